@@ -1,0 +1,6 @@
+"""`ingest.yaml`: where everything is, the endpoints and sinks, and which units are ingested how."""
+
+from ingest_ray.config.document import Config, IngestFile, UnitRule
+from ingest_ray.config.loading import FILE, SETTINGS, load_config, load_settings
+
+__all__ = ["FILE", "SETTINGS", "Config", "IngestFile", "UnitRule", "load_config", "load_settings"]

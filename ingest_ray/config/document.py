@@ -1,0 +1,62 @@
+"""What `ingest.yaml` may say, field by field, and what is made of it when it is right."""
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue, StringConstraints, field_validator
+
+from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
+from ingest_ray.settings import RaySettings, Settings, StagingSettings
+
+HOME = ".ingest-ray"
+
+EndpointId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""A part of paths and keys: letters, digits, `.`, `_` and `-`."""
+
+
+class EndpointEntry(Model):
+    id: EndpointId
+    template: str
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class UnitRule(Model):
+    """What a pattern of units is to have. Only what is written counts, so that a later rule can change one thing."""
+
+    endpoint: EndpointId
+    unit: Annotated[str, StringConstraints(min_length=1)]
+    sink: EndpointId | None = None
+    enabled: bool | None = None
+    run_mode: RunMode | None = None
+    mode: DataMode | None = None
+    policy: Policy = Policy()
+    filters: dict[str, JsonValue] = Field(default_factory=dict)
+    schedule_minutes: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("run_mode", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+class IngestFile(Model):
+    home: str = HOME
+    state: str = "sqlite"
+    kv: str | None = None
+    staging: StagingSettings = StagingSettings()
+    ray: RaySettings = RaySettings()
+    staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
+    endpoints: tuple[EndpointEntry, ...] = ()
+    sinks: tuple[EndpointEntry, ...] = ()
+    units: tuple[UnitRule, ...] = ()
+
+
+class Config(Model):
+    """A file that is right: plain endpoint configs (secrets in them are literal or references), rules, settings."""
+
+    source: str
+    settings: Settings
+    endpoints: tuple[Endpoint, ...] = ()
+    sinks: tuple[Endpoint, ...] = ()
+    rules: tuple[UnitRule, ...] = ()
+    lines: dict[str, str] = Field(default_factory=dict)
+    """Where each rule stands, by its number: for errors that only the catalog can tell."""

@@ -1,0 +1,46 @@
+"""Says what pydantic found, in the words and at the line of the file: `ingest.yaml:12: units[0].policy.lag: ...`."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ingest_ray.config.yaml_lines import Lines, Path
+from ingest_ray.secrets.fields import members, spelled
+
+
+def faults_of(error: ValidationError, model: type[BaseModel], lines: Lines, above: Path = ()) -> Iterator[str]:
+    """One line for each fault. Input values are not repeated: they may be secrets."""
+    for fault in error.errors(include_input=False, include_url=False):
+        place = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith("function-"))
+        path: Path = (*above, *place)
+        yield f"{lines.at(path)}: {spelled(path)}: {_said(fault, model, place)}"
+
+
+def _said(fault: Any, model: type[BaseModel], place: Path) -> str:
+    kind, text = fault["type"], str(fault["msg"])
+    if kind == "extra_forbidden":
+        known = [name for owner in _models_at(model, place[:-1]) for name in owner.model_fields]
+        close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.6)
+        return "unknown field" + (f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}")
+    if kind == "missing":
+        return "is required"
+    text = text.removeprefix("Value error, ")
+    if text.startswith("Input should be "):
+        text = "should be " + text.removeprefix("Input should be ")
+    return text[:1].lower() + text[1:]
+
+
+def _models_at(model: type[BaseModel], place: Path) -> list[type[BaseModel]]:
+    """The models that may stand at a place, from the types of the fields on the way."""
+    found: list[Any] = [model]
+    for part in place:
+        below: list[Any] = []
+        for kind in found:
+            if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):
+                below += [field.annotation for name, field in kind.model_fields.items() if part in (name, field.alias)]
+            else:
+                below += [argument for argument in getattr(kind, "__args__", ()) if argument is not Ellipsis]
+        found = [member for annotation in below for member in members(annotation)]
+    return [kind for kind in found if isinstance(kind, type) and issubclass(kind, BaseModel)]

@@ -1,0 +1,194 @@
+"""Reads and checks `ingest.yaml`. An error names file, line and field. Relative paths are relative to the file's folder."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from ingest_ray import logs
+from ingest_ray.config.document import HOME, Config, EndpointEntry, IngestFile
+from ingest_ray.config.faults import faults_of
+from ingest_ray.config.yaml_lines import Lines
+from ingest_ray.errors import ConfigError, SinkMissing, StrategyMissing
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import sink_family, sink_templates, strategy_for, strategy_templates
+from ingest_ray.secrets import is_reference, resolve, seal_url
+from ingest_ray.secrets.fields import map_secrets, parts_of_url
+from ingest_ray.settings import Settings
+
+FILE = "ingest.yaml"
+SETTINGS = "settings.json"
+
+
+def load_config(file: Path) -> Config:
+    """Reads and checks the whole file. Raises `ConfigError` with every fault in it, one a line."""
+    lines, document = _read(file)
+    folder = file.absolute().parent
+    faults = list(_duplicates(lines, document))
+    sources = [_endpoint(entry, folder, is_sink=False) for entry in document.endpoints]
+    sinks = [_endpoint(entry, folder, is_sink=True) for entry in document.sinks]
+    for place, family in (("endpoints", sources), ("sinks", sinks)):
+        for n, endpoint in enumerate(family):
+            faults += _endpoint_faults(lines, (place, n), endpoint)
+    faults += _rule_faults(lines, document)
+    if faults:
+        raise ConfigError(logs.scrub("\n".join(faults)))
+    return Config(
+        source=str(file),
+        settings=_settings(document, folder),
+        endpoints=tuple(sources),
+        sinks=tuple(sinks),
+        rules=document.units,
+        lines={str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))},
+    )
+
+
+def load_settings(file: Path | None = None) -> Settings:
+    """Where state, staging and Ray are: from `file`, else `./ingest.yaml`, else what `apply` left in the home."""
+    if file is None and Path(FILE).is_file():
+        file = Path(FILE)
+    if file is not None:
+        return _settings(_read(file)[1], file.absolute().parent)
+    stored = Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS
+    try:
+        return Settings.model_validate_json(stored.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no configuration: neither './{FILE}' nor '{stored}' exists",
+            hint="use --config FILE, or write an ingest.yaml and apply it",
+        ) from None
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"'{stored}' cannot be used: {type(error).__name__}", hint="apply your ingest.yaml again"
+        ) from None
+
+
+def _read(file: Path) -> tuple[Lines, IngestFile]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"'{file}' cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"'{file}' is not UTF-8") from None
+    lines = Lines(text, str(file))
+    if not isinstance(lines.value, dict):
+        raise ConfigError(f"{lines.at(())}: a mapping with endpoints, sinks and units is expected")
+    try:
+        return lines, IngestFile.model_validate(lines.value)
+    except ValidationError as error:
+        _hide_urls(lines.value)
+        raise ConfigError(logs.scrub("\n".join(faults_of(error, IngestFile, lines)))) from None
+
+
+def _settings(document: IngestFile, folder: Path) -> Settings:
+    home = os.environ.get("INGEST_HOME") or str(folder / Path(document.home).expanduser())
+    home = os.path.abspath(home)
+    staging = document.staging
+    if staging.uri is not None:
+        staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
+    plain = Settings(home=home, state_url=_state_url(document.state, home, folder), staging=staging, ray=document.ray)
+    updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}
+    if document.kv is not None:
+        updates["kv_url"] = seal_url(_state_url(document.kv, home, folder), plain)
+    if document.staged_budget_bytes is not None:
+        updates["staged_budget_bytes"] = document.staged_budget_bytes
+    return plain.model_copy(update=updates)
+
+
+def _state_url(text: str, home: str, folder: Path) -> str:
+    if text == "sqlite":
+        return f"sqlite:///{home}/state.db"
+    return text if is_reference(text) else _absolute_sqlite(text.removeprefix("jdbc:"), folder)
+
+
+def _endpoint(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
+    """Local paths become absolute: a worker in another folder must find the same place."""
+    config = dict(entry.config)
+    for name, value in config.items():
+        if isinstance(value, str) and is_sink and name in ("uri", "path"):
+            config[name] = _absolute(value, folder)
+        elif isinstance(value, str) and name in ("url", "uri"):
+            config[name] = _absolute_sqlite(value, folder)
+    return Endpoint(endpoint_id=entry.id, template=entry.template, config=config)
+
+
+def _absolute(path: str, folder: Path) -> str:
+    if "://" in path or is_reference(path):
+        return path
+    return os.path.abspath(folder / Path(path).expanduser())
+
+
+_SQLITE = re.compile(r"((?:jdbc:sqlite:|sqlite(?:\+\w+)?:///))(?!/|file:|:memory:|$)(.+)")
+
+
+def _absolute_sqlite(url: str, folder: Path) -> str:
+    if (match := _SQLITE.fullmatch(url)) is None:
+        return url
+    return match.group(1) + os.path.abspath(folder / Path(match.group(2)).expanduser())
+
+
+def _duplicates(lines: Lines, document: IngestFile) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for place, family in (("endpoints", document.endpoints), ("sinks", document.sinks)):
+        for n, entry in enumerate(family):
+            where = lines.at((place, n, "id"))
+            if entry.id in seen:
+                yield f"{where}: {place}[{n}].id: '{entry.id}' is taken, first at {seen[entry.id]}"
+            seen.setdefault(entry.id, where)
+
+
+def _endpoint_faults(lines: Lines, path: tuple[str, int], endpoint: Endpoint) -> Iterator[str]:
+    is_sink = path[0] == "sinks"
+    try:
+        family = sink_family(endpoint.template) if is_sink else strategy_for(endpoint.template)
+    except (SinkMissing, StrategyMissing):
+        known = sink_templates() if is_sink else strategy_templates()
+        where = lines.at((*path, "template"))
+        yield f"{where}: {path[0]}[{path[1]}].template: unknown template '{endpoint.template}'; known: {', '.join(known) or 'none'}"
+        return
+    model: type[BaseModel] = family.descriptor.config_model
+    _hide_secrets(model, endpoint.config)
+    real = _resolved_where_possible(endpoint)
+    try:
+        model.model_validate(real.config)
+    except ValidationError as error:
+        yield from faults_of(error, model, lines, (*path, "config"))
+
+
+def _resolved_where_possible(endpoint: Endpoint) -> Endpoint:
+    """References that cannot be followed here (the secret may exist only where the run happens) stay as they are."""
+    try:
+        return resolve(endpoint, Settings(home="", state_url=""))
+    except ConfigError:
+        return endpoint
+
+
+def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
+    sources, sinks = {entry.id for entry in document.endpoints}, {entry.id for entry in document.sinks}
+    for n, rule in enumerate(document.units):
+        for field, value, known in (("endpoint", rule.endpoint, sources), ("sink", rule.sink, sinks)):
+            if value is not None and value not in known:
+                ids = ", ".join(sorted(known)) or "none"
+                yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field} '{value}' in this file; there is: {ids}"
+
+
+def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:
+    def hide(_: object, value: JsonValue, is_url: bool) -> JsonValue:
+        if isinstance(value, str) and not is_reference(value):
+            for part in parts_of_url(value) if is_url else (value,):
+                logs.hide(part)
+        return value
+
+    map_secrets(model, config, hide)
+
+
+def _hide_urls(value: object) -> None:
+    """Before anything is known about the document: passwords in whatever looks like a URL."""
+    if isinstance(value, str) and ("://" in value or value.startswith("jdbc:")):
+        for part in parts_of_url(value):
+            logs.hide(part)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _hide_urls(item)

@@ -1,0 +1,436 @@
+"""The run's state machine: events in, instructions out.
+
+Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
+
+    planned --Read--> staged --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
+        ^                |                  |
+        +---- failed ----+------------------+      a failed slice is tried again, or fails itself, or ends the run
+
+* One byte budget covers everything that is being read or staged and not yet committed.
+* At most one commit is under way; the next group is whatever became ready meanwhile. So groups grow when the sink is
+  slow and shrink when it is quick, and the commits of a unit can never overtake each other.
+* `is_whole`: nothing is committed before every slice is prepared; then all of it is, at once.
+* Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
+* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink.
+"""
+
+from dataclasses import dataclass, field
+
+from ingest_ray.core import balance
+from ingest_ray.core.messages import (
+    Abort,
+    AskSink,
+    Claim,
+    Commit,
+    Committed,
+    Drop,
+    Event,
+    Failed,
+    Fault,
+    Finish,
+    Fold,
+    Folded,
+    Instruction,
+    Intend,
+    Intended,
+    OpenSink,
+    Plan,
+    Planned,
+    Prepare,
+    Read,
+    Recut,
+    Recutted,
+    SinkOpened,
+    SinkSays,
+    SlicePrepared,
+    SliceStaged,
+    Stage,
+    StopRequested,
+)
+from ingest_ray.core.works import Group, Work, Works
+from ingest_ray.errors import Recovery
+from ingest_ray.models import Interval, Prepared, Receipt, RowCounts, RunState, Slice, SliceCounts, Staged
+
+DEEPEST_RECUT = 48  # each recut adds two to a rank; a slice cut again 24 times is one row that is too large
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use. Bytes are those of Arrow in memory."""
+
+    readers: int = 2
+    preparers: int = 2
+    budget_bytes: int = 512 * 1024 * 1024
+    slice_bytes: int = 64 * 1024 * 1024
+    group_slices: int = 64  # an intent names each slice in about 300 bytes, and must stay below 64 KiB
+    group_bytes: int = 512 * 1024 * 1024
+    merge_bytes: int = 16 * 1024 * 1024  # below this a merge is mostly overhead: reading the log, writing one more file
+    attempts: int = 5
+    state_attempts: int = 10  # with back-off about two minutes: long enough for a state store to restart
+    failed_slices: int = 20  # each is a gap in the checkpoint; more of them mean that the source is not well
+    quarantined_rows: int = 10_000
+    is_whole: bool = False
+
+
+@dataclass
+class Ledger:
+    limits: Limits
+    rows: RowCounts = field(default_factory=RowCounts)
+    slices: SliceCounts = field(default_factory=SliceCounts)
+    bytes_staged: int = 0
+    retries: int = 0
+    fault: Fault | None = None
+    finished: Finish | None = None
+
+    _works: Works = field(default_factory=Works)
+    _group: Group | None = None
+    _recuts: int = 0
+    _sink: str = "closed"
+    _is_planning: bool = False
+    _is_planned: bool = False
+    _is_stopping: bool = False
+    _is_fatal: bool = False
+    _faults: dict[Stage, int] = field(default_factory=dict)
+
+    def start(self) -> list[Instruction]:
+        return self._next()
+
+    def handle(self, event: Event) -> list[Instruction]:
+        if self.finished is not None:
+            return []
+        return self._react(event) + self._next()
+
+    def _react(self, event: Event) -> list[Instruction]:
+        match event:
+            case Planned(slices, is_done):
+                self._is_planning, self._is_planned = False, is_done
+                return self._planned(slices)
+            case Recutted(_, slices):
+                self._recuts -= 1
+                return self._planned(slices, in_front=True)
+            case SinkOpened():
+                self._sink = "open"
+                return self._worked(Stage.OPEN)
+            case SliceStaged(piece, attempt, staged):
+                return self._staged(piece, attempt, staged)
+            case SlicePrepared(piece, attempt, prepared):
+                return self._prepared(piece, attempt, prepared)
+            case Intended(sequence):
+                return self._intended(sequence)
+            case Committed(receipt):
+                return self._committed(receipt)
+            case SinkSays(sequence):
+                return self._sink_says(sequence)
+            case Folded():
+                return self._folded()
+            case Failed():
+                return self._failed(event)
+            case StopRequested():
+                self._is_stopping = True
+                return []
+
+    @property
+    def staged_bytes(self) -> int:
+        """What counts against the budget now."""
+        return self._works.reserved_bytes
+
+    # --- what can be started now
+
+    def _next(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        if not self._is_halting:
+            out += self._next_open() + self._next_prepares() + self._next_reads() + self._next_plan()
+        return self._next_commit() + out + self._next_finish()
+
+    @property
+    def _is_halting(self) -> bool:
+        return self._is_stopping or self._is_fatal
+
+    @property
+    def _is_giving_up(self) -> bool:
+        return self.slices.failed >= self.limits.failed_slices
+
+    def _next_open(self) -> list[Instruction]:
+        if self._sink != "closed" or not (self._works.queue or self._works.started):
+            return []
+        self._sink = "opening"
+        return [OpenSink()]
+
+    def _next_prepares(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        while self._sink == "open" and self._works.staged and len(self._works.preparing) < self.limits.preparers:
+            work = self._works.take_staged()
+            out.append(Prepare(work.piece, work.attempt, work.handle))
+        return out
+
+    def _next_reads(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        works = self._works
+        while works.queue and len(works.reading) < self.limits.readers:
+            need = min(works.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
+            if works.reserved_bytes and works.reserved_bytes + need > self.limits.budget_bytes:
+                break
+            out.append(Read(works.start(need).piece, 1))
+        return out
+
+    def _next_plan(self) -> list[Instruction]:
+        if self._is_planned or self._is_planning or self._is_giving_up or len(self._works.queue) > self.limits.readers:
+            return []
+        self._is_planning = True
+        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN))]
+
+    def _next_commit(self) -> list[Instruction]:
+        works = self._works
+        if self._group is not None or not works.ready or self._is_fatal:
+            return []
+        if not self.limits.is_whole:
+            if self._is_worth_waiting:
+                return []
+            self._group = works.choose_group(self.limits.group_slices, self.limits.group_bytes)
+        elif self._is_drained and self._is_planned and not self._is_stopping and not self.slices.failed:
+            self._group = works.take(list(works.ready.values()))
+        else:
+            return []
+        return [self._intend(self._group)]
+
+    @property
+    def _is_worth_waiting(self) -> bool:
+        """A merge costs much the same for one slice as for many: while more is on its way, small ones wait for it."""
+        works = self._works
+        is_coming = works.is_moving or works.staged or self._recuts or self._is_planning
+        if self._is_stopping or not is_coming or works.first_is_insert:
+            return False
+        return len(works.ready) < self.limits.group_slices and works.ready_bytes < self.limits.merge_bytes
+
+    def _intend(self, group: Group) -> Intend:
+        claims = () if self.limits.is_whole else tuple(map(claim, group.works))
+        uris = tuple(work.staged.quarantine_uri for work in group.works if work.staged and work.staged.quarantine_uri)
+        return Intend(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
+
+    @property
+    def _is_drained(self) -> bool:
+        """Nothing is planned, read or prepared any more, and nothing will be."""
+        works = self._works
+        is_idle = not (works.is_moving or works.staged or works.queue or self._recuts or self._is_planning)
+        return is_idle and (self._is_planned or self._is_giving_up)
+
+    def _next_finish(self) -> list[Instruction]:
+        is_busy = self._works.is_moving or self._recuts or self._is_planning or self._sink == "opening"
+        if self._group is not None or is_busy or not (self._is_halting or self._is_drained):
+            return []
+        left = list(self._works.started.values())
+        is_whole = self._is_drained and self._is_planned and not left
+        if self.fault is not None:
+            state = RunState.FAILED
+        else:
+            state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
+        self.finished = Finish(state, self.fault)
+        prepared = tuple(work.prepared for work in left if work.prepared is not None)
+        handles = tuple(work.handle for work in left if work.staged is not None)
+        self._works.remove(left)
+        out: list[Instruction] = [Abort(prepared)] if prepared else []
+        return [*out, *([Drop(handles)] if handles else []), self.finished]
+
+    # --- what worked
+
+    def _worked(self, stage: Stage) -> list[Instruction]:
+        self._faults.pop(stage, None)
+        return []
+
+    def _planned(self, slices: tuple[Slice, ...], *, in_front: bool = False) -> list[Instruction]:
+        if in_front:
+            self._works.queue.extendleft(reversed(slices))
+        else:
+            self._works.queue.extend(slices)
+        self._count(planned=len(slices))
+        return self._worked(Stage.PLAN)
+
+    def _staged(self, piece: Slice, attempt: int, staged: Staged) -> list[Instruction]:
+        work = self._works.active(self._works.reading, piece, attempt)
+        if work is None:
+            return [] if self._works.is_current(piece, attempt) else [Drop((staged.handle,))]
+        self._works.stage(work, staged)
+        self._add_staged(staged, +1)
+        fault = balance.of_staged(piece, staged)
+        fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
+        if fault is not None:
+            return self._halt(fault)
+        if staged.is_complete:
+            return []
+        # From here on the slice is what was covered: if it must be read again, the rest is no longer part of it.
+        work.piece = piece.model_copy(update={"interval": staged.covered})
+        self._recuts += 1
+        return [Recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)]
+
+    def _prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
+        work = self._works.active(self._works.preparing, piece, attempt)
+        if work is None:
+            return []  # never aborted: a late second report may be of rows that are committed by now
+        self._works.make_ready(work, prepared)
+        fault = balance.of_prepared(piece, work.handle, prepared)
+        if fault is not None:
+            return self._halt(fault)
+        if self.limits.is_whole:
+            self._works.reserve(work, 0)
+            return [Drop((work.handle,))]
+        return []
+
+    def _intended(self, sequence: int) -> list[Instruction]:
+        group = self._current_group()
+        self._worked(Stage.INTEND)
+        group.sequence = sequence
+        return [self._commit(group)]
+
+    def _commit(self, group: Group, delay_s: float = 0.0) -> Commit:
+        group.is_issued = True
+        return Commit(group.sequence, group.prepared, delay_s)
+
+    def _committed(self, receipt: Receipt) -> list[Instruction]:
+        group = self._current_group()
+        self._worked(Stage.COMMIT)
+        fault = balance.of_commit(group, receipt)
+        if fault is not None:
+            return self._leave_group() + self._halt(fault)
+        group.receipt = receipt
+        return [self._fold(group)]
+
+    def _fold(self, group: Group) -> Fold:
+        return Fold(group.sequence, self._backoff(Stage.FOLD))
+
+    def _sink_says(self, sequence: int) -> list[Instruction]:
+        group = self._current_group()
+        if sequence < group.sequence:
+            return [self._commit(group)]
+        rows = group.rows - group.rows_dropped_before
+        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows))
+
+    def _folded(self) -> list[Instruction]:
+        group = self._current_group()
+        assert group.receipt is not None
+        dropped = group.receipt.rows_deduplicated + group.rows_dropped_before
+        self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
+        self._count(committed=len(group.works))
+        self._works.remove(group.works)
+        self._group = None
+        self._worked(Stage.FOLD)
+        return [] if self.limits.is_whole else [Drop(tuple(work.handle for work in group.works))]
+
+    # --- what failed
+
+    def _failed(self, event: Failed) -> list[Instruction]:
+        if event.stage in (Stage.READ, Stage.PREPARE):
+            return self._slice_failed(event)
+        fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
+        self._faults[event.stage] = failures
+        if event.stage is Stage.PLAN and event.piece is not None:
+            self._recuts -= 1
+            return self._halt(fault)
+        if event.stage is Stage.PLAN:
+            self._is_planning = False
+        if event.stage is Stage.OPEN:
+            self._sink = "closed"
+        may_retry = fault.recovery in (Recovery.RETRY, Recovery.ASK_SINK)
+        most = self.limits.state_attempts if event.stage in (Stage.INTEND, Stage.FOLD) else self.limits.attempts
+        if not may_retry or failures >= most:
+            return self._leave_group() + self._halt(fault)
+        self.retries += 1
+        return self._again(event.stage, fault)
+
+    def _again(self, stage: Stage, fault: Fault) -> list[Instruction]:
+        match stage:
+            case Stage.OPEN if not self._is_halting:
+                self._sink = "opening"
+                return [OpenSink(self._backoff(stage))]
+            case Stage.INTEND:
+                return [self._intend(self._current_group())]
+            case Stage.COMMIT if fault.recovery is Recovery.ASK_SINK:
+                return [AskSink(self._backoff(stage))]
+            case Stage.COMMIT:
+                return [self._commit(self._current_group(), fault.retry_after_s or self._backoff(stage))]
+            case Stage.FOLD:
+                return [self._fold(self._current_group())]
+            case _:
+                return []
+
+    def _slice_failed(self, event: Failed) -> list[Instruction]:
+        assert event.piece is not None
+        place = self._works.reading if event.stage is Stage.READ else self._works.preparing
+        work = self._works.active(place, event.piece, event.attempt)
+        if work is None:
+            return []
+        fault = event.fault
+        if fault.recovery is Recovery.FENCED:
+            return self._halt(fault)
+        if self._is_halting:
+            return []
+        if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
+            self._works.remove([work])
+            self._count(planned=-1)
+            self._recuts += 1
+            return [Recut(event.piece, event.piece.interval, fault.bytes_per_row)]
+        if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and work.failures + 1 < self.limits.attempts:
+            return self._try_slice_again(event, work)
+        if event.stage is Stage.PREPARE:
+            return self._halt(fault)
+        self._works.remove([work])
+        self._count(failed=1)
+        self.fault = self.fault or fault
+        return []
+
+    def _try_slice_again(self, event: Failed, work: Work) -> list[Instruction]:
+        work.failures += 1
+        self.retries += 1
+        fault = event.fault
+        delay_s = fault.retry_after_s if fault.retry_after_s is not None else backoff_s(work.failures)
+        if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
+            self._works.preparing.add(work.name)
+            return [Prepare(work.piece, work.attempt, work.handle, delay_s)]
+        out: list[Instruction] = []
+        if work.staged is not None:
+            self._add_staged(work.staged, -1)
+            out.append(Drop((work.handle,)))
+        self._works.read_again(work)
+        return [*out, Read(work.piece, work.attempt, delay_s)]
+
+    def _halt(self, fault: Fault) -> list[Instruction]:
+        """Starts nothing new; what is under way comes to its end."""
+        self.fault = self.fault if self._is_fatal else fault
+        self._is_fatal = True
+        return []
+
+    def _leave_group(self) -> list[Instruction]:
+        """Gives the commit under way up. The intent stays: the next run asks the sink, and rolls it forward or drops it."""
+        if self._group is not None and self._group.is_issued:
+            self._works.remove(self._group.works)
+        self._group = None
+        return []
+
+    # --- small things
+
+    def _current_group(self) -> Group:
+        assert self._group is not None
+        return self._group
+
+    def _backoff(self, stage: Stage) -> float:
+        return backoff_s(self._faults.get(stage, 0))
+
+    def _add_staged(self, staged: Staged, sign: int) -> None:
+        self.bytes_staged += sign * staged.handle.bytes
+        counts = {"read": staged.rows_read, "staged": staged.handle.rows, "quarantined": staged.rows_quarantined}
+        self.rows = self.rows.plus(RowCounts(**{name: sign * count for name, count in counts.items()}))
+
+    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0) -> None:
+        old = self.slices
+        self.slices = SliceCounts(
+            planned=old.planned + planned, committed=old.committed + committed, failed=old.failed + failed
+        )
+
+
+def claim(work: Work) -> Claim:
+    assert work.staged is not None
+    return Claim(work.piece.segment, work.piece.scope_id, work.piece.rank, work.staged.covered)
+
+
+def backoff_s(failures: int) -> float:
+    """0, then 0.5 s doubling to 30 s."""
+    return float(min(30.0, 0.5 * 2 ** (failures - 1))) if failures else 0.0

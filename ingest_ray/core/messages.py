@@ -1,0 +1,237 @@
+"""What the ledger hears (events) and what it answers (instructions). All of it is plain data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ingest_ray.errors import IngestError, Recovery, SliceTooLarge
+from ingest_ray.models import Handle, Interval, Position, Prepared, Receipt, RunState, Slice, Staged
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error as data: what the ledger and a person need of it."""
+
+    code: str
+    message: str
+    recovery: Recovery
+    hint: str | None = None
+    retry_after_s: float | None = None
+    position: Position | None = None
+    bytes_per_row: float | None = None
+
+    @classmethod
+    def of(cls, error: IngestError) -> "Fault":
+        too_large = error if isinstance(error, SliceTooLarge) else None
+        return cls(
+            code=error.code,
+            message=error.message or type(error).__name__,
+            recovery=error.recovery,
+            hint=error.hint,
+            retry_after_s=error.retry_after_s,
+            position=too_large.position if too_large else None,
+            bytes_per_row=too_large.bytes_per_row if too_large else None,
+        )
+
+
+class Stage(StrEnum):
+    PLAN = "plan"
+    OPEN = "open"
+    READ = "read"
+    PREPARE = "prepare"
+    INTEND = "intend"
+    COMMIT = "commit"
+    FOLD = "fold"
+
+
+# Instructions: what to do. Each is answered by one event, except `Drop` and `Abort`, which are not answered.
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Give me up to `count` more slices."""
+
+    count: int
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recut:
+    """Cut this interval of a slice again; ranks continue below the slice's own."""
+
+    piece: Slice
+    interval: Interval
+    bytes_per_row: float | None
+
+
+@dataclass(frozen=True)
+class OpenSink:
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Read:
+    piece: Slice
+    attempt: int
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prepare:
+    piece: Slice
+    attempt: int
+    handle: Handle
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One slice of a commit as the intent remembers it."""
+
+    segment: str
+    scope_id: str
+    rank: tuple[int, ...]
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Intend:
+    """Write down what will be committed under the next number. `is_whole`: every open scope becomes complete.
+
+    The rejected rows of these slices become official with the commit.
+    """
+
+    claims: tuple[Claim, ...]
+    is_whole: bool = False
+    quarantine_uris: tuple[str, ...] = ()
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Commit:
+    sequence: int
+    group: tuple[Prepared, ...]
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class AskSink:
+    """The answer to a commit was lost: what is the sink's last number?"""
+
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Take the commit into the checkpoint."""
+
+    sequence: int
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Staged pages that nobody needs any more."""
+
+    handles: tuple[Handle, ...]
+
+
+@dataclass(frozen=True)
+class Abort:
+    """Prepared rows that will not be committed."""
+
+    group: tuple[Prepared, ...]
+
+
+@dataclass(frozen=True)
+class Finish:
+    state: RunState
+    fault: Fault | None = None
+
+
+Instruction = Plan | Recut | OpenSink | Read | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
+
+
+# Events: what happened.
+
+
+@dataclass(frozen=True)
+class Planned:
+    slices: tuple[Slice, ...]
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class Recutted:
+    """The pieces of one `Recut`."""
+
+    parent: Slice
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True)
+class SinkOpened:
+    sequence: int
+
+
+@dataclass(frozen=True)
+class SliceStaged:
+    piece: Slice
+    attempt: int
+    staged: Staged
+
+
+@dataclass(frozen=True)
+class SlicePrepared:
+    piece: Slice
+    attempt: int
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class Intended:
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class SinkSays:
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Folded:
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Something that was asked for did not work. `piece` for READ, PREPARE and a PLAN that was a `Recut`."""
+
+    stage: Stage
+    fault: Fault
+    piece: Slice | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """A person or a signal asked the run to stop: finish the commit under way, leave the rest."""
+
+
+Event = (
+    Planned
+    | Recutted
+    | SinkOpened
+    | SliceStaged
+    | SlicePrepared
+    | Intended
+    | Committed
+    | SinkSays
+    | Folded
+    | Failed
+    | StopRequested
+)

@@ -1,0 +1,73 @@
+"""Composes a strategy's scopes and cuts into the slices of a run: lazily, in axis order, checked to cover every gap."""
+
+from collections.abc import Iterator, Sequence
+
+from ingest_ray.contracts import Probe, Strategy
+from ingest_ray.core.checkpoint import gaps
+from ingest_ray.errors import LedgerMismatch
+from ingest_ray.models import Interval, Piece, Scope, Slice, UnitSpec
+
+
+def slices(strategy: Strategy, spec: UnitSpec, probe: Probe, scopes: Sequence[Scope]) -> Iterator[Slice]:
+    """Yields the slices of every gap of every scope. The same arguments give the same slices."""
+    for scope in scopes:
+        for gap in gaps(scope):
+            yield from cut(strategy, spec, probe, scope, gap.interval, gap.rank)
+
+
+def cut(
+    strategy: Strategy,
+    spec: UnitSpec,
+    probe: Probe,
+    scope: Scope,
+    interval: Interval,
+    rank: tuple[int, ...],
+    first: int = 0,
+) -> Iterator[Slice]:
+    """Yields the slices of one interval; their ranks are `rank` followed by 0, 1, 2, ...
+
+    Raises:
+        LedgerMismatch: the strategy's pieces do not touch or do not cover the interval.
+    """
+    lower = interval.lower
+    piece: Piece | None = None
+    for index, piece in enumerate(strategy.cut(spec, probe, scope, interval)):
+        if piece.interval.lower != lower or (index and lower is None):
+            raise LedgerMismatch(
+                f"scope '{scope.scope_id}' of segment '{scope.segment}': a piece begins at {piece.interval.lower}, "
+                f"the one before ends at {lower}"
+            )
+        lower = piece.interval.upper
+        yield slice_of(scope, piece, (*rank, index), probe.snapshot)
+    if piece is None or lower != interval.upper:
+        raise LedgerMismatch(
+            f"scope '{scope.scope_id}' of segment '{scope.segment}': pieces end at {lower}, the gap at {interval.upper}"
+        )
+
+
+def recut(
+    strategy: Strategy, spec: UnitSpec, probe: Probe, scope: Scope, piece: Slice, interval: Interval, count: int
+) -> Iterator[Slice]:
+    """Yields the slices of the upper rest of a slice; `count` says how often the slice was cut again before.
+
+    When a slice is read again it may stop earlier than before, so a later rest lies below an earlier one. Hence the
+    descending number in the rank: it sorts after the slice itself, and before everything that was cut off earlier.
+    """
+    yield from cut(strategy, spec, probe, scope, interval, (*piece.rank, -count))
+
+
+def slice_of(scope: Scope, piece: Piece, rank: tuple[int, ...], snapshot: str | None) -> Slice:
+    return Slice(
+        segment=scope.segment,
+        scope_id=scope.scope_id,
+        rank=rank,
+        axis=scope.axis,
+        interval=piece.interval,
+        nulls=scope.nulls,
+        effect=scope.effect,
+        is_insert_only=scope.is_insert_only,
+        estimated_rows=piece.estimated_rows,
+        estimated_bytes=piece.estimated_bytes,
+        snapshot=snapshot,
+        hints=piece.hints,
+    )

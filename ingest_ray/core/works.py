@@ -1,0 +1,145 @@
+"""The slices of a run on their way: which are queued, read, staged, prepared, and what they weigh.
+
+Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
+
+
+@dataclass
+class Work:
+    """One slice that was started. `failures` counts its retries, over reading and preparing."""
+
+    piece: Slice
+    attempt: int = 1
+    failures: int = 0
+    reserved_bytes: int = 0
+    staged: Staged | None = None
+    prepared: Prepared | None = None
+
+    @property
+    def name(self) -> str:
+        return self.piece.slice_id
+
+    @property
+    def handle(self) -> Handle:
+        assert self.staged is not None
+        return self.staged.handle
+
+
+@dataclass
+class Group:
+    """The commit under way. Once `is_issued`, its rows may be in the sink, whatever the answer was."""
+
+    works: tuple[Work, ...]
+    sequence: int = 0
+    is_issued: bool = False
+    receipt: Receipt | None = None
+
+    @property
+    def prepared(self) -> tuple[Prepared, ...]:
+        return tuple(work.prepared for work in self.works if work.prepared is not None)
+
+    @property
+    def rows_dropped_before(self) -> int:
+        return sum(prepared.rows_deduplicated for prepared in self.prepared)
+
+    @property
+    def rows(self) -> int:
+        return sum(prepared.rows for prepared in self.prepared)
+
+
+@dataclass
+class Works:
+    queue: deque[Slice] = field(default_factory=deque)
+    started: dict[str, Work] = field(default_factory=dict)
+    reading: set[str] = field(default_factory=set)
+    staged: deque[str] = field(default_factory=deque)
+    preparing: set[str] = field(default_factory=set)
+    ready: dict[str, Work] = field(default_factory=dict)
+    reserved_bytes: int = 0
+
+    def start(self, reserve_bytes: int) -> Work:
+        piece = self.queue.popleft()
+        work = Work(piece)
+        self.started[work.name] = work
+        self.reserve(work, reserve_bytes)
+        self.reading.add(work.name)
+        return work
+
+    def reserve(self, work: Work, size: int) -> None:
+        self.reserved_bytes += size - work.reserved_bytes
+        work.reserved_bytes = size
+
+    def active(self, place: set[str], piece: Slice, attempt: int) -> Work | None:
+        """The work that an outcome belongs to; None where the outcome is of an attempt that no longer counts."""
+        work = self.started.get(piece.slice_id)
+        if work is None or work.attempt != attempt or work.name not in place:
+            return None
+        place.discard(work.name)
+        return work
+
+    def is_current(self, piece: Slice, attempt: int) -> bool:
+        """The attempt is the one that counts: a second report of it must not take its pages away."""
+        work = self.started.get(piece.slice_id)
+        return work is not None and work.attempt == attempt
+
+    def stage(self, work: Work, staged: Staged) -> None:
+        work.staged = staged
+        self.reserve(work, staged.handle.bytes)
+        self.staged.append(work.name)
+
+    def take_staged(self) -> Work:
+        work = self.started[self.staged.popleft()]
+        self.preparing.add(work.name)
+        return work
+
+    def make_ready(self, work: Work, prepared: Prepared) -> None:
+        work.prepared = prepared
+        self.ready[work.name] = work
+
+    def read_again(self, work: Work) -> None:
+        work.staged, work.attempt = None, work.attempt + 1
+        self.reading.add(work.name)
+
+    def remove(self, works: Iterable[Work]) -> None:
+        for work in works:
+            if self.started.pop(work.name, None) is not None:
+                self.reserved_bytes -= work.reserved_bytes
+            self.ready.pop(work.name, None)
+
+    @property
+    def is_moving(self) -> bool:
+        """Something is being read or prepared, or could be prepared."""
+        return bool(self.reading or self.preparing)
+
+    @property
+    def first_is_insert(self) -> bool:
+        return next(iter(self.ready.values())).piece.is_insert_only
+
+    @property
+    def ready_bytes(self) -> int:
+        return sum(work.handle.bytes for work in self.ready.values())
+
+    def choose_group(self, most: int, most_bytes: int) -> Group:
+        """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
+        is_insert = self.first_is_insert
+        chosen: list[Work] = []
+        total = 0
+        for work in self.ready.values():
+            if work.piece.is_insert_only != is_insert:
+                continue
+            if chosen and (len(chosen) >= most or total + work.handle.bytes > most_bytes):
+                break
+            chosen.append(work)
+            total += work.handle.bytes
+        return self.take(chosen)
+
+    def take(self, works: list[Work]) -> Group:
+        for work in works:
+            del self.ready[work.name]
+        return Group(tuple(works))

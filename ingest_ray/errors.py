@@ -1,0 +1,268 @@
+"""Every error this project raises, arranged by what the caller should do next.
+
+* IngestError
+  x ConfigError               fail: a person must change something first
+    + DuplicateEndpoint       fail: another endpoint has that source id
+    + EndpointInUse           fail: stop the run or remove the unit's config first
+    + EndpointNotFound        fail: register the endpoint first
+    + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
+    + PayloadTooLarge         fail: a control message must carry handles, never rows
+  x GateError                 fail: the catalog, the unit or the mode does not allow it
+    + UnitNotFound            fail: the endpoint has no such unit
+    + DatasetUnknown          fail: collect metadata first
+    + UnitDisabled            fail: enable the unit first
+    + SinkMissing             fail: register the sink first
+    + StrategyMissing         fail: install the strategy for the template
+    + ModeUnsupported         fail: choose a mode that the unit supports
+    + FilterUnsupported       fail: the filter belongs to another kind of unit
+    + FilterConflict          fail: choose one kind of filter
+    + RunActive               fail: the unit and sink has a live run
+  x SourceError
+    + SourceDenied            fail: the credentials or the grant are wrong
+    + SourceChanged           fail: collect metadata again
+    + SourceUnavailable       retry the slice, after `retry_after_s` when given
+    + SliceTooLarge           plan the rest again
+  x RecordError               quarantine one record
+    + QuarantineLimit         fail: more rows in quarantine than the policy allows
+  x StagingError
+    + StagingUnavailable      retry the slice: staging cannot be written now
+    + StagingTooLarge         fail: choose files for staging
+    + StagingLost             read the slice again: its pages are gone or damaged
+  x SinkError
+    + SinkUnavailable         try the write again
+    + SinkRejected            fail: the sink will never take this
+    + DeletesRefused          fail: more rows would be deleted than the policy allows without consent
+  x CommitError
+    + Fenced                  stop quietly: a newer run owns the unit
+    + CommitUnknown           ask the sink for its last sequence number before deciding
+    + LedgerMismatch          fail: rows do not add up; nothing was committed
+  x StateError
+    + StateConflict           read the state again: somebody else wrote it
+    + StateUnreadable         fail: the document has an unknown schema number
+    + StateUnavailable        try again: the state store does not answer
+
+No class needs a constructor argument, because errors cross process borders. The codes are those of the published
+contract and never change.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Recovery(StrEnum):
+    """What the ledger does about an error; nobody else looks at it."""
+
+    FAIL = "fail"
+    RETRY = "retry"
+    RECUT = "recut"
+    QUARANTINE = "quarantine"
+    REREAD = "reread"
+    ASK_SINK = "ask-sink"
+    FENCED = "fenced"
+
+
+class IngestError(Exception):
+    """The root. `hint` says what a person can do next; it is shown under the message."""
+
+    code: ClassVar[str] = "E_BAD_INPUT"
+    recovery: ClassVar[Recovery] = Recovery.FAIL
+    is_user_mistake: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, hint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_restore, (type(self), dict(self.__dict__)))
+
+
+def _restore(kind: type[IngestError], state: dict[str, object]) -> IngestError:
+    error = kind()
+    error.__dict__.update(state)
+    error.args = (str(state.get("message", "")),)
+    return error
+
+
+class ConfigError(IngestError):
+    is_user_mistake = True
+
+
+class DuplicateEndpoint(ConfigError):
+    code = "E_DUPLICATE_SOURCE_ID"
+
+
+class EndpointInUse(ConfigError):
+    code = "E_ENDPOINT_IN_USE"
+
+
+class EndpointNotFound(ConfigError):
+    code = "E_ENDPOINT_NOT_FOUND"
+
+
+class ConnectionTestFailed(ConfigError):
+    code = "E_CONN_TEST_FAILED"
+
+
+class PayloadTooLarge(ConfigError):
+    code = "E_PAYLOAD_TOO_LARGE"
+
+
+class GateError(IngestError):
+    is_user_mistake = True
+
+
+class UnitNotFound(GateError):
+    code = "E_INGESTION_UNIT_NOT_FOUND"
+
+
+class DatasetUnknown(GateError):
+    code = "E_INGESTION_DATASET_UNKNOWN"
+
+
+class UnitDisabled(GateError):
+    code = "E_INGESTION_DATASET_DISABLED"
+
+
+class SinkMissing(GateError):
+    code = "E_INGESTION_SINK_MISSING"
+
+
+class StrategyMissing(GateError):
+    code = "E_INGESTION_DRIVER_MISSING"
+
+
+class ModeUnsupported(GateError):
+    code = "E_INGESTION_MODE_UNSUPPORTED"
+
+
+class FilterUnsupported(GateError):
+    code = "E_INGESTION_FILTER_UNSUPPORTED"
+
+
+class FilterConflict(GateError):
+    code = "E_INGESTION_FILTER_CONFLICT"
+
+
+class RunActive(GateError):
+    code = "E_RUN_ACTIVE"
+
+
+class SourceError(IngestError):
+    code = "E_SOURCE_PAGE_FAILED"
+
+
+class SourceDenied(SourceError):
+    code = "E_SOURCE_DENIED"
+
+
+class SourceChanged(SourceError):
+    code = "E_SOURCE_CHANGED"
+
+
+class SourceUnavailable(SourceError):
+    recovery = Recovery.RETRY
+
+
+class SliceTooLarge(SourceError):
+    """What was yielded up to `position` counts; where it is None, nothing that was yielded counts.
+
+    `bytes_per_row` is what the reader saw, so that the planner can cut better.
+    """
+
+    recovery = Recovery.RECUT
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        position: tuple[int | str, ...] | None = None,
+        bytes_per_row: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.position = position
+        self.bytes_per_row = bytes_per_row
+
+
+class RecordError(IngestError):
+    recovery = Recovery.QUARANTINE
+
+
+class QuarantineLimit(RecordError):
+    code = "E_QUARANTINE_LIMIT"
+    recovery = Recovery.FAIL
+
+
+class StagingError(IngestError):
+    code = "E_STAGING_UNAVAILABLE"
+
+
+class StagingUnavailable(StagingError):
+    recovery = Recovery.RETRY
+
+
+class StagingTooLarge(StagingError):
+    code = "E_STAGE_TOO_LARGE"
+
+
+class StagingLost(StagingError):
+    code = "E_STAGE_LOST"
+    recovery = Recovery.REREAD
+
+
+class SinkError(IngestError):
+    code = "E_SINK_WRITE_FAILED"
+
+
+class SinkUnavailable(SinkError):
+    recovery = Recovery.RETRY
+
+
+class SinkRejected(SinkError):
+    pass
+
+
+class DeletesRefused(SinkError):
+    code = "E_DELETES_REFUSED"
+
+
+class CommitError(IngestError):
+    code = "E_SINK_WRITE_FAILED"
+
+
+class Fenced(CommitError):
+    """`newer_epoch` is the one that the sink or the state has seen, where it is known."""
+
+    code = "E_RUN_FENCED"
+    recovery = Recovery.FENCED
+
+    def __init__(self, message: str = "", *, newer_epoch: int | None = None) -> None:
+        super().__init__(message)
+        self.newer_epoch = newer_epoch
+
+
+class CommitUnknown(CommitError):
+    recovery = Recovery.ASK_SINK
+
+
+class LedgerMismatch(CommitError):
+    code = "E_LEDGER_MISMATCH"
+
+
+class StateError(IngestError):
+    code = "E_STATE_UNREADABLE"
+
+
+class StateConflict(StateError):
+    code = "E_RUN_FENCED"
+    recovery = Recovery.FENCED
+
+
+class StateUnreadable(StateError):
+    pass
+
+
+class StateUnavailable(StateError):
+    code = "E_STATE_UNREADABLE"
+    recovery = Recovery.RETRY

@@ -1,0 +1,119 @@
+"""Structured logging: stdlib loggers, a context of ids that follows the work, and no secret in any line."""
+
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+FIELDS = ("run", "endpoint", "unit", "slice", "attempt")
+HIDDEN = "***"
+
+_context: ContextVar[dict[str, str] | None] = ContextVar("ingest_ray_log_context", default=None)
+_secrets: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+_lock = threading.Lock()
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "context"}
+
+
+@contextmanager
+def context(**ids: object) -> Iterator[None]:
+    """Adds ids (`run`, `endpoint`, `unit`, `slice`, `attempt`) to every line that is logged inside."""
+    token = _context.set(
+        {**(_context.get() or {}), **{name: str(value) for name, value in ids.items() if value is not None}}
+    )
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def hide(secret: str) -> None:
+    """From now on this text is shown as `***` in every log line, and by `scrub`."""
+    global _pattern
+    if not secret.strip():
+        return
+    with _lock:
+        if secret not in _secrets:
+            _secrets.add(secret)
+            # The longest first, so that one secret inside another leaves nothing behind.
+            _pattern = re.compile("|".join(map(_spotted, sorted(_secrets, key=len, reverse=True))))
+
+
+def _spotted(secret: str) -> str:
+    """A secret of one to three characters is hidden as a word only: else half of every line would go with it."""
+    return re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
+
+
+def scrub(text: str) -> str:
+    pattern = _pattern
+    return pattern.sub(HIDDEN, text) if pattern else text
+
+
+class Redaction(logging.Filter):
+    """Finishes the message, adds the context, and hides secrets, the traceback's included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = scrub(_message(record))
+        record.args = None
+        if record.exc_info:
+            record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        if record.stack_info:
+            record.stack_info = scrub(record.stack_info)
+        record.context = dict(_context.get() or {})
+        return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a wrong number of arguments must not lose the line
+        return f"{record.msg} {record.args}"
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.msg,
+            **getattr(record, "context", {}),
+        }
+        for name, value in vars(record).items():
+            if name not in _STANDARD:
+                line[name] = json.loads(scrub(json.dumps(value, default=str)))
+        if record.exc_text:
+            line["exception"] = record.exc_text
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        ids = " ".join(f"{name}={value}" for name, value in getattr(record, "context", {}).items())
+        line = f"{clock} {record.levelname.lower():7} {record.msg}" + (f"  [{ids}]" if ids else "")
+        return f"{line}\n{record.exc_text}" if record.exc_text else line
+
+
+def configure(
+    form: Literal["json", "text"] = "text", level: str = "warning", stream: TextIO | None = None
+) -> logging.Handler:
+    """Sends the lines of this process to `stream` (stderr); calling it again replaces the earlier choice."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.addFilter(Redaction())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if getattr(old, "is_ingest_ray", False):
+            root.removeHandler(old)
+    handler.is_ingest_ray = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    return handler

@@ -1,0 +1,46 @@
+"""Finds strategies and sinks by template id, through entry points: the engine knows none by name."""
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from ingest_ray.contracts import Sink, SinkFamily, Strategy
+from ingest_ray.errors import SinkMissing, StrategyMissing
+from ingest_ray.models import Endpoint
+
+STRATEGIES = "ingest_ray.strategies"
+SINKS = "ingest_ray.sinks"
+
+
+def strategy_templates() -> list[str]:
+    return sorted({point.name for point in entry_points(group=STRATEGIES)})
+
+
+def sink_templates() -> list[str]:
+    return sorted({point.name for point in entry_points(group=SINKS)})
+
+
+@cache
+def strategy_for(template: str) -> Strategy:
+    for point in entry_points(group=STRATEGIES, name=template):
+        strategy: Strategy = point.load()
+        return strategy
+    raise StrategyMissing(
+        f"template '{template}' has no strategy installed",
+        hint=f"installed: {', '.join(strategy_templates()) or 'none'}",
+    )
+
+
+@cache
+def sink_family(template: str) -> SinkFamily:
+    for point in entry_points(group=SINKS, name=template):
+        family: SinkFamily = point.load()
+        return family
+    raise SinkMissing(
+        f"template '{template}' is no sink that is installed",
+        hint=f"installed: {', '.join(sink_templates()) or 'none'}",
+    )
+
+
+def open_sink(endpoint: Endpoint) -> Sink:
+    """The sink of an endpoint whose secrets are already resolved."""
+    return sink_family(endpoint.template).open(endpoint)

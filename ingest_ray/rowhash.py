@@ -1,0 +1,149 @@
+"""An order-independent hash of rows: what was staged must equal what was committed.
+
+The hash of a set of rows is the sum, modulo 2^64, of the hashes of its rows. It does not depend on the order of rows
+or on how they were cut into batches, hashes of parts add up, and a row that is there twice counts twice (an exclusive or would
+cancel it). Values count as the bits that Arrow holds: NULL, the empty string, 0, -0.0 and NaN all differ, and so do NULL, `[]`
+and `[NULL]`. Column names do not count: the schema fingerprint has them.
+
+DuckDB hashes a row in one vectorised pass. The hash functions are those of the installed DuckDB: compare hashes
+that one installation made, and do not store them for longer than a run.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_MODULUS = 1 << 64
+_SALT = 0x9E3779B97F4A7C15  # DuckDB's hash(0) is 0: without a salt a row of one zero would not count
+_EMPTY_ROW = 0xD1B54A32D192ED03  # the hash of a row without columns
+
+_INTEGERS = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
+
+
+class RowHash:
+    """Adds up the hashes of the rows of the batches that it is shown."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._rows = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._types: list[pa.DataType] = []
+        self._query = ""
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        self._rows += batch.num_rows
+        if batch.num_rows == 0:
+            return
+        if batch.num_columns == 0:
+            self._total = (self._total + batch.num_rows * _EMPTY_ROW) % _MODULUS
+            return
+        columns = [plain(column) for column in batch.columns]
+        names = [f"c{index}" for index in range(len(columns))]
+        self._total = (self._total + self._sum(pa.RecordBatch.from_arrays(columns, names))) % _MODULUS
+
+    def hexdigest(self) -> str:
+        return f"{self._total:016x}"
+
+    def _sum(self, rows: pa.RecordBatch) -> int:
+        if self._connection is None:
+            self._connection = duckdb.connect(config={"threads": 1})
+        if rows.schema.types != self._types:
+            self._types = rows.schema.types
+            terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
+            self._query = f"select sum(hash({_SALT}::ubigint, {', '.join(terms)})) from rows"
+        self._connection.register("rows", rows)
+        try:
+            ((found,),) = self._connection.execute(self._query).fetchall()
+        finally:
+            self._connection.unregister("rows")
+        return int(found)
+
+
+def row_hash(*batches: pa.RecordBatch) -> str:
+    counted = RowHash()
+    for batch in batches:
+        counted.update(batch)
+    return counted.hexdigest()
+
+
+def combine(*digests: str) -> str:
+    """The hash of all rows of several parts, from the hashes of the parts."""
+    return f"{sum(int(digest, 16) for digest in digests) % _MODULUS:016x}"
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """The same bits in a type that DuckDB takes and hashes exactly: integers, bytes, text, lists and structs of them."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain(column.storage)
+    if pa.types.is_dictionary(kind):
+        return plain(column.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return plain(pc.run_end_decode(column))
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if pa.types.is_binary_view(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_nested(kind):
+        return _plain_nested(column)
+    if _is_as_it_is(kind):
+        return column
+    if pa.types.is_primitive(kind) and kind.bit_width in _INTEGERS:  # floats, dates, times, timestamps, durations
+        return column.view(_INTEGERS[kind.bit_width])
+    return column.view(pa.binary(kind.bit_width // 8))  # decimals, month-day-nano intervals
+
+
+def _is_as_it_is(kind: pa.DataType) -> bool:
+    tests: tuple[Callable[[pa.DataType], bool], ...] = (
+        pa.types.is_integer,
+        pa.types.is_boolean,
+        pa.types.is_null,
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_fixed_size_binary,
+    )
+    return not pa.types.is_decimal(kind) and any(test(kind) for test in tests)
+
+
+def _plain_nested(column: pa.Array) -> pa.Array:
+    """Rebuilds a nested column without offsets into larger buffers, so that its leaves can be looked at as integers."""
+    kind = column.type
+    missing = column.is_null()
+    if pa.types.is_struct(kind):
+        children = [plain(child) for child in column.flatten()]
+        names = [f"f{index}" for index in range(len(children))]
+        if not children:
+            return column.is_valid()
+        return pa.StructArray.from_arrays(children, names=names, mask=missing)
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return _plain_nested(column.cast(pa.large_list(kind.value_field)))
+    if pa.types.is_map(kind):
+        return _plain_nested(column.view(pa.list_(pa.struct([kind.key_field, kind.item_field]))))
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        raise TypeError(f"rows of type '{kind}' cannot be hashed")
+    lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
+    starts = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+    return pa.LargeListArray.from_arrays(starts, plain(column.flatten()), mask=missing)
+
+
+def _hash_sql(term: str, kind: pa.DataType, depth: int = 0) -> str:
+    """DuckDB's own hash takes NULL, `[]` and `[NULL]` for the same, and `[[1], [2]]` for `[[1, 2]]`: it is spelt out."""
+    if pa.types.is_struct(kind):
+        fields = [_hash_sql(f"({term}).{field.name}", field.type, depth) for field in kind]
+        return f"hash({term} is null, {', '.join(fields)})"
+    if pa.types.is_large_list(kind):
+        item = f"x{depth}"
+        items = _hash_sql(item, kind.value_type, depth + 1)
+        # Two constants keep a list's hash from being that of its only item.
+        return (
+            f"hash({term} is null, len({term}), list_transform({term}, lambda {item}: hash({_SALT}::ubigint, {items})))"
+        )
+    return term

@@ -1,0 +1,107 @@
+"""Where the secrets of a config are: the `SecretStr` fields of its model, and URLs with a password in them."""
+
+import re
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin
+from urllib.parse import unquote
+
+from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
+
+Path = tuple[str | int, ...]
+Visit = Callable[[Path, JsonValue, bool], JsonValue]
+"""`(path, value, is_url) -> what takes its place`."""
+
+# Greedy up to the last `@`: passwords that were not escaped may hold anything.
+_USERINFO = re.compile(r"(//[^:/@?#\s]*:)(.*)(?=@)", re.DOTALL)
+_THIN = re.compile(r"(:thin:[^/@\s]+/)([^\s@]+)(?=@)")
+_PARAMETER = re.compile(
+    r"([?&;](?:password|passwd|pwd|pass|sslpassword|token|secret|api_?key)=)([^&;#\s]+)", re.IGNORECASE
+)
+
+_PATTERNS = (_USERINFO, _THIN, _PARAMETER)
+
+
+def map_secrets(model: type[BaseModel], config: Mapping[str, JsonValue], visit: Visit) -> dict[str, JsonValue]:
+    """A copy of `config` in which every secret that is set went through `visit`."""
+    mapped = _walk([model], dict(config), (), visit)
+    assert isinstance(mapped, dict)
+    return mapped
+
+
+def spelled(path: Path) -> str:
+    """`('auth', 'tokens', 0)` -> `auth.tokens[0]`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def parts_of_url(text: str) -> tuple[str, ...]:
+    """The passwords in a URL, as they are written and as they are meant; empty: there is none."""
+    found = [match.group(2) for pattern in _PATTERNS for match in pattern.finditer(_bare(text))]
+    return tuple(dict.fromkeys([part for raw in found for part in (raw, unquote(raw)) if part]))
+
+
+def shown_url(text: str) -> str:
+    text = _bare(text)
+    for pattern in _PATTERNS:
+        text = pattern.sub(r"\1***", text)
+    return text
+
+
+def _bare(text: str) -> str:
+    """The URL itself; or, where a parameter hides a whole connection string (`odbc_connect=`), that one unquoted."""
+    plain = unquote(text)
+    hidden = not any(pattern.search(text) for pattern in _PATTERNS) and _PARAMETER.search(plain)
+    return plain if hidden else text
+
+
+def _walk(annotations: list[Any], value: JsonValue, path: Path, visit: Visit) -> JsonValue:
+    kinds = [kind for annotation in annotations for kind in members(annotation)]
+    if any(kind in (SecretStr, SecretBytes) for kind in kinds) and (isinstance(value, str) or _is_sealed(value)):
+        return visit(path, value, False)
+    if _is_sealed(value) or (isinstance(value, str) and _is_url(value, path)):
+        return visit(path, value, True)
+    if isinstance(value, dict):
+        return {name: _walk(_field(kinds, name), item, (*path, name), visit) for name, item in value.items()}
+    if isinstance(value, list):
+        inner = [argument for kind in kinds for argument in get_args(kind) if argument is not Ellipsis]
+        return [_walk(inner, item, (*path, n), visit) for n, item in enumerate(value)]
+    return value
+
+
+def _is_sealed(value: JsonValue) -> bool:
+    return isinstance(value, dict) and "$secret" in value
+
+
+def _is_url(value: str, path: Path) -> bool:
+    """With a password in it; or a field for a URL, that is given as a reference."""
+    is_named = bool(path) and isinstance(path[-1], str) and path[-1].lower().endswith(("url", "uri", "dsn"))
+    is_reference = value.startswith("env:") or (value.startswith("file:") and not value.startswith("file:/"))
+    if is_named and is_reference:
+        return True
+    return bool(parts_of_url(value)) and ("://" in value or value.startswith("jdbc:") or ":thin:" in value)
+
+
+def members(annotation: Any) -> list[Any]:
+    """The alternatives of a type, without `Annotated`, aliases and unions."""
+    if hasattr(annotation, "__value__"):  # a `type` statement
+        return members(annotation.__value__)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [member for argument in get_args(annotation) for member in members(argument)]
+    return [annotation]
+
+
+def _field(kinds: list[Any], name: str) -> list[Any]:
+    """The types of a field, over all the models and mappings that a value may be."""
+    found: list[Any] = []
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for field, described in kind.model_fields.items():
+                if name in (field, described.alias, described.validation_alias):
+                    found.append(described.annotation)
+        elif get_origin(kind) is not None and len(get_args(kind)) == 2:
+            found.append(get_args(kind)[1])
+    return found

@@ -1,0 +1,152 @@
+"""Secrets of endpoints: ciphertext or references at rest, real values only in the process that uses them.
+
+A secret is a field that the descriptor's config model marks as `SecretStr`, and any URL that has a password in it.
+At rest it is `env:NAME`, `file:/path` or `{"$secret": ciphertext}`; a URL keeps what may be seen of it beside the
+ciphertext, as `{"$secret": ..., "$shown": "postgresql://app:***@db/shop"}`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from pydantic import BaseModel, JsonValue
+
+from ingest_ray import logs
+from ingest_ray.errors import ConfigError
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import sink_family, sink_templates, strategy_for
+from ingest_ray.secrets.fields import Path as FieldPath
+from ingest_ray.secrets.fields import map_secrets, parts_of_url, shown_url, spelled
+from ingest_ray.secrets.keyring import Keyring
+from ingest_ray.settings import Settings
+
+SECRET, SHOWN = "$secret", "$shown"
+REFERENCES = ("env:", "file:")
+
+
+def config_model_of(template: str) -> type[BaseModel]:
+    """The config model of a template of sources or of sinks. Raises `StrategyMissing` for a template nobody has."""
+    family = sink_family(template) if template in sink_templates() else strategy_for(template)
+    return family.descriptor.config_model
+
+
+def seal(
+    config: Mapping[str, JsonValue],
+    model: type[BaseModel],
+    settings: Settings,
+    *,
+    previous: Mapping[str, JsonValue] | None = None,
+    keyring: Keyring | None = None,
+) -> dict[str, JsonValue]:
+    """What may be stored of a config. Where `previous` holds the same secret, its ciphertext is kept: sealing again
+    changes nothing."""
+    keys = keyring or Keyring(settings)
+
+    def sealed(path: FieldPath, value: JsonValue, is_url: bool) -> JsonValue:
+        if not isinstance(value, str) or is_reference(value):
+            return value
+        logs.hide(value)
+        old = _at(previous or {}, path)
+        if isinstance(old, dict) and SECRET in old and keys.opens(str(old[SECRET])) == value:
+            return old
+        document: dict[str, JsonValue] = {SECRET: keys.seal(value)}
+        if is_url:
+            for part in parts_of_url(value):
+                logs.hide(part)
+            document[SHOWN] = shown_url(value)
+        return document
+
+    return map_secrets(model, config, sealed)
+
+
+def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
+    """The endpoint with real values: for the process that uses them, right before it does.
+
+    Raises:
+        ConfigError: names the endpoint, the field, and the variable or file that is missing.
+    """
+    keys = Keyring(settings, creates=False)
+
+    def real(path: FieldPath, value: JsonValue, is_url: bool) -> JsonValue:
+        where = f"endpoint '{endpoint.endpoint_id}', field '{spelled(path)}'"
+        text = _real(value, where, keys)
+        if isinstance(text, str):
+            for part in parts_of_url(text) if is_url else (text,):
+                logs.hide(part)
+        return text
+
+    model = config_model_of(endpoint.template)
+    return endpoint.model_copy(update={"config": map_secrets(model, endpoint.config, real)})
+
+
+def redact(config: Mapping[str, JsonValue], model: type[BaseModel]) -> dict[str, JsonValue]:
+    """For display: references stay, everything else that is secret becomes `***`."""
+
+    def hidden(_: FieldPath, value: JsonValue, is_url: bool) -> JsonValue:
+        if isinstance(value, dict):
+            return value.get(SHOWN, logs.HIDDEN)
+        if isinstance(value, str) and is_reference(value):
+            return value
+        return shown_url(value) if is_url and isinstance(value, str) else logs.HIDDEN
+
+    return map_secrets(model, config, hidden)
+
+
+def masked(endpoint: Endpoint) -> Endpoint:
+    """The endpoint for code that must not connect: its config fits the model, and holds no secret."""
+    return endpoint.model_copy(update={"config": redact(endpoint.config, config_model_of(endpoint.template))})
+
+
+def is_reference(value: str) -> bool:
+    return value.startswith(REFERENCES)
+
+
+def open_url(text: str, settings: Settings) -> str:
+    """The real URL of the state store: a reference is followed, a sealed one opened."""
+    value: JsonValue = {SECRET: text.removeprefix("sealed:")} if text.startswith("sealed:") else text
+    url = str(_real(value, "the state URL", Keyring(settings, creates=False)))
+    for part in parts_of_url(url):
+        logs.hide(part)
+    return url
+
+
+def seal_url(text: str, settings: Settings, keyring: Keyring | None = None) -> str:
+    """A URL as settings may keep it: `sealed:...` where it has a password in it."""
+    secrets = parts_of_url(text)
+    if not secrets:
+        return text
+    for part in secrets:
+        logs.hide(part)
+    return "sealed:" + (keyring or Keyring(settings)).seal(text)
+
+
+def _real(value: JsonValue, where: str, keys: Keyring) -> JsonValue:
+    if isinstance(value, dict) and SECRET in value:
+        return keys.open(str(value[SECRET]), where)
+    if isinstance(value, str) and value.startswith("env:"):
+        name = value.removeprefix("env:")
+        if name not in os.environ:
+            raise ConfigError(
+                f"{where}: the environment variable '{name}' is not set", hint=f"set {name} and run again"
+            )
+        return os.environ[name]
+    if isinstance(value, str) and value.startswith("file:") and not value.startswith("file://"):
+        file = Path(value.removeprefix("file:")).expanduser()
+        try:
+            return file.read_text().rstrip("\r\n")
+        except OSError as error:
+            raise ConfigError(f"{where}: the file '{file}' cannot be read: {error.strerror}") from None
+    return value
+
+
+def _at(config: JsonValue | Mapping[str, JsonValue], path: FieldPath) -> JsonValue:
+    found = cast(JsonValue, config)
+    for part in path:
+        if isinstance(found, dict) and isinstance(part, str):
+            found = found.get(part)
+        elif isinstance(found, list) and isinstance(part, int) and part < len(found):
+            found = found[part]
+        else:
+            return None
+    return found

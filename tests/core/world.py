@@ -1,0 +1,393 @@
+"""A whole installation in memory, around the real ledger, checkpoint, planning and state writer.
+
+A seeded scheduler completes, fails, delays and reorders whatever is under way, and crashes the process anywhere. The
+source is a table of integers, the sink a list of rows that remembers numbers and epochs as real sinks do.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ingest_ray.contracts import Probe
+from ingest_ray.core import messages as m
+from ingest_ray.core import planning
+from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.errors import Fenced, Recovery, StateConflict
+from ingest_ray.models import (
+    Axis,
+    Dataset,
+    Effect,
+    Endpoint,
+    Handle,
+    Interval,
+    Piece,
+    Position,
+    Prepared,
+    Receipt,
+    RunState,
+    Scope,
+    SegmentState,
+    Slice,
+    Staged,
+    UnitConfig,
+    UnitSpec,
+)
+from ingest_ray.state.documents import Owner
+from ingest_ray.state.writer import StateWriter
+
+KEY = Axis(kind="key", columns=("id",))
+CURSOR = Axis(kind="cursor", columns=("at",))
+SPEC = UnitSpec(
+    endpoint=Endpoint(endpoint_id="e", template="t"),
+    dataset=Dataset(endpoint_id="e", name="u", columns=()),
+    config=UnitConfig(endpoint_id="e", unit_id="u", sink_id="s"),
+)
+
+
+class Crash(Exception):
+    pass
+
+
+class MemoryKV:
+    """Compare-and-set in a dict; can lose the answer to a write that was done."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, tuple[dict[str, Any], int]] = {}
+        self._versions = itertools.count(1)
+
+    def get(self, key: str) -> tuple[dict[str, Any], int] | None:
+        return self.documents.get(key)
+
+    def put(self, key: str, value: Mapping[str, Any], if_version: int) -> int:
+        if self.documents.get(key, ({}, 0))[1] != if_version:
+            raise StateConflict(key)
+        version = next(self._versions)
+        self.documents[key] = (dict(value), version)
+        return version
+
+    def delete(self, key: str, if_version: int) -> None:
+        if self.documents.get(key, ({}, 0))[1] != if_version:
+            raise StateConflict(key)
+        del self.documents[key]
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, Any], int]]:
+        for key in sorted(self.documents):
+            if key.startswith(prefix):
+                yield key, *self.documents[key]
+
+
+@dataclass
+class Source:
+    """Rows (id -> time of last change). Segments are `id % segments`."""
+
+    segments: int = 1
+    now: int = 10
+    rows: dict[int, int] = field(default_factory=dict)
+
+    def change(self, key: int) -> None:
+        self.now += 1
+        self.rows[key] = self.now
+
+    def of(self, segment: str) -> dict[int, int]:
+        return {key: at for key, at in self.rows.items() if str(key % self.segments) == segment}
+
+
+@dataclass
+class Sink:
+    """`history` has every row that was ever shown; an upsert sink's content is the newest of each key."""
+
+    is_upsert: bool
+    epoch: int = 0
+    sequence: int = 0
+    history: list[tuple[int, int]] = field(default_factory=list)
+
+    def open(self, epoch: int) -> int:
+        if epoch < self.epoch:
+            raise Fenced("old epoch")
+        self.epoch = epoch
+        return self.sequence
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
+        if epoch != self.epoch:
+            raise Fenced("old epoch")
+        rows = [tuple(row) for prepared in group for row in prepared.payload["rows"]]  # type: ignore[union-attr,arg-type]
+        if sequence > self.sequence:
+            if self.is_upsert and any(prepared.is_insert_only for prepared in group):
+                known = {key for key, _ in self.history}
+                assert not known & {key for key, _ in rows}, "an insert of a key that is there already"
+            self.history += rows  # type: ignore[arg-type]
+            self.sequence = sequence
+        return Receipt(epoch=epoch, sequence=sequence, rows_committed=len(rows))
+
+    @property
+    def content(self) -> Counter[tuple[int, int]]:
+        if not self.is_upsert:
+            return Counter(self.history)
+        newest: dict[int, int] = {}
+        for key, at in self.history:
+            newest[key] = max(at, newest.get(key, at))
+        return Counter(newest.items())
+
+
+@dataclass
+class IntStrategy:
+    """Full load along the key, then along the change time; the smallest strategy that uses everything."""
+
+    source: Source
+    is_upsert: bool
+    width: int = 4
+    lookback: int = 0
+    descriptor: Any = None
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> list[Scope]:
+        out = []
+        for segment in map(str, range(self.source.segments)):
+            out += self._of_segment(known.get(segment, SegmentState(segment=segment)), probe)
+        return out
+
+    def _of_segment(self, state: SegmentState, probe: Probe) -> list[Scope]:
+        horizon = (int(probe.facts["now"]),)  # type: ignore[arg-type]
+        if not state.is_loaded:
+            load = Scope(
+                scope_id="load",
+                segment=state.segment,
+                axis=KEY,
+                effect=Effect.LOAD,
+                horizon=horizon,
+                is_insert_only=self.is_upsert,
+            )
+            return [scope for scope in state.scopes if scope.effect is Effect.LOAD] or [load]
+        open_scopes = list(state.scopes)
+        advances = [scope for scope in open_scopes if scope.effect is Effect.ADVANCE]
+        end = advances[-1].target.upper if advances else state.watermark
+        assert end is not None
+        if end[0] < horizon[0]:  # type: ignore[operator]
+            target = Interval(lower=end, upper=horizon)
+            open_scopes.append(self._scope(state, f"since-{end[0]}", target, Effect.ADVANCE))
+        if self.lookback and self.is_upsert:
+            target = Interval(lower=(int(end[0]) - self.lookback,), upper=end)
+            if f"again-{end[0]}" not in {scope.scope_id for scope in open_scopes}:
+                open_scopes.append(self._scope(state, f"again-{end[0]}", target, Effect.REPEAT))
+        return open_scopes
+
+    def _scope(self, state: SegmentState, name: str, target: Interval, effect: Effect) -> Scope:
+        return Scope(scope_id=name, segment=state.segment, axis=CURSOR, target=target, effect=effect)
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        lower = gap.lower
+        points = sorted({key if scope.axis is KEY or scope.axis == KEY else at for key, at in self._rows(scope, gap)})
+        for point in points[self.width :: self.width]:
+            yield Piece(interval=Interval(lower=lower, upper=(point,)), estimated_bytes=10)
+            lower = (point,)
+        yield Piece(interval=Interval(lower=lower, upper=gap.upper), estimated_bytes=10)
+
+    def _rows(self, scope: Scope | Slice, interval: Interval) -> list[tuple[int, int]]:
+        axis = 0 if scope.axis == KEY else 1
+        return sorted(
+            (row for row in self.source.of(scope.segment).items() if inside(row[axis], interval)),
+            key=lambda row: row[axis],
+        )
+
+    def read(self, piece: Slice, horizon: Position | None) -> list[tuple[int, int]]:
+        rows = self._rows(piece, piece.interval)
+        if piece.effect is Effect.LOAD and not self.is_upsert and horizon is not None:
+            rows = [row for row in rows if row[1] < horizon[0]]  # type: ignore[operator]
+        return rows
+
+
+def inside(value: int, interval: Interval) -> bool:
+    above = interval.lower is None or value >= interval.lower[0]  # type: ignore[operator]
+    return above and (interval.upper is None or value < interval.upper[0])  # type: ignore[operator]
+
+
+@dataclass
+class World:
+    random: Random
+    source: Source
+    sink: Sink
+    strategy: IntStrategy
+    kv: MemoryKV = field(default_factory=MemoryKV)
+    is_whole: bool = False
+    fault_rate: float = 0.0
+    crash_rate: float = 0.0
+    reads: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    watermarks: dict[str, int] = field(default_factory=dict)
+    peak_bytes: int = 0
+
+    def run(self) -> RunState:
+        """One run; raises `Crash` where the process died."""
+        self.runs += 1
+        owner = Owner(host="elsewhere", pid=self.runs, started=str(self.runs))
+        self._forget_lease()
+        state = StateWriter.begin(self.kv, "unit", f"run-{self.runs}", owner)
+        try:
+            if state.has_intent:
+                state.recover(self.sink.open(state.epoch))
+            probe = Probe(strategy="ints", facts={"now": self.source.now + 1})
+            planned = self.strategy.scopes(SPEC, probe, state.segments)
+            scopes = state.open_scopes(planned, is_target_empty=not self.sink.history)
+            slices = planning.slices(self.strategy, SPEC, probe, scopes)  # type: ignore[arg-type]
+            limits = Limits(
+                readers=3,
+                preparers=2,
+                budget_bytes=100,
+                slice_bytes=20,
+                group_slices=3,
+                merge_bytes=self.random.choice([0, 6, 1000]),
+                attempts=8,
+                state_attempts=30,
+                is_whole=self.is_whole,
+            )
+            return Process(
+                self, state, Ledger(limits), slices, probe, {(s.segment, s.scope_id): s for s in scopes}
+            ).drive()
+        finally:
+            state.lease._ended.set()
+
+    def _forget_lease(self) -> None:
+        found = self.kv.get("unit::lease")
+        if found is not None:
+            self.kv.put("unit::lease", found[0] | {"expires_at": 0.0}, found[1])
+
+
+@dataclass
+class Process:
+    world: World
+    state: StateWriter
+    ledger: Ledger
+    slices: Iterator[Slice]
+    probe: Probe
+    scopes: dict[tuple[str, str], Scope]
+    pending: list[m.Instruction] = field(default_factory=list)
+    recuts: Counter[str] = field(default_factory=Counter)
+
+    def drive(self) -> RunState:
+        self.pending += self.ledger.start()
+        for _ in range(100_000):
+            if self.ledger.finished is not None:
+                return self.ledger.finished.state
+            self.world.peak_bytes = max(self.world.peak_bytes, self.ledger.staged_bytes)
+            assert self.pending, "the ledger waits for nothing"
+            self._crash_perhaps()
+            instruction = self.pending.pop(self.world.random.randrange(len(self.pending)))
+            for event in self._perform(instruction):
+                self._crash_perhaps()
+                self.pending += [i for i in self.ledger.handle(event) if not isinstance(i, m.Finish)]
+            self._check_watermarks()
+        raise AssertionError("the run does not end")
+
+    def _crash_perhaps(self) -> None:
+        if self.world.random.random() < self.world.crash_rate:
+            raise Crash
+
+    def _is_unlucky(self) -> bool:
+        return self.world.random.random() < self.world.fault_rate
+
+    def _fault(self, recovery: Recovery = Recovery.RETRY) -> m.Fault:
+        return m.Fault("E_TEST", "bad luck", recovery, retry_after_s=0.0)
+
+    def _perform(self, instruction: m.Instruction) -> list[m.Event]:
+        match instruction:
+            case m.Plan(count):
+                if self._is_unlucky():
+                    return [m.Failed(m.Stage.PLAN, self._fault())]
+                got = tuple(itertools.islice(self.slices, count))
+                return [m.Planned(got, len(got) < count)]
+            case m.Recut(piece, interval, _):
+                return [self._recut(piece, interval)]
+            case m.OpenSink():
+                return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
+            case m.Read(piece, attempt):
+                return self._read(piece, attempt)
+            case m.Prepare(piece, attempt, handle):
+                return self._prepare(piece, attempt, handle)
+            case m.Intend(claims, is_whole):
+                if self._is_unlucky():
+                    return [m.Failed(m.Stage.INTEND, self._fault())]
+                return [m.Intended(self.state.intend(claims, is_whole=is_whole))]
+            case m.Commit(sequence, group):
+                return self._commit(sequence, group)
+            case m.AskSink():
+                if self._is_unlucky():
+                    return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]
+                return [m.SinkSays(self.world.sink.open(self.state.epoch))]
+            case m.Fold(sequence):
+                if self._is_unlucky():
+                    return [m.Failed(m.Stage.FOLD, self._fault())]
+                self.state.fold(sequence)
+                return [m.Folded(sequence)]
+            case _:
+                return []
+
+    def _recut(self, piece: Slice, interval: Interval) -> m.Event:
+        scope = self.scopes[piece.segment, piece.scope_id]
+        got = tuple(
+            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, self.recuts[piece.slice_id])  # type: ignore[arg-type]
+        )
+        self.recuts[piece.slice_id] += 1
+        return m.Recutted(piece, got)
+
+    def _read(self, piece: Slice, attempt: int) -> list[m.Event]:
+        self.world.reads[f"{piece.scope_id}:{piece.interval}"] += 1
+        if self._is_unlucky():
+            return [m.Failed(m.Stage.READ, self._fault(), piece, attempt)]
+        rows = self.world.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
+        covered, is_complete = piece.interval, True
+        axis = 0 if piece.axis == KEY else 1
+        places = sorted({row[axis] for row in rows})
+        if len(places) > 1 and self.world.random.random() < 0.15:
+            if self.world.random.random() < 0.3:
+                return [m.Failed(m.Stage.READ, self._fault(Recovery.RECUT), piece, attempt)]
+            stop = places[self.world.random.randrange(1, len(places))]
+            covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
+            rows = [row for row in rows if row[axis] < stop]
+        handle = Handle(
+            provider="memory",
+            uri="-",
+            run_id="r",
+            slice_id=piece.slice_id,
+            attempt=attempt,
+            rows=len(rows),
+            bytes=len(rows),
+            schema_fingerprint="-",
+            row_hash=str(sorted(rows)),
+        )
+        staged = Staged(handle=handle, covered=covered, is_complete=is_complete, rows_read=len(rows))
+        events: list[m.Event] = [m.SliceStaged(piece, attempt, staged)]
+        return events * 2 if self._is_unlucky() else events  # a message may arrive twice
+
+    def _prepare(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
+        if self._is_unlucky():
+            recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+            return [m.Failed(m.Stage.PREPARE, self._fault(recovery), piece, attempt)]
+        prepared = Prepared(
+            slice_id=piece.slice_id,
+            rows=handle.rows,
+            row_hash=handle.row_hash,
+            is_insert_only=piece.is_insert_only,
+            payload={"rows": [list(row) for row in eval(handle.row_hash)]},  # noqa: S307
+        )
+        return [m.SlicePrepared(piece, attempt, prepared)]
+
+    def _commit(self, sequence: int, group: Sequence[Prepared]) -> list[m.Event]:
+        if self._is_unlucky():
+            return [m.Failed(m.Stage.COMMIT, self._fault())]
+        receipt = self.world.sink.commit(self.state.epoch, sequence, group)
+        if self._is_unlucky():
+            return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]  # done, but the answer is lost
+        return [m.Committed(receipt)]
+
+    def _check_watermarks(self) -> None:
+        for segment, state in self.state.segments.items():
+            if state.watermark is None:
+                continue
+            watermark = int(state.watermark[0])
+            assert watermark >= self.world.watermarks.get(segment, watermark), "a watermark moved back"
+            self.world.watermarks[segment] = watermark
+            shown = dict(self.world.sink.content.keys())
+            for key, at in self.world.source.of(segment).items():
+                assert at >= watermark or shown.get(key, -1) >= at, "a watermark beyond what is in the sink"

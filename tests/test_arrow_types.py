@@ -1,0 +1,88 @@
+"""Every type that a source stages can be written down and read again."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_ray.arrow_types import LOGICAL, SOURCE_TYPE, from_text, schema_of, to_text
+from ingest_ray.errors import ConfigError
+from ingest_ray.models import Column, Dataset, Fidelity
+
+PLAIN = [
+    pa.null(), pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(),
+    pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.string(), pa.large_string(), pa.binary(),
+    pa.large_binary(), pa.date32(), pa.date64(), pa.month_day_nano_interval(), pa.binary(16),
+]  # fmt: skip
+UNITS = ["s", "ms", "us", "ns"]
+ZONES = [None, "UTC", "Europe/Berlin", "+02:00", "America/Argentina/Buenos_Aires", "Etc/GMT+5"]
+DECIMALS = st.one_of(
+    st.integers(1, 38).flatmap(lambda p: st.integers(-5, p).map(lambda s: pa.decimal128(p, s))),
+    st.integers(1, 76).flatmap(lambda p: st.integers(-5, p).map(lambda s: pa.decimal256(p, s))),
+)
+LEAVES = st.one_of(
+    st.sampled_from(PLAIN),
+    DECIMALS,
+    st.builds(pa.timestamp, st.sampled_from(UNITS), st.sampled_from(ZONES)),
+    st.builds(pa.duration, st.sampled_from(UNITS)),
+    st.sampled_from([pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")]),
+)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=8)
+
+
+def nested(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataType]:
+    fields = st.builds(
+        lambda name, kind, null: pa.field(name, kind, null or kind == pa.null()), NAMES, inner, st.booleans()
+    )
+    return st.one_of(
+        fields.map(pa.list_),
+        inner.map(pa.list_),
+        fields.map(pa.large_list),
+        st.lists(fields, max_size=3).map(pa.struct),
+    )
+
+
+@given(st.recursive(LEAVES, nested, max_leaves=5))
+def test_what_is_written_is_read_back(kind: pa.DataType) -> None:
+    back = from_text(to_text(kind))
+    assert back.equals(kind, check_metadata=True)
+    assert to_text(back) == to_text(kind)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "int", "list<", "list<int32>>", "decimal128(40, 2)", "timestamp[xs]", "struct<a int32>", "int32 int32"]
+)
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not the text of an Arrow type"):
+        from_text(text)
+
+
+def test_a_dictionary_has_no_text() -> None:
+    with pytest.raises(ConfigError):
+        to_text(pa.dictionary(pa.int32(), pa.string()))
+
+
+DATASET = Dataset(
+    endpoint_id="e",
+    name="t",
+    columns=(
+        Column(name="id", source_type="uuid", arrow="string", nullable=False, logical="uuid"),
+        Column(name="tags", source_type="integer[]", arrow="list<int32>"),
+        Column(name="shape", source_type="geometry", arrow="null", fidelity=Fidelity.REFUSED),
+    ),
+)
+
+
+def test_a_schema_leaves_refused_columns_out_and_says_where_types_come_from() -> None:
+    schema = schema_of(DATASET, None)
+    assert schema.names == ["id", "tags"]
+    assert schema.field("id").metadata == {SOURCE_TYPE: b"uuid", LOGICAL: b"uuid"}
+    assert not schema.field("id").nullable
+    assert schema_of(DATASET, ["tags"]).names == ["tags"]
+    assert schema_of(DATASET, ()).names == ["id", "tags"]
+
+
+@pytest.mark.parametrize("name", ["nope", "shape"])
+def test_a_column_that_cannot_be_read_cannot_be_selected(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        schema_of(DATASET, [name])

@@ -1,0 +1,86 @@
+"""Imports point one way: from surfaces down to the ground. Strategies stand on the ground, and nothing stands on them."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "ingest_ray"
+
+# From the top to the ground; a module may import from its own floor and from those below it.
+FLOORS = [
+    {"cli", "graphql", "console", "temporal", "job", "__main__"},
+    {"service"},
+    {"run"},
+    {"actors"},
+    {"work"},
+    {"state"},
+    {"core"},
+    {"catalog", "kv", "staging", "cdm", "sinks", "http", "secrets", "quarantine", "config", "logs", "rowhash", "files"},
+    {"folder", "paths"},
+    {"orders", "registry"},
+    {"contracts"},
+    {"models", "errors", "settings", "arrow_types", "failpoints"},
+]
+STRATEGIES_MAY_USE = {
+    "contracts", "models", "errors", "settings", "orders", "registry", "arrow_types", "failpoints", "http", "cdm"
+}  # fmt: skip
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def engine_parts(path: Path) -> set[str]:
+    """The second part of every `ingest_ray.<part>` that a file imports, where there is such a module."""
+    parts = {name.split(".")[1] for name in imports(path) if name.startswith("ingest_ray.")}
+    return {part for part in parts if (ENGINE / part).is_dir() or (ENGINE / f"{part}.py").exists()}
+
+
+def floor_of(part: str) -> int:
+    for height, floor in enumerate(FLOORS):
+        if part in floor:
+            return height
+    raise AssertionError(f"'ingest_ray.{part}' has no floor: add it to the drawing")
+
+
+def test_the_engine_imports_only_downwards() -> None:
+    wrong = []
+    for path in sorted(ENGINE.rglob("*.py")):
+        part = path.relative_to(ENGINE).parts[0].removesuffix(".py")
+        if part in ("testing", "__init__"):
+            continue
+        wrong += [
+            f"{path.relative_to(ROOT)} imports {used}" for used in engine_parts(path) if floor_of(used) < floor_of(part)
+        ]
+    assert wrong == []
+
+
+def test_the_engine_never_imports_a_strategy() -> None:
+    wrong = [
+        str(path) for path in ENGINE.rglob("*.py") if any(name.split(".")[0] == "strategies" for name in imports(path))
+    ]
+    assert wrong == []
+
+
+def test_strategies_stand_on_the_ground() -> None:
+    wrong = []
+    for path in sorted((ROOT / "strategies").rglob("*.py")):
+        wrong += [f"{path.relative_to(ROOT)} imports {used}" for used in engine_parts(path) - STRATEGIES_MAY_USE]
+    assert wrong == []
+
+
+def test_only_actors_and_the_door_to_them_know_ray() -> None:
+    wrong = []
+    for path in ENGINE.rglob("*.py"):
+        place = path.relative_to(ENGINE).as_posix()
+        if place.startswith(("actors/", "testing/")) or place == "run/on_ray.py":
+            continue
+        if any(name.split(".")[0] == "ray" for name in imports(path)):
+            wrong.append(place)
+    assert wrong == []
