@@ -1,0 +1,102 @@
+"""Registered sources and sinks. A removed one keeps its row, because runs and datasets speak of it."""
+
+import json
+from typing import Literal
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog.store import now
+from ingest_ray.catalog.tables import endpoints as t
+from ingest_ray.errors import DuplicateEndpoint, EndpointNotFound
+from ingest_ray.models import Endpoint, Model
+
+Role = Literal["source", "sink"]
+Origin = Literal["file", "api"]
+
+
+class Registration(Model):
+    endpoint: Endpoint
+    role: Role
+    vendor: str
+    origin: Origin = "file"
+    created_at: str = ""
+    updated_at: str = ""
+    deleted_at: str | None = None
+
+
+def find(connection: sa.Connection, endpoint_id: str, role: Role) -> Registration | None:
+    row = (
+        connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.deleted_at.is_(None)))
+        .mappings()
+        .first()
+    )
+    return _read(row) if row is not None and row["role"] == role else None
+
+
+def listed(connection: sa.Connection, role: Role | None = None) -> list[Registration]:
+    query = sa.select(t).where(t.c.deleted_at.is_(None)).order_by(t.c.endpoint_id)
+    if role is not None:
+        query = query.where(t.c.role == role)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def source(connection: sa.Connection, endpoint_id: str) -> Registration:
+    """Raises `EndpointNotFound`, with the ids that exist."""
+    found = find(connection, endpoint_id, "source")
+    if found is None:
+        known = ", ".join(entry.endpoint.endpoint_id for entry in listed(connection, "source")) or "none"
+        raise EndpointNotFound(
+            f"endpoint '{endpoint_id}' is not registered", hint=f"registered: {known}; or apply your ingest.yaml"
+        )
+    return found
+
+
+def vendor_of(connection: sa.Connection, endpoint_id: str) -> str | None:
+    """A removed endpoint's, too: its checkpoints are still there."""
+    vendor = connection.execute(sa.select(t.c.vendor).where(t.c.endpoint_id == endpoint_id)).scalar_one_or_none()
+    return None if vendor is None else str(vendor)
+
+
+def save(connection: sa.Connection, entry: Registration) -> None:
+    """Registers an endpoint, or changes one of the same role.
+
+    Raises:
+        DuplicateEndpoint: the id belongs to an endpoint of the other role.
+    """
+    endpoint = entry.endpoint
+    values = {
+        "role": entry.role,
+        "template": endpoint.template,
+        "vendor": entry.vendor,
+        "config": json.dumps(endpoint.config, sort_keys=True),
+        "origin": entry.origin,
+        "updated_at": now(),
+        "deleted_at": None,
+    }
+    old = connection.execute(sa.select(t.c.role, t.c.deleted_at).where(t.c.endpoint_id == endpoint.endpoint_id)).first()
+    if old is None:
+        connection.execute(
+            t.insert().values(endpoint_id=endpoint.endpoint_id, created_at=values["updated_at"], **values)
+        )
+        return
+    if old.role != entry.role and old.deleted_at is None:
+        raise DuplicateEndpoint(
+            f"endpoint '{endpoint.endpoint_id}' is registered as a {old.role}", hint="choose another id"
+        )
+    connection.execute(t.update().where(t.c.endpoint_id == endpoint.endpoint_id).values(**values))
+
+
+def remove(connection: sa.Connection, endpoint_id: str) -> None:
+    connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(deleted_at=now()))
+
+
+def _read(row: sa.RowMapping) -> Registration:
+    return Registration(
+        endpoint=Endpoint(endpoint_id=row["endpoint_id"], template=row["template"], config=json.loads(row["config"])),
+        role=row["role"],
+        vendor=row["vendor"],
+        origin=row["origin"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        deleted_at=row["deleted_at"],
+    )

@@ -1,0 +1,137 @@
+"""Run records and collection records."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog.datasets import Differences
+from ingest_ray.catalog.store import now
+from ingest_ray.catalog.tables import collections as c
+from ingest_ray.catalog.tables import runs as t
+from ingest_ray.errors import StateConflict
+from ingest_ray.models import Model, RunState, RunSummary
+
+
+class RunRecord(Model):
+    """`owner` is the process that wrote the start, as JSON: it tells a run that goes on from one whose process died."""
+
+    summary: RunSummary
+    started_at: str
+    finished_at: str | None = None
+    owner: str
+
+
+class Collection(Model):
+    collection_id: str
+    endpoint_id: str
+    status: Literal["RUNNING", "SUCCEEDED", "FAILED"]
+    started_at: str
+    completed_at: str | None = None
+    error: str | None = None
+    found: int = 0
+    added: int = 0
+    changed: int = 0
+    gone: int = 0
+
+
+def start(connection: sa.Connection, summary: RunSummary, owner: str) -> None:
+    """Raises `StateConflict` for a run id that has a record."""
+    if find(connection, summary.run_id) is not None:
+        raise StateConflict(f"run '{summary.run_id}' has a record already")
+    connection.execute(t.insert().values(started_at=now(), owner=owner, **_values(summary)))
+
+
+def finish(connection: sa.Connection, summary: RunSummary) -> None:
+    """Completes the record that `start` wrote."""
+    change = t.update().where(t.c.run_id == summary.run_id).values(finished_at=now(), **_values(summary))
+    if connection.execute(change).rowcount != 1:
+        raise StateConflict(f"run '{summary.run_id}' has no record")
+
+
+def find(connection: sa.Connection, run_id: str) -> RunRecord | None:
+    row = connection.execute(sa.select(t).where(t.c.run_id == run_id)).mappings().first()
+    return None if row is None else _read(row)
+
+
+def recent(connection: sa.Connection, endpoint_id: str, unit_id: str, limit: int = 20) -> list[RunRecord]:
+    """The newest first."""
+    query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id)
+    query = query.order_by(t.c.started_at.desc(), t.c.run_id.desc()).limit(limit)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[tuple[str, str], RunRecord]:
+    """The newest ordinary run of every unit, by endpoint and unit; a backfill or a replay is none."""
+    newest = sa.select(t.c.endpoint_id, t.c.unit_id, sa.func.max(t.c.started_at).label("at"))
+    newest = newest.where(t.c.task == "ingest")
+    if endpoint_id is not None:
+        newest = newest.where(t.c.endpoint_id == endpoint_id)
+    found = newest.group_by(t.c.endpoint_id, t.c.unit_id).subquery()
+    same = sa.and_(
+        t.c.endpoint_id == found.c.endpoint_id,
+        t.c.unit_id == found.c.unit_id,
+        t.c.started_at == found.c.at,
+        t.c.task == "ingest",
+    )
+    rows = connection.execute(sa.select(t).join(found, same).order_by(t.c.run_id)).mappings()
+    return {(row["endpoint_id"], row["unit_id"]): _read(row) for row in rows}
+
+
+def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
+    """Runs without an end in their record: going on, or their process died."""
+    query = sa.select(t).where(t.c.state == RunState.RUNNING).order_by(t.c.started_at)
+    if endpoint_id is not None:
+        query = query.where(t.c.endpoint_id == endpoint_id)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def begin_collection(connection: sa.Connection, collection_id: str, endpoint_id: str) -> None:
+    connection.execute(
+        c.insert().values(
+            collection_id=collection_id,
+            endpoint_id=endpoint_id,
+            status="RUNNING",
+            started_at=now(),
+            found=0,
+            added=0,
+            changed=0,
+            gone=0,
+        )
+    )
+
+
+def end_collection(connection: sa.Connection, collection_id: str, result: Differences | str) -> None:
+    """`result` is what changed, or the error that ended it."""
+    values: dict[str, object] = {"completed_at": now()}
+    if isinstance(result, str):
+        values |= {"status": "FAILED", "error": result}
+    else:
+        values |= {"status": "SUCCEEDED", "found": result.found, "added": len(result.added)}
+        values |= {"changed": len(result.changed), "gone": len(result.gone)}
+    connection.execute(c.update().where(c.c.collection_id == collection_id).values(**values))
+
+
+def collection_runs(connection: sa.Connection, endpoint_id: str, limit: int = 20) -> list[Collection]:
+    """The newest first."""
+    query = sa.select(c).where(c.c.endpoint_id == endpoint_id).order_by(c.c.started_at.desc()).limit(limit)
+    return [Collection.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def is_collected(connection: sa.Connection, endpoint_id: str) -> bool:
+    query = sa.select(c.c.collection_id).where(c.c.endpoint_id == endpoint_id, c.c.status == "SUCCEEDED").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _values(summary: RunSummary) -> dict[str, object]:
+    ids = {name: getattr(summary, name) for name in ("run_id", "endpoint_id", "unit_id", "sink_id")}
+    return {**ids, "state": summary.state.value, "task": summary.task, "document": summary.model_dump_json()}
+
+
+def _read(row: sa.RowMapping) -> RunRecord:
+    return RunRecord(
+        summary=RunSummary.model_validate_json(row["document"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        owner=row["owner"],
+    )

@@ -1,0 +1,102 @@
+"""The catalog's database: opening it, bringing it to this version's tables, transactions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog.tables import SCHEMA, catalog_schema, tables
+from ingest_ray.errors import StateUnreadable
+from ingest_ray.kv.engine import parse, shown, state_engine, unavailable
+from ingest_ray.secrets import open_url
+from ingest_ray.settings import Settings
+
+_MIGRATION_LOCK, _WRITE_LOCK = 0x1E57_CA7A, 0x1E57_CA7B  # any numbers that are the same in every process
+
+# Statements that lead from schema number n to n + 1, for n = 1, 2, ...; `SCHEMA` is one more than their number.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "ALTER TABLE ingest_runs ADD COLUMN task VARCHAR(20) DEFAULT 'ingest' NOT NULL",
+        "CREATE TABLE ingest_unit_datasets (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, "
+        "sink_id VARCHAR(200) NOT NULL, document TEXT NOT NULL, updated_at VARCHAR(40) NOT NULL, "
+        "PRIMARY KEY (endpoint_id, unit_id, sink_id))",
+    ),
+)
+
+
+class Catalog:
+    """Connects when it is first used. Functions of this package take the connection that `begin` or `read` yields."""
+
+    def __init__(self, url: str) -> None:
+        self._url = parse(url)
+        self._engine = state_engine(url)
+        self._is_ready = False
+
+    @contextmanager
+    def begin(self, *, is_alone: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that writes: all of it, or nothing. `is_alone`: after all others that say so, not beside them."""
+        with unavailable(self._url):
+            self._prepare()
+            with self._engine.begin() as connection:
+                if is_alone and connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads; it does not wait for writers."""
+        with unavailable(self._url):
+            self._prepare()
+            with self._engine.connect() as connection, connection.execution_options(is_reading=True).begin():
+                yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        if self._is_ready:
+            return
+        with self._engine.connect() as connection, connection.execution_options(is_reading=True).begin():
+            number = _number(connection)
+        if number != SCHEMA:
+            self._check(number)
+            with self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+                self._migrate(connection, _number(connection))
+        self._is_ready = True
+
+    def _migrate(self, connection: sa.Connection, number: int) -> None:
+        self._check(number)
+        if number == 0:
+            tables.create_all(connection)
+            connection.execute(catalog_schema.insert().values(id=1, number=SCHEMA))
+            return
+        for step in MIGRATIONS[number - 1 :]:
+            for statement in step:
+                connection.exec_driver_sql(statement)
+        connection.execute(catalog_schema.update().values(number=SCHEMA))
+
+    def _check(self, number: int) -> None:
+        if number > SCHEMA:
+            raise StateUnreadable(
+                f"catalog at '{shown(self._url)}' has schema number {number}, this version knows up to {SCHEMA}",
+                hint="use the version of ingest-ray that wrote it, or a newer one",
+            )
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """The catalog of an installation."""
+    return Catalog(open_url(settings.state_url, settings))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _number(connection: sa.Connection) -> int:
+    """0: there is no catalog yet."""
+    if not sa.inspect(connection).has_table(catalog_schema.name):
+        return 0
+    return int(connection.execute(sa.select(catalog_schema.c.number)).scalar_one_or_none() or 0)

@@ -1,0 +1,107 @@
+"""The catalog's tables. Documents are JSON of the project's own models; columns beside them are for finding.
+
+Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exactly.
+"""
+
+import sqlalchemy as sa
+
+SCHEMA = 2
+
+tables = sa.MetaData()
+
+catalog_schema = sa.Table(
+    "ingest_catalog",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+endpoints = sa.Table(
+    "ingest_endpoints",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("role", sa.String(10), nullable=False),  # source or sink
+    sa.Column("template", sa.String(200), nullable=False),
+    sa.Column("vendor", sa.String(200), nullable=False),  # a part of the names in the KV
+    sa.Column("config", sa.Text, nullable=False),  # secrets are sealed or references
+    sa.Column("origin", sa.String(10), nullable=False),  # file: from ingest.yaml, which may also remove it
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("updated_at", sa.String(40), nullable=False),
+    sa.Column("deleted_at", sa.String(40)),
+)
+
+unit_rules = sa.Table(
+    "ingest_unit_rules",
+    tables,
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("endpoint_id", sa.String(200), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("written_at", sa.String(400), nullable=False),  # file and line
+)
+
+unit_configs = sa.Table(
+    "ingest_unit_configs",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("unit_id", sa.String(700), primary_key=True),
+    sa.Column("sink_id", sa.String(200), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("origin", sa.String(10), nullable=False),  # rule: follows the rules; set: somebody set it
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("updated_at", sa.String(40), nullable=False),
+)
+
+datasets = sa.Table(
+    "ingest_datasets",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("name", sa.String(700), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("shape", sa.String(100), nullable=False),  # a new one makes a new version
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("first_seen_at", sa.String(40), nullable=False),
+    sa.Column("last_seen_at", sa.String(40), nullable=False),
+    sa.Column("gone_at", sa.String(40)),
+    sa.Column("is_current", sa.Boolean, nullable=False),
+)
+
+unit_datasets = sa.Table(
+    "ingest_unit_datasets",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("unit_id", sa.String(700), primary_key=True),
+    sa.Column("sink_id", sa.String(200), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),  # the dataset as the unit was last run with it
+    sa.Column("updated_at", sa.String(40), nullable=False),
+)
+
+runs = sa.Table(
+    "ingest_runs",
+    tables,
+    sa.Column("run_id", sa.String(100), primary_key=True),
+    sa.Column("endpoint_id", sa.String(200), nullable=False),
+    sa.Column("unit_id", sa.String(700), nullable=False),
+    sa.Column("sink_id", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("started_at", sa.String(40), nullable=False),
+    sa.Column("finished_at", sa.String(40)),
+    sa.Column("owner", sa.Text, nullable=False),  # the process that runs it
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("task", sa.String(20), nullable=False, server_default="ingest"),
+    sa.Index("ingest_runs_by_unit", "endpoint_id", "unit_id", "started_at"),
+)
+
+collections = sa.Table(
+    "ingest_collections",
+    tables,
+    sa.Column("collection_id", sa.String(100), primary_key=True),
+    sa.Column("endpoint_id", sa.String(200), nullable=False, index=True),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("started_at", sa.String(40), nullable=False),
+    sa.Column("completed_at", sa.String(40)),
+    sa.Column("error", sa.Text),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("added", sa.Integer, nullable=False),
+    sa.Column("changed", sa.Integer, nullable=False),
+    sa.Column("gone", sa.Integer, nullable=False),
+)

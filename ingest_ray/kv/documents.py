@@ -1,0 +1,51 @@
+"""How a document becomes bytes and comes back: compact JSON of at most 64 KiB."""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from ingest_ray.errors import ConfigError, PayloadTooLarge, StateUnreadable
+
+MAX_BYTES = 64 * 1024  # a control message: ids, intervals and counts, never rows
+
+
+def encode(key: str, value: Mapping[str, JsonValue]) -> str:
+    """Raises `PayloadTooLarge` beyond 64 KiB of UTF-8, `ConfigError` for what is no JSON document."""
+    try:
+        text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}: the value is no JSON document: {error}") from None
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JSON can still spell it
+        text = json.dumps(dict(value), allow_nan=False, separators=(",", ":"))
+        size = len(text)
+    if size > MAX_BYTES:
+        raise PayloadTooLarge(
+            f"{key}: a document of {size} bytes is over the limit of {MAX_BYTES}",
+            hint="keep rows and long lists in staging and store their address",
+        )
+    return text
+
+
+def decode(key: str, text: str) -> dict[str, JsonValue]:
+    """Any JSON object is returned as it is: what its `schema` number means is the reader's business."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise StateUnreadable(f"{key}: the stored value is not JSON") from None
+    if not isinstance(value, dict):
+        raise StateUnreadable(f"{key}: the stored value is not a JSON object")
+    return value
+
+
+def check_key(key: str) -> str:
+    """Keys are non-empty text without NUL, which PostgreSQL cannot store, and with a UTF-8 form."""
+    if not key or "\x00" in key:
+        raise ConfigError(f"{key!r} is no key: a key is non-empty text without NUL")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{key!r} is no key: it has no UTF-8 form") from None
+    return key

@@ -1,0 +1,63 @@
+"""The names of everything in the KV, in one place.
+
+`ingest::<vendor>::endpoint::<endpointId>::unit::<unitId>::sink::<sinkId>` is a unit's key; `::segment::<segment>`,
+`::lease` and `::intent` lie under it. Ids may hold anything: `%`, `:` next to another `:` or at an end, and NUL are
+written as `%XX`, so that no id can reach into another's keys and every part can be read back.
+"""
+
+import re
+from urllib.parse import unquote
+
+_SPECIAL = re.compile(r"[%\x00]|:(?=:)|(?<=:):|^:|:$|^$|[\ud800-\udfff]")
+
+
+def quoted(part: str) -> str:
+    """Ordinary ids (`public.orders`, `jira:cloud`) stay as they are; an empty one becomes `%`."""
+    return _SPECIAL.sub(_escape, part)
+
+
+def unquoted(part: str) -> str:
+    return "" if part == "%" else unquote(part, errors="surrogatepass")
+
+
+def unit_key(vendor: str, endpoint_id: str, unit_id: str, sink_id: str) -> str:
+    """`vendor` is the strategy descriptor's."""
+    return (
+        f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::unit::{quoted(unit_id)}::sink::{quoted(sink_id)}"
+    )
+
+
+def segment_key(unit: str, segment: str) -> str:
+    return f"{segment_prefix(unit)}{quoted(segment)}"
+
+
+def segment_prefix(unit: str) -> str:
+    """Scanning it yields the unit's segments and nothing else."""
+    return f"{unit}::segment::"
+
+
+def lease_key(unit: str) -> str:
+    return f"{unit}::lease"
+
+
+def intent_key(unit: str) -> str:
+    return f"{unit}::intent"
+
+
+def segment_of(key: str) -> str:
+    """The segment that a key from `segment_prefix` belongs to."""
+    return unquoted(key.rpartition("::segment::")[2])
+
+
+def unit_of(key: str) -> tuple[str, str, str, str] | None:
+    """(vendor, endpoint id, unit id, sink id) of a unit's key or of one under it; None for any other key."""
+    parts = key.split("::")
+    if len(parts) < 8 or parts[0] != "ingest" or parts[2::2][:3] != ["endpoint", "unit", "sink"]:
+        return None
+    return unquoted(parts[1]), unquoted(parts[3]), unquoted(parts[5]), unquoted(parts[7])
+
+
+def _escape(match: re.Match[str]) -> str:
+    if match.group() == "":
+        return "%"
+    return "".join(f"%{byte:02X}" for byte in match.group().encode(errors="surrogatepass"))

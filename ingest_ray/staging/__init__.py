@@ -1,0 +1,23 @@
+"""Where pages wait between reader and sink: `files` survive every process, `object-store` only their owner."""
+
+from typing import Literal
+
+from ingest_ray.contracts import Staging
+from ingest_ray.errors import ConfigError
+from ingest_ray.settings import Settings
+from ingest_ray.staging.files import FileStaging
+from ingest_ray.staging.objects import MemoryPages, ObjectStaging, PageStore
+from ingest_ray.staging.sweeper import sweep_stale
+
+__all__ = ["FileStaging", "MemoryPages", "ObjectStaging", "PageStore", "open_staging", "sweep_stale"]
+
+
+def open_staging(
+    settings: Settings, provider: Literal["files", "object-store"], store: PageStore | None = None
+) -> Staging:
+    """`store` is where `object-store` keeps its pages: who starts Ray brings it."""
+    if provider == "files":
+        return FileStaging(settings.staging_uri, page_bytes=settings.staging.page_bytes)
+    if store is None:
+        raise ConfigError("staging 'object-store' needs a running Ray", hint="choose staging provider 'files'")
+    return ObjectStaging(store, page_bytes=settings.staging.page_bytes)

@@ -1,0 +1,123 @@
+"""Staging in files: `<root>/<run>/<slice>/<attempt>/page-00000.arrow` and, last, `manifest.json`.
+
+The root is a local path or any URI of `pyarrow.fs` (`s3://`, `gs://`, `hdfs://`, ...). Local pages are read through a memory map.
+Pages are not forced to the disk: after a power failure their checksums tell what is missing, and the slice is read
+again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from ingest_ray.contracts import StageWriter
+from ingest_ray.errors import StagingLost, StagingUnavailable
+from ingest_ray.folder import Folder, hint_for
+from ingest_ray.models import Handle, PageInfo
+from ingest_ray.staging.pages import decode
+from ingest_ray.staging.writer import SliceWriter, draft
+
+MANIFEST = "manifest.json"
+
+T = TypeVar("T")
+
+
+class FileStaging:
+    provider = "files"
+
+    def __init__(self, root: str, *, page_bytes: int) -> None:
+        self._page_bytes = page_bytes
+        self._folder = Folder(root)
+
+    def open(self, run_id: str, slice_id: str, attempt: int, schema: pa.Schema) -> StageWriter:
+        name = f"{quote(run_id, safe='')}/{slice_id}/{attempt}"
+        shelf = _AttemptFolder(self._folder, name)
+        shelf.clear()  # what a dead process left of the same attempt
+        handle = draft(self.provider, self._folder.place(name), run_id, slice_id, attempt, schema)
+        return SliceWriter(shelf, handle, schema, self._page_bytes)
+
+    def load(self, uri: str) -> Handle:
+        """The manifest at `uri`, checked; that of an attempt that was not finished is lost."""
+        content = self._content(f"{self._name(uri)}/{MANIFEST}", what=f"the manifest of '{uri}'")
+        try:
+            handle = Handle.model_validate_json(content.to_pybytes())
+        except ValidationError as error:
+            raise StagingLost(f"the manifest of '{uri}' cannot be read: {error.errors()[0]['msg']}") from error
+        if handle.uri != uri or sum(page.rows for page in handle.pages) != handle.rows:
+            raise StagingLost(f"the manifest of '{uri}' contradicts itself")
+        return handle
+
+    def read(self, handle: Handle) -> Iterator[pa.RecordBatch]:
+        if self.load(handle.uri) != handle:
+            raise StagingLost(f"the manifest of '{handle.uri}' is not the one that was handed out")
+        name = self._name(handle.uri)
+        for page in handle.pages:
+            content = self._content(f"{name}/{page.name}", what=f"page '{page.name}' of '{handle.uri}'")
+            yield decode(handle, page, content)
+
+    def drop(self, handle: Handle) -> None:
+        name = self._name(handle.uri)
+        _guarded(handle.uri, lambda: self._folder.delete(name))
+
+    def sweep(self, run_id: str) -> int:
+        name = quote(run_id, safe="")
+        found = _guarded(self._folder.place(name), lambda: self._folder.files(name))
+        _guarded(self._folder.place(name), lambda: self._folder.delete(name))
+        return sum(found.values())
+
+    def runs(self) -> Sequence[str]:
+        return [unquote(name) for name in _guarded(self._folder.uri, self._folder.folders)]
+
+    def _name(self, uri: str) -> str:
+        if not uri.startswith(self._folder.place("")):
+            raise StagingLost(f"'{uri}' is not under the staging root '{self._folder.uri}'")
+        return uri.removeprefix(self._folder.place(""))
+
+    def _content(self, name: str, what: str) -> pa.Buffer:
+        def get() -> pa.Buffer:
+            try:
+                return self._folder.get(name)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise StagingLost(f"{what} is gone") from error
+
+        return _guarded(self._folder.place(name), get)
+
+
+class _AttemptFolder:
+    """Where one attempt's pages go."""
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        self._folder = folder
+        self._name = name
+
+    def clear(self) -> None:
+        def clear() -> None:
+            self._folder.delete(self._name)
+            self._folder.make(self._name)
+
+        _guarded(self._folder.place(self._name), clear)
+
+    def put(self, number: int, content: pa.Buffer) -> str:
+        page = f"page-{number:05}.arrow"
+        self._put(page, content, is_durable=False)
+        return page
+
+    def seal(self, handle: Handle) -> None:
+        self._put(MANIFEST, handle.model_dump_json().encode(), is_durable=True)
+
+    def discard(self, pages: list[PageInfo]) -> None:
+        _guarded(self._folder.place(self._name), lambda: self._folder.delete(self._name))
+
+    def _put(self, file: str, content: bytes | pa.Buffer, *, is_durable: bool) -> None:
+        name = f"{self._name}/{file}"
+        _guarded(self._folder.place(name), lambda: self._folder.put(name, content, is_durable=is_durable))
+
+
+def _guarded(place: str, action: Callable[[], T]) -> T:
+    """Says what failed where, and what a person can do about it."""
+    try:
+        return action()
+    except (OSError, pa.ArrowException) as error:
+        raise StagingUnavailable(f"staging at '{place}' failed: {error}", hint=hint_for(error)) from error

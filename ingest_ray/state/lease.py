@@ -1,0 +1,140 @@
+"""One owner per unit and sink: a lease with an epoch.
+
+The epoch is what protects the data: sinks and KV refuse older ones. The lease only keeps two runs from starting by
+mistake, so a wrong clock can cost a run but never a row.
+"""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from ingest_ray.contracts import KV
+from ingest_ray.errors import Fenced, RunActive, StateConflict, StateError
+from ingest_ray.kv.keys import lease_key
+from ingest_ray.state.documents import LeaseDocument, Owner, dumped, parsed
+
+TTL_S = 30.0  # a run on another host is taken for dead after this long without a sign of life
+RENEW_S = TTL_S / 3
+
+
+def this_process(pid: int | None = None) -> Owner:
+    pid = pid or os.getpid()
+    return Owner(host=_host(), pid=pid, started=_started(pid) or "")
+
+
+def is_live(lease: LeaseDocument) -> bool:
+    """False where the lease was given back, has expired, or its process is known to be gone."""
+    if lease.is_released or lease.expires_at <= time.time():
+        return False
+    if lease.owner.host != _host():
+        return True
+    return _started(lease.owner.pid) == lease.owner.started
+
+
+def describe(lease: LeaseDocument) -> str:
+    return f"run {lease.run_id}, process {lease.owner.pid} on {lease.owner.host.partition('/')[0]}"
+
+
+class Lease:
+    """Held by one run. Renews itself in a thread until it is released or lost."""
+
+    def __init__(self, kv: KV, unit_key: str, document: LeaseDocument, version: int) -> None:
+        self._kv = kv
+        self._key = lease_key(unit_key)
+        self._document = document
+        self._version = version
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._is_lost = False
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    @classmethod
+    def acquire(cls, kv: KV, unit_key: str, run_id: str, owner: Owner) -> "Lease":
+        """Takes the lease with the next epoch. A run that lost its state process takes its own lease again.
+
+        Raises:
+            RunActive: another run has it and lives.
+        """
+        key = lease_key(unit_key)
+        found = kv.get(key)
+        old = parsed(LeaseDocument, key, found[0]) if found else None
+        is_ours = old is not None and old.run_id == run_id and old.owner == owner
+        if old is not None and is_live(old) and not is_ours:
+            raise RunActive(f"unit has a live run: {describe(old)}", hint="wait for it, or stop it first")
+        new = LeaseDocument(
+            epoch=(old.epoch if old else 0) + 1, run_id=run_id, owner=owner, expires_at=time.time() + TTL_S
+        )
+        try:
+            version = kv.put(key, dumped(new), found[1] if found else 0)
+        except StateConflict as error:
+            raise RunActive("unit has a live run that started at the same moment", hint="wait for it") from error
+        lease = cls(kv, unit_key, new, version)
+        lease._thread.start()
+        return lease
+
+    @property
+    def epoch(self) -> int:
+        return self._document.epoch
+
+    def check(self) -> None:
+        """Raises `Fenced` when another run is known to have taken over."""
+        if self._is_lost:
+            raise Fenced(f"run {self._document.run_id} lost its lease: a newer run took over")
+
+    def raise_epoch(self, above: int) -> None:
+        """Takes an epoch above one that the sink has seen: only where the state that knew it is gone."""
+        self._put(self._document.model_copy(update={"epoch": above + 1, "expires_at": time.time() + TTL_S}))
+
+    def release(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout=RENEW_S)
+        if not self._is_lost:
+            self._put(self._document.model_copy(update={"is_released": True}))
+
+    def _put(self, document: LeaseDocument) -> None:
+        with self._lock:
+            try:
+                self._version = self._kv.put(self._key, dumped(document), self._version)
+                self._document = document
+            except StateConflict as error:
+                found = self._kv.get(self._key)
+                if found is not None and found[0] == dumped(document):  # our own write, whose answer was lost
+                    self._version, self._document = found[1], document
+                    return
+                self._is_lost = True
+                raise Fenced(f"run {self._document.run_id} lost its lease: a newer run took over") from error
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_S):
+            try:
+                self._put(self._document.model_copy(update={"expires_at": time.time() + TTL_S}))
+            except Fenced:
+                return
+            except StateError:
+                continue  # the store may come back; until the lease expires nobody else can have it
+
+
+def _host() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()}/{boot.read_text().strip()}" if boot.exists() else socket.gethostname()
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this host started, in clock ticks since boot; None where there is no such process."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] == "Z" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "unknown"

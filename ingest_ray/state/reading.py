@@ -1,0 +1,54 @@
+"""Reads and forgets a unit's state, without being its owner."""
+
+from ingest_ray.contracts import KV
+from ingest_ray.errors import RunActive
+from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix
+from ingest_ray.state.documents import LeaseDocument, SegmentDocument, UnitDocument, UnitState, parsed
+from ingest_ray.state.lease import describe, is_live
+
+
+def read_states(kv: KV, unit_key: str) -> UnitState:
+    lease = read_lease(kv, unit_key)
+    unit = kv.get(unit_key)
+    document = parsed(UnitDocument, unit_key, unit[0]) if unit else None
+    segments = {}
+    for key, value, _ in kv.scan(segment_prefix(unit_key)):
+        state = parsed(SegmentDocument, key, value).state
+        segments[state.segment] = state
+    return UnitState(
+        unit_key=unit_key,
+        epoch=lease.epoch if lease else 0,
+        sequence=document.sequence if document else 0,
+        run_id=document.run_id if document else None,
+        learned=document.learned if document else UnitState(unit_key=unit_key).learned,
+        segments=segments,
+        lease=lease,
+        has_intent=kv.get(intent_key(unit_key)) is not None,
+    )
+
+
+def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:
+    key = lease_key(unit_key)
+    found = kv.get(key)
+    return parsed(LeaseDocument, key, found[0]) if found else None
+
+
+def reset_state(kv: KV, unit_key: str) -> int:
+    """Forgets checkpoint and intent; returns the number of segments forgotten. The lease stays: epochs never go back.
+
+    Documents that cannot be read are removed, too: this is the way out of `E_STATE_UNREADABLE`.
+
+    Raises:
+        RunActive: the unit has a live run.
+    """
+    lease = read_lease(kv, unit_key)
+    if lease is not None and is_live(lease):
+        raise RunActive(f"unit has a live run: {describe(lease)}", hint="wait for it, or stop it first")
+    segments = list(kv.scan(segment_prefix(unit_key)))
+    for key in (unit_key, intent_key(unit_key)):
+        found = kv.get(key)
+        if found is not None:
+            kv.delete(key, found[1])
+    for key, _, version in segments:
+        kv.delete(key, version)
+    return len(segments)

@@ -1,0 +1,248 @@
+"""The only writer of a unit's checkpoint: opens scopes, writes intents, folds commits.
+
+open_scopes            every segment that this run touches is written once under the new epoch, so that a process
+                       of an older epoch holds stale versions and cannot write any more
+intend -> sink -> fold an intent is the promise to find out: after a crash `recover` asks the sink's last number
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ingest_ray.contracts import KV
+from ingest_ray.core.checkpoint import folded, opened, settled
+from ingest_ray.core.messages import Claim
+from ingest_ray.errors import ConfigError, Fenced, StateConflict
+from ingest_ray.failpoints import reached
+from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
+from ingest_ray.models import Island, Learned, Model, Scope, SegmentState
+from ingest_ray.quarantine import promote
+from ingest_ray.state.documents import (
+    ClaimDocument,
+    IntentDocument,
+    Owner,
+    SegmentDocument,
+    UnitDocument,
+    dumped,
+    parsed,
+)
+from ingest_ray.state.lease import Lease
+
+
+class StateWriter:
+    """Held by one run; every write is a compare-and-set, and a lost one is `Fenced`."""
+
+    def __init__(self, kv: KV, unit_key: str, run_id: str, lease: Lease) -> None:
+        self._kv = kv
+        self._unit_key = unit_key
+        self._run_id = run_id
+        self.lease = lease
+        self._versions: dict[str, int] = {}
+        self._segments: dict[str, SegmentState] = {}
+        self._epochs: dict[str, int] = {}
+        self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
+        self._intent: IntentDocument | None = None
+        self._load()
+
+    @classmethod
+    def begin(cls, kv: KV, unit_key: str, run_id: str, owner: Owner) -> "StateWriter":
+        """Takes the lease and reads what is known.
+
+        Raises:
+            RunActive: the unit has a live run.
+            StateUnreadable: a document of an unknown schema; the lease is given back.
+        """
+        lease = Lease.acquire(kv, unit_key, run_id, owner)
+        try:
+            return cls(kv, unit_key, run_id, lease)
+        except BaseException:
+            lease.release()
+            raise
+
+    def _load(self) -> None:
+        found = self._kv.get(self._unit_key)
+        self.is_new = found is None
+        if found is not None:
+            self._unit = parsed(UnitDocument, self._unit_key, found[0])
+            self._versions[self._unit_key] = found[1]
+        for key, value, version in self._kv.scan(segment_prefix(self._unit_key)):
+            document = parsed(SegmentDocument, key, value)
+            self._segments[document.state.segment] = document.state
+            self._epochs[document.state.segment] = document.epoch
+            self._versions[key] = version
+        key = intent_key(self._unit_key)
+        found = self._kv.get(key)
+        if found is not None:
+            self._intent = parsed(IntentDocument, key, found[0])
+            self._versions[key] = found[1]
+
+    @property
+    def epoch(self) -> int:
+        return self.lease.epoch
+
+    @property
+    def sequence(self) -> int:
+        return self._unit.sequence
+
+    @property
+    def learned(self) -> Learned:
+        return self._unit.learned
+
+    @property
+    def segments(self) -> Mapping[str, SegmentState]:
+        return self._segments
+
+    @property
+    def has_intent(self) -> bool:
+        return self._intent is not None
+
+    def recover(self, sink_sequence: int) -> str | None:
+        """Settles an intent that an older run left: rolls it forward if the sink has it, drops it otherwise.
+
+        Returns what was done, for the log. From here on numbers go on above everything that the sink has seen.
+        """
+        intent, done = self._intent, None
+        if intent is not None and sink_sequence >= intent.sequence:
+            self._fold(intent)
+            done = f"commit {intent.sequence} of run {intent.run_id} was in the sink: rolled forward"
+        elif intent is not None:
+            self._delete(intent_key(self._unit_key))
+            self._intent = None
+            done = f"commit {intent.sequence} of run {intent.run_id} was not in the sink: dropped"
+        if sink_sequence > self._unit.sequence:
+            self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+        return done
+
+    def refuse_other_cursor(self, cursor: str | None) -> None:
+        """A watermark of one column means nothing along another.
+
+        Raises:
+            ConfigError: the checkpoint follows another cursor.
+        """
+        known = self._unit.cursor
+        if cursor is not None and known is not None and cursor != known:
+            raise ConfigError(
+                f"the checkpoint follows cursor '{known}', the policy says '{cursor}'",
+                hint="set policy.cursor back, or forget the checkpoint with `ingest-ray reset` and load again",
+            )
+
+    def open_scopes(
+        self, planned: Sequence[Scope], *, is_target_empty: bool, cursor: str | None = None
+    ) -> tuple[Scope, ...]:
+        """Persists what this run is about to read; returns the scopes to cut, with what is already done of them."""
+        out: list[Scope] = []
+        by_segment: dict[str, list[Scope]] = {}
+        for scope in planned:
+            by_segment.setdefault(scope.segment, []).append(scope)
+        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
+        for segment, scopes in by_segment.items():
+            state = self._segments.get(segment, SegmentState(segment=segment))
+            state, merged = opened(state, scopes, is_target_empty=is_target_empty)
+            self._put_segment(state)
+            out.extend(merged)
+        return tuple(out)
+
+    def intend(self, claims: Sequence[Claim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()) -> int:
+        """Writes down what will be committed next; returns its number."""
+        self.lease.check()
+        intent = IntentDocument(
+            epoch=self.epoch,
+            sequence=self._unit.sequence + 1,
+            run_id=self._run_id,
+            claims=tuple(
+                ClaimDocument(segment=c.segment, scope_id=c.scope_id, rank=c.rank, interval=c.interval) for c in claims
+            ),
+            is_whole=is_whole,
+            quarantine_uris=tuple(quarantine_uris),
+        )
+        reached("state:before-intent")
+        self._put(intent_key(self._unit_key), intent)
+        self._intent = intent
+        reached("state:after-intent")
+        return intent.sequence
+
+    def fold(self, sequence: int) -> None:
+        """Takes a commit that is in the sink into the checkpoint. Folding it again changes nothing."""
+        if self._unit.sequence >= sequence:
+            return
+        if self._intent is None or self._intent.sequence != sequence:
+            raise Fenced(f"commit {sequence} has no intent of run {self._run_id}: a newer run took over")
+        self.lease.check()
+        reached("state:before-fold")
+        self._fold(self._intent)
+        reached("state:after-fold")
+
+    def learn(self, learned: Learned) -> None:
+        if learned != self._unit.learned:
+            self._put_unit(self._unit.model_copy(update={"learned": learned}))
+
+    def end(self) -> None:
+        self.lease.release()
+
+    # --- writes
+
+    def _fold(self, intent: IntentDocument) -> None:
+        """Segment by segment; each remembers the number, so that a crash in between folds none of them twice.
+
+        Rejected rows come first: as long as the intent is there, whoever rolls it forward makes them official again.
+        """
+        for uri in intent.quarantine_uris:
+            promote(uri)
+        reached("state:after-promote")
+        if intent.is_whole:
+            for segment, state in list(self._segments.items()):
+                is_of_that_run = self._epochs[segment] == intent.epoch
+                if is_of_that_run and state.sequence < intent.sequence:
+                    self._put_segment(whole(state).model_copy(update={"sequence": intent.sequence}))
+        else:
+            by_segment: dict[str, list[ClaimDocument]] = {}
+            for claim in intent.claims:
+                by_segment.setdefault(claim.segment, []).append(claim)
+            for segment, claims in by_segment.items():
+                state = self._segments.get(segment, SegmentState(segment=segment))
+                if state.sequence >= intent.sequence:
+                    continue
+                for claim in claims:
+                    state = folded(state, claim.scope_id, claim.interval, claim.rank)
+                self._put_segment(state.model_copy(update={"sequence": intent.sequence}))
+                reached("state:between-segments")
+        self._put_unit(self._unit.model_copy(update={"sequence": intent.sequence}))
+        reached("state:before-clear")
+        self._delete(intent_key(self._unit_key))
+        self._intent = None
+
+    def _put_unit(self, unit: UnitDocument) -> None:
+        if unit == self._unit and self._unit_key in self._versions:
+            return
+        self._put(self._unit_key, unit)
+        self._unit = unit
+
+    def _put_segment(self, state: SegmentState) -> None:
+        self._put(segment_key(self._unit_key, state.segment), SegmentDocument(epoch=self.epoch, state=state))
+        self._segments[state.segment] = state
+        self._epochs[state.segment] = self.epoch
+
+    def _put(self, key: str, document: Model) -> None:
+        value = dumped(document)
+        try:
+            self._versions[key] = self._kv.put(key, value, self._versions.get(key, 0))
+        except StateConflict as error:
+            found = self._kv.get(key)
+            if found is None or found[0] != value:
+                raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
+            self._versions[key] = found[1]  # our own write, whose answer was lost
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._kv.delete(key, self._versions[key])
+        except StateConflict as error:
+            if self._kv.get(key) is not None:
+                raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
+        self._versions.pop(key)
+
+
+def whole(state: SegmentState) -> SegmentState:
+    """Every open scope of a segment is complete."""
+    scopes = tuple(
+        scope.model_copy(update={"done": (Island(interval=scope.target, first_rank=(0,), last_rank=(0,)),)})
+        for scope in state.scopes
+    )
+    return settled(state.model_copy(update={"scopes": scopes}))

@@ -1,0 +1,238 @@
+"""The catalog on SQLite and on a real PostgreSQL: versions of datasets, optimistic configs, migrations."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ingest_ray.catalog import Catalog, adopted, datasets, endpoints, runs, units
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.catalog.tables import catalog_schema, tables, unit_datasets
+from ingest_ray.errors import DuplicateEndpoint, StateConflict, StateUnreadable
+from ingest_ray.models import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
+from tests.kv.conftest import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return (
+        f"sqlite:///{tmp_path}/home/state.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
+
+
+@pytest.fixture
+def catalog(url: str) -> Iterator[Catalog]:
+    opened = Catalog(url)
+    yield opened
+    opened.close()
+
+
+def table(name: str = "orders", *columns: str, rows: int = 1, key: tuple[str, ...] = ("id",)) -> Dataset:
+    return Dataset(
+        endpoint_id="shop",
+        name=name,
+        columns=tuple(Column(name=column, source_type="int4", arrow="int32") for column in columns or ("id", "at")),
+        primary_key=key,
+        estimated_rows=rows,
+    )
+
+
+def test_an_unchanged_dataset_adds_no_version_and_its_estimates_are_kept_current(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        assert datasets.record(c, "shop", [table()]).added == ("orders",)
+    with catalog.begin() as c:
+        found = datasets.record(c, "shop", [table(rows=9)])
+        assert (found.found, found.added, found.changed, found.gone) == (1, (), (), ())
+        (version,) = datasets.history(c, "shop", "orders")
+        assert version.dataset.estimated_rows == 9
+        assert version.last_seen_at > version.first_seen_at
+
+
+def test_a_changed_dataset_adds_a_version_and_the_old_one_can_still_be_read(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        datasets.record(c, "shop", [table()])
+        assert datasets.record(c, "shop", [table("orders", "id", "at", "note")]).changed == ("orders",)
+        assert datasets.record(c, "shop", [table("orders", "id", "at", "note", key=())]).changed == ("orders",)
+        history = datasets.history(c, "shop", "orders")
+        assert [(v.version, v.is_current, len(v.dataset.columns)) for v in history] == [
+            (1, False, 2),
+            (2, False, 3),
+            (3, True, 3),
+        ]
+        assert [len(dataset.columns) for dataset in datasets.current(c, "shop")] == [3]
+
+
+def test_a_vanished_dataset_is_marked_and_comes_back_with_its_history(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        datasets.record(c, "shop", [table(), table("customers")])
+        assert datasets.record(c, "shop", [table("customers")]).gone == ("orders",)
+        assert datasets.record(c, "shop", [table("customers")]).gone == ()
+        assert [dataset.name for dataset in datasets.current(c, "shop")] == ["customers"]
+        version = datasets.find(c, "shop", "orders")
+        assert version is not None
+        assert version.gone_at is not None
+        assert datasets.record(c, "shop", [table(), table("customers")]).added == ("orders",)
+        assert len(datasets.history(c, "shop", "orders")) == 1
+
+
+def test_other_endpoints_are_not_touched_by_a_collection(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        datasets.record(c, "shop", [table()])
+        datasets.record(c, "crm", [])
+        assert [dataset.name for dataset in datasets.current(c, "shop")] == ["orders"]
+
+
+def test_a_unit_config_that_somebody_else_changed_is_a_conflict(catalog: Catalog) -> None:
+    config = UnitConfig(endpoint_id="shop", unit_id="orders", sink_id="lake")
+    with catalog.begin() as c:
+        assert units.put(c, config, "rule", 0) == 1
+        assert units.put(c, config.model_copy(update={"enabled": True}), "set", 1) == 2
+    for stale in (0, 1, 3):
+        with pytest.raises(StateConflict), catalog.begin() as c:
+            units.put(c, config, "rule", stale)
+    with catalog.read() as c:
+        found = units.find(c, "shop", "orders")
+        assert found is not None
+        assert (found.config.enabled, found.origin, found.version) == (True, "set", 2)
+
+
+def test_an_endpoint_keeps_its_id_from_the_other_role_until_it_is_removed(catalog: Catalog) -> None:
+    def entry(role: endpoints.Role) -> Registration:
+        return Registration(endpoint=Endpoint(endpoint_id="x", template="t"), role=role, vendor="v")
+
+    with catalog.begin() as c:
+        endpoints.save(c, entry("source"))
+        with pytest.raises(DuplicateEndpoint):
+            endpoints.save(c, entry("sink"))
+        endpoints.remove(c, "x")
+        assert endpoints.find(c, "x", "source") is None
+        assert endpoints.vendor_of(c, "x") == "v"
+        endpoints.save(c, entry("sink"))
+        assert endpoints.find(c, "x", "sink") is not None
+
+
+def test_one_run_id_has_one_record_and_the_latest_of_each_unit_is_found(catalog: Catalog) -> None:
+    def summary(run_id: str, unit: str = "orders", state: RunState = RunState.RUNNING) -> RunSummary:
+        return RunSummary(run_id=run_id, endpoint_id="shop", unit_id=unit, sink_id="lake", state=state)
+
+    with catalog.begin() as c:
+        runs.start(c, summary("1"), "{}")
+        with pytest.raises(StateConflict):
+            runs.start(c, summary("1"), "{}")
+        with pytest.raises(StateConflict):
+            runs.finish(c, summary("2"))
+    with catalog.begin() as c:
+        runs.finish(c, summary("1", state=RunState.SUCCEEDED))
+        runs.start(c, summary("2"), "{}")
+        runs.start(c, summary("3", "customers"), "{}")
+        latest = runs.latest(c, "shop")
+        assert {key: record.summary.run_id for key, record in latest.items()} == {
+            ("shop", "orders"): "2",
+            ("shop", "customers"): "3",
+        }
+        assert [record.summary.run_id for record in runs.recent(c, "shop", "orders")] == ["2", "1"]
+        assert [record.summary.run_id for record in runs.running(c)] == ["2", "3"]
+
+
+def test_an_error_inside_a_transaction_undoes_all_of_it(catalog: Catalog) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _record_and_break(catalog)
+    with catalog.read() as c:
+        assert datasets.current(c, "shop") == []
+
+
+def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(catalog: Catalog, url: str) -> None:
+    with catalog.begin() as c:
+        c.execute(catalog_schema.update().values(number=99))
+    newer = Catalog(url)
+    with pytest.raises(StateUnreadable, match="schema number 99") as caught, newer.begin():
+        pass
+    assert caught.value.hint
+    newer.close()
+    with catalog.read() as c:
+        assert c.execute(sa.select(catalog_schema.c.number)).scalar_one() == 99
+
+
+def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_runs(catalog: Catalog, url: str) -> None:
+    with catalog.begin() as c:
+        runs.start(c, RunSummary(run_id="1", endpoint_id="e", unit_id="u", sink_id="s", state=RunState.RUNNING), "{}")
+        expected = _columns(c)
+        c.execute(sa.schema.DropTable(unit_datasets))
+        c.exec_driver_sql("ALTER TABLE ingest_runs DROP COLUMN task")
+        c.execute(catalog_schema.update().values(number=1))
+    newer = Catalog(url)
+    with newer.begin() as c:
+        assert set(runs.latest(c)) == {("e", "u")}
+        assert _columns(c) == expected
+        adopted.put(c, table(), "orders", "lake")
+    newer.close()
+
+
+def _columns(connection: sa.Connection) -> dict[str, set[str]]:
+    look = sa.inspect(connection)
+    return {name: {column["name"] for column in look.get_columns(name)} for name in tables.tables}
+
+
+def test_a_run_that_finds_a_changed_dataset_adds_a_version_and_an_unchanged_one_adds_none(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        datasets.record(c, "shop", [table()])
+        assert not datasets.observe(c, table(rows=5))
+        assert datasets.observe(c, table("orders", "id", "at", "note"))
+        assert [len(version.dataset.columns) for version in datasets.history(c, "shop", "orders")] == [2, 3]
+        assert [len(dataset.columns) for dataset in datasets.current(c, "shop")] == [3]
+
+
+def test_what_a_unit_ran_with_is_remembered_for_each_sink_and_forgotten_alone(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        adopted.put(c, table(), "orders", "lake")
+        adopted.put(c, table("orders", "id"), "orders", "lake")
+        adopted.put(c, table(), "orders", "warehouse")
+        assert adopted.find(c, "shop", "orders", "lake") == table("orders", "id")
+        adopted.forget(c, "shop", "orders", "lake")
+        assert adopted.find(c, "shop", "orders", "lake") is None
+        assert adopted.find(c, "shop", "orders", "warehouse") == table()
+
+
+def test_a_backfill_is_not_the_latest_run_of_its_unit(catalog: Catalog) -> None:
+    ids = {"endpoint_id": "shop", "unit_id": "orders", "sink_id": "lake", "state": RunState.RUNNING}
+    with catalog.begin() as c:
+        runs.start(c, RunSummary(run_id="1", **ids), "{}")
+        runs.start(c, RunSummary(run_id="2", task="backfill", **ids), "{}")
+        assert [record.summary.run_id for record in runs.latest(c).values()] == ["1"]
+        assert [record.summary.task for record in runs.recent(c, "shop", "orders")] == ["backfill", "ingest"]
+
+
+def test_many_that_open_a_new_catalog_at_once_make_it_once(url: str) -> None:
+    def opened(n: int) -> int:
+        catalog = Catalog(url)
+        with catalog.begin() as c:
+            datasets.record(c, f"shop{n}", [])
+            numbers = list(c.execute(sa.select(catalog_schema.c.number)).scalars())
+        catalog.close()
+        return len(numbers)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(opened, range(8))) == [1] * 8
+
+
+def test_a_reader_does_not_wait_for_a_writer(catalog: Catalog) -> None:
+    with catalog.begin() as writing:
+        datasets.record(writing, "shop", [table()])
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(_names, catalog).result(timeout=5) == []
+    assert _names(catalog) == ["orders"]
+
+
+def _record_and_break(catalog: Catalog) -> None:
+    with catalog.begin() as c:
+        datasets.record(c, "shop", [table()])
+        raise ZeroDivisionError
+
+
+def _names(catalog: Catalog) -> list[str]:
+    with catalog.read() as c:
+        return [dataset.name for dataset in datasets.current(c, "shop")]
