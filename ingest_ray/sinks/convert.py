@@ -1,0 +1,155 @@
+"""Turns Arrow columns into the types that a sink takes, without changing a value: what has no such type becomes exact text.
+
+Texts: times as `HH:MM:SS.ffffff`, intervals as ISO 8601 (`P1M2DT-3.5S`: months, days and seconds are never mixed), decimals
+in full digits, timestamps as `YYYY-MM-DD HH:MM:SS.ffffff` (nine digits where they count nanoseconds) in UTC, uuids in their usual form. Durations become the
+integer number of their unit. Where a sink has no lists, structs and maps they become JSON.
+"""
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def convert_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Columns by place. Lists, structs and maps are rebuilt only where something in them changes its type."""
+    columns = [convert(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def convert(column: pa.Array, target: pa.DataType) -> pa.Array:
+    kind = column.type
+    if kind == target:
+        return column
+    if isinstance(target, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(target, convert(column, target.storage_type))
+    if pa.types.is_nested(kind) and pa.types.is_string(target):
+        return _json_text(column)
+    if isinstance(kind, pa.BaseExtensionType):
+        if str(kind.extension_name) == "arrow.uuid" and not pa.types.is_binary(target):
+            return _uuid_text(column.storage)
+        return convert(column.storage, target)
+    if pa.types.is_dictionary(kind):
+        return convert(column.dictionary_decode(), target)
+    if pa.types.is_run_end_encoded(kind):
+        return convert(pc.run_end_decode(column), target)
+    if pa.types.is_struct(kind):
+        children = [convert(child, field.type) for child, field in zip(column.flatten(), target, strict=True)]
+        return pa.StructArray.from_arrays(children, fields=list(target), mask=column.is_null())
+    if pa.types.is_map(kind):
+        return _convert_map(column, target)
+    if pa.types.is_nested(kind):
+        return _convert_list(column, target)
+    if pa.types.is_string(target):
+        return _text(column)
+    if pa.types.is_duration(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_float16(kind) or pa.types.is_date64(kind):
+        return column.cast(target)
+    if pa.types.is_decimal(target) and pa.types.is_integer(kind):
+        return column.cast(pa.decimal128(20, 0)).cast(target)
+    return column.cast(target)  # safe: it raises where a value would change
+
+
+def convert_back(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Of leaf types: what a sink keeps, as the source's type again."""
+    if column.type == kind:
+        return column
+    if isinstance(column.type, pa.BaseExtensionType):  # a database's own types, which a driver hands out as text
+        return convert_back(column.storage, kind)
+    if pa.types.is_timestamp(kind) and kind.tz and pa.types.is_string(column.type):
+        return column.cast(pa.timestamp(kind.unit)).cast(kind)
+    return column.cast(kind)
+
+
+def _text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_interval(kind):
+        return _interval_text(column)
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("ns" if kind.unit == "ns" else "us")).cast(pa.string())
+    if pa.types.is_decimal(kind) and kind.scale < 0:
+        return column.cast(pa.decimal256(kind.precision - kind.scale, 0)).cast(pa.string())
+    if pa.types.is_decimal(kind):
+        return _plain_digits(column)
+    return column.cast(pa.string())
+
+
+def _plain_digits(column: pa.Array) -> pa.Array:
+    """Arrow writes small decimals as `1E-8`; then Python's own formatting spells them out."""
+    text = column.cast(pa.string())
+    if not pc.any(pc.match_substring(text, "E")).as_py():
+        return text
+    return pa.array([None if value is None else f"{value:f}" for value in column.to_pylist()], pa.string())
+
+
+def _uuid_text(column: pa.Array) -> pa.Array:
+    texts: list[str | None] = []
+    for value in column.to_pylist():
+        digits = None if value is None else value.hex()
+        texts.append(digits and "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])))
+    return pa.array(texts, pa.string())
+
+
+def _interval_text(column: pa.Array) -> pa.Array:
+    texts: list[str | None] = []
+    for value in column.to_pylist():
+        if value is None:
+            texts.append(None)
+            continue
+        sign = "-" if value.nanoseconds < 0 else ""
+        whole, rest = divmod(abs(value.nanoseconds), 1_000_000_000)
+        fraction = f".{rest:09}".rstrip("0") if rest else ""
+        texts.append(f"P{value.months}M{value.days}DT{sign}{whole}{fraction}S")
+    return pa.array(texts, pa.string())
+
+
+def _json_text(column: pa.Array) -> pa.Array:
+    texts = [None if value is None else json.dumps(_json(value), ensure_ascii=False) for value in column.to_pylist()]
+    return pa.array(texts, pa.string())
+
+
+def _json(value: Any) -> Any:
+    """Decimals and times as text, bytes as hexadecimal digits, NaN and infinities as text: nothing that JSON would round."""
+    if isinstance(value, dict):
+        return {name: _json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(item, tuple) and isinstance(item[0], str) for item in value):  # a map
+            return {name: _json(item) for name, item in value}
+        return [_json(item) for item in value]
+    if isinstance(value, tuple) and not isinstance(value, pa.MonthDayNano):
+        return [_json(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(value) if isinstance(value, float) else value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _convert_list(column: pa.Array, target: pa.DataType) -> pa.Array:
+    kind = column.type
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return _convert_list(column.cast(pa.large_list(kind.value_field)), target)
+    values = convert(column.flatten(), target.value_type)
+    return pa.ListArray.from_arrays(_starts(column), values, type=target, mask=column.is_null())
+
+
+def _convert_map(column: pa.Array, target: pa.DataType) -> pa.Array:
+    kind = column.type
+    entries = column.view(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+    keys, items = entries.flatten().flatten()
+    rebuilt = pa.StructArray.from_arrays(
+        [convert(keys, target.key_type), convert(items, target.item_type)], fields=[target.key_field, target.item_field]
+    )
+    lists = pa.ListArray.from_arrays(_starts(entries), rebuilt, mask=column.is_null())
+    return lists.cast(target)
+
+
+def _starts(column: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
+    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])

@@ -1,0 +1,20 @@
+"""Chooses the database by its URL, and imports only that one's driver."""
+
+from importlib import import_module
+
+from ingest_ray.contracts import Sink
+from ingest_ray.errors import ConfigError
+from ingest_ray.sinks import SqlConfig
+from ingest_ray.sinks.databases.sink import SqlSink
+
+_MODULES = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
+
+
+def open_sink(config: SqlConfig) -> Sink:
+    url = config.url.removeprefix("jdbc:")
+    scheme = url.split(":", 1)[0].split("+", 1)[0].lower()
+    if scheme not in _MODULES:
+        raise ConfigError(f"sink 'sql' knows no database '{scheme}'", hint=f"known: {', '.join(sorted(_MODULES))}")
+    module = import_module(f"ingest_ray.sinks.databases.{_MODULES[scheme]}")
+    password = config.password.get_secret_value() if config.password else None
+    return SqlSink(module.open_database(url, password, config.schema_name))

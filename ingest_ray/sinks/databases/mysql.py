@@ -1,0 +1,246 @@
+"""MySQL from 8.0 and MariaDB from 10.2. DDL commits by itself there: stages are dropped after the transaction, and nothing else is DDL in it.
+
+Text columns get a binary collation without padding, so that keys compare as they do at the source.
+https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html, https://mariadb.com/kb/en/supported-character-sets-and-collations/
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pyarrow as pa
+import pymysql
+
+from ingest_ray.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.mysql_types import MYSQL, TEXT, leaf
+from ingest_ray.sinks.databases.spelling import StandardSql, in_batches
+
+LOCK_TIMEOUT_S = 60
+INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them
+COLLATIONS = ("utf8mb4_0900_bin", "utf8mb4_nopad_bin")  # MySQL's, MariaDB's
+
+# https://dev.mysql.com/doc/mysql-errors/8.4/en/: no connection (2xxx), too many connections, disk full, lock wait, deadlock,
+# table full, server shutdown.
+_LOST = frozenset({2002, 2003, 2006, 2013, 2055, 1053, 1927})
+_PASSING = _LOST | {1021, 1040, 1114, 1203, 1205, 1213}
+_LOGIN = frozenset({1044, 1045, 1049, 1698})
+_GRANT = frozenset({1142, 1143, 1227, 1370})
+_PACKET = 1153
+
+_SESSION = (
+    "set session transaction isolation level read committed",
+    f"set session sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
+)
+
+
+class MySql(StandardSql):
+    rules = MYSQL
+    mark = "%s"
+    long_text = "longtext"
+    drop_temporary = "drop temporary table if exists"
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        place = options.get("unix_socket") or f"{options['host']}:{options['port']}"
+        self._shown = f"mysql://{options['user']}@{place}/{options['database']}"
+
+    @cached_property
+    def _collation(self) -> str:
+        listed = ", ".join(f"'{name}'" for name in COLLATIONS)
+        with self.transaction() as session:
+            found = session.run(
+                f"select collation_name from information_schema.collations where collation_name in ({listed})"
+            )
+        if not found:
+            raise SinkRejected(
+                f"'{self._shown}' has no binary collation without padding: 'a' and 'a ' would be one key",
+                hint="MySQL 8.0 or MariaDB 10.2 is needed",
+            )
+        return str(found[0][0])
+
+    @property
+    def key_type(self) -> str:  # type: ignore[override]
+        return f"varchar(255) character set utf8mb4 collate {self._collation}"
+
+    def quoted(self, name: str) -> str:
+        return "`" + name.replace("`", "``") + "`"
+
+    def location(self, name: str) -> str:
+        return f"{self._shown}#{name}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        with self._connection() as connection:
+            yield _MySqlSession(connection)
+            self._commit(connection)
+
+    def insert_if_missing(self, table: str, columns: Sequence[str]) -> str:
+        marks = ", ".join([self.mark] * len(columns))
+        return f"insert ignore into {table} ({', '.join(columns)}) values ({marks})"
+
+    def column_type(self, kind: pa.DataType, sink_type: str) -> str:
+        return f"{TEXT} character set utf8mb4 collate {self._collation}" if sink_type == TEXT else sink_type
+
+    def columns(self, session: Session, table: str) -> dict[str, str]:
+        found = session.run(
+            "select column_name, column_type from information_schema.columns where table_schema = database()"
+            " and table_name = %s order by ordinal_position",
+            table,
+        )
+        return {str(name): str(kind) for name, kind in found}
+
+    def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
+        listed = [f"{name} {kind}" for name, kind in columns.items()]
+        if key:
+            parts = [f"{name}({INDEX_CHARS})" if columns[name].startswith("long") else name for name in key]
+            listed.append(f"index ({', '.join(parts)})")
+        session.run(f"create table {self.table(table)} ({', '.join(listed)}) engine = InnoDB")
+
+    def widen(self, session: Session, table: str, column: str, kind: str) -> None:
+        session.run(f"alter table {self.table(table)} modify column {column} {kind}")
+
+    def same(self, left: str, right: str) -> str:
+        return f"{left} <=> {right}"
+
+    def moment(self, instant: datetime) -> str:
+        return f"'{instant.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
+
+    def update_from(self, table: str, source: str, values: dict[str, str], where: str) -> str:
+        settings = ", ".join(f"t.{name} = {value}" for name, value in values.items())
+        return f"update {table} as t, {source} as w set {settings} where {where}"
+
+    def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """Multi-row INSERTs: LOAD DATA LOCAL is switched off on most servers."""
+        columns = {
+            self.quoted(field.name): self.column_type(field.type, leaf(field.type).sink_type) for field in schema
+        }
+        statement = f"insert into {self.table(stage)} values ({', '.join(['%s'] * len(schema))})"
+        with self._connection() as connection:
+            session = _MySqlSession(connection)
+            self.create_table(session, stage, columns, ())
+            for batch in batches:
+                session.insert(statement, _rows(batch))
+            self._commit(connection)
+
+    def drop_in(self, session: Session, stages: Sequence[str]) -> None:
+        return  # DROP TABLE would commit
+
+    def drop(self, stages: Sequence[str]) -> None:
+        if stages:
+            with self.transaction() as session:
+                for stage in stages:
+                    session.run(f"drop table if exists {self.table(stage)}")
+
+    def stages(self, prefix: str) -> list[str]:
+        with self.transaction() as session:
+            found = session.run("select table_name from information_schema.tables where table_schema = database()")
+        return [str(name) for (name,) in found if str(name).startswith(prefix)]
+
+    def _commit(self, connection: Any) -> None:
+        try:
+            connection.commit()
+        except pymysql.Error as error:
+            if _code(error) in _LOST:
+                raise CommitUnknown(f"the connection to '{self._shown}' was lost while it committed") from error
+            raise
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        connection = None
+        try:
+            connection = pymysql.connect(**self._options)
+            with connection.cursor() as cursor:
+                for setting in _SESSION:
+                    cursor.execute(setting)
+            yield connection
+        except (pymysql.Error, OSError) as error:
+            raise self._translated(error) from error
+        finally:
+            if connection is not None:
+                with suppress(pymysql.Error):
+                    connection.close()  # rolls back what was not committed
+
+    def _translated(self, error: Exception) -> IngestError:
+        code, text = _code(error), f"'{self._shown}' refused: {error.args[-1] if error.args else error}"
+        if code in _LOGIN:
+            return ConfigError(text, hint="check user, password and database")
+        if code in _PASSING or isinstance(error, OSError):
+            return SinkUnavailable(f"'{self._shown}' does not answer: {error.args[-1] if error.args else error}")
+        if code in _GRANT:
+            return SinkRejected(text, hint="grant the user this right")
+        if code == _PACKET:
+            return SinkRejected(text, hint="raise the server's max_allowed_packet")
+        return SinkRejected(text)
+
+
+class _MySqlSession:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+        with self._connection.cursor(pymysql.cursors.SSCursor) as cursor:
+            cursor.execute(sql)
+            yield from in_batches([column[0] for column in cursor.description], cursor.fetchmany)
+
+    def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+
+def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """Moments as text, which the driver does not cut; floats in all their digits."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        kind = column.type
+        if pa.types.is_floating(kind):
+            values = [None if value is None else repr(value) for value in column.to_pylist()]
+            if not {"nan", "inf", "-inf"}.isdisjoint(values):
+                raise SinkRejected(f"column '{name}' has a NaN or an infinity, and MySQL has none")
+        elif pa.types.is_timestamp(kind):
+            values = column.cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
+        elif pa.types.is_time(kind) or pa.types.is_date(kind):
+            values = column.cast(pa.string()).to_pylist()
+        else:
+            values = column.to_pylist()
+        columns.append(values)
+    return list(zip(*columns, strict=True))
+
+
+def _code(error: BaseException) -> int:
+    return int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
+
+
+def open_database(url: str, password: str | None, schema: str | None) -> MySql:
+    """`mysql://user@host:3306/db`; in its query `unix_socket`, `ssl_ca`, `ssl_cert`, `ssl_key`, `connect_timeout`."""
+    if schema is not None:
+        raise ConfigError("MySQL has no schemas: name the database in the url")
+    parts = urlsplit(url)
+    database = unquote(parts.path.lstrip("/"))
+    if not database:
+        raise ConfigError("the url of a MySQL sink names no database")
+    query = dict(parse_qsl(parts.query))
+    unknown = set(query) - {"unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "connect_timeout", "charset"}
+    if unknown:
+        raise ConfigError(f"the url of a MySQL sink has an unknown setting '{min(unknown)}'")
+    query.pop("charset", None)
+    options: dict[str, Any] = {
+        "host": parts.hostname or "localhost",
+        "port": parts.port or 3306,
+        "user": unquote(parts.username or ""),
+        "password": password if password is not None else unquote(parts.password or ""),
+        "database": database,
+        "charset": "utf8mb4",
+        **query,
+    }
+    if "connect_timeout" in options:
+        options["connect_timeout"] = int(options["connect_timeout"])
+    return MySql(options)

@@ -1,0 +1,43 @@
+"""The columns that say of every row where it came from. All sinks put them on here and nowhere else."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from ingest_ray.errors import SinkRejected
+
+RUN_ID = "_ingest_run_id"
+SLICE = "_ingest_slice"
+AT = "_ingest_at"
+DELETED_AT = "_deleted_at"  # a tombstone: NULL until the row is gone at the source, NULL again when it comes back
+
+FIELDS = (
+    pa.field(RUN_ID, pa.string()),
+    pa.field(SLICE, pa.string()),
+    pa.field(AT, pa.timestamp("us", "UTC")),
+    pa.field(DELETED_AT, pa.timestamp("us", "UTC")),
+)
+NAMES = tuple(field.name for field in FIELDS)
+
+
+def with_provenance(schema: pa.Schema) -> pa.Schema:
+    """The schema of the rows as a sink keeps them."""
+    taken = sorted({name for name in schema.names if name.lower() in NAMES})
+    if taken:
+        raise SinkRejected(
+            f"column '{taken[0]}' has a name that every sink uses itself", hint="leave it out: policy.columns"
+        )
+    return pa.schema([*schema, *FIELDS])
+
+
+class Stamp:
+    """One slice's provenance: the same for all its rows."""
+
+    def __init__(self, run_id: str, slice_id: str) -> None:
+        now = datetime.now(UTC)
+        values = (run_id, slice_id, now, None)
+        self._values = [pa.scalar(value, field.type) for value, field in zip(values, FIELDS, strict=True)]
+
+    def put(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        added = [pa.repeat(value, batch.num_rows) for value in self._values]
+        return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=pa.schema([*batch.schema, *FIELDS]))
