@@ -1,0 +1,56 @@
+"""Starts a local Ray or joins a cluster, and leaves it again. Never touches a cluster that it did not start."""
+
+import logging
+import os
+import secrets
+
+import ray
+
+from ingest_ray.actors.throttle import end_throttles
+from ingest_ray.errors import ConfigError
+from ingest_ray.settings import RaySettings
+
+log = logging.getLogger(__name__)
+
+
+class Cluster:
+    """A connection of this process to Ray. If the process is connected already, that connection is used and left open."""
+
+    def __init__(self, settings: RaySettings) -> None:
+        self._is_ours = not ray.is_initialized()
+        if self._is_ours:
+            self._connect(settings)
+
+    def _connect(self, settings: RaySettings) -> None:
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it
+        if settings.address == "local":
+            ray.init(
+                address="local",
+                namespace=namespace,
+                num_cpus=settings.num_cpus,
+                object_store_memory=settings.object_store_bytes,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        if settings.address == "auto":
+            raise ConfigError(
+                "ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'"
+            )
+        try:
+            ray.init(address=settings.address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError) as error:
+            raise ConfigError(f"ray cluster '{settings.address}' cannot be joined: {error}") from error
+
+    @property
+    def cpus(self) -> int:
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)))
+
+    def close(self) -> None:
+        if self._is_ours:
+            end_throttles()
+            ray.shutdown()

@@ -1,0 +1,217 @@
+"""The actors of one run, and the executor that speaks to them."""
+
+import logging
+import time
+from typing import Any
+
+import ray
+
+from ingest_ray.actors.boundary import unwrapped
+from ingest_ray.actors.pages import PagesActor
+from ingest_ray.actors.planner import PlannerActor
+from ingest_ray.actors.reader import read
+from ingest_ray.actors.sink import SinkActor
+from ingest_ray.actors.state import Beginning, StateActor
+from ingest_ray.core.messages import (
+    Abort,
+    AskSink,
+    Commit,
+    Drop,
+    Event,
+    Failed,
+    Fault,
+    Fold,
+    Instruction,
+    Intend,
+    OpenSink,
+    Plan,
+    Prepare,
+    Read,
+    Recut,
+    Stage,
+)
+from ingest_ray.errors import Recovery
+from ingest_ray.models import Learned, Scope, Slice
+from ingest_ray.orders import RunOrder
+from ingest_ray.state.lease import this_process
+from ingest_ray.work.planner import Outline
+
+log = logging.getLogger(__name__)
+
+READ_HINT = "its process may have run out of memory; the slice is read again"
+
+
+def remote(actor: Any) -> Any:
+    """What starts an actor; Ray's decorator hides it from type checkers."""
+    return actor.remote
+
+
+class Crew:
+    """Planner, state and sink actors of one run; readers are tasks. Also the run's `Executor`."""
+
+    name = "ray"
+
+    def __init__(self, order: RunOrder, key: str, sinks: int, readers_per_cpu: int = 1) -> None:
+        self.seconds = {"plan": 0.0, "state": 0.0}
+        self.is_broken = False
+        self._order = order
+        self._read = read.options(num_cpus=1 / readers_per_cpu)
+        self._order_ref = ray.put(order)
+        uses_store = order.settings.staging.provider == "object-store"
+        self._pages = remote(PagesActor)(order.settings.staging.cap_bytes) if uses_store else None
+        self._state = remote(StateActor)(order, key, this_process(), self._pages)
+        self._planner = remote(PlannerActor)(order)
+        self._sinks = [remote(SinkActor)(order, self._pages) for _ in range(sinks)]
+        self._load = [0] * sinks
+        self._epoch = 0
+        self._pending: dict[Any, tuple[Instruction, float, int]] = {}
+        self._is_stopping = False
+        self.learned = Learned()
+
+    @property
+    def pages(self) -> Any:
+        return self._pages
+
+    def begin(self) -> Outline:
+        beginning: Beginning = self._get(self._state.begin.remote())
+        self.learned = beginning.learned
+        outline: Outline = self._get(self._planner.begin.remote(beginning.segments, beginning.learned))
+        return outline
+
+    def open(self, planned: tuple[Scope, ...]) -> None:
+        scopes = self._get(self._state.open_scopes.remote(planned))
+        self._epoch = self._get(self._state.epoch.remote())
+        self._get(self._planner.open.remote(scopes))
+
+    def learn(self, learned: Learned) -> None:
+        self._get(self._state.learn.remote(learned))
+
+    def end(self) -> None:
+        """Gives the lease back and ends the actors, of which some may be gone already."""
+        for call in (self._planner.close, self._state.end):
+            try:
+                ray.get(call.remote(), timeout=30)
+            except (ray.exceptions.RayError, TimeoutError) as error:
+                log.warning("could not end an actor: %s", unwrapped(error))
+        for actor in (self._planner, self._state, *self._sinks, *([self._pages] if self._pages else [])):
+            ray.kill(actor)
+
+    # --- as executor
+
+    def submit(self, instruction: Instruction) -> None:
+        match instruction:
+            case Plan(count):
+                self._track(self._planner.next.remote(count), instruction)
+            case Recut(piece, interval, size):
+                self._track(self._planner.recut.remote(piece, interval, size), instruction)
+            case Read(piece, attempt):
+                self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
+            case OpenSink():
+                self._track(self._state.open_sink.remote(), instruction)
+            case Prepare(piece, attempt, handle):
+                sink = self._load.index(min(self._load))
+                self._load[sink] += 1
+                self._track(self._sinks[sink].prepare.remote(piece, attempt, handle), instruction, sink)
+            case Intend(claims, is_whole, uris):
+                self._track(self._state.intend.remote(claims, is_whole, uris), instruction)
+            case Commit(sequence, group):
+                self._track(self._sinks[0].commit.remote(self._epoch, sequence, group), instruction)
+            case AskSink():
+                self._track(self._state.ask_sink.remote(), instruction)
+            case Fold(sequence):
+                self._track(self._state.fold.remote(sequence), instruction)
+            case Abort(group):
+                self._sinks[-1].abort.remote(group)
+            case Drop(handles):
+                self._sinks[-1].drop.remote(handles)
+            case _:
+                pass
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        if not self._pending:
+            time.sleep(timeout_s)
+            return []
+        done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        if done:
+            more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+            done = more
+        return [event for ref in done for event in self._outcome(ref)]
+
+    def stop(self) -> None:
+        """Readers are interrupted; they stage nothing then."""
+        self._is_stopping = True
+        for ref, (instruction, _, _) in self._pending.items():
+            if isinstance(instruction, Read):
+                ray.cancel(ref, force=False, recursive=False)
+
+    def _track(self, ref: Any, instruction: Instruction, sink: int = -1) -> None:
+        self._pending[ref] = (instruction, time.monotonic(), sink)
+
+    def _outcome(self, ref: Any) -> list[Event]:
+        instruction, started, sink = self._pending.pop(ref)
+        if sink >= 0:
+            self._load[sink] -= 1
+        phase = phase_of(instruction)
+        if phase is not None:
+            self.seconds[phase] += time.monotonic() - started
+        try:
+            result = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return [self._lost(instruction, unwrapped(error))]
+        if isinstance(instruction, OpenSink):
+            result, self._epoch = result
+        return [result]
+
+    def _lost(self, instruction: Instruction, error: BaseException) -> Event:
+        """A process died under a piece of work. Readers and sinks are tried again; without planner or state the run ends."""
+        stage = stage_of(instruction)
+        piece: Slice | None = getattr(instruction, "piece", None)
+        attempt = getattr(instruction, "attempt", 0)
+        message = f"the process at stage {stage} was lost: {type(error).__name__}"
+        if isinstance(instruction, Read | Prepare):
+            fault = Fault("E_SOURCE_PAGE_FAILED", message, Recovery.RETRY, READ_HINT)
+        elif isinstance(instruction, Commit):
+            fault = Fault("E_SINK_WRITE_FAILED", message, Recovery.ASK_SINK)
+        else:
+            self.is_broken = True
+            fault = Fault(
+                "E_SOURCE_PAGE_FAILED" if stage is Stage.PLAN else "E_STATE_UNREADABLE", message, Recovery.FAIL
+            )
+        return Failed(stage, fault, piece, attempt)
+
+    def _get(self, ref: Any) -> Any:
+        try:
+            return ray.get(ref)
+        except ray.exceptions.RayActorError:
+            self.is_broken = True
+            raise
+        except ray.exceptions.RayTaskError as error:
+            raise unwrapped(error) from error
+
+
+def stage_of(instruction: Instruction) -> Stage:
+    match instruction:
+        case Plan() | Recut():
+            return Stage.PLAN
+        case OpenSink():
+            return Stage.OPEN
+        case Read():
+            return Stage.READ
+        case Prepare():
+            return Stage.PREPARE
+        case Intend():
+            return Stage.INTEND
+        case Fold():
+            return Stage.FOLD
+        case _:
+            return Stage.COMMIT
+
+
+def phase_of(instruction: Instruction) -> str | None:
+    match instruction:
+        case Plan() | Recut():
+            return "plan"
+        case Intend() | Fold():
+            return "state"
+        case _:
+            return None

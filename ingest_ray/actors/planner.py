@@ -1,0 +1,37 @@
+"""The planner actor: holds probe, snapshot and the lazy iterator of slices. If it dies, the run begins again."""
+
+from collections.abc import Mapping, Sequence
+
+import ray
+
+from ingest_ray.actors.throttle import cluster_permits
+from ingest_ray.core.messages import Event, Stage
+from ingest_ray.http.permits import using
+from ingest_ray.models import Interval, Learned, Scope, SegmentState, Slice
+from ingest_ray.orders import RunOrder
+from ingest_ray.work.attempt import attempted
+from ingest_ray.work.planner import Outline, Planner
+
+
+@ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)
+class PlannerActor:
+    def __init__(self, order: RunOrder) -> None:
+        self._planner = Planner(order)
+
+    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+        with using(cluster_permits()):
+            return self._planner.begin(known, learned)
+
+    def open(self, scopes: Sequence[Scope]) -> None:
+        self._planner.open(scopes)
+
+    def next(self, count: int) -> Event:
+        with using(cluster_permits()):
+            return attempted(Stage.PLAN, lambda: self._planner.next(count))
+
+    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Event:
+        with using(cluster_permits()):
+            return attempted(Stage.PLAN, lambda: self._planner.recut(piece, interval, bytes_per_row), piece)
+
+    def close(self) -> None:
+        self._planner.close()

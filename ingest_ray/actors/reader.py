@@ -1,0 +1,29 @@
+"""The reader task: one slice, one try. Ray never retries it, because a second try must be a new attempt."""
+
+from typing import Any
+
+import ray
+
+from ingest_ray.actors.metrics import metrics
+from ingest_ray.actors.pages import staging_on
+from ingest_ray.actors.throttle import cluster_permits
+from ingest_ray.core.messages import Event, SliceStaged, Stage
+from ingest_ray.http.permits import using
+from ingest_ray.models import Slice
+from ingest_ray.orders import RunOrder
+from ingest_ray.work.attempt import attempted
+from ingest_ray.work.reader import read_slice
+
+
+@ray.remote(max_retries=0, num_cpus=1)
+def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
+    def work() -> Event:
+        with using(cluster_permits()):
+            staged = read_slice(order, piece, attempt, staging_on(order, pages))
+        metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
+        return SliceStaged(piece, attempt, staged)
+
+    event = attempted(Stage.READ, work, piece, attempt)
+    if not isinstance(event, SliceStaged):
+        metrics().failed(order, Stage.READ)
+    return event

@@ -1,0 +1,141 @@
+"""Runs units, one after the other: probe, decide where to run, drive, sum up.
+
+A run whose planner or state process dies is begun again from its checkpoint, as after a crash, a few times.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.messages import Fault
+from ingest_ray.errors import IngestError
+from ingest_ray.kv import open_state
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.logs import context
+from ingest_ray.models import RunState, RunSummary
+from ingest_ray.orders import Progress, RunOrder
+from ingest_ray.quarantine import discard
+from ingest_ray.registry import strategy_for
+from ingest_ray.run.coordinator import Coordinator
+from ingest_ray.run.inline import InlineExecutor
+from ingest_ray.run.journal import Journal
+from ingest_ray.run.limits import limits_of
+from ingest_ray.run.parallel import ClusterLease, run_on_ray
+from ingest_ray.run.placement import is_inline
+from ingest_ray.run.staging import staging_for, sweep_dead_runs
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.opening import open_scopes, open_sink_for
+from ingest_ray.work.planner import Outline, Planner
+from ingest_ray.work.sink import SinkDesk
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3  # of one run, after losing its planner or its state process
+
+
+@dataclass(frozen=True)
+class Ending:
+    state: RunState
+    fault: Fault | None = None
+    is_broken: bool = False
+    """The run lost a process that it cannot do without, and may begin again."""
+
+
+def launch(
+    orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> list[RunSummary]:
+    """Runs each unit to its end; a unit that fails, or cannot begin, does not keep the others from running.
+
+    The next order is asked for when the one before has ended.
+    """
+    with ClusterLease() as cluster:
+        return [run_unit(order, cluster, observe, stopping) for order in orders if not stopping()]
+
+
+def run_unit(
+    order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> RunSummary:
+    with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
+        try:
+            return run_attempts(order, cluster, observe, stopping)
+        except IngestError as error:
+            return Journal(order, observe).summary(RunState.FAILED, Fault.of(error), {}, None)
+
+
+def run_attempts(
+    order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> RunSummary:
+    journal = Journal(order, observe)
+    key = order_key(order)
+    ending = Ending(RunState.FAILED)
+    for restart in range(RESTARTS + 1):
+        if restart:
+            log.warning("run %s lost a process it needs: beginning again from its checkpoint", order.run_id)
+        ending = attempt(order, key, cluster, journal, stopping)
+        if not ending.is_broken or stopping():
+            break
+    if order.task == "replay" and ending.state is RunState.SUCCEEDED:
+        for uri in journal.replayed:
+            discard(uri)
+    segments = read_states(open_state(order.settings), key).segments
+    summary = journal.summary(ending.state, ending.fault, segments, SinkDesk(order, staging_for(order)).location)
+    journal.tell("done")
+    return summary
+
+
+def order_key(order: RunOrder) -> str:
+    vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
+    config = order.spec.config
+    return unit_key(vendor, order.spec.endpoint.endpoint_id, order.spec.unit_id, config.sink_id)
+
+
+def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
+    """One try, from the lease to the end. `RunActive` and an unreadable state are raised: the try never began."""
+    journal.tell("planning")
+    state = StateWriter.begin(open_state(order.settings), key, order.run_id, this_process())
+    with ExitStack() as stack:
+        stack.callback(state.end)
+        try:
+            state.refuse_other_cursor(order.spec.policy.cursor)
+            if state.has_intent:
+                open_sink_for(state, SinkDesk(order, staging_for(order)))
+            planner = Planner(order)
+            stack.callback(planner.close)
+            outline = planner.begin(state.segments, state.learned)
+            journal.saw(outline)
+            if not outline.scopes:
+                return Ending(RunState.SUCCEEDED)
+            if is_inline(order.settings, outline, cluster):
+                return run_inline(order, state, planner, outline, journal, stopping)
+        except IngestError as error:
+            return Ending(RunState.FAILED, Fault.of(error))
+    return Ending(*run_on_ray(order, key, cluster, outline, journal, stopping))
+
+
+def run_inline(
+    order: RunOrder,
+    state: StateWriter,
+    planner: Planner,
+    outline: Outline,
+    journal: Journal,
+    stopping: Callable[[], bool],
+) -> Ending:
+    staging = staging_for(order)
+    sweep_dead_runs(order.settings, staging)
+    desk = SinkDesk(order, staging)
+    planner.open(open_scopes(order, state, desk, outline.scopes))
+    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1))
+    executor = InlineExecutor(order, planner, desk, state, staging)
+    coordinator = Coordinator(ledger, executor)
+    journal.begin_attempt(ledger, outline, executor.name)
+    try:
+        finish = coordinator.drive(journal.tell, stopping)
+    finally:
+        journal.end_attempt(coordinator.seconds | executor.seconds)
+        staging.sweep(order.run_id)
+    state.learn(journal.learned(state.learned))
+    return Ending(finish.state, finish.fault)

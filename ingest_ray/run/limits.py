@@ -1,0 +1,32 @@
+"""How much of everything a run may use, from its settings, its policy and what it is about to read."""
+
+from collections.abc import Sequence
+
+from ingest_ray.core.ledger import Limits
+from ingest_ray.models import Effect, Scope, WriteMode
+from ingest_ray.orders import RunOrder
+from ingest_ray.work.unit import write_mode_of
+
+
+def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int) -> Limits:
+    policy = order.spec.policy
+    if policy.max_parallel is not None:
+        readers = min(readers, policy.max_parallel)
+    if policy.max_connections is not None:
+        readers = min(readers, max(1, policy.max_connections - 1))  # one is the planner's, which holds the snapshot
+    return Limits(
+        readers=readers,
+        preparers=preparers,
+        budget_bytes=order.settings.staged_budget_bytes,
+        slice_bytes=policy.target_slice_bytes,
+        attempts=policy.max_attempts,
+        quarantined_rows=policy.max_quarantined_rows,
+        is_whole=is_whole(order, scopes),
+    )
+
+
+def is_whole(order: RunOrder, scopes: Sequence[Scope]) -> bool:
+    """All or nothing: a replacement, and any load that could not go on after a crash without doubling rows."""
+    write = write_mode_of(order.spec)
+    restarts = any(scope.effect is Effect.LOAD and not scope.is_resumable for scope in scopes)
+    return write is WriteMode.REPLACE or (restarts and write is WriteMode.APPEND)

@@ -1,0 +1,70 @@
+"""One try of a run on Ray: the same ledger and coordinator as inline, with a crew of actors as executor."""
+
+from collections.abc import Callable
+
+import ray
+
+from ingest_ray.actors.cluster import Cluster
+from ingest_ray.actors.crew import Crew
+from ingest_ray.actors.pages import staging_on
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.messages import Fault
+from ingest_ray.errors import IngestError, Recovery
+from ingest_ray.models import RunState
+from ingest_ray.orders import RunOrder
+from ingest_ray.registry import strategy_for
+from ingest_ray.run.coordinator import Coordinator
+from ingest_ray.run.journal import Journal
+from ingest_ray.run.limits import limits_of
+from ingest_ray.run.staging import sweep_dead_runs
+from ingest_ray.work.planner import Outline
+
+SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
+
+WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
+
+
+def readers_per_cpu(order: RunOrder) -> int:
+    family = strategy_for(order.spec.endpoint.template).descriptor.family
+    return WAITING_READERS if family == "HTTP" else 1
+
+
+def run_unit_on_ray(
+    order: RunOrder, key: str, cluster: Cluster, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+) -> tuple[RunState, Fault | None, bool]:
+    crew = Crew(order, key, SINK_ACTORS, readers_per_cpu(order))
+    try:
+        outline = crew.begin()
+        journal.saw(outline)
+        if not outline.scopes:
+            return RunState.SUCCEEDED, None, False
+        crew.open(outline.scopes)
+        state, fault = drive(order, cluster, crew, outline, journal, stopping)
+        return state, fault, crew.is_broken
+    except ray.exceptions.RayActorError as error:
+        fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
+        return RunState.FAILED, fault, True
+    except IngestError as error:
+        return RunState.FAILED, Fault.of(error), False
+    finally:
+        crew.end()
+
+
+def drive(
+    order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+) -> tuple[RunState, Fault | None]:
+    staging = staging_on(order, crew.pages)
+    sweep_dead_runs(order.settings, staging)
+    ledger = Ledger(
+        limits_of(order, outline.scopes, readers=readers_per_cpu(order) * cluster.cpus, preparers=2 * SINK_ACTORS)
+    )
+    coordinator = Coordinator(ledger, crew)
+    journal.begin_attempt(ledger, outline, crew.name)
+    try:
+        finish = coordinator.drive(journal.tell, stopping)
+    finally:
+        journal.end_attempt(coordinator.seconds | crew.seconds)
+        staging.sweep(order.run_id)
+    if not crew.is_broken:
+        crew.learn(journal.learned(crew.learned))
+    return finish.state, finish.fault

@@ -1,0 +1,68 @@
+"""The door to Ray: opened only by a run that needs it, because importing and starting Ray costs seconds."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from ingest_ray.core.messages import Fault
+from ingest_ray.models import RunState
+from ingest_ray.orders import RunOrder
+from ingest_ray.run.journal import Journal
+from ingest_ray.settings import RaySettings
+from ingest_ray.work.planner import Outline
+
+
+class ClusterLease:
+    """Connects to Ray when the first run asks for it, and disconnects at the end: one cluster for all units of a launch."""
+
+    def __init__(self) -> None:
+        self._cluster: Any = None
+
+    def __enter__(self) -> "ClusterLease":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+
+    @property
+    def is_attached(self) -> bool:
+        return self._cluster is not None
+
+    def connect(self, settings: RaySettings) -> Any:
+        if self._cluster is None:
+            if settings.address == "local":
+                authenticate_locally()
+            self._cluster = import_module("ingest_ray.actors.cluster").Cluster(settings)
+        return self._cluster
+
+
+def authenticate_locally() -> None:
+    """Ray's ports listen on all interfaces even on a local cluster: a random token keeps others out.
+
+    Ray reads this when it is imported, so it is said before; a process that has Ray already, or says it itself, is left
+    alone. https://docs.ray.io/en/latest/ray-security/token-auth.html
+    """
+    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def run_on_ray(
+    order: RunOrder,
+    key: str,
+    cluster: ClusterLease,
+    outline: Outline,
+    journal: Journal,
+    stopping: Callable[[], bool],
+) -> tuple[RunState, Fault | None, bool]:
+    """Runs a unit on Ray; the last item says that a process was lost which the run cannot do without."""
+    connection = cluster.connect(order.settings.ray)
+    result: tuple[RunState, Fault | None, bool] = import_module("ingest_ray.run.on_ray").run_unit_on_ray(
+        order, key, connection, outline, journal, stopping
+    )
+    return result

@@ -1,0 +1,130 @@
+"""Shows what a run would do now: the same probe, scopes and cuts, without lease, state or sink."""
+
+from datetime import UTC, datetime
+from itertools import islice
+
+from ingest_ray.core.checkpoint import opened
+from ingest_ray.kv import open_state
+from ingest_ray.models import ColumnFit, Scope, SegmentState, Slice
+from ingest_ray.orders import CertificateLine, PlanPreview, RunOrder, SegmentPlan
+from ingest_ray.registry import open_sink
+from ingest_ray.run.journal import estimated_rows, shown
+from ingest_ray.run.launch import order_key
+from ingest_ray.run.placement import is_inline
+from ingest_ray.state import UnitState, read_states
+from ingest_ray.work.planner import Outline, Planner
+from ingest_ray.work.unit import resolved, staged_schema, write_mode_of
+
+MOST_SLICES = 1_000  # shown; all are counted
+
+
+class NoCluster:
+    is_attached = False
+
+
+def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview:
+    """Plans and cuts everything, reads no rows, writes nothing."""
+    known = read_states(open_state(order.settings), order_key(order))
+    planner = Planner(order)
+    try:
+        outline = planner.begin(known.segments, known.learned)
+        scopes = merged(known, outline.scopes)
+        planner.open(scopes)
+        slices, counts = collect(planner, most_slices)
+    finally:
+        planner.close()
+    return PlanPreview(
+        endpoint_id=order.spec.endpoint.endpoint_id,
+        unit_id=order.spec.unit_id,
+        sink_id=order.spec.config.sink_id,
+        strategy=outline.strategy,
+        run_mode=order.spec.config.run_mode,
+        write=write_mode_of(order.spec),
+        horizon=outline.horizon,
+        facts=outline.facts,
+        segments=tuple(segment_plans(known, scopes, counts)),
+        slices=tuple(slices),
+        slice_count=sum(count for count, _, _ in counts.values()),
+        is_truncated=sum(count for count, _, _ in counts.values()) > len(slices),
+        estimated_rows=estimated_rows(outline) if outline.scopes else 0,
+        estimated_bytes=outline.estimated_bytes,
+        certificate=certificate(order),
+        executor="inline" if is_inline(order.settings, outline, NoCluster()) else "ray",
+        planned_at=datetime.now(UTC),
+    )
+
+
+def merged(known: UnitState, planned: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """The scopes as a run would open them, with what is already done."""
+    out: list[Scope] = []
+    for segment in dict.fromkeys(scope.segment for scope in planned):
+        state = known.segments.get(segment, SegmentState(segment=segment))
+        out += opened(state, [scope for scope in planned if scope.segment == segment], is_target_empty=True)[1]
+    return tuple(out)
+
+
+Counts = dict[str, tuple[int, int, int]]
+
+
+def collect(planner: Planner, most_slices: int) -> tuple[list[Slice], Counts]:
+    slices: list[Slice] = []
+    counts: Counts = {}
+    while True:
+        planned = planner.next(256)
+        for piece in planned.slices:
+            count, rows, size = counts.get(piece.segment, (0, 0, 0))
+            counts[piece.segment] = (
+                count + 1,
+                rows + (piece.estimated_rows or 0),
+                size + (piece.estimated_bytes or 0),
+            )
+        slices += islice(planned.slices, max(0, most_slices - len(slices)))
+        if planned.is_done:
+            return slices, counts
+
+
+def segment_plans(known: UnitState, scopes: tuple[Scope, ...], counts: Counts) -> list[SegmentPlan]:
+    names = dict.fromkeys([*known.segments, *(scope.segment for scope in scopes)])
+    plans = []
+    for name in names:
+        count, rows, size = counts.get(name, (0, 0, 0))
+        state = known.segments.get(name)
+        plans.append(
+            SegmentPlan(
+                segment=name,
+                watermark=shown(state.watermark) if state else None,
+                scopes=tuple(scope.scope_id for scope in scopes if scope.segment == name),
+                slices=count,
+                estimated_rows=rows,
+                estimated_bytes=size,
+            )
+        )
+    return plans
+
+
+def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
+    """Column by column, the worse of what staging and what the sink makes of it."""
+    fits: dict[str, ColumnFit] = {
+        fit.column: fit for fit in open_sink(resolved(order.sink, order.settings)).fit(staged_schema(order.spec))
+    }
+    lines = []
+    wanted = order.spec.policy.columns
+    for column in order.spec.dataset.columns:
+        fit = fits.get(column.name)
+        if wanted and column.name not in wanted:
+            continue
+        notes = [note for note in (column.note, fit.note if fit else None) if note]
+        lines.append(
+            CertificateLine(
+                column=column.name,
+                source_type=column.source_type,
+                arrow=column.arrow,
+                sink_type=fit.sink_type if fit else "-",
+                fidelity=CertificateLine.worst(column.fidelity, fit.fidelity) if fit else column.fidelity,
+                note="; ".join(dict.fromkeys(notes)) or None,
+            )
+        )
+    return tuple(lines)
+
+
+__all__ = ["Outline", "preview_plan"]

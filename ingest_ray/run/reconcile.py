@@ -1,0 +1,144 @@
+"""Finds what was deleted at the source: compares a complete census of its keys with the sink's, and erases the difference.
+
+Both key sets are streamed into a database file of their own, so that neither has to fit into memory. A row in the sink was at
+the source once; if a census that was begun later and is complete does not have its key, it was deleted.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pyarrow as pa
+
+from ingest_ray.core.messages import Fault
+from ingest_ray.errors import ConfigError, DeletesRefused, IngestError
+from ingest_ray.failpoints import reached
+from ingest_ray.kv import open_state
+from ingest_ray.logs import context
+from ingest_ray.models import RunFault, RunState, WriteMode
+from ingest_ray.orders import ReconcileReport, RunOrder
+from ingest_ray.registry import open_sink
+from ingest_ray.run.launch import order_key
+from ingest_ray.run.staging import staging_for
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.opening import open_sink_for
+from ingest_ray.work.replay import strategy_of
+from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.unit import opened_spec, resolved, staged_schema, target_of, write_mode_of
+
+log = logging.getLogger(__name__)
+BATCH_ROWS = 50_000
+
+
+def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
+    """Compares and erases, under the unit's lease. `allow_all` is a person's consent to go beyond the policy's guard.
+
+    Raises:
+        RunActive: the unit has a live run.
+    """
+    started = time.monotonic()
+    with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
+        state = StateWriter.begin(open_state(order.settings), order_key(order), order.run_id, this_process())
+        try:
+            report = _reconciled(order, state, allow_all)
+        except IngestError as error:
+            fault = Fault.of(error)
+            failure = RunFault(code=fault.code, message=fault.message, hint=fault.hint)
+            report = _report(order, RunState.FAILED).model_copy(update={"error": failure})
+        finally:
+            state.end()
+    return report.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+
+
+def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> ReconcileReport:
+    if write_mode_of(order.spec) is not WriteMode.UPSERT:
+        raise ConfigError(
+            f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
+            hint="set policy.write to upsert with a key; a replacement has no deleted rows anyway",
+        )
+    open_sink_for(state, SinkDesk(order, staging_for(order)))
+    home = Path(order.settings.home)
+    home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="census-", dir=home) as folder:
+        with duckdb.connect(str(Path(folder) / "keys.duckdb")) as keys:
+            return _compared(order, state, keys, allow_all)
+
+
+def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnection, allow_all: bool) -> ReconcileReport:
+    spec, target, schema = opened_spec(order), target_of(order), staged_schema(order.spec)
+    sink = open_sink(resolved(order.sink, order.settings))
+    strategy = strategy_of(order)
+    in_sink = _stored(keys, "sink", sink.keys(target, schema))
+    at_source = _stored(keys, "source", strategy.census(spec), "sink")
+    columns = " AND ".join(f"s.k{index} IS NOT DISTINCT FROM t.k{index}" for index in range(len(target.key)))
+    keys.execute(
+        f"CREATE TABLE missing AS SELECT t.* FROM sink t WHERE NOT EXISTS (SELECT 1 FROM source s WHERE {columns})"
+    )
+    missing = _count(keys, "missing")
+    counts = {"keys_at_source": at_source, "keys_in_sink": in_sink, "missing_at_source": missing}
+    guard = order.spec.policy.max_delete_fraction
+    if missing > guard * in_sink and not allow_all:
+        raise DeletesRefused(
+            f"unit '{order.spec.unit_id}': {missing} of {in_sink} rows are not at the source any more, "
+            f"the policy allows {guard:.0%}",
+            hint="look at the source first; `run --reconcile --allow-deletes` goes beyond policy.max_delete_fraction",
+        )
+    gone = _stored(keys, "gone", strategy.proven_gone(spec, _batches(keys, "missing", target.key, schema)), "missing")
+    erased = 0
+    if gone:
+        sequence = state.intend(())
+        reached("reconcile:before-erase")
+        receipt = sink.erase(
+            target, schema, state.epoch, sequence, _batches(keys, "gone", target.key, schema), order.spec.policy.deletes
+        )
+        reached("reconcile:after-erase")
+        state.fold(sequence)
+        erased = receipt.rows_committed
+    return _report(order, RunState.SUCCEEDED).model_copy(update={**counts, "erased": erased})
+
+
+def _stored(
+    keys: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch], like: str | None = None
+) -> int:
+    """Writes key batches into a table whose columns are `k0`, `k1`, ...; returns the number of keys."""
+    is_new = True
+    for batch in batches:
+        renamed = batch.rename_columns([f"k{index}" for index in range(batch.num_columns)])
+        keys.register("batch", renamed)
+        keys.execute(
+            f"CREATE TABLE {table} AS SELECT * FROM batch" if is_new else f"INSERT INTO {table} SELECT * FROM batch"
+        )
+        keys.unregister("batch")
+        is_new = False
+    if is_new:
+        keys.execute(
+            f"CREATE TABLE {table} AS SELECT * FROM {like} LIMIT 0" if like else f"CREATE TABLE {table} (k0 INT)"
+        )
+    return _count(keys, table)
+
+
+def _count(keys: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(keys.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+
+def _batches(
+    keys: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    shape = pa.schema([schema.field(name) for name in names])
+    for batch in keys.cursor().sql(f"SELECT * FROM {table}").to_arrow_reader(BATCH_ROWS):
+        yield pa.RecordBatch.from_arrays(batch.columns, names=list(names)).cast(shape)
+
+
+def _report(order: RunOrder, state: RunState) -> ReconcileReport:
+    return ReconcileReport(
+        run_id=order.run_id,
+        endpoint_id=order.spec.endpoint.endpoint_id,
+        unit_id=order.spec.unit_id,
+        sink_id=order.spec.config.sink_id,
+        state=state,
+        how=order.spec.policy.deletes,
+    )

@@ -1,0 +1,48 @@
+"""Prepares slices at the sink and commits groups of them."""
+
+import time
+from collections.abc import Sequence
+
+from ingest_ray.contracts import Sink, Staging
+from ingest_ray.failpoints import reached
+from ingest_ray.models import Handle, Prepared, Receipt, Slice
+from ingest_ray.orders import RunOrder
+from ingest_ray.registry import open_sink
+from ingest_ray.work.unit import resolved, staged_schema, target_of
+
+
+class SinkDesk:
+    """One process's hold on a unit's target. The epoch comes with each call that needs one."""
+
+    def __init__(self, order: RunOrder, staging: Staging) -> None:
+        self._sink: Sink = open_sink(resolved(order.sink, order.settings))
+        self._staging = staging
+        self.target = target_of(order)
+        self._schema = staged_schema(order.spec)
+
+    @property
+    def location(self) -> str:
+        return self._sink.location(self.target)
+
+    def open(self, epoch: int) -> int:
+        return self._sink.open(self.target, self._schema, epoch)
+
+    def is_empty(self) -> bool:
+        return self._sink.is_empty(self.target)
+
+    def prepare(self, piece: Slice, handle: Handle) -> Prepared:
+        started = time.monotonic()
+        reached("sink:before-prepare")
+        prepared = self._sink.prepare(self.target, piece, self._schema, self._staging.read(handle))
+        reached("sink:after-prepare")
+        return prepared.model_copy(update={"seconds": time.monotonic() - started})
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
+        started = time.monotonic()
+        reached("sink:before-commit")
+        receipt = self._sink.commit(self.target, self._schema, epoch, sequence, group)
+        reached("sink:after-commit")
+        return receipt.model_copy(update={"seconds": time.monotonic() - started})
+
+    def abort(self, group: Sequence[Prepared]) -> None:
+        self._sink.abort(group)

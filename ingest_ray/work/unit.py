@@ -1,0 +1,51 @@
+"""What follows from a unit's configuration and its dataset: schema, key, write mode, target."""
+
+import pyarrow as pa
+
+from ingest_ray.arrow_types import schema_of
+from ingest_ray.models import Endpoint, RunMode, Target, UnitSpec, WriteMode
+from ingest_ray.orders import RunOrder
+from ingest_ray.secrets import resolve
+from ingest_ray.settings import Settings
+
+
+def key_of(spec: UnitSpec) -> tuple[str, ...]:
+    return spec.policy.primary_key or spec.dataset.primary_key
+
+
+def write_mode_of(spec: UnitSpec) -> WriteMode:
+    """The policy's, else what loses nothing: a full refresh replaces, an incremental run upserts where there is a key."""
+    if spec.policy.write is not None:
+        return spec.policy.write
+    if spec.config.run_mode is RunMode.FULL:
+        return WriteMode.REPLACE
+    return WriteMode.UPSERT if key_of(spec) else WriteMode.APPEND
+
+
+def staged_schema(spec: UnitSpec) -> pa.Schema:
+    """The one schema of all batches of a unit."""
+    return schema_of(spec.dataset, spec.policy.columns or None)
+
+
+def target_of(order: RunOrder) -> Target:
+    spec = order.spec
+    write = write_mode_of(spec)
+    return Target(
+        sink_id=spec.config.sink_id,
+        endpoint_id=spec.endpoint.endpoint_id,
+        unit_id=spec.unit_id,
+        app_id=f"ingest_ray:{spec.endpoint.endpoint_id}:{spec.unit_id}",
+        write=write,
+        key=key_of(spec) if write is WriteMode.UPSERT else (),
+        version_column=spec.policy.cursor if write is WriteMode.UPSERT else None,
+        run_id=order.run_id,
+    )
+
+
+def opened_spec(order: RunOrder) -> UnitSpec:
+    """The unit with real secrets in its endpoint: for this process only."""
+    return order.spec.model_copy(update={"endpoint": resolved(order.spec.endpoint, order.settings)})
+
+
+def resolved(endpoint: Endpoint, settings: Settings) -> Endpoint:
+    return resolve(endpoint, settings)
