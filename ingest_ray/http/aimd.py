@@ -1,0 +1,196 @@
+"""How many requests a server bears, per second and at once: additive increase, multiplicative decrease.
+
+Pure: time is an argument, in seconds of any clock that only goes forward. A permit is a moment at which one request may be
+sent. Moments are handed out ahead, evenly spaced, so that permits can be leased in batches by processes that share no
+clock: a lease says how long to wait, not when.
+
+* What the server advertises is used, less a margin; otherwise the rate doubles each second until the first refusal.
+* A refusal (429, 503) halves rate and concurrency, once for everything that was sent before it took effect, and stops all
+  permits for as long as the server asks, or for 2 s doubling to 30 s. Then the rate climbs quickly to nine tenths of where it
+  was refused, and slowly beyond.
+* A permit that is never reported is given back after `lease_s`.
+"""
+
+from dataclasses import dataclass, field
+
+from ingest_ray.http.signals import Signal
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Rates are in requests per second. Atlassian recommends 5 to 10 requests at once; slow answers need more."""
+
+    first_rate: float = 50.0
+    least_rate: float = 0.2
+    most_rate: float = 200.0
+    first_concurrency: int = 12
+    most_concurrency: int = 48
+    margin: float = 0.98  # of an advertised rate: its clock and this one differ a little
+    burst_s: float = 0.2  # permits that were not used may be made up for within this time
+    ahead_s: float = 1.0  # moments are handed out at most so far ahead, so that a refusal takes effect soon
+    lease_s: float = 180.0  # longer than the slowest answer
+    first_pause_s: float = 2.0
+    most_pause_s: float = 30.0
+    growth: float = 0.02  # of the rate, per second, when it is near the place of the last refusal
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each; none: ask again after `retry_s`."""
+
+    first: int = 0
+    waits_s: tuple[float, ...] = ()
+    retry_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What people and metrics see of a throttle."""
+
+    host: str
+    endpoint_class: str
+    rate: float
+    concurrency: int
+    in_flight: int
+    requests: int
+    refusals: int
+    failures: int
+    paused_s: float = 0.0
+    advertised_rate: float | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Aimd:
+    bounds: Bounds = field(default_factory=Bounds)
+    rate: float = 0.0
+    concurrency: int = 0
+    requests: int = 0
+    refusals: int = 0
+    failures: int = 0
+    advertised: float | None = None
+    reason: str | None = None
+
+    _leases: dict[int, float] = field(default_factory=dict)
+    _count: int = 0
+    _next_at: float = float("-inf")
+    _paused_until: float = float("-inf")
+    _decreased_at: float = float("-inf")
+    _grown_at: float = float("-inf")
+    _refused_rate: float | None = None
+    _pauses: int = 0
+    _wanted_more_rate: bool = False
+    _wanted_more_concurrency: bool = False
+
+    def __post_init__(self) -> None:
+        self.rate = self.rate or self.bounds.first_rate
+        self.concurrency = self.concurrency or self.bounds.first_concurrency
+
+    def grant(self, wanted: int, now: float) -> Grant:
+        """Up to `wanted` permits. The same permit is never given twice."""
+        self._forget_lost(now)
+        free = self.concurrency - len(self._leases)
+        if free <= 0:
+            self._wanted_more_concurrency = True
+            return Grant(retry_s=min(0.25, max(0.005, 1 / self.rate)))
+        start = max(self._next_at, now - self.bounds.burst_s, self._paused_until)
+        if start > now + self.bounds.ahead_s:
+            return Grant(retry_s=start - now - self.bounds.ahead_s / 2)
+        spacing_s = 1 / self.rate
+        fitting = 1 + int((now + self.bounds.ahead_s - start) / spacing_s)
+        count = max(1, min(wanted, free, fitting))
+        self._wanted_more_rate |= start + (count - 1) * spacing_s > now
+        self._wanted_more_concurrency |= wanted > free
+        self._next_at = start + count * spacing_s
+        first, self._count = self._count, self._count + count
+        for number in range(first, first + count):
+            self._leases[number] = now
+        return Grant(first, tuple(max(0.0, start + place * spacing_s - now) for place in range(count)))
+
+    def report(self, permit: int, signal: Signal, now: float) -> None:
+        """What came of a permit. One that is not known (reported twice, lost, of a throttle that died) changes no count."""
+        granted_at = self._leases.pop(permit, None)
+        if granted_at is not None:
+            self.requests += 1
+            self.failures += signal.is_failed
+            self.refusals += signal.is_refused
+        self.reason = signal.reason or self.reason
+        if signal.rate is not None:
+            self._take_advertised(signal.rate)
+        if signal.is_refused:
+            self._refused(signal, granted_at, now)
+            return
+        if signal.wait_s:
+            self._paused_until = max(self._paused_until, now + signal.wait_s)
+        if not signal.is_failed:
+            self._pauses = 0
+            self._grow(now)
+
+    def release(self, permit: int) -> None:
+        """A permit that was not used."""
+        self._leases.pop(permit, None)
+
+    def state(self, host: str, endpoint_class: str, now: float) -> State:
+        self._forget_lost(now)
+        return State(
+            host=host,
+            endpoint_class=endpoint_class,
+            rate=round(self.rate, 3),
+            concurrency=self.concurrency,
+            in_flight=len(self._leases),
+            requests=self.requests,
+            refusals=self.refusals,
+            failures=self.failures,
+            paused_s=round(max(0.0, self._paused_until - now), 3),
+            advertised_rate=self.advertised,
+            reason=self.reason,
+        )
+
+    @property
+    def ceiling(self) -> float:
+        if self.advertised is None:
+            return self.bounds.most_rate
+        return min(self.bounds.most_rate, self.advertised * self.bounds.margin)
+
+    def _take_advertised(self, rate: float) -> None:
+        """A rate that was never refused may be used at once."""
+        is_news = rate != self.advertised
+        self.advertised = rate
+        self.rate = min(self.rate, self.ceiling)
+        if is_news and self._refused_rate is None:
+            self.rate = self.ceiling
+
+    def _refused(self, signal: Signal, granted_at: float | None, now: float) -> None:
+        if granted_at is not None and granted_at > self._decreased_at:
+            self._refused_rate = self.rate
+            self.rate = max(self.bounds.least_rate, self.rate / 2)
+            self.concurrency = max(1, self.concurrency // 2)
+            self._decreased_at = self._grown_at = now
+            self._pauses += 1
+        pause_s = signal.wait_s
+        if pause_s is None:
+            pause_s = min(self.bounds.most_pause_s, self.bounds.first_pause_s * 2 ** (max(1, self._pauses) - 1))
+        self._paused_until = max(self._paused_until, now + pause_s)
+
+    def _grow(self, now: float) -> None:
+        """Only what was found too little grows, and at most by one second's worth at a time."""
+        passed_s = min(1.0, now - max(self._grown_at, self._paused_until))
+        if passed_s < 0.1:
+            return
+        self._grown_at = now
+        if self._wanted_more_rate:
+            near = self.bounds.most_rate if self._refused_rate is None else 0.9 * self._refused_rate
+            quick = min(near, self.rate * 2**passed_s)
+            slow = self.rate * (1 + self.bounds.growth * passed_s)
+            self.rate = min(self.ceiling, max(quick, slow))
+        if self._wanted_more_concurrency:
+            self.concurrency = min(self.bounds.most_concurrency, self.concurrency + 1)
+        self._wanted_more_rate = self._wanted_more_concurrency = False
+
+    def _forget_lost(self, now: float) -> None:
+        """Leases are in the order of their time."""
+        while self._leases:
+            permit, granted_at = next(iter(self._leases.items()))
+            if granted_at > now - self.bounds.lease_s:
+                return
+            del self._leases[permit]

@@ -1,0 +1,207 @@
+"""Requests to one site: with its login, under its throttle, tried again where that is safe, and checked.
+
+All methods may be called by several threads at once. Only this module imports httpx.
+"""
+
+import json
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from ingest_ray import logs
+from ingest_ray.errors import IngestError, SourceError, SourceUnavailable
+from ingest_ray.http import permits, signals
+from ingest_ray.http.answers import Answer, checked
+from ingest_ray.http.faults import BrokenAnswer, LoginPage, NoAnswer, Refused
+from ingest_ray.http.permits import Lease, Permits
+from ingest_ray.http.signals import Signal
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Params = Mapping[str, Any]
+"""Texts and numbers, or lists of them for a parameter that is repeated."""
+REST = "rest"
+"""The endpoint class of everything that is JSON. One budget for all of it: no site is known to give less to all of its
+endpoints together than to one of them, and Data Center counts per user."""
+
+
+@dataclass(frozen=True)
+class Auth:
+    """Exactly one of `user` with `token` (basic), or `token` alone (bearer: a PAT or an OAuth access token)."""
+
+    token: str
+    user: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Auth({'basic' if self.user else 'bearer'})"
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often a request is sent. Refusals (429) are waited out by the throttle, and have their own, larger number."""
+
+    failures: int = 6
+    refusals: int = 12
+    first_wait_s: float = 0.5
+    most_wait_s: float = 30.0
+
+
+ONCE = Tries(failures=1)
+
+
+@dataclass(frozen=True)
+class Site:
+    base_url: str
+    auth: Auth
+    timeout_s: float = 60.0
+    verify: bool | str = True
+    tries: Tries = Tries()
+    most_body_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+
+@cache
+def trust(verify: bool | str) -> ssl.SSLContext | bool:
+    """One per process: reading all certificates takes 20 ms, and every slice opens a client."""
+    if verify is False:
+        return False
+    return ssl.create_default_context(cafile=certifi.where() if verify is True else verify)
+
+
+class Client:
+    """Open while it is entered. `connections` is how many requests its user sends at once."""
+
+    def __init__(self, site: Site, connections: int = 8) -> None:
+        self.site = site
+        self._permits: Permits = permits.current()
+        auth: httpx.Auth | None = None
+        headers = {"accept": "application/json", "user-agent": "ingest_ray"}
+        logs.hide(site.auth.token)
+        if site.auth.user is not None:
+            auth = httpx.BasicAuth(site.auth.user, site.auth.token)
+        else:
+            headers["authorization"] = f"Bearer {site.auth.token}"
+        self._http = httpx.Client(
+            base_url=site.base_url.rstrip("/"),
+            auth=auth,
+            headers=headers,
+            timeout=httpx.Timeout(site.timeout_s, connect=min(15.0, site.timeout_s), pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            verify=trust(site.verify),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(
+        self,
+        path: str,
+        decode: Callable[[bytes], T],
+        params: Params | None = None,
+        tries: Tries | None = None,
+    ) -> T:
+        """The decoded body of a GET."""
+        return self.fetch(self._http.build_request("GET", path, params=params), decode, tries)[0]
+
+    def ask(
+        self, path: str, decode: Callable[[bytes], T], document: Mapping[str, Any], tries: Tries | None = None
+    ) -> T:
+        """The decoded body of a POST that only asks: as safe to repeat as a GET."""
+        return self.fetch(self._http.build_request("POST", path, json=document), decode, tries)[0]
+
+    def answer(self, path: str, params: Mapping[str, str | int] | None = None, tries: Tries | None = None) -> Answer:
+        """For whoever needs the headers, too."""
+        return self.fetch(self._http.build_request("GET", path, params=params), json.loads, tries)[1]
+
+    def fetch(
+        self, request: httpx.Request, decode: Callable[[bytes], T], tries: Tries | None = None
+    ) -> tuple[T, Answer]:
+        """Sends until there is a whole, checked and decoded answer, or no more reason to try.
+
+        Raises:
+            SourceDenied, SourceError, EndpointGone: at once; a second try would be answered alike.
+            SourceUnavailable: after all tries; `retry_after_s` is the server's last word.
+        """
+        limits = tries or self.site.tries
+        counts = {"failures": 0, "refusals": 0}
+
+        def is_worth_it(error: BaseException) -> bool:
+            if isinstance(error, Refused):
+                counts["refusals"] += 1
+                return counts["refusals"] < limits.refusals
+            counts["failures"] += 1
+            most = min(2, limits.failures) if isinstance(error, LoginPage) else limits.failures
+            return isinstance(error, SourceUnavailable | LoginPage) and counts["failures"] < most
+
+        backoff = wait_random_exponential(limits.first_wait_s, limits.most_wait_s)
+
+        def pause_s(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, Refused):
+                return 0.0  # the throttle waits
+            asked = error.retry_after_s if isinstance(error, IngestError) else None
+            return float(max(backoff(state), min(asked or 0.0, permits.LONGEST_WAIT_S)))
+
+        retrying = Retrying(
+            retry=retry_if_exception(is_worth_it),
+            stop=stop_after_attempt(limits.failures + limits.refusals),
+            wait=pause_s,
+            reraise=True,
+        )
+        return retrying(self._once, request, decode)
+
+    def _once(self, request: httpx.Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
+        url = f"{request.method} {request.url.copy_with(query=None, userinfo=None)}"
+        lease = self._permits.acquire(self.site.host, REST)
+        answer = self._sent(request, url, lease)
+        checked(answer)
+        try:
+            return decode(answer.body), answer
+        except (ValueError, TypeError, KeyError) as error:
+            raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
+
+    def _sent(self, request: httpx.Request, url: str, lease: Lease) -> Answer:
+        signal: Signal = signals.FAILED
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                body = self._body(response, url)
+            finally:
+                response.close()
+            signal = signals.read(response.status_code, response.headers)
+            return Answer(response.status_code, response.headers, body, url)
+        except httpx.InvalidURL as error:
+            raise SourceError(f"{url}: {error}") from None
+        except httpx.HTTPError as error:
+            raise NoAnswer(f"{url}: {type(error).__name__}: {logs.scrub(str(error))}") from None
+        finally:
+            self._permits.report(lease, signal)
+
+    def _body(self, response: httpx.Response, url: str) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > self.site.most_body_bytes:
+                raise SourceError(f"{url}: the answer is larger than {self.site.most_body_bytes} bytes")
+            parts.append(part)
+        return b"".join(parts)

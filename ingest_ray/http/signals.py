@@ -1,0 +1,97 @@
+"""What an answer says about the server's limits, read from its status and headers. Pure.
+
+Cloud: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
+Data Center: https://confluence.atlassian.com/adminjiraserver/adjusting-your-code-for-rate-limiting-987143384.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+REFUSING = frozenset({429, 503})
+_POLICY = re.compile(r"q=(\d+).*?w=(\d+)")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """`rate` is in requests per second, where the server tells it; `wait_s` is how long it wants to be left alone."""
+
+    is_refused: bool = False
+    is_failed: bool = False
+    wait_s: float | None = None
+    rate: float | None = None
+    reason: str | None = None
+
+
+FAILED = Signal(is_failed=True)
+"""No answer at all."""
+
+
+def read(status: int, headers: Mapping[str, str]) -> Signal:
+    """`headers` finds names whatever their case is, as httpx's do."""
+    is_refused = status in REFUSING
+    wait_s = retry_after_s(headers) if status >= 400 else None
+    if status == 429 or (wait_s is None and headers.get("x-ratelimit-remaining") == "0"):
+        wait_s = longest(wait_s, until_reset_s(headers))
+    return Signal(
+        is_refused=is_refused,
+        is_failed=status >= 500,
+        wait_s=wait_s,
+        rate=advertised_rate(headers),
+        reason=headers.get("ratelimit-reason"),
+    )
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds, or an HTTP date measured against the server's own clock."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isdecimal():
+        return float(text)
+    return seconds_until(text, headers)
+
+
+def until_reset_s(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("x-ratelimit-reset", "").strip()
+    return seconds_until(text, headers) if text else None
+
+
+def seconds_until(text: str, headers: Mapping[str, str]) -> float | None:
+    """From the answer's `Date` to an instant: both are the server's, so a wrong clock here does not matter."""
+    now, then = instant(headers.get("date", "")), instant(text)
+    return max(0.0, (then - now).total_seconds()) if now and then else None
+
+
+def instant(text: str) -> datetime | None:
+    """An HTTP date or ISO 8601."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            found = parse(text)
+        except ValueError:
+            continue
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return None
+
+
+def advertised_rate(headers: Mapping[str, str]) -> float | None:
+    """Requests per second: the smallest of what Cloud calls its policy (`q` per `w` seconds) and Data Center its fill rate.
+
+    `X-RateLimit-Limit` alone tells no span of time, so it tells no rate.
+    """
+    found = [
+        int(quota) / int(window)
+        for quota, window in _POLICY.findall(headers.get("ratelimit-policy", ""))
+        if int(quota) and int(window)
+    ]
+    fill, interval = headers.get("x-ratelimit-fillrate", ""), headers.get("x-ratelimit-interval-seconds", "")
+    if fill.isdecimal() and interval.isdecimal() and int(fill) and int(interval):
+        found.append(int(fill) / int(interval))
+    return min(found, default=None)
+
+
+def longest(first: float | None, second: float | None) -> float | None:
+    known = [wait for wait in (first, second) if wait is not None]
+    return max(known, default=None)
