@@ -1,0 +1,67 @@
+"""SQL databases as sources. A unit is one table or view, its one segment the whole of it, a slice a range of its key, of
+its physical addresses, or of its cursor. See `dialect.py` for what one database adds.
+
+A dialect may not have the name of its template here: importing the submodule would hide the template.
+Importing this module imports no driver: the templates below describe themselves and load the rest when it is used.
+"""
+
+from ingest_ray.contracts import Descriptor
+from strategies.jdbc.config import PostgresConfig, SqliteConfig
+from strategies.jdbc.mysql_config import MysqlConfig
+from strategies.lazy import LazyModule
+
+postgres = LazyModule(
+    Descriptor(
+        template="jdbc.postgres",
+        family="JDBC",
+        title="PostgreSQL",
+        vendor="postgres",
+        config_model=PostgresConfig,
+        description="Tables, views and partitioned tables of one database, read through Arrow in one snapshot.",
+        capabilities=("full", "incremental", "lookback", "snapshot", "parallel", "preview"),
+        docs_url="https://www.postgresql.org/docs/current/",
+        default_port=5432,
+        sample_config={
+            "url": "postgresql://app@localhost/shop",
+            "password": "env:SHOP_PASSWORD",
+            "schemas": ["public"],
+        },
+    ),
+    "strategies.jdbc.postgres_dialect:strategy",
+    extra="postgres",
+)
+
+sqlite = LazyModule(
+    Descriptor(
+        template="jdbc.sqlite",
+        family="JDBC",
+        title="SQLite",
+        vendor="sqlite",
+        config_model=SqliteConfig,
+        description="Tables and views of one database file, opened read-only.",
+        capabilities=("full", "incremental", "lookback", "parallel", "preview"),
+        docs_url="https://www.sqlite.org/docs.html",
+        sample_config={"path": "shop.db"},
+    ),
+    "strategies.jdbc.sqlite_dialect:strategy",
+    extra="all",
+)
+
+mysql = LazyModule(
+    Descriptor(
+        template="jdbc.mysql",
+        family="JDBC",
+        title="MySQL and MariaDB",
+        vendor="mysql",
+        config_model=MysqlConfig,
+        description="Tables and views of one server, each slice read in a consistent snapshot of its own.",
+        capabilities=("full", "incremental", "lookback", "parallel", "preview"),
+        docs_url="https://mariadb.com/kb/en/documentation/",
+        default_port=3306,
+        sample_config={"url": "mysql://app@localhost/shop", "password": "env:SHOP_PASSWORD"},
+    ),
+    "strategies.jdbc.mysql_dialect:strategy",
+    extra="mysql",
+)
+
+__all__ = ["mysql", "postgres", "sqlite"]

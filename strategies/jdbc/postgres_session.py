@@ -1,0 +1,54 @@
+"""How a session of PostgreSQL is opened, and what its errors mean."""
+
+import re
+
+from ingest_ray.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from strategies.jdbc.config import PostgresConfig
+
+_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
+
+
+def conninfo(config: PostgresConfig) -> str:
+    """libpq's `key='value'` form: nothing in it can be mistaken for another key."""
+    given = {
+        "host": config.host,
+        "port": config.port,
+        "dbname": config.database,
+        "user": config.user,
+        "password": config.password.get_secret_value() if config.password else None,
+        "sslmode": config.sslmode,
+        "sslrootcert": config.sslrootcert,
+        "sslcert": config.sslcert,
+        "sslkey": config.sslkey,
+        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq knows whole seconds, at least 2
+        "application_name": config.application_name,
+        "client_encoding": "UTF8",
+    }
+    parts = []
+    for name, value in given.items():
+        if value is not None:
+            text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            parts.append(f"{name}='{text}'")
+    return " ".join(parts)
+
+
+_CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
+
+
+def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
+    """A driver's error by its SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+    if state is None or state == "00000":
+        match = _CODE.search(message)
+        state = match.group(1) if match else ""
+    text = f"{endpoint_id}: {message}"
+    if state.startswith("28") or state == "42501" or any(re.search(word, message) for word in _LOGIN):
+        return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
+    if re.search(r'database ".*" does not exist', message) or state == "3D000":
+        return ConfigError(text, hint="field 'database'")
+    if state in ("42P01", "42703", "3F000", "42P02", "42704"):
+        return SourceChanged(text, hint="collect metadata again")
+    if state in ("42601", "42883", "42804", "42725"):
+        return ConfigError(text, hint="check the policy's 'where'")
+    if state.startswith(("22", "42")):
+        return SourceError(text)
+    return SourceUnavailable(text)
