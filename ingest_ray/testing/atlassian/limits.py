@@ -1,0 +1,79 @@
+"""Token buckets, and the headers that tell a client about them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+# Documented defaults of the burst limit, requests per second, relative to the 100 of an ordinary GET:
+# https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
+_WEIGHTS = {
+    "GET /rest/api/{api}/issue/{key}": 1.5,
+    "GET /rest/api/{api}/issue/{key}/changelog": 2.0,
+    "POST /rest/api/{api}/search/approximate-count": 1.5,
+}
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Holds up to one second's worth of requests (`rate`, at least one)."""
+
+    rate: float
+    level: float = 0.0
+    filled_s: float = 0.0
+
+    def take(self, now_s: float) -> bool:
+        size = max(self.rate, 1.0)
+        self.level = size if not self.filled_s else min(size, self.level + (now_s - self.filled_s) * self.rate)
+        self.filled_s = now_s
+        if self.level < 1.0:
+            return False
+        self.level -= 1.0
+        return True
+
+
+@dataclass(slots=True)
+class Limits:
+    """The site's budget: `rate` requests per second over all endpoints, or for each endpoint and method."""
+
+    rate: float
+    per_endpoint: bool
+    cloud: bool
+    product: str
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+
+    def take(self, template: str, now_s: float) -> tuple[bool, Bucket]:
+        key = template if self.per_endpoint else ""
+        bucket = self.buckets.get(key)
+        if bucket is None:
+            bucket = self.buckets[key] = Bucket(self.rate * (_WEIGHTS.get(template, 1.0) if self.per_endpoint else 1.0))
+        return bucket.take(now_s), bucket
+
+    @property
+    def reason(self) -> str:
+        return "jira-burst-based" if self.product == "jira" else "confluence-quota-tenant-based"
+
+    def headers(self, bucket: Bucket | None, *, refused: bool, retry_after: bool, now_ms: int) -> dict[str, str]:
+        """What every answer says about the budget, and what a 429 adds. `retry-after` is in whole seconds."""
+        rate = int(bucket.rate) if bucket else 350
+        left = int(bucket.level) if bucket else 349
+        if not self.cloud:
+            if bucket is None and not refused:
+                return {}  # an administrator has to switch the limit on
+            made = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
+            made |= {"X-RateLimit-Interval-Seconds": "1", "X-RateLimit-FillRate": str(rate)}
+            if retry_after or not refused:
+                made["retry-after"] = "1" if refused else "0"
+            return made
+        made = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
+        if self.product == "jira":
+            made |= {
+                "ratelimit": f'"jira-burst-based";r={left};t=1',
+                "ratelimit-policy": f'"jira-burst-based";q={rate};w=1',
+            }
+        if left < rate * 0.2:
+            made["X-RateLimit-NearLimit"] = "true"
+        if refused and retry_after:
+            reset = datetime.fromtimestamp(now_ms // 1000 + 1, UTC)
+            made |= {"Retry-After": "1", "X-RateLimit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        if refused:
+            made["RateLimit-Reason"] = self.reason
+        return made

@@ -1,0 +1,206 @@
+"""JQL: what is found equals what a person would pick by hand, errors are in Jira's words, and times mean what they should."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.testing.atlassian.query_dates import function_ms, period_ms
+from ingest_ray.testing.atlassian.query_syntax import JQL, QueryError, parse
+from tests.atlassian.conftest import opened
+
+SEARCH = "/rest/api/3/search/jql"
+
+
+def found(client: httpx.Client, jql: str) -> list[str]:
+    ids: list[str] = []
+    token = None
+    while True:
+        answer = client.post(
+            SEARCH, json={"jql": jql, "maxResults": 5000} | ({"nextPageToken": token} if token else {})
+        )
+        assert answer.status_code == 200, answer.text
+        document = answer.json()
+        ids += [i["id"] for i in document["issues"]]
+        token = document.get("nextPageToken")
+        if token is None:
+            return ids
+
+
+def message(client: httpx.Client, jql: str) -> str:
+    answer = client.post(SEARCH, json={"jql": jql})
+    assert answer.status_code == 400, answer.text
+    text: str = answer.json()["errorMessages"][0]
+    return text
+
+
+Fields = dict[str, Any]
+
+
+def fields_of(sim: Simulation) -> dict[str, Fields]:
+    return {
+        r["id"]: r["issue"]["fields"] | {"_updated": r["updated_ms"], "_created": r["created_ms"], "_key": r["key"]}
+        for r in sim.expected("issues")
+    }
+
+
+CLAUSES = st.sampled_from(
+    [
+        ("project = APO", lambda f: f["project"]["key"] == "APO"),
+        ("project in (APO, 'Borealis')", lambda f: f["project"]["key"] in ("APO", "BOR")),
+        ("project != CIN", lambda f: f["project"]["key"] != "CIN"),
+        ("status = Done", lambda f: f["status"]["name"] == "Done"),
+        ("statusCategory not in (Done)", lambda f: f["status"]["statusCategory"]["key"] != "done"),
+        ("assignee is EMPTY", lambda f: f["assignee"] is None),
+        ("resolution = Unresolved", lambda f: f["resolution"] is None),
+        ("resolution is not null", lambda f: f["resolution"] is not None),
+        ("priority in (High, Highest)", lambda f: f["priority"]["name"] in ("High", "Highest")),
+        ('issuetype = "Sub-task"', lambda f: f["issuetype"]["name"] == "Sub-task"),
+        ("labels = backend", lambda f: "backend" in f["labels"]),
+        ("labels is not EMPTY", lambda f: bool(f["labels"])),
+        ("'Story Points' >= 3", lambda f: f["customfield_10016"] is not None and f["customfield_10016"] >= 3),
+        ("cf[10016] is empty", lambda f: f["customfield_10016"] is None),
+        ("id > 100600", lambda f: int(f["_id"]) > 100_600),
+        ("updated >= 1750000000000", lambda f: f["_updated"] >= 1_750_000_000_000),
+        ("created < 1740000000000", lambda f: f["_created"] < 1_740_000_000_000),
+        ("summary ~ ledger", lambda f: "ledger" in f["summary"].lower()),
+    ]
+)
+
+
+@st.composite
+def queries(draw: st.DrawFn, depth: int = 2) -> tuple[str, Any]:
+    if depth == 0 or draw(st.booleans()):
+        return draw(CLAUSES)
+    left, right = draw(queries(depth=depth - 1)), draw(queries(depth=depth - 1))
+    shape = draw(st.sampled_from(["and", "or", "not"]))
+    if shape == "not":
+        return f"NOT ({left[0]})", lambda f: not left[1](f)
+    word = draw(st.sampled_from(["AND", "and", "&&"] if shape == "and" else ["OR", "or", "||"]))
+    join = all if shape == "and" else any
+    return f"({left[0]}) {word} ({right[0]})", lambda f: join((left[1](f), right[1](f)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=queries())
+def test_any_query_finds_what_its_clauses_say(jira: Simulation, query: tuple[str, Any]) -> None:
+    text, test = query
+    if not hasattr(test_any_query_finds_what_its_clauses_say, "fields"):
+        test_any_query_finds_what_its_clauses_say.fields = fields_of(jira)  # type: ignore[attr-defined]
+    fields = test_any_query_finds_what_its_clauses_say.fields  # type: ignore[attr-defined]
+    with opened(jira) as client:
+        assert found(client, f"{text} ORDER BY id ASC") == [i for i, f in fields.items() if test(f | {"_id": i})]
+        assert client.post("/rest/api/3/search/approximate-count", json={"jql": text}).json()["count"] == sum(
+            bool(test(f | {"_id": i})) for i, f in fields.items()
+        )
+
+
+def test_results_come_in_the_order_that_was_asked_for(jira: Simulation) -> None:
+    fields = fields_of(jira)
+    with opened(jira) as client:
+        got = found(client, "project is not EMPTY ORDER BY updated DESC, id ASC")
+        assert got == sorted(fields, key=lambda i: (-fields[i]["_updated"], int(i)))
+        got = found(client, "project = APO ORDER BY key")
+        assert [fields[i]["_key"] for i in got] == [f"APO-{n + 1}" for n in range(len(got))]
+
+
+def test_quoted_times_are_minutes_of_the_profile_zone_and_numbers_are_epoch_milliseconds(jira: Simulation) -> None:
+    fields = fields_of(jira)
+    with opened(jira) as client:
+        zone = ZoneInfo(client.get("/rest/api/3/myself").json()["timeZone"])
+        assert zone.key == "Australia/Sydney"
+        moment = sorted(f["_updated"] for f in fields.values())[200]
+        wall = datetime.fromtimestamp(moment / 1000, zone)
+        minute_ms = int(wall.replace(second=0, microsecond=0).timestamp() * 1000)
+        since = [i for i, f in fields.items() if f["_updated"] >= minute_ms]
+        assert found(client, f'updated >= "{wall:%Y-%m-%d %H:%M}" ORDER BY id') == since
+        assert found(client, f"updated >= '{wall:%Y/%m/%d %H:%M}' ORDER BY id") == since
+        assert found(client, f"updated >= {moment} ORDER BY id") == [
+            i for i, f in fields.items() if f["_updated"] >= moment
+        ]
+        assert found(client, f"updated > {moment} ORDER BY id") == [
+            i for i, f in fields.items() if f["_updated"] > moment
+        ]
+
+
+def test_epoch_milliseconds_can_be_cut_to_the_minute() -> None:
+    with simulate(issues=100, projects=2, traps=["epoch-minutes"]) as sim, opened(sim) as client:
+        fields = fields_of(sim)
+        moment = max(f["_updated"] for f in fields.values() if f["_updated"] % 60_000)
+        assert found(client, f"updated > {moment}") != []
+
+
+def test_a_quoted_time_in_the_gap_of_the_clock_is_refused_and_one_hour_earlier_is_not() -> None:
+    with simulate(issues=200, projects=2, traps=["dst-zone"]) as sim, opened(sim) as client:
+        assert client.get("/rest/api/3/myself").json()["timeZone"] == "Europe/Berlin"
+        assert "'updated' is invalid" in message(client, 'updated >= "2025-03-30 02:30"')
+        fields = fields_of(sim)
+        # 02:30 is shown twice on that night; Jira means the first.
+        first = int(datetime(2025, 10, 26, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")).timestamp() * 1000)
+        got = found(client, 'updated >= "2025-10-26 02:30" AND updated < "2025-10-26 03:30" ORDER BY id')
+        assert got == [i for i, f in fields.items() if first <= f["_updated"] < first + 2 * 3_600_000]
+        assert got
+
+
+def test_relative_dates_and_functions_use_the_servers_clock() -> None:
+    with simulate(issues=100, projects=1, frozen=True) as sim, opened(sim) as client:
+        fields, now = fields_of(sim), sim.now_ms()
+        week = [i for i, f in fields.items() if f["_updated"] >= (now - 30 * 86_400_000) // 60_000 * 60_000]
+        assert week
+        assert found(client, "updated >= -30d ORDER BY id") == week
+        assert found(client, "updated <= now() ORDER BY id") == list(fields)
+        assert found(client, "updated >= startOfDay() ORDER BY id") == []
+        assert found(client, "reporter = currentUser() OR reporter != currentUser() ORDER BY id") == list(fields)
+
+
+def test_functions_give_the_ends_of_the_zones_own_days() -> None:
+    now = int(datetime(2026, 3, 2, 9, 30, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
+    sydney = ZoneInfo("Australia/Sydney")
+    assert function_ms("startOfDay", (), now, sydney.key) == int(datetime(2026, 3, 2, tzinfo=sydney).timestamp() * 1000)
+    assert function_ms("startOfMonth", ("-1d",), now, sydney.key) == int(
+        datetime(2026, 2, 28, tzinfo=sydney).timestamp() * 1000
+    )
+    assert (
+        function_ms("endOfYear", (), now, sydney.key) == int(datetime(2027, 1, 1, tzinfo=sydney).timestamp() * 1000) - 1
+    )
+    assert period_ms("-4w 2d") == -30 * 86_400_000
+    assert period_ms("soon") is None
+
+
+@pytest.mark.parametrize(
+    ("jql", "words"),
+    [
+        ("project = NOPE", "The value 'NOPE' does not exist for the field 'project'."),
+        ("colour = red", "Field 'colour' does not exist or you do not have permission to view it."),
+        ('updated >= "tomorrow"', "Date value 'tomorrow' for field 'updated' is invalid."),
+        ("project = APO AND", "Error in the JQL Query: Expecting a field name before the end of the query."),
+        ("project APO", "Expecting operator but got 'APO'. The valid operators are '='"),
+        ("project = APO status = Done", "Expecting either 'OR' or 'AND' but got 'status'. (line 1, character 15)"),
+        ("summary ~ 'open", "The quoted string 'open' has not been completed. (line 1, character 11)"),
+        ("project ~ APO", "The operator '~' is not supported by the 'project' field."),
+        ("project in (APO", "before the end of the query"),
+        ("assignee = nobodyKnows()", "Unable to find JQL function 'nobodyKnows()'."),
+        ("order by updated", "Unbounded JQL queries are not allowed here."),
+        ("and = 1", "'and' is a reserved JQL word."),
+        ("key = APO-99999", "An issue with key 'APO-99999' does not exist for field 'key'."),
+    ],
+)
+def test_mistakes_are_answered_with_400_in_jiras_words(jira: Simulation, jql: str, words: str) -> None:
+    with opened(jira) as client:
+        assert words in message(client, jql)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="abc =!<>~()\"'&|,\\1- \n", max_size=40))
+def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
+    said = "Error in the JQL Query: "
+    try:
+        parse(text, JQL)
+    except QueryError as failure:
+        said = str(failure)
+    assert said.startswith("Error in the JQL Query: ")
