@@ -1,0 +1,154 @@
+"""How an endpoint is written, and that no secret of it is ever shown."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_ray.errors import ConfigError
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import strategy_for
+from strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config, sqlite_path
+from strategies.jdbc.postgres_session import conninfo
+from strategies.jdbc.session import without_secrets
+
+SECRET = "s3cr3t/@:'\\ p%"
+QUOTED = "s3cr3t%2F%40%3A%27%5C%20p%25"
+
+
+def postgres(**config: Any) -> PostgresConfig:
+    return parse_config(PostgresConfig, Endpoint(endpoint_id="shop", template="jdbc.postgres", config=config))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"url": f"postgresql://app:{QUOTED}@db.example:6543/shop?sslmode=require"},
+        {"url": f"jdbc:postgresql://db.example:6543/shop?user=app&password={QUOTED}&sslmode=require"},
+        {"url": f"postgresql+psycopg2://app:{QUOTED}@db.example:6543/shop", "sslmode": "require"},
+        {"url": "postgres://app@db.example:6543/shop?sslmode=require", "password": SECRET},
+        {
+            "host": "db.example",
+            "port": 6543,
+            "database": "shop",
+            "user": "app",
+            "password": SECRET,
+            "sslmode": "require",
+        },
+    ],
+)
+def test_one_database_in_five_spellings(config: dict[str, Any]) -> None:
+    found = postgres(**config)
+    assert (found.host, found.port, found.database, found.user, found.sslmode) == (
+        "db.example",
+        6543,
+        "shop",
+        "app",
+        "require",
+    )
+    assert found.password is not None
+    assert found.password.get_secret_value() == SECRET
+    for text in (repr(found), str(found), found.model_dump_json()):
+        assert SECRET not in text
+        assert "s3cr3t" not in text
+    assert r"password='s3cr3t/@:\'\\ p%'" in conninfo(found)
+
+
+def test_a_socket_folder_and_schemas_can_be_in_the_url() -> None:
+    found = postgres(url="postgresql://app@/shop?host=/var/run/pg&currentSchema=a,b&connect_timeout=3")
+    assert (found.host, found.schemas, found.connect_timeout_s) == ("/var/run/pg", ("a", "b"), 3.0)
+    assert postgres(url="postgresql://[::1]:5433/x").host == "::1"
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"url": f"mysql://app:{QUOTED}@db/shop"}, "url"),
+        ({"url": f"postgresql://app:{QUOTED}@db:port/shop"}, "url"),
+        ({"url": f"postgresql://app:{QUOTED}@db/shop?nonsense=1"}, "url"),
+        ({"port": 70000, "password": SECRET}, "port"),
+        ({"sslmode": "maybe", "password": SECRET}, "sslmode"),
+        ({"passwort": SECRET}, "passwort"),
+        ({"password": 5}, "password"),
+    ],
+)
+def test_a_mistake_names_its_field_and_shows_no_value(config: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match=f"field '{field}'") as caught:
+        postgres(**config)
+    assert "s3cr3t" not in repr(caught.value)
+    assert "s3cr3t" not in str(caught.value.__cause__) + str(caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"connection to postgresql://app:{QUOTED}@db/shop failed",
+        f"connection to postgresql://app:{SECRET}@db/shop failed",
+        f"host=db password='{SECRET}' user=app",
+        "host=db password=unquoted-other user=app",
+    ],
+)
+def test_messages_of_drivers_lose_their_secrets(message: str) -> None:
+    told = without_secrets(message, (SECRET,))
+    assert "s3cr3t" not in told
+    assert "unquoted-other" not in told
+    assert "***" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///x.db", "x.db"),
+        ("sqlite:////tmp/x.db", "/tmp/x.db"),
+        ("sqlite+pysqlite:///a/x.db", "a/x.db"),
+        ("jdbc:sqlite:x.db", "x.db"),
+        ("jdbc:sqlite:/tmp/a%20b.db", "/tmp/a b.db"),
+        ("jdbc:sqlite:file:x.db?mode=ro", "x.db"),
+        ("plain/x.db", "plain/x.db"),
+    ],
+)
+def test_a_sqlite_file_in_every_spelling(url: str, path: str) -> None:
+    assert sqlite_path(url) == path
+    endpoint = Endpoint(endpoint_id="e", template="jdbc.sqlite", config={"url": url})
+    assert parse_config(SqliteConfig, endpoint).path == path
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"path": "a", "url": "sqlite:///b"}, {"path": ":memory:"}, {"url": "sqlite://"}]
+)
+def test_a_sqlite_endpoint_needs_one_file(config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="path"):
+        parse_config(SqliteConfig, Endpoint(endpoint_id="e", template="jdbc.sqlite", config=config))
+
+
+def test_a_missing_file_is_an_error_and_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    strategy = strategy_for("jdbc.sqlite")
+    endpoint = Endpoint(endpoint_id="e", template="jdbc.sqlite", config={"path": str(path)})
+    with pytest.raises(ConfigError, match="there is no file"):
+        list(strategy.collect(endpoint))
+    report = strategy.test(endpoint)
+    assert not report.ok
+    assert "there is no file" in report.diagnostics[0].message
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("this is no database, " * 100)
+    report = strategy_for("jdbc.sqlite").test(
+        Endpoint(endpoint_id="e", template="jdbc.sqlite", config={"path": str(path)})
+    )
+    assert not report.ok
+    assert "not a database" in report.diagnostics[0].message
+
+
+def test_a_descriptor_is_known_without_its_driver() -> None:
+    code = (
+        "import sys, strategies.jdbc as j; print(j.postgres.descriptor.template, j.sqlite.descriptor.template,"
+        " [name for name in sys.modules if name.startswith(('adbc', 'strategies.jdbc.postgres', 'duckdb', 'ray'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "jdbc.postgres jdbc.sqlite []"

@@ -1,0 +1,72 @@
+"""The behaviour suite of strategies, on Cloud and Data Center, for a unit of each kind."""
+
+import pytest
+
+from ingest_ray.models import Policy, UnitSpec
+from ingest_ray.testing.atlassian import Simulation
+from ingest_ray.testing.rehearsal import Rehearsal
+from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
+from strategies.jira import http
+from tests.strategies.jira.site import children_of, endpoint_of, issues_of
+
+
+def known_unit(sim: Simulation, name: str, **config: int) -> KnownUnit:
+    """The rows are what a FULL run gives; that they are the simulator's truth is the other tests' business."""
+    endpoint = endpoint_of(sim, **config)
+    bare = KnownUnit(http, endpoint, name, rows=[], secrets=(sim.token,))
+    spec: UnitSpec = bare.spec()
+    rows = Rehearsal(http, spec).run().rows
+    wanted = {"jira.issues": len(issues_of(sim)), "jira.comments": sum(1 for _ in children_of(sim, "comment"))}
+    assert len(rows) == wanted[name]
+    return KnownUnit(
+        http, endpoint, name, rows=rows, secrets=(sim.token,), policy=Policy(target_slice_bytes=512 * 1024)
+    )
+
+
+@pytest.fixture(scope="module")
+def issues(quiet: Simulation) -> KnownUnit:
+    return known_unit(quiet, "jira.issues")
+
+
+@pytest.fixture(scope="module")
+def comments(quiet: Simulation) -> KnownUnit:
+    return known_unit(quiet, "jira.comments", slice_issues=30)
+
+
+@pytest.fixture(scope="module")
+def users(quiet: Simulation) -> KnownUnit:
+    endpoint = endpoint_of(quiet)
+    rows = Rehearsal(http, KnownUnit(http, endpoint, "jira.users", rows=[]).spec()).run().rows
+    people = list(quiet.expected("users"))
+    listed = {person.get("accountId") or person["key"] for person in people if person.get("accountType") != "app"}
+    assert {row["account_id"] for row in rows} == listed
+    return KnownUnit(http, endpoint, "jira.users", rows=rows, secrets=(quiet.token,), least_slices=1)
+
+
+class TestIssues(StrategySuite):
+    @pytest.fixture
+    def known(self, issues: KnownUnit) -> KnownUnit:
+        return issues
+
+
+class TestComments(StrategySuite):
+    @pytest.fixture
+    def known(self, comments: KnownUnit) -> KnownUnit:
+        return comments
+
+
+class TestUsers(StrategySuite):
+    @pytest.fixture
+    def known(self, users: KnownUnit) -> KnownUnit:
+        return users
+
+
+def test_the_lists_behind_filter_options_have_no_unit(quiet: Simulation) -> None:
+    datasets = list(http.collect(endpoint_of(quiet)))
+    units = {unit.unit_id for unit in http.list_units(endpoint_of(quiet), datasets)}
+    assert units == {f"jira.{name}" for name in ("projects", "issues", "users", "comments", "worklogs", "changelogs")}
+    lists = {dataset.name: dataset.facts["options"] for dataset in datasets if dataset.facts.get("options")}
+    assert lists.keys() == {f"jira.{name}" for name in ("projects", "users", "statuses", "priorities", "issue_types")}
+    statuses = lists["jira.statuses"]
+    assert isinstance(statuses, list)
+    assert {option["name"] for option in statuses if isinstance(option, dict)} >= {"To Do", "Done"}
