@@ -1,0 +1,34 @@
+"""The JSON documents of commands whose shape is published."""
+
+from pydantic import JsonValue
+
+from ingest_ray.models import RunSummary
+from ingest_ray.service.runs import RunReport
+
+_OF_ONE_UNIT = ("target", "task", "strategy", "executor", "horizon", "phases", "retries", "schema_changes", "reconcile")
+
+
+def run_document(report: RunReport) -> dict[str, JsonValue]:
+    """Of one unit the fields are that unit's; of several they are totals, and `watermarks` are by unit id."""
+    units = [_unit(summary, report) for summary in report.units]
+    errors = [unit["error"] for unit in units if unit["error"]]
+    errors += [found.error.model_dump(mode="json") for found in report.reconciled if found.error]
+    single = units[0] if len(units) == 1 else None
+    document: dict[str, JsonValue] = {
+        "run_id": report.run_id,
+        "state": report.state.value,
+        "rows": report.rows.model_dump(),
+        "slices": report.slices.model_dump(),
+        "watermarks": single["watermarks"] if single else {str(unit["unit_id"]): unit["watermarks"] for unit in units},
+        "target": None,
+        "seconds": report.seconds,
+        "error": errors[0] if errors else None,
+        "units": [*units],
+    }
+    return document | {name: single[name] for name in _OF_ONE_UNIT} if single else document
+
+
+def _unit(summary: RunSummary, report: RunReport) -> dict[str, JsonValue]:
+    document: dict[str, JsonValue] = summary.model_dump(mode="json")
+    found = [one for one in report.reconciled if one.unit_id == summary.unit_id]
+    return document | {"reconcile": found[0].model_dump(mode="json") if found else None}

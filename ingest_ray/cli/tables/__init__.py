@@ -1,0 +1,1 @@
+"""Results as tables that fit 80 columns, by subject."""

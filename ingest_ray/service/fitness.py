@@ -1,0 +1,117 @@
+"""Whether a unit's policy fits its dataset, its types fit its sink, and its target is its own."""
+
+from collections.abc import Iterable, Mapping
+
+from ingest_ray.errors import ConfigError, IngestError, ModeUnsupported, SourceChanged
+from ingest_ray.models import DataMode, Dataset, Endpoint, Fidelity, RunMode, Target, UnitConfig, UnitSpec, WriteMode
+from ingest_ray.orders import RunOrder
+from ingest_ray.registry import open_sink
+from ingest_ray.run.preview import certificate
+from ingest_ray.secrets import resolve
+from ingest_ray.work.unit import key_of, target_of, write_mode_of
+
+
+def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
+    """Raises `ConfigError`, naming unit and field, for columns that do not exist and modes that contradict each other.
+
+    `before` is what the unit was last run with: a column that it had raises `SourceChanged`.
+    """
+    name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
+    if spec.config.mode is DataMode.CDM:
+        raise ModeUnsupported(f"unit '{name}' has no common data model", hint="use mode: raw")
+    known = [column.name for column in spec.dataset.columns]
+    named = {
+        "cursor": (policy.cursor,) if policy.cursor else (),
+        "primary_key": policy.primary_key,
+        "columns": policy.columns,
+    }
+    for field, columns in named.items():
+        for column in columns:
+            if column not in known and before is not None and before.column(column) is not None:
+                raise SourceChanged(
+                    f"unit '{name}': column '{column}' of policy.{field} is gone at the source",
+                    hint="choose another column, and reset the unit where its key or cursor is another one now",
+                )
+            if column not in known:
+                raise ConfigError(
+                    f"unit '{name}': policy.{field} names column '{column}', which the dataset does not have",
+                    hint=f"columns: {', '.join(known[:30])}",
+                )
+        if len(set(columns)) != len(columns):
+            raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
+    key = key_of(spec)
+    if policy.write is WriteMode.UPSERT and not key:
+        raise ConfigError(
+            f"unit '{name}': write: upsert needs a key, and the dataset has none",
+            hint="set policy.primary_key, or write: append",
+        )
+    if policy.columns:
+        needed = [
+            *(key if write_mode_of(spec) is WriteMode.UPSERT else ()),
+            *([policy.cursor] if policy.cursor else []),
+        ]
+        for column in needed:
+            if column not in policy.columns:
+                raise ConfigError(f"unit '{name}': policy.columns leaves out '{column}', which is key or cursor")
+
+
+def filled(spec: UnitSpec) -> UnitSpec:
+    """The same unit with its key, its write mode and the cursor that its source has spelled out."""
+    own = spec.dataset.facts.get("cursor")
+    cursor = spec.policy.cursor
+    if cursor is None and isinstance(own, str) and spec.config.run_mode is RunMode.INCREMENTAL:
+        cursor = own
+    update = {"primary_key": key_of(spec), "write": write_mode_of(spec), "cursor": cursor}
+    policy = spec.policy.model_copy(update=update)
+    return spec.model_copy(update={"config": spec.config.model_copy(update={"policy": policy})})
+
+
+def check_fit(order: RunOrder) -> None:
+    """Raises `ConfigError`, naming the columns, for types that a sink cannot hold, or not without loss and consent."""
+    lines = certificate(order)
+    name = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    for fidelity, hint in (
+        (Fidelity.REFUSED, "leave these columns out with policy.columns, or choose another sink"),
+        (Fidelity.LOSSY, "allow it with policy.allow_lossy: true, or leave these columns out with policy.columns"),
+    ):
+        bad = [line for line in lines if line.fidelity is fidelity]
+        if bad and not (fidelity is Fidelity.LOSSY and order.spec.policy.allow_lossy):
+            named = ", ".join(f"'{line.column}' ({line.source_type} -> {line.sink_type})" for line in bad)
+            how = "cannot be held" if fidelity is Fidelity.REFUSED else "would lose something"
+            raise ConfigError(f"unit '{name}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
+
+
+def check_target(order: RunOrder, others: Iterable[UnitConfig], sinks: Mapping[str, Endpoint]) -> None:
+    """Raises `ConfigError` where another enabled unit writes to the same place."""
+    mine = target_of(order)
+    where = open_sink(resolve(order.sink, order.settings)).location(mine)
+    opened = {
+        sink_id: open_sink(real)
+        for sink_id, sink in sinks.items()
+        if sink.template == order.sink.template and (real := _resolved(sink, order)) is not None
+    }
+    for other in others:
+        if (other.endpoint_id, other.unit_id) == (mine.endpoint_id, mine.unit_id) or other.sink_id not in opened:
+            continue
+        target = Target(
+            sink_id=other.sink_id,
+            endpoint_id=other.endpoint_id,
+            unit_id=other.unit_id,
+            app_id="",
+            write=WriteMode.APPEND,
+        )
+        if opened[other.sink_id].location(target) == where:
+            raise ConfigError(
+                f"units '{mine.endpoint_id}:{mine.unit_id}' and '{other.endpoint_id}:{other.unit_id}' both write to '{where}'",
+                hint="give one of them another sink, or disable it",
+            )
+
+
+def _resolved(sink: Endpoint, order: RunOrder) -> Endpoint | None:
+    """None where a secret of somebody else's sink is not known here: then its units cannot run here either."""
+    try:
+        return resolve(sink, order.settings)
+    except IngestError:
+        if sink.endpoint_id == order.sink.endpoint_id:
+            raise
+        return None

@@ -1,0 +1,108 @@
+"""The gate: what may run, and the typed error for what may not. It asks the catalog; never the source."""
+
+import difflib
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import adopted, datasets, endpoints, runs, units
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.models import Dataset, Unit, UnitConfig, UnitSpec
+from ingest_ray.orders import RunOrder
+from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.secrets import masked
+from ingest_ray.service.fitness import check_fit, check_policy, check_target, filled
+from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.units import units_of
+from ingest_ray.state import read_states
+
+
+def gate(place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None) -> RunOrder:
+    """An order for a unit that may run now. Changes nothing and connects to nothing but state.
+
+    The checks, in this order: endpoint, strategy, unit, dataset, enabled, sink, mode, policy, strategy's own check,
+    types, target.
+    """
+    with place.catalog.read() as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        strategy = strategy_for(entry.endpoint.template)
+        dataset, unit = _dataset(connection, entry, unit_id)
+        config = _enabled(connection, unit)
+        sink = _sink(connection, config)
+        if config.run_mode not in unit.supported_modes:
+            known = ", ".join(unit.supported_modes)
+            raise ModeUnsupported(
+                f"unit '{endpoint_id}:{unit_id}' does not support run mode {config.run_mode}",
+                hint=f"it supports: {known}",
+            )
+        before = adopted.find(connection, endpoint_id, unit_id, config.sink_id)
+        others = [item.config for item in units.listed(connection) if item.config.enabled]
+        sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
+    spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
+    check_policy(spec, before)
+    spec = filled(spec)
+    strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
+    state = read_states(place.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
+    spec = spec.model_copy(update={"learned": state.learned})
+    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=sink.endpoint)
+    check_fit(order)
+    check_target(order, others, sinks)
+    return order
+
+
+def find_dataset(place: Installation, endpoint_id: str, unit_id: str) -> tuple[Registration, Dataset]:
+    """For what needs no configuration: looking at a few rows, or at a dataset's history."""
+    with place.catalog.read() as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        strategy_for(entry.endpoint.template)
+        return entry, _dataset(connection, entry, unit_id)[0]
+
+
+def _dataset(connection: sa.Connection, entry: Registration, unit_id: str) -> tuple[Dataset, Unit]:
+    endpoint_id = entry.endpoint.endpoint_id
+    known = {unit.unit_id: unit for unit in units_of(connection, entry)}
+    unit = known.get(unit_id)
+    if unit is not None:
+        found = {dataset.dataset_id: dataset for dataset in datasets.current(connection, endpoint_id)}
+        if unit.dataset_id in found:
+            return found[unit.dataset_id], unit
+    hint = f"ingest-ray collect {endpoint_id}"
+    if not runs.is_collected(connection, endpoint_id):
+        raise DatasetUnknown(f"endpoint '{endpoint_id}' has no metadata in the catalog yet", hint=hint)
+    version = datasets.find(connection, endpoint_id, unit_id)
+    if unit is not None or units.find(connection, endpoint_id, unit_id) is not None or (version and version.gone_at):
+        when = f", it is gone since {version.gone_at[:19]}" if version and version.gone_at else ""
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog{when}", hint=hint)
+    close = difflib.get_close_matches(unit_id, known, n=3, cutoff=0.5)
+    says = (
+        f"did you mean {', '.join(repr(name) for name in close)}?"
+        if close
+        else f"ingest-ray units {endpoint_id} shows them"
+    )
+    raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'", hint=says)
+
+
+def _enabled(connection: sa.Connection, unit: Unit) -> UnitConfig:
+    found = units.find(connection, unit.endpoint_id, unit.unit_id)
+    name = f"{unit.endpoint_id}:{unit.unit_id}"
+    if found is None:
+        raise UnitDisabled(
+            f"unit '{name}' is not configured", hint="add a rule for it under units: in ingest.yaml, then apply"
+        )
+    if not found.config.enabled:
+        raise UnitDisabled(
+            f"unit '{name}' is not enabled", hint="set enabled: true in its rule in ingest.yaml, then apply"
+        )
+    return found.config
+
+
+def _sink(connection: sa.Connection, config: UnitConfig) -> Registration:
+    found = endpoints.find(connection, config.sink_id, "sink")
+    if found is None:
+        raise SinkMissing(
+            f"sink '{config.sink_id}' of unit '{config.endpoint_id}:{config.unit_id}' is not registered",
+            hint="add it under sinks: in ingest.yaml, then apply",
+        )
+    sink_family(found.endpoint.template)
+    return found

@@ -1,0 +1,88 @@
+"""Run records: written when a run starts, and when it ends, whatever happened in between."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from ingest_ray import logs
+from ingest_ray.catalog import runs
+from ingest_ray.errors import IngestError
+from ingest_ray.models import RowCounts, RunFault, RunState, RunSummary
+from ingest_ray.orders import ReconcileReport, RunOrder
+from ingest_ray.service.admission import key_of_order
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.liveness import INTERRUPTED, is_alive, owner_text
+from ingest_ray.state import read_states
+
+
+def start_records(place: Installation, summaries: Sequence[RunSummary], orders: Sequence[RunOrder]) -> None:
+    """Also ends the records of earlier runs whose process died: each run has one record, with an end."""
+    states = {order.spec.unit_id: read_states(place.kv, key_of_order(order)) for order in orders}
+    with place.catalog.begin() as connection:
+        for old in runs.running(connection, orders[0].spec.endpoint.endpoint_id):
+            unit_id = old.summary.unit_id
+            if unit_id in states and not is_alive(old, states[unit_id]):
+                runs.finish(connection, failed(old.summary, INTERRUPTED))
+        for summary in summaries:
+            runs.start(connection, summary, owner_text())
+
+
+def finish_records(place: Installation, summaries: Sequence[RunSummary]) -> None:
+    with place.catalog.begin() as connection:
+        for summary in summaries:
+            runs.finish(connection, summary)
+
+
+def unfinished(order: RunOrder, began: datetime) -> RunSummary:
+    spec = order.spec
+    bounds: dict[str, JsonValue] = {"from": order.lower, "to": order.upper}
+    return RunSummary(
+        run_id=order.run_id,
+        endpoint_id=spec.endpoint.endpoint_id,
+        unit_id=spec.unit_id,
+        sink_id=spec.config.sink_id,
+        state=RunState.RUNNING,
+        task=order.task,
+        facts=bounds if order.task == "backfill" else {},
+        started_at=began,
+    )
+
+
+def ended(begun: RunSummary, summary: RunSummary, news: Sequence[str]) -> RunSummary:
+    """The summary of the engine, with what only its order knew."""
+    update = {"task": begun.task, "facts": begun.facts, "schema_changes": tuple(news)}
+    return summary.model_copy(update=update)
+
+
+def failed(summary: RunSummary, fault: RunFault) -> RunSummary:
+    if summary.state is not RunState.RUNNING:
+        return summary
+    return summary.model_copy(update={"state": RunState.FAILED, "error": fault, "finished_at": datetime.now(UTC)})
+
+
+def paused(summary: RunSummary) -> RunSummary:
+    """A stop leaves units that were never begun: they are paused like the one that was stopped half way."""
+    return summary.model_copy(update={"state": RunState.PAUSED}) if summary.state is RunState.RUNNING else summary
+
+
+def fault_of(error: IngestError) -> RunFault:
+    return RunFault(
+        code=error.code, message=logs.scrub(error.message), hint=logs.scrub(error.hint) if error.hint else None
+    )
+
+
+def of_reconciliation(begun: RunSummary, report: ReconcileReport) -> RunSummary:
+    facts: Mapping[str, JsonValue] = report.model_dump(
+        mode="json", include={"keys_at_source", "keys_in_sink", "missing_at_source", "erased", "how"}
+    )
+    return begun.model_copy(
+        update={
+            "state": report.state,
+            "facts": dict(facts),
+            "rows": RowCounts(committed=report.erased),
+            "seconds": report.seconds,
+            "error": report.error,
+            "finished_at": datetime.now(UTC),
+        }
+    )

@@ -1,0 +1,168 @@
+"""Planning and running units that passed the gate; the run record is written at the start and at the end."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from ingest_ray import logs
+from ingest_ray.errors import IngestError
+from ingest_ray.models import Model, RowCounts, RunState, RunSummary, SliceCounts
+from ingest_ray.orders import PlanPreview, Progress, ReconcileReport, RunOrder
+from ingest_ray.run import launch, preview_plan, reconcile_unit
+from ingest_ray.service.admission import Errand, admit, is_reconcilable
+from ingest_ray.service.drift import Look, adopt, look
+from ingest_ray.service.gate import gate
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.liveness import INTERRUPTED
+from ingest_ray.service.records import (
+    ended,
+    failed,
+    fault_of,
+    finish_records,
+    of_reconciliation,
+    paused,
+    start_records,
+    unfinished,
+)
+
+log = logging.getLogger(__name__)
+
+
+class RunReport(Model):
+    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations, failed."""
+
+    run_id: str
+    state: RunState
+    rows: RowCounts
+    slices: SliceCounts
+    seconds: float
+    units: tuple[RunSummary, ...]
+    reconciled: tuple[ReconcileReport, ...] = ()
+
+
+def plan(place: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
+    """What `run` would read now; reads no rows and writes nothing."""
+    with logs.context(endpoint=endpoint_id, unit=unit_id):
+        seen = look(place, gate(place, endpoint_id, unit_id))
+        preview = preview_plan(seen.order)
+    if not seen.news:
+        return preview
+    return preview.model_copy(update={"facts": {**preview.facts, "schema changes": "; ".join(seen.news)}})
+
+
+def run(
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str] = (),
+    *,
+    errand: Errand | None = None,
+    observe: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> RunReport:
+    """Runs units of one endpoint, all enabled ones by default. All must pass the gate before the first starts.
+
+    Raises:
+        GateError, ConfigError, StateError: nothing ran, and there is no record.
+    """
+    errand = errand or Errand()
+    orders = admit(place, endpoint_id, unit_ids, errand)
+    began = datetime.now(UTC)
+    launched = Launch(place, orders, began)
+    start_records(place, list(launched.summaries.values()), orders)
+    try:
+        launched.run(observe, stopping)
+    except BaseException:
+        finish_records(place, [failed(summary, INTERRUPTED) for summary in launched.summaries.values()])
+        raise
+    finished = [paused(summary) for summary in launched.summaries.values()]
+    finish_records(place, finished)
+    reconciled = []
+    if errand.reconcile:
+        done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
+        wanted = [order for order in done if is_reconcilable(order)]
+        reconciled = [_reconciled(place, order, errand.allow_deletes) for order in wanted if not stopping()]
+    return report(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
+
+
+class Launch:
+    """The units of one launch, one after the other. `summaries` says at every moment what became of them."""
+
+    def __init__(self, place: Installation, orders: Sequence[RunOrder], began: datetime) -> None:
+        self.orders = {order.run_id: order for order in orders}
+        self.summaries = {order.run_id: unfinished(order, began) for order in orders}
+        self._place = place
+        self._news: dict[str, tuple[str, ...]] = {}
+
+    def run(self, observe: Callable[[Progress], None], stopping: Callable[[], bool]) -> None:
+        begun = dict(self.summaries)
+        try:
+            for summary in launch(self._followed(stopping), observe, stopping):
+                self.summaries[summary.run_id] = ended(begun[summary.run_id], summary, self._news[summary.run_id])
+        except IngestError as error:
+            log.exception("the launch failed")
+            self.summaries = {name: failed(summary, fault_of(error)) for name, summary in self.summaries.items()}
+
+    def _followed(self, stopping: Callable[[], bool]) -> Iterator[RunOrder]:
+        """Each order right before it runs, with its dataset as the source has it now."""
+        for run_id, order in list(self.orders.items()):
+            if stopping():
+                return
+            try:
+                seen = _seen(self._place, order)
+            except IngestError as error:
+                self.summaries[run_id] = failed(self.summaries[run_id], fault_of(error))
+                continue
+            self.orders[run_id], self._news[run_id] = seen.order, seen.news
+            yield seen.order
+
+
+def _seen(place: Installation, order: RunOrder) -> Look:
+    with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
+        seen = look(place, order)
+        adopt(place, seen)
+        if seen.news:
+            log.warning("the dataset changed at the source: %s", "; ".join(seen.news))
+    return seen
+
+
+def _reconciled(place: Installation, order: RunOrder, allow_deletes: bool) -> ReconcileReport:
+    """With a record of its own, as every run has one."""
+    order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
+    begun = unfinished(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
+    start_records(place, [begun], [order])
+    try:
+        found = reconcile_unit(order, allow_deletes)
+    except IngestError as error:
+        found = ReconcileReport(
+            run_id=order.run_id,
+            endpoint_id=begun.endpoint_id,
+            unit_id=begun.unit_id,
+            sink_id=begun.sink_id,
+            state=RunState.FAILED,
+            error=fault_of(error),
+        )
+    except BaseException:
+        finish_records(place, [failed(begun, INTERRUPTED)])
+        raise
+    finish_records(place, [of_reconciliation(begun, found)])
+    return found
+
+
+def report(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileReport], seconds: float) -> RunReport:
+    rows = RowCounts()
+    for summary in summaries:
+        rows = rows.plus(summary.rows)
+    slices = {name: sum(getattr(s.slices, name) for s in summaries) for name in SliceCounts.model_fields}
+    states = [summary.state for summary in summaries] + [found.state for found in reconciled]
+    worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
+    ids = [summary.run_id for summary in summaries]
+    run_id = ids[0] if len(ids) == 1 else ids[0].rpartition("-")[0] if ids else ""
+    return RunReport(
+        run_id=run_id,
+        state=worst,
+        rows=rows,
+        slices=SliceCounts(**slices),
+        seconds=round(seconds, 3),
+        units=tuple(summaries),
+        reconciled=tuple(reconciled),
+    )
