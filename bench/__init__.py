@@ -1,0 +1,1 @@
+"""Measurements and campaigns against real servers. Not part of the package."""

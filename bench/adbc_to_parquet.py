@@ -1,0 +1,20 @@
+"""The plainest thing that could be done: one ADBC stream into one Parquet file. No state, no checks, no resume."""
+
+import sys
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if __name__ == "__main__":
+    url, path = sys.argv[1:]
+    with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM orders")
+        reader = cursor.fetch_record_batch()
+        schema = pa.schema(
+            [pa.field(f.name, getattr(f.type, "storage_type", f.type)) for f in reader.schema]  # numeric stays text
+        )
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in reader:
+                columns = [getattr(column, "storage", column) for column in batch.columns]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))

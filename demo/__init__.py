@@ -1,0 +1,1 @@
+"""A small shop, loaded into a lake, interrupted, resumed, changed and loaded again: `make demo`."""
