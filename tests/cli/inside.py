@@ -1,0 +1,33 @@
+"""The command line inside of this process: for what does not need a process of its own."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_ray.cli.door import run_command
+
+
+class Inside:
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capfd = capfd
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        self._capfd.readouterr()
+        here = os.getcwd()
+        os.chdir(self.folder)
+        try:
+            code = run_command([*arguments])
+        finally:
+            os.chdir(here)
+        return code, *self._capfd.readouterr()
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        found, out, err = self.run(*arguments, "--json")
+        assert found == code, err
+        assert out.count("\n") == 1
+        return json.loads(out)

@@ -1,0 +1,143 @@
+"""Backfill, quarantine, drift and deletes as a user meets them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cli.inside import Inside
+from tests.service.lab import Lab
+
+UNIT = "numbers-1x1000"
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    for name in ("INGEST_HOME", "INGEST_SECRET_KEY", "INGEST_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    lab = Lab(tmp_path)
+    lab.source |= {"changed": {"7": 10, "8": 20, "9": 30}, "units": [UNIT]}
+    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    return lab
+
+
+@pytest.fixture
+def cli(lab: Lab, capfd: pytest.CaptureFixture[str]) -> Inside:
+    there = Inside(lab.folder, capfd)
+    lab.write()
+    there.json("apply")
+    there.json("collect", "shop")
+    return there
+
+
+def changed(lab: Lab, cli: Inside, **source: object) -> None:
+    lab.source |= source
+    lab.write()
+    cli.json("apply")
+
+
+def test_c28_a_backfill_says_what_it_is_and_is_not_the_last_run(lab: Lab, cli: Inside) -> None:
+    loaded = cli.json("run", "shop")
+    changed(lab, cli, changed={"7": 11, "8": 20, "9": 30})
+    done = cli.json("run", "shop", UNIT, "--from", "10", "--to", "21")
+    assert (done["state"], done["task"], done["rows"]["read"]) == ("SUCCEEDED", "backfill", 2)
+    assert done["watermarks"] == loaded["watermarks"]
+    assert done["units"][0]["facts"] == {"from": "10", "to": "21"}
+    (unit,) = cli.json("status", "shop", UNIT)["units"]
+    assert unit["last_run"]["run_id"] == loaded["run_id"]
+    assert [run["task"] for run in unit["history"]] == ["backfill", "ingest"]
+    code, out, _ = cli.run("run", "shop", UNIT, "--to", "21")
+    assert (code, "SUCCEEDED (backfill)" in out) == (0, True)
+    assert cli.json("run", "shop")["rows"]["read"] == 0
+
+
+def test_a_backfill_into_an_append_is_refused_and_has_no_record(lab: Lab, cli: Inside) -> None:
+    lab.document["units"][0]["policy"]["write"] = "append"
+    changed(lab, cli)
+    refused = cli.json("run", "shop", UNIT, "--from", "10", code=2)["error"]
+    assert (refused["code"], "write: append" in refused["message"]) == ("E_BAD_INPUT", True)
+    assert cli.json("status", "shop", UNIT)["units"][0]["history"] == []
+
+
+def test_c70_rows_in_quarantine_are_listed_shown_replayed_and_discarded(lab: Lab, cli: Inside) -> None:
+    changed(lab, cli, bad=[3, 700])
+    assert cli.json("quarantine", "list")["rows"] == 0
+    assert cli.json("run", "shop")["rows"]["quarantined"] == 2
+    listed = cli.json("quarantine", "list", "shop", UNIT)
+    assert (listed["rows"], [entry["rows"] for entry in listed["entries"]]) == (2, [1, 1])
+    assert "'soon' is no number" in cli.run("quarantine", "list")[1]
+    shown = cli.json("quarantine", "show", "shop", UNIT, "-n", "1")
+    assert (shown["total"], shown["rows"][0]["raw"]["id"], shown["rows"][0]["column"]) == (2, 3, "at")
+    assert "column 'at': 'soon' is no number" in cli.run("quarantine", "show", "shop")[1]
+    still = cli.json("quarantine", "replay", "shop")
+    assert (still["task"], still["rows"]["read"], still["rows"]["quarantined"]) == ("replay", 2, 2)
+    for entry in cli.json("quarantine", "list")["entries"]:
+        file = Path(entry["uri"])
+        if '"id": 3' in file.read_text():
+            file.write_text(file.read_text().replace('"soon"', '"77"'))  # a person mends the value
+    mended = cli.json("quarantine", "replay", "shop", UNIT)
+    assert (mended["rows"]["committed"], mended["rows"]["quarantined"]) == (1, 1)
+    assert lab.rows(UNIT) == 999
+    assert cli.json("quarantine", "discard", "shop", UNIT, "--yes")["rows"] == 1
+    assert cli.json("quarantine", "replay", "shop")["units"] == []
+    assert "nothing is in quarantine" in cli.run("quarantine", "list")[1]
+
+
+def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(lab: Lab, cli: Inside) -> None:
+    cli.json("run", "shop")
+    changed(lab, cli, column_types={"note": "int64"})
+    assert cli.json("plan", "shop", UNIT)["facts"]["schema changes"] == "+ note int64"
+    assert cli.json("datasets", "show", "shop", UNIT)["versions"][1:] == []
+    code, out, _ = cli.run("run", "shop")
+    assert (code, "the dataset changed: + note int64" in out) == (0, True)
+    assert cli.json("run", "shop")["schema_changes"] == []
+    history = cli.json("datasets", "show", "shop", UNIT)["versions"]
+    assert [version["changes"] for version in history] == [[], ["+ note int64"]]
+    changed(lab, cli, column_types={"note": "string"})
+    failed = cli.json("run", "shop", code=1)
+    assert failed["error"]["code"] == "E_SOURCE_CHANGED"
+    cli.json("collect", "shop")
+    assert cli.json("datasets", "accept", "shop", UNIT)["changes"] == ["~ note: int64 -> string"]
+    sink = cli.json("run", "shop", "--log-level", "error", code=0)
+    assert sink["state"] == "SUCCEEDED"  # nothing new to read: the sink was not opened
+
+
+def test_g_deletes_are_found_guarded_and_recorded(lab: Lab, cli: Inside) -> None:
+    cli.json("run", "shop")
+    changed(lab, cli, deleted=[1, 2, 3])
+    done = cli.json("run", "shop", UNIT, "--reconcile")
+    assert {name: done["reconcile"][name] for name in ("missing_at_source", "erased", "how", "state")} == {
+        "missing_at_source": 3,
+        "erased": 3,
+        "how": "tombstone",
+        "state": "SUCCEEDED",
+    }
+    history = cli.json("status", "shop", UNIT)["units"][0]["history"]
+    assert [run["task"] for run in history] == ["reconcile", "ingest", "ingest"]
+    assert history[0]["facts"]["erased"] == 3
+    changed(lab, cli, deleted=list(range(200)))
+    guarded = cli.json("run", "shop", "--reconcile", code=1)
+    assert (guarded["state"], guarded["error"]["code"]) == ("FAILED", "E_DELETES_REFUSED")
+    assert guarded["units"][0]["state"] == "SUCCEEDED"
+    code, out, _ = cli.run("run", "shop", "--reconcile", "--allow-deletes")
+    assert (code, "197 not at the source any more, 197 marked as deleted" in out) == (0, True)
+
+
+def test_c61_an_incomplete_census_deletes_nothing(lab: Lab, cli: Inside) -> None:
+    cli.json("run", "shop")
+    changed(lab, cli, deleted=[1], faults={"census": ["unavailable"]})
+    failed = cli.json("run", "shop", "--reconcile", code=1)
+    assert (failed["error"]["code"], failed["reconcile"]["erased"]) == ("E_SOURCE_PAGE_FAILED", 0)
+    assert cli.json("run", "shop", "--reconcile")["reconcile"]["erased"] == 1
+
+
+def test_an_append_cannot_be_reconciled_and_says_so_before_anything_runs(lab: Lab, cli: Inside) -> None:
+    lab.document["units"][0]["policy"]["write"] = "append"
+    changed(lab, cli)
+    assert cli.json("run", "shop", "--reconcile", code=2)["error"]["code"] == "E_BAD_INPUT"
+    assert cli.json("status")["units"][0]["state"] == "IDLE"
+
+
+def test_applying_the_same_file_says_that_nothing_changed(lab: Lab, cli: Inside) -> None:
+    assert cli.run("apply") == (0, "nothing changed\n", "")
+    assert yaml.safe_load(lab.file.read_text()) == lab.document

@@ -1,0 +1,49 @@
+"""Runs on a real Ray."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.models import RunMode, RunState
+from tests.run.installation import Installation
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
+
+
+def test_a_load_on_ray_is_exact_and_resumes(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-2x3000", inline_below=0)
+    first = there.run()
+    assert first.error is None
+    assert first.executor == "ray"
+    assert first.rows.committed == 6000
+    assert there.ids() == there.expected_ids()
+    there.forget_reads()
+    assert there.run().rows.read == 0
+    assert there.reads() == []
+
+
+def test_a_replacement_through_the_object_store(tmp_path: Path) -> None:
+    there = Installation(tmp_path, mode=RunMode.FULL, policy={}, inline_below=0, staging="object-store")
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_run_above_the_object_stores_cap_says_so(tmp_path: Path) -> None:
+    there = Installation(tmp_path, inline_below=0, staging="object-store", cap_bytes=1)
+    summary = there.run()
+    assert summary.state is RunState.FAILED
+    assert summary.error is not None
+    assert summary.error.code == "E_STAGE_TOO_LARGE"
+    assert summary.rows.committed == 0
+
+
+def test_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-1x9000", inline_below=0)
+    committed = there.run_until(lambda progress: progress.rows.committed > 0)
+    assert committed.state is RunState.PAUSED
+    assert 0 < committed.rows.committed < 9000
+    there.forget_reads()
+    rest = there.run()
+    assert rest.state is RunState.SUCCEEDED
+    assert rest.rows.read == 9000 - committed.rows.committed
+    assert there.ids() == there.expected_ids()

@@ -1,0 +1,61 @@
+"""The throttle actor: one budget for all readers of a cluster, whichever process they are in."""
+
+import time
+
+import pytest
+import ray
+
+from ingest_ray.actors.throttle import ClusterPermits, cluster_permits, named_throttles, throttle, throttle_states
+from ingest_ray.http.signals import Signal
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
+
+
+@ray.remote(num_cpus=0.5, max_retries=0)
+def take(host: str, count: int, rate: float) -> list[float]:
+    """Takes permits one after the other; returns the moments, by the machine's clock."""
+    moments = []
+    for _ in range(count):
+        lease = cluster_permits().acquire(host, "rest")
+        moments.append(time.time())
+        cluster_permits().report(lease, Signal(rate=rate))
+    return moments
+
+
+def test_e52_two_workers_share_one_budget() -> None:
+    ray.get([take.remote("shared.example", 1, 30.0) for _ in range(2)])
+    found = ray.get([take.remote("shared.example", 60, 30.0) for _ in range(2)])
+    moments = sorted(moment for worker in found for moment in worker)
+    seconds = moments[-1] - moments[0]
+    spared = 0.2 * 29.4  # what the burst of a fifth of a second may make up for
+    assert 0.8 * 30.0 <= (119 - spared) / seconds <= 30.0
+    states = [state for state in throttle_states() if state.host == "shared.example"]
+    assert len(states) == 1
+    assert states[0].advertised_rate == 30.0
+    assert states[0].rate == pytest.approx(29.4)
+    assert states[0].requests >= 120
+
+
+def test_c32_a_throttle_that_dies_is_replaced_and_no_permit_is_lost() -> None:
+    permits = ClusterPermits()
+    lease = permits.acquire("dies.example", "rest")
+    ray.kill(throttle("dies.example", "rest"))
+    permits.report(lease, Signal())
+    for _ in range(5):
+        permits.report(permits.acquire("dies.example", "rest"), Signal())
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        state = next(state for state in throttle_states() if state.host == "dies.example")
+        if state.requests == 5:
+            break
+        time.sleep(0.05)
+    assert (state.requests, state.in_flight) == (5, 0)
+
+
+def test_a_throttle_is_found_by_host_and_class_and_there_is_one_of_each() -> None:
+    for endpoint_class in ("rest", "media", "rest"):
+        lease = cluster_permits().acquire("named.example:8443", endpoint_class)
+        cluster_permits().report(lease, Signal())
+    mine = [state for state in throttle_states() if state.host == "named.example:8443"]
+    assert sorted(state.endpoint_class for state in mine) == ["media", "rest"]
+    assert len(named_throttles()) >= 2

@@ -1,0 +1,14 @@
+"""Runs one order from a file, in a process of its own that a test may kill."""
+
+import sys
+from pathlib import Path
+
+from ingest_ray.orders import RunOrder
+from ingest_ray.run import launch, reconcile_unit
+
+if __name__ == "__main__":
+    order = RunOrder.model_validate_json(Path(sys.argv[1]).read_text())
+    if sys.argv[2:] == ["reconcile"]:
+        print(reconcile_unit(order).model_dump_json())
+    else:
+        print(launch([order], lambda _: None, lambda: False)[0].model_dump_json())

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+from ingest_ray.models import RunMode, RunState
+from tests.run.installation import Installation
+
+
+def test_a_full_load_then_nothing_then_only_the_changes(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-2x2000")
+    first = there.run()
+    assert first.state is RunState.SUCCEEDED
+    assert first.executor == "inline"
+    assert first.rows.read == first.rows.committed == 4000
+    assert first.watermarks == {"0": 1000, "1": 1000}
+    assert there.ids() == there.expected_ids()
+
+    there.forget_reads()
+    second = there.run()
+    assert second.state is RunState.SUCCEEDED
+    assert second.rows.read == 0
+    assert there.reads() == []
+
+    there.source = {"now": 2000, "changed": {"7": 1500, "3998": 1001}}
+    third = there.run()
+    assert third.rows.committed == 2
+    rows = {row["id"]: row["payload"] for row in there.lake().to_pylist()}
+    assert rows[7].startswith("7@1500")
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_replacement_shows_the_whole_new_table_and_no_old_row(tmp_path: Path) -> None:
+    there = Installation(tmp_path, mode=RunMode.FULL, policy={})
+    assert there.run().rows.committed == 2000
+    assert there.run().rows.committed == 2000
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_busy_source_is_read_again_and_a_large_slice_is_cut_again(tmp_path: Path) -> None:
+    faults = {"0:0": ["unavailable", "too-large"], "0:250": ["stop:300"], "0:500": ["unavailable"] * 3}
+    there = Installation(tmp_path, source={"faults": faults})
+    summary = there.run()
+    assert summary.state is RunState.SUCCEEDED
+    assert summary.retries == 4
+    assert there.ids() == there.expected_ids()
+
+
+def test_one_failing_slice_fails_itself_and_the_next_run_reads_only_that(tmp_path: Path) -> None:
+    there = Installation(tmp_path, source={"faults": {"0:500": ["denied"]}})
+    first = there.run()
+    assert first.state is RunState.FAILED
+    assert first.error is not None
+    assert first.error.code == "E_SOURCE_DENIED"
+    assert first.rows.committed == 1750
+    there.forget_reads()
+    second = there.run()
+    assert second.state is RunState.SUCCEEDED
+    assert there.reads() == ["read load 0 [500, 750]"]
+    assert there.ids() == there.expected_ids()
+
+
+def test_object_store_staging_without_a_cluster_is_this_process(tmp_path: Path) -> None:
+    there = Installation(tmp_path, staging="object-store")
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_lost_state_goes_on_above_the_sinks_epoch(tmp_path: Path) -> None:
+    there = Installation(tmp_path)
+    there.run()
+    for path in tmp_path.glob("state.db*"):
+        path.unlink()
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_stopped_run_is_paused_and_the_next_goes_on(tmp_path: Path) -> None:
+    there = Installation(tmp_path)
+    first = there.run_until(lambda progress: progress.rows.committed >= 500)
+    assert first.state is RunState.PAUSED
+    assert 500 <= first.rows.committed < 2000
+    assert there.run().rows.read == 2000 - first.rows.committed
+    assert there.ids() == there.expected_ids()
+
+
+def test_a_watermark_of_one_column_is_not_taken_for_another(tmp_path: Path) -> None:
+    there = Installation(tmp_path)
+    there.run()
+    there.policy = {"cursor": "id"}
+    there.forget_reads()
+    refused = there.run()
+    assert refused.error is not None
+    assert refused.error.code == "E_BAD_INPUT"
+    assert there.reads() == []

@@ -1,0 +1,95 @@
+"""SIGKILL at every named step of a run, then a second run: every row once, and nothing that was committed is read again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.models import RunMode, RunState
+from ingest_ray.quarantine import list_quarantine, show
+from tests.run.installation import Installation, write_order
+
+ROOT = Path(__file__).parents[2]
+STEPS = [
+    "plan:after-probe",
+    "read:after-batch",
+    "read:after-read",
+    "read:after-stage",
+    "sink:before-prepare",
+    "sink:after-prepare",
+    "state:before-intent",
+    "state:after-intent",
+    "sink:before-commit",
+    "sink:after-commit",
+    "state:before-fold",
+    "state:between-segments",
+    "state:before-clear",
+    "state:after-fold",
+]
+
+
+def killed_at(there: Installation, step: str, *what: str) -> None:
+    order = write_order(there, there.folder / "order.json")
+    environment = os.environ | {"INGEST_FAILPOINT": step}
+    command = [sys.executable, "-m", "tests.run.drive", str(order), *what]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+def read_slices(there: Installation) -> set[str]:
+    return set(there.reads())
+
+
+@pytest.mark.parametrize("write", ["upsert", "append"])
+@pytest.mark.parametrize("step", STEPS)
+def test_c31_killed_at_any_step_then_resumed_has_every_row_once(tmp_path: Path, step: str, write: str) -> None:
+    there = Installation(tmp_path, unit="numbers-2x1500", policy={"cursor": "at", "write": write})
+    occurrence = 1 if step.startswith("plan") else 3
+    killed_at(there, f"{step}@{occurrence}")
+    committed = there.ids() if (tmp_path / "lake" / "e" / there.unit / "_delta_log").exists() else {}
+    there.forget_reads()
+    summary = there.run()
+    assert summary.state is RunState.SUCCEEDED, summary.error
+    assert there.ids() == there.expected_ids()
+    assert summary.rows.read == sum(there.expected_ids().values()) - len(committed)
+
+
+@pytest.mark.parametrize(
+    "step", ["read:after-stage@2", "sink:before-commit", "sink:after-commit", "state:before-clear"]
+)
+def test_c31_a_killed_replacement_shows_the_old_table_or_the_new_one(tmp_path: Path, step: str) -> None:
+    there = Installation(tmp_path, mode=RunMode.FULL, policy={}, source={"now": 1})
+    there.run()
+    there.source = {"changed": {str(key): 5 for key in range(2000)}}
+    killed_at(there, step)
+    versions = set(there.lake()["at"].to_pylist())
+    assert versions in ({0}, {5})
+    assert there.ids() == there.expected_ids()
+    assert there.run().state is RunState.SUCCEEDED
+    assert set(there.lake()["at"].to_pylist()) == {5}
+    assert there.ids() == there.expected_ids()
+
+
+def test_c31_killed_again_and_again_the_load_still_ends(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-1x4000")
+    for step in ["sink:after-commit@2", "state:after-intent@3", "read:after-stage@4", "state:before-clear@2"]:
+        killed_at(there, step)
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+    committed_twice = [line for line in read_slices(there) if there.reads().count(line) > 4]
+    assert committed_twice == []
+
+
+@pytest.mark.parametrize("step", ["sink:after-commit", "state:after-promote", "state:before-clear", "state:after-fold"])
+def test_c70_rejected_rows_of_a_committed_slice_survive_a_kill_and_are_there_once(tmp_path: Path, step: str) -> None:
+    there = Installation(tmp_path, source={"bad": [3, 700]})
+    killed_at(there, step)
+    summary = there.run()
+    assert summary.state is RunState.SUCCEEDED
+    rejected = [row.raw["id"] for entry in list_quarantine(there.settings.quarantine_uri) for row in show(entry.uri)]
+    assert sorted(rejected) == [3, 700]
+    assert there.ids() == there.expected_ids() - Counter([3, 700])

@@ -1,0 +1,54 @@
+"""A small installation: one scripted endpoint that writes down every call that reaches it, one Delta lake."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ingest_ray.config import load_config
+from ingest_ray.service.apply import Applied, apply
+from ingest_ray.service.installation import Installation
+
+ALL = {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True}
+
+
+class Lab:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "ingest.yaml"
+        self.journal = folder / "journal"
+        self.source: dict[str, Any] = {"units": ["numbers-1x1000", "numbers-2x300"], "journal": str(self.journal)}
+        self.document: dict[str, Any] = {
+            "endpoints": [{"id": "shop", "template": "testing.scripted", "config": self.source}],
+            "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
+            "units": [dict(ALL)],
+        }
+
+    def write(self) -> Path:
+        self.file.write_text(yaml.safe_dump(json.loads(json.dumps(self.document)), sort_keys=False))
+        return self.file
+
+    def apply(self, *, dry_run: bool = False) -> Applied:
+        return apply(load_config(self.write()), dry_run=dry_run)
+
+    @property
+    def place(self) -> Installation:
+        return Installation(load_config(self.file).settings)
+
+    def calls(self) -> list[str]:
+        """What reached the source, and forgets it."""
+        if not self.journal.exists():
+            return []
+        lines = self.journal.read_text().splitlines()
+        self.journal.unlink()
+        return lines
+
+    def rows(self, unit: str, endpoint: str = "shop") -> int:
+        from deltalake import DeltaTable
+
+        return int(DeltaTable(self.folder / "lake" / endpoint / unit).to_pyarrow_table().num_rows)
+
+
+def said(applied: Applied) -> list[str]:
+    return [f"{change.action} {change.kind} {change.id}" for change in applied.changes if change.kind != "settings"]

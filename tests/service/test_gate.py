@@ -1,0 +1,210 @@
+"""The gate: each refusal has its code, and leaves no run, no state and no call to the source."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ingest_ray import errors
+from ingest_ray.catalog import runs as records
+from ingest_ray.errors import IngestError
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.service.collect import collect
+from ingest_ray.service.gate import gate
+from ingest_ray.service.runs import plan, run
+from tests.service.lab import ALL, Lab
+
+UNIT = "numbers-1x1000"
+FULL = {**ALL, "unit": UNIT}
+Change = Callable[[Lab], None]
+
+
+def rule(**fields: Any) -> Change:
+    def change(lab: Lab) -> None:
+        lab.document["units"] = [{**FULL, **fields}]
+
+    return change
+
+
+def policy(**fields: Any) -> Change:
+    return rule(policy=fields)
+
+
+REFUSED = [
+    ("endpoint", "nobody", UNIT, None, errors.EndpointNotFound, "nobody"),
+    ("a sink is no source", "lake", UNIT, None, errors.EndpointNotFound, "lake"),
+    ("unit", "shop", "numbers-1x100", None, errors.UnitNotFound, "numbers-1x100"),
+    ("not enabled", "shop", UNIT, rule(enabled=False), errors.UnitDisabled, "not enabled"),
+    ("not configured", "shop", UNIT, rule(unit="numbers-2x300"), errors.UnitDisabled, "not configured"),
+    ("strategy's check", "shop", UNIT, rule(run_mode="INCREMENTAL"), errors.ModeUnsupported, "policy.cursor"),
+    ("cdm", "shop", UNIT, rule(mode="cdm"), errors.ModeUnsupported, "common data model"),
+    ("cursor", "shop", UNIT, policy(cursor="updated"), errors.ConfigError, "policy.cursor names column 'updated'"),
+    ("key", "shop", UNIT, policy(primary_key=["idd"]), errors.ConfigError, "policy.primary_key names column 'idd'"),
+    ("columns", "shop", UNIT, policy(columns=["id", "x"]), errors.ConfigError, "policy.columns names column 'x'"),
+    ("key left out", "shop", UNIT, policy(columns=["at"], write="upsert"), errors.ConfigError, "leaves out 'id'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "unit", "change", "kind", "says"), REFUSED, ids=[case[0] for case in REFUSED]
+)
+def test_a_refusal_has_its_type_and_touches_nothing(
+    lab: Lab, name: str, endpoint: str, unit: str, change: Change | None, kind: type[IngestError], says: str
+) -> None:
+    lab.apply()
+    collect(lab.place, "shop")
+    if change is not None:
+        change(lab)
+        lab.apply()
+    lab.calls()
+    for use in (gate, plan, lambda place, endpoint, unit: run(place, endpoint, [unit])):
+        with pytest.raises(kind, match=says) as caught:
+            use(lab.place, endpoint, unit)
+        assert type(caught.value) is kind
+        assert caught.value.is_user_mistake
+    assert_untouched(lab)
+
+
+def assert_untouched(lab: Lab) -> None:
+    assert lab.calls() == []
+    assert list(lab.place.kv.scan("")) == []
+    with lab.place.catalog.read() as connection:
+        assert records.recent(connection, "shop", UNIT) == []
+    assert not (lab.folder / "lake").exists()
+
+
+def test_before_the_first_collection_the_dataset_is_unknown(lab: Lab) -> None:
+    lab.apply()
+    with pytest.raises(errors.DatasetUnknown, match="no metadata") as caught:
+        run(lab.place, "shop", [UNIT])
+    assert caught.value.hint == "ingest-ray collect shop"
+    assert_untouched(lab)
+
+
+def test_a_dataset_that_has_vanished_is_unknown_and_its_configuration_stays(lab: Lab) -> None:
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.source["units"] = ["numbers-2x300"]
+    lab.apply()
+    assert collect(lab.place, "shop").differences.gone == (UNIT,)
+    lab.calls()
+    with pytest.raises(errors.DatasetUnknown, match="gone since"):
+        run(lab.place, "shop", [UNIT])
+    assert_untouched(lab)
+    lab.source["units"] = [UNIT]
+    lab.apply()
+    collect(lab.place, "shop")
+    assert gate(lab.place, "shop", UNIT).spec.unit_id == UNIT
+
+
+def test_a_sink_that_is_not_registered_is_missing(lab: Lab) -> None:
+    lab.apply()
+    collect(lab.place, "shop")
+    from ingest_ray.catalog import endpoints
+
+    with lab.place.catalog.begin() as connection:
+        endpoints.remove(connection, "lake")
+    lab.calls()
+    with pytest.raises(errors.SinkMissing, match="'lake'"):
+        run(lab.place, "shop", [UNIT])
+    assert_untouched(lab)
+
+
+def test_an_endpoint_whose_strategy_is_not_installed_says_so(lab: Lab) -> None:
+    lab.apply()
+    collect(lab.place, "shop")
+    from ingest_ray.catalog import endpoints
+    from ingest_ray.catalog.endpoints import Registration
+
+    with lab.place.catalog.begin() as connection:
+        unknown = Endpoint(endpoint_id="shop", template="jdbc.db2")
+        endpoints.save(connection, Registration(endpoint=unknown, role="source", vendor="ibm"))
+    with pytest.raises(errors.StrategyMissing, match=r"jdbc\.db2"):
+        run(lab.place, "shop", [UNIT])
+
+
+def test_one_unit_that_is_refused_keeps_all_of_a_launch_from_starting(lab: Lab) -> None:
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.calls()
+    with pytest.raises(errors.UnitNotFound):
+        run(lab.place, "shop", [UNIT, "missing"])
+    assert_untouched(lab)
+
+
+def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
+    lab.document["sinks"].append({"id": "lake2", "template": "lake.delta", "config": {"uri": "./lake"}})
+    lab.apply()
+    collect(lab.place, "shop")
+    family = sink_family("lake.delta")
+
+    class OnePlace:
+        """Puts every unit of a sink into one place."""
+
+        descriptor = family.descriptor
+
+        def open(self, endpoint: Endpoint) -> Any:
+            sink = family.open(endpoint)
+            sink.location = lambda target: str(endpoint.config["uri"])
+            return sink
+
+    from ingest_ray.service import fitness
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitness, "open_sink", OnePlace().open)
+        with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
+            gate(lab.place, "shop", UNIT)
+
+
+def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(lab: Lab) -> None:
+    lab.source["password"] = "hunter2-of-the-order"
+    lab.document["units"].append(
+        {"endpoint": "shop", "unit": "numbers-2x300", "run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    )
+    lab.apply()
+    collect(lab.place, "shop")
+    full, incremental = gate(lab.place, "shop", UNIT), gate(lab.place, "shop", "numbers-2x300")
+    assert (full.spec.policy.write, full.spec.policy.primary_key) == ("replace", ("id",))
+    assert (incremental.spec.policy.write, incremental.spec.policy.primary_key) == ("upsert", ("id",))
+    assert "hunter2" not in full.model_dump_json()
+    assert strategy_for("testing.scripted").descriptor.vendor == "testing"
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "says", "hint"),
+    [
+        ("refused", "cannot be held", "policy.columns"),
+        ("lossy", "would lose something", "allow_lossy"),
+    ],
+)
+def test_a_column_that_would_not_arrive_whole_is_named_before_the_first_row(
+    lab: Lab, fidelity: str, says: str, hint: str
+) -> None:
+    lab.source["fidelities"] = {"payload": fidelity}
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.calls()
+    with pytest.raises(errors.ConfigError) as caught:
+        run(lab.place, "shop", [UNIT])
+    assert f"{says}: 'payload' (text -> " in caught.value.message
+    assert hint in str(caught.value.hint)
+    assert_untouched(lab)
+    policy(columns=["id", "segment", "at"])(lab)
+    lab.apply()
+    assert run(lab.place, "shop", [UNIT]).rows.committed == 1000
+
+
+def test_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab) -> None:
+    policy(allow_lossy=True)(lab)
+    lab.source["fidelities"] = {"payload": "lossy"}
+    lab.apply()
+    collect(lab.place, "shop")
+    found = plan(lab.place, "shop", UNIT)
+    assert {line.column: str(line.fidelity) for line in found.certificate}["payload"] == "lossy"
+    assert run(lab.place, "shop", [UNIT]).rows.committed == 1000
+    lab.source["fidelities"] = {"payload": "refused"}
+    lab.apply()
+    collect(lab.place, "shop")
+    with pytest.raises(errors.ConfigError, match="cannot be held"):
+        run(lab.place, "shop", [UNIT])

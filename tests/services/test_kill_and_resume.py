@@ -1,0 +1,22 @@
+"""A short form of the campaign in `bench.kill_and_resume`: a real load on Ray, its whole process tree killed, resumed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.services, pytest.mark.cluster]
+ROOT = Path(__file__).parents[2]
+
+
+def test_c31_a_load_that_is_killed_at_random_moments_ends_with_every_value_equal(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "bench.kill_and_resume", "--rows", "600000", "--kills", "2"]
+    command += ["--slice-mib", "2", "--folder", str(tmp_path / "campaign")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout[done.stdout.index("{") :])
+    assert report["every_value_equal"]
+    assert report["rows_in_lake"] == report["keys_in_lake"] == 600_000
+    assert report["last_run"]["rows"]["read"] == 600_000 - report["rows_after_each_kill"][-1]

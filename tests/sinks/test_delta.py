@@ -1,0 +1,307 @@
+"""The Delta sink: the behaviour suite, on a local disk and through an object store's interface, and what is Delta's own."""
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from ingest_ray.contracts import Sink
+from ingest_ray.errors import CommitUnknown, ConfigError, Fenced, SinkRejected, SinkUnavailable
+from ingest_ray.models import Endpoint, Target, WriteMode
+from ingest_ray.sinks import DeltaConfig, delta
+from ingest_ray.sinks.delta_files import TableFiles
+from ingest_ray.sinks.delta_sink import DeltaSink
+from ingest_ray.testing.sink_suite import SCHEMA, Load, SinkSuite, piece, rows
+
+
+class DeltaWorld:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self) -> Sink:
+        return DeltaSink(DeltaConfig(uri=str(self._root)))
+
+    def table(self, target: Target) -> pa.Table:
+        return DeltaTable(self.open().location(target)).to_pyarrow_table()
+
+    def read_all(self, target: Target) -> list[dict[str, Any]]:
+        return list(self.table(target).to_pylist())
+
+
+def _as_store(uri: str) -> TableFiles:
+    Path(uri).mkdir(parents=True, exist_ok=True)
+    files = TableFiles(Path(uri).as_uri(), {})
+    assert not files.is_local
+    return files
+
+
+class StoreWorld(DeltaWorld):
+    def open(self) -> Sink:
+        return _StoreSink(DeltaConfig(uri=str(self._root)))
+
+
+class _StoreSink(DeltaSink):
+    def _files(self, target: Target) -> TableFiles:
+        return _as_store(super()._files(target).uri)
+
+
+class TestDelta(SinkSuite):
+    world = pytest.fixture(lambda self, tmp_path: DeltaWorld(tmp_path / "the lake"))
+
+
+class TestDeltaOnAStore(SinkSuite):
+    world = pytest.fixture(lambda self, tmp_path: StoreWorld(tmp_path / "lake"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> DeltaWorld:
+    return DeltaWorld(tmp_path / "lake")
+
+
+def _folder(load: Load) -> Path:
+    return Path(load.sink.location(load.target))
+
+
+def _parts(load: Load) -> set[str]:
+    return {path.name for path in _folder(load).glob("*.parquet")}
+
+
+def _in_table(load: Load) -> set[str]:
+    return {path.rsplit("/", 1)[-1] for path in DeltaTable(str(_folder(load))).file_uris()}
+
+
+def test_the_table_lies_at_uri_endpoint_unit(world: DeltaWorld, tmp_path: Path) -> None:
+    load = Load(world, WriteMode.APPEND)
+    assert load.sink.location(load.target) == str(tmp_path / "lake" / "shop" / "public.orders")
+
+
+def test_a_relative_uri_is_relative_to_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = Load(DeltaWorld(tmp_path / "lake"), WriteMode.APPEND).target
+    assert DeltaSink(DeltaConfig(uri="./lake")).location(target) == str(tmp_path / "lake" / "shop" / "public.orders")
+    assert DeltaSink(DeltaConfig(uri=(tmp_path / "lake").as_uri())).location(target) == str(
+        tmp_path / "lake" / "shop" / "public.orders"
+    )
+    remote = DeltaSink(DeltaConfig(uri="s3://bucket/lake/")).location(target.model_copy(update={"unit_id": "a b/é"}))
+    assert remote == "s3://bucket/lake/shop/a%20b~2F%C3%A9"
+
+
+def test_secrets_of_the_store_are_not_shown() -> None:
+    config = DeltaConfig.model_validate({"uri": "s3://b", "storage_options": {"AWS_SECRET_ACCESS_KEY": "hush"}})
+    assert "hush" not in repr(config)
+    assert "hush" not in config.model_dump_json()
+
+
+def test_an_unknown_setting_is_refused_without_its_value() -> None:
+    with pytest.raises(ConfigError, match="nope") as caught:
+        delta.open(Endpoint(endpoint_id="lake", template="lake.delta", config={"uri": "x", "nope": "hush"}))
+    assert "hush" not in str(caught.value)
+
+
+def test_a_first_load_is_not_a_merge(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    prepared = load.prepare(rows((1, 1, "a")), first=True)
+    before = _parts(load)
+    load.commit(prepared)
+    assert DeltaTable(str(_folder(load))).history(1)[0]["operation"] == "WRITE"
+    assert _in_table(load) == before  # the very file that was prepared
+
+
+def test_merged_files_do_not_linger(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    prepared = load.prepare(rows((1, 2, "b")))
+    mine = {str(file["name"]) for file in prepared.payload["files"]}  # type: ignore[index,union-attr,call-overload]
+    assert mine <= _parts(load)
+    load.commit(prepared)
+    assert not mine & _parts(load)
+
+
+def test_a_failed_prepare_leaves_no_file(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.APPEND)
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield rows((1, 1, "a" * 40_000_000))
+        raise SinkUnavailable("staging went away")
+
+    with pytest.raises(SinkUnavailable):
+        load.sink.prepare(load.target, piece(1), SCHEMA, broken())
+    assert _parts(load) == set()
+
+
+def test_the_ledger_survives_checkpoints_of_the_log(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.APPEND, epoch=7)
+    for n in range(3):
+        load.put((n, 1, "a"))
+    table = DeltaTable(str(_folder(load)))
+    table.create_checkpoint()
+    for path in (_folder(load) / "_delta_log").glob("*.json"):
+        path.unlink()
+    assert load.sink.open(load.target, SCHEMA, 7) == 3
+    with pytest.raises(Fenced):
+        load.sink.open(load.target, SCHEMA, 6)
+
+
+def test_an_answer_that_was_lost_after_the_commit_is_no_second_commit(
+    world: DeltaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Load(world, WriteMode.APPEND)
+    prepared = load.prepare(rows((1, 1, "a")))
+    real = DeltaTable.create_write_transaction
+
+    def lossy(self: DeltaTable, *args: object, **more: object) -> None:
+        real(self, *args, **more)  # type: ignore[arg-type]
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lossy)
+    assert load.commit(prepared).rows_committed == 1
+    assert load.found() == [(1, 1, "a")]
+
+
+def test_a_commit_whose_end_nobody_can_ask_for_is_unknown(world: DeltaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Load(world, WriteMode.APPEND)
+    prepared = load.prepare(rows((1, 1, "a")))
+    folder = _folder(load)
+
+    def torn(*args: object, **more: object) -> None:
+        folder.rename(folder.with_name("elsewhere"))
+        folder.write_text("no table")
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", torn)
+    with pytest.raises(CommitUnknown, match="commit 1 of"):
+        load.commit(prepared)
+
+
+def test_an_outage_before_the_commit_is_tried_again(world: DeltaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Load(world, WriteMode.APPEND)
+    prepared = load.prepare(rows((1, 1, "a")))
+
+    def down(*args: object, **more: object) -> None:
+        raise OSError("connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, "create_write_transaction", down)
+        with pytest.raises(SinkUnavailable, match="connection refused"):
+            load.commit(prepared)
+    load.sequence = 0
+    load.commit(prepared)
+    assert load.found() == [(1, 1, "a")]
+
+
+def test_a_full_disk_names_the_table(world: DeltaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("/dev/full is missing")
+    load = Load(world, WriteMode.APPEND)
+    monkeypatch.setattr("ingest_ray.sinks.parquet.uuid.uuid4", lambda: "full")
+    (_folder(load) / "part-full.parquet").symlink_to("/dev/full")
+    with pytest.raises(SinkUnavailable, match=r"public\.orders.*No space left") as caught:
+        load.prepare(rows((1, 1, "a")))
+    assert "free space" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("change", ["drop", "retype"])
+def test_a_table_that_was_changed_by_hand_is_refused_by_column(world: DeltaWorld, change: str) -> None:
+    load = Load(world, WriteMode.APPEND)
+    load.put((1, 1, "a"))
+    table = world.table(load.target)
+    place = table.schema.names.index("version")
+    changed = table.remove_column(place) if change == "drop" else table.set_column(place, "version", pa.array(["1"]))
+    write_deltalake(str(_folder(load)), changed, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(SinkRejected, match=r"'version'.*changed by hand"):
+        load.sink.open(load.target, SCHEMA, 1)
+    assert world.table(load.target).equals(changed)
+
+
+def test_a_column_that_somebody_added_is_left_alone(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    extra = world.table(load.target).append_column("mine", pa.array(["x"]))
+    write_deltalake(str(_folder(load)), extra, mode="overwrite", schema_mode="overwrite")
+    load.sink.open(load.target, SCHEMA, 1)
+    load.put((1, 2, "b"), (2, 1, "c"))
+    assert {row["id"]: row["mine"] for row in world.read_all(load.target)} == {1: "x", 2: None}
+
+
+def test_a_table_that_was_removed_while_a_run_goes_on_is_refused(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.APPEND)
+    prepared = load.prepare(rows((1, 1, "a")))
+    shutil.rmtree(_folder(load))
+    with pytest.raises(SinkRejected, match="gone"):
+        load.commit(prepared)
+    with pytest.raises(SinkRejected, match="gone"):
+        load.prepare(rows((1, 1, "a")))
+
+
+def test_replace_may_change_the_type_of_a_column(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.REPLACE)
+    load.put((1, 1, "a"))
+    load.schema = SCHEMA.set(2, pa.field("text", pa.bool_()))
+    load.sink.open(load.target, load.schema, 1)
+    assert load.found() == [(1, 1, "a")]
+    load.commit(load.prepare(pa.record_batch([[2], [1], [True]], schema=load.schema)))
+    assert [row["text"] for row in world.read_all(load.target)] == [True]
+
+
+def test_two_columns_that_differ_in_case_are_refused(world: DeltaWorld) -> None:
+    with pytest.raises(SinkRejected, match="differ only in case"):
+        Load(world, WriteMode.APPEND, schema=pa.schema([*SCHEMA, ("ID", pa.int64())]))
+
+
+def test_a_version_that_would_be_compared_as_text_is_refused(world: DeltaWorld) -> None:
+    schema = SCHEMA.set(1, pa.field("version", pa.decimal256(50, 2)))
+    with pytest.raises(SinkRejected, match=r"'version'.*ordered"):
+        Load(world, WriteMode.UPSERT, schema=schema)
+
+
+def test_files_are_skipped_by_their_statistics_and_never_wrongly(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.APPEND)
+    for start in (0, 100, 200):
+        load.put(*((start + n, None if n % 2 else n, "x" * (n * 10)) for n in range(10)))
+    load.put((None, None, None))
+    actions = pa.table(DeltaTable(str(_folder(load))).get_add_actions(flatten=True)).to_pylist()
+    assert sorted(
+        (row["min.id"], row["max.id"], row["num_records"]) for row in actions if row["min.id"] is not None
+    ) == [
+        (0, 9, 10),
+        (100, 109, 10),
+        (200, 209, 10),
+    ]
+    dataset = DeltaTable(str(_folder(load))).to_pyarrow_dataset()
+    for wanted in range(210):
+        found = dataset.to_table(filter=pc.field("id") == wanted).num_rows
+        assert found == (1 if wanted % 100 < 10 else 0)
+    assert dataset.to_table(filter=pc.field("id").is_null()).num_rows == 1
+
+
+def test_c71_a_large_slice_is_written_in_bounded_memory(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.APPEND)
+    text = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=1_000_000))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(60):
+            yield rows(*((start, n, text[n * 7 :]) for n in range(8)))  # about 8 MB each, 480 MB together
+
+    pa.default_memory_pool().release_unused()
+    before, pool = pa.total_allocated_bytes(), pa.default_memory_pool()
+    peak = 0
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        nonlocal peak
+        for batch in batches():
+            peak = max(peak, pool.bytes_allocated() - before)
+            yield batch
+
+    prepared = load.sink.prepare(load.target, piece(1), SCHEMA, watched())
+    assert prepared.rows == 480
+    assert len(prepared.payload["files"]) > 1  # type: ignore[arg-type]
+    assert peak < 200_000_000
+    load.commit(prepared)
+    assert len(world.read_all(load.target)) == 480

@@ -1,0 +1,44 @@
+"""The SQL sink on DuckDB files."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from ingest_ray.contracts import Sink
+from ingest_ray.models import Target
+from ingest_ray.sinks import DuckConfig
+from ingest_ray.sinks.databases.duck import open_sink
+from ingest_ray.sinks.databases.names import table_of
+from ingest_ray.testing.sink_suite import SinkSuite
+
+
+class DuckWorld:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> Sink:
+        return open_sink(DuckConfig(path=str(self._path)))
+
+    def read_all(self, target: Target) -> list[dict[str, Any]]:
+        with self._connected() as connection:
+            found = connection.sql(f'select * from "{table_of(target)}"').to_arrow_table()
+        nanoseconds = [place for place, field in enumerate(found.schema) if field.type == pa.timestamp("ns")]
+        for place in nanoseconds:  # Python has none
+            found = found.set_column(place, found.schema.names[place], found.column(place).cast(pa.string()))
+        return list(found.to_pylist())
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
+        for _ in range(200):
+            try:
+                return duckdb.connect(str(self._path))
+            except duckdb.Error:  # the sink is just closing it
+                time.sleep(0.01)
+        raise AssertionError("the file could not be opened")
+
+
+class TestDuckDb(SinkSuite):
+    world = pytest.fixture(lambda self, tmp_path: DuckWorld(tmp_path / "a lake" / "lake.duckdb"))

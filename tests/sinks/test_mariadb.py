@@ -1,0 +1,38 @@
+"""The SQL sink on a real MariaDB."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from ingest_ray.contracts import Sink
+from ingest_ray.models import Target
+from ingest_ray.sinks import SqlConfig
+from ingest_ray.sinks.databases.connect import open_sink
+from ingest_ray.sinks.databases.names import table_of
+from ingest_ray.testing.mariadb import MariaDatabase
+from ingest_ray.testing.sink_suite import SinkSuite
+
+
+class MariaWorld:
+    refuses = frozenset({"halffloat", "float", "double"})  # their samples have a NaN
+
+    def __init__(self, mariadb: MariaDatabase) -> None:
+        self._mariadb = mariadb
+        self.url = mariadb.url
+
+    def open(self) -> Sink:
+        return open_sink(SqlConfig(url=self._mariadb.url))
+
+    def read_all(self, target: Target) -> list[dict[str, Any]]:
+        found = self._mariadb.run(f"select * from `{table_of(target)}`")
+        return [{name: _moment(value) for name, value in row.items()} for row in found]
+
+
+def _moment(value: Any) -> Any:
+    """The driver hands out times of day as spans."""
+    return (dt.datetime.min + value).time() if isinstance(value, dt.timedelta) else value
+
+
+class TestMariaDb(SinkSuite):
+    world = pytest.fixture(lambda self, mariadb: MariaWorld(mariadb))
