@@ -461,4 +461,6 @@ class RunSummary(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     executor: str | None = None
+    requested_by: str | None = None
+    """Who or what started it, where that is known: a person's name, `schedule`."""
     error: RunFault | None = None

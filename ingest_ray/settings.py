@@ -36,6 +36,8 @@ class Settings(Model):
     ray: RaySettings = RaySettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
     """What may be staged and not yet committed, per run."""
+    launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
+    """What carries out the runs that the service starts."""
 
     @property
     def staging_uri(self) -> str:

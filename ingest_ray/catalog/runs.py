@@ -33,6 +33,10 @@ class Collection(Model):
     added: int = 0
     changed: int = 0
     gone: int = 0
+    requested_by: str | None = None
+    filters: str | None = None
+    """JSON, as they were asked for."""
+    owner: str | None = None
 
 
 def start(connection: sa.Connection, summary: RunSummary, owner: str) -> None:
@@ -47,6 +51,12 @@ def finish(connection: sa.Connection, summary: RunSummary) -> None:
     change = t.update().where(t.c.run_id == summary.run_id).values(finished_at=now(), **_values(summary))
     if connection.execute(change).rowcount != 1:
         raise StateConflict(f"run '{summary.run_id}' has no record")
+
+
+def adopt(connection: sa.Connection, run_id: str, owner: str) -> bool:
+    """Makes another process the owner of a run that has no end yet; False where it has one."""
+    change = t.update().where(t.c.run_id == run_id, t.c.state == RunState.RUNNING).values(owner=owner)
+    return connection.execute(change).rowcount == 1
 
 
 def find(connection: sa.Connection, run_id: str) -> RunRecord | None:

@@ -1,6 +1,6 @@
 """What `ingest.yaml` may say, field by field, and what is made of it when it is right."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
@@ -45,6 +45,7 @@ class IngestFile(Model):
     staging: StagingSettings = StagingSettings()
     ray: RaySettings = RaySettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
+    launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()
     units: tuple[UnitRule, ...] = ()

@@ -89,7 +89,13 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
     staging = document.staging
     if staging.uri is not None:
         staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
-    plain = Settings(home=home, state_url=_state_url(document.state, home, folder), staging=staging, ray=document.ray)
+    plain = Settings(
+        home=home,
+        state_url=_state_url(document.state, home, folder),
+        staging=staging,
+        ray=document.ray,
+        launcher=document.launcher,
+    )
     updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}
     if document.kv is not None:
         updates["kv_url"] = seal_url(_state_url(document.kv, home, folder), plain)

@@ -4,7 +4,7 @@ A run whose planner or state process dies is begun again from its checkpoint, as
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -48,12 +48,20 @@ class Ending:
 def launch(
     orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> list[RunSummary]:
+    return list(each(orders, observe, stopping))
+
+
+def each(
+    orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> Iterator[RunSummary]:
     """Runs each unit to its end; a unit that fails, or cannot begin, does not keep the others from running.
 
-    The next order is asked for when the one before has ended.
+    The next order is asked for when the summary of the one before was taken.
     """
     with ClusterLease() as cluster:
-        return [run_unit(order, cluster, observe, stopping) for order in orders if not stopping()]
+        for order in orders:
+            if not stopping():
+                yield run_unit(order, cluster, observe, stopping)
 
 
 def run_unit(

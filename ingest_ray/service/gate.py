@@ -18,8 +18,12 @@ from ingest_ray.service.units import units_of
 from ingest_ray.state import read_states
 
 
-def gate(place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None) -> RunOrder:
+def gate(
+    place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None, sink_id: str | None = None
+) -> RunOrder:
     """An order for a unit that may run now. Changes nothing and connects to nothing but state.
+
+    `sink_id` takes the place of the configured sink, for this run.
 
     The checks, in this order: endpoint, strategy, unit, dataset, enabled, sink, mode, policy, strategy's own check,
     types, target.
@@ -29,6 +33,8 @@ def gate(place: Installation, endpoint_id: str, unit_id: str, run_id: str | None
         strategy = strategy_for(entry.endpoint.template)
         dataset, unit = _dataset(connection, entry, unit_id)
         config = _enabled(connection, unit)
+        if sink_id is not None:
+            config = config.model_copy(update={"sink_id": sink_id})
         sink = _sink(connection, config)
         if config.run_mode not in unit.supported_modes:
             known = ", ".join(unit.supported_modes)
