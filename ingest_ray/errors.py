@@ -40,6 +40,9 @@
     + StateConflict           read the state again: somebody else wrote it
     + StateUnreadable         fail: the document has an unknown schema number
     + StateUnavailable        try again: the state store does not answer
+  x ControlError
+    + ClusterUnavailable      try again: the cluster or the workflow server does not answer
+    + RunInterrupted          try again: the process of the run is gone, and what it committed is there
 
 No class needs a constructor argument, because errors cross process borders. The codes are those of the published
 contract and never change.
@@ -265,4 +268,19 @@ class StateUnreadable(StateError):
 
 class StateUnavailable(StateError):
     code = "E_STATE_UNREADABLE"
+    recovery = Recovery.RETRY
+
+
+class ControlError(IngestError):
+    """What carries runs out, not the run itself."""
+
+    code = "E_RUN_INTERRUPTED"
+
+
+class ClusterUnavailable(ControlError):
+    code = "E_CLUSTER_UNAVAILABLE"
+    recovery = Recovery.RETRY
+
+
+class RunInterrupted(ControlError):
     recovery = Recovery.RETRY

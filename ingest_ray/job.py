@@ -1,7 +1,7 @@
-"""The process of one run: `python -m ingest_ray.job`, which is told the settings and the run's id on standard input.
+"""The process of one run: `python -m ingest_ray.job`. `service.launching.job` says how it is told which.
 
 SIGTERM or SIGINT: the commit under way is finished, and the run is paused; once more: it stops at once. Exit code 0: the run
-has its end in its record.
+has its end in its record, and that is the only place where its result is.
 """
 
 import signal
@@ -11,8 +11,8 @@ from types import FrameType
 from ingest_ray import logs
 from ingest_ray.errors import IngestError
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.children import Job
-from ingest_ray.service.launching.steps import carry_on
+from ingest_ray.service.launching.job import told
+from ingest_ray.service.launching.steps import carry_on, outlive
 
 
 class Stop:
@@ -29,9 +29,11 @@ def main() -> int:
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.on_signal)
-    job = Job.model_validate_json(sys.stdin.buffer.read())
+    job = told()
+    place = Installation(job.settings)
     try:
-        carry_on(Installation(job.settings), job.run_id, stopping=lambda: stop.is_wanted)
+        outlive(place, job.run_id)
+        carry_on(place, job.run_id, stopping=lambda: stop.is_wanted)
     except IngestError as error:
         print(f"error: {logs.scrub(error.message)} [{error.code}]", file=sys.stderr)
         return 1

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue, StringConstraints
 
 from ingest_ray.models import Model
 
 MIB = 1024 * 1024
+
+Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+")]
+"""Where a secret is, `env:NAME` or `file:/path`: settings travel with jobs, so they never hold one."""
 
 
 class StagingSettings(Model):
@@ -25,6 +28,30 @@ class RaySettings(Model):
     """A plan with fewer estimated bytes runs in the calling process when no cluster is attached."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
     object_store_bytes: Annotated[int, Field(gt=0)] = 256 * MIB
+    reader_labels: dict[str, str] = Field(default_factory=dict)
+    """Readers run only on nodes with these labels, in Ray's own spelling: `{zone: in(a, b), spot: "!true"}`."""
+    reader_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """What each reader takes of custom resources, such as `{database_link: 0.25}`."""
+    jobs_url: str | None = None
+    """The cluster's dashboard, whose Jobs API takes runs: `http://head:8265`."""
+    token: Reference | None = None
+    """What the dashboard asks for. None: `RAY_AUTH_TOKEN`, where that is set."""
+    job_python: str = "python"
+    """The interpreter on the cluster that has ingest-ray installed."""
+    job_runtime_env: dict[str, JsonValue] = Field(default_factory=dict)
+    """Ray's runtime environment of a run's job, such as `{env_vars: {...}}`. Everybody who sees the dashboard sees it."""
+    stop_wait_s: Annotated[int, Field(ge=1)] = 300
+    """How long a job that is stopped may take to finish its commit before Ray kills it."""
+
+
+class TemporalSettings(Model):
+    address: str = "localhost:7233"
+    namespace: str = "default"
+    task_queue: str = "ingest"
+    tls: bool = False
+    api_key: Reference | None = None
+    activities_at_once: Annotated[int, Field(ge=1)] = 100
+    """Of one worker. An activity only watches its Ray job, so this bounds no load."""
 
 
 class Settings(Model):
@@ -34,6 +61,7 @@ class Settings(Model):
     kv_url: str | None = None
     staging: StagingSettings = StagingSettings()
     ray: RaySettings = RaySettings()
+    temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
     """What may be staged and not yet committed, per run."""
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
@@ -46,3 +74,8 @@ class Settings(Model):
     @property
     def quarantine_uri(self) -> str:
         return str(Path(self.home) / "quarantine")
+
+    @property
+    def documents_uri(self) -> str:
+        """What is too large for a message: manifests of runs, rows of previews."""
+        return str(Path(self.home) / "documents")

@@ -10,7 +10,7 @@ ENGINE = ROOT / "ingest_ray"
 FLOORS = [
     {"cli", "graphql", "console", "temporal", "job", "__main__"},
     {"service"},
-    {"run"},
+    {"run", "payloads"},
     {"actors"},
     {"work"},
     {"state"},

@@ -3,6 +3,10 @@
 import logging
 import os
 import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import ray
 
@@ -25,6 +29,10 @@ class Cluster:
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it
+        with _own_signals():
+            self._join(settings, namespace)
+
+    def _join(self, settings: RaySettings, namespace: str) -> None:
         if settings.address == "local":
             ray.init(
                 address="local",
@@ -54,3 +62,17 @@ class Cluster:
         if self._is_ours:
             end_throttles()
             ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """`ray.init` puts its own answer to SIGTERM, which leaves at once, in the place of whatever this process had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)

@@ -35,6 +35,11 @@ def take(connection: sa.Connection, run_id: str) -> None:
     connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=now()))
 
 
+def let_go(connection: sa.Connection, run_id: str) -> None:
+    """Whoever had taken the run over is known to be gone: the next process may."""
+    connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=None))
+
+
 def request_stop(connection: sa.Connection, run_id: str, requested_by: str | None) -> None:
     """The first request counts; asking again changes nothing."""
     change = t.update().where(t.c.run_id == run_id, t.c.stop_requested_at.is_(None))

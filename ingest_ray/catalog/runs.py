@@ -53,6 +53,11 @@ def finish(connection: sa.Connection, summary: RunSummary) -> None:
         raise StateConflict(f"run '{summary.run_id}' has no record")
 
 
+def reopen(connection: sa.Connection, summary: RunSummary) -> None:
+    """Takes back the end of a run that is tried again."""
+    connection.execute(t.update().where(t.c.run_id == summary.run_id).values(finished_at=None, **_values(summary)))
+
+
 def adopt(connection: sa.Connection, run_id: str, owner: str) -> bool:
     """Makes another process the owner of a run that has no end yet; False where it has one."""
     change = t.update().where(t.c.run_id == run_id, t.c.state == RunState.RUNNING).values(owner=owner)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
-from ingest_ray.settings import RaySettings, Settings, StagingSettings
+from ingest_ray.settings import RaySettings, Settings, StagingSettings, TemporalSettings
 
 HOME = ".ingest-ray"
 
@@ -44,6 +44,7 @@ class IngestFile(Model):
     kv: str | None = None
     staging: StagingSettings = StagingSettings()
     ray: RaySettings = RaySettings()
+    temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     endpoints: tuple[EndpointEntry, ...] = ()

@@ -94,6 +94,7 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
         state_url=_state_url(document.state, home, folder),
         staging=staging,
         ray=document.ray,
+        temporal=document.temporal,
         launcher=document.launcher,
     )
     updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}

@@ -204,14 +204,6 @@ def _host() -> str:
     return this_process().host
 
 
-def test_a_launcher_that_is_not_there_is_refused_with_the_ones_that_are(ready: Lab) -> None:
-    place = ready.place
-    place.settings = place.settings.model_copy(update={"launcher": "temporal"})
-    with pytest.raises(ConfigError, match="temporal") as refused:
-        launcher_for(place)
-    assert "in-process" in str(refused.value.hint)
-
-
 def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Lab) -> None:
     with pytest.raises(ConfigError, match="no run 'nothing'"):
         launcher_for(ready.place).pause(ready.place, "nothing", None)

@@ -35,15 +35,22 @@ class Launcher(Protocol):
         ...
 
 
-_MODULES = {"in-process": "ingest_ray.service.launching.children"}
+_MODULES = {
+    "in-process": "ingest_ray.service.launching.children",
+    "ray-job": "ingest_ray.service.launching.cluster",
+    "temporal": "ingest_ray.service.launching.workflow",
+}
 
 
 def launcher_for(place: Installation) -> Launcher:
-    """The one that the settings name. Raises `ConfigError` for one that is not there."""
+    """The one that the settings name. Raises `ConfigError` where its library is not installed."""
     name = place.settings.launcher
-    if name not in _MODULES:
-        raise ConfigError(f"launcher '{name}' is not available", hint=f"available: {', '.join(_MODULES)}")
-    launcher: Launcher = import_module(_MODULES[name]).launcher
+    try:
+        launcher: Launcher = import_module(_MODULES[name]).launcher
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"launcher '{name}' needs '{error.name}', which is not installed", hint="pip install 'ingest-ray[temporal]'"
+        ) from None
     return launcher
 
 

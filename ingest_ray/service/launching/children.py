@@ -13,20 +13,13 @@ from typing import IO
 
 from ingest_ray import logs
 from ingest_ray.errors import ConfigError, IngestError
-from ingest_ray.models import Model, RunFault, RunState
+from ingest_ray.models import RunFault, RunState
 from ingest_ray.service.admission import RunRequest
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.job import Job
 from ingest_ray.service.launching.steps import begin, give_up, request_stop, state_of
-from ingest_ray.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-class Job(Model):
-    """What the process of a run is told, on its standard input: never in its arguments, which everybody can read."""
-
-    run_id: str
-    settings: Settings
 
 
 class Children:
