@@ -12,6 +12,7 @@ from ingest_ray.cli.datasets import datasets_app
 from ingest_ray.cli.frame import FAILED, FINE, frame
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
 from ingest_ray.cli.quarantine import quarantine_app
+from ingest_ray.cli.temporal import temporal_app, worker
 from ingest_ray.cli.upkeep import compact, simulate, vacuum
 from ingest_ray.errors import ConfigError
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(temporal_app, name="temporal")
+app.command(short_help="Take workflows from Temporal.")(worker)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that nobody needs.")(vacuum)
 app.command(
