@@ -43,6 +43,8 @@ class RunCommand(Payload):
     requested_by: Name | None = None
     max_attempts: Annotated[int, Field(ge=1)] = 10
     """Of `runIngestionUnit`; each goes on where the one before stopped."""
+    silence_s: Annotated[int, Field(ge=2, le=600)] = 20
+    """Without a sign of life for so many seconds a worker is taken for dead, and another one attaches to the job."""
 
 
 class RunRef(Payload):

@@ -5,6 +5,7 @@ Ray's own client (`ray.job_submission`) waits for ever for a head that is gone, 
 lets `RAY_ADDRESS` win over the address that it is given.
 """
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -19,9 +20,11 @@ from ingest_ray.errors import ClusterUnavailable, ConfigError
 from ingest_ray.secrets import follow
 from ingest_ray.settings import Settings
 
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)  # a head that is busy answers within seconds; one that is gone, never
+TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a head that is busy answers within seconds; one that is gone, never
 TOKEN = "RAY_AUTH_TOKEN"
 _TOLD = 500  # characters of an answer that is not understood
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at a job says nothing
 
 
 class JobState(StrEnum):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -42,6 +43,7 @@ from ingest_ray.temporal.outcomes import catalog_outcome, cut, outcome_of, write
 
 T = TypeVar("T")
 LOOK_S = 1.0  # one row of the catalog and one small answer of the head
+SELDOM_S = 5.0  # of runs that have gone on for minutes: a hundred of them ask a head 20 times a second
 BEAT_S = 5.0
 
 # A run that was begun and whose workflow then came to an end must not block its unit: it counts for as long as a lease.
@@ -150,6 +152,7 @@ class Activities:
         )
 
     async def _end_of(self, watch: Watch, job_id: str) -> RunSummary:
+        began = time.monotonic()
         while True:
             end, progress = await asyncio.to_thread(lambda: (watch.look(job_id), watch.progress()))
             if end is not None:
@@ -159,7 +162,7 @@ class Activities:
                 counts = {"rows_committed": progress.rows.committed, "slices_committed": progress.slices.committed}
                 beat = beat.model_copy(update={"phase": progress.phase, **counts})
             activity.heartbeat(beat)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(min(SELDOM_S, LOOK_S + (time.monotonic() - began) / 30))
 
     async def _stopped(self, watch: Watch, job_id: str) -> None:
         """Until the job is over: Ray sees to it that it comes to that."""

@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
 PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 SHORT = timedelta(minutes=2)  # what only asks or writes the catalog
 LONGEST_RUN = timedelta(days=30)
-SILENCE = timedelta(seconds=30)  # without a heartbeat for so long, a worker is dead
+SILENCE = timedelta(seconds=30)  # of what asks a source
 INTERRUPTED = "E_RUN_INTERRUPTED"
 
 
@@ -54,7 +54,7 @@ class IngestionRun:
             await _completed((await start).run_id)
             raise
         try:
-            outcome = await _unit(ref.run_id, command.max_attempts)
+            outcome = await _unit(ref.run_id, command)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 await asyncio.shield(_completed(ref.run_id))
@@ -66,15 +66,17 @@ class IngestionRun:
         return outcome
 
 
-def _unit(run_id: str, attempts: int) -> Awaitable[UnitOutcome]:
+def _unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
     return workflow.execute_activity(
         "runIngestionUnit",
         RunOnly(run_id=run_id),
         result_type=UnitOutcome,
         start_to_close_timeout=LONGEST_RUN,
-        heartbeat_timeout=SILENCE,
+        heartbeat_timeout=timedelta(seconds=command.silence_s),
         retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1), maximum_attempts=attempts
+            initial_interval=timedelta(seconds=1),
+            maximum_interval=timedelta(minutes=1),
+            maximum_attempts=command.max_attempts,
         ),
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     )

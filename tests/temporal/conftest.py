@@ -41,7 +41,9 @@ PlantMaker = Callable[..., Plant]
 def scripted(tmp_path: Path, head: RayHead, temporal_server: TemporalServer) -> PlantMaker:
     """`scripted("numbers-1x1000", slice_rows=100)`: units from arithmetic."""
 
-    def make(*units: str, job_env: dict[str, str] | None = None, policy: dict[str, Any] | None = None, **source: Any) -> Plant:
+    def make(
+        *units: str, job_env: dict[str, str] | None = None, policy: dict[str, Any] | None = None, **source: Any
+    ) -> Plant:
         source = {"units": list(units), "journal": str(tmp_path / "journal"), **source}
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "at", **(policy or {})}}
         endpoint = {"template": "testing.scripted", "config": source}

@@ -19,7 +19,7 @@ from temporalio.client import Client, WorkflowHandle
 
 from ingest_ray.catalog import runs as records
 from ingest_ray.config import load_config
-from ingest_ray.models import RunSummary
+from ingest_ray.models import RunState, RunSummary
 from ingest_ray.payloads.client import connect
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand, UnitOutcome
@@ -30,7 +30,7 @@ from ingest_ray.service.installation import Installation
 from tests.temporal.servers import BIN, RayHead, TemporalServer, until
 
 T = TypeVar("T")
-SLOW = {"env_vars": {"INGEST_SCRIPTED_PAUSE_S": "0.2"}}
+HELD = {"0:500": ["unavailable"] * 60}  # with back-off in between, for as long as a test could want
 
 
 @dataclass
@@ -123,9 +123,11 @@ class Plant:
         self.with_client(lambda client: client.start_workflow(RUN, command, id=name, task_queue=self.queue))
         return name
 
-    def result(self, workflow_id: str, within_s: float = 150, kind: type[T] = UnitOutcome) -> T:  # type: ignore[assignment]
-        async def wait(client: Client) -> T:
-            handle: WorkflowHandle[Any, T] = client.get_workflow_handle(workflow_id, result_type=kind)
+    def result(self, workflow_id: str, within_s: float = 150) -> UnitOutcome:
+        """Raises `WorkflowFailureError` for a workflow that failed or was cancelled."""
+
+        async def wait(client: Client) -> UnitOutcome:
+            handle: WorkflowHandle[Any, UnitOutcome] = client.get_workflow_handle(workflow_id, result_type=UnitOutcome)
             return await asyncio.wait_for(handle.result(), within_s)
 
         try:
@@ -147,7 +149,26 @@ class Plant:
 
         return self.with_client(fetch)
 
+    def attempt(self, workflow_id: str) -> int:
+        """Of the activity that waits."""
+        pending = self._pending(workflow_id)
+        return int(pending.attempt) if pending is not None else 0
+
+    def last_failure(self, workflow_id: str) -> str | None:
+        """The type of what the last attempt of the activity ended with."""
+        pending = self._pending(workflow_id)
+        return str(pending.last_failure.application_failure_info.type) if pending is not None else None
+
+    def _pending(self, workflow_id: str) -> Any:
+        described = self.with_client(lambda client: client.get_workflow_handle(workflow_id).describe())
+        waiting = described.raw_description.pending_activities
+        return waiting[0] if waiting else None
+
     # --- runs and their jobs
+
+    def state(self, unit: str) -> RunState | None:
+        summary = self.record(unit)
+        return summary.state if summary is not None else None
 
     def record(self, unit: str) -> RunSummary | None:
         """The newest run of a unit."""
@@ -164,6 +185,10 @@ class Plant:
 
     def until_committed(self, unit: str, rows: int) -> None:
         until(lambda: self.committed_now(unit) >= rows, what=f"a commit of {unit}")
+
+    def release(self) -> None:
+        """Ends what `HELD` holds: the scripted source counts the faults that were taken in a file."""
+        (self.folder / "journal.0-500").write_text("x" * 1000)
 
     def jobs(self, unit: str) -> list[str]:
         """The submission ids of the newest run, and how they ended."""
