@@ -52,6 +52,7 @@ class Plant:
     rule: dict[str, Any]
     job_env: dict[str, str] = field(default_factory=dict)
     launcher: str = "temporal"
+    more_rules: list[dict[str, Any]] = field(default_factory=list)
 
     def set_up(self) -> "Plant":
         self.apply()
@@ -73,7 +74,10 @@ class Plant:
             "temporal": {"address": self.server.address, "task_queue": self.queue},
             "endpoints": [{"id": "shop", **self.endpoint}],
             "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
-            "units": [{"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, **self.rule}],
+            "units": [
+                {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, **self.rule},
+                *self.more_rules,
+            ],
         }
         self.file.write_text(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False))
         apply(load_config(self.file))

@@ -1,6 +1,7 @@
 """Runs of workflows with real parts: a Temporal server, a Ray head with its Jobs API, a PostgreSQL, a Delta lake."""
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -73,13 +74,17 @@ def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(sho
     print(plant.history(name))
 
 
-def test_a_worker_that_is_killed_is_replaced_by_one_that_attaches_to_the_same_job(scripted: PlantMaker) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)])
+def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_the_same_job(
+    scripted: PlantMaker, number: signal.Signals
+) -> None:
     plant = scripted(UNIT, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
     with plant.worker() as worker:
         name = plant.start(UNIT, silence_s=5)
         plant.until_committed(UNIT, 100)
         driver = plant.driver(UNIT)
-        worker.kill()
+        worker.send_signal(number)
+        worker.wait(60)
     with plant.worker():
         until(lambda: plant.attempt(name) > 1, what="another attempt")
         assert plant.driver(UNIT) == driver
@@ -146,3 +151,18 @@ def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> N
     assert failed.value.cause.type == "E_SOURCE_DENIED"
     assert plant.state(UNIT) is RunState.FAILED
     assert plant.jobs(UNIT) == ["SUCCEEDED"]  # the job did what it had to: the run has its end
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+def test_ten_thousand_slices_leave_a_history_below_100_events_and_64_kib(scripted: PlantMaker) -> None:
+    plant = scripted("numbers-1x10000", slice_rows=1)
+    with plant.worker():
+        name = plant.start("numbers-1x10000")
+        outcome = plant.result(name, within_s=2700)
+    assert outcome.statistics.slices_committed == 10_000
+    assert plant.ids("numbers-1x10000") == Counter(range(10_000))
+    history = plant.history(name)
+    print(history, outcome.statistics)
+    assert history.events < 100
+    assert history.bytes < 64 * 1024
