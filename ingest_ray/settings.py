@@ -24,6 +24,7 @@ class StagingSettings(Model):
 
 class RaySettings(Model):
     address: str = "local"
+    """`local`, the address of a cluster, or `job`: the cluster of the Ray job that this process is the entrypoint of."""
     inline_below: Annotated[int, Field(ge=0)] = 64 * MIB
     """A plan with fewer estimated bytes runs in the calling process when no cluster is attached."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
@@ -32,6 +33,10 @@ class RaySettings(Model):
     """Readers run only on nodes with these labels, in Ray's own spelling: `{zone: in(a, b), spot: "!true"}`."""
     reader_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """What each reader takes of custom resources, such as `{database_link: 0.25}`."""
+    actor_labels: dict[str, str] = Field(default_factory=dict)
+    """Planner, state and sinks run only on such nodes: not on ones that may be taken away."""
+    readers: Annotated[int, Field(ge=1)] | None = None
+    """Readers at once. None: as many as the cluster has CPUs for when the run begins; one that grows must be told."""
     jobs_url: str | None = None
     """The cluster's dashboard, whose Jobs API takes runs: `http://head:8265`."""
     token: Reference | None = None

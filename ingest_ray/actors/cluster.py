@@ -44,14 +44,11 @@ class Cluster:
                 logging_level=logging.ERROR,
             )
             return
-        if settings.address == "auto":
-            raise ConfigError(
-                "ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'"
-            )
+        address = address_of(settings)
         try:
-            ray.init(address=settings.address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
-            raise ConfigError(f"ray cluster '{settings.address}' cannot be joined: {error}") from error
+            raise ConfigError(f"ray cluster '{address}' cannot be joined: {error}") from error
 
     @property
     def cpus(self) -> int:
@@ -62,6 +59,19 @@ class Cluster:
         if self._is_ours:
             end_throttles()
             ray.shutdown()
+
+
+def address_of(settings: RaySettings) -> str:
+    """Raises `ConfigError` where nobody says which cluster is meant."""
+    if settings.address == "auto":
+        raise ConfigError("ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'")
+    if settings.address != "job":
+        return settings.address
+    if "RAY_ADDRESS" not in os.environ:  # Ray sets it for the entrypoint of every job
+        raise ConfigError(
+            "ray.address is 'job', and this process is no Ray job", hint="name the cluster, or say 'local'"
+        )
+    return os.environ["RAY_ADDRESS"]
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """One try of a run on Ray: the same ledger and coordinator as inline, with a crew of actors as executor."""
 
+import logging
 from collections.abc import Callable
 
 import ray
@@ -7,6 +8,7 @@ import ray
 from ingest_ray.actors.cluster import Cluster
 from ingest_ray.actors.crew import Crew
 from ingest_ray.actors.pages import staging_on
+from ingest_ray.contracts import Staging
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError, Recovery
@@ -18,6 +20,8 @@ from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.staging import sweep_dead_runs
 from ingest_ray.work.planner import Outline
+
+log = logging.getLogger(__name__)
 
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
 
@@ -40,12 +44,12 @@ def run_unit_on_ray(
             return RunState.SUCCEEDED, None, False
         crew.open(outline.scopes)
         state, fault = drive(order, cluster, crew, outline, journal, stopping)
-        return state, fault, crew.is_broken
+        return state, fault, crew.is_broken or (state is RunState.FAILED and crew.has_lost_pages())
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
     except IngestError as error:
-        return RunState.FAILED, Fault.of(error), False
+        return RunState.FAILED, Fault.of(error), crew.is_broken
     finally:
         crew.end()
 
@@ -55,16 +59,23 @@ def drive(
 ) -> tuple[RunState, Fault | None]:
     staging = staging_on(order, crew.pages)
     sweep_dead_runs(order.settings, staging)
-    ledger = Ledger(
-        limits_of(order, outline.scopes, readers=readers_per_cpu(order) * cluster.cpus, preparers=2 * SINK_ACTORS)
-    )
+    readers = order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus
+    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=2 * SINK_ACTORS))
     coordinator = Coordinator(ledger, crew)
     journal.begin_attempt(ledger, outline, crew.name)
     try:
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        staging.sweep(order.run_id)
+        sweep(staging, order.run_id)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault
+
+
+def sweep(staging: Staging, run_id: str) -> None:
+    """What cannot be swept now is swept by a later run, and must not hide how this one ended."""
+    try:
+        staging.sweep(run_id)
+    except IngestError as error:
+        log.warning("staging could not be swept: %s", error)

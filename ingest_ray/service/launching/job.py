@@ -18,10 +18,10 @@ class Job(Model):
 
 
 def told() -> Job:
-    """On a cluster, `ray.address` is the one that the job belongs to: Ray tells it, and whoever submitted need not know."""
+    """On a cluster, the run uses the cluster that the job belongs to, whatever whoever submitted it would use."""
     text = os.environ.get(VARIABLE)
     if text is None:
         return Job.model_validate_json(sys.stdin.buffer.read())
     job = Job.model_validate_json(text)
-    ray = job.settings.ray.model_copy(update={"address": os.environ["RAY_ADDRESS"]})
+    ray = job.settings.ray.model_copy(update={"address": "job"})
     return job.model_copy(update={"settings": job.settings.model_copy(update={"ray": ray})})
