@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -31,7 +32,7 @@ from ingest_ray.core.messages import (
     Recut,
     Stage,
 )
-from ingest_ray.errors import Recovery
+from ingest_ray.errors import Recovery, StagingUnavailable
 from ingest_ray.models import Learned, Scope, Slice
 from ingest_ray.orders import RunOrder
 from ingest_ray.settings import RaySettings
@@ -85,18 +86,6 @@ class Crew:
     @property
     def pages(self) -> Any:
         return self._pages
-
-    def has_lost_pages(self) -> bool:
-        """The owner of the pages in the object store is gone, and nothing can be staged any more."""
-        if self._pages is None:
-            return False
-        try:
-            ray.get(self._pages.runs.remote(), timeout=30)
-        except ray.exceptions.RayActorError:
-            return True
-        except TimeoutError:  # too busy to answer is alive
-            return False
-        return False
 
     def begin(self) -> Outline:
         beginning: Beginning = self._get(self._state.begin.remote())
@@ -186,7 +175,25 @@ class Crew:
             return [self._lost(instruction, unwrapped(error))]
         if isinstance(instruction, OpenSink):
             result, self._epoch = result
-        return [result]
+        return [self._judged(result)]
+
+    def _judged(self, event: Event) -> Event:
+        """Without the owner of its pages a run cannot go on, however often a slice is tried: it ends, and begins again."""
+        if isinstance(event, Failed) and event.fault.code == StagingUnavailable.code and self._has_lost_pages():
+            self.is_broken = True
+            return replace(event, fault=replace(event.fault, recovery=Recovery.FENCED))
+        return event
+
+    def _has_lost_pages(self) -> bool:
+        if self._pages is None:
+            return False
+        try:
+            ray.get(self._pages.runs.remote(), timeout=30)
+        except ray.exceptions.RayActorError:
+            return True
+        except TimeoutError:  # too busy to answer is alive
+            return False
+        return False
 
     def _lost(self, instruction: Instruction, error: BaseException) -> Event:
         """A process died under a piece of work. Readers and sinks are tried again; without planner or state the run ends."""

@@ -44,7 +44,7 @@ def run_unit_on_ray(
             return RunState.SUCCEEDED, None, False
         crew.open(outline.scopes)
         state, fault = drive(order, cluster, crew, outline, journal, stopping)
-        return state, fault, crew.is_broken or (state is RunState.FAILED and crew.has_lost_pages())
+        return state, fault, crew.is_broken
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
