@@ -1,5 +1,6 @@
 """Run records and collection records."""
 
+from collections.abc import Collection as CollectionOf
 from collections.abc import Sequence
 from typing import Literal
 
@@ -96,7 +97,34 @@ def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequen
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def begin_collection(connection: sa.Connection, collection_id: str, endpoint_id: str) -> None:
+def page(
+    connection: sa.Connection,
+    *,
+    endpoint_id: str | None = None,
+    unit_id: str | None = None,
+    state: RunState | None = None,
+    before: str | None = None,
+    limit: int = 50,
+) -> list[RunRecord]:
+    """The newest first; `before` is the id of the last one that was seen: ids sort by time."""
+    query = sa.select(t).order_by(t.c.run_id.desc()).limit(limit)
+    for column, value in ((t.c.endpoint_id, endpoint_id), (t.c.unit_id, unit_id), (t.c.state, state)):
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(t.c.run_id < before)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def begin_collection(
+    connection: sa.Connection,
+    collection_id: str,
+    endpoint_id: str,
+    *,
+    owner: str | None = None,
+    requested_by: str | None = None,
+    filters: str | None = None,
+) -> None:
     connection.execute(
         c.insert().values(
             collection_id=collection_id,
@@ -107,6 +135,9 @@ def begin_collection(connection: sa.Connection, collection_id: str, endpoint_id:
             added=0,
             changed=0,
             gone=0,
+            owner=owner,
+            requested_by=requested_by,
+            filters=filters,
         )
     )
 
@@ -126,6 +157,41 @@ def collection_runs(connection: sa.Connection, endpoint_id: str, limit: int = 20
     """The newest first."""
     query = sa.select(c).where(c.c.endpoint_id == endpoint_id).order_by(c.c.started_at.desc()).limit(limit)
     return [Collection.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def collections(
+    connection: sa.Connection,
+    *,
+    endpoint_ids: CollectionOf[str] | None = None,
+    collection_id: str | None = None,
+    status: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: int = 50,
+) -> list[Collection]:
+    """The newest first. `since` and `until` are bounds of the start, both inclusive."""
+    query = sa.select(c).order_by(c.c.started_at.desc()).limit(limit)
+    if endpoint_ids is not None:
+        query = query.where(c.c.endpoint_id.in_(endpoint_ids))
+    for condition, value in (
+        (c.c.collection_id == collection_id, collection_id),
+        (c.c.status == status, status),
+        (c.c.started_at >= since, since),
+        (c.c.started_at <= until, until),
+    ):
+        if value is not None:
+            query = query.where(condition)
+    return [Collection.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def latest_collections(connection: sa.Connection, endpoint_ids: CollectionOf[str]) -> dict[str, Collection]:
+    """The newest of each endpoint that succeeded."""
+    done = sa.select(c.c.endpoint_id, sa.func.max(c.c.started_at).label("at"))
+    done = done.where(c.c.status == "SUCCEEDED", c.c.endpoint_id.in_(endpoint_ids)).group_by(c.c.endpoint_id)
+    newest = done.subquery()
+    same = sa.and_(c.c.endpoint_id == newest.c.endpoint_id, c.c.started_at == newest.c.at, c.c.status == "SUCCEEDED")
+    rows = connection.execute(sa.select(c).join(newest, same)).mappings()
+    return {row["endpoint_id"]: Collection.model_validate(dict(row)) for row in rows}
 
 
 def is_collected(connection: sa.Connection, endpoint_id: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from ingest_ray.catalog import Catalog, endpoints, runs, units
-from ingest_ray.catalog.endpoints import Registration, Role
+from ingest_ray.catalog.endpoints import About, Registration, Role
 from ingest_ray.catalog.units import StoredRule
 from ingest_ray.config import SETTINGS, Config
 from ingest_ray.errors import ConfigError, EndpointInUse
@@ -93,7 +93,9 @@ def _register(
         sealed = endpoint.model_copy(update={"config": config})
         if old is not None and old.endpoint == sealed and old.origin == "file":
             continue
-        endpoints.save(connection, Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor))
+        about = old.about if old is not None else About()
+        entry = Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor, about=about)
+        endpoints.save(connection, entry)
         if old is None:
             yield Change(action="+", kind=kind, id=endpoint.endpoint_id)
         else:
