@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
-from ingest_ray.settings import RaySettings, Settings, StagingSettings
+from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings
 
 HOME = ".ingest-ray"
 
@@ -46,6 +46,7 @@ class IngestFile(Model):
     ray: RaySettings = RaySettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
+    serve: ServeSettings = ServeSettings()
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()
     units: tuple[UnitRule, ...] = ()

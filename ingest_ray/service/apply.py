@@ -82,7 +82,7 @@ def _register(
     for entry in endpoints.listed(connection, role):  # first, so that an id may change its role
         gone = entry.endpoint.endpoint_id
         if entry.origin == "file" and gone not in {endpoint.endpoint_id for endpoint in wanted}:
-            _refuse_while_running(connection, place, gone)
+            refuse_while_running(connection, place, gone)
             endpoints.remove(connection, gone)
             yield Change(action="-", kind=kind, id=gone)
     for endpoint in wanted:
@@ -104,7 +104,7 @@ def _register(
             yield Change(action="~", kind=kind, id=endpoint.endpoint_id, fields=tuple(fields))
 
 
-def _refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
+def refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
     for record in runs.running(connection):
         summary = record.summary
         if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, place, record):
