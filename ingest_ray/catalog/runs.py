@@ -13,6 +13,8 @@ from ingest_ray.catalog.tables import runs as t
 from ingest_ray.errors import StateConflict
 from ingest_ray.models import Model, RunState, RunSummary
 
+FEW = 500  # units that are named one by one in a statement
+
 
 class RunRecord(Model):
     """`owner` is the process that wrote the start, as JSON: it tells a run that goes on from one whose process died."""
@@ -74,10 +76,24 @@ def recent(connection: sa.Connection, endpoint_id: str, unit_id: str, limit: int
 
 def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[tuple[str, str], RunRecord]:
     """The newest ordinary run of every unit, by endpoint and unit; a backfill or a replay is none."""
+    return _latest(connection, [] if endpoint_id is None else [t.c.endpoint_id == endpoint_id])
+
+
+def latest_of(connection: sa.Connection, refs: CollectionOf[tuple[str, str]]) -> dict[tuple[str, str], RunRecord]:
+    """The same of some units, by endpoint and unit."""
+    if not refs:
+        return {}
+    conditions: list[sa.ColumnElement[bool]] = [t.c.endpoint_id.in_({endpoint_id for endpoint_id, _ in refs})]
+    if len(refs) <= FEW:
+        conditions.append(t.c.unit_id.in_({unit_id for _, unit_id in refs}))
+    return _latest(connection, conditions)
+
+
+def _latest(
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]
+) -> dict[tuple[str, str], RunRecord]:
     newest = sa.select(t.c.endpoint_id, t.c.unit_id, sa.func.max(t.c.started_at).label("at"))
-    newest = newest.where(t.c.task == "ingest")
-    if endpoint_id is not None:
-        newest = newest.where(t.c.endpoint_id == endpoint_id)
+    newest = newest.where(t.c.task == "ingest", *conditions)
     found = newest.group_by(t.c.endpoint_id, t.c.unit_id).subquery()
     same = sa.and_(
         t.c.endpoint_id == found.c.endpoint_id,

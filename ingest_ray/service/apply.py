@@ -176,7 +176,12 @@ def _write_settings(settings: Settings) -> None:
     if not _settings_change(settings):
         return
     home.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=home, prefix=".settings")
+    write_text(home / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Whole or not at all, and for its owner only."""
+    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}")
     with os.fdopen(descriptor, "w") as out:
-        out.write(settings.model_dump_json(indent=2) + "\n")
-    os.replace(scratch, home / SETTINGS)
+        out.write(text)
+    os.replace(scratch, file)

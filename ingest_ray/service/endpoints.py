@@ -56,16 +56,16 @@ def register(place: Installation, draft: Draft, *, tested: bool = True) -> Regis
         _refuse_taken(connection, endpoint_id)
     endpoint = _checked(place, endpoint_id, draft.template, draft.config)
     about = _tested(place, endpoint, draft.about) if tested else draft.about
-    sealed = seal(endpoint.config, descriptor.config_model, place.settings)
-    entry = Registration(
-        endpoint=endpoint.model_copy(update={"config": sealed}),
-        role=role,
-        vendor=descriptor.vendor,
-        origin="api",
-        about=about,
-    )
     with place.catalog.begin(is_alone=True) as connection:
         _refuse_taken(connection, endpoint_id)
+        sealed = seal(endpoint.config, descriptor.config_model, place.settings)
+        entry = Registration(
+            endpoint=endpoint.model_copy(update={"config": sealed}),
+            role=role,
+            vendor=descriptor.vendor,
+            origin="api",
+            about=about,
+        )
         endpoints.save(connection, entry)
     return find(place, endpoint_id)
 
@@ -93,9 +93,9 @@ def update(
     if tested:
         changed = _tested(place, endpoint, changed)
     _, descriptor = descriptor_of(entry.endpoint.template)
-    sealed = seal(endpoint.config, descriptor.config_model, place.settings, previous=entry.endpoint.config)
     with place.catalog.begin(is_alone=True) as connection:
         refuse_while_running(connection, place, endpoint_id)
+        sealed = seal(endpoint.config, descriptor.config_model, place.settings, previous=entry.endpoint.config)
         new = entry.endpoint.model_copy(update={"config": sealed})
         endpoints.save(connection, entry.model_copy(update={"endpoint": new, "about": changed}))
     return find(place, endpoint_id)
