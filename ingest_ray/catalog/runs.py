@@ -2,6 +2,7 @@
 
 from collections.abc import Collection as CollectionOf
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -200,6 +201,20 @@ def collections(
     return [Collection.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
+def newest_collections(
+    connection: sa.Connection, endpoint_ids: CollectionOf[str], limit: int
+) -> dict[str, list[Collection]]:
+    """The newest `limit` of each endpoint, in one statement."""
+    place = sa.func.row_number().over(partition_by=c.c.endpoint_id, order_by=c.c.started_at.desc()).label("place")
+    ranked = sa.select(c, place).where(c.c.endpoint_id.in_(endpoint_ids)).subquery()
+    query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.endpoint_id, ranked.c.place)
+    found: dict[str, list[Collection]] = {}
+    for row in connection.execute(query).mappings():
+        item = Collection.model_validate({name: value for name, value in row.items() if name != "place"})
+        found.setdefault(item.endpoint_id, []).append(item)
+    return found
+
+
 def latest_collections(connection: sa.Connection, endpoint_ids: CollectionOf[str]) -> dict[str, Collection]:
     """The newest of each endpoint that succeeded."""
     done = sa.select(c.c.endpoint_id, sa.func.max(c.c.started_at).label("at"))
@@ -208,6 +223,11 @@ def latest_collections(connection: sa.Connection, endpoint_ids: CollectionOf[str
     same = sa.and_(c.c.endpoint_id == newest.c.endpoint_id, c.c.started_at == newest.c.at, c.c.status == "SUCCEEDED")
     rows = connection.execute(sa.select(c).join(newest, same)).mappings()
     return {row["endpoint_id"]: Collection.model_validate(dict(row)) for row in rows}
+
+
+def instant(moment: datetime) -> str:
+    """A time as records spell it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def is_collected(connection: sa.Connection, endpoint_id: str) -> bool:

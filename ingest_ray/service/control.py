@@ -25,6 +25,7 @@ def start(
     unit_id: str,
     *,
     sink_id: str | None = None,
+    sink_endpoint_id: str | None = None,
     errand: Errand | None = None,
     requested_by: str | None = None,
 ) -> Acted:
@@ -37,6 +38,7 @@ def start(
         endpoint_id=endpoint_id,
         unit_id=unit_id,
         sink_id=sink_id,
+        sink_endpoint_id=sink_endpoint_id,
         errand=errand or Errand(),
         requested_by=requested_by,
     )

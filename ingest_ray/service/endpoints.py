@@ -30,6 +30,8 @@ from ingest_ray.service.apply import refuse_while_running
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.templates import descriptor_of
 
+URL_FIELDS = ("base_url", "url", "uri", "path")
+
 _ID: TypeAdapter[str] = TypeAdapter(EndpointId)
 
 
@@ -203,7 +205,16 @@ def public_config(entry: Registration) -> dict[str, JsonValue]:
 def public_url(entry: Registration) -> str:
     """Where it is: the URL or path of its configuration."""
     shown = public_config(entry)
-    return next((str(shown[name]) for name in ("base_url", "url", "uri", "path") if shown.get(name)), "")
+    return next((str(shown[name]) for name in URL_FIELDS if shown.get(name)), "")
+
+
+def url_field_of(template: str) -> str:
+    """The field that says where an endpoint of the template is. Raises `ConfigError` where there is none."""
+    known = descriptor_of(template)[1].config_model.model_fields
+    found = next((name for name in URL_FIELDS if name in known), None)
+    if found is None:
+        raise ConfigError(f"url: an endpoint of template '{template}' has none")
+    return found
 
 
 _MARK = re.compile(r"(:\*\*\*(?=@))|([?&;][\w-]+=\*\*\*)")

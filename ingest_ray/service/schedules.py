@@ -84,10 +84,14 @@ def schedule_of(place: Installation, config: UnitConfig) -> Schedule:
 
 
 def schedule_view(place: Installation, config: UnitConfig, now: float | None = None) -> ScheduleView:
-    if config.schedule_kind != "INTERVAL":
-        return ScheduleView()
     with place.catalog.read() as connection:
         row = schedules.find(connection, config.endpoint_id, config.unit_id)
+    return view_of(place, config, row, now)
+
+
+def view_of(place: Installation, config: UnitConfig, row: ScheduleRow | None, now: float | None = None) -> ScheduleView:
+    if config.schedule_kind != "INTERVAL":
+        return ScheduleView()
     moment = int(time.time() if now is None else now)
     is_held = row is not None and row.held_at is not None
     return ScheduleView(

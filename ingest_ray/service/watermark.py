@@ -11,7 +11,7 @@ from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging import staging_for
 from ingest_ray.service.admission import key_of_order
-from ingest_ray.service.gate import gate
+from ingest_ray.service.gate import SinkChoice, gate
 from ingest_ray.service.installation import Installation
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.reading import shown
@@ -45,7 +45,7 @@ def set_watermark(
         RunActive: the unit has a live run.
         ConfigError: the unit has no cursor, or the value is none of it; nothing was changed.
     """
-    order = gate(place, endpoint_id, unit_id, sink_id=sink_id)
+    order = gate(place, endpoint_id, unit_id, sink=SinkChoice(sink_id=sink_id))
     config = order.spec.config
     if config.run_mode is not RunMode.INCREMENTAL:
         raise ConfigError(f"unit '{endpoint_id}:{unit_id}' runs {config.run_mode}: it has no watermark")
