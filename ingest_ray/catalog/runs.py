@@ -1,5 +1,6 @@
 """Run records and collection records."""
 
+import operator
 from collections.abc import Collection as CollectionOf
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -133,6 +134,19 @@ def page(
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
+def counted(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """How many there are, by endpoint and state."""
+    query = sa.select(t.c.endpoint_id, t.c.state, sa.func.count()).group_by(t.c.endpoint_id, t.c.state)
+    return {(endpoint_id, state): count for endpoint_id, state, count in connection.execute(query)}
+
+
+def last_success(connection: sa.Connection) -> dict[str, str]:
+    """When a run last succeeded, by endpoint."""
+    query = sa.select(t.c.endpoint_id, sa.func.max(t.c.finished_at)).where(t.c.state == RunState.SUCCEEDED)
+    found = connection.execute(query.group_by(t.c.endpoint_id))
+    return {endpoint_id: at for endpoint_id, at in found if at is not None}
+
+
 def begin_collection(
     connection: sa.Connection,
     collection_id: str,
@@ -190,14 +204,14 @@ def collections(
     query = sa.select(c).order_by(c.c.started_at.desc()).limit(limit)
     if endpoint_ids is not None:
         query = query.where(c.c.endpoint_id.in_(endpoint_ids))
-    for condition, value in (
-        (c.c.collection_id == collection_id, collection_id),
-        (c.c.status == status, status),
-        (c.c.started_at >= since, since),
-        (c.c.started_at <= until, until),
+    for column, compared, value in (
+        (c.c.collection_id, operator.eq, collection_id),
+        (c.c.status, operator.eq, status),
+        (c.c.started_at, operator.ge, since),
+        (c.c.started_at, operator.le, until),
     ):
         if value is not None:
-            query = query.where(condition)
+            query = query.where(compared(column, value))
     return [Collection.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 

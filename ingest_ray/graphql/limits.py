@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -16,6 +17,7 @@ from graphql import (
     IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    ValidationRule,
     VariableNode,
     get_named_type,
     is_list_type,
@@ -34,21 +36,25 @@ class CostLimiter(SchemaExtension):
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def on_validate(self) -> Iterator[None]:
+    def on_operation(self) -> Iterator[None]:
+        context, most = self.execution_context, self._most
+
+        class CostRule(ValidationRule):
+            def enter_document(self, node: DocumentNode, *_: object) -> None:
+                cost = cost_of(self.context.schema, node, context.variables or {})
+                if cost > most:
+                    said = f"the query would cost {cost}, at most {most} is allowed: ask for fewer items or fields"
+                    self.report_error(GraphQLError(said))
+
+        context.validation_rules = (*context.validation_rules, CostRule)
         yield
-        context = self.execution_context
-        document = context.graphql_document
-        if document is None or context.pre_execution_errors:
-            return
-        schema: GraphQLSchema = context.schema._schema
-        parts = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-        counter = _Counter(schema, parts, context.variables or {})
-        cost = sum(
-            counter.operation(part) for part in document.definitions if isinstance(part, OperationDefinitionNode)
-        )
-        if cost > self._most:
-            said = f"the query would cost {cost}, at most {self._most} is allowed: ask for fewer items or fields"
-            context.pre_execution_errors = [GraphQLError(said, extensions={"code": "E_BAD_INPUT"})]
+
+
+def cost_of(schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> int:
+    """The fields of the answer, if every list were as long as its argument says."""
+    parts = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+    counter = _Counter(schema, parts, variables)
+    return sum(counter.operation(part) for part in document.definitions if isinstance(part, OperationDefinitionNode))
 
 
 class _Counter:
@@ -58,6 +64,7 @@ class _Counter:
         self._schema = schema
         self._fragments = fragments
         self._variables = variables
+        self._open: list[str] = []
 
     def operation(self, node: OperationDefinitionNode) -> int:
         root = self._schema.get_root_type(node.operation)
@@ -70,9 +77,18 @@ class _Counter:
                 total += self._field(item, parent)
             elif isinstance(item, InlineFragmentNode):
                 total += self._selection(item.selection_set, parent)
-            elif isinstance(item, FragmentSpreadNode):  # cycles were refused before
-                total += self._selection(self._fragments[item.name.value].selection_set, parent)
+            elif isinstance(item, FragmentSpreadNode):
+                total += self._fragment(item.name.value, parent)
         return total
+
+    def _fragment(self, name: str, parent: Any) -> int:
+        """A cycle, or one that is not there, is refused by another rule."""
+        if name in self._open or name not in self._fragments:
+            return 0
+        self._open.append(name)
+        cost = self._selection(self._fragments[name].selection_set, parent)
+        self._open.pop()
+        return cost
 
     def _field(self, node: FieldNode, parent: Any) -> int:
         fields: Mapping[str, GraphQLField] = (

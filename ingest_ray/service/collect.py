@@ -97,11 +97,11 @@ def carry_out(place: Installation, collection_id: str, request: CollectRequest) 
     with place.catalog.begin(is_alone=True) as connection:
         differences = datasets.record(connection, endpoint_id, found, is_partial=request.is_partial)
         runs.end_collection(connection, collection_id, differences)
-    try:
-        with place.catalog.begin(is_alone=True) as connection:
-            configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
-    except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
-        warnings.append(f"{error.message}; no unit was configured")
+        try:
+            with connection.begin_nested():
+                configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
+        except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
+            warnings.append(f"{error.message}; no unit was configured")
     return Collected(
         collection_id=collection_id,
         endpoint_id=endpoint_id,

@@ -244,14 +244,13 @@ def _slug(name: str) -> str:
 def _checked(place: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
     """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
     role, descriptor = descriptor_of(template)
-    entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
-    endpoint = with_absolute_paths(entry, Path(place.settings.home), is_sink=role == "sink")
-    real = resolve(endpoint, place.settings)
+    real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), place.settings)
     try:
         descriptor.config_model.model_validate(real.config)
     except ValidationError as error:
         raise ConfigError(logs.scrub(said_of(error, descriptor.config_model, ("config",)))) from None
-    return endpoint
+    entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
+    return with_absolute_paths(entry, Path(place.settings.home), is_sink=role == "sink")
 
 
 def _tested(place: Installation, endpoint: Endpoint, about: About) -> About:

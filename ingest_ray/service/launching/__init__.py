@@ -35,15 +35,15 @@ class Launcher(Protocol):
         ...
 
 
-_MODULES = {"in-process": "ingest_ray.service.launching.children"}
+MODULES = {"in-process": "ingest_ray.service.launching.children"}
 
 
 def launcher_for(place: Installation) -> Launcher:
     """The one that the settings name. Raises `ConfigError` for one that is not there."""
     name = place.settings.launcher
-    if name not in _MODULES:
-        raise ConfigError(f"launcher '{name}' is not available", hint=f"available: {', '.join(_MODULES)}")
-    launcher: Launcher = import_module(_MODULES[name]).launcher
+    if name not in MODULES:
+        raise ConfigError(f"launcher '{name}' is not available", hint=f"available: {', '.join(MODULES)}")
+    launcher: Launcher = import_module(MODULES[name]).launcher
     return launcher
 
 
