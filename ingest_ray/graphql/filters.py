@@ -3,6 +3,7 @@ options that it left in the catalog.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -13,6 +14,38 @@ from ingest_ray.graphql.words import moment
 from ingest_ray.service.options import Options
 
 JIRA, CONFLUENCE = "jiraFilter", "confluenceFilter"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One part of a filter that a person chooses from what a dataset left in the catalog."""
+
+    field: str
+    label: str
+    dataset: str
+    value: str
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FilterForm:
+    """A filter as a form: its name in a configuration, its choices, and besides them `updatedFrom`."""
+
+    name: str
+    choices: tuple[Choice, ...]
+
+
+FORMS: Mapping[str, FilterForm] = {
+    "jira": FilterForm(
+        JIRA,
+        (
+            Choice("projectKeys", "Projects", "jira.projects", "key", ("name",)),
+            Choice("statuses", "Statuses", "jira.statuses", "name", ()),
+            Choice("assigneeIds", "Assignees", "jira.users", "accountId", ("displayName", "emailAddress")),
+        ),
+    ),
+    "confluence": FilterForm(CONFLUENCE, (Choice("spaceKeys", "Spaces", "confluence.space", "key", ("name",)),)),
+}
 
 
 @strawberry.type

@@ -256,7 +256,7 @@ class QuarantinedSlice:
     run_id: ID
     slice_id: str
     rows: int
-    reasons: JSON
+    first_reason: str
 
     @classmethod
     def of(cls, entry: QuarantineEntry) -> Self:
@@ -267,7 +267,7 @@ class QuarantinedSlice:
             run_id=ID(entry.run_id),
             slice_id=entry.slice_id,
             rows=entry.rows,
-            reasons=JSON({}),
+            first_reason=entry.first_reason,
         )
 
 
