@@ -7,6 +7,11 @@
     + EndpointNotFound        fail: register the endpoint first
     + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
     + PayloadTooLarge         fail: a control message must carry handles, never rows
+    + VersionConflict         fail: somebody else changed it meanwhile; look at it and change it again
+  x AccessError
+    + Unauthenticated         fail: log in
+    + RoleForbidden           fail: the caller's role does not allow it
+    + RateLimited             try again, after `retry_after_s`
   x GateError                 fail: the catalog, the unit or the mode does not allow it
     + UnitNotFound            fail: the endpoint has no such unit
     + DatasetUnknown          fail: collect metadata first
@@ -110,6 +115,27 @@ class ConnectionTestFailed(ConfigError):
 
 class PayloadTooLarge(ConfigError):
     code = "E_PAYLOAD_TOO_LARGE"
+
+
+class VersionConflict(ConfigError):
+    code = "E_VERSION_CONFLICT"
+
+
+class AccessError(IngestError):
+    code = "E_UNAUTHENTICATED"
+    is_user_mistake = True
+
+
+class Unauthenticated(AccessError):
+    pass
+
+
+class RoleForbidden(AccessError):
+    code = "E_ROLE_FORBIDDEN"
+
+
+class RateLimited(AccessError):
+    code = "E_RATE_LIMITED"
 
 
 class GateError(IngestError):

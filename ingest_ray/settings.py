@@ -59,6 +59,45 @@ class TemporalSettings(Model):
     """Of one worker. An activity only watches its Ray job, so this bounds no load."""
 
 
+class OidcSettings(Model):
+    """An identity provider whose tokens are accepted beside those of this installation."""
+
+    issuer: str
+    audience: str
+    jwks_url: str
+    role_claim: str = "roles"
+    admins: tuple[str, ...] = ("admin",)
+    """Values of the claim that make an admin; `viewers` may look."""
+    viewers: tuple[str, ...] = ("viewer",)
+    clock_skew_s: Annotated[int, Field(ge=0, le=300)] = 30
+
+
+class ScheduleSettings(Model):
+    enabled: bool = True
+    catch_up: Literal["once", "skip"] = "once"
+    """After the server was down: one run for all the slots that were missed, or none."""
+    max_jitter_s: Annotated[int, Field(ge=0)] = 300
+    max_runs: Annotated[int, Field(ge=1, le=1000)] = 4
+    """No scheduled run starts while so many runs go on."""
+
+
+class ServeSettings(Model):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8400
+    anonymous: Literal["none", "viewer", "admin"] = "none"
+    """Who somebody without a token is. Only on a loopback address."""
+    oidc: OidcSettings | None = None
+    allowed_origins: tuple[str, ...] = ()
+    """Other sites whose pages may call this server from a browser."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    requests_per_minute: Annotated[int, Field(ge=1)] = 1_200
+    """Of one caller."""
+    max_depth: Annotated[int, Field(ge=3)] = 10
+    max_cost: Annotated[int, Field(ge=100)] = 50_000
+    """Fields that one query may make the server answer, at most, by its arguments."""
+    schedules: ScheduleSettings = ScheduleSettings()
+
+
 class Settings(Model):
     home: str
     state_url: str
@@ -71,6 +110,7 @@ class Settings(Model):
     """What may be staged and not yet committed, per run."""
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     """What carries out the runs that the service starts."""
+    serve: ServeSettings = ServeSettings()
 
     @property
     def staging_uri(self) -> str:

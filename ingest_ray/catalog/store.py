@@ -35,7 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "role VARCHAR(20) NOT NULL, digest VARCHAR(64) NOT NULL, created_at VARCHAR(40) NOT NULL, "
         "expires_at VARCHAR(40), revoked_at VARCHAR(40), PRIMARY KEY (token_id), UNIQUE (digest))",
         "CREATE TABLE ingest_schedules (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, "
-        "last_slot INTEGER, held_at VARCHAR(40), held_by VARCHAR(200), PRIMARY KEY (endpoint_id, unit_id))",
+        "last_due BIGINT, last_error TEXT, held_at VARCHAR(40), held_by VARCHAR(200), PRIMARY KEY (endpoint_id, unit_id))",
     ),
 )
 

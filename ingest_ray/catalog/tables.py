@@ -140,7 +140,8 @@ schedules = sa.Table(
     tables,
     sa.Column("endpoint_id", sa.String(200), primary_key=True),
     sa.Column("unit_id", sa.String(700), primary_key=True),
-    sa.Column("last_slot", sa.Integer),  # the newest slot that was decided about; whoever raises it may start a run
+    sa.Column("last_due", sa.BigInteger),  # the newest slot that was decided about; whoever moves it may start a run
+    sa.Column("last_error", sa.Text),  # why the last scheduled run could not start
     sa.Column("held_at", sa.String(40)),
     sa.Column("held_by", sa.String(200)),
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
-from ingest_ray.settings import RaySettings, Settings, StagingSettings, TemporalSettings
+from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings, TemporalSettings
 
 HOME = ".ingest-ray"
 
@@ -47,6 +47,7 @@ class IngestFile(Model):
     temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
+    serve: ServeSettings = ServeSettings()
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()
     units: tuple[UnitRule, ...] = ()

@@ -34,6 +34,8 @@ class RunCommand(Payload):
     endpoint_id: Name
     unit_id: Name
     sink_id: Name | None = None
+    sink_endpoint_id: Name | None = None
+    """Both take the place of what is configured."""
     run_id: Name | None = None
     task: Literal["ingest", "backfill", "replay"] = "ingest"
     lower: Name | None = None

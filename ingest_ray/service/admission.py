@@ -10,7 +10,7 @@ from ingest_ray.kv.keys import unit_key
 from ingest_ray.models import Model, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
-from ingest_ray.service.gate import gate
+from ingest_ray.service.gate import SinkChoice, gate
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
@@ -30,14 +30,19 @@ class Errand(Model):
 class RunRequest(Model):
     """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
 
-    `sink_id` None: the sink that is configured.
+    `sink_id` and `sink_endpoint_id` take the place of what is configured.
     """
 
     endpoint_id: str
     unit_id: str
     sink_id: str | None = None
+    sink_endpoint_id: str | None = None
     errand: Errand = Errand()
     requested_by: str | None = None
+
+    @property
+    def sink(self) -> SinkChoice:
+        return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
 
 
 def admit(
@@ -47,11 +52,11 @@ def admit(
     errand: Errand | None = None,
     *,
     run_id: str | None = None,
-    sink_id: str | None = None,
+    sink: SinkChoice | None = None,
 ) -> list[RunOrder]:
     """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run.
 
-    `run_id` is the first part of each run's id; `sink_id` takes the place of the configured one.
+    `run_id` is the first part of each run's id.
     """
     errand = errand or Errand()
     if errand.task != "ingest" and not unit_ids:
@@ -63,7 +68,7 @@ def admit(
     wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
     base = run_id or new_id()
     orders = [
-        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink_id)
+        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink)
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:

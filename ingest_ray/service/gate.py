@@ -8,7 +8,7 @@ from ingest_ray.catalog import adopted, datasets, endpoints, runs, units
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.models import Dataset, Unit, UnitConfig, UnitSpec
+from ingest_ray.models import Dataset, Model, Unit, UnitConfig, UnitSpec
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.secrets import masked
@@ -18,12 +18,17 @@ from ingest_ray.service.units import units_of
 from ingest_ray.state import read_states
 
 
+class SinkChoice(Model):
+    """What takes the place of the configured sink, for one run."""
+
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+
+
 def gate(
-    place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None, sink_id: str | None = None
+    place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None, sink: SinkChoice | None = None
 ) -> RunOrder:
     """An order for a unit that may run now. Changes nothing and connects to nothing but state.
-
-    `sink_id` takes the place of the configured sink, for this run.
 
     The checks, in this order: endpoint, strategy, unit, dataset, enabled, sink, mode, policy, strategy's own check,
     types, target.
@@ -33,9 +38,8 @@ def gate(
         strategy = strategy_for(entry.endpoint.template)
         dataset, unit = _dataset(connection, entry, unit_id)
         config = _enabled(connection, unit)
-        if sink_id is not None:
-            config = config.model_copy(update={"sink_id": sink_id})
-        sink = _sink(connection, config)
+        config = config.model_copy(update=sink.model_dump(exclude_none=True)) if sink is not None else config
+        target = _sink(connection, config)
         if config.run_mode not in unit.supported_modes:
             known = ", ".join(unit.supported_modes)
             raise ModeUnsupported(
@@ -51,7 +55,7 @@ def gate(
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     state = read_states(place.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
     spec = spec.model_copy(update={"learned": state.learned})
-    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=sink.endpoint)
+    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=target.endpoint)
     check_fit(order)
     check_target(order, others, sinks)
     return order

@@ -53,6 +53,7 @@ def _request(summary: RunSummary, order: RunOrder, errand: Errand) -> RunRequest
         endpoint_id=summary.endpoint_id,
         unit_id=summary.unit_id,
         sink_id=order.spec.config.sink_id,
+        sink_endpoint_id=order.spec.config.sink_endpoint_id,
         errand=errand,
         requested_by=summary.requested_by,
     )

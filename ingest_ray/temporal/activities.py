@@ -77,6 +77,7 @@ class Activities:
                 endpoint_id=command.endpoint_id,
                 unit_id=command.unit_id,
                 sink_id=command.sink_id,
+                sink_endpoint_id=command.sink_endpoint_id,
                 errand=Errand(**command.model_dump(include=set(Errand.model_fields), by_alias=False)),
                 requested_by=command.requested_by,
             )

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, JsonValue, SecretStr
 
 from ingest_ray.contracts import Descriptor, Probe, ReadContext
-from ingest_ray.errors import ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
+from ingest_ray.errors import ConfigError, ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
 from ingest_ray.models import (
     Axis,
     Column,
@@ -179,7 +179,10 @@ class Scripted:
     def between(
         self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
     ) -> Sequence[Scope]:
-        target = Interval(lower=(int(lower),) if lower else None, upper=(int(upper),) if upper else None)
+        try:
+            target = Interval(lower=(int(lower),) if lower else None, upper=(int(upper),) if upper else None)
+        except ValueError:
+            raise ConfigError(f"unit '{spec.unit_id}': '{lower}' to '{upper}' is no part of the cursor") from None
         return [
             Scope(scope_id="backfill", segment=segment, axis=CURSOR, target=target, effect=Effect.AHEAD)
             for segment in map(str, range(shape_of(spec.unit_id)[0]))

@@ -35,7 +35,7 @@ class Launcher(Protocol):
         ...
 
 
-_MODULES = {
+MODULES = {
     "in-process": "ingest_ray.service.launching.children",
     "ray-job": "ingest_ray.service.launching.cluster",
     "temporal": "ingest_ray.service.launching.workflow",
@@ -46,7 +46,7 @@ def launcher_for(place: Installation) -> Launcher:
     """The one that the settings name. Raises `ConfigError` where its library is not installed."""
     name = place.settings.launcher
     try:
-        launcher: Launcher = import_module(_MODULES[name]).launcher
+        launcher: Launcher = import_module(MODULES[name]).launcher
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"launcher '{name}' needs '{error.name}', which is not installed", hint="pip install 'ingest-ray[temporal]'"

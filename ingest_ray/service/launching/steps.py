@@ -26,9 +26,7 @@ def begin(place: Installation, request: RunRequest, owner: str | None = None, ru
     Raises:
         GateError, ConfigError, StateError: there is no record.
     """
-    orders = admit(
-        place, request.endpoint_id, [request.unit_id], request.errand, run_id=run_id, sink_id=request.sink_id
-    )
+    orders = admit(place, request.endpoint_id, [request.unit_id], request.errand, run_id=run_id, sink=request.sink)
     summaries = [unfinished(order, datetime.now(UTC), request.requested_by) for order in orders]
     start_records(place, summaries, orders, request.errand, owner)
     return summaries[0].run_id
@@ -78,7 +76,7 @@ def carry_on(
                 [request.unit_id],
                 request.errand,
                 run_id=run_id,
-                sink_id=request.sink_id,
+                sink=request.sink,
             )
     except IngestError as error:
         finish_records(place, [failed(summary, fault_of(error))])

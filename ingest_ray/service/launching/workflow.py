@@ -24,6 +24,7 @@ class Workflows:
             endpoint_id=request.endpoint_id,
             unit_id=request.unit_id,
             sink_id=request.sink_id,
+            sink_endpoint_id=request.sink_endpoint_id,
             run_id=run_id,
             requested_by=request.requested_by,
             **request.errand.model_dump(),
