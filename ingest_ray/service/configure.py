@@ -81,6 +81,23 @@ def find_config(place: Installation, endpoint_id: str, unit_id: str) -> Configur
         return units.find(connection, endpoint_id, unit_id)
 
 
+class Choices(Model):
+    """What a person can choose from for one unit."""
+
+    sinks: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def choices_for(place: Installation, endpoint_id: str, unit_id: str) -> Choices:
+    """Raises `DatasetUnknown`."""
+    with place.catalog.read() as connection:
+        version = datasets.find(connection, endpoint_id, unit_id)
+        sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
+    if version is None:
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog")
+    return Choices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
+
+
 def _unit(connection: sa.Connection, entry: Registration, unit_id: str) -> Unit:
     endpoint_id = entry.endpoint.endpoint_id
     found = next((unit for unit in units_of(connection, entry) if unit.unit_id == unit_id), None)
