@@ -25,7 +25,7 @@ table.plain th { text-align: left; font-weight: 600; font-size: .85rem; color: v
 table.plain th, table.plain td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 table.plain .number { text-align: right; font-variant-numeric: tabular-nums; } table.plain .mono, .mono { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 .state { white-space: nowrap; } .state.FAILED { color: var(--bad); } .state.SUCCEEDED { color: var(--good); } .state.RUNNING { color: var(--accent); font-weight: 600; } .state.PAUSED { color: #8a5a00; }
-.error { color: var(--bad); background: #fdf3f3; border: 1px solid #e9c4c4; border-radius: 4px; padding: .6rem .8rem; overflow-wrap: anywhere; }
+.error { color: var(--bad); background: #fdf3f3; border: 1px solid #e9c4c4; border-radius: 4px; padding: .6rem .8rem; overflow-wrap: anywhere; } .error p:last-child { margin: 0; }
 .empty { background: #fff; border: 1px dashed #aab2bd; border-radius: 4px; padding: 1.5rem; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; margin: .5rem 0; } .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 a { color: var(--accent); } button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid #f0a500; outline-offset: 2px; }

@@ -78,7 +78,8 @@ class Run:
         phase = f"{told.moment.phase}: " if told is not None and is_running else ""
         self._said.set_text(f"{phase}{count(rows.committed)} rows committed in {seconds:.1f} s{rate}{stop}")
         estimate = told.moment.estimated_rows if told is not None else None
-        self._bar.set_value(min(1.0, rows.committed / estimate) if estimate and is_running else float(not is_running))
+        self._bar.set_visibility(is_running)
+        self._bar.set_value(min(1.0, rows.committed / estimate) if estimate else 0.0)
         samples = list(told.samples) if told is not None else []
         self._chart.options.clear()
         self._chart.options.update(chart_of(samples))
@@ -166,6 +167,12 @@ def _show_facts(summary: RunSummary) -> None:
                 with row():
                     cell(name)
                     cell(f"{spent:.2f}", "number")
+
+
+def _watermarks(summary: RunSummary) -> str:
+    known = [f"{name}: {value}" for name, value in summary.watermarks.items() if value is not None]
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return ", ".join(known[:5]) + more
 
 
 def chart_of(samples: list[Sample]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Units:
         wanted = [view for view in self._units.values() if text.lower() in view.unit_id.lower()]
         shown = wanted[:MOST_SHOWN]
         more = f", the first {len(shown)} are shown" if len(shown) < len(wanted) else ""
-        self._count.set_text(f"{len(wanted)} units{more}")
+        self._count.set_text(f"{len(wanted)} unit(s){more}")
         self._body.clear()
         with self._body:
             self._rows = {view.unit_id: UnitRow(self._here, view, self) for view in shown}

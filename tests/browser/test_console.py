@@ -21,7 +21,7 @@ def test_a_stranger_gets_from_the_log_in_to_a_finished_run(admin: Visitor, site:
     admin.reads("Nothing is collected yet")
     admin.shoot("2-empty")
     admin.press("Collect metadata")
-    admin.reads("1 units")
+    admin.reads("1 unit(s)")
     admin.sees("cell", UNIT)
 
     admin.press(f"Configure shop:{UNIT}")
