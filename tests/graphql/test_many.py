@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
+from ingest_ray.testing.filled import filled
 from tests.graphql.client import Client
-from tests.graphql.many import filled
 
 QUERIES = {
     "datasets": "{ catalogDatasets { id sourceEndpoint { name } lastCollectionRun { endpoint { id } } ingestionConfig { lastStatus { state checkpoint } schedule { isHeld } } } }",
