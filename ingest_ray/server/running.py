@@ -32,13 +32,14 @@ def serve(place: Installation, host: str | None, port: int | None, *, has_consol
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    listening: socket.socket | None = None
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, number)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="serve --port 0 takes any"
-        ) from None
+        if listening is not None:
+            listening.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="serve --port 0 takes any") from None
     return listening
