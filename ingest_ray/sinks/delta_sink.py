@@ -42,7 +42,7 @@ from ingest_ray.sinks.fits import fit_schema
 from ingest_ray.sinks.parquet import FileRoll, WrittenFile
 from ingest_ray.sinks.provenance import NAMES, Stamp
 
-PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
+PAYLOAD_BYTES = 20 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
 
 
 def open_sink(config: DeltaConfig) -> "DeltaSink":
