@@ -8,6 +8,7 @@ from ingest_ray.models import Dataset, Model
 from ingest_ray.registry import strategy_for
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.mappings import check_mappings
 from ingest_ray.service.units import configure_units
 
 
@@ -50,8 +51,10 @@ def collect(place: Installation, endpoint_id: str) -> Collected:
     try:
         with place.catalog.begin(is_alone=True) as connection:
             configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
+            check_mappings(connection, {})
     except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
         warnings.append(f"{error.message}; no unit was configured")
+        configured = []
     return Collected(
         collection_id=collection_id,
         endpoint_id=endpoint_id,

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ingest_ray.contracts import Descriptor, ModelSink, Sink
-from ingest_ray.errors import ConfigError
+from ingest_ray.errors import ConfigError, ModeUnsupported
 from ingest_ray.models import Endpoint
 
 __all__ = ["CdmConfig", "DeltaConfig", "DuckConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
@@ -68,7 +68,10 @@ class LazySink:
     def open(self, endpoint: Endpoint) -> Sink:
         module, config = self._opened(endpoint)
         if not self._takes_rows:
-            raise ConfigError(f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only")
+            raise ModeUnsupported(
+                f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
+                hint="use mode: cdm",
+            )
         sink: Sink = module.open_sink(config)
         return sink
 

@@ -19,6 +19,7 @@ from ingest_ray.failpoints import reached
 from ingest_ray.models import ColumnFit, Model, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.paths import path_part
 from ingest_ray.sinks import DeltaConfig
+from ingest_ray.sinks.care import KEEP_H, CareReport
 from ingest_ray.sinks.delta_errors import translated
 from ingest_ray.sinks.delta_files import TableFiles
 from ingest_ray.sinks.delta_log import Counts, commit_once, history_of, load, marks, refuse_older, sequence_of
@@ -161,6 +162,12 @@ class DeltaModels:
             reached("sink:between-models")
             counts.append(ModelCounts(erased=self._fact(files, target, sequence, "ingestErased")))
         return counts
+
+    def compact(self, target: Target) -> CareReport:
+        return self._tables.compact(target)
+
+    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> CareReport:
+        return self._tables.vacuum(target, keep_h=keep_h, rehearse=rehearse)
 
     # --- a commit of several tables
 

@@ -21,6 +21,8 @@ def write_mode_of(spec: UnitSpec) -> WriteMode:
         return spec.policy.write
     if spec.config.run_mode is RunMode.FULL:
         return WriteMode.REPLACE
+    if is_cdm(spec):
+        return WriteMode.UPSERT  # by the models' ids, whether the source has a key or not
     return WriteMode.UPSERT if key_of(spec) else WriteMode.APPEND
 
 

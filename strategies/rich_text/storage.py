@@ -38,11 +38,15 @@ def storage_to_markdown(body: str) -> str:
     for task in soup.find_all("ac:task"):
         done = (task.find("ac:task-status") or Tag(name="x")).get_text() == "complete"
         text = task.find("ac:task-body")
-        task.replace_with(_element(soup, "li", f"[{'x' if done else ' '}] {text.get_text(' ', strip=True) if text else ''}"))
+        task.replace_with(
+            _element(soup, "li", f"[{'x' if done else ' '}] {text.get_text(' ', strip=True) if text else ''}")
+        )
     for junk in soup.find_all(["ac:parameter", "ac:placeholder"]):
         junk.decompose()
-    text: str = markdownify.markdownify(str(soup), heading_style="ATX", bullets="-", escape_misc=False, escape_underscores=False)
-    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
+    made: str = markdownify.markdownify(
+        str(soup), heading_style="ATX", bullets="-", escape_misc=False, escape_underscores=False
+    )
+    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in made.split("\n"))).strip()
 
 
 def storage_links(body: str) -> Iterator[Found]:
