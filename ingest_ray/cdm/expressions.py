@@ -68,6 +68,7 @@ class ExpressionMapper:
     def __init__(self, settings: CdmSettings, system: str) -> None:
         self.version = f"expressions/{settings.version}"
         self.models = tuple(settings.models)
+        self.keeps: tuple[str, ...] = ()
         self._settings = settings
         self._system = system
 

@@ -46,11 +46,18 @@ class ModelRows:
 class CdmMapper(Protocol):
     """Holds no state between pages: any page may be mapped in any process, twice, in any order."""
 
-    version: str
-    """Names the mapper and its version; it stands on every row. Another one says that `remap` would change rows."""
+    @property
+    def version(self) -> str:
+        """Names the mapper and its version; it stands on every row. Another one says that `remap` would change rows."""
+        ...
 
     @property
     def models(self) -> tuple[str, ...]: ...
+
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """Models whose rows stay when their source row does not make them any more, such as a history."""
+        ...
 
     def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]: ...
 
@@ -62,6 +69,7 @@ class RowMapper:
     version: str
     models: tuple[str, ...]
     row: Callable[[Row, MapContext], Iterable[CdmRow]]
+    keeps: tuple[str, ...] = ()
 
     def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]:
         kept: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}

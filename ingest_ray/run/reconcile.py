@@ -20,7 +20,8 @@ from ingest_ray.kv import open_state
 from ingest_ray.logs import context
 from ingest_ray.models import RunFault, RunState, WriteMode
 from ingest_ray.orders import ReconcileReport, RunOrder
-from ingest_ray.run.staging import staging_for
+from ingest_ray.run.staging import keeps_staged, kept_run, staging_for
+from ingest_ray.staging.kept import ERASED_KEYS, keep_erased
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.erasing import place_of
@@ -87,12 +88,19 @@ def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnecti
     gone = _stored(keys, "gone", there.proven_gone(_batches(keys, "missing", there.schema)), "missing")
     erased = 0
     if gone:
+        if order.spec.policy.keep_staging and keeps_staged(order):
+            keep_erased(order.settings.staging_uri, kept_run(order), renamed_keys(_batches(keys, "gone", there.schema)))
         sequence = state.intend(())
         reached("reconcile:before-erase")
         erased = there.erase(state.epoch, sequence, _batches(keys, "gone", there.schema))
         reached("reconcile:after-erase")
         state.fold(sequence)
     return _report(order, RunState.SUCCEEDED).model_copy(update={**counts, "erased": erased})
+
+
+def renamed_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.rename_columns(ERASED_KEYS.names)
 
 
 def _stored(

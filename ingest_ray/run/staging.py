@@ -50,18 +50,16 @@ def _mark(order: RunOrder, *, is_complete: bool) -> bool:
     seconds = order.spec.policy.keep_staging
     if not seconds or not keeps_staged(order) or order.task not in ("ingest", "backfill"):
         return False
-    now = time.time()
-    keep(
-        order.settings.staging_uri,
-        KeptRun(
-            run_id=order.run_id,
-            unit_key=unit_key_of(order),
-            started_at=now,
-            until=now + seconds,
-            is_complete=is_complete,
-        ),
-    )
+    root, kept = order.settings.staging_uri, kept_run(order)
+    before = next((run for run in kept_runs(root, kept.unit_key) if run.run_id == kept.run_id), kept)
+    keep(root, kept.model_copy(update={"started_at": before.started_at, "is_complete": is_complete}))
     return True
+
+
+def kept_run(order: RunOrder) -> KeptRun:
+    now = time.time()
+    until = now + order.spec.policy.keep_staging
+    return KeptRun(run_id=order.run_id, unit_key=unit_key_of(order), started_at=now, until=until)
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:

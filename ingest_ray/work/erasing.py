@@ -8,9 +8,9 @@ import pyarrow as pa
 from ingest_ray.cdm.models import SOURCE_KEY
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import open_models, open_sink
-from ingest_ray.work.mapping import keys_as_text, keys_from_text
 from ingest_ray.work.model_tables import tables_of
 from ingest_ray.work.replay import strategy_of
+from ingest_ray.work.source_rows import keys_as_text, keys_from_text
 from ingest_ray.work.unit import is_cdm, key_of, opened_spec, resolved, staged_schema, target_of
 
 

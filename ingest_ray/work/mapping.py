@@ -1,9 +1,6 @@
 """Maps what is staged of one slice to CDM models, page by page, into pages of each model. Any process may do it, twice."""
 
-import hashlib
-import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +17,8 @@ from ingest_ray.orders import RunOrder
 from ingest_ray.rowhash import RowHash
 from ingest_ray.secrets import masked
 from ingest_ray.work.reader import rejects_of
+from ingest_ray.work.source_rows import source_keys, source_versions
 from ingest_ray.work.unit import key_of, system_of
-
-KEY_CHARS = 200  # of a source key; what is longer keeps its beginning and gets a hash
 
 
 def mapper_of(spec: UnitSpec) -> CdmMapper:
@@ -53,7 +49,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
             for place, (reason, column) in sorted(refused.items()):
                 rejects.reject(page.slice(place, 1).to_pylist()[0], reason, column)
             for name, desk in desks.items():
-                keeps = name in getattr(mapper, "keeps", ())
+                keeps = name in mapper.keeps
                 desk.write(origin.stamped(name, page, made[name], refused, keeps=keeps))
         reached("map:after-map")
         uri = rejects.close()
@@ -135,48 +131,3 @@ class Origin:
 
 def _whole(column: Any) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def source_keys(page: pa.RecordBatch, names: Sequence[str]) -> list[str | None]:
-    """One column as it is, more as a JSON list; None where the unit has no key."""
-    if not names:
-        return [None] * page.num_rows
-    return [key_text(values) for values in zip(*(page.column(name).to_pylist() for name in names), strict=True)]
-
-
-def key_text(values: Sequence[Any]) -> str:
-    text = str(values[0]) if len(values) == 1 else json.dumps([None if v is None else str(v) for v in values])
-    if len(text) <= KEY_CHARS:
-        return text
-    return f"{text[: KEY_CHARS - 33]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-
-
-def source_versions(page: pa.RecordBatch, cursor: str | None) -> list[int | None]:
-    """Instants as microseconds, integers as they are; a cursor of another type tells no order, and the later arrival wins."""
-    if cursor is None or cursor not in page.schema.names:
-        return [None] * page.num_rows
-    column = page.column(cursor)
-    kind = column.type
-    if pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
-    elif pa.types.is_date(kind):
-        column = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64())
-    elif not pa.types.is_integer(kind) or pa.types.is_uint64(kind):
-        return [None] * page.num_rows
-    return list(column.cast(pa.int64()).to_pylist())
-
-
-def keys_as_text(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The keys of source rows, as `_source_key` has them."""
-    for batch in batches:
-        yield pa.RecordBatch.from_arrays([pa.array(source_keys(batch, names), pa.string())], names=[SOURCE_KEY])
-
-
-def keys_from_text(batches: Iterable[pa.RecordBatch], keys: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The other way. Keys that were too long to be kept whole are left out: nothing is derived from them."""
-    for batch in batches:
-        texts = [text for text in batch.column(0).to_pylist() if len(text) < KEY_CHARS]
-        rows = [[text] for text in texts] if len(keys) == 1 else [json.loads(text) for text in texts]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(keys)
-        arrays = [pa.array(list(values), pa.string()).cast(f.type) for values, f in zip(columns, keys, strict=True)]
-        yield pa.RecordBatch.from_arrays(arrays, schema=keys)

@@ -14,9 +14,10 @@ from ingest_ray.errors import ConfigError
 from ingest_ray.models import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.staging import FileStaging
-from ingest_ray.staging.kept import kept_runs, kept_slices
+from ingest_ray.staging.kept import erased_since, kept_runs, kept_slices
 from ingest_ray.work.fitted import fitted_batch
-from ingest_ray.work.unit import unit_key_of, write_mode_of
+from ingest_ray.work.source_rows import source_keys
+from ingest_ray.work.unit import key_of, unit_key_of, write_mode_of
 
 AXIS = Axis(kind="key", columns=("slice",))
 
@@ -56,7 +57,14 @@ class Remap:
             )
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        for page in self._staging.read(self._staging.load(str(piece.hints["uri"]))):
+        handle = self._staging.load(str(piece.hints["uri"]))
+        root, unit_key = self._order.settings.staging_uri, unit_key_of(self._order)
+        started_at = next(run.started_at for run in kept_runs(root, unit_key) if run.run_id == handle.run_id)
+        erased = erased_since(root, unit_key, started_at)
+        for page in self._staging.read(handle):
+            if erased:
+                is_alive = [key not in erased for key in source_keys(page, key_of(spec))]
+                page = page.filter(pa.array(is_alive, pa.bool_()))
             columns = [
                 page.column(field.name) if field.name in page.schema.names else pa.nulls(page.num_rows, field.type)
                 for field in context.schema
@@ -68,7 +76,7 @@ class Remap:
 def kept_of(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
     root, name = order.settings.staging_uri, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
-    runs = kept_runs(root, unit_key_of(order))
+    runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]
     if write_mode_of(order.spec) is WriteMode.REPLACE:
         runs = [run for run in runs if run.is_complete][-1:]
     handles = [handle for run in runs for handle in kept_slices(staging, root, run.run_id)]
