@@ -73,7 +73,7 @@ class ModelMerge:
                 f"select t.{KEY} from there t where {mine} {alive} and t.{KEY} not in (select {KEY} from winners)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
-            dropped = door.execute(
+            dropped = door.sql(
                 f"select {ORDER} from a where {ORDER} not in (select {ORDER} from winners) order by 1"
             ).to_arrow_table()
             ((kept,),) = door.execute("select count(*) from winners").fetchall()
@@ -127,14 +127,15 @@ class ModelMerge:
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         door = duckdb.connect(config={"threads": 1})
-        door.register("there", self._table.to_pyarrow_dataset())
+        door.register("stored", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
+        door.execute("create table there as select * from stored")
         return door
 
     def _known(self, door: duckdb.DuckDBPyConnection) -> str:
         """The newest version that the unit's tables have of each source row."""
         parts = []
         for number, table in enumerate(self._siblings):
-            door.register(f"sibling{number}", table.to_pyarrow_dataset())
+            door.register(f"sibling{number}", _reader(table, (SOURCE_KEY, VERSION, ENDPOINT, UNIT)))
             endpoint, unit = (v.replace("'", "''") for v in (self._target.endpoint_id, self._target.unit_id))
             parts.append(
                 f"select {SOURCE_KEY} as k, {VERSION} as v from sibling{number} where {ENDPOINT} = '{endpoint}'"
@@ -163,6 +164,11 @@ class ModelMerge:
                 for field in self._shape
             ]
             yield pa.RecordBatch.from_arrays([*columns, pa.repeat(True, len(stale))], schema=schema)
+
+
+def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:
+    """A stream, not the dataset itself: DuckDB would push filters into it that Arrow does not know."""
+    return table.to_pyarrow_dataset().scanner(columns=list(columns)).to_reader()
 
 
 _NOTHING_KNOWN = "select null::varchar as k, null::bigint as v where false"
