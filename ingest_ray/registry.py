@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.metadata import entry_points
 
-from ingest_ray.contracts import Sink, SinkFamily, Strategy
+from ingest_ray.contracts import ModelSink, Sink, SinkFamily, Strategy
 from ingest_ray.errors import SinkMissing, StrategyMissing
 from ingest_ray.models import Endpoint
 
@@ -50,3 +50,8 @@ def sink_family(template: str) -> SinkFamily:
 def open_sink(endpoint: Endpoint) -> Sink:
     """The sink of an endpoint whose secrets are already resolved."""
     return sink_family(endpoint.template).open(endpoint)
+
+
+def open_models(endpoint: Endpoint) -> ModelSink:
+    """The CDM sink of an endpoint whose secrets are already resolved."""
+    return sink_family(endpoint.template).open_models(endpoint)

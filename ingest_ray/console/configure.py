@@ -106,6 +106,7 @@ class Form:
             run_mode=self._run_mode.value,
             mode=self._mode.value,
             sink_id=self._sink.value,
+            sink_endpoint_id=self._sink.value if self._mode.value == DataMode.CDM else None,
             schedule_kind="INTERVAL" if minutes else "MANUAL",
             schedule_interval_minutes=int(minutes) if minutes else None,
             policy=policy,

@@ -25,7 +25,7 @@ from ingest_ray.graphql.ingestion import (
 )
 from ingest_ray.graphql.templates import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.graphql.words import bounded, given, mapping
-from ingest_ray.service import collect, configure, control, endpoints, preview, reset, watermark
+from ingest_ray.service import collect, configure, control, endpoints, preview, provision, reset, watermark
 from ingest_ray.service.collect import CollectRequest
 from ingest_ray.service.configure import UnitChange
 from ingest_ray.service.installation import Installation
@@ -195,8 +195,12 @@ class Mutation:
 
     @strawberry.mutation
     async def provision_cdm_sink(self, ask: Ask, input: ProvisionCdmSinkInput) -> ProvisionCdmSinkResult:
-        await act(ask, endpoints.find, ask.context.place, str(input.sink_endpoint_id))
-        raise ConfigError(f"no sink takes the common data model '{input.cdm_model_id}' here")
+        """Makes the model's table in the sink and publishes it to the catalog; doing it again changes nothing."""
+        place, sink_id = ask.context.place, str(input.sink_endpoint_id)
+        done = await act(ask, provision.provision, place, sink_id, input.cdm_model_id)
+        return ProvisionCdmSinkResult(
+            ok=True, dataset_id=ID(done.dataset_id), schema=done.schema_name, table_name=done.table_name
+        )
 
 
 set_watermark = watermark.set_watermark  # the argument of the field has the module's name

@@ -44,6 +44,7 @@ from ingest_ray.models import RunState
 from ingest_ray.service import endpoints, history, options, quarantine, standing, templates
 from ingest_ray.service.collect import settled
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.provision import list_sinks
 from ingest_ray.service.reset import sink_of
 from ingest_ray.service.runs import plan
 from ingest_ray.service.units import list_units
@@ -137,12 +138,15 @@ class Query:
 
     @strawberry.field
     async def ingestion_sinks(self, ask: Ask) -> list[IngestionSink]:
-        found = await look(ask, _sinks, ask.context.place)
+        found = await look(ask, list_sinks, ask.context.place)
         return [
             IngestionSink(
-                id=ID(entry.endpoint.endpoint_id), supported_cdm_models=None, template_id=entry.endpoint.template
+                id=ID(view.sink_id),
+                supported_cdm_models=list(view.supported_cdm_models),
+                provisioned_cdm_models=list(view.provisioned) if view.provisioned is not None else None,
+                template_id=view.template,
             )
-            for entry in found
+            for view in found
         ]
 
     @strawberry.field
@@ -278,11 +282,6 @@ def _collections(place: Installation, wanted: MetadataCollectionRunFilter | None
             limit=limit,
         )
     return [settled(item) for item in found]
-
-
-def _sinks(place: Installation) -> list[registered.Registration]:
-    with place.catalog.read() as connection:
-        return registered.listed(connection, "sink")
 
 
 def _configs(place: Installation, endpoint_id: str) -> list[Configured]:

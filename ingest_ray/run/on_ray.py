@@ -16,10 +16,12 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
-from ingest_ray.run.staging import sweep_dead_runs
+from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
 
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
+
+MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wait for each other
 
 WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
 
@@ -32,7 +34,7 @@ def readers_per_cpu(order: RunOrder) -> int:
 def run_unit_on_ray(
     order: RunOrder, key: str, cluster: Cluster, outline: Outline, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
-    crew = Crew(order, key, SINK_ACTORS, readers_per_cpu(order))
+    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, readers_per_cpu(order))
     try:
         outline = crew.begin()
         journal.saw(outline)
@@ -54,9 +56,15 @@ def drive(
     order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None]:
     staging = staging_on(order, crew.pages)
-    sweep_dead_runs(order.settings, staging)
+    begin_staging(order, staging)
     ledger = Ledger(
-        limits_of(order, outline.scopes, readers=readers_per_cpu(order) * cluster.cpus, preparers=2 * SINK_ACTORS)
+        limits_of(
+            order,
+            outline.scopes,
+            readers=readers_per_cpu(order) * cluster.cpus,
+            preparers=2 * SINK_ACTORS,
+            mappers=2 * MAPPER_ACTORS,
+        )
     )
     coordinator = Coordinator(ledger, crew)
     journal.begin_attempt(ledger, outline, crew.name)
@@ -64,7 +72,7 @@ def drive(
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        staging.sweep(order.run_id)
+        end_staging(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault

@@ -41,5 +41,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listening is not None:
             listening.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="serve --port 0 takes any") from None
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="serve --port 0 takes any"
+        ) from None
     return listening
