@@ -21,9 +21,10 @@ from ingest_ray.errors import (
     EndpointInUse,
     EndpointNotFound,
     IngestError,
+    ModeUnsupported,
 )
 from ingest_ray.models import ConnectionReport, Diagnostic, Endpoint, Model, Target, WriteMode
-from ingest_ray.registry import open_sink, strategy_for
+from ingest_ray.registry import open_models, open_sink, strategy_for
 from ingest_ray.secrets import redact, resolve, seal
 from ingest_ray.secrets.fields import map_secrets
 from ingest_ray.service.apply import refuse_while_running
@@ -270,19 +271,29 @@ def _connect(place: Installation, endpoint: Endpoint) -> ConnectionReport:
     real = resolve(endpoint, place.settings)
     if role == "source":
         return strategy_for(endpoint.template).test(real)
+    try:
+        _ask_sink(real)
+    except IngestError as error:
+        fault = Diagnostic(level="error", code=error.code, message=logs.scrub(error.message), hint=error.hint)
+        return ConnectionReport(ok=False, diagnostics=(fault,))
+    return ConnectionReport(ok=True)
+
+
+def _ask_sink(sink: Endpoint) -> None:
+    """The cheapest question that needs a connection. One that takes CDM models only makes its ledger, as a first commit would."""
     target = Target(
-        sink_id=endpoint.endpoint_id,
+        sink_id=sink.endpoint_id,
         endpoint_id="connection",
         unit_id="test",
         app_id="connection-test",
         write=WriteMode.APPEND,
     )
     try:
-        open_sink(real).is_empty(target)  # the cheapest question that needs a connection
-    except IngestError as error:
-        fault = Diagnostic(level="error", code=error.code, message=logs.scrub(error.message), hint=error.hint)
-        return ConnectionReport(ok=False, diagnostics=(fault,))
-    return ConnectionReport(ok=True)
+        rows = open_sink(sink)
+    except ModeUnsupported:
+        open_models(sink).open((), 0)
+        return
+    rows.is_empty(target)
 
 
 def _refuse_taken(connection: sa.Connection, endpoint_id: str) -> None:
