@@ -43,8 +43,7 @@ p.hint {{ color: #566273; font-size: .875rem; }} p.error {{ color: #a61b1b; }}
 """
 
 
-def login_router(doorkeeper: Doorkeeper, *, is_secure: bool) -> APIRouter:
-    """`is_secure`: the cookie travels over HTTPS only."""
+def login_router(doorkeeper: Doorkeeper) -> APIRouter:
     router = APIRouter()
 
     @router.get("/login")
@@ -68,7 +67,7 @@ def login_router(doorkeeper: Doorkeeper, *, is_secure: bool) -> APIRouter:
             max_age=SESSION_S,
             httponly=True,
             samesite="strict",
-            secure=is_secure or request.url.scheme == "https",
+            secure=request.url.scheme == "https",
         )
         return answer
 

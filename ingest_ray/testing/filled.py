@@ -23,10 +23,10 @@ from ingest_ray.state.documents import SegmentDocument, UnitDocument, dumped
 COLUMNS = tuple(Column(name=name, source_type="bigint", arrow="int64") for name in ("id", "at", "amount", "state"))
 
 
-def filled(place: Installation, endpoints: int, units: int, runs: int) -> None:
-    """`units` and `runs` of each endpoint; what is there already is written again."""
-    for n in range(endpoints):
-        _fill(place, f"e{n}", units, runs)
+def filled(place: Installation, endpoint_count: int, unit_count: int, run_count: int) -> None:
+    """`unit_count` and `run_count` are of each endpoint; what is there already is written again."""
+    for n in range(endpoint_count):
+        _fill(place, f"e{n}", unit_count, run_count)
 
 
 def _fill(place: Installation, endpoint_id: str, unit_count: int, run_count: int) -> None:
