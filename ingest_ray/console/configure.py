@@ -133,7 +133,7 @@ class FilterFields:
             shown |= {value: value for value in chosen if value not in shown}
             self._selects[choice.field] = ui.select(
                 shown, label=choice.label, value=chosen, multiple=True, with_input=True
-            ).props("outlined dense use-chips")
+            ).props(f'outlined dense use-chips aria-label="{choice.label}"')
         since = now.get("updatedFrom")
         self._since = ui.input(
             "Updated from (UTC)", value=str(since) if since else "", placeholder="2026-01-31T00:00:00Z"
