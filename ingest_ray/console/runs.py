@@ -1,5 +1,6 @@
 """The page of one run: how far it is while it goes on, and afterwards what it did."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
@@ -9,10 +10,11 @@ from ingest_ray.console.visit import Visit
 from ingest_ray.models import RunState, RunSummary
 from ingest_ray.service import control, quarantine
 from ingest_ray.service.history import RunView, view_run
-from ingest_ray.service.watching import Sample
+from ingest_ray.service.watching import Sample, Throttle
 
 EVERY_S = 1.0
 COUNTS = ("seconds", "rows", "slices")
+THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
 
 
 async def show_run(here: Visit, run_id: str) -> None:
@@ -54,6 +56,7 @@ class Run:
         self._chart = ui.echart(chart_of([])).classes("w-full").style("height: 16rem")
         self._chart.props('role="img" aria-label="Rows per second and slices over time"')
         self._table = ui.expansion("The same as a table").classes("w-full")
+        self._throttles = ui.element("div")
         self._end = ui.element("div")
 
     async def refresh(self) -> None:
@@ -85,6 +88,25 @@ class Run:
         self._chart.options.update(chart_of(samples))
         self._chart.update()
         self._show_table(samples)
+        self._show_throttles(told.throttles if told is not None else ())
+
+    def _show_throttles(self, throttles: Sequence[Throttle]) -> None:
+        self._throttles.clear()
+        if not throttles:
+            return
+        with self._throttles:
+            heading("Throttle")
+            with table(
+                "Throttle", ("host", "kind", "requests/s", "requests", "refused", "slowed by"), THROTTLE_NUMBERS
+            ):
+                for one in throttles:
+                    with row():
+                        cell(one.host, "mono")
+                        cell(one.endpoint_class)
+                        cell(f"{one.rate:.1f}", "number")
+                        cell(count(one.requests), "number")
+                        cell(count(one.refusals), "number")
+                        cell(one.reason or "-")
 
     def _show_table(self, samples: list[Sample]) -> None:
         self._table.clear()

@@ -139,6 +139,20 @@ class RunSample:
 
 
 @strawberry.type
+class RunThrottle:
+    """How fast a host may be asked now; `reason` says what slowed it down last."""
+
+    host: str
+    endpoint_class: str
+    rate: float
+    in_flight: int
+    requests: float
+    refusals: float
+    paused_s: float
+    reason: str | None
+
+
+@strawberry.type
 class RunProgress:
     """How far a run is. The counts only grow; `isFinished` comes last."""
 
@@ -153,6 +167,7 @@ class RunProgress:
     is_stop_requested: bool
     is_finished: bool
     samples: list[RunSample]
+    throttles: list[RunThrottle]
 
     @classmethod
     def of(cls, view: RunView) -> Self:
@@ -171,6 +186,9 @@ class RunProgress:
             is_stop_requested=view.is_stop_requested,
             is_finished=is_finished,
             samples=[RunSample.of(sample) for sample in (view.told.samples if view.told is not None else ())],
+            throttles=[
+                RunThrottle(**one.model_dump()) for one in (view.told.throttles if view.told is not None else ())
+            ],
         )
 
 
