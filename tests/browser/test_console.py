@@ -2,10 +2,11 @@
 
 import pytest
 
+from ingest_ray.service.collect import collect
 from tests.browser.visitor import Visitor
 from tests.service.lab import Lab
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("browser")]  # one server, one browser, in this order
 
 UNIT = "numbers-1x1000"
 
@@ -102,6 +103,7 @@ def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Lab) -> None:
 
 
 def test_a_viewer_sees_everything_and_can_start_nothing(viewer: Visitor, site: Lab) -> None:
+    collect(site.place, "denied")
     viewer.log_in()
     viewer.sees("heading", "Endpoints")
     viewer.open("denied")

@@ -1,5 +1,7 @@
 """Secrets are planted wherever one can be, units are run on Ray through the control plane, and everything that is left is
 searched: files, staging, lake, state, logs, Ray's own session, the arguments of every process, and every answer.
+
+Its runs start a Ray of their own: by its name this file comes first, before the one that the other tests share.
 """
 
 import logging
