@@ -21,6 +21,11 @@
     + ModeUnsupported         fail: choose a mode that the unit supports
     + FilterUnsupported       fail: the filter belongs to another kind of unit
     + FilterConflict          fail: choose one kind of filter
+    + CdmModeUnsupported      fail: the unit has no CDM model
+    + CdmModeUnavailable      fail: the unit's mapper is not registered
+    + CdmSinkUnsupported      fail: the sink does not take the unit's CDM model
+    + CdmSinkRequired         fail: name the sink endpoint that keeps the models
+    + CdmSinkRefused          fail: the sink endpoint is no CDM sink, or not provisioned for the model
     + RunActive               fail: the unit and sink has a live run
   x SourceError
     + SourceDenied            fail: the credentials or the grant are wrong
@@ -174,6 +179,26 @@ class FilterConflict(GateError):
     code = "E_INGESTION_FILTER_CONFLICT"
 
 
+class CdmModeUnsupported(GateError):
+    code = "E_CDM_MODE_UNSUPPORTED"
+
+
+class CdmModeUnavailable(GateError):
+    code = "E_CDM_MODE_UNAVAILABLE"
+
+
+class CdmSinkUnsupported(GateError):
+    code = "E_CDM_SINK_UNSUPPORTED"
+
+
+class CdmSinkRequired(GateError):
+    code = "E_CDM_SINK_ENDPOINT_REQUIRED"
+
+
+class CdmSinkRefused(GateError):
+    code = "E_CDM_SINK_ENDPOINT_UNSUPPORTED"
+
+
 class RunActive(GateError):
     code = "E_RUN_ACTIVE"
 
@@ -215,7 +240,13 @@ class SliceTooLarge(SourceError):
 
 
 class RecordError(IngestError):
+    """`column`: which of the record's is wrong, where that is known."""
+
     recovery = Recovery.QUARANTINE
+
+    def __init__(self, message: str = "", *, hint: str | None = None, column: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.column = column
 
 
 class QuarantineLimit(RecordError):

@@ -91,9 +91,9 @@ class ServeSettings(Model):
     """Other sites whose pages may call this server from a browser."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     requests_per_minute: Annotated[int, Field(ge=1)] = 1_200
-    """Of one caller."""
+    """Of one address."""
     max_depth: Annotated[int, Field(ge=3)] = 10
-    max_cost: Annotated[int, Field(ge=100)] = 50_000
+    max_cost: Annotated[int, Field(ge=100)] = 100_000
     """Fields that one query may make the server answer, at most, by its arguments."""
     schedules: ScheduleSettings = ScheduleSettings()
 

@@ -8,6 +8,7 @@ import typer
 from ingest_ray import __version__
 from ingest_ray.cli import lazy
 from ingest_ray.cli.asking import ask
+from ingest_ray.cli.cdm import provision, remap, sinks
 from ingest_ray.cli.control import history, pause, watermark_app
 from ingest_ray.cli.datasets import datasets_app
 from ingest_ray.cli.frame import FAILED, FINE, frame
@@ -40,6 +41,9 @@ app.add_typer(temporal_app, name="temporal")
 app.command(short_help="Take workflows from Temporal.")(worker)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that nobody needs.")(vacuum)
+app.command(short_help="Make the tables of CDM models in a sink.")(provision)
+app.command(short_help="Map again what staging keeps of a unit.")(remap)
+app.command(short_help="Show the sinks and the CDM models they take.")(sinks)
 app.command(
     short_help="Serve a simulated Jira or Confluence.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ingest_ray.cli.progress import watch
 from ingest_ray.service import quarantine, runs
+from ingest_ray.service import remap as remapping
 from ingest_ray.service.admission import Errand
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import RunReport
@@ -42,6 +43,12 @@ def replay(place: Installation, endpoint_id: str, unit_id: str | None) -> RunRep
     again = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
     with _stop_on_signal(again) as stop, watch() as observe:
         return quarantine.replay(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+
+
+def remap(place: Installation, endpoint_id: str, unit_id: str) -> RunReport:
+    again = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
+    with _stop_on_signal(again) as stop, watch() as observe:
+        return remapping.remap(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
 
 
 def _person() -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
+from ingest_ray.models import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
 from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings, TemporalSettings
 
 HOME = ".ingest-ray"
@@ -28,6 +28,8 @@ class UnitRule(Model):
     enabled: bool | None = None
     run_mode: RunMode | None = None
     mode: DataMode | None = None
+    sink_endpoint: EndpointId | None = None
+    cdm: CdmSettings = CdmSettings()
     policy: Policy = Policy()
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     schedule_minutes: Annotated[int, Field(ge=1)] | None = None

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,18 @@ def load_config(file: Path) -> Config:
         endpoints=tuple(sources),
         sinks=tuple(sinks),
         rules=document.units,
-        lines={str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))},
+        lines=_lines_of(lines, document),
     )
+
+
+def _lines_of(lines: Lines, document: IngestFile) -> dict[str, str]:
+    """Of rules, by number, and of the expressions in them: `2.cdm.work.item.summary`."""
+    found = {str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))}
+    for n, rule in enumerate(document.units):
+        for model_id, fields in rule.cdm.models.items():
+            for name, path in [("", ()), *((f".{field}", (field,)) for field in fields)]:
+                found[f"{n}.{model_id}{name}"] = lines.at(("units", n, "cdm", "models", model_id, *path))
+    return found
 
 
 def load_settings(file: Path | None = None) -> Settings:
@@ -177,10 +188,17 @@ def _resolved_where_possible(endpoint: Endpoint) -> Endpoint:
 def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
     sources, sinks = {entry.id for entry in document.endpoints}, {entry.id for entry in document.sinks}
     for n, rule in enumerate(document.units):
-        for field, value, known in (("endpoint", rule.endpoint, sources), ("sink", rule.sink, sinks)):
+        named = (
+            ("endpoint", rule.endpoint, sources),
+            ("sink", rule.sink, sinks),
+            ("sink_endpoint", rule.sink_endpoint, sinks),
+        )
+        for field, value, known in named:
             if value is not None and value not in known:
                 ids = ", ".join(sorted(known)) or "none"
-                yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field} '{value}' in this file; there is: {ids}"
+                yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field.split('_')[0]} '{value}' in this file; there is: {ids}"
+        if rule.cdm.models:  # DuckDB is imported only where an expression has to be understood
+            yield from import_module("ingest_ray.config.mappings").faults_of_mapping(lines, n, rule)
 
 
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:

@@ -16,7 +16,7 @@ from ingest_ray.errors import EndpointNotFound
 from ingest_ray.graphql.asking import Ask
 from ingest_ray.graphql.ingestion import IngestionUnitConfig
 from ingest_ray.graphql.words import bounded, document, moment
-from ingest_ray.service.endpoints import capabilities_of, public_config, public_url
+from ingest_ray.service.disclosure import capabilities_of, public_config, public_url
 
 
 @strawberry.type

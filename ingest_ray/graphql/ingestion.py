@@ -247,8 +247,11 @@ class IngestionUnitConfigInput:
 
 @strawberry.type
 class IngestionSink:
+    """`provisionedCdmModels` is null where tables are made on first use."""
+
     id: ID
     supported_cdm_models: list[str] | None
+    provisioned_cdm_models: list[str] | None
     template_id: str
 
 

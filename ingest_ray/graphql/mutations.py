@@ -25,7 +25,18 @@ from ingest_ray.graphql.ingestion import (
 )
 from ingest_ray.graphql.templates import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.graphql.words import bounded, given, mapping
-from ingest_ray.service import collect, configure, control, endpoints, preview, reset, watermark
+from ingest_ray.service import (
+    collect,
+    configure,
+    connections,
+    control,
+    disclosure,
+    endpoints,
+    preview,
+    provision,
+    reset,
+    watermark,
+)
 from ingest_ray.service.collect import CollectRequest
 from ingest_ray.service.configure import UnitChange
 from ingest_ray.service.installation import Installation
@@ -41,7 +52,7 @@ class Mutation:
     async def test_endpoint(self, ask: Ask, input: TestEndpointInput) -> TestResult:
         """Can it be logged into? Nothing is registered."""
         config = mapping(input.connection, "connection") or {}
-        return TestResult.of(await act(ask, endpoints.try_connection, ask.context.place, input.template_id, config))
+        return TestResult.of(await act(ask, connections.try_connection, ask.context.place, input.template_id, config))
 
     @strawberry.mutation
     async def register_endpoint(self, ask: Ask, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
@@ -195,8 +206,12 @@ class Mutation:
 
     @strawberry.mutation
     async def provision_cdm_sink(self, ask: Ask, input: ProvisionCdmSinkInput) -> ProvisionCdmSinkResult:
-        await act(ask, endpoints.find, ask.context.place, str(input.sink_endpoint_id))
-        raise ConfigError(f"no sink takes the common data model '{input.cdm_model_id}' here")
+        """Makes the model's table in the sink and publishes it to the catalog; doing it again changes nothing."""
+        place, sink_id = ask.context.place, str(input.sink_endpoint_id)
+        done = await act(ask, provision.provision, place, sink_id, input.cdm_model_id)
+        return ProvisionCdmSinkResult(
+            ok=True, dataset_id=ID(done.dataset_id), schema=done.schema_name, table_name=done.table_name
+        )
 
 
 set_watermark = watermark.set_watermark  # the argument of the field has the module's name
@@ -224,8 +239,8 @@ def draft_of(given_: EndpointInput) -> endpoints.Draft:
     if not isinstance(template, str):
         raise ConfigError("templateId: is required, here or in config", hint="query endpointTemplates shows them")
     parameters = dict(parameters_of(config))
-    if given_.url and not any(parameters.get(name) for name in URL_FIELDS):
-        parameters[endpoints.url_field_of(template)] = given_.url
+    if given_.url and not any(parameters.get(name) for name in disclosure.URL_FIELDS):
+        parameters[disclosure.url_field_of(template)] = given_.url
     about = About(
         name=given_.name,
         description=given_.description,
@@ -239,9 +254,6 @@ def draft_of(given_: EndpointInput) -> endpoints.Draft:
     return endpoints.Draft(source_id=given_.source_id, template=template, config=parameters, about=about)
 
 
-URL_FIELDS = endpoints.URL_FIELDS
-
-
 def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
     inner = config.get("parameters")
     if isinstance(inner, dict):
@@ -250,7 +262,7 @@ def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def url_field(place: Installation, endpoint_id: str) -> str:
-    return endpoints.url_field_of(endpoints.find(place, endpoint_id).endpoint.template)
+    return disclosure.url_field_of(endpoints.find(place, endpoint_id).endpoint.template)
 
 
 def patterns_of(filters: JSON | None) -> tuple[str, ...]:

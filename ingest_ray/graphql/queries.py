@@ -1,6 +1,7 @@
 """What can be asked."""
 
 import asyncio
+from datetime import datetime
 
 import strawberry
 from strawberry import ID
@@ -18,6 +19,12 @@ from ingest_ray.graphql.catalog import (
     MetadataCollectionRunFilter,
     MetadataEndpoint,
 )
+from ingest_ray.graphql.checkpoints import (
+    IngestionSegment,
+    IngestionSegmentConnection,
+    IngestionSegmentEdge,
+    QuarantinedSlice,
+)
 from ingest_ray.graphql.filters import ConfluenceIngestionFilterOptions, JiraIngestionFilterOptions
 from ingest_ray.graphql.ingestion import (
     IngestionSink,
@@ -26,24 +33,16 @@ from ingest_ray.graphql.ingestion import (
     IngestionUnit,
     IngestionUnitConfig,
 )
-from ingest_ray.graphql.runs import (
-    IngestionPlan,
-    IngestionRun,
-    IngestionRunConnection,
-    IngestionSegment,
-    IngestionSegmentConnection,
-    IngestionSegmentEdge,
-    PageInfo,
-    QuarantinedSlice,
-    RunProgress,
-    Viewer,
-)
+from ingest_ray.graphql.plans import IngestionPlan
+from ingest_ray.graphql.runs import IngestionRun, IngestionRunConnection, RunProgress
 from ingest_ray.graphql.templates import MetadataEndpointFamily, MetadataEndpointTemplate
-from ingest_ray.graphql.words import bounded
+from ingest_ray.graphql.viewer import Viewer
+from ingest_ray.graphql.words import PageInfo, bounded
 from ingest_ray.models import RunState
 from ingest_ray.service import endpoints, history, options, quarantine, standing, templates
 from ingest_ray.service.collect import settled
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.provision import list_sinks
 from ingest_ray.service.reset import sink_of
 from ingest_ray.service.runs import plan
 from ingest_ray.service.units import list_units
@@ -137,12 +136,15 @@ class Query:
 
     @strawberry.field
     async def ingestion_sinks(self, ask: Ask) -> list[IngestionSink]:
-        found = await look(ask, _sinks, ask.context.place)
+        found = await look(ask, list_sinks, ask.context.place)
         return [
             IngestionSink(
-                id=ID(entry.endpoint.endpoint_id), supported_cdm_models=None, template_id=entry.endpoint.template
+                id=ID(view.sink_id),
+                supported_cdm_models=list(view.supported_cdm_models),
+                provisioned_cdm_models=list(view.provisioned) if view.provisioned is not None else None,
+                template_id=view.template,
             )
-            for entry in found
+            for view in found
         ]
 
     @strawberry.field
@@ -264,25 +266,28 @@ def _datasets(place: Installation, project: str | None, text: str | None, endpoi
 
 def _collections(place: Installation, wanted: MetadataCollectionRunFilter | None, limit: int) -> list[Collection]:
     wanted = wanted or MetadataCollectionRunFilter()
-    for bound in (wanted.from_, wanted.to):
-        if bound is not None and bound.tzinfo is None:
-            raise ConfigError("filter: a time needs a zone, such as 2026-01-31T00:00:00Z")
     with place.catalog.read() as connection:
         found = runs.collections(
             connection,
             endpoint_ids=[wanted.endpoint_id] if wanted.endpoint_id is not None else None,
             collection_id=wanted.collection_id,
             status=wanted.status.value if wanted.status is not None else None,
-            since=runs.instant(wanted.from_) if wanted.from_ is not None else None,
-            until=runs.instant(wanted.to) if wanted.to is not None else None,
+            since=_bound("from", wanted.from_),
+            until=_bound("to", wanted.to),
             limit=limit,
         )
     return [settled(item) for item in found]
 
 
-def _sinks(place: Installation) -> list[registered.Registration]:
-    with place.catalog.read() as connection:
-        return registered.listed(connection, "sink")
+def _bound(field: str, moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ConfigError(f"filter.{field}: a time needs a zone, such as 2026-01-31T00:00:00Z")
+    try:
+        return runs.instant(moment)
+    except OverflowError:
+        raise ConfigError(f"filter.{field}: no time that can be compared") from None
 
 
 def _configs(place: Installation, endpoint_id: str) -> list[Configured]:

@@ -1,7 +1,6 @@
-"""Runs, plans, segments, quarantine and progress: what the schema has beyond the contract."""
+"""Runs and how far they are: what the schema has beyond the contract."""
 
 from datetime import datetime
-from enum import Enum
 from itertools import islice
 from typing import Self
 
@@ -10,22 +9,14 @@ from strawberry import ID
 from strawberry.scalars import JSON
 
 from ingest_ray.graphql.ingestion import IngestionState
-from ingest_ray.graphql.words import document
-from ingest_ray.models import RunSummary, SegmentState
-from ingest_ray.orders import PlanPreview, Progress
-from ingest_ray.quarantine import QuarantineEntry
-from ingest_ray.service.access import Principal
+from ingest_ray.graphql.words import PageInfo, document
+from ingest_ray.models import RunSummary
+from ingest_ray.orders import Progress
 from ingest_ray.service.history import RunPage, RunView
 from ingest_ray.service.watching import Sample
 from ingest_ray.state.reading import shown
 
 MOST_WATERMARKS = 200
-
-
-@strawberry.type
-class PageInfo:
-    has_next_page: bool
-    end_cursor: str | None
 
 
 @strawberry.type
@@ -148,6 +139,20 @@ class RunSample:
 
 
 @strawberry.type
+class RunThrottle:
+    """How fast a host may be asked now; `reason` says what slowed it down last."""
+
+    host: str
+    endpoint_class: str
+    rate: float
+    in_flight: int
+    requests: float
+    refusals: float
+    paused_s: float
+    reason: str | None
+
+
+@strawberry.type
 class RunProgress:
     """How far a run is. The counts only grow; `isFinished` comes last."""
 
@@ -162,6 +167,7 @@ class RunProgress:
     is_stop_requested: bool
     is_finished: bool
     samples: list[RunSample]
+    throttles: list[RunThrottle]
 
     @classmethod
     def of(cls, view: RunView) -> Self:
@@ -180,6 +186,9 @@ class RunProgress:
             is_stop_requested=view.is_stop_requested,
             is_finished=is_finished,
             samples=[RunSample.of(sample) for sample in (view.told.samples if view.told is not None else ())],
+            throttles=[
+                RunThrottle(**one.model_dump()) for one in (view.told.throttles if view.told is not None else ())
+            ],
         )
 
 
@@ -194,174 +203,3 @@ def _last(summary: RunSummary) -> Progress:
         slices=summary.slices,
         seconds=summary.seconds,
     )
-
-
-@strawberry.type
-class IngestionSegment:
-    """`intervals`: the parts that are begun or owed, each with what of it is durably in the sink."""
-
-    segment: str
-    watermark: JSON | None
-    is_loaded: bool
-    generation: int
-    intervals: list[JSON]
-
-    @classmethod
-    def of(cls, state: SegmentState) -> Self:
-        intervals = [
-            JSON(
-                {
-                    "scope": scope.scope_id,
-                    "axis": scope.axis.kind,
-                    "effect": scope.effect.value,
-                    "target": scope.target.model_dump(mode="json"),
-                    "done": [island.interval.model_dump(mode="json") for island in scope.done[:20]],
-                }
-            )
-            for scope in state.scopes[:20]
-        ]
-        return cls(
-            segment=state.segment,
-            watermark=document_of(shown(state.watermark)),
-            is_loaded=state.is_loaded,
-            generation=state.generation,
-            intervals=intervals,
-        )
-
-
-def document_of(value: object) -> JSON | None:
-    return None if value is None else JSON(value)
-
-
-@strawberry.type
-class IngestionSegmentEdge:
-    cursor: str
-    node: IngestionSegment
-
-
-@strawberry.type
-class IngestionSegmentConnection:
-    edges: list[IngestionSegmentEdge]
-    page_info: PageInfo
-    total: int
-
-
-@strawberry.type
-class QuarantinedSlice:
-    """One committed slice that had rows which do not fit. The rows themselves stay where they are."""
-
-    endpoint_id: ID
-    unit_id: ID
-    sink_id: str
-    run_id: ID
-    slice_id: str
-    rows: int
-    first_reason: str
-
-    @classmethod
-    def of(cls, entry: QuarantineEntry) -> Self:
-        return cls(
-            endpoint_id=ID(entry.endpoint_id),
-            unit_id=ID(entry.unit_id),
-            sink_id=entry.sink_id,
-            run_id=ID(entry.run_id),
-            slice_id=entry.slice_id,
-            rows=entry.rows,
-            first_reason=entry.first_reason,
-        )
-
-
-@strawberry.enum
-class AccessRole(Enum):
-    ADMIN = "admin"
-    VIEWER = "viewer"
-
-
-@strawberry.type
-class Viewer:
-    name: str
-    role: AccessRole
-
-    @classmethod
-    def of(cls, principal: Principal) -> Self:
-        return cls(name=principal.name, role=AccessRole(principal.role.value))
-
-
-@strawberry.type
-class PlannedSlice:
-    id: str
-    segment: str
-    scope: str
-    axis: str
-    lower: JSON | None
-    upper: JSON | None
-    estimated_rows: float | None
-    estimated_bytes: float | None
-
-
-@strawberry.type
-class PlannedColumn:
-    column: str
-    source_type: str
-    arrow: str
-    sink_type: str
-    fidelity: str
-    note: str | None
-
-
-@strawberry.type
-class IngestionPlan:
-    """What a run would read now; `slices` may be cut, `sliceCount` is not."""
-
-    endpoint_id: ID
-    unit_id: ID
-    sink_id: str
-    strategy: str
-    run_mode: str
-    write: str
-    horizon: JSON | None
-    facts: JSON
-    segments: list[JSON]
-    slices: list[PlannedSlice]
-    slice_count: int
-    estimated_rows: float | None
-    estimated_bytes: float | None
-    certificate: list[PlannedColumn]
-    executor: str
-    planned_at: datetime
-
-    @classmethod
-    def of(cls, plan: PlanPreview, most_slices: int) -> Self:
-        horizon = plan.horizon
-        return cls(
-            endpoint_id=ID(plan.endpoint_id),
-            unit_id=ID(plan.unit_id),
-            sink_id=plan.sink_id,
-            strategy=plan.strategy,
-            run_mode=plan.run_mode,
-            write=plan.write,
-            horizon=document({"value": shown(horizon.value), "method": horizon.method}) if horizon else None,
-            facts=JSON(plan.facts),
-            segments=[JSON(segment.model_dump(mode="json")) for segment in plan.segments[:most_slices]],
-            slices=[
-                PlannedSlice(
-                    id=piece.slice_id,
-                    segment=piece.segment,
-                    scope=piece.scope_id,
-                    axis=piece.axis.kind,
-                    lower=document_of(shown(piece.interval.lower)),
-                    upper=document_of(shown(piece.interval.upper)),
-                    estimated_rows=piece.estimated_rows,
-                    estimated_bytes=piece.estimated_bytes,
-                )
-                for piece in plan.slices[:most_slices]
-            ],
-            slice_count=plan.slice_count,
-            estimated_rows=plan.estimated_rows,
-            estimated_bytes=plan.estimated_bytes,
-            certificate=[
-                PlannedColumn(**{**line.model_dump(), "fidelity": line.fidelity.value}) for line in plan.certificate
-            ],
-            executor=plan.executor,
-            planned_at=plan.planned_at,
-        )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
+import strawberry
 from pydantic import BaseModel
 from strawberry.scalars import JSON
 
@@ -12,6 +13,12 @@ from ingest_ray.errors import ConfigError
 MOST_LISTED = 1_000
 
 T = TypeVar("T")
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    end_cursor: str | None
 
 
 def moment(text: str | datetime | None) -> datetime | None:
@@ -28,6 +35,10 @@ def document(value: BaseModel | Mapping[str, Any] | Sequence[Any] | None) -> JSO
     if isinstance(value, BaseModel):
         return cast(JSON, value.model_dump(mode="json"))
     return cast(JSON, value)
+
+
+def json_of(value: object) -> JSON | None:
+    return None if value is None else JSON(value)
 
 
 def mapping(value: JSON | None, field: str) -> dict[str, Any] | None:

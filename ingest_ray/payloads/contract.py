@@ -15,6 +15,8 @@ from ingest_ray.payloads.documents import (
     Payload,
     PreviewCommand,
     PreviewOutcome,
+    ProvisionCommand,
+    ProvisionOutcome,
     RunCommand,
     RunEnd,
     RunFailure,
@@ -49,6 +51,7 @@ ACTIVITIES = {
     "listEnabledUnits": Signature(UnitsCommand, UnitsPage),
     "collectCatalogSnapshots": Signature(CatalogCommand, CatalogOutcome),
     "previewDataset": Signature(PreviewCommand, PreviewOutcome),
+    "provisionCdmSink": Signature(ProvisionCommand, ProvisionOutcome),
 }
 
 

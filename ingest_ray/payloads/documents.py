@@ -37,7 +37,7 @@ class RunCommand(Payload):
     sink_endpoint_id: Name | None = None
     """Both take the place of what is configured."""
     run_id: Name | None = None
-    task: Literal["ingest", "backfill", "replay"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
     lower: Name | None = None
     upper: Name | None = None
     reconcile: bool = False
@@ -153,6 +153,18 @@ class PreviewOutcome(Payload):
     rows: int
     columns: Annotated[tuple[Name, ...], Field(max_length=COLUMNS_SHOWN)] = ()
     column_count: int
+
+
+class ProvisionCommand(Payload):
+    sink_endpoint_id: Name
+    cdm_model_id: Name
+
+
+class ProvisionOutcome(Payload):
+    ok: bool = True
+    dataset_id: Name
+    schema_name: str
+    table_name: Name
 
 
 class UnitsCommand(Payload):

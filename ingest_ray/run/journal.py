@@ -10,6 +10,7 @@ from ingest_ray.core.messages import Fault
 from ingest_ray.models import (
     Horizon,
     Learned,
+    ModelCounts,
     RowCounts,
     RunFault,
     RunState,
@@ -32,6 +33,7 @@ class Journal:
         self._started = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._rows = RowCounts()
+        self._models: dict[str, ModelCounts] = {}
         self._slices = SliceCounts()
         self._bytes = 0
         self._retries = 0
@@ -47,6 +49,8 @@ class Journal:
         assert self._ledger is not None
         self._rows, self._slices, self._bytes = self._totals(self._ledger)
         self._retries += self._ledger.retries
+        for name, counts in self._ledger.models.items():
+            self._models[name] = self._models.get(name, ModelCounts()).plus(counts)
         for phase, spent in seconds.items():
             self._phases[phase] = round(self._phases.get(phase, 0.0) + spent, 3)
         self._ledger = None
@@ -99,6 +103,7 @@ class Journal:
             sink_id=self._order.spec.config.sink_id,
             state=state,
             rows=self._rows,
+            models=self._models,
             bytes_staged=self._bytes,
             slices=self._slices,
             watermarks={name: shown(segment.watermark) for name, segment in sorted(segments.items())},

@@ -18,12 +18,14 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
-from ingest_ray.run.staging import sweep_dead_runs
+from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
 
 log = logging.getLogger(__name__)
 
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
+
+MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wait for each other
 
 WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
 
@@ -36,7 +38,7 @@ def readers_per_cpu(order: RunOrder) -> int:
 def run_unit_on_ray(
     order: RunOrder, key: str, cluster: Cluster, outline: Outline, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
-    crew = Crew(order, key, SINK_ACTORS, readers_per_cpu(order))
+    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, readers_per_cpu(order))
     try:
         outline = crew.begin()
         journal.saw(outline)
@@ -58,24 +60,31 @@ def drive(
     order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None]:
     staging = staging_on(order, crew.pages)
-    sweep_dead_runs(order.settings, staging)
-    readers = order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus
-    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=2 * SINK_ACTORS))
+    begin_staging(order, staging)
+    ledger = Ledger(
+        limits_of(
+            order,
+            outline.scopes,
+            readers=order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus,
+            preparers=2 * SINK_ACTORS,
+            mappers=2 * MAPPER_ACTORS,
+        )
+    )
     coordinator = Coordinator(ledger, crew)
     journal.begin_attempt(ledger, outline, crew.name)
     try:
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        sweep(staging, order.run_id)
+        end(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault
 
 
-def sweep(staging: Staging, run_id: str) -> None:
+def end(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:
     """What cannot be swept now is swept by a later run, and must not hide how this one ended."""
     try:
-        staging.sweep(run_id)
+        end_staging(order, staging, is_complete=is_complete)
     except IngestError as error:
         log.warning("staging could not be swept: %s", error)

@@ -97,7 +97,7 @@ def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
         return refusal(error)
 
     if has_console:
-        app.include_router(login_router(doorkeeper, is_secure=False))
+        app.include_router(login_router(doorkeeper))
 
         @app.get("/")
         async def home() -> Response:

@@ -22,7 +22,7 @@ MOST_CALLERS = 10_000  # remembered by the rate limit; the ones that were quiet 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with `no-referrer` a browser would send our own forms with `Origin: null`
     "Content-Security-Policy": "frame-ancestors 'none'",
 }
 

@@ -13,6 +13,7 @@ from ingest_ray.errors import ConfigError, Unauthenticated
 from ingest_ray.models import Model
 from ingest_ray.service.access import Principal, Role
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.oidc import Verifier
 from ingest_ray.service.tokens import PREFIX, principal_of_token, principal_of_token_id
 
 COOKIE = "ingest_session"
@@ -34,11 +35,7 @@ class Doorkeeper:
         self._place = place
         self._settings = place.settings.serve
         self._signer = URLSafeSerializer(secrets.token_hex(32), salt="session")
-        self._verifier = None
-        if self._settings.oidc is not None:
-            from ingest_ray.service.oidc import Verifier  # an extra of the extra
-
-            self._verifier = Verifier(self._settings.oidc)
+        self._verifier = Verifier(self._settings.oidc) if self._settings.oidc is not None else None
 
     def principal_of(self, connection: HTTPConnection) -> Principal:
         """Blocks: reads the catalog. Raises `Unauthenticated`."""

@@ -16,6 +16,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Log in - ingest-ray</title>
+<link rel="icon" href="data:,">
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #1d2733; background: #f5f6f8; margin: 0; }}
 main {{ max-width: 24rem; margin: 12vh auto; padding: 2rem; background: #fff; border: 1px solid #d9dde3; border-radius: 6px; }}
@@ -42,8 +43,7 @@ p.hint {{ color: #566273; font-size: .875rem; }} p.error {{ color: #a61b1b; }}
 """
 
 
-def login_router(doorkeeper: Doorkeeper, *, is_secure: bool) -> APIRouter:
-    """`is_secure`: the cookie travels over HTTPS only."""
+def login_router(doorkeeper: Doorkeeper) -> APIRouter:
     router = APIRouter()
 
     @router.get("/login")
@@ -67,7 +67,7 @@ def login_router(doorkeeper: Doorkeeper, *, is_secure: bool) -> APIRouter:
             max_age=SESSION_S,
             httponly=True,
             samesite="strict",
-            secure=is_secure or request.url.scheme == "https",
+            secure=request.url.scheme == "https",
         )
         return answer
 

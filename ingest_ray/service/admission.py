@@ -5,9 +5,9 @@ from typing import Literal
 
 from ingest_ray.catalog import units
 from ingest_ray.catalog.endpoints import source
-from ingest_ray.errors import ConfigError, RunActive, UnitDisabled
+from ingest_ray.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.models import Model, WriteMode
+from ingest_ray.models import DataMode, Model, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.service.gate import SinkChoice, gate
@@ -20,7 +20,7 @@ from ingest_ray.work.unit import write_mode_of
 class Errand(Model):
     """What a launch is for. `lower` and `upper` are a backfill's; `reconcile` comes after an ordinary run."""
 
-    task: Literal["ingest", "backfill", "replay"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
     lower: str | None = None
     upper: str | None = None
     reconcile: bool = False
@@ -96,6 +96,10 @@ def is_reconcilable(order: RunOrder) -> bool:
 
 def _check_errand(order: RunOrder, errand: Errand) -> None:
     name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", write_mode_of(order.spec)
+    if errand.task == "remap":
+        if order.spec.config.mode is not DataMode.CDM:
+            raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")
+        return
     if errand.task != "ingest" and write is not WriteMode.UPSERT:
         raise ConfigError(
             f"unit '{name}' has write: {write}, and a {errand.task} would double its rows or replace them all",

@@ -20,6 +20,7 @@ from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.liveness import is_going_on
+from ingest_ray.service.mappings import check_mappings
 from ingest_ray.service.units import configure_units
 from ingest_ray.settings import Settings
 
@@ -64,6 +65,7 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
                 Change(action=action, kind="unit", id=name, fields=fields)
                 for action, name, fields in configure_units(connection)
             ]
+            check_mappings(connection, config.lines)
             if dry_run:
                 raise _Undo
     except _Undo:

@@ -12,6 +12,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.liveness import is_owner_alive, owner_text
+from ingest_ray.service.mappings import check_mappings
 from ingest_ray.service.rules import is_match
 from ingest_ray.service.units import configure_units
 
@@ -100,8 +101,10 @@ def carry_out(place: Installation, collection_id: str, request: CollectRequest) 
         try:
             with connection.begin_nested():
                 configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
+                check_mappings(connection, {})
         except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
             warnings.append(f"{error.message}; no unit was configured")
+            configured = []
     return Collected(
         collection_id=collection_id,
         endpoint_id=endpoint_id,

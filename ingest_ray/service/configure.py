@@ -25,8 +25,10 @@ from ingest_ray.models import DataMode, Model, Policy, RunMode, Unit, UnitConfig
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.secrets import masked
+from ingest_ray.service.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.fitness import check_fit, check_policy, filled
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.mappings import check_mapping
 from ingest_ray.service.units import units_of
 
 E = TypeVar("E", RunMode, DataMode)
@@ -81,6 +83,23 @@ def find_config(place: Installation, endpoint_id: str, unit_id: str) -> Configur
         return units.find(connection, endpoint_id, unit_id)
 
 
+class Choices(Model):
+    """What a person can choose from for one unit."""
+
+    sinks: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def choices_for(place: Installation, endpoint_id: str, unit_id: str) -> Choices:
+    """Raises `DatasetUnknown`."""
+    with place.catalog.read() as connection:
+        version = datasets.find(connection, endpoint_id, unit_id)
+        sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
+    if version is None:
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog")
+    return Choices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
+
+
 def _unit(connection: sa.Connection, entry: Registration, unit_id: str) -> Unit:
     endpoint_id = entry.endpoint.endpoint_id
     found = next((unit for unit in units_of(connection, entry) if unit.unit_id == unit_id), None)
@@ -102,9 +121,11 @@ def _changed(connection: sa.Connection, unit: Unit, old: UnitConfig | None, chan
         values["run_mode"] = _member(RunMode, "runMode", change.run_mode.upper())
     if change.mode is not None:
         values["mode"] = _member(DataMode, "mode", change.mode.lower())
-    values["sink_id"] = _sink_id(connection, change.sink_id or config.sink_id)
     if change.sink_endpoint_id is not None:
         values["sink_endpoint_id"] = change.sink_endpoint_id or None
+    in_cdm = values.get("mode", config.mode) is DataMode.CDM
+    named = (change.sink_endpoint_id if in_cdm else None) or change.sink_id  # in CDM mode its endpoint is the sink
+    values["sink_id"] = _sink_id(connection, named or config.sink_id)
     if change.policy is not None:
         values["policy"] = parse_policy(change.policy)
     if change.filters is not None:
@@ -156,6 +177,10 @@ def _check(connection: sa.Connection, place: Installation, entry: Registration, 
         raise ModeUnsupported(
             f"unit '{name}' does not support run mode {config.run_mode}", hint=f"it supports: {known}"
         )
+    sink = endpoints.find(connection, config.sink_id, "sink")
+    assert sink is not None
+    if config.mode is DataMode.CDM:
+        check_sink(connection, unit, sink, check_unit(entry.endpoint.template, unit, config))
     strategy = strategy_for(entry.endpoint.template)
     kinds = [key for key in config.filters if key.endswith("Filter")]
     if len(kinds) > 1:
@@ -165,11 +190,12 @@ def _check(connection: sa.Connection, place: Installation, entry: Registration, 
             f"unit '{name}' cannot be filtered", hint="leave the filter out; policy.where may do it"
         )
     version = datasets.find(connection, unit.endpoint_id, unit.unit_id)
-    sink = endpoints.find(connection, config.sink_id, "sink")
     assert version is not None
-    assert sink is not None
     spec = UnitSpec(endpoint=entry.endpoint, dataset=version.dataset, config=config)
     check_policy(spec)
+    if config.mode is DataMode.CDM:
+        check_cdm_policy(spec, place.settings)
+        check_mapping(config, version.dataset)
     spec = filled(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     check_fit(RunOrder(run_id="", settings=place.settings, spec=spec, sink=sink.endpoint))

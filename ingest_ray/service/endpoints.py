@@ -2,35 +2,27 @@
 
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from ingest_ray import logs
 from ingest_ray.catalog import endpoints, units
 from ingest_ray.catalog.endpoints import About, Registration
-from ingest_ray.config.document import EndpointEntry, EndpointId
-from ingest_ray.config.faults import said_of
-from ingest_ray.config.loading import with_absolute_paths
+from ingest_ray.config.document import EndpointId
 from ingest_ray.errors import (
     ConfigError,
-    ConnectionTestFailed,
     DuplicateEndpoint,
     EndpointInUse,
     EndpointNotFound,
-    IngestError,
 )
-from ingest_ray.models import ConnectionReport, Diagnostic, Endpoint, Model, Target, WriteMode
-from ingest_ray.registry import open_sink, strategy_for
-from ingest_ray.secrets import redact, resolve, seal
-from ingest_ray.secrets.fields import map_secrets
+from ingest_ray.models import Model
+from ingest_ray.secrets import seal
 from ingest_ray.service.apply import refuse_while_running
+from ingest_ray.service.connections import checked, tested_about
+from ingest_ray.service.disclosure import capabilities_of
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.templates import descriptor_of
-
-URL_FIELDS = ("base_url", "url", "uri", "path")
 
 _ID: TypeAdapter[str] = TypeAdapter(EndpointId)
 
@@ -56,8 +48,8 @@ def register(place: Installation, draft: Draft, *, tested: bool = True) -> Regis
     role, descriptor = descriptor_of(draft.template)
     with place.catalog.read() as connection:
         _refuse_taken(connection, endpoint_id)
-    endpoint = _checked(place, endpoint_id, draft.template, draft.config)
-    about = _tested(place, endpoint, draft.about) if tested else draft.about
+    endpoint = checked(place, endpoint_id, draft.template, draft.config)
+    about = tested_about(place, endpoint, draft.about) if tested else draft.about
     with place.catalog.begin(is_alone=True) as connection:
         _refuse_taken(connection, endpoint_id)
         sealed = seal(endpoint.config, descriptor.config_model, place.settings)
@@ -91,9 +83,9 @@ def update(
             endpoints.describe(connection, endpoint_id, changed)
         return find(place, endpoint_id)
     merged = {name: value for name, value in {**entry.endpoint.config, **config}.items() if value is not None}
-    endpoint = _checked(place, endpoint_id, entry.endpoint.template, merged)
+    endpoint = checked(place, endpoint_id, entry.endpoint.template, merged)
     if tested:
-        changed = _tested(place, endpoint, changed)
+        changed = tested_about(place, endpoint, changed)
     _, descriptor = descriptor_of(entry.endpoint.template)
     with place.catalog.begin(is_alone=True) as connection:
         refuse_while_running(connection, place, endpoint_id)
@@ -128,11 +120,6 @@ def delete(place: Installation, endpoint_id: str, reason: str | None = None) -> 
             )
         endpoints.describe(connection, endpoint_id, entry.about.model_copy(update={"deletion_reason": reason}))
         endpoints.remove(connection, endpoint_id)
-
-
-def try_connection(place: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
-    """Can it be logged into? Nothing is registered. Raises `ConfigError` for a config that does not fit the template."""
-    return _connect(place, _checked(place, "connection-test", template, config))
 
 
 def find(place: Installation, endpoint_id: str) -> Registration:
@@ -174,59 +161,6 @@ def search(
     return kept[:first]
 
 
-def capabilities_of(entry: Registration) -> tuple[str, ...]:
-    if entry.about.capabilities is not None:
-        return entry.about.capabilities
-    try:
-        return descriptor_of(entry.endpoint.template)[1].capabilities
-    except ConfigError:  # of another installation that shares the catalog
-        return ()
-
-
-def public_config(entry: Registration) -> dict[str, JsonValue]:
-    """What everybody may see: without secrets, and without a sign of whether there are any."""
-    try:
-        model = descriptor_of(entry.endpoint.template)[1].config_model
-    except ConfigError:
-        return {}
-    hidden: set[tuple[str | int, ...]] = set()
-
-    def note(path: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
-        if not is_url:
-            hidden.add(path)
-        return value
-
-    map_secrets(model, entry.endpoint.config, note)
-    shown = redact(entry.endpoint.config, model)
-    kept = {name: value for name, value in shown.items() if not any(path[0] == name for path in hidden)}
-    return {name: _without_marks(value) for name, value in kept.items()}
-
-
-def public_url(entry: Registration) -> str:
-    """Where it is: the URL or path of its configuration."""
-    shown = public_config(entry)
-    return next((str(shown[name]) for name in URL_FIELDS if shown.get(name)), "")
-
-
-def url_field_of(template: str) -> str:
-    """The field that says where an endpoint of the template is. Raises `ConfigError` where there is none."""
-    known = descriptor_of(template)[1].config_model.model_fields
-    found = next((name for name in URL_FIELDS if name in known), None)
-    if found is None:
-        raise ConfigError(f"url: an endpoint of template '{template}' has none")
-    return found
-
-
-_MARK = re.compile(r"(:\*\*\*(?=@))|([?&;][\w-]+=\*\*\*)")
-
-
-def _without_marks(value: JsonValue) -> JsonValue:
-    """A URL looks the same with and without a password."""
-    if isinstance(value, str):
-        return "" if value == logs.HIDDEN else _MARK.sub("", value)
-    return value
-
-
 def _checked_id(text: str) -> str:
     try:
         return _ID.validate_python(text)
@@ -239,50 +173,6 @@ def _checked_id(text: str) -> str:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:100]
-
-
-def _checked(place: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
-    """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
-    role, descriptor = descriptor_of(template)
-    real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), place.settings)
-    try:
-        descriptor.config_model.model_validate(real.config)
-    except ValidationError as error:
-        raise ConfigError(logs.scrub(said_of(error, descriptor.config_model, ("config",)))) from None
-    entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
-    return with_absolute_paths(entry, Path(place.settings.home), is_sink=role == "sink")
-
-
-def _tested(place: Installation, endpoint: Endpoint, about: About) -> About:
-    report = _connect(place, endpoint)
-    if not report.ok:
-        bad = [found for found in report.diagnostics if found.level == "error"] or list(report.diagnostics)
-        said = "; ".join(found.message for found in bad) or "it does not answer"
-        raise ConnectionTestFailed(
-            logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {said}"),
-            hint=next((found.hint for found in bad if found.hint), None),
-        )
-    return about.model_copy(update={"version": report.version})
-
-
-def _connect(place: Installation, endpoint: Endpoint) -> ConnectionReport:
-    role, _ = descriptor_of(endpoint.template)
-    real = resolve(endpoint, place.settings)
-    if role == "source":
-        return strategy_for(endpoint.template).test(real)
-    target = Target(
-        sink_id=endpoint.endpoint_id,
-        endpoint_id="connection",
-        unit_id="test",
-        app_id="connection-test",
-        write=WriteMode.APPEND,
-    )
-    try:
-        open_sink(real).is_empty(target)  # the cheapest question that needs a connection
-    except IngestError as error:
-        fault = Diagnostic(level="error", code=error.code, message=logs.scrub(error.message), hint=error.hint)
-        return ConnectionReport(ok=False, diagnostics=(fault,))
-    return ConnectionReport(ok=True)
 
 
 def _refuse_taken(connection: sa.Connection, endpoint_id: str) -> None:

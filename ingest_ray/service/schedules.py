@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Collection, Mapping
 
 from ingest_ray import logs
 from ingest_ray.catalog import runs, schedules, units
@@ -13,6 +14,7 @@ from ingest_ray.service.admission import RunRequest
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.liveness import is_going_on
+from ingest_ray.service.standing import UnitRef
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,20 @@ def tick(place: Installation, now: float | None = None) -> list[str]:
         rows = schedules.listed(connection)
         live = [record for record in runs.running(connection) if is_going_on(connection, place, record)]
     running = {(record.summary.endpoint_id, record.summary.unit_id) for record in live}
-    started: list[str] = []
+    due = _due(place, wanted, rows, running, moment)
+    return [run_id for config in due if (run_id := _start(place, config)) is not None]
+
+
+def _due(
+    place: Installation,
+    wanted: list[UnitConfig],
+    rows: Mapping[UnitRef, ScheduleRow],
+    running: Collection[UnitRef],
+    moment: int,
+) -> list[UnitConfig]:
+    """Moves every slot on that is to be moved, in one transaction; returns the units that this server is to start."""
+    moves: list[tuple[UnitConfig, int | None, Decision]] = []
+    starting = 0
     for config in wanted:
         here = (config.endpoint_id, config.unit_id)
         row = rows.get(here) or ScheduleRow(endpoint_id=here[0], unit_id=here[1])
@@ -47,21 +62,25 @@ def tick(place: Installation, now: float | None = None) -> list[str]:
             last_due=row.last_due,
             is_running=here in running,
             is_held=row.held_at is not None,
-            is_full=len(running) + len(started) >= place.settings.serve.schedules.max_runs,
+            is_full=len(running) + starting >= place.settings.serve.schedules.max_runs,
         )
-        run_id = _act(place, config, row, decide(schedule_of(place, config), known, moment))
-        started += [run_id] if run_id is not None else []
-    return started
-
-
-def _act(place: Installation, config: UnitConfig, row: ScheduleRow, decision: Decision) -> str | None:
-    here = (config.endpoint_id, config.unit_id)
-    if decision.last_due is None or decision.last_due == row.last_due:
-        return None
+        decision = decide(schedule_of(place, config), known, moment)
+        if decision.last_due is not None and decision.last_due != row.last_due:
+            moves.append((config, row.last_due, decision))
+            starting += decision.starts
+    if not moves:
+        return []
     with place.catalog.begin(is_alone=True) as connection:
-        is_ours = schedules.claim(connection, *here, row.last_due, decision.last_due)
-    if not decision.starts or not is_ours:
-        return None
+        claimed = [
+            (config, decision)
+            for config, before, decision in moves
+            if schedules.claim(connection, config.endpoint_id, config.unit_id, before, decision.last_due or 0)
+        ]
+    return [config for config, decision in claimed if decision.starts]
+
+
+def _start(place: Installation, config: UnitConfig) -> str | None:
+    here = (config.endpoint_id, config.unit_id)
     try:
         request = RunRequest(endpoint_id=here[0], unit_id=here[1], requested_by=REQUESTED_BY)
         return launcher_for(place).start(place, request)

@@ -43,18 +43,18 @@ def standings(
     with place.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         configured = units.listed(connection, endpoint_id, after=after, first=first)
-        return _standings(connection, place, configured)
+        return of_configured(connection, place, configured)
 
 
 def standings_of(place: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, Standing]:
     """Of those that are configured."""
     with place.catalog.read() as connection:
         configured = units.find_many(connection, wanted)
-        found = _standings(connection, place, configured)
+        found = of_configured(connection, place, configured)
     return {(one.endpoint_id, one.unit_id): one for one in found}
 
 
-def _standings(connection: sa.Connection, place: Installation, configured: list[Configured]) -> list[Standing]:
+def of_configured(connection: sa.Connection, place: Installation, configured: list[Configured]) -> list[Standing]:
     refs = [(item.config.endpoint_id, item.config.unit_id) for item in configured]
     latest = runs.latest_of(connection, refs)
     going_on = {(run.summary.endpoint_id, run.summary.unit_id): run for run in runs.running(connection)}

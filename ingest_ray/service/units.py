@@ -35,6 +35,8 @@ class UnitView(Model):
     run_mode: RunMode
     supported_modes: tuple[RunMode, ...]
     sink_id: str | None = None
+    data_mode: str = "raw"
+    schedule_minutes: int | None = None
     cursor: str | None = None
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
@@ -76,6 +78,8 @@ def list_units(place: Installation, endpoint_id: str) -> EndpointUnits:
                     run_mode=config.run_mode if config else unit.default_mode,
                     supported_modes=unit.supported_modes,
                     sink_id=config.sink_id if config else None,
+                    data_mode=config.mode.value if config else "raw",
+                    schedule_minutes=config.schedule_interval_minutes if config else None,
                     cursor=config.policy.cursor if config else None,
                     primary_key=(config.policy.primary_key if config else ()) or dataset.primary_key,
                     estimated_rows=dataset.estimated_rows,

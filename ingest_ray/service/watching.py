@@ -3,16 +3,20 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from ingest_ray.catalog import lines
 from ingest_ray.errors import IngestError
 from ingest_ray.models import Model
 from ingest_ray.orders import Progress
+from ingest_ray.run.throttles import throttles
 from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0  # one small transaction a second: a person sees it move, and a stop is soon heard
+THROTTLES_S = 5.0
+MOST_THROTTLES = 20
 SAMPLES = 240  # enough for a curve; then every other one is given up, and they are taken half as often
 
 
@@ -25,11 +29,25 @@ class Sample(Model):
     slices: int
 
 
+class Throttle(Model):
+    """How fast a host may be asked now; `reason` says what slowed it down last."""
+
+    host: str
+    endpoint_class: str
+    rate: float
+    in_flight: int
+    requests: int
+    refusals: int
+    paused_s: float = 0.0
+    reason: str | None = None
+
+
 class Told(Model):
     """What a run has told so far."""
 
     moment: Progress
     samples: tuple[Sample, ...] = ()
+    throttles: tuple[Throttle, ...] = ()
 
 
 class Watch:
@@ -51,6 +69,8 @@ class Watch:
         self._told_at = time.monotonic()
         self._asked_at = float("-inf")
         self._is_stop_requested = False
+        self._throttles: tuple[Throttle, ...] = ()
+        self._looked_at = float("-inf")
 
     def observe(self, moment: Progress) -> None:
         self._observe(moment)
@@ -58,7 +78,8 @@ class Watch:
             return
         self._told_at = time.monotonic()
         self._sample(moment)
-        told = Told(moment=moment, samples=tuple(self._samples)).model_dump_json()
+        self._look_at_throttles()
+        told = Told(moment=moment, samples=tuple(self._samples), throttles=self._throttles).model_dump_json()
         try:
             with self._place.catalog.begin() as connection:
                 lines.tell(connection, moment.run_id, told)
@@ -76,6 +97,17 @@ class Watch:
             except IngestError as error:
                 log.warning("the catalog could not be asked for a stop: %s", error.message)
         return self._is_stop_requested
+
+    def _look_at_throttles(self) -> None:
+        """Not every time: on a cluster they are other processes."""
+        if time.monotonic() - self._looked_at < THROTTLES_S:
+            return
+        self._looked_at = time.monotonic()
+        names = set(Throttle.model_fields)
+        self._throttles = tuple(
+            Throttle(**{name: value for name, value in asdict(state).items() if name in names})
+            for state in throttles()[:MOST_THROTTLES]
+        )
 
     def _sample(self, moment: Progress) -> None:
         if (

@@ -18,6 +18,8 @@ from ingest_ray.payloads.documents import (
     CatalogOutcome,
     PreviewCommand,
     PreviewOutcome,
+    ProvisionCommand,
+    ProvisionOutcome,
     RunCommand,
     RunEnd,
     RunFailure,
@@ -35,6 +37,7 @@ from ingest_ray.service.launching.cluster import record_of
 from ingest_ray.service.launching.steps import begin, give_up
 from ingest_ray.service.launching.watch import Watch
 from ingest_ray.service.preview import preview
+from ingest_ray.service.provision import provision
 from ingest_ray.service.units import list_units
 from ingest_ray.settings import Settings
 from ingest_ray.state.documents import Owner
@@ -64,6 +67,7 @@ class Activities:
             self.list_units,
             self.collect_catalog,
             self.preview_dataset,
+            self.provision_cdm_sink,
         ]
 
     @activity.defn(name="startIngestionRun")
@@ -151,6 +155,12 @@ class Activities:
             columns=tuple(cut(column) for column in found.columns[:COLUMNS_SHOWN]),
             column_count=len(found.columns),
         )
+
+    @activity.defn(name="provisionCdmSink")
+    def provision_cdm_sink(self, command: ProvisionCommand) -> ProvisionOutcome:
+        """Doing it again changes nothing."""
+        done = provision(self._place, command.sink_endpoint_id, command.cdm_model_id)
+        return ProvisionOutcome(dataset_id=done.dataset_id, schema_name=done.schema_name, table_name=done.table_name)
 
     async def _end_of(self, watch: Watch, job_id: str) -> RunSummary:
         began = time.monotonic()

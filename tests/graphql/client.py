@@ -8,10 +8,12 @@ from ingest_ray.server.app import build_app
 from ingest_ray.service.access import Role
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.tokens import create_token
+from ingest_ray.settings import ScheduleSettings
 
 
 class Client:
     def __init__(self, place: Installation, **settings: Any) -> None:
+        settings = {"schedules": ScheduleSettings(enabled=False)} | settings  # the clock would be a second caller
         serve = place.settings.serve.model_copy(update=settings)
         place.settings = place.settings.model_copy(update={"serve": serve})
         self.place = place

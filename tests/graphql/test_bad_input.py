@@ -124,6 +124,7 @@ def test_what_the_gate_refuses_starts_nothing(client: Client, lab: Lab, argument
         "{ " + "endpoints { id } " * 3000 + " }",
         "fragment A on Query { ...B } fragment B on Query { ...A } { ...A }",
         '{ metadataCollectionRuns(filter: {from: "2026-01-01T00:00:00"}) { id } }',
+        '{ metadataCollectionRuns(filter: {to: "0001-01-01T00:00:00+14:00"}) { id } }',
     ],
     ids=lambda text: text[:40],
 )

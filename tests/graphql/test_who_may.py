@@ -6,19 +6,25 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import FastAPI
 from jwt.algorithms import RSAAlgorithm
+from starlette.requests import HTTPConnection
+from starlette.testclient import TestClient
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.server.identity import COOKIE, refuse_open_door
-from ingest_ray.service.access import Role
+from ingest_ray.errors import ConfigError, Unauthenticated
+from ingest_ray.server.identity import COOKIE, Doorkeeper, refuse_open_door
+from ingest_ray.server.login import login_router
+from ingest_ray.service.access import LOCAL, Role
 from ingest_ray.service.tokens import create_token, list_tokens, revoke_token
 from ingest_ray.settings import OidcSettings
 from tests.graphql.client import Client
+from tests.graphql.test_whole_story import collected
 from tests.service.lab import Lab
 
 ME = "{ viewer { name role } }"
@@ -61,8 +67,6 @@ def test_a_token_is_stored_as_a_digest_only(client: Client) -> None:
 
 
 def _files(home: str) -> list[Any]:
-    from pathlib import Path
-
     return [file for file in Path(home).rglob("*") if file.is_file()]
 
 
@@ -202,8 +206,6 @@ def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(lab: Lab) 
     with client.http:
         elsewhere = client.http.post("/graphql", json={"query": ME})
         assert elsewhere.status_code == 401  # the test's client calls itself `testclient`, not 127.0.0.1
-    from starlette.testclient import TestClient
-
     here = TestClient(client.http.app, base_url="http://localhost:8400", client=("127.0.0.1", 5000))
     assert here.post("/graphql", json={"query": ME}).json()["data"]["viewer"]["role"] == "VIEWER"
     rebound = here.post("/graphql", json={"query": ME}, headers={"Host": "evil.example"})
@@ -249,19 +251,13 @@ def test_a_websocket_says_who_it_is_when_it_connects(client: Client) -> None:
         query = 'subscription { ingestionRunProgress(id: "nothing") { state } }'
         socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": query}})
         message = socket.receive_json()
-        assert (
-            message["payload"]["errors"][0]["extensions"]["code"] == "E_BAD_INPUT"
-            if "payload" in message and isinstance(message["payload"], dict)
-            else message["payload"][0]["extensions"]["code"] == "E_BAD_INPUT"
-        )
+        assert message["payload"]["errors"][0]["extensions"]["code"] == "E_BAD_INPUT"
     with client.http.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
         socket.send_json({"type": "connection_init", "payload": {"Authorization": "Bearer ingest_forged"}})
         assert socket.receive()["type"] == "websocket.close"
 
 
 def test_a_run_is_watched_until_it_has_ended(client: Client) -> None:
-    from tests.graphql.test_whole_story import collected
-
     collected(client)
     start = 'mutation { startIngestion(endpointId: "shop", unitId: "numbers-1x1000") { runId } }'
     run_id = client.ask(start)["startIngestion"]["runId"]
@@ -311,20 +307,39 @@ def test_requests_are_logged_with_who_and_what_and_never_with_a_secret(
 
 
 def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(lab: Lab) -> None:
-    from fastapi import FastAPI
+    doorkeeper = Doorkeeper(lab.place)
+    app = FastAPI()
+    app.include_router(login_router(doorkeeper))
+    http = TestClient(app, base_url="https://localhost", follow_redirects=False)
+    made = create_token(lab.place, "grace", Role.VIEWER)
+    refused = http.post("/login", data={"token": "<b>wrong</b>"})
+    assert (refused.status_code, "set-cookie" in refused.headers, "<b>" in refused.text) == (401, False, False)
+    answer = http.post("/login", data={"token": made.token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/")
+    cookie = answer.headers["set-cookie"]
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=strict", "Secure"))
+    assert made.token not in cookie
 
-    from ingest_ray.server.identity import Doorkeeper
-    from ingest_ray.server.login import login_router
+    session = http.cookies[COOKIE].strip('"')
+    assert doorkeeper.principal_of(visit(session)).name == "grace"
+    for other in (session[:-2] + "xx", "", Doorkeeper(lab.place).new_session(LOCAL)):
+        with pytest.raises(Unauthenticated):
+            doorkeeper.principal_of(visit(other))
+    revoke_token(lab.place, made.stored.token_id)
+    with pytest.raises(Unauthenticated):
+        doorkeeper.principal_of(visit(session))
+    assert http.post("/logout").headers["location"] == "/login"
 
-    client = Client(lab.place)
-    doorkeeper = Doorkeeper(client.place)
-    app = client.http.app
-    assert isinstance(app, FastAPI)
-    made = create_token(client.place, "grace", Role.VIEWER)
-    session = doorkeeper.new_session(doorkeeper.principal_of_secret(made.token))
-    assert made.token not in session
-    assert doorkeeper.session_of(session) is not None
-    assert doorkeeper.session_of(session[:-2] + "xx") is None
-    assert Doorkeeper(client.place).session_of(session) is None  # of another server
-    assert COOKIE
-    assert login_router(doorkeeper, is_secure=True)
+
+def visit(session: str) -> HTTPConnection:
+    headers = [(b"host", b"localhost"), (b"cookie", f"{COOKIE}={session}".encode())]
+    return HTTPConnection(
+        {
+            "type": "http",
+            "headers": headers,
+            "client": ("127.0.0.1", 1),
+            "server": ("localhost", 80),
+            "scheme": "http",
+            "path": "/",
+        }
+    )

@@ -20,6 +20,7 @@ from ingest_ray.payloads.documents import (
     EndpointCommand,
     EndpointTally,
     PreviewCommand,
+    ProvisionCommand,
 )
 from ingest_ray.service.admission import RunRequest
 from ingest_ray.service.launching import launcher_for
@@ -169,3 +170,12 @@ def test_a_catalog_is_collected_and_rows_are_previewed_into_a_file(scripted: Pla
 
     rows = json.loads(Path(asyncio.run(preview())).read_text())["rows"]
     assert [row["id"] for row in rows] == [0, 1, 2]
+
+
+def test_the_table_of_a_model_is_provisioned_and_twice_is_once(scripted: PlantMaker) -> None:
+    plant = scripted("numbers-1x400")
+    activities, environment = Activities(plant.place.settings), ActivityEnvironment()
+    command = ProvisionCommand(sink_endpoint_id="lake", cdm_model_id="cdm.work.item")
+    first = environment.run(activities.provision_cdm_sink, command)
+    assert environment.run(activities.provision_cdm_sink, command) == first
+    assert first.dataset_id.startswith("lake:")
