@@ -19,7 +19,7 @@ from tests.run.installation import Installation
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
-HELD = {"0:500": ["unavailable"] * 60}
+HELD = {"0:500": ["hold"] * 50}
 ACTORS = {"num_cpus": 1, "labels": {"role": "actors"}}
 READER = {"num_cpus": 1, "labels": {"role": "reader"}}
 Maker = Callable[..., Nodes]
@@ -91,7 +91,7 @@ class Drive:
             return False
 
     def release(self) -> None:
-        (self.made.folder / "journal.0-500").write_text("x" * 1000)
+        (self.made.folder / "journal.release").touch()
 
     def end(self) -> RunSummary:
         out, _ = self._process.communicate(timeout=240)

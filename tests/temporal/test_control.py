@@ -105,7 +105,7 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
 @pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])
 def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: PlantMaker, name: str) -> None:
     unit = "numbers-1x2000"
-    plant = scripted(unit, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
+    plant = scripted(unit, slice_rows=100, faults=HELD)
     plant.launcher = name
     plant.apply()
     launcher, request = launcher_for(plant.place), RunRequest(endpoint_id="shop", unit_id=unit, requested_by="ada")

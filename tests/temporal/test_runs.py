@@ -39,7 +39,7 @@ def test_a_run_lands_a_table_and_a_second_one_moves_nothing(shop: PlantMaker) ->
 
 
 def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_rest(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
     with plant.worker():
         name = plant.start(UNIT)
         plant.until_committed(UNIT, 100)
@@ -78,7 +78,7 @@ def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(sho
 def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_the_same_job(
     scripted: PlantMaker, number: signal.Signals
 ) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
     with plant.worker() as worker:
         name = plant.start(UNIT, silence_s=5)
         plant.until_committed(UNIT, 100)
@@ -97,7 +97,7 @@ def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_
 
 
 def test_a_run_ends_while_temporal_is_away_and_is_found_ended_when_it_is_back(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
     with plant.worker() as worker:
         name = plant.start(UNIT, silence_s=5)
         plant.until_committed(UNIT, 100)
@@ -115,7 +115,7 @@ def test_a_run_ends_while_temporal_is_away_and_is_found_ended_when_it_is_back(sc
 
 @pytest.mark.faults
 def test_a_head_that_is_gone_is_a_typed_error_and_a_new_head_goes_on(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD, policy={"max_attempts": 100})
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
     with plant.worker():
         name = plant.start(UNIT)
         plant.until_committed(UNIT, 100)
