@@ -1,4 +1,4 @@
-"""The slices of a run on their way: which are queued, read, staged, prepared, and what they weigh.
+"""The slices of a run on their way: which are queued, read, staged, mapped, prepared, and what they weigh.
 
 Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
 """
@@ -7,18 +7,19 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
+from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
 
 @dataclass
 class Work:
-    """One slice that was started. `failures` counts its retries, over reading and preparing."""
+    """One slice that was started. `failures` counts its retries, over all of its stages."""
 
     piece: Slice
     attempt: int = 1
     failures: int = 0
     reserved_bytes: int = 0
     staged: Staged | None = None
+    mapped: Mapped | None = None
     prepared: Prepared | None = None
 
     @property
@@ -29,6 +30,18 @@ class Work:
     def handle(self) -> Handle:
         assert self.staged is not None
         return self.staged.handle
+
+    @property
+    def bytes(self) -> int:
+        return self.handle.bytes + (self.mapped.bytes if self.mapped else 0)
+
+    @property
+    def quarantine_uris(self) -> tuple[str, ...]:
+        found = (
+            self.staged.quarantine_uri if self.staged else None,
+            self.mapped.quarantine_uri if self.mapped else None,
+        )
+        return tuple(uri for uri in found if uri)
 
 
 @dataclass
@@ -52,6 +65,15 @@ class Group:
     def rows(self) -> int:
         return sum(prepared.rows for prepared in self.prepared)
 
+    @property
+    def models(self) -> dict[str, int]:
+        """Rows of each CDM model."""
+        total: dict[str, int] = {}
+        for prepared in self.prepared:
+            for name, rows in prepared.models.items():
+                total[name] = total.get(name, 0) + rows
+        return total
+
 
 @dataclass
 class Works:
@@ -59,6 +81,8 @@ class Works:
     started: dict[str, Work] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
+    mapping: set[str] = field(default_factory=set)
+    mapped: deque[str] = field(default_factory=deque)
     preparing: set[str] = field(default_factory=set)
     ready: dict[str, Work] = field(default_factory=dict)
     reserved_bytes: int = 0
@@ -95,6 +119,17 @@ class Works:
 
     def take_staged(self) -> Work:
         work = self.started[self.staged.popleft()]
+        self.mapping.add(work.name)
+        return work
+
+    def map(self, work: Work, mapped: Mapped | None) -> None:
+        """Nothing is mapped where there is no mapper: what is staged is what will be prepared."""
+        work.mapped = mapped
+        self.reserve(work, work.bytes)
+        self.mapped.append(work.name)
+
+    def take_mapped(self) -> Work:
+        work = self.started[self.mapped.popleft()]
         self.preparing.add(work.name)
         return work
 
@@ -103,7 +138,7 @@ class Works:
         self.ready[work.name] = work
 
     def read_again(self, work: Work) -> None:
-        work.staged, work.attempt = None, work.attempt + 1
+        work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
         self.reading.add(work.name)
 
     def remove(self, works: Iterable[Work]) -> None:
@@ -114,8 +149,13 @@ class Works:
 
     @property
     def is_moving(self) -> bool:
-        """Something is being read or prepared, or could be prepared."""
-        return bool(self.reading or self.preparing)
+        """Something is being read, mapped or prepared."""
+        return bool(self.reading or self.mapping or self.preparing)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Something could be mapped or prepared."""
+        return bool(self.staged or self.mapped)
 
     @property
     def first_is_insert(self) -> bool:
@@ -123,7 +163,7 @@ class Works:
 
     @property
     def ready_bytes(self) -> int:
-        return sum(work.handle.bytes for work in self.ready.values())
+        return sum(work.bytes for work in self.ready.values())
 
     def choose_group(self, most: int, most_bytes: int) -> Group:
         """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
@@ -133,10 +173,10 @@ class Works:
         for work in self.ready.values():
             if work.piece.is_insert_only != is_insert:
                 continue
-            if chosen and (len(chosen) >= most or total + work.handle.bytes > most_bytes):
+            if chosen and (len(chosen) >= most or total + work.bytes > most_bytes):
                 break
             chosen.append(work)
-            total += work.handle.bytes
+            total += work.bytes
         return self.take(chosen)
 
     def take(self, works: list[Work]) -> Group:

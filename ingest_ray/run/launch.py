@@ -4,7 +4,7 @@ A run whose planner or state process dies is begun again from its checkpoint, as
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,25 +12,24 @@ from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError
 from ingest_ray.kv import open_state
-from ingest_ray.kv.keys import unit_key
 from ingest_ray.logs import context
 from ingest_ray.models import RunState, RunSummary
 from ingest_ray.orders import Progress, RunOrder
 from ingest_ray.quarantine import discard
-from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
 from ingest_ray.run.placement import is_inline
-from ingest_ray.run.staging import staging_for, sweep_dead_runs
+from ingest_ray.run.staging import begin_staging, end_staging, staging_for
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.opening import open_scopes, open_sink_for
 from ingest_ray.work.planner import Outline, Planner
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import desk_for
+from ingest_ray.work.unit import unit_key_of
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +47,20 @@ class Ending:
 def launch(
     orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> list[RunSummary]:
+    return list(each(orders, observe, stopping))
+
+
+def each(
+    orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> Iterator[RunSummary]:
     """Runs each unit to its end; a unit that fails, or cannot begin, does not keep the others from running.
 
-    The next order is asked for when the one before has ended.
+    The next order is asked for when the summary of the one before was taken.
     """
     with ClusterLease() as cluster:
-        return [run_unit(order, cluster, observe, stopping) for order in orders if not stopping()]
+        for order in orders:
+            if not stopping():
+                yield run_unit(order, cluster, observe, stopping)
 
 
 def run_unit(
@@ -70,7 +77,7 @@ def run_attempts(
     order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> RunSummary:
     journal = Journal(order, observe)
-    key = order_key(order)
+    key = unit_key_of(order)
     ending = Ending(RunState.FAILED)
     for restart in range(RESTARTS + 1):
         if restart:
@@ -82,15 +89,9 @@ def run_attempts(
         for uri in journal.replayed:
             discard(uri)
     segments = read_states(open_state(order.settings), key).segments
-    summary = journal.summary(ending.state, ending.fault, segments, SinkDesk(order, staging_for(order)).location)
+    summary = journal.summary(ending.state, ending.fault, segments, desk_for(order, staging_for(order)).location)
     journal.tell("done")
     return summary
-
-
-def order_key(order: RunOrder) -> str:
-    vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
-    config = order.spec.config
-    return unit_key(vendor, order.spec.endpoint.endpoint_id, order.spec.unit_id, config.sink_id)
 
 
 def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
@@ -102,7 +103,7 @@ def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, 
         try:
             state.refuse_other_cursor(order.spec.policy.cursor)
             if state.has_intent:
-                open_sink_for(state, SinkDesk(order, staging_for(order)))
+                open_sink_for(state, desk_for(order, staging_for(order)))
             planner = Planner(order)
             stack.callback(planner.close)
             outline = planner.begin(state.segments, state.learned)
@@ -125,10 +126,10 @@ def run_inline(
     stopping: Callable[[], bool],
 ) -> Ending:
     staging = staging_for(order)
-    sweep_dead_runs(order.settings, staging)
-    desk = SinkDesk(order, staging)
+    begin_staging(order, staging)
+    desk = desk_for(order, staging)
     planner.open(open_scopes(order, state, desk, outline.scopes))
-    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1))
+    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1, mappers=1))
     executor = InlineExecutor(order, planner, desk, state, staging)
     coordinator = Coordinator(ledger, executor)
     journal.begin_attempt(ledger, outline, executor.name)
@@ -136,6 +137,6 @@ def run_inline(
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | executor.seconds)
-        staging.sweep(order.run_id)
+        end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(journal.learned(state.learned))
     return Ending(finish.state, finish.fault)

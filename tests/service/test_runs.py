@@ -97,7 +97,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
     def broken(*_: object) -> list[RunSummary]:
         raise StagingUnavailable("staging is full", hint="make room")
 
-    monkeypatch.setattr(service, "launch", broken)
+    monkeypatch.setattr(service, "each", broken)
     report = run(ready.place, "shop", [UNIT])
     assert report.state is RunState.FAILED
     (summary,) = history(ready)
