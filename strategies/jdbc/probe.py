@@ -120,7 +120,8 @@ def edge(session: Session, view: TableView, axis: AxisView, direction: str) -> P
     """The first position of an axis, or with ` DESC` the last."""
     order = ", ".join(f"{column.sql}{direction}" for column in axis.columns)
     conditions = [f"{column.sql} IS NOT NULL" for column in axis.nullable]
-    found = session.rows(f"SELECT {axis.positions} {view.source(conditions)} ORDER BY {order} {view.dialect.page(1)}")
+    end = view.dialect.page(1, order=f"ORDER BY {order}")
+    found = session.rows(f"SELECT {axis.positions} {view.source(conditions)} {end}")
     return axis.decode(found[0]) if found else None
 
 
