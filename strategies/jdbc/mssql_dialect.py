@@ -114,8 +114,8 @@ class Mssql:
         match column.kind:
             case "int" if column.cast == ROWVERSION:
                 return f"CAST(CAST({int(value)} AS bigint) AS binary(8))"
-            case "int":
-                return str(int(value))
+            case "int":  # a longer literal would be a decimal, and the column be converted to one
+                return str(value) if abs(int(value)) < 2**31 else f"CAST({int(value)} AS bigint)"
             case "decimal":
                 return f"CAST({checked(column, str(value), _NUMBER)} AS {column.cast})"
             case "float":

@@ -36,7 +36,7 @@ def connect(config: MssqlConfig) -> Any:
     if config.encrypt and ca is None:
         raise OSError("field 'ssl_ca': this system has no list of trusted certificates")
     return pytds.connect(
-        server=config.host,
+        dsn=config.host,
         port=config.port,
         database=config.database,
         user=config.user,

@@ -167,6 +167,7 @@ class Oracle:
     def begin(self, session: Session, spec: UnitSpec) -> str | None:
         """Enters flashback at the current change number, where the user may; else the transaction that is open."""
         if not spec.policy.snapshot:
+            self.enter(session, None)
             return None
         try:
             scn = str(session.rows("SELECT TO_CHAR(DBMS_FLASHBACK.GET_SYSTEM_CHANGE_NUMBER) FROM dual")[0][0])
@@ -225,7 +226,8 @@ def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
 def moment(kind: str, value: str) -> str:
     """A literal of exactly the column's type: another one would make the server convert the column, not the literal."""
     written = value.replace(" ", "T")
-    written += {11: "T00:00:00", 10: "T00:00:00"}.get(len(written), ":00" if written.count(":") == 1 else "")
+    written += "T00:00:00" if "T" not in written else ":00" if written.count(":") == 1 else ""
+    written = written if written.startswith("-") else f" {written}"  # the place of the sign, as Oracle itself writes it
     if kind == "DATE":
         whole = written.partition(".")[0]
         return f"TO_DATE('{whole}', '{STAMP}')"

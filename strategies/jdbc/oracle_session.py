@@ -17,7 +17,9 @@ SETTINGS = (
     " NLS_DATE_LANGUAGE = AMERICAN TIME_ZONE = '+00:00'"
 )
 _CODE = re.compile(r"\b((?:ORA|DPY)-\d{4,5})\b")
-DENIED = frozenset({"ORA-01017", "ORA-01031", "ORA-01045", "ORA-28000", "ORA-28001", "ORA-01005", "ORA-06550", "DPY-4001"})
+DENIED = frozenset(
+    {"ORA-01017", "ORA-01031", "ORA-01045", "ORA-28000", "ORA-28001", "ORA-01005", "ORA-06550", "DPY-4001"}
+)
 GONE = frozenset({"ORA-00942", "ORA-00904", "ORA-01466", "ORA-04043", "ORA-04063", "ORA-00980"})
 SPELLING = frozenset(
     {

@@ -44,7 +44,7 @@ class Connection:
 
     def _run(self, sql: str) -> Any:
         cursor = self._connection.cursor()
-        cursor.execute(sql.replace("%", "%%"))
+        cursor.execute(sql)
         return cursor
 
     def cursor(self) -> "Cursor":

@@ -16,9 +16,9 @@ from tests.strategies.jdbc.standin.oracle import ident, lit, num
 
 CI = "SQL_Latin1_General_CP1_CI_AS"
 SCHEMA = """
-CREATE SCHEMA sys; CREATE SCHEMA dbo; CREATE SCHEMA ms; SET search_path = ms, pg_catalog;
+CREATE SCHEMA sys; CREATE SCHEMA ms; SET search_path = ms, pg_catalog;
 CREATE COLLATION latin1_general_bin2 FROM pg_catalog."C";
-CREATE COLLATION sql_latin1_general_cp1_ci_as (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE COLLATION sql_latin1_general_cp1_ci_as FROM pg_catalog."C";
 CREATE FUNCTION styled(text, int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE FUNCTION styled(uuid, int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper($1::text)';
 CREATE FUNCTION styled(numeric, int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text';
@@ -33,10 +33,9 @@ CREATE FUNCTION sysutcdatetime() RETURNS timestamp LANGUAGE sql AS $$SELECT now(
 CREATE FUNCTION sysdatetime() RETURNS timestamp LANGUAGE sql AS $$SELECT now() AT TIME ZONE 'UTC'$$;
 CREATE FUNCTION db_name() RETURNS text LANGUAGE sql AS $$SELECT 'shop'$$;
 CREATE FUNCTION serverproperty(text) RETURNS text LANGUAGE sql AS $$SELECT '16.0.1000.6'$$;
-CREATE TABLE active (lowest bigint); INSERT INTO active VALUES (1);
+CREATE TABLE active (lowest bigint);
 CREATE FUNCTION min_active_rowversion() RETURNS bigint LANGUAGE sql AS 'SELECT lowest FROM ms.active';
 CREATE TABLE sys.databases (name text, snapshot_isolation_state int, is_read_committed_snapshot_on int);
-INSERT INTO sys.databases VALUES ('shop', 1, 0);
 CREATE TABLE sys.schemas (schema_id int, name text); INSERT INTO sys.schemas VALUES (1, 'dbo');
 CREATE TABLE sys.objects (object_id int, name text, type text, schema_id int DEFAULT 1, is_ms_shipped int DEFAULT 0);
 CREATE TABLE sys.types (system_type_id int, user_type_id int, name text, is_assembly_type int DEFAULT 0);
@@ -50,6 +49,9 @@ CREATE TABLE sys.partitions (object_id int, index_id int, partition_id bigint, r
 CREATE TABLE sys.allocation_units (container_id bigint, used_pages bigint);
 CREATE TABLE sys.extended_properties (class int, major_id int, minor_id int, name text, value text);
 """
+CLEAR = """DROP SCHEMA IF EXISTS dbo CASCADE; CREATE SCHEMA dbo; DELETE FROM ms.active; INSERT INTO ms.active VALUES (1);
+DELETE FROM sys.databases; INSERT INTO sys.databases VALUES ('shop', 1, 0);
+TRUNCATE sys.objects, sys.types, sys.columns, sys.indexes, sys.index_columns, sys.partitions"""
 SESSION = "SET search_path = ms, pg_catalog; SET TimeZone = 'UTC'"
 POSTGRES = {
     "int": "int", "bigint": "bigint", "tinyint": "smallint", "bit": "int", "decimal": "numeric", "money": "numeric(19,4)",
@@ -77,12 +79,14 @@ class MssqlStandin:
     """`oldest`: the age of the oldest open transaction, or False where that may not be seen."""
 
     pg: Postgres
-    oldest: int | None | bool = None
+    oldest: int | bool | None = None
     tables: int = 0
 
     def __post_init__(self) -> None:
         self.door = Door(self.pg, SESSION, "tsql", self.translate, fault)
-        self.pg.run(SCHEMA)
+        if not self.pg.run("SELECT 1 FROM pg_namespace WHERE nspname = 'ms'"):
+            self.pg.run(SCHEMA)
+        self.pg.run(CLEAR)
         for number, name in enumerate([*POSTGRES, "sql_variant"]):
             is_assembly = int(name in ("geometry", "hierarchyid"))
             self.pg.run(f"INSERT INTO sys.types VALUES ({number}, {number}, '{name}', {is_assembly})")
@@ -102,9 +106,10 @@ class MssqlStandin:
             if self.oldest is False:
                 raise refusal(300, "VIEW SERVER STATE permission was denied")
             return [(self.oldest,)]
-        if found := BINARY.search(sql):
-            tree = self.door.parsed(BINARY.sub(found[1], sql))
-        return tree.transform(styled).sql(dialect="postgres")
+        if BINARY.search(sql):
+            tree = self.door.parsed(BINARY.sub(r"\1", sql))
+        answer = tree.transform(styled).sql(dialect="postgres")
+        return answer.replace("AS MONEY)", "AS NUMERIC(19, 4))").replace("CURRENT_TIMESTAMP_L_T_Z()", "now()")
 
     def declare(
         self, name: str, columns: Sequence[Col], primary: Sequence[str] = (), unique: Sequence[str] = ()
@@ -133,9 +138,13 @@ class MssqlStandin:
 
 
 def styled(node: Any) -> Any:
-    """CONVERT(text type, x, style) -> styled(x, style)."""
+    """CONVERT(text type, x, style) -> styled(x, style); bytes in PostgreSQL's spelling."""
+    if isinstance(node, exp.HexString):
+        return exp.Anonymous(this="decode", expressions=[exp.Literal.string(node.this), exp.Literal.string("hex")])
     if isinstance(node, exp.Convert) and "CHAR" in node.this.sql().upper():
-        return exp.Anonymous(this="styled", expressions=[node.expression, node.args.get("style") or exp.Literal.number(0)])
+        return exp.Anonymous(
+            this="styled", expressions=[node.expression, node.args.get("style") or exp.Literal.number(0)]
+        )
     return node
 
 

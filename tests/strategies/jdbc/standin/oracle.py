@@ -16,11 +16,13 @@ SCHEMA = """
 CREATE SCHEMA ora; SET search_path = ora, pg_catalog;
 CREATE TABLE dual (dummy text); INSERT INTO dual VALUES ('X');
 CREATE FUNCTION to_char(numeric, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT trim_scale($1)::text';
+CREATE FUNCTION to_char(int, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text';
 CREATE FUNCTION to_char(bigint, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text';
 CREATE FUNCTION to_char(double precision) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text';
 CREATE FUNCTION to_char(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE FUNCTION to_char(timestamp, text) RETURNS text LANGUAGE sql IMMUTABLE AS
-  $$SELECT pg_catalog.to_char($1, replace(replace(replace($2, 'SYYYY', 'YYYY'), 'FF9', 'US"000"'), 'FF6', 'US'))$$;
+  $$SELECT CASE WHEN $1 < '0001-01-01' THEN '-' ELSE ' ' END
+  || pg_catalog.to_char($1, replace(replace(replace($2, 'SYYYY', 'YYYY'), 'FF9', 'US"000"'), 'FF6', 'US'))$$;
 CREATE FUNCTION to_char(timestamptz, text) RETURNS text LANGUAGE sql AS
   $$SELECT ora.to_char($1 AT TIME ZONE 'UTC', $2)$$;
 CREATE FUNCTION to_date(text, text) RETURNS timestamp LANGUAGE sql IMMUTABLE AS 'SELECT $1::timestamp';
@@ -51,8 +53,10 @@ CREATE TABLE all_indexes (owner text, index_name text, table_owner text, table_n
   index_type text DEFAULT 'NORMAL', status text DEFAULT 'VALID', visibility text DEFAULT 'VISIBLE');
 CREATE TABLE all_ind_columns (index_owner text, index_name text, column_name text, column_position int,
   descend text DEFAULT 'ASC');
-CREATE SCHEMA "SHOP";
 """
+CLEAR = """DROP SCHEMA IF EXISTS "SHOP" CASCADE; CREATE SCHEMA "SHOP";
+TRUNCATE ora.all_tables, ora.all_mviews, ora.all_views, ora.all_tab_comments, ora.all_col_comments, ora.all_tab_cols,
+  ora.all_constraints, ora.all_cons_columns, ora.all_indexes, ora.all_ind_columns"""
 SESSION = "SET search_path = ora, pg_catalog; SET TimeZone = 'UTC'; SET extra_float_digits = 1"
 POSTGRES = {
     "NUMBER": "numeric", "VARCHAR2": 'text COLLATE "C"', "CHAR": 'char({length}) COLLATE "C"', "DATE": "timestamp(0)",
@@ -82,12 +86,14 @@ class OracleStandin:
 
     pg: Postgres
     may_flash_back: bool = True
-    oldest: int | None | bool = None
+    oldest: int | bool | None = None
     snapshots: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.door = Door(self.pg, SESSION, "oracle", self.translate, fault)
-        self.pg.run(SCHEMA)
+        if not self.pg.run("SELECT 1 FROM pg_namespace WHERE nspname = 'ora'"):
+            self.pg.run(SCHEMA)
+        self.pg.run(CLEAR)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -98,7 +104,7 @@ class OracleStandin:
         if NOTHING.match(sql):
             return []
         if sql == "COMMIT":
-            return "COMMIT"
+            return "ROLLBACK"
         if match := ENABLE.match(sql):
             return f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{self.snapshots[match[1]]}'"
         self.door.parsed(sql)
@@ -148,7 +154,9 @@ class OracleStandin:
         self.pg.run(f"INSERT INTO ora.all_constraints VALUES ('SHOP', {lit(name)}, {named}, '{kind}')")
         self.pg.run(f"INSERT INTO ora.all_indexes VALUES ('SHOP', {named}, 'SHOP', {lit(name)}, 'UNIQUE')")
         for number, column in enumerate(key):
-            self.pg.run(f"INSERT INTO ora.all_cons_columns VALUES ('SHOP', {named}, {lit(name)}, {lit(column)}, {number})")
+            self.pg.run(
+                f"INSERT INTO ora.all_cons_columns VALUES ('SHOP', {named}, {lit(name)}, {lit(column)}, {number})"
+            )
             self.pg.run(f"INSERT INTO ora.all_ind_columns VALUES ('SHOP', {named}, {lit(column)}, {number})")
 
 
