@@ -13,7 +13,6 @@ from ingest_ray.core.messages import Claim
 from ingest_ray.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.failpoints import reached
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
-from ingest_ray.kv.patient import PatientKV
 from ingest_ray.models import Island, Learned, Model, Scope, SegmentState
 from ingest_ray.quarantine import promote
 from ingest_ray.state.documents import (
@@ -53,7 +52,7 @@ class StateWriter:
         """
         lease = Lease.acquire(kv, unit_key, run_id, owner)
         try:
-            return cls(PatientKV(kv), unit_key, run_id, lease)
+            return cls(kv, unit_key, run_id, lease)
         except BaseException:
             lease.release()
             raise
