@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ START_S = 60
 class MariaServer:
     """Listens on 127.0.0.1 and on a Unix socket; `root` has no password."""
 
-    def __init__(self, folder: Path, server: str) -> None:
+    def __init__(self, folder: Path, server: str, options: Sequence[str] = ()) -> None:
         self._folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -41,6 +41,7 @@ class MariaServer:
             "--bind-address=127.0.0.1",
             f"--user={getpass.getuser()}",
             "--innodb-flush-log-at-trx-commit=2",
+            *options,
         ]
 
     def start(self) -> None:
@@ -67,7 +68,7 @@ class MariaServer:
 
 
 @contextmanager
-def running_server() -> Iterator[MariaServer]:
+def running_server(*server_options: str) -> Iterator[MariaServer]:
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if server is None or install is None:
         missing("mariadbd, a MariaDB server,")
@@ -76,7 +77,7 @@ def running_server() -> Iterator[MariaServer]:
     subprocess.run(
         [install, *options, "--skip-test-db", f"--user={getpass.getuser()}"], check=True, capture_output=True
     )
-    running = MariaServer(folder, server)
+    running = MariaServer(folder, server, server_options)
     running.start()
     try:
         yield running
