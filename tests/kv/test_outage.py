@@ -15,7 +15,7 @@ from tests.run.installation import Installation
 
 
 @pytest.mark.services
-def test_d31_a_run_goes_on_when_its_redis_was_gone_for_a_while(tmp_path: Path, redis_server: Any) -> None:
+def test_d39_a_run_goes_on_when_its_redis_was_gone_for_a_while(tmp_path: Path, redis_server: Any) -> None:
     there = Installation(tmp_path)
     url = f"redis://127.0.0.1:{redis_server.port}/0?prefix=patient"
     order = there.order()

@@ -48,7 +48,7 @@ def test_what_a_dead_run_held_comes_back(tmp_path: Path) -> None:
     assert ConnectionShare.take(kv, KEY, "run-2", this_process(), cap=2, wanted=2).count == 2
 
 
-def test_c32_many_that_take_at_once_never_have_more_than_there_are(tmp_path: Path) -> None:
+def test_many_that_take_at_once_never_have_more_than_there_are(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     open_kv(url).get("a")
     with ThreadPoolExecutor(8) as pool:

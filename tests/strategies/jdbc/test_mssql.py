@@ -184,7 +184,7 @@ def test_a_database_without_row_versions_is_refused_or_locked(mssql: MssqlStandi
     assert "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE" in mssql.door.statements
 
 
-def test_c11_an_mssql_cursor_of_text_is_compared_by_code_points(mssql: MssqlStandin, unit: Unit) -> None:
+def test_b11_an_mssql_cursor_of_text_is_compared_by_code_points(mssql: MssqlStandin, unit: Unit) -> None:
     mssql.declare("t", [ID, Col("c", "varchar", 20, collation=CI)], ["id"])
     mssql.pg.run(
         "INSERT INTO dbo.t SELECT i, '2026-01-01T00:00:' || lpad(i::text, 2, '0') FROM generate_series(1, 50) i"

@@ -102,7 +102,7 @@ def test_a_mistake_in_the_configuration_is_named(template: str, model: Any, conf
         ("jdbc.mssql", "jdbc:sqlserver://127.0.0.1:1;databaseName=shop;user=app;password=sekret-sekret"),
     ],
 )
-def test_a_host_that_does_not_answer_is_unavailable(template: str, url: str) -> None:
+def test_a2_a_host_that_does_not_answer_is_unavailable(template: str, url: str) -> None:
     report = strategy_for(template).test(endpoint(template, url=url, connect_timeout_s=2))
     assert not report.ok
     assert report.diagnostics[0].code == "unreachable"
