@@ -37,7 +37,8 @@ _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 
 def plain(message: str) -> str:
     """What the server says, without what the driver says around it and the statement that it points into."""
-    return re.sub(r"^.*?\b(?:ERROR|FATAL): +", "", message).partition(" LINE 1: ")[0]
+    bare = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
+    return re.sub(r"^ *ERROR: +", "", bare).partition(" LINE 1: ")[0]
 
 
 def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
