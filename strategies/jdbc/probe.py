@@ -15,6 +15,7 @@ from strategies.jdbc.view import AxisView, TableView
 
 SEGMENT = "all"  # a table is one segment
 COUNT_LIMIT = 100_000  # what is new is counted up to this: enough to tell a small run from a large one
+SLICE_S = 60.0  # a slow view or a far server: what fails is read again, and many short slices keep all readers busy
 DEFAULT_ROW_BYTES = 256.0  # for the first plan of a view, of which nothing is known; readers correct it
 
 
@@ -53,7 +54,10 @@ class Look:
 
     @property
     def slice_rows(self) -> int:
-        return max(1, int(self.view.spec.policy.target_slice_bytes / self.row_bytes))
+        """What a slice is cut for: its target of bytes, and no more than a reader was seen to read in `SLICE_S`."""
+        by_size = self.view.spec.policy.target_slice_bytes / self.row_bytes
+        speed = self.view.spec.learned.rows_per_second
+        return max(1, int(by_size if speed is None else min(by_size, speed * SLICE_S)))
 
     def relearned(self, spec: UnitSpec) -> Self:
         """The same look, with what readers have taught since."""

@@ -5,6 +5,7 @@ import pytest
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.keys import segment_key, unit_key
 from ingest_ray.models import RunMode, RunState
+from ingest_ray.state import read_states
 from tests.run.installation import Installation
 
 
@@ -115,3 +116,17 @@ def test_c30_a_checkpoint_of_another_version_is_refused_and_left_as_it_is(tmp_pa
     assert there.reads() == []
     assert kv.get(key) == (foreign, found[1] + 1)
     assert there.ids() == there.expected_ids()
+
+
+def test_what_a_run_learned_is_kept_for_the_next_plan(tmp_path: Path) -> None:
+    there = Installation(tmp_path)
+    there.run()
+    key = unit_key("testing", "e", there.unit, "lake")
+    learned = read_states(open_kv(there.settings.state_url), key).learned
+    assert learned.bytes_per_row is not None
+    assert learned.bytes_per_row > 8
+    assert learned.rows_per_second is not None
+    assert learned.rows_per_second > 0
+    there.source = {"now": 2000, "changed": {"7": 1500}}
+    there.run()  # one row teaches nothing
+    assert read_states(open_kv(there.settings.state_url), key).learned == learned
