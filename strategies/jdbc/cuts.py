@@ -35,8 +35,7 @@ def pieces(look: Look, scope: Scope, gap: Interval) -> Iterator[Piece]:
 
 def piece(look: Look, scope: Scope, interval: Interval, rows: int, is_exact: bool = False) -> Piece:
     """One piece. `max_rows` is how many rows it had when it was cut."""
-    if look.size.rows is not None:
-        rows = min(rows, look.size.rows)
+    rows = min([rows, *(known for known in (look.size.rows, scope.estimated_rows) if known is not None)])
     return Piece(
         interval=interval,
         estimated_rows=rows,
