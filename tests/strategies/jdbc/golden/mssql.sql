@@ -49,6 +49,8 @@ SELECT c.object_id, c.name, t.name, c.max_length, c.precision, c.scale, c.is_nul
 SELECT "o""d'd ü"."N" FROM "dbo"."o""d'd ü" WHERE "o""d'd ü"."N" IS NOT NULL ORDER BY "o""d'd ü"."N" DESC OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY;
 SELECT 27;
 SELECT CASE WHEN 27 > CAST(-9223372036854775808 AS bigint) THEN 1 ELSE 0 END;
+SELECT 1 AS one FROM "dbo"."o""d'd ü" WHERE 1 = 0 AND (1 = 1
+);
 SELECT COUNT(*) FROM (SELECT 1 AS one FROM "dbo"."o""d'd ü" ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 100001 ROWS ONLY) counted;
 SELECT o.object_id, s.name, o.name, CASE o.type WHEN 'V' THEN 'view' ELSE 'table' END, (SELECT SUM(p.rows) FROM sys.partitions p WHERE p.object_id = o.object_id AND p.index_id IN (0, 1)), (SELECT SUM(a.used_pages) FROM sys.partitions p JOIN sys.allocation_units a ON a.container_id = p.partition_id WHERE p.object_id = o.object_id AND p.index_id IN (0, 1)), CAST(e.value AS nvarchar(4000)) FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id LEFT JOIN sys.extended_properties e ON e.class = 1 AND e.major_id = o.object_id AND e.minor_id = 0 AND e.name = N'MS_Description' WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND s.name = N'dbo' AND o.name = N'o"d''d ü' ORDER BY s.name, o.name;
 SELECT count(*) FROM (SELECT 1 AS one FROM "dbo"."o""d'd ü" WHERE ("o""d'd ü"."N" IS NULL) AND (1 = 1

@@ -53,6 +53,8 @@ SELECT TO_CHAR(27, 'TM9') FROM dual;
 SELECT CASE WHEN 27 > -9223372036854775808 THEN 1 ELSE 0 END FROM dual;
 BEGIN DBMS_FLASHBACK.ENABLE_AT_SYSTEM_CHANGE_NUMBER(1004); END;;
 SELECT 1 AS one FROM "SHOP"."o""d'd ü"  FETCH FIRST 1 ROWS ONLY;
+SELECT 1 AS one FROM "SHOP"."o""d'd ü" WHERE 1 = 0 AND (1 = 1
+);
 SELECT count(*) FROM (SELECT 1 AS one FROM "SHOP"."o""d'd ü" FETCH FIRST 100001 ROWS ONLY) counted;
 SELECT num_rows, avg_row_len FROM all_tables t WHERE t.owner = 'SHOP' AND t.table_name = 'o"d''d ü';
 SELECT count(*) FROM (SELECT 1 AS one FROM "SHOP"."o""d'd ü" WHERE ("o""d'd ü"."N" IS NULL) AND (1 = 1
