@@ -12,9 +12,6 @@ from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.tables import catalog_schema, tables, unit_datasets
 from ingest_ray.errors import DuplicateEndpoint, StateConflict, StateUnreadable
 from ingest_ray.models import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
-from tests.kv.conftest import postgres_server, postgres_url
-
-__all__ = ["postgres_server", "postgres_url"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])

@@ -8,11 +8,8 @@ import pytest
 from ingest_ray.errors import ConfigError
 from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
 from ingest_ray.testing.servers import Postgres
-from tests.strategies.jdbc.maria import Maria, maria
-
-__all__ = ["maria", "mariadb", "mariadb_server"]
+from tests.strategies.jdbc.maria import Maria
 
 
 def collected(template: str, **config: Any) -> dict[str, str]:

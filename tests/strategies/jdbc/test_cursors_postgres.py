@@ -400,15 +400,16 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(pg: Postgres, pg_unit: A
     """In a zone that is always about to repeat its hour, the horizon is where the repeated hour begins."""
     pg.run(TIMED.format("timestamp"))
     now = pg.run("SELECT extract(epoch FROM now())::bigint")[0][0]
-    # A POSIX zone whose daylight saving time ends 10 minutes from now, one hour back.
-    end = time.gmtime(now + 600 + 3600)
+    # A POSIX zone whose daylight saving time ends soon, one hour back, at a quarter of an hour as in all real zones.
+    change = -(-(now + 120) // 900) * 900
+    end = time.gmtime(change + 3600)
     zone = f"AAA0BBB,J1/0,J{julian(end)}/{end.tm_hour}:{end.tm_min:02d}:{end.tm_sec:02d}"
     pg.run(f"ALTER DATABASE {pg.name} SET TimeZone = '{zone}'")
     pg.run(f"SET TimeZone = '{zone}'")
     pg.run("INSERT INTO t (v) SELECT 'before' FROM generate_series(1, 5) i")
     rehearsal = pg_unit("t", cursor="ts")
     rehearsal.run()
-    pg.run("INSERT INTO t (v, ts) SELECT 'in the repeated hour', (now() + interval '20 minutes')::timestamp")
+    pg.run(f"INSERT INTO t (v, ts) SELECT 'in the repeated hour', to_timestamp({change + 300})::timestamp")
     rehearsal.run()
     assert landed(rehearsal) == everything(pg)
     wall = pg.run("SELECT now()::timestamp")[0][0]

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 
 from ingest_ray.errors import ConfigError, ModeUnsupported
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
 from ingest_ray.testing.rehearsal import Rehearsal
-from tests.strategies.jdbc.maria import Maria, maria
+from tests.strategies.jdbc.maria import Maria
 
-__all__ = ["maria", "mariadb", "mariadb_server"]
 pytestmark = pytest.mark.services
 
 

@@ -8,12 +8,9 @@ import pytest
 from ingest_ray.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceUnavailable
 from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
 from strategies.jdbc.config import parse_config
 from strategies.jdbc.mysql_config import MysqlConfig
-from tests.strategies.jdbc.maria import Maria, maria
-
-__all__ = ["maria", "mariadb", "mariadb_server"]
+from tests.strategies.jdbc.maria import Maria
 
 
 def endpoint(**config: Any) -> Endpoint:

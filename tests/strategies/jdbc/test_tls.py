@@ -8,10 +8,9 @@ import pytest
 
 from ingest_ray.models import ConnectionReport, Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.mariadb import MariaDatabase, MariaServer, mariadb, mariadb_server, running_server
+from ingest_ray.testing.mariadb import MariaDatabase, MariaServer, running_server
 from tests.kv.tls_door import certificate
 
-__all__ = ["mariadb", "mariadb_server"]
 pytestmark = pytest.mark.services
 
 
