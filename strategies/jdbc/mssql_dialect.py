@@ -46,6 +46,7 @@ VERSIONS = (
     "SELECT snapshot_isolation_state, CASE WHEN is_read_committed_snapshot_on = 1 THEN 1 ELSE 0 END FROM sys.databases"
     " WHERE name = DB_NAME()"
 )
+UPDATEABILITY = "CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Updateability'))"
 BINARY = "Latin1_General_BIN2"  # by code points
 ROWVERSION = "rowversion"
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z", re.IGNORECASE)
@@ -182,10 +183,7 @@ class Mssql:
         self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
     ) -> Horizon:
         if column.cast == ROWVERSION:
-            # Every rowversion below it is of a transaction that has ended.
-            # https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql
-            value = int(session.rows("SELECT CONVERT(bigint, MIN_ACTIVE_ROWVERSION())")[0][0])
-            return Horizon(value=(value,), method="lowest rowversion of an open transaction")
+            return of_rowversion(session, spec)
         if not is_time(column):
             return of_counter(self, session, spec, column, table, watermark)
         oldest, note = None, None
@@ -218,6 +216,20 @@ class Mssql:
     ) -> Iterator[Fetched]:
         table = quoted(str(spec.dataset.facts["table"]))
         return fetched(session, spec.dataset, piece, source, context, table)
+
+
+def of_rowversion(session: Session, spec: UnitSpec) -> Horizon:
+    """Every rowversion below it is of a transaction that has ended, at the server where transactions are.
+
+    https://learn.microsoft.com/en-us/sql/t-sql/functions/min-active-rowversion-transact-sql
+    """
+    told = session.rows(f"SELECT CONVERT(bigint, MIN_ACTIVE_ROWVERSION()), {UPDATEABILITY}")[0]
+    if told[1] == "READ_ONLY":
+        raise ConfigError(
+            f"{spec.unit_id}: a read-only copy of a database does not know which rowversions are still open",
+            hint="connect to the primary; or a cursor of time, with a policy.lag that is longer than the copy's delay",
+        )
+    return Horizon(value=(int(told[0]),), method="lowest rowversion of an open transaction")
 
 
 def isolation(session: Session, config: MssqlConfig) -> str:

@@ -19,6 +19,7 @@ SETTINGS = (
     " SET NUMERIC_ROUNDABORT, IMPLICIT_TRANSACTIONS OFF; SET LANGUAGE us_english; SET DATEFORMAT ymd;"
     " SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET DEADLOCK_PRIORITY LOW"
 )
+PLAIN = {"params": None}  # a statement as it is: its percent signs are no places for parameters
 DENIED = frozenset({229, 230, 262, 297, 300, 371, 916, 18452, 18456, 18470, 18486, 18487, 18488})
 GONE = frozenset({207, 208, 3961, 4413, 4502})
 SPELLING = frozenset({102, 105, 137, 156, 170, 174, 195, 241, 245, 402, 4104, 4145, 8114})
@@ -26,7 +27,7 @@ VALUES = frozenset({220, 232, 517, 535, 8115, 9810, 9813})
 
 
 def connected(endpoint_id: str, config: MssqlConfig) -> DbapiSession:
-    session = DbapiSession(lambda: connect(config), (TdsError,), fault(endpoint_id, config))
+    session = DbapiSession(lambda: connect(config), (TdsError,), fault(endpoint_id, config), PLAIN)
     session.run(f"{SETTINGS}; SET LOCK_TIMEOUT {int(config.lock_timeout_s * 1000)}")
     return session
 
@@ -45,7 +46,6 @@ def connect(config: MssqlConfig) -> Any:
         timeout=config.statement_timeout_s,
         appname="ingest_ray",
         autocommit=True,
-        readonly=True,
         cafile=ca if config.encrypt else None,
         validate_host=config.ssl_check_hostname,
         disable_connect_retry=True,

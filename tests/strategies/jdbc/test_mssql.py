@@ -155,6 +155,18 @@ def test_c21_a_rowversion_has_an_exact_horizon(mssql: MssqlStandin, unit: Unit) 
     assert any("CAST(CAST(41 AS bigint) AS binary(8))" in sql for sql in mssql.door.statements)
 
 
+def test_c21_a_copy_of_a_database_has_no_horizon_of_rowversions(mssql: MssqlStandin, unit: Unit) -> None:
+    mssql.declare("t", [ID, Col("v", "timestamp", 8)], ["id"])
+    translate = mssql.door.translate
+
+    def of_a_copy(sql: str) -> Any:
+        return [(41, "READ_ONLY")] if "MIN_ACTIVE_ROWVERSION" in sql else translate(sql)
+
+    mssql.door.translate = of_a_copy
+    with pytest.raises(ConfigError, match="a read-only copy"):
+        unit("t", cursor="v").run()
+
+
 def test_c21_the_mssql_horizon_is_a_declared_lag_and_below_open_transactions(mssql: MssqlStandin, unit: Unit) -> None:
     incremental(mssql)
     mssql.oldest = 7200

@@ -33,6 +33,7 @@ CREATE FUNCTION sysutcdatetime() RETURNS timestamp LANGUAGE sql AS $$SELECT now(
 CREATE FUNCTION sysdatetime() RETURNS timestamp LANGUAGE sql AS $$SELECT now() AT TIME ZONE 'UTC'$$;
 CREATE FUNCTION db_name() RETURNS text LANGUAGE sql AS $$SELECT 'shop'$$;
 CREATE FUNCTION serverproperty(text) RETURNS text LANGUAGE sql AS $$SELECT '16.0.1000.6'$$;
+CREATE FUNCTION databasepropertyex(text, text) RETURNS text LANGUAGE sql AS $$SELECT 'READ_WRITE'$$;
 CREATE TABLE active (lowest bigint);
 CREATE FUNCTION min_active_rowversion() RETURNS bigint LANGUAGE sql AS 'SELECT lowest FROM ms.active';
 CREATE TABLE sys.databases (name text, snapshot_isolation_state int, is_read_committed_snapshot_on int);
