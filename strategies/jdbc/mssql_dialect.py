@@ -8,7 +8,6 @@ Rights: SELECT on the tables; VIEW SERVER STATE (2022: VIEW SERVER PERFORMANCE S
 horizon back; a cursor of type rowversion needs no right, and has an exact horizon.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -20,21 +19,13 @@ from strategies.jdbc.config import parse_config
 from strategies.jdbc.dialect import AxisColumn, Fetched, Kind, Session, Size
 from strategies.jdbc.family import SqlStrategy
 from strategies.jdbc.lagged_horizon import Clock, is_time, of_counter, of_time
-from strategies.jdbc.mssql_catalog import COUNT_LIMIT, collect, describe, drifted, size_of, text
+from strategies.jdbc.mssql_catalog import COUNT_LIMIT, collect, describe, drifted, size_of
 from strategies.jdbc.mssql_config import MssqlConfig
+from strategies.jdbc.mssql_literals import ROWVERSION, literal, lowest
 from strategies.jdbc.mssql_session import connected
 from strategies.jdbc.server_columns import collation_of, fact, fetched, is_indexed, quoted
 from strategies.jdbc.times import earlier_text
 
-LOWEST: dict[str, int | str] = {
-    "int": -(2**63),
-    "float": "-1.7976931348623157e308",
-    "uuid": "00000000-0000-0000-0000-000000000000",
-    "date": "0001-01-01",
-    "timestamp": "0001-01-01T00:00:00",
-    "timestamptz": "0001-01-01T00:00:00",
-}
-LOWEST_BY_TYPE = {"datetime": "1753-01-01T00:00:00", "smalldatetime": "1900-01-01T00:00:00"}
 GRANT = "GRANT VIEW SERVER STATE so that open transactions are seen"
 # Kinds of transactions: 1 reads and writes, 4 is distributed; 2 only reads, 3 is the server's own.
 # https://learn.microsoft.com/en-us/sql/relational-databases/system-dynamic-management-views/sys-dm-tran-active-transactions-transact-sql
@@ -48,9 +39,6 @@ VERSIONS = (
 )
 UPDATEABILITY = "CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Updateability'))"
 BINARY = "Latin1_General_BIN2"  # by code points
-ROWVERSION = "rowversion"
-_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z", re.IGNORECASE)
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|\+00:?00)?\Z")
 
 
 class Mssql:
@@ -111,25 +99,7 @@ class Mssql:
         return is_indexed(dataset, columns)
 
     def literal(self, column: AxisColumn, value: int | str) -> str:
-        """Of exactly the column's type: what is converted otherwise may be the column, by other rules of order."""
-        match column.kind:
-            case "int" if column.cast == ROWVERSION:
-                return f"CAST(CAST({int(value)} AS bigint) AS binary(8))"
-            case "int":  # a longer literal would be a decimal, and the column be converted to one
-                return str(value) if abs(int(value)) < 2**31 else f"CAST({int(value)} AS bigint)"
-            case "decimal":
-                return f"CAST({checked(column, str(value), _NUMBER)} AS {column.cast})"
-            case "float":
-                return f"CAST('{checked(column, str(value), _NUMBER)}' AS float)"
-            case "date" | "timestamp" | "timestamptz":
-                return moment(column.cast, re.sub(r"(Z|\+00:?00)\Z", "", checked(column, str(value), _STAMP)))
-            case "uuid":
-                return f"CAST({text(str(value))} AS uniqueidentifier)"
-            case "bytes":
-                return f"0x{bytes.fromhex(str(value)).hex()}"
-            case _:
-                collation, _, form = column.cast.partition("|")
-                return f"CAST({text(str(value))} COLLATE {collation} AS {form})" if form else text(str(value))
+        return literal(column, value)
 
     def position(self, column: AxisColumn, sql: str) -> str:
         match column.kind:
@@ -158,9 +128,7 @@ class Mssql:
         return int(value) if column.kind == "int" else str(value)
 
     def lowest(self, column: AxisColumn) -> int | str:
-        if column.kind == "decimal":
-            return lowest_decimal(column.cast)
-        return LOWEST_BY_TYPE.get(column.cast, LOWEST.get(column.kind, ""))
+        return lowest(column)
 
     def earlier(self, column: AxisColumn, value: int | str, span: int) -> str:
         if isinstance(value, int):
@@ -245,33 +213,6 @@ def isolation(session: Session, config: MssqlConfig) -> str:
         "the database keeps no row versions, so rows that move while they are read would be missed",
         hint="ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; or isolation: serializable, which locks what is read",
     )
-
-
-def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
-    if not form.match(value):
-        raise ConfigError(f"cursor '{column.name}': '{value[:40]}' is no {column.kind}")
-    return value
-
-
-def moment(kind: str, value: str) -> str:
-    """ISO 8601 with a T means the same under every language and DATEFORMAT."""
-    written = value.replace(" ", "T")
-    if kind == "date":
-        return f"CAST('{written[:10]}' AS date)"
-    written += "T00:00:00" if len(written) == 10 else ":00" if written.count(":") == 1 else ""
-    whole, _, fraction = written.partition(".")
-    digits = 3 if kind in ("datetime", "smalldatetime") else 7
-    written = f"{whole}.{fraction[:digits]}" if fraction else whole
-    return f"CAST('{written}{'+00:00' if kind.startswith('datetimeoffset') else ''}' AS {kind})"
-
-
-def lowest_decimal(kind: str) -> str:
-    match = re.fullmatch(r"decimal\((\d+), (\d+)\)", kind)
-    if match is None:
-        return "-214748.3648" if kind == "smallmoney" else "-922337203685477.5808"
-    digits, scale = int(match[1]), int(match[2])
-    whole = "9" * (digits - scale) or "0"
-    return f"-{whole}.{'9' * scale}" if scale else f"-{whole}"
 
 
 def now(column: AxisColumn) -> str:

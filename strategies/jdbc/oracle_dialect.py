@@ -23,28 +23,17 @@ from strategies.jdbc.config import parse_config
 from strategies.jdbc.dialect import AxisColumn, Fetched, Kind, Session, Size
 from strategies.jdbc.family import SqlStrategy
 from strategies.jdbc.lagged_horizon import Clock, is_time, of_counter, of_time
-from strategies.jdbc.oracle_catalog import collect, describe, drifted, size_of, text
+from strategies.jdbc.oracle_catalog import collect, describe, drifted, size_of
 from strategies.jdbc.oracle_config import OracleConfig
+from strategies.jdbc.oracle_literals import LOWEST, literal
 from strategies.jdbc.oracle_session import connected
-from strategies.jdbc.oracle_types import STAMP, stamp
+from strategies.jdbc.oracle_types import stamp
 from strategies.jdbc.server_columns import collation_of, fact, fetched, is_indexed, quoted
 from strategies.jdbc.times import earlier_text
 
-LOWEST: dict[str, int | str] = {
-    "int": -(2**63),
-    "decimal": "-9.9e125",
-    "float": "-Inf",
-    "date": "-4712-01-01T00:00:00",
-    "timestamp": "-4712-01-01T00:00:00",
-    "timestamptz": "-4712-01-01T00:00:00",
-}
 GRANT = "GRANT SELECT ON GV_$TRANSACTION so that open transactions are seen"
 SCN = re.compile(r"[0-9]{1,20}\Z")
 OLDEST = "SELECT TO_CHAR(CEIL((SYSDATE - MIN(start_date)) * 86400)) FROM gv$transaction WHERE status = 'ACTIVE'"
-_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\Z", re.IGNORECASE)
-_FLOAT = re.compile(r"(-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|-?Inf|Nan)\Z", re.IGNORECASE)
-_STAMP = re.compile(r"-?\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|\+00:?00)?\Z")
-_PLAIN = re.compile(r"[ -~]+\Z")
 
 
 class Oracle:
@@ -101,19 +90,7 @@ class Oracle:
         return is_indexed(dataset, columns)
 
     def literal(self, column: AxisColumn, value: int | str) -> str:
-        match column.kind:
-            case "int":
-                return str(int(value))
-            case "decimal":
-                return checked(column, str(value), _NUMBER)
-            case "float":
-                return f"TO_BINARY_DOUBLE('{checked(column, str(value), _FLOAT)}')"
-            case "date" | "timestamp" | "timestamptz":
-                return moment(column.cast, re.sub(r"(Z|\+00:?00)\Z", "", checked(column, str(value), _STAMP)))
-            case "bytes":
-                return f"HEXTORAW('{bytes.fromhex(str(value)).hex()}')"
-            case _:
-                return letters(str(value), is_national=column.cast.startswith("N"))
+        return literal(column, value)
 
     def position(self, column: AxisColumn, sql: str) -> str:
         match column.kind:
@@ -215,36 +192,6 @@ class Oracle:
     ) -> Iterator[Fetched]:
         table = quoted(str(spec.dataset.facts["table"]))
         return fetched(session, spec.dataset, piece, source, context, table)
-
-
-def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
-    if not form.match(value):
-        raise ConfigError(f"cursor '{column.name}': '{value[:40]}' is no {column.kind}")
-    return value
-
-
-def moment(kind: str, value: str) -> str:
-    """A literal of exactly the column's type: another one would make the server convert the column, not the literal."""
-    written = value.replace(" ", "T")
-    written += "T00:00:00" if "T" not in written else ":00" if written.count(":") == 1 else ""
-    written = written if written.startswith("-") else f" {written}"  # the place of the sign, as Oracle itself writes it
-    if kind == "DATE":
-        whole = written.partition(".")[0]
-        return f"TO_DATE('{whole}', '{STAMP}')"
-    literal = f"TO_TIMESTAMP('{written if '.' in written else f'{written}.0'}', '{STAMP}.FF9')"
-    if kind == "TIMESTAMP":
-        return literal
-    literal = f"FROM_TZ({literal}, '+00:00')"
-    return literal if kind == "TIMESTAMP WITH TIME ZONE" else f"CAST({literal} AS {kind})"
-
-
-def letters(value: str, *, is_national: bool) -> str:
-    """Text as a literal of the column's own character set: comparing with the other one would convert the column."""
-    if _PLAIN.match(value):
-        return f"{'N' if is_national else ''}{text(value)}"
-    units = (value or "\0").encode("utf-16-be").hex()  # '' is NULL in Oracle; nothing is below the character zero
-    escaped = "".join(f"\\{units[start : start + 4]}" for start in range(0, len(units), 4))
-    return f"UNISTR('{escaped}')" if is_national else f"TO_CHAR(UNISTR('{escaped}'))"
 
 
 def now(column: AxisColumn) -> str:
