@@ -162,7 +162,6 @@ class Policy(Model):
     deletes: Literal["tombstone", "delete"] = "tombstone"
     snapshot: bool = True
     """One snapshot of the source for all slices of a run, where the source has such a thing."""
-    keep_staging: Span = 0
 
 
 class Endpoint(Model):
