@@ -131,7 +131,7 @@ def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Lab) -> None
     assert (ready.rows(UNIT), ready.rows("numbers-2x300")) == (1000, 600)
 
 
-def test_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Lab) -> None:
+def test_d33_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Lab) -> None:
     code = f"""
 import sys
 from pathlib import Path

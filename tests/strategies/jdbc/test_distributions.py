@@ -332,3 +332,16 @@ def test_one_huge_row_among_small_ones_is_read(pg: Postgres, pg_unit: Any) -> No
     rehearsal = pg_unit("t", rows_per_slice=100)
     rehearsal.page_bytes, rehearsal.budget_bytes = 64 * 1024, 256 * 1024
     assert sorted(row["n"] for row in rehearsal.run().rows) == list(range(1, 101))
+
+
+def test_slices_of_a_slow_source_are_cut_by_time(sqlite_file: Any, lite_unit: Any) -> None:
+    rows = ", ".join(f"({i})" for i in range(1, 121))
+    path = sqlite_file("CREATE TABLE t (id INTEGER PRIMARY KEY);", f"INSERT INTO t VALUES {rows};")
+    quick = lite_unit(path, "t", rows_per_slice=1000)
+    assert len(quick.run().slices) == 1
+    slow = lite_unit(path, "t", rows_per_slice=1000)
+    learned = slow.spec.learned.model_copy(update={"rows_per_second": 0.2})
+    slow.spec = slow.spec.model_copy(update={"learned": learned})
+    outcome = slow.run()
+    assert len(outcome.slices) == 10
+    assert len(outcome.rows) == 120
