@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
-from ingest_ray.models import Policy
+from ingest_ray.models import CdmSettings, Policy
 from ingest_ray.settings import RaySettings, StagingSettings
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +21,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "staging": StagingSettings,
     "ray": RaySettings,
     "units": UnitRule,
+    "cdm": CdmSettings,
     "policy": Policy,
 }
 
