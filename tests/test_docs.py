@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
-from ingest_ray.models import Policy
+from ingest_ray.models import CdmSettings, Policy
 from ingest_ray.settings import (
     OidcSettings,
     RaySettings,
@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "serve.oidc": OidcSettings,
     "serve.schedules": ScheduleSettings,
     "units": UnitRule,
+    "cdm": CdmSettings,
     "policy": Policy,
 }
 

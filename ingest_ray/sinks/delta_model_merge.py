@@ -81,8 +81,8 @@ class ModelMerge:
             int(kept), pa.table(dropped).column(0).combine_chunks().cast(pa.int64()), [str(key) for (key,) in stale]
         )
 
-    def of_keys(self, keys: pa.ChunkedArray) -> list[str]:
-        """The ids of living rows that were made of these source rows."""
+    def of_keys(self, keys: pa.ChunkedArray) -> Chosen:
+        """Nothing new; stale are the ids of living rows that were made of these source rows."""
         with self._connected() as door:
             door.register("wanted", pa.table({"k": keys}))
             found = door.execute(
@@ -90,20 +90,22 @@ class ModelMerge:
                 f" and t.{SOURCE_KEY} in (select k from wanted)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
-        return [str(key) for (key,) in found]
+        return Chosen(0, pa.array([], pa.int64()), [str(key) for (key,) in found])
 
     def run(
         self,
         names: Sequence[str],
-        dropped: pa.Array | None,
-        stale: Sequence[str],
+        chosen: Chosen,
         how: Literal["tombstone", "delete"],
         properties: CommitProperties,
     ) -> None:
-        """One commit, also where there is nothing to do: its number must be in the table."""
+        """One commit, also where there is nothing to do: its number must be in the table, and an empty merge writes none."""
+        if not chosen.kept and not chosen.stale:
+            self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=properties)
+            return
         schema = pa.schema([*self._shape, pa.field(GONE, pa.bool_())])
         values = {quoted(name): f"s.{quoted(name)}" for name in self._shape.names}
-        with ReadAhead(self._source(names, dropped, stale, schema)) as batches:
+        with ReadAhead(self._source(names, chosen, schema)) as batches:
             source = pa.RecordBatchReader.from_batches(schema, batches)
             merger = self._table.merge(
                 source,
@@ -148,22 +150,20 @@ class ModelMerge:
         table = pa.Table.from_batches(found, NARROW)
         return table.append_column(ORDER, pa.array(range(table.num_rows), pa.int64()))
 
-    def _source(
-        self, names: Sequence[str], dropped: pa.Array | None, stale: Sequence[str], schema: pa.Schema
-    ) -> Iterator[pa.RecordBatch]:
+    def _source(self, names: Sequence[str], chosen: Chosen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         start = 0
         for batch in batches_of(self._files, names, self._shape.names):
             numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
             start += batch.num_rows
-            kept = batch.filter(pc.invert(pc.is_in(numbers, value_set=dropped))) if dropped is not None else batch
-            kept = kept.cast(self._shape)
+            kept = batch.filter(pc.invert(pc.is_in(numbers, value_set=chosen.dropped))).cast(self._shape)
             yield pa.RecordBatch.from_arrays([*kept.columns, pa.repeat(False, kept.num_rows)], schema=schema)
-        if stale:
+        count = len(chosen.stale)
+        if count:
             columns = [
-                pa.array(stale, pa.string()) if field.name == KEY else pa.nulls(len(stale), field.type)
+                pa.array(chosen.stale, pa.string()) if field.name == KEY else pa.nulls(count, field.type)
                 for field in self._shape
             ]
-            yield pa.RecordBatch.from_arrays([*columns, pa.repeat(True, len(stale))], schema=schema)
+            yield pa.RecordBatch.from_arrays([*columns, pa.repeat(True, count)], schema=schema)
 
 
 def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:

@@ -155,7 +155,7 @@ class DeltaModels:
                 shape = file_schema(found, target, table.schema)
                 merge = ModelMerge(found, files, target, shape, [])
                 gone = merge.of_keys(wanted)
-                merge.run([], None, gone, how, marks(target, epoch, sequence, ingestErased=len(gone)))
+                merge.run([], gone, how, marks(target, epoch, sequence, ingestErased=len(gone.stale)))
                 return Counts(0)
 
             commit_once(files, target, epoch, sequence, erased)
@@ -219,7 +219,7 @@ class DeltaModels:
         chosen = merge.choose(names)
         how: Literal["tombstone", "delete"] = "delete" if target.write is WriteMode.REPLACE else target.deletes
         facts = {"ingestRowsCommitted": chosen.kept, "ingestErased": len(chosen.stale)}
-        merge.run(names, chosen.dropped, chosen.stale, how, marks(target, epoch, sequence, **facts))
+        merge.run(names, chosen, how, marks(target, epoch, sequence, **facts))
         return Counts(chosen.kept, mapped - chosen.kept)
 
     def _fact(self, files: TableFiles, target: Target, sequence: int, name: str) -> int:

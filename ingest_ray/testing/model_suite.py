@@ -61,7 +61,7 @@ class Pages:
             version_column=VERSION,
             run_id=self.run,
             model=model_id,
-            deletes=self.deletes,  # type: ignore[arg-type]
+            deletes=self.deletes,
         )
 
     @property

@@ -34,7 +34,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     spec = order.spec
     mapper = mapper_of(spec)
     rejects = rejects_of(order, piece.model_copy(update={"scope_id": f"{piece.scope_id}.map"}), attempt)
-    origin = Origin(spec, mapper)
+    origin, endpoint = Origin(spec, mapper), masked(spec.endpoint)
     seen = RowHash()
     with ExitStack() as undo:
         undo.callback(rejects.abort)
@@ -44,7 +44,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
         for page in staging.read(handle):
             seen.update(page)
             refused: dict[int, tuple[str, str | None]] = {}
-            context = MapContext(masked(spec.endpoint), spec.dataset, system_of(spec), _noting(refused))
+            context = MapContext(endpoint, spec.dataset, system_of(spec), _noting(refused))
             made = mapper.map(page, context)
             for place, (reason, column) in sorted(refused.items()):
                 rejects.reject(page.slice(place, 1).to_pylist()[0], reason, column)

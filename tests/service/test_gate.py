@@ -38,7 +38,6 @@ REFUSED = [
     ("not enabled", "shop", UNIT, rule(enabled=False), errors.UnitDisabled, "not enabled"),
     ("not configured", "shop", UNIT, rule(unit="numbers-2x300"), errors.UnitDisabled, "not configured"),
     ("strategy's check", "shop", UNIT, rule(run_mode="INCREMENTAL"), errors.ModeUnsupported, "policy.cursor"),
-    ("cdm", "shop", UNIT, rule(mode="cdm"), errors.ModeUnsupported, "common data model"),
     ("cursor", "shop", UNIT, policy(cursor="updated"), errors.ConfigError, "policy.cursor names column 'updated'"),
     ("key", "shop", UNIT, policy(primary_key=["idd"]), errors.ConfigError, "policy.primary_key names column 'idd'"),
     ("columns", "shop", UNIT, policy(columns=["id", "x"]), errors.ConfigError, "policy.columns names column 'x'"),

@@ -166,7 +166,7 @@ def test_c40_a_table_of_a_lake_that_has_a_number_is_left_alone_when_the_others_a
     assert world.open().open(pages.tables, 1) == 1  # the same epoch: nothing else to write into the first table
     assert DeltaTable(str(tmp_path / "cdm" / "cdm_doc_item")).version() == versions
     assert (len(world.read_all(ITEM)), len(world.read_all(LINK))) == (1, 1)
-    assert list((tmp_path / "cdm-commits" / "wiki~wiki.page").iterdir()) == []
+    assert list((tmp_path / "cdm-commits").rglob("*.json")) == []
 
 
 def test_what_was_written_down_and_reached_no_table_is_forgotten(
@@ -178,7 +178,7 @@ def test_what_was_written_down_and_reached_no_table_is_forgotten(
     with pytest.raises(Crash):
         pages.put(("p", 1, ["a"]))
     monkeypatch.undo()
-    assert len(list((tmp_path / "cdm-commits" / "wiki~wiki.page").iterdir())) == 1
+    assert len(list((tmp_path / "cdm-commits").rglob("*.json"))) == 1
     after = Pages(world, epoch=2)
     assert (after.sequence, after.found(ITEM)) == (0, [])
     after.put(("q", 1, []))
