@@ -69,7 +69,9 @@ class Limits:
     merge_bytes: int = 16 * 1024 * 1024  # below this a merge is mostly overhead: reading the log, writing one more file
     attempts: int = 5
     state_attempts: int = 10  # with back-off about two minutes: long enough for a state store to restart
-    failed_slices: int = 20  # each is a gap in the checkpoint; more of them mean that a segment, or the source, is not well
+    failed_slices: int = (
+        20  # each is a gap in the checkpoint; more of them mean that a segment, or the source, is not well
+    )
     quarantined_rows: int = 10_000
     is_whole: bool = False
 
@@ -272,7 +274,9 @@ class Ledger:
             return []
         # From here on the slice is what was covered: if it must be read again, the rest is no longer part of it.
         work.piece = piece.model_copy(update={"interval": staged.covered})
-        return [self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)]
+        return [
+            self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
+        ]
 
     def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Recut:
         self._recuts += 1

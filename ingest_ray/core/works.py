@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
 
-
 MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
 
 
