@@ -331,7 +331,8 @@ class Ledger:
         assert group.receipt is not None
         dropped = group.receipt.rows_deduplicated + group.rows_dropped_before
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
-        self._count(committed=len(group.works))
+        degraded = sum(work.staged is not None and work.staged.rows_quarantined > 0 for work in group.works)
+        self._count(committed=len(group.works), degraded=degraded)
         self._works.remove(group.works)
         self._group = None
         self._worked(Stage.FOLD)
@@ -443,10 +444,9 @@ class Ledger:
         counts = {"read": staged.rows_read, "staged": staged.handle.rows, "quarantined": staged.rows_quarantined}
         self.rows = self.rows.plus(RowCounts(**{name: sign * count for name, count in counts.items()}))
 
-    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0) -> None:
-        old = self.slices
-        self.slices = SliceCounts(
-            planned=old.planned + planned, committed=old.committed + committed, failed=old.failed + failed
+    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0, degraded: int = 0) -> None:
+        self.slices = self.slices.plus(
+            SliceCounts(planned=planned, committed=committed, failed=failed, degraded=degraded)
         )
 
 

@@ -13,7 +13,7 @@ from strategies.confluence.acl import AclReader, AclUnknown
 from strategies.confluence.api import Api, Found, Space, Suspect, chunked
 from strategies.confluence.objects import Objects, Wanted
 from strategies.confluence.rows import Item, PageRef
-from strategies.confluence.wire import ContentOne, LabelList, Text, decoder, instant
+from strategies.confluence.wire import ContentOne, ContentTwo, LabelList, Text, decoder, instant, instant_ms
 
 PAGES_AT_ONCE = 250
 HUNG = ("version", "history", "container")
@@ -46,7 +46,7 @@ class Metadata(Struct):
     labels: Labelled | None = None
 
 
-_one, _head = decoder(ContentOne), decoder(Head)
+_one, _two, _head = decoder(ContentOne), decoder(ContentTwo), decoder(Head)
 
 
 class Named(Struct):
@@ -75,6 +75,8 @@ class Reader:
     refuse: Refuse
     suspects: list[Suspect] = field(default_factory=list)
     now_ms: int = 0
+    start_ms: int | None = None
+    """Pages that are named by their ids are landed only if they were changed since."""
     objects: Objects | None = None
 
     def __post_init__(self) -> None:
@@ -92,7 +94,14 @@ class Reader:
         listed: list[Raw] = []
         if self.api.listing_expand:
             listed = self.api.by_ids([number for _, number in ids], self.api.listing_expand, self.suspects)
-        yield from self._pages(listed, ids)
+        for page in self._pages(listed, ids):
+            yield [item for item in page if self.start_ms is None or self._modified_ms(item) >= self.start_ms]
+
+    def _modified_ms(self, item: Item) -> int:
+        if self.api.deployment == "Server":
+            version = _one(item.found.body).version
+            return instant_ms(version.when) if version else 0
+        return instant_ms(_two(item.found.body).version.createdAt)
 
     def _pages(self, listed: list[Raw], ids: Sequence[tuple[str, str]] | None = None) -> Iterator[list[Item]]:
         labels = {}
