@@ -21,8 +21,9 @@ class StagingSettings(Model):
 
 class RaySettings(Model):
     address: str = "local"
-    inline_below: Annotated[int, Field(ge=0)] = 64 * MIB
-    """A plan with fewer estimated bytes runs in the calling process when no cluster is attached."""
+    inline_below: Annotated[int, Field(ge=0)] = 512 * MIB
+    """A plan with fewer estimated bytes runs in the calling process when no cluster is attached: about what its threads read
+    while a cluster of one machine would start and stop (docs/scaling.md)."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
     object_store_bytes: Annotated[int, Field(gt=0)] = 256 * MIB
 

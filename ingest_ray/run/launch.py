@@ -23,8 +23,9 @@ from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
-from ingest_ray.run.placement import is_inline
+from ingest_ray.run.placement import inline_readers, is_inline
 from ingest_ray.run.staging import staging_for, sweep_dead_runs
+from ingest_ray.run.threads import ThreadedExecutor
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
@@ -128,13 +129,17 @@ def run_inline(
     sweep_dead_runs(order.settings, staging)
     desk = SinkDesk(order, staging)
     planner.open(open_scopes(order, state, desk, outline.scopes))
-    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1))
-    executor = InlineExecutor(order, planner, desk, state, staging)
+    readers = inline_readers(order.settings, outline)
+    preparers = max(1, readers // 2)
+    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=preparers))
+    inline = InlineExecutor(order, planner, desk, state, staging)
+    executor = ThreadedExecutor(inline, readers + preparers) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
     journal.begin_attempt(ledger, outline, executor.name)
     try:
         finish = coordinator.drive(journal.tell, stopping)
     finally:
+        executor.close()
         journal.end_attempt(coordinator.seconds | executor.seconds)
         staging.sweep(order.run_id)
     state.learn(journal.learned(state.learned))
