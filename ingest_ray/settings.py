@@ -24,6 +24,8 @@ class RaySettings(Model):
     inline_below: Annotated[int, Field(ge=0)] = 512 * MIB
     """A plan with fewer estimated bytes runs in the calling process when no cluster is attached: about what its threads read
     while a cluster of one machine would start and stop (docs/scaling.md)."""
+    inline_threads: Annotated[int, Field(ge=1)] | None = None
+    """Slices that the calling process reads at once. None: one per core, at most four, and one where there is little to read."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
     object_store_bytes: Annotated[int, Field(gt=0)] = 256 * MIB
 

@@ -26,7 +26,10 @@ def is_inline(settings: Settings, outline: Outline, cluster: MaybeAttached) -> b
 
 def inline_readers(settings: Settings, outline: Outline) -> int:
     """How many slices are read at once in the calling process. Its own object store has one owner and one thread."""
-    estimate = outline.estimated_bytes or 0
-    if estimate < THREADS_ABOVE or settings.staging.provider == "object-store":
+    if settings.staging.provider == "object-store":
+        return 1
+    if settings.ray.inline_threads is not None:
+        return settings.ray.inline_threads
+    if (outline.estimated_bytes or 0) < THREADS_ABOVE:
         return 1
     return min(MOST_THREADS, settings.ray.num_cpus or os.cpu_count() or 1)
