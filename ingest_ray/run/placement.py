@@ -6,7 +6,6 @@ from typing import Protocol
 from ingest_ray.settings import Settings
 from ingest_ray.work.planner import Outline
 
-
 THREADS_ABOVE = 32 * 1024 * 1024  # estimated bytes, about half a second of work: what is smaller stays in one thread
 MOST_THREADS = 4  # readers; beyond that Python's lock is what they wait for
 
