@@ -503,9 +503,15 @@ class RowCounts(Model):
 
 
 class SliceCounts(Model):
+    """`degraded`: of those committed, the ones of which something is in quarantine. No deletes are derived from slices."""
+
     planned: int = 0
     committed: int = 0
     failed: int = 0
+    degraded: int = 0
+
+    def plus(self, other: Self) -> Self:
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 class RunFault(Model):

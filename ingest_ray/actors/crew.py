@@ -110,10 +110,10 @@ class Crew:
 
     def submit(self, instruction: Instruction) -> None:
         match instruction:
-            case Plan(count):
-                self._track(self._planner.next.remote(count), instruction)
-            case Recut(piece, interval, size):
-                self._track(self._planner.recut.remote(piece, interval, size), instruction)
+            case Plan(count, _, without):
+                self._track(self._planner.next.remote(count, without), instruction)
+            case Recut(piece, interval, size, number):
+                self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
             case Read(piece, attempt):
                 self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
             case OpenSink():

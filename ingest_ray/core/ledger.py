@@ -13,10 +13,12 @@ Every decision about retry, budget, order of commits and completion is made here
 * At most one commit is under way; the next group is whatever became ready meanwhile. So groups grow when the sink is
   slow and shrink when it is quick, and the commits of a unit can never overtake each other.
 * `is_whole`: nothing is committed before every slice is prepared; then all of it is, at once.
+* A segment that keeps failing is given up by itself; the run gives up when more fails than goes well.
 * Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
 * Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -86,7 +88,9 @@ class Limits:
     merge_bytes: int = 16 * 1024 * 1024  # below this a merge is mostly overhead: reading the log, writing one more file
     attempts: int = 5
     state_attempts: int = 10  # with back-off about two minutes: long enough for a state store to restart
-    failed_slices: int = 20  # each is a gap in the checkpoint; more of them mean that the source is not well
+    failed_slices: int = (
+        20  # each is a gap in the checkpoint; more of them mean that a segment, or the source, is not well
+    )
     quarantined_rows: int = 10_000
     is_whole: bool = False
     keeps_staged: bool = False
@@ -111,6 +115,8 @@ class Ledger:
     _is_planned: bool = False
     _is_stopping: bool = False
     _is_fatal: bool = False
+    _failures: Counter[str] = field(default_factory=Counter)
+    _cut_again: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
 
     def start(self) -> list[Instruction]:
@@ -177,7 +183,14 @@ class Ledger:
 
     @property
     def _is_giving_up(self) -> bool:
-        return self.slices.failed >= self.limits.failed_slices
+        """More has failed than went well: it is the source that is not well, and not some of its segments."""
+        good = self.slices.committed + len(self._works.started) - len(self._works.reading)
+        return self.slices.failed >= max(self.limits.failed_slices, good + 1)
+
+    @property
+    def _given_up(self) -> frozenset[str]:
+        """Segments that fail by themselves: nothing more of them is planned or read, and the others go on."""
+        return frozenset(name for name, failed in self._failures.items() if failed >= self.limits.failed_slices)
 
     def _next_open(self) -> list[Instruction]:
         if self._sink != "closed" or not (self._works.queue or self._works.started):
@@ -213,7 +226,7 @@ class Ledger:
         if self._is_planned or self._is_planning or self._is_giving_up or len(self._works.queue) > self.limits.readers:
             return []
         self._is_planning = True
-        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN))]
+        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN), self._given_up)]
 
     def _next_commit(self) -> list[Instruction]:
         works = self._works
@@ -274,6 +287,8 @@ class Ledger:
         return []
 
     def _planned(self, slices: tuple[Slice, ...], *, in_front: bool = False) -> list[Instruction]:
+        given_up = self._given_up
+        slices = tuple(piece for piece in slices if piece.segment not in given_up)
         if in_front:
             self._works.queue.extendleft(reversed(slices))
         else:
@@ -297,8 +312,15 @@ class Ledger:
             return []
         # From here on the slice is what was covered: if it must be read again, the rest is no longer part of it.
         work.piece = piece.model_copy(update={"interval": staged.covered})
+        return [
+            self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
+        ]
+
+    def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Recut:
         self._recuts += 1
-        return [Recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)]
+        number = self._cut_again[piece.slice_id]
+        self._cut_again[piece.slice_id] += 1
+        return Recut(piece, interval, bytes_per_row, number)
 
     def _mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
         work = self._works.active(self._works.mapping, piece, attempt)
@@ -360,7 +382,7 @@ class Ledger:
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
         for name, counts in group.receipt.models.items():
             self.models[name] = self.models.get(name, ModelCounts()).plus(counts)
-        self._count(committed=len(group.works))
+        self._count(committed=len(group.works), degraded=sum(work.is_degraded for work in group.works))
         self._works.remove(group.works)
         self._group = None
         self._worked(Stage.FOLD)
@@ -418,14 +440,16 @@ class Ledger:
         if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
             self._works.remove([work])
             self._count(planned=-1)
-            self._recuts += 1
-            return [Recut(event.piece, event.piece.interval, fault.bytes_per_row)]
+            return [self._recut(event.piece, event.piece.interval, fault.bytes_per_row)]
         if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and work.failures + 1 < self.limits.attempts:
             return self._try_slice_again(event, work)
         if event.stage is not Stage.READ:
             return self._halt(fault)
         self._works.remove([work])
         self._count(failed=1)
+        self._failures[event.piece.segment] += 1
+        if event.piece.segment in self._given_up:
+            self._count(planned=-self._works.drop_queued(event.piece.segment))
         self.fault = self.fault or fault
         return []
 
@@ -489,10 +513,9 @@ class Ledger:
         handles = tuple(handle for work in works for handle in self._spent(work))
         return [Drop(handles)] if handles else []
 
-    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0) -> None:
-        old = self.slices
-        self.slices = SliceCounts(
-            planned=old.planned + planned, committed=old.committed + committed, failed=old.failed + failed
+    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0, degraded: int = 0) -> None:
+        self.slices = self.slices.plus(
+            SliceCounts(planned=planned, committed=committed, failed=failed, degraded=degraded)
         )
 
 

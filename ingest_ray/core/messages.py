@@ -49,19 +49,25 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """Give me up to `count` more slices."""
+    """Give me up to `count` more slices, and from now on none of these segments."""
 
     count: int
     delay_s: float = 0.0
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Recut:
-    """Cut this interval of a slice again; ranks continue below the slice's own."""
+    """Cut this interval of a slice again; ranks continue below the slice's own.
+
+    `number` counts the times that this slice is cut again, in the order in which they were asked for: ranks follow it, in whatever
+    order the answers are worked out.
+    """
 
     piece: Slice
     interval: Interval
     bytes_per_row: float | None
+    number: int = 0
 
 
 @dataclass(frozen=True)

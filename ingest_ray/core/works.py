@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
+MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
+
 
 @dataclass
 class Work:
@@ -34,6 +36,11 @@ class Work:
     @property
     def bytes(self) -> int:
         return self.handle.bytes + (self.mapped.bytes if self.mapped else 0)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Some of its rows are in quarantine."""
+        return bool(self.quarantine_uris)
 
     @property
     def quarantine_uris(self) -> tuple[str, ...]:
@@ -165,21 +172,35 @@ class Works:
     def ready_bytes(self) -> int:
         return sum(work.bytes for work in self.ready.values())
 
+    def drop_queued(self, segment: str) -> int:
+        """Forgets the slices of a segment that nobody has begun to read; returns how many."""
+        before = len(self.queue)
+        self.queue = deque(piece for piece in self.queue if piece.segment != segment)
+        return before - len(self.queue)
+
     def choose_group(self, most: int, most_bytes: int) -> Group:
         """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
         is_insert = self.first_is_insert
         chosen: list[Work] = []
-        total = 0
+        total = claims = 0
         for work in self.ready.values():
             if work.piece.is_insert_only != is_insert:
                 continue
-            if chosen and (len(chosen) >= most or total + work.bytes > most_bytes):
+            size = claim_bytes(work.piece)
+            is_full = len(chosen) >= most or total + work.bytes > most_bytes or claims + size > MOST_CLAIM_BYTES
+            if chosen and is_full:
                 break
             chosen.append(work)
-            total += work.bytes
+            total, claims = total + work.bytes, claims + size
         return self.take(chosen)
 
     def take(self, works: list[Work]) -> Group:
         for work in works:
             del self.ready[work.name]
         return Group(tuple(works))
+
+
+def claim_bytes(piece: Slice) -> int:
+    """About what one slice needs in an intent: some positions are long texts."""
+    ends = [*(piece.interval.lower or ()), *(piece.interval.upper or ())]
+    return 200 + len(piece.slice_id) + sum(len(str(item)) for item in ends)

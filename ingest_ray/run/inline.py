@@ -78,10 +78,10 @@ class InlineExecutor:
 
     def _perform(self, instruction: Instruction) -> Event | None:
         match instruction:
-            case Plan(count):
-                return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count)))
-            case Recut(piece, interval, size):
-                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size)  # noqa: E731
+            case Plan(count, _, without):
+                return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
+            case Recut(piece, interval, size, number):
+                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731
                 return self._timed("plan", lambda: attempted(Stage.PLAN, work, piece))
             case Read(piece, attempt):
                 return attempted(Stage.READ, lambda: self._read(instruction), piece, attempt)

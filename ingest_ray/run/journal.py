@@ -129,12 +129,7 @@ class Journal:
         )
 
     def _totals(self, ledger: Ledger) -> tuple[RowCounts, SliceCounts, int]:
-        slices = SliceCounts(
-            planned=self._slices.planned + ledger.slices.planned,
-            committed=self._slices.committed + ledger.slices.committed,
-            failed=self._slices.failed + ledger.slices.failed,
-        )
-        return self._rows.plus(ledger.rows), slices, self._bytes + ledger.bytes_staged
+        return self._rows.plus(ledger.rows), self._slices.plus(ledger.slices), self._bytes + ledger.bytes_staged
 
 
 def estimated_rows(outline: Outline) -> int | None:

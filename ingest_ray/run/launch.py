@@ -21,7 +21,7 @@ from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
-from ingest_ray.run.placement import is_inline
+from ingest_ray.run.placement import is_inline, needs_no_look
 from ingest_ray.run.staging import begin_staging, end_staging, staging_for
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
@@ -96,17 +96,18 @@ def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, 
             state.refuse_other_cursor(order.spec.policy.cursor)
             if state.has_intent:
                 open_sink_for(state, desk_for(order, staging_for(order)))
-            planner = Planner(order)
-            stack.callback(planner.close)
-            outline = planner.begin(state.segments, state.learned)
-            journal.saw(outline)
-            if not outline.scopes:
-                return Ending(RunState.SUCCEEDED)
-            if is_inline(order.settings, outline, cluster):
-                return run_inline(order, state, planner, outline, journal, stopping)
+            if not needs_no_look(order.settings, order.spec.dataset, cluster, is_first=not state.segments):
+                planner = Planner(order)
+                stack.callback(planner.close)
+                outline = planner.begin(state.segments, state.learned)
+                journal.saw(outline)
+                if not outline.scopes:
+                    return Ending(RunState.SUCCEEDED)
+                if is_inline(order.settings, outline, cluster):
+                    return run_inline(order, state, planner, outline, journal, stopping)
         except IngestError as error:
             return Ending(RunState.FAILED, Fault.of(error))
-    return Ending(*run_on_ray(order, key, cluster, outline, journal, stopping))
+    return Ending(*run_on_ray(order, key, cluster, journal, stopping))
 
 
 def run_inline(

@@ -32,7 +32,7 @@ def readers_per_cpu(order: RunOrder) -> int:
 
 
 def run_unit_on_ray(
-    order: RunOrder, key: str, cluster: Cluster, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+    order: RunOrder, key: str, cluster: Cluster, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
     crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, readers_per_cpu(order))
     try:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ingest_ray.models import Dataset
 from ingest_ray.settings import Settings
 from ingest_ray.work.planner import Outline
 
@@ -9,6 +10,13 @@ from ingest_ray.work.planner import Outline
 class MaybeAttached(Protocol):
     @property
     def is_attached(self) -> bool: ...
+
+
+def needs_no_look(settings: Settings, dataset: Dataset, cluster: MaybeAttached, *, is_first: bool) -> bool:
+    """A first load that the catalog calls large goes to a cluster whatever a probe says, so none is made here before."""
+    if cluster.is_attached or settings.ray.address != "local":
+        return is_first
+    return is_first and (dataset.estimated_bytes or 0) > settings.ray.inline_below
 
 
 def is_inline(settings: Settings, outline: Outline, cluster: MaybeAttached) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingest_ray.errors import SourceError
-from ingest_ray.http.faults import BrokenAnswer, NotThere
-from strategies.confluence.api import Api, Space, Suspect
+from ingest_ray.http.client import Tries
+from ingest_ray.http.faults import BadRequest, BrokenAnswer, NotThere
+from strategies.confluence.api import Api, Space, chunked
 from strategies.confluence.wire import ContentOne, Restriction, decoder
 
 ANYONE = "anyone"
+AT_ONCE = 200
 EXPAND = ("ancestors", "restrictions.read.restrictions.user", "restrictions.read.restrictions.group")
 _content, _restriction = decoder(ContentOne), decoder(Restriction)
 Members = Callable[[str], frozenset[str]]
@@ -68,17 +70,13 @@ def expanded(readers: frozenset[str], members: Members) -> frozenset[str]:
     return frozenset(found)
 
 
-def names_of(restriction: Restriction | None) -> frozenset[str]:
-    """Raises `AclUnknown` where the list was cut: what is not seen must not be taken for what is not there."""
+def names_of(restriction: Restriction | None) -> tuple[frozenset[str], bool]:
+    """Who is named, and whether that is all of them."""
     if restriction is None:
-        return frozenset()
+        return frozenset(), True
     people, groups = restriction.restrictions.user, restriction.restrictions.group
-    for named in (people, groups):
-        if named.size >= named.limit:
-            raise AclUnknown(f"a restriction names {named.size} readers, and may name more")
-    return frozenset(
-        {f"user:{one.id}" for one in people.results} | {f"group:{one.id or one.name}" for one in groups.results}
-    )
+    named = {f"user:{one.id}" for one in people.results} | {f"group:{one.id or one.name}" for one in groups.results}
+    return frozenset(named), people.size < people.limit and groups.size < groups.limit
 
 
 @dataclass
@@ -91,29 +89,36 @@ class AclReader:
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     granted: dict[str, frozenset[str]] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_spoilt: bool = False
 
     def learn(self, content: ContentOne) -> None:
-        """What a listing with `EXPAND` says of a page."""
-        if content.restrictions is None or content.ancestors is None:
-            return
-        self.chains[content.id] = tuple(one.id for one in content.ancestors)
-        self.own[content.id] = names_of(content.restrictions.read)
+        """What an answer with `EXPAND` says of a page; a list that was cut is asked for again, by itself."""
+        if content.ancestors is not None:
+            self.chains[content.id] = tuple(one.id for one in content.ancestors)
+        if content.restrictions is not None:
+            named, is_whole = names_of(content.restrictions.read)
+            if is_whole:
+                self.own[content.id] = named
 
     def prepare(self, ids: Sequence[str]) -> None:
         """Asks for everything that these pages need and that is not known: many at once, else one by one."""
-        self._look_up([number for number in ids if number not in self.chains])
+        self._look_up([number for number in ids if number not in self.own])
         above = {one for number in ids for one in self.chains.get(number, ())}
         self._look_up([number for number in sorted(above) if number not in self.own])
 
     def _look_up(self, ids: list[str]) -> None:
-        if not ids:
-            return
-        suspects: list[Suspect] = []
-        try:
-            for body in self.api.by_ids(ids, EXPAND, suspects):
+        """https://jira.atlassian.com/browse/CONFCLOUD-77618: one page that cannot be shown spoils the answer of all. Then each is
+        asked for by itself, when it is needed."""
+        for chunk in chunked(ids, AT_ONCE):
+            if self.is_spoilt:
+                return
+            try:
+                found = self.api.bulk(chunk, EXPAND, Tries(failures=2, first_wait_s=self.api.web.config.retry_wait_s))
+            except (NotThere, BadRequest, BrokenAnswer):
+                self.is_spoilt = True
+                return
+            for body in found:
                 self.learn(_content(body))
-        except (NotThere, BrokenAnswer):
-            pass  # one that cannot be shown spoils the batch: each is asked for by itself, below
 
     def of(self, number: str, space: Space | None = None) -> Acl:
         """Raises `AclUnknown`."""
@@ -136,13 +141,27 @@ class AclReader:
 
     def _own(self, number: str) -> frozenset[str]:
         if number not in self.own:
-            rest = f"rest/api/content/{number}/restriction/byOperation/read"
-            params = {"expand": "restrictions.user,restrictions.group"}
             try:
-                self.own[number] = names_of(self.api.web.get(rest, _restriction, params))
+                self.own[number] = self._named(number)
             except (NotThere, BrokenAnswer) as error:
                 raise AclUnknown(f"the restrictions of {number} cannot be read: {error}") from None
         return self.own[number]
+
+    def _named(self, number: str) -> frozenset[str]:
+        """All names, however many: a list that stays cut must not be taken for a whole one."""
+        rest = f"rest/api/content/{number}/restriction/byOperation/read"
+        found: frozenset[str] = frozenset()
+        start = 0
+        while True:
+            params = {"expand": "restrictions.user,restrictions.group", "start": start, "limit": AT_ONCE}
+            named, is_whole = names_of(self.api.web.get(rest, _restriction, params))
+            if is_whole:
+                return found | named
+            if named <= found:
+                raise AclUnknown(
+                    f"the restrictions of {number} name more than {len(found)} readers, and not all can be had"
+                )
+            found, start = found | named, start + AT_ONCE
 
     def _granted(self, space: Space) -> frozenset[str]:
         if space.key not in self.granted:

@@ -135,6 +135,10 @@ class Api(Protocol):
         """Content of these ids as v1 has it, as far as search knows it."""
         ...
 
+    def bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
+        """The same in one request: all that search knows of these ids, or the error that it answers."""
+        ...
+
     def contents(self, ids: Sequence[tuple[str, str]], suspects: list[Suspect]) -> Iterator[list[Found]]:
         """Pages and blog posts by (type, id), whatever their status is, some at a time. What is gone is left out."""
         ...

@@ -58,12 +58,11 @@ _permission = decoder(Permission)
 class Cloud:
     deployment = "Cloud"
     tells_changes = True
+    listing_expand: tuple[str, ...] = ("metadata.labels",)
 
     def __init__(self, web: Web) -> None:
         self.web = web
         self.limits = Limits(MOST)
-        is_required = web.config.acl == "required"
-        self.listing_expand = ("metadata.labels", *(RESTRICTED if is_required else ()))
 
     def version(self) -> str | None:
         return None
@@ -83,14 +82,14 @@ class Cloud:
         return self.by_ids([_ref(body).id for body in found], expand, suspects)
 
     def by_ids(self, ids: Sequence[str], expand: Sequence[str], suspects: list[Suspect]) -> list[Raw]:
-        def bulk(chunk: Sequence[str], tries: Tries | None) -> list[Raw]:
-            params = search_params(among(chunk), limit=len(chunk), expand=",".join(expand))
-            return [body for page in by_cursor(self.web, "rest/api/content/search", params) for body in page]
-
         found: list[Raw] = []
         for chunk in chunked(ids, MOST_HITS):
-            found += halved(self.web, chunk, bulk, suspects)
+            found += halved(self.web, chunk, lambda some, tries: self.bulk(some, expand, tries), suspects)
         return found
+
+    def bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
+        params = search_params(among(ids), limit=len(ids), expand=",".join(expand))
+        return [body for page in by_cursor(self.web, "rest/api/content/search", params, tries) for body in page]
 
     def contents(self, ids: Sequence[tuple[str, str]], suspects: list[Suspect]) -> Iterator[list[Found]]:
         for kind, name in NAMES.items():
@@ -221,9 +220,6 @@ class Cloud:
                 continue
             return found.spaceId or "", found.status
         raise NotThere(f"content {number}")
-
-
-RESTRICTED = ("ancestors", "restrictions.read.restrictions.user", "restrictions.read.restrictions.group")
 
 
 def leaves(kind: str, page: list[Raw] | None) -> list[Leaf] | None:

@@ -8,7 +8,7 @@ from ingest_ray.models import Dataset, Endpoint, RunMode, Unit
 from strategies.confluence import zone
 from strategies.confluence.api import Api, Space, count, newest
 from strategies.confluence.cql import of_space, quoted
-from strategies.confluence.look import is_read
+from strategies.confluence.look import PAGE_BYTES, is_read
 from strategies.confluence.opened import asked
 from strategies.confluence.tables import PAGES, SPACES, TABLES, Table
 
@@ -55,6 +55,7 @@ def dataset_of(endpoint: Endpoint, table: Table, rows: int | None, facts: dict[s
         columns=tuple(part.as_column() for part in table.parts),
         primary_key=table.key,
         estimated_rows=rows,
+        estimated_bytes=rows * PAGE_BYTES if rows is not None and table is PAGES else None,
         description=table.title,
         labels=("confluence", table.kind),
         facts=facts,

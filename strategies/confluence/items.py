@@ -9,12 +9,11 @@ from msgspec import Raw, Struct
 
 from ingest_ray.errors import ConfigError
 from ingest_ray.http.faults import NotThere
-from strategies.confluence import acl
 from strategies.confluence.acl import AclReader, AclUnknown
 from strategies.confluence.api import Api, Found, Space, Suspect, chunked
 from strategies.confluence.objects import Objects, Wanted
 from strategies.confluence.rows import Item, PageRef
-from strategies.confluence.wire import ContentOne, LabelList, Text, decoder, instant
+from strategies.confluence.wire import ContentOne, ContentTwo, LabelList, Text, decoder, instant, instant_ms
 
 PAGES_AT_ONCE = 250
 HUNG = ("version", "history", "container")
@@ -47,7 +46,7 @@ class Metadata(Struct):
     labels: Labelled | None = None
 
 
-_one, _head = decoder(ContentOne), decoder(Head)
+_one, _two, _head = decoder(ContentOne), decoder(ContentTwo), decoder(Head)
 
 
 class Named(Struct):
@@ -76,6 +75,8 @@ class Reader:
     refuse: Refuse
     suspects: list[Suspect] = field(default_factory=list)
     now_ms: int = 0
+    start_ms: int | None = None
+    """Pages that are named by their ids are landed only if they were changed since."""
     objects: Objects | None = None
 
     def __post_init__(self) -> None:
@@ -93,32 +94,27 @@ class Reader:
         listed: list[Raw] = []
         if self.api.listing_expand:
             listed = self.api.by_ids([number for _, number in ids], self.api.listing_expand, self.suspects)
-        yield from self._pages(listed, ids)
+        for page in self._pages(listed, ids):
+            yield [item for item in page if self.start_ms is None or self._modified_ms(item) >= self.start_ms]
+
+    def _modified_ms(self, item: Item) -> int:
+        if self.api.deployment == "Server":
+            version = _one(item.found.body).version
+            return instant_ms(version.when) if version else 0
+        return instant_ms(_two(item.found.body).version.createdAt)
 
     def _pages(self, listed: list[Raw], ids: Sequence[tuple[str, str]] | None = None) -> Iterator[list[Item]]:
         labels = {}
         for body in listed:
             found = _one(body)
-            self._learn(found)
             if found.metadata.labels is not None:
                 labels[found.id] = self._labels(found)
         wanted = ids if ids is not None else [(one.type, one.id) for one in map(_one, listed)]
         kinds = {number: kind for kind, number in wanted}
         for page in self.api.contents(wanted, self.suspects):
-            yield [item for found in self._known(page) if (item := self._page(found, kinds, labels)) is not None]
-
-    def _known(self, page: list[Found]) -> list[Found]:
-        """What must be known of all pages of an answer before the first is made: one look-up instead of many."""
-        if self.api.deployment == "Server":
-            for found in page:
-                self._learn(_one(found.body))
-        if self.wants_acl:
-            self.acls.prepare([_head(found.body).id for found in page])
-        return page
-
-    def _learn(self, content: ContentOne) -> None:
-        if self.wants_acl:
-            self.acls.learn(content)
+            if self.wants_acl:
+                self.acls.prepare([_head(found.body).id for found in page])
+            yield [item for found in page if (item := self._page(found, kinds, labels)) is not None]
 
     def _page(self, found: Found, kinds: dict[str, str], labels: dict[str, list[str]]) -> Item | None:
         head = _head(found.body)
@@ -229,10 +225,8 @@ class Reader:
     def acl_rows(self, where: str) -> Iterator[list[Item]]:
         """Whoever is not told to read a page is not shown it: what cannot be told goes to quarantine."""
         read_at = datetime.fromtimestamp(self.now_ms / 1000, UTC)
-        for part in chunked(self.api.hits(where, (*acl.EXPAND, "version"), self.suspects), PAGES_AT_ONCE):
+        for part in chunked(self.api.hits(where, ("version",), self.suspects), PAGES_AT_ONCE):
             pages = [_one(body) for body in part]
-            for page in pages:
-                self.acls.learn(page)
             self.acls.prepare([page.id for page in pages])
             items = []
             for page, body in zip(pages, part, strict=True):

@@ -62,6 +62,7 @@ def found_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) ->
     if piece.hints.get("fault"):
         api.check(space)
     reader = reader_of(api, space, context)
+    reader.start_ms = filter_of(spec).updated_from_ms
     reader.now_ms = int(str(piece.hints.get("now_ms", 0)))
     number = 0
     ids = piece.hints.get("ids")

@@ -31,13 +31,12 @@ from strategies.confluence.api import (
 from strategies.confluence.bodies import Bodies, halved
 from strategies.confluence.cql import among
 from strategies.confluence.walk import by_cursor, by_offset
-from strategies.confluence.wire import ContentOne, GroupOne, Page, Person, Ref, decoder, instant_ms
+from strategies.confluence.wire import ContentOne, Page, Person, Ref, decoder, instant_ms
 
 MOST_IDS = 1000
 MOST_BODIES = 50
 MOST_EXPANDED = 200
 TURNS = 4  # how often a window that moves while it is read is read again
-RESTRICTED = ("ancestors", "restrictions.read.restrictions.user", "restrictions.read.restrictions.group")
 HEAD = ("space", "version", "history", "ancestors", "metadata.labels")
 _one, _raw, _ref, _page, _person = decoder(ContentOne), decoder(Raw), decoder(Ref), decoder(Page), decoder(Person)
 
@@ -74,7 +73,6 @@ class Server:
     def __init__(self, web: Web) -> None:
         self.web = web
         self.limits = Limits(MOST_BODIES)
-        self.expand = (*HEAD, *(RESTRICTED if web.config.acl == "required" else ()))
 
     def version(self) -> str | None:
         return self.web.get("rest/api/server-information", _information).version
@@ -110,11 +108,11 @@ class Server:
         most = MOST_BODIES if any(name.startswith("body") for name in expand) else MOST_EXPANDED
 
         def part(chunk: Sequence[str]) -> list[Raw]:
-            return halved(self.web, chunk, lambda some, tries: self._bulk(some, expand, tries), suspects)
+            return halved(self.web, chunk, lambda some, tries: self.bulk(some, expand, tries), suspects)
 
         return [body for page in self.web.spread(part, chunked(ids, most)) for body in page]
 
-    def _bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
+    def bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
         params = search_params(among(ids), limit=len(ids), expand=",".join(expand))
         page = self.web.page("rest/api/content/search", params, tries)
         if page.totalSize is not None and len(page.results) < min(page.totalSize, len(ids)):
@@ -125,10 +123,10 @@ class Server:
         form = self.web.config.body_format
 
         def bulk(some: Sequence[str], tries: Tries | None) -> list[Raw]:
-            return self._bulk(some, (*self.expand, f"body.{form}"), tries)
+            return self.bulk(some, (*HEAD, f"body.{form}"), tries)
 
         def single(number: str, wanted: str | None, tries: Tries) -> Raw:
-            expand = (*self.expand, f"body.{wanted}") if wanted else self.expand
+            expand = (*HEAD, f"body.{wanted}") if wanted else HEAD
             return self.web.get(
                 f"rest/api/content/{number}", _raw, {"status": "any", "expand": ",".join(expand)}, tries
             )
@@ -213,7 +211,3 @@ def leaf(body: Raw) -> Leaf:
         modified_ms=instant_ms(found.version.when) if found.version else 0,
         place=f"{above} {found.extensions.position} {found.status}",
     )
-
-
-def group_id(group: GroupOne) -> str:
-    return f"group:{group.id or group.name}"

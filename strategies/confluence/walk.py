@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from ingest_ray.errors import SourceUnavailable
+from ingest_ray.http.client import Tries
 from ingest_ray.http.faults import BadRequest
 from strategies.confluence.api import Web
 from strategies.confluence.wire import Page, decoder
@@ -40,7 +41,7 @@ def key_of(body: Raw) -> Any:
     return bytes(body) if one is None else one
 
 
-def by_cursor(web: Web, rest: str, params: dict[str, Any]) -> Iterator[list[Raw]]:
+def by_cursor(web: Web, rest: str, params: dict[str, Any], tries: Tries | None = None) -> Iterator[list[Raw]]:
     """Everything once, page by page; a page may be empty, and need not be the last then.
 
     Raises:
@@ -49,7 +50,7 @@ def by_cursor(web: Web, rest: str, params: dict[str, Any]) -> Iterator[list[Raw]
     seen: set[Any] = set()
     for turn in range(RESTARTS + 1):
         try:
-            for page in _pages(web, rest, params):
+            for page in _pages(web, rest, params, tries):
                 fresh = [(key, body) for body in page if (key := key_of(body)) not in seen]
                 seen.update(key for key, _ in fresh)
                 yield [body for _, body in fresh]
@@ -59,8 +60,8 @@ def by_cursor(web: Web, rest: str, params: dict[str, Any]) -> Iterator[list[Raw]
                 raise
 
 
-def _pages(web: Web, rest: str, params: dict[str, Any]) -> Iterator[list[Raw]]:
-    page = web.page(rest, params)
+def _pages(web: Web, rest: str, params: dict[str, Any], tries: Tries | None) -> Iterator[list[Raw]]:
+    page = web.page(rest, params, tries)
     yield page.results
     followed: set[str] = set()
     while page.links.next:
@@ -68,7 +69,7 @@ def _pages(web: Web, rest: str, params: dict[str, Any]) -> Iterator[list[Raw]]:
             raise SourceUnavailable(f"{rest}: the same cursor came twice: the listing would never end")
         followed.add(page.links.next)
         try:
-            page = web.client.get(verbatim(web, page.links.next), _page)
+            page = web.client.get(verbatim(web, page.links.next), _page, None, tries)
         except BadRequest as error:
             raise CursorRefused(f"{rest}: a cursor was refused: {error}") from None
         yield page.results

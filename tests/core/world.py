@@ -217,6 +217,11 @@ class World:
     runs: int = 0
     watermarks: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
+    broken: set[str] = field(default_factory=set)
+    """Segments of which no slice can be read."""
+    failed: Counter[str] = field(default_factory=Counter)
+    without: set[str] = field(default_factory=set)
+    failed_slices: int = 20
 
     def run(self) -> RunState:
         """One run; raises `Crash` where the process died."""
@@ -230,7 +235,8 @@ class World:
             probe = Probe(strategy="ints", facts={"now": self.source.now + 1})
             planned = self.strategy.scopes(SPEC, probe, state.segments)
             scopes = state.open_scopes(planned, is_target_empty=not self.sink.history)
-            slices = planning.slices(self.strategy, SPEC, probe, scopes)  # type: ignore[arg-type]
+            self.without, self.failed = set(), Counter()
+            slices = planning.slices(self.strategy, SPEC, probe, scopes, self.without)  # type: ignore[arg-type]
             limits = Limits(
                 readers=3,
                 preparers=2,
@@ -240,6 +246,7 @@ class World:
                 merge_bytes=self.random.choice([0, 6, 1000]),
                 attempts=8,
                 state_attempts=30,
+                failed_slices=self.failed_slices,
                 is_whole=self.is_whole,
             )
             return Process(
@@ -263,7 +270,6 @@ class Process:
     probe: Probe
     scopes: dict[tuple[str, str], Scope]
     pending: list[m.Instruction] = field(default_factory=list)
-    recuts: Counter[str] = field(default_factory=Counter)
 
     def drive(self) -> RunState:
         self.pending += self.ledger.start()
@@ -292,13 +298,14 @@ class Process:
 
     def _perform(self, instruction: m.Instruction) -> list[m.Event]:
         match instruction:
-            case m.Plan(count):
+            case m.Plan(count, _, without):
+                self.world.without |= without
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.PLAN, self._fault())]
                 got = tuple(itertools.islice(self.slices, count))
                 return [m.Planned(got, len(got) < count)]
-            case m.Recut(piece, interval, _):
-                return [self._recut(piece, interval)]
+            case m.Recut(piece, interval, _, number):
+                return [self._recut(piece, interval, number)]
             case m.OpenSink():
                 return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
             case m.Read(piece, attempt):
@@ -323,16 +330,18 @@ class Process:
             case _:
                 return []
 
-    def _recut(self, piece: Slice, interval: Interval) -> m.Event:
+    def _recut(self, piece: Slice, interval: Interval, number: int) -> m.Event:
         scope = self.scopes[piece.segment, piece.scope_id]
         got = tuple(
-            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, self.recuts[piece.slice_id])  # type: ignore[arg-type]
+            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
         )
-        self.recuts[piece.slice_id] += 1
         return m.Recutted(piece, got)
 
     def _read(self, piece: Slice, attempt: int) -> list[m.Event]:
         self.world.reads[f"{piece.scope_id}:{piece.interval}"] += 1
+        if piece.segment in self.world.broken:
+            self.world.failed[piece.segment] += 1
+            return [m.Failed(m.Stage.READ, self._fault(Recovery.FAIL), piece, attempt)]
         if self._is_unlucky():
             return [m.Failed(m.Stage.READ, self._fault(), piece, attempt)]
         rows = self.world.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
