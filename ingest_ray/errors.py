@@ -7,6 +7,11 @@
     + EndpointNotFound        fail: register the endpoint first
     + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
     + PayloadTooLarge         fail: a control message must carry handles, never rows
+    + VersionConflict         fail: somebody else changed it meanwhile; look at it and change it again
+  x AccessError
+    + Unauthenticated         fail: log in
+    + RoleForbidden           fail: the caller's role does not allow it
+    + RateLimited             try again, after `retry_after_s`
   x GateError                 fail: the catalog, the unit or the mode does not allow it
     + UnitNotFound            fail: the endpoint has no such unit
     + DatasetUnknown          fail: collect metadata first
@@ -45,6 +50,9 @@
     + StateConflict           read the state again: somebody else wrote it
     + StateUnreadable         fail: the document has an unknown schema number
     + StateUnavailable        try again: the state store does not answer
+  x ControlError
+    + ClusterUnavailable      try again: the cluster or the workflow server does not answer
+    + RunInterrupted          try again: the process of the run is gone, and what it committed is there
 
 No class needs a constructor argument, because errors cross process borders. The codes are those of the published
 contract and never change.
@@ -112,6 +120,27 @@ class ConnectionTestFailed(ConfigError):
 
 class PayloadTooLarge(ConfigError):
     code = "E_PAYLOAD_TOO_LARGE"
+
+
+class VersionConflict(ConfigError):
+    code = "E_VERSION_CONFLICT"
+
+
+class AccessError(IngestError):
+    code = "E_UNAUTHENTICATED"
+    is_user_mistake = True
+
+
+class Unauthenticated(AccessError):
+    pass
+
+
+class RoleForbidden(AccessError):
+    code = "E_ROLE_FORBIDDEN"
+
+
+class RateLimited(AccessError):
+    code = "E_RATE_LIMITED"
 
 
 class GateError(IngestError):
@@ -296,4 +325,19 @@ class StateUnreadable(StateError):
 
 class StateUnavailable(StateError):
     code = "E_STATE_UNREADABLE"
+    recovery = Recovery.RETRY
+
+
+class ControlError(IngestError):
+    """What carries runs out, not the run itself."""
+
+    code = "E_RUN_INTERRUPTED"
+
+
+class ClusterUnavailable(ControlError):
+    code = "E_CLUSTER_UNAVAILABLE"
+    recovery = Recovery.RETRY
+
+
+class RunInterrupted(ControlError):
     recovery = Recovery.RETRY

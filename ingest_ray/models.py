@@ -154,7 +154,8 @@ class Policy(Model):
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
     target_slice_bytes: Annotated[int, Field(ge=64 * 1024)] = 32 * 1024 * 1024
     max_parallel: Annotated[int, Field(ge=1, le=1024)] | None = None
-    max_connections: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_connections: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Over all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 10_000
     max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -162,6 +163,7 @@ class Policy(Model):
     snapshot: bool = True
     """One snapshot of the source for all slices of a run, where the source has such a thing."""
     keep_staging: Span = 0
+    """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
 
 
 class Endpoint(Model):
@@ -549,4 +551,6 @@ class RunSummary(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     executor: str | None = None
+    requested_by: str | None = None
+    """Who or what started it, where that is known: a person's name, `schedule`."""
     error: RunFault | None = None

@@ -10,7 +10,14 @@ from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
 from ingest_ray.models import CdmSettings, Policy
-from ingest_ray.settings import RaySettings, StagingSettings
+from ingest_ray.settings import (
+    OidcSettings,
+    RaySettings,
+    ScheduleSettings,
+    ServeSettings,
+    StagingSettings,
+    TemporalSettings,
+)
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -20,6 +27,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "The file": IngestFile,
     "staging": StagingSettings,
     "ray": RaySettings,
+    "temporal": TemporalSettings,
+    "serve": ServeSettings,
+    "serve.oidc": OidcSettings,
+    "serve.schedules": ScheduleSettings,
     "units": UnitRule,
     "cdm": CdmSettings,
     "policy": Policy,

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -32,9 +34,10 @@ from ingest_ray.core.messages import (
     Recut,
     Stage,
 )
-from ingest_ray.errors import Recovery
+from ingest_ray.errors import Recovery, StagingUnavailable
 from ingest_ray.models import Learned, Scope, Slice
 from ingest_ray.orders import RunOrder
+from ingest_ray.settings import RaySettings
 from ingest_ray.state.lease import this_process
 from ingest_ray.work.planner import Outline
 from ingest_ray.work.unit import is_cdm
@@ -44,9 +47,20 @@ log = logging.getLogger(__name__)
 READ_HINT = "its process may have run out of memory; the slice is read again"
 
 
-def remote(actor: Any) -> Any:
-    """What starts an actor; Ray's decorator hides it from type checkers."""
-    return actor.remote
+def started(actor: Any, labels: Mapping[str, str]) -> Any:
+    """What starts an actor on a node with these labels; Ray's decorator hides it from type checkers.
+
+    https://docs.ray.io/en/latest/ray-core/scheduling/labels.html
+    """
+    return actor.options(label_selector=dict(labels)).remote if labels else actor.remote
+
+
+def readers_of(settings: RaySettings, per_cpu: int) -> Any:
+    return read.options(
+        num_cpus=1 / per_cpu,
+        resources=dict(settings.reader_resources) or None,
+        label_selector=dict(settings.reader_labels) or None,
+    )
 
 
 class Crew:
@@ -58,14 +72,17 @@ class Crew:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self.is_broken = False
         self._order = order
-        self._read = read.options(num_cpus=1 / readers_per_cpu)
+        where = order.settings.ray.actor_labels
+        self._read = readers_of(order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
         uses_store = order.settings.staging.provider == "object-store"
-        self._pages = remote(PagesActor)(order.settings.staging.cap_bytes) if uses_store else None
-        self._state = remote(StateActor)(order, key, this_process(), self._pages)
-        self._planner = remote(PlannerActor)(order)
-        self._sinks = [remote(SinkActor)(order, self._pages) for _ in range(sinks)]
-        self._mappers = [remote(MapperActor)(order, self._pages) for _ in range(mappers if is_cdm(order.spec) else 0)]
+        self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
+        self._state = started(StateActor, where)(order, key, this_process(), self._pages)
+        self._planner = started(PlannerActor, where)(order)
+        self._sinks = [started(SinkActor, where)(order, self._pages) for _ in range(sinks)]
+        self._mappers = [
+            started(MapperActor, where)(order, self._pages) for _ in range(mappers if is_cdm(order.spec) else 0)
+        ]
         self._load: dict[Any, int] = {}
         self._epoch = 0
         self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
@@ -178,7 +195,25 @@ class Crew:
             return [self._lost(instruction, unwrapped(error))]
         if isinstance(instruction, OpenSink):
             result, self._epoch = result
-        return [result]
+        return [self._judged(result)]
+
+    def _judged(self, event: Event) -> Event:
+        """Without the owner of its pages a run cannot go on, however often a slice is tried: it ends, and begins again."""
+        if isinstance(event, Failed) and event.fault.code == StagingUnavailable.code and self._has_lost_pages():
+            self.is_broken = True
+            return replace(event, fault=replace(event.fault, recovery=Recovery.FENCED))
+        return event
+
+    def _has_lost_pages(self) -> bool:
+        if self._pages is None:
+            return False
+        try:
+            ray.get(self._pages.runs.remote(), timeout=30)
+        except ray.exceptions.RayActorError:
+            return True
+        except TimeoutError:  # too busy to answer is alive
+            return False
+        return False
 
     def _lost(self, instruction: Instruction, error: BaseException) -> Event:
         """A process died under a piece of work. Readers, mappers and sinks are tried again; without planner or state the run ends."""

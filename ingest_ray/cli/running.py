@@ -1,5 +1,6 @@
 """`run` at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
 
+import getpass
 import os
 import shlex
 import signal
@@ -27,7 +28,15 @@ def run(place: Installation, endpoint_id: str, unit_ids: Sequence[str], errand: 
     options = [part for name, value in bounds.items() if value is not None for part in (name, value)]
     again = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *options])
     with _stop_on_signal(again) as stop, watch() as observe:
-        return runs.run(place, endpoint_id, unit_ids, errand=errand, observe=observe, stopping=stop.is_wanted)
+        return runs.run(
+            place,
+            endpoint_id,
+            unit_ids,
+            errand=errand,
+            requested_by=_person(),
+            observe=observe,
+            stopping=stop.is_wanted,
+        )
 
 
 def replay(place: Installation, endpoint_id: str, unit_id: str | None) -> RunReport:
@@ -40,6 +49,14 @@ def remap(place: Installation, endpoint_id: str, unit_id: str) -> RunReport:
     again = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
     with _stop_on_signal(again) as stop, watch() as observe:
         return remapping.remap(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+
+
+def _person() -> str | None:
+    """Who sits at this terminal, for the history."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
 
 
 class _Stop:

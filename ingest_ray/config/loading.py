@@ -29,8 +29,8 @@ def load_config(file: Path) -> Config:
     lines, document = _read(file)
     folder = file.absolute().parent
     faults = list(_duplicates(lines, document))
-    sources = [_endpoint(entry, folder, is_sink=False) for entry in document.endpoints]
-    sinks = [_endpoint(entry, folder, is_sink=True) for entry in document.sinks]
+    sources = [with_absolute_paths(entry, folder, is_sink=False) for entry in document.endpoints]
+    sinks = [with_absolute_paths(entry, folder, is_sink=True) for entry in document.sinks]
     for place, family in (("endpoints", sources), ("sinks", sinks)):
         for n, endpoint in enumerate(family):
             faults += _endpoint_faults(lines, (place, n), endpoint)
@@ -100,7 +100,15 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
     staging = document.staging
     if staging.uri is not None:
         staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
-    plain = Settings(home=home, state_url=_state_url(document.state, home, folder), staging=staging, ray=document.ray)
+    plain = Settings(
+        home=home,
+        state_url=_state_url(document.state, home, folder),
+        staging=staging,
+        ray=document.ray,
+        temporal=document.temporal,
+        launcher=document.launcher,
+        serve=document.serve,
+    )
     updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}
     if document.kv is not None:
         updates["kv_url"] = seal_url(_state_url(document.kv, home, folder), plain)
@@ -115,7 +123,7 @@ def _state_url(text: str, home: str, folder: Path) -> str:
     return text if is_reference(text) else _absolute_sqlite(text.removeprefix("jdbc:"), folder)
 
 
-def _endpoint(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
+def with_absolute_paths(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
     """Local paths become absolute: a worker in another folder must find the same place."""
     config = dict(entry.config)
     for name, value in config.items():

@@ -5,15 +5,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import JsonValue
-
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.models import (
     Horizon,
     Learned,
     ModelCounts,
-    Position,
     RowCounts,
     RunFault,
     RunState,
@@ -22,17 +19,11 @@ from ingest_ray.models import (
     SliceCounts,
 )
 from ingest_ray.orders import Progress, RunOrder
+from ingest_ray.state.reading import shown
 from ingest_ray.work.planner import Outline
 
 Phase = Literal["planning", "reading", "committing", "done"]
 ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
-
-
-def shown(position: Position | None) -> JsonValue:
-    """A position as people see it: the value itself where it has one part."""
-    if position is None:
-        return None
-    return position[0] if len(position) == 1 else list(position)
 
 
 class Journal:

@@ -4,18 +4,20 @@ A run whose planner or state process dies is begun again from its checkpoint, as
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError
 from ingest_ray.kv import open_state
+from ingest_ray.kv.keys import connections_key
 from ingest_ray.logs import context
 from ingest_ray.models import RunState, RunSummary
 from ingest_ray.orders import Progress, RunOrder
 from ingest_ray.quarantine import discard
+from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
@@ -24,6 +26,7 @@ from ingest_ray.run.parallel import ClusterLease, run_on_ray
 from ingest_ray.run.placement import is_inline, needs_no_look
 from ingest_ray.run.staging import begin_staging, end_staging, staging_for
 from ingest_ray.state import read_states
+from ingest_ray.state.connections import ConnectionShare
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.opening import open_scopes, open_sink_for
@@ -47,12 +50,20 @@ class Ending:
 def launch(
     orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> list[RunSummary]:
+    return list(each(orders, observe, stopping))
+
+
+def each(
+    orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> Iterator[RunSummary]:
     """Runs each unit to its end; a unit that fails, or cannot begin, does not keep the others from running.
 
-    The next order is asked for when the one before has ended.
+    The next order is asked for when the summary of the one before was taken.
     """
     with ClusterLease() as cluster:
-        return [run_unit(order, cluster, observe, stopping) for order in orders if not stopping()]
+        for order in orders:
+            if not stopping():
+                yield run_unit(order, cluster, observe, stopping)
 
 
 def run_unit(
@@ -66,6 +77,35 @@ def run_unit(
 
 
 def run_attempts(
+    order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> RunSummary:
+    with connections_of(order) as order:
+        return run_with(order, cluster, observe, stopping)
+
+
+@contextmanager
+def connections_of(order: RunOrder) -> Iterator[RunOrder]:
+    """The order with as many connections as other runs leave it, where there is a cap."""
+    policy = order.spec.policy
+    if policy.max_connections is None:
+        yield order
+        return
+    endpoint = order.spec.endpoint
+    key = connections_key(strategy_for(endpoint.template).descriptor.vendor, endpoint.endpoint_id)
+    wanted = policy.max_connections if policy.max_parallel is None else policy.max_parallel + 1
+    share = ConnectionShare.take(
+        open_state(order.settings), key, order.run_id, this_process(), policy.max_connections, wanted
+    )
+    try:
+        config = order.spec.config.model_copy(
+            update={"policy": policy.model_copy(update={"max_connections": share.count})}
+        )
+        yield order.model_copy(update={"spec": order.spec.model_copy(update={"config": config})})
+    finally:
+        share.close()
+
+
+def run_with(
     order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> RunSummary:
     journal = Journal(order, observe)

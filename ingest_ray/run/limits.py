@@ -14,7 +14,7 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
     if policy.max_parallel is not None:
         readers = min(readers, policy.max_parallel)
     if policy.max_connections is not None:
-        readers = min(readers, max(1, policy.max_connections - 1))  # one is the planner's, which holds the snapshot
+        readers = min(readers, policy.max_connections - 1)  # one is the planner's, which holds the snapshot
     return Limits(
         readers=readers,
         preparers=preparers,

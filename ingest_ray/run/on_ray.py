@@ -1,5 +1,6 @@
 """One try of a run on Ray: the same ledger and coordinator as inline, with a crew of actors as executor."""
 
+import logging
 from collections.abc import Callable
 
 import ray
@@ -7,6 +8,7 @@ import ray
 from ingest_ray.actors.cluster import Cluster
 from ingest_ray.actors.crew import Crew
 from ingest_ray.actors.pages import staging_on
+from ingest_ray.contracts import Staging
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError, Recovery
@@ -18,6 +20,8 @@ from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
+
+log = logging.getLogger(__name__)
 
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
 
@@ -47,7 +51,7 @@ def run_unit_on_ray(
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
     except IngestError as error:
-        return RunState.FAILED, Fault.of(error), False
+        return RunState.FAILED, Fault.of(error), crew.is_broken
     finally:
         crew.end()
 
@@ -61,7 +65,7 @@ def drive(
         limits_of(
             order,
             outline.scopes,
-            readers=readers_per_cpu(order) * cluster.cpus,
+            readers=order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus,
             preparers=2 * SINK_ACTORS,
             mappers=2 * MAPPER_ACTORS,
         )
@@ -72,7 +76,15 @@ def drive(
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        end_staging(order, staging, is_complete=ledger.is_succeeded)
+        end(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault
+
+
+def end(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:
+    """What cannot be swept now is swept by a later run, and must not hide how this one ended."""
+    try:
+        end_staging(order, staging, is_complete=is_complete)
+    except IngestError as error:
+        log.warning("staging could not be swept: %s", error)

@@ -8,9 +8,10 @@ from ingest_ray.kv import open_state
 from ingest_ray.models import ColumnFit, Scope, SegmentState, Slice
 from ingest_ray.orders import CertificateLine, PlanPreview, RunOrder, SegmentPlan
 from ingest_ray.registry import open_models, open_sink
-from ingest_ray.run.journal import estimated_rows, shown
+from ingest_ray.run.journal import estimated_rows
 from ingest_ray.run.placement import is_inline
 from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.reading import shown
 from ingest_ray.work.mapping import mapper_of
 from ingest_ray.work.model_tables import tables_of
 from ingest_ray.work.planner import Outline, Planner

@@ -10,7 +10,7 @@ from ingest_ray.kv.keys import unit_key
 from ingest_ray.models import DataMode, Model, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
-from ingest_ray.service.gate import gate
+from ingest_ray.service.gate import SinkChoice, gate
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
@@ -27,10 +27,37 @@ class Errand(Model):
     allow_deletes: bool = False
 
 
+class RunRequest(Model):
+    """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
+
+    `sink_id` and `sink_endpoint_id` take the place of what is configured.
+    """
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+    errand: Errand = Errand()
+    requested_by: str | None = None
+
+    @property
+    def sink(self) -> SinkChoice:
+        return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
+
+
 def admit(
-    place: Installation, endpoint_id: str, unit_ids: Sequence[str], errand: Errand | None = None
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    errand: Errand | None = None,
+    *,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
 ) -> list[RunOrder]:
-    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run."""
+    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run.
+
+    `run_id` is the first part of each run's id.
+    """
     errand = errand or Errand()
     if errand.task != "ingest" and not unit_ids:
         raise ConfigError(f"a {errand.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
@@ -39,15 +66,15 @@ def admit(
     if errand.allow_deletes and not errand.reconcile:
         raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
     wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
-    base = new_id()
+    base = run_id or new_id()
     orders = [
-        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}")
+        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink)
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:
         _check_errand(order, errand)
         lease = read_states(place.kv, key_of_order(order)).lease
-        if lease is not None and is_live(lease):
+        if lease is not None and is_live(lease) and lease.run_id != run_id:
             raise RunActive(
                 f"unit '{endpoint_id}:{order.spec.unit_id}' has a live run: {describe(lease)}",
                 hint="wait for it, or stop it first",
