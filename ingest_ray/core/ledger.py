@@ -382,8 +382,7 @@ class Ledger:
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
         for name, counts in group.receipt.models.items():
             self.models[name] = self.models.get(name, ModelCounts()).plus(counts)
-        degraded = sum(work.staged is not None and work.staged.rows_quarantined > 0 for work in group.works)
-        self._count(committed=len(group.works), degraded=degraded)
+        self._count(committed=len(group.works), degraded=sum(work.is_degraded for work in group.works))
         self._works.remove(group.works)
         self._group = None
         self._worked(Stage.FOLD)

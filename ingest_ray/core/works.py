@@ -38,6 +38,11 @@ class Work:
         return self.handle.bytes + (self.mapped.bytes if self.mapped else 0)
 
     @property
+    def is_degraded(self) -> bool:
+        """Some of its rows are in quarantine."""
+        return bool(self.quarantine_uris)
+
+    @property
     def quarantine_uris(self) -> tuple[str, ...]:
         found = (
             self.staged.quarantine_uri if self.staged else None,

@@ -43,8 +43,7 @@ def _parts(text: str) -> Iterator[tuple[bool, str, str]]:
     while (opening := _FENCE.search(text, start)) is not None:
         closing = text.find(f"{{{opening[1]}}}", opening.end())
         if closing < 0:
-            yield False, "", text[start : opening.end()].replace(opening[0], "")
-            start = opening.end()
+            text = text[: opening.start()] + text[opening.end() :]  # at most once for each of the two kinds
             continue
         yield False, "", text[start : opening.start()].rstrip("\n")
         yield True, _language(opening[2] or ""), text[opening.end() : closing]
