@@ -5,7 +5,8 @@ open_scopes            every segment that this run touches is written once under
 intend -> sink -> fold an intent is the promise to find out: after a crash `recover` asks the sink's last number
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from ingest_ray.contracts import KV
 from ingest_ray.core.checkpoint import folded, opened, settled
@@ -43,14 +44,16 @@ class StateWriter:
         self._load()
 
     @classmethod
-    def begin(cls, kv: KV, unit_key: str, run_id: str, owner: Owner) -> "StateWriter":
+    def begin(
+        cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
+    ) -> "StateWriter":
         """Takes the lease and reads what is known.
 
         Raises:
             RunActive: the unit has a live run.
             StateUnreadable: a document of an unknown schema; the lease is given back.
         """
-        lease = Lease.acquire(kv, unit_key, run_id, owner)
+        lease = Lease.acquire(kv, unit_key, run_id, owner, clock)
         try:
             return cls(kv, unit_key, run_id, lease)
         except BaseException:

@@ -1,0 +1,54 @@
+"""Which faults strike, how often, and how many did: all from the seed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+KINDS = (
+    "kv: not answered",
+    "kv: answer lost",
+    "sink: not answered",
+    "sink: answer lost",
+    "sink: commit lands late",
+    "sink: done twice",
+    "staging: not writable",
+    "staging: pages lost",
+    "source: not answered",
+    "slice: too large",
+    "slice: stopped early",
+    "message: twice",
+    "message: late",
+    "killed: reader",
+    "killed: planner",
+    "killed: sink",
+    "killed: state",
+    "killed: run",
+    "lost but goes on",
+    "suspended",
+    "stop asked",
+    "reset",
+    "configuration changed",
+    "second run",
+)
+
+
+@dataclass
+class Chance:
+    """`rates`: of each kind, per opportunity. Most histories have a few kinds; some have all; some have none."""
+
+    random: Random
+    rates: dict[str, float] = field(default_factory=dict)
+    struck: Counter[str] = field(default_factory=Counter)
+    is_quiet: bool = False
+
+    @classmethod
+    def of(cls, random: Random) -> "Chance":
+        share = random.choice([0.0, 0.2, 0.2, 0.5, 0.5, 1.0])
+        scale = random.choice([0.02, 0.06, 0.06, 0.15])
+        return cls(random, {kind: scale * random.uniform(0.3, 1.5) for kind in KINDS if random.random() < share})
+
+    def strikes(self, kind: str) -> bool:
+        if self.is_quiet or self.random.random() >= self.rates.get(kind, 0.0):
+            return False
+        self.struck[kind] += 1
+        return True
