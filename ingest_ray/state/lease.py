@@ -104,15 +104,27 @@ class Lease:
     def _put(self, document: LeaseDocument) -> None:
         with self._lock:
             try:
-                self._version = self._kv.put(self._key, dumped(document), self._version)
-                self._document = document
+                self._version = self._write(document)
             except StateConflict as error:
-                found = self._kv.get(self._key)
-                if found is not None and found[0] == dumped(document):  # our own write, whose answer was lost
-                    self._version, self._document = found[1], document
-                    return
                 self._is_lost = True
                 raise Fenced(f"run {self._document.run_id} lost its lease: a newer run took over") from error
+            self._document = document
+
+    def _write(self, document: LeaseDocument) -> int:
+        """An earlier write of ours, whose answer was lost, may be there; it may say something else than this one."""
+        value = dumped(document)
+        try:
+            return self._kv.put(self._key, value, self._version)
+        except StateConflict:
+            found = self._kv.get(self._key)
+            if found is None:
+                raise
+            if found[0] == value:
+                return found[1]
+            stored, ours = parsed(LeaseDocument, self._key, found[0]), self._document
+            if (stored.epoch, stored.run_id, stored.owner) != (ours.epoch, ours.run_id, ours.owner):
+                raise
+            return self._kv.put(self._key, value, found[1])
 
     def renew(self) -> None:
         """Raises `Fenced` when another run has taken over, `StateUnavailable` when the store does not answer."""

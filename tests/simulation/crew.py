@@ -58,6 +58,7 @@ class Crew:
     name: str = "simulated"
     seconds: dict[str, float] = field(default_factory=dict)
     is_broken: bool = False
+    has_lost_state: bool = False
     calls: list[Call] = field(default_factory=list)
     mailbox: list[tuple[float, m.Event]] = field(default_factory=list)
     recuts: Counter[str] = field(default_factory=Counter)
@@ -180,6 +181,7 @@ class Crew:
             self.calls.remove(call)
             self.mailbox.append((self.scheduler.now, self._lost(call.instruction)))
         self.sinks = [self._actor("sink") if sink is actor else sink for sink in self.sinks]
+        self.has_lost_state |= actor is self.state
         if actor in (self.state, self.planner):
             self.is_broken = True
 

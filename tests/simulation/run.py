@@ -1,6 +1,7 @@
 """One run, from the lease to its end: what the launcher and the executor on a cluster do, around simulated processes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ingest_ray.contracts import Probe
@@ -106,20 +107,19 @@ class Run:
         self.scheduler.spawn(state.process, lambda: self._renew(writer))
         try:
             ended = self._drive(writer, state)
-            writer.end()
+            if self._has_state:
+                writer.end()
         except IngestError as error:
-            self._give_back(writer)
+            with suppress(StateError, Fenced):
+                writer.end()
             return self._end(RunState.FAILED, error)
         self._end(ended)
         return self.crew is not None and self.crew.is_broken
 
-    def _give_back(self, writer: StateWriter) -> None:
-        try:
-            writer.end()
-        except StateError:
-            pass
-        except Fenced:
-            pass
+    @property
+    def _has_state(self) -> bool:
+        """Nobody can ask a process that was lost to give the lease back."""
+        return self.crew is None or not self.crew.has_lost_state
 
     def _end(self, state: RunState, error: IngestError | None = None) -> bool:
         self.outcome = state.value

@@ -9,6 +9,7 @@ from ingest_ray.errors import IngestError
 from ingest_ray.kv.keys import intent_key, lease_key
 from ingest_ray.models import RunState
 from ingest_ray.state import read_states, reset_state
+from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S
 from tests.simulation.chance import Chance
 from tests.simulation.ints import Ints
@@ -54,6 +55,7 @@ class World:
         self.pages = Pages(self.scheduler, self.chance)
         self.desk = Desk(self.server, self.scheduler, self.chance, self.pages)
         self.runs: list[Run] = []
+        self.people: list[Process] = []
         self.configure()
         for key in range(self.random.choice([0, 3, 10, KEYS])):
             self.table.write(key)
@@ -135,11 +137,13 @@ class World:
         elif self.chance.strikes("second run"):
             self.start_run()
         elif self.write != "append" and self.chance.strikes("reset"):
-            self.scheduler.spawn(Process("person"), self._reset)
+            self.people.append(Process("person"))
+            self.scheduler.spawn(self.people[-1], self._reset)
 
     def _reset(self) -> None:
         try:
-            reset_state(self.store, UNIT)
+            reset_state(self.store, UNIT, Owner(host="elsewhere", pid=0, started="-"), lambda: self.scheduler.now)
+            self.chance.struck["reset done"] += 1
         except IngestError as error:
             self.chance.struck[f"reset refused: {error.code}"] += 1
 
@@ -202,6 +206,8 @@ class World:
         if self.random.random() < 0.5:
             for run in self.active():
                 run.kill()
+            for person in self.people:
+                self.scheduler.kill(person)
             self._finish(tries=1)
         else:
             self._finish(tries=8)
