@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+ZOMBIE = "lost but goes on"
 KINDS = (
     "kv: not answered",
     "kv: answer lost",
@@ -14,6 +15,7 @@ KINDS = (
     "staging: not writable",
     "staging: pages lost",
     "source: not answered",
+    "source: denied",
     "slice: too large",
     "slice: stopped early",
     "message: twice",
@@ -23,7 +25,7 @@ KINDS = (
     "killed: sink",
     "killed: state",
     "killed: run",
-    "lost but goes on",
+    ZOMBIE,
     "suspended",
     "stop asked",
     "reset",
@@ -45,7 +47,10 @@ class Chance:
     def of(cls, random: Random) -> "Chance":
         share = random.choice([0.0, 0.2, 0.2, 0.5, 0.5, 1.0])
         scale = random.choice([0.02, 0.06, 0.06, 0.15])
-        return cls(random, {kind: scale * random.uniform(0.3, 1.5) for kind in KINDS if random.random() < share})
+        rates = {kind: scale * random.uniform(0.3, 1.5) for kind in KINDS if random.random() < share}
+        if ZOMBIE in rates:
+            rates[ZOMBIE] = 0.5  # of what is lost, not of what is done
+        return cls(random, rates)
 
     def strikes(self, kind: str) -> bool:
         if self.is_quiet or self.random.random() >= self.rates.get(kind, 0.0):

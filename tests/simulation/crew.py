@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from ingest_ray.contracts import Probe
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
-from ingest_ray.errors import Recovery, SliceTooLarge, SourceUnavailable
+from ingest_ray.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable
 from ingest_ray.models import Interval, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.attempt import attempted
 from ingest_ray.work.opening import open_sink_for
-from tests.simulation.chance import Chance
+from tests.simulation.chance import ZOMBIE, Chance
 from tests.simulation.ints import Ints, place_of
 from tests.simulation.judge import Judge
 from tests.simulation.orders import SPEC
@@ -39,6 +39,8 @@ class Actor:
     process: Process
     queue: deque[Call] = field(default_factory=deque)
     is_busy: bool = False
+    is_lost: bool = False
+    """Given up; what it is still asked for is lost, too."""
 
 
 @dataclass(eq=False)
@@ -58,7 +60,6 @@ class Crew:
     name: str = "simulated"
     seconds: dict[str, float] = field(default_factory=dict)
     is_broken: bool = False
-    has_lost_state: bool = False
     calls: list[Call] = field(default_factory=list)
     mailbox: list[tuple[float, m.Event]] = field(default_factory=list)
     recuts: Counter[str] = field(default_factory=Counter)
@@ -139,6 +140,9 @@ class Crew:
         self, actor: Actor, instruction: m.Instruction, stage: m.Stage, work: Callable[[], m.Event], risk: str = ""
     ) -> None:
         piece, attempt = getattr(instruction, "piece", None), getattr(instruction, "attempt", 0)
+        if actor.is_lost:
+            self.mailbox.append((self.scheduler.now, self._lost(instruction)))
+            return
         call = Call(instruction, lambda: attempted(stage, work, piece, attempt), actor)
         self.calls.append(call)
         actor.queue.append(call)
@@ -175,13 +179,13 @@ class Crew:
 
     def lose(self, actor: Actor) -> None:
         """Its process died, or cannot be reached any more but goes on: what it was asked for counts as lost."""
-        if not self.chance.strikes("lost but goes on"):
+        actor.is_lost = True
+        if not self.chance.strikes(ZOMBIE):
             self.scheduler.kill(actor.process)
         for call in [call for call in self.calls if call.actor is actor]:
             self.calls.remove(call)
             self.mailbox.append((self.scheduler.now, self._lost(call.instruction)))
         self.sinks = [self._actor("sink") if sink is actor else sink for sink in self.sinks]
-        self.has_lost_state |= actor is self.state
         if actor in (self.state, self.planner):
             self.is_broken = True
 
@@ -207,6 +211,8 @@ class Crew:
     def _plan(self, count: int) -> m.Event:
         if self.chance.strikes("source: not answered"):
             raise SourceUnavailable("the source does not answer")
+        if self.chance.strikes("source: denied"):
+            raise SourceDenied("the grant was taken away")
         got = tuple(itertools.islice(self.slices, count))
         return m.Planned(got, len(got) < count)
 

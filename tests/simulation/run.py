@@ -75,20 +75,16 @@ class Run:
         for process in self.everything:
             self.scheduler.kill(process)
 
-    def freeze(self, until: float) -> None:
-        for process in self.everything:
-            process.frozen_until = until
-
     @property
     def everything(self) -> list[Process]:
         return self.processes + (self.crew.processes if self.crew else [])
 
     def _live(self) -> None:
-        for _ in range(RESTARTS + 1):
-            is_broken = self._attempt()
-            if not is_broken or self.is_stopping:
+        for restart in range(RESTARTS + 1):
+            if restart:
+                self.outcome = "running"
+            if not self._attempt() or self.is_stopping:
                 return
-            self.outcome = "running"
 
     def _attempt(self) -> bool:
         """True: a process was lost that the run cannot do without."""
@@ -119,7 +115,7 @@ class Run:
     @property
     def _has_state(self) -> bool:
         """Nobody can ask a process that was lost to give the lease back."""
-        return self.crew is None or not self.crew.has_lost_state
+        return self.crew is None or not self.crew.state.is_lost
 
     def _end(self, state: RunState, error: IngestError | None = None) -> bool:
         self.outcome = state.value

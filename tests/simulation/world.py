@@ -73,7 +73,7 @@ class World:
             slice_bytes=20,
             group_slices=self.random.randint(1, 4),
             merge_bytes=self.random.choice([0, 6, 1000]),
-            attempts=self.random.choice([3, 8]),
+            attempts=self.random.choice([2, 8]),
             state_attempts=self.random.choice([2, 10]),
             is_whole=self.write == "replace",
         )
@@ -128,8 +128,7 @@ class World:
         if self.chance.strikes("killed: run"):
             run.kill()
         elif self.chance.strikes("suspended"):
-            until = self.scheduler.now + self.random.choice([5.0, TTL_S + 5, 3 * TTL_S])
-            run.freeze(until)
+            self._suspend(run)
         elif self.chance.strikes("stop asked"):
             run.is_stopping = True
         elif self.chance.strikes("configuration changed"):
@@ -139,6 +138,20 @@ class World:
         elif self.write != "append" and self.chance.strikes("reset"):
             self.people.append(Process("person"))
             self.scheduler.spawn(self.people[-1], self._reset)
+
+    def _suspend(self, run: Run) -> None:
+        """All of a run or one process of it, for a moment or past its lease; somebody may start another run meanwhile."""
+        seconds = self.random.choice([5.0, TTL_S + 5, 3 * TTL_S])
+        victims = run.everything if self.random.random() < 0.5 else [self.random.choice(run.everything)]
+        for process in victims:
+            process.frozen_until = self.scheduler.now + seconds
+        if seconds > TTL_S and self.random.random() < 0.5:
+            self.scheduler.spawn(Process("person"), lambda: self._start_later(seconds - 5.0))
+
+    def _start_later(self, seconds: float) -> None:
+        self.scheduler.sleep(seconds)
+        if not self.chance.is_quiet:
+            self.start_run()
 
     def _reset(self) -> None:
         try:
@@ -176,7 +189,7 @@ class World:
     def _turmoil(self) -> None:
         wanted = self.random.randint(1, 4)
         while len(self.runs) < wanted + 8:
-            if not self.active() or any(self._is_suspended(run) for run in self.active()) and self.random.random() < 0.01:
+            if not self.active():
                 ended = [run for run in self.runs if run.outcome != "refused"]
                 if len(ended) >= wanted:
                     break
@@ -184,9 +197,6 @@ class World:
             self._step()
             if self.runs[-1].outcome == "refused":
                 self.scheduler.now += self.random.choice([1.0, TTL_S])
-
-    def _is_suspended(self, run: Run) -> bool:
-        return run.driver.frozen_until > self.scheduler.now
 
     def _step(self) -> None:
         if not self.chance.is_quiet:
