@@ -74,7 +74,9 @@ class Coordinator:
         for instruction in instructions:
             delay_s = getattr(instruction, "delay_s", 0.0)
             if delay_s > 0:
-                jittered = delay_s * self._chance.uniform(0.8, 1.2)  # many readers must not come back at the same moment
+                jittered = delay_s * self._chance.uniform(
+                    0.8, 1.2
+                )  # many readers must not come back at the same moment
                 heapq.heappush(self._delayed, (self._clock() + jittered, next(self._order), instruction))
             elif not isinstance(instruction, Finish):
                 self._submit(instruction)

@@ -69,9 +69,7 @@ class Lease:
         is_ours = old is not None and old.run_id == run_id and old.owner == owner
         if old is not None and is_live(old, clock) and not is_ours:
             raise RunActive(f"unit has a live run: {describe(old)}", hint="wait for it, or stop it first")
-        new = LeaseDocument(
-            epoch=(old.epoch if old else 0) + 1, run_id=run_id, owner=owner, expires_at=clock() + TTL_S
-        )
+        new = LeaseDocument(epoch=(old.epoch if old else 0) + 1, run_id=run_id, owner=owner, expires_at=clock() + TTL_S)
         try:
             version = kv.put(key, dumped(new), found[1] if found else 0)
         except StateConflict as error:

@@ -186,4 +186,3 @@ def mutated(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         MUTATIONS[name](patch)
         yield
-

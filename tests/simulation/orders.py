@@ -13,5 +13,8 @@ SPEC = UnitSpec(
     ),
 )
 ORDER = RunOrder(
-    run_id="-", settings=Settings(home="-", state_url="sqlite://"), spec=SPEC, sink=Endpoint(endpoint_id="s", template="simulated")
+    run_id="-",
+    settings=Settings(home="-", state_url="sqlite://"),
+    spec=SPEC,
+    sink=Endpoint(endpoint_id="s", template="simulated"),
 )

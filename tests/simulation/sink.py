@@ -53,9 +53,7 @@ class Server:
             for key, at in rows:
                 self.newest[key] = max(at, self.newest.get(key, at))
             dropped = len(rows) - len(keys)
-            return Receipt(
-                epoch=epoch, sequence=self.sequence, rows_committed=len(keys), rows_deduplicated=dropped
-            )
+            return Receipt(epoch=epoch, sequence=self.sequence, rows_committed=len(keys), rows_deduplicated=dropped)
         if self.write == "replace":
             self.shown.clear()
         self.shown.update(rows)
