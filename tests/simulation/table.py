@@ -28,6 +28,8 @@ class Table:
     tick: int = 10
     rows: dict[int, Row] = field(default_factory=dict)
     open: list[Transaction] = field(default_factory=list)
+    versions: dict[int, int] = field(default_factory=dict)
+    """The newest version of each key, also of those that were deleted."""
     bad: frozenset[int] = frozenset()
     """Keys whose rows no schema can take: they go to quarantine."""
 
@@ -42,10 +44,10 @@ class Table:
             return
         self.tick += 1
         lag = self.random.randrange(self.lookback) if self.lookback and self.random.random() < 0.3 else 0
-        old = self.rows.get(key)
         at = max(self.tick - lag, 1)
-        if old is not None and old.at >= at:  # a version that is not newer would be no update for anybody
+        if self.versions.get(key, 0) >= at:  # also after a delete: a version that is not newer is no update for a sink
             at, lag = self.tick, 0
+        self.versions[key] = at
         self.open.append(Transaction(key, Row(at, lag > 0), self.tick))
         if self.random.random() < 0.7:
             self.end_one()
