@@ -14,6 +14,7 @@ from tests.faults.strikes import CLUSTER, INLINE, RARE
 
 TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
 HANG_S = 200.0
+STRETCH_S = 0.1  # per answer of the source, so that a small load is at work for long enough to be struck
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Campaign:
             place.call("reset", "shop", UNIT, "--yes")
         place.configure(inline=is_inline)
         place.writer.start()
+        place.source_door.delay_s = STRETCH_S
         run = place.start("run", "shop")
         time.sleep(self.random.uniform(0.3, 2.0) if is_inline else self.random.uniform(0.0, 4.0))
         is_hit = strike(place, run, self.random)

@@ -152,7 +152,9 @@ units:
     def source_rows(self) -> Counter[tuple[Any, ...]]:
         with contextlib.closing(self.writer.connect()) as connection:
             cursor = connection.cursor()
-            cursor.execute("SELECT id, note, amount::text, (extract(epoch FROM updated_at) * 1000000)::bigint FROM orders")
+            cursor.execute(
+                "SELECT id, note, amount::text, (extract(epoch FROM updated_at) * 1000000)::bigint FROM orders"
+            )
             return Counter(tuple(row) for row in cursor.fetchall())
 
     def lake_rows(self) -> Counter[tuple[Any, ...]]:
