@@ -36,7 +36,7 @@ FEW = 3  # golden rows of each unit and deployment
 @cache
 def previewed(product: str, mode: str) -> tuple[Endpoint, dict[str, tuple[Dataset, pa.Table]]]:
     """The rows of every unit of a small site, as its strategy reads them. The site's address is made the same each time."""
-    with simulate(product, mode, **SITES[product]) as sim:  # type: ignore[arg-type]
+    with simulate(product, mode, frozen=True, **SITES[product]) as sim:  # type: ignore[arg-type]
         endpoint = endpoint_of(sim, product)
         datasets = {found.name: found for found in STRATEGIES[product].collect(endpoint)}
         tables = {
