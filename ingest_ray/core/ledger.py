@@ -405,7 +405,8 @@ class Ledger:
         may_retry = fault.recovery in (Recovery.RETRY, Recovery.ASK_SINK)
         most = self.limits.state_attempts if event.stage in (Stage.INTEND, Stage.FOLD) else self.limits.attempts
         if not may_retry or failures >= most:
-            return self._leave_group() + self._halt(fault)
+            is_of_group = event.stage in (Stage.INTEND, Stage.COMMIT, Stage.FOLD)
+            return (self._leave_group() if is_of_group else []) + self._halt(fault)
         self.retries += 1
         return self._again(event.stage, fault)
 

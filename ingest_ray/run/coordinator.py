@@ -37,10 +37,20 @@ STOPPED = Fault(code="E_SOURCE_PAGE_FAILED", message="the run was stopped", reco
 
 
 class Coordinator:
-    def __init__(self, ledger: Ledger, executor: Executor) -> None:
+    """`clock` and `chance` are those of the machine, but in a simulation."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        executor: Executor,
+        clock: Callable[[], float] = time.monotonic,
+        chance: random.Random = random.Random(),  # noqa: B008
+    ) -> None:
         self.ledger = ledger
         self.seconds = {"read": 0.0, "map": 0.0, "prepare": 0.0, "commit": 0.0}
         self._executor = executor
+        self._clock = clock
+        self._chance = chance
         self._delayed: list[tuple[float, int, Instruction]] = []
         self._order = itertools.count()
         self._is_stopping = False
@@ -67,13 +77,15 @@ class Coordinator:
         for instruction in instructions:
             delay_s = getattr(instruction, "delay_s", 0.0)
             if delay_s > 0:
-                jittered = delay_s * random.uniform(0.8, 1.2)  # many readers must not come back at the same moment
-                heapq.heappush(self._delayed, (time.monotonic() + jittered, next(self._order), instruction))
+                jittered = delay_s * self._chance.uniform(
+                    0.8, 1.2
+                )  # many readers must not come back at the same moment
+                heapq.heappush(self._delayed, (self._clock() + jittered, next(self._order), instruction))
             elif not isinstance(instruction, Finish):
                 self._submit(instruction)
 
     def _submit_due(self) -> None:
-        while self._delayed and (self._is_stopping or self._delayed[0][0] <= time.monotonic()):
+        while self._delayed and (self._is_stopping or self._delayed[0][0] <= self._clock()):
             instruction = heapq.heappop(self._delayed)[2]
             if self._is_stopping and isinstance(instruction, Read | Map | Prepare):
                 stage = _STAGES[type(instruction)]
@@ -88,7 +100,7 @@ class Coordinator:
     def _patience_s(self) -> float:
         if not self._delayed:
             return TICK_S
-        return max(0.0, min(TICK_S, self._delayed[0][0] - time.monotonic()))
+        return max(0.0, min(TICK_S, self._delayed[0][0] - self._clock()))
 
     def _note(self, event: Event) -> None:
         match event:

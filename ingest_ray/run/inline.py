@@ -64,8 +64,15 @@ class InlineExecutor:
     def submit(self, instruction: Instruction) -> None:
         self._queue.append(instruction)
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._queue
+
     def stop(self) -> None:
         self._is_stopping = True
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._queue:
@@ -73,10 +80,10 @@ class InlineExecutor:
             return []
         instruction = min(self._queue, key=lambda waiting: _FIRST.index(type(waiting)))
         self._queue.remove(instruction)
-        event = self._perform(instruction)
+        event = self.perform(instruction)
         return [] if event is None else [event]
 
-    def _perform(self, instruction: Instruction) -> Event | None:
+    def perform(self, instruction: Instruction) -> Event | None:
         match instruction:
             case Plan(count, _, without):
                 return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))

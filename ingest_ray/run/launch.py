@@ -23,8 +23,9 @@ from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
-from ingest_ray.run.placement import is_inline, needs_no_look
+from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
 from ingest_ray.run.staging import begin_staging, end_staging, staging_for
+from ingest_ray.run.threads import ThreadedExecutor
 from ingest_ray.state import read_states
 from ingest_ray.state.connections import ConnectionShare
 from ingest_ray.state.lease import this_process
@@ -136,14 +137,14 @@ def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, 
             state.refuse_other_cursor(order.spec.policy.cursor)
             if state.has_intent:
                 open_sink_for(state, desk_for(order, staging_for(order)))
-            if not needs_no_look(order.settings, order.spec.dataset, cluster, is_first=not state.segments):
+            if not needs_no_look(order, cluster, is_first=not state.segments):
                 planner = Planner(order)
                 stack.callback(planner.close)
                 outline = planner.begin(state.segments, state.learned)
                 journal.saw(outline)
                 if not outline.scopes:
                     return Ending(RunState.SUCCEEDED)
-                if is_inline(order.settings, outline, cluster):
+                if is_inline(order, outline, cluster):
                     return run_inline(order, state, planner, outline, journal, stopping)
         except IngestError as error:
             return Ending(RunState.FAILED, Fault.of(error))
@@ -162,13 +163,17 @@ def run_inline(
     begin_staging(order, staging)
     desk = desk_for(order, staging)
     planner.open(open_scopes(order, state, desk, outline.scopes))
-    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1, mappers=1))
-    executor = InlineExecutor(order, planner, desk, state, staging)
+    readers = inline_readers(order, outline)
+    preparers = max(1, readers // 2)
+    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=preparers, mappers=1))
+    inline = InlineExecutor(order, planner, desk, state, staging)
+    executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
     journal.begin_attempt(ledger, outline, executor.name)
     try:
         finish = coordinator.drive(journal.tell, stopping)
     finally:
+        executor.close()
         journal.end_attempt(coordinator.seconds | executor.seconds)
         end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(journal.learned(state.learned))

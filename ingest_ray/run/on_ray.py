@@ -14,10 +14,10 @@ from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError, Recovery
 from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
-from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
+from ingest_ray.run.placement import readers_per_cpu
 from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
 
@@ -26,13 +26,6 @@ log = logging.getLogger(__name__)
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
 
 MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wait for each other
-
-WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
-
-
-def readers_per_cpu(order: RunOrder) -> int:
-    family = strategy_for(order.spec.endpoint.template).descriptor.family
-    return WAITING_READERS if family == "HTTP" else 1
 
 
 def run_unit_on_ray(

@@ -51,7 +51,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         estimated_rows=estimated_rows(outline) if outline.scopes else 0,
         estimated_bytes=outline.estimated_bytes,
         certificate=certificate(order),
-        executor="inline" if is_inline(order.settings, outline, NoCluster()) else "ray",
+        executor="inline" if is_inline(order, outline, NoCluster()) else "ray",
         planned_at=datetime.now(UTC),
     )
 
