@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ingest_ray.config import IngestFile, UnitRule, load_config
 from ingest_ray.models import Policy
 from ingest_ray.settings import RaySettings, StagingSettings
+from strategies.confluence.config import ConfluenceConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -22,6 +23,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ray": RaySettings,
     "units": UnitRule,
     "policy": Policy,
+    "http.confluence": ConfluenceConfig,
 }
 
 

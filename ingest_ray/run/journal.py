@@ -24,14 +24,16 @@ from ingest_ray.orders import Progress, RunOrder
 from ingest_ray.work.planner import Outline
 
 Phase = Literal["planning", "reading", "committing", "done"]
+LONGEST = 48  # a summary names every segment, and must stay small
 ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
 
 
 def shown(position: Position | None) -> JsonValue:
-    """A position as people see it: the value itself where it has one part."""
+    """A position as people see it: the value itself where it has one part, and of long texts only the beginning."""
     if position is None:
         return None
-    return position[0] if len(position) == 1 else list(position)
+    parts = [part if len(str(part)) <= LONGEST else f"{str(part)[:LONGEST]}…" for part in position]
+    return parts[0] if len(parts) == 1 else list(parts)
 
 
 class Journal:
