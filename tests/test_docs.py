@@ -18,6 +18,7 @@ from ingest_ray.settings import (
     StagingSettings,
     TemporalSettings,
 )
+from strategies.confluence.config import ConfluenceConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -34,6 +35,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "units": UnitRule,
     "cdm": CdmSettings,
     "policy": Policy,
+    "http.confluence": ConfluenceConfig,
 }
 
 

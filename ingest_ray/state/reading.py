@@ -21,6 +21,8 @@ from ingest_ray.state.documents import (
 )
 from ingest_ray.state.lease import Lease, this_process
 
+LONGEST = 48  # a summary names every segment, and must stay small
+
 
 def read_states(kv: KV, unit_key: str) -> UnitState:
     lease = read_lease(kv, unit_key)
@@ -80,10 +82,11 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
 
 
 def shown(position: Position | None) -> JsonValue:
-    """A position as people see it: the value itself where it has one part."""
+    """A position as people see it: the value itself where it has one part, and of long texts only the beginning."""
     if position is None:
         return None
-    return position[0] if len(position) == 1 else list(position)
+    parts = [part if len(str(part)) <= LONGEST else f"{str(part)[:LONGEST]}…" for part in position]
+    return parts[0] if len(parts) == 1 else list(parts)
 
 
 def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:

@@ -89,7 +89,14 @@ class AclReader:
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     granted: dict[str, frozenset[str]] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    untold: dict[str, str] = field(default_factory=dict)
+    """Why the restrictions of a page cannot be had: it may be above many others, and is asked once."""
     is_spoilt: bool = False
+
+    @property
+    def _tries(self) -> Tries:
+        """What fails for many is asked for again by itself, so nothing is asked for long."""
+        return Tries(failures=3, first_wait_s=self.api.web.config.retry_wait_s)
 
     def learn(self, content: ContentOne) -> None:
         """What an answer with `EXPAND` says of a page; a list that was cut is asked for again, by itself."""
@@ -113,7 +120,7 @@ class AclReader:
             if self.is_spoilt:
                 return
             try:
-                found = self.api.bulk(chunk, EXPAND, Tries(failures=2, first_wait_s=self.api.web.config.retry_wait_s))
+                found = self.api.bulk(chunk, EXPAND, self._tries)
             except (NotThere, BadRequest, BrokenAnswer):
                 self.is_spoilt = True
                 return
@@ -140,11 +147,14 @@ class AclReader:
         self.chains[number] = chain
 
     def _own(self, number: str) -> frozenset[str]:
+        if number in self.untold:
+            raise AclUnknown(self.untold[number])
         if number not in self.own:
             try:
                 self.own[number] = self._named(number)
             except (NotThere, BrokenAnswer) as error:
-                raise AclUnknown(f"the restrictions of {number} cannot be read: {error}") from None
+                self.untold[number] = f"the restrictions of {number} cannot be read: {error}"
+                raise AclUnknown(self.untold[number]) from None
         return self.own[number]
 
     def _named(self, number: str) -> frozenset[str]:
@@ -154,7 +164,7 @@ class AclReader:
         start = 0
         while True:
             params = {"expand": "restrictions.user,restrictions.group", "start": start, "limit": AT_ONCE}
-            named, is_whole = names_of(self.api.web.get(rest, _restriction, params))
+            named, is_whole = names_of(self.api.web.get(rest, _restriction, params, self._tries))
             if is_whole:
                 return found | named
             if named <= found:

@@ -74,6 +74,8 @@ class Reader:
     space: Space
     refuse: Refuse
     suspects: list[Suspect] = field(default_factory=list)
+    refused: int = 0
+    """Of which nobody can say who may read it."""
     now_ms: int = 0
     start_ms: int | None = None
     """Pages that are named by their ids are landed only if they were changed since."""
@@ -155,9 +157,13 @@ class Reader:
         try:
             found = self.acls.of(page_id, space)
         except AclUnknown as error:
-            self.refuse(page_id, None, f"its readers cannot be told: {error.message}", "acl")
+            self._unknown(page_id, None, error)
             return None
         return Item(item.found, item.space, item.page, item.labels, found, item.more)
+
+    def _unknown(self, number: str, title: str | None, error: AclUnknown) -> None:
+        self.refused += 1
+        self.refuse(number, title, f"its readers cannot be told: {error.message}", "acl")
 
     # What hangs on pages.
 
@@ -233,7 +239,7 @@ class Reader:
                 try:
                     found = self.acls.of(page.id)
                 except AclUnknown as error:
-                    self.refuse(page.id, page.title, f"its readers cannot be told: {error.message}", "acl")
+                    self._unknown(page.id, page.title, error)
                     continue
                 items.append(Item(Found(body), self.space, self._ref(page), acl=found, more={"read_at": read_at}))
             yield items

@@ -17,7 +17,7 @@ from strategies.confluence.filters import filter_of
 from strategies.confluence.items import Reader, objects_of
 from strategies.confluence.look import chosen_spaces, is_read
 from strategies.confluence.rows import Item, RowMaker, Site
-from strategies.confluence.tables import TABLES
+from strategies.confluence.tables import PAGES, TABLES, Table
 
 MOST_SUSPECTS = 10  # of a slice in which nothing could be read: more than that is the site's fault, not the pages'
 
@@ -60,7 +60,7 @@ def found_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) ->
         return
     space = space_of(piece.hints)
     if piece.hints.get("fault"):
-        api.check(space)
+        ask_again(api, space, table)
     reader = reader_of(api, space, context)
     reader.start_ms = filter_of(spec).updated_from_ms
     reader.now_ms = int(str(piece.hints.get("now_ms", 0)))
@@ -75,6 +75,14 @@ def found_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) ->
         number += len(page)
         yield page
     finish(reader, piece, number, context)
+
+
+def ask_again(api: Api, space: Space, table: Table) -> None:
+    """A space that could not be looked at: what it refused then it must give now, or the slice fails with what it says."""
+    api.check(space)
+    if table is PAGES and api.web.config.sweep:
+        for _ in api.tree(space):
+            pass
 
 
 def where_of(spec: UnitSpec, piece: Slice, space: Space) -> str:
@@ -97,8 +105,9 @@ def finish(reader: Reader, piece: Slice, number: int, context: ReadContext) -> N
     expected, suspects = piece.hints.get("items"), reader.suspects
     if isinstance(expected, int) and number < expected:
         reader.api.web.myself()
-    if not number and len(suspects) > MOST_SUSPECTS:
-        raise SourceUnavailable(f"{piece.slice_id}: none of {len(suspects)} can be read: {suspects[0].reason}")
+    if not number and len(suspects) + reader.refused > MOST_SUSPECTS:
+        reason = suspects[0].reason if suspects else "their readers cannot be told"
+        raise SourceUnavailable(f"{piece.slice_id}: none of {len(suspects) + reader.refused} can be read: {reason}")
     for one in suspects:
         reader.refuse(one.id, one.title, f"it cannot be read: {one.reason}", None)
 
