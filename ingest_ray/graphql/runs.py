@@ -35,6 +35,8 @@ class SliceCounts:
     planned: int
     committed: int
     failed: int
+    degraded: int
+    """Of those committed, the ones of which something is in quarantine."""
 
 
 @strawberry.type

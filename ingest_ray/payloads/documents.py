@@ -95,6 +95,7 @@ class Statistics(Payload):
     slices_planned: int = 0
     slices_committed: int = 0
     slices_failed: int = 0
+    slices_degraded: int = 0
     retries: int = 0
     seconds: float = 0.0
 

@@ -74,6 +74,7 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
     def ask(query: str, role: Role = Role.ADMIN) -> Any:
         answer = client.post(query, role=role)
         answers.append(answer.text)
+        assert "errors" not in answer.json(), answer.text
         return answer.json()["data"]
 
     with client.http:
