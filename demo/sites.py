@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -59,7 +60,7 @@ def asked(database: Path, jira: Simulation, console: Console) -> bool:
     table = Table(*(column[0] for column in found.description))
     rows = found.fetchall()
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(escape(str(value)) for value in row))
     console.print(table)
     ((items,),) = connection.execute("SELECT count(*) FROM cdm_work_item")
     connection.close()
