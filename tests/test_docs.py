@@ -73,6 +73,19 @@ def test_the_example_is_understood(tmp_path: Path) -> None:
     assert config.rules[1].policy == Policy(cursor="updated_at", lookback=600, on_schema_change="freeze")
 
 
+def test_the_examples_of_the_common_data_model_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIRA_TOKEN", "x")
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", "y")
+    blocks = re.findall(r"(?:^    .*\n)+", (ROOT / "docs" / "cdm.md").read_text(), re.MULTILINE)
+    sites, table = (textwrap.dedent(block) for block in blocks if "mode: cdm" in block)
+    file = tmp_path / "ingest.yaml"
+    file.write_text(sites)
+    assert load_config(file).rules[0].cdm.system == "acme"
+    shop = "endpoints: [{id: shop, template: testing.scripted}]\nsinks: [{id: models, template: duckdb, config: {path: x}}]\n"
+    file.write_text(shop + table)
+    assert list(load_config(file).rules[0].cdm.models) == ["cdm.work.item"]
+
+
 def codes(text: str) -> set[str]:
     return set(re.findall(r"\bE_[A-Z_]+\b", text))
 

@@ -25,7 +25,7 @@ from ingest_ray.sinks.delta_files import TableFiles
 from ingest_ray.sinks.delta_log import Counts, commit_once, history_of, load, marks, refuse_older, sequence_of
 from ingest_ray.sinks.delta_model_merge import ModelMerge
 from ingest_ray.sinks.delta_shape import create, evolve, file_schema
-from ingest_ray.sinks.delta_sink import DeltaSink
+from ingest_ray.sinks.delta_sink import PAYLOAD_BYTES, DeltaSink
 from ingest_ray.sinks.delta_types import DELTA
 from ingest_ray.sinks.fits import fit_schema
 from ingest_ray.sinks.provenance import DELETED_AT
@@ -51,6 +51,8 @@ class Written(Model):
 
 class _Tables(DeltaSink):
     """Prepares files for the tables of models; a replacement is a merge, too, because others' rows are in the table."""
+
+    payload_bytes = PAYLOAD_BYTES // 4  # what a slice prepared for all of its models travels together
 
     def _files(self, target: Target) -> TableFiles:
         return TableFiles.of(self._root, FOLDER, model_of(str(target.model)).table, self._options)

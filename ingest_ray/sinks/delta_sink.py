@@ -44,7 +44,7 @@ from ingest_ray.sinks.fits import fit_schema
 from ingest_ray.sinks.parquet import FileRoll, WrittenFile
 from ingest_ray.sinks.provenance import NAMES, Stamp
 
-PAYLOAD_BYTES = 20 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
+PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
 
 
 def open_models(config: DeltaConfig) -> ModelSink:
@@ -57,6 +57,8 @@ def open_sink(config: DeltaConfig) -> "DeltaSink":
 
 
 class DeltaSink:
+    payload_bytes = PAYLOAD_BYTES
+
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
@@ -114,7 +116,7 @@ class DeltaSink:
             bytes=sum(file.bytes for file in written),
             row_hash=rows.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"uri": files.uri, "files": _described(written)},
+            payload={"uri": files.uri, "files": _described(written, self.payload_bytes)},
             seconds=time.monotonic() - started,
         )
 
@@ -217,9 +219,9 @@ class DeltaSink:
         return TableFiles.of(self._root, target.endpoint_id, target.unit_id, self._options)
 
 
-def _described(written: Sequence[WrittenFile]) -> list[JsonValue]:
+def _described(written: Sequence[WrittenFile], most_bytes: int) -> list[JsonValue]:
     described: list[JsonValue] = [asdict(file) for file in written]
-    if sum(len(file.stats) for file in written) > PAYLOAD_BYTES:
+    if sum(len(file.stats) for file in written) > most_bytes:
         described = [{**asdict(file), "stats": f'{{"numRecords": {file.rows}}}'} for file in written]
     return described
 

@@ -49,6 +49,7 @@ def run_until_done(world: World) -> None:
     fault_rate=st.sampled_from([0.0, 0.1, 0.25]),
     crash_rate=st.sampled_from([0.0, 0.02, 0.1]),
     rounds=st.integers(1, 4),
+    mappers=st.sampled_from([0, 2]),
 )
 def test_every_version_of_every_row_arrives_exactly_once(
     seed: int,
@@ -59,6 +60,7 @@ def test_every_version_of_every_row_arrives_exactly_once(
     fault_rate: float,
     crash_rate: float,
     rounds: int,
+    mappers: int,
 ) -> None:
     world = world_of(
         seed,
@@ -69,6 +71,7 @@ def test_every_version_of_every_row_arrives_exactly_once(
         fault_rate=fault_rate,
         crash_rate=crash_rate,
     )
+    world.mappers = mappers
     for _ in range(rounds):
         run_until_done(world)
         expected = Counter(world.source.rows.items())

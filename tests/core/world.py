@@ -23,6 +23,9 @@ from ingest_ray.models import (
     Endpoint,
     Handle,
     Interval,
+    Mapped,
+    MappedModel,
+    ModelCounts,
     Piece,
     Position,
     Prepared,
@@ -120,7 +123,11 @@ class Sink:
                 assert not known & {key for key, _ in rows}, "an insert of a key that is there already"
             self.history += rows  # type: ignore[arg-type]
             self.sequence = sequence
-        return Receipt(epoch=epoch, sequence=sequence, rows_committed=len(rows))
+        models = Counter[str]()
+        for prepared in group:
+            models.update(prepared.models)
+        counts = {name: ModelCounts(mapped=made, committed=made) for name, made in models.items()}
+        return Receipt(epoch=epoch, sequence=sequence, rows_committed=len(rows), models=counts)
 
     @property
     def content(self) -> Counter[tuple[int, int]]:
@@ -213,6 +220,8 @@ class World:
     is_whole: bool = False
     fault_rate: float = 0.0
     crash_rate: float = 0.0
+    mappers: int = 0
+    """0: rows are committed as they are staged; else they are mapped to two models first, of which the second one drops odd keys."""
     reads: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     watermarks: dict[str, int] = field(default_factory=dict)
@@ -240,6 +249,7 @@ class World:
             limits = Limits(
                 readers=3,
                 preparers=2,
+                mappers=self.mappers,
                 budget_bytes=100,
                 slice_bytes=20,
                 group_slices=3,
@@ -310,8 +320,10 @@ class Process:
                 return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
             case m.Read(piece, attempt):
                 return self._read(piece, attempt)
+            case m.Map(piece, attempt, handle):
+                return self._map(piece, attempt, handle)
             case m.Prepare(piece, attempt, handle):
-                return self._prepare(piece, attempt, handle)
+                return self._prepare(piece, attempt, handle, instruction.mapped)
             case m.Intend(claims, is_whole):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.INTEND, self._fault())]
@@ -369,7 +381,17 @@ class Process:
         events: list[m.Event] = [m.SliceStaged(piece, attempt, staged)]
         return events * 2 if self._is_unlucky() else events  # a message may arrive twice
 
-    def _prepare(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
+    def _map(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
+        if self._is_unlucky():
+            recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+            return [m.Failed(m.Stage.MAP, self._fault(recovery), piece, attempt)]
+        mapped = Mapped(models=models_of(handle), rows=handle.rows, row_hash=handle.row_hash)
+        events: list[m.Event] = [m.SliceMapped(piece, attempt, mapped)]
+        return events * 2 if self._is_unlucky() else events
+
+    def _prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> list[m.Event]:
+        assert (mapped is None) == (self.world.mappers == 0)
+        assert mapped is None or mapped.models == models_of(handle), "what is prepared was mapped from other rows"
         if self._is_unlucky():
             recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
             return [m.Failed(m.Stage.PREPARE, self._fault(recovery), piece, attempt)]
@@ -378,6 +400,7 @@ class Process:
             rows=handle.rows,
             row_hash=handle.row_hash,
             is_insert_only=piece.is_insert_only,
+            models={model.model_id: model.rows for model in mapped.models} if mapped else {},
             payload={"rows": [list(row) for row in eval(handle.row_hash)]},  # noqa: S307
         )
         return [m.SlicePrepared(piece, attempt, prepared)]
@@ -400,3 +423,13 @@ class Process:
             shown = dict(self.world.sink.content.keys())
             for key, at in self.world.source.of(segment).items():
                 assert at >= watermark or shown.get(key, -1) >= at, "a watermark beyond what is in the sink"
+
+
+def models_of(handle: Handle) -> tuple[MappedModel, ...]:
+    """Two models of a slice's rows: all of them, and those with even keys."""
+    keys = [row[0] for row in eval(handle.row_hash)]  # noqa: S307
+    made = {"all": len(keys), "even": sum(key % 2 == 0 for key in keys)}
+    return tuple(
+        MappedModel(model_id=name, handle=handle.model_copy(update={"rows": rows, "bytes": 0}), rows=rows)
+        for name, rows in made.items()
+    )

@@ -13,6 +13,7 @@ from ingest_ray.contracts import ModelSink
 from ingest_ray.errors import SinkRejected
 from ingest_ray.models import Endpoint
 from ingest_ray.registry import open_models
+from ingest_ray.sinks.care import TableCare
 from ingest_ray.testing.mariadb import MariaDatabase
 from ingest_ray.testing.model_suite import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
 from ingest_ray.testing.servers import Postgres
@@ -183,3 +184,15 @@ def test_what_was_written_down_and_reached_no_table_is_forgotten(
     assert (after.sequence, after.found(ITEM)) == (0, [])
     after.put(("q", 1, []))
     assert after.found(ITEM) == ["q@1"]
+
+
+def test_the_tables_of_a_lake_are_looked_after_one_by_one(tmp_path: Path) -> None:
+    pages = Pages(DeltaWorld(tmp_path))
+    for version in range(1, 5):
+        pages.put((f"p{version}", version, ["a"]))
+    assert isinstance(pages.sink, TableCare)
+    report = pages.sink.compact(pages.tables[0].target)
+    assert (report.files_removed, report.files_added) == (4, 1)
+    assert pages.found(ITEM) == ["p1@1", "p2@2", "p3@3", "p4@4"]
+    pages.put(("p1", 9, []))
+    assert pages.found(LINK) == ["p2-a@2", "p3-a@3", "p4-a@4"]
