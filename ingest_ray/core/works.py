@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
 
 
+MOST_CLAIM_CHARS = 40_000  # of a group's positions in its intent, which must stay below 64 KiB
+
+
 @dataclass
 class Work:
     """One slice that was started. `failures` counts its retries, over reading and preparing."""
@@ -29,6 +32,12 @@ class Work:
     def handle(self) -> Handle:
         assert self.staged is not None
         return self.staged.handle
+
+    @property
+    def claim_chars(self) -> int:
+        """About what an intent says of it; keys of text may be long."""
+        interval = self.piece.interval
+        return 200 + len(self.piece.segment) + sum(len(str(bound)) for bound in (interval.lower, interval.upper))
 
 
 @dataclass
@@ -129,13 +138,15 @@ class Works:
         """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
         is_insert = self.first_is_insert
         chosen: list[Work] = []
-        total = 0
+        total = chars = 0
         for work in self.ready.values():
             if work.piece.is_insert_only != is_insert:
                 continue
-            if chosen and (len(chosen) >= most or total + work.handle.bytes > most_bytes):
+            is_full = len(chosen) >= most or total + work.handle.bytes > most_bytes
+            if chosen and (is_full or chars + work.claim_chars > MOST_CLAIM_CHARS):
                 break
             chosen.append(work)
+            chars += work.claim_chars
             total += work.handle.bytes
         return self.take(chosen)
 

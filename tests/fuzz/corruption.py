@@ -55,7 +55,9 @@ class Damage:
         if self.left <= 0 or not body or self.random.random() >= self.share:
             return body
         self.left -= 1
-        how = self.random.choice(["value", "value", "value", "missing", "missing", "bytes", "cut", "deep", "nul", "html"])
+        how = self.random.choice(
+            ["value", "value", "value", "missing", "missing", "bytes", "cut", "deep", "nul", "html"]
+        )
         self.done.append(f"{how} in {path[:80]}")
         if how in ("value", "missing", "deep"):
             return self._structured(how, body)
@@ -110,7 +112,9 @@ def damaging(site: str, damage: Damage) -> Iterator[str]:
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in (*HOP, "accept-encoding")}
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() not in (*HOP, "accept-encoding")
+            }
             asked = urllib.request.Request(site + self.path, body, headers, method=self.command)
             try:
                 with urllib.request.urlopen(asked, timeout=30) as answer:

@@ -62,7 +62,9 @@ def loaded(file: Path, content: bytes) -> None:
 
 @FUZZ
 @given(data=st.data())
-def test_a_file_with_one_wrong_thing_in_it_is_refused_with_its_place_or_read(data: st.DataObject, tmp_path: Path) -> None:
+def test_a_file_with_one_wrong_thing_in_it_is_refused_with_its_place_or_read(
+    data: st.DataObject, tmp_path: Path
+) -> None:
     document = json.loads(json.dumps(GOOD))
     owner, key = data.draw(st.sampled_from(places(document)))
     if data.draw(st.booleans()) and isinstance(owner, dict):
@@ -78,14 +80,20 @@ def test_a_file_of_any_bytes_is_refused_or_read(content: bytes, tmp_path: Path) 
     loaded(tmp_path / "ingest.yaml", content)
 
 
-@pytest.mark.parametrize("content", [b"[" * 5000, b"a: &a [*a]", b"a: " + b"{b: " * 3000, b"? [a]\n: b", b"!!python/name:os"])
+@pytest.mark.parametrize(
+    "content", [b"[" * 5000, b"a: &a [*a]", b"a: " + b"{b: " * 3000, b"? [a]\n: b", b"!!python/name:os"]
+)
 def test_a_file_that_breaks_parsers_is_refused(content: bytes, tmp_path: Path) -> None:
     loaded(tmp_path / "ingest.yaml", content)
 
 
 urls = st.one_of(
     printable,
-    st.builds("{}://{}".format, st.sampled_from(["jdbc:postgresql", "postgresql", "jdbc:mysql", "mysql", "sqlite", ""]), printable),
+    st.builds(
+        "{}://{}".format,
+        st.sampled_from(["jdbc:postgresql", "postgresql", "jdbc:mysql", "mysql", "sqlite", ""]),
+        printable,
+    ),
     st.builds(
         "jdbc:postgresql://{}:{}/{}?{}={}".format, printable, st.integers() | printable, printable, printable, printable
     ),
@@ -104,13 +112,17 @@ def test_any_url_is_taken_apart_or_refused_without_showing_its_password(url: str
 @FUZZ
 @given(
     filters=st.dictionaries(
-        st.sampled_from(["jql", "projectKeys", "updatedFrom", "labels", "statuses"]) | printable, junk | printable, max_size=3
+        st.sampled_from(["jql", "projectKeys", "updatedFrom", "labels", "statuses"]) | printable,
+        junk | printable,
+        max_size=3,
     )
 )
 def test_any_filter_is_checked_or_refused_without_a_request(filters: dict[str, Any]) -> None:
     filters = json.loads(json.dumps(filters, default=str))
     endpoint = Endpoint(
-        endpoint_id="j", template="jira.http", config={"base_url": "http://127.0.0.1:9", "auth_type": "pat", "api_token": "t"}
+        endpoint_id="j",
+        template="jira.http",
+        config={"base_url": "http://127.0.0.1:9", "auth_type": "pat", "api_token": "t"},
     )
     dataset = Dataset(endpoint_id="j", name="jira.issues", columns=())
     config = UnitConfig(
