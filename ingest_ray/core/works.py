@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
 
-
 MOST_CLAIM_CHARS = 40_000  # of a group's positions in its intent, which must stay below 64 KiB
 
 

@@ -221,7 +221,7 @@ class StateWriter:
         for uri in intent.quarantine_uris:
             promote(uri)
         reached("state:after-promote")
-        for segment, state in self._folds(intent):
+        for _, state in self._folds(intent):
             self._put_segment(state)
             reached("state:between-segments")
         self._put_unit(self._unit.model_copy(update={"sequence": intent.sequence}))
