@@ -219,7 +219,9 @@ class Client:
         checked(answer)
         try:
             return decode(answer.body), answer
-        except (ValueError, TypeError, KeyError) as error:
+        except BrokenAnswer as error:
+            raise BrokenAnswer(f"{url}: {error.message}") from None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
 
     def _sent(self, request: httpx.Request, url: str, lease: Lease, http: httpx.Client | None = None) -> Answer:

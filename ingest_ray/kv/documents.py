@@ -32,12 +32,16 @@ def encode(key: str, value: Mapping[str, JsonValue]) -> str:
 def decode(key: str, text: str) -> dict[str, JsonValue]:
     """Any JSON object is returned as it is: what its `schema` number means is the reader's business."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_refuse)  # `encode` writes no NaN and no Infinity
+    except (ValueError, RecursionError):
         raise StateUnreadable(f"{key}: the stored value is not JSON") from None
     if not isinstance(value, dict):
         raise StateUnreadable(f"{key}: the stored value is not a JSON object")
     return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def check_key(key: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ingest_ray.core.ledger import Ledger
-from ingest_ray.core.messages import Fault
+from ingest_ray.core.messages import Fault, Stage
 from ingest_ray.errors import IngestError
 from ingest_ray.kv import open_state
 from ingest_ray.kv.keys import connections_key
@@ -30,6 +30,7 @@ from ingest_ray.state import read_states
 from ingest_ray.state.connections import ConnectionShare
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.attempt import fault_of
 from ingest_ray.work.opening import open_scopes, open_sink_for
 from ingest_ray.work.planner import Outline, Planner
 from ingest_ray.work.sink import desk_for
@@ -73,8 +74,8 @@ def run_unit(
     with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
         try:
             return run_attempts(order, cluster, observe, stopping)
-        except IngestError as error:
-            return Journal(order, observe).summary(RunState.FAILED, Fault.of(error), {}, None)
+        except Exception as error:
+            return Journal(order, observe).summary(RunState.FAILED, fault_of(Stage.PLAN, error), {}, None)
 
 
 def run_attempts(

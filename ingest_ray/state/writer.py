@@ -8,7 +8,7 @@ intend -> sink -> fold an intent is the promise to find out: after a crash `reco
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ingest_ray.contracts import KV
@@ -16,6 +16,7 @@ from ingest_ray.core.checkpoint import folded, opened, settled
 from ingest_ray.core.messages import Claim
 from ingest_ray.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.failpoints import reached
+from ingest_ray.kv.documents import encode
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
 from ingest_ray.models import Island, Learned, Model, Position, Scope, SegmentState
 from ingest_ray.quarantine import promote
@@ -167,7 +168,12 @@ class StateWriter:
         return tuple(out)
 
     def intend(self, claims: Sequence[Claim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()) -> int:
-        """Writes down what will be committed next; returns its number."""
+        """Writes down what will be committed next; returns its number.
+
+        Raises:
+            PayloadTooLarge: a checkpoint with this commit in it would have more pieces than a document can hold. Nothing
+                was committed; the next run fills the gaps first, and pieces that touch become one.
+        """
         self.lease.check()
         intent = IntentDocument(
             epoch=self.epoch,
@@ -179,6 +185,8 @@ class StateWriter:
             is_whole=is_whole,
             quarantine_uris=tuple(quarantine_uris),
         )
+        for segment, state in self._folds(intent):
+            encode(segment_key(self._unit_key, segment), dumped(SegmentDocument(epoch=self.epoch, state=state)))
         reached("state:before-intent")
         self._put(intent_key(self._unit_key), intent)
         self._intent = intent
@@ -220,26 +228,29 @@ class StateWriter:
         for uri in intent.quarantine_uris:
             promote(uri)
         reached("state:after-promote")
-        if intent.is_whole:
-            for segment, state in list(self._segments.items()):
-                is_of_that_run = self._epochs[segment] == intent.epoch
-                if is_of_that_run and state.sequence < intent.sequence:
-                    self._put_segment(whole(state).model_copy(update={"sequence": intent.sequence}))
-        else:
-            by_segment: dict[str, list[ClaimDocument]] = {}
-            for claim in intent.claims:
-                by_segment.setdefault(claim.segment, []).append(claim)
-            for segment, claims in by_segment.items():
-                state = self._segments.get(segment, SegmentState(segment=segment))
-                if state.sequence >= intent.sequence:
-                    continue
-                for claim in claims:
-                    state = folded(state, claim.scope_id, claim.interval, claim.rank)
-                self._put_segment(state.model_copy(update={"sequence": intent.sequence}))
-                reached("state:between-segments")
+        for _, state in self._folds(intent):
+            self._put_segment(state)
+            reached("state:between-segments")
         self._put_unit(self._unit.model_copy(update={"sequence": intent.sequence}))
         reached("state:before-clear")
         self._settle(intent)
+
+    def _folds(self, intent: IntentDocument) -> Iterator[tuple[str, SegmentState]]:
+        """The segments that a commit moves, as they are with it; those that have it already are left out."""
+        if intent.is_whole:
+            for segment, state in list(self._segments.items()):
+                if self._epochs[segment] == intent.epoch and state.sequence < intent.sequence:
+                    yield segment, whole(state).model_copy(update={"sequence": intent.sequence})
+            return
+        by_segment: dict[str, list[ClaimDocument]] = {}
+        for claim in intent.claims:
+            by_segment.setdefault(claim.segment, []).append(claim)
+        for segment, claims in by_segment.items():
+            state = self._segments.get(segment, SegmentState(segment=segment))
+            if state.sequence < intent.sequence:
+                for claim in claims:
+                    state = folded(state, claim.scope_id, claim.interval, claim.rank)
+                yield segment, state.model_copy(update={"sequence": intent.sequence})
 
     def _settle(self, intent: IntentDocument) -> None:
         settled_one = IntentDocument(epoch=self.epoch, sequence=intent.sequence, run_id=self._run_id, is_settled=True)

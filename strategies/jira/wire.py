@@ -7,11 +7,22 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from ingest_ray.http.faults import BrokenAnswer
+
 T = TypeVar("T")
 
 
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    return msgspec.json.Decoder(kind).decode
+    """Also for parts of answers that are decoded later: what is not of the kind is a broken answer, wherever it shows."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def decoded(body: bytes) -> T:
+        try:
+            return decode(body)
+        except (ValueError, RecursionError) as error:
+            raise BrokenAnswer(f"an answer is no {kind}: {error}") from None
+
+    return decoded
 
 
 class Person(Struct, rename={"time_zone": "timeZone"}):

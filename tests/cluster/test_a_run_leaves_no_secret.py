@@ -61,6 +61,7 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
     lab = Lab(tmp_path)
     lab.source |= {"password": LITERAL, "faults": {"0:250": ["unavailable", "unavailable"], "0:500": ["denied"]}}
     lab.document["ray"] = {"inline_below": 0, "num_cpus": 1}
+    lab.document["serve"] = {"max_cost": 10_000_000}  # every field of every answer is searched
     lab.document["endpoints"] += [
         {"id": "by-env", "template": "testing.scripted", "config": {"units": [], "password": "env:SHOP_PASSWORD"}},
         {"id": "by-url", "template": "jdbc.postgres", "config": {"url": f"postgresql://app:{IN_URL}@127.0.0.1:1/shop"}},

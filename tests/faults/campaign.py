@@ -66,6 +66,8 @@ class Campaign:
         place.writer.stop()
         self._succeed(name)
         self._compare(name)
+        if (left := self.place.staged_bytes()) > 0:
+            self._accuse(name, f"{left} bytes are left in staging after a run that succeeded")
 
     def _choose(self, is_inline: bool) -> tuple[str, Any]:
         if self.random.random() < 0.03:

@@ -124,7 +124,7 @@ units:
         self.redis._process.wait(10)
 
     def fill_disk(self) -> None:
-        with (self.staging / "ballast").open("wb") as file, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), (self.staging / "ballast").open("wb") as file:
             while True:
                 file.write(b"x" * 4096)
                 file.flush()
@@ -162,6 +162,9 @@ units:
         columns = [table["id"], table["note"], table["amount"], table["updated_at"].cast("int64")]
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         return Counter((key, note, str(amount), at) for key, note, amount, at in rows)
+
+    def staged_bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.staging.rglob("*") if file.is_file())
 
     def close(self) -> None:
         self.source_door.close()
