@@ -27,6 +27,8 @@ from bench.database import config, orders
 COLUMNS = (
     "id, customer_id, ratio::varchar, total::varchar, note, status, placed_on, epoch_us(updated_at), reference, is_paid"
 )
+FEW = 8  # slices that a run may begin before it is killed: ten kills then fit into a load of sixty slices
+MOMENT_S = 0.4
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
 
 
@@ -44,11 +46,12 @@ class Campaign:
         return subprocess.Popen(command, cwd=self.folder, start_new_session=True, stdout=subprocess.PIPE, stderr=log)
 
     def kill_once(self) -> None:
-        """Waits until something of this run is being read, then a random moment, and kills the tree."""
+        """Waits until a few slices of this run were begun, then a random moment, and kills the tree."""
         run = self.start()
-        while run.poll() is None and not self.read_now():
+        enough = self.random.randint(1, FEW)
+        while run.poll() is None and len(self.read_now()) < enough:
             time.sleep(0.02)
-        time.sleep(self.random.uniform(0.0, 8.0))
+        time.sleep(self.random.uniform(0.0, MOMENT_S))
         self.wasted_kills += run.poll() is not None
         kill_tree(run.pid)
         run.communicate()
@@ -111,7 +114,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=2_000_000)
     options.add_argument("--kills", type=int, default=10)
-    options.add_argument("--slice-mib", type=int, default=8)
+    options.add_argument("--slice-mib", type=int, default=4)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--folder", type=Path, default=Path("demo-home/kill-and-resume"))
     given = options.parse_args()

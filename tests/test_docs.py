@@ -9,8 +9,15 @@ import pytest
 from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
-from ingest_ray.models import Policy
-from ingest_ray.settings import RaySettings, StagingSettings
+from ingest_ray.models import CdmSettings, Policy
+from ingest_ray.settings import (
+    OidcSettings,
+    RaySettings,
+    ScheduleSettings,
+    ServeSettings,
+    StagingSettings,
+    TemporalSettings,
+)
 from strategies.confluence.config import ConfluenceConfig
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +28,12 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "The file": IngestFile,
     "staging": StagingSettings,
     "ray": RaySettings,
+    "temporal": TemporalSettings,
+    "serve": ServeSettings,
+    "serve.oidc": OidcSettings,
+    "serve.schedules": ScheduleSettings,
     "units": UnitRule,
+    "cdm": CdmSettings,
     "policy": Policy,
     "http.confluence": ConfluenceConfig,
 }

@@ -2,9 +2,12 @@
 
 Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
 
-    planned --Read--> staged --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
-        ^                |                  |
-        +---- failed ----+------------------+      a failed slice is tried again, or fails itself, or ends the run
+    planned --Read--> staged --Map--> mapped --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
+        ^                |               |                  |
+        +---- failed ----+---------------+------------------+      a failed slice is tried again, or fails itself, or ends the run
+
+* `Map` happens in CDM mode only; without it what is staged counts as mapped. What is read may then be kept until the run
+  is over (`keeps_staged`), so that it can be mapped again.
 
 * One byte budget covers everything that is being read or staged and not yet committed.
 * At most one commit is under way; the next group is whatever became ready meanwhile. So groups grow when the sink is
@@ -16,6 +19,7 @@ Every decision about retry, budget, order of commits and completion is made here
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest_ray.core import balance
@@ -35,6 +39,7 @@ from ingest_ray.core.messages import (
     Instruction,
     Intend,
     Intended,
+    Map,
     OpenSink,
     Plan,
     Planned,
@@ -44,6 +49,7 @@ from ingest_ray.core.messages import (
     Recutted,
     SinkOpened,
     SinkSays,
+    SliceMapped,
     SlicePrepared,
     SliceStaged,
     Stage,
@@ -51,7 +57,19 @@ from ingest_ray.core.messages import (
 )
 from ingest_ray.core.works import Group, Work, Works
 from ingest_ray.errors import Recovery
-from ingest_ray.models import Interval, Prepared, Receipt, RowCounts, RunState, Slice, SliceCounts, Staged
+from ingest_ray.models import (
+    Handle,
+    Interval,
+    Mapped,
+    ModelCounts,
+    Prepared,
+    Receipt,
+    RowCounts,
+    RunState,
+    Slice,
+    SliceCounts,
+    Staged,
+)
 
 DEEPEST_RECUT = 48  # each recut adds two to a rank; a slice cut again 24 times is one row that is too large
 
@@ -61,6 +79,7 @@ class Limits:
     """What a run may use. Bytes are those of Arrow in memory."""
 
     readers: int = 2
+    mappers: int = 0  # 0: nothing is mapped
     preparers: int = 2
     budget_bytes: int = 512 * 1024 * 1024
     slice_bytes: int = 64 * 1024 * 1024
@@ -74,6 +93,7 @@ class Limits:
     )
     quarantined_rows: int = 10_000
     is_whole: bool = False
+    keeps_staged: bool = False
 
 
 @dataclass
@@ -81,6 +101,7 @@ class Ledger:
     limits: Limits
     rows: RowCounts = field(default_factory=RowCounts)
     slices: SliceCounts = field(default_factory=SliceCounts)
+    models: dict[str, ModelCounts] = field(default_factory=dict)
     bytes_staged: int = 0
     retries: int = 0
     fault: Fault | None = None
@@ -119,6 +140,8 @@ class Ledger:
                 return self._worked(Stage.OPEN)
             case SliceStaged(piece, attempt, staged):
                 return self._staged(piece, attempt, staged)
+            case SliceMapped(piece, attempt, mapped):
+                return self._mapped(piece, attempt, mapped)
             case SlicePrepared(piece, attempt, prepared):
                 return self._prepared(piece, attempt, prepared)
             case Intended(sequence):
@@ -136,6 +159,10 @@ class Ledger:
                 return []
 
     @property
+    def is_succeeded(self) -> bool:
+        return self.finished is not None and self.finished.state is RunState.SUCCEEDED
+
+    @property
     def staged_bytes(self) -> int:
         """What counts against the budget now."""
         return self._works.reserved_bytes
@@ -145,7 +172,9 @@ class Ledger:
     def _next(self) -> list[Instruction]:
         out: list[Instruction] = []
         if not self._is_halting:
-            out += self._next_open() + self._next_prepares() + self._next_reads() + self._next_plan()
+            out += (
+                self._next_open() + self._next_maps() + self._next_prepares() + self._next_reads() + self._next_plan()
+            )
         return self._next_commit() + out + self._next_finish()
 
     @property
@@ -169,11 +198,18 @@ class Ledger:
         self._sink = "opening"
         return [OpenSink()]
 
+    def _next_maps(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        while self._works.staged and len(self._works.mapping) < self.limits.mappers:
+            work = self._works.take_staged()
+            out.append(Map(work.piece, work.attempt, work.handle))
+        return out
+
     def _next_prepares(self) -> list[Instruction]:
         out: list[Instruction] = []
-        while self._sink == "open" and self._works.staged and len(self._works.preparing) < self.limits.preparers:
-            work = self._works.take_staged()
-            out.append(Prepare(work.piece, work.attempt, work.handle))
+        while self._sink == "open" and self._works.mapped and len(self._works.preparing) < self.limits.preparers:
+            work = self._works.take_mapped()
+            out.append(Prepare(work.piece, work.attempt, work.handle, mapped=work.mapped))
         return out
 
     def _next_reads(self) -> list[Instruction]:
@@ -210,21 +246,21 @@ class Ledger:
     def _is_worth_waiting(self) -> bool:
         """A merge costs much the same for one slice as for many: while more is on its way, small ones wait for it."""
         works = self._works
-        is_coming = works.is_moving or works.staged or self._recuts or self._is_planning
+        is_coming = works.is_moving or works.is_waiting or self._recuts or self._is_planning
         if self._is_stopping or not is_coming or works.first_is_insert:
             return False
         return len(works.ready) < self.limits.group_slices and works.ready_bytes < self.limits.merge_bytes
 
     def _intend(self, group: Group) -> Intend:
         claims = () if self.limits.is_whole else tuple(map(claim, group.works))
-        uris = tuple(work.staged.quarantine_uri for work in group.works if work.staged and work.staged.quarantine_uri)
+        uris = tuple(uri for work in group.works for uri in work.quarantine_uris)
         return Intend(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
 
     @property
     def _is_drained(self) -> bool:
         """Nothing is planned, read or prepared any more, and nothing will be."""
         works = self._works
-        is_idle = not (works.is_moving or works.staged or works.queue or self._recuts or self._is_planning)
+        is_idle = not (works.is_moving or works.is_waiting or works.queue or self._recuts or self._is_planning)
         return is_idle and (self._is_planned or self._is_giving_up)
 
     def _next_finish(self) -> list[Instruction]:
@@ -239,7 +275,7 @@ class Ledger:
             state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
         self.finished = Finish(state, self.fault)
         prepared = tuple(work.prepared for work in left if work.prepared is not None)
-        handles = tuple(work.handle for work in left if work.staged is not None)
+        handles = tuple(handle for work in left if work.staged is not None for handle in self._spent(work))
         self._works.remove(left)
         out: list[Instruction] = [Abort(prepared)] if prepared else []
         return [*out, *([Drop(handles)] if handles else []), self.finished]
@@ -266,6 +302,8 @@ class Ledger:
             return [] if self._works.is_current(piece, attempt) else [Drop((staged.handle,))]
         self._works.stage(work, staged)
         self._add_staged(staged, +1)
+        if not self.limits.mappers:
+            self._works.map(self._works.started[self._works.staged.popleft()], None)
         fault = balance.of_staged(piece, staged)
         fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
         if fault is not None:
@@ -284,17 +322,27 @@ class Ledger:
         self._cut_again[piece.slice_id] += 1
         return Recut(piece, interval, bytes_per_row, number)
 
+    def _mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
+        work = self._works.active(self._works.mapping, piece, attempt)
+        if work is None:
+            return [] if self._works.is_current(piece, attempt) else [Drop(mapped.handles)]
+        self._works.map(work, mapped)
+        self._add_mapped(mapped, +1)
+        fault = balance.of_mapped(piece, work.handle, mapped)
+        fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
+        return [] if fault is None else self._halt(fault)
+
     def _prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
         work = self._works.active(self._works.preparing, piece, attempt)
         if work is None:
             return []  # never aborted: a late second report may be of rows that are committed by now
         self._works.make_ready(work, prepared)
-        fault = balance.of_prepared(piece, work.handle, prepared)
+        fault = balance.of_prepared(piece, work.handle, work.mapped, prepared)
         if fault is not None:
             return self._halt(fault)
         if self.limits.is_whole:
             self._works.reserve(work, 0)
-            return [Drop((work.handle,))]
+            return self._drop([work])
         return []
 
     def _intended(self, sequence: int) -> list[Instruction]:
@@ -324,24 +372,26 @@ class Ledger:
         if sequence < group.sequence:
             return [self._commit(group)]
         rows = group.rows - group.rows_dropped_before
-        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows))
+        models = {name: ModelCounts(mapped=made, committed=made) for name, made in group.models.items()}
+        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows, models=models))
 
     def _folded(self) -> list[Instruction]:
         group = self._current_group()
         assert group.receipt is not None
         dropped = group.receipt.rows_deduplicated + group.rows_dropped_before
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
-        degraded = sum(work.staged is not None and work.staged.rows_quarantined > 0 for work in group.works)
-        self._count(committed=len(group.works), degraded=degraded)
+        for name, counts in group.receipt.models.items():
+            self.models[name] = self.models.get(name, ModelCounts()).plus(counts)
+        self._count(committed=len(group.works), degraded=sum(work.is_degraded for work in group.works))
         self._works.remove(group.works)
         self._group = None
         self._worked(Stage.FOLD)
-        return [] if self.limits.is_whole else [Drop(tuple(work.handle for work in group.works))]
+        return [] if self.limits.is_whole else self._drop(group.works)
 
     # --- what failed
 
     def _failed(self, event: Failed) -> list[Instruction]:
-        if event.stage in (Stage.READ, Stage.PREPARE):
+        if event.stage in (Stage.READ, Stage.MAP, Stage.PREPARE):
             return self._slice_failed(event)
         fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
         self._faults[event.stage] = failures
@@ -355,7 +405,8 @@ class Ledger:
         may_retry = fault.recovery in (Recovery.RETRY, Recovery.ASK_SINK)
         most = self.limits.state_attempts if event.stage in (Stage.INTEND, Stage.FOLD) else self.limits.attempts
         if not may_retry or failures >= most:
-            return self._leave_group() + self._halt(fault)
+            is_of_group = event.stage in (Stage.INTEND, Stage.COMMIT, Stage.FOLD)
+            return (self._leave_group() if is_of_group else []) + self._halt(fault)
         self.retries += 1
         return self._again(event.stage, fault)
 
@@ -377,8 +428,9 @@ class Ledger:
 
     def _slice_failed(self, event: Failed) -> list[Instruction]:
         assert event.piece is not None
-        place = self._works.reading if event.stage is Stage.READ else self._works.preparing
-        work = self._works.active(place, event.piece, event.attempt)
+        works = self._works
+        places = {Stage.READ: works.reading, Stage.MAP: works.mapping, Stage.PREPARE: works.preparing}
+        work = works.active(places[event.stage], event.piece, event.attempt)
         if work is None:
             return []
         fault = event.fault
@@ -392,7 +444,7 @@ class Ledger:
             return [self._recut(event.piece, event.piece.interval, fault.bytes_per_row)]
         if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and work.failures + 1 < self.limits.attempts:
             return self._try_slice_again(event, work)
-        if event.stage is Stage.PREPARE:
+        if event.stage is not Stage.READ:
             return self._halt(fault)
         self._works.remove([work])
         self._count(failed=1)
@@ -407,10 +459,16 @@ class Ledger:
         self.retries += 1
         fault = event.fault
         delay_s = fault.retry_after_s if fault.retry_after_s is not None else backoff_s(work.failures)
+        if event.stage is Stage.MAP and fault.recovery is Recovery.RETRY:
+            self._works.mapping.add(work.name)
+            return [Map(work.piece, work.attempt, work.handle, delay_s)]
         if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
             self._works.preparing.add(work.name)
-            return [Prepare(work.piece, work.attempt, work.handle, delay_s)]
+            return [Prepare(work.piece, work.attempt, work.handle, delay_s, work.mapped)]
         out: list[Instruction] = []
+        if work.mapped is not None:
+            self._add_mapped(work.mapped, -1)
+            out.append(Drop(work.mapped.handles))
         if work.staged is not None:
             self._add_staged(work.staged, -1)
             out.append(Drop((work.handle,)))
@@ -443,6 +501,18 @@ class Ledger:
         self.bytes_staged += sign * staged.handle.bytes
         counts = {"read": staged.rows_read, "staged": staged.handle.rows, "quarantined": staged.rows_quarantined}
         self.rows = self.rows.plus(RowCounts(**{name: sign * count for name, count in counts.items()}))
+
+    def _add_mapped(self, mapped: Mapped, sign: int) -> None:
+        self.rows = self.rows.plus(RowCounts(quarantined=sign * mapped.rows_quarantined))
+
+    def _spent(self, work: Work) -> tuple[Handle, ...]:
+        """The pages of a slice that nobody will read again."""
+        mapped = work.mapped.handles if work.mapped else ()
+        return mapped if self.limits.keeps_staged else (work.handle, *mapped)
+
+    def _drop(self, works: Iterable[Work]) -> list[Instruction]:
+        handles = tuple(handle for work in works for handle in self._spent(work))
+        return [Drop(handles)] if handles else []
 
     def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0, degraded: int = 0) -> None:
         self.slices = self.slices.plus(

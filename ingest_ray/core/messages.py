@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest_ray.errors import IngestError, Recovery, SliceTooLarge
-from ingest_ray.models import Handle, Interval, Position, Prepared, Receipt, RunState, Slice, Staged
+from ingest_ray.models import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Stage(StrEnum):
     PLAN = "plan"
     OPEN = "open"
     READ = "read"
+    MAP = "map"
     PREPARE = "prepare"
     INTEND = "intend"
     COMMIT = "commit"
@@ -82,11 +83,24 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Prepare:
+class Map:
+    """Make rows of CDM models from what is staged."""
+
     piece: Slice
     attempt: int
     handle: Handle
     delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """`mapped`: in CDM mode, what is prepared instead of the staged rows themselves."""
+
+    piece: Slice
+    attempt: int
+    handle: Handle
+    delay_s: float = 0.0
+    mapped: Mapped | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,7 @@ class Finish:
     fault: Fault | None = None
 
 
-Instruction = Plan | Recut | OpenSink | Read | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
+Instruction = Plan | Recut | OpenSink | Read | Map | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
 
 
 # Events: what happened.
@@ -187,6 +201,13 @@ class SliceStaged:
 
 
 @dataclass(frozen=True)
+class SliceMapped:
+    piece: Slice
+    attempt: int
+    mapped: Mapped
+
+
+@dataclass(frozen=True)
 class SlicePrepared:
     piece: Slice
     attempt: int
@@ -215,7 +236,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Failed:
-    """Something that was asked for did not work. `piece` for READ, PREPARE and a PLAN that was a `Recut`."""
+    """Something that was asked for did not work. `piece` for READ, MAP, PREPARE and a PLAN that was a `Recut`."""
 
     stage: Stage
     fault: Fault
@@ -233,6 +254,7 @@ Event = (
     | Recutted
     | SinkOpened
     | SliceStaged
+    | SliceMapped
     | SlicePrepared
     | Intended
     | Committed

@@ -1,4 +1,4 @@
-"""The slices of a run on their way: which are queued, read, staged, prepared, and what they weigh.
+"""The slices of a run on their way: which are queued, read, staged, mapped, prepared, and what they weigh.
 
 Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
 """
@@ -7,20 +7,21 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
+from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
 MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
 
 
 @dataclass
 class Work:
-    """One slice that was started. `failures` counts its retries, over reading and preparing."""
+    """One slice that was started. `failures` counts its retries, over all of its stages."""
 
     piece: Slice
     attempt: int = 1
     failures: int = 0
     reserved_bytes: int = 0
     staged: Staged | None = None
+    mapped: Mapped | None = None
     prepared: Prepared | None = None
 
     @property
@@ -31,6 +32,23 @@ class Work:
     def handle(self) -> Handle:
         assert self.staged is not None
         return self.staged.handle
+
+    @property
+    def bytes(self) -> int:
+        return self.handle.bytes + (self.mapped.bytes if self.mapped else 0)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Some of its rows are in quarantine."""
+        return bool(self.quarantine_uris)
+
+    @property
+    def quarantine_uris(self) -> tuple[str, ...]:
+        found = (
+            self.staged.quarantine_uri if self.staged else None,
+            self.mapped.quarantine_uri if self.mapped else None,
+        )
+        return tuple(uri for uri in found if uri)
 
 
 @dataclass
@@ -54,6 +72,15 @@ class Group:
     def rows(self) -> int:
         return sum(prepared.rows for prepared in self.prepared)
 
+    @property
+    def models(self) -> dict[str, int]:
+        """Rows of each CDM model."""
+        total: dict[str, int] = {}
+        for prepared in self.prepared:
+            for name, rows in prepared.models.items():
+                total[name] = total.get(name, 0) + rows
+        return total
+
 
 @dataclass
 class Works:
@@ -61,6 +88,8 @@ class Works:
     started: dict[str, Work] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
+    mapping: set[str] = field(default_factory=set)
+    mapped: deque[str] = field(default_factory=deque)
     preparing: set[str] = field(default_factory=set)
     ready: dict[str, Work] = field(default_factory=dict)
     reserved_bytes: int = 0
@@ -97,6 +126,17 @@ class Works:
 
     def take_staged(self) -> Work:
         work = self.started[self.staged.popleft()]
+        self.mapping.add(work.name)
+        return work
+
+    def map(self, work: Work, mapped: Mapped | None) -> None:
+        """Nothing is mapped where there is no mapper: what is staged is what will be prepared."""
+        work.mapped = mapped
+        self.reserve(work, work.bytes)
+        self.mapped.append(work.name)
+
+    def take_mapped(self) -> Work:
+        work = self.started[self.mapped.popleft()]
         self.preparing.add(work.name)
         return work
 
@@ -105,7 +145,7 @@ class Works:
         self.ready[work.name] = work
 
     def read_again(self, work: Work) -> None:
-        work.staged, work.attempt = None, work.attempt + 1
+        work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
         self.reading.add(work.name)
 
     def remove(self, works: Iterable[Work]) -> None:
@@ -116,8 +156,13 @@ class Works:
 
     @property
     def is_moving(self) -> bool:
-        """Something is being read or prepared, or could be prepared."""
-        return bool(self.reading or self.preparing)
+        """Something is being read, mapped or prepared."""
+        return bool(self.reading or self.mapping or self.preparing)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Something could be mapped or prepared."""
+        return bool(self.staged or self.mapped)
 
     @property
     def first_is_insert(self) -> bool:
@@ -125,7 +170,7 @@ class Works:
 
     @property
     def ready_bytes(self) -> int:
-        return sum(work.handle.bytes for work in self.ready.values())
+        return sum(work.bytes for work in self.ready.values())
 
     def drop_queued(self, segment: str) -> int:
         """Forgets the slices of a segment that nobody has begun to read; returns how many."""
@@ -142,11 +187,11 @@ class Works:
             if work.piece.is_insert_only != is_insert:
                 continue
             size = claim_bytes(work.piece)
-            is_full = len(chosen) >= most or total + work.handle.bytes > most_bytes or claims + size > MOST_CLAIM_BYTES
+            is_full = len(chosen) >= most or total + work.bytes > most_bytes or claims + size > MOST_CLAIM_BYTES
             if chosen and is_full:
                 break
             chosen.append(work)
-            total, claims = total + work.handle.bytes, claims + size
+            total, claims = total + work.bytes, claims + size
         return self.take(chosen)
 
     def take(self, works: list[Work]) -> Group:

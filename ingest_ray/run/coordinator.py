@@ -17,8 +17,10 @@ from ingest_ray.core.messages import (
     Finish,
     Fold,
     Instruction,
+    Map,
     Prepare,
     Read,
+    SliceMapped,
     SlicePrepared,
     SliceStaged,
     Stage,
@@ -30,14 +32,25 @@ from ingest_ray.run.executor import Executor
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25  # how often progress is told and a stop is noticed while nothing happens
+_STAGES = {Read: Stage.READ, Map: Stage.MAP, Prepare: Stage.PREPARE}
 STOPPED = Fault(code="E_SOURCE_PAGE_FAILED", message="the run was stopped", recovery=Recovery.RETRY)
 
 
 class Coordinator:
-    def __init__(self, ledger: Ledger, executor: Executor) -> None:
+    """`clock` and `chance` are those of the machine, but in a simulation."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        executor: Executor,
+        clock: Callable[[], float] = time.monotonic,
+        chance: random.Random = random.Random(),  # noqa: B008
+    ) -> None:
         self.ledger = ledger
-        self.seconds = {"read": 0.0, "prepare": 0.0, "commit": 0.0}
+        self.seconds = {"read": 0.0, "map": 0.0, "prepare": 0.0, "commit": 0.0}
         self._executor = executor
+        self._clock = clock
+        self._chance = chance
         self._delayed: list[tuple[float, int, Instruction]] = []
         self._order = itertools.count()
         self._is_stopping = False
@@ -64,16 +77,18 @@ class Coordinator:
         for instruction in instructions:
             delay_s = getattr(instruction, "delay_s", 0.0)
             if delay_s > 0:
-                jittered = delay_s * random.uniform(0.8, 1.2)  # many readers must not come back at the same moment
-                heapq.heappush(self._delayed, (time.monotonic() + jittered, next(self._order), instruction))
+                jittered = delay_s * self._chance.uniform(
+                    0.8, 1.2
+                )  # many readers must not come back at the same moment
+                heapq.heappush(self._delayed, (self._clock() + jittered, next(self._order), instruction))
             elif not isinstance(instruction, Finish):
                 self._submit(instruction)
 
     def _submit_due(self) -> None:
-        while self._delayed and (self._is_stopping or self._delayed[0][0] <= time.monotonic()):
+        while self._delayed and (self._is_stopping or self._delayed[0][0] <= self._clock()):
             instruction = heapq.heappop(self._delayed)[2]
-            if self._is_stopping and isinstance(instruction, Read | Prepare):
-                stage = Stage.READ if isinstance(instruction, Read) else Stage.PREPARE
+            if self._is_stopping and isinstance(instruction, Read | Map | Prepare):
+                stage = _STAGES[type(instruction)]
                 self._obey(self.ledger.handle(Failed(stage, STOPPED, instruction.piece, instruction.attempt)))
             else:
                 self._submit(instruction)
@@ -85,12 +100,14 @@ class Coordinator:
     def _patience_s(self) -> float:
         if not self._delayed:
             return TICK_S
-        return max(0.0, min(TICK_S, self._delayed[0][0] - time.monotonic()))
+        return max(0.0, min(TICK_S, self._delayed[0][0] - self._clock()))
 
     def _note(self, event: Event) -> None:
         match event:
             case SliceStaged(_, _, staged):
                 self.seconds["read"] += staged.seconds
+            case SliceMapped(_, _, mapped):
+                self.seconds["map"] += mapped.seconds
             case SlicePrepared(_, _, prepared):
                 self.seconds["prepare"] += prepared.seconds
             case Committed(receipt):
@@ -107,6 +124,8 @@ def tell(instruction: Instruction) -> None:
     match instruction:
         case Read(piece, attempt):
             log.info("read %s", piece.interval, extra={"slice": piece.slice_id, "attempt": attempt})
+        case Map(piece, attempt):
+            log.debug("map", extra={"slice": piece.slice_id, "attempt": attempt})
         case Prepare(piece, attempt):
             log.debug("prepare", extra={"slice": piece.slice_id, "attempt": attempt})
         case Commit(sequence, group):

@@ -8,12 +8,14 @@ removed by `vacuum`.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from typing import Literal
 
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from pydantic import JsonValue
 
+from ingest_ray.contracts import ModelSink
 from ingest_ray.errors import SinkRejected
 from ingest_ray.models import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.rowhash import RowHash
@@ -42,7 +44,12 @@ from ingest_ray.sinks.fits import fit_schema
 from ingest_ray.sinks.parquet import FileRoll, WrittenFile
 from ingest_ray.sinks.provenance import NAMES, Stamp
 
-PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
+PAYLOAD_BYTES = 20 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
+
+
+def open_models(config: DeltaConfig) -> ModelSink:
+    models: ModelSink = import_module("ingest_ray.sinks.delta_models").open_models(config)
+    return models
 
 
 def open_sink(config: DeltaConfig) -> "DeltaSink":

@@ -49,6 +49,17 @@ class LeaseDocument(Model):
     is_released: bool = False
 
 
+class HeldConnections(LeaseDocument):
+    """What one run took of an endpoint's connections; lives and ends like a lease."""
+
+    count: int
+
+
+class ConnectionsDocument(Model):
+    schema_number: Literal[1] = 1
+    held: tuple[HeldConnections, ...] = ()
+
+
 class ClaimDocument(Model):
     segment: str
     scope_id: str
@@ -57,10 +68,18 @@ class ClaimDocument(Model):
 
 
 class IntentDocument(Model):
-    """What is about to be committed under a number. `is_whole`: every open scope of the unit becomes complete."""
+    """What is about to be committed under a number. `is_whole`: every open scope of the unit becomes complete.
+
+    It is never deleted but by a reset: each run writes it before all else, so that no run of an older epoch holds a
+    version with which it could promise anything.
+    """
 
     schema_number: Literal[1] = 1
     epoch: int
+    """Of the run that promised."""
+    held_by: int = 0
+    """The epoch of the run that took it over; what it promises is still to be settled unless `is_settled`."""
+    is_settled: bool = False
     sequence: int
     run_id: str
     claims: tuple[ClaimDocument, ...] = ()

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ingest_ray.contracts import KV
@@ -24,9 +25,9 @@ def this_process(pid: int | None = None) -> Owner:
     return Owner(host=_host(), pid=pid, started=_started(pid) or "")
 
 
-def is_live(lease: LeaseDocument) -> bool:
+def is_live(lease: LeaseDocument, clock: Callable[[], float] = time.time) -> bool:
     """False where the lease was given back, has expired, or its process is known to be gone."""
-    if lease.is_released or lease.expires_at <= time.time():
+    if lease.is_released or lease.expires_at <= clock():
         return False
     if lease.owner.host != _host():
         return True
@@ -38,20 +39,25 @@ def describe(lease: LeaseDocument) -> str:
 
 
 class Lease:
-    """Held by one run. Renews itself in a thread until it is released or lost."""
+    """Held by one run. Renews itself in a thread until it is released or lost; under another clock, by `renew`."""
 
-    def __init__(self, kv: KV, unit_key: str, document: LeaseDocument, version: int) -> None:
+    def __init__(
+        self, kv: KV, unit_key: str, document: LeaseDocument, version: int, clock: Callable[[], float] = time.time
+    ) -> None:
         self._kv = kv
         self._key = lease_key(unit_key)
         self._document = document
         self._version = version
+        self._clock = clock
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._is_lost = False
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     @classmethod
-    def acquire(cls, kv: KV, unit_key: str, run_id: str, owner: Owner) -> "Lease":
+    def acquire(
+        cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
+    ) -> "Lease":
         """Takes the lease with the next epoch. A run that lost its state process takes its own lease again.
 
         Raises:
@@ -61,17 +67,16 @@ class Lease:
         found = kv.get(key)
         old = parsed(LeaseDocument, key, found[0]) if found else None
         is_ours = old is not None and old.run_id == run_id and old.owner == owner
-        if old is not None and is_live(old) and not is_ours:
+        if old is not None and is_live(old, clock) and not is_ours:
             raise RunActive(f"unit has a live run: {describe(old)}", hint="wait for it, or stop it first")
-        new = LeaseDocument(
-            epoch=(old.epoch if old else 0) + 1, run_id=run_id, owner=owner, expires_at=time.time() + TTL_S
-        )
+        new = LeaseDocument(epoch=(old.epoch if old else 0) + 1, run_id=run_id, owner=owner, expires_at=clock() + TTL_S)
         try:
             version = kv.put(key, dumped(new), found[1] if found else 0)
         except StateConflict as error:
             raise RunActive("unit has a live run that started at the same moment", hint="wait for it") from error
-        lease = cls(kv, unit_key, new, version)
-        lease._thread.start()
+        lease = cls(kv, unit_key, new, version, clock)
+        if clock is time.time:
+            lease._thread.start()
         return lease
 
     @property
@@ -85,7 +90,7 @@ class Lease:
 
     def raise_epoch(self, above: int) -> None:
         """Takes an epoch above one that the sink has seen: only where the state that knew it is gone."""
-        self._put(self._document.model_copy(update={"epoch": above + 1, "expires_at": time.time() + TTL_S}))
+        self._put(self._document.model_copy(update={"epoch": above + 1, "expires_at": self._clock() + TTL_S}))
 
     def release(self) -> None:
         self._ended.set()
@@ -97,20 +102,36 @@ class Lease:
     def _put(self, document: LeaseDocument) -> None:
         with self._lock:
             try:
-                self._version = self._kv.put(self._key, dumped(document), self._version)
-                self._document = document
+                self._version = self._write(document)
             except StateConflict as error:
-                found = self._kv.get(self._key)
-                if found is not None and found[0] == dumped(document):  # our own write, whose answer was lost
-                    self._version, self._document = found[1], document
-                    return
                 self._is_lost = True
                 raise Fenced(f"run {self._document.run_id} lost its lease: a newer run took over") from error
+            self._document = document
 
-    def _renew(self) -> None:
+    def _write(self, document: LeaseDocument) -> int:
+        """An earlier write of ours, whose answer was lost, may be there; it may say something else than this one."""
+        value = dumped(document)
+        try:
+            return self._kv.put(self._key, value, self._version)
+        except StateConflict:
+            found = self._kv.get(self._key)
+            if found is None:
+                raise
+            if found[0] == value:
+                return found[1]
+            stored, ours = parsed(LeaseDocument, self._key, found[0]), self._document
+            if (stored.epoch, stored.run_id, stored.owner) != (ours.epoch, ours.run_id, ours.owner):
+                raise
+            return self._kv.put(self._key, value, found[1])
+
+    def renew(self) -> None:
+        """Raises `Fenced` when another run has taken over, `StateUnavailable` when the store does not answer."""
+        self._put(self._document.model_copy(update={"expires_at": self._clock() + TTL_S}))
+
+    def _keep(self) -> None:
         while not self._ended.wait(RENEW_S):
             try:
-                self._put(self._document.model_copy(update={"expires_at": time.time() + TTL_S}))
+                self.renew()
             except Fenced:
                 return
             except StateError:

@@ -1,11 +1,15 @@
 """The only writer of a unit's checkpoint: opens scopes, writes intents, folds commits.
 
+begin                  the intent is written under the new epoch, before all else: from then on no process of an older
+                       epoch can promise a commit
 open_scopes            every segment that this run touches is written once under the new epoch, so that a process
                        of an older epoch holds stale versions and cannot write any more
 intend -> sink -> fold an intent is the promise to find out: after a crash `recover` asks the sink's last number
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from ingest_ray.contracts import KV
 from ingest_ray.core.checkpoint import folded, opened, settled
@@ -13,7 +17,7 @@ from ingest_ray.core.messages import Claim
 from ingest_ray.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.failpoints import reached
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
-from ingest_ray.models import Island, Learned, Model, Scope, SegmentState
+from ingest_ray.models import Island, Learned, Model, Position, Scope, SegmentState
 from ingest_ray.quarantine import promote
 from ingest_ray.state.documents import (
     ClaimDocument,
@@ -25,6 +29,8 @@ from ingest_ray.state.documents import (
     parsed,
 )
 from ingest_ray.state.lease import Lease
+
+TAKE_TRIES = 5  # a zombie writes at most a few more documents before it meets one that it cannot write
 
 
 class StateWriter:
@@ -40,39 +46,60 @@ class StateWriter:
         self._epochs: dict[str, int] = {}
         self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
         self._intent: IntentDocument | None = None
-        self._load()
+        self._take()
 
     @classmethod
-    def begin(cls, kv: KV, unit_key: str, run_id: str, owner: Owner) -> "StateWriter":
+    def begin(
+        cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
+    ) -> "StateWriter":
         """Takes the lease and reads what is known.
 
         Raises:
             RunActive: the unit has a live run.
+            Fenced: a newer run has taken over meanwhile.
             StateUnreadable: a document of an unknown schema; the lease is given back.
         """
-        lease = Lease.acquire(kv, unit_key, run_id, owner)
+        lease = Lease.acquire(kv, unit_key, run_id, owner, clock)
         try:
             return cls(kv, unit_key, run_id, lease)
         except BaseException:
             lease.release()
             raise
 
+    def _take(self) -> None:
+        """Reads everything, after nobody else can promise a commit any more. A zombie may write until then: read again."""
+        key = intent_key(self._unit_key)
+        for _ in range(TAKE_TRIES):
+            found = self._kv.get(key)
+            old = parsed(IntentDocument, key, found[0]) if found else None
+            if old is None:
+                old = IntentDocument(epoch=self.epoch, sequence=0, run_id=self._run_id, is_settled=True)
+            self._refuse_newer(key, max(old.epoch, old.held_by))
+            self._versions = {key: found[1]} if found else {}
+            with suppress(Fenced):
+                intent = old.model_copy(update={"held_by": self.epoch})
+                self._put(key, intent)
+                self._intent = None if intent.is_settled else intent
+                return self._load()
+        raise Fenced(f"run {self._run_id}: state '{key}' is being written by another run")
+
+    def _refuse_newer(self, key: str, epoch: int) -> None:
+        if epoch > self.epoch:
+            raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run", newer_epoch=epoch)
+
     def _load(self) -> None:
         found = self._kv.get(self._unit_key)
         self.is_new = found is None
         if found is not None:
             self._unit = parsed(UnitDocument, self._unit_key, found[0])
+            self._refuse_newer(self._unit_key, self._unit.epoch)
             self._versions[self._unit_key] = found[1]
         for key, value, version in self._kv.scan(segment_prefix(self._unit_key)):
             document = parsed(SegmentDocument, key, value)
+            self._refuse_newer(key, document.epoch)
             self._segments[document.state.segment] = document.state
             self._epochs[document.state.segment] = document.epoch
             self._versions[key] = version
-        key = intent_key(self._unit_key)
-        found = self._kv.get(key)
-        if found is not None:
-            self._intent = parsed(IntentDocument, key, found[0])
-            self._versions[key] = found[1]
 
     @property
     def epoch(self) -> int:
@@ -104,8 +131,7 @@ class StateWriter:
             self._fold(intent)
             done = f"commit {intent.sequence} of run {intent.run_id} was in the sink: rolled forward"
         elif intent is not None:
-            self._delete(intent_key(self._unit_key))
-            self._intent = None
+            self._settle(intent)
             done = f"commit {intent.sequence} of run {intent.run_id} was not in the sink: dropped"
         if sink_sequence > self._unit.sequence:
             self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
@@ -170,6 +196,13 @@ class StateWriter:
         self._fold(self._intent)
         reached("state:after-fold")
 
+    def set_watermarks(self, watermarks: Mapping[str, Position], cursor: str | None) -> None:
+        """A person's word: the segments are loaded up to there, and what was half done of them is forgotten."""
+        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
+        for segment, position in watermarks.items():
+            state = self._segments.get(segment, SegmentState(segment=segment))
+            self._put_segment(state.model_copy(update={"watermark": position, "is_loaded": True, "scopes": ()}))
+
     def learn(self, learned: Learned) -> None:
         if learned != self._unit.learned:
             self._put_unit(self._unit.model_copy(update={"learned": learned}))
@@ -206,7 +239,11 @@ class StateWriter:
                 reached("state:between-segments")
         self._put_unit(self._unit.model_copy(update={"sequence": intent.sequence}))
         reached("state:before-clear")
-        self._delete(intent_key(self._unit_key))
+        self._settle(intent)
+
+    def _settle(self, intent: IntentDocument) -> None:
+        settled_one = IntentDocument(epoch=self.epoch, sequence=intent.sequence, run_id=self._run_id, is_settled=True)
+        self._put(intent_key(self._unit_key), settled_one)
         self._intent = None
 
     def _put_unit(self, unit: UnitDocument) -> None:
@@ -229,14 +266,6 @@ class StateWriter:
             if found is None or found[0] != value:
                 raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
             self._versions[key] = found[1]  # our own write, whose answer was lost
-
-    def _delete(self, key: str) -> None:
-        try:
-            self._kv.delete(key, self._versions[key])
-        except StateConflict as error:
-            if self._kv.get(key) is not None:
-                raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
-        self._versions.pop(key)
 
 
 def whole(state: SegmentState) -> SegmentState:

@@ -1,6 +1,6 @@
 """A real MariaDB for tests, where `mariadbd` is on the machine: one per test session, a fresh database per test.
 
-Use it in a `conftest.py`: `from ingest_ray.testing.mariadb import mariadb, mariadb_server`.
+Use it in the top `conftest.py`: `pytest_plugins = ["ingest_ray.testing.mariadb"]`.
 """
 
 import getpass
@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ import pytest
 from ingest_ray.testing.servers import missing
 
 START_S = 60
+INSTALL_TRIES = 4
 
 
 class MariaServer:
     """Listens on 127.0.0.1 and on a Unix socket; `root` has no password."""
 
-    def __init__(self, folder: Path, server: str) -> None:
+    def __init__(self, folder: Path, server: str, options: Sequence[str] = ()) -> None:
         self._folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -41,6 +42,8 @@ class MariaServer:
             "--bind-address=127.0.0.1",
             f"--user={getpass.getuser()}",
             "--innodb-flush-log-at-trx-commit=2",
+            "--innodb-use-native-aio=0",  # the kernel has few such requests to give, and other servers take them
+            *options,
         ]
 
     def start(self) -> None:
@@ -66,17 +69,40 @@ class MariaServer:
         )
 
 
+def make_data(install: str, folder: Path) -> None:
+    """Writes an empty data folder; tried again from nothing."""
+    options = ["--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
+    said = ""
+    for _ in range(INSTALL_TRIES):
+        done = subprocess.run(
+            [
+                install,
+                *options,
+                "--force",
+                "--skip-test-db",
+                "--innodb-use-native-aio=0",
+                f"--user={getpass.getuser()}",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode == 0:
+            return
+        said = done.stdout[-2000:]
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(1)
+    raise RuntimeError(f"mariadb-install-db failed {INSTALL_TRIES} times: {said}")
+
+
 @contextmanager
-def running_server() -> Iterator[MariaServer]:
+def running_server(*server_options: str) -> Iterator[MariaServer]:
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if server is None or install is None:
         missing("mariadbd, a MariaDB server,")
     folder = Path(tempfile.mkdtemp(prefix="ingest-maria"))
-    options = ["--no-defaults", f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal"]
-    subprocess.run(
-        [install, *options, "--skip-test-db", f"--user={getpass.getuser()}"], check=True, capture_output=True
-    )
-    running = MariaServer(folder, server)
+    make_data(install, folder / "data")
+    running = MariaServer(folder, server, server_options)
     running.start()
     try:
         yield running

@@ -1,6 +1,7 @@
 """Real databases for tests: one embedded PostgreSQL per test session with a fresh database per test, and SQLite files.
 
-Use them in a `conftest.py`: `from ingest_ray.testing.servers import postgres_server, postgres_url`.
+Use them in the top `conftest.py`: `pytest_plugins = ["ingest_ray.testing.servers"]`. (A fixture that is imported into several
+modules is several fixtures, each with a server of its own.)
 """
 
 import os
@@ -80,14 +81,33 @@ class Postgres:
                     continue
 
 
+def fresh_database(server: Any) -> Iterator[Postgres]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    server.psql(f"CREATE DATABASE {name};")
+    database = Postgres(Path(server.pgdata), name)
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def pg(postgres_server: Any) -> Iterator[Postgres]:
     """A fresh database of the session's server."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def module_pg(postgres_server: Any) -> Iterator[Postgres]:
+    """A fresh database for all tests of one module: they have to clear it themselves."""
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Any) -> str:
+    """A fresh database, for state."""
+    name = f"state_{uuid.uuid4().hex}"
     postgres_server.psql(f"CREATE DATABASE {name};")
-    database = Postgres(Path(postgres_server.pgdata), name)
-    yield database
-    database.close()
+    url: str = postgres_server.get_uri(name)
+    return url
 
 
 SqliteMaker = Callable[..., Path]

@@ -15,10 +15,7 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.apply import apply
 from ingest_ray.service.collect import collect
 from ingest_ray.service.installation import Installation
-from tests.kv.conftest import postgres_server, postgres_url
 from tests.service.lab import Lab, said
-
-__all__ = ["postgres_server", "postgres_url"]
 
 
 def test_applying_twice_changes_nothing(lab: Lab) -> None:

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
-from tests.strategies.jdbc.maria import Maria, maria
-
-__all__ = ["maria", "mariadb", "mariadb_server"]
+from tests.strategies.jdbc.maria import Maria
 
 pytestmark = pytest.mark.services
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))

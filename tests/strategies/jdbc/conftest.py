@@ -9,9 +9,7 @@ import pytest
 from ingest_ray.models import Endpoint, Learned, Policy, RunMode, UnitConfig, UnitSpec
 from ingest_ray.registry import strategy_for
 from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres, pg, postgres_server, sqlite_file
-
-__all__ = ["pg", "postgres_server", "sqlite_file"]
+from ingest_ray.testing.servers import Postgres
 
 SMALL = 64 * 1024
 Unit = Callable[..., Rehearsal]

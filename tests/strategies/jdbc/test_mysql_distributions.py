@@ -4,10 +4,8 @@ from collections import Counter
 
 import pytest
 
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
-from tests.strategies.jdbc.maria import Maria, maria
+from tests.strategies.jdbc.maria import Maria
 
-__all__ = ["maria", "mariadb", "mariadb_server"]
 pytestmark = pytest.mark.services
 
 SEQ = "FROM seq_1_to_95"

@@ -6,11 +6,9 @@ import pytest
 
 from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
 from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
-from tests.strategies.jdbc.maria import Maria, maria
+from tests.strategies.jdbc.maria import Maria
 
-__all__ = ["maria", "mariadb", "mariadb_server"]
 pytestmark = pytest.mark.services
 
 ROWS: list[dict[str, Any]] = [{"id": i, "name": f"n{i}", "score": i / 4} for i in range(1, 101)]

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from ingest_ray.models import Fidelity
-from ingest_ray.testing.mariadb import mariadb, mariadb_server
-from tests.strategies.jdbc.maria import Maria, maria
+from tests.strategies.jdbc.maria import Maria
 
-__all__ = ["maria", "mariadb", "mariadb_server"]
 pytestmark = pytest.mark.services
 
 TYPES: list[tuple[str, str, list[tuple[str, Any]]]] = [

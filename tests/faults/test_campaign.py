@@ -1,0 +1,41 @@
+"""The fault campaign: a short form with every test run, the long one behind `make test-faults`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.testing.servers import missing
+
+pytestmark = [pytest.mark.services, pytest.mark.cluster, pytest.mark.xdist_group("ray")]
+ROOT = Path(__file__).parents[2]
+
+
+def campaign(folder: Path, timeout: int, *words: str) -> dict[str, object]:
+    if os.geteuid() != 0:
+        missing("the right to mount a small disk")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", "--folder", str(folder), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    report: dict[str, object] = json.loads(done.stdout[done.stdout.index('{\n  "rounds"') :])
+    return report
+
+
+@pytest.mark.timeout(600)
+def test_after_any_strike_the_sink_is_the_source(tmp_path: Path) -> None:
+    report = campaign(tmp_path, 500, "--rounds", "3", "--rows", "3000", "--cluster-share", "0", "--seed", "3")
+    assert report["violations"] == []
+    assert report["struck"], "no strike found its run at work"
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("staging", ["files", "object-store"])
+def test_after_two_hundred_strikes_the_sink_is_the_source(tmp_path: Path, staging: str) -> None:
+    rounds = os.environ.get("INGEST_FAULT_ROUNDS", "200")
+    report = campaign(tmp_path, 6 * 3600, "--rounds", rounds, "--staging", staging)
+    print(json.dumps(report, indent=2))
+    assert report["violations"] == []

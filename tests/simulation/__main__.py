@@ -1,0 +1,59 @@
+"""Plays histories and counts: `python -m tests.simulation --seeds 100000`, or one of them: `--seed N --trace`."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from tests.simulation.campaign import results, silent
+from tests.simulation.world import World
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    options.add_argument("--seeds", type=int, default=1_000, help="how many histories")
+    options.add_argument("--first", type=int, default=0, help="the first seed")
+    options.add_argument("--seed", type=int, help="only this history")
+    options.add_argument("--trace", action="store_true", help="every step of it")
+    options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--stop-at", type=int, default=10, help="violations after which to give up")
+    given = options.parse_args()
+    silent()
+    if given.seed is not None:
+        result = World(given.seed, is_traced=given.trace).play()
+        print(result)
+        return 1 if result.violation else 0
+    return campaign(given.first, given.seeds, given.processes, given.stop_at)
+
+
+def campaign(first: int, count: int, processes: int, stop_at: int) -> int:
+    started = time.monotonic()
+    struck: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    violations = []
+    for result in results(first, count, processes):
+        struck += result.struck
+        outcomes += result.outcomes
+        total.update(histories=1, steps=result.steps, commits=result.commits, rows=result.rows)
+        if result.violation:
+            violations.append(result)
+            print(f"seed {result.seed}: {result.violation}", flush=True)
+            if len(violations) >= stop_at:
+                break
+        if total["histories"] % 10_000 == 0:
+            print(f"{total['histories']:,} histories, {len(violations)} violations", flush=True)
+    seconds = time.monotonic() - started
+    print(f"\n{total['histories']:,} histories in {seconds:.0f} s ({60 * total['histories'] / seconds:,.0f} a minute)")
+    print(f"{total['steps']:,} steps, {total['commits']:,} commits, {outcomes.total():,} runs")
+    for title, counts in (("runs", outcomes), ("faults", struck)):
+        for name, number in sorted(counts.items()):
+            print(f"  {title:7} {name:32} {number:>12,}")
+    print(f"violations: {len(violations)}")
+    for result in violations[:3]:
+        print(f"  replay: python -m tests.simulation --seed {result.seed} --trace")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""One run's processes as the coordinator's executor: each can be lost, and may go on working after it was given up."""
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from ingest_ray.contracts import Probe
+from ingest_ray.core import messages as m
+from ingest_ray.core import planning
+from ingest_ray.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable
+from ingest_ray.models import Interval, Scope, Slice, Staged
+from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.attempt import attempted
+from ingest_ray.work.opening import open_sink_for
+from tests.simulation.chance import ZOMBIE, Chance
+from tests.simulation.ints import Ints, place_of
+from tests.simulation.judge import Judge
+from tests.simulation.orders import SPEC
+from tests.simulation.pages import Pages
+from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.sink import Desk
+
+SINKS = 2
+TWICE = (m.SliceStaged, m.SlicePrepared)  # reports of retried calls; all others are asked for one at a time
+
+
+@dataclass(eq=False)
+class Call:
+    instruction: m.Instruction
+    work: Callable[[], m.Event]
+    actor: "Actor"
+
+
+@dataclass(eq=False)
+class Actor:
+    """Does one call after the other, in the order they came."""
+
+    process: Process
+    queue: deque[Call] = field(default_factory=deque)
+    is_busy: bool = False
+    is_lost: bool = False
+    """Given up; what it is still asked for is lost, too."""
+
+
+@dataclass(eq=False)
+class Crew:
+    run_id: str
+    scheduler: Scheduler
+    chance: Chance
+    judge: Judge
+    pages: Pages
+    desk: Desk
+    writer: StateWriter
+    strategy: Ints
+    probe: Probe
+    slices: Iterator[Slice]
+    scopes: dict[tuple[str, str], Scope]
+    state: Actor
+    name: str = "simulated"
+    seconds: dict[str, float] = field(default_factory=dict)
+    is_broken: bool = False
+    calls: list[Call] = field(default_factory=list)
+    mailbox: list[tuple[float, m.Event]] = field(default_factory=list)
+    recuts: Counter[str] = field(default_factory=Counter)
+    processes: list[Process] = field(default_factory=list)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.planner = self._actor("planner")
+        self.sinks = [self._actor("sink") for _ in range(SINKS)]
+
+    def _actor(self, kind: str) -> Actor:
+        process = Process(f"{self.run_id} {kind} {next(self._numbers)}")
+        self.processes.append(process)
+        return Actor(process)
+
+    # --- as executor
+
+    def submit(self, instruction: m.Instruction) -> None:
+        self.scheduler.say(f"submit {type(instruction).__name__}")
+        match instruction:
+            case m.Plan(count):
+                self._call(self.planner, instruction, m.Stage.PLAN, lambda: self._plan(count), "killed: planner")
+            case m.Recut(piece, interval, _):
+                self._call(self.planner, instruction, m.Stage.PLAN, lambda: self._recut(piece, interval))
+            case m.Read(piece, attempt):
+                reader = self._actor("reader")
+                self._call(reader, instruction, m.Stage.READ, lambda: self._read(piece, attempt), "killed: reader")
+            case m.Prepare(piece, attempt, handle):
+                sink = self.chance.random.choice(self.sinks)
+                work = lambda: m.SlicePrepared(piece, attempt, self.desk.prepare(self.run_id, piece, handle))  # noqa: E731
+                self._call(sink, instruction, m.Stage.PREPARE, work, "killed: sink")
+            case m.Commit(sequence, group):
+                epoch = self.writer.epoch
+                commit = lambda: m.Committed(self.desk.commit(epoch, sequence, group))  # noqa: E731
+                self._call(self.sinks[0], instruction, m.Stage.COMMIT, commit, "killed: sink")
+            case m.OpenSink() | m.AskSink() | m.Intend() | m.Fold():
+                self._call_state(instruction)
+            case m.Drop(handles):
+                for handle in handles:
+                    self.pages.drop(handle)
+            case m.Abort(group):
+                self.desk.abort(group)
+            case _:
+                pass
+
+    def _call_state(self, instruction: m.Instruction) -> None:
+        work: Callable[[], m.Event]
+        match instruction:
+            case m.OpenSink():
+                stage, work = m.Stage.OPEN, lambda: m.SinkOpened(open_sink_for(self.writer, self.desk))  # type: ignore[arg-type]
+            case m.AskSink():
+                stage, work = m.Stage.COMMIT, lambda: m.SinkSays(self.desk.open(self.writer.epoch))
+            case m.Intend(claims, is_whole, uris):
+                stage = m.Stage.INTEND
+                work = lambda: m.Intended(self.writer.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
+            case m.Fold(sequence):
+                stage, work = m.Stage.FOLD, lambda: self._fold(sequence)
+            case _:
+                raise AssertionError(instruction)
+        self._call(self.state, instruction, stage, work, "killed: state")
+
+    def wait(self, timeout_s: float) -> list[m.Event]:
+        self.scheduler.wait_for(self._has_mail, timeout_s)
+        come = [event for at, event in self.mailbox if at <= self.scheduler.now]
+        self.mailbox = [(at, event) for at, event in self.mailbox if at > self.scheduler.now]
+        self.chance.random.shuffle(come)
+        return come
+
+    def stop(self) -> None:
+        pass
+
+    def _has_mail(self) -> bool:
+        return any(at <= self.scheduler.now for at, _ in self.mailbox)
+
+    # --- calls, and how they are lost
+
+    def _call(
+        self, actor: Actor, instruction: m.Instruction, stage: m.Stage, work: Callable[[], m.Event], risk: str = ""
+    ) -> None:
+        piece, attempt = getattr(instruction, "piece", None), getattr(instruction, "attempt", 0)
+        if actor.is_lost:
+            self.mailbox.append((self.scheduler.now, self._lost(instruction)))
+            return
+        call = Call(instruction, lambda: attempted(stage, work, piece, attempt), actor)
+        self.calls.append(call)
+        actor.queue.append(call)
+        if not actor.is_busy:
+            actor.is_busy = True
+            self.scheduler.spawn(actor.process, lambda: self._serve(actor))
+        if risk and self.chance.strikes(risk):
+            self.scheduler.spawn(Process("fate"), lambda: self._lose_soon(call))
+
+    def _serve(self, actor: Actor) -> None:
+        while actor.queue:
+            call = actor.queue.popleft()
+            self.scheduler.pause()
+            self._report(call, call.work())
+        actor.is_busy = False
+
+    def _report(self, call: Call, event: m.Event) -> None:
+        if isinstance(event, m.Failed) and event.fault.hint == "this is a defect; the log has the trace":
+            self.judge.broken.append(event.fault.message)
+        if isinstance(event, m.Failed) and event.fault.code == "E_LEDGER_MISMATCH":
+            self.judge.broken.append(event.fault.message)
+        if call not in self.calls:
+            return  # it was given up long ago
+        self.calls.remove(call)
+        late = self.chance.random.uniform(0.1, 5.0) if self.chance.strikes("message: late") else 0.0
+        self.mailbox.append((self.scheduler.now + late, event))
+        if isinstance(event, TWICE) and self.chance.strikes("message: twice"):
+            self.mailbox.append((self.scheduler.now + self.chance.random.uniform(0.0, 5.0), event))
+
+    def _lose_soon(self, call: Call) -> None:
+        self.scheduler.sleep(self.chance.random.uniform(0.0, 1.0))
+        if call in self.calls:
+            self.lose(call.actor)
+
+    def lose(self, actor: Actor) -> None:
+        """Its process died, or cannot be reached any more but goes on: what it was asked for counts as lost."""
+        actor.is_lost = True
+        if not self.chance.strikes(ZOMBIE):
+            self.scheduler.kill(actor.process)
+        for call in [call for call in self.calls if call.actor is actor]:
+            self.calls.remove(call)
+            self.mailbox.append((self.scheduler.now, self._lost(call.instruction)))
+        self.sinks = [self._actor("sink") if sink is actor else sink for sink in self.sinks]
+        if actor in (self.state, self.planner):
+            self.is_broken = True
+
+    def _lost(self, instruction: m.Instruction) -> m.Event:
+        """As the executor on a cluster reports it."""
+        piece, attempt = getattr(instruction, "piece", None), getattr(instruction, "attempt", 0)
+        match instruction:
+            case m.Read():
+                return m.Failed(m.Stage.READ, self._fault(Recovery.RETRY), piece, attempt)
+            case m.Prepare():
+                return m.Failed(m.Stage.PREPARE, self._fault(Recovery.RETRY), piece, attempt)
+            case m.Commit():
+                return m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))
+        self.is_broken = True
+        stages = {m.OpenSink: m.Stage.OPEN, m.Intend: m.Stage.INTEND, m.Fold: m.Stage.FOLD, m.AskSink: m.Stage.COMMIT}
+        return m.Failed(stages.get(type(instruction), m.Stage.PLAN), self._fault(Recovery.FAIL), piece, attempt)
+
+    def _fault(self, recovery: Recovery) -> m.Fault:
+        return m.Fault("E_SOURCE_PAGE_FAILED", "the process was lost", recovery)
+
+    # --- the work
+
+    def _plan(self, count: int) -> m.Event:
+        if self.chance.strikes("source: not answered"):
+            raise SourceUnavailable("the source does not answer")
+        if self.chance.strikes("source: denied"):
+            raise SourceDenied("the grant was taken away")
+        got = tuple(itertools.islice(self.slices, count))
+        return m.Planned(got, len(got) < count)
+
+    def _recut(self, piece: Slice, interval: Interval) -> m.Event:
+        scope = self.scopes[piece.segment, piece.scope_id]
+        count = self.recuts[piece.slice_id]
+        self.recuts[piece.slice_id] += 1
+        return m.Recutted(piece, tuple(planning.recut(self.strategy, SPEC, self.probe, scope, piece, interval, count)))
+
+    def _read(self, piece: Slice, attempt: int) -> m.Event:
+        if self.chance.strikes("source: not answered"):
+            raise SourceUnavailable("the source does not answer")
+        rows = self.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
+        self.scheduler.pause()
+        covered, is_complete = piece.interval, True
+        places = sorted({place_of(piece.axis, row) for row in rows})
+        if len(places) > 1 and self.chance.strikes("slice: too large"):
+            raise SliceTooLarge("too large")
+        if len(places) > 1 and self.chance.strikes("slice: stopped early"):
+            stop = places[self.chance.random.randrange(1, len(places))]
+            covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
+            rows = [row for row in rows if place_of(piece.axis, row) < stop]
+        good = [row for row in rows if row[0] not in self.strategy.table.bad]
+        handle = self.pages.write(self.run_id, piece, attempt, good)
+        staged = Staged(
+            handle=handle,
+            covered=covered,
+            is_complete=is_complete,
+            rows_read=len(rows),
+            rows_quarantined=len(rows) - len(good),
+        )
+        return m.SliceStaged(piece, attempt, staged)
+
+    def _fold(self, sequence: int) -> m.Event:
+        self.writer.fold(sequence)
+        return m.Folded(sequence)

@@ -1,0 +1,188 @@
+"""Deliberate bugs in the real code, one at a time: each must be seen by the judge within some hundred histories."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ingest_ray.core import checkpoint, ledger
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.messages import Failed, Stage
+from ingest_ray.errors import Recovery
+from ingest_ray.models import Effect, Scope, SegmentState
+from ingest_ray.state import writer
+from ingest_ray.state.documents import IntentDocument
+from ingest_ray.state.lease import Lease
+from ingest_ray.state.writer import StateWriter
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def fold_before_commit(patch: pytest.MonkeyPatch) -> None:
+    intend = StateWriter.intend
+
+    def eager(self: StateWriter, *args: Any, **options: Any) -> int:
+        number = intend(self, *args, **options)
+        assert self._intent is not None
+        self._fold(self._intent)
+        return number
+
+    patch.setattr(StateWriter, "intend", eager)
+
+
+def roll_forward_without_asking(patch: pytest.MonkeyPatch) -> None:
+    recover = StateWriter.recover
+    patch.setattr(StateWriter, "recover", lambda self, sequence: recover(self, 10**9 if self.has_intent else sequence))
+
+
+def drop_every_intent(patch: pytest.MonkeyPatch) -> None:
+    recover = StateWriter.recover
+
+    def forgetful(self: StateWriter, sequence: int) -> str | None:
+        if self._intent is not None:
+            self._settle(self._intent)
+        return recover(self, sequence)
+
+    patch.setattr(StateWriter, "recover", forgetful)
+
+
+def intent_not_fenced(patch: pytest.MonkeyPatch) -> None:
+    """The intent is deleted when it is settled, and nothing of it is written when a run begins: an older run may create it."""
+
+    def take(self: StateWriter) -> None:
+        key = writer.intent_key(self._unit_key)
+        found = self._kv.get(key)
+        if found is not None:
+            self._intent = writer.parsed(IntentDocument, key, found[0])
+            self._versions[key] = found[1]
+        self._load()
+
+    def settle(self: StateWriter, intent: IntentDocument) -> None:
+        key = writer.intent_key(self._unit_key)
+        self._kv.delete(key, self._versions.pop(key))
+        self._intent = None
+
+    patch.setattr(StateWriter, "_take", take)
+    patch.setattr(StateWriter, "_settle", settle)
+    patch.setattr(StateWriter, "_refuse_newer", lambda self, key, epoch: None)
+
+
+def last_write_wins(patch: pytest.MonkeyPatch) -> None:
+    put = StateWriter._put
+
+    def careless(self: StateWriter, key: str, document: Any) -> None:
+        found = self._kv.get(key)
+        self._versions[key] = found[1] if found else 0
+        put(self, key, document)
+
+    patch.setattr(StateWriter, "_put", careless)
+
+
+def epoch_does_not_grow(patch: pytest.MonkeyPatch) -> None:
+    acquire = Lease.acquire.__func__  # type: ignore[attr-defined]
+
+    def same(cls: type[Lease], *args: Any) -> Lease:
+        lease: Lease = acquire(cls, *args)
+        lease._document = lease._document.model_copy(update={"epoch": 1})
+        return lease
+
+    patch.setattr(Lease, "acquire", classmethod(same))
+
+
+def lookback_dropped(patch: pytest.MonkeyPatch) -> None:
+    opened = writer.opened
+
+    def short(state: SegmentState, planned: Sequence[Scope], **options: Any) -> Any:
+        return opened(state, [scope for scope in planned if scope.effect is not Effect.REPEAT], **options)
+
+    patch.setattr(writer, "opened", short)
+
+
+def watermark_beyond_the_first_horizon(patch: pytest.MonkeyPatch) -> None:
+    settled = checkpoint.settled
+
+    def late(state: SegmentState) -> SegmentState:
+        moved = settled(state)
+        if moved.is_loaded and not state.is_loaded and moved.watermark is not None:
+            return moved.model_copy(update={"watermark": (int(moved.watermark[0]) + 4,)})
+        return moved
+
+    patch.setattr(checkpoint, "settled", late)
+
+
+def early_stop_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
+    staged = Ledger._staged
+    patch.setattr(
+        Ledger,
+        "_staged",
+        lambda self, piece, attempt, what: staged(
+            self, piece, attempt, what.model_copy(update={"is_complete": True, "covered": piece.interval})
+        ),
+    )
+
+
+def lost_answer_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
+    """The slices of a commit whose answer was lost go into another group, which gets the same number."""
+    again = Ledger._again
+
+    def regrouped(self: Ledger, stage: Stage, fault: Any) -> list[Any]:
+        if stage is not Stage.COMMIT or fault.recovery is not Recovery.ASK_SINK:
+            return again(self, stage, fault)
+        self._works.ready |= {work.name: work for work in self._current_group().works}
+        self._group = None
+        return []
+
+    patch.setattr(Ledger, "_again", regrouped)
+
+
+def failed_commit_is_aborted(patch: pytest.MonkeyPatch) -> None:
+    def leave(self: Ledger) -> list[Any]:
+        self._group = None  # its works stay, so that the end aborts what may be in the sink
+        return []
+
+    patch.setattr(Ledger, "_leave_group", leave)
+
+
+def planning_failure_leaves_the_commit(patch: pytest.MonkeyPatch) -> None:
+    failed = Ledger._failed
+
+    def careless(self: Ledger, event: Failed) -> list[Any]:
+        if event.stage is Stage.PLAN and event.piece is None and event.fault.recovery.value == "fail":
+            self._leave_group()
+        return failed(self, event)
+
+    patch.setattr(Ledger, "_failed", careless)
+
+
+def claims_without_their_rank(patch: pytest.MonkeyPatch) -> None:
+    claim = ledger.claim
+    patch.setattr(ledger, "claim", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
+
+
+MUTATIONS: Mapping[str, Patch] = {
+    patch.__name__: patch
+    for patch in (
+        fold_before_commit,
+        roll_forward_without_asking,
+        drop_every_intent,
+        intent_not_fenced,
+        last_write_wins,
+        epoch_does_not_grow,
+        lookback_dropped,
+        watermark_beyond_the_first_horizon,
+        early_stop_taken_for_the_end,
+        lost_answer_taken_for_a_failure,
+        failed_commit_is_aborted,
+        planning_failure_leaves_the_commit,
+        claims_without_their_rank,
+    )
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        MUTATIONS[name](patch)
+        yield

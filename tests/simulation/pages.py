@@ -1,0 +1,56 @@
+"""Staging: pages by a name that no two attempts share; they may be lost, or not be writable."""
+
+import itertools
+from dataclasses import dataclass, field
+
+from ingest_ray.errors import StagingLost, StagingUnavailable
+from ingest_ray.models import Handle, Slice
+from tests.simulation.chance import Chance
+from tests.simulation.scheduler import Scheduler
+
+Rows = list[tuple[int, int]]
+
+
+@dataclass
+class Pages:
+    scheduler: Scheduler
+    chance: Chance
+    staged: dict[str, Rows] = field(default_factory=dict)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def write(self, run_id: str, piece: Slice, attempt: int, rows: Rows) -> Handle:
+        self.scheduler.pause()
+        if self.chance.strikes("staging: not writable"):
+            raise StagingUnavailable("no space left")
+        uri = f"{run_id}/{next(self._numbers)}"
+        self.staged[uri] = rows
+        return Handle(
+            provider="simulated",
+            uri=uri,
+            run_id=run_id,
+            slice_id=piece.slice_id,
+            attempt=attempt,
+            rows=len(rows),
+            bytes=len(rows),
+            schema_fingerprint="-",
+            row_hash=row_hash(rows),
+        )
+
+    def read(self, handle: Handle) -> Rows:
+        self.scheduler.pause()
+        if self.chance.strikes("staging: pages lost"):
+            self.staged.pop(handle.uri, None)
+        if handle.uri not in self.staged:
+            raise StagingLost(f"{handle.uri} is not there")
+        return self.staged[handle.uri]
+
+    def drop(self, handle: Handle) -> None:
+        self.staged.pop(handle.uri, None)
+
+    def sweep(self, run_id: str) -> None:
+        for uri in [uri for uri in self.staged if uri.startswith(f"{run_id}/")]:
+            del self.staged[uri]
+
+
+def row_hash(rows: Rows) -> str:
+    return str(sum(hash(row) for row in rows) % 2**64)

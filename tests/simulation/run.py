@@ -1,0 +1,167 @@
+"""One run, from the lease to its end: what the launcher and the executor on a cluster do, around simulated processes."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from ingest_ray.contracts import Probe
+from ingest_ray.core import planning
+from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.errors import Fenced, IngestError, RunActive, StateError
+from ingest_ray.models import RunState
+from ingest_ray.run.coordinator import Coordinator
+from ingest_ray.run.launch import RESTARTS
+from ingest_ray.state.documents import Owner
+from ingest_ray.state.lease import RENEW_S
+from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.opening import open_scopes, open_sink_for
+from tests.simulation.chance import Chance
+from tests.simulation.crew import Actor, Crew
+from tests.simulation.ints import Ints
+from tests.simulation.judge import Judge
+from tests.simulation.orders import ORDER, SPEC, UNIT
+from tests.simulation.pages import Pages
+from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.sink import Desk
+from tests.simulation.store import Store
+
+
+class CooperativeLock:
+    """A lock among greenlets, where a real one would block them all."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._is_taken = False
+
+    def __enter__(self) -> None:
+        self._scheduler.wait_for(lambda: not self._is_taken)
+        self._is_taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_taken = False
+
+
+@dataclass(eq=False)
+class Run:
+    run_id: str
+    number: int
+    clock: Callable[[], float]
+    scheduler: Scheduler
+    chance: Chance
+    judge: Judge
+    store: Store
+    pages: Pages
+    desk: Desk
+    strategy: Ints
+    limits: Limits
+    outcome: str = "running"
+    """`running`, `refused`, `killed`, or the state the run ended in."""
+    fault: str = ""
+    is_stopping: bool = False
+    crew: Crew | None = None
+    processes: list[Process] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.driver = Process(f"{self.run_id} driver")
+        self.processes.append(self.driver)
+        self.scheduler.spawn(self.driver, self._live)
+
+    @property
+    def is_running(self) -> bool:
+        return self.outcome == "running"
+
+    def kill(self) -> None:
+        self.outcome = "killed"
+        for process in self.everything:
+            self.scheduler.kill(process)
+
+    @property
+    def everything(self) -> list[Process]:
+        return self.processes + (self.crew.processes if self.crew else [])
+
+    def _live(self) -> None:
+        for restart in range(RESTARTS + 1):
+            if restart:
+                self.outcome = "running"
+            if not self._attempt() or self.is_stopping:
+                return
+
+    def _attempt(self) -> bool:
+        """True: a process was lost that the run cannot do without."""
+        self.crew = None
+        owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
+        try:
+            writer = StateWriter.begin(self.store, UNIT, self.run_id, owner, self.clock)
+        except RunActive:
+            self.outcome = "refused"
+            return False
+        except IngestError as error:
+            return self._end(RunState.FAILED, error)
+        writer.lease._lock = CooperativeLock(self.scheduler)  # type: ignore[assignment]
+        state = Actor(Process(f"{self.run_id} state"))
+        self.processes.append(state.process)
+        self.scheduler.spawn(state.process, lambda: self._renew(writer))
+        try:
+            ended = self._drive(writer, state)
+            if self._has_state:
+                writer.end()
+        except IngestError as error:
+            with suppress(StateError, Fenced):
+                writer.end()
+            return self._end(RunState.FAILED, error)
+        self._end(ended)
+        return self.crew is not None and self.crew.is_broken
+
+    @property
+    def _has_state(self) -> bool:
+        """Nobody can ask a process that was lost to give the lease back."""
+        return self.crew is None or not self.crew.state.is_lost
+
+    def _end(self, state: RunState, error: IngestError | None = None) -> bool:
+        self.outcome = state.value
+        if error is not None:
+            self.fault = f"{type(error).__name__}: {error}"
+        return False
+
+    def _renew(self, writer: StateWriter) -> None:
+        while True:
+            self.scheduler.sleep(RENEW_S)
+            if writer.lease._ended.is_set():
+                return
+            try:
+                writer.lease.renew()
+            except Fenced:
+                return
+            except StateError:
+                continue
+
+    def _drive(self, writer: StateWriter, state: Actor) -> RunState:
+        if writer.has_intent:
+            open_sink_for(writer, self.desk)  # type: ignore[arg-type]
+        probe = Probe(strategy="ints", facts={"horizon": self.strategy.table.horizon})
+        self.scheduler.pause()
+        planned = self.strategy.scopes(SPEC, probe, writer.segments)
+        if not planned:
+            return RunState.SUCCEEDED
+        scopes = open_scopes(ORDER, writer, self.desk, planned)  # type: ignore[arg-type]
+        self.crew = Crew(
+            self.run_id,
+            self.scheduler,
+            self.chance,
+            self.judge,
+            self.pages,
+            self.desk,
+            writer,
+            self.strategy,
+            probe,
+            planning.slices(self.strategy, SPEC, probe, scopes),
+            {(scope.segment, scope.scope_id): scope for scope in scopes},
+            state,
+        )
+        ledger = Ledger(self.limits)
+        coordinator = Coordinator(ledger, self.crew, lambda: self.scheduler.now, self.chance.random)
+        finish = coordinator.drive(lambda: None, lambda: self.is_stopping)
+        self.judge.ends(ledger, finish.state)
+        self.pages.sweep(self.run_id)
+        self.fault = finish.fault.message if finish.fault else ""
+        return finish.state

@@ -1,0 +1,65 @@
+"""The source: one table with a key and a cursor, changed by transactions while it is read."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+
+@dataclass(frozen=True)
+class Row:
+    at: int
+    is_late: bool = False
+    """Its cursor is older than the moment it appeared: only a look-back finds it."""
+
+
+@dataclass
+class Transaction:
+    key: int
+    row: Row
+    begun: int
+
+
+@dataclass
+class Table:
+    """Segments are `key % segments`. The cursor is set by the transaction when it begins; it is seen when it ends."""
+
+    random: Random
+    segments: int
+    lookback: int
+    tick: int = 10
+    rows: dict[int, Row] = field(default_factory=dict)
+    open: list[Transaction] = field(default_factory=list)
+    versions: dict[int, int] = field(default_factory=dict)
+    """The newest version of each key, also of those that were deleted."""
+    bad: frozenset[int] = frozenset()
+    """Keys whose rows no schema can take: they go to quarantine."""
+
+    @property
+    def horizon(self) -> int:
+        """Below it nothing changes silently: the oldest open transaction."""
+        return min([transaction.begun for transaction in self.open], default=self.tick + 1)
+
+    def write(self, key: int) -> None:
+        """An insert or an update, in a transaction of its own that may stay open."""
+        if any(transaction.key == key for transaction in self.open):
+            return
+        self.tick += 1
+        lag = self.random.randrange(self.lookback) if self.lookback and self.random.random() < 0.3 else 0
+        at = max(self.tick - lag, 1)
+        if self.versions.get(key, 0) >= at:  # also after a delete: a version that is not newer is no update for a sink
+            at, lag = self.tick, 0
+        self.versions[key] = at
+        self.open.append(Transaction(key, Row(at, lag > 0), self.tick))
+        if self.random.random() < 0.7:
+            self.end_one()
+
+    def end_one(self) -> None:
+        if self.open:
+            transaction = self.open.pop(self.random.randrange(len(self.open)))
+            self.rows[transaction.key] = transaction.row
+
+    def delete(self, key: int) -> None:
+        if not any(transaction.key == key for transaction in self.open):
+            self.rows.pop(key, None)
+
+    def of(self, segment: str) -> dict[int, Row]:
+        return {key: row for key, row in self.rows.items() if str(key % self.segments) == segment}

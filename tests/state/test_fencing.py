@@ -1,0 +1,234 @@
+"""What a run that is not the owner any more can still do to the state, and what an owner survives. Found by simulation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ingest_ray.core import messages as m
+from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.messages import Claim
+from ingest_ray.errors import Fenced, Recovery, RunActive, StateUnavailable, StateUnreadable
+from ingest_ray.kv.keys import intent_key, lease_key, segment_key
+from ingest_ray.models import (
+    Axis,
+    Effect,
+    Handle,
+    Interval,
+    Position,
+    Prepared,
+    Receipt,
+    RunState,
+    Scope,
+    Slice,
+    Staged,
+)
+from ingest_ray.state import read_states, reset_state
+from ingest_ray.state.documents import Owner
+from ingest_ray.state.lease import TTL_S
+from ingest_ray.state.writer import StateWriter
+from tests.core.world import MemoryKV
+
+KEY = Axis(kind="key", columns=("id",))
+
+
+class Clock:
+    """A machine's clock; several may differ."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class LossyKV(MemoryKV):
+    """Does the next write, and loses its answer."""
+
+    is_lossy = False
+
+    def put(self, key: str, value: Mapping[str, Any], if_version: int) -> int:
+        version = super().put(key, value, if_version)
+        if self.is_lossy:
+            self.is_lossy = False
+            raise StateUnavailable("the answer was lost")
+        return version
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def begin(kv: MemoryKV, number: int, clock: Clock) -> StateWriter:
+    owner = Owner(host="elsewhere", pid=number, started=str(number))
+    return StateWriter.begin(kv, "unit", f"run-{number}", owner, clock)
+
+
+def opened(kv: MemoryKV, number: int, clock: Clock) -> StateWriter:
+    state = begin(kv, number, clock)
+    loads = [Scope(scope_id="load", segment=name, axis=KEY, effect=Effect.LOAD, horizon=(9,)) for name in "ab"]
+    state.open_scopes([*state_scopes(state)] or loads, is_target_empty=False)
+    return state
+
+
+def state_scopes(state: StateWriter) -> list[Scope]:
+    return [scope for segment in state.segments.values() for scope in segment.scopes]
+
+
+def claim(segment: str, lower: Position | None = None, upper: Position | None = None) -> Claim:
+    return Claim(segment, "load", (0, 0), Interval(lower=lower, upper=upper))
+
+
+def test_a_run_that_was_suspended_past_its_lease_cannot_promise_a_commit(clock: Clock) -> None:
+    """It would be rolled forward by a later run, because the sink has that number: of the other run."""
+    kv = MemoryKV()
+    zombie = opened(kv, 1, clock)
+    clock.now += TTL_S + 1
+    newer = opened(kv, 2, clock)
+    newer.fold(newer.intend([claim("a", None, (3,))]))
+    with pytest.raises(Fenced):
+        zombie.intend([claim("b")])
+    newer.fold(newer.intend([claim("a", (3,), None)]))
+    newer.end()
+    last = begin(kv, 3, clock)
+    assert not last.has_intent
+    last.recover(2)
+    assert last.segments["b"].scopes[0].done == ()
+    assert last.segments["b"].watermark is None
+
+
+def test_a_run_that_wakes_up_between_lease_and_state_gives_way_to_a_newer_one(clock: Clock) -> None:
+    kv = MemoryKV()
+    first = opened(kv, 1, clock)
+    first.end()
+
+    class Sleepy(MemoryKV):
+        """Hands the first look at the intent to a run that comes in between."""
+
+        is_awake = False
+
+        def get(self, key: str) -> tuple[dict[str, Any], int] | None:
+            if key == intent_key("unit") and not self.is_awake:
+                self.is_awake = True
+                clock.now += TTL_S + 1
+                opened(kv, 3, clock)
+            return super().get(key)
+
+    sleepy = Sleepy()
+    sleepy.documents, sleepy._versions = kv.documents, kv._versions
+    with pytest.raises(Fenced):
+        begin(sleepy, 2, clock)
+
+
+def test_an_intent_that_was_written_at_the_last_moment_is_settled_by_the_new_owner(clock: Clock) -> None:
+    kv = MemoryKV()
+    zombie = opened(kv, 1, clock)
+    number = zombie.intend([claim("a")])
+    clock.now += TTL_S + 1
+    newer = begin(kv, 2, clock)
+    assert newer.has_intent
+    with pytest.raises(Fenced):
+        zombie.intend([claim("b")])
+    assert newer.recover(number) is not None
+    assert newer.segments["a"].scopes == ()
+    assert not read_states(kv, "unit").has_intent
+
+
+def test_a_renewal_whose_answer_was_lost_does_not_cost_the_run(clock: Clock) -> None:
+    kv = LossyKV()
+    state = begin(kv, 1, clock)
+    kv.is_lossy = True
+    clock.now += 10
+    with pytest.raises(StateUnavailable):
+        state.lease.renew()
+    clock.now += 10
+    state.lease.renew()
+    assert kv.documents[lease_key("unit")][0]["expires_at"] == clock.now + TTL_S
+    state.end()
+
+
+def test_a_clock_that_is_ahead_takes_the_lease_early_and_costs_a_run_but_no_row(clock: Clock) -> None:
+    kv = MemoryKV()
+    early = Clock()
+    early.now = clock.now + TTL_S + 1
+    first = opened(kv, 1, clock)
+    second = opened(kv, 2, early)
+    with pytest.raises(Fenced):
+        first.intend([claim("a")])
+    with pytest.raises(Fenced):
+        first.lease.renew()
+    second.fold(second.intend([claim("a")]))
+
+
+def test_a_reset_is_refused_while_a_run_lives_and_holds_the_lease_itself(clock: Clock) -> None:
+    kv = MemoryKV()
+    person = Owner(host="elsewhere", pid=0, started="-")
+    state = opened(kv, 1, clock)
+    with pytest.raises(RunActive):
+        reset_state(kv, "unit", person, clock)
+    state.end()
+    seen: list[bool] = []
+    delete = kv.delete
+
+    def watched(key: str, if_version: int) -> None:
+        with pytest.raises(RunActive):
+            begin(kv, 2, clock)
+        seen.append(True)
+        delete(key, if_version)
+
+    kv.delete = watched  # type: ignore[method-assign]
+    assert reset_state(kv, "unit", person, clock) == 2
+    assert len(seen) == 4
+    assert begin(kv, 3, clock).epoch == 3
+
+
+def test_a_run_that_was_suspended_across_a_reset_writes_nothing(clock: Clock) -> None:
+    kv = MemoryKV()
+    zombie = opened(kv, 1, clock)
+    clock.now += TTL_S + 1
+    reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
+    with pytest.raises(Fenced):
+        zombie.intend([claim("a")])
+    assert read_states(kv, "unit").segments == {}
+
+
+@pytest.mark.parametrize("garbage", [{}, {"schema_number": 7}, {"schema_number": 1, "epoch": "x"}, {"epoch": None}])
+def test_a_reset_is_the_way_out_of_every_document_that_cannot_be_read(clock: Clock, garbage: dict[str, Any]) -> None:
+    for key in ("unit", lease_key("unit"), intent_key("unit"), segment_key("unit", "a")):
+        kv = MemoryKV()
+        opened(kv, 1, clock).end()
+        kv.documents[key] = (garbage, kv.documents[key][1])
+        with pytest.raises(StateUnreadable, match=key):
+            begin(kv, 2, clock)
+        clock.now += TTL_S + 1
+        reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
+        begin(kv, 3, clock).end()
+
+
+def test_planning_that_fails_for_good_leaves_the_commit_under_way_to_its_end() -> None:
+    """The answer to the commit comes after the failure, and finds its group."""
+    ledger = Ledger(Limits(readers=2, merge_bytes=0))
+    ledger.start()
+    piece = Slice(segment="a", scope_id="load", rank=(0, 0), axis=KEY, effect=Effect.LOAD, estimated_bytes=1)
+    ledger.handle(m.Planned((piece,), is_done=False))
+    ledger.handle(m.SinkOpened(0))
+    handle = Handle(
+        provider="-",
+        uri="-",
+        run_id="-",
+        slice_id="-",
+        attempt=1,
+        rows=1,
+        bytes=1,
+        schema_fingerprint="-",
+        row_hash="1",
+    )
+    ledger.handle(m.SliceStaged(piece, 1, Staged(handle=handle, covered=piece.interval, rows_read=1)))
+    ledger.handle(m.SlicePrepared(piece, 1, Prepared(slice_id=piece.slice_id, rows=1, row_hash="1")))
+    ledger.handle(m.Failed(m.Stage.PLAN, m.Fault("E_SOURCE_DENIED", "no grant", Recovery.FAIL)))
+    assert [type(step) for step in ledger.handle(m.Intended(1))] == [m.Commit]
+    ledger.handle(m.Committed(Receipt(epoch=1, sequence=1, rows_committed=1)))
+    ledger.handle(m.Folded(1))
+    assert ledger.finished is not None
+    assert ledger.finished.state is RunState.FAILED
+    assert ledger.slices.committed == 1
