@@ -81,6 +81,9 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
     )
 
 
+LONGEST = 48  # a summary names every segment, and must stay small
+
+
 def shown(position: Position | None) -> JsonValue:
     """A position as people see it: the value itself where it has one part, and of long texts only the beginning."""
     if position is None:
