@@ -6,6 +6,8 @@ from enum import StrEnum
 from ingest_ray.errors import IngestError, Recovery, SliceTooLarge
 from ingest_ray.models import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
 
+LONGEST_MESSAGE = 2_000  # characters; a run record with it stays far below 64 KiB
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -24,13 +26,21 @@ class Fault:
         too_large = error if isinstance(error, SliceTooLarge) else None
         return cls(
             code=error.code,
-            message=error.message or type(error).__name__,
+            message=short(error.message) or type(error).__name__,
             recovery=error.recovery,
             hint=error.hint,
             retry_after_s=error.retry_after_s,
             position=too_large.position if too_large else None,
             bytes_per_row=too_large.bytes_per_row if too_large else None,
         )
+
+
+def short(message: str) -> str:
+    """Drivers quote whole statements; a fault is stored and sent, and is to be read by a person."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    half = LONGEST_MESSAGE // 2
+    return f"{message[:half]} [... {len(message) - 2 * half} characters ...] {message[-half:]}"
 
 
 class Stage(StrEnum):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from ingest_ray.core.messages import Event, Failed, Fault, Stage
+from ingest_ray.core.messages import Event, Failed, Fault, Stage, short
 from ingest_ray.errors import IngestError, Recovery
 from ingest_ray.models import Slice
 
@@ -37,7 +37,7 @@ def fault_of(stage: Stage, error: Exception) -> Fault:
     recovery = Recovery.ASK_SINK if stage is Stage.COMMIT else Recovery.FAIL
     return Fault(
         code=_CODES[stage],
-        message=f"unexpected {type(error).__name__} at stage {stage}: {error}",
+        message=short(f"unexpected {type(error).__name__} at stage {stage}: {error}"),
         recovery=recovery,
         hint="this is a defect; the log has the trace",
     )

@@ -2,7 +2,7 @@
 right types comes first and is cut off again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from strategies.jdbc.sqlite_types import Stored, stored
 
 RAW_PER_ARRAY = 50  # SQLite's functions take at most 127 arguments in older builds
 MOST_ROWS = 65_536
+SHORT_CHAIN = 50  # terms of a conjunction that are simply written one after the other
 FACTORS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 _WHOLE = r"^-?[0-9]+$"
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -56,7 +57,7 @@ def fetched(
 def statement(items: list[Item], source: str) -> str:
     """Values, then SQLite's literals of the rows that do not fit (NULL for all others)."""
     groups = [items[start : start + RAW_PER_ARRAY] for start in range(0, len(items), RAW_PER_ARRAY)]
-    fits = " AND ".join(item.stored.fits.format(item.name) for item in items)
+    fits = conjunction([item.stored.fits.format(item.name) for item in items])
     values = [
         f"CASE WHEN {item.stored.fits.format(item.name)} THEN {item.stored.value.format(item.name)} END"
         for item in items
@@ -160,3 +161,14 @@ def stored_value(literal: str) -> JsonValue:
         return int(literal)
     except ValueError:
         return literal
+
+
+def conjunction(terms: Sequence[str]) -> str:
+    """SQLite's expressions are at most 1,000 deep, and a chain of AND is as deep as it is long: so by halves.
+
+    https://www.sqlite.org/limits.html
+    """
+    if len(terms) <= SHORT_CHAIN:
+        return " AND ".join(terms)
+    middle = len(terms) // 2
+    return f"({conjunction(terms[:middle])}) AND ({conjunction(terms[middle:])})"

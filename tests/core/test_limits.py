@@ -156,3 +156,10 @@ def test_a_checkpoint_with_too_many_gaps_is_refused_before_the_commit_and_the_ne
     gap = Claim("s", "load", (0, 2), Interval(lower=(2,), upper=(3,)))
     after.fold(after.intend([gap]))
     assert len(after.segments["s"].scopes[0].done) == committed - 1
+
+
+def test_a_fault_is_short_whatever_a_driver_says() -> None:
+    fault = m.Fault.of(PayloadTooLarge("begin " + "x" * 1_000_000 + " end"))
+    assert len(fault.message) < 2_100
+    assert fault.message.startswith("begin ")
+    assert fault.message.endswith(" end")

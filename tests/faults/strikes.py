@@ -14,7 +14,7 @@ from tests.faults.place import UNIT, Place, kill_tree
 
 Run = "subprocess.Popen[str]"
 Strike = Callable[[Place, "subprocess.Popen[str]", Random], bool]
-FIND_S = 12.0  # a process of a run on a cluster appears some seconds after its start
+FIND_S = 90.0  # on a busy machine the processes of a run on a cluster appear late
 
 
 def killed(title: str) -> Strike:

@@ -1,0 +1,130 @@
+"""Where the limits are: wide rows, large cells, many rows, many units. One number a line; see docs/limits.md.
+
+python -m bench.limits columns cell rows units --rows 5000000 --cell-mib 100 --units 5000
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+
+
+def config(policy: str = "{}") -> str:
+    return f"""\
+endpoints:
+  - {{id: a, template: jdbc.sqlite, config: {{path: ./source.db}}}}
+sinks:
+  - {{id: lake, template: lake.delta, config: {{uri: ./lake}}}}
+units:
+  - {{endpoint: a, unit: "*", sink: lake, enabled: true, run_mode: FULL, policy: {policy}}}
+"""
+
+
+class Place:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder / name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        (self.folder / "ingest.yaml").write_text(config())
+        self.database = sqlite3.connect(self.folder / "source.db")
+
+    def call(self, *words: str) -> dict[str, Any]:
+        done = subprocess.run([INGEST, *words, "--json"], cwd=self.folder, capture_output=True, text=True, check=False)
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise SystemExit(f"{words}: exit {done.returncode}: {done.stdout[-500:]} {done.stderr[-1500:]}") from None
+        return answer
+
+    def ingested(self) -> dict[str, Any]:
+        self.database.commit()
+        times = {}
+        for words in (("apply",), ("collect", "a"), ("run", "a")):
+            started = time.monotonic()
+            answer = self.call(*words)
+            times[words[0]] = round(time.monotonic() - started, 1)
+        units = answer.get("units", [answer])
+        states = {str(unit["state"]) for unit in units}
+        errors = [unit["error"] for unit in units if unit.get("error")]
+        peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        return {
+            "states": sorted(states),
+            "units": len(units),
+            "rows": sum(unit["rows"]["committed"] for unit in units),
+            "slices": sum(unit["slices"]["committed"] for unit in units),
+            "seconds": times,
+            "peak_mib_of_a_process": peak_mib,
+            "first_error": errors[0]["message"][:300] if errors else None,
+        }
+
+
+def columns(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    place = Place(folder, "columns")
+    names = ", ".join(f"c{number} INTEGER" for number in range(given.columns - 1))
+    place.database.execute(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {names})")
+    values = ", ".join(["?"] * given.columns)
+    rows = ([row, *range(given.columns - 1)] for row in range(2_000))
+    place.database.executemany(f"INSERT INTO wide VALUES ({values})", rows)
+    return {"columns": given.columns, **place.ingested()}
+
+
+def cell(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    place = Place(folder, "cell")
+    place.database.execute("CREATE TABLE large (id INTEGER PRIMARY KEY, body TEXT)")
+    for row in range(3):
+        place.database.execute("INSERT INTO large VALUES (?, ?)", (row, chr(97 + row) * (given.cell_mib << 20)))
+    return {"cell_mib": given.cell_mib, **place.ingested()}
+
+
+def rows(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    place = Place(folder, "rows")
+    place.database.execute("CREATE TABLE narrow (id INTEGER PRIMARY KEY, a INTEGER, b REAL)")
+    place.database.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " INSERT INTO narrow SELECT i, i * 7, i / 3.0 FROM n",
+        (given.rows,),
+    )
+    return {"source_rows": given.rows, **place.ingested()}
+
+
+def units(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    place = Place(folder, "units")
+    for number in range(given.units):
+        place.database.execute(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, a INTEGER)")
+        place.database.execute(f"INSERT INTO t{number} VALUES (1, 2)")
+    return {"tables": given.units, **place.ingested()}
+
+
+CASES: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "columns": columns,
+    "cell": cell,
+    "rows": rows,
+    "units": units,
+}
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("cases", nargs="*", default=[], help=", ".join(CASES))
+    options.add_argument("--columns", type=int, default=1_000)
+    options.add_argument("--cell-mib", type=int, default=100)
+    options.add_argument("--rows", type=int, default=50_000_000)
+    options.add_argument("--units", type=int, default=5_000)
+    options.add_argument("--folder", type=Path, default=Path("demo-home/limits"))
+    given = options.parse_args()
+    for name in given.cases or CASES:
+        print(json.dumps({"case": name, **CASES[name](given.folder, given)}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
