@@ -87,7 +87,7 @@ class Campaign:
             self._accuse(name, f"a trace: {err[-1500:]}")
         with contextlib.suppress(ValueError):
             answer = json.loads(out)
-            state = str(answer.get("state") or answer.get("error", {}).get("code") or "unknown")
+            state = str(answer.get("state") or (answer.get("error") or {}).get("code") or "unknown")
             code = (answer.get("error") or {}).get("code")
             self.report.states[f"{state} {code}" if code and code != state else state] += 1
             return state

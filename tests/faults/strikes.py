@@ -12,7 +12,6 @@ import psutil
 from ingest_ray.state.lease import TTL_S
 from tests.faults.place import UNIT, Place, kill_tree
 
-Run = "subprocess.Popen[str]"
 Strike = Callable[[Place, "subprocess.Popen[str]", Random], bool]
 FIND_S = 90.0  # on a busy machine the processes of a run on a cluster appear late
 
@@ -61,58 +60,64 @@ def terminated(place: Place, run: "subprocess.Popen[str]", random: Random) -> bo
 
 
 def postgres_killed(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     place.kill_postgres()
     time.sleep(random.uniform(0.0, 2.0))
     place.start_postgres()
-    return run.poll() is None
+    return is_alive
 
 
 def redis_killed(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     place.kill_redis()
     time.sleep(random.uniform(0.0, 3.0))
     place.redis.start()
-    return run.poll() is None
+    return is_alive
 
 
 def disk_full(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     place.fill_disk()
     time.sleep(random.uniform(0.5, 4.0))
     place.free_disk()
-    return run.poll() is None
+    return is_alive
 
 
 def staging_read_only(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     place.make_read_only()
     time.sleep(random.uniform(0.5, 4.0))
     place.mend()
-    return run.poll() is None
+    return is_alive
 
 
 def source_cut(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     for _ in range(random.randint(1, 5)):
         place.source_door.cut()
         time.sleep(random.uniform(0.0, 0.5))
-    return run.poll() is None
+    return is_alive
 
 
 def state_cut(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     for _ in range(random.randint(1, 5)):
         place.state_door.cut()
         time.sleep(random.uniform(0.0, 0.5))
-    return run.poll() is None
+    return is_alive
 
 
 def all_slow(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    is_alive = run.poll() is None
     place.source_door.delay_s, place.state_door.delay_s = 0.05, 0.2
     time.sleep(random.uniform(1.0, 4.0))
     place.source_door.delay_s = place.state_door.delay_s = 0.0
-    return run.poll() is None
+    return is_alive
 
 
 def second_run(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
-    other = place.start("run", "shop")
     is_alive = run.poll() is None
-    other.communicate(timeout=240)
+    place.start("run", "shop").communicate(timeout=240)
     return is_alive
 
 
@@ -131,18 +136,19 @@ def suspended(place: Place, run: "subprocess.Popen[str]", random: Random) -> boo
 
 def reset(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     answer = place.call("reset", "shop", UNIT, "--yes")
-    return "error" in answer and run.poll() is None
+    return (answer.get("error") or {}).get("code") == "E_RUN_ACTIVE"
 
 
 def applied_twice(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     """Two people apply a changed file at once, while a run is at work."""
+    is_alive = run.poll() is None
     file = place.folder / "ingest.yaml"
     file.write_text(file.read_text().replace("lookback: 0s", f"lookback: {random.randint(1, 9)}s"))
     both = [place.start("apply") for _ in range(2)]
     for one in both:
         out, err = one.communicate(timeout=240)
         assert one.returncode == 0, out + err
-    return run.poll() is None
+    return is_alive
 
 
 INLINE: dict[str, Strike] = {
