@@ -21,8 +21,8 @@ def planned(look: Look) -> Iterator[Scope]:
         return
     for space in look.spaces:
         if space.fault is not None:
-            yield failing(look, space)
-        elif look.is_full:
+            continue
+        if look.is_full:
             yield from full(space)
         elif look.table is ACLS:
             yield from every_time(look, space)
@@ -33,6 +33,10 @@ def planned(look: Look) -> Iterator[Scope]:
     for space in look.spaces:
         if space.tree is not None:
             yield from other_pages(space) if look.is_full else moved(look, space)
+    # A run gives up when more has failed than went well, so what will probably fail comes after what will not.
+    for space in look.spaces:
+        if space.fault is not None:
+            yield failing(look, space)
 
 
 def failing(look: Look, space: SpaceLook) -> Scope:

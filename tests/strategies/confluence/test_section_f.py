@@ -204,6 +204,7 @@ def test_f57_a_space_that_fails_fails_alone(tmp_path: Path, mode: Any, trap: str
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(1800)
 @MODES
 def test_f57_of_a_thousand_spaces_thirty_fail_alone(tmp_path: Path, mode: Any) -> None:
     failing_site(tmp_path, mode, 1_010, 1_500, ["forbidden-403=30"])
