@@ -59,7 +59,7 @@ def test_many_that_take_at_once_never_have_more_than_there_are(tmp_path: Path) -
 def test_a_run_uses_no_more_than_it_was_given_and_gives_it_back(tmp_path: Path) -> None:
     there = Installation(tmp_path, policy={"cursor": "at", "max_connections": 4})
     order = there.order()
-    assert limits_of(order, [], readers=16, preparers=4).readers == 3  # the fourth is the planner's
+    assert limits_of(order, [], readers=16, preparers=4, mappers=1).readers == 3  # the fourth is the planner's
     vendor = "testing"
     kv = open_kv(there.settings.state_url)
     other = ConnectionShare.take(kv, f"ingest::{vendor}::endpoint::e::connections", "other", this_process(), 4, 3)
