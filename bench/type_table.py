@@ -17,6 +17,8 @@ from ingest_ray.arrow_types import schema_of
 from ingest_ray.models import Column, ColumnFit, Dataset, Endpoint
 from ingest_ray.orders import CertificateLine
 from ingest_ray.registry import open_sink, strategy_for
+from strategies.jdbc import mssql_types, oracle_types
+from strategies.jdbc.server_columns import column_of
 
 POSTGRES = """smallint, integer, bigint, real, double precision, numeric(12,2), numeric(38,9), numeric(60,5), numeric, money,
 boolean, text, varchar(20), char(5), "char", name, uuid, json, jsonb, xml, bytea, bit(5), varbit, date, time, timetz, timestamp,
@@ -86,6 +88,52 @@ def sqlite() -> Iterator[Dataset]:
         yield collected("jdbc.sqlite", {"path": str(path)}, "t")
 
 
+# (DATA_TYPE, precision, scale, length) as the catalogs have them
+ORACLE: list[tuple[str, int | None, int | None, int | None]] = [
+    ("NUMBER", 4, 0, None), ("NUMBER", 18, 0, None), ("NUMBER", 38, 0, None), ("NUMBER", 12, 2, None),
+    ("NUMBER", 38, 60, None), ("NUMBER", None, 0, None), ("NUMBER", None, None, None), ("FLOAT", 126, None, None),
+    ("BINARY_FLOAT", None, None, None), ("BINARY_DOUBLE", None, None, None), ("VARCHAR2", None, None, 20),
+    ("NVARCHAR2", None, None, 20), ("CHAR", None, None, 5), ("CLOB", None, None, None), ("NCLOB", None, None, None),
+    ("LONG", None, None, None), ("RAW", None, None, 16), ("BLOB", None, None, None), ("DATE", None, None, None),
+    ("TIMESTAMP(6)", None, None, None), ("TIMESTAMP(9)", None, None, None),
+    ("TIMESTAMP(6) WITH TIME ZONE", None, None, None), ("TIMESTAMP(6) WITH LOCAL TIME ZONE", None, None, None),
+    ("INTERVAL YEAR(2) TO MONTH", None, None, None), ("INTERVAL DAY(2) TO SECOND(6)", None, None, None),
+    ("ROWID", None, None, None), ("BOOLEAN", None, None, None), ("JSON", None, None, None), ("XMLTYPE", None, None, None),
+    ("BFILE", None, None, None), ("SDO_GEOMETRY", None, None, None),
+]  # fmt: skip
+MSSQL = [
+    ("tinyint", 1, 3, 0), ("smallint", 2, 5, 0), ("int", 4, 10, 0), ("bigint", 8, 19, 0), ("bit", 1, 1, 0),
+    ("decimal", 9, 12, 2), ("decimal", 17, 38, 10), ("money", 8, 19, 4), ("smallmoney", 4, 10, 4), ("real", 4, 24, 0),
+    ("float", 8, 53, 0), ("char", 5, 0, 0), ("varchar", 20, 0, 0), ("nvarchar", 40, 0, 0), ("nvarchar", -1, 0, 0),
+    ("text", 16, 0, 0), ("xml", -1, 0, 0), ("binary", 4, 0, 0), ("varbinary", 20, 0, 0), ("image", 16, 0, 0),
+    ("date", 3, 10, 0), ("time", 5, 15, 6), ("time", 5, 16, 7), ("smalldatetime", 4, 16, 0), ("datetime", 8, 23, 3),
+    ("datetime2", 8, 26, 6), ("datetime2", 8, 27, 7), ("datetimeoffset", 10, 33, 6), ("datetimeoffset", 10, 34, 7),
+    ("uniqueidentifier", 16, 0, 0), ("timestamp", 8, 0, 0), ("sql_variant", 8016, 0, 0), ("hierarchyid", 892, 0, 0),
+    ("geometry", -1, 0, 0), ("geography", -1, 0, 0),
+]  # fmt: skip
+
+
+@contextmanager
+def oracle() -> Iterator[Dataset]:
+    """From what the dialect declares: no server is asked."""
+    columns = []
+    for number, (name, precision, scale, length) in enumerate(ORACLE):
+        is_own = name != "SDO_GEOMETRY"
+        found = oracle_types.carried(name, precision, scale, None, is_own)
+        told = oracle_types.type_text(name, length, precision, scale, length) if is_own else f"MDSYS.{name}"
+        columns.append(column_of(f"c{number}", told, True, found))
+    yield Dataset(endpoint_id="e", name="t", columns=tuple(columns))
+
+
+@contextmanager
+def mssql() -> Iterator[Dataset]:
+    columns = [
+        column_of(f"c{number}", mssql_types.type_text(*kind), True, mssql_types.carried(*kind, "Latin1_General_CI_AS"))
+        for number, kind in enumerate(MSSQL)
+    ]
+    yield Dataset(endpoint_id="e", name="t", columns=tuple(columns))
+
+
 def collected(template: str, config: dict[str, Any], name: str | None) -> Dataset:
     endpoint = Endpoint(endpoint_id="e", template=template, config=config)
     datasets = list(strategy_for(template).collect(endpoint))
@@ -93,6 +141,7 @@ def collected(template: str, config: dict[str, Any], name: str | None) -> Datase
 
 
 SOURCES: dict[str, Callable[[], Any]] = {"PostgreSQL": postgres, "MariaDB": mariadb, "SQLite": sqlite}
+DECLARED: dict[str, Callable[[], Any]] = {"Oracle": oracle, "SQL Server": mssql}
 
 
 def table_of(dataset: Dataset) -> Iterator[str]:
@@ -121,6 +170,11 @@ def cell(column: Column, fit: ColumnFit | None) -> str:
     return f"{fit.sink_type}: {worst}"
 
 
+def section(name: str, dataset: Dataset) -> list[str]:
+    note = ["As declared; not run against a server here.", ""] if name in DECLARED else []
+    return ["", f"## From {name}", "", *note, *table_of(dataset)]
+
+
 def main() -> int:
     lines = [
         "# How types arrive",
@@ -132,7 +186,10 @@ def main() -> int:
     ]
     for name, open_source in SOURCES.items():
         with open_source() as dataset:
-            lines += ["", f"## From {name}", "", *table_of(dataset)]
+            lines += section(name, dataset)
+    for name, open_source in DECLARED.items():
+        with open_source() as dataset:
+            lines += section(name, dataset)
     Path("docs/types.md").write_text("\n".join(lines) + "\n")
     print(f"docs/types.md: {len(lines)} lines", file=sys.stderr)
     return 0

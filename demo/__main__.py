@@ -1,6 +1,6 @@
 """The whole main job in under a minute: collect, plan, load, survive a `kill -9`, load only what changed.
 
-Everything lies in `demo-home/` afterwards. The commands are the ones that you would type.
+Then Jira and Confluence in one common data model. Everything lies in `demo-home/` afterwards. The commands are the ones that you would type.
 """
 
 import json
@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
 
-from demo import shop
+from demo import shop, sites
 
 HOME = Path("demo-home")
 UNITS = ("customers", "orders", "order_lines")
@@ -48,8 +48,8 @@ def main() -> int:
     console.print(f"{shop.make(HOME / 'shop.db'):,} rows in {', '.join(UNITS)}")
     (HOME / "ingest.yaml").write_text(CONFIG)
     title("Register it, and look at what it has")
-    for command in (["apply"], ["collect", "shop"], ["units", "shop"], ["plan", "shop", "order_lines"]):
-        ingest(*command)
+    for arguments in (["apply"], ["collect", "shop"], ["units", "shop"], ["plan", "shop", "order_lines"]):
+        ingest(*arguments)
     title("Load two tables")
     ingest("run", "shop", "customers", "orders")
     title("Load the third on Ray, and pull the plug half way")
@@ -63,6 +63,8 @@ def main() -> int:
     ingest("run", "shop")
     ingest("status", "shop")
     is_equal = report(survived, resumed)
+    title("Jira and Confluence, simulated, in one common data model")
+    is_equal &= sites.into_one_model(HOME / "sites", command(), console)
     console.print(f"\n{time.monotonic() - started:.0f} seconds in all. Look at the lake yourself:\n")
     console.print(
         f"  .venv/bin/python -c \"import deltalake; print(deltalake.DeltaTable('{HOME}/lake/shop/orders')", end=""

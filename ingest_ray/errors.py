@@ -7,6 +7,11 @@
     + EndpointNotFound        fail: register the endpoint first
     + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
     + PayloadTooLarge         fail: a control message must carry handles, never rows
+    + VersionConflict         fail: somebody else changed it meanwhile; look at it and change it again
+  x AccessError
+    + Unauthenticated         fail: log in
+    + RoleForbidden           fail: the caller's role does not allow it
+    + RateLimited             try again, after `retry_after_s`
   x GateError                 fail: the catalog, the unit or the mode does not allow it
     + UnitNotFound            fail: the endpoint has no such unit
     + DatasetUnknown          fail: collect metadata first
@@ -16,6 +21,11 @@
     + ModeUnsupported         fail: choose a mode that the unit supports
     + FilterUnsupported       fail: the filter belongs to another kind of unit
     + FilterConflict          fail: choose one kind of filter
+    + CdmModeUnsupported      fail: the unit has no CDM model
+    + CdmModeUnavailable      fail: the unit's mapper is not registered
+    + CdmSinkUnsupported      fail: the sink does not take the unit's CDM model
+    + CdmSinkRequired         fail: name the sink endpoint that keeps the models
+    + CdmSinkRefused          fail: the sink endpoint is no CDM sink, or not provisioned for the model
     + RunActive               fail: the unit and sink has a live run
   x SourceError
     + SourceDenied            fail: the credentials or the grant are wrong
@@ -40,6 +50,9 @@
     + StateConflict           read the state again: somebody else wrote it
     + StateUnreadable         fail: the document has an unknown schema number
     + StateUnavailable        try again: the state store does not answer
+  x ControlError
+    + ClusterUnavailable      try again: the cluster or the workflow server does not answer
+    + RunInterrupted          try again: the process of the run is gone, and what it committed is there
 
 No class needs a constructor argument, because errors cross process borders. The codes are those of the published
 contract and never change.
@@ -109,6 +122,27 @@ class PayloadTooLarge(ConfigError):
     code = "E_PAYLOAD_TOO_LARGE"
 
 
+class VersionConflict(ConfigError):
+    code = "E_VERSION_CONFLICT"
+
+
+class AccessError(IngestError):
+    code = "E_UNAUTHENTICATED"
+    is_user_mistake = True
+
+
+class Unauthenticated(AccessError):
+    pass
+
+
+class RoleForbidden(AccessError):
+    code = "E_ROLE_FORBIDDEN"
+
+
+class RateLimited(AccessError):
+    code = "E_RATE_LIMITED"
+
+
 class GateError(IngestError):
     is_user_mistake = True
 
@@ -143,6 +177,26 @@ class FilterUnsupported(GateError):
 
 class FilterConflict(GateError):
     code = "E_INGESTION_FILTER_CONFLICT"
+
+
+class CdmModeUnsupported(GateError):
+    code = "E_CDM_MODE_UNSUPPORTED"
+
+
+class CdmModeUnavailable(GateError):
+    code = "E_CDM_MODE_UNAVAILABLE"
+
+
+class CdmSinkUnsupported(GateError):
+    code = "E_CDM_SINK_UNSUPPORTED"
+
+
+class CdmSinkRequired(GateError):
+    code = "E_CDM_SINK_ENDPOINT_REQUIRED"
+
+
+class CdmSinkRefused(GateError):
+    code = "E_CDM_SINK_ENDPOINT_UNSUPPORTED"
 
 
 class RunActive(GateError):
@@ -186,7 +240,13 @@ class SliceTooLarge(SourceError):
 
 
 class RecordError(IngestError):
+    """`column`: which of the record's is wrong, where that is known."""
+
     recovery = Recovery.QUARANTINE
+
+    def __init__(self, message: str = "", *, hint: str | None = None, column: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.column = column
 
 
 class QuarantineLimit(RecordError):
@@ -265,4 +325,19 @@ class StateUnreadable(StateError):
 
 class StateUnavailable(StateError):
     code = "E_STATE_UNREADABLE"
+    recovery = Recovery.RETRY
+
+
+class ControlError(IngestError):
+    """What carries runs out, not the run itself."""
+
+    code = "E_RUN_INTERRUPTED"
+
+
+class ClusterUnavailable(ControlError):
+    code = "E_CLUSTER_UNAVAILABLE"
+    recovery = Recovery.RETRY
+
+
+class RunInterrupted(ControlError):
     recovery = Recovery.RETRY

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 Position = tuple[int | str, ...]
 """A point on an axis, one item per column, as the strategy spells it. The core compares positions for equality only:
@@ -154,7 +154,8 @@ class Policy(Model):
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
     target_slice_bytes: Annotated[int, Field(ge=64 * 1024)] = 32 * 1024 * 1024
     max_parallel: Annotated[int, Field(ge=1, le=1024)] | None = None
-    max_connections: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_connections: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Over all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 10_000
     max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -162,6 +163,7 @@ class Policy(Model):
     snapshot: bool = True
     """One snapshot of the source for all slices of a run, where the source has such a thing."""
     keep_staging: Span = 0
+    """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
 
 
 class Endpoint(Model):
@@ -172,7 +174,22 @@ class Endpoint(Model):
     config: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class CdmSettings(Model):
+    """How a unit's rows become rows of the common data model.
+
+    `models`: for units without a mapper of their own, an SQL expression over the unit's columns for each field of each model.
+    """
+
+    system: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    """Stands in every id. None: the endpoint's id. Units with one system have users, items and pages in common."""
+    version: Annotated[str, StringConstraints(min_length=1, max_length=40)] = "1"
+    """Of `models`: raise it with each change, for it stands on every row."""
+    models: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+
 class UnitConfig(Model):
+    """In CDM mode rows go to the sink endpoint, and `sink_id`, which names the checkpoint, is the same."""
+
     endpoint_id: str
     unit_id: str
     sink_id: str
@@ -182,8 +199,16 @@ class UnitConfig(Model):
     policy: Policy = Policy()
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     sink_endpoint_id: str | None = None
+    cdm: CdmSettings = CdmSettings()
     schedule_kind: Literal["MANUAL", "INTERVAL"] = "MANUAL"
     schedule_interval_minutes: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_sink(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("mode") == DataMode.CDM and values.get("sink_endpoint_id"):
+            return {**values, "sink_id": values["sink_endpoint_id"]}
+        return values
 
 
 class Learned(Model):
@@ -343,7 +368,7 @@ class Staged(Model):
 
 
 class Target(Model):
-    """Where one unit lands in one sink."""
+    """Where one unit lands in one sink. `model`: in the table of that CDM model, beside the rows of other units."""
 
     sink_id: str
     endpoint_id: str
@@ -356,6 +381,51 @@ class Target(Model):
     """The row with the larger value wins; without it, the later arrival."""
     generation: int = 1
     run_id: str = ""
+    model: str | None = None
+    deletes: Literal["tombstone", "delete"] = "tombstone"
+    """Of a model: how rows are erased that their source row does not make any more."""
+
+
+class MappedModel(Model):
+    """What a mapper made for one model of one slice. `rows` does not count the markers that are staged with them."""
+
+    model_id: str
+    handle: Handle
+    rows: int
+
+
+class Mapped(Model):
+    """What a mapper reports of one slice: source rows that it read, and where the models' rows are staged.
+
+    `rows` are the source rows that were mapped, `row_hash` is that of all that it read.
+    """
+
+    models: tuple[MappedModel, ...]
+    rows: int
+    row_hash: str
+    rows_quarantined: int = 0
+    quarantine_uri: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def handles(self) -> tuple[Handle, ...]:
+        return tuple(model.handle for model in self.models)
+
+    @property
+    def bytes(self) -> int:
+        return sum(handle.bytes for handle in self.handles)
+
+
+class ModelCounts(Model):
+    """Rows of one CDM model. `erased`: rows that their source row does not make any more."""
+
+    mapped: int = 0
+    committed: int = 0
+    deduplicated: int = 0
+    erased: int = 0
+
+    def plus(self, other: Self) -> Self:
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 class Prepared(Model):
@@ -367,6 +437,8 @@ class Prepared(Model):
     row_hash: str
     rows_deduplicated: int = 0
     is_insert_only: bool = False
+    models: dict[str, int] = Field(default_factory=dict)
+    """In CDM mode `rows` are source rows, and these the rows of each model that were made of them."""
     payload: dict[str, JsonValue] = Field(default_factory=dict)
     seconds: float = 0.0
 
@@ -376,8 +448,18 @@ class Receipt(Model):
     sequence: int
     rows_committed: int
     rows_deduplicated: int = 0
+    models: dict[str, ModelCounts] = Field(default_factory=dict)
     location: str | None = None
     seconds: float = 0.0
+
+
+class Provisioned(Model):
+    """The table of a CDM model in a sink. `schema_name`: empty where the database has no schemas."""
+
+    model_id: str
+    schema_name: str = ""
+    table_name: str
+    location: str
 
 
 class ColumnFit(Model):
@@ -423,9 +505,15 @@ class RowCounts(Model):
 
 
 class SliceCounts(Model):
+    """`degraded`: of those committed, the ones of which something is in quarantine. No deletes are derived from slices."""
+
     planned: int = 0
     committed: int = 0
     failed: int = 0
+    degraded: int = 0
+
+    def plus(self, other: Self) -> Self:
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 class RunFault(Model):
@@ -442,12 +530,14 @@ class RunSummary(Model):
     unit_id: str
     sink_id: str
     state: RunState
-    task: Literal["ingest", "backfill", "replay", "reconcile"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap", "reconcile"] = "ingest"
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     """Of a backfill: `from` and `to`; of a reconciliation: the counts of keys, and how rows were erased."""
     schema_changes: tuple[str, ...] = ()
     """What had changed at the source since the unit's last run, and was followed."""
     rows: RowCounts = RowCounts()
+    models: dict[str, ModelCounts] = Field(default_factory=dict)
+    """In CDM mode: rows of each model; `rows` counts source rows."""
     bytes_staged: int = 0
     slices: SliceCounts = SliceCounts()
     watermarks: dict[str, JsonValue] = Field(default_factory=dict)
@@ -461,4 +551,6 @@ class RunSummary(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     executor: str | None = None
+    requested_by: str | None = None
+    """Who or what started it, where that is known: a person's name, `schedule`."""
     error: RunFault | None = None

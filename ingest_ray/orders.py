@@ -29,8 +29,9 @@ class RunOrder(Model):
     settings: Settings
     spec: UnitSpec
     sink: Endpoint
-    task: Literal["ingest", "backfill", "replay"] = "ingest"
-    """`backfill` reads `[lower, upper)` of the cursor again, `replay` what is in quarantine; both move no watermark."""
+    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
+    """`backfill` reads `[lower, upper)` of the cursor again, `replay` what is in quarantine, `remap` what staging keeps: none
+    of them moves a watermark."""
     lower: str | None = None
     upper: str | None = None
     source_dataset: Dataset | None = None

@@ -92,7 +92,7 @@ def plain(column: pa.Array) -> pa.Array:
         return column.cast(pa.large_binary())
     if pa.types.is_nested(kind):
         return _plain_nested(column)
-    if _is_as_it_is(kind):
+    if _is_as_it_is(kind) or _is_small_decimal(kind):
         return column
     if pa.types.is_primitive(kind) and kind.bit_width in _INTEGERS:  # floats, dates, times, timestamps, durations
         return column.view(_INTEGERS[kind.bit_width])
@@ -111,6 +111,12 @@ def _is_as_it_is(kind: pa.DataType) -> bool:
         pa.types.is_fixed_size_binary,
     )
     return not pa.types.is_decimal(kind) and any(test(kind) for test in tests)
+
+
+def _is_small_decimal(kind: pa.DataType) -> bool:
+    """DuckDB has these itself, and hashes their numbers three times as fast as their bytes; one type, one scale: equal numbers
+    are equal bits."""
+    return bool(pa.types.is_decimal128(kind) and 0 <= kind.scale <= kind.precision)
 
 
 def _plain_nested(column: pa.Array) -> pa.Array:

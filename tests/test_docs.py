@@ -9,8 +9,16 @@ import pytest
 from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
-from ingest_ray.models import Policy
-from ingest_ray.settings import RaySettings, StagingSettings
+from ingest_ray.models import CdmSettings, Policy
+from ingest_ray.settings import (
+    OidcSettings,
+    RaySettings,
+    ScheduleSettings,
+    ServeSettings,
+    StagingSettings,
+    TemporalSettings,
+)
+from strategies.confluence.config import ConfluenceConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -20,8 +28,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "The file": IngestFile,
     "staging": StagingSettings,
     "ray": RaySettings,
+    "temporal": TemporalSettings,
+    "serve": ServeSettings,
+    "serve.oidc": OidcSettings,
+    "serve.schedules": ScheduleSettings,
     "units": UnitRule,
+    "cdm": CdmSettings,
     "policy": Policy,
+    "http.confluence": ConfluenceConfig,
 }
 
 
@@ -57,6 +71,19 @@ def test_the_example_is_understood(tmp_path: Path) -> None:
     config = load_config(file)
     assert [rule.unit for rule in config.rules] == ["public.*", "public.orders", "public.audit_log"]
     assert config.rules[1].policy == Policy(cursor="updated_at", lookback=600, on_schema_change="freeze")
+
+
+def test_the_examples_of_the_common_data_model_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIRA_TOKEN", "x")
+    monkeypatch.setenv("WAREHOUSE_PASSWORD", "y")
+    blocks = re.findall(r"(?:^    .*\n)+", (ROOT / "docs" / "cdm.md").read_text(), re.MULTILINE)
+    sites, table = (textwrap.dedent(block) for block in blocks if "mode: cdm" in block)
+    file = tmp_path / "ingest.yaml"
+    file.write_text(sites)
+    assert load_config(file).rules[0].cdm.system == "acme"
+    shop = "endpoints: [{id: shop, template: testing.scripted}]\nsinks: [{id: models, template: duckdb, config: {path: x}}]\n"
+    file.write_text(shop + table)
+    assert list(load_config(file).rules[0].cdm.models) == ["cdm.work.item"]
 
 
 def codes(text: str) -> set[str]:

@@ -11,7 +11,13 @@ from ingest_ray import errors
 from ingest_ray.errors import IngestError, SliceTooLarge
 
 CONTRACT = Path(__file__).parents[1] / ".." / "shared" / "contracts" / "errors.md"
-ADDED = {"E_DELETES_REFUSED"}  # additive: no published code says it
+ADDED = {  # additive: no published code says them
+    "E_CLUSTER_UNAVAILABLE",
+    "E_DELETES_REFUSED",
+    "E_RATE_LIMITED",
+    "E_RUN_INTERRUPTED",
+    "E_VERSION_CONFLICT",
+}
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 
 

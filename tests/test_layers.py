@@ -8,9 +8,9 @@ ENGINE = ROOT / "ingest_ray"
 
 # From the top to the ground; a module may import from its own floor and from those below it.
 FLOORS = [
-    {"cli", "graphql", "console", "temporal", "job", "__main__"},
+    {"cli", "graphql", "console", "server", "temporal", "job", "__main__"},
     {"service"},
-    {"run"},
+    {"run", "payloads"},
     {"actors"},
     {"work"},
     {"state"},

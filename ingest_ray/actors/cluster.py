@@ -3,6 +3,10 @@
 import logging
 import os
 import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import ray
 
@@ -25,6 +29,10 @@ class Cluster:
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it
+        with _own_signals():
+            self._join(settings, namespace)
+
+    def _join(self, settings: RaySettings, namespace: str) -> None:
         if settings.address == "local":
             ray.init(
                 address="local",
@@ -36,14 +44,11 @@ class Cluster:
                 logging_level=logging.ERROR,
             )
             return
-        if settings.address == "auto":
-            raise ConfigError(
-                "ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'"
-            )
+        address = address_of(settings)
         try:
-            ray.init(address=settings.address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
-            raise ConfigError(f"ray cluster '{settings.address}' cannot be joined: {error}") from error
+            raise ConfigError(f"ray cluster '{address}' cannot be joined: {error}") from error
 
     @property
     def cpus(self) -> int:
@@ -54,3 +59,30 @@ class Cluster:
         if self._is_ours:
             end_throttles()
             ray.shutdown()
+
+
+def address_of(settings: RaySettings) -> str:
+    """Raises `ConfigError` where nobody says which cluster is meant."""
+    if settings.address == "auto":
+        raise ConfigError("ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'")
+    if settings.address != "job":
+        return settings.address
+    if "RAY_ADDRESS" not in os.environ:  # Ray sets it for the entrypoint of every job
+        raise ConfigError(
+            "ray.address is 'job', and this process is no Ray job", hint="name the cluster, or say 'local'"
+        )
+    return os.environ["RAY_ADDRESS"]
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """`ray.init` puts its own answer to SIGTERM, which leaves at once, in the place of whatever this process had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)

@@ -2,11 +2,14 @@
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ray
 
 from ingest_ray.actors.boundary import unwrapped
+from ingest_ray.actors.mapper import MapperActor
 from ingest_ray.actors.pages import PagesActor
 from ingest_ray.actors.planner import PlannerActor
 from ingest_ray.actors.reader import read
@@ -23,6 +26,7 @@ from ingest_ray.core.messages import (
     Fold,
     Instruction,
     Intend,
+    Map,
     OpenSink,
     Plan,
     Prepare,
@@ -30,41 +34,58 @@ from ingest_ray.core.messages import (
     Recut,
     Stage,
 )
-from ingest_ray.errors import Recovery
+from ingest_ray.errors import Recovery, StagingUnavailable
 from ingest_ray.models import Learned, Scope, Slice
 from ingest_ray.orders import RunOrder
+from ingest_ray.settings import RaySettings
 from ingest_ray.state.lease import this_process
 from ingest_ray.work.planner import Outline
+from ingest_ray.work.unit import is_cdm
 
 log = logging.getLogger(__name__)
 
 READ_HINT = "its process may have run out of memory; the slice is read again"
 
 
-def remote(actor: Any) -> Any:
-    """What starts an actor; Ray's decorator hides it from type checkers."""
-    return actor.remote
+def started(actor: Any, labels: Mapping[str, str]) -> Any:
+    """What starts an actor on a node with these labels; Ray's decorator hides it from type checkers.
+
+    https://docs.ray.io/en/latest/ray-core/scheduling/labels.html
+    """
+    return actor.options(label_selector=dict(labels)).remote if labels else actor.remote
+
+
+def readers_of(settings: RaySettings, per_cpu: int) -> Any:
+    return read.options(
+        num_cpus=1 / per_cpu,
+        resources=dict(settings.reader_resources) or None,
+        label_selector=dict(settings.reader_labels) or None,
+    )
 
 
 class Crew:
-    """Planner, state and sink actors of one run; readers are tasks. Also the run's `Executor`."""
+    """Planner, state, mapper and sink actors of one run; readers are tasks. Also the run's `Executor`."""
 
     name = "ray"
 
-    def __init__(self, order: RunOrder, key: str, sinks: int, readers_per_cpu: int = 1) -> None:
+    def __init__(self, order: RunOrder, key: str, sinks: int, mappers: int, readers_per_cpu: int = 1) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self.is_broken = False
         self._order = order
-        self._read = read.options(num_cpus=1 / readers_per_cpu)
+        where = order.settings.ray.actor_labels
+        self._read = readers_of(order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
         uses_store = order.settings.staging.provider == "object-store"
-        self._pages = remote(PagesActor)(order.settings.staging.cap_bytes) if uses_store else None
-        self._state = remote(StateActor)(order, key, this_process(), self._pages)
-        self._planner = remote(PlannerActor)(order)
-        self._sinks = [remote(SinkActor)(order, self._pages) for _ in range(sinks)]
-        self._load = [0] * sinks
+        self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
+        self._state = started(StateActor, where)(order, key, this_process(), self._pages)
+        self._planner = started(PlannerActor, where)(order)
+        self._sinks = [started(SinkActor, where)(order, self._pages) for _ in range(sinks)]
+        self._mappers = [
+            started(MapperActor, where)(order, self._pages) for _ in range(mappers if is_cdm(order.spec) else 0)
+        ]
+        self._load: dict[Any, int] = {}
         self._epoch = 0
-        self._pending: dict[Any, tuple[Instruction, float, int]] = {}
+        self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
         self._is_stopping = False
         self.learned = Learned()
 
@@ -93,25 +114,33 @@ class Crew:
                 ray.get(call.remote(), timeout=30)
             except (ray.exceptions.RayError, TimeoutError) as error:
                 log.warning("could not end an actor: %s", unwrapped(error))
-        for actor in (self._planner, self._state, *self._sinks, *([self._pages] if self._pages else [])):
+        for actor in (
+            self._planner,
+            self._state,
+            *self._mappers,
+            *self._sinks,
+            *([self._pages] if self._pages else []),
+        ):
             ray.kill(actor)
 
     # --- as executor
 
     def submit(self, instruction: Instruction) -> None:
         match instruction:
-            case Plan(count):
-                self._track(self._planner.next.remote(count), instruction)
-            case Recut(piece, interval, size):
-                self._track(self._planner.recut.remote(piece, interval, size), instruction)
+            case Plan(count, _, without):
+                self._track(self._planner.next.remote(count, without), instruction)
+            case Recut(piece, interval, size, number):
+                self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
             case Read(piece, attempt):
                 self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
             case OpenSink():
                 self._track(self._state.open_sink.remote(), instruction)
+            case Map(piece, attempt, handle):
+                mapper = self._idlest(self._mappers)
+                self._track(mapper.map.remote(piece, attempt, handle), instruction, mapper)
             case Prepare(piece, attempt, handle):
-                sink = self._load.index(min(self._load))
-                self._load[sink] += 1
-                self._track(self._sinks[sink].prepare.remote(piece, attempt, handle), instruction, sink)
+                sink = self._idlest(self._sinks)
+                self._track(sink.prepare.remote(piece, attempt, handle, instruction.mapped), instruction, sink)
             case Intend(claims, is_whole, uris):
                 self._track(self._state.intend.remote(claims, is_whole, uris), instruction)
             case Commit(sequence, group):
@@ -144,13 +173,19 @@ class Crew:
             if isinstance(instruction, Read):
                 ray.cancel(ref, force=False, recursive=False)
 
-    def _track(self, ref: Any, instruction: Instruction, sink: int = -1) -> None:
-        self._pending[ref] = (instruction, time.monotonic(), sink)
+    def _idlest(self, actors: list[Any]) -> Any:
+        return min(actors, key=lambda actor: self._load.get(actor, 0))
+
+    def _track(self, ref: Any, instruction: Instruction, actor: Any = None) -> None:
+        """`actor`: one of several that do the same; its load is counted."""
+        if actor is not None:
+            self._load[actor] = self._load.get(actor, 0) + 1
+        self._pending[ref] = (instruction, time.monotonic(), actor)
 
     def _outcome(self, ref: Any) -> list[Event]:
-        instruction, started, sink = self._pending.pop(ref)
-        if sink >= 0:
-            self._load[sink] -= 1
+        instruction, started, actor = self._pending.pop(ref)
+        if actor is not None:
+            self._load[actor] -= 1
         phase = phase_of(instruction)
         if phase is not None:
             self.seconds[phase] += time.monotonic() - started
@@ -160,15 +195,33 @@ class Crew:
             return [self._lost(instruction, unwrapped(error))]
         if isinstance(instruction, OpenSink):
             result, self._epoch = result
-        return [result]
+        return [self._judged(result)]
+
+    def _judged(self, event: Event) -> Event:
+        """Without the owner of its pages a run cannot go on, however often a slice is tried: it ends, and begins again."""
+        if isinstance(event, Failed) and event.fault.code == StagingUnavailable.code and self._has_lost_pages():
+            self.is_broken = True
+            return replace(event, fault=replace(event.fault, recovery=Recovery.FENCED))
+        return event
+
+    def _has_lost_pages(self) -> bool:
+        if self._pages is None:
+            return False
+        try:
+            ray.get(self._pages.runs.remote(), timeout=30)
+        except ray.exceptions.RayActorError:
+            return True
+        except TimeoutError:  # too busy to answer is alive
+            return False
+        return False
 
     def _lost(self, instruction: Instruction, error: BaseException) -> Event:
-        """A process died under a piece of work. Readers and sinks are tried again; without planner or state the run ends."""
+        """A process died under a piece of work. Readers, mappers and sinks are tried again; without planner or state the run ends."""
         stage = stage_of(instruction)
         piece: Slice | None = getattr(instruction, "piece", None)
         attempt = getattr(instruction, "attempt", 0)
         message = f"the process at stage {stage} was lost: {type(error).__name__}"
-        if isinstance(instruction, Read | Prepare):
+        if isinstance(instruction, Read | Map | Prepare):
             fault = Fault("E_SOURCE_PAGE_FAILED", message, Recovery.RETRY, READ_HINT)
         elif isinstance(instruction, Commit):
             fault = Fault("E_SINK_WRITE_FAILED", message, Recovery.ASK_SINK)
@@ -197,6 +250,8 @@ def stage_of(instruction: Instruction) -> Stage:
             return Stage.OPEN
         case Read():
             return Stage.READ
+        case Map():
+            return Stage.MAP
         case Prepare():
             return Stage.PREPARE
         case Intend():

@@ -25,13 +25,13 @@ class PlannerActor:
     def open(self, scopes: Sequence[Scope]) -> None:
         self._planner.open(scopes)
 
-    def next(self, count: int) -> Event:
+    def next(self, count: int, without: frozenset[str]) -> Event:
         with using(cluster_permits()):
-            return attempted(Stage.PLAN, lambda: self._planner.next(count))
+            return attempted(Stage.PLAN, lambda: self._planner.next(count, without))
 
-    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Event:
+    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Event:
         with using(cluster_permits()):
-            return attempted(Stage.PLAN, lambda: self._planner.recut(piece, interval, bytes_per_row), piece)
+            return attempted(Stage.PLAN, lambda: self._planner.recut(piece, interval, bytes_per_row, number), piece)
 
     def close(self) -> None:
         self._planner.close()

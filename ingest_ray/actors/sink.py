@@ -8,10 +8,10 @@ import ray
 from ingest_ray.actors.metrics import metrics
 from ingest_ray.actors.pages import staging_on
 from ingest_ray.core.messages import Committed, Event, SlicePrepared, Stage
-from ingest_ray.models import Handle, Prepared, Slice
+from ingest_ray.models import Handle, Mapped, Prepared, Slice
 from ingest_ray.orders import RunOrder
 from ingest_ray.work.attempt import attempted
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import desk_for
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)
@@ -19,12 +19,12 @@ class SinkActor:
     def __init__(self, order: RunOrder, pages: Any) -> None:
         self._order = order
         self._staging = staging_on(order, pages)
-        self._desk = SinkDesk(order, self._staging)
+        self._desk = desk_for(order, self._staging)
 
-    def prepare(self, piece: Slice, attempt: int, handle: Handle) -> Event:
+    def prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> Event:
         return attempted(
             Stage.PREPARE,
-            lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle)),
+            lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle, mapped)),
             piece,
             attempt,
         )

@@ -14,7 +14,7 @@ from ingest_ray.state.documents import Owner
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.attempt import attempted
 from ingest_ray.work.opening import open_scopes, open_sink_for
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import desk_for
 
 
 class Beginning(Model):
@@ -27,7 +27,7 @@ class StateActor:
     def __init__(self, order: RunOrder, key: str, owner: Owner, pages: Any) -> None:
         self._order = order
         self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
-        self._desk = SinkDesk(order, staging_on(order, pages))
+        self._desk = desk_for(order, staging_on(order, pages))
 
     def begin(self) -> Beginning:
         """Settles what an older run left, and tells what is known."""

@@ -103,8 +103,10 @@ def named_throttles() -> list[Any]:
 
 
 def throttle_states() -> list[State]:
-    """For status and metrics: of every throttle of the connection."""
+    """For status and metrics: of every throttle of the connection; without one, none."""
     found: list[State] = []
+    if not ray.is_initialized():  # asking would start a cluster
+        return found
     for actor in named_throttles():
         try:
             found.append(ray.get(actor.state.remote(), timeout=10))

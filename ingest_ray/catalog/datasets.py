@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
@@ -61,8 +61,49 @@ def history(connection: sa.Connection, endpoint_id: str, name: str) -> list[Vers
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def record(connection: sa.Connection, endpoint_id: str, found: Iterable[Dataset]) -> Differences:
-    """Takes over one complete collection of an endpoint."""
+def named(connection: sa.Connection, dataset_ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Version]:
+    """The current versions of datasets, gone or not, by endpoint and name."""
+    by_endpoint: dict[str, list[str]] = {}
+    for endpoint_id, name in dataset_ids:
+        by_endpoint.setdefault(endpoint_id, []).append(name)
+    any_of = [sa.and_(t.c.endpoint_id == one, t.c.name.in_(names)) for one, names in by_endpoint.items()]
+    if not any_of:
+        return {}
+    query = sa.select(t).where(sa.or_(*any_of), t.c.is_current)
+    return {(row["endpoint_id"], row["name"]): _read(row) for row in connection.execute(query).mappings()}
+
+
+def search(
+    connection: sa.Connection, endpoint_ids: Collection[str], text: str | None = None, limit: int = 1_000
+) -> list[Version]:
+    """What is there now, by endpoint and name; `text` is a part of the name, in any case."""
+    query = sa.select(t).where(t.c.endpoint_id.in_(endpoint_ids), t.c.is_current, t.c.gone_at.is_(None))
+    if text:
+        query = query.where(sa.func.lower(t.c.name).contains(text.lower(), autoescape=True))
+    rows = connection.execute(query.order_by(t.c.endpoint_id, t.c.name).limit(limit)).mappings()
+    return [_read(row) for row in rows]
+
+
+def first_of_each(
+    connection: sa.Connection, endpoint_ids: Collection[str], text: str | None, limit: int
+) -> dict[str, list[Version]]:
+    """The first `limit` of each endpoint by name, in one statement; `text` as in `search`."""
+    place = sa.func.row_number().over(partition_by=t.c.endpoint_id, order_by=t.c.name).label("place")
+    here = sa.select(t, place).where(t.c.endpoint_id.in_(endpoint_ids), t.c.is_current, t.c.gone_at.is_(None))
+    if text:
+        here = here.where(sa.func.lower(t.c.name).contains(text.lower(), autoescape=True))
+    ranked = here.subquery()
+    query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.endpoint_id, ranked.c.place)
+    found: dict[str, list[Version]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["endpoint_id"], []).append(_read(row))
+    return found
+
+
+def record(
+    connection: sa.Connection, endpoint_id: str, found: Iterable[Dataset], *, is_partial: bool = False
+) -> Differences:
+    """Takes over one collection of an endpoint. What a complete one did not find is gone; a partial one says nothing."""
     moment = now()
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.is_current)
     known = {row["name"]: row for row in connection.execute(query).mappings()}
@@ -82,7 +123,8 @@ def record(connection: sa.Connection, endpoint_id: str, found: Iterable[Dataset]
             if old["gone_at"] is not None:
                 added.append(dataset.name)
             _at(connection, old, document=dataset.model_dump_json(), last_seen_at=moment, gone_at=None)
-    gone = [name for name, row in known.items() if name not in seen and row["gone_at"] is None]
+    missing = [name for name, row in known.items() if name not in seen and row["gone_at"] is None]
+    gone = [] if is_partial else missing
     for name in gone:
         _at(connection, known[name], gone_at=moment)
     return Differences(found=len(seen), added=tuple(added), changed=tuple(changed), gone=tuple(sorted(gone)))

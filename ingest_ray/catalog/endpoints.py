@@ -1,6 +1,7 @@
 """Registered sources and sinks. A removed one keeps its row, because runs and datasets speak of it."""
 
 import json
+from collections.abc import Collection
 from typing import Literal
 
 import sqlalchemy as sa
@@ -14,11 +15,29 @@ Role = Literal["source", "sink"]
 Origin = Literal["file", "api"]
 
 
+class About(Model):
+    """What people say of an endpoint, and what a connection told of it. Nothing decides by it."""
+
+    name: str | None = None
+    description: str | None = None
+    verb: str | None = None
+    auth_policy: str | None = None
+    domain: str | None = None
+    project: str | None = None
+    labels: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] | None = None
+    """None: those of the template."""
+    version: str | None = None
+    """Of the server, when it was last connected to."""
+    deletion_reason: str | None = None
+
+
 class Registration(Model):
     endpoint: Endpoint
     role: Role
     vendor: str
     origin: Origin = "file"
+    about: About = About()
     created_at: str = ""
     updated_at: str = ""
     deleted_at: str | None = None
@@ -31,6 +50,12 @@ def find(connection: sa.Connection, endpoint_id: str, role: Role) -> Registratio
         .first()
     )
     return _read(row) if row is not None and row["role"] == role else None
+
+
+def known(connection: sa.Connection, endpoint_ids: Collection[str]) -> dict[str, Registration]:
+    """Of either role, removed ones, too."""
+    rows = connection.execute(sa.select(t).where(t.c.endpoint_id.in_(endpoint_ids))).mappings()
+    return {row["endpoint_id"]: _read(row) for row in rows}
 
 
 def listed(connection: sa.Connection, role: Role | None = None) -> list[Registration]:
@@ -70,6 +95,7 @@ def save(connection: sa.Connection, entry: Registration) -> None:
         "vendor": entry.vendor,
         "config": json.dumps(endpoint.config, sort_keys=True),
         "origin": entry.origin,
+        "about": entry.about.model_dump_json(exclude_defaults=True),
         "updated_at": now(),
         "deleted_at": None,
     }
@@ -90,12 +116,18 @@ def remove(connection: sa.Connection, endpoint_id: str) -> None:
     connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(deleted_at=now()))
 
 
+def describe(connection: sa.Connection, endpoint_id: str, about: About) -> None:
+    text = about.model_dump_json(exclude_defaults=True)
+    connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(about=text, updated_at=now()))
+
+
 def _read(row: sa.RowMapping) -> Registration:
     return Registration(
         endpoint=Endpoint(endpoint_id=row["endpoint_id"], template=row["template"], config=json.loads(row["config"])),
         role=row["role"],
         vendor=row["vendor"],
         origin=row["origin"],
+        about=About.model_validate_json(row["about"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         deleted_at=row["deleted_at"],

@@ -22,6 +22,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "sink_id VARCHAR(200) NOT NULL, document TEXT NOT NULL, updated_at VARCHAR(40) NOT NULL, "
         "PRIMARY KEY (endpoint_id, unit_id, sink_id))",
     ),
+    (
+        "ALTER TABLE ingest_endpoints ADD COLUMN about TEXT DEFAULT '{}' NOT NULL",
+        "ALTER TABLE ingest_collections ADD COLUMN requested_by VARCHAR(200)",
+        "ALTER TABLE ingest_collections ADD COLUMN filters TEXT",
+        "ALTER TABLE ingest_collections ADD COLUMN owner TEXT",
+        "CREATE INDEX ingest_runs_by_state ON ingest_runs (state)",
+        "CREATE TABLE ingest_run_lines (run_id VARCHAR(100) NOT NULL, request TEXT NOT NULL, "
+        "taken_at VARCHAR(40), stop_requested_at VARCHAR(40), stop_requested_by VARCHAR(200), progress TEXT, progressed_at VARCHAR(40), "
+        "PRIMARY KEY (run_id))",
+        "CREATE TABLE ingest_tokens (token_id VARCHAR(40) NOT NULL, name VARCHAR(200) NOT NULL, "
+        "role VARCHAR(20) NOT NULL, digest VARCHAR(64) NOT NULL, created_at VARCHAR(40) NOT NULL, "
+        "expires_at VARCHAR(40), revoked_at VARCHAR(40), PRIMARY KEY (token_id), UNIQUE (digest))",
+        "CREATE TABLE ingest_schedules (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, "
+        "last_due BIGINT, last_error TEXT, held_at VARCHAR(40), held_by VARCHAR(200), PRIMARY KEY (endpoint_id, unit_id))",
+    ),
 )
 
 

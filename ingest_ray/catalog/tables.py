@@ -5,7 +5,7 @@ Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exa
 
 import sqlalchemy as sa
 
-SCHEMA = 2
+SCHEMA = 3
 
 tables = sa.MetaData()
 
@@ -28,6 +28,7 @@ endpoints = sa.Table(
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("updated_at", sa.String(40), nullable=False),
     sa.Column("deleted_at", sa.String(40)),
+    sa.Column("about", sa.Text, nullable=False, server_default="{}"),  # what people say of it: name, labels, ...
 )
 
 unit_rules = sa.Table(
@@ -89,6 +90,19 @@ runs = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("task", sa.String(20), nullable=False, server_default="ingest"),
     sa.Index("ingest_runs_by_unit", "endpoint_id", "unit_id", "started_at"),
+    sa.Index("ingest_runs_by_state", "state"),
+)
+
+run_lines = sa.Table(
+    "ingest_run_lines",
+    tables,
+    sa.Column("run_id", sa.String(100), primary_key=True),
+    sa.Column("request", sa.Text, nullable=False),  # what the run is for: all that its process must be told
+    sa.Column("taken_at", sa.String(40)),  # when a process took it over from the one that wrote the record
+    sa.Column("stop_requested_at", sa.String(40)),
+    sa.Column("stop_requested_by", sa.String(200)),
+    sa.Column("progress", sa.Text),  # written by the run while it goes on
+    sa.Column("progressed_at", sa.String(40)),
 )
 
 collections = sa.Table(
@@ -104,4 +118,30 @@ collections = sa.Table(
     sa.Column("added", sa.Integer, nullable=False),
     sa.Column("changed", sa.Integer, nullable=False),
     sa.Column("gone", sa.Integer, nullable=False),
+    sa.Column("requested_by", sa.String(200)),
+    sa.Column("filters", sa.Text),
+    sa.Column("owner", sa.Text),  # the process that collects
+)
+
+tokens = sa.Table(
+    "ingest_tokens",
+    tables,
+    sa.Column("token_id", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),  # SHA-256: the token itself is nowhere
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("expires_at", sa.String(40)),
+    sa.Column("revoked_at", sa.String(40)),
+)
+
+schedules = sa.Table(
+    "ingest_schedules",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("unit_id", sa.String(700), primary_key=True),
+    sa.Column("last_due", sa.BigInteger),  # the newest slot that was decided about; whoever moves it may start a run
+    sa.Column("last_error", sa.Text),  # why the last scheduled run could not start
+    sa.Column("held_at", sa.String(40)),
+    sa.Column("held_by", sa.String(200)),
 )

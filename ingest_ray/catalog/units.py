@@ -1,7 +1,7 @@
 """Rules for units, and the configuration that each unit has: from the rules, or set by somebody."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from ingest_ray.errors import StateConflict
 from ingest_ray.models import Model, UnitConfig
 
 Origin = Literal["rule", "set"]
+MOST_NAMED = 5_000  # names in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535
 
 
 class StoredRule(Model):
@@ -56,11 +57,39 @@ def find(connection: sa.Connection, endpoint_id: str, unit_id: str) -> Configure
     return None if row is None else _read(row)
 
 
-def listed(connection: sa.Connection, endpoint_id: str | None = None) -> list[Configured]:
-    query = sa.select(t).order_by(t.c.endpoint_id, t.c.unit_id)
+def listed(
+    connection: sa.Connection, endpoint_id: str | None = None, *, after: str | None = None, first: int | None = None
+) -> list[Configured]:
+    """By endpoint and unit; `after` and `first` make pages of one endpoint's units."""
+    query = sa.select(t).order_by(t.c.endpoint_id, t.c.unit_id).limit(first)
     if endpoint_id is not None:
         query = query.where(t.c.endpoint_id == endpoint_id)
+    if after is not None:
+        query = query.where(t.c.unit_id > after)
     return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def find_many(connection: sa.Connection, refs: Collection[tuple[str, str]]) -> list[Configured]:
+    """Those that are configured, of pairs of endpoint and unit."""
+    by_endpoint: dict[str, list[str]] = {}
+    for endpoint_id, unit_id in refs:
+        by_endpoint.setdefault(endpoint_id, []).append(unit_id)
+    found: list[Configured] = []
+    for endpoint_id, unit_ids in by_endpoint.items():
+        for n in range(0, len(unit_ids), MOST_NAMED):
+            named = t.c.unit_id.in_(unit_ids[n : n + MOST_NAMED])
+            rows = connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, named)).mappings()
+            found += [_read(row) for row in rows]
+    return found
+
+
+def by_interval(connection: sa.Connection) -> list[Configured]:
+    """Those that are enabled and have a schedule."""
+    query = (
+        sa.select(t).where(t.c.document.contains('"schedule_kind":"INTERVAL"')).order_by(t.c.endpoint_id, t.c.unit_id)
+    )
+    found = [_read(row) for row in connection.execute(query).mappings()]
+    return [item for item in found if item.config.enabled and item.config.schedule_kind == "INTERVAL"]
 
 
 def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_version: int) -> int:

@@ -8,10 +8,15 @@ import typer
 from ingest_ray import __version__
 from ingest_ray.cli import lazy
 from ingest_ray.cli.asking import ask
+from ingest_ray.cli.cdm import provision, remap, sinks
+from ingest_ray.cli.control import history, pause, watermark_app
 from ingest_ray.cli.datasets import datasets_app
 from ingest_ray.cli.frame import FAILED, FINE, frame
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
 from ingest_ray.cli.quarantine import quarantine_app
+from ingest_ray.cli.serving import schema, serve
+from ingest_ray.cli.temporal import temporal_app, worker
+from ingest_ray.cli.tokens import secrets_app, token_app
 from ingest_ray.cli.upkeep import compact, simulate, vacuum
 from ingest_ray.errors import ConfigError
 
@@ -25,8 +30,20 @@ app = typer.Typer(
 )
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(watermark_app, name="watermark")
+app.add_typer(token_app, name="token")
+app.add_typer(secrets_app, name="secrets")
+app.command(short_help="Stop a unit's run after the commit under way.")(pause)
+app.command(short_help="Show runs, the newest first.")(history)
+app.command(short_help="Serve GraphQL and the console.")(serve)
+app.command(short_help="Print the GraphQL schema.")(schema)
+app.add_typer(temporal_app, name="temporal")
+app.command(short_help="Take workflows from Temporal.")(worker)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that nobody needs.")(vacuum)
+app.command(short_help="Make the tables of CDM models in a sink.")(provision)
+app.command(short_help="Map again what staging keeps of a unit.")(remap)
+app.command(short_help="Show the sinks and the CDM models they take.")(sinks)
 app.command(
     short_help="Serve a simulated Jira or Confluence.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},

@@ -1,5 +1,6 @@
 """`run` at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
 
+import getpass
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ from typing import Literal
 
 from ingest_ray.cli.progress import watch
 from ingest_ray.service import quarantine, runs
+from ingest_ray.service import remap as remapping
 from ingest_ray.service.admission import Errand
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import RunReport
@@ -26,13 +28,35 @@ def run(place: Installation, endpoint_id: str, unit_ids: Sequence[str], errand: 
     options = [part for name, value in bounds.items() if value is not None for part in (name, value)]
     again = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *options])
     with _stop_on_signal(again) as stop, watch() as observe:
-        return runs.run(place, endpoint_id, unit_ids, errand=errand, observe=observe, stopping=stop.is_wanted)
+        return runs.run(
+            place,
+            endpoint_id,
+            unit_ids,
+            errand=errand,
+            requested_by=_person(),
+            observe=observe,
+            stopping=stop.is_wanted,
+        )
 
 
 def replay(place: Installation, endpoint_id: str, unit_id: str | None) -> RunReport:
     again = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
     with _stop_on_signal(again) as stop, watch() as observe:
         return quarantine.replay(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+
+
+def remap(place: Installation, endpoint_id: str, unit_id: str) -> RunReport:
+    again = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
+    with _stop_on_signal(again) as stop, watch() as observe:
+        return remapping.remap(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+
+
+def _person() -> str | None:
+    """Who sits at this terminal, for the history."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
 
 
 class _Stop:

@@ -1,11 +1,11 @@
 """What `ingest.yaml` may say, field by field, and what is made of it when it is right."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from ingest_ray.models import DataMode, Endpoint, Model, Policy, RunMode
-from ingest_ray.settings import RaySettings, Settings, StagingSettings
+from ingest_ray.models import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
+from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings, TemporalSettings
 
 HOME = ".ingest-ray"
 
@@ -28,6 +28,8 @@ class UnitRule(Model):
     enabled: bool | None = None
     run_mode: RunMode | None = None
     mode: DataMode | None = None
+    sink_endpoint: EndpointId | None = None
+    cdm: CdmSettings = CdmSettings()
     policy: Policy = Policy()
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     schedule_minutes: Annotated[int, Field(ge=1)] | None = None
@@ -44,7 +46,10 @@ class IngestFile(Model):
     kv: str | None = None
     staging: StagingSettings = StagingSettings()
     ray: RaySettings = RaySettings()
+    temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
+    launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
+    serve: ServeSettings = ServeSettings()
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()
     units: tuple[UnitRule, ...] = ()

@@ -11,11 +11,21 @@ from ingest_ray.secrets.fields import members, spelled
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], lines: Lines, above: Path = ()) -> Iterator[str]:
-    """One line for each fault. Input values are not repeated: they may be secrets."""
+    """One line for each fault."""
+    for path, said in _faults(error, model, above):
+        yield f"{lines.at(path)}: {spelled(path)}: {said}"
+
+
+def said_of(error: ValidationError, model: type[BaseModel], above: Path = ()) -> str:
+    """What is wrong with a document that has no lines: `config.url: is required; config.port: should be ...`."""
+    return "; ".join(f"{spelled(path)}: {said}" for path, said in _faults(error, model, above))
+
+
+def _faults(error: ValidationError, model: type[BaseModel], above: Path) -> Iterator[tuple[Path, str]]:
+    """Input values are not repeated: they may be secrets."""
     for fault in error.errors(include_input=False, include_url=False):
         place = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith("function-"))
-        path: Path = (*above, *place)
-        yield f"{lines.at(path)}: {spelled(path)}: {_said(fault, model, place)}"
+        yield (*above, *place), _said(fault, model, place)
 
 
 def _said(fault: Any, model: type[BaseModel], place: Path) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ def load_config(file: Path) -> Config:
     lines, document = _read(file)
     folder = file.absolute().parent
     faults = list(_duplicates(lines, document))
-    sources = [_endpoint(entry, folder, is_sink=False) for entry in document.endpoints]
-    sinks = [_endpoint(entry, folder, is_sink=True) for entry in document.sinks]
+    sources = [with_absolute_paths(entry, folder, is_sink=False) for entry in document.endpoints]
+    sinks = [with_absolute_paths(entry, folder, is_sink=True) for entry in document.sinks]
     for place, family in (("endpoints", sources), ("sinks", sinks)):
         for n, endpoint in enumerate(family):
             faults += _endpoint_faults(lines, (place, n), endpoint)
@@ -42,8 +43,18 @@ def load_config(file: Path) -> Config:
         endpoints=tuple(sources),
         sinks=tuple(sinks),
         rules=document.units,
-        lines={str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))},
+        lines=_lines_of(lines, document),
     )
+
+
+def _lines_of(lines: Lines, document: IngestFile) -> dict[str, str]:
+    """Of rules, by number, and of the expressions in them: `2.cdm.work.item.summary`."""
+    found = {str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))}
+    for n, rule in enumerate(document.units):
+        for model_id, fields in rule.cdm.models.items():
+            for name, path in [("", ()), *((f".{field}", (field,)) for field in fields)]:
+                found[f"{n}.{model_id}{name}"] = lines.at(("units", n, "cdm", "models", model_id, *path))
+    return found
 
 
 def load_settings(file: Path | None = None) -> Settings:
@@ -89,7 +100,15 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
     staging = document.staging
     if staging.uri is not None:
         staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
-    plain = Settings(home=home, state_url=_state_url(document.state, home, folder), staging=staging, ray=document.ray)
+    plain = Settings(
+        home=home,
+        state_url=_state_url(document.state, home, folder),
+        staging=staging,
+        ray=document.ray,
+        temporal=document.temporal,
+        launcher=document.launcher,
+        serve=document.serve,
+    )
     updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}
     if document.kv is not None:
         updates["kv_url"] = seal_url(_state_url(document.kv, home, folder), plain)
@@ -104,7 +123,7 @@ def _state_url(text: str, home: str, folder: Path) -> str:
     return text if is_reference(text) else _absolute_sqlite(text.removeprefix("jdbc:"), folder)
 
 
-def _endpoint(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
+def with_absolute_paths(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
     """Local paths become absolute: a worker in another folder must find the same place."""
     config = dict(entry.config)
     for name, value in config.items():
@@ -169,10 +188,17 @@ def _resolved_where_possible(endpoint: Endpoint) -> Endpoint:
 def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
     sources, sinks = {entry.id for entry in document.endpoints}, {entry.id for entry in document.sinks}
     for n, rule in enumerate(document.units):
-        for field, value, known in (("endpoint", rule.endpoint, sources), ("sink", rule.sink, sinks)):
+        named = (
+            ("endpoint", rule.endpoint, sources),
+            ("sink", rule.sink, sinks),
+            ("sink_endpoint", rule.sink_endpoint, sinks),
+        )
+        for field, value, known in named:
             if value is not None and value not in known:
                 ids = ", ".join(sorted(known)) or "none"
-                yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field} '{value}' in this file; there is: {ids}"
+                yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field.split('_')[0]} '{value}' in this file; there is: {ids}"
+        if rule.cdm.models:  # DuckDB is imported only where an expression has to be understood
+            yield from import_module("ingest_ray.config.mappings").faults_of_mapping(lines, n, rule)
 
 
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:

@@ -3,7 +3,7 @@
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.works import Group
 from ingest_ray.errors import LedgerMismatch, QuarantineLimit
-from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
+from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
 _HINT = "it was not recorded as committed; this points to a defect of the source, the staging or the sink"
 
@@ -22,8 +22,28 @@ def of_staged(piece: Slice, staged: Staged) -> Fault | None:
     )
 
 
-def of_prepared(piece: Slice, handle: Handle, prepared: Prepared) -> Fault | None:
-    """The sink took the very rows that were staged: same number, same order-independent hash."""
+def of_mapped(piece: Slice, handle: Handle, mapped: Mapped) -> Fault | None:
+    """The mapper saw the very rows that were staged; each was mapped, or is in quarantine."""
+    if handle.rows == mapped.rows + mapped.rows_quarantined and mapped.row_hash == handle.row_hash:
+        return None
+    return _mismatch(
+        f"slice '{piece.slice_id}': {handle.rows} rows staged (hash {handle.row_hash}), {mapped.rows} mapped and "
+        f"{mapped.rows_quarantined} in quarantine (hash {mapped.row_hash})"
+    )
+
+
+def of_prepared(piece: Slice, handle: Handle, mapped: Mapped | None, prepared: Prepared) -> Fault | None:
+    """The sink took the very rows that were staged: same number, same order-independent hash.
+
+    In CDM mode it took all that was made of the source rows that were mapped: the rows of each model.
+    """
+    if mapped is not None:
+        made = {model.model_id: model.rows for model in mapped.models}
+        if prepared.rows == mapped.rows and prepared.models == made:
+            return None
+        return _mismatch(
+            f"slice '{piece.slice_id}': {mapped.rows} rows mapped to {made}, {prepared.rows} prepared as {prepared.models}"
+        )
     if prepared.rows == handle.rows and prepared.row_hash == handle.row_hash:
         return None
     return _mismatch(
@@ -35,6 +55,13 @@ def of_prepared(piece: Slice, handle: Handle, prepared: Prepared) -> Fault | Non
 def of_commit(group: Group, receipt: Receipt) -> Fault | None:
     """Rows prepared are rows committed and rows deduplicated."""
     dropped = receipt.rows_deduplicated + group.rows_dropped_before
+    wrong = [
+        f"{name}: {counts.mapped} mapped, {counts.committed} committed, {counts.deduplicated} deduplicated"
+        for name, counts in receipt.models.items()
+        if counts.mapped != counts.committed + counts.deduplicated or counts.mapped != group.models.get(name)
+    ]
+    if wrong:
+        return _mismatch(f"commit {group.sequence}: {'; '.join(wrong)}")
     if receipt.rows_committed + dropped == group.rows:
         return None
     return _mismatch(

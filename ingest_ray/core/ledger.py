@@ -2,18 +2,24 @@
 
 Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
 
-    planned --Read--> staged --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
-        ^                |                  |
-        +---- failed ----+------------------+      a failed slice is tried again, or fails itself, or ends the run
+    planned --Read--> staged --Map--> mapped --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
+        ^                |               |                  |
+        +---- failed ----+---------------+------------------+      a failed slice is tried again, or fails itself, or ends the run
+
+* `Map` happens in CDM mode only; without it what is staged counts as mapped. What is read may then be kept until the run
+  is over (`keeps_staged`), so that it can be mapped again.
 
 * One byte budget covers everything that is being read or staged and not yet committed.
 * At most one commit is under way; the next group is whatever became ready meanwhile. So groups grow when the sink is
   slow and shrink when it is quick, and the commits of a unit can never overtake each other.
 * `is_whole`: nothing is committed before every slice is prepared; then all of it is, at once.
+* A segment that keeps failing is given up by itself; the run gives up when more fails than goes well.
 * Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
 * Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest_ray.core import balance
@@ -33,6 +39,7 @@ from ingest_ray.core.messages import (
     Instruction,
     Intend,
     Intended,
+    Map,
     OpenSink,
     Plan,
     Planned,
@@ -42,6 +49,7 @@ from ingest_ray.core.messages import (
     Recutted,
     SinkOpened,
     SinkSays,
+    SliceMapped,
     SlicePrepared,
     SliceStaged,
     Stage,
@@ -49,7 +57,19 @@ from ingest_ray.core.messages import (
 )
 from ingest_ray.core.works import Group, Work, Works
 from ingest_ray.errors import Recovery
-from ingest_ray.models import Interval, Prepared, Receipt, RowCounts, RunState, Slice, SliceCounts, Staged
+from ingest_ray.models import (
+    Handle,
+    Interval,
+    Mapped,
+    ModelCounts,
+    Prepared,
+    Receipt,
+    RowCounts,
+    RunState,
+    Slice,
+    SliceCounts,
+    Staged,
+)
 
 DEEPEST_RECUT = 48  # each recut adds two to a rank; a slice cut again 24 times is one row that is too large
 
@@ -59,6 +79,7 @@ class Limits:
     """What a run may use. Bytes are those of Arrow in memory."""
 
     readers: int = 2
+    mappers: int = 0  # 0: nothing is mapped
     preparers: int = 2
     budget_bytes: int = 512 * 1024 * 1024
     slice_bytes: int = 64 * 1024 * 1024
@@ -67,9 +88,12 @@ class Limits:
     merge_bytes: int = 16 * 1024 * 1024  # below this a merge is mostly overhead: reading the log, writing one more file
     attempts: int = 5
     state_attempts: int = 10  # with back-off about two minutes: long enough for a state store to restart
-    failed_slices: int = 20  # each is a gap in the checkpoint; more of them mean that the source is not well
+    failed_slices: int = (
+        20  # each is a gap in the checkpoint; more of them mean that a segment, or the source, is not well
+    )
     quarantined_rows: int = 10_000
     is_whole: bool = False
+    keeps_staged: bool = False
 
 
 @dataclass
@@ -77,6 +101,7 @@ class Ledger:
     limits: Limits
     rows: RowCounts = field(default_factory=RowCounts)
     slices: SliceCounts = field(default_factory=SliceCounts)
+    models: dict[str, ModelCounts] = field(default_factory=dict)
     bytes_staged: int = 0
     retries: int = 0
     fault: Fault | None = None
@@ -90,6 +115,8 @@ class Ledger:
     _is_planned: bool = False
     _is_stopping: bool = False
     _is_fatal: bool = False
+    _failures: Counter[str] = field(default_factory=Counter)
+    _cut_again: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
 
     def start(self) -> list[Instruction]:
@@ -113,6 +140,8 @@ class Ledger:
                 return self._worked(Stage.OPEN)
             case SliceStaged(piece, attempt, staged):
                 return self._staged(piece, attempt, staged)
+            case SliceMapped(piece, attempt, mapped):
+                return self._mapped(piece, attempt, mapped)
             case SlicePrepared(piece, attempt, prepared):
                 return self._prepared(piece, attempt, prepared)
             case Intended(sequence):
@@ -130,6 +159,10 @@ class Ledger:
                 return []
 
     @property
+    def is_succeeded(self) -> bool:
+        return self.finished is not None and self.finished.state is RunState.SUCCEEDED
+
+    @property
     def staged_bytes(self) -> int:
         """What counts against the budget now."""
         return self._works.reserved_bytes
@@ -139,7 +172,9 @@ class Ledger:
     def _next(self) -> list[Instruction]:
         out: list[Instruction] = []
         if not self._is_halting:
-            out += self._next_open() + self._next_prepares() + self._next_reads() + self._next_plan()
+            out += (
+                self._next_open() + self._next_maps() + self._next_prepares() + self._next_reads() + self._next_plan()
+            )
         return self._next_commit() + out + self._next_finish()
 
     @property
@@ -148,7 +183,14 @@ class Ledger:
 
     @property
     def _is_giving_up(self) -> bool:
-        return self.slices.failed >= self.limits.failed_slices
+        """More has failed than went well: it is the source that is not well, and not some of its segments."""
+        good = self.slices.committed + len(self._works.started) - len(self._works.reading)
+        return self.slices.failed >= max(self.limits.failed_slices, good + 1)
+
+    @property
+    def _given_up(self) -> frozenset[str]:
+        """Segments that fail by themselves: nothing more of them is planned or read, and the others go on."""
+        return frozenset(name for name, failed in self._failures.items() if failed >= self.limits.failed_slices)
 
     def _next_open(self) -> list[Instruction]:
         if self._sink != "closed" or not (self._works.queue or self._works.started):
@@ -156,11 +198,18 @@ class Ledger:
         self._sink = "opening"
         return [OpenSink()]
 
+    def _next_maps(self) -> list[Instruction]:
+        out: list[Instruction] = []
+        while self._works.staged and len(self._works.mapping) < self.limits.mappers:
+            work = self._works.take_staged()
+            out.append(Map(work.piece, work.attempt, work.handle))
+        return out
+
     def _next_prepares(self) -> list[Instruction]:
         out: list[Instruction] = []
-        while self._sink == "open" and self._works.staged and len(self._works.preparing) < self.limits.preparers:
-            work = self._works.take_staged()
-            out.append(Prepare(work.piece, work.attempt, work.handle))
+        while self._sink == "open" and self._works.mapped and len(self._works.preparing) < self.limits.preparers:
+            work = self._works.take_mapped()
+            out.append(Prepare(work.piece, work.attempt, work.handle, mapped=work.mapped))
         return out
 
     def _next_reads(self) -> list[Instruction]:
@@ -177,7 +226,7 @@ class Ledger:
         if self._is_planned or self._is_planning or self._is_giving_up or len(self._works.queue) > self.limits.readers:
             return []
         self._is_planning = True
-        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN))]
+        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN), self._given_up)]
 
     def _next_commit(self) -> list[Instruction]:
         works = self._works
@@ -197,21 +246,21 @@ class Ledger:
     def _is_worth_waiting(self) -> bool:
         """A merge costs much the same for one slice as for many: while more is on its way, small ones wait for it."""
         works = self._works
-        is_coming = works.is_moving or works.staged or self._recuts or self._is_planning
+        is_coming = works.is_moving or works.is_waiting or self._recuts or self._is_planning
         if self._is_stopping or not is_coming or works.first_is_insert:
             return False
         return len(works.ready) < self.limits.group_slices and works.ready_bytes < self.limits.merge_bytes
 
     def _intend(self, group: Group) -> Intend:
         claims = () if self.limits.is_whole else tuple(map(claim, group.works))
-        uris = tuple(work.staged.quarantine_uri for work in group.works if work.staged and work.staged.quarantine_uri)
+        uris = tuple(uri for work in group.works for uri in work.quarantine_uris)
         return Intend(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
 
     @property
     def _is_drained(self) -> bool:
         """Nothing is planned, read or prepared any more, and nothing will be."""
         works = self._works
-        is_idle = not (works.is_moving or works.staged or works.queue or self._recuts or self._is_planning)
+        is_idle = not (works.is_moving or works.is_waiting or works.queue or self._recuts or self._is_planning)
         return is_idle and (self._is_planned or self._is_giving_up)
 
     def _next_finish(self) -> list[Instruction]:
@@ -226,7 +275,7 @@ class Ledger:
             state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
         self.finished = Finish(state, self.fault)
         prepared = tuple(work.prepared for work in left if work.prepared is not None)
-        handles = tuple(work.handle for work in left if work.staged is not None)
+        handles = tuple(handle for work in left if work.staged is not None for handle in self._spent(work))
         self._works.remove(left)
         out: list[Instruction] = [Abort(prepared)] if prepared else []
         return [*out, *([Drop(handles)] if handles else []), self.finished]
@@ -238,6 +287,8 @@ class Ledger:
         return []
 
     def _planned(self, slices: tuple[Slice, ...], *, in_front: bool = False) -> list[Instruction]:
+        given_up = self._given_up
+        slices = tuple(piece for piece in slices if piece.segment not in given_up)
         if in_front:
             self._works.queue.extendleft(reversed(slices))
         else:
@@ -251,6 +302,8 @@ class Ledger:
             return [] if self._works.is_current(piece, attempt) else [Drop((staged.handle,))]
         self._works.stage(work, staged)
         self._add_staged(staged, +1)
+        if not self.limits.mappers:
+            self._works.map(self._works.started[self._works.staged.popleft()], None)
         fault = balance.of_staged(piece, staged)
         fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
         if fault is not None:
@@ -259,20 +312,37 @@ class Ledger:
             return []
         # From here on the slice is what was covered: if it must be read again, the rest is no longer part of it.
         work.piece = piece.model_copy(update={"interval": staged.covered})
+        return [
+            self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
+        ]
+
+    def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Recut:
         self._recuts += 1
-        return [Recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)]
+        number = self._cut_again[piece.slice_id]
+        self._cut_again[piece.slice_id] += 1
+        return Recut(piece, interval, bytes_per_row, number)
+
+    def _mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
+        work = self._works.active(self._works.mapping, piece, attempt)
+        if work is None:
+            return [] if self._works.is_current(piece, attempt) else [Drop(mapped.handles)]
+        self._works.map(work, mapped)
+        self._add_mapped(mapped, +1)
+        fault = balance.of_mapped(piece, work.handle, mapped)
+        fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
+        return [] if fault is None else self._halt(fault)
 
     def _prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
         work = self._works.active(self._works.preparing, piece, attempt)
         if work is None:
             return []  # never aborted: a late second report may be of rows that are committed by now
         self._works.make_ready(work, prepared)
-        fault = balance.of_prepared(piece, work.handle, prepared)
+        fault = balance.of_prepared(piece, work.handle, work.mapped, prepared)
         if fault is not None:
             return self._halt(fault)
         if self.limits.is_whole:
             self._works.reserve(work, 0)
-            return [Drop((work.handle,))]
+            return self._drop([work])
         return []
 
     def _intended(self, sequence: int) -> list[Instruction]:
@@ -302,23 +372,26 @@ class Ledger:
         if sequence < group.sequence:
             return [self._commit(group)]
         rows = group.rows - group.rows_dropped_before
-        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows))
+        models = {name: ModelCounts(mapped=made, committed=made) for name, made in group.models.items()}
+        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows, models=models))
 
     def _folded(self) -> list[Instruction]:
         group = self._current_group()
         assert group.receipt is not None
         dropped = group.receipt.rows_deduplicated + group.rows_dropped_before
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
-        self._count(committed=len(group.works))
+        for name, counts in group.receipt.models.items():
+            self.models[name] = self.models.get(name, ModelCounts()).plus(counts)
+        self._count(committed=len(group.works), degraded=sum(work.is_degraded for work in group.works))
         self._works.remove(group.works)
         self._group = None
         self._worked(Stage.FOLD)
-        return [] if self.limits.is_whole else [Drop(tuple(work.handle for work in group.works))]
+        return [] if self.limits.is_whole else self._drop(group.works)
 
     # --- what failed
 
     def _failed(self, event: Failed) -> list[Instruction]:
-        if event.stage in (Stage.READ, Stage.PREPARE):
+        if event.stage in (Stage.READ, Stage.MAP, Stage.PREPARE):
             return self._slice_failed(event)
         fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
         self._faults[event.stage] = failures
@@ -355,8 +428,9 @@ class Ledger:
 
     def _slice_failed(self, event: Failed) -> list[Instruction]:
         assert event.piece is not None
-        place = self._works.reading if event.stage is Stage.READ else self._works.preparing
-        work = self._works.active(place, event.piece, event.attempt)
+        works = self._works
+        places = {Stage.READ: works.reading, Stage.MAP: works.mapping, Stage.PREPARE: works.preparing}
+        work = works.active(places[event.stage], event.piece, event.attempt)
         if work is None:
             return []
         fault = event.fault
@@ -367,14 +441,16 @@ class Ledger:
         if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
             self._works.remove([work])
             self._count(planned=-1)
-            self._recuts += 1
-            return [Recut(event.piece, event.piece.interval, fault.bytes_per_row)]
+            return [self._recut(event.piece, event.piece.interval, fault.bytes_per_row)]
         if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and work.failures + 1 < self.limits.attempts:
             return self._try_slice_again(event, work)
-        if event.stage is Stage.PREPARE:
+        if event.stage is not Stage.READ:
             return self._halt(fault)
         self._works.remove([work])
         self._count(failed=1)
+        self._failures[event.piece.segment] += 1
+        if event.piece.segment in self._given_up:
+            self._count(planned=-self._works.drop_queued(event.piece.segment))
         self.fault = self.fault or fault
         return []
 
@@ -383,10 +459,16 @@ class Ledger:
         self.retries += 1
         fault = event.fault
         delay_s = fault.retry_after_s if fault.retry_after_s is not None else backoff_s(work.failures)
+        if event.stage is Stage.MAP and fault.recovery is Recovery.RETRY:
+            self._works.mapping.add(work.name)
+            return [Map(work.piece, work.attempt, work.handle, delay_s)]
         if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
             self._works.preparing.add(work.name)
-            return [Prepare(work.piece, work.attempt, work.handle, delay_s)]
+            return [Prepare(work.piece, work.attempt, work.handle, delay_s, work.mapped)]
         out: list[Instruction] = []
+        if work.mapped is not None:
+            self._add_mapped(work.mapped, -1)
+            out.append(Drop(work.mapped.handles))
         if work.staged is not None:
             self._add_staged(work.staged, -1)
             out.append(Drop((work.handle,)))
@@ -420,10 +502,21 @@ class Ledger:
         counts = {"read": staged.rows_read, "staged": staged.handle.rows, "quarantined": staged.rows_quarantined}
         self.rows = self.rows.plus(RowCounts(**{name: sign * count for name, count in counts.items()}))
 
-    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0) -> None:
-        old = self.slices
-        self.slices = SliceCounts(
-            planned=old.planned + planned, committed=old.committed + committed, failed=old.failed + failed
+    def _add_mapped(self, mapped: Mapped, sign: int) -> None:
+        self.rows = self.rows.plus(RowCounts(quarantined=sign * mapped.rows_quarantined))
+
+    def _spent(self, work: Work) -> tuple[Handle, ...]:
+        """The pages of a slice that nobody will read again."""
+        mapped = work.mapped.handles if work.mapped else ()
+        return mapped if self.limits.keeps_staged else (work.handle, *mapped)
+
+    def _drop(self, works: Iterable[Work]) -> list[Instruction]:
+        handles = tuple(handle for work in works for handle in self._spent(work))
+        return [Drop(handles)] if handles else []
+
+    def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0, degraded: int = 0) -> None:
+        self.slices = self.slices.plus(
+            SliceCounts(planned=planned, committed=committed, failed=failed, degraded=degraded)
         )
 
 

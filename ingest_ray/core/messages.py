@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest_ray.errors import IngestError, Recovery, SliceTooLarge
-from ingest_ray.models import Handle, Interval, Position, Prepared, Receipt, RunState, Slice, Staged
+from ingest_ray.models import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
 
 LONGEST_MESSAGE = 2_000  # characters; a run record with it stays far below 64 KiB
 
@@ -47,6 +47,7 @@ class Stage(StrEnum):
     PLAN = "plan"
     OPEN = "open"
     READ = "read"
+    MAP = "map"
     PREPARE = "prepare"
     INTEND = "intend"
     COMMIT = "commit"
@@ -58,19 +59,25 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """Give me up to `count` more slices."""
+    """Give me up to `count` more slices, and from now on none of these segments."""
 
     count: int
     delay_s: float = 0.0
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Recut:
-    """Cut this interval of a slice again; ranks continue below the slice's own."""
+    """Cut this interval of a slice again; ranks continue below the slice's own.
+
+    `number` counts the times that this slice is cut again, in the order in which they were asked for: ranks follow it, in whatever
+    order the answers are worked out.
+    """
 
     piece: Slice
     interval: Interval
     bytes_per_row: float | None
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,24 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Prepare:
+class Map:
+    """Make rows of CDM models from what is staged."""
+
     piece: Slice
     attempt: int
     handle: Handle
     delay_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """`mapped`: in CDM mode, what is prepared instead of the staged rows themselves."""
+
+    piece: Slice
+    attempt: int
+    handle: Handle
+    delay_s: float = 0.0
+    mapped: Mapped | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +178,7 @@ class Finish:
     fault: Fault | None = None
 
 
-Instruction = Plan | Recut | OpenSink | Read | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
+Instruction = Plan | Recut | OpenSink | Read | Map | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
 
 
 # Events: what happened.
@@ -191,6 +211,13 @@ class SliceStaged:
 
 
 @dataclass(frozen=True)
+class SliceMapped:
+    piece: Slice
+    attempt: int
+    mapped: Mapped
+
+
+@dataclass(frozen=True)
 class SlicePrepared:
     piece: Slice
     attempt: int
@@ -219,7 +246,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Failed:
-    """Something that was asked for did not work. `piece` for READ, PREPARE and a PLAN that was a `Recut`."""
+    """Something that was asked for did not work. `piece` for READ, MAP, PREPARE and a PLAN that was a `Recut`."""
 
     stage: Stage
     fault: Fault
@@ -237,6 +264,7 @@ Event = (
     | Recutted
     | SinkOpened
     | SliceStaged
+    | SliceMapped
     | SlicePrepared
     | Intended
     | Committed

@@ -1,6 +1,6 @@
 """Composes a strategy's scopes and cuts into the slices of a run: lazily, in axis order, checked to cover every gap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ingest_ray.contracts import Probe, Strategy
 from ingest_ray.core.checkpoint import gaps
@@ -8,11 +8,21 @@ from ingest_ray.errors import LedgerMismatch
 from ingest_ray.models import Interval, Piece, Scope, Slice, UnitSpec
 
 
-def slices(strategy: Strategy, spec: UnitSpec, probe: Probe, scopes: Sequence[Scope]) -> Iterator[Slice]:
-    """Yields the slices of every gap of every scope. The same arguments give the same slices."""
+def slices(
+    strategy: Strategy, spec: UnitSpec, probe: Probe, scopes: Sequence[Scope], without: Container[str] = ()
+) -> Iterator[Slice]:
+    """Yields the slices of every gap of every scope. The same arguments give the same slices.
+
+    `without` may grow meanwhile: nothing more is cut of the segments in it.
+    """
     for scope in scopes:
         for gap in gaps(scope):
-            yield from cut(strategy, spec, probe, scope, gap.interval, gap.rank)
+            if scope.segment in without:
+                break
+            for piece in cut(strategy, spec, probe, scope, gap.interval, gap.rank):
+                yield piece
+                if scope.segment in without:
+                    break
 
 
 def cut(

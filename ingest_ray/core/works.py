@@ -1,4 +1,4 @@
-"""The slices of a run on their way: which are queued, read, staged, prepared, and what they weigh.
+"""The slices of a run on their way: which are queued, read, staged, mapped, prepared, and what they weigh.
 
 Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
 """
@@ -7,20 +7,21 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ingest_ray.models import Handle, Prepared, Receipt, Slice, Staged
+from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
-MOST_CLAIM_CHARS = 40_000  # of a group's positions in its intent, which must stay below 64 KiB
+MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
 
 
 @dataclass
 class Work:
-    """One slice that was started. `failures` counts its retries, over reading and preparing."""
+    """One slice that was started. `failures` counts its retries, over all of its stages."""
 
     piece: Slice
     attempt: int = 1
     failures: int = 0
     reserved_bytes: int = 0
     staged: Staged | None = None
+    mapped: Mapped | None = None
     prepared: Prepared | None = None
 
     @property
@@ -33,10 +34,21 @@ class Work:
         return self.staged.handle
 
     @property
-    def claim_chars(self) -> int:
-        """About what an intent says of it; keys of text may be long."""
-        interval = self.piece.interval
-        return 200 + len(self.piece.segment) + sum(len(str(bound)) for bound in (interval.lower, interval.upper))
+    def bytes(self) -> int:
+        return self.handle.bytes + (self.mapped.bytes if self.mapped else 0)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Some of its rows are in quarantine."""
+        return bool(self.quarantine_uris)
+
+    @property
+    def quarantine_uris(self) -> tuple[str, ...]:
+        found = (
+            self.staged.quarantine_uri if self.staged else None,
+            self.mapped.quarantine_uri if self.mapped else None,
+        )
+        return tuple(uri for uri in found if uri)
 
 
 @dataclass
@@ -60,6 +72,15 @@ class Group:
     def rows(self) -> int:
         return sum(prepared.rows for prepared in self.prepared)
 
+    @property
+    def models(self) -> dict[str, int]:
+        """Rows of each CDM model."""
+        total: dict[str, int] = {}
+        for prepared in self.prepared:
+            for name, rows in prepared.models.items():
+                total[name] = total.get(name, 0) + rows
+        return total
+
 
 @dataclass
 class Works:
@@ -67,6 +88,8 @@ class Works:
     started: dict[str, Work] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
+    mapping: set[str] = field(default_factory=set)
+    mapped: deque[str] = field(default_factory=deque)
     preparing: set[str] = field(default_factory=set)
     ready: dict[str, Work] = field(default_factory=dict)
     reserved_bytes: int = 0
@@ -103,6 +126,17 @@ class Works:
 
     def take_staged(self) -> Work:
         work = self.started[self.staged.popleft()]
+        self.mapping.add(work.name)
+        return work
+
+    def map(self, work: Work, mapped: Mapped | None) -> None:
+        """Nothing is mapped where there is no mapper: what is staged is what will be prepared."""
+        work.mapped = mapped
+        self.reserve(work, work.bytes)
+        self.mapped.append(work.name)
+
+    def take_mapped(self) -> Work:
+        work = self.started[self.mapped.popleft()]
         self.preparing.add(work.name)
         return work
 
@@ -111,7 +145,7 @@ class Works:
         self.ready[work.name] = work
 
     def read_again(self, work: Work) -> None:
-        work.staged, work.attempt = None, work.attempt + 1
+        work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
         self.reading.add(work.name)
 
     def remove(self, works: Iterable[Work]) -> None:
@@ -122,8 +156,13 @@ class Works:
 
     @property
     def is_moving(self) -> bool:
-        """Something is being read or prepared, or could be prepared."""
-        return bool(self.reading or self.preparing)
+        """Something is being read, mapped or prepared."""
+        return bool(self.reading or self.mapping or self.preparing)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Something could be mapped or prepared."""
+        return bool(self.staged or self.mapped)
 
     @property
     def first_is_insert(self) -> bool:
@@ -131,25 +170,37 @@ class Works:
 
     @property
     def ready_bytes(self) -> int:
-        return sum(work.handle.bytes for work in self.ready.values())
+        return sum(work.bytes for work in self.ready.values())
+
+    def drop_queued(self, segment: str) -> int:
+        """Forgets the slices of a segment that nobody has begun to read; returns how many."""
+        before = len(self.queue)
+        self.queue = deque(piece for piece in self.queue if piece.segment != segment)
+        return before - len(self.queue)
 
     def choose_group(self, most: int, most_bytes: int) -> Group:
         """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
         is_insert = self.first_is_insert
         chosen: list[Work] = []
-        total = chars = 0
+        total = claims = 0
         for work in self.ready.values():
             if work.piece.is_insert_only != is_insert:
                 continue
-            is_full = len(chosen) >= most or total + work.handle.bytes > most_bytes
-            if chosen and (is_full or chars + work.claim_chars > MOST_CLAIM_CHARS):
+            size = claim_bytes(work.piece)
+            is_full = len(chosen) >= most or total + work.bytes > most_bytes or claims + size > MOST_CLAIM_BYTES
+            if chosen and is_full:
                 break
             chosen.append(work)
-            chars += work.claim_chars
-            total += work.handle.bytes
+            total, claims = total + work.bytes, claims + size
         return self.take(chosen)
 
     def take(self, works: list[Work]) -> Group:
         for work in works:
             del self.ready[work.name]
         return Group(tuple(works))
+
+
+def claim_bytes(piece: Slice) -> int:
+    """About what one slice needs in an intent: some positions are long texts."""
+    ends = [*(piece.interval.lower or ()), *(piece.interval.upper or ())]
+    return 200 + len(piece.slice_id) + sum(len(str(item)) for item in ends)

@@ -52,6 +52,44 @@ def checked(answer: Answer) -> Answer:
     return answer
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a file, and how long the whole file is."""
+
+    body: bytes
+    total: int
+
+
+def part_of(answer: Answer, first: int, media_type: str | None) -> Part:
+    """The part where the answer is one. A server that knows no ranges sends the whole file: the part is cut out of it.
+
+    Raises:
+        LoginPage: a page for people came, and the file is none.
+        BrokenAnswer: what came is not what its header says.
+        Others as `checked` does, by status.
+    """
+    if answer.headers.get(LOGIN_REASON, "OK").upper() != "OK":
+        raise denied(answer, "the login was not accepted")
+    if answer.status == 416 and (total := _length(answer)) == first:
+        return Part(b"", total)
+    if answer.status >= 300:
+        raise error_of(answer)
+    if answer.content_type == "text/html" and media_type is not None and "html" not in media_type:
+        raise LoginPage(f"{answer.url}: a login page, or another page for people, came instead of a file", hint=LOGIN)
+    if answer.status != 206:
+        return Part(answer.body[first:], len(answer.body))
+    total = _length(answer)
+    begins = answer.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    if total is None or begins != str(first) or not answer.body:
+        raise BrokenAnswer(f"{answer.url}: a part that does not say what it is of")
+    return Part(answer.body, total)
+
+
+def _length(answer: Answer) -> int | None:
+    text = answer.headers.get("content-range", "").rpartition("/")[2]
+    return int(text) if text.isdecimal() else None
+
+
 def denied(answer: Answer, what: str) -> SourceDenied:
     return SourceDenied(f"{answer.url}: {what}", hint=LOGIN)
 

@@ -20,7 +20,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from ingest_ray import logs
 from ingest_ray.errors import IngestError, SourceError, SourceUnavailable
 from ingest_ray.http import permits, signals
-from ingest_ray.http.answers import Answer, checked
+from ingest_ray.http.answers import Answer, Part, checked, part_of
 from ingest_ray.http.faults import BrokenAnswer, LoginPage, NoAnswer, Refused
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.signals import Signal
@@ -32,6 +32,9 @@ Params = Mapping[str, Any]
 REST = "rest"
 """The endpoint class of everything that is JSON. One budget for all of it: no site is known to give less to all of its
 endpoints together than to one of them, and Data Center counts per user."""
+
+
+MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,17 @@ def trust(verify: bool | str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=certifi.where() if verify is True else verify)
 
 
+def same_site(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.netloc) == (other.scheme, other.netloc)
+
+
 class Client:
     """Open while it is entered. `connections` is how many requests its user sends at once."""
 
     def __init__(self, site: Site, connections: int = 8) -> None:
         self.site = site
         self._permits: Permits = permits.current()
+        self._other: httpx.Client | None = None
         auth: httpx.Auth | None = None
         headers = {"accept": "application/json", "user-agent": "ingest_ray"}
         logs.hide(site.auth.token)
@@ -111,6 +119,8 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._http.close()
+        if self._other is not None:
+            self._other.close()
 
     def get(
         self,
@@ -141,6 +151,40 @@ class Client:
             SourceDenied, SourceError, EndpointGone: at once; a second try would be answered alike.
             SourceUnavailable: after all tries; `retry_after_s` is the server's last word.
         """
+        return self._persisting(tries)(self._once, request, decode)
+
+    def part(self, path: str, first: int, last: int, media_type: str | None = None) -> Part:
+        """The bytes `first` to `last`, both inclusive, of a file; redirects are followed, the login stays with its site.
+
+        `media_type` is what the file is: a page for people that comes in its place is a lost login.
+
+        Raises as `fetch` does.
+        """
+        return self._persisting(None)(self._part, path, first, last, media_type)
+
+    def _part(self, path: str, first: int, last: int, media_type: str | None) -> Part:
+        where = {"range": f"bytes={first}-{last}", "accept": "*/*", "accept-encoding": "identity"}
+        request, http = self._http.build_request("GET", path, headers=where), self._http
+        for _ in range(MOST_REDIRECTS):
+            url = f"GET {request.url.copy_with(query=None, userinfo=None)}"
+            answer = self._sent(request, url, self._permits.acquire(request.url.netloc.decode(), REST), http)
+            target = answer.headers.get("location")
+            if not (300 <= answer.status < 400 and target):
+                return part_of(answer, first, media_type)
+            place = request.url.join(target)
+            http = self._http if same_site(place, self._http.base_url) else self._stranger()
+            request = http.build_request("GET", place, headers=where)
+        raise SourceError(f"GET {path}: more than {MOST_REDIRECTS} redirects")
+
+    def _stranger(self) -> httpx.Client:
+        """For the hosts that redirects lead to: they get no login."""
+        if self._other is None:
+            self._other = httpx.Client(
+                timeout=self._http.timeout, verify=trust(self.site.verify), follow_redirects=False, trust_env=False
+            )
+        return self._other
+
+    def _persisting(self, tries: Tries | None) -> Retrying:
         limits = tries or self.site.tries
         counts = {"failures": 0, "refusals": 0}
 
@@ -161,13 +205,12 @@ class Client:
             asked = error.retry_after_s if isinstance(error, IngestError) else None
             return float(max(backoff(state), min(asked or 0.0, permits.LONGEST_WAIT_S)))
 
-        retrying = Retrying(
+        return Retrying(
             retry=retry_if_exception(is_worth_it),
             stop=stop_after_attempt(limits.failures + limits.refusals),
             wait=pause_s,
             reraise=True,
         )
-        return retrying(self._once, request, decode)
 
     def _once(self, request: httpx.Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
         url = f"{request.method} {request.url.copy_with(query=None, userinfo=None)}"
@@ -181,10 +224,10 @@ class Client:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
 
-    def _sent(self, request: httpx.Request, url: str, lease: Lease) -> Answer:
+    def _sent(self, request: httpx.Request, url: str, lease: Lease, http: httpx.Client | None = None) -> Answer:
         signal: Signal = signals.FAILED
         try:
-            response = self._http.send(request, stream=True)
+            response = (http or self._http).send(request, stream=True)
             try:
                 body = self._body(response, url)
             finally:

@@ -27,6 +27,11 @@ def unit_key(vendor: str, endpoint_id: str, unit_id: str, sink_id: str) -> str:
     )
 
 
+def connections_key(vendor: str, endpoint_id: str) -> str:
+    """Who uses how many of an endpoint's connections."""
+    return f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::connections"
+
+
 def segment_key(unit: str, segment: str) -> str:
     return f"{segment_prefix(unit)}{quoted(segment)}"
 

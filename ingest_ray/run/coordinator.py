@@ -17,8 +17,10 @@ from ingest_ray.core.messages import (
     Finish,
     Fold,
     Instruction,
+    Map,
     Prepare,
     Read,
+    SliceMapped,
     SlicePrepared,
     SliceStaged,
     Stage,
@@ -30,6 +32,7 @@ from ingest_ray.run.executor import Executor
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25  # how often progress is told and a stop is noticed while nothing happens
+_STAGES = {Read: Stage.READ, Map: Stage.MAP, Prepare: Stage.PREPARE}
 STOPPED = Fault(code="E_SOURCE_PAGE_FAILED", message="the run was stopped", recovery=Recovery.RETRY)
 
 
@@ -44,7 +47,7 @@ class Coordinator:
         chance: random.Random = random.Random(),  # noqa: B008
     ) -> None:
         self.ledger = ledger
-        self.seconds = {"read": 0.0, "prepare": 0.0, "commit": 0.0}
+        self.seconds = {"read": 0.0, "map": 0.0, "prepare": 0.0, "commit": 0.0}
         self._executor = executor
         self._clock = clock
         self._chance = chance
@@ -84,8 +87,8 @@ class Coordinator:
     def _submit_due(self) -> None:
         while self._delayed and (self._is_stopping or self._delayed[0][0] <= self._clock()):
             instruction = heapq.heappop(self._delayed)[2]
-            if self._is_stopping and isinstance(instruction, Read | Prepare):
-                stage = Stage.READ if isinstance(instruction, Read) else Stage.PREPARE
+            if self._is_stopping and isinstance(instruction, Read | Map | Prepare):
+                stage = _STAGES[type(instruction)]
                 self._obey(self.ledger.handle(Failed(stage, STOPPED, instruction.piece, instruction.attempt)))
             else:
                 self._submit(instruction)
@@ -103,6 +106,8 @@ class Coordinator:
         match event:
             case SliceStaged(_, _, staged):
                 self.seconds["read"] += staged.seconds
+            case SliceMapped(_, _, mapped):
+                self.seconds["map"] += mapped.seconds
             case SlicePrepared(_, _, prepared):
                 self.seconds["prepare"] += prepared.seconds
             case Committed(receipt):
@@ -119,6 +124,8 @@ def tell(instruction: Instruction) -> None:
     match instruction:
         case Read(piece, attempt):
             log.info("read %s", piece.interval, extra={"slice": piece.slice_id, "attempt": attempt})
+        case Map(piece, attempt):
+            log.debug("map", extra={"slice": piece.slice_id, "attempt": attempt})
         case Prepare(piece, attempt):
             log.debug("prepare", extra={"slice": piece.slice_id, "attempt": attempt})
         case Commit(sequence, group):

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ingest_ray.core.messages import Event, Instruction, Prepare, Read
+from ingest_ray.core.messages import Event, Instruction, Map, Prepare, Read
 
 
 class Executor(Protocol):
@@ -24,4 +24,4 @@ class Executor(Protocol):
 
 
 def is_slice_work(instruction: Instruction) -> bool:
-    return isinstance(instruction, Read | Prepare)
+    return isinstance(instruction, Read | Map | Prepare)

@@ -18,6 +18,7 @@ from ingest_ray.core.messages import (
     Instruction,
     Intend,
     Intended,
+    Map,
     OpenSink,
     Plan,
     Prepare,
@@ -25,6 +26,7 @@ from ingest_ray.core.messages import (
     Recut,
     SinkOpened,
     SinkSays,
+    SliceMapped,
     SlicePrepared,
     SliceStaged,
     Stage,
@@ -34,21 +36,22 @@ from ingest_ray.models import Handle
 from ingest_ray.orders import RunOrder
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.attempt import attempted
+from ingest_ray.work.mapping import map_slice
 from ingest_ray.work.opening import open_sink_for
 from ingest_ray.work.planner import Planner
 from ingest_ray.work.reader import read_slice
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import Desk
 
 log = logging.getLogger(__name__)
 
 # What brings rows nearer to the checkpoint comes first: so little is staged at any moment.
-_FIRST = (Fold, Commit, AskSink, Intend, Drop, Abort, Prepare, OpenSink, Recut, Read, Plan)
+_FIRST = (Fold, Commit, AskSink, Intend, Drop, Abort, Prepare, Map, OpenSink, Recut, Read, Plan)
 
 
 class InlineExecutor:
     name = "inline"
 
-    def __init__(self, order: RunOrder, planner: Planner, desk: SinkDesk, state: StateWriter, staging: Staging) -> None:
+    def __init__(self, order: RunOrder, planner: Planner, desk: Desk, state: StateWriter, staging: Staging) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self._order = order
         self._planner = planner
@@ -61,8 +64,15 @@ class InlineExecutor:
     def submit(self, instruction: Instruction) -> None:
         self._queue.append(instruction)
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._queue
+
     def stop(self) -> None:
         self._is_stopping = True
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._queue:
@@ -70,24 +80,31 @@ class InlineExecutor:
             return []
         instruction = min(self._queue, key=lambda waiting: _FIRST.index(type(waiting)))
         self._queue.remove(instruction)
-        event = self._perform(instruction)
+        event = self.perform(instruction)
         return [] if event is None else [event]
 
-    def _perform(self, instruction: Instruction) -> Event | None:
+    def perform(self, instruction: Instruction) -> Event | None:
         match instruction:
-            case Plan(count):
-                return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count)))
-            case Recut(piece, interval, size):
-                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size)  # noqa: E731
+            case Plan(count, _, without):
+                return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
+            case Recut(piece, interval, size, number):
+                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731
                 return self._timed("plan", lambda: attempted(Stage.PLAN, work, piece))
             case Read(piece, attempt):
                 return attempted(Stage.READ, lambda: self._read(instruction), piece, attempt)
             case OpenSink():
                 return attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._desk)))
+            case Map(piece, attempt, handle):
+                return attempted(
+                    Stage.MAP,
+                    lambda: SliceMapped(piece, attempt, map_slice(self._order, piece, attempt, handle, self._staging)),
+                    piece,
+                    attempt,
+                )
             case Prepare(piece, attempt, handle):
                 return attempted(
                     Stage.PREPARE,
-                    lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle)),
+                    lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle, instruction.mapped)),
                     piece,
                     attempt,
                 )

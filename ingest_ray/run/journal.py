@@ -5,14 +5,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import JsonValue
-
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.models import (
     Horizon,
     Learned,
-    Position,
+    ModelCounts,
     RowCounts,
     RunFault,
     RunState,
@@ -21,17 +19,11 @@ from ingest_ray.models import (
     SliceCounts,
 )
 from ingest_ray.orders import Progress, RunOrder
+from ingest_ray.state.reading import shown
 from ingest_ray.work.planner import Outline
 
 Phase = Literal["planning", "reading", "committing", "done"]
 ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
-
-
-def shown(position: Position | None) -> JsonValue:
-    """A position as people see it: the value itself where it has one part."""
-    if position is None:
-        return None
-    return position[0] if len(position) == 1 else list(position)
 
 
 class Journal:
@@ -41,6 +33,7 @@ class Journal:
         self._started = time.monotonic()
         self._started_at = datetime.now(UTC)
         self._rows = RowCounts()
+        self._models: dict[str, ModelCounts] = {}
         self._slices = SliceCounts()
         self._bytes = 0
         self._retries = 0
@@ -56,6 +49,8 @@ class Journal:
         assert self._ledger is not None
         self._rows, self._slices, self._bytes = self._totals(self._ledger)
         self._retries += self._ledger.retries
+        for name, counts in self._ledger.models.items():
+            self._models[name] = self._models.get(name, ModelCounts()).plus(counts)
         for phase, spent in seconds.items():
             self._phases[phase] = round(self._phases.get(phase, 0.0) + spent, 3)
         self._ledger = None
@@ -108,6 +103,7 @@ class Journal:
             sink_id=self._order.spec.config.sink_id,
             state=state,
             rows=self._rows,
+            models=self._models,
             bytes_staged=self._bytes,
             slices=self._slices,
             watermarks={name: shown(segment.watermark) for name, segment in sorted(segments.items())},
@@ -124,12 +120,7 @@ class Journal:
         )
 
     def _totals(self, ledger: Ledger) -> tuple[RowCounts, SliceCounts, int]:
-        slices = SliceCounts(
-            planned=self._slices.planned + ledger.slices.planned,
-            committed=self._slices.committed + ledger.slices.committed,
-            failed=self._slices.failed + ledger.slices.failed,
-        )
-        return self._rows.plus(ledger.rows), slices, self._bytes + ledger.bytes_staged
+        return self._rows.plus(ledger.rows), self._slices.plus(ledger.slices), self._bytes + ledger.bytes_staged
 
 
 def estimated_rows(outline: Outline) -> int | None:

@@ -4,15 +4,15 @@ A run whose planner or state process dies is begun again from its checkpoint, as
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault, Stage
 from ingest_ray.errors import IngestError
 from ingest_ray.kv import open_state
-from ingest_ray.kv.keys import unit_key
+from ingest_ray.kv.keys import connections_key
 from ingest_ray.logs import context
 from ingest_ray.models import RunState, RunSummary
 from ingest_ray.orders import Progress, RunOrder
@@ -23,15 +23,18 @@ from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
-from ingest_ray.run.placement import is_inline
-from ingest_ray.run.staging import staging_for, sweep_dead_runs
+from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
+from ingest_ray.run.staging import begin_staging, end_staging, staging_for
+from ingest_ray.run.threads import ThreadedExecutor
 from ingest_ray.state import read_states
+from ingest_ray.state.connections import ConnectionShare
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.attempt import fault_of
 from ingest_ray.work.opening import open_scopes, open_sink_for
 from ingest_ray.work.planner import Outline, Planner
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import desk_for
+from ingest_ray.work.unit import unit_key_of
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +52,20 @@ class Ending:
 def launch(
     orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> list[RunSummary]:
+    return list(each(orders, observe, stopping))
+
+
+def each(
+    orders: Iterable[RunOrder], observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> Iterator[RunSummary]:
     """Runs each unit to its end; a unit that fails, or cannot begin, does not keep the others from running.
 
-    The next order is asked for when the one before has ended.
+    The next order is asked for when the summary of the one before was taken.
     """
     with ClusterLease() as cluster:
-        return [run_unit(order, cluster, observe, stopping) for order in orders if not stopping()]
+        for order in orders:
+            if not stopping():
+                yield run_unit(order, cluster, observe, stopping)
 
 
 def run_unit(
@@ -70,8 +81,37 @@ def run_unit(
 def run_attempts(
     order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> RunSummary:
+    with connections_of(order) as order:
+        return run_with(order, cluster, observe, stopping)
+
+
+@contextmanager
+def connections_of(order: RunOrder) -> Iterator[RunOrder]:
+    """The order with as many connections as other runs leave it, where there is a cap."""
+    policy = order.spec.policy
+    if policy.max_connections is None:
+        yield order
+        return
+    endpoint = order.spec.endpoint
+    key = connections_key(strategy_for(endpoint.template).descriptor.vendor, endpoint.endpoint_id)
+    wanted = policy.max_connections if policy.max_parallel is None else policy.max_parallel + 1
+    share = ConnectionShare.take(
+        open_state(order.settings), key, order.run_id, this_process(), policy.max_connections, wanted
+    )
+    try:
+        config = order.spec.config.model_copy(
+            update={"policy": policy.model_copy(update={"max_connections": share.count})}
+        )
+        yield order.model_copy(update={"spec": order.spec.model_copy(update={"config": config})})
+    finally:
+        share.close()
+
+
+def run_with(
+    order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+) -> RunSummary:
     journal = Journal(order, observe)
-    key = order_key(order)
+    key = unit_key_of(order)
     ending = Ending(RunState.FAILED)
     for restart in range(RESTARTS + 1):
         if restart:
@@ -83,15 +123,9 @@ def run_attempts(
         for uri in journal.replayed:
             discard(uri)
     segments = read_states(open_state(order.settings), key).segments
-    summary = journal.summary(ending.state, ending.fault, segments, SinkDesk(order, staging_for(order)).location)
+    summary = journal.summary(ending.state, ending.fault, segments, desk_for(order, staging_for(order)).location)
     journal.tell("done")
     return summary
-
-
-def order_key(order: RunOrder) -> str:
-    vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
-    config = order.spec.config
-    return unit_key(vendor, order.spec.endpoint.endpoint_id, order.spec.unit_id, config.sink_id)
 
 
 def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
@@ -103,18 +137,19 @@ def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, 
         try:
             state.refuse_other_cursor(order.spec.policy.cursor)
             if state.has_intent:
-                open_sink_for(state, SinkDesk(order, staging_for(order)))
-            planner = Planner(order)
-            stack.callback(planner.close)
-            outline = planner.begin(state.segments, state.learned)
-            journal.saw(outline)
-            if not outline.scopes:
-                return Ending(RunState.SUCCEEDED)
-            if is_inline(order.settings, outline, cluster):
-                return run_inline(order, state, planner, outline, journal, stopping)
+                open_sink_for(state, desk_for(order, staging_for(order)))
+            if not needs_no_look(order, cluster, is_first=not state.segments):
+                planner = Planner(order)
+                stack.callback(planner.close)
+                outline = planner.begin(state.segments, state.learned)
+                journal.saw(outline)
+                if not outline.scopes:
+                    return Ending(RunState.SUCCEEDED)
+                if is_inline(order, outline, cluster):
+                    return run_inline(order, state, planner, outline, journal, stopping)
         except IngestError as error:
             return Ending(RunState.FAILED, Fault.of(error))
-    return Ending(*run_on_ray(order, key, cluster, outline, journal, stopping))
+    return Ending(*run_on_ray(order, key, cluster, journal, stopping))
 
 
 def run_inline(
@@ -126,17 +161,21 @@ def run_inline(
     stopping: Callable[[], bool],
 ) -> Ending:
     staging = staging_for(order)
-    sweep_dead_runs(order.settings, staging)
-    desk = SinkDesk(order, staging)
+    begin_staging(order, staging)
+    desk = desk_for(order, staging)
     planner.open(open_scopes(order, state, desk, outline.scopes))
-    ledger = Ledger(limits_of(order, outline.scopes, readers=1, preparers=1))
-    executor = InlineExecutor(order, planner, desk, state, staging)
+    readers = inline_readers(order, outline)
+    preparers = max(1, readers // 2)
+    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=preparers, mappers=1))
+    inline = InlineExecutor(order, planner, desk, state, staging)
+    executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
     journal.begin_attempt(ledger, outline, executor.name)
     try:
         finish = coordinator.drive(journal.tell, stopping)
     finally:
+        executor.close()
         journal.end_attempt(coordinator.seconds | executor.seconds)
-        staging.sweep(order.run_id)
+        end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(journal.learned(state.learned))
     return Ending(finish.state, finish.fault)

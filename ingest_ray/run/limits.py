@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from ingest_ray.core.ledger import Limits
 from ingest_ray.models import Effect, Scope, WriteMode
 from ingest_ray.orders import RunOrder
-from ingest_ray.work.unit import write_mode_of
+from ingest_ray.run.staging import keeps_staged
+from ingest_ray.work.unit import is_cdm, write_mode_of
 
 
-def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int) -> Limits:
+def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int, mappers: int) -> Limits:
     policy = order.spec.policy
     if policy.max_parallel is not None:
         readers = min(readers, policy.max_parallel)
     if policy.max_connections is not None:
-        readers = min(readers, max(1, policy.max_connections - 1))  # one is the planner's, which holds the snapshot
+        readers = min(readers, policy.max_connections - 1)  # one is the planner's, which holds the snapshot
     return Limits(
         readers=readers,
         preparers=preparers,
+        mappers=mappers if is_cdm(order.spec) else 0,
+        keeps_staged=keeps_staged(order),
         budget_bytes=order.settings.staged_budget_bytes,
         slice_bytes=policy.target_slice_bytes,
         attempts=policy.max_attempts,

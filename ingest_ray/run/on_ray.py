@@ -1,5 +1,6 @@
 """One try of a run on Ray: the same ledger and coordinator as inline, with a crew of actors as executor."""
 
+import logging
 from collections.abc import Callable
 
 import ray
@@ -7,32 +8,30 @@ import ray
 from ingest_ray.actors.cluster import Cluster
 from ingest_ray.actors.crew import Crew
 from ingest_ray.actors.pages import staging_on
+from ingest_ray.contracts import Staging
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.errors import IngestError, Recovery
 from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
-from ingest_ray.registry import strategy_for
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
-from ingest_ray.run.staging import sweep_dead_runs
+from ingest_ray.run.placement import readers_per_cpu
+from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
+
+log = logging.getLogger(__name__)
 
 SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
 
-WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
-
-
-def readers_per_cpu(order: RunOrder) -> int:
-    family = strategy_for(order.spec.endpoint.template).descriptor.family
-    return WAITING_READERS if family == "HTTP" else 1
+MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wait for each other
 
 
 def run_unit_on_ray(
-    order: RunOrder, key: str, cluster: Cluster, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+    order: RunOrder, key: str, cluster: Cluster, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
-    crew = Crew(order, key, SINK_ACTORS, readers_per_cpu(order))
+    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, readers_per_cpu(order))
     try:
         outline = crew.begin()
         journal.saw(outline)
@@ -45,7 +44,7 @@ def run_unit_on_ray(
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
     except IngestError as error:
-        return RunState.FAILED, Fault.of(error), False
+        return RunState.FAILED, Fault.of(error), crew.is_broken
     finally:
         crew.end()
 
@@ -54,9 +53,15 @@ def drive(
     order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None]:
     staging = staging_on(order, crew.pages)
-    sweep_dead_runs(order.settings, staging)
+    begin_staging(order, staging)
     ledger = Ledger(
-        limits_of(order, outline.scopes, readers=readers_per_cpu(order) * cluster.cpus, preparers=2 * SINK_ACTORS)
+        limits_of(
+            order,
+            outline.scopes,
+            readers=order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus,
+            preparers=2 * SINK_ACTORS,
+            mappers=2 * MAPPER_ACTORS,
+        )
     )
     coordinator = Coordinator(ledger, crew)
     journal.begin_attempt(ledger, outline, crew.name)
@@ -64,7 +69,15 @@ def drive(
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        staging.sweep(order.run_id)
+        end(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault
+
+
+def end(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:
+    """What cannot be swept now is swept by a later run, and must not hide how this one ended."""
+    try:
+        end_staging(order, staging, is_complete=is_complete)
+    except IngestError as error:
+        log.warning("staging could not be swept: %s", error)

@@ -12,7 +12,6 @@ from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
 from ingest_ray.run.journal import Journal
 from ingest_ray.settings import RaySettings
-from ingest_ray.work.planner import Outline
 
 
 class ClusterLease:
@@ -56,13 +55,12 @@ def run_on_ray(
     order: RunOrder,
     key: str,
     cluster: ClusterLease,
-    outline: Outline,
     journal: Journal,
     stopping: Callable[[], bool],
 ) -> tuple[RunState, Fault | None, bool]:
     """Runs a unit on Ray; the last item says that a process was lost which the run cannot do without."""
     connection = cluster.connect(order.settings.ray)
     result: tuple[RunState, Fault | None, bool] = import_module("ingest_ray.run.on_ray").run_unit_on_ray(
-        order, key, connection, outline, journal, stopping
+        order, key, connection, journal, stopping
     )
     return result

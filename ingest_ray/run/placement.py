@@ -1,9 +1,16 @@
-"""Decides where a run happens: in the calling process, or on Ray."""
+"""Decides where a run happens: in the calling process, in one or several threads, or on Ray."""
 
+import os
 from typing import Protocol
 
-from ingest_ray.settings import Settings
+from ingest_ray.orders import RunOrder
+from ingest_ray.registry import strategy_for
 from ingest_ray.work.planner import Outline
+
+THREADS_ABOVE = 32 * 1024 * 1024  # estimated bytes, about half a second of work: what is smaller stays in one thread
+MOST_THREADS = 4  # readers; beyond that Python's lock is what they wait for
+WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
+HTTP_SHARE = 8  # a byte from behind HTTP costs that many times more of Python's lock, so a cluster pays earlier
 
 
 class MaybeAttached(Protocol):
@@ -11,9 +18,44 @@ class MaybeAttached(Protocol):
     def is_attached(self) -> bool: ...
 
 
-def is_inline(settings: Settings, outline: Outline, cluster: MaybeAttached) -> bool:
-    """A plan that is smaller than starting a cluster costs needs none; one whose size nobody knows gets one."""
-    if cluster.is_attached or settings.ray.address != "local":
+def readers_per_cpu(order: RunOrder) -> int:
+    return WAITING_READERS if _is_http(order) else 1
+
+
+def inline_below(order: RunOrder) -> int:
+    return order.settings.ray.inline_below // (HTTP_SHARE if _is_http(order) else 1)
+
+
+def needs_no_look(order: RunOrder, cluster: MaybeAttached, *, is_first: bool) -> bool:
+    """A first load that the catalog calls large goes to a cluster whatever a probe says, so none is made here before."""
+    if cluster.is_attached or order.settings.ray.address != "local":
+        return is_first
+    return is_first and (order.spec.dataset.estimated_bytes or 0) > inline_below(order)
+
+
+def is_inline(order: RunOrder, outline: Outline, cluster: MaybeAttached) -> bool:
+    """A plan that is smaller than starting a cluster costs needs none; one whose size nobody knows gets one, unless it
+    is one slice that cannot be cut (a view, a table without a key): many readers are of no use to it."""
+    if cluster.is_attached or order.settings.ray.address != "local":
         return False
+    if len(outline.scopes) == 1 and outline.scopes[0].axis.kind == "whole":
+        return True
     estimate = outline.estimated_bytes
-    return estimate is not None and estimate < settings.ray.inline_below
+    return estimate is not None and estimate < inline_below(order)
+
+
+def inline_readers(order: RunOrder, outline: Outline) -> int:
+    """How many slices are read at once in the calling process. Its own object store has one owner and one thread."""
+    settings = order.settings
+    if settings.staging.provider == "object-store":
+        return 1
+    if settings.ray.inline_threads is not None:
+        return settings.ray.inline_threads
+    if (outline.estimated_bytes or 0) < THREADS_ABOVE:
+        return 1
+    cores = settings.ray.num_cpus or os.cpu_count() or 1
+    return WAITING_READERS * cores if _is_http(order) else min(MOST_THREADS, cores)
+
+
+def _is_http(order: RunOrder) -> bool:
+    return strategy_for(order.spec.endpoint.template).descriptor.family == "HTTP"

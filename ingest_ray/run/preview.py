@@ -7,13 +7,15 @@ from ingest_ray.core.checkpoint import opened
 from ingest_ray.kv import open_state
 from ingest_ray.models import ColumnFit, Scope, SegmentState, Slice
 from ingest_ray.orders import CertificateLine, PlanPreview, RunOrder, SegmentPlan
-from ingest_ray.registry import open_sink
-from ingest_ray.run.journal import estimated_rows, shown
-from ingest_ray.run.launch import order_key
+from ingest_ray.registry import open_models, open_sink
+from ingest_ray.run.journal import estimated_rows
 from ingest_ray.run.placement import is_inline
 from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.reading import shown
+from ingest_ray.work.mapping import mapper_of
+from ingest_ray.work.model_tables import tables_of
 from ingest_ray.work.planner import Outline, Planner
-from ingest_ray.work.unit import resolved, staged_schema, write_mode_of
+from ingest_ray.work.unit import is_cdm, resolved, staged_schema, unit_key_of, write_mode_of
 
 MOST_SLICES = 1_000  # shown; all are counted
 
@@ -24,7 +26,7 @@ class NoCluster:
 
 def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview:
     """Plans and cuts everything, reads no rows, writes nothing."""
-    known = read_states(open_state(order.settings), order_key(order))
+    known = read_states(open_state(order.settings), unit_key_of(order))
     planner = Planner(order)
     try:
         outline = planner.begin(known.segments, known.learned)
@@ -49,7 +51,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         estimated_rows=estimated_rows(outline) if outline.scopes else 0,
         estimated_bytes=outline.estimated_bytes,
         certificate=certificate(order),
-        executor="inline" if is_inline(order.settings, outline, NoCluster()) else "ray",
+        executor="inline" if is_inline(order, outline, NoCluster()) else "ray",
         planned_at=datetime.now(UTC),
     )
 
@@ -103,7 +105,9 @@ def segment_plans(known: UnitState, scopes: tuple[Scope, ...], counts: Counts) -
 
 
 def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
-    """Column by column, the worse of what staging and what the sink makes of it."""
+    """Column by column, the worse of what staging and what the sink makes of it; in CDM mode, the columns of the models."""
+    if is_cdm(order.spec):
+        return model_certificate(order)
     fits: dict[str, ColumnFit] = {
         fit.column: fit for fit in open_sink(resolved(order.sink, order.settings)).fit(staged_schema(order.spec))
     }
@@ -125,6 +129,22 @@ def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
             )
         )
     return tuple(lines)
+
+
+def model_certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
+    sink = open_models(resolved(order.sink, order.settings))
+    return tuple(
+        CertificateLine(
+            column=f"{table.target.model}.{fit.column}",
+            source_type=str(mapper_of(order.spec).version),
+            arrow=fit.arrow,
+            sink_type=fit.sink_type,
+            fidelity=fit.fidelity,
+            note=fit.note,
+        )
+        for table in tables_of(order.spec)
+        for fit in sink.fit(table.schema)
+    )
 
 
 __all__ = ["Outline", "preview_plan"]

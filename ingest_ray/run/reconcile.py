@@ -20,15 +20,14 @@ from ingest_ray.kv import open_state
 from ingest_ray.logs import context
 from ingest_ray.models import RunFault, RunState, WriteMode
 from ingest_ray.orders import ReconcileReport, RunOrder
-from ingest_ray.registry import open_sink
-from ingest_ray.run.launch import order_key
-from ingest_ray.run.staging import staging_for
+from ingest_ray.run.staging import keeps_staged, kept_run, staging_for
+from ingest_ray.staging.kept import ERASED_KEYS, keep_erased
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
+from ingest_ray.work.erasing import place_of
 from ingest_ray.work.opening import open_sink_for
-from ingest_ray.work.replay import strategy_of
-from ingest_ray.work.sink import SinkDesk
-from ingest_ray.work.unit import opened_spec, resolved, staged_schema, target_of, write_mode_of
+from ingest_ray.work.sink import desk_for
+from ingest_ray.work.unit import unit_key_of, write_mode_of
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 50_000
@@ -42,7 +41,7 @@ def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
     """
     started = time.monotonic()
     with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        state = StateWriter.begin(open_state(order.settings), order_key(order), order.run_id, this_process())
+        state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
         try:
             report = _reconciled(order, state, allow_all)
         except IngestError as error:
@@ -60,7 +59,7 @@ def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> Reconci
             f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
             hint="set policy.write to upsert with a key; a replacement has no deleted rows anyway",
         )
-    open_sink_for(state, SinkDesk(order, staging_for(order)))
+    open_sink_for(state, desk_for(order, staging_for(order)))
     home = Path(order.settings.home)
     home.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="census-", dir=home) as folder:
@@ -69,12 +68,11 @@ def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> Reconci
 
 
 def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnection, allow_all: bool) -> ReconcileReport:
-    spec, target, schema = opened_spec(order), target_of(order), staged_schema(order.spec)
-    sink = open_sink(resolved(order.sink, order.settings))
-    strategy = strategy_of(order)
-    in_sink = _stored(keys, "sink", sink.keys(target, schema))
-    at_source = _stored(keys, "source", strategy.census(spec), "sink")
-    columns = " AND ".join(f"s.k{index} IS NOT DISTINCT FROM t.k{index}" for index in range(len(target.key)))
+    there = place_of(order)
+    in_sink = _stored(keys, "sink", there.keys())
+    at_source = _stored(keys, "source", there.census(), "sink")
+    width = len(there.schema)
+    columns = " AND ".join(f"s.k{index} IS NOT DISTINCT FROM t.k{index}" for index in range(width))
     keys.execute(
         f"CREATE TABLE missing AS SELECT t.* FROM sink t WHERE NOT EXISTS (SELECT 1 FROM source s WHERE {columns})"
     )
@@ -87,18 +85,22 @@ def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnecti
             f"the policy allows {guard:.0%}",
             hint="look at the source first; `run --reconcile --allow-deletes` goes beyond policy.max_delete_fraction",
         )
-    gone = _stored(keys, "gone", strategy.proven_gone(spec, _batches(keys, "missing", target.key, schema)), "missing")
+    gone = _stored(keys, "gone", there.proven_gone(_batches(keys, "missing", there.schema)), "missing")
     erased = 0
     if gone:
+        if order.spec.policy.keep_staging and keeps_staged(order):
+            keep_erased(order.settings.staging_uri, kept_run(order), renamed_keys(_batches(keys, "gone", there.schema)))
         sequence = state.intend(())
         reached("reconcile:before-erase")
-        receipt = sink.erase(
-            target, schema, state.epoch, sequence, _batches(keys, "gone", target.key, schema), order.spec.policy.deletes
-        )
+        erased = there.erase(state.epoch, sequence, _batches(keys, "gone", there.schema))
         reached("reconcile:after-erase")
         state.fold(sequence)
-        erased = receipt.rows_committed
     return _report(order, RunState.SUCCEEDED).model_copy(update={**counts, "erased": erased})
+
+
+def renamed_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.rename_columns(ERASED_KEYS.names)
 
 
 def _stored(
@@ -114,6 +116,8 @@ def _stored(
         )
         keys.unregister("batch")
         is_new = False
+    if not is_new:  # of several tables of models, each tells the keys that it has
+        keys.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT DISTINCT * FROM {table}")
     if is_new:
         keys.execute(
             f"CREATE TABLE {table} AS SELECT * FROM {like} LIMIT 0" if like else f"CREATE TABLE {table} (k0 INT)"
@@ -125,12 +129,9 @@ def _count(keys: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(keys.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
-def _batches(
-    keys: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    shape = pa.schema([schema.field(name) for name in names])
-    for batch in keys.cursor().sql(f"SELECT * FROM {table}").to_arrow_reader(BATCH_ROWS):
-        yield pa.RecordBatch.from_arrays(batch.columns, names=list(names)).cast(shape)
+def _batches(keys: duckdb.DuckDBPyConnection, table: str, shape: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in keys.cursor().sql(f"SELECT DISTINCT * FROM {table}").to_arrow_reader(BATCH_ROWS):
+        yield pa.RecordBatch.from_arrays(batch.columns, names=shape.names).cast(shape)
 
 
 def _report(order: RunOrder, state: RunState) -> ReconcileReport:

@@ -2,6 +2,7 @@
 
 from ingest_ray.secrets.sealing import (
     config_model_of,
+    follow,
     is_reference,
     masked,
     open_url,
@@ -11,4 +12,4 @@ from ingest_ray.secrets.sealing import (
     seal_url,
 )
 
-__all__ = ["config_model_of", "is_reference", "masked", "open_url", "redact", "resolve", "seal", "seal_url"]
+__all__ = ["config_model_of", "follow", "is_reference", "masked", "open_url", "redact", "resolve", "seal", "seal_url"]

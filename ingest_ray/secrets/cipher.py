@@ -1,19 +1,21 @@
 """How secrets are sealed: Fernet. Imported when a secret is sealed or opened, because the library is slow to import."""
 
-from cryptography.fernet import Fernet, InvalidToken
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Cipher:
-    """Raises `ValueError` for a key that is none."""
+    """Seals with the first key, opens with any. Raises `ValueError` for a key that is none."""
 
-    def __init__(self, key: bytes) -> None:
-        self._fernet = Fernet(key)
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def seal(self, text: str) -> str:
         return self._fernet.encrypt(text.encode()).decode()
 
     def open(self, token: str) -> str | None:
-        """The text, or None where another key has sealed it."""
+        """The text, or None where none of the keys has sealed it."""
         try:
             return self._fernet.decrypt(token.encode()).decode()
         except InvalidToken:

@@ -18,7 +18,7 @@ class Keyring:
     for this object only, and nothing is written."""
 
     def __init__(self, settings: Settings, *, creates: bool = True, keeps: bool = True) -> None:
-        self._file = Path(settings.home) / "secret.key"
+        self._file = KeyFile(settings)
         self._creates = creates
         self._keeps = keeps
         self._cipher: Any = None
@@ -33,7 +33,7 @@ class Keyring:
         if text is None:
             raise ConfigError(
                 f"{where} was sealed with another key",
-                hint=f"restore {VARIABLE} or '{self._file}', or apply the config again",
+                hint=f"restore {VARIABLE} or '{self._file.path}', or apply the config again",
             )
         return text
 
@@ -42,47 +42,88 @@ class Keyring:
         text: str | None = self._opened().open(token)
         return text
 
+    def reseal(self, token: str) -> str:
+        """The same secret, sealed with the first key."""
+        return self.seal(self.open(token, "a stored secret"))
+
     def _opened(self) -> Any:
         if self._cipher is None:
-            key = self._from_environment() or self._from_file() or self._made()
+            keys = from_environment() or self._file.keys() or [self._made()]
             try:
-                self._cipher = _library().Cipher(key)
+                self._cipher = _library().Cipher(keys)
             except ValueError:
-                raise ConfigError(f"the key in {VARIABLE} or '{self._file}' is not a Fernet key", hint=_HINT) from None
+                raise ConfigError(
+                    f"the key in {VARIABLE} or '{self._file.path}' is not a Fernet key", hint=_HINT
+                ) from None
         return self._cipher
-
-    def _from_environment(self) -> bytes | None:
-        text = os.environ.get(VARIABLE, "").strip()
-        return text.encode() or None
-
-    def _from_file(self) -> bytes | None:
-        try:
-            return self._file.read_bytes().strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"the key '{self._file}' cannot be read: {error.strerror}") from None
 
     def _made(self) -> bytes:
         if not self._creates:
             raise ConfigError(
-                f"no key to open secrets: '{self._file}' does not exist",
+                f"no key to open secrets: '{self._file.path}' does not exist",
                 hint=f"set {VARIABLE}, or apply the config again",
             )
         key: bytes = _library().new_key()
-        if not self._keeps:
-            return key
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=self._file.parent, prefix=".secret")  # mode 0600
+        return self._file.create(key) if self._keeps else key
+
+
+def from_environment() -> list[bytes]:
+    """The first seals; the others, after commas, only open."""
+    return [part.strip().encode() for part in os.environ.get(VARIABLE, "").split(",") if part.strip()]
+
+
+class KeyFile:
+    """`<home>/secret.key`: one key a line, the first seals. Only its owner may read it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.path = Path(settings.home) / "secret.key"
+
+    @property
+    def is_overruled(self) -> bool:
+        return bool(from_environment())
+
+    def keys(self) -> list[bytes]:
         try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(key)
-            os.link(scratch, self._file)  # atomic, and fails where another process was first
+            if os.name == "posix" and self.path.stat().st_mode & 0o077:
+                raise ConfigError(f"the key '{self.path}' can be read by others", hint=f"chmod 600 '{self.path}'")
+            return self.path.read_bytes().split()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ConfigError(f"the key '{self.path}' cannot be read: {error.strerror}") from None
+
+    def create(self, key: bytes) -> bytes:
+        """The key of the file; another process may have been first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._scratch([key])
+        try:
+            os.link(scratch, self.path)  # atomic, and fails where another process was first
         except FileExistsError:
-            return self._from_file() or key
+            return (self.keys() or [key])[0]
         finally:
             os.unlink(scratch)
         return key
+
+    def add_new(self) -> None:
+        """A new first key; a rotation that was broken off has one already."""
+        keys = self.keys()
+        if len(keys) < 2:
+            self._replace([_library().new_key(), *keys])
+
+    def drop_old(self) -> None:
+        self._replace(self.keys()[:1])
+
+    def _replace(self, keys: list[bytes]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._scratch(keys), self.path)
+
+    def _scratch(self, keys: list[bytes]) -> str:
+        descriptor, scratch = tempfile.mkstemp(dir=self.path.parent, prefix=".secret")  # mode 0600
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(b"\n".join(keys))
+            out.flush()
+            os.fsync(out.fileno())
+        return scratch
 
 
 def _library() -> Any:

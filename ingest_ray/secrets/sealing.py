@@ -102,6 +102,13 @@ def is_reference(value: str) -> bool:
     return value.startswith(REFERENCES)
 
 
+def follow(reference: str, where: str, settings: Settings) -> str:
+    """The secret that a setting points at. Raises `ConfigError`, naming `where`, for one that is not there."""
+    secret = str(_real(reference, where, Keyring(settings, creates=False)))
+    logs.hide(secret)
+    return secret
+
+
 def open_url(text: str, settings: Settings) -> str:
     """The real URL of the state store: a reference is followed, a sealed one opened."""
     value: JsonValue = {SECRET: text.removeprefix("sealed:")} if text.startswith("sealed:") else text

@@ -5,12 +5,12 @@ from typing import Literal
 
 from ingest_ray.catalog import units
 from ingest_ray.catalog.endpoints import source
-from ingest_ray.errors import ConfigError, RunActive, UnitDisabled
+from ingest_ray.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.models import Model, WriteMode
+from ingest_ray.models import DataMode, Model, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
-from ingest_ray.service.gate import gate
+from ingest_ray.service.gate import SinkChoice, gate
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
@@ -20,17 +20,44 @@ from ingest_ray.work.unit import write_mode_of
 class Errand(Model):
     """What a launch is for. `lower` and `upper` are a backfill's; `reconcile` comes after an ordinary run."""
 
-    task: Literal["ingest", "backfill", "replay"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
     lower: str | None = None
     upper: str | None = None
     reconcile: bool = False
     allow_deletes: bool = False
 
 
+class RunRequest(Model):
+    """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
+
+    `sink_id` and `sink_endpoint_id` take the place of what is configured.
+    """
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+    errand: Errand = Errand()
+    requested_by: str | None = None
+
+    @property
+    def sink(self) -> SinkChoice:
+        return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
+
+
 def admit(
-    place: Installation, endpoint_id: str, unit_ids: Sequence[str], errand: Errand | None = None
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    errand: Errand | None = None,
+    *,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
 ) -> list[RunOrder]:
-    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run."""
+    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run.
+
+    `run_id` is the first part of each run's id.
+    """
     errand = errand or Errand()
     if errand.task != "ingest" and not unit_ids:
         raise ConfigError(f"a {errand.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
@@ -39,15 +66,15 @@ def admit(
     if errand.allow_deletes and not errand.reconcile:
         raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
     wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
-    base = new_id()
+    base = run_id or new_id()
     orders = [
-        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}")
+        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink)
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:
         _check_errand(order, errand)
         lease = read_states(place.kv, key_of_order(order)).lease
-        if lease is not None and is_live(lease):
+        if lease is not None and is_live(lease) and lease.run_id != run_id:
             raise RunActive(
                 f"unit '{endpoint_id}:{order.spec.unit_id}' has a live run: {describe(lease)}",
                 hint="wait for it, or stop it first",
@@ -69,6 +96,10 @@ def is_reconcilable(order: RunOrder) -> bool:
 
 def _check_errand(order: RunOrder, errand: Errand) -> None:
     name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", write_mode_of(order.spec)
+    if errand.task == "remap":
+        if order.spec.config.mode is not DataMode.CDM:
+            raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")
+        return
     if errand.task != "ingest" and write is not WriteMode.UPSERT:
         raise ConfigError(
             f"unit '{name}' has write: {write}, and a {errand.task} would double its rows or replace them all",

@@ -9,7 +9,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from ingest_ray.catalog import Catalog, endpoints, runs, units
-from ingest_ray.catalog.endpoints import Registration, Role
+from ingest_ray.catalog.endpoints import About, Registration, Role
 from ingest_ray.catalog.units import StoredRule
 from ingest_ray.config import SETTINGS, Config
 from ingest_ray.errors import ConfigError, EndpointInUse
@@ -20,6 +20,7 @@ from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.liveness import is_going_on
+from ingest_ray.service.mappings import check_mappings
 from ingest_ray.service.units import configure_units
 from ingest_ray.settings import Settings
 
@@ -64,6 +65,7 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
                 Change(action=action, kind="unit", id=name, fields=fields)
                 for action, name, fields in configure_units(connection)
             ]
+            check_mappings(connection, config.lines)
             if dry_run:
                 raise _Undo
     except _Undo:
@@ -82,7 +84,7 @@ def _register(
     for entry in endpoints.listed(connection, role):  # first, so that an id may change its role
         gone = entry.endpoint.endpoint_id
         if entry.origin == "file" and gone not in {endpoint.endpoint_id for endpoint in wanted}:
-            _refuse_while_running(connection, place, gone)
+            refuse_while_running(connection, place, gone)
             endpoints.remove(connection, gone)
             yield Change(action="-", kind=kind, id=gone)
     for endpoint in wanted:
@@ -93,7 +95,9 @@ def _register(
         sealed = endpoint.model_copy(update={"config": config})
         if old is not None and old.endpoint == sealed and old.origin == "file":
             continue
-        endpoints.save(connection, Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor))
+        about = old.about if old is not None else About()
+        entry = Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor, about=about)
+        endpoints.save(connection, entry)
         if old is None:
             yield Change(action="+", kind=kind, id=endpoint.endpoint_id)
         else:
@@ -102,7 +106,7 @@ def _register(
             yield Change(action="~", kind=kind, id=endpoint.endpoint_id, fields=tuple(fields))
 
 
-def _refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
+def refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
     for record in runs.running(connection):
         summary = record.summary
         if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, place, record):
@@ -174,7 +178,12 @@ def _write_settings(settings: Settings) -> None:
     if not _settings_change(settings):
         return
     home.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=home, prefix=".settings")
+    write_text(home / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Whole or not at all, and for its owner only."""
+    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}")
     with os.fdopen(descriptor, "w") as out:
-        out.write(settings.model_dump_json(indent=2) + "\n")
-    os.replace(scratch, home / SETTINGS)
+        out.write(text)
+    os.replace(scratch, file)

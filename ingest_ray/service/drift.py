@@ -27,7 +27,7 @@ class Look(Model):
 
 
 def look(place: Installation, order: RunOrder) -> Look:
-    """Asks the source, and writes nothing. An order without a question to the source (`replay`) is only completed.
+    """Asks the source, and writes nothing. An order without a question to the source (`replay`, `remap`) is only completed.
 
     Raises:
         SourceChanged: the dataset is gone, or changed in a way that the policy or the sink does not follow.
@@ -38,7 +38,7 @@ def look(place: Installation, order: RunOrder) -> Look:
         stored = units.find(connection, spec.endpoint.endpoint_id, spec.unit_id)
     config = stored.config if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that nobody set follow the dataset
-    if order.task == "replay":
+    if order.task in ("replay", "remap"):
         return Look(order=_with(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
     now = strategy.describe(resolve(spec.endpoint, place.settings), spec.dataset)
@@ -66,7 +66,7 @@ def look(place: Installation, order: RunOrder) -> Look:
 
 def adopt(place: Installation, seen: Look) -> None:
     """Remembers what the unit is run with from now on, and, where it evolves, the dataset's new version."""
-    if seen.order.task == "replay" or not (seen.is_new_to_catalog or seen.is_new_to_unit):
+    if seen.order.task in ("replay", "remap") or not (seen.is_new_to_catalog or seen.is_new_to_unit):
         return
     spec = seen.order.spec
     with place.catalog.begin(is_alone=True) as connection:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from ingest_ray.errors import ConfigError, IngestError, ModeUnsupported, SourceChanged
+from ingest_ray.errors import ConfigError, IngestError, SourceChanged
 from ingest_ray.models import DataMode, Dataset, Endpoint, Fidelity, RunMode, Target, UnitConfig, UnitSpec, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import open_sink
 from ingest_ray.run.preview import certificate
 from ingest_ray.secrets import resolve
-from ingest_ray.work.unit import key_of, target_of, write_mode_of
+from ingest_ray.work.unit import is_cdm, key_of, target_of, write_mode_of
 
 
 def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
@@ -17,8 +17,6 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
     `before` is what the unit was last run with: a column that it had raises `SourceChanged`.
     """
     name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
-    if spec.config.mode is DataMode.CDM:
-        raise ModeUnsupported(f"unit '{name}' has no common data model", hint="use mode: raw")
     known = [column.name for column in spec.dataset.columns]
     named = {
         "cursor": (policy.cursor,) if policy.cursor else (),
@@ -40,7 +38,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
         if len(set(columns)) != len(columns):
             raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
     key = key_of(spec)
-    if policy.write is WriteMode.UPSERT and not key:
+    if policy.write is WriteMode.UPSERT and not key and not is_cdm(spec):
         raise ConfigError(
             f"unit '{name}': write: upsert needs a key, and the dataset has none",
             hint="set policy.primary_key, or write: append",
@@ -82,7 +80,9 @@ def check_fit(order: RunOrder) -> None:
 
 
 def check_target(order: RunOrder, others: Iterable[UnitConfig], sinks: Mapping[str, Endpoint]) -> None:
-    """Raises `ConfigError` where another enabled unit writes to the same place."""
+    """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
+    if is_cdm(order.spec):
+        return
     mine = target_of(order)
     where = open_sink(resolve(order.sink, order.settings)).location(mine)
     opened = {
@@ -91,7 +91,11 @@ def check_target(order: RunOrder, others: Iterable[UnitConfig], sinks: Mapping[s
         if sink.template == order.sink.template and (real := _resolved(sink, order)) is not None
     }
     for other in others:
-        if (other.endpoint_id, other.unit_id) == (mine.endpoint_id, mine.unit_id) or other.sink_id not in opened:
+        if (
+            (other.endpoint_id, other.unit_id) == (mine.endpoint_id, mine.unit_id)
+            or other.sink_id not in opened
+            or other.mode is DataMode.CDM
+        ):
             continue
         target = Target(
             sink_id=other.sink_id,

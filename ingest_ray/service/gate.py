@@ -8,28 +8,52 @@ from ingest_ray.catalog import adopted, datasets, endpoints, runs, units
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.models import Dataset, Unit, UnitConfig, UnitSpec
+from ingest_ray.models import DataMode, Dataset, Model, Unit, UnitConfig, UnitSpec
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.secrets import masked
+from ingest_ray.service.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.fitness import check_fit, check_policy, check_target, filled
 from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.mappings import check_mapping
 from ingest_ray.service.units import units_of
 from ingest_ray.state import read_states
 
 
-def gate(place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None) -> RunOrder:
+class SinkChoice(Model):
+    """What takes the place of the configured sink, for one run. In CDM mode the sink endpoint is the sink."""
+
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+
+    def of(self, config: UnitConfig) -> UnitConfig:
+        named = self.sink_endpoint_id if config.mode is DataMode.CDM and self.sink_endpoint_id else self.sink_id
+        update = {
+            "sink_id": named or config.sink_id,
+            "sink_endpoint_id": self.sink_endpoint_id or config.sink_endpoint_id,
+        }
+        return config.model_copy(update=update)
+
+
+def gate(
+    place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None, sink: SinkChoice | None = None
+) -> RunOrder:
     """An order for a unit that may run now. Changes nothing and connects to nothing but state.
 
-    The checks, in this order: endpoint, strategy, unit, dataset, enabled, sink, mode, policy, strategy's own check,
-    types, target.
+    The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
+    own check, types, target.
     """
     with place.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
         dataset, unit = _dataset(connection, entry, unit_id)
         config = _enabled(connection, unit)
-        sink = _sink(connection, config)
+        config = sink.of(config) if sink is not None else config
+        is_cdm = config.mode is DataMode.CDM
+        models = check_unit(entry.endpoint.template, unit, config) if is_cdm else ()
+        target = _sink(connection, config)
+        if is_cdm:
+            check_sink(connection, unit, target, models)
         if config.run_mode not in unit.supported_modes:
             known = ", ".join(unit.supported_modes)
             raise ModeUnsupported(
@@ -41,11 +65,14 @@ def gate(place: Installation, endpoint_id: str, unit_id: str, run_id: str | None
         sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
     spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
     check_policy(spec, before)
+    if is_cdm:
+        check_cdm_policy(spec, place.settings)
+        check_mapping(config, dataset)
     spec = filled(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     state = read_states(place.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
     spec = spec.model_copy(update={"learned": state.learned})
-    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=sink.endpoint)
+    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=target.endpoint)
     check_fit(order)
     check_target(order, others, sinks)
     return order

@@ -42,16 +42,16 @@ def is_alive(record: RunRecord, state: UnitState | None) -> bool:
         return True
     if lease is not None and is_live(lease):  # somebody else's: two runs of a unit cannot be
         return False
-    owner = Owner.model_validate_json(record.owner)
-    # A process is asked for in the way that a lease asks: as if it had one that just now was renewed.
-    return is_live(LeaseDocument(epoch=0, run_id=record.summary.run_id, owner=owner, expires_at=_expiry(record, owner)))
+    return is_owner_alive(record.owner, record.started_at)
 
 
-def _expiry(record: RunRecord, owner: Owner) -> float:
+def is_owner_alive(owner_text: str, started_at: str) -> bool:
     """A process of this host is looked at; one of another host is believed for as long as a lease lives."""
-    if owner.host == this_process().host:
-        return float("inf")
-    return datetime.fromisoformat(record.started_at).timestamp() + TTL_S
+    owner = Owner.model_validate_json(owner_text)
+    is_here = owner.host == this_process().host
+    expires_at = float("inf") if is_here else datetime.fromisoformat(started_at).timestamp() + TTL_S
+    # A process is asked for in the way that a lease asks: as if it had one that just now was renewed.
+    return is_live(LeaseDocument(epoch=0, run_id="", owner=owner, expires_at=expires_at))
 
 
 def settled(record: RunRecord, state: UnitState | None) -> RunSummary:

@@ -6,26 +6,57 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from ingest_ray import logs
-from ingest_ray.catalog import runs
-from ingest_ray.errors import IngestError
+from ingest_ray.catalog import lines, runs
+from ingest_ray.errors import IngestError, RunActive
 from ingest_ray.models import RowCounts, RunFault, RunState, RunSummary
 from ingest_ray.orders import ReconcileReport, RunOrder
-from ingest_ray.service.admission import key_of_order
+from ingest_ray.service.admission import Errand, RunRequest, key_of_order
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.liveness import INTERRUPTED, is_alive, owner_text
 from ingest_ray.state import read_states
 
 
-def start_records(place: Installation, summaries: Sequence[RunSummary], orders: Sequence[RunOrder]) -> None:
-    """Also ends the records of earlier runs whose process died: each run has one record, with an end."""
-    states = {order.spec.unit_id: read_states(place.kv, key_of_order(order)) for order in orders}
-    with place.catalog.begin() as connection:
+def start_records(
+    place: Installation,
+    summaries: Sequence[RunSummary],
+    orders: Sequence[RunOrder],
+    errand: Errand,
+    owner: str | None = None,
+) -> None:
+    """Also ends the records of earlier runs whose process died: each run has one record, with an end.
+
+    `owner` None: this process carries them out.
+
+    Raises:
+        RunActive: one of the units has a run that goes on; there is no record then.
+    """
+    states = {
+        (order.spec.unit_id, order.spec.config.sink_id): read_states(place.kv, key_of_order(order)) for order in orders
+    }
+    with place.catalog.begin(is_alone=True) as connection:
         for old in runs.running(connection, orders[0].spec.endpoint.endpoint_id):
-            unit_id = old.summary.unit_id
-            if unit_id in states and not is_alive(old, states[unit_id]):
+            here = (old.summary.unit_id, old.summary.sink_id)
+            if here in states and is_alive(old, states[here]):
+                raise RunActive(
+                    f"unit '{old.summary.endpoint_id}:{old.summary.unit_id}' has a live run: {old.summary.run_id}",
+                    hint="wait for it, or stop it first",
+                )
+            if here in states:
                 runs.finish(connection, failed(old.summary, INTERRUPTED))
-        for summary in summaries:
-            runs.start(connection, summary, owner_text())
+        for summary, order in zip(summaries, orders, strict=True):
+            runs.start(connection, summary, owner or owner_text())
+            lines.open_line(connection, summary.run_id, _request(summary, order, errand).model_dump_json())
+
+
+def _request(summary: RunSummary, order: RunOrder, errand: Errand) -> RunRequest:
+    return RunRequest(
+        endpoint_id=summary.endpoint_id,
+        unit_id=summary.unit_id,
+        sink_id=order.spec.config.sink_id,
+        sink_endpoint_id=order.spec.config.sink_endpoint_id,
+        errand=errand,
+        requested_by=summary.requested_by,
+    )
 
 
 def finish_records(place: Installation, summaries: Sequence[RunSummary]) -> None:
@@ -34,7 +65,7 @@ def finish_records(place: Installation, summaries: Sequence[RunSummary]) -> None
             runs.finish(connection, summary)
 
 
-def unfinished(order: RunOrder, began: datetime) -> RunSummary:
+def unfinished(order: RunOrder, began: datetime, requested_by: str | None = None) -> RunSummary:
     spec = order.spec
     bounds: dict[str, JsonValue] = {"from": order.lower, "to": order.upper}
     return RunSummary(
@@ -46,12 +77,18 @@ def unfinished(order: RunOrder, began: datetime) -> RunSummary:
         task=order.task,
         facts=bounds if order.task == "backfill" else {},
         started_at=began,
+        requested_by=requested_by,
     )
 
 
 def ended(begun: RunSummary, summary: RunSummary, news: Sequence[str]) -> RunSummary:
     """The summary of the engine, with what only its order knew."""
-    update = {"task": begun.task, "facts": begun.facts, "schema_changes": tuple(news)}
+    update = {
+        "task": begun.task,
+        "facts": begun.facts,
+        "schema_changes": tuple(news),
+        "requested_by": begun.requested_by,
+    }
     return summary.model_copy(update=update)
 
 

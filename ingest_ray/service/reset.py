@@ -27,9 +27,9 @@ def sink_of(place: Installation, endpoint_id: str, unit_id: str) -> str:
     return found.config.sink_id
 
 
-def reset(place: Installation, endpoint_id: str, unit_id: str) -> ResetDone:
-    """Raises `RunActive` while the unit runs."""
-    sink_id = sink_of(place, endpoint_id, unit_id)
+def reset(place: Installation, endpoint_id: str, unit_id: str, sink_id: str | None = None) -> ResetDone:
+    """`sink_id` None: the configured sink. Raises `RunActive` while the unit runs."""
+    sink_id = sink_id or sink_of(place, endpoint_id, unit_id)
     with place.catalog.read() as connection:
         vendor = endpoints.source(connection, endpoint_id).vendor
     forgotten = reset_state(place.kv, unit_key(vendor, endpoint_id, unit_id, sink_id))

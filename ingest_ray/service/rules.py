@@ -8,7 +8,7 @@ from typing import Any
 from ingest_ray.catalog.units import StoredRule
 from ingest_ray.config import UnitRule
 from ingest_ray.errors import ConfigError
-from ingest_ray.models import DataMode, Policy, Unit, UnitConfig
+from ingest_ray.models import CdmSettings, DataMode, Policy, Unit, UnitConfig
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -46,23 +46,29 @@ def is_match(pattern: str, unit_id: str) -> bool:
 def _merged(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
     values: dict[str, Any] = {}
     policy: dict[str, Any] = {}
+    cdm: dict[str, Any] = {}
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
         values |= {name: getattr(rule, name) for name in rule.model_fields_set if getattr(rule, name) is not None}
         policy |= {name: getattr(rule.policy, name) for name in rule.policy.model_fields_set}
-    if "sink" not in values:
+        cdm |= {name: getattr(rule.cdm, name) for name in rule.cdm.model_fields_set}
+    mode = values.get("mode", DataMode.RAW)
+    sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)
+    if sink is None:
         raise ConfigError(
             f"{rules[-1].written_at}: unit '{unit.endpoint_id}:{unit.unit_id}' has no sink",
-            hint="add sink: ID to its rule",
+            hint="add sink: ID to its rule, or in CDM mode sink_endpoint: ID",
         )
     minutes = values.get("schedule_minutes")
     return UnitConfig(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
-        sink_id=values["sink"],
+        sink_id=sink,
         enabled=values.get("enabled", False),
         run_mode=values.get("run_mode", unit.default_mode),
-        mode=values.get("mode", DataMode.RAW),
+        mode=mode,
+        sink_endpoint_id=values.get("sink_endpoint"),
+        cdm=CdmSettings(**cdm),
         policy=Policy(**policy),
         filters=values.get("filters", {}),
         schedule_kind="MANUAL" if minutes is None else "INTERVAL",

@@ -8,7 +8,7 @@ from ingest_ray import logs
 from ingest_ray.errors import IngestError
 from ingest_ray.models import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.orders import PlanPreview, Progress, ReconcileReport, RunOrder
-from ingest_ray.run import launch, preview_plan, reconcile_unit
+from ingest_ray.run import each, preview_plan, reconcile_unit
 from ingest_ray.service.admission import Errand, admit, is_reconcilable
 from ingest_ray.service.drift import Look, adopt, look
 from ingest_ray.service.gate import gate
@@ -24,6 +24,7 @@ from ingest_ray.service.records import (
     start_records,
     unfinished,
 )
+from ingest_ray.service.watching import Watch
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ def run(
     unit_ids: Sequence[str] = (),
     *,
     errand: Errand | None = None,
+    requested_by: str | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
@@ -67,50 +69,83 @@ def run(
     errand = errand or Errand()
     orders = admit(place, endpoint_id, unit_ids, errand)
     began = datetime.now(UTC)
-    launched = Launch(place, orders, began)
-    start_records(place, list(launched.summaries.values()), orders)
+    summaries = [unfinished(order, began, requested_by) for order in orders]
+    start_records(place, summaries, orders, errand)
+    return carry_out(place, orders, summaries, errand, observe, stopping)
+
+
+def carry_out(
+    place: Installation,
+    orders: Sequence[RunOrder],
+    summaries: Sequence[RunSummary],
+    errand: Errand,
+    observe: Callable[[Progress], None],
+    stopping: Callable[[], bool],
+) -> RunReport:
+    """Runs what has its records, and ends them."""
+    began = datetime.now(UTC)
+    watch = Watch(place, observe, stopping)
+    launched = Launch(place, orders, summaries, watch)
     try:
-        launched.run(observe, stopping)
+        launched.run()
     except BaseException:
-        finish_records(place, [failed(summary, INTERRUPTED) for summary in launched.summaries.values()])
+        launched.end_all(lambda summary: failed(summary, INTERRUPTED))
         raise
-    finished = [paused(summary) for summary in launched.summaries.values()]
-    finish_records(place, finished)
+    launched.end_all(paused)
+    finished = list(launched.summaries.values())
     reconciled = []
     if errand.reconcile:
         done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
-        reconciled = [_reconciled(place, order, errand.allow_deletes) for order in wanted if not stopping()]
+        reconciled = [_reconciled(place, order, errand) for order in wanted if not stopping()]
     return report(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
 
 
 class Launch:
-    """The units of one launch, one after the other. `summaries` says at every moment what became of them."""
+    """The units of one launch, one after the other; the record of each is ended when its run has.
 
-    def __init__(self, place: Installation, orders: Sequence[RunOrder], began: datetime) -> None:
+    `summaries` says at every moment what became of them.
+    """
+
+    def __init__(
+        self, place: Installation, orders: Sequence[RunOrder], summaries: Sequence[RunSummary], watch: Watch
+    ) -> None:
         self.orders = {order.run_id: order for order in orders}
-        self.summaries = {order.run_id: unfinished(order, began) for order in orders}
+        self.summaries = {summary.run_id: summary for summary in summaries}
         self._place = place
+        self._watch = watch
         self._news: dict[str, tuple[str, ...]] = {}
 
-    def run(self, observe: Callable[[Progress], None], stopping: Callable[[], bool]) -> None:
+    def run(self) -> None:
         begun = dict(self.summaries)
         try:
-            for summary in launch(self._followed(stopping), observe, stopping):
-                self.summaries[summary.run_id] = ended(begun[summary.run_id], summary, self._news[summary.run_id])
+            for summary in each(self._followed(), self._watch.observe, self._watch.is_stopping):
+                self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
         except IngestError as error:
             log.exception("the launch failed")
-            self.summaries = {name: failed(summary, fault_of(error)) for name, summary in self.summaries.items()}
+            fault = fault_of(error)
+            self.end_all(lambda summary: failed(summary, fault))
 
-    def _followed(self, stopping: Callable[[], bool]) -> Iterator[RunOrder]:
+    def end_all(self, how: Callable[[RunSummary], RunSummary]) -> None:
+        """Ends those that have no end yet."""
+        for summary in list(self.summaries.values()):
+            if summary.state is RunState.RUNNING:
+                self._end(how(summary))
+
+    def _end(self, summary: RunSummary) -> None:
+        self.summaries[summary.run_id] = summary
+        finish_records(self._place, [summary])
+
+    def _followed(self) -> Iterator[RunOrder]:
         """Each order right before it runs, with its dataset as the source has it now."""
         for run_id, order in list(self.orders.items()):
-            if stopping():
-                return
+            self._watch.begin(run_id)
+            if self._watch.is_stopping():
+                continue
             try:
                 seen = _seen(self._place, order)
             except IngestError as error:
-                self.summaries[run_id] = failed(self.summaries[run_id], fault_of(error))
+                self._end(failed(self.summaries[run_id], fault_of(error)))
                 continue
             self.orders[run_id], self._news[run_id] = seen.order, seen.news
             yield seen.order
@@ -125,13 +160,13 @@ def _seen(place: Installation, order: RunOrder) -> Look:
     return seen
 
 
-def _reconciled(place: Installation, order: RunOrder, allow_deletes: bool) -> ReconcileReport:
+def _reconciled(place: Installation, order: RunOrder, errand: Errand) -> ReconcileReport:
     """With a record of its own, as every run has one."""
     order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
     begun = unfinished(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
-    start_records(place, [begun], [order])
+    start_records(place, [begun], [order], errand)
     try:
-        found = reconcile_unit(order, allow_deletes)
+        found = reconcile_unit(order, errand.allow_deletes)
     except IngestError as error:
         found = ReconcileReport(
             run_id=order.run_id,

@@ -6,10 +6,11 @@ from ingest_ray.catalog import endpoints, runs, units
 from ingest_ray.catalog.runs import RunRecord
 from ingest_ray.errors import EndpointNotFound, StateUnreadable, UnitNotFound
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.models import Model, Position, RunFault, RunState, RunSummary, SegmentState
+from ingest_ray.models import Model, RunFault, RunState, RunSummary, SegmentState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.liveness import settled
 from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.reading import shown
 
 
 class SegmentStatus(Model):
@@ -120,17 +121,11 @@ def _state(fault: RunFault | None, last: RunSummary | None, *, is_running: bool)
 def _segment(state: SegmentState) -> SegmentStatus:
     return SegmentStatus(
         segment=state.segment,
-        watermark=_shown(state.watermark),
+        watermark=shown(state.watermark),
         is_loaded=state.is_loaded,
         generation=state.generation,
         open_scopes=len(state.scopes),
     )
-
-
-def _shown(position: Position | None) -> JsonValue:
-    if position is None:
-        return None
-    return position[0] if len(position) == 1 else list(position)
 
 
 def _collected_at(found: list[runs.Collection]) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import sqlalchemy as sa
+from pydantic import Field, JsonValue
 
 from ingest_ray.catalog import datasets, endpoints, runs, units
 from ingest_ray.catalog.endpoints import Registration
@@ -22,10 +23,20 @@ class UnitView(Model):
     unit_id: str
     dataset_id: str
     kind: str
+    display_name: str = ""
+    driver_id: str = ""
+    default_mode: RunMode = RunMode.FULL
+    cdm_model_ids: tuple[str, ...] = ()
+    filter_kind: str | None = None
+    """The vendor, where its strategy can filter."""
+    stats: dict[str, JsonValue] = Field(default_factory=dict)
+    default_policy: dict[str, JsonValue] = Field(default_factory=dict)
     enabled: bool = False
     run_mode: RunMode
     supported_modes: tuple[RunMode, ...]
     sink_id: str | None = None
+    data_mode: str = "raw"
+    schedule_minutes: int | None = None
     cursor: str | None = None
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
@@ -47,6 +58,7 @@ def list_units(place: Installation, endpoint_id: str) -> EndpointUnits:
         configured = {item.config.unit_id: item.config for item in units.listed(connection, endpoint_id)}
         done = [run for run in runs.collection_runs(connection, endpoint_id) if run.status == "SUCCEEDED"]
         views = []
+        descriptor = strategy_for(entry.endpoint.template).descriptor
         for unit in units_of(connection, entry):
             dataset, config = found[unit.dataset_id], configured.get(unit.unit_id)
             views.append(
@@ -55,10 +67,19 @@ def list_units(place: Installation, endpoint_id: str) -> EndpointUnits:
                     unit_id=unit.unit_id,
                     dataset_id=unit.dataset_id,
                     kind=unit.kind,
+                    display_name=unit.display_name,
+                    driver_id=unit.driver_id,
+                    default_mode=unit.default_mode,
+                    cdm_model_ids=unit.cdm_model_ids,
+                    filter_kind=entry.vendor if "filters" in descriptor.capabilities else None,
+                    stats=unit.stats,
+                    default_policy={"cursor": own} if isinstance(own := dataset.facts.get("cursor"), str) else {},
                     enabled=config.enabled if config else False,
                     run_mode=config.run_mode if config else unit.default_mode,
                     supported_modes=unit.supported_modes,
                     sink_id=config.sink_id if config else None,
+                    data_mode=config.mode.value if config else "raw",
+                    schedule_minutes=config.schedule_interval_minutes if config else None,
                     cursor=config.policy.cursor if config else None,
                     primary_key=(config.policy.primary_key if config else ()) or dataset.primary_key,
                     estimated_rows=dataset.estimated_rows,

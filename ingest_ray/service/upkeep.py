@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from ingest_ray.errors import ModeUnsupported
 from ingest_ray.models import Model, Target
 from ingest_ray.orders import RunOrder
-from ingest_ray.registry import open_sink
+from ingest_ray.registry import open_models, open_sink
 from ingest_ray.secrets import resolve
 from ingest_ray.service.gate import gate
 from ingest_ray.service.installation import Installation
 from ingest_ray.sinks.care import CareReport, TableCare
-from ingest_ray.work.unit import target_of
+from ingest_ray.work.model_tables import tables_of
+from ingest_ray.work.unit import is_cdm, target_of
 
 
 class UpkeepDone(Model):
@@ -46,14 +47,21 @@ def _each(
             endpoint_id=endpoint_id,
             unit_id=order.spec.unit_id,
             sink_id=order.spec.config.sink_id,
-            report=work(care, target_of(order)),
+            report=work(care, target),
         )
         for order, care in cares
+        for target in _targets(order)
     ]
 
 
+def _targets(order: RunOrder) -> list[Target]:
+    """The unit's table, or those of its models."""
+    return [table.target for table in tables_of(order.spec)] if is_cdm(order.spec) else [target_of(order)]
+
+
 def _care_of(order: RunOrder) -> TableCare:
-    sink = open_sink(resolve(order.sink, order.settings))
+    door = open_models if is_cdm(order.spec) else open_sink
+    sink = door(resolve(order.sink, order.settings))
     if not isinstance(sink, TableCare):
         raise ModeUnsupported(
             f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to look after",

@@ -5,11 +5,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ingest_ray.contracts import Descriptor, Sink
-from ingest_ray.errors import ConfigError
+from ingest_ray.contracts import Descriptor, ModelSink, Sink
+from ingest_ray.errors import ConfigError, ModeUnsupported
 from ingest_ray.models import Endpoint
 
-__all__ = ["DeltaConfig", "DuckConfig", "SqlConfig", "delta", "duckdb", "sql"]
+__all__ = ["CdmConfig", "DeltaConfig", "DuckConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
+
+ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
 
 
 class DeltaConfig(BaseModel):
@@ -37,6 +39,15 @@ class SqlConfig(BaseModel):
     schema_name: str | None = Field(default=None, alias="schema")
 
 
+class CdmConfig(SqlConfig):
+    """`prefix` stands before the name of every table. `schema`: of all tables, where PostgreSQL's are to lie in one schema; default
+    `cdm_work` and `cdm_doc`. `models`: what it takes, exact or `cdm.work.*`.
+    """
+
+    prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,19}$|^$")
+    models: tuple[str, ...] = ALL_MODELS
+
+
 class DuckConfig(BaseModel):
     """`path`: the database file; rows that are not committed yet lie beside it, in `<path>.staged`."""
 
@@ -48,12 +59,28 @@ class DuckConfig(BaseModel):
 class LazySink:
     """A sink family whose module is imported when the first sink is opened."""
 
-    def __init__(self, descriptor: Descriptor, module: str, extra: str) -> None:
+    def __init__(self, descriptor: Descriptor, module: str, extra: str, *, takes_rows: bool = True) -> None:
         self.descriptor = descriptor
         self._module = module
         self._extra = extra
+        self._takes_rows = takes_rows
 
     def open(self, endpoint: Endpoint) -> Sink:
+        module, config = self._opened(endpoint)
+        if not self._takes_rows:
+            raise ModeUnsupported(
+                f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
+                hint="use mode: cdm",
+            )
+        sink: Sink = module.open_sink(config)
+        return sink
+
+    def open_models(self, endpoint: Endpoint) -> ModelSink:
+        module, config = self._opened(endpoint)
+        sink: ModelSink = module.open_models(config)
+        return sink
+
+    def _opened(self, endpoint: Endpoint) -> tuple[Any, BaseModel]:
         try:
             config = self.descriptor.config_model.model_validate(endpoint.config)
         except ValidationError as error:  # its own text would show values, and a value may be a secret
@@ -66,8 +93,7 @@ class LazySink:
                 f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from error
-        sink: Sink = module.open_sink(config)
-        return sink
+        return module, config
 
 
 delta = LazySink(
@@ -78,9 +104,10 @@ delta = LazySink(
         vendor="delta",
         config_model=DeltaConfig,
         description="A Delta table per unit, at <uri>/<endpoint id>/<unit id>.",
-        capabilities=("append", "upsert", "replace", "evolve", "compact", "vacuum"),
+        capabilities=("append", "upsert", "replace", "evolve", "compact", "vacuum", "cdm"),
         docs_url="https://delta-io.github.io/delta-rs/",
         sample_config={"uri": "./lake"},
+        supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.delta_sink",
     extra="delta",
@@ -94,8 +121,9 @@ sql = LazySink(
         vendor="sql",
         config_model=SqlConfig,
         description="A table per unit in PostgreSQL, MySQL, MariaDB or SQLite; `public.orders` becomes `public_orders`.",
-        capabilities=("append", "upsert", "replace", "evolve"),
+        capabilities=("append", "upsert", "replace", "evolve", "cdm"),
         sample_config={"url": "postgresql://loader@db/warehouse", "password": "env:WAREHOUSE_PASSWORD"},
+        supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.databases.connect",
     extra="postgres,mysql",
@@ -109,10 +137,28 @@ duckdb = LazySink(
         vendor="duckdb",
         config_model=DuckConfig,
         description="A table per unit in one DuckDB file; one process writes at a time.",
-        capabilities=("append", "upsert", "replace", "evolve"),
+        capabilities=("append", "upsert", "replace", "evolve", "cdm"),
         docs_url="https://duckdb.org/docs/",
         sample_config={"path": "./lake.duckdb"},
+        supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.databases.duck",
     extra="all",
+)
+
+cdm = LazySink(
+    Descriptor(
+        template="cdm.jdbc",
+        family="JDBC",
+        title="Common data model in a SQL database",
+        vendor="cdm",
+        config_model=CdmConfig,
+        description="A table per CDM model in PostgreSQL, MySQL, MariaDB or SQLite: `cdm.work.item` is `cdm_work_item`.",
+        capabilities=("upsert", "replace", "cdm", "provision"),
+        sample_config={"url": "postgresql://loader@db/warehouse", "password": "env:WAREHOUSE_PASSWORD"},
+        supported_cdm_models=ALL_MODELS,
+    ),
+    module="ingest_ray.sinks.databases.connect",
+    extra="postgres,mysql",
+    takes_rows=False,
 )

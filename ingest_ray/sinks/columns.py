@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from ingest_ray.arrow_types import LOGICAL
 from ingest_ray.errors import SinkRejected
 from ingest_ray.models import Fidelity, Target, WriteMode
 from ingest_ray.sinks.fits import TypeRules, fit_type
@@ -41,10 +42,19 @@ def refuse_unordered(target: Target, schema: pa.Schema, rules: TypeRules) -> Non
             )
         kind = schema.field(name).type
         fit = fit_type(kind, rules)
-        is_number_as_text = pa.types.is_string(fit.arrow) and (pa.types.is_decimal(kind) or pa.types.is_interval(kind))
+        is_number = pa.types.is_decimal(kind) or pa.types.is_interval(kind) or is_spelled_number(schema.field(name))
+        is_number_as_text = pa.types.is_string(fit.arrow) and is_number
         is_nested = pa.types.is_nested(kind) or pa.types.is_nested(fit.arrow)
         if is_nested or (name == target.version_column and is_number_as_text):
-            raise SinkRejected(f"column '{name}' of type '{kind}' cannot be ordered by this sink")
+            raise SinkRejected(
+                f"column '{name}' of type '{kind}' cannot be ordered by this sink",
+                hint="follow another cursor; or give it a precision at the source, for example in a view",
+            )
+
+
+def is_spelled_number(field: pa.Field) -> bool:
+    """A number that its source could give only as text: as text, 10 comes before 9."""
+    return (field.metadata or {}).get(LOGICAL) in (b"decimal", b"interval")
 
 
 def must_widen(name: str, there: pa.DataType, wanted: pa.DataType, place: str) -> bool:

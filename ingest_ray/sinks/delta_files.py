@@ -80,6 +80,13 @@ class TableFiles:
             return pa.memory_map(os.path.join(self.uri, name))
         return self._remote().open_input_file(name)
 
+    def names(self) -> list[str]:
+        """The files that lie here; none where there is no such place."""
+        if self.is_local:
+            return sorted(os.listdir(self.uri)) if os.path.isdir(self.uri) else []
+        found = self._remote().get_file_info(fs.FileSelector("", allow_not_found=True))
+        return sorted(str(item.path).rsplit("/", 1)[-1] for item in found if item.type == fs.FileType.File)
+
     def delete(self, name: str) -> None:
         try:
             if self.is_local:

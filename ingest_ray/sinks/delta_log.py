@@ -10,6 +10,7 @@ would take a newer snapshot and compare nothing.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import TableNotFoundError
@@ -96,17 +97,23 @@ def _after_failure(files: TableFiles, target: Target, epoch: int, sequence: int,
 
 def recorded(table: DeltaTable, target: Target, sequence: int) -> Counts:
     """What a commit that is already there did; zero where it is too old for the table's history."""
+    entry = history_of(table, target, sequence)
+    if entry is None or "ingestRowsCommitted" in entry or "ingestErased" in entry:
+        return Counts(0)
+    if entry.get("ingestErases"):
+        metrics = entry["operationMetrics"]
+        return Counts(int(metrics["num_target_rows_deleted"]) + int(metrics["num_target_rows_updated"]))
+    dropped = int(entry["ingestRowsDropped"])
+    prepared = int(entry["ingestRowsPrepared"])
+    return counts_of(prepared, dropped, entry.get("operationMetrics") if entry["operation"] == "MERGE" else None)
+
+
+def history_of(table: DeltaTable, target: Target, sequence: int) -> dict[str, Any] | None:
+    """What the log says of a commit; None where it is too old for the table's history."""
     for entry in table.history(HISTORY_COMMITS):
         if entry.get("ingestAppId") == target.app_id and entry.get("ingestSequence") == sequence:
-            if entry.get("ingestErases"):
-                metrics = entry["operationMetrics"]
-                return Counts(int(metrics["num_target_rows_deleted"]) + int(metrics["num_target_rows_updated"]))
-            dropped = int(entry["ingestRowsDropped"])
-            prepared = int(entry["ingestRowsPrepared"])
-            return counts_of(
-                prepared, dropped, entry.get("operationMetrics") if entry["operation"] == "MERGE" else None
-            )
-    return Counts(0)
+            return dict(entry)
+    return None
 
 
 def counts_of(prepared: int, dropped: int, metrics: dict[str, int] | None) -> Counts:

@@ -70,7 +70,7 @@ def _is_newer(target: Target) -> str | None:
 
 def _numbered(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     start = 0
-    for batch in _batches(files, names, schema.names[:-1]):
+    for batch in batches_of(files, names, schema.names[:-1]):
         numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
         start += batch.num_rows
         yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
@@ -78,7 +78,7 @@ def _numbered(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Ite
 
 def _without(files: TableFiles, names: Sequence[str], schema: pa.Schema, dropped: pa.Array) -> Iterator[pa.RecordBatch]:
     start = 0
-    for batch in _batches(files, names, schema.names):
+    for batch in batches_of(files, names, schema.names):
         kept = batch
         if len(dropped):
             numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
@@ -87,7 +87,7 @@ def _without(files: TableFiles, names: Sequence[str], schema: pa.Schema, dropped
         yield kept.cast(schema)
 
 
-def _batches(files: TableFiles, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def batches_of(files: TableFiles, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for name in names:
         with files.open(name) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=list(columns)):

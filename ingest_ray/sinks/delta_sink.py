@@ -8,12 +8,14 @@ removed by `vacuum`.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from typing import Literal
 
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 from pydantic import JsonValue
 
+from ingest_ray.contracts import ModelSink
 from ingest_ray.errors import SinkRejected
 from ingest_ray.models import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.rowhash import RowHash
@@ -45,11 +47,18 @@ from ingest_ray.sinks.provenance import NAMES, Stamp
 PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
 
 
+def open_models(config: DeltaConfig) -> ModelSink:
+    models: ModelSink = import_module("ingest_ray.sinks.delta_models").open_models(config)
+    return models
+
+
 def open_sink(config: DeltaConfig) -> "DeltaSink":
     return DeltaSink(config)
 
 
 class DeltaSink:
+    payload_bytes = PAYLOAD_BYTES
+
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
@@ -107,7 +116,7 @@ class DeltaSink:
             bytes=sum(file.bytes for file in written),
             row_hash=rows.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"uri": files.uri, "files": _described(written)},
+            payload={"uri": files.uri, "files": _described(written, self.payload_bytes)},
             seconds=time.monotonic() - started,
         )
 
@@ -210,9 +219,9 @@ class DeltaSink:
         return TableFiles.of(self._root, target.endpoint_id, target.unit_id, self._options)
 
 
-def _described(written: Sequence[WrittenFile]) -> list[JsonValue]:
+def _described(written: Sequence[WrittenFile], most_bytes: int) -> list[JsonValue]:
     described: list[JsonValue] = [asdict(file) for file in written]
-    if sum(len(file.stats) for file in written) > PAYLOAD_BYTES:
+    if sum(len(file.stats) for file in written) > most_bytes:
         described = [{**asdict(file), "stats": f'{{"numRecords": {file.rows}}}'} for file in written]
     return described
 

@@ -67,10 +67,17 @@ def _cut(batch: pa.RecordBatch, target: int) -> Iterator[pa.RecordBatch]:
 
 
 def encode(page: pa.RecordBatch) -> pa.Buffer:
-    out = pa.BufferOutputStream()
+    """Measured first, because a buffer that grows would copy the page several times."""
+    size = pa.MockOutputStream()
+    _write(page, size)
+    content = pa.allocate_buffer(size.size())
+    _write(page, pa.FixedSizeBufferWriter(content))
+    return content
+
+
+def _write(page: pa.RecordBatch, out: pa.NativeFile) -> None:
     with pa.ipc.new_file(out, page.schema) as writer:
         writer.write_batch(page)
-    return out.getvalue()
 
 
 def describe(name: str, page: pa.RecordBatch, content: pa.Buffer) -> PageInfo:

@@ -49,6 +49,17 @@ class LeaseDocument(Model):
     is_released: bool = False
 
 
+class HeldConnections(LeaseDocument):
+    """What one run took of an endpoint's connections; lives and ends like a lease."""
+
+    count: int
+
+
+class ConnectionsDocument(Model):
+    schema_number: Literal[1] = 1
+    held: tuple[HeldConnections, ...] = ()
+
+
 class ClaimDocument(Model):
     segment: str
     scope_id: str

@@ -1,7 +1,7 @@
 """Reads and forgets a unit's state, without being its owner."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from pydantic import JsonValue
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from ingest_ray.contracts import KV
 from ingest_ray.errors import Fenced, StateConflict, StateUnreadable
 from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix
+from ingest_ray.models import Position
 from ingest_ray.state.documents import (
     IntentDocument,
     LeaseDocument,
@@ -19,6 +20,8 @@ from ingest_ray.state.documents import (
     parsed,
 )
 from ingest_ray.state.lease import Lease, this_process
+
+LONGEST = 48  # a summary names every segment, and must stay small
 
 
 def read_states(kv: KV, unit_key: str) -> UnitState:
@@ -39,6 +42,54 @@ def read_states(kv: KV, unit_key: str) -> UnitState:
         lease=lease,
         has_intent=has_intent(kv, unit_key),
     )
+
+
+def read_unit_states(kv: KV, prefix: str, unit_keys: Collection[str]) -> dict[str, UnitState]:
+    """The states of many units whose keys begin with `prefix`, by key, in one walk; only those are parsed.
+
+    One that cannot be read is left out.
+    """
+    parts: dict[str, dict[str, dict[str, JsonValue]]] = {key: {} for key in unit_keys}
+    for key, value, _ in kv.scan(prefix):
+        unit_key = "::".join(key.split("::")[:8])
+        if unit_key in parts:
+            parts[unit_key][key.removeprefix(unit_key)] = value
+    states = {}
+    for unit_key, documents in parts.items():
+        with suppress(StateUnreadable):
+            states[unit_key] = _state_of(unit_key, documents)
+    return states
+
+
+def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> UnitState:
+    lease = parsed(LeaseDocument, unit_key, documents["::lease"]) if "::lease" in documents else None
+    unit = parsed(UnitDocument, unit_key, documents[""]) if "" in documents else None
+    intent = parsed(IntentDocument, unit_key, documents["::intent"]) if "::intent" in documents else None
+    found = [
+        parsed(SegmentDocument, unit_key, value).state
+        for name, value in documents.items()
+        if name.startswith("::segment::")
+    ]
+    return UnitState(
+        unit_key=unit_key,
+        epoch=lease.epoch if lease else 0,
+        sequence=unit.sequence if unit else 0,
+        run_id=unit.run_id if unit else None,
+        segments={state.segment: state for state in found},
+        lease=lease,
+        has_intent=intent is not None and not intent.is_settled,
+    )
+
+
+LONGEST = 48  # a summary names every segment, and must stay small
+
+
+def shown(position: Position | None) -> JsonValue:
+    """A position as people see it: the value itself where it has one part, and of long texts only the beginning."""
+    if position is None:
+        return None
+    parts = [part if len(str(part)) <= LONGEST else f"{str(part)[:LONGEST]}…" for part in position]
+    return parts[0] if len(parts) == 1 else list(parts)
 
 
 def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:

@@ -18,7 +18,7 @@ from ingest_ray.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.failpoints import reached
 from ingest_ray.kv.documents import encode
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
-from ingest_ray.models import Island, Learned, Model, Scope, SegmentState
+from ingest_ray.models import Island, Learned, Model, Position, Scope, SegmentState
 from ingest_ray.quarantine import promote
 from ingest_ray.state.documents import (
     ClaimDocument,
@@ -203,6 +203,13 @@ class StateWriter:
         reached("state:before-fold")
         self._fold(self._intent)
         reached("state:after-fold")
+
+    def set_watermarks(self, watermarks: Mapping[str, Position], cursor: str | None) -> None:
+        """A person's word: the segments are loaded up to there, and what was half done of them is forgotten."""
+        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
+        for segment, position in watermarks.items():
+            state = self._segments.get(segment, SegmentState(segment=segment))
+            self._put_segment(state.model_copy(update={"watermark": position, "is_loaded": True, "scopes": ()}))
 
     def learn(self, learned: Learned) -> None:
         if learned != self._unit.learned:

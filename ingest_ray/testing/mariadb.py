@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ INSTALL_TRIES = 4
 class MariaServer:
     """Listens on 127.0.0.1 and on a Unix socket; `root` has no password."""
 
-    def __init__(self, folder: Path, server: str) -> None:
+    def __init__(self, folder: Path, server: str, options: Sequence[str] = ()) -> None:
         self._folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -43,6 +43,7 @@ class MariaServer:
             f"--user={getpass.getuser()}",
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-use-native-aio=0",  # the kernel has few such requests to give, and other servers take them
+            *options,
         ]
 
     def start(self) -> None:
@@ -95,13 +96,13 @@ def make_data(install: str, folder: Path) -> None:
 
 
 @contextmanager
-def running_server() -> Iterator[MariaServer]:
+def running_server(*server_options: str) -> Iterator[MariaServer]:
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if server is None or install is None:
         missing("mariadbd, a MariaDB server,")
     folder = Path(tempfile.mkdtemp(prefix="ingest-maria"))
     make_data(install, folder / "data")
-    running = MariaServer(folder, server)
+    running = MariaServer(folder, server, server_options)
     running.start()
     try:
         yield running

@@ -6,12 +6,14 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
     {"journal": "/tmp/j", "units": ["numbers-2x1000"], "now": 1000, "changed": {"7": 1001},
      "faults": {"0:500": ["unavailable", "too-large", "stop:600"], "1:0": ["denied"]}, "slice_rows": 250}
 
-`faults` are by the segment and lower end of a slice; each read of it takes the next one. The journal gets one line for
+`faults` are by the segment and lower end of a slice; each read of it takes the next one. `hold` keeps a reader waiting until
+there is a file `<journal>.release`. The journal gets one line for
 every call that would have reached a source; it is what "no connection to the source" and "not read again" are checked by.
 """
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, JsonValue, SecretStr
 
 from ingest_ray.contracts import Descriptor, Probe, ReadContext
-from ingest_ray.errors import ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
+from ingest_ray.errors import ConfigError, ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
 from ingest_ray.models import (
     Axis,
     Column,
@@ -179,7 +181,10 @@ class Scripted:
     def between(
         self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
     ) -> Sequence[Scope]:
-        target = Interval(lower=(int(lower),) if lower else None, upper=(int(upper),) if upper else None)
+        try:
+            target = Interval(lower=(int(lower),) if lower else None, upper=(int(upper),) if upper else None)
+        except ValueError:
+            raise ConfigError(f"unit '{spec.unit_id}': '{lower}' to '{upper}' is no part of the cursor") from None
         return [
             Scope(scope_id="backfill", segment=segment, axis=CURSOR, target=target, effect=Effect.AHEAD)
             for segment in map(str, range(shape_of(spec.unit_id)[0]))
@@ -223,6 +228,8 @@ class Scripted:
         """Rows are numbered inside a segment: the key is `number * segments + segment`."""
         note(spec.endpoint, f"read {piece.scope_id} {piece.segment} {list(bounds(piece.interval))}")
         fault = next_fault(spec.endpoint, f"{piece.segment}:{bounds(piece.interval)[0]}")
+        if fault == "hold":
+            wait_for_release(spec.endpoint)
         numbers = self._numbers(spec, piece)
         if fault is not None and fault.startswith("stop:"):
             numbers = [number for number in numbers if number < int(fault[5:])]
@@ -286,6 +293,11 @@ def raise_fault(fault: str | None) -> None:
             raise SliceTooLarge("scripted: too large", bytes_per_row=1e6)
         case ("stop", _, position):
             raise SliceTooLarge("scripted: stopped", position=(int(position),))
+
+
+def wait_for_release(endpoint: Endpoint) -> None:
+    while not Path(f"{config_of(endpoint).journal}.release").exists():
+        time.sleep(0.05)
 
 
 def table(endpoint: Endpoint, unit: str, segment: str, numbers: Sequence[int]) -> pa.Table:

@@ -81,14 +81,24 @@ class Postgres:
                     continue
 
 
+def fresh_database(server: Any) -> Iterator[Postgres]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    server.psql(f"CREATE DATABASE {name};")
+    database = Postgres(Path(server.pgdata), name)
+    yield database
+    database.close()
+
+
 @pytest.fixture
 def pg(postgres_server: Any) -> Iterator[Postgres]:
     """A fresh database of the session's server."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    postgres_server.psql(f"CREATE DATABASE {name};")
-    database = Postgres(Path(postgres_server.pgdata), name)
-    yield database
-    database.close()
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def module_pg(postgres_server: Any) -> Iterator[Postgres]:
+    """A fresh database for all tests of one module: they have to clear it themselves."""
+    yield from fresh_database(postgres_server)
 
 
 @pytest.fixture

@@ -79,26 +79,33 @@ class StrategySuite:
         assert {unit.dataset_id for unit in units} <= {dataset.dataset_id for dataset in datasets}
         assert known.dataset in {unit.unit_id for unit in units}
 
-    def test_datasets_are_unique_and_the_same_each_time(self, known: KnownUnit) -> None:
+    def test_a3_datasets_are_unique_and_the_same_each_time(self, known: KnownUnit) -> None:
         first, second = known.datasets(), known.datasets()
         assert first == second
         assert len({dataset.name for dataset in first}) == len(first)
 
-    def test_keys_are_columns(self, known: KnownUnit) -> None:
+    def test_a3_keys_are_columns(self, known: KnownUnit) -> None:
         for dataset in known.datasets():
             for key in (dataset.primary_key, *dataset.unique_keys):
                 assert all(dataset.column(name) is not None for name in key), dataset.name
 
-    def test_the_endpoint_can_be_tested(self, known: KnownUnit) -> None:
+    def test_a2_the_endpoint_can_be_tested(self, known: KnownUnit) -> None:
         report = known.strategy.test(known.endpoint)
         assert report.ok
         assert report.version
 
-    def test_c4_equal_inputs_give_equal_plans(self, known: KnownUnit) -> None:
+    def test_a4_equal_inputs_give_equal_plans(self, known: KnownUnit) -> None:
         spec = known.spec()
         first, second = slices_of(known, spec), slices_of(known, spec)
         without = {"snapshot": None}
         assert [s.model_copy(update=without) for s in first] == [s.model_copy(update=without) for s in second]
+
+    def test_a6_modes_and_snapshots_are_those_that_the_descriptor_declares(self, known: KnownUnit) -> None:
+        declared = known.strategy.descriptor.capabilities
+        for unit in known.strategy.list_units(known.endpoint, known.datasets()):
+            assert {mode.value.lower() for mode in unit.supported_modes} <= set(declared), unit.unit_id
+        if any(piece.snapshot is not None for piece in slices_of(known, known.spec())):
+            assert "snapshot" in declared
 
     def test_slices_are_small_plain_and_many(self, known: KnownUnit) -> None:
         slices = slices_of(known, known.spec())
@@ -137,7 +144,7 @@ class StrategySuite:
         assert counted(first) == counted(second)
         assert first
 
-    def test_c67_an_empty_interval_has_no_rows_and_the_declared_schema(self, known: KnownUnit) -> None:
+    def test_h67_an_empty_interval_has_no_rows_and_the_declared_schema(self, known: KnownUnit) -> None:
         rehearsal = Rehearsal(known.strategy, known.spec())
         with known.strategy.probe(rehearsal.spec, {}) as probe:
             scopes = known.strategy.scopes(rehearsal.spec, probe, {})

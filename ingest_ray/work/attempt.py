@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 _CODES = {
     Stage.PLAN: "E_SOURCE_PAGE_FAILED",
     Stage.READ: "E_SOURCE_PAGE_FAILED",
+    Stage.MAP: "E_BAD_INPUT",
     Stage.OPEN: "E_SINK_WRITE_FAILED",
     Stage.PREPARE: "E_SINK_WRITE_FAILED",
     Stage.COMMIT: "E_SINK_WRITE_FAILED",

@@ -7,12 +7,12 @@ from ingest_ray.errors import Fenced
 from ingest_ray.models import Effect, RunMode, Scope
 from ingest_ray.orders import RunOrder
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.sink import SinkDesk
+from ingest_ray.work.sink import Desk
 
 log = logging.getLogger(__name__)
 
 
-def open_sink_for(state: StateWriter, desk: SinkDesk) -> int:
+def open_sink_for(state: StateWriter, desk: Desk) -> int:
     """Opens the target under the run's epoch and settles an intent that an older run left.
 
     Where the state was lost (a new home, a restored backup), the sink may know a newer epoch than the state: the run
@@ -35,7 +35,7 @@ def open_sink_for(state: StateWriter, desk: SinkDesk) -> int:
     return sequence
 
 
-def open_scopes(order: RunOrder, state: StateWriter, desk: SinkDesk, planned: Sequence[Scope]) -> tuple[Scope, ...]:
+def open_scopes(order: RunOrder, state: StateWriter, desk: Desk, planned: Sequence[Scope]) -> tuple[Scope, ...]:
     """Whether a load may insert without looking is decided here, once, when its generation begins.
 
     A backfill and a replay remember nothing, so nothing of theirs is written down, and what is stays as it is.

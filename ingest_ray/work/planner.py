@@ -48,7 +48,7 @@ class Planner:
         self._probe: Probe | None = None
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._slices: Iterator[Slice] = iter(())
-        self._recuts: dict[str, int] = {}
+        self._without: set[str] = set()
 
     def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
         """Connects and probes; what the probe holds open stays open until `close`."""
@@ -75,14 +75,15 @@ class Planner:
         """Takes the scopes as they were written down, with what is already done of them."""
         assert self._probe is not None
         self._scopes = {(scope.segment, scope.scope_id): scope for scope in scopes}
-        self._slices = planning.slices(self._strategy, self._spec, self._probe, scopes)
+        self._slices = planning.slices(self._strategy, self._spec, self._probe, scopes, self._without)
 
-    def next(self, count: int) -> Planned:
+    def next(self, count: int, without: frozenset[str] = frozenset()) -> Planned:
         reached("plan:before-next")
+        self._without |= without
         slices = tuple(islice(self._slices, count))
         return Planned(slices, is_done=len(slices) < count)
 
-    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Recutted:
+    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Recutted:
         """Cuts the rest of a slice that was too large, by what its reader saw."""
         assert self._probe is not None
         scope = self._scopes[piece.segment, piece.scope_id]
@@ -90,9 +91,7 @@ class Planner:
         if bytes_per_row is not None:
             learned = learned.model_copy(update={"bytes_per_row": max(bytes_per_row, learned.bytes_per_row or 0.0)})
         spec = self._spec.model_copy(update={"learned": learned})
-        count = self._recuts.get(piece.slice_id, 0)
-        self._recuts[piece.slice_id] = count + 1
-        slices = tuple(planning.recut(self._strategy, spec, self._probe, scope, piece, interval, count))
+        slices = tuple(planning.recut(self._strategy, spec, self._probe, scope, piece, interval, number))
         return Recutted(piece, slices)
 
     def close(self) -> None:

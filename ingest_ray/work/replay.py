@@ -17,6 +17,7 @@ from ingest_ray.orders import RunOrder
 from ingest_ray.quarantine import list_quarantine, show
 from ingest_ray.registry import strategy_for
 from ingest_ray.work.fitted import Fitted
+from ingest_ray.work.remap import Remap
 from ingest_ray.work.unit import write_mode_of
 
 AXIS = Axis(kind="key", columns=("file",))
@@ -24,10 +25,12 @@ BATCH_ROWS = 1_000
 
 
 def strategy_of(order: RunOrder) -> Strategy:
-    """The source's own strategy, the one that fits its rows, or the one that reads its quarantine."""
+    """The source's own strategy, the one that fits its rows, or the one that reads its quarantine or what staging keeps."""
     strategy = strategy_for(order.spec.endpoint.template)
     if order.task == "replay":
         return Replay(strategy, order)  # type: ignore[return-value]
+    if order.task == "remap":
+        return Remap(strategy, order)  # type: ignore[return-value]
     return strategy if order.source_dataset is None else Fitted(strategy, order.source_dataset)  # type: ignore[return-value]
 
 

@@ -2,17 +2,41 @@
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from ingest_ray.contracts import Sink, Staging
 from ingest_ray.failpoints import reached
-from ingest_ray.models import Handle, Prepared, Receipt, Slice
+from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import open_sink
-from ingest_ray.work.unit import resolved, staged_schema, target_of
+from ingest_ray.work.model_desk import ModelDesk
+from ingest_ray.work.unit import is_cdm, resolved, staged_schema, target_of
+
+
+class Desk(Protocol):
+    """One process's hold on where a unit lands. The epoch comes with each call that needs one."""
+
+    @property
+    def location(self) -> str: ...
+
+    def open(self, epoch: int) -> int: ...
+
+    def is_empty(self) -> bool: ...
+
+    def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared: ...
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt: ...
+
+    def abort(self, group: Sequence[Prepared]) -> None: ...
+
+
+def desk_for(order: RunOrder, staging: Staging) -> Desk:
+    """Of the unit's own table, or, in CDM mode, of the tables of its models."""
+    return ModelDesk(order, staging) if is_cdm(order.spec) else SinkDesk(order, staging)
 
 
 class SinkDesk:
-    """One process's hold on a unit's target. The epoch comes with each call that needs one."""
+    """The desk of one table, which has the unit's rows as they are staged."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: Sink = open_sink(resolved(order.sink, order.settings))
@@ -30,7 +54,7 @@ class SinkDesk:
     def is_empty(self) -> bool:
         return self._sink.is_empty(self.target)
 
-    def prepare(self, piece: Slice, handle: Handle) -> Prepared:
+    def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None = None) -> Prepared:
         started = time.monotonic()
         reached("sink:before-prepare")
         prepared = self._sink.prepare(self.target, piece, self._schema, self._staging.read(handle))

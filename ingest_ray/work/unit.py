@@ -3,8 +3,10 @@
 import pyarrow as pa
 
 from ingest_ray.arrow_types import schema_of
-from ingest_ray.models import Endpoint, RunMode, Target, UnitSpec, WriteMode
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.models import DataMode, Endpoint, RunMode, Target, UnitSpec, WriteMode
 from ingest_ray.orders import RunOrder
+from ingest_ray.registry import strategy_for
 from ingest_ray.secrets import resolve
 from ingest_ray.settings import Settings
 
@@ -19,6 +21,8 @@ def write_mode_of(spec: UnitSpec) -> WriteMode:
         return spec.policy.write
     if spec.config.run_mode is RunMode.FULL:
         return WriteMode.REPLACE
+    if is_cdm(spec):
+        return WriteMode.UPSERT  # by the models' ids, whether the source has a key or not
     return WriteMode.UPSERT if key_of(spec) else WriteMode.APPEND
 
 
@@ -40,6 +44,21 @@ def target_of(order: RunOrder) -> Target:
         version_column=spec.policy.cursor if write is WriteMode.UPSERT else None,
         run_id=order.run_id,
     )
+
+
+def system_of(spec: UnitSpec) -> str:
+    """What stands in the ids of the common data model."""
+    return spec.config.cdm.system or spec.endpoint.endpoint_id
+
+
+def is_cdm(spec: UnitSpec) -> bool:
+    return spec.config.mode is DataMode.CDM
+
+
+def unit_key_of(order: RunOrder) -> str:
+    """Under which the state of a unit and sink is kept."""
+    vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
+    return unit_key(vendor, order.spec.endpoint.endpoint_id, order.spec.unit_id, order.spec.config.sink_id)
 
 
 def opened_spec(order: RunOrder) -> UnitSpec:

@@ -7,7 +7,9 @@ Importing this module imports no driver: the templates below describe themselves
 
 from ingest_ray.contracts import Descriptor
 from strategies.jdbc.config import PostgresConfig, SqliteConfig
+from strategies.jdbc.mssql_config import MssqlConfig
 from strategies.jdbc.mysql_config import MysqlConfig
+from strategies.jdbc.oracle_config import OracleConfig
 from strategies.lazy import LazyModule
 
 postgres = LazyModule(
@@ -64,4 +66,45 @@ mysql = LazyModule(
     extra="mysql",
 )
 
-__all__ = ["mysql", "postgres", "sqlite"]
+oracle = LazyModule(
+    Descriptor(
+        template="jdbc.oracle",
+        family="JDBC",
+        title="Oracle",
+        vendor="oracle",
+        config_model=OracleConfig,
+        description="Tables, views and materialized views of one database, as of one system change number where allowed.",
+        capabilities=("full", "incremental", "lookback", "snapshot", "parallel", "preview"),
+        docs_url="https://docs.oracle.com/en/database/oracle/oracle-database/",
+        default_port=1521,
+        sample_config={
+            "url": "jdbc:oracle:thin:@//localhost:1521/SHOP",
+            "user": "app",
+            "password": "env:SHOP_PASSWORD",
+        },
+    ),
+    "strategies.jdbc.oracle_dialect:strategy",
+    extra="oracle",
+)
+
+mssql = LazyModule(
+    Descriptor(
+        template="jdbc.mssql",
+        family="JDBC",
+        title="SQL Server",
+        vendor="mssql",
+        config_model=MssqlConfig,
+        description="Tables and views of one database, each slice read over row versions.",
+        capabilities=("full", "incremental", "lookback", "parallel", "preview"),
+        docs_url="https://learn.microsoft.com/en-us/sql/",
+        default_port=1433,
+        sample_config={
+            "url": "jdbc:sqlserver://localhost:1433;databaseName=shop;user=app",
+            "password": "env:SHOP_PASSWORD",
+        },
+    ),
+    "strategies.jdbc.mssql_dialect:strategy",
+    extra="mssql",
+)
+
+__all__ = ["mssql", "mysql", "oracle", "postgres", "sqlite"]

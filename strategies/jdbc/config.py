@@ -107,7 +107,9 @@ def sqlite_path(url: str) -> str:
     return unquote(text.split("?", 1)[0].removeprefix("file:"))
 
 
-def with_url_parts(given: Any, schemes: tuple[str, ...], query_names: Mapping[str, str]) -> Any:
+def with_url_parts(
+    given: Any, schemes: tuple[str, ...], query_names: Mapping[str, str], path_field: str = "database"
+) -> Any:
     """Spreads a network URL over the fields; a field that is given, too, must not be given twice."""
     if not isinstance(given, Mapping) or not given.get("url"):
         return given
@@ -125,7 +127,7 @@ def with_url_parts(given: Any, schemes: tuple[str, ...], query_names: Mapping[st
         "port": port,
         "user": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else None,
-        "database": unquote(parts.path.lstrip("/")) or None,
+        path_field: unquote(parts.path.lstrip("/")) or None,
     }
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in query_names:

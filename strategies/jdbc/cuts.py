@@ -35,8 +35,7 @@ def pieces(look: Look, scope: Scope, gap: Interval) -> Iterator[Piece]:
 
 def piece(look: Look, scope: Scope, interval: Interval, rows: int, is_exact: bool = False) -> Piece:
     """One piece. `max_rows` is how many rows it had when it was cut."""
-    if look.size.rows is not None:
-        rows = min(rows, look.size.rows)
+    rows = min([rows, *(known for known in (look.size.rows, scope.estimated_rows) if known is not None)])
     return Piece(
         interval=interval,
         estimated_rows=rows,
@@ -110,16 +109,18 @@ def next_cut(session: Session, view: TableView, axis: AxisView, gap: Interval, r
     conditions = axis.within(Interval(lower=lower, upper=gap.upper))
     is_above = f"CASE WHEN {axis.compare('>', lower)} THEN 1 ELSE 0 END"
     found = session.rows(
-        f"SELECT {axis.positions}, {is_above} {view.source(conditions)} {axis.order} {view.dialect.page(1, rows)}"
+        f"SELECT {axis.positions}, {is_above} {view.source(conditions)} {view.dialect.page(1, rows, axis.order)}"
     )
     if found and not found[0][-1]:
         above = [*axis.within(Interval(upper=gap.upper)), axis.compare(">", lower)]
-        found = session.rows(f"SELECT {axis.positions} {view.source(above)} {axis.order} {view.dialect.page(1)}")
+        found = session.rows(f"SELECT {axis.positions} {view.source(above)} {view.dialect.page(1, order=axis.order)}")
     return axis.decode(found[0]) if found else None
 
 
 def first_of(session: Session, view: TableView, axis: AxisView, gap: Interval) -> Position | None:
-    found = session.rows(f"SELECT {axis.positions} {view.source(axis.within(gap))} {axis.order} {view.dialect.page(1)}")
+    found = session.rows(
+        f"SELECT {axis.positions} {view.source(axis.within(gap))} {view.dialect.page(1, order=axis.order)}"
+    )
     return axis.decode(found[0]) if found else None
 
 
@@ -136,7 +137,7 @@ def listed(look: Look, axis: AxisView, gap: Interval, rows: int) -> Iterator[Pos
     above = inner.compare(">", lower)
     sql = (
         f"SELECT {inner.positions} FROM (SELECT DISTINCT {', '.join(names)} FROM ({ranked}) ranked"
-        f" WHERE place % {rows} = 1 % {rows} AND {above}) cuts {inner.order}"
+        f" WHERE {axis.dialect.remainder('place', rows)} = {1 % rows} AND {above}) cuts {inner.order}"
     )
     for row in look.session.rows(sql):
         position = axis.decode(row)

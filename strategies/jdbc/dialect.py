@@ -84,8 +84,12 @@ class Dialect(Protocol):
 
     def quote(self, name: str) -> str: ...
 
-    def page(self, limit: int, offset: int = 0) -> str:
-        """The end of a SELECT that takes `limit` rows after `offset` others."""
+    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
+        """The end of a SELECT that takes `limit` rows after `offset` others, in this order or in any."""
+        ...
+
+    def remainder(self, value: str, divisor: int) -> str:
+        """An expression for what is left of a whole number when it is divided."""
         ...
 
     def scalar(self, expression: str) -> str:

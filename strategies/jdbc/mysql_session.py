@@ -15,6 +15,7 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from ingest_ray.errors import IngestError
+from strategies.jdbc.dbapi_session import grown
 from strategies.jdbc.mysql_config import MysqlConfig
 from strategies.jdbc.session import without_secrets
 
@@ -72,7 +73,7 @@ class MysqlSession:
                 names = [f"c{index}" for index in range(len(found[0]))]
                 columns = [pa.array(values, pa.binary()) for values in zip(*found, strict=True)]
                 batch = pa.RecordBatch.from_arrays(columns, names)
-                rows = max(1, min(4 * rows, int(page_bytes * len(found) / max(1, batch.nbytes)), MOST_ROWS))
+                rows = grown(rows, batch, page_bytes)
                 yield batch
         except (pymysql.MySQLError, OSError) as error:
             self._tell(error)
@@ -93,9 +94,6 @@ class MysqlSession:
         if not self._ended:
             with suppress(Exception):  # a connection that the server has already dropped cannot be closed again
                 self._connection.close()
-
-
-MOST_ROWS = 65_536
 
 
 def connect(config: MysqlConfig) -> Any:

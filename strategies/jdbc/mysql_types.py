@@ -6,23 +6,8 @@ multiplied by `1e0`, which is a double in full digits; TIME goes from -838:59:59
 """
 
 import re
-from dataclasses import dataclass
 
-from ingest_ray.models import Fidelity
-from strategies.jdbc.dialect import Kind
-
-
-@dataclass(frozen=True)
-class Carried:
-    """How one column travels. `select` is its expression over `{0}`; `kind` says whether it orders an axis."""
-
-    arrow: str
-    kind: Kind = "other"
-    select: str = "{0}"
-    logical: str | None = None
-    fidelity: Fidelity = Fidelity.EXACT
-    note: str | None = None
-
+from strategies.jdbc.carried import Carried, refused
 
 _INTS = {"tinyint": 8, "smallint": 16, "mediumint": 32, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -74,12 +59,8 @@ def carried(name: str, type_text: str, charset: str | None, *, is_json: bool = F
     if name in _ADDRESSES:
         return Carried("string", logical="inet")
     if name in _GEOMETRY:
-        return _refused(f"geometry ('{name}') is not read: select it as text in a view")
-    return _refused(f"type '{name}' is not known: select it as text in a view")
-
-
-def _refused(note: str) -> Carried:
-    return Carried("null", fidelity=Fidelity.REFUSED, note=note)
+        return refused(f"geometry ('{name}') is not read: select it as text in a view")
+    return refused(f"type '{name}' is not known: select it as text in a view")
 
 
 def _decimal(type_text: str) -> Carried:

@@ -50,13 +50,16 @@ ORDER BY 1, 2, 5"""
 
 _TYPES = """
 SELECT t.oid::bigint, t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::bigint, t.typtypmod::bigint,
-       t.typelem::bigint, t.typcategory = 'A' AND t.typname NOT IN ('int2vector', 'oidvector')
+       t.typelem::bigint, t.typcategory = 'A' AND t.typname NOT IN ('int2vector', 'oidvector'),
+       t.typsend::text
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 
 
 def types_of(session: Session) -> dict[int, PgType]:
     return {
-        row[0]: PgType(row[1], row[2], row[3], base=row[4], base_mod=row[5], element=row[6], is_array=row[7])
+        row[0]: PgType(
+            row[1], row[2], row[3], base=row[4], base_mod=row[5], element=row[6], is_array=row[7], send=row[8]
+        )
         for row in session.rows(_TYPES)
     }
 

@@ -14,6 +14,7 @@ from ingest_ray.errors import SourceChanged
 from ingest_ray.models import Column, Dataset
 from strategies.jdbc.convert import Misfits, fitted, kept, places, raw_value, storage
 from strategies.jdbc.dialect import Fetched, Session
+from strategies.jdbc.postgres_numeric import OddNumeric, decimals, spelled
 
 if TYPE_CHECKING:
     from strategies.jdbc.postgres_dialect import Postgres
@@ -33,6 +34,7 @@ _FORMS = {
     "money": "{0}::numeric::text",
     "list": "{0}",
     "text list": "{0}::text[]",
+    "sent": "numeric_send({0})",
 }
 
 
@@ -43,6 +45,8 @@ class Item:
     column: Column
     sql: str
     is_guard: bool = False
+    is_sent: bool = False
+    """A numeric in its binary form."""
 
 
 def items(dialect: "Postgres", dataset: Dataset, names: list[str]) -> list[Item]:
@@ -55,7 +59,7 @@ def items(dialect: "Postgres", dataset: Dataset, names: list[str]) -> list[Item]
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
         quoted = dialect.quote(name)
         form = str(forms.get(name, "")) if isinstance(forms, dict) else ""
-        found.append(Item(column, _FORMS[form].format(quoted)))
+        found.append(Item(column, _FORMS[form].format(quoted), is_sent=form == "sent"))
         if form.endswith("list"):
             odd = f"array_ndims({quoted}) > 1 OR array_lower({quoted}, 1) <> 1"
             guards.append(Item(column, f"CASE WHEN {odd} THEN {quoted}::text END", is_guard=True))
@@ -84,6 +88,9 @@ def checked(batch: pa.RecordBatch, selected: list[Item], context: ReadContext) -
                 misfits.add(row, "an array of several dimensions, or that does not begin at 1", item.column.name)
             continue
         target = context.schema.field(index).type
+        if item.is_sent:
+            arrays.append(decoded(array, target, item.column.name, misfits))
+            continue
         for row, reason in beyond(array):
             misfits.add(row, reason, item.column.name)
         arrays.append(fitted(array, target, item.column.name, misfits, as_declared))
@@ -92,6 +99,18 @@ def checked(batch: pa.RecordBatch, selected: list[Item], context: ReadContext) -
         for row, (reason, column) in sorted(misfits.reasons.items()):
             context.reject(raw_row(batch, selected[:count], guards, row), reason, column)
     return kept(arrays, context.schema, misfits, batch.num_rows)
+
+
+def decoded(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
+    """Binary numerics as decimals; a batch with a value that the declared type does not allow goes by way of text."""
+    try:
+        values, special = decimals(sent, target)
+    except OddNumeric:
+        texts = pa.array([None if value is None else spelled(value) for value in sent.to_pylist()], pa.string())
+        return fitted(texts, target, column, misfits, as_declared)
+    for row in places(special) if special is not None else ():
+        misfits.add(row, f"not a value of {target}", column)
+    return values
 
 
 def as_declared(array: pa.Array, target: pa.DataType) -> pa.Array:
@@ -135,6 +154,8 @@ def raw_row(batch: pa.RecordBatch, selected: list[Item], guards: dict[str, int],
         array = storage(batch.column(index))
         guard = guards.get(item.column.name)
         text = batch.column(guard)[row].as_py() if guard is not None else None
+        if item.is_sent and array[row].is_valid:
+            text = spelled(array[row].as_py())
         raw[item.column.name] = text if text is not None else original(array, row)
     return raw
 

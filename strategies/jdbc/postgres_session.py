@@ -35,12 +35,18 @@ def conninfo(config: PostgresConfig) -> str:
 _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 
 
+def plain(message: str) -> str:
+    """What the server says, without what the driver says around it and the statement that it points into."""
+    bare = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
+    return re.sub(r"^ *ERROR: +", "", bare).partition(" LINE 1: ")[0]
+
+
 def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
     """A driver's error by its SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
     if state is None or state == "00000":
         match = _CODE.search(message)
         state = match.group(1) if match else ""
-    text = f"{endpoint_id}: {message}"
+    text = f"{endpoint_id}: {plain(message)}"
     if state.startswith("28") or state == "42501" or any(re.search(word, message) for word in _LOGIN):
         return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
     if re.search(r'database ".*" does not exist', message) or state == "3D000":

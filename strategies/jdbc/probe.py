@@ -8,13 +8,14 @@ from typing import Self
 from pydantic import JsonValue
 
 from ingest_ray.contracts import Probe
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Axis, Effect, Horizon, Interval, Position, SegmentState, UnitSpec
+from ingest_ray.errors import ConfigError, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.models import Axis, Effect, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
 from strategies.jdbc.dialect import Dialect, Session, Size
 from strategies.jdbc.view import AxisView, TableView
 
 SEGMENT = "all"  # a table is one segment
 COUNT_LIMIT = 100_000  # what is new is counted up to this: enough to tell a small run from a large one
+SLICE_S = 60.0  # a slow view or a far server: what fails is read again, and many short slices keep all readers busy
 DEFAULT_ROW_BYTES = 256.0  # for the first plan of a view, of which nothing is known; readers correct it
 
 
@@ -44,6 +45,8 @@ class Look:
     span: tuple[int, int] | None = None
     """Smallest and largest key, of a single integer key."""
     cursor: CursorLook | None = None
+    is_key_unique: bool = True
+    """No two rows share the unit's key, or it has none."""
 
     @property
     def row_bytes(self) -> float:
@@ -51,7 +54,10 @@ class Look:
 
     @property
     def slice_rows(self) -> int:
-        return max(1, int(self.view.spec.policy.target_slice_bytes / self.row_bytes))
+        """What a slice is cut for: its target of bytes, and no more than a reader was seen to read in `SLICE_S`."""
+        by_size = self.view.spec.policy.target_slice_bytes / self.row_bytes
+        speed = self.view.spec.learned.rows_per_second
+        return max(1, int(by_size if speed is None else min(by_size, speed * SLICE_S)))
 
     def relearned(self, spec: UnitSpec) -> Self:
         """The same look, with what readers have taught since."""
@@ -75,14 +81,16 @@ def probed(dialect: Dialect, spec: UnitSpec, known: Mapping[str, SegmentState]) 
         snapshot = dialect.begin(session, spec)
         if spec.policy.where:
             dialect.allow_filter(session)
+            try_filter(session, view)
         axis = view.load_axis()
+        is_key_unique = tells_rows_apart(session, view, axis, state)
         size = dialect.size(session, spec)
         ends = span(session, view, axis)
         if ends is not None and size.rows is not None and view.is_unique(axis):
             # Whole keys between two ends cannot be more rows than that, whatever old statistics say.
             size = replace(size, rows=min(size.rows, ends[1] - ends[0] + 1))
         cursor = look_at_cursor(session, view, state, horizon) if horizon is not None else None
-        look = Look(session, view, axis, size, ends, cursor)
+        look = Look(session, view, axis, size, ends, cursor, is_key_unique)
         rows = size.rows
         yield Probe(
             strategy=dialect.template,
@@ -96,6 +104,41 @@ def probed(dialect: Dialect, spec: UnitSpec, known: Mapping[str, SegmentState]) 
             },
             live=look,
         )
+
+
+def try_filter(session: Session, view: TableView) -> None:
+    """Has the database read the policy's own filter, over no row. The table's columns are known to be there."""
+    try:
+        session.rows(f"SELECT 1 AS one {view.source(['1 = 0'])}")
+    except (SourceDenied, SourceUnavailable):
+        raise
+    except SourceError as error:
+        raise ConfigError(f"{view.spec.unit_id}: field 'where': {error.message}", hint="see the policy") from None
+
+
+def tells_rows_apart(session: Session, view: TableView, axis: Axis, state: SegmentState | None) -> bool:
+    """Whether no two rows share the unit's key. Where the database does not promise it, and it matters, one pass over the
+    table tells: a first load by physical addresses then is no merge, and without a cursor nothing says which row stays.
+
+    Raises:
+        ConfigError: rows share it, and each of them would replace the others as it comes.
+    """
+    spec = view.spec
+    if not view.key or view.is_unique(Axis(kind="key", columns=view.key)):
+        return True
+    is_arbitrary = not view.is_incremental and spec.policy.write is WriteMode.UPSERT
+    is_first = view.is_incremental and axis.kind == "tid" and (state is None or not state.is_loaded)
+    if not is_arbitrary and not is_first:
+        return False
+    names = ", ".join(view.dialect.quote(name) for name in view.key)
+    grouped = f"SELECT count(*) AS n {view.source([])} GROUP BY {names} HAVING count(*) > 1"
+    shared = int(session.rows(f"SELECT count(*) FROM ({grouped}) counted")[0][0])
+    if shared and is_arbitrary:
+        raise ConfigError(
+            f"{spec.unit_id}: field 'primary_key': {', '.join(view.key)} has {shared} values that several rows share",
+            hint="name the columns that tell rows apart, or policy write: replace",
+        )
+    return not shared
 
 
 def next_lower(state: SegmentState | None) -> Position | None:
@@ -120,7 +163,8 @@ def edge(session: Session, view: TableView, axis: AxisView, direction: str) -> P
     """The first position of an axis, or with ` DESC` the last."""
     order = ", ".join(f"{column.sql}{direction}" for column in axis.columns)
     conditions = [f"{column.sql} IS NOT NULL" for column in axis.nullable]
-    found = session.rows(f"SELECT {axis.positions} {view.source(conditions)} ORDER BY {order} {view.dialect.page(1)}")
+    end = view.dialect.page(1, order=f"ORDER BY {order}")
+    found = session.rows(f"SELECT {axis.positions} {view.source(conditions)} {end}")
     return axis.decode(found[0]) if found else None
 
 

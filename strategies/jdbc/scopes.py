@@ -30,7 +30,7 @@ def load(look: Look, cursor: CursorLook | None, state: SegmentState | None) -> l
         effect=Effect.LOAD,
         horizon=cursor.horizon.value if cursor else None,
         is_resumable=is_resumable,
-        is_insert_only=is_own_key or (axis.kind == "tid" and not _has_begun(state, name)),
+        is_insert_only=is_own_key or (axis.kind == "tid" and look.is_key_unique and not _has_begun(state, name)),
         estimated_rows=look.size.rows,
     )
     if not keys.nullable:

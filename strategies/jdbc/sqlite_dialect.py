@@ -68,8 +68,11 @@ class Sqlite:
     def quote(self, name: str) -> str:
         return quoted(name)
 
-    def page(self, limit: int, offset: int = 0) -> str:
-        return f"LIMIT {limit} OFFSET {offset}" if offset else f"LIMIT {limit}"
+    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
+        return f"{order} LIMIT {limit} OFFSET {offset}" if offset else f"{order} LIMIT {limit}"
+
+    def remainder(self, value: str, divisor: int) -> str:
+        return f"{value} % {divisor}"
 
     def scalar(self, expression: str) -> str:
         return f"SELECT {expression}"

@@ -1,21 +1,20 @@
 """What Cloud and Data Center have in common, and which of them a site is."""
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from msgspec import Raw
 
 from ingest_ray.errors import SourceDenied, SourceError
-from ingest_ray.http.client import Auth, Client, Params, Site, Tries
+from ingest_ray.http.client import Tries
 from ingest_ray.http.signals import instant
 from ingest_ray.models import Endpoint
+from strategies.atlassian.web import SiteWeb, client_of
 from strategies.jira.config import JiraConfig, parse_config
 from strategies.jira.wire import Field, Person, ServerInfo, decoder, instant_ms
 
 A = TypeVar("A")
-B = TypeVar("B")
 
 _person = decoder(Person)
 _server = decoder(ServerInfo)
@@ -72,26 +71,8 @@ class Api(Protocol):
     def users(self) -> Iterator[Raw]: ...
 
 
-class Web:
-    """Requests to one site, and what both deployments answer alike. Open while its client is."""
-
-    def __init__(self, client: Client, config: JiraConfig, root: str) -> None:
-        self.client = client
-        self.config = config
-        self.root = root
-        self.pool = ThreadPoolExecutor(config.requests_at_once, thread_name_prefix="jira")
-
-    def path(self, rest: str) -> str:
-        return f"{self.root}/{rest}"
-
-    def get(
-        self,
-        rest: str,
-        decode: Callable[[bytes], A],
-        params: Params | None = None,
-        tries: Tries | None = None,
-    ) -> A:
-        return self.client.get(self.path(rest), decode, params, tries)
+class Web(SiteWeb[JiraConfig]):
+    """Requests to one site, and what both deployments answer alike."""
 
     def ask(
         self, rest: str, decode: Callable[[bytes], A], document: Mapping[str, object], tries: Tries | None = None
@@ -125,39 +106,7 @@ class Web:
     def raws(self, rest: str) -> list[Raw]:
         return self.get(rest, _raws)
 
-    def spread(self, work: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
-        """Results in order; at most twice `requests_at_once` items are under way or waiting to be taken."""
-        waiting = []
-        try:
-            for item in items:
-                waiting.append(self.pool.submit(work, item))
-                if len(waiting) >= 2 * self.config.requests_at_once:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
-        self.client.__exit__(None, None, None)
-
-    def __enter__(self) -> "Web":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def open_web(endpoint: Endpoint, root: str = "/rest/api/2") -> Web:
     config = parse_config(endpoint)
-    auth = Auth(config.api_token.get_secret_value(), config.username if config.auth_type == "basic" else None)
-    site = Site(
-        base_url=config.base_url,
-        auth=auth,
-        timeout_s=config.timeout_s,
-        verify=config.verify_tls,
-        tries=Tries(first_wait_s=config.retry_wait_s),
-    )
-    return Web(Client(site, config.requests_at_once), config, root)
+    return Web(client_of(config), config, root)

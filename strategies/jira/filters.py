@@ -1,45 +1,14 @@
 """What a unit's configuration keeps: `projectKeys`, `statuses`, `assigneeIds`, `updatedFrom`, under `jiraFilter` or bare."""
 
-from datetime import UTC, datetime
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from ingest_ray.errors import ConfigError, FilterConflict, FilterUnsupported
 from ingest_ray.models import UnitSpec
+from strategies.atlassian.filters import Texts, UnitFilter, parsed_filter
 
-Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 
-
-class JiraFilter(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class JiraFilter(UnitFilter):
     projectKeys: Texts = ()
     statuses: Texts = ()
     assigneeIds: Texts = ()
-    updatedFrom: datetime | None = None
-
-    @property
-    def updated_from_ms(self) -> int | None:
-        """A time without a zone is UTC."""
-        if self.updatedFrom is None:
-            return None
-        aware = self.updatedFrom if self.updatedFrom.tzinfo else self.updatedFrom.replace(tzinfo=UTC)
-        return int(aware.timestamp() * 1000)
 
 
 def filter_of(spec: UnitSpec) -> JiraFilter:
-    """Raises `FilterConflict`, `FilterUnsupported`, `ConfigError`; each names the unit and the key."""
-    given = dict(spec.config.filters)
-    others = [name for name in given if name.endswith("Filter") and name != "jiraFilter"]
-    if others and "jiraFilter" in given:
-        raise FilterConflict(f"unit '{spec.unit_id}' has 'jiraFilter' and '{others[0]}'", hint="keep one")
-    if others:
-        raise FilterUnsupported(f"unit '{spec.unit_id}' is Jira's and cannot have '{others[0]}'")
-    inner = given.get("jiraFilter", given)
-    try:
-        return JiraFilter.model_validate(inner or {})
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise ConfigError(f"unit '{spec.unit_id}': filter '{place}': {fault['msg']}") from None
+    return parsed_filter(spec, JiraFilter, "jiraFilter", "Jira")

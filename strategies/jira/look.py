@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from ingest_ray.contracts import Probe
 from ingest_ray.errors import SourceChanged
-from ingest_ray.models import Effect, Horizon, Interval, RunMode, SegmentState, UnitSpec
+from ingest_ray.models import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
+from strategies.atlassian.progress import Course, SegmentLook, counted, minute
 from strategies.jira.api import Api
 from strategies.jira.datasets import custom_fields
 from strategies.jira.filters import JiraFilter, filter_of
@@ -21,27 +22,13 @@ from strategies.jira.shapes import Project, schema_text
 from strategies.jira.tables import ISSUES, TABLES
 from strategies.jira.wire import decoder
 
-MINUTE_MS = 60_000
 MARGIN_S = 60  # an edit may be written a little after the time that it bears
 LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
 ISSUE_BYTES = 10_000  # with its comments, before anything was learned
+CURSOR = Axis(kind="cursor", columns=(BY_UPDATED,))
 DELETED = "deleted worklogs"
 """A segment that is no project: project keys are upper case, without blanks."""
 _project = decoder(Project)
-
-
-@dataclass(frozen=True)
-class ProjectLook:
-    """What search says about one project. Counts are approximate on Cloud; they decide where to cut, not what is read."""
-
-    key: str
-    state: SegmentState
-    lower_ms: int | None = None
-    """Where the next advance begins."""
-    total: int = 0
-    new: int = 0
-    again: int = 0
-    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class Look:
     conditions: Sequence[str]
     horizon_ms: int
     lookback_ms: int
-    projects: Sequence[ProjectLook]
+    projects: Sequence[SegmentLook]
     is_full: bool
 
     @property
@@ -63,13 +50,12 @@ class Look:
         return BY_ID if self.is_full else BY_UPDATED
 
     @property
+    def course(self) -> Course:
+        return Course(CURSOR, self.horizon_ms, self.lookback_ms)
+
+    @property
     def rows(self) -> int:
-        return sum(one.new + one.again + one.ahead for one in self.projects)
-
-
-def minute(ms: int) -> int:
-    """The minute that an instant is in: search may cut instants to that, so all boundaries are whole minutes."""
-    return ms // MINUTE_MS * MINUTE_MS
+        return sum(one.rows for one in self.projects)
 
 
 def row_bytes(spec: UnitSpec) -> float:
@@ -103,7 +89,7 @@ def probed(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]
             "account": account.id,
             "deployment": api.deployment,
             "projects": len(look.projects),
-            "projects_changed": sum(bool(one.new or one.again or one.ahead) for one in look.projects),
+            "projects_changed": sum(bool(one.rows) for one in look.projects),
             "lookback_s": look.lookback_ms // 1000,
             "issues_per_slice": slice_issues(spec, look),
         }
@@ -155,36 +141,14 @@ def project_keys(api: Api, chosen: JiraFilter) -> list[str]:
     ]
 
 
-def looked_at(look: Look, key: str, state: SegmentState | None, chosen: JiraFilter) -> ProjectLook:
+def looked_at(look: Look, key: str, state: SegmentState | None, chosen: JiraFilter) -> SegmentLook:
     found = state or SegmentState(segment=key)
 
     def count(interval: Interval) -> int:
         return look.api.count(window(key, BY_UPDATED, interval, look.conditions))
 
-    start = (minute(chosen.updated_from_ms),) if chosen.updated_from_ms is not None else None
+    start_ms = minute(chosen.updated_from_ms) if chosen.updated_from_ms is not None else None
     if look.is_full:
-        total = count(Interval(lower=start))
-        return ProjectLook(key, found, total=total, new=total)
-    lower = next_lower(found)
-    horizon = (look.horizon_ms,)
-    if lower is None:
-        total = count(Interval(lower=start))
-        if not total:
-            return ProjectLook(key, found)
-        ahead = count(Interval(lower=horizon))
-        lower_ms = start[0] if start is not None else None
-        return ProjectLook(key, found, lower_ms, total=total, new=total - min(total, ahead), ahead=ahead)
-    window_start = (lower - look.lookback_ms,)
-    total = count(Interval(lower=window_start))
-    if not total:
-        return ProjectLook(key, found, lower)
-    again = count(Interval(lower=window_start, upper=(lower,)))
-    ahead = count(Interval(lower=horizon)) if total > again else 0
-    return ProjectLook(key, found, lower, total, max(0, total - again - ahead), again, ahead)
-
-
-def next_lower(state: SegmentState) -> int | None:
-    """The end of everything that was planned before."""
-    advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
-    position = advances[-1].target.upper if advances else state.watermark
-    return int(position[0]) if position is not None else None
+        total = count(Interval(lower=(start_ms,) if start_ms is not None else None))
+        return SegmentLook(key, found, total=total, new=total)
+    return counted(key, found, look.course, start_ms, count)

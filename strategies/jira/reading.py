@@ -8,12 +8,13 @@ from msgspec import Raw, Struct
 from ingest_ray.contracts import ReadContext
 from ingest_ray.errors import SliceTooLarge, SourceUnavailable
 from ingest_ray.models import Dataset, Slice, UnitSpec
+from strategies.atlassian.progress import MINUTE_MS
 from strategies.jira.api import Api, Suspect, Wanted
 from strategies.jira.datasets import bodies
 from strategies.jira.feed import deletions
 from strategies.jira.filters import JiraFilter, filter_of
 from strategies.jira.jql import kept, window
-from strategies.jira.look import DELETED, MINUTE_MS
+from strategies.jira.look import DELETED
 from strategies.jira.rows import Item, RowMaker
 from strategies.jira.shapes import Project
 from strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, TABLES, WORKLOGS

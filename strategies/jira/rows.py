@@ -1,6 +1,6 @@
 """From JSON objects to batches of one schema. A value that does not fit its column costs its row, never its NULL."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,11 +11,11 @@ from msgspec import Raw
 from pydantic import JsonValue
 
 from ingest_ray.models import Dataset
+from strategies.atlassian.batches import Misfit, Reject, batch_of
 from strategies.jira.shapes import SHAPES
 from strategies.jira.tables import BODY, ISSUES, TABLES, Part, issue_parts
 from strategies.jira.wire import Person
 
-Reject = Callable[[Mapping[str, JsonValue], str, str | None], None]
 Told = Mapping[str, Any]
 
 
@@ -25,12 +25,6 @@ class Item:
 
     body: Raw
     told: Told
-
-
-@dataclass(frozen=True)
-class Misfit(Exception):
-    column: str | None
-    reason: str
 
 
 def parts_of(dataset: Dataset) -> tuple[Part, ...]:
@@ -107,33 +101,7 @@ class RowMaker:
         return row
 
     def batch(self, items: Sequence[Item], reject: Reject) -> pa.RecordBatch:
-        rows = []
-        for item in items:
-            try:
-                rows.append((item, self.values(item)))
-            except Misfit as misfit:
-                reject(raw_of(item), misfit.reason, misfit.column)
-        try:
-            return self._arrow([row for _, row in rows])
-        except (pa.ArrowException, ValueError, OverflowError):
-            good = list(self._good(rows, reject))
-            return self._arrow(good)
-
-    def _good(self, rows: Sequence[tuple[Item, list[Any]]], reject: Reject) -> Iterator[list[Any]]:
-        for item, row in rows:
-            for field, value in zip(self.schema, row, strict=True):
-                try:
-                    pa.array([value], field.type)
-                except (pa.ArrowException, ValueError, OverflowError) as error:
-                    reject(raw_of(item), f"{value} is no {field.type}: {error}", field.name)
-                    break
-            else:
-                yield row
-
-    def _arrow(self, rows: Sequence[list[Any]]) -> pa.RecordBatch:
-        columns = zip(*rows, strict=True) if rows else [()] * len(self.schema)
-        arrays = [pa.array(list(values), field.type) for values, field in zip(columns, self.schema, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return batch_of(self.schema, items, self.values, raw_of, reject)
 
 
 def _struct(name: str, parts: Mapping[str, Part], more: Mapping[str, Any] | None = None) -> Any:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ingest_ray.catalog import Catalog, adopted, datasets, endpoints, runs, units
 from ingest_ray.catalog.endpoints import Registration
-from ingest_ray.catalog.tables import catalog_schema, tables, unit_datasets
+from ingest_ray.catalog.tables import catalog_schema, run_lines, schedules, tables, tokens, unit_datasets
 from ingest_ray.errors import DuplicateEndpoint, StateConflict, StateUnreadable
 from ingest_ray.models import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
 
@@ -159,6 +159,12 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         runs.start(c, RunSummary(run_id="1", endpoint_id="e", unit_id="u", sink_id="s", state=RunState.RUNNING), "{}")
         expected = _columns(c)
         c.execute(sa.schema.DropTable(unit_datasets))
+        for later in (run_lines, tokens, schedules):
+            c.execute(sa.schema.DropTable(later))
+        c.exec_driver_sql("DROP INDEX ingest_runs_by_state")
+        for column in ("requested_by", "filters", "owner"):
+            c.exec_driver_sql(f"ALTER TABLE ingest_collections DROP COLUMN {column}")
+        c.exec_driver_sql("ALTER TABLE ingest_endpoints DROP COLUMN about")
         c.exec_driver_sql("ALTER TABLE ingest_runs DROP COLUMN task")
         c.execute(catalog_schema.update().values(number=1))
     newer = Catalog(url)

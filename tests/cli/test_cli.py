@@ -16,7 +16,21 @@ from typing import Any
 import pytest
 
 COMMAND = [str(Path(sys.executable).parent / "ingest-ray")]
-HEAVY = ("ray", "deltalake", "duckdb", "adbc_driver_manager", "redis", "pg8000", "strategies", "ingest_ray.run")
+HEAVY = (
+    "fastapi",
+    "strawberry",
+    "nicegui",
+    "uvicorn",
+    "jwt",
+    "ray",
+    "deltalake",
+    "duckdb",
+    "adbc_driver_manager",
+    "redis",
+    "pg8000",
+    "strategies",
+    "ingest_ray.run",
+)
 CONFIG = """\
 endpoints:
   - {id: shop, template: jdbc.sqlite, config: {url: "sqlite:///shop.db"}}

@@ -37,7 +37,7 @@ def test_a_run_above_the_object_stores_cap_says_so(tmp_path: Path) -> None:
     assert summary.rows.committed == 0
 
 
-def test_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_d38_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_path: Path) -> None:
     there = Installation(tmp_path, unit="numbers-1x9000", inline_below=0)
     committed = there.run_until(lambda progress: progress.rows.committed > 0)
     assert committed.state is RunState.PAUSED

@@ -49,6 +49,7 @@ def run_until_done(world: World) -> None:
     fault_rate=st.sampled_from([0.0, 0.1, 0.25]),
     crash_rate=st.sampled_from([0.0, 0.02, 0.1]),
     rounds=st.integers(1, 4),
+    mappers=st.sampled_from([0, 2]),
 )
 def test_every_version_of_every_row_arrives_exactly_once(
     seed: int,
@@ -59,6 +60,7 @@ def test_every_version_of_every_row_arrives_exactly_once(
     fault_rate: float,
     crash_rate: float,
     rounds: int,
+    mappers: int,
 ) -> None:
     world = world_of(
         seed,
@@ -69,6 +71,7 @@ def test_every_version_of_every_row_arrives_exactly_once(
         fault_rate=fault_rate,
         crash_rate=crash_rate,
     )
+    world.mappers = mappers
     for _ in range(rounds):
         run_until_done(world)
         expected = Counter(world.source.rows.items())
@@ -116,3 +119,47 @@ def test_committed_slices_are_not_read_again_after_a_crash() -> None:
             pass
     in_sink = Counter(key for key, _ in world.sink.history)
     assert max(in_sink.values()) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    segments=st.integers(2, 6),
+    is_upsert=st.booleans(),
+    first_fails=st.booleans(),
+    fault_rate=st.sampled_from([0.0, 0.1]),
+    crash_rate=st.sampled_from([0.0, 0.03]),
+)
+def test_a_segment_that_fails_takes_no_other_with_it_and_is_whole_when_it_is_well_again(
+    seed: int, segments: int, is_upsert: bool, first_fails: bool, fault_rate: float, crash_rate: float
+) -> None:
+    world = world_of(
+        seed, is_upsert=is_upsert, segments=segments, rows=40 * segments, fault_rate=fault_rate, crash_rate=crash_rate
+    )
+    world.failed_slices = 3
+    broken = "0" if first_fails else str(segments - 1)
+    world.broken = {broken}
+    others = {row for name in map(str, range(segments)) if name != broken for row in world.source.of(name).items()}
+    states = set()
+    for _ in range(40):
+        world.crash_rate = 0.0 if len(states) else world.crash_rate / 2
+        try:
+            states.add(world.run())
+        except Crash:
+            continue
+        if set(world.sink.content) == others:
+            break
+    assert set(world.sink.content) == others, "another segment is not whole"
+    assert RunState.SUCCEEDED not in states, "a run that left a segment out said that it had succeeded"
+    assert world.failed[broken] < 3 + 3, "a segment that fails was read on and on"
+    world.broken = set()
+    run_until_done(world)
+    assert world.sink.content == Counter(world.source.rows.items())
+
+
+def test_a_source_of_which_everything_fails_is_given_up() -> None:
+    world = world_of(5, is_upsert=True, segments=60, rows=240)
+    world.failed_slices = 4
+    world.broken = set(map(str, range(60)))
+    assert world.run() is RunState.FAILED
+    assert sum(world.failed.values()) < 20

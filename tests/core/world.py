@@ -23,6 +23,9 @@ from ingest_ray.models import (
     Endpoint,
     Handle,
     Interval,
+    Mapped,
+    MappedModel,
+    ModelCounts,
     Piece,
     Position,
     Prepared,
@@ -120,7 +123,11 @@ class Sink:
                 assert not known & {key for key, _ in rows}, "an insert of a key that is there already"
             self.history += rows  # type: ignore[arg-type]
             self.sequence = sequence
-        return Receipt(epoch=epoch, sequence=sequence, rows_committed=len(rows))
+        models = Counter[str]()
+        for prepared in group:
+            models.update(prepared.models)
+        counts = {name: ModelCounts(mapped=made, committed=made) for name, made in models.items()}
+        return Receipt(epoch=epoch, sequence=sequence, rows_committed=len(rows), models=counts)
 
     @property
     def content(self) -> Counter[tuple[int, int]]:
@@ -213,10 +220,17 @@ class World:
     is_whole: bool = False
     fault_rate: float = 0.0
     crash_rate: float = 0.0
+    mappers: int = 0
+    """0: rows are committed as they are staged; else they are mapped to two models first, of which the second one drops odd keys."""
     reads: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     watermarks: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
+    broken: set[str] = field(default_factory=set)
+    """Segments of which no slice can be read."""
+    failed: Counter[str] = field(default_factory=Counter)
+    without: set[str] = field(default_factory=set)
+    failed_slices: int = 20
 
     def run(self) -> RunState:
         """One run; raises `Crash` where the process died."""
@@ -230,16 +244,19 @@ class World:
             probe = Probe(strategy="ints", facts={"now": self.source.now + 1})
             planned = self.strategy.scopes(SPEC, probe, state.segments)
             scopes = state.open_scopes(planned, is_target_empty=not self.sink.history)
-            slices = planning.slices(self.strategy, SPEC, probe, scopes)  # type: ignore[arg-type]
+            self.without, self.failed = set(), Counter()
+            slices = planning.slices(self.strategy, SPEC, probe, scopes, self.without)  # type: ignore[arg-type]
             limits = Limits(
                 readers=3,
                 preparers=2,
+                mappers=self.mappers,
                 budget_bytes=100,
                 slice_bytes=20,
                 group_slices=3,
                 merge_bytes=self.random.choice([0, 6, 1000]),
                 attempts=8,
                 state_attempts=30,
+                failed_slices=self.failed_slices,
                 is_whole=self.is_whole,
             )
             return Process(
@@ -263,7 +280,6 @@ class Process:
     probe: Probe
     scopes: dict[tuple[str, str], Scope]
     pending: list[m.Instruction] = field(default_factory=list)
-    recuts: Counter[str] = field(default_factory=Counter)
 
     def drive(self) -> RunState:
         self.pending += self.ledger.start()
@@ -292,19 +308,22 @@ class Process:
 
     def _perform(self, instruction: m.Instruction) -> list[m.Event]:
         match instruction:
-            case m.Plan(count):
+            case m.Plan(count, _, without):
+                self.world.without |= without
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.PLAN, self._fault())]
                 got = tuple(itertools.islice(self.slices, count))
                 return [m.Planned(got, len(got) < count)]
-            case m.Recut(piece, interval, _):
-                return [self._recut(piece, interval)]
+            case m.Recut(piece, interval, _, number):
+                return [self._recut(piece, interval, number)]
             case m.OpenSink():
                 return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
             case m.Read(piece, attempt):
                 return self._read(piece, attempt)
+            case m.Map(piece, attempt, handle):
+                return self._map(piece, attempt, handle)
             case m.Prepare(piece, attempt, handle):
-                return self._prepare(piece, attempt, handle)
+                return self._prepare(piece, attempt, handle, instruction.mapped)
             case m.Intend(claims, is_whole):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.INTEND, self._fault())]
@@ -323,16 +342,18 @@ class Process:
             case _:
                 return []
 
-    def _recut(self, piece: Slice, interval: Interval) -> m.Event:
+    def _recut(self, piece: Slice, interval: Interval, number: int) -> m.Event:
         scope = self.scopes[piece.segment, piece.scope_id]
         got = tuple(
-            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, self.recuts[piece.slice_id])  # type: ignore[arg-type]
+            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
         )
-        self.recuts[piece.slice_id] += 1
         return m.Recutted(piece, got)
 
     def _read(self, piece: Slice, attempt: int) -> list[m.Event]:
         self.world.reads[f"{piece.scope_id}:{piece.interval}"] += 1
+        if piece.segment in self.world.broken:
+            self.world.failed[piece.segment] += 1
+            return [m.Failed(m.Stage.READ, self._fault(Recovery.FAIL), piece, attempt)]
         if self._is_unlucky():
             return [m.Failed(m.Stage.READ, self._fault(), piece, attempt)]
         rows = self.world.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
@@ -360,7 +381,17 @@ class Process:
         events: list[m.Event] = [m.SliceStaged(piece, attempt, staged)]
         return events * 2 if self._is_unlucky() else events  # a message may arrive twice
 
-    def _prepare(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
+    def _map(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
+        if self._is_unlucky():
+            recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+            return [m.Failed(m.Stage.MAP, self._fault(recovery), piece, attempt)]
+        mapped = Mapped(models=models_of(handle), rows=handle.rows, row_hash=handle.row_hash)
+        events: list[m.Event] = [m.SliceMapped(piece, attempt, mapped)]
+        return events * 2 if self._is_unlucky() else events
+
+    def _prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> list[m.Event]:
+        assert (mapped is None) == (self.world.mappers == 0)
+        assert mapped is None or mapped.models == models_of(handle), "what is prepared was mapped from other rows"
         if self._is_unlucky():
             recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
             return [m.Failed(m.Stage.PREPARE, self._fault(recovery), piece, attempt)]
@@ -369,6 +400,7 @@ class Process:
             rows=handle.rows,
             row_hash=handle.row_hash,
             is_insert_only=piece.is_insert_only,
+            models={model.model_id: model.rows for model in mapped.models} if mapped else {},
             payload={"rows": [list(row) for row in eval(handle.row_hash)]},  # noqa: S307
         )
         return [m.SlicePrepared(piece, attempt, prepared)]
@@ -391,3 +423,13 @@ class Process:
             shown = dict(self.world.sink.content.keys())
             for key, at in self.world.source.of(segment).items():
                 assert at >= watermark or shown.get(key, -1) >= at, "a watermark beyond what is in the sink"
+
+
+def models_of(handle: Handle) -> tuple[MappedModel, ...]:
+    """Two models of a slice's rows: all of them, and those with even keys."""
+    keys = [row[0] for row in eval(handle.row_hash)]  # noqa: S307
+    made = {"all": len(keys), "even": sum(key % 2 == 0 for key in keys)}
+    return tuple(
+        MappedModel(model_id=name, handle=handle.model_copy(update={"rows": rows, "bytes": 0}), rows=rows)
+        for name, rows in made.items()
+    )

@@ -43,7 +43,7 @@ def test_keys_are_read_back_to_the_ids_that_made_them(ids: tuple[str, str, str, 
 
 
 @given(st.tuples(_ids, _ids, _ids, _ids), st.tuples(_ids, _ids, _ids, _ids))
-def test_no_unit_reaches_into_the_keys_of_another(
+def test_d41_no_unit_reaches_into_the_keys_of_another(
     one: tuple[str, str, str, str], other: tuple[str, str, str, str]
 ) -> None:
     if one != other:

@@ -25,6 +25,7 @@ class Installation:
     policy: dict[str, Any] = field(default_factory=lambda: {"cursor": "at"})
     source: dict[str, Any] = field(default_factory=dict)
     inline_below: int = 2**40
+    threads: int | None = None
     staging: str = "files"
     cap_bytes: int = 2**30
     runs: int = 0
@@ -40,7 +41,12 @@ class Installation:
             home=str(self.folder),
             state_url=f"sqlite:///{self.folder}/state.db",
             staging=StagingSettings(provider=self.staging, cap_bytes=self.cap_bytes),  # type: ignore[arg-type]
-            ray=RaySettings(num_cpus=2, object_store_bytes=100 * 1024 * 1024, inline_below=self.inline_below),
+            ray=RaySettings(
+                num_cpus=2,
+                object_store_bytes=100 * 1024 * 1024,
+                inline_below=self.inline_below,
+                inline_threads=self.threads,
+            ),
         )
 
     def order(self, **task: str) -> RunOrder:

@@ -1,6 +1,11 @@
 from pathlib import Path
 
+import pytest
+
+from ingest_ray.kv import open_kv
+from ingest_ray.kv.keys import segment_key, unit_key
 from ingest_ray.models import RunMode, RunState
+from ingest_ray.state import read_states
 from tests.run.installation import Installation
 
 
@@ -34,7 +39,7 @@ def test_a_replacement_shows_the_whole_new_table_and_no_old_row(tmp_path: Path) 
     assert there.ids() == there.expected_ids()
 
 
-def test_a_busy_source_is_read_again_and_a_large_slice_is_cut_again(tmp_path: Path) -> None:
+def test_d39_a_busy_source_is_read_again_and_a_large_slice_is_cut_again(tmp_path: Path) -> None:
     faults = {"0:0": ["unavailable", "too-large"], "0:250": ["stop:300"], "0:500": ["unavailable"] * 3}
     there = Installation(tmp_path, source={"faults": faults})
     summary = there.run()
@@ -43,7 +48,7 @@ def test_a_busy_source_is_read_again_and_a_large_slice_is_cut_again(tmp_path: Pa
     assert there.ids() == there.expected_ids()
 
 
-def test_one_failing_slice_fails_itself_and_the_next_run_reads_only_that(tmp_path: Path) -> None:
+def test_d39_one_failing_slice_fails_itself_and_the_next_run_reads_only_that(tmp_path: Path) -> None:
     there = Installation(tmp_path, source={"faults": {"0:500": ["denied"]}})
     first = there.run()
     assert first.state is RunState.FAILED
@@ -72,7 +77,7 @@ def test_a_lost_state_goes_on_above_the_sinks_epoch(tmp_path: Path) -> None:
     assert there.ids() == there.expected_ids()
 
 
-def test_a_stopped_run_is_paused_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_d38_a_stopped_run_is_paused_and_the_next_goes_on(tmp_path: Path) -> None:
     there = Installation(tmp_path)
     first = there.run_until(lambda progress: progress.rows.committed >= 500)
     assert first.state is RunState.PAUSED
@@ -90,3 +95,38 @@ def test_a_watermark_of_one_column_is_not_taken_for_another(tmp_path: Path) -> N
     assert refused.error is not None
     assert refused.error.code == "E_BAD_INPUT"
     assert there.reads() == []
+
+
+@pytest.mark.parametrize("is_segment", [False, True])
+def test_c30_a_checkpoint_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, is_segment: bool) -> None:
+    there = Installation(tmp_path)
+    there.run()
+    kv = open_kv(there.settings.state_url)
+    unit = unit_key("testing", "e", there.unit, "lake")
+    key = segment_key(unit, "0") if is_segment else unit
+    found = kv.get(key)
+    assert found is not None
+    foreign = {**found[0], "schema_number": 2}
+    kv.put(key, foreign, found[1])
+    there.forget_reads()
+    refused = there.run()
+    assert refused.error is not None
+    assert refused.error.code == "E_STATE_UNREADABLE"
+    assert "schema number 2" in refused.error.message
+    assert there.reads() == []
+    assert kv.get(key) == (foreign, found[1] + 1)
+    assert there.ids() == there.expected_ids()
+
+
+def test_what_a_run_learned_is_kept_for_the_next_plan(tmp_path: Path) -> None:
+    there = Installation(tmp_path)
+    there.run()
+    key = unit_key("testing", "e", there.unit, "lake")
+    learned = read_states(open_kv(there.settings.state_url), key).learned
+    assert learned.bytes_per_row is not None
+    assert learned.bytes_per_row > 8
+    assert learned.rows_per_second is not None
+    assert learned.rows_per_second > 0
+    there.source = {"now": 2000, "changed": {"7": 1500}}
+    there.run()  # one row teaches nothing
+    assert read_states(open_kv(there.settings.state_url), key).learned == learned

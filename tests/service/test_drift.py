@@ -207,7 +207,7 @@ def test_a_dataset_that_is_gone_is_a_changed_source(ready: Lab) -> None:
     assert "is gone at the source" in refused(again(ready))
 
 
-def test_one_unit_that_changed_does_not_keep_the_others_from_running(lab: Lab) -> None:
+def test_d41_one_unit_that_changed_does_not_keep_the_others_from_running(lab: Lab) -> None:
     lab.apply()
     collect(lab.place, "shop")
     lab.source["units"] = ["numbers-2x300"]

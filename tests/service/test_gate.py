@@ -38,7 +38,6 @@ REFUSED = [
     ("not enabled", "shop", UNIT, rule(enabled=False), errors.UnitDisabled, "not enabled"),
     ("not configured", "shop", UNIT, rule(unit="numbers-2x300"), errors.UnitDisabled, "not configured"),
     ("strategy's check", "shop", UNIT, rule(run_mode="INCREMENTAL"), errors.ModeUnsupported, "policy.cursor"),
-    ("cdm", "shop", UNIT, rule(mode="cdm"), errors.ModeUnsupported, "common data model"),
     ("cursor", "shop", UNIT, policy(cursor="updated"), errors.ConfigError, "policy.cursor names column 'updated'"),
     ("key", "shop", UNIT, policy(primary_key=["idd"]), errors.ConfigError, "policy.primary_key names column 'idd'"),
     ("columns", "shop", UNIT, policy(columns=["id", "x"]), errors.ConfigError, "policy.columns names column 'x'"),
@@ -49,7 +48,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("name", "endpoint", "unit", "change", "kind", "says"), REFUSED, ids=[case[0] for case in REFUSED]
 )
-def test_a_refusal_has_its_type_and_touches_nothing(
+def test_a5_a_refusal_has_its_type_and_touches_nothing(
     lab: Lab, name: str, endpoint: str, unit: str, change: Change | None, kind: type[IngestError], says: str
 ) -> None:
     lab.apply()
@@ -195,7 +194,7 @@ def test_a_column_that_would_not_arrive_whole_is_named_before_the_first_row(
     assert run(lab.place, "shop", [UNIT]).rows.committed == 1000
 
 
-def test_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab) -> None:
+def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab) -> None:
     policy(allow_lossy=True)(lab)
     lab.source["fidelities"] = {"payload": "lossy"}
     lab.apply()

@@ -97,7 +97,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
     def broken(*_: object) -> list[RunSummary]:
         raise StagingUnavailable("staging is full", hint="make room")
 
-    monkeypatch.setattr(service, "launch", broken)
+    monkeypatch.setattr(service, "each", broken)
     report = run(ready.place, "shop", [UNIT])
     assert report.state is RunState.FAILED
     (summary,) = history(ready)
@@ -131,7 +131,7 @@ def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Lab) -> None
     assert (ready.rows(UNIT), ready.rows("numbers-2x300")) == (1000, 600)
 
 
-def test_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Lab) -> None:
+def test_d33_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Lab) -> None:
     code = f"""
 import sys
 from pathlib import Path

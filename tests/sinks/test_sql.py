@@ -242,8 +242,8 @@ def test_a_database_that_is_not_there_is_named(pg: Postgres) -> None:
 
 
 def test_a_missing_grant_is_said(pg: Postgres) -> None:
-    pg.run("create role reader login")
-    sink = open_sink(Endpoint(endpoint_id="w", template="sql", config={"url": pg.url_of("reader")}))
+    pg.run("create role writer login")
+    sink = open_sink(Endpoint(endpoint_id="w", template="sql", config={"url": pg.url_of("writer")}))
     with pytest.raises(SinkRejected, match="permission denied") as caught:
         sink.open(target("a"), SCHEMA, 1)
     assert "grant" in str(caught.value.hint)

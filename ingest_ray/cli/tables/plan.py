@@ -17,7 +17,7 @@ def show_plan(found: Any, most: int, out: TextIO) -> None:
         "mode": f"{found.run_mode}, write {found.write}, executor {found.executor}",
         "horizon": _horizon(found.horizon),
         "slices": f"{found.slice_count}, about {maybe(found.estimated_rows, amount)} rows, {maybe(found.estimated_bytes, size)}",
-    } | {name: str(value) for name, value in found.facts.items()}
+    } | {name.replace("_", " "): _fact(value) for name, value in found.facts.items()}
     table = table_of("fact", "value")
     table.show_header = False
     for name, value in facts.items():
@@ -37,6 +37,10 @@ def show_plan(found: Any, most: int, out: TextIO) -> None:
         console.print(segments)
     _show_slices(console, found, most)
     _show_certificate(console, found)
+
+
+def _fact(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _show_slices(console: Console, found: Any, most: int) -> None:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ingest_ray.cli.tables.parts import console_on, position_text, show_fault, state_text, table_of
 from ingest_ray.cli.words import amount, moment
-from ingest_ray.models import RowCounts, RunSummary
+from ingest_ray.models import ModelCounts, RowCounts, RunSummary
 from ingest_ray.orders import ReconcileReport
 
 
@@ -57,6 +57,7 @@ def _run_facts(summary: RunSummary) -> dict[str, str]:
     slices = summary.slices
     facts = {
         "rows": _rows(summary.rows),
+        **{f"of {name}": _model(counts) for name, counts in summary.models.items()},
         "slices": f"{slices.planned} planned, {slices.committed} committed, {slices.failed} failed",
         "time": f"{summary.seconds:.1f} s"
         + (f", {amount(summary.rows.committed / summary.seconds)} rows/s" if summary.seconds else ""),
@@ -65,6 +66,11 @@ def _run_facts(summary: RunSummary) -> dict[str, str]:
     for segment, value in summary.watermarks.items():
         facts[f"watermark {segment}"] = position_text(value)
     return facts | {"run": summary.run_id}
+
+
+def _model(counts: ModelCounts) -> str:
+    more = {"deduplicated": counts.deduplicated, "erased": counts.erased}
+    return ", ".join([f"{counts.committed} committed", *(f"{count} {name}" for name, count in more.items() if count)])
 
 
 def _rows(rows: RowCounts) -> str:

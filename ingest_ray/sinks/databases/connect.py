@@ -2,19 +2,32 @@
 
 from importlib import import_module
 
-from ingest_ray.contracts import Sink
+from ingest_ray.contracts import ModelSink, Sink
 from ingest_ray.errors import ConfigError
-from ingest_ray.sinks import SqlConfig
+from ingest_ray.sinks import CdmConfig, SqlConfig
+from ingest_ray.sinks.databases.database import Database
+from ingest_ray.sinks.databases.models import SqlModels
 from ingest_ray.sinks.databases.sink import SqlSink
 
 _MODULES = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 
 
 def open_sink(config: SqlConfig) -> Sink:
+    return SqlSink(_database(config))
+
+
+def open_models(config: SqlConfig) -> ModelSink:
+    if isinstance(config, CdmConfig):
+        return SqlModels(_database(config), prefix=config.prefix, makes_tables=False)
+    return SqlModels(_database(config))
+
+
+def _database(config: SqlConfig) -> Database:
     url = config.url.removeprefix("jdbc:")
     scheme = url.split(":", 1)[0].split("+", 1)[0].lower()
     if scheme not in _MODULES:
-        raise ConfigError(f"sink 'sql' knows no database '{scheme}'", hint=f"known: {', '.join(sorted(_MODULES))}")
+        raise ConfigError(f"there is no SQL sink for database '{scheme}'", hint=f"known: {', '.join(sorted(_MODULES))}")
     module = import_module(f"ingest_ray.sinks.databases.{_MODULES[scheme]}")
     password = config.password.get_secret_value() if config.password else None
-    return SqlSink(module.open_database(url, password, config.schema_name))
+    database: Database = module.open_database(url, password, config.schema_name)
+    return database

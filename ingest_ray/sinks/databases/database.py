@@ -61,6 +61,25 @@ class Database(Protocol):
         """A statement with marks that leaves a row alone whose key is there."""
         ...
 
+    json_type: str | None
+    """The type of JSON columns of CDM tables, where it is another than the rules say."""
+
+    def model_table(self, family: str, name: str) -> str:
+        """The name of a CDM table, for `table` and `columns`: in the schema of its family, where the database has schemas."""
+        ...
+
+    def make_schema(self, session: Session, table: str) -> None:
+        """Makes the schema of a CDM table where there is none."""
+        ...
+
+    def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
+        """`key` and `indexed` are quoted names; the key becomes the primary key, where that does not hinder upserts."""
+        ...
+
+    def make_temporary(self, session: Session, name: str, query: str, key: str) -> None:
+        """A table of this session from a query, quick to find by `key` (a quoted name). Ends no transaction."""
+        ...
+
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         """The type of a column in `CREATE TABLE`, from what the rules say."""
         ...

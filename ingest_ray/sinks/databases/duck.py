@@ -13,12 +13,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingest_ray.contracts import Sink
+from ingest_ray.contracts import ModelSink, Sink
 from ingest_ray.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.folder import Folder, hint_for
 from ingest_ray.models import Fidelity
 from ingest_ray.sinks import DuckConfig
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.models import SqlModels
 from ingest_ray.sinks.databases.sink import SqlSink
 from ingest_ray.sinks.databases.spelling import FETCH_ROWS, StandardSql
 from ingest_ray.sinks.fits import Fit, TypeRules, digits_of, is_bytes, is_text, refused, widened
@@ -110,6 +111,11 @@ class Duck(StandardSql):
 
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
         super().create_table(session, table, columns, ())  # its joins hash; an index would only hinder updates
+
+    def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
+        super().create_table(
+            session, table, columns, ()
+        )  # a primary key would refuse to update a row twice in a transaction
 
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         if pa.types.is_nested(kind):
@@ -203,6 +209,14 @@ def _nested_type(kind: pa.DataType) -> str:
 
 
 def open_sink(config: DuckConfig) -> Sink:
+    return SqlSink(_database(config))
+
+
+def open_models(config: DuckConfig) -> ModelSink:
+    return SqlModels(_database(config))
+
+
+def _database(config: DuckConfig) -> Duck:
     if config.path.startswith(":memory:") or "://" in config.path:
         raise ConfigError("a DuckDB sink needs a local file")
-    return SqlSink(Duck(config.path))
+    return Duck(config.path)

@@ -40,6 +40,7 @@ _SESSION = (
 class MySql(StandardSql):
     rules = MYSQL
     mark = "%s"
+    json_type = "json"
     long_text = "longtext"
     drop_temporary = "drop temporary table if exists"
 
@@ -99,6 +100,15 @@ class MySql(StandardSql):
             parts = [f"{name}({INDEX_CHARS})" if columns[name].startswith("long") else name for name in key]
             listed.append(f"index ({', '.join(parts)})")
         session.run(f"create table {self.table(table)} ({', '.join(listed)}) engine = InnoDB")
+
+    def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
+        kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
+        listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        session.run(f"create table {self.table(table)} ({listed}, index ({indexed})) engine = InnoDB")
+
+    def make_temporary(self, session: Session, name: str, query: str, key: str) -> None:
+        session.run(f"{self.drop_temporary} {name}")
+        session.run(f"create temporary table {name} (index ({key}({INDEX_CHARS}))) {query}")
 
     def widen(self, session: Session, table: str, column: str, kind: str) -> None:
         session.run(f"alter table {self.table(table)} modify column {column} {kind}")

@@ -106,6 +106,7 @@ class Postgres(StandardSql):
         kept = [(name, value) for name, value in parse_qsl(parts.query) if not name.endswith("password")]
         shown = parts._replace(netloc=_without_password(parts.netloc), query=urlencode(kept, safe="/"))
         self._shown = urlunsplit(shown)
+        self._chosen = schema
         self._schema = schema or "public"
         if password is not None:
             user, _, host = parts.netloc.rpartition("@")
@@ -114,10 +115,22 @@ class Postgres(StandardSql):
         self._url = urlunsplit(parts)
 
     def table(self, name: str) -> str:
-        return f"{self.quoted(self._schema)}.{self.quoted(name)}"
+        schema, table = self._place(name)
+        return f"{self.quoted(schema)}.{self.quoted(table)}"
 
     def location(self, name: str) -> str:
-        return f"{self._shown}#{self._schema}.{name}"
+        return f"{self._shown}#{'.'.join(self._place(name))}"
+
+    def model_table(self, family: str, name: str) -> str:
+        return f"{self._chosen or family}.{name}"
+
+    def make_schema(self, session: Session, table: str) -> None:
+        session.run(f"create schema if not exists {self.quoted(self._place(table)[0])}")
+
+    def _place(self, name: str) -> tuple[str, str]:
+        """Schema and table; a unit's table has no dot in its name, a model's has its schema in front."""
+        schema, dot, table = name.partition(".")
+        return (schema, table) if dot else (self._schema, name)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -135,8 +148,7 @@ class Postgres(StandardSql):
             "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
             " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
             " where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped order by a.attnum",
-            self._schema,
-            table,
+            *self._place(table),
         )
         return {str(name): str(kind) for name, kind in found}
 

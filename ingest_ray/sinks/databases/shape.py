@@ -15,7 +15,7 @@ def make_or_grow(db: Database, session: Session, target: Target, table: str, sch
     """Returns the shape to remember. Adds columns and widens types; drops nothing."""
     wanted = wanted_schema(schema, db.rules)
     kinds = {
-        name: db.column_type(wanted.field(name).type, _sink_type(db, schema, name, wanted)) for name in wanted.names
+        name: db.column_type(wanted.field(name).type, sink_type_of(db, schema, name, wanted)) for name in wanted.names
     }
     found = db.columns(session, table)
     if not found:
@@ -28,8 +28,8 @@ def make_or_grow(db: Database, session: Session, target: Target, table: str, sch
             f"table '{db.location(table)}' is there already, and this sink did not make it",
             hint="remove or rename the table, or choose another schema",
         )
-    _refuse_changes_by_hand(db, table, known, found)
-    return _grow(db, session, table, wanted, kinds, known)
+    refuse_changes_by_hand(db, table, known, found)
+    return grow(db, session, table, wanted, kinds, known)
 
 
 def staged_schema(db: Database, table: str, schema: pa.Schema, known: Shape) -> pa.Schema:
@@ -48,7 +48,7 @@ def staged_schema(db: Database, table: str, schema: pa.Schema, known: Shape) -> 
     return pa.schema(fields)
 
 
-def _grow(db: Database, session: Session, table: str, wanted: pa.Schema, kinds: dict[str, str], known: Shape) -> Shape:
+def grow(db: Database, session: Session, table: str, wanted: pa.Schema, kinds: dict[str, str], known: Shape) -> Shape:
     place, fields = db.location(table), {field.name: field for field in known.schema}
     for field in wanted:
         there = fields.get(field.name)
@@ -63,7 +63,7 @@ def _grow(db: Database, session: Session, table: str, wanted: pa.Schema, kinds: 
     return known if grown == known.schema else Shape(grown, db.columns(session, table))
 
 
-def _refuse_changes_by_hand(db: Database, table: str, known: Shape, found: dict[str, str]) -> None:
+def refuse_changes_by_hand(db: Database, table: str, known: Shape, found: dict[str, str]) -> None:
     for name, kind in known.reported.items():
         if name in known.schema.names and found.get(name) != kind:
             state = "gone from" if name not in found else f"{found[name]} instead of {kind} in"
@@ -73,6 +73,6 @@ def _refuse_changes_by_hand(db: Database, table: str, known: Shape, found: dict[
             )
 
 
-def _sink_type(db: Database, schema: pa.Schema, name: str, wanted: pa.Schema) -> str:
+def sink_type_of(db: Database, schema: pa.Schema, name: str, wanted: pa.Schema) -> str:
     kind = schema.field(name).type if name in schema.names else wanted.field(name).type
     return fit_type(kind, db.rules).sink_type

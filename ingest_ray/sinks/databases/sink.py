@@ -63,7 +63,7 @@ class SqlSink:
         if entry is None or not entry.shape.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
         shape = staged_schema(self._db, table, schema, entry.shape)
-        intake = _Intake(Stamp(target.run_id, piece.slice_id), shape)
+        intake = Intake(Stamp(target.run_id, piece.slice_id), shape)
         try:
             self._db.load(stage, intake.schema, intake.rows(batches))
         except CommitUnknown as error:  # a stage that nobody names is swept
@@ -171,7 +171,7 @@ class SqlSink:
         self._db.drop([name for name in self._db.stages(stages_of_unit(target)) if not name.startswith(mine)])
 
 
-class _Intake:
+class Intake:
     """Rows on their way into a stage: counted, converted, stamped, numbered."""
 
     def __init__(self, stamp: Stamp, shape: pa.Schema) -> None:

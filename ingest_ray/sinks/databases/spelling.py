@@ -14,6 +14,7 @@ class StandardSql:
     mark = "?"
     key_type = "varchar(255)"
     can_widen = True
+    json_type: str | None = None
     long_text = "text"
     drop_temporary = "drop table if exists"
 
@@ -26,6 +27,23 @@ class StandardSql:
     def insert_if_missing(self, table: str, columns: Sequence[str]) -> str:
         marks = ", ".join(self.mark.format(number) for number in range(1, len(columns) + 1))
         return f"insert into {table} ({', '.join(columns)}) values ({marks}) on conflict do nothing"
+
+    def model_table(self, family: str, name: str) -> str:
+        return name
+
+    def make_schema(self, session: Session, table: str) -> None:
+        return
+
+    def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
+        kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
+        listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        session.run(f"create table {self.table(table)} ({listed})")
+        plain = table.rpartition(".")[2]
+        session.run(f"create index {self.quoted(f'{plain}_source')} on {self.table(table)} ({indexed})")
+
+    def make_temporary(self, session: Session, name: str, query: str, key: str) -> None:
+        session.run(f"{self.drop_temporary} {name}")
+        session.run(f"create temporary table {name} as {query}")
 
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         return sink_type

@@ -45,6 +45,7 @@ Traps (`*`: on by default, because the real product behaves so; `no-NAME` switch
     undercounted-start        2          Confluence       `start` in the next link is N short of what was sent
     empty-next                1          Confluence       the last page has a next link, which leads to zero results
     ancestor-restrictions-404 1          Confluence       expand=ancestors.restrictions answers 404 for the whole batch
+    restrictions-500          1          Confluence       expand=restrictions answers 500 for the whole batch
     failing-space             1          Confluence       N spaces answer 500 to everything that is theirs
     attachment-errors         10         Confluence       one attachment in N: 404 on content, and 400 on its page's list
     endpoint-buckets          1          both             the rate limit counts per endpoint and method, not for the whole site

@@ -19,12 +19,12 @@ class ConfluenceControl(Control):
     def records(self, kind: str, asked: dict[str, str]) -> Iterator[Callable[[], Json]]:
         """`pages` (visible ones of any status, posts too; `space` narrows), `all`, `purged`, `spaces`, `containers`, `users`, `groups`."""
         store = self.store
-        brief = asked.get("brief") == "true"
+        brief, hashed = asked.get("brief") == "true", asked.get("hashed") == "true"
         match kind:
             case "pages" | "all":
                 space = store.space(asked["space"]) if "space" in asked else None
                 pages = store.live() if kind == "pages" else (p for _, p in sorted(store.pages.items()))
-                return (partial(self.page, p, brief) for p in pages if space is None or p.space == space.index)
+                return (partial(self.page, p, brief, hashed) for p in pages if space is None or p.space == space.index)
             case "purged":
                 return (partial(dict, id=str(n), purged_ms=t) for n, t in sorted(store.purged.items()))
             case "spaces":
@@ -49,8 +49,8 @@ class ConfluenceControl(Control):
         return {"account_id": person.account_id, "username": person.username, "key": person.key, "display": person.display,
                 "email": person.email, "active": person.active, "kind": person.kind}  # fmt: skip
 
-    def page(self, page: Page, brief: bool) -> Json:
-        """Restrictions are lists of readers, one for each page from the top down that has any: all must be passed."""
+    def page(self, page: Page, brief: bool, hashed: bool = False) -> Json:
+        """`brief`: without a body; `hashed`: its hash alone. Restrictions are lists of readers, one for each page from the top down that has any: all must be passed."""
         store, content = self.store, self.store.content
         cloud = self.server.cloud
         facts: Json = {"id": str(page.id), "type": page.kind, "status": page.status, "version": page.version}
@@ -60,7 +60,10 @@ class ConfluenceControl(Control):
         if brief:
             return facts
         body = storage(content.body(page), cloud=cloud)
-        facts |= {"body": body, "body_sha256": sha256(body.encode()).hexdigest()}
+        facts["body_sha256"] = sha256(body.encode()).hexdigest()
+        if hashed:
+            return facts
+        facts["body"] = body
         facts |= {"author": self._name(page.author), "editor": self._name(page.editor), "position": page.position}
         facts["labels"] = [LABELS[n] for n in page.labels]
         facts["comments"] = [self._comment(c) for c in content.comments(page)]

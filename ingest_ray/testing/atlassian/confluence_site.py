@@ -194,6 +194,8 @@ class ConfluenceSite:
                 "labels": {"results": labels, "start": 0, "limit": 200, "size": len(labels), "_links": links}
             }
         if "restrictions" in expand:
+            if "restrictions-500" in self.traps:
+                raise self.internal()
             made["restrictions"] = {
                 k: self.restriction_json(page, k) for k in ("read", "update") if f"restrictions.{k}" in expand
             }

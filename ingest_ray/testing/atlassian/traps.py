@@ -71,6 +71,7 @@ _ALL = (
     _behaviour(
         "ancestor-restrictions-404", "Confluence", "expand=ancestors.restrictions answers 404 for the whole batch"
     ),
+    _behaviour("restrictions-500", "Confluence", "expand=restrictions answers 500 for the whole batch"),
     _behaviour("failing-space", "Confluence", "N spaces answer 500 to everything that is theirs"),
     _behaviour(
         "attachment-errors", "Confluence", "one attachment in N: 404 on content, and 400 on its page's list", "10"

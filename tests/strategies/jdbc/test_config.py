@@ -11,7 +11,7 @@ from ingest_ray.errors import ConfigError
 from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
 from strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config, sqlite_path
-from strategies.jdbc.postgres_session import conninfo
+from strategies.jdbc.postgres_session import conninfo, fault_of
 from strategies.jdbc.session import without_secrets
 
 SECRET = "s3cr3t/@:'\\ p%"
@@ -152,3 +152,24 @@ def test_a_descriptor_is_known_without_its_driver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "jdbc.postgres jdbc.sqlite []"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "UNAUTHORIZED: [libpq] Failed to execute query: could not begin COPY: ERROR: permission denied for table t",
+            "e: permission denied for table t",
+        ),
+        (
+            'INVALID_ARGUMENT: Failed to prepare query: ERROR: syntax error at or near "=" LINE 1: SELECT 1 WHERE = ^',
+            'e: syntax error at or near "="',
+        ),
+        (
+            'IO: [libpq] Failed to connect: connection to server at "h" failed: FATAL: role "x" does not exist',
+            'e: connection to server at "h" failed: FATAL: role "x" does not exist',
+        ),
+    ],
+)
+def test_what_a_driver_says_around_the_servers_words_is_left_out(message: str, told: str) -> None:
+    assert fault_of("e", message, "42501").message == told

@@ -36,7 +36,7 @@ def landed(rehearsal: Rehearsal) -> dict[int, str]:
 def test_a_second_run_over_an_unchanged_table_has_no_slices(kind: str, pg: Postgres, pg_unit: Any) -> None:
     pg.run(TIMED.format(kind))
     pg.run("INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 50) i")
-    time.sleep(0.6 if kind.endswith("(0)") else 0)  # a rounded time may be half a second ahead of the clock
+    time.sleep(1.6 if kind.endswith("(0)") else 0)  # rounded half a second ahead, and the horizon a whole one behind
     rehearsal = pg_unit("t", cursor="ts")
     assert run(rehearsal) == list(range(1, 51))
     assert len(rehearsal.outcome.slices) == 5
@@ -290,7 +290,7 @@ def len_of(rehearsal: Rehearsal) -> int:
     return len(twin.outcome.slices)
 
 
-def test_a_load_that_was_killed_goes_on_under_its_first_horizon(pg: Postgres, pg_unit: Any) -> None:
+def test_d34_a_load_that_was_killed_goes_on_under_its_first_horizon(pg: Postgres, pg_unit: Any) -> None:
     pg.run(TIMED.format("timestamptz"))
     pg.run("INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 100) i")
     rehearsal = pg_unit("t", cursor="ts")
@@ -476,7 +476,7 @@ def test_cursors_of_every_kind(kind: str, first: str, then: str, pg: Postgres, p
     assert landed(rehearsal) == everything(pg)
 
 
-def test_what_cannot_be_a_cursor_is_refused_before_a_request(pg: Postgres, pg_unit: Any) -> None:
+def test_a3_what_cannot_be_a_cursor_is_refused_before_a_request(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (id serial PRIMARY KEY, j jsonb, ts timestamptz)")
     rehearsal = pg_unit("t", cursor="ts")
     strategy, spec = rehearsal.strategy, rehearsal.spec
@@ -501,7 +501,7 @@ def test_what_cannot_be_a_cursor_is_refused_before_a_request(pg: Postgres, pg_un
             strategy.check(with_policy(**policy))
 
 
-def test_c16_an_unindexed_cursor_is_cut_in_one_pass(pg: Postgres, pg_unit: Any) -> None:
+def test_b16_an_unindexed_cursor_is_cut_in_one_pass(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (id serial PRIMARY KEY, v text, c integer)")
     rehearsal = pg_unit("t", cursor="c", rows_per_slice=7)
     rehearsal.run()

@@ -216,7 +216,7 @@ def test_a_cursor_of_several_kinds_has_no_order(sqlite_file: SqliteMaker, lite_u
         lite_unit(path, "t", cursor="ts").run()
 
 
-def test_c11_a_cursor_is_compared_byte_by_byte(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
+def test_b11_a_cursor_is_compared_byte_by_byte(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
     path = sqlite_file(
         CREATE.format("text COLLATE NOCASE"), "INSERT INTO t VALUES (1, 'a', 'a'), (2, 'b', 'B'), (3, 'c', 'C')"
     )

@@ -141,12 +141,12 @@ def test_b13_wrong_statistics_change_neither_rows_nor_the_size_of_slices(
 ) -> None:
     for table, key in (("keyed", "integer PRIMARY KEY"), ("heap", "integer")):
         pg.run(f"CREATE TABLE {table} (k {key}, n serial, pad text) WITH (autovacuum_enabled = false)")
-        pg.run(f"INSERT INTO {table} (k, pad) SELECT i * 3, repeat('x', 700) FROM generate_series(1, 2000) i")
+        pg.run(f"INSERT INTO {table} (k, pad) SELECT i * 3, repeat('x', 700) FROM generate_series(1, 500) i")
         pg.run(f"ANALYZE {table}")
         pg.run(f"UPDATE pg_class SET reltuples = greatest(1, reltuples * {factor}) WHERE relname = '{table}'")
         rehearsal = pg_unit(table, rows_per_slice=64)
         outcome = rehearsal.run()
-        assert Counter(row["n"] for row in outcome.rows) == Counter(range(1, 2001))
+        assert Counter(row["n"] for row in outcome.rows) == Counter(range(1, 501))
         largest = max(sum(batch.num_rows for batch in rehearsal.read(piece)) for piece in read_again(rehearsal))
         assert largest <= 128, f"{table}: a slice of {largest} rows"
 
@@ -332,3 +332,16 @@ def test_one_huge_row_among_small_ones_is_read(pg: Postgres, pg_unit: Any) -> No
     rehearsal = pg_unit("t", rows_per_slice=100)
     rehearsal.page_bytes, rehearsal.budget_bytes = 64 * 1024, 256 * 1024
     assert sorted(row["n"] for row in rehearsal.run().rows) == list(range(1, 101))
+
+
+def test_slices_of_a_slow_source_are_cut_by_time(sqlite_file: Any, lite_unit: Any) -> None:
+    rows = ", ".join(f"({i})" for i in range(1, 121))
+    path = sqlite_file("CREATE TABLE t (id INTEGER PRIMARY KEY);", f"INSERT INTO t VALUES {rows};")
+    quick = lite_unit(path, "t", rows_per_slice=1000)
+    assert len(quick.run().slices) == 1
+    slow = lite_unit(path, "t", rows_per_slice=1000)
+    learned = slow.spec.learned.model_copy(update={"rows_per_second": 0.2})
+    slow.spec = slow.spec.model_copy(update={"learned": learned})
+    outcome = slow.run()
+    assert len(outcome.slices) == 10
+    assert len(outcome.rows) == 120

@@ -96,7 +96,7 @@ def test_a_table_without_a_grant_is_denied_and_the_others_are_read(pg: Postgres)
         strategy.preview(endpoint, datasets["public.closed"], 1)
 
 
-def test_a_wrong_password_is_denied_and_not_shown(postgres_server: Any, pg: Postgres) -> None:
+def test_a2_a_wrong_password_is_denied_and_not_shown(postgres_server: Any, pg: Postgres) -> None:
     rules = Path(postgres_server.pgdata) / "pg_hba.conf"
     before = rules.read_text()
     pg.run("DROP ROLE IF EXISTS locked")
@@ -117,7 +117,7 @@ def test_a_wrong_password_is_denied_and_not_shown(postgres_server: Any, pg: Post
         pg.run("SELECT pg_reload_conf()")
 
 
-def test_a_host_that_does_not_answer_is_unavailable_and_the_url_is_not_shown() -> None:
+def test_a2_a_host_that_does_not_answer_is_unavailable_and_the_url_is_not_shown() -> None:
     config = {"url": "postgresql://app:s3cr3t@127.0.0.1:1/shop", "connect_timeout_s": 2}
     endpoint = Endpoint(endpoint_id="pg", template="jdbc.postgres", config=config)
     with pytest.raises(SourceUnavailable) as caught:
@@ -187,14 +187,14 @@ def test_an_error_in_the_rows_is_no_end_of_the_data(pg: Postgres, pg_unit: Any) 
         pg_unit("t", rows_per_slice=60000, where="1 / (29000 - id) < 5").run()
 
 
-def test_reading_can_be_stopped(unit: Rehearsal) -> None:
+def test_d37_reading_can_be_stopped(unit: Rehearsal) -> None:
     piece = first_slice(unit).model_copy(update={"snapshot": None})
     context = ReadContext(unit.schema, 65536, 10**9, lambda raw, reason, column: None, is_stopping=lambda: True)
     with pytest.raises(SourceUnavailable, match="stopped"):
         list(unit.strategy.read(unit.spec, piece, context))
 
 
-def test_a_reader_that_is_left_early_leaves_no_session(unit: Rehearsal, pg: Postgres) -> None:
+def test_d37_a_reader_that_is_left_early_leaves_no_session(unit: Rehearsal, pg: Postgres) -> None:
     pg.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(100, 20000) i")
     unit.page_bytes = 64 * 1024
     piece = whole(unit)

@@ -260,7 +260,7 @@ def test_c28_a_backfill_reads_its_interval_and_moves_nothing(maria: Maria) -> No
                 unit.strategy.between(unit.spec, probe, unit.states, wrong, None)
 
 
-def test_a_load_that_was_killed_goes_on_under_its_first_horizon(maria: Maria) -> None:
+def test_d34_a_load_that_was_killed_goes_on_under_its_first_horizon(maria: Maria) -> None:
     from ingest_ray.testing.rehearsal import Stopped
 
     stamps(maria, rows=95)
@@ -292,7 +292,7 @@ def test_a_user_without_process_declares_a_lag_for_times_and_refuses_counters(ma
 
 
 @pytest.mark.parametrize("kind", ["enum('a', 'b')", "time", "json", "blob", "set('a')", "inet6"])
-def test_what_cannot_be_a_cursor_is_refused_before_a_request(kind: str, maria: Maria) -> None:
+def test_a3_what_cannot_be_a_cursor_is_refused_before_a_request(kind: str, maria: Maria) -> None:
     maria.run(f"CREATE TABLE t (id int PRIMARY KEY, c {kind})")
     unit: Any = maria.unit("t", cursor="c")
     with pytest.raises(ModeUnsupported, match="cannot be a cursor"):

@@ -53,7 +53,7 @@ def of(maria: Maria, **config: Any) -> Endpoint:
 
 
 @pytest.mark.services
-def test_a_wrong_password_is_denied_and_not_shown(maria: Maria) -> None:
+def test_a2_a_wrong_password_is_denied_and_not_shown(maria: Maria) -> None:
     maria.run("CREATE USER IF NOT EXISTS 'locked'@'localhost' IDENTIFIED BY 'right'")
     report = strategy_for("jdbc.mysql").test(of(maria, url=maria.url_of("locked"), password="wrong-sekret"))
     assert report.diagnostics[0].code == "denied"
@@ -140,7 +140,7 @@ def test_a_result_is_never_cut_by_a_servers_own_limit(maria: Maria) -> None:
 
 
 @pytest.mark.services
-def test_sessions_write_nothing_and_readers_that_are_left_early_leave_no_session(maria: Maria) -> None:
+def test_d37_sessions_write_nothing_and_readers_that_are_left_early_leave_no_session(maria: Maria) -> None:
     maria.run("CREATE TABLE t (n int PRIMARY KEY, pad varchar(2000))")
     maria.run("INSERT INTO t SELECT seq, repeat('x', 2000) FROM seq_1_to_20000")
     maria.run("CREATE FUNCTION writes() RETURNS int BEGIN INSERT INTO t VALUES (0, 'written'); RETURN 1; END")

@@ -1,0 +1,201 @@
+"""A mapper that ingest.yaml writes down: for each field of a model one SQL expression over the unit's columns, in DuckDB's SQL.
+
+    cdm: {models: {cdm.work.item: {cdm_id: "cdm_id('cdm.work.item', number)", summary: title, labels: "string_split(tags, ',')"}}}
+
+The functions are those of https://duckdb.org/docs/stable/sql/functions/overview and `cdm_id(model, part)`. An expression sees one
+row: no subquery, aggregate, window or clock, so that mapping a row again gives the same row. DuckDB runs them with external access
+off and its configuration locked: an expression reaches no file, no network and no extension.
+https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingest_ray.cdm.mapping import MapContext, ModelRows, batch_of, checked, said
+from ingest_ray.cdm.models import KEY, MODELS, CdmModel, Kind, model_of
+from ingest_ray.errors import RecordError
+from ingest_ray.models import CdmSettings, Model
+
+SETTINGS = {
+    "threads": 1,
+    "enable_external_access": False,
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "python_enable_replacements": False,  # else an expression could read this program's variables
+}
+_CASTS: dict[Kind, str] = {
+    "text": "VARCHAR",
+    "bool": "BOOLEAN",
+    "int": "BIGINT",
+    "instant": "TIMESTAMP WITH TIME ZONE",
+    "list": "VARCHAR[]",
+    "json": "JSON",
+}
+_CLOCKS = frozenset(
+    [
+        "now",
+        "today",
+        "get_current_time",
+        "get_current_timestamp",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "current_localtime",
+        "current_localtimestamp",
+        "transaction_timestamp",
+        "txid_current",
+        "current_setting",
+    ]
+)
+
+
+class ExpressionFault(Model):
+    """`field` is None where the model itself is wrong."""
+
+    model_id: str
+    field: str | None = None
+    message: str
+
+
+class ExpressionMapper:
+    """Columns are computed page by page; where that fails, row by row, so that one bad row costs only itself."""
+
+    def __init__(self, settings: CdmSettings, system: str) -> None:
+        self.version = f"expressions/{settings.version}"
+        self.models = tuple(settings.models)
+        self.keeps: tuple[str, ...] = ()
+        self._settings = settings
+        self._system = system
+
+    def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]:
+        good: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}
+        for place, made in self._rows(page, 0, context):
+            for name, values in made.items():
+                good[name][0].append(values)
+                good[name][1].append(place)
+        return {name: ModelRows(batch_of(model_of(name), rows), places) for name, (rows, places) in good.items()}
+
+    def faults(self, schema: pa.Schema | None) -> Iterator[ExpressionFault]:
+        """What is wrong: names and grammar; with a dataset's schema also columns and types. Reads no row."""
+        for name, fields in self._settings.models.items():
+            if name not in MODELS:
+                yield ExpressionFault(model_id=name, message=f"no such model; there are: {', '.join(MODELS)}")
+                continue
+            model = model_of(name)
+            if KEY not in fields:
+                yield ExpressionFault(model_id=name, message=f"'{KEY}' is required, such as cdm_id('{name}', number)")
+            for field, text in fields.items():
+                message = self._fault(model, field, text, schema)
+                if message is not None:
+                    yield ExpressionFault(model_id=name, field=field, message=message)
+
+    def _fault(self, model: CdmModel, field: str, text: str, schema: pa.Schema | None) -> str | None:
+        if field not in model.columns:
+            return f"no such field; there are: {', '.join(model.columns)}"
+        try:
+            expression = duckdb.SQLExpression(text)
+        except duckdb.Error as error:
+            return _first_line(error)
+        unfit = self._unfit(text)
+        if unfit is not None or schema is None:
+            return unfit
+        try:
+            relation = self._door.from_arrow(schema.empty_table())
+            relation.select(expression.cast(duckdb.type(_CASTS[model.columns[field]])).alias(field)).fetchall()
+        except duckdb.Error as error:
+            return _first_line(error)
+        return None
+
+    def _unfit(self, text: str) -> str | None:
+        """Why an expression would not be a function of its row alone."""
+        ((parsed,),) = self._door.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchall()
+        document = json.loads(parsed)
+        if document.get("error"):
+            return str(document.get("error_message", "not understood"))
+        for node in _nodes(document["statements"][0]["node"]["select_list"]):
+            kind, name = node.get("class"), str(node.get("function_name", "")).lower()
+            if kind in ("SUBQUERY", "WINDOW", "STAR"):
+                return f"a {kind.lower()} is more than a function of one row"
+            if kind == "FUNCTION" and (name in self._refused or name in _CLOCKS or name == "unnest"):
+                return f"'{name}' does not give the same for the same row, or one value for each row"
+            columns = node.get("column_names")
+            if kind == "COLUMN_REF" and columns and str(columns[-1]).lower() in _CLOCKS:
+                return f"'{columns[-1]}' does not give the same for the same row"
+        return None
+
+    @cached_property
+    def _refused(self) -> frozenset[str]:
+        found = self._door.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type <> 'scalar' AND function_type <> 'macro'"
+            " OR stability = 'VOLATILE'"
+        ).fetchall()
+        names = {str(name).lower() for (name,) in found}
+        plain = self._door.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND"
+            " coalesce(stability, '') <> 'VOLATILE'"
+        ).fetchall()
+        return frozenset(names - {str(name).lower() for (name,) in plain})
+
+    @cached_property
+    def _door(self) -> duckdb.DuckDBPyConnection:
+        door = duckdb.connect(":memory:", config=dict(SETTINGS))
+        door.execute("SET TimeZone = 'UTC'")
+        system = self._system.replace("'", "''")
+        door.execute(
+            f"CREATE MACRO cdm_id(model, part) AS replace(model, '.', ':') || ':{system}:' || CAST(part AS VARCHAR)"
+        )
+        door.execute("SET lock_configuration = true")
+        return door
+
+    def _rows(
+        self, page: pa.RecordBatch, start: int, context: MapContext
+    ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+        """Halves what fails until it is one row, which is rejected with the reason."""
+        try:
+            made = {name: self._computed(page, model_of(name)) for name in self.models}
+        except (duckdb.Error, RecordError) as error:
+            if page.num_rows <= 1:
+                context.reject(
+                    start, said(error) if isinstance(error, RecordError) else _first_line(error), _column(error)
+                )
+                return
+            half = page.num_rows // 2
+            yield from self._rows(page.slice(0, half), start, context)
+            yield from self._rows(page.slice(half), start + half, context)
+            return
+        for place in range(page.num_rows):
+            yield start + place, {name: rows[place] for name, rows in made.items()}
+
+    def _computed(self, page: pa.RecordBatch, model: CdmModel) -> list[list[Any]]:
+        fields = self._settings.models[model.model_id]
+        relation = self._door.from_arrow(pa.Table.from_batches([page]))
+        expressions = [
+            duckdb.SQLExpression(text).cast(duckdb.type(_CASTS[model.columns[name]])).alias(name)
+            for name, text in fields.items()
+        ]
+        found = relation.select(*expressions).fetchall()
+        given = {"source_system": self._system} if "source_system" not in fields else {}
+        return [checked(model, {**given, **dict(zip(fields, row, strict=True))}) for row in found]
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _nodes(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _nodes(item)
+
+
+def _column(error: Exception) -> str | None:
+    return error.column if isinstance(error, RecordError) else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,204 @@
+"""The models of the common data model, as Arrow schemas: ids, fields, types, and where each row came from.
+
+Every model has a `cdm_id`, its own fields, `source_system` and `properties` (JSON: what has no column of its own). Behind them
+stand the columns of provenance, which the engine fills:
+
+`_source_endpoint`, `_source_unit`   the unit whose mapper made the row; a table may hold the rows of many
+`_source_key`                        the source row that it was made from: its primary key as text
+`_source_version`                    the source row's cursor as a number (instants: microseconds since 1970): the newer one wins
+`_mapper_version`                    which mapper made it, and which version of that
+
+A row without `cdm_id` is a marker: the source row of that key has no row of this model (any more).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import pyarrow as pa
+
+from ingest_ray.errors import ConfigError
+
+Kind = Literal["text", "bool", "int", "instant", "list", "json"]
+
+ID_CHARS = 255  # the longest text that is a primary key everywhere
+KEY = "cdm_id"
+ENDPOINT, UNIT, SOURCE_KEY, VERSION, MAPPER = (
+    "_source_endpoint",
+    "_source_unit",
+    "_source_key",
+    "_source_version",
+    "_mapper_version",
+)
+PROVENANCE = pa.schema(
+    [
+        (ENDPOINT, pa.string()),
+        (UNIT, pa.string()),
+        (SOURCE_KEY, pa.string()),
+        (VERSION, pa.int64()),
+        (MAPPER, pa.string()),
+    ]
+)
+ARROW: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "instant": pa.timestamp("us", "UTC"),
+    "list": pa.list_(pa.string()),
+    "json": pa.json_(pa.string()),
+}
+
+
+@dataclass(frozen=True)
+class CdmModel:
+    """`fields` are the contract's, in its order, without those that every model has."""
+
+    model_id: str
+    fields: dict[str, Kind]
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        return {KEY: "text", "source_system": "text", **self.fields, "properties": "json"}
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """What a mapper fills."""
+        return pa.schema([(name, ARROW[kind]) for name, kind in self.columns.items()])
+
+    @cached_property
+    def stored(self) -> pa.Schema:
+        """What a sink keeps: a mapper's columns and those of provenance."""
+        return pa.schema([*self.schema, *PROVENANCE])
+
+    @property
+    def table(self) -> str:
+        """`cdm.work.item` -> `cdm_work_item`."""
+        return self.model_id.replace(".", "_")
+
+    @property
+    def family(self) -> str:
+        """`cdm.work.item` -> `cdm_work`: the schema of its table, where the database has schemas."""
+        return self.model_id.rpartition(".")[0].replace(".", "_")
+
+
+def _model(model_id: str, **fields: Kind) -> CdmModel:
+    return CdmModel(model_id, fields)
+
+
+_ALL = (
+    _model("cdm.work.project", source_project_key="text", name="text", description="text", url="text"),
+    _model("cdm.work.user", source_user_id="text", display_name="text", email="text", active="bool"),
+    _model(
+        "cdm.work.item",
+        source_id="text",
+        source_issue_key="text",
+        source_url="text",
+        project_cdm_id="text",
+        reporter_cdm_id="text",
+        assignee_cdm_id="text",
+        issue_type="text",
+        status="text",
+        status_category="text",
+        priority="text",
+        summary="text",
+        description="text",
+        labels="list",
+        created_at="instant",
+        updated_at="instant",
+        closed_at="instant",
+        raw_source="json",
+    ),
+    _model(
+        "cdm.work.comment",
+        source_comment_id="text",
+        item_cdm_id="text",
+        author_cdm_id="text",
+        body="text",
+        created_at="instant",
+        updated_at="instant",
+        visibility="text",
+    ),
+    _model(
+        "cdm.work.worklog",
+        source_worklog_id="text",
+        item_cdm_id="text",
+        author_cdm_id="text",
+        started_at="instant",
+        time_spent_seconds="int",
+        comment="text",
+        visibility="text",
+    ),
+    _model("cdm.doc.space", source_space_id="text", key="text", name="text", description="text", url="text"),
+    _model(
+        "cdm.doc.item",
+        source_id="text",
+        source_item_id="text",
+        space_cdm_id="text",
+        parent_item_cdm_id="text",
+        title="text",
+        doc_type="text",
+        mime_type="text",
+        created_by_cdm_id="text",
+        updated_by_cdm_id="text",
+        created_at="instant",
+        updated_at="instant",
+        url="text",
+        source_url="text",
+        tags="list",
+        raw_source="json",
+    ),
+    _model(
+        "cdm.doc.revision",
+        source_revision_id="text",
+        item_cdm_id="text",
+        revision_number="int",
+        revision_label="text",
+        author_cdm_id="text",
+        created_at="instant",
+        summary="text",
+    ),
+    _model(
+        "cdm.doc.link",
+        source_link_id="text",
+        from_item_cdm_id="text",
+        to_item_cdm_id="text",
+        url="text",
+        link_type="text",
+        created_at="instant",
+    ),
+    _model(
+        "cdm.doc.access",
+        doc_cdm_id="text",
+        principal_id="text",
+        principal_type="text",
+        permission="text",
+        granted_at="instant",
+    ),
+)
+MODELS = {model.model_id: model for model in _ALL}
+
+
+def model_of(model_id: str) -> CdmModel:
+    """Raises `ConfigError`, with the models that there are."""
+    try:
+        return MODELS[model_id]
+    except KeyError:
+        raise ConfigError(f"there is no CDM model '{model_id}'", hint=f"there are: {', '.join(MODELS)}") from None
+
+
+def cdm_id(model_id: str, system: str, *parts: str | int) -> str:
+    """`cdm_id("cdm.work.item", "acme", "SHOP-1")` -> `cdm:work:item:acme:SHOP-1`."""
+    return ":".join([*model_id.split("."), system, *map(str, parts)])
+
+
+def hashed(text: str) -> str:
+    """For ids of what has none of its own, such as a link."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def is_taken(model_id: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a sink that says `patterns` takes a model: exact ids, or all of a family (`cdm.work.*`)."""
+    return any(
+        model_id == pattern or (pattern.endswith(".*") and model_id.startswith(pattern[:-1])) for pattern in patterns
+    )

@@ -1,0 +1,87 @@
+"""Which mapper a unit has, by the template of its endpoint and its own id.
+
+Packages bring mappers through entry points of the group `ingest_ray.cdm_mappers`: the name is a template, the value a mapping
+from unit id to mapper. They are loaded when a template is first asked for.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_ray.cdm.mapping import CdmMapper, MapContext
+from ingest_ray.errors import CdmModeUnavailable, ConfigError, RecordError
+from ingest_ray.models import Dataset, Endpoint
+
+MAPPERS = "ingest_ray.cdm_mappers"
+
+_registered: dict[tuple[str, str], CdmMapper] = {}
+_loaded: set[str] = set()
+
+
+def register_cdm_mapper(template: str, unit_id: str, mapper: CdmMapper) -> None:
+    """Registering the same mapper again changes nothing.
+
+    Raises:
+        ConfigError: the unit has another mapper already.
+    """
+    known = _registered.setdefault((template, unit_id), mapper)
+    if known is not mapper and (known.version, known.models) != (mapper.version, mapper.models):
+        raise ConfigError(
+            f"unit '{unit_id}' of template '{template}' has mapper '{known.version}' already, '{mapper.version}' is another",
+            hint="remove one of the packages that bring them",
+        )
+
+
+def find_mapper(template: str, unit_id: str) -> CdmMapper | None:
+    _load(template)
+    return _registered.get((template, unit_id))
+
+
+def mapper_for(template: str, unit_id: str) -> CdmMapper:
+    """Raises `CdmModeUnavailable` where none is registered."""
+    found = find_mapper(template, unit_id)
+    if found is None:
+        known = ", ".join(sorted(unit for name, unit in _registered if name == template)) or "none"
+        raise CdmModeUnavailable(
+            f"unit '{unit_id}' of template '{template}' has no CDM mapper",
+            hint=f"install the package that brings it, or map its columns in ingest.yaml; mappers: {known}",
+        )
+    return found
+
+
+def apply_cdm(
+    endpoint: Endpoint, unit_id: str, batches: Iterable[pa.RecordBatch], *, dataset: Dataset, system: str | None = None
+) -> dict[str, list[pa.RecordBatch]]:
+    """Every page through the unit's mapper: what comes out, by model id.
+
+    Raises:
+        CdmModeUnavailable: the unit has no mapper.
+        RecordError: a row cannot be mapped; a run would put it into quarantine.
+    """
+    mapper = mapper_for(endpoint.template, unit_id)
+
+    def refuse(row: int, reason: str, column: str | None) -> None:
+        raise RecordError(f"{unit_id}: row {row}: {reason}")
+
+    context = MapContext(endpoint, dataset, system or endpoint.endpoint_id, refuse)
+    out: dict[str, list[pa.RecordBatch]] = {model: [] for model in mapper.models}
+    for page in batches:
+        for model, made in mapper.map(page, context).items():
+            out[model].append(made.batch)
+    return out
+
+
+def _load(template: str) -> None:
+    if template in _loaded:
+        return
+    for unit_id, mapper in _brought(template):
+        register_cdm_mapper(template, unit_id, mapper)
+    _loaded.add(template)
+
+
+def _brought(template: str) -> Iterator[tuple[str, CdmMapper]]:
+    for point in entry_points(group=MAPPERS, name=template):
+        brought: Mapping[str, Any] = point.load()
+        yield from brought.items()

@@ -1,0 +1,74 @@
+"""The pages and their frame; a visitor who has not logged in is sent to do that."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from nicegui import ui
+from starlette.responses import RedirectResponse, Response
+
+from ingest_ray.console.endpoints import show_endpoints
+from ingest_ray.console.parts import CSS, text_of
+from ingest_ray.console.runs import show_run
+from ingest_ray.console.units import show_units
+from ingest_ray.console.visit import Visit
+from ingest_ray.errors import Unauthenticated
+from ingest_ray.server.identity import Doorkeeper
+from ingest_ray.service.installation import Installation
+
+LOGIN = "/login"
+BUILD_S = 20.0  # a page asks the catalog before it is shown
+
+
+def mount(app: FastAPI, place: Installation, doorkeeper: Doorkeeper) -> None:
+    async def visit(request: Request) -> Visit | None:
+        try:
+            return Visit(place, await asyncio.to_thread(doorkeeper.principal_of, request))
+        except Unauthenticated:
+            return None
+
+    @ui.page("/", title="Endpoints - ingest-ray", response_timeout=BUILD_S)
+    async def endpoints(request: Request) -> Response | None:
+        if (here := await visit(request)) is None:
+            return RedirectResponse(LOGIN)
+        with _frame(here):
+            await show_endpoints(here)
+        return None
+
+    @ui.page("/endpoint/{endpoint_id}", title="Units - ingest-ray", response_timeout=BUILD_S)
+    async def units(request: Request, endpoint_id: str) -> Response | None:
+        if (here := await visit(request)) is None:
+            return RedirectResponse(LOGIN)
+        with _frame(here):
+            await show_units(here, endpoint_id)
+        return None
+
+    @ui.page("/run/{run_id}", title="Run - ingest-ray", response_timeout=BUILD_S)
+    async def run(request: Request, run_id: str) -> Response | None:
+        if (here := await visit(request)) is None:
+            return RedirectResponse(LOGIN)
+        with _frame(here):
+            await show_run(here, run_id)
+        return None
+
+    options: dict[str, Any] = {"tailwind": False, "show_welcome_message": False}
+    ui.run_with(app, mount_path="/console", title="ingest-ray", reconnect_timeout=10.0, **options)
+
+
+@contextmanager
+def _frame(here: Visit) -> Iterator[None]:
+    ui.add_css(CSS)
+    ui.colors(primary="#1f5fa8", positive="#1b6e3a", negative="#a61b1b")
+    ui.link("Skip to content", "#content").classes("skip")
+    with ui.element("header").classes("top"):
+        ui.link("ingest-ray", "/").classes("home")
+        with ui.element("nav").props('aria-label="Main"'):
+            ui.link("Endpoints", "/")
+        text_of(f"{here.principal.name} ({here.principal.role})", classes="who")
+        with ui.element("form").props('method="post" action="/logout"'):
+            with ui.element("button").props('type="submit"'):
+                text_of("Log out")
+    with ui.element("main").classes("page").props('id="content" tabindex="-1"'):
+        yield

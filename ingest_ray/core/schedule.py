@@ -1,0 +1,75 @@
+"""When a unit that runs by interval is due. Pure: times are seconds since 1970 and come from outside.
+
+The slots of a unit are `interval_s` apart and shifted by a jitter of its own, which is always the same, so that the units of
+one interval do not all start at once. One slot starts at most one run; what was missed is never made up more than once.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+MOST_JITTER = 0.1  # of the interval: an hourly unit starts within six minutes of the hour
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`catch_up`: what follows a slot that was missed. `once`: one run, as soon as possible; `skip`: nothing until the
+    next slot. `grace_s`: so late a slot still counts as met."""
+
+    interval_s: int
+    jitter_s: int = 0
+    catch_up: Literal["once", "skip"] = "once"
+    grace_s: int = 60
+
+
+@dataclass(frozen=True)
+class Known:
+    """`last_due`: the newest slot that was decided about; None: the unit has just got its schedule."""
+
+    last_due: int | None = None
+    is_running: bool = False
+    is_held: bool = False
+    is_full: bool = False
+    """As many runs go on as may."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`last_due` is to be remembered before the run is started, so that a slot cannot start two."""
+
+    starts: bool
+    last_due: int | None
+
+
+def decide(schedule: Schedule, known: Known, now: int) -> Decision:
+    due = slot(schedule, now)
+    if known.last_due is None or known.last_due > due + schedule.interval_s:  # or the clock was wrong, and is right now
+        return Decision(False, due)
+    if known.last_due >= due:
+        return Decision(False, known.last_due)
+    if known.is_held:
+        return Decision(False, due)
+    is_late = now - due > schedule.grace_s
+    if schedule.catch_up == "skip" and is_late:
+        return Decision(False, due)
+    if known.is_running or known.is_full:  # not beside it: the slot waits
+        return Decision(False, known.last_due)
+    return Decision(True, due)
+
+
+def slot(schedule: Schedule, now: int) -> int:
+    """The start of the slot that `now` is in."""
+    return now - (now - schedule.jitter_s) % schedule.interval_s
+
+
+def next_due(schedule: Schedule, now: int) -> int:
+    return slot(schedule, now) + schedule.interval_s
+
+
+def jitter_of(endpoint_id: str, unit_id: str, interval_s: int, most_s: int) -> int:
+    """Always the same for a unit; spread over a tenth of the interval, and no more than `most_s`."""
+    span = min(int(interval_s * MOST_JITTER), most_s)
+    if span <= 0:
+        return 0
+    digest = hashlib.sha256(f"{endpoint_id}\0{unit_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (span + 1)

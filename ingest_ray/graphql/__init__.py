@@ -1,0 +1,4 @@
+"""The GraphQL surface: translates between the published schema and the use cases, and decides nothing.
+
+The contract that clients share is a part of it and only grows; `schema.py` puts it together.
+"""

@@ -1,0 +1,30 @@
+"""The whole schema."""
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from ingest_ray.graphql.faults import CodedErrors
+from ingest_ray.graphql.limits import limits
+from ingest_ray.graphql.mutations import Mutation
+from ingest_ray.graphql.queries import Query
+from ingest_ray.graphql.subscriptions import Subscription
+from ingest_ray.settings import ServeSettings
+
+
+class Schema(strawberry.Schema):
+    def process_errors(self, *_: object, **__: object) -> None:
+        """Strawberry would log every mistake of a client with its traceback; `CodedErrors` logs defects."""
+
+
+def schema_for(settings: ServeSettings) -> Schema:
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        extensions=[*limits(settings.max_depth, settings.max_cost), CodedErrors],
+        config=StrawberryConfig(disable_field_suggestions=False),
+    )
+
+
+def sdl() -> str:
+    return schema_for(ServeSettings()).as_str()

@@ -1,0 +1,70 @@
+"""Which workflows and activities there are, what they take and what they give: the published boundary.
+
+`ingest-ray temporal schemas` shows it as JSON Schemas. A test compares it with what the worker registers.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue, TypeAdapter
+
+from ingest_ray.payloads.documents import (
+    CatalogCommand,
+    CatalogOutcome,
+    EndpointCommand,
+    EndpointTally,
+    Payload,
+    PreviewCommand,
+    PreviewOutcome,
+    ProvisionCommand,
+    ProvisionOutcome,
+    RunCommand,
+    RunEnd,
+    RunFailure,
+    RunOnly,
+    RunRef,
+    UnitOutcome,
+    UnitsCommand,
+    UnitsPage,
+)
+
+
+@dataclass(frozen=True)
+class Signature:
+    takes: type[Payload]
+    gives: type[Payload]
+
+
+RUN = "ingestionRunWorkflow"
+ENDPOINT = "endpointIngestionWorkflow"
+CATALOG = "collectCatalogWorkflow"
+
+WORKFLOWS = {
+    RUN: Signature(RunCommand, UnitOutcome),
+    ENDPOINT: Signature(EndpointCommand, EndpointTally),
+    CATALOG: Signature(CatalogCommand, CatalogOutcome),
+}
+ACTIVITIES = {
+    "startIngestionRun": Signature(RunCommand, RunRef),
+    "runIngestionUnit": Signature(RunOnly, UnitOutcome),
+    "completeIngestionRun": Signature(RunOnly, RunEnd),
+    "failIngestionRun": Signature(RunFailure, RunEnd),
+    "listEnabledUnits": Signature(UnitsCommand, UnitsPage),
+    "collectCatalogSnapshots": Signature(CatalogCommand, CatalogOutcome),
+    "previewDataset": Signature(PreviewCommand, PreviewOutcome),
+    "provisionCdmSink": Signature(ProvisionCommand, ProvisionOutcome),
+}
+
+
+def schemas() -> dict[str, JsonValue]:
+    """Per workflow and activity the JSON Schema of its one argument and of its result."""
+
+    def of(signatures: dict[str, Signature]) -> dict[str, JsonValue]:
+        return {
+            name: {
+                "argument": TypeAdapter(each.takes).json_schema(mode="validation"),
+                "result": TypeAdapter(each.gives).json_schema(mode="serialization"),
+            }
+            for name, each in signatures.items()
+        }
+
+    return {"workflows": of(WORKFLOWS), "activities": of(ACTIVITIES)}

@@ -1,0 +1,131 @@
+"""Puts the server together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse, Response
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.fastapi import GraphQLRouter
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+
+from ingest_ray import __version__, logs
+from ingest_ray.errors import IngestError, Unauthenticated
+from ingest_ray.graphql.asking import Asking
+from ingest_ray.graphql.schema import schema_for
+from ingest_ray.server.answers import refusal
+from ingest_ray.server.guards import BodyLimit, RateLimit, RequestLog, SameOrigin
+from ingest_ray.server.health import health_router
+from ingest_ray.server.identity import Doorkeeper
+from ingest_ray.server.login import login_router
+from ingest_ray.server.metrics import Metrics
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.schedules import TICK_S, tick
+
+log = logging.getLogger(__name__)
+
+
+class Router(GraphQLRouter[Asking, None]):
+    """A WebSocket of a browser cannot send headers: it says who it is in the payload of `connection_init`."""
+
+    doorkeeper: Doorkeeper
+
+    async def on_ws_connect(self, context: Asking) -> Any:
+        if context.principal is None:
+            said = (context.connection_params or {}).get("Authorization", "")
+            token = str(said).partition(" ")[2].strip() or str(said)
+            try:
+                context.principal = await asyncio.to_thread(self.doorkeeper.principal_of_secret, token)
+            except Unauthenticated as error:
+                raise ConnectionRejectionError({"message": error.message, "code": error.code}) from None
+        return await super().on_ws_connect(context)
+
+
+def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
+    settings = place.settings.serve
+    doorkeeper, metrics = Doorkeeper(place), Metrics(place)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        clock = asyncio.create_task(_keep_schedules(place)) if settings.schedules.enabled else None
+        yield
+        if clock is not None:
+            clock.cancel()
+            with suppress(asyncio.CancelledError):
+                await clock
+
+    app = FastAPI(
+        title="ingest-ray", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
+
+    async def asking(connection: HTTPConnection) -> Asking:
+        try:
+            principal = await asyncio.to_thread(doorkeeper.principal_of, connection)
+        except Unauthenticated:
+            if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
+                return Asking(place, None)
+            raise
+        connection.state.principal = principal.name
+        return Asking(place, principal)
+
+    router = Router(
+        schema_for(settings),
+        path="/graphql",
+        graphql_ide=None,
+        allow_queries_via_get=False,
+        context_getter=asking,
+        subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+        allowed_origins=settings.allowed_origins,
+    )
+    router.doorkeeper = doorkeeper
+    app.include_router(router)
+    app.include_router(health_router(place))
+
+    @app.get("/metrics")
+    async def show_metrics(connection: Request) -> Response:
+        await asking(connection)
+        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(IngestError)
+    async def refused(_: Request, error: IngestError) -> Response:
+        return refusal(error)
+
+    if has_console:
+        app.include_router(login_router(doorkeeper))
+
+        @app.get("/")
+        async def home() -> Response:
+            return RedirectResponse("/console/")
+
+        import_module("ingest_ray.console").mount(app, place, doorkeeper)
+
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(RateLimit, per_minute=settings.requests_per_minute)
+    app.add_middleware(SameOrigin, allowed=settings.allowed_origins)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["POST"],
+            allow_headers=["authorization", "content-type"],
+        )
+    app.add_middleware(RequestLog, metrics=metrics)
+    return app
+
+
+async def _keep_schedules(place: Installation) -> None:
+    while True:
+        try:
+            for run_id in await asyncio.to_thread(tick, place):
+                log.info("scheduled run %s started", run_id)
+        except IngestError as error:  # the catalog may be away: it is asked again
+            log.warning("schedules could not be looked at: %s", logs.scrub(error.message))
+        except Exception:
+            log.exception("a defect in the schedules")
+        await asyncio.sleep(TICK_S)

@@ -1,0 +1,30 @@
+"""`/healthz`: the process lives. `/readyz`: it can also work."""
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from ingest_ray import __version__, logs
+from ingest_ray.errors import IngestError
+from ingest_ray.service.figures import check
+from ingest_ray.service.installation import Installation
+
+
+def health_router(place: Installation) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"ok": True, "version": __version__})
+
+    @router.get("/readyz")
+    async def readyz() -> JSONResponse:
+        try:
+            await asyncio.to_thread(check, place)
+        except IngestError as error:
+            fault = {"code": error.code, "message": logs.scrub(error.message)}
+            return JSONResponse({"ok": False, "error": fault}, status_code=503)
+        return JSONResponse({"ok": True})
+
+    return router

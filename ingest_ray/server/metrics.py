@@ -1,0 +1,66 @@
+"""`/metrics`: requests as this process saw them, runs and units as the catalog has them at the moment of the scrape."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ingest_ray.errors import IngestError
+from ingest_ray.service.figures import figures
+from ingest_ray.service.installation import Installation
+
+PATHS = ("/graphql", "/console", "/healthz", "/readyz", "/metrics", "/login", "/logout")  # others would be endless
+
+
+class Metrics:
+    def __init__(self, place: Installation) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "ingest_http_requests", "Requests", ["method", "path", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "ingest_http_request_seconds", "Seconds per request", ["path"], registry=self.registry
+        )
+        self.registry.register(FromCatalog(place))
+
+    def saw(self, method: str, path: str, status: int, seconds: float) -> None:
+        known = next((one for one in PATHS if path == one or path.startswith(f"{one}/")), "other")
+        self._requests.labels(method if method in ("GET", "POST") else "other", known, str(status)).inc()
+        self._seconds.labels(known).observe(seconds)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class FromCatalog(Collector):
+    def __init__(self, place: Installation) -> None:
+        self._place = place
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())  # nothing is read before the first scrape
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
+        try:
+            found = figures(self._place)
+        except IngestError:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        runs = GaugeMetricFamily("ingest_runs", "Runs in the catalog", labels=["endpoint", "state"])
+        for (endpoint_id, state), count in found.runs.items():
+            runs.add_metric([endpoint_id, state], count)
+        yield runs
+        units = GaugeMetricFamily("ingest_units", "Configured units", labels=["endpoint", "enabled"])
+        for (endpoint_id, is_enabled), count in found.units.items():
+            units.add_metric([endpoint_id, str(is_enabled).lower()], count)
+        yield units
+        last = GaugeMetricFamily(
+            "ingest_last_success_timestamp_seconds", "When a run of the endpoint last succeeded", labels=["endpoint"]
+        )
+        for endpoint_id, seconds in found.last_success.items():
+            last.add_metric([endpoint_id], seconds)
+        yield last

@@ -1,0 +1,201 @@
+"""The activities: each is one call of the service, with ids in and counts out. None of them knows a source."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from temporalio import activity
+
+from ingest_ray.catalog import runs
+from ingest_ray.errors import ConfigError, RunActive, RunInterrupted, StateConflict
+from ingest_ray.models import RunFault, RunState, RunSummary
+from ingest_ray.payloads.documents import (
+    COLUMNS_SHOWN,
+    Beat,
+    CatalogCommand,
+    CatalogOutcome,
+    PreviewCommand,
+    PreviewOutcome,
+    ProvisionCommand,
+    ProvisionOutcome,
+    RunCommand,
+    RunEnd,
+    RunFailure,
+    RunOnly,
+    RunRef,
+    UnitOutcome,
+    UnitsCommand,
+    UnitsPage,
+)
+from ingest_ray.run.ray_jobs import RayJobs
+from ingest_ray.service.admission import Errand, RunRequest
+from ingest_ray.service.collect import collect
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.cluster import record_of
+from ingest_ray.service.launching.steps import begin, give_up
+from ingest_ray.service.launching.watch import Watch
+from ingest_ray.service.preview import preview
+from ingest_ray.service.provision import provision
+from ingest_ray.service.units import list_units
+from ingest_ray.settings import Settings
+from ingest_ray.state.documents import Owner
+from ingest_ray.temporal.failures import failure_of_run
+from ingest_ray.temporal.outcomes import catalog_outcome, cut, outcome_of, write
+
+T = TypeVar("T")
+LOOK_S = 1.0  # one row of the catalog and one small answer of the head
+SELDOM_S = 5.0  # of runs that have gone on for minutes: a hundred of them ask a head 20 times a second
+BEAT_S = 5.0
+
+# A run that was begun and whose workflow then came to an end must not block its unit: it counts for as long as a lease.
+NOBODY = Owner(host="temporal", pid=0, started="").model_dump_json()
+
+
+class Activities:
+    def __init__(self, settings: Settings) -> None:
+        self._place = Installation(settings)
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [
+            self.start_run,
+            self.run_unit,
+            self.complete_run,
+            self.fail_run,
+            self.list_units,
+            self.collect_catalog,
+            self.preview_dataset,
+            self.provision_cdm_sink,
+        ]
+
+    @activity.defn(name="startIngestionRun")
+    def start_run(self, command: RunCommand) -> RunRef:
+        """Starting twice is starting once: the run's id comes from the workflow, or from the activity's place in it."""
+        info = activity.info()
+        run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
+        found = self._find(run_id)
+        if found is None:
+            request = RunRequest(
+                endpoint_id=command.endpoint_id,
+                unit_id=command.unit_id,
+                sink_id=command.sink_id,
+                sink_endpoint_id=command.sink_endpoint_id,
+                errand=Errand(**command.model_dump(include=set(Errand.model_fields), by_alias=False)),
+                requested_by=command.requested_by,
+            )
+            try:
+                begin(self._place, request, NOBODY, run_id)
+            except (StateConflict, RunActive):
+                if self._find(run_id) is None:  # else an earlier attempt of this activity, at the same moment
+                    raise
+            found = record_of(self._place, run_id).summary
+        if (found.endpoint_id, found.unit_id) != (command.endpoint_id, command.unit_id):
+            raise ConfigError(f"run '{run_id}' is of unit '{found.endpoint_id}:{found.unit_id}'")
+        return RunRef(run_id=run_id, endpoint_id=found.endpoint_id, unit_id=found.unit_id, sink_id=found.sink_id)
+
+    @activity.defn(name="runIngestionUnit")
+    async def run_unit(self, command: RunOnly) -> UnitOutcome:
+        """Submits the run's job or attaches to it, and waits for the end of the run. Cancelled: stops the job and waits.
+
+        A worker that is shut down leaves the job alone: the next attempt attaches to it.
+        """
+        with RayJobs(self._place.settings) as jobs:
+            watch = Watch(self._place, jobs, command.run_id)
+            summary, job_id = await asyncio.to_thread(watch.ensure)
+            try:
+                end = summary if job_id is None else await self._end_of(watch, job_id)
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                if job_id is not None and details is not None and details.cancel_requested:
+                    await self._stopped(watch, job_id)
+                raise
+        if end.state is RunState.FAILED:
+            raise failure_of_run(end.error or RunFault(code="E_RUN_INTERRUPTED", message="the run failed"))
+        return await asyncio.to_thread(outcome_of, self._place.settings, end, job_id)
+
+    @activity.defn(name="completeIngestionRun")
+    def complete_run(self, command: RunOnly) -> RunEnd:
+        """Every run gets its end in its record, whatever became of its job."""
+        summary = self._find(command.run_id)
+        if summary is None or summary.state is RunState.RUNNING:
+            with RayJobs(self._place.settings) as jobs:
+                summary = Watch(self._place, jobs, command.run_id).settle()
+        return _end(summary)
+
+    @activity.defn(name="failIngestionRun")
+    def fail_run(self, command: RunFailure) -> RunEnd:
+        """A job that goes on where nobody can see it writes its own end later, and that one counts."""
+        give_up(self._place, command.run_id, RunFault(code=command.code, message=command.message, hint=command.hint))
+        return _end(record_of(self._place, command.run_id).summary)
+
+    @activity.defn(name="listEnabledUnits")
+    def list_units(self, command: UnitsCommand) -> UnitsPage:
+        found = list_units(self._place, command.endpoint_id).units
+        ids = sorted(unit.unit_id for unit in found if unit.enabled)
+        rest = [unit_id for unit_id in ids if command.after is None or unit_id > command.after]
+        return UnitsPage(unit_ids=tuple(rest[: command.limit]), is_last=len(rest) <= command.limit)
+
+    @activity.defn(name="collectCatalogSnapshots")
+    async def collect_catalog(self, command: CatalogCommand) -> CatalogOutcome:
+        return catalog_outcome(await _beating(lambda: collect(self._place, command.endpoint_id)))
+
+    @activity.defn(name="previewDataset")
+    async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:
+        info = activity.info()
+        name = f"preview-{info.workflow_run_id}-{info.activity_id}.json"
+        found = await _beating(lambda: preview(self._place, command.endpoint_id, command.unit_id, command.rows))
+        text = json.dumps(found.model_dump(mode="json"), ensure_ascii=False)
+        return PreviewOutcome(
+            endpoint_id=found.endpoint_id,
+            unit_id=found.unit_id,
+            uri=await asyncio.to_thread(write, self._place.settings, name, text),
+            rows=len(found.rows),
+            columns=tuple(cut(column) for column in found.columns[:COLUMNS_SHOWN]),
+            column_count=len(found.columns),
+        )
+
+    @activity.defn(name="provisionCdmSink")
+    def provision_cdm_sink(self, command: ProvisionCommand) -> ProvisionOutcome:
+        """Doing it again changes nothing."""
+        done = provision(self._place, command.sink_endpoint_id, command.cdm_model_id)
+        return ProvisionOutcome(dataset_id=done.dataset_id, schema_name=done.schema_name, table_name=done.table_name)
+
+    async def _end_of(self, watch: Watch, job_id: str) -> RunSummary:
+        began = time.monotonic()
+        while True:
+            end, progress = await asyncio.to_thread(lambda: (watch.look(job_id), watch.progress()))
+            if end is not None:
+                return end
+            beat = Beat(run_id=watch.run_id, job_id=job_id)
+            if progress is not None:
+                counts = {"rows_committed": progress.rows.committed, "slices_committed": progress.slices.committed}
+                beat = beat.model_copy(update={"phase": progress.phase, **counts})
+            activity.heartbeat(beat)
+            await asyncio.sleep(min(SELDOM_S, LOOK_S + (time.monotonic() - began) / 30))
+
+    async def _stopped(self, watch: Watch, job_id: str) -> None:
+        """Until the job is over: Ray sees to it that it comes to that."""
+        await asyncio.to_thread(watch.stop, job_id, "workflow")
+        try:
+            await self._end_of(watch, job_id)
+        except RunInterrupted:  # it was stopped before it had begun, or was killed: the record gets its end
+            await asyncio.to_thread(watch.settle)
+
+    def _find(self, run_id: str) -> RunSummary | None:
+        with self._place.catalog.read() as connection:
+            record = runs.find(connection, run_id)
+        return record.summary if record is not None else None
+
+
+async def _beating(work: Callable[[], T]) -> T:
+    """What one call of the source takes, with signs of life in between."""
+    task = asyncio.create_task(asyncio.to_thread(work))
+    while not (await asyncio.wait([task], timeout=BEAT_S))[0]:
+        activity.heartbeat()
+    return task.result()
+
+
+def _end(summary: RunSummary) -> RunEnd:
+    return RunEnd(run_id=summary.run_id, state=summary.state, code=summary.error.code if summary.error else None)

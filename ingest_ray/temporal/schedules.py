@@ -1,0 +1,88 @@
+"""The schedules that `ingest.yaml` asks for, as schedules of the Temporal server: `schedule_minutes` of enabled units."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from typing import Literal
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from ingest_ray.catalog import units
+from ingest_ray.models import Model, UnitConfig
+from ingest_ray.payloads.contract import RUN
+from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.service.installation import Installation
+
+MISSED = timedelta(minutes=10)  # what a server that was away does not make up for
+NOTE = "from schedule_minutes in ingest.yaml; `ingest-ray temporal schedules` keeps it so"
+
+
+class ScheduleChange(Model):
+    action: Literal["created", "changed", "removed", "unchanged"]
+    schedule_id: str
+    minutes: int | None = None
+
+
+async def sync(client: Client, place: Installation) -> list[ScheduleChange]:
+    """Makes the server's schedules of this task queue what the catalog says; the same again changes nothing.
+
+    A run that still goes on when the next is due is left alone, and that one is left out.
+    """
+    queue = place.settings.temporal.task_queue
+    prefix = f"ingest:{queue}:"
+    with place.catalog.read() as connection:
+        configs = [item.config for item in units.listed(connection)]
+    wanted = {f"{prefix}{c.endpoint_id}:{c.unit_id}": c for c in configs if c.enabled and c.schedule_interval_minutes}
+    found = {name: every async for name, every in _found(client, prefix)}
+    changes = []
+    for name, config in sorted(wanted.items()):
+        minutes = config.schedule_interval_minutes or 0
+        if name not in found:
+            await client.create_schedule(name, schedule_of(config, queue))
+            changes.append(ScheduleChange(action="created", schedule_id=name, minutes=minutes))
+        elif found[name] != timedelta(minutes=minutes):
+            await client.get_schedule_handle(name).update(partial(_updated, config=config, queue=queue))
+            changes.append(ScheduleChange(action="changed", schedule_id=name, minutes=minutes))
+        else:
+            changes.append(ScheduleChange(action="unchanged", schedule_id=name, minutes=minutes))
+    for name in sorted(found.keys() - wanted.keys()):
+        await client.get_schedule_handle(name).delete()
+        changes.append(ScheduleChange(action="removed", schedule_id=name))
+    return changes
+
+
+def schedule_of(config: UnitConfig, queue: str) -> Schedule:
+    command = RunCommand(endpoint_id=config.endpoint_id, unit_id=config.unit_id, requested_by="schedule")
+    name = f"ingest:{config.endpoint_id}:{config.unit_id}"  # the server adds the time to it
+    every = timedelta(minutes=config.schedule_interval_minutes or 0)
+    return Schedule(
+        action=ScheduleActionStartWorkflow(RUN, command, id=name, task_queue=queue),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=MISSED),
+        state=ScheduleState(note=NOTE),
+    )
+
+
+async def _found(client: Client, prefix: str) -> AsyncIterator[tuple[str, timedelta | None]]:
+    async for listed in await client.list_schedules():
+        if listed.id.startswith(prefix):
+            intervals = listed.schedule.spec.intervals if listed.schedule else []
+            yield listed.id, intervals[0].every if intervals else None
+
+
+def _updated(seen: ScheduleUpdateInput, *, config: UnitConfig, queue: str) -> ScheduleUpdate:
+    """A schedule that a person has paused stays paused."""
+    schedule = schedule_of(config, queue)
+    schedule.state.paused = seen.description.schedule.state.paused
+    return ScheduleUpdate(schedule=schedule)

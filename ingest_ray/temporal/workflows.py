@@ -1,0 +1,194 @@
+"""The workflows: they start, wait and record. Everything that could fail or differ is in an activity."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from ingest_ray.payloads.contract import CATALOG, ENDPOINT, RUN
+    from ingest_ray.payloads.documents import (
+        NAMES_SHOWN,
+        CatalogCommand,
+        CatalogOutcome,
+        EndpointCommand,
+        EndpointTally,
+        RunCommand,
+        RunEnd,
+        RunFailure,
+        RunOnly,
+        RunRef,
+        UnitOutcome,
+        UnitsCommand,
+        UnitsPage,
+    )
+
+PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
+SHORT = timedelta(minutes=2)  # what only asks or writes the catalog
+LONGEST_RUN = timedelta(days=30)
+SILENCE = timedelta(seconds=30)  # of what asks a source
+INTERRUPTED = "E_RUN_INTERRUPTED"
+
+
+@workflow.defn(name=RUN)
+class IngestionRun:
+    """One unit into one sink. Cancelled: the commit under way is finished, and the rest is left for the next run."""
+
+    @workflow.run
+    async def run(self, command: RunCommand) -> UnitOutcome:
+        start = workflow.start_activity(
+            "startIngestionRun", command, result_type=RunRef, start_to_close_timeout=SHORT, retry_policy=PATIENT
+        )
+        try:
+            ref = await asyncio.shield(start)
+        except asyncio.CancelledError:  # the record may be there already: it gets its end
+            await _completed((await start).run_id)
+            raise
+        try:
+            outcome = await _unit(ref.run_id, command)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                await asyncio.shield(_completed(ref.run_id))
+                raise
+            code, message, hint = cause_of(error)
+            await asyncio.shield(_failed(RunFailure(run_id=ref.run_id, code=code, message=message, hint=hint)))
+            raise ApplicationError(message, *([hint] if hint else []), type=code, non_retryable=True) from error
+        await asyncio.shield(_completed(ref.run_id))
+        return outcome
+
+
+def _unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
+    return workflow.execute_activity(
+        "runIngestionUnit",
+        RunOnly(run_id=run_id),
+        result_type=UnitOutcome,
+        start_to_close_timeout=LONGEST_RUN,
+        heartbeat_timeout=timedelta(seconds=command.silence_s),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            maximum_interval=timedelta(minutes=1),
+            maximum_attempts=command.max_attempts,
+        ),
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+async def _completed(run_id: str) -> RunEnd:
+    end: RunEnd = await workflow.execute_activity(
+        "completeIngestionRun",
+        RunOnly(run_id=run_id),
+        result_type=RunEnd,
+        start_to_close_timeout=SHORT,
+        retry_policy=PATIENT,
+    )
+    return end
+
+
+async def _failed(failure: RunFailure) -> RunEnd:
+    end: RunEnd = await workflow.execute_activity(
+        "failIngestionRun", failure, result_type=RunEnd, start_to_close_timeout=SHORT, retry_policy=PATIENT
+    )
+    return end
+
+
+def cause_of(error: BaseException) -> tuple[str, str, str | None]:
+    """Code, message and hint of the error at the bottom; one without a code is a process that is gone."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ApplicationError) and found.type:
+            hint = found.details[0] if found.details and isinstance(found.details[0], str) else None
+            return found.type, found.message, hint
+        last, found = found, found.__cause__
+    return INTERRUPTED, f"{type(last).__name__}: {last}"[:500], None
+
+
+@workflow.defn(name=CATALOG)
+class CatalogCollection:
+    @workflow.run
+    async def run(self, command: CatalogCommand) -> CatalogOutcome:
+        done: CatalogOutcome = await workflow.execute_activity(
+            "collectCatalogSnapshots",
+            command,
+            result_type=CatalogOutcome,
+            start_to_close_timeout=timedelta(hours=6),
+            heartbeat_timeout=SILENCE,
+            retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1), maximum_attempts=5),
+        )
+        return done
+
+
+@workflow.defn(name=ENDPOINT)
+class EndpointIngestion:
+    """All enabled units of an endpoint, so many at once; a unit that fails keeps no other from running.
+
+    After every `unitsPerHistory` units it goes on as new, so that its history stays short whatever the endpoint has.
+    """
+
+    @workflow.run
+    async def run(self, command: EndpointCommand) -> EndpointTally:
+        page = await workflow.execute_activity(
+            "listEnabledUnits",
+            UnitsCommand(endpoint_id=command.endpoint_id, after=command.after, limit=command.units_per_history),
+            result_type=UnitsPage,
+            start_to_close_timeout=SHORT,
+            retry_policy=PATIENT,
+        )
+        slots = asyncio.Semaphore(command.max_parallel)
+        ends = await asyncio.gather(*(self._unit(command, unit_id, slots) for unit_id in page.unit_ids))
+        tally = added(command.tally, dict(zip(page.unit_ids, ends, strict=True)))
+        if not page.is_last:
+            workflow.continue_as_new(command.model_copy(update={"after": page.unit_ids[-1], "tally": tally}))
+        if tally.failed:
+            total = tally.succeeded + tally.paused + tally.failed
+            names = ", ".join(tally.failed_units)
+            raise ApplicationError(
+                f"{tally.failed} of {total} units failed: {names}"[:2_000],
+                tally,
+                type=tally.code or INTERRUPTED,
+                non_retryable=True,
+            )
+        return tally
+
+    async def _unit(self, command: EndpointCommand, unit_id: str, slots: asyncio.Semaphore) -> str:
+        """The state that the unit's run ended in, or the code of its error."""
+        async with slots:
+            run = RunCommand(endpoint_id=command.endpoint_id, unit_id=unit_id, requested_by=command.requested_by)
+            try:
+                outcome: UnitOutcome = await workflow.execute_child_workflow(
+                    RUN,
+                    run,
+                    id=f"ingest:{command.endpoint_id}:{unit_id}",
+                    result_type=UnitOutcome,
+                    parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                    cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                )
+            except ChildWorkflowError as error:
+                if is_cancelled_exception(error):
+                    raise
+                return cause_of(error)[0]
+            except WorkflowAlreadyStartedError:
+                return "E_RUN_ACTIVE"
+        return outcome.state.value
+
+
+def added(tally: EndpointTally, ends: dict[str, str]) -> EndpointTally:
+    failed = {unit_id: end for unit_id, end in ends.items() if end.startswith("E_")}
+    return EndpointTally(
+        succeeded=tally.succeeded + sum(end == "SUCCEEDED" for end in ends.values()),
+        paused=tally.paused + sum(end == "PAUSED" for end in ends.values()),
+        failed=tally.failed + len(failed),
+        failed_units=(*tally.failed_units, *failed)[:NAMES_SHOWN],
+        code=tally.code or next(iter(failed.values()), None),
+    )
+
+
+ALL = [IngestionRun, CatalogCollection, EndpointIngestion]

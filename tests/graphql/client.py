@@ -1,0 +1,36 @@
+"""A client of the server in this process: an admin, a viewer, or nobody."""
+
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from ingest_ray.server.app import build_app
+from ingest_ray.service.access import Role
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.tokens import create_token
+from ingest_ray.settings import ScheduleSettings
+
+
+class Client:
+    def __init__(self, place: Installation, **settings: Any) -> None:
+        settings = {"schedules": ScheduleSettings(enabled=False)} | settings  # the clock would be a second caller
+        serve = place.settings.serve.model_copy(update=settings)
+        place.settings = place.settings.model_copy(update={"serve": serve})
+        self.place = place
+        self.http = TestClient(build_app(place, has_console=False), base_url="http://localhost:8400")
+        self.tokens = {role: create_token(place, f"{role}-person", role).token for role in Role}
+
+    def post(self, query: str, variables: dict[str, Any] | None = None, role: Role | None = Role.ADMIN) -> Any:
+        headers = {"Authorization": f"Bearer {self.tokens[role]}"} if role is not None else {}
+        return self.http.post("/graphql", json={"query": query, "variables": variables or {}}, headers=headers)
+
+    def ask(self, query: str, variables: dict[str, Any] | None = None, role: Role = Role.ADMIN) -> Any:
+        """The data of an answer without errors."""
+        answer = self.post(query, variables, role).json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def refused(self, query: str, variables: dict[str, Any] | None = None, role: Role | None = Role.ADMIN) -> Any:
+        """The first error: its code, and its message."""
+        errors = self.post(query, variables, role).json()["errors"]
+        return errors[0]["extensions"]["code"], errors[0]["message"]

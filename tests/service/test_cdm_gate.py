@@ -1,0 +1,207 @@
+"""The gate's rules for CDM mode: each refusal has its code, and leaves no run, no state, no table and no call to the source."""
+
+from typing import Any
+
+import pytest
+
+from ingest_ray import errors
+from ingest_ray.catalog import datasets
+from ingest_ray.catalog import runs as records
+from ingest_ray.cdm import RowMapper, registry
+from ingest_ray.errors import ConfigError, IngestError
+from ingest_ray.models import RunState, UnitConfig
+from ingest_ray.registry import strategy_for
+from ingest_ray.service.collect import collect
+from ingest_ray.service.gate import gate
+from ingest_ray.service.provision import list_sinks, provision
+from ingest_ray.service.remap import remap
+from ingest_ray.service.runs import plan, run
+from tests.service.lab import ALL, Lab
+
+UNIT, ITEM = "numbers-1x1000", "cdm.work.item"
+MODELS = {ITEM: {"cdm_id": "cdm_id('cdm.work.item', id)", "summary": "payload"}}
+MAPPED = {"models": MODELS}
+
+
+def sinks(lab: Lab, **config: Any) -> None:
+    url = f"sqlite:///{lab.folder}/cdm.db"
+    lab.document["sinks"].append({"id": "models", "template": "cdm.jdbc", "config": {"url": url, **config}})
+
+
+def rule(lab: Lab, **fields: Any) -> None:
+    lab.document["units"] = [{**ALL, "unit": UNIT, **fields}]
+
+
+def ready(lab: Lab, **fields: Any) -> None:
+    """Applied and collected, with one rule; nothing was asked of the source since."""
+    rule(lab, **fields)
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.calls()
+
+
+def refused(lab: Lab, kind: type[IngestError], code: str, says: str) -> None:
+    for use in (gate, plan, lambda place, endpoint, unit: run(place, endpoint, [unit]), remap):
+        with pytest.raises(kind, match=says) as caught:
+            use(lab.place, "shop", UNIT)
+        assert type(caught.value) is kind
+        assert caught.value.code == code
+        assert caught.value.is_user_mistake
+    assert lab.calls() == []
+    assert list(lab.place.kv.scan("")) == []
+    with lab.place.catalog.read() as connection:
+        assert records.recent(connection, "shop", UNIT) == []
+    assert not (lab.folder / "cdm.db").exists()
+    assert not (lab.folder / "lake").exists()
+
+
+def test_a_unit_without_a_model(lab: Lab) -> None:
+    sinks(lab)
+    ready(lab, mode="cdm", sink_endpoint="models")
+    refused(lab, errors.CdmModeUnsupported, "E_CDM_MODE_UNSUPPORTED", "no model of the common data model")
+
+
+def test_a_unit_whose_mapper_is_not_registered(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = strategy_for("testing.scripted")
+    listed = strategy.list_units
+
+    def with_model(endpoint: Any, found: Any) -> Any:
+        return [unit.model_copy(update={"cdm_model_ids": (ITEM,)}) for unit in listed(endpoint, found)]
+
+    monkeypatch.setattr(strategy, "list_units", with_model)
+    sinks(lab)
+    ready(lab, mode="cdm", sink_endpoint="models")
+    refused(lab, errors.CdmModeUnavailable, "E_CDM_MODE_UNAVAILABLE", "has no CDM mapper")
+
+
+def test_no_sink_endpoint(lab: Lab) -> None:
+    sinks(lab)
+    ready(lab, mode="cdm", cdm=MAPPED)
+    refused(lab, errors.CdmSinkRequired, "E_CDM_SINK_ENDPOINT_REQUIRED", "names no sink endpoint")
+
+
+def test_a_sink_that_does_not_take_the_model(lab: Lab) -> None:
+    sinks(lab, models=["cdm.doc.*", "cdm.work.user"])
+    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    refused(lab, errors.CdmSinkUnsupported, "E_CDM_SINK_UNSUPPORTED", "does not take model 'cdm.work.item'")
+
+
+def test_a_sink_that_is_not_provisioned_for_the_model(lab: Lab) -> None:
+    sinks(lab)
+    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    refused(lab, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "not provisioned for model 'cdm.work.item'")
+
+
+def test_a_sink_that_takes_no_models_at_all(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(lab, mode="cdm", sink_endpoint="lake", cdm=MAPPED)
+    monkeypatch.setattr("ingest_ray.service.cdm_rules.supported_models", lambda endpoint: ())
+    refused(lab, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "takes no CDM models")
+
+
+def test_a_sink_of_models_takes_no_rows_as_they_are(lab: Lab) -> None:
+    sinks(lab)
+    ready(lab, sink="models")
+    with pytest.raises(errors.ModeUnsupported, match="CDM models only"):
+        run(lab.place, "shop", [UNIT])
+    assert lab.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"), [({"write": "append"}, "would double rows"), ({"columns": ["id"], "write": "append"}, "append")]
+)
+def test_policies_that_cdm_mode_cannot_have(lab: Lab, policy: dict[str, Any], says: str) -> None:
+    ready(lab, mode="cdm", sink_endpoint="lake", cdm={"models": {ITEM: {"cdm_id": "id"}}}, policy=policy)
+    with pytest.raises(ConfigError, match=says):
+        gate(lab.place, "shop", UNIT)
+
+
+def test_remap_of_a_unit_in_raw_mode_is_refused(lab: Lab) -> None:
+    ready(lab)
+    with pytest.raises(errors.CdmModeUnsupported, match="not in CDM mode"):
+        remap(lab.place, "shop", UNIT)
+    assert lab.calls() == []
+
+
+def test_provisioning_publishes_the_table_once_and_then_units_may_run(lab: Lab) -> None:
+    sinks(lab, prefix="x_")
+    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    done = provision(lab.place, "models", ITEM)
+    assert (done.table_name, done.schema_name, done.is_new_to_catalog) == ("x_cdm_work_item", "", True)
+    assert provision(lab.place, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
+    with lab.place.catalog.read() as connection:
+        (found,) = datasets.current(connection, "models")
+        assert len(datasets.history(connection, "models", found.name)) == 1
+    assert set(found.labels) == {"sink-endpoint:models", f"cdm_model:{ITEM}"}
+    assert (found.dataset_id, found.primary_key) == (done.dataset_id, ("cdm_id",))
+    views = {view.sink_id: view for view in list_sinks(lab.place)}
+    assert views["models"].provisioned == (ITEM,)
+    assert views["lake"].provisioned is None
+    assert views["models"].supported_cdm_models == views["lake"].supported_cdm_models == ("cdm.work.*", "cdm.doc.*")
+    report = run(lab.place, "shop", [UNIT])
+    assert report.state is RunState.SUCCEEDED, report.units[0].error
+    assert report.units[0].models[ITEM].committed == 1000
+
+
+def test_provisioning_names_what_is_wrong(lab: Lab) -> None:
+    sinks(lab, models=["cdm.doc.*"])
+    lab.apply()
+    with pytest.raises(errors.SinkMissing, match="nobody"):
+        provision(lab.place, "nobody", ITEM)
+    with pytest.raises(ConfigError, match=r"no CDM model 'cdm\.work\.thing'"):
+        provision(lab.place, "models", "cdm.work.thing")
+    with pytest.raises(errors.CdmSinkUnsupported, match=r"does not take model 'cdm\.work\.item'"):
+        provision(lab.place, "models", ITEM)
+
+
+@pytest.mark.parametrize(
+    ("models", "says"),
+    [
+        ({"cdm.work.thing": {"cdm_id": "id"}}, "no such model"),
+        ({ITEM: {"summary": "payload"}}, "'cdm_id' is required"),
+        ({ITEM: {"cdm_id": "id", "sumary": "payload"}}, "no such field"),
+        ({ITEM: {"cdm_id": "id", "summary": "lower(payload"}}, "syntax error|not understood|Parser"),
+        ({ITEM: {"cdm_id": "id", "summary": "1); DROP TABLE x; SELECT (2"}}, "Parser|syntax"),
+        ({ITEM: {"cdm_id": "id", "summary": "(SELECT content FROM read_text('/etc/passwd'))"}}, "subquery"),
+        ({ITEM: {"cdm_id": "id", "summary": "max(payload)"}}, "'max'"),
+        ({ITEM: {"cdm_id": "id", "created_at": "now()"}}, "'now'"),
+    ],
+)
+def test_an_expression_that_is_wrong_is_named_by_line_and_field_at_apply(lab: Lab, models: Any, says: str) -> None:
+    rule(lab, mode="cdm", sink_endpoint="lake", cdm={"models": models})
+    with pytest.raises(ConfigError, match=says) as caught:
+        lab.apply()
+    lines = lab.file.read_text().splitlines()
+    where, field, _ = str(caught.value).split(": ", 2)
+    (model,) = models
+    assert field.startswith(f"units[0].cdm.models.{model}")
+    said = lines[int(where.rpartition(":")[2]) - 1]
+    assert said.strip().startswith((field.rpartition(".")[2], model)), said
+
+
+def test_an_expression_over_a_column_that_is_not_there_is_refused_as_soon_as_the_dataset_is_known(lab: Lab) -> None:
+    wrong = {ITEM: {"cdm_id": "cdm_id('cdm.work.item', id)", "summary": "titel", "created_at": "payload"}}
+    rule(lab, mode="cdm", sink_endpoint="lake", cdm={"models": wrong})
+    lab.apply()
+    assert "titel" in collect(lab.place, "shop").warnings[0]
+    with pytest.raises(
+        ConfigError, match=r"ingest\.yaml:\d+: units\[0\]\.cdm\.models\.cdm\.work\.item\.summary.*titel"
+    ):
+        lab.apply()
+    with pytest.raises(errors.UnitDisabled, match="not configured"):
+        run(lab.place, "shop", [UNIT])
+
+
+def test_registering_a_mapper_again_changes_nothing_and_another_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    mapper = RowMapper("things/1", (ITEM,), lambda row, context: [])
+    registry.register_cdm_mapper("testing.scripted", "things", mapper)
+    registry.register_cdm_mapper("testing.scripted", "things", mapper)
+    assert registry.mapper_for("testing.scripted", "things") is mapper
+    with pytest.raises(ConfigError, match="'things/2' is another"):
+        registry.register_cdm_mapper("testing.scripted", "things", RowMapper("things/2", (ITEM,), mapper.row))
+
+
+def test_in_cdm_mode_the_checkpoint_is_that_of_the_sink_endpoint() -> None:
+    config = UnitConfig(endpoint_id="e", unit_id="u", sink_id="lake", mode="cdm", sink_endpoint_id="models")  # type: ignore[arg-type]
+    assert config.sink_id == "models"
+    assert UnitConfig(endpoint_id="e", unit_id="u", sink_id="lake", sink_endpoint_id="models").sink_id == "lake"

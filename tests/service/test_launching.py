@@ -1,0 +1,209 @@
+"""A run that is started in the background has its record at once, can be stopped from anywhere, and is never lost silently."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ingest_ray.catalog import lines
+from ingest_ray.catalog import runs as records
+from ingest_ray.catalog.runs import RunRecord
+from ingest_ray.errors import ConfigError, RunActive, UnitDisabled, UnitNotFound
+from ingest_ray.models import RunState
+from ingest_ray.service.admission import RunRequest
+from ingest_ray.service.collect import collect
+from ingest_ray.service.launching import launcher_for
+from ingest_ray.service.launching.children import Children
+from ingest_ray.service.launching.steps import begin, carry_on
+from ingest_ray.service.status import status
+from ingest_ray.service.watching import Told
+from ingest_ray.state.documents import Owner
+from tests.service.lab import Lab
+
+UNIT = "numbers-1x1000"
+REQUEST = RunRequest(endpoint_id="shop", unit_id=UNIT, requested_by="ada")
+
+
+@pytest.fixture
+def ready(lab: Lab) -> Lab:
+    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.calls()
+    return lab
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    launcher = Children()
+    yield launcher
+    launcher.join(60)
+
+
+def record_of(lab: Lab, run_id: str) -> RunRecord:
+    with lab.place.catalog.read() as connection:
+        found = records.find(connection, run_id)
+    assert found is not None
+    return found
+
+
+def until(is_so: Callable[[], bool], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def pid_of(record: RunRecord) -> int:
+    return Owner.model_validate_json(record.owner).pid
+
+
+def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_own(
+    ready: Lab, children: Children
+) -> None:
+    run_id = children.start(ready.place, REQUEST)
+    assert record_of(ready, run_id).summary.state is RunState.RUNNING
+    assert children.state(ready.place, run_id) is RunState.RUNNING
+    until(lambda: children.state(ready.place, run_id) is not RunState.RUNNING)
+    record = record_of(ready, run_id)
+    assert (record.summary.state, record.summary.rows.committed) == (RunState.SUCCEEDED, 1000)
+    assert record.summary.requested_by == "ada"
+    assert pid_of(record) != os.getpid()
+    assert ready.rows(UNIT) == 1000
+
+
+def test_what_the_gate_refuses_has_no_record(ready: Lab, children: Children) -> None:
+    with pytest.raises(UnitNotFound):
+        children.start(ready.place, RunRequest(endpoint_id="shop", unit_id="nothing"))
+    ready.document["units"][0]["enabled"] = False
+    ready.apply()
+    with pytest.raises(UnitDisabled):
+        children.start(ready.place, REQUEST)
+    assert status(ready.place, "shop", UNIT).units[0].history == ()
+    assert ready.calls() == []
+
+
+def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stopped(
+    ready: Lab, children: Children
+) -> None:
+    ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable"] * 40}}
+    ready.document["units"][0]["policy"] |= {"max_attempts": 100}
+    ready.apply()
+    run_id = children.start(ready.place, REQUEST)
+    until(lambda: any("read load 0 [500" in line for line in _peek(ready)))
+    code = (
+        "import sys; from pathlib import Path; from ingest_ray.config import load_config;"
+        "from ingest_ray.service.installation import Installation;"
+        "from ingest_ray.service.launching import launcher_for;"
+        f"place = Installation(load_config(Path({str(ready.file)!r})).settings);"
+        f"launcher_for(place).pause(place, {run_id!r}, 'grace')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    until(lambda: children.state(ready.place, run_id) is not RunState.RUNNING)
+    paused = record_of(ready, run_id).summary
+    assert paused.state is RunState.PAUSED
+    assert 0 < paused.rows.committed < 1000
+    with ready.place.catalog.read() as connection:
+        line = lines.find(connection, run_id)
+    assert line is not None
+    assert line.stop_requested_by == "grace"
+    assert Told.model_validate_json(line.progress or "").moment.rows.committed == paused.rows.committed
+    again = children.start(ready.place, REQUEST)
+    until(lambda: children.state(ready.place, again) is not RunState.RUNNING)
+    resumed = record_of(ready, again).summary
+    assert (resumed.state, resumed.rows.committed) == (RunState.SUCCEEDED, 1000 - paused.rows.committed)
+    assert ready.rows(UNIT) == 1000
+
+
+def _peek(lab: Lab) -> list[str]:
+    return lab.journal.read_text().splitlines() if lab.journal.exists() else []
+
+
+def test_of_two_starts_at_once_one_is_refused(ready: Lab) -> None:
+    run_id = begin(ready.place, REQUEST)
+    with pytest.raises(RunActive, match=run_id):
+        begin(ready.place, REQUEST)
+    report = carry_on(ready.place, run_id)
+    assert report is not None
+    assert report.state is RunState.SUCCEEDED
+    assert carry_on(ready.place, run_id) is None
+    assert len(status(ready.place, "shop", UNIT).units[0].history) == 1
+
+
+def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Lab) -> None:
+    run_id = begin(ready.place, REQUEST)
+    with ready.place.catalog.begin() as connection:
+        lines.take(connection, run_id)
+    with pytest.raises(RunActive):
+        carry_on(ready.place, run_id)
+
+
+def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(ready: Lab) -> None:
+    run_id = begin(ready.place, REQUEST)
+    ready.document["units"][0]["enabled"] = False
+    ready.apply()
+    with pytest.raises(UnitDisabled):
+        carry_on(ready.place, run_id)
+    summary = record_of(ready, run_id).summary
+    assert summary.error is not None
+    assert (summary.state, summary.error.code) == (RunState.FAILED, "E_INGESTION_DATASET_DISABLED")
+
+
+@pytest.mark.parametrize("failpoint", ["job:before-take", "job:after-take", "sink:before-commit"])
+def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is_complete(
+    ready: Lab, children: Children, failpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_FAILPOINT", failpoint)
+    run_id = children.start(ready.place, REQUEST)
+    until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)
+    summary = record_of(ready, run_id).summary
+    assert summary.error is not None
+    assert (summary.state, summary.error.code) == (RunState.FAILED, "E_RUN_INTERRUPTED")
+    monkeypatch.delenv("INGEST_FAILPOINT")
+    report = carry_on(ready.place, begin(ready.place, REQUEST))
+    assert report is not None
+    assert ready.rows(UNIT) == 1000
+
+
+def test_a_run_outlives_the_server_that_started_it(ready: Lab) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from ingest_ray.config import load_config;"
+        "from ingest_ray.service.installation import Installation;"
+        "from ingest_ray.service.admission import RunRequest;"
+        "from ingest_ray.service.launching import launcher_for;"
+        f"place = Installation(load_config(Path({str(ready.file)!r})).settings);"
+        f"print(launcher_for(place).start(place, RunRequest(endpoint_id='shop', unit_id={UNIT!r})), flush=True);"
+        "os.kill(os.getpid(), 9)"
+    )
+    server = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert server.returncode == -signal.SIGKILL
+    run_id = server.stdout.strip()
+    until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)
+    assert record_of(ready, run_id).summary.state is RunState.SUCCEEDED
+    assert ready.rows(UNIT) == 1000
+
+
+def test_a_server_that_dies_before_it_has_a_process_for_the_run_leaves_what_the_next_start_ends(ready: Lab) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    run_id = begin(ready.place, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
+    assert status(ready.place, "shop", UNIT).units[0].state is RunState.FAILED
+    assert launcher_for(ready.place).state(ready.place, run_id) is RunState.FAILED
+    carry_on(ready.place, begin(ready.place, REQUEST))
+    assert record_of(ready, run_id).summary.state is RunState.FAILED
+    assert ready.rows(UNIT) == 1000
+
+
+def _host() -> str:
+    from ingest_ray.state.lease import this_process
+
+    return this_process().host
+
+
+def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Lab) -> None:
+    with pytest.raises(ConfigError, match="no run 'nothing'"):
+        launcher_for(ready.place).pause(ready.place, "nothing", None)

@@ -1,0 +1,104 @@
+"""A new key for the secrets at rest: nothing is lost wherever the process dies, and nothing is left under the old one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from ingest_ray.catalog import endpoints
+from ingest_ray.errors import ConfigError, EndpointInUse
+from ingest_ray.secrets import resolve
+from ingest_ray.service.admission import RunRequest
+from ingest_ray.service.collect import collect
+from ingest_ray.service.launching.steps import begin, carry_on
+from ingest_ray.service.rotation import rotate
+from tests.service.lab import Lab
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def ready(lab: Lab) -> Lab:
+    lab.source["password"] = SECRET
+    lab.apply()
+    return lab
+
+
+def key_file(lab: Lab) -> Path:
+    return Path(lab.place.settings.home) / "secret.key"
+
+
+def sealed(lab: Lab) -> object:
+    with lab.place.catalog.read() as connection:
+        return endpoints.source(connection, "shop").endpoint.config["password"]
+
+
+def opened(lab: Lab) -> object:
+    with lab.place.catalog.read() as connection:
+        entry = endpoints.source(connection, "shop")
+    return resolve(entry.endpoint, lab.place.settings).config["password"]
+
+
+def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Lab) -> None:
+    old_key, before = key_file(ready).read_bytes(), sealed(ready)
+    done = rotate(ready.place)
+    assert (done.key_from, done.sealed) == ("file", 1)
+    new_key = key_file(ready).read_bytes()
+    assert old_key not in new_key
+    assert new_key.count(b"\n") == 0
+    assert oct(key_file(ready).stat().st_mode & 0o777) == "0o600"
+    assert sealed(ready) != before
+    assert opened(ready) == SECRET
+    assert ready.apply().changes == ()
+
+
+@pytest.mark.parametrize("step", ["rotate:after-new-key", "rotate:before-commit", "rotate:after-commit"])
+def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Lab, step: str) -> None:
+    code = (
+        "from pathlib import Path; from ingest_ray.config import load_config;"
+        "from ingest_ray.service.installation import Installation; from ingest_ray.service.rotation import rotate;"
+        f"rotate(Installation(load_config(Path({str(ready.file)!r})).settings))"
+    )
+    environment = {**os.environ, "INGEST_FAILPOINT": step}
+    died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert died.returncode == -9
+    assert opened(ready) == SECRET
+    rotate(ready.place)
+    assert opened(ready) == SECRET
+    assert len(key_file(ready).read_bytes().split()) == 1
+
+
+def test_with_the_key_in_the_environment_the_first_seals_and_the_others_open(
+    ready: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = key_file(ready).read_text()
+    new = Fernet.generate_key().decode()
+    monkeypatch.setenv("INGEST_SECRET_KEY", f"{new},{old}")
+    assert opened(ready) == SECRET
+    assert rotate(ready.place).key_from == "environment"
+    monkeypatch.setenv("INGEST_SECRET_KEY", new)
+    assert opened(ready) == SECRET
+    monkeypatch.setenv("INGEST_SECRET_KEY", old)
+    with pytest.raises(ConfigError, match="another key"):
+        opened(ready)
+
+
+def test_a_key_that_others_can_read_is_refused(ready: Lab) -> None:
+    key_file(ready).chmod(0o644)
+    with pytest.raises(ConfigError, match="can be read by others") as refused:
+        opened(ready)
+    assert "chmod 600" in str(refused.value.hint)
+
+
+def test_while_a_run_goes_on_nothing_is_rotated(ready: Lab) -> None:
+    collect(ready.place, "shop")
+    run_id = begin(ready.place, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
+    before = sealed(ready)
+    with pytest.raises(EndpointInUse, match=run_id):
+        rotate(ready.place)
+    assert sealed(ready) == before
+    carry_on(ready.place, run_id)
+    rotate(ready.place)

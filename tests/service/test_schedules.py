@@ -1,0 +1,116 @@
+"""Units by interval start when they are due, once, however many servers look; pure decisions are tested beside the core."""
+
+import pytest
+
+from ingest_ray.catalog import runs as records
+from ingest_ray.models import RunState, RunSummary, UnitConfig
+from ingest_ray.service import launching
+from ingest_ray.service.collect import collect
+from ingest_ray.service.configure import UnitChange, configure, find_config
+from ingest_ray.service.control import pause, start
+from ingest_ray.service.launching.steps import begin, carry_on
+from ingest_ray.service.schedules import schedule_view, tick
+from tests.service.lab import Lab
+
+UNIT = "numbers-1x1000"
+NOW = 1_700_000_000
+
+
+class Noted:
+    """A launcher that only writes the record: the run is carried out by the test."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start(self, place: object, request: object) -> str:
+        run_id = begin(place, request)  # type: ignore[arg-type]
+        self.started.append(run_id)
+        return run_id
+
+
+launcher = Noted()
+
+
+@pytest.fixture
+def ready(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    lab.document["serve"] = {"schedules": {"max_jitter_s": 0, "max_runs": 2}}
+    lab.apply()
+    collect(lab.place, "shop")
+    configure(lab.place, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
+    launcher.started.clear()
+    monkeypatch.setitem(launching.MODULES, "in-process", __name__)
+    return lab
+
+
+def history(lab: Lab) -> list[RunSummary]:
+    with lab.place.catalog.read() as connection:
+        return [record.summary for record in records.recent(connection, "shop", UNIT)]
+
+
+def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Lab) -> None:
+    assert tick(ready.place, NOW) == []
+    (first,) = tick(ready.place, NOW + 3600)
+    assert tick(ready.place, NOW + 3605) == []
+    assert tick(ready.place, NOW + 7200) == []  # the first one goes on
+    carry_on(ready.place, first)
+    (second,) = tick(ready.place, NOW + 7300)  # its slot waited
+    carry_on(ready.place, second)
+    assert tick(ready.place, NOW + 7400) == []
+    assert [(run.state, run.requested_by) for run in history(ready)] == [(RunState.SUCCEEDED, "schedule")] * 2
+
+
+def test_of_two_servers_one_starts_the_run(ready: Lab) -> None:
+    tick(ready.place, NOW)
+    one, other = ready.place, ready.place
+    assert len(tick(one, NOW + 3600) + tick(other, NOW + 3600)) == 1
+    assert len(history(ready)) == 1
+
+
+def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Lab) -> None:
+    tick(ready.place, NOW)
+    assert pause(ready.place, "shop", UNIT, requested_by="ada").ok
+    assert tick(ready.place, NOW + 3600) == []
+    stored = _config(ready)
+    view = schedule_view(ready.place, stored, NOW + 3600)
+    assert (view.is_held, view.held_by, view.next_due_at) == (True, "ada", None)
+    run_id = start(ready.place, "shop", UNIT).run_id
+    assert run_id is not None
+    carry_on(ready.place, run_id)
+    assert tick(ready.place, NOW + 3700) == []  # the slot that was held is not made up
+    assert len(tick(ready.place, NOW + 7200)) == 1
+
+
+def _config(lab: Lab) -> UnitConfig:
+    stored = find_config(lab.place, "shop", UNIT)
+    assert stored is not None
+    return stored.config
+
+
+def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(ready: Lab) -> None:
+    tick(ready.place, NOW)
+    ready.document["sinks"] = [{"id": "other", "template": "lake.delta", "config": {"uri": "./other"}}]
+    ready.document["units"] = []
+    ready.apply()
+    assert tick(ready.place, NOW + 3600) == []
+    error = schedule_view(ready.place, _config(ready), NOW + 3600).last_error
+    assert error is not None
+    assert "E_INGESTION_SINK_MISSING" in error
+    assert history(ready) == []
+    assert tick(ready.place, NOW + 3700) == []
+
+
+def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Lab) -> None:
+    ready.source["units"] = [UNIT, "numbers-1x10", "numbers-1x20"]
+    ready.apply()
+    collect(ready.place, "shop")
+    for n in (10, 20):
+        change = UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60)
+        configure(ready.place, "shop", f"numbers-1x{n}", change)
+    tick(ready.place, NOW)
+    first = tick(ready.place, NOW + 3600)
+    assert len(first) == 2
+    assert tick(ready.place, NOW + 3605) == []
+    for run_id in first:
+        carry_on(ready.place, run_id)
+    assert len(tick(ready.place, NOW + 3610)) == 1

@@ -1,0 +1,198 @@
+"""CDM models in every sink that takes them."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from deltalake import DeltaTable
+
+from ingest_ray.cdm import model_of
+from ingest_ray.contracts import ModelSink
+from ingest_ray.errors import SinkRejected
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import open_models
+from ingest_ray.sinks.care import TableCare
+from ingest_ray.testing.mariadb import MariaDatabase
+from ingest_ray.testing.model_suite import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
+from ingest_ray.testing.servers import Postgres
+
+
+class EndpointWorld:
+    """`template` and config of a sink endpoint, opened as a run would."""
+
+    def __init__(self, template: str, **config: Any) -> None:
+        self._endpoint = Endpoint(endpoint_id="sink", template=template, config=config)
+
+    def open(self) -> ModelSink:
+        return open_models(self._endpoint)
+
+
+class SqliteWorld(EndpointWorld):
+    def __init__(self, template: str, path: Path, **config: Any) -> None:
+        super().__init__(template, url=f"sqlite:///{path}", **config)
+        self._path = path
+        self._prefix = config.get("prefix", "")
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        connection = sqlite3.connect(self._path)
+        connection.row_factory = sqlite3.Row
+        found = [dict(row) for row in connection.execute(f"select * from {self._prefix}{model_of(model_id).table}")]
+        connection.close()
+        return found
+
+
+class DuckWorld(EndpointWorld):
+    def __init__(self, path: Path) -> None:
+        super().__init__("duckdb", path=str(path))
+        self._path = path
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self._path)) as connection:
+            return list(connection.sql(f"select * from {model_of(model_id).table}").to_arrow_table().to_pylist())
+
+
+class DeltaWorld(EndpointWorld):
+    def __init__(self, path: Path) -> None:
+        super().__init__("lake.delta", uri=str(path))
+        self.path = path
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        return list(DeltaTable(str(self.path / "cdm" / model_of(model_id).table)).to_pyarrow_table().to_pylist())
+
+
+class PostgresWorld(EndpointWorld):
+    def __init__(self, pg: Postgres, **config: Any) -> None:
+        super().__init__("cdm.jdbc", url=pg.url, **config)
+        self._pg = pg
+        self._schema = config.get("schema")
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        model = model_of(model_id)
+        connection = self._pg.connect()
+        cursor = connection.cursor()
+        cursor.execute(f"select * from {self._schema or model.family}.{model.table}")
+        names = [column[0] for column in cursor.description]
+        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        connection.close()
+        return found
+
+
+class MariaWorld(EndpointWorld):
+    def __init__(self, mariadb: MariaDatabase) -> None:
+        super().__init__("cdm.jdbc", url=mariadb.url)
+        self._mariadb = mariadb
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        return list(self._mariadb.run(f"select * from {model_of(model_id).table}"))
+
+
+class TestSqlite(ModelSuite):
+    world = pytest.fixture(lambda self, tmp_path: SqliteWorld("sql", tmp_path / "lake.db"))
+
+
+class TestCdmSqlite(ModelSuite):
+    world = pytest.fixture(lambda self, tmp_path: SqliteWorld("cdm.jdbc", tmp_path / "cdm.db", prefix="x_"))
+
+
+class TestDuckDb(ModelSuite):
+    world = pytest.fixture(lambda self, tmp_path: DuckWorld(tmp_path / "lake.duckdb"))
+
+
+class TestDelta(ModelSuite):
+    world = pytest.fixture(lambda self, tmp_path: DeltaWorld(tmp_path / "the lake"))
+
+
+class TestPostgres(ModelSuite):
+    world = pytest.fixture(lambda self, pg: PostgresWorld(pg))
+
+
+class TestMariaDb(ModelSuite):
+    world = pytest.fixture(lambda self, mariadb: MariaWorld(mariadb))
+
+
+def test_a_cdm_sink_wants_its_tables_provisioned_and_does_that_twice_without_a_change(tmp_path: Path) -> None:
+    world = SqliteWorld("cdm.jdbc", tmp_path / "cdm.db")
+    made = Pages(world)  # provisions
+    first = made.sink.provision(made.tables[0])
+    assert (first.table_name, first.schema_name) == ("cdm_doc_item", "")
+    other = SqliteWorld("cdm.jdbc", tmp_path / "other.db")
+    with pytest.raises(SinkRejected, match="is not there"):
+        other.open().open(made.tables, 1)
+
+
+def test_a_table_of_somebody_else_is_not_taken(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "cdm.db") as connection:
+        connection.execute("create table cdm_doc_item (cdm_id text)")
+    connection.close()
+    with pytest.raises(SinkRejected, match="did not make it"):
+        Pages(SqliteWorld("cdm.jdbc", tmp_path / "cdm.db"))
+
+
+def test_the_tables_of_a_cdm_sink_have_primary_keys_and_json_columns(pg: Postgres, mariadb: MariaDatabase) -> None:
+    Pages(PostgresWorld(pg)), Pages(MariaWorld(mariadb))
+    connection = pg.connect()
+    cursor = connection.cursor()
+    cursor.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
+        " and a.attnum = any(i.indkey) where i.indrelid = 'cdm_doc.cdm_doc_item'::regclass and i.indisprimary"
+    )
+    assert [tuple(row) for row in cursor.fetchall()] == [("cdm_id", "text")]
+    cursor.execute(
+        "select column_name, data_type from information_schema.columns where table_schema = 'cdm_doc'"
+        " and table_name = 'cdm_doc_item' and column_name in ('properties', 'tags', 'created_at')"
+    )
+    kinds = {"properties": "json", "tags": "ARRAY", "created_at": "timestamp with time zone"}
+    assert dict(cursor.fetchall()) == kinds
+    connection.close()
+    (shown,) = mariadb.run("show create table cdm_doc_item")
+    text = next(value for name, value in shown.items() if name.lower() == "create table")
+    assert "PRIMARY KEY (`cdm_id`)" in text
+    assert "json_valid(`properties`)" in text
+
+
+def test_c40_a_table_of_a_lake_that_has_a_number_is_left_alone_when_the_others_are_rolled_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = DeltaWorld(tmp_path)
+    pages = Pages(world)
+    groups = pages.prepare(("p", 1, ["a"]))
+    crash_at(monkeypatch, "sink:between-models")
+    with pytest.raises(Crash):
+        pages.commit(groups)
+    monkeypatch.undo()
+    assert (len(world.read_all(ITEM)), len(world.read_all(LINK))) == (1, 0)
+    versions = DeltaTable(str(tmp_path / "cdm" / "cdm_doc_item")).version()
+    assert world.open().open(pages.tables, 1) == 1  # the same epoch: nothing else to write into the first table
+    assert DeltaTable(str(tmp_path / "cdm" / "cdm_doc_item")).version() == versions
+    assert (len(world.read_all(ITEM)), len(world.read_all(LINK))) == (1, 1)
+    assert list((tmp_path / "cdm-commits").rglob("*.json")) == []
+
+
+def test_what_was_written_down_and_reached_no_table_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = DeltaWorld(tmp_path)
+    pages = Pages(world)
+    crash_at(monkeypatch, "sink:after-written-down")
+    with pytest.raises(Crash):
+        pages.put(("p", 1, ["a"]))
+    monkeypatch.undo()
+    assert len(list((tmp_path / "cdm-commits").rglob("*.json"))) == 1
+    after = Pages(world, epoch=2)
+    assert (after.sequence, after.found(ITEM)) == (0, [])
+    after.put(("q", 1, []))
+    assert after.found(ITEM) == ["q@1"]
+
+
+def test_the_tables_of_a_lake_are_looked_after_one_by_one(tmp_path: Path) -> None:
+    pages = Pages(DeltaWorld(tmp_path))
+    for version in range(1, 5):
+        pages.put((f"p{version}", version, ["a"]))
+    assert isinstance(pages.sink, TableCare)
+    report = pages.sink.compact(pages.tables[0].target)
+    assert (report.files_removed, report.files_added) == (4, 1)
+    assert pages.found(ITEM) == ["p1@1", "p2@2", "p3@3", "p4@4"]
+    pages.put(("p1", 9, []))
+    assert pages.found(LINK) == ["p2-a@2", "p3-a@3", "p4-a@4"]

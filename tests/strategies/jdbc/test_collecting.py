@@ -1,0 +1,105 @@
+"""What is collected: patterns that let in and keep out, schemas, and every kind of relation."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_ray.errors import ConfigError
+from ingest_ray.models import Endpoint
+from ingest_ray.registry import strategy_for
+from ingest_ray.testing.servers import Postgres
+from tests.strategies.jdbc.maria import Maria
+
+
+def collected(template: str, **config: Any) -> dict[str, str]:
+    """Name -> kind."""
+    endpoint = Endpoint(endpoint_id="e", template=template, config=config)
+    return {dataset.name: dataset.kind for dataset in strategy_for(template).collect(endpoint)}
+
+
+def test_patterns_over_sqlite_tables(sqlite_file: Any) -> None:
+    names = ("orders", "order_lines", "Orders_old", "customers", "odd [name]")
+    path: Path = sqlite_file(*(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY);' for name in names))
+    assert set(collected("jdbc.sqlite", path=str(path))) == set(names)
+    assert set(collected("jdbc.sqlite", path=str(path), include=["order*"])) == {"orders", "order_lines"}
+    kept = collected("jdbc.sqlite", path=str(path), include=["order*", "cust*"], exclude=["*_lines"])
+    assert set(kept) == {"orders", "customers"}
+    assert set(collected("jdbc.sqlite", path=str(path), exclude=["*"])) == set()
+    assert set(collected("jdbc.sqlite", path=str(path), include=["odd [[]name]"])) == {"odd [name]"}
+
+
+@pytest.mark.services
+def test_schemas_patterns_and_kinds_of_postgres(pg: Postgres) -> None:
+    pg.run(
+        """CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); CREATE TABLE public.orders (id int);
+        CREATE VIEW sales.recent AS SELECT * FROM sales.orders;
+        CREATE MATERIALIZED VIEW sales.daily AS SELECT * FROM sales.orders;
+        CREATE TABLE sales.log (id int, d date) PARTITION BY RANGE (d);
+        CREATE TABLE sales.log_2026 PARTITION OF sales.log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+        CREATE TEMP TABLE passing (id int)"""
+    )
+    everything = collected("jdbc.postgres", url=pg.url)
+    assert everything["public.orders"] == "table"
+    assert {name.partition(".")[0] for name in everything} == {"public", "sales"}
+    sales = collected("jdbc.postgres", url=pg.url, schemas=["sales"])
+    assert set(sales) == {"sales.orders", "sales.recent", "sales.daily", "sales.log"}
+    assert len({sales[name] for name in ("sales.orders", "sales.recent", "sales.daily")}) == 3
+    some = collected("jdbc.postgres", url=pg.url, include=["*.orders", "sales.d*"], exclude=["public.*"])
+    assert set(some) == {"sales.orders", "sales.daily"}
+
+
+@pytest.mark.services
+def test_schemas_patterns_and_kinds_of_mariadb(maria: Maria) -> None:
+    for statement in (
+        "TABLE orders (id int PRIMARY KEY)",
+        "TABLE `lines` (id int)",
+        "VIEW recent AS SELECT * FROM orders",
+    ):
+        maria.run(f"CREATE {statement}")
+    own = collected("jdbc.mysql", url=maria.url)
+    assert own == {f"{maria.name}.orders": "table", f"{maria.name}.lines": "table", f"{maria.name}.recent": "view"}
+    assert set(collected("jdbc.mysql", url=maria.url, include=["*.o*"])) == {f"{maria.name}.orders"}
+    assert set(collected("jdbc.mysql", url=maria.url, exclude=["*.o*", "*.l*"])) == {f"{maria.name}.recent"}
+
+
+@pytest.mark.services
+def test_a_filter_that_the_database_does_not_understand_is_the_policys_fault(pg_unit: Any, pg: Postgres) -> None:
+    pg.run("CREATE TABLE t (id int PRIMARY KEY)")
+    for where in ("nocol = 1", "id = = 1", "id = 'x'", "nofunc(id)"):
+        with pytest.raises(ConfigError) as caught:
+            pg_unit("t", where=where).run()
+        told = f"{caught.value.message} {caught.value.hint}"
+        assert "where" in told
+        assert "LINE 1" not in told
+        assert "libpq" not in told
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_declared_key_that_rows_share_is_refused_where_nothing_says_which_is_newer(
+    kind: str, pg: Postgres, pg_unit: Any, maria: Maria
+) -> None:
+    run, unit = (pg.run, pg_unit) if kind == "postgres" else (maria.run, maria.unit)
+    run("CREATE TABLE t (id int, at int NOT NULL)")
+    run("INSERT INTO t VALUES (1, 1), (1, 2), (2, 3), (NULL, 4)")
+    shared = "field 'primary_key': id has 1 values that several rows share"
+    with pytest.raises(ConfigError, match=shared):
+        unit("t", primary_key=("id",), write="upsert").run()
+    replaced = unit("t", primary_key=("id",), write="replace")
+    with replaced.strategy.probe(replaced.spec, {}) as probe:
+        assert probe.rows == 4
+    run("DELETE FROM t WHERE id = 1 AND at = 2")
+    assert len(unit("t", primary_key=("id",), write="upsert").run().rows) == 3
+
+
+@pytest.mark.services
+def test_c29_a_heap_whose_rows_share_a_key_is_merged_from_the_start(pg: Postgres, pg_unit: Any) -> None:
+    """Inserted as they are, two versions of one row would both stay."""
+    pg.run("CREATE TABLE t (id int, at int NOT NULL)")
+    pg.run("INSERT INTO t SELECT i % 60, i FROM generate_series(1, 100) i")
+    outcome = pg_unit("t", cursor="at", primary_key=("id",)).run()
+    assert len(outcome.rows) == 100
+    assert not any(piece.is_insert_only for piece in outcome.slices)
+    pg.run("DELETE FROM t WHERE at <= 40")
+    assert all(piece.is_insert_only for piece in pg_unit("t", cursor="at", primary_key=("id",)).run().slices)

@@ -1,0 +1,168 @@
+"""Runs of workflows with real parts: a Temporal server, a Ray head with its Jobs API, a PostgreSQL, a Delta lake."""
+
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+
+from ingest_ray.models import RunState, RunSummary
+from tests.temporal.conftest import PlantMaker
+from tests.temporal.lab import HELD
+from tests.temporal.servers import until
+
+pytestmark = [pytest.mark.services, pytest.mark.cluster]
+ORDERS = "public.orders"
+UNIT = "numbers-1x2000"
+
+
+def test_a_run_lands_a_table_and_a_second_one_moves_nothing(shop: PlantMaker) -> None:
+    plant = shop(3000)
+    with plant.worker():
+        first = plant.run(ORDERS)
+        name = plant.start(ORDERS)
+        second = plant.result(name)
+    assert (first.state, first.statistics.rows_committed) == (RunState.SUCCEEDED, 3000)
+    assert second.statistics.rows_read == 0
+    assert plant.ids(ORDERS) == Counter(range(1, 3001))
+    assert first.checkpoint.segments == 1
+    assert list(first.checkpoint.watermarks.values()) != [None]
+    manifest = RunSummary.model_validate(json.loads(Path(first.manifest_uri).read_text()))
+    assert (manifest.run_id, manifest.rows.committed) == (first.run_id, 3000)
+    history = plant.history(name)
+    print(history)
+    assert history.events < 40
+    assert history.bytes < 16 * 1024
+
+
+def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_rest(scripted: PlantMaker) -> None:
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
+    with plant.worker():
+        name = plant.start(UNIT)
+        plant.until_committed(UNIT, 100)
+        plant.cancel(name)
+        with pytest.raises(WorkflowFailureError) as ended:
+            plant.result(name)
+        assert isinstance(ended.value.cause, CancelledError)
+        paused = plant.record(UNIT)
+        assert paused is not None
+        assert paused.state is RunState.PAUSED
+        kept = plant.ids(UNIT)
+        assert 0 < sum(kept.values()) == paused.rows.committed < 2000
+        until(lambda: plant.jobs(UNIT) == ["STOPPED"], what="the end of the job")
+        plant.release()
+        rest = plant.run(UNIT)
+    assert rest.statistics.rows_read == 2000 - sum(kept.values())
+    assert plant.ids(UNIT) == Counter(range(2000))
+    print(plant.history(name))
+
+
+def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(shop: PlantMaker) -> None:
+    plant = shop(12_000)
+    with plant.worker():
+        name = plant.start(ORDERS)
+        plant.until_committed(ORDERS, 1)
+        plant.kill_driver(ORDERS)
+        outcome = plant.result(name)
+    assert outcome.state is RunState.SUCCEEDED
+    assert plant.jobs(ORDERS) == ["FAILED", "SUCCEEDED"]
+    assert outcome.statistics.rows_read < 12_000
+    assert plant.ids(ORDERS) == Counter(range(1, 12_001))
+    print(plant.history(name))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)])
+def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_the_same_job(
+    scripted: PlantMaker, number: signal.Signals
+) -> None:
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
+    with plant.worker() as worker:
+        name = plant.start(UNIT, silence_s=5)
+        plant.until_committed(UNIT, 100)
+        driver = plant.driver(UNIT)
+        worker.send_signal(number)
+        worker.wait(60)
+    with plant.worker():
+        until(lambda: plant.attempt(name) > 1, what="another attempt")
+        assert plant.driver(UNIT) == driver
+        plant.release()
+        outcome = plant.result(name)
+    assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
+    assert plant.jobs(UNIT) == ["SUCCEEDED"]
+    assert plant.ids(UNIT) == Counter(range(2000))
+    print(plant.history(name))
+
+
+def test_a_run_ends_while_temporal_is_away_and_is_found_ended_when_it_is_back(scripted: PlantMaker) -> None:
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
+    with plant.worker() as worker:
+        name = plant.start(UNIT, silence_s=5)
+        plant.until_committed(UNIT, 100)
+        plant.server.kill()
+        plant.release()
+        until(lambda: plant.state(UNIT) is RunState.SUCCEEDED, what="the end of the run")
+        plant.server.start()
+        outcome = plant.result(name)
+        assert worker.poll() is None
+    assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
+    assert plant.jobs(UNIT) == ["SUCCEEDED"]
+    assert plant.ids(UNIT) == Counter(range(2000))
+    print(plant.history(name))
+
+
+@pytest.mark.faults
+def test_a_head_that_is_gone_is_a_typed_error_and_a_new_head_goes_on(scripted: PlantMaker) -> None:
+    plant = scripted(UNIT, slice_rows=100, faults=HELD)
+    with plant.worker():
+        name = plant.start(UNIT)
+        plant.until_committed(UNIT, 100)
+        plant.head.kill()
+        until(lambda: plant.last_failure(name) == "E_CLUSTER_UNAVAILABLE", what="a typed error")
+        plant.head.start()
+        plant.release()
+        outcome = plant.result(name)
+    assert outcome.state is RunState.SUCCEEDED
+    assert plant.ids(UNIT) == Counter(range(2000))
+    print(plant.history(name))
+
+
+def test_what_the_gate_refuses_fails_the_workflow_with_its_code_and_leaves_no_record(scripted: PlantMaker) -> None:
+    plant = scripted(UNIT)
+    with plant.worker():
+        with pytest.raises(WorkflowFailureError) as refused:
+            plant.run("nothing")
+    cause = refused.value.cause
+    assert isinstance(cause, ActivityError)
+    assert isinstance(cause.cause, ApplicationError)
+    assert cause.cause.type == "E_INGESTION_UNIT_NOT_FOUND"
+    assert plant.record("nothing") is None
+
+
+@pytest.mark.faults
+def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> None:
+    plant = scripted(UNIT, faults={"0:0": ["denied"]})
+    with plant.worker():
+        with pytest.raises(WorkflowFailureError) as failed:
+            plant.run(UNIT)
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "E_SOURCE_DENIED"
+    assert plant.state(UNIT) is RunState.FAILED
+    assert plant.jobs(UNIT) == ["SUCCEEDED"]  # the job did what it had to: the run has its end
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3000)
+def test_ten_thousand_slices_leave_a_history_below_100_events_and_64_kib(scripted: PlantMaker) -> None:
+    plant = scripted("numbers-1x10000", slice_rows=1)
+    with plant.worker():
+        name = plant.start("numbers-1x10000")
+        outcome = plant.result(name, within_s=2700)
+    assert outcome.statistics.slices_committed == 10_000
+    assert plant.ids("numbers-1x10000") == Counter(range(10_000))
+    history = plant.history(name)
+    print(history, outcome.statistics)
+    assert history.events < 100
+    assert history.bytes < 64 * 1024

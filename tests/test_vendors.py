@@ -1,0 +1,60 @@
+"""The engine knows no vendor: what is special about a source is in its strategy, and nowhere else.
+
+The rule, for names and values in the code (what is said in docstrings and comments is a reference, not knowledge):
+
+* no product whose data is read is named in the engine, from the service layer down;
+* databases are named where they are places to write to or to keep state in: `sinks`, `kv`, `catalog`, `secrets`;
+* surfaces (`cli`, `graphql`, `console`, `temporal`) may name products, because a published contract or an example does. They decide
+  nothing. `testing` has the simulators.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[1] / "ingest_ray"
+OUTSIDE = {"testing", "cli", "graphql", "console", "temporal"}
+PLACES = {"sinks", "kv", "catalog", "secrets"}
+PRODUCTS = re.compile(r"jira|confluence|atlassian|\b(jql|cql|adf)\b", re.IGNORECASE)
+DATABASES = re.compile(r"postgres|mysql|mariadb|oracle|mssql|sql_?server", re.IGNORECASE)
+
+
+def said(path: Path) -> Iterator[str]:
+    """Every name and every text of a file's code, without those that only stand there to be read."""
+    tree = ast.parse(path.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+        for field in ("id", "attr", "name", "arg", "module"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                yield value
+
+
+def files(outside: set[str]) -> list[Path]:
+    found = sorted(ENGINE.rglob("*.py"))
+    return [path for path in found if path.relative_to(ENGINE).parts[0].removesuffix(".py") not in outside]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "outside"), [(PRODUCTS, OUTSIDE), (DATABASES, OUTSIDE | PLACES)], ids=["products", "databases"]
+)
+def test_the_engine_names_no_vendor(pattern: re.Pattern[str], outside: set[str]) -> None:
+    named = [
+        f"{path.relative_to(ENGINE)}: {text[:60]}"
+        for path in files(outside)
+        for text in said(path)
+        if pattern.search(text)
+    ]
+    assert named == []
+
+
+def test_what_is_said_in_code_is_found_and_what_is_only_read_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "sample.py"
+    file.write_text('"""About Jira."""\nimport atlassian.x\nbase_url = "https://confluence"  # jql\n')
+    found = sorted(text for text in said(file) if PRODUCTS.search(text))
+    assert found == ["atlassian.x", "https://confluence"]
