@@ -27,6 +27,8 @@ class Server:
     sequence: int = 0
     receipt: Receipt | None = None
     prepared: dict[str, Rows] = field(default_factory=dict)
+    committed: set[str] = field(default_factory=set)
+    """Files of a lake: taking them away now would take rows away."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
     newest: dict[int, int] = field(default_factory=dict)
 
@@ -47,6 +49,7 @@ class Server:
             self.judge.accuse("rows that were aborted are committed")
         self.judge.commits(self.sequence, sequence)
         self.sequence = sequence
+        self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
 
     def _show(self, epoch: int, rows: Rows, is_insert: bool) -> Receipt:
@@ -135,8 +138,10 @@ class Desk:
             self.chance.struck["late commit fenced"] += 1
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        for prepared in group:
-            self.server.prepared.pop(str(prepared.payload["uri"]), None)
+        for uri in (str(prepared.payload["uri"]) for prepared in group):
+            if uri in self.server.committed:
+                self.server.judge.accuse("rows that are committed are aborted")
+            self.server.prepared.pop(uri, None)
 
     def _ask(self) -> None:
         self.scheduler.pause()
