@@ -44,4 +44,10 @@ def open_scopes(order: RunOrder, state: StateWriter, desk: Desk, planned: Sequen
         return tuple(planned)
     may_insert = any(scope.effect is Effect.LOAD and scope.is_insert_only for scope in planned)
     cursor = order.spec.policy.cursor if order.spec.config.run_mode is RunMode.INCREMENTAL else None
-    return state.open_scopes(planned, is_target_empty=may_insert and desk.is_empty(), cursor=cursor)
+    return state.open_scopes(planned, is_target_empty=may_insert and _is_surely_empty(state, desk), cursor=cursor)
+
+
+def _is_surely_empty(state: StateWriter, desk: Desk) -> bool:
+    """Opened first: a commit of an older run, still on its way, could otherwise land after the look."""
+    open_sink_for(state, desk)
+    return desk.is_empty()

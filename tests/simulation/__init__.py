@@ -8,7 +8,7 @@ events. Simulated: the source, staging, the sink, the KV, clocks, processes and 
     table       the source: inserts, updates, deletes, open transactions, late rows
     ints        its strategy: full load along the key, then along the cursor; with look-back and rows ahead
     store, sink, pages          KV, sink and staging with lost answers, late requests, lost pages
-    crew, run                   one run: its processes, which die one by one or together, and may go on as zombies
+    crew, run                   one run (with or without mappers): its processes, which die one by one or together, and may go on as zombies
     world                       people and machines around it: starts, resets, stops, suspensions, clock skew, crashes
     judge                       what must be true after every step, and at the end
     mutations                   deliberate bugs, to prove that the judge sees them

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from ingest_ray.contracts import Probe
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
-from ingest_ray.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable
-from ingest_ray.models import Interval, Scope, Slice, Staged
+from ingest_ray.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable, StagingUnavailable
+from ingest_ray.models import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.work.attempt import attempted
 from ingest_ray.work.opening import open_sink_for
@@ -19,10 +19,14 @@ from tests.simulation.judge import Judge
 from tests.simulation.orders import SPEC
 from tests.simulation.pages import Pages
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import Desk
+from tests.simulation.sink import MODEL, Desk
 
 SINKS = 2
-TWICE = (m.SliceStaged, m.SlicePrepared)  # reports of retried calls; all others are asked for one at a time
+TWICE = (
+    m.SliceStaged,
+    m.SliceMapped,
+    m.SlicePrepared,
+)  # reports of retried calls; all others are asked for one at a time
 
 
 @dataclass(eq=False)
@@ -87,9 +91,13 @@ class Crew:
             case m.Read(piece, attempt):
                 reader = self._actor("reader")
                 self._call(reader, instruction, m.Stage.READ, lambda: self._read(piece, attempt), "killed: reader")
-            case m.Prepare(piece, attempt, handle):
+            case m.Map(piece, attempt, handle):
+                mapper = self._actor("mapper")
+                map_rows = lambda: m.SliceMapped(piece, attempt, self._map(piece, attempt, handle))  # noqa: E731
+                self._call(mapper, instruction, m.Stage.MAP, map_rows, "killed: mapper")
+            case m.Prepare(piece, attempt, handle, _, mapped):
                 sink = self.chance.random.choice(self.sinks)
-                work = lambda: m.SlicePrepared(piece, attempt, self.desk.prepare(self.run_id, piece, handle))  # noqa: E731
+                work = lambda: m.SlicePrepared(piece, attempt, self.desk.prepare(self.run_id, piece, handle, mapped))  # noqa: E731
                 self._call(sink, instruction, m.Stage.PREPARE, work, "killed: sink")
             case m.Commit(sequence, group):
                 epoch = self.writer.epoch
@@ -195,6 +203,8 @@ class Crew:
         match instruction:
             case m.Read():
                 return m.Failed(m.Stage.READ, self._fault(Recovery.RETRY), piece, attempt)
+            case m.Map():
+                return m.Failed(m.Stage.MAP, self._fault(Recovery.RETRY), piece, attempt)
             case m.Prepare():
                 return m.Failed(m.Stage.PREPARE, self._fault(Recovery.RETRY), piece, attempt)
             case m.Commit():
@@ -235,7 +245,8 @@ class Crew:
             stop = places[self.chance.random.randrange(1, len(places))]
             covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
             rows = [row for row in rows if place_of(piece.axis, row) < stop]
-        good = [row for row in rows if row[0] not in self.strategy.table.bad]
+        rejected = self.strategy.table.bad if not self.desk.server.is_mapped else frozenset()
+        good = [row for row in rows if row[0] not in rejected]
         handle = self.pages.write(self.run_id, piece, attempt, good)
         staged = Staged(
             handle=handle,
@@ -245,6 +256,20 @@ class Crew:
             rows_quarantined=len(rows) - len(good),
         )
         return m.SliceStaged(piece, attempt, staged)
+
+    def _map(self, piece: Slice, attempt: int, handle: Handle) -> Mapped:
+        """One model, row by row; rows that no model can take go to quarantine here."""
+        rows = self.pages.read(handle)
+        if self.chance.strikes("mapper: failed"):
+            raise StagingUnavailable("no space left for what is mapped")
+        good = [row for row in rows if row[0] not in self.strategy.table.bad]
+        made = self.pages.write(self.run_id, piece, attempt, good)
+        return Mapped(
+            models=(MappedModel(model_id=MODEL, handle=made, rows=len(good)),),
+            rows=len(good),
+            row_hash=handle.row_hash,
+            rows_quarantined=len(rows) - len(good),
+        )
 
     def _fold(self, sequence: int) -> m.Event:
         self.writer.fold(sequence)

@@ -73,7 +73,7 @@ class Judge:
         rows, slices = ledger.rows, ledger.slices
         if state is not RunState.SUCCEEDED:
             return
-        if rows.read != rows.staged + rows.quarantined or rows.staged != rows.committed + rows.deduplicated:
+        if rows.read != rows.committed + rows.deduplicated + rows.quarantined or rows.staged > rows.read:
             self.accuse(f"the ledger of a run that succeeded does not balance: {rows}")
         if slices.planned != slices.committed or ledger.staged_bytes:
             self.accuse(f"a run that succeeded left something: {slices}, {ledger.staged_bytes} bytes")

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingest_ray.errors import CommitUnknown, Fenced, SinkUnavailable
-from ingest_ray.models import Handle, Prepared, Receipt, Slice
+from ingest_ray.models import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
 from tests.simulation.chance import Chance
 from tests.simulation.judge import Judge
 from tests.simulation.pages import Pages, Rows, row_hash
 from tests.simulation.scheduler import Process, Scheduler
+
+MODEL = "model"
 
 
 @dataclass
@@ -19,10 +21,14 @@ class Server:
 
     write: str
     judge: Judge
+    is_mapped: bool = False
+    """It takes rows of a model, which other units may fill, too."""
     epoch: int = 0
     sequence: int = 0
     receipt: Receipt | None = None
     prepared: dict[str, Rows] = field(default_factory=dict)
+    committed: set[str] = field(default_factory=set)
+    """Files of a lake: taking them away now would take rows away."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
     newest: dict[int, int] = field(default_factory=dict)
 
@@ -43,6 +49,7 @@ class Server:
             self.judge.accuse("rows that were aborted are committed")
         self.judge.commits(self.sequence, sequence)
         self.sequence = sequence
+        self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
 
     def _show(self, epoch: int, rows: Rows, is_insert: bool) -> Receipt:
@@ -53,6 +60,9 @@ class Server:
             for key, at in rows:
                 self.newest[key] = max(at, self.newest.get(key, at))
             dropped = len(rows) - len(keys)
+            if self.is_mapped:
+                counts = {MODEL: ModelCounts(mapped=len(rows), committed=len(keys), deduplicated=dropped)}
+                return Receipt(epoch=epoch, sequence=self.sequence, rows_committed=len(rows), models=counts)
             return Receipt(epoch=epoch, sequence=self.sequence, rows_committed=len(keys), rows_deduplicated=dropped)
         if self.write == "replace":
             self.shown.clear()
@@ -62,7 +72,7 @@ class Server:
 
     @property
     def is_empty(self) -> bool:
-        return not self.newest and not self.shown
+        return not self.is_mapped and not self.newest and not self.shown
 
     def has(self, key: int, at: int) -> bool:
         return self.newest.get(key, -1) >= at if self.write == "upsert" else self.shown[key, at] > 0
@@ -91,8 +101,8 @@ class Desk:
         self._ask()
         return self.server.is_empty
 
-    def prepare(self, run_id: str, piece: Slice, handle: Handle) -> Prepared:
-        rows = self.pages.read(handle)
+    def prepare(self, run_id: str, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
+        rows = self.pages.read(mapped.models[0].handle if mapped else handle)
         self._ask()
         uri = f"{run_id}/{next(self._numbers)}"
         self.server.prepared[uri] = list(rows)
@@ -101,6 +111,7 @@ class Desk:
             rows=len(rows),
             row_hash=row_hash(rows),
             is_insert_only=piece.is_insert_only,
+            models={MODEL: len(rows)} if mapped else {},
             payload={"uri": uri},
         )
 
@@ -127,8 +138,10 @@ class Desk:
             self.chance.struck["late commit fenced"] += 1
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        for prepared in group:
-            self.server.prepared.pop(str(prepared.payload["uri"]), None)
+        for uri in (str(prepared.payload["uri"]) for prepared in group):
+            if uri in self.server.committed:
+                self.server.judge.accuse("rows that are committed are aborted")
+            self.server.prepared.pop(uri, None)
 
     def _ask(self) -> None:
         self.scheduler.pause()

@@ -49,7 +49,8 @@ class World:
         if self.random.random() < 0.2:
             self.table.bad = frozenset(self.random.sample(range(KEYS), 3))
         self.judge = Judge(self.table)
-        self.server = Server(self.write, self.judge)
+        is_mapped = self.write == "upsert" and self.random.random() < 0.4
+        self.server = Server(self.write, self.judge, is_mapped)
         self.judge.has = self.server.has
         self.store = Store(self.scheduler, self.chance, self.judge)
         self.pages = Pages(self.scheduler, self.chance)
@@ -76,6 +77,8 @@ class World:
             attempts=self.random.choice([2, 8]),
             state_attempts=self.random.choice([2, 10]),
             is_whole=self.write == "replace",
+            mappers=self.random.randint(1, 2) if self.server.is_mapped else 0,
+            keeps_staged=self.server.is_mapped and self.random.random() < 0.5,
         )
 
     # --- what happens around the runs
