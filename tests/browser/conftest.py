@@ -30,7 +30,7 @@ FLAGS = [
 SCREENSHOTS = Path(os.environ.get("INGEST_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
 def site(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """Where units are: one that is fine, one that is held up by a busy source, one whose source refuses at first."""
     lab = Lab(tmp_path_factory.mktemp("site"))
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
 def address(site: Lab) -> Iterator[str]:
     log = site.folder / "serve.log"
     with log.open("w") as out:
@@ -78,7 +78,7 @@ def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
     raise AssertionError(f"the server did not start: {log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
