@@ -12,6 +12,7 @@ from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.service.gate import SinkChoice, gate
 from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.roster import Roster
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 from ingest_ray.work.unit import write_mode_of
@@ -67,8 +68,9 @@ def admit(
         raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
     wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
     base = run_id or new_id()
+    roster = Roster()
     orders = [
-        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink)
+        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink, roster)
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:

@@ -1,13 +1,12 @@
 """Whether a unit's policy fits its dataset, its types fit its sink, and its target is its own."""
 
-from collections.abc import Iterable, Mapping
-
-from ingest_ray.errors import ConfigError, IngestError, SourceChanged
-from ingest_ray.models import DataMode, Dataset, Endpoint, Fidelity, RunMode, Target, UnitConfig, UnitSpec, WriteMode
+from ingest_ray.errors import ConfigError, SourceChanged
+from ingest_ray.models import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.orders import RunOrder
 from ingest_ray.registry import open_sink
 from ingest_ray.run.preview import certificate
 from ingest_ray.secrets import resolve
+from ingest_ray.service.roster import Roster
 from ingest_ray.work.unit import is_cdm, key_of, target_of, write_mode_of
 
 
@@ -79,43 +78,15 @@ def check_fit(order: RunOrder) -> None:
             raise ConfigError(f"unit '{name}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
 
 
-def check_target(order: RunOrder, others: Iterable[UnitConfig], sinks: Mapping[str, Endpoint]) -> None:
+def check_target(order: RunOrder, roster: Roster) -> None:
     """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
     if is_cdm(order.spec):
         return
     mine = target_of(order)
     where = open_sink(resolve(order.sink, order.settings)).location(mine)
-    opened = {
-        sink_id: open_sink(real)
-        for sink_id, sink in sinks.items()
-        if sink.template == order.sink.template and (real := _resolved(sink, order)) is not None
-    }
-    for other in others:
-        if (
-            (other.endpoint_id, other.unit_id) == (mine.endpoint_id, mine.unit_id)
-            or other.sink_id not in opened
-            or other.mode is DataMode.CDM
-        ):
-            continue
-        target = Target(
-            sink_id=other.sink_id,
-            endpoint_id=other.endpoint_id,
-            unit_id=other.unit_id,
-            app_id="",
-            write=WriteMode.APPEND,
-        )
-        if opened[other.sink_id].location(target) == where:
+    for endpoint_id, unit_id in roster.writers(order.sink.template, order.settings).get(where, ()):
+        if (endpoint_id, unit_id) != (mine.endpoint_id, mine.unit_id):
             raise ConfigError(
-                f"units '{mine.endpoint_id}:{mine.unit_id}' and '{other.endpoint_id}:{other.unit_id}' both write to '{where}'",
+                f"units '{mine.endpoint_id}:{mine.unit_id}' and '{endpoint_id}:{unit_id}' both write to '{where}'",
                 hint="give one of them another sink, or disable it",
             )
-
-
-def _resolved(sink: Endpoint, order: RunOrder) -> Endpoint | None:
-    """None where a secret of somebody else's sink is not known here: then its units cannot run here either."""
-    try:
-        return resolve(sink, order.settings)
-    except IngestError:
-        if sink.endpoint_id == order.sink.endpoint_id:
-            raise
-        return None

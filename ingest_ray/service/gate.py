@@ -16,7 +16,7 @@ from ingest_ray.service.cdm_rules import check_cdm_policy, check_sink, check_uni
 from ingest_ray.service.fitness import check_fit, check_policy, check_target, filled
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.mappings import check_mapping
-from ingest_ray.service.units import units_of
+from ingest_ray.service.roster import Roster
 from ingest_ray.state import read_states
 
 
@@ -36,17 +36,23 @@ class SinkChoice(Model):
 
 
 def gate(
-    place: Installation, endpoint_id: str, unit_id: str, run_id: str | None = None, sink: SinkChoice | None = None
+    place: Installation,
+    endpoint_id: str,
+    unit_id: str,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
+    roster: Roster | None = None,
 ) -> RunOrder:
-    """An order for a unit that may run now. Changes nothing and connects to nothing but state.
+    """An order for a unit that may run now. Changes nothing and connects to nothing but state. Units of one launch share a roster.
 
     The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
     own check, types, target.
     """
+    roster = roster or Roster()
     with place.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        dataset, unit = _dataset(connection, entry, unit_id)
+        dataset, unit = _dataset(connection, entry, unit_id, roster)
         config = _enabled(connection, unit)
         config = sink.of(config) if sink is not None else config
         is_cdm = config.mode is DataMode.CDM
@@ -61,8 +67,7 @@ def gate(
                 hint=f"it supports: {known}",
             )
         before = adopted.find(connection, endpoint_id, unit_id, config.sink_id)
-        others = [item.config for item in units.listed(connection) if item.config.enabled]
-        sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
+        roster.read_targets(connection)
     spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
     check_policy(spec, before)
     if is_cdm:
@@ -74,7 +79,7 @@ def gate(
     spec = spec.model_copy(update={"learned": state.learned})
     order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=target.endpoint)
     check_fit(order)
-    check_target(order, others, sinks)
+    check_target(order, roster)
     return order
 
 
@@ -83,17 +88,15 @@ def find_dataset(place: Installation, endpoint_id: str, unit_id: str) -> tuple[R
     with place.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         strategy_for(entry.endpoint.template)
-        return entry, _dataset(connection, entry, unit_id)[0]
+        return entry, _dataset(connection, entry, unit_id, Roster())[0]
 
 
-def _dataset(connection: sa.Connection, entry: Registration, unit_id: str) -> tuple[Dataset, Unit]:
+def _dataset(connection: sa.Connection, entry: Registration, unit_id: str, roster: Roster) -> tuple[Dataset, Unit]:
     endpoint_id = entry.endpoint.endpoint_id
-    known = {unit.unit_id: unit for unit in units_of(connection, entry)}
+    known, found = roster.source(connection, entry)
     unit = known.get(unit_id)
-    if unit is not None:
-        found = {dataset.dataset_id: dataset for dataset in datasets.current(connection, endpoint_id)}
-        if unit.dataset_id in found:
-            return found[unit.dataset_id], unit
+    if unit is not None and unit.dataset_id in found:
+        return found[unit.dataset_id], unit
     hint = f"ingest-ray collect {endpoint_id}"
     if not runs.is_collected(connection, endpoint_id):
         raise DatasetUnknown(f"endpoint '{endpoint_id}' has no metadata in the catalog yet", hint=hint)

@@ -9,6 +9,7 @@ from ingest_ray.registry import open_models, open_sink
 from ingest_ray.secrets import resolve
 from ingest_ray.service.gate import gate
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.roster import Roster
 from ingest_ray.sinks.care import CareReport, TableCare
 from ingest_ray.work.model_tables import tables_of
 from ingest_ray.work.unit import is_cdm, target_of
@@ -40,7 +41,8 @@ def _each(
     work: Callable[[TableCare, Target], CareReport],
 ) -> list[UpkeepDone]:
     """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables need no care; nothing is done then."""
-    orders = [gate(place, endpoint_id, unit_id) for unit_id in unit_ids]
+    roster = Roster()
+    orders = [gate(place, endpoint_id, unit_id, roster=roster) for unit_id in unit_ids]
     cares = [(order, _care_of(order)) for order in orders]
     return [
         UpkeepDone(

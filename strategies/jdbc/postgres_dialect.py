@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import adbc_driver_postgresql.dbapi as driver
-
 from ingest_ray.contracts import Descriptor, ReadContext
 from ingest_ray.errors import IngestError, SourceChanged, SourceDenied, SourceUnavailable
 from ingest_ray.models import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
@@ -22,7 +20,7 @@ from strategies.jdbc.family import SqlStrategy
 from strategies.jdbc.postgres_catalog import collect, describe, drifted, size_of
 from strategies.jdbc.postgres_horizon import horizon_of
 from strategies.jdbc.postgres_read import fetched
-from strategies.jdbc.postgres_session import conninfo, fault_of
+from strategies.jdbc.postgres_session import connect, conninfo, fault_of
 from strategies.jdbc.session import AdbcSession
 from strategies.jdbc.times import earlier_text
 
@@ -62,7 +60,7 @@ class Postgres:
         def fault(message: str, state: str | None) -> IngestError:
             return fault_of(endpoint.endpoint_id, message, state)
 
-        session = AdbcSession(lambda: driver.connect(conninfo(config), autocommit=True), fault, config.secrets)
+        session = AdbcSession(lambda: connect(conninfo(config)), fault, config.secrets)
         try:
             settings = dict(SETTINGS)
             if config.statement_timeout_s is not None:

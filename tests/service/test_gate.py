@@ -8,8 +8,9 @@ import pytest
 from ingest_ray import errors
 from ingest_ray.catalog import runs as records
 from ingest_ray.errors import IngestError
-from ingest_ray.models import Endpoint
+from ingest_ray.models import Endpoint, UnitConfig
 from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.service.admission import admit
 from ingest_ray.service.collect import collect
 from ingest_ray.service.gate import gate
 from ingest_ray.service.runs import plan, run
@@ -148,10 +149,11 @@ def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
             sink.location = lambda target: str(endpoint.config["uri"])
             return sink
 
-    from ingest_ray.service import fitness
+    from ingest_ray.service import fitness, roster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitness, "open_sink", OnePlace().open)
+        patch.setattr(roster, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
             gate(lab.place, "shop", UNIT)
 
@@ -207,3 +209,26 @@ def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab
     collect(lab.place, "shop")
     with pytest.raises(errors.ConfigError, match="cannot be held"):
         run(lab.place, "shop", [UNIT])
+
+
+def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each unit once for itself would be a million looks for a thousand units."""
+    lab.source["units"] = [f"numbers-1x{rows}" for rows in range(1, 41)]
+    lab.document["units"] = [
+        {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, "run_mode": "FULL", "policy": {}}
+    ]
+    lab.apply()
+    collect(lab.place, "shop")
+    lab.apply()
+    read: list[str | bytes] = []
+    validate = UnitConfig.model_validate_json
+
+    def counted(document: str | bytes) -> UnitConfig:
+        read.append(document)
+        return validate(document)
+
+    monkeypatch.setattr(UnitConfig, "model_validate_json", counted)
+    assert len(admit(lab.place, "shop", ())) == 40
+    assert len(read) <= 4 * 40
