@@ -43,18 +43,20 @@ def database(info: str) -> AdbcDatabase:
 
     Holds no connection. Types that are made later are not in it: columns of such types are selected as text.
     """
-    return adbc_driver_postgresql.connect(info)
+    kept: AdbcDatabase = adbc_driver_postgresql.connect(info)
+    return kept
 
 
 class _Kept:
-    """A database that its connections do not close."""
+    """Takes the place of a database that its connections must not close."""
 
     def close(self) -> None:
         pass
 
 
 def connect(info: str) -> Any:
-    return dbapi.Connection(_Kept(), AdbcConnection(database(info)), autocommit=True)
+    kept: Any = _Kept()
+    return dbapi.Connection(kept, AdbcConnection(database(info)), autocommit=True)
 
 
 _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
