@@ -9,6 +9,7 @@ DuckDB hashes a row in one vectorised pass. The hash functions are those of the 
 that one installation made, and do not store them for longer than a run.
 """
 
+import threading
 from collections.abc import Callable
 
 import duckdb
@@ -28,7 +29,6 @@ class RowHash:
     def __init__(self) -> None:
         self._total = 0
         self._rows = 0
-        self._connection: duckdb.DuckDBPyConnection | None = None
         self._types: list[pa.DataType] = []
         self._query = ""
 
@@ -51,18 +51,28 @@ class RowHash:
         return f"{self._total:016x}"
 
     def _sum(self, rows: pa.RecordBatch) -> int:
-        if self._connection is None:
-            self._connection = duckdb.connect(config={"threads": 1})
+        connection = _connection()
         if rows.schema.types != self._types:
             self._types = rows.schema.types
             terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
             self._query = f"select sum(hash({_SALT}::ubigint, {', '.join(terms)})) from rows"
-        self._connection.register("rows", rows)
+        connection.register("rows", rows)
         try:
-            ((found,),) = self._connection.execute(self._query).fetchall()
+            ((found,),) = connection.execute(self._query).fetchall()
         finally:
-            self._connection.unregister("rows")
+            connection.unregister("rows")
         return int(found)
+
+
+_here = threading.local()
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """One per thread: opening one costs 15 ms, more than hashing the rows of a small slice."""
+    found: duckdb.DuckDBPyConnection | None = getattr(_here, "connection", None)
+    if found is None:
+        found = _here.connection = duckdb.connect(config={"threads": 1})
+    return found
 
 
 def row_hash(*batches: pa.RecordBatch) -> str:
