@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.keys import segment_key, unit_key
@@ -130,3 +131,19 @@ def test_what_a_run_learned_is_kept_for_the_next_plan(tmp_path: Path) -> None:
     there.source = {"now": 2000, "changed": {"7": 1500}}
     there.run()  # one row teaches nothing
     assert read_states(open_kv(there.settings.state_url), key).learned == learned
+
+
+def test_many_small_slices_share_commits_and_a_few_do_not_wait(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-1x400", source={"slice_rows": 1})
+    first = there.run_until(lambda progress: progress.slices.committed >= 16)
+    assert first.slices.committed == 16
+    assert len(commits(there)) == 16
+    summary = there.run()
+    assert (summary.state, summary.slices.committed) == (RunState.SUCCEEDED, 384)
+    assert 16 < len(commits(there)) < 100
+    assert there.ids() == there.expected_ids()
+
+
+def commits(there: Installation) -> list[int]:
+    history = DeltaTable(str(there.folder / "lake" / "e" / there.unit)).history()
+    return [entry["ingestSequence"] for entry in history if "ingestSequence" in entry]
