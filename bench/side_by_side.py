@@ -118,11 +118,8 @@ def main() -> int:
     subprocess.run([sys.executable, "-m", "compileall", "-q", "ingest_ray", "strategies"], check=False)
     runs: dict[str, list[Measured]] = {}
     for number in range(given.rounds):
-        turns = [
-            (OURS, None, None),
-            (FLOOR, None, None),
-            *((p.name, p, python) for p, python in pythons.items() if python),
-        ]
+        turns: list[tuple[str, Peer | None, Path | None]] = [(name, None, None) for name in (OURS, ON_RAY, FLOOR)]
+        turns += [(peer.name, peer, python) for peer, python in pythons.items() if python]
         for name, peer, python in turns if number % 2 == 0 else reversed(turns):
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)

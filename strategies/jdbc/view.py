@@ -43,7 +43,10 @@ class AxisView:
         if len(self.columns) == 1:
             return f"{self.expressions} {operator} {self.literals(position)}"
         if self.dialect.has_row_values:
-            return f"({self.expressions}) {operator} ({self.literals(position)})"
+            # PostgreSQL guesses that two row comparisons leave a quarter of the table, and then reads all of it for each slice; of
+            # two bounds on one column it knows what lies between them. They follow from the others.
+            first = f"{self.columns[0].sql} {operator[0]}= {self.dialect.literal(self.columns[0], position[0])}"
+            return f"({first} AND ({self.expressions}) {operator} ({self.literals(position)}))"
         return self._spelled_out(operator, position)
 
     def _spelled_out(self, operator: str, position: Position) -> str:

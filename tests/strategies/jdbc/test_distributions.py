@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from pg8000.exceptions import DatabaseError
 
+from ingest_ray.core import planning
 from ingest_ray.models import RunMode
 from ingest_ray.testing.rehearsal import Rehearsal
 from ingest_ray.testing.servers import Postgres, SqliteMaker
+from strategies.jdbc.postgres_dialect import Postgres as PostgresDialect
+from strategies.jdbc.reading import source_of
+from strategies.jdbc.view import TableView
 
 UUID = "md5(i::text)::uuid"
 POSTGRES: dict[str, tuple[str, str]] = {
@@ -345,3 +349,20 @@ def test_slices_of_a_slow_source_are_cut_by_time(sqlite_file: Any, lite_unit: An
     outcome = slow.run()
     assert len(outcome.slices) == 10
     assert len(outcome.rows) == 120
+
+
+def test_a_slice_in_the_middle_of_a_composite_key_is_found_by_the_index(pg: Postgres, pg_unit: Any) -> None:
+    """By row comparisons alone PostgreSQL expects a quarter of the table, and reads all of it once per slice."""
+    pg.run("CREATE TABLE t (a integer, b integer, v text, PRIMARY KEY (a, b))")
+    pg.run("INSERT INTO t SELECT i / 4, i % 4, repeat('x', 100) FROM generate_series(0, 99999) i")
+    pg.run("ANALYZE t")
+    rehearsal = pg_unit("t", rows_per_slice=1000)
+    with rehearsal.strategy.probe(rehearsal.spec, {}) as probe:
+        scopes = rehearsal.strategy.scopes(rehearsal.spec, probe, {})
+        pieces = list(planning.slices(rehearsal.strategy, rehearsal.spec, probe, scopes))
+    middle = pieces[len(pieces) // 2]
+    source = source_of(TableView(PostgresDialect(), rehearsal.spec), middle, middle.interval)
+    plan = " ".join(row[0] for row in pg.run(f"EXPLAIN SELECT * {source}"))
+    expected = int(plan.partition("rows=")[2].split()[0])
+    assert "Seq Scan" not in plan
+    assert expected < 5000
