@@ -69,11 +69,10 @@ def environment(peer: Peer, folder: Path) -> Path | None:
     return python
 
 
-def ours(folder: Path, url: str, inline_below: int) -> Measured:
-    (folder / "ingest.yaml").write_text(
-        f"""\
+def document(url: str, ray: str) -> str:
+    return f"""\
 home: .ingest-ray
-ray: {{inline_below: {inline_below}}}
+ray: {ray}
 endpoints:
   - {{id: shop, template: jdbc.postgres, config: {{url: "{url}", schemas: [public]}}}}
 sinks:
@@ -81,7 +80,10 @@ sinks:
 units:
   - {{endpoint: shop, unit: public.lineitem, sink: lake, enabled: true, run_mode: FULL, policy: {{target_slice_bytes: 33554432}}}}
 """
-    )
+
+
+def ours(folder: Path, url: str, inline_below: int) -> Measured:
+    (folder / "ingest.yaml").write_text(document(url, f"{{inline_below: {inline_below}}}"))
     for command in (["apply"], ["collect", "shop"]):
         subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     done = measured([INGEST, "run", "shop", "--json"], folder)

@@ -1,0 +1,122 @@
+"""Small work, whole processes from the shell and back: nothing to do, `status`, 100 unchanged tables, and a 1 % upsert from PostgreSQL
+to PostgreSQL.
+
+    python -m bench.small_work --rows 1000000 --rounds 5
+
+Statements are counted in the server's own log.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as adbc
+
+from bench.database import orders
+from bench.kill_and_resume import INGEST
+from bench.measure import Measured, measured
+
+TABLES = 100
+
+
+def run(url: str, *statements: str) -> None:
+    with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def document(url: str, schema: str, sink: str) -> str:
+    return f"""\
+home: .ingest-ray
+endpoints:
+  - {{id: shop, template: jdbc.postgres, config: {{url: "{url}", schemas: [{schema}]}}}}
+sinks:
+  - {sink}
+units:
+  - {{endpoint: shop, unit: "*", sink: there, enabled: true, run_mode: INCREMENTAL, policy: {{cursor: updated_at}}}}
+"""
+
+
+def ready(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "ingest.yaml").write_text(text)
+    for command in (["apply"], ["collect", "shop"], ["run", "shop"]):
+        subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def told(name: str, found: list[Measured], more: str = "") -> None:
+    wall, cpu = statistics.median(one.wall_s for one in found), statistics.median(one.cpu_s for one in found)
+    walls = f"{min(one.wall_s for one in found):.2f} - {max(one.wall_s for one in found):.2f}"
+    print(f"| {name} | {wall:.2f} | {walls} | {cpu:.2f} | {more} |", flush=True)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rows", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--folder", type=Path, default=Path("demo-home/small-work"))
+    given = options.parse_args()
+    folder = given.folder.absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    url = orders(folder / "pg", given.rows)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "ingest_ray", "strategies"], check=False)
+    run(
+        url,
+        "CREATE DATABASE target",
+        "CREATE SCHEMA many",
+        *(
+            f"CREATE TABLE many.t{n} AS SELECT i::bigint AS id, now() AS updated_at FROM generate_series(1, 10) i"
+            for n in range(TABLES)
+        ),
+        *(f"ALTER TABLE many.t{n} ADD PRIMARY KEY (id)" for n in range(TABLES)),
+    )
+    target = url.replace("/postgres?", "/target?")
+    ready(folder / "one", document(url, "public", f'{{id: there, template: sql, config: {{url: "{target}"}}}}'))
+    ready(folder / "many", document(url, "many", "{id: there, template: lake.delta, config: {uri: ./lake}}"))
+    print("| what | wall s | from - to | CPU s | |\n|---|---|---|---|---|")
+    command = [INGEST, "run", "shop", "--json"]
+    told("run, nothing to do", [measured(command, folder / "one") for _ in range(given.rounds)])
+    told(
+        "status",
+        [measured([INGEST, "status", "shop", "--json"], folder / "one") for _ in range(given.rounds)],
+    )
+    changes = []
+    for number in range(given.rounds):
+        run(
+            url,
+            f"UPDATE orders SET status = 'round {number}', updated_at = now() WHERE id % 100 = {number}",
+            "ANALYZE orders",
+        )
+        changes.append(measured(command, folder / "one"))
+        rows = json.loads(changes[-1].out)["rows"]
+        if rows["committed"] < given.rows // 100:
+            raise SystemExit(f"an upsert is missing rows: {rows}")
+    told(f"1 % upsert of {given.rows:,} rows, PostgreSQL to PostgreSQL", changes)
+    run(
+        url,
+        "ALTER SYSTEM SET log_min_duration_statement = 0",
+        "ALTER SYSTEM SET log_line_prefix = '%a '",
+        "SELECT pg_reload_conf()",
+    )
+    many = [measured(command, folder / "many") for _ in range(2)]
+    told(
+        f"{TABLES} unchanged tables",
+        many,
+        f"{statistics.median(m.cpu_s for m in many) * 1000 / TABLES:.0f} ms of CPU a table",
+    )
+    text = (folder / "pg" / "log").read_text(errors="replace")
+    done = [line for line in text.splitlines() if line.startswith("ingest_ray ")]
+    found = sum("  execute " in line or "  statement: " in line for line in done)
+    if not found:
+        raise SystemExit("the server's log has no statement of ours")
+    print(f"\nstatements at the source: {found / TABLES / len(many):.1f} a table and run")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
