@@ -162,7 +162,7 @@ def chart(rows: int, runs: dict[str, list[Measured]], folder: Path) -> None:
         }
         for name, found in sorted(runs.items(), key=lambda item: -statistics.median(run.wall_s for run in item[1]))
     }
-    title = f"seconds, whole process, {rows:,} rows of lineitem; bars end at the median, lines show the spread"
+    title = f"seconds, {rows:,} rows of lineitem: median and spread"
     document = json.dumps({"ours": OURS, "title": title, "bars": bars})
     path = folder / "side_by_side.png"
     subprocess.run(
