@@ -7,10 +7,11 @@ from ingest_ray.orders import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.work.planner import Outline
 
-THREADS_ABOVE = 32 * 1024 * 1024  # estimated bytes, about half a second of work: what is smaller stays in one thread
-MOST_THREADS = 4  # readers; beyond that Python's lock is what they wait for
+THREADS_ABOVE = (
+    32 * 1024 * 1024
+)  # estimated bytes, one slice of the default size: less has nothing to read side by side
+MOST_THREADS = 4  # readers; more were not measured (bench/RESULTS.md)
 WAITING_READERS = 3  # per CPU, of a source behind HTTP: its readers mostly wait for answers
-HTTP_SHARE = 8  # a byte from behind HTTP costs that many times more of Python's lock, so a cluster pays earlier
 
 
 class MaybeAttached(Protocol):
@@ -22,15 +23,11 @@ def readers_per_cpu(order: RunOrder) -> int:
     return WAITING_READERS if _is_http(order) else 1
 
 
-def inline_below(order: RunOrder) -> int:
-    return order.settings.ray.inline_below // (HTTP_SHARE if _is_http(order) else 1)
-
-
 def needs_no_look(order: RunOrder, cluster: MaybeAttached, *, is_first: bool) -> bool:
     """A first load that the catalog calls large goes to a cluster whatever a probe says, so none is made here before."""
     if cluster.is_attached or order.settings.ray.address != "local":
         return is_first
-    return is_first and (order.spec.dataset.estimated_bytes or 0) > inline_below(order)
+    return is_first and (order.spec.dataset.estimated_bytes or 0) > order.settings.ray.inline_below
 
 
 def is_inline(order: RunOrder, outline: Outline, cluster: MaybeAttached) -> bool:
@@ -41,7 +38,7 @@ def is_inline(order: RunOrder, outline: Outline, cluster: MaybeAttached) -> bool
     if len(outline.scopes) == 1 and outline.scopes[0].axis.kind == "whole":
         return True
     estimate = outline.estimated_bytes
-    return estimate is not None and estimate < inline_below(order)
+    return estimate is not None and estimate < order.settings.ray.inline_below
 
 
 def inline_readers(order: RunOrder, outline: Outline) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from ingest_ray.models import Axis, Dataset, Effect, Endpoint, Scope, UnitConfig, UnitSpec
 from ingest_ray.orders import RunOrder
-from ingest_ray.run.placement import HTTP_SHARE, inline_readers, is_inline
+from ingest_ray.run.placement import inline_readers, is_inline
 from ingest_ray.settings import RaySettings, Settings
 from ingest_ray.work.planner import Outline
 
@@ -49,13 +49,6 @@ def order_of(template: str, **ray: int) -> RunOrder:
     )
     settings = Settings(home="/nowhere", state_url="sqlite://", ray=RaySettings.model_validate(ray))
     return RunOrder(run_id="r", settings=settings, spec=spec, sink=Endpoint(endpoint_id="s", template="lake.delta"))
-
-
-def test_a_cluster_pays_earlier_for_a_source_behind_http() -> None:
-    outline = Outline(strategy="s", bytes=4000, scopes=(KEYED,))
-    assert is_inline(order_of("jdbc.sqlite", inline_below=5000), outline, Cluster())
-    assert not is_inline(order_of("jira.http", inline_below=5000), outline, Cluster())
-    assert is_inline(order_of("jira.http", inline_below=5000 * HTTP_SHARE), outline, Cluster())
 
 
 def test_threads_are_as_many_as_pay() -> None:
