@@ -191,12 +191,6 @@ def _show_facts(summary: RunSummary) -> None:
                     cell(f"{spent:.2f}", "number")
 
 
-def _watermarks(summary: RunSummary) -> str:
-    known = [f"{name}: {value}" for name, value in summary.watermarks.items() if value is not None]
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
-    return ", ".join(known[:5]) + more
-
-
 def chart_of(samples: list[Sample]) -> dict[str, Any]:
     """Rows per second between samples, and slices that are committed."""
     before = Sample(seconds=0, rows=0, bytes_staged=0, slices=0)

@@ -35,7 +35,7 @@ def translate(uri: str, error: Exception) -> IngestError:
         if sign in lowered:
             return SinkUnavailable(f"table '{uri}' cannot be written: {text}", hint=hint)
     if isinstance(error, CommitFailedError):
-        return SinkUnavailable(f"table '{uri}' was changed by another commit at the same time")
+        return SinkUnavailable(f"table '{uri}' was changed by another commit at the same time: {text}")
     if isinstance(error, SchemaMismatchError):
         return SinkRejected(f"table '{uri}' does not take these columns: {text}")
     if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError):

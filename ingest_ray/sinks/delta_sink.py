@@ -76,6 +76,7 @@ class DeltaSink:
             table = load(files) or create(files, target, schema, epoch)
             if refuse_older(table, target, epoch) < epoch:
                 table.create_write_transaction([], "append", table.schema(), commit_properties=marks(target, epoch))
+                table = load(files) or table  # the snapshot in hand does not know of it
             evolve(table, files, target, schema, epoch)
         return sequence_of(table, target)
 

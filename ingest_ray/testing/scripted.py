@@ -6,7 +6,8 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
     {"journal": "/tmp/j", "units": ["numbers-2x1000"], "now": 1000, "changed": {"7": 1001},
      "faults": {"0:500": ["unavailable", "too-large", "stop:600"], "1:0": ["denied"]}, "slice_rows": 250}
 
-`faults` are by the segment and lower end of a slice; each read of it takes the next one. `hold` keeps a reader waiting until
+`faults` are by the segment and lower end of a slice; each read of it takes the next one. `unavailable:60` asks for a
+minute before the next try. `hold` keeps a reader waiting until
 there is a file `<journal>.release`. The journal gets one line for
 every call that would have reached a source; it is what "no connection to the source" and "not read again" are checked by.
 """
@@ -285,8 +286,8 @@ def columns_of(config: ScriptedConfig) -> tuple[Column, ...]:
 
 def raise_fault(fault: str | None) -> None:
     match (fault or "").partition(":"):
-        case ("unavailable", _, _):
-            raise SourceUnavailable("scripted: the source is busy", retry_after_s=0.01)
+        case ("unavailable", _, seconds):
+            raise SourceUnavailable("scripted: the source is busy", retry_after_s=float(seconds or 0.01))
         case ("denied", _, _):
             raise SourceDenied("scripted: no grant")
         case ("too-large", _, _):

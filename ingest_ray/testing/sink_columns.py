@@ -1,4 +1,7 @@
-"""Columns and types: added, widened, refused, and every value as the certificate says."""
+"""Columns and types: added, widened, refused, and every value as the certificate says.
+
+Columns change between runs, so each change comes with the first opening under a newer epoch.
+"""
 
 import pyarrow as pa
 import pytest
@@ -15,7 +18,7 @@ class ColumnTests:
         load = Load(world, write)
         load.put((1, 1, "a"))
         load.schema = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("More Text", pa.string())])
-        load.sink.open(load.target, load.schema, 1)
+        load.reopen()
         batch = pa.record_batch([[2], [1], ["new"]], schema=load.schema)
         load.commit(load.prepare(batch))
         found = {row["id"]: (row["text"], row["More Text"]) for row in world.read_all(load.target)}
@@ -25,7 +28,7 @@ class ColumnTests:
         load = Load(world, WriteMode.UPSERT)
         load.put((1, 1, "a"))
         load.schema = pa.schema([SCHEMA.field("text"), SCHEMA.field("id"), SCHEMA.field("version")])
-        load.sink.open(load.target, load.schema, 1)
+        load.reopen()
         load.commit(load.prepare(pa.record_batch([["b"], [1], [2]], schema=load.schema)))
         assert load.found() == [(1, 2, "b")]
 
@@ -35,10 +38,10 @@ class ColumnTests:
         load = Load(world, write, schema=narrow)
         load.commit(load.prepare(pa.record_batch([[1], [1], [7]], schema=narrow)))
         load.schema = narrow.set(2, pa.field("n", pa.int64()))
-        load.sink.open(load.target, load.schema, 1)
+        load.reopen()
         load.commit(load.prepare(pa.record_batch([[2], [1], [2**40]], schema=load.schema)))
         load.schema = narrow
-        load.sink.open(load.target, load.schema, 1)
+        load.reopen()
         load.commit(load.prepare(pa.record_batch([[3], [1], [8]], schema=narrow)))
         assert {row["id"]: row["n"] for row in world.read_all(load.target)} == {1: 7, 2: 2**40, 3: 8}
 

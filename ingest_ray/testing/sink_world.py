@@ -63,6 +63,11 @@ class Load:
             run_id=self.run,
         )
 
+    def reopen(self) -> None:
+        """As the next run does: under a newer epoch."""
+        self.epoch += 1
+        self.sink.open(self.target, self.schema, self.epoch)
+
     def prepare(self, *batches: pa.RecordBatch, first: bool = False) -> Prepared:
         self.slices += 1
         return self.sink.prepare(self.target, piece(self.slices, first), self.schema, iter(batches))

@@ -37,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     lab.source |= {"units": ["numbers-1x1000"]}
     held = {
         "units": ["numbers-1x2000"],
-        "faults": {"0:1000": ["unavailable"] * 30},
+        "faults": {"0:1000": ["unavailable:600"]},
         "journal": str(lab.folder / "held"),
     }
     denied = {"units": ["numbers-1x500"], "faults": {"0:250": ["denied"]}, "journal": str(lab.folder / "denied")}
@@ -45,7 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         lab.document["endpoints"].append({"id": name, "template": "testing.scripted", "config": config})
     lab.document["units"] = [
         {"endpoint": name, "unit": "*", "sink": "lake", "enabled": True, "run_mode": "INCREMENTAL", "policy": policy}
-        for name, policy in (("held", {"cursor": "at", "max_attempts": 100}), ("denied", {"cursor": "at"}))
+        for name, policy in (("held", {"cursor": "at"}), ("denied", {"cursor": "at"}))
     ]
     lab.apply()
     return lab

@@ -83,8 +83,7 @@ def test_pausing_what_does_not_run_says_so_and_a_unit_that_is_not_there_is_a_mis
 
 
 def test_a_run_of_the_command_line_is_paused_by_another_command(lab: Lab, cli: Inside) -> None:
-    lab.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable"] * 60}, "journal": str(lab.journal)}
-    lab.document["units"][0]["policy"]["max_attempts"] = 100
+    lab.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}, "journal": str(lab.journal)}
     lab.write()
     cli.json("apply")
     command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", UNIT, "--json"]

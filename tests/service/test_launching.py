@@ -90,8 +90,7 @@ def test_what_the_gate_refuses_has_no_record(ready: Lab, children: Children) -> 
 def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stopped(
     ready: Lab, children: Children
 ) -> None:
-    ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable"] * 40}}
-    ready.document["units"][0]["policy"] |= {"max_attempts": 100}
+    ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     ready.apply()
     run_id = children.start(ready.place, REQUEST)
     until(lambda: any("read load 0 [500" in line for line in _peek(ready)))
