@@ -64,10 +64,6 @@ class InlineExecutor:
     def submit(self, instruction: Instruction) -> None:
         self._queue.append(instruction)
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._queue
-
     def stop(self) -> None:
         self._is_stopping = True
 

@@ -79,6 +79,7 @@ def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Lab) -> None:
     admin.press(f"Run held:{unit}")
     admin.press("Run now")
     admin.sees("heading", f"Run of {unit}")
+    admin.reads("1,000 rows committed")  # what comes next is held up
     admin.press(f"Pause {unit}")
     admin.press("Pause now")
     admin.sees("heading", "What it did")
