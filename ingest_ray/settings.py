@@ -29,8 +29,8 @@ class RaySettings(Model):
     """A plan with fewer estimated bytes runs in the calling process when no cluster is attached: about what its threads read
     while a cluster of one machine would start and stop."""
     inline_threads: Annotated[int, Field(ge=1)] | None = None
-    """Slices that the calling process reads at once. None: one per core, at most four (behind HTTP three per core), and one where
-    there is little to read."""
+    """Slices that the calling process reads at once. None: one per core, at most four, and one where there is little to read; behind
+    HTTP three per core."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
     object_store_bytes: Annotated[int, Field(gt=0)] = 256 * MIB
     reader_labels: dict[str, str] = Field(default_factory=dict)

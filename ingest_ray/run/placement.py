@@ -48,10 +48,10 @@ def inline_readers(order: RunOrder, outline: Outline) -> int:
         return 1
     if settings.ray.inline_threads is not None:
         return settings.ray.inline_threads
-    if (outline.estimated_bytes or 0) < THREADS_ABOVE:
-        return 1
     cores = settings.ray.num_cpus or os.cpu_count() or 1
-    return WAITING_READERS * cores if _is_http(order) else min(MOST_THREADS, cores)
+    if _is_http(order):  # a few rows of many segments are many answers to wait for
+        return WAITING_READERS * cores
+    return min(MOST_THREADS, cores) if (outline.estimated_bytes or 0) >= THREADS_ABOVE else 1
 
 
 def _is_http(order: RunOrder) -> bool:
