@@ -1,6 +1,8 @@
 """Lands 100,000 simulated pages of one space, and 20,000 of 200 spaces, in Delta under a rate limit, from Cloud or Data Center.
 
-    python bench/confluence_100k.py [--mode cloud] [--pages 100000] [--spaces 1] [--rate 40] [--latency-ms 40] [--kill] [--changes]
+    python bench/confluence_100k.py [--mode cloud] [--pages 100000] [--spaces 1] [--rate 40] [--latency-ms 40] [--inline] [--kill] [--changes]
+
+`--inline`: in threads of one process, as loads of this size run by default; otherwise on a Ray of its own.
 
 Prints one JSON line per step: rows, seconds, the share of the allowed rate that was used while pages were read, the share of 429s, how
 many readers were busy, slices begun over time. Then every body is compared with the simulator's truth by its hash. `--kill` ends a run with
@@ -33,7 +35,7 @@ def say(step: str, **facts: Any) -> None:
     print(json.dumps({"step": step, **facts}), flush=True)
 
 
-def run_here(folder: Path, endpoint: Endpoint, log: Path) -> None:
+def run_here(folder: Path, endpoint: Endpoint, log: Path, *, inline: bool) -> None:
     """In a process of its own, which can be killed."""
     import logging
 
@@ -46,14 +48,14 @@ def run_here(folder: Path, endpoint: Endpoint, log: Path) -> None:
     with log.open("a") as out:
         logging.getLogger("ingest_ray").setLevel(logging.INFO)
         logging.getLogger("ingest_ray.run.coordinator").addHandler(Starts())
-        summary = lake_of(folder, endpoint).run()
+        summary = lake_of(folder, endpoint, inline=inline).run()
         (folder / "ended").write_text(str(time.time()))
         print(json.dumps(summary.model_dump(mode="json")), flush=True)
 
 
-def lake_of(folder: Path, endpoint: Endpoint) -> Lake:
+def lake_of(folder: Path, endpoint: Endpoint, *, inline: bool) -> Lake:
     """The metadata are collected once."""
-    lake, file = Lake(folder, endpoint, inline_below=0), folder / "datasets.json"
+    lake, file = Lake(folder, endpoint, inline_below=2**50 if inline else 0), folder / "datasets.json"
     if file.exists():
         found = [Dataset.model_validate(one) for one in json.loads(file.read_text())]
         lake.datasets = {dataset.name: dataset for dataset in found}
@@ -63,8 +65,9 @@ def lake_of(folder: Path, endpoint: Endpoint) -> Lake:
     return lake
 
 
-def start(folder: Path, endpoint: Endpoint) -> "subprocess.Popen[str]":
+def start(folder: Path, endpoint: Endpoint, *, inline: bool) -> "subprocess.Popen[str]":
     command = [sys.executable, __file__, "--child", str(folder), "--endpoint", endpoint.model_dump_json()]
+    command += ["--inline"] if inline else []
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -82,18 +85,18 @@ def rows_in(folder: Path) -> int:
     return 0
 
 
-def measured(sim: Simulation, folder: Path, endpoint: Endpoint, rate: float, step: str) -> None:
+def measured(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.Namespace, step: str) -> None:
     sim.reset_stats()
     log = folder / "starts.log"
     log.unlink(missing_ok=True)
-    child = start(folder, endpoint)
+    child = start(folder, endpoint, inline=asked.inline)
     out, _ = child.communicate()
     ended = float((folder / "ended").read_text())
     summary = json.loads(out.splitlines()[-1])
     stats = sim.stats()
     begun = [float(line) for line in log.read_text().split()] if log.exists() else []
     reading_s = ended - begun[0] if begun else 0.0
-    say(step, **report(summary, stats, rate, reading_s), slices_begun_per_second=histogram(begun))
+    say(step, **report(summary, stats, asked.rate, reading_s), slices_begun_per_second=histogram(begun))
 
 
 def histogram(moments: list[float]) -> list[int]:
@@ -156,7 +159,7 @@ def compared(sim: Simulation, folder: Path, step: str) -> None:
 
 
 def killed_and_resumed(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.Namespace) -> None:
-    child = start(folder, endpoint)
+    child = start(folder, endpoint, inline=asked.inline)
     while rows_in(folder) < asked.pages // 4 and child.poll() is None:
         time.sleep(0.5)
     kill_tree(child.pid)
@@ -164,7 +167,7 @@ def killed_and_resumed(sim: Simulation, folder: Path, endpoint: Endpoint, asked:
     there = rows_in(folder)
     say("killed", rows_in_lake=there)
     time.sleep(2)
-    measured(sim, folder, endpoint, asked.rate, "resumed")
+    measured(sim, folder, endpoint, asked, "resumed")
     say("read_again", rows_in_lake_when_killed=there, missing=asked.pages - there)
 
 
@@ -173,10 +176,10 @@ def changed(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.N
     sim.mutate("move" if asked.spaces > 1 else "reparent", count=50, seed=2)
     sim.mutate("trash", count=20, seed=3)
     sim.advance_clock(3600)
-    measured(sim, folder, endpoint, asked.rate, "after changes")
+    measured(sim, folder, endpoint, asked, "after changes")
     compared(sim, folder, "compared after changes")
     sim.mutate("purge", count=10, seed=4)
-    report = lake_of(folder, endpoint).reconcile()
+    report = lake_of(folder, endpoint, inline=asked.inline).reconcile()
     say("reconciled", **report.model_dump(mode="json"))
     compared(sim, folder, "compared after purge")
 
@@ -188,13 +191,19 @@ def main() -> None:
     parser.add_argument("--spaces", type=int, default=1)
     parser.add_argument("--rate", type=float, default=40.0)
     parser.add_argument("--latency-ms", type=float, default=40.0)
+    parser.add_argument("--inline", action="store_true")
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--changes", action="store_true")
     parser.add_argument("--child")
     parser.add_argument("--endpoint")
     asked = parser.parse_args()
     if asked.child:
-        run_here(Path(asked.child), Endpoint.model_validate_json(asked.endpoint), Path(asked.child) / "starts.log")
+        run_here(
+            Path(asked.child),
+            Endpoint.model_validate_json(asked.endpoint),
+            Path(asked.child) / "starts.log",
+            inline=asked.inline,
+        )
         return
     options = {"rate_limit": asked.rate, "latency_ms": asked.latency_ms, "process": True}
     with (
@@ -202,11 +211,11 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         endpoint, home = endpoint_of(sim), Path(folder)
-        lake_of(home, endpoint)
+        lake_of(home, endpoint, inline=asked.inline)
         if asked.kill:
             killed_and_resumed(sim, home, endpoint, asked)
         else:
-            measured(sim, home, endpoint, asked.rate, "first")
+            measured(sim, home, endpoint, asked, "first")
         compared(sim, home, "compared")
         if asked.changes:
             changed(sim, home, endpoint, asked)
