@@ -62,6 +62,7 @@ class DeltaSink:
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
+        self._shape: tuple[object, pa.Schema] | None = None
 
     def location(self, target: Target) -> str:
         return self._files(target).uri
@@ -92,11 +93,8 @@ class DeltaSink:
         started = time.monotonic()
         files = self._files(target)
         rows = RowHash()
-        table = load(files)
-        if table is None:
-            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
+        wanted = self._shape_of(files, target, schema)
         with translated(files.uri):
-            wanted = file_schema(table, target, schema)
             converted = pa.schema([field for field in wanted if field.name not in NAMES])
             stamp = Stamp(target.run_id, piece.slice_id)
             roll = FileRoll(wanted, files.create)
@@ -121,6 +119,20 @@ class DeltaSink:
             seconds=time.monotonic() - started,
         )
 
+    def _shape_of(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
+        """Looked up once per run: reading the log again for each slice would cost more than writing it. Only a run's opening
+        changes the columns; what somebody changes by hand meanwhile is refused by the commit."""
+        known, key = self._shape, (files.uri, target.run_id, target.write, schema)
+        if known is not None and known[0] == key:
+            return known[1]
+        table = load(files)
+        if table is None:
+            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
+        with translated(files.uri):
+            found = file_schema(table, target, schema)
+        self._shape = (key, found)
+        return found
+
     def commit(
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
     ) -> Receipt:
@@ -140,6 +152,8 @@ class DeltaSink:
 
         def added(table: DeltaTable) -> Counts:
             is_replace = target.write is WriteMode.REPLACE
+            if not is_replace:
+                file_schema(table, target, schema)  # refuses columns that were changed by hand since the files were written
             shape = replaced_schema(table, schema) if is_replace else table.schema()
             facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": 0}
             table.create_write_transaction(

@@ -220,6 +220,19 @@ def test_a_table_that_was_changed_by_hand_is_refused_by_column(world: DeltaWorld
     assert world.table(load.target).equals(changed)
 
 
+@pytest.mark.parametrize("write", [WriteMode.APPEND, WriteMode.UPSERT])
+def test_a_column_that_is_dropped_by_hand_while_a_run_goes_on_stops_its_next_commit(
+    world: DeltaWorld, write: WriteMode
+) -> None:
+    load = Load(world, write)
+    load.put((1, 1, "a"))
+    changed = world.table(load.target).drop_columns(["text"])
+    write_deltalake(str(_folder(load)), changed, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(SinkRejected, match="'text' is not in table"):
+        load.commit(load.prepare(rows((2, 1, "b"))))
+    assert world.table(load.target).equals(changed)
+
+
 def test_a_column_that_somebody_added_is_left_alone(world: DeltaWorld) -> None:
     load = Load(world, WriteMode.UPSERT)
     load.put((1, 1, "a"))
@@ -237,7 +250,7 @@ def test_a_table_that_was_removed_while_a_run_goes_on_is_refused(world: DeltaWor
     with pytest.raises(SinkRejected, match="gone"):
         load.commit(prepared)
     with pytest.raises(SinkRejected, match="gone"):
-        load.prepare(rows((1, 1, "a")))
+        load.commit(load.prepare(rows((1, 1, "a"))))
 
 
 def test_replace_may_change_the_type_of_a_column(world: DeltaWorld) -> None:
