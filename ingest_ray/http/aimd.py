@@ -26,9 +26,7 @@ class Bounds:
     first_concurrency: int = 12
     most_concurrency: int = 48
     margin: float = 0.98  # of an advertised rate: its clock and this one differ a little
-    burst_s: float = (
-        0.5  # permits that were not used may be made up for within this time: limits are buckets of a second
-    )
+    burst_s: float = 0.5  # permits that were not used may be made up for so long: limits are buckets of a second
     ahead_s: float = 1.0  # moments are handed out at most so far ahead, so that a refusal takes effect soon
     lease_s: float = 180.0  # longer than the slowest answer
     first_pause_s: float = 2.0

@@ -153,9 +153,7 @@ class DeltaSink:
         def added(table: DeltaTable) -> Counts:
             is_replace = target.write is WriteMode.REPLACE
             if not is_replace:
-                file_schema(
-                    table, target, schema
-                )  # refuses columns that were changed by hand since the files were written
+                file_schema(table, target, schema)  # refuses columns that were changed by hand meanwhile
             shape = replaced_schema(table, schema) if is_replace else table.schema()
             facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": 0}
             table.create_write_transaction(
