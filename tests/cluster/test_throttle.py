@@ -6,6 +6,7 @@ import pytest
 import ray
 
 from ingest_ray.actors.throttle import ClusterPermits, cluster_permits, named_throttles, throttle, throttle_states
+from ingest_ray.http.aimd import Bounds
 from ingest_ray.http.signals import Signal
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
@@ -27,7 +28,8 @@ def test_e52_two_workers_share_one_budget() -> None:
     found = ray.get([take.remote("shared.example", 60, 30.0) for _ in range(2)])
     moments = sorted(moment for worker in found for moment in worker)
     seconds = moments[-1] - moments[0]
-    spared = 0.2 * 29.4  # what the burst of a fifth of a second may make up for
+    bounds = Bounds()
+    spared = bounds.burst_s * bounds.margin * 30.0  # what a burst may make up for
     assert 0.8 * 30.0 <= (119 - spared) / seconds <= 30.0
     states = [state for state in throttle_states() if state.host == "shared.example"]
     assert len(states) == 1
