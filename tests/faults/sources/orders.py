@@ -1,0 +1,35 @@
+"""The table of orders that each database has: (id, note, amount, time of change in microseconds)."""
+
+from pathlib import Path
+from random import Random
+from threading import Event
+from time import sleep
+from typing import Any
+
+from deltalake import DeltaTable
+
+from tests.faults.sources.source import Rows
+
+POLICY = {"cursor": "updated_at", "write": "upsert", "target_slice_bytes": 65536}
+
+
+def orders_rule(unit: str) -> dict[str, Any]:
+    return {"unit": unit, "run_mode": "INCREMENTAL", "policy": POLICY}
+
+
+def orders_landed(lake: Path, endpoint: str, unit: str) -> Rows:
+    table = DeltaTable(str(lake / endpoint / unit)).to_pyarrow_table()
+    columns = [table["id"], table["note"], table["amount"], table["updated_at"].cast("int64")]
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return Rows((key, note, str(amount), at) for key, note, amount, at in rows)
+
+
+def write_orders(connection: Any, change: str, random: Random, rows: int, ending: Event) -> None:
+    """Inserts and updates in transactions of different length. `change` has two places: first and last id."""
+    cursor = connection.cursor()
+    while not ending.is_set():
+        first = random.randrange(1, rows + 200)
+        cursor.execute(change % (first, first + random.randrange(200)))
+        sleep(random.choice([0.0, 0.01, 0.3]))  # the cursor's value is older than the commit
+        connection.commit()
+        sleep(0.02)
