@@ -12,7 +12,6 @@ from tests.faults.strikes import RARE, Killed, Strike, strikes_on
 
 TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
 AGAIN_S = 8.0
-STRETCH_S = 0.1  # per answer of the source, so that a small load is at work for long enough to be struck
 AT_WORK_S = 60.0  # until a run asks its source; on a busy machine a process starts slowly
 RARELY = 0.03
 EARLY = 0.15  # strikes on a run that only begins
@@ -51,7 +50,7 @@ class Campaign:
             place.reset()
         place.configure(inline=is_inline, threads=self.random.choice([None, 3]))
         place.source.writer.start()
-        place.source.door.delay_s = STRETCH_S
+        place.source.door.delay_s = place.source.stretch_s
         is_hit = self._struck(name, title, place, strike, is_inline)
         (counts.struck if is_hit else counts.missed)[title] += 1
         place.mend()

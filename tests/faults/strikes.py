@@ -140,6 +140,8 @@ def suspended(place: Place, run: "subprocess.Popen[str]", random: Random) -> boo
 
 def reset(place: Place, run: "subprocess.Popen[str]", random: Random) -> bool:
     """While a run holds the unit. Its source gives no answer meanwhile, so that it is not over before the command has started."""
+    if not place.is_leased(run):
+        return False
     with place.source.door.held():
         if not place.is_leased(run):
             return False

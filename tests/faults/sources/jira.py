@@ -49,6 +49,7 @@ class JiraSource:
     endpoint = "tracker"
     unit = "jira.issues"
     lookback_s = 60  # of the site's clock, which goes a hundred times as fast: little is read again
+    stretch_s = 0.03
     has_mappers = has_throttle = True
 
     def __init__(self, random: Random, rows: int) -> None:

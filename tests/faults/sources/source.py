@@ -21,6 +21,8 @@ class Source(Protocol):
     door: Proxy
     writer: Writer
     lookback_s: int
+    stretch_s: float
+    """Per answer, so that a small load is at work for long enough to be struck."""
     has_mappers: bool
     has_throttle: bool
 
