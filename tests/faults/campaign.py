@@ -13,6 +13,7 @@ from tests.faults.strikes import RARE, Killed, Strike, strikes_on
 TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
 AGAIN_S = 8.0
 AT_WORK_S = 60.0  # until a run asks its source; on a busy machine a process starts slowly
+WITHIN_S, WITHIN_ON_RAY_S = 4.0, 8.0  # from there to the strike
 RARELY = 0.03
 EARLY = 0.15  # strikes on a run that only begins
 
@@ -80,12 +81,13 @@ class Campaign:
             until = time.monotonic() + AT_WORK_S
             while place.source.door.answers == seen and run.poll() is None and time.monotonic() < until:
                 time.sleep(0.01)
-            time.sleep(self.random.uniform(0.0, 1.5 if is_inline else 8.0))
+            time.sleep(self.random.uniform(0.0, WITHIN_S if is_inline else WITHIN_ON_RAY_S))
         is_hit = False
         try:
             is_hit = strike(place, run, self.random)
         except Wrong as wrong:
             self._accuse(name, title, str(wrong))
+        place.source.door.delay_s = 0.0
         self._end(name, title, run)
         return is_hit
 

