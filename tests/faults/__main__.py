@@ -39,11 +39,13 @@ def main() -> int:
             stack.callback(places[name].close)
         campaign = Campaign(places, Random(given.seed), given.cluster_share, given.strike)
         report = campaign.report
-        while places and report.rounds < given.rounds and time.monotonic() - started < given.seconds:
-            campaign.round()
-            if report.rounds % 10 == 0:
-                print(json.dumps(report.as_dict()), flush=True)
-    print(json.dumps(report.as_dict(), indent=2))
+        try:
+            while places and report.rounds < given.rounds and time.monotonic() - started < given.seconds:
+                campaign.round()
+                if report.rounds % 10 == 0:
+                    print(json.dumps(report.as_dict()), flush=True)
+        finally:
+            print(json.dumps(report.as_dict(), indent=2), flush=True)
     if given.folder is None and not report.violations:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if report.violations else 0

@@ -15,7 +15,9 @@ AGAIN_S = 8.0
 AT_WORK_S = 60.0  # until a run asks its source; on a busy machine a process starts slowly
 WITHIN_S, WITHIN_ON_RAY_S = 4.0, 8.0  # from there to the strike
 RARELY = 0.03
-EARLY = 0.15  # strikes on a run that only begins
+EARLY, AROUND_COMMITS = 0.15, 0.6
+WORDS = (5, 40)  # a run's first are about its lease
+AFTER_A_WORD_S = 0.05
 
 
 @dataclass
@@ -73,15 +75,9 @@ class Campaign:
         return title, strikes[title]
 
     def _struck(self, name: str, title: str, place: Place, strike: Strike, is_inline: bool) -> bool:
-        seen = place.source.door.answers
         run = place.start_run()
-        if self.random.random() < EARLY:
-            time.sleep(self.random.uniform(0.0, 1.0))
-        elif not isinstance(strike, Killed):  # which waits by itself
-            until = time.monotonic() + AT_WORK_S
-            while place.source.door.answers == seen and run.poll() is None and time.monotonic() < until:
-                time.sleep(0.01)
-            time.sleep(self.random.uniform(0.0, WITHIN_S if is_inline else WITHIN_ON_RAY_S))
+        if not isinstance(strike, Killed):  # which waits by itself
+            self._await_the_moment(place, run, is_inline)
         is_hit = False
         try:
             is_hit = strike(place, run, self.random)
@@ -90,6 +86,18 @@ class Campaign:
         place.source.door.delay_s = 0.0
         self._end(name, title, run)
         return is_hit
+
+    def _await_the_moment(self, place: Place, run: "subprocess.Popen[str]", is_inline: bool) -> None:
+        """Early; while it is at work; or right after a word of the state, because commits lie between such words."""
+        when = self.random.random()
+        if when < EARLY:
+            time.sleep(self.random.uniform(0.0, 1.0))
+        elif when < AROUND_COMMITS:
+            place.state_door.await_answers(self.random.randint(*WORDS), run, AT_WORK_S)
+            time.sleep(self.random.uniform(0.0, AFTER_A_WORD_S))
+        else:
+            place.source.door.await_answers(1, run, AT_WORK_S)
+            time.sleep(self.random.uniform(0.0, WITHIN_S if is_inline else WITHIN_ON_RAY_S))
 
     def _end(self, name: str, title: str, run: "subprocess.Popen[str]") -> str:
         """A run ends by itself, with one document or killed, and never with a trace."""

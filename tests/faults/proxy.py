@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,12 @@ class Proxy:
         self._door.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
+
+    def await_answers(self, count: int, run: "subprocess.Popen[str]", at_most_s: float) -> None:
+        """So many from now on; fewer where the run ends before, or the time."""
+        enough, until = self.answers + count, time.monotonic() + at_most_s
+        while self.answers < enough and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
 
     def cut(self) -> None:
         """Every connection ends at once, in the middle of whatever it carries."""
