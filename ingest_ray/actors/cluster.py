@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import ray
 
 from ingest_ray.actors.throttle import end_throttles
-from ingest_ray.errors import ConfigError
+from ingest_ray.core.messages import short
+from ingest_ray.errors import ClusterUnavailable, ConfigError
 from ingest_ray.settings import RaySettings
 
 log = logging.getLogger(__name__)
@@ -34,15 +35,7 @@ class Cluster:
 
     def _join(self, settings: RaySettings, namespace: str) -> None:
         if settings.address == "local":
-            ray.init(
-                address="local",
-                namespace=namespace,
-                num_cpus=settings.num_cpus,
-                object_store_memory=settings.object_store_bytes,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            _start(settings, namespace)
             return
         address = address_of(settings)
         try:
@@ -59,6 +52,24 @@ class Cluster:
         if self._is_ours:
             end_throttles()
             ray.shutdown()
+
+
+def _start(settings: RaySettings, namespace: str) -> None:
+    try:
+        ray.init(
+            address="local",
+            namespace=namespace,
+            num_cpus=settings.num_cpus,
+            object_store_memory=settings.object_store_bytes,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # whatever its servers' ends make of it: no memory, no port, one of them killed
+        raise ClusterUnavailable(
+            f"a local ray does not start: {short(f'{type(error).__name__}: {error}')}",
+            hint="run again; what its servers said is in /tmp/ray/session_latest/logs",
+        ) from error
 
 
 def address_of(settings: RaySettings) -> str:

@@ -8,7 +8,7 @@ from random import Random
 
 from tests.faults.place import Place, Wrong, code_of, document_of, kill_tree
 from tests.faults.report import Report
-from tests.faults.strikes import RARE, Killed, Strike, strikes_on
+from tests.faults.strikes import HEADS, RARE, Killed, Strike, strikes_on
 
 TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
 AGAIN_S = 8.0
@@ -109,10 +109,14 @@ class Campaign:
             run.communicate()
             return "hung"
         except Wrong as wrong:
-            if run.returncode >= 0 or "a trace" in str(wrong):
+            how = "killed"
+            if run.returncode >= 0 and title in HEADS and "will terminate" in str(wrong):
+                how = "ended by Ray"
+            elif run.returncode >= 0 or "a trace" in str(wrong):
                 self._accuse(name, title, str(wrong))
-            self.report.states["killed"] += 1
-            return "killed"
+                how = "wrong"
+            self.report.states[how] += 1
+            return how
         faults = [answer, *answer.get("units", [])]
         codes = sorted({code for fault in faults if (code := code_of(fault)) is not None})
         state = str(answer.get("state") or "REFUSED")
