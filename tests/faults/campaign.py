@@ -15,6 +15,7 @@ AGAIN_S = 8.0
 AT_WORK_S = 60.0  # until a run asks its source; on a busy machine a process starts slowly
 WITHIN_S, WITHIN_ON_RAY_S = 4.0, 8.0  # from there to the strike
 RARELY = 0.03
+ANEW, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with a full one that is loaded again
 EARLY, AROUND_COMMITS = 0.15, 0.6
 WORDS = (5, 40)  # a run's first are about its lease
 AFTER_A_WORD_S = 0.05
@@ -49,7 +50,10 @@ class Campaign:
 
     def _round(self, name: str, title: str, strike: Strike, is_inline: bool) -> None:
         place, counts = self.places[name], self.report.sources[name]
-        if self.random.random() < 0.3:
+        before = self.random.random()
+        if before < ANEW:
+            place.begin_anew()
+        elif before < ANEW + RESET:
             place.reset()
         place.configure(inline=is_inline, threads=self.random.choice([None, 3]))
         place.source.writer.start()

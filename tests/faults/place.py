@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +89,11 @@ class Place:
 
     def reset(self) -> dict[str, Any]:
         return self.call("reset", self.source.endpoint, self.source.unit, "--yes")
+
+    def begin_anew(self) -> None:
+        """The unit is reset, and its table removed: whatever is lost from now on is missing."""
+        self.reset()
+        shutil.rmtree(self.folder / "lake" / self.source.table, ignore_errors=True)
 
     # --- what a run is at
 

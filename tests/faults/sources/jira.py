@@ -48,6 +48,7 @@ class JiraSource:
     server = "simulator"
     endpoint = "tracker"
     unit = "jira.issues"
+    table = "cdm/cdm_work_item"
     lookback_s = 60  # of the site's clock, which goes a hundred times as fast: little is read again
     stretch_s = 0.03
     has_mappers = has_throttle = True
@@ -160,7 +161,7 @@ class JiraSource:
         return [item, *(_comment(number, one) for one in fields["comment"])]
 
     def landed(self, lake: Path) -> Rows:
-        table = DeltaTable(str(lake / "cdm" / "cdm_work_item")).to_pyarrow_table()
+        table = DeltaTable(str(lake / self.table)).to_pyarrow_table()
         items = table.select([*ITEM_COLUMNS, "_deleted_at"]).to_pylist()
         living = [row for row in items if row["_deleted_at"] is None]
         found = Rows(

@@ -32,6 +32,7 @@ class MariaSource:
     server = "MariaDB"
     endpoint = "shop"
     unit = f"{DATABASE}.orders"
+    table = f"{endpoint}/{unit}"
     lookback_s = 0
     stretch_s = 0.03
     has_mappers = has_throttle = False
@@ -78,7 +79,7 @@ class MariaSource:
             return Rows(cursor.fetchall())
 
     def landed(self, lake: Path) -> Rows:
-        return orders_landed(lake, self.endpoint, self.unit)
+        return orders_landed(lake / self.table)
 
     def close(self) -> None:
         self.door.close()

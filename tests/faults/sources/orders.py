@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 
 from tests.faults.sources.source import Rows
 
+SIZES = (1, 5, 5, 5, 5, 5, 5, 200)  # of transactions, in rows
 POLICY = {"cursor": "updated_at", "write": "upsert", "target_slice_bytes": 65536}
 
 
@@ -17,19 +18,22 @@ def orders_rule(unit: str) -> dict[str, Any]:
     return {"unit": unit, "run_mode": "INCREMENTAL", "policy": POLICY}
 
 
-def orders_landed(lake: Path, endpoint: str, unit: str) -> Rows:
-    table = DeltaTable(str(lake / endpoint / unit)).to_pyarrow_table()
+def orders_landed(path: Path) -> Rows:
+    table = DeltaTable(str(path)).to_pyarrow_table()
     columns = [table["id"], table["note"], table["amount"], table["updated_at"].cast("int64")]
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
     return Rows((key, note, str(amount), at) for key, note, amount, at in rows)
 
 
 def write_orders(connection: Any, change: str, random: Random, rows: int, ending: Event) -> None:
-    """Inserts and updates in transactions of different length. `change` has two places: first and last id."""
+    """Inserts and updates in transactions of different length. `change` has two places: first and last id.
+
+    Few rows of a round, because a row that is changed again hides that it was lost before.
+    """
     cursor = connection.cursor()
     while not ending.is_set():
         first = random.randrange(1, rows + 200)
-        cursor.execute(change % (first, first + random.randrange(200)))
+        cursor.execute(change % (first, first + random.randrange(random.choice(SIZES))))
         sleep(random.choice([0.0, 0.01, 0.3]))  # the cursor's value is older than the commit
         connection.commit()
         sleep(0.02)

@@ -41,6 +41,7 @@ class PostgresSource:
     server = "PostgreSQL"
     endpoint = "shop"
     unit = "public.orders"
+    table = f"{endpoint}/{unit}"
     lookback_s = 0
     stretch_s = 0.03
     has_mappers = has_throttle = False
@@ -99,7 +100,7 @@ class PostgresSource:
             return Rows(tuple(row) for row in cursor.fetchall())
 
     def landed(self, lake: Path) -> Rows:
-        return orders_landed(lake, self.endpoint, self.unit)
+        return orders_landed(lake / self.table)
 
     def close(self) -> None:
         self.door.close()

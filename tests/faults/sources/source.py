@@ -18,6 +18,8 @@ class Source(Protocol):
     endpoint: str
     unit: str
     """The one that is reset."""
+    table: str
+    """Where that one is in the lake."""
     door: Proxy
     writer: Writer
     lookback_s: int
