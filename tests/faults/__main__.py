@@ -22,7 +22,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rows", type=int, default=8_000)
     options.add_argument("--source", choices=[*SOURCES, "all"], default="all")
-    options.add_argument("--strike", default="", help="only strikes whose names have this in them")
+    options.add_argument("--strike", default="", help="only strikes whose names match this expression")
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
     options.add_argument("--staging", choices=["files", "object-store"], default="files")
     options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
