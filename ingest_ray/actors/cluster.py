@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import ray
 
 from ingest_ray.actors.throttle import end_throttles
+from ingest_ray.actors.vigil import JOINED_S, Vigil
 from ingest_ray.core.messages import short
 from ingest_ray.errors import ClusterUnavailable, ConfigError
 from ingest_ray.settings import RaySettings
@@ -23,8 +24,10 @@ class Cluster:
 
     def __init__(self, settings: RaySettings) -> None:
         self._is_ours = not ray.is_initialized()
+        self.is_local = settings.address == "local"
         if self._is_ours:
             self._connect(settings)
+        self.vigil = Vigil.of_this_process(0.0 if self.is_local else JOINED_S)
 
     def _connect(self, settings: RaySettings) -> None:
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -50,7 +53,8 @@ class Cluster:
 
     def close(self) -> None:
         if self._is_ours:
-            end_throttles()
+            if not self.vigil.is_lost():  # without its servers nothing can be asked
+                end_throttles()
             ray.shutdown()
 
 

@@ -15,6 +15,7 @@ from ingest_ray.actors.planner import PlannerActor
 from ingest_ray.actors.reader import read
 from ingest_ray.actors.sink import SinkActor
 from ingest_ray.actors.state import Beginning, StateActor
+from ingest_ray.actors.vigil import CHECK_S, Vigil
 from ingest_ray.core.messages import (
     Abort,
     AskSink,
@@ -68,10 +69,13 @@ class Crew:
 
     name = "ray"
 
-    def __init__(self, order: RunOrder, key: str, sinks: int, mappers: int, readers_per_cpu: int = 1) -> None:
+    def __init__(
+        self, order: RunOrder, key: str, sinks: int, mappers: int, vigil: Vigil, readers_per_cpu: int = 1
+    ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self.is_broken = False
         self._order = order
+        self._vigil = vigil
         where = order.settings.ray.actor_labels
         self._read = readers_of(order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
@@ -108,7 +112,9 @@ class Crew:
         self._get(self._state.learn.remote(learned))
 
     def end(self) -> None:
-        """Gives the lease back and ends the actors, of which some may be gone already."""
+        """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
+        if self._vigil.is_lost():
+            return
         for call in (self._planner.close, self._state.end):
             try:
                 ray.get(call.remote(), timeout=30)
@@ -161,6 +167,7 @@ class Crew:
             time.sleep(timeout_s)
             return []
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        self._vigil.check()
         if done:
             more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
             done = more
@@ -233,6 +240,8 @@ class Crew:
         return Failed(stage, fault, piece, attempt)
 
     def _get(self, ref: Any) -> Any:
+        while not ray.wait([ref], timeout=CHECK_S)[0]:
+            self._vigil.check()
         try:
             return ray.get(ref)
         except ray.exceptions.RayActorError:

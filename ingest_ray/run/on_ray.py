@@ -11,7 +11,7 @@ from ingest_ray.actors.pages import staging_on
 from ingest_ray.contracts import Staging
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
-from ingest_ray.errors import IngestError, Recovery
+from ingest_ray.errors import ClusterUnavailable, IngestError, Recovery
 from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
 from ingest_ray.run.coordinator import Coordinator
@@ -31,7 +31,8 @@ MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wai
 def run_unit_on_ray(
     order: RunOrder, key: str, cluster: Cluster, journal: Journal, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
-    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, readers_per_cpu(order))
+    cluster.vigil.check()
+    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, cluster.vigil, readers_per_cpu(order))
     try:
         outline = crew.begin()
         journal.saw(outline)
@@ -43,6 +44,8 @@ def run_unit_on_ray(
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
+    except ClusterUnavailable as error:
+        return RunState.FAILED, Fault.of(error), cluster.is_local
     except IngestError as error:
         return RunState.FAILED, Fault.of(error), crew.is_broken
     finally:
@@ -69,7 +72,8 @@ def drive(
         finish = coordinator.drive(journal.tell, stopping)
     finally:
         journal.end_attempt(coordinator.seconds | crew.seconds)
-        end(order, staging, is_complete=ledger.is_succeeded)
+        if crew.pages is None or not cluster.vigil.is_lost():  # the object store's pages went with it
+            end(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
     return finish.state, finish.fault

@@ -1,5 +1,6 @@
 """The door to Ray: opened only by a run that needs it, because importing and starting Ray costs seconds."""
 
+import logging
 import os
 import secrets
 import sys
@@ -12,6 +13,8 @@ from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
 from ingest_ray.run.journal import Journal
 from ingest_ray.settings import RaySettings
+
+log = logging.getLogger(__name__)
 
 
 class ClusterLease:
@@ -33,6 +36,11 @@ class ClusterLease:
         return self._cluster is not None
 
     def connect(self, settings: RaySettings) -> Any:
+        """A local cluster that lost one of its servers is started anew. Raises `ClusterUnavailable`."""
+        if self._cluster is not None and self._cluster.is_local and self._cluster.vigil.is_lost():
+            log.warning("the local ray lost a server: another one is started")
+            cluster, self._cluster = self._cluster, None
+            cluster.close()
         if self._cluster is None:
             if settings.address == "local":
                 authenticate_locally()

@@ -1,0 +1,57 @@
+"""When Ray's servers count as lost."""
+
+import socket
+
+import pytest
+
+from ingest_ray.actors import vigil
+from ingest_ray.actors.vigil import Vigil
+from ingest_ray.errors import ClusterUnavailable
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(vigil, "time", clock)
+    return clock
+
+
+def test_a_server_that_listens_is_there_and_one_that_does_not_is_lost(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watched = Vigil([server.getsockname()], 0.0)
+        clock.now += 2
+        watched.check()
+    clock.now += 2
+    with pytest.raises(ClusterUnavailable):
+        watched.check()
+
+
+def test_one_of_several_is_enough(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        place = gone.getsockname()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watched = Vigil([server.getsockname(), place], 0.0)
+        clock.now += 2
+        assert watched.is_lost()
+
+
+def test_one_that_comes_back_in_time_was_never_lost(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        place = first.getsockname()
+    watched = Vigil([place], 40.0)
+    clock.now += 39
+    assert not watched.is_lost()
+    with socket.create_server(place):
+        clock.now += 2
+        assert not watched.is_lost()
+    clock.now += 39
+    assert not watched.is_lost()
+    clock.now += 2
+    assert watched.is_lost()
