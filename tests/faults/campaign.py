@@ -9,7 +9,7 @@ from random import Random
 
 from tests.faults.place import Place, Wrong, code_of, document_of, kill_tree
 from tests.faults.report import Report
-from tests.faults.strikes import RARE, Killed, Strike, strikes_on
+from tests.faults.strikes import HEADS, RARE, Killed, Strike, strikes_on
 
 TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
 AGAIN_S = 8.0
@@ -20,6 +20,10 @@ ANEW, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with a full
 EARLY, AROUND_COMMITS = 0.15, 0.6
 WORDS = (5, 40)  # a run's first are about its lease
 AFTER_A_WORD_S = 0.05
+RAY_SAID = re.compile(
+    r"Failed to (get the system config from raylet|register worker to Raylet|connect to GCS within 60 seconds)"
+)
+"""A process that is still connecting to Ray is ended by Ray itself when a server dies: nothing of ours can answer."""
 
 
 @dataclass
@@ -115,7 +119,9 @@ class Campaign:
             return "hung"
         except Wrong as wrong:
             how = "killed"
-            if run.returncode >= 0 or "a trace" in str(wrong):
+            if run.returncode >= 0 and title in HEADS and RAY_SAID.search(str(wrong)):
+                how = "ended by Ray"
+            elif run.returncode >= 0 or "a trace" in str(wrong):
                 self._accuse(name, title, str(wrong))
                 how = "wrong"
             self.report.states[how] += 1

@@ -207,3 +207,4 @@ CLUSTER: dict[str, Strike] = {
 MAPPERS: dict[str, Strike] = {"kill -9: mapper": Killed("ray::MapperActor", 5.0)}
 THROTTLE: dict[str, Strike] = {"kill -9: throttle": Killed("ray::ThrottleActor", 5.0)}
 RARE: dict[str, Strike] = {"suspended past the lease": suspended}
+HEADS = ("kill -9: raylet", "kill -9: GCS")
