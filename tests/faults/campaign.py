@@ -85,7 +85,7 @@ class Campaign:
 
     def _struck(self, name: str, title: str, place: Place, strike: Strike, is_inline: bool) -> bool:
         run = place.start_run()
-        if not isinstance(strike, Killed):  # which waits by itself
+        if title in HEADS or not isinstance(strike, Killed):  # the others wait for their process to appear
             self._await_the_moment(place, run, is_inline)
         is_hit = False
         try:

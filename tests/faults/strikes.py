@@ -197,8 +197,8 @@ CLUSTER: dict[str, Strike] = {
     "kill -9: planner": Killed("ray::PlannerActor", 3.0),
     "kill -9: sink": Killed("ray::SinkActor", 3.0),
     "kill -9: state": Killed("ray::StateActor", 3.0),
-    "kill -9: raylet": Killed("raylet/raylet", 5.0),
-    "kill -9: GCS": Killed("gcs_server", 5.0),
+    "kill -9: raylet": Killed("raylet/raylet", 0.5),
+    "kill -9: GCS": Killed("gcs_server", 0.5),
     "kill -9: Redis": redis_killed,
     "disk full": disk_full,
     "source connections cut": source_cut,
@@ -207,4 +207,5 @@ CLUSTER: dict[str, Strike] = {
 MAPPERS: dict[str, Strike] = {"kill -9: mapper": Killed("ray::MapperActor", 5.0)}
 THROTTLE: dict[str, Strike] = {"kill -9: throttle": Killed("ray::ThrottleActor", 5.0)}
 RARE: dict[str, Strike] = {"suspended past the lease": suspended}
+# They are there long before a run is at work: struck at once, they would only ever hit one that still connects.
 HEADS = ("kill -9: raylet", "kill -9: GCS")
