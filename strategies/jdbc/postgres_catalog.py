@@ -1,5 +1,6 @@
 """What PostgreSQL's own catalog says: relations, columns, keys, indexes, sizes. Reads no rows of a user's table."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +15,9 @@ from strategies.jdbc.dialect import Session, Size
 from strategies.jdbc.postgres_types import PgType, axis_kind, carried
 
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
+
+Rows = Sequence[Sequence[Any]]
+
 COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
 
 _RELATIONS = """
@@ -54,13 +58,28 @@ SELECT t.oid::bigint, t.typname::text, n.nspname::text, t.typtype::text, t.typba
        t.typsend::text
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 
+# One relation and all that is known of it in one row, each part as a list of lists; of the types only those that its columns lead to.
+_ONE = f"""
+WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about) AS ({{relations}}),
+columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about) AS ({{columns}}),
+indexes(relation, oid, is_primary, is_unique, place, name) AS ({{indexes}}),
+types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
+  {_TYPES} WHERE t.oid IN (SELECT oid FROM columns)
+  UNION
+  SELECT more.* FROM types known CROSS JOIN LATERAL ({_TYPES} WHERE t.oid IN (known.base, known.element)) more)
+SELECT json_build_array(
+  (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about)) FROM relation),
+  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about)) FROM columns),
+  (SELECT json_agg(json_build_array(relation, oid, is_primary, is_unique, place, name)) FROM indexes),
+  (SELECT json_agg(json_build_array(oid, name, schema, sort, base, base_mod, element, is_array, send)) FROM types))::text"""
 
-def types_of(session: Session) -> dict[int, PgType]:
+
+def types_of(rows: Rows) -> dict[int, PgType]:
     return {
         row[0]: PgType(
             row[1], row[2], row[3], base=row[4], base_mod=row[5], element=row[6], is_array=row[7], send=row[8]
         )
-        for row in session.rows(_TYPES)
+        for row in rows
     }
 
 
@@ -72,7 +91,8 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
         for relation in session.rows(_RELATIONS.format(filter=f"AND n.nspname IN ({names})" if names else ""))
         if is_wanted(config, f"{relation[1]}.{relation[2]}")
     ]
-    yield from described(endpoint, session, relations)
+    columns, indexes = (session.rows(text.format(only="")) for text in (_COLUMNS, _INDEXES))
+    yield from described(endpoint, relations, columns, indexes, session.rows(_TYPES))
 
 
 def is_wanted(config: PostgresConfig, name: str) -> bool:
@@ -82,18 +102,22 @@ def is_wanted(config: PostgresConfig, name: str) -> bool:
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
-    """One relation as it is now; None where it is gone."""
+    """One relation as it is now, from one statement; None where it is gone."""
     schema, table = (str(dataset.facts[part]).replace("'", "''") for part in ("schema", "table"))
-    relations = session.rows(_RELATIONS.format(filter=f"AND n.nspname = '{schema}' AND c.relname = '{table}'"))
-    return next(described(endpoint, session, relations, only=relations[0][0]), None) if relations else None
+    oid = f"(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = '{table}')"
+    text = _ONE.format(
+        relations=_RELATIONS.format(filter=f"AND c.oid = {oid}"),
+        columns=_COLUMNS.format(only=f"AND a.attrelid = {oid}"),
+        indexes=_INDEXES.format(only=f"AND i.indrelid = {oid}"),
+    )
+    parts: list[Rows] = [part or [] for part in json.loads(session.rows(text)[0][0])]
+    return next(described(endpoint, *parts), None)
 
 
 def described(
-    endpoint: Endpoint, session: Session, relations: list[tuple[Any, ...]], only: int | None = None
+    endpoint: Endpoint, relations: Rows, column_rows: Rows, index_rows: Rows, type_rows: Rows
 ) -> Iterator[Dataset]:
-    types = types_of(session)
-    columns = grouped(session.rows(_COLUMNS.format(only=f"AND a.attrelid = {only}" if only else "")))
-    indexes = grouped(session.rows(_INDEXES.format(only=f"AND i.indrelid = {only}" if only else "")))
+    types, columns, indexes = types_of(type_rows), grouped(column_rows), grouped(index_rows)
     for oid, schema, table, relkind, tuples, size, description in relations:
         name = f"{schema}.{table}"
         primary, unique, leading = keys(indexes.get(oid, []))
@@ -113,14 +137,14 @@ def described(
         )
 
 
-def grouped(rows: list[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    found: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+def grouped(rows: Rows) -> dict[int, list[Sequence[Any]]]:
+    found: dict[int, list[Sequence[Any]]] = defaultdict(list)
     for row in rows:
         found[row[0]].append(row[1:])
     return found
 
 
-def column_of(types: dict[int, PgType], row: tuple[Any, ...]) -> Column:
+def column_of(types: dict[int, PgType], row: Sequence[Any]) -> Column:
     name, type_text, oid, mod, not_null, dimensions, _, description = row
     found = carried(types, oid, mod, dimensions)
     return Column(
@@ -140,7 +164,7 @@ def facts_of(
     table: str,
     relkind: str,
     types: dict[int, PgType],
-    rows: list[tuple[Any, ...]],
+    rows: Rows,
     leading: list[list[str]],
 ) -> dict[str, JsonValue]:
     select: dict[str, JsonValue] = {}
@@ -167,7 +191,7 @@ def facts_of(
 
 
 def keys(
-    rows: list[tuple[Any, ...]],
+    rows: Rows,
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
     """Primary key, other unique keys, and the columns of every btree."""
     by_index: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
