@@ -96,6 +96,7 @@ class UnitState(Model):
     sequence: int = 0
     run_id: str | None = None
     learned: Learned = Learned()
+    cursor: str | None = None
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None
     has_intent: bool = False

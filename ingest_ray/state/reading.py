@@ -9,8 +9,9 @@ from pydantic import JsonValue
 from ingest_ray.contracts import KV
 from ingest_ray.errors import Fenced, StateConflict, StateUnreadable
 from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix
-from ingest_ray.models import Position
+from ingest_ray.models import Learned, Position
 from ingest_ray.state.documents import (
+    D,
     IntentDocument,
     LeaseDocument,
     Owner,
@@ -25,23 +26,10 @@ LONGEST = 48  # a summary names every segment, and must stay small
 
 
 def read_states(kv: KV, unit_key: str) -> UnitState:
-    lease = read_lease(kv, unit_key)
-    unit = kv.get(unit_key)
-    document = parsed(UnitDocument, unit_key, unit[0]) if unit else None
-    segments = {}
-    for key, value, _ in kv.scan(segment_prefix(unit_key)):
-        state = parsed(SegmentDocument, key, value).state
-        segments[state.segment] = state
-    return UnitState(
-        unit_key=unit_key,
-        epoch=lease.epoch if lease else 0,
-        sequence=document.sequence if document else 0,
-        run_id=document.run_id if document else None,
-        learned=document.learned if document else UnitState(unit_key=unit_key).learned,
-        segments=segments,
-        lease=lease,
-        has_intent=has_intent(kv, unit_key),
-    )
+    """One walk, because a launch asks for every unit several times."""
+    under = f"{unit_key}::"
+    found = ((key, value) for key, value, _ in kv.scan(unit_key) if key == unit_key or key.startswith(under))
+    return _state_of(unit_key, {key.removeprefix(unit_key): value for key, value in found})
 
 
 def read_unit_states(kv: KV, prefix: str, unit_keys: Collection[str]) -> dict[str, UnitState]:
@@ -62,11 +50,12 @@ def read_unit_states(kv: KV, prefix: str, unit_keys: Collection[str]) -> dict[st
 
 
 def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> UnitState:
-    lease = parsed(LeaseDocument, unit_key, documents["::lease"]) if "::lease" in documents else None
-    unit = parsed(UnitDocument, unit_key, documents[""]) if "" in documents else None
-    intent = parsed(IntentDocument, unit_key, documents["::intent"]) if "::intent" in documents else None
+    def part(kind: type[D], name: str) -> D | None:
+        return parsed(kind, unit_key + name, documents[name]) if name in documents else None
+
+    lease, unit, intent = part(LeaseDocument, "::lease"), part(UnitDocument, ""), part(IntentDocument, "::intent")
     found = [
-        parsed(SegmentDocument, unit_key, value).state
+        parsed(SegmentDocument, unit_key + name, value).state
         for name, value in documents.items()
         if name.startswith("::segment::")
     ]
@@ -75,6 +64,8 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         epoch=lease.epoch if lease else 0,
         sequence=unit.sequence if unit else 0,
         run_id=unit.run_id if unit else None,
+        learned=unit.learned if unit else Learned(),
+        cursor=unit.cursor if unit else None,
         segments={state.segment: state for state in found},
         lease=lease,
         has_intent=intent is not None and not intent.is_settled,
@@ -96,13 +87,6 @@ def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:
     key = lease_key(unit_key)
     found = kv.get(key)
     return parsed(LeaseDocument, key, found[0]) if found else None
-
-
-def has_intent(kv: KV, unit_key: str) -> bool:
-    """A commit was promised, and is not settled."""
-    key = intent_key(unit_key)
-    found = kv.get(key)
-    return found is not None and not parsed(IntentDocument, key, found[0]).is_settled
 
 
 def reset_state(kv: KV, unit_key: str, owner: Owner | None = None, clock: Callable[[], float] = time.time) -> int:
