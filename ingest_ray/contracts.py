@@ -122,6 +122,10 @@ class Strategy(Protocol):
         """Raises a `GateError` or `ConfigError` for a policy that this unit cannot have. Makes no request to the source."""
         ...
 
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        """True only where a probe would find nothing to read now, and much cheaper than one: else False, which says nothing."""
+        ...
+
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         """Cheap: horizon, counts, ranges, statistics; reads no rows. The horizon is captured before the snapshot."""
         ...

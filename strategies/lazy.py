@@ -63,6 +63,9 @@ class LazyModule:
     def check(self, spec: UnitSpec) -> None:
         self._strategy.check(spec)
 
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        return self._strategy.is_unchanged(spec, known)
+
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return self._strategy.probe(spec, known)
 

@@ -19,10 +19,10 @@ FLOORS = [
     {"folder", "paths"},
     {"orders", "registry"},
     {"contracts"},
-    {"models", "errors", "settings", "arrow_types", "failpoints"},
+    {"models", "errors", "settings", "arrow_types", "failpoints", "doors"},
 ]
 STRATEGIES_MAY_USE = {
-    "contracts", "models", "errors", "settings", "orders", "registry", "arrow_types", "failpoints", "http", "cdm"
+    "contracts", "models", "errors", "settings", "orders", "registry", "arrow_types", "failpoints", "http", "cdm", "doors",
 }  # fmt: skip
 
 

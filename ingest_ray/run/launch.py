@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault, Stage
-from ingest_ray.errors import IngestError
+from ingest_ray.errors import IngestError, SourceError
 from ingest_ray.kv import open_state
 from ingest_ray.kv.keys import connections_key
 from ingest_ray.logs import context
@@ -26,6 +26,7 @@ from ingest_ray.run.parallel import ClusterLease, run_on_ray
 from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
 from ingest_ray.run.staging import begin_staging, end_staging, staging_for
 from ingest_ray.run.threads import ThreadedExecutor
+from ingest_ray.run.unchanged import unchanged
 from ingest_ray.state import read_states
 from ingest_ray.state.connections import ConnectionShare
 from ingest_ray.state.lease import this_process
@@ -131,6 +132,12 @@ def run_with(
 def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
     """One try, from the lease to the end. `RunActive` and an unreadable state are raised: the try never began."""
     journal.tell("planning")
+    try:
+        if (at_rest := unchanged(order, key)) is not None:
+            journal.saw(at_rest)
+            return Ending(RunState.SUCCEEDED)
+    except SourceError as error:
+        return Ending(RunState.FAILED, Fault.of(error))
     state = StateWriter.begin(open_state(order.settings), key, order.run_id, this_process())
     with ExitStack() as stack:
         stack.callback(state.end)

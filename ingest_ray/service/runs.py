@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from ingest_ray import logs
+from ingest_ray.doors import kept
 from ingest_ray.errors import IngestError
 from ingest_ray.models import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.orders import PlanPreview, Progress, ReconcileReport, RunOrder
@@ -119,8 +120,9 @@ class Launch:
     def run(self) -> None:
         begun = dict(self.summaries)
         try:
-            for summary in each(self._followed(), self._watch.observe, self._watch.is_stopping):
-                self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
+            with kept():
+                for summary in each(self._followed(), self._watch.observe, self._watch.is_stopping):
+                    self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
         except IngestError as error:
             log.exception("the launch failed")
             fault = fault_of(error)

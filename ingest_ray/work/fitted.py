@@ -24,6 +24,9 @@ class Fitted:
         self._strategy = strategy
         self._dataset = dataset
 
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        return self._strategy.is_unchanged(self._found(spec), known)
+
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return self._strategy.probe(self._found(spec), known)
 

@@ -72,6 +72,9 @@ class Dialect(Protocol):
     has_row_values: bool
     """Whether `(a, b) >= (1, 2)` is understood, and found by an index."""
 
+    keeps_session: bool
+    """Whether one session may answer questions for many units: it is worth it, and every statement sees what is committed."""
+
     def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]: ...
 
     def version(self, session: Session) -> str: ...

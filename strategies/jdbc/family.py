@@ -24,6 +24,7 @@ from ingest_ray.models import (
     UnitConfig,
     UnitSpec,
 )
+from strategies.jdbc.asking import asked, leave
 from strategies.jdbc.backfill import between
 from strategies.jdbc.census import census
 from strategies.jdbc.checks import check, units
@@ -31,6 +32,7 @@ from strategies.jdbc.cuts import pieces
 from strategies.jdbc.dialect import Dialect
 from strategies.jdbc.probe import SEGMENT, Look, probed
 from strategies.jdbc.reading import read
+from strategies.jdbc.rest import is_at_rest, may_rest
 from strategies.jdbc.scopes import planned
 
 PREVIEW_BYTES = 4 * 1024 * 1024  # a few rows: more than that is not for a screen
@@ -57,8 +59,7 @@ class SqlStrategy:
             yield from self._dialect.collect(endpoint, session)
 
     def describe(self, endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
-        with self._dialect.open(endpoint) as session:
-            return self._dialect.describe(endpoint, session, dataset)
+        return asked(self._dialect, endpoint, lambda session: self._dialect.describe(endpoint, session, dataset))
 
     def preview(self, endpoint: Endpoint, dataset: Dataset, limit: int) -> pa.Table:
         schema = schema_of(dataset)
@@ -78,8 +79,15 @@ class SqlStrategy:
     def check(self, spec: UnitSpec) -> None:
         check(self._dialect, spec)
 
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        state = known.get(SEGMENT)
+        if state is None or not may_rest(spec, state):
+            return False
+        return asked(self._dialect, spec.endpoint, lambda session: is_at_rest(self._dialect, session, spec, state))
+
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         check(self._dialect, spec)
+        leave(spec.endpoint)
         return probed(self._dialect, spec, known)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:

@@ -54,6 +54,7 @@ class Mysql:
     template = "jdbc.mysql"
     has_cheap_offset = True
     has_row_values = False  # they are understood, but no range of an index is found by them
+    keeps_session = True
 
     @contextmanager
     def open(self, endpoint: Endpoint) -> Iterator[Session]:

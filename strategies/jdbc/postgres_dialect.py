@@ -52,6 +52,7 @@ class Postgres:
     template = "jdbc.postgres"
     has_cheap_offset = True
     has_row_values = True
+    keeps_session = True
 
     @contextmanager
     def open(self, endpoint: Endpoint) -> Iterator[Session]:

@@ -37,6 +37,7 @@ class Sqlite:
     template = "jdbc.sqlite"
     has_cheap_offset = True
     has_row_values = True
+    keeps_session = False  # opening a file costs nothing, and it may be replaced
 
     @contextmanager
     def open(self, endpoint: Endpoint) -> Iterator[Session]:
