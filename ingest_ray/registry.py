@@ -55,3 +55,8 @@ def open_sink(endpoint: Endpoint) -> Sink:
 def open_models(endpoint: Endpoint) -> ModelSink:
     """The CDM sink of an endpoint whose secrets are already resolved."""
     return sink_family(endpoint.template).open_models(endpoint)
+
+
+def load(endpoint: Endpoint) -> None:
+    """Imports what the endpoint's strategy is made of. Units of no dataset make no request."""
+    strategy_for(endpoint.template).list_units(endpoint, ())

@@ -12,7 +12,7 @@ from ingest_ray.actors.boundary import unwrapped
 from ingest_ray.actors.mapper import MapperActor
 from ingest_ray.actors.pages import PagesActor
 from ingest_ray.actors.planner import PlannerActor
-from ingest_ray.actors.reader import read
+from ingest_ray.actors.reader import read, ready
 from ingest_ray.actors.sink import SinkActor
 from ingest_ray.actors.state import Beginning, StateActor
 from ingest_ray.actors.vigil import CHECK_S, Vigil
@@ -64,6 +64,16 @@ def readers_of(settings: RaySettings, per_cpu: int) -> Any:
     )
 
 
+def readied(order: RunOrder, per_cpu: int) -> Any:
+    """A reader's process, started while the run is planned, with what it will need."""
+    settings = order.settings.ray
+    return ready.options(
+        num_cpus=1 / per_cpu,
+        resources=dict(settings.reader_resources) or None,
+        label_selector=dict(settings.reader_labels) or None,
+    ).remote(order)
+
+
 class Crew:
     """Planner, state, mapper and sink actors of one run; readers are tasks. Also the run's `Executor`."""
 
@@ -83,15 +93,26 @@ class Crew:
         self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
         self._state = started(StateActor, where)(order, key, this_process(), self._pages)
         self._planner = started(PlannerActor, where)(order)
-        self._sinks = [started(SinkActor, where)(order, self._pages) for _ in range(sinks)]
-        self._mappers = [
-            started(MapperActor, where)(order, self._pages) for _ in range(mappers if is_cdm(order.spec) else 0)
-        ]
+        self._planner.load.remote()
+        self._sinks = [self._another(SinkActor)]
+        self._mappers = [self._another(MapperActor)] if is_cdm(order.spec) else []
+        self._most = {SinkActor: sinks, MapperActor: mappers}
+        self._reads = 0
+        self._readied = readied(order, readers_per_cpu)
         self._load: dict[Any, int] = {}
         self._epoch = 0
         self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
         self._is_stopping = False
         self.learned = Learned()
+
+    def _another(self, kind: Any) -> Any:
+        return started(kind, self._order.settings.ray.actor_labels)(self._order, self._pages)
+
+    def _side_by_side(self) -> None:
+        """A second slice is worth more sinks and mappers; for one, a process that starts takes more time than it saves."""
+        for kind, actors in ((SinkActor, self._sinks), (MapperActor, self._mappers)):
+            while actors and len(actors) < self._most[kind]:
+                actors.append(self._another(kind))
 
     @property
     def pages(self) -> Any:
@@ -115,6 +136,7 @@ class Crew:
         """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
         if self._vigil.is_lost():
             return
+        ray.cancel(self._readied, force=False, recursive=False)  # it may still wait for a node
         for call in (self._planner.close, self._state.end):
             try:
                 ray.get(call.remote(), timeout=30)
@@ -138,6 +160,9 @@ class Crew:
             case Recut(piece, interval, size, number):
                 self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
             case Read(piece, attempt):
+                self._reads += 1
+                if self._reads == 2:
+                    self._side_by_side()
                 self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
             case OpenSink():
                 self._track(self._state.open_sink.remote(), instruction)

@@ -9,6 +9,7 @@ from ingest_ray.core.messages import Event, Stage
 from ingest_ray.http.permits import using
 from ingest_ray.models import Interval, Learned, Scope, SegmentState, Slice
 from ingest_ray.orders import RunOrder
+from ingest_ray.registry import load
 from ingest_ray.work.attempt import attempted
 from ingest_ray.work.planner import Outline, Planner
 
@@ -16,7 +17,12 @@ from ingest_ray.work.planner import Outline, Planner
 @ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)
 class PlannerActor:
     def __init__(self, order: RunOrder) -> None:
+        self._endpoint = order.spec.endpoint
         self._planner = Planner(order)
+
+    def load(self) -> None:
+        """Beforehand, while others start. What is wrong with it is told by `begin`."""
+        load(self._endpoint)
 
     def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
         with using(cluster_permits()):

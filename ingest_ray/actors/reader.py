@@ -11,6 +11,7 @@ from ingest_ray.core.messages import Event, SliceStaged, Stage
 from ingest_ray.http.permits import using
 from ingest_ray.models import Slice
 from ingest_ray.orders import RunOrder
+from ingest_ray.registry import load
 from ingest_ray.work.attempt import attempted
 from ingest_ray.work.reader import read_slice
 
@@ -27,3 +28,9 @@ def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
     if not isinstance(event, SliceStaged):
         metrics().failed(order, Stage.READ)
     return event
+
+
+@ray.remote(max_retries=0, num_cpus=1)
+def ready(order: RunOrder) -> None:
+    """Loads what reading needs, and reads nothing: the first slice then finds a process that is ready for it."""
+    load(order.spec.endpoint)

@@ -5,7 +5,9 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from ingest_ray.core.messages import Fault
@@ -44,7 +46,9 @@ class ClusterLease:
         if self._cluster is None:
             if settings.address == "local":
                 authenticate_locally()
-            self._cluster = import_module("ingest_ray.actors.cluster").Cluster(settings)
+            opening = import_module("ingest_ray.actors.cluster")  # Ray itself: before the thread, which needs it too
+            Thread(target=load_beforehand, daemon=True).start()
+            self._cluster = opening.Cluster(settings)
         return self._cluster
 
 
@@ -57,6 +61,13 @@ def authenticate_locally() -> None:
     if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def load_beforehand() -> None:
+    """What the first run needs next: its own modules, and those that Ray looks for before it serializes anything."""
+    for name in ("ingest_ray.run.on_ray", "pydantic.v1.fields", "starlette.datastructures"):
+        with suppress(ImportError):  # whoever needs it tells; Ray does without the last two
+            import_module(name)
 
 
 def run_on_ray(

@@ -1,9 +1,12 @@
 """Runs on a real Ray."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ingest_ray.actors import crew
+from ingest_ray.actors.sink import SinkActor
 from ingest_ray.models import RunMode, RunState
 from tests.run.installation import Installation
 
@@ -47,3 +50,21 @@ def test_d38_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_p
     assert rest.state is RunState.SUCCEEDED
     assert rest.rows.read == 9000 - committed.rows.committed
     assert there.ids() == there.expected_ids()
+
+
+@pytest.mark.parametrize(("unit", "sinks"), [("numbers-1x100", 1), ("numbers-1x9000", 2)])
+def test_a_second_sink_is_started_for_a_second_slice(
+    unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Any] = []
+    another = crew.Crew._another
+
+    def counted(self: crew.Crew, kind: Any) -> Any:
+        begun.append(kind)
+        return another(self, kind)
+
+    monkeypatch.setattr(crew.Crew, "_another", counted)
+    there = Installation(tmp_path, unit=unit, inline_below=0)
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+    assert begun == [SinkActor] * sinks
