@@ -15,7 +15,6 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from ingest_ray.errors import IngestError
-from strategies.jdbc.dbapi_session import grown
 from strategies.jdbc.mysql_config import MysqlConfig
 from strategies.jdbc.session import without_secrets
 
@@ -64,17 +63,16 @@ class MysqlSession:
         self.rows(sql)
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        """What was read, as binary columns; `first_rows` and `page_bytes` bound a batch."""
-        rows, page_bytes = int(options["first_rows"]), int(options["page_bytes"])
+        """What was read, as binary columns; `page_bytes` bounds a batch."""
         cursor: Any = SSCursor(self._connection)
         try:
             cursor.execute(f"{MARK} {sql}")
-            while found := cursor.fetchmany(rows):
-                names = [f"c{index}" for index in range(len(found[0]))]
-                columns = [pa.array(values, pa.binary()) for values in zip(*found, strict=True)]
-                batch = pa.RecordBatch.from_arrays(columns, names)
-                rows = grown(rows, batch, page_bytes)
-                yield batch
+            if cursor._result.unbuffered_active:
+                from strategies.jdbc.mysql_rows import (
+                    MysqlRows,
+                )  # half a second, so only where there is a result to read
+
+                yield from MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches()
         except (pymysql.MySQLError, OSError) as error:
             self._tell(error)
         finally:

@@ -1,0 +1,132 @@
+"""Compiled: the packets of a result, in the order in which they arrive, split into columns.
+
+Machine code is made once per machine and kept beside this file, or in the user's cache where that is not writable; NUMBA_CACHE_DIR
+names another place. Processes that make it at once each put a whole file in place. Where nothing is writable, every process makes its own.
+A packet is a length of three bytes, a number, and a payload; a payload of 0xffffff bytes goes on in the next packet
+(https://mariadb.com/kb/en/0-packet/). A row is one text with its length in front per column
+(https://mariadb.com/kb/en/resultset-row/).
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+log = logging.getLogger(__name__)
+
+# How `split` ends. The first four are the ordinary course of things.
+MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED = 0, 1, 2, 3, 4, 5
+# What is in `state`: where the next packet begins and how many bytes it takes as far as is known, the number that it must have,
+# the rows so far; where the payload of an `END` or a `FAILED` begins and ends.
+AT, NEED, NUMBER, ROWS, BEGIN, STOP = 0, 1, 2, 3, 4, 5
+STATES = 6
+
+LONGEST_PACKET = 0xFFFFFF
+LONGEST_CELL = 2**31 - 1  # what an offset of Arrow's binary can say
+
+
+def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def compile_now(function: Callable[..., Any]) -> Callable[..., Any]:
+        made = njit(nogil=True)(function)
+        try:
+            made.enable_caching()
+        except RuntimeError as error:  # no folder can be written; a function that cannot be compiled is another error
+            log.warning("%s: compiled for this process only", error)
+        made.compile(signature)
+        made.disable_compile()
+        found: Callable[..., Any] = made
+        return found
+
+    return compile_now
+
+
+@compiled("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
+def split(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
+    """Takes whole rows out of `wire[:end]` until one of the constants above is to be told.
+
+    `starts` and `lengths` (-1: NULL) of every value, column by column; `sizes` and `nulls` per column. A batch of more than one row
+    takes at most `budget` bytes as Arrow. A row of several packets is closed up in its place.
+    """
+    columns, most = starts.shape
+    rows, number, at = state[ROWS], state[NUMBER], state[AT]
+    first = at if rows == 0 else starts[0, 0]
+    while True:
+        # The whole row: its packets, from `at` to `after`.
+        after, expected, payload, last = at, number, 0, LONGEST_PACKET
+        while last == LONGEST_PACKET:
+            if end - after < 4:
+                state[AT], state[NUMBER], state[ROWS], state[NEED] = at, number, rows, after + 4 - at
+                return MORE
+            last = int(wire[after]) | int(wire[after + 1]) << 8 | int(wire[after + 2]) << 16
+            if wire[after + 3] != expected:
+                state[BEGIN] = after
+                return OUT_OF_ORDER
+            expected = (expected + 1) & 0xFF
+            payload += last
+            after += 4 + last
+            if after > end:
+                state[AT], state[NUMBER], state[ROWS], state[NEED] = at, number, rows, after - at
+                return MORE
+        if rows == most or (rows and after - first + 4 * columns * (rows + 1) > budget):
+            state[AT], state[NUMBER], state[ROWS] = at, number, rows
+            return FULL
+        stop = at + 4 + payload
+        if payload >= LONGEST_PACKET:
+            into, source = at + 4 + LONGEST_PACKET, at + 4 + LONGEST_PACKET
+            while into < stop:
+                size = min(LONGEST_PACKET, stop - into)
+                source += 4
+                for index in range(size):
+                    wire[into + index] = wire[source + index]
+                into += size
+                source += size
+        place = at + 4
+        if payload and (wire[place] == 0xFF or (wire[place] == 0xFE and payload < 9)):
+            state[AT], state[NUMBER], state[ROWS], state[BEGIN], state[STOP] = after, expected, rows, place, stop
+            return FAILED if wire[place] == 0xFF else END
+        for column in range(columns):
+            if place >= stop:
+                return MALFORMED
+            length = int(wire[place])
+            place += 1
+            if length == 0xFB:
+                length = -1
+            elif length > 0xFB:
+                width = length - 0xFA if length < 0xFE else 8
+                if length == 0xFF or stop - place < width:
+                    return MALFORMED
+                length = 0
+                for index in range(width):
+                    length |= int(wire[place + index]) << (8 * index)
+                place += width
+                if length < 0 or length > LONGEST_CELL:
+                    return MALFORMED
+            starts[column, rows] = place
+            lengths[column, rows] = length
+            if length < 0:
+                nulls[column] += 1
+            else:
+                place += length
+                sizes[column] += length
+        if place != stop:
+            return MALFORMED
+        rows += 1
+        number, at = expected, after
+
+
+@compiled("void(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1], uint8[::1])")
+def gather(wire, starts, lengths, offsets, data, valid):  # type: ignore[no-untyped-def]
+    """One column of the split rows as Arrow's offsets, data and, where `valid` has any bytes (zeros), its validity bits."""
+    filled = 0
+    offsets[0] = 0
+    for row in range(lengths.size):
+        length = lengths[row]
+        if length >= 0:
+            start = starts[row]
+            for index in range(length):
+                data[filled + index] = wire[start + index]
+            filled += length
+            if valid.size:
+                valid[row >> 3] |= 1 << (row & 7)
+        offsets[row + 1] = filled
