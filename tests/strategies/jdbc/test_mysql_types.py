@@ -190,3 +190,31 @@ def test_many_misfits_among_many_rows_are_found_in_every_batch(maria: Maria) -> 
     outcome = unit.run()
     assert len(outcome.rejects) == 20_000 // 97
     assert len(outcome.rows) + len(outcome.rejects) == 20_000
+
+
+def test_wide_types_beyond_one_packet_and_the_connection_afterwards(maria: Maria) -> None:
+    """Rows of 17 MiB and of 100 MiB between small ones, NULLs and texts of no length; then another statement."""
+    from ingest_ray.errors import SourceError
+    from strategies.jdbc.mysql_config import MysqlConfig
+    from strategies.jdbc.mysql_session import MysqlSession
+
+    maria.run("CREATE TABLE t (n int PRIMARY KEY, v longblob, d decimal(65, 30), w text)")
+    sizes = [3, 0, 17 * 2**20, None, 2**24, 2**24 - 1, 100 * 2**20, 1]
+    maria.run("SET GLOBAL max_allowed_packet = 1073741824")
+    try:
+        writer = maria.connect(autocommit=True)
+        for number, size in enumerate(sizes):
+            value = "NULL" if size is None else f"repeat(char({97 + number}), {size})"
+            maria.run(f"INSERT INTO t VALUES ({number}, {value}, {number}.{'1' * 30}, '')", writer)
+        session = MysqlSession(MysqlConfig(url=maria.url), lambda message, number: SourceError(message))
+        found = []
+        for batch in session.batches("SELECT * FROM t ORDER BY n", {"page_bytes": "65536"}):
+            found += [tuple(row.values()) for row in batch.to_pylist()]
+        assert session.rows("SELECT 1") == [(1,)]
+        session.close()
+    finally:
+        maria.run("SET GLOBAL max_allowed_packet = DEFAULT")
+    for number, (size, row) in enumerate(zip(sizes, found, strict=True)):
+        assert row[0] == b"%d" % number
+        assert row[1] == (None if size is None else bytes([97 + number]) * size)
+        assert row[2:] == (b"%d.%s" % (number, b"1" * 30), b"")

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.errors import SourceError
 from ingest_ray.models import ConnectionReport, Endpoint
 from ingest_ray.registry import strategy_for
 from ingest_ray.testing.mariadb import MariaDatabase, MariaServer, running_server
+from strategies.jdbc.mysql_config import MysqlConfig
+from strategies.jdbc.mysql_session import MysqlSession
 from tests.kv.tls_door import certificate
 
 pytestmark = pytest.mark.services
@@ -37,6 +40,18 @@ def test_a_certificate_is_trusted_when_its_authority_is_named(guarded: MariaServ
     assert report(guarded.port, ssl_mode="verify-ca", ssl_ca=str(pem)).ok
     assert report(guarded.port, ssl_mode="required").ok
     assert report(guarded.port, ssl_mode="preferred").ok
+
+
+@pytest.mark.parametrize("mode", ["preferred", "required"])
+def test_a_result_of_many_reads_comes_whole_through_tls(guarded: MariaServer, mode: str) -> None:
+    config = MysqlConfig.model_validate({"url": f"mysql://root@127.0.0.1:{guarded.port}/mysql", "ssl_mode": mode})
+    session = MysqlSession(config, lambda message, number: SourceError(message))
+    assert session.rows("SHOW STATUS LIKE 'Ssl_cipher'")[0][1]
+    batches = list(session.batches("SELECT seq, repeat('x', seq % 300) FROM seq_1_to_50000", {"page_bytes": "1000000"}))
+    found = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+    assert found == [(b"%d" % number, b"x" * (number % 300)) for number in range(1, 50_001)]
+    assert session.rows("SELECT 1") == [(1,)]
+    session.close()
 
 
 def test_a_certificate_of_nobody_is_refused(guarded: MariaServer) -> None:
