@@ -17,6 +17,7 @@ from pymysql.protocol import MysqlPacket
 from strategies.jdbc import mysql_kernel as kernel
 
 MOST_ROWS = 65_536
+MOST_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
 LEAST_ROOM = 256 * 1024  # a read of the socket brings up to this much, whatever a page may hold
 SHORTEST_ERROR = 9  # a mark, a number, and an SQLSTATE with a mark of its own
 
@@ -29,7 +30,7 @@ class MysqlRows:
     def __init__(self, connection: Any, result: Any, page_bytes: int) -> None:
         self._connection = connection
         self._result = result
-        self._page_bytes = page_bytes
+        self._page_bytes = page_bytes = min(page_bytes, MOST_BYTES)
         columns = result.field_count
         most = max(1, min(MOST_ROWS, page_bytes // (5 * columns + 4)))  # rows of nothing fill a page with so many
         most += 16 - most % 16  # no power of two: the columns would meet in the same lines of the cache
@@ -56,9 +57,10 @@ class MysqlRows:
                     yield self._batch()
                     self._make_room(0)
                 case kernel.END:
-                    if self._state[kernel.ROWS]:
-                        yield self._batch()
+                    last = self._batch()
                     self._finish()
+                    if last.num_rows:
+                        yield last
                     return
                 case kernel.FAILED:
                     self._fail()

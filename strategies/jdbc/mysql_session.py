@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -18,6 +19,9 @@ from pymysql.cursors import SSCursor
 from ingest_ray.errors import IngestError
 from strategies.jdbc.mysql_config import MysqlConfig
 from strategies.jdbc.session import without_secrets
+
+if find_spec("numba") is None:  # imported where a result is read; that it is missing is told before
+    raise ImportError("No module named 'numba'")
 
 MARK = "/* ingest_ray */"
 INTEGERS = frozenset(
@@ -71,7 +75,7 @@ class MysqlSession:
             if cursor._result.unbuffered_active:
                 from strategies.jdbc.mysql_rows import (
                     MysqlRows,
-                )  # half a second, so only where there is a result to read
+                )  # 0.25 s, so only where there is a result to read
 
                 yield from MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches()
         except (pymysql.MySQLError, OSError) as error:
