@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 from ingest_ray.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.models import Fidelity
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.idle import IdleConnections
 from ingest_ray.sinks.databases.spelling import StandardSql
 from ingest_ray.sinks.fits import Fit, TypeRules, digits_of, fit_type, is_bytes, is_list, is_text, refused, widened
 
@@ -113,6 +114,7 @@ class Postgres(StandardSql):
             user = user.split(":", 1)[0]
             parts = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
         self._url = urlunsplit(parts)
+        self._idle = IdleConnections(self, _close)
 
     def table(self, name: str) -> str:
         schema, table = self._place(name)
@@ -135,9 +137,7 @@ class Postgres(StandardSql):
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         with self._connection() as connection:
-            session = _PostgresSession(connection)
-            session.run(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-            yield session
+            yield _PostgresSession(connection)
             self._commit(connection)
 
     def ordered(self, term: str, kind: pa.DataType) -> str:
@@ -180,15 +180,25 @@ class Postgres(StandardSql):
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
+        """In a transaction. Only a connection whose transaction was committed is used again."""
         connection = None
         try:
-            connection = adbc.connect(self._url)
+            connection = self._begun() or _begin(adbc.connect(self._url))
             yield connection
-        except adbc_driver_manager.Error as error:
-            raise self._translated(error) from error
-        finally:
+        except BaseException as error:
             if connection is not None:
                 _close(connection)
+            if isinstance(error, adbc_driver_manager.Error):
+                raise self._translated(error) from error
+            raise
+        self._idle.give(connection)
+
+    def _begun(self) -> Any | None:
+        """The first statement of a transaction finds out that an idle connection was lost: nothing has happened in it yet."""
+        while (connection := self._idle.take()) is not None:
+            with suppress(adbc_driver_manager.Error):
+                return _begin(connection)
+        return None
 
     def _translated(self, error: adbc_driver_manager.Error) -> IngestError:
         cause = error.__cause__ or error.__context__
@@ -218,6 +228,15 @@ class _PostgresSession:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
             yield from cursor.fetch_record_batch()
+
+
+def _begin(connection: Any) -> Any:
+    try:
+        _PostgresSession(connection).run(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    except BaseException:
+        _close(connection)
+        raise
+    return connection
 
 
 def _close(connection: Any) -> None:
