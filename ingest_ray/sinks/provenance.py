@@ -34,8 +34,9 @@ class Stamp:
     """One slice's provenance: the same for all its rows."""
 
     def __init__(self, run_id: str, slice_id: str) -> None:
-        now = datetime.now(UTC)
-        values = (run_id, slice_id, now, None)
+        self.run_id = run_id
+        self.at = datetime.now(UTC)
+        values = (run_id, slice_id, self.at, None)
         self._values = [pa.scalar(value, field.type) for value, field in zip(values, FIELDS, strict=True)]
 
     def put(self, batch: pa.RecordBatch) -> pa.RecordBatch:

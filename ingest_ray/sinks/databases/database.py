@@ -110,16 +110,20 @@ class Database(Protocol):
         """A literal of the type that provenance's instants have."""
         ...
 
+    def text(self, value: str) -> str:
+        """A literal."""
+        ...
+
     def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        """Makes a stage of rows. Durable when it returns; seen by nobody who does not ask for it."""
+        """Makes a stage of rows, seen by nobody who does not ask for it. A crash of the server may empty it: who uses it counts."""
         ...
 
     def staged(self, stage: str) -> str:
         """What stands behind FROM for a stage's rows."""
         ...
 
-    def drop_in(self, session: Session, stages: Sequence[str]) -> None:
-        """Drops stages together with what the transaction does, where the database can."""
+    def drop_in(self, session: Session, stages: Sequence[str]) -> bool:
+        """Drops stages together with what the transaction does; False where the database cannot."""
         ...
 
     def drop(self, stages: Sequence[str]) -> None:

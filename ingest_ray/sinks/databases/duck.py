@@ -149,8 +149,8 @@ class Duck(StandardSql):
         listed = ", ".join("'" + self._folder.place(name).replace("'", "''") + "'" for name in files)
         return f"read_parquet([{listed}], hive_partitioning = false)"
 
-    def drop_in(self, session: Session, stages: Sequence[str]) -> None:
-        return  # files go when the transaction is over
+    def drop_in(self, session: Session, stages: Sequence[str]) -> bool:
+        return False  # files go when the transaction is over
 
     def drop(self, stages: Sequence[str]) -> None:
         for stage in stages:

@@ -15,12 +15,13 @@ from ingest_ray.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.failpoints import reached
 from ingest_ray.models import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import wanted_schema
+from ingest_ray.sinks.databases.arrivals import refuse_lost, stages_of
 from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.intake import Counted, Intake
 from ingest_ray.sinks.databases.ledger import Entry, Ledger, Shape
 from ingest_ray.sinks.databases.model_moves import ModelMove
 from ingest_ray.sinks.databases.names import stage_of, stages_of_run, stages_of_unit
 from ingest_ray.sinks.databases.shape import grow, refuse_changes_by_hand, sink_type_of, staged_schema
-from ingest_ray.sinks.databases.sink import Intake
 from ingest_ray.sinks.fits import fit_schema, is_list
 from ingest_ray.sinks.provenance import Stamp
 
@@ -70,7 +71,7 @@ class SqlModels:
         target, stage = table.target, stage_of(table.target)
         with self._db.transaction() as session:
             shape = staged_schema(self._db, self._table(target), table.schema, self._shape(session, target))
-        intake = Intake(Stamp(target.run_id, piece.slice_id), shape)
+        intake = Intake(shape, Stamp(target.run_id, piece.slice_id))
         markers = _Markers()
         try:
             self._db.load(stage, intake.schema, intake.rows(markers.counted(batches)))
@@ -124,7 +125,8 @@ class SqlModels:
         how: Literal["tombstone", "delete"],
     ) -> Sequence[ModelCounts]:
         stage = stage_of(tables[0].target)
-        self._db.load(stage, pa.schema([(SOURCE_KEY, pa.string())]), keys)
+        counted = Counted(keys)
+        self._db.load(stage, pa.schema([(SOURCE_KEY, pa.string())]), counted)
         counts: list[ModelCounts] = []
         try:
             with self._db.transaction() as session:
@@ -132,6 +134,7 @@ class SqlModels:
                     entry = self._locked(session, table, epoch)
                     erased = entry.committed if entry.sequence == sequence else 0
                     if entry.sequence < sequence:
+                        refuse_lost(self._db, session, {stage: counted.rows})
                         erased = self._move(session, table, tables).erase(stage, how)
                         self._ledger.note(session, _ledger_target(table.target), sequence, erased, 0)
                     counts.append(ModelCounts(erased=erased))
@@ -220,7 +223,8 @@ class SqlModels:
             committed = entry.committed if entry.sequence == sequence else 0
             return ModelCounts(mapped=mapped, committed=committed, deduplicated=mapped - committed)
         move = self._move(session, table, tables)
-        stages = [str(one.payload["stage"]) for one in group if one.rows]
+        stages = stages_of([one for one in group if one.rows])
+        refuse_lost(self._db, session, dict(zip(stages, (one.rows for one in group if one.rows), strict=True)))
         if table.target.write is WriteMode.REPLACE:
             move.clear()
         committed, erased = move.upsert(stages) if stages else (0, 0)
@@ -248,7 +252,7 @@ class _Markers:
 
 
 def _stages(groups: Sequence[Sequence[Prepared]]) -> list[str]:
-    return [str(one.payload["stage"]) for group in groups for one in group]
+    return [stage for group in groups for stage in stages_of(group)]
 
 
 def _ledger_target(target: Target) -> Target:

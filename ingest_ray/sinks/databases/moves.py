@@ -6,24 +6,29 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from ingest_ray.models import Target
+from ingest_ray.sinks.databases.arrivals import CARRIED, Arrival
 from ingest_ray.sinks.databases.database import ORDER, WINNERS, Database, Session
-from ingest_ray.sinks.provenance import DELETED_AT
+from ingest_ray.sinks.provenance import DELETED_AT, NAMES
 
 
-def insert(db: Database, session: Session, table: str, stages: Sequence[str], schema: pa.Schema) -> None:
-    names = ", ".join(db.quoted(name) for name in schema.names)
-    for stage in stages:
-        session.run(f"insert into {db.table(table)} ({names}) select {names} from {db.staged(stage)}")
+def insert(db: Database, session: Session, table: str, arrivals: Sequence[Arrival], schema: pa.Schema) -> None:
+    plain = [db.quoted(name) for name in schema.names if name not in NAMES]
+    listed = ", ".join([*plain, *map(db.quoted, CARRIED)])
+    for one in arrivals:
+        values = ", ".join([*plain, *one.provenance(db)])
+        session.run(f"insert into {db.table(table)} ({listed}) select {values} from {db.staged(one.stage)}")
 
 
-def upsert(db: Database, session: Session, target: Target, table: str, stages: Sequence[str], schema: pa.Schema) -> int:
+def upsert(
+    db: Database, session: Session, target: Target, table: str, arrivals: Sequence[Arrival], schema: pa.Schema
+) -> int:
     """Returns how many of the staged rows are in the table now: the newest of each key, unless the table has a newer one.
 
     NULLs in a key equal each other. A NULL version is older than any other; of equal versions, and without a
     version column, the later arrival wins: later in the group, later in its slice.
     """
     session.run(f"{db.drop_temporary} {WINNERS}")
-    session.run(_winners(db, target, stages, schema))
+    session.run(_winners(db, target, arrivals, schema))
     passes = [_Match(db, target, is_null=False)]
     if session.run(f"select 1 from {WINNERS} w where {passes[0].has_null} limit 1"):
         passes.append(_Match(db, target, is_null=True))
@@ -35,8 +40,9 @@ def upsert(db: Database, session: Session, target: Target, table: str, stages: S
                 f" and {_is_newer_than(db, target, WINNERS, schema)})"
             )
     ((committed,),) = session.run(f"select count(*) from {WINNERS}")
-    names = ", ".join(db.quoted(name) for name in schema.names)
-    values = {db.quoted(name): f"w.{db.quoted(name)}" for name in schema.names}
+    columns = [db.quoted(name) for name in schema.names if name != DELETED_AT]
+    names, values = ", ".join(columns), {name: f"w.{name}" for name in columns}
+    values[db.quoted(DELETED_AT)] = "null"
     for one in passes:
         session.run(db.update_from(goal, WINNERS, values, one.of("w")))
         session.run(
@@ -100,22 +106,27 @@ class _Match:
         return " or ".join(f"{source}.{key} is null" for key in self._keys)
 
 
-def _winners(db: Database, target: Target, stages: Sequence[str], schema: pa.Schema) -> str:
-    names = ", ".join(db.quoted(name) for name in schema.names)
+def _winners(db: Database, target: Target, arrivals: Sequence[Arrival], schema: pa.Schema) -> str:
+    plain = [db.quoted(name) for name in schema.names if name not in NAMES]
+    carried = [db.quoted(name) for name in CARRIED]
+    names = ", ".join([*plain, *carried])
     keys = ", ".join(db.quoted(name) for name in target.key)
     newest = ""
     if target.version_column:
         version = db.ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
-    arrivals = " union all ".join(
-        f"select {names}, {place} as _ingest_place, {ORDER} from {db.staged(stage)}"
-        for place, stage in enumerate(stages)
-    )
+    rows = " union all ".join(_rows(db, place, one, plain) for place, one in enumerate(arrivals))
     return (
         f"create temporary table {WINNERS} as select {names} from (select a.*, row_number() over"
         f" (partition by {keys} order by {newest}_ingest_place desc, {ORDER} desc) as _ingest_rank"
-        f" from ({arrivals}) a) r where _ingest_rank = 1"
+        f" from ({rows}) a) r where _ingest_rank = 1"
     )
+
+
+def _rows(db: Database, place: int, one: Arrival, plain: Sequence[str]) -> str:
+    carried = [f"{term} as {db.quoted(name)}" for term, name in zip(one.provenance(db), CARRIED, strict=True)]
+    terms = ", ".join([*plain, *carried, f"{place} as _ingest_place", f"{one.order} as {ORDER}"])
+    return f"select {terms} from {db.staged(one.stage)}"
 
 
 def _is_newer_than(db: Database, target: Target, source: str, schema: pa.Schema) -> str:

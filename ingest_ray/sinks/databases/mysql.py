@@ -119,6 +119,9 @@ class MySql(StandardSql):
     def moment(self, instant: datetime) -> str:
         return f"'{instant.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
 
+    def text(self, value: str) -> str:
+        return super().text(value.replace("\\", "\\\\"))
+
     def update_from(self, table: str, source: str, values: dict[str, str], where: str) -> str:
         settings = ", ".join(f"t.{name} = {value}" for name, value in values.items())
         return f"update {table} as t, {source} as w set {settings} where {where}"
@@ -136,8 +139,8 @@ class MySql(StandardSql):
                 session.insert(statement, _rows(batch))
             self._commit(connection)
 
-    def drop_in(self, session: Session, stages: Sequence[str]) -> None:
-        return  # DROP TABLE would commit
+    def drop_in(self, session: Session, stages: Sequence[str]) -> bool:
+        return False  # DROP TABLE would commit
 
     def drop(self, stages: Sequence[str]) -> None:
         if stages:

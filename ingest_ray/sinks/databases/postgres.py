@@ -143,6 +143,9 @@ class Postgres(StandardSql):
     def ordered(self, term: str, kind: pa.DataType) -> str:
         return f'{term} collate "C"' if pa.types.is_string(kind) else term
 
+    def text(self, value: str) -> str:
+        return "e" + super().text(value.replace("\\", "\\\\"))
+
     def columns(self, session: Session, table: str) -> dict[str, str]:
         found = session.run(
             "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
@@ -155,8 +158,10 @@ class Postgres(StandardSql):
     def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = pa.RecordBatchReader.from_batches(schema, batches)
         with self._connection() as connection:
+            kinds = ", ".join(f"{self.quoted(one.name)} {fit_type(one.type, self.rules).sink_type}" for one in schema)
+            _PostgresSession(connection).run(f"create unlogged table {self.table(stage)} ({kinds})")
             with connection.cursor() as cursor:
-                cursor.adbc_ingest(stage, rows, mode="create", db_schema_name=self._schema)
+                cursor.adbc_ingest(stage, rows, mode="append", db_schema_name=self._schema)
             self._commit(connection)
 
     def drop(self, stages: Sequence[str]) -> None:

@@ -8,16 +8,17 @@ import pyarrow as pa
 
 from ingest_ray.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.models import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.rowhash import RowHash
 from ingest_ray.sinks.columns import refuse_unordered
 from ingest_ray.sinks.convert import convert_back, convert_batch
-from ingest_ray.sinks.databases.database import ORDER, Database
+from ingest_ray.sinks.databases.arrivals import Arrival, is_numbered, payload_of, refuse_lost, stages_of
+from ingest_ray.sinks.databases.database import Database
+from ingest_ray.sinks.databases.intake import Counted, Intake
 from ingest_ray.sinks.databases.ledger import Ledger
 from ingest_ray.sinks.databases.moves import erase, insert, select_keys, upsert
 from ingest_ray.sinks.databases.names import stage_of, stages_of_run, stages_of_unit, table_of
 from ingest_ray.sinks.databases.shape import make_or_grow, staged_schema
 from ingest_ray.sinks.fits import fit_schema
-from ingest_ray.sinks.provenance import NAMES, Stamp
+from ingest_ray.sinks.provenance import Stamp
 
 
 class SqlSink:
@@ -63,7 +64,7 @@ class SqlSink:
         if entry is None or not entry.shape.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
         shape = staged_schema(self._db, table, schema, entry.shape)
-        intake = Intake(Stamp(target.run_id, piece.slice_id), shape)
+        intake = Intake(shape, is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only))
         try:
             self._db.load(stage, intake.schema, intake.rows(batches))
         except CommitUnknown as error:  # a stage that nobody names is swept
@@ -79,7 +80,7 @@ class SqlSink:
             bytes=intake.bytes,
             row_hash=intake.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"stage": stage},
+            payload=payload_of(stage, Stamp(target.run_id, piece.slice_id)),
             seconds=time.monotonic() - started,
         )
 
@@ -88,8 +89,9 @@ class SqlSink:
     ) -> Receipt:
         started = time.monotonic()
         table, rows = table_of(target), sum(one.rows for one in group)
-        stages = [str(one.payload["stage"]) for one in group if one.rows]
+        arrivals = [Arrival.of(target, one) for one in group if one.rows]
         is_merge = target.write is WriteMode.UPSERT and not all(one.is_insert_only or one.rows == 0 for one in group)
+        is_dropped = False
         with self._db.transaction() as session:
             entry = self._ledger.lock(session, target, table, epoch)
             if entry.sequence >= sequence:
@@ -97,17 +99,19 @@ class SqlSink:
                 committed, deduplicated = (entry.committed, entry.deduplicated) if is_this else (0, 0)
             else:
                 shape = staged_schema(self._db, table, schema, entry.shape)
+                refuse_lost(self._db, session, {one.stage: one.rows for one in arrivals})
                 if target.write is WriteMode.REPLACE:
                     session.run(f"delete from {self._db.table(table)}")
                 committed = rows
                 if is_merge:
-                    committed = upsert(self._db, session, target, table, stages, shape)
+                    committed = upsert(self._db, session, target, table, arrivals, shape)
                 else:
-                    insert(self._db, session, table, stages, shape)
+                    insert(self._db, session, table, arrivals, shape)
                 deduplicated = rows - committed
                 self._ledger.note(session, target, sequence, committed, deduplicated)
-                self._db.drop_in(session, [str(one.payload["stage"]) for one in group])
-        self.abort(group)
+                is_dropped = self._db.drop_in(session, stages_of(group))
+        if not is_dropped:
+            self.abort(group)
         return Receipt(
             epoch=epoch,
             sequence=sequence,
@@ -119,7 +123,7 @@ class SqlSink:
 
     def abort(self, group: Sequence[Prepared]) -> None:
         """A stage is never part of a table: dropping it is always safe."""
-        self._db.drop([str(one.payload["stage"]) for one in group])
+        self._db.drop(stages_of(group))
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         table, wanted = table_of(target), pa.schema([schema.field(name) for name in target.key])
@@ -147,12 +151,14 @@ class SqlSink:
             entry = self._ledger.lock(session, target, table, epoch)
         stored = staged_schema(self._db, table, schema, entry.shape)
         key_schema = pa.schema([stored.field(name) for name in target.key])
+        counted = Counted(convert_batch(batch, key_schema) for batch in keys)
         try:
-            self._db.load(stage, key_schema, (convert_batch(batch, key_schema) for batch in keys))
+            self._db.load(stage, key_schema, counted)
             with self._db.transaction() as session:
                 entry = self._ledger.lock(session, target, table, epoch)
                 erased = entry.committed if entry.sequence == sequence else 0
                 if entry.sequence < sequence:
+                    refuse_lost(self._db, session, {stage: counted.rows})
                     erased = erase(self._db, session, target, table, stage, how)
                     self._ledger.note(session, target, sequence, erased, 0)
         finally:
@@ -169,34 +175,3 @@ class SqlSink:
         """What runs of older epochs left; they can commit nothing any more."""
         mine = stages_of_run(target)
         self._db.drop([name for name in self._db.stages(stages_of_unit(target)) if not name.startswith(mine)])
-
-
-class Intake:
-    """Rows on their way into a stage: counted, converted, stamped, numbered."""
-
-    def __init__(self, stamp: Stamp, shape: pa.Schema) -> None:
-        self.hash = RowHash()
-        self.bytes = 0
-        self.error: BaseException | None = None
-        self.schema = shape.append(pa.field(ORDER, pa.int64()))
-        self._stamp = stamp
-        self._plain = pa.schema([field for field in shape if field.name not in NAMES])
-
-    def rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in batches:
-                if batch.num_rows:
-                    yield self._taken(batch)
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def _taken(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        numbers = pa.array(range(self.hash.rows, self.hash.rows + batch.num_rows), pa.int64())
-        self.hash.update(batch)
-        self.bytes += batch.nbytes
-        try:
-            stamped = self._stamp.put(convert_batch(batch, self._plain))
-        except pa.ArrowInvalid as error:
-            raise SinkRejected(f"a value does not fit its column: {error}") from error
-        return pa.RecordBatch.from_arrays([*stamped.columns, numbers], schema=self.schema)

@@ -66,6 +66,9 @@ class StandardSql:
     def moment(self, instant: datetime) -> str:
         return f"cast('{instant.astimezone(UTC).isoformat(' ')}' as timestamp with time zone)"
 
+    def text(self, value: str) -> str:
+        return "'" + value.replace("'", "''") + "'"
+
     def update_from(self, table: str, source: str, values: dict[str, str], where: str) -> str:
         settings = ", ".join(f"{name} = {value}" for name, value in values.items())
         return f"update {table} as t set {settings} from {source} as w where {where}"
@@ -73,9 +76,10 @@ class StandardSql:
     def staged(self, stage: str) -> str:
         return self.table(stage)
 
-    def drop_in(self, session: Session, stages: Sequence[str]) -> None:
+    def drop_in(self, session: Session, stages: Sequence[str]) -> bool:
         for stage in stages:
             session.run(f"drop table if exists {self.table(stage)}")
+        return True
 
 
 FETCH_ROWS = 10_000  # keys: a few hundred kilobytes
