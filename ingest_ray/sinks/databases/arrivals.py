@@ -68,8 +68,13 @@ def refuse_lost(db: Database, session: Session, loaded: Mapping[str, int]) -> No
     counts = [f"(select count(*) from {db.staged(stage)}) as c{place}" for place, stage in enumerate(loaded)]
     (found,) = session.run(f"select {', '.join(counts)}")
     for (stage, rows), there in zip(loaded.items(), found, strict=True):
-        if int(there) != rows:
-            raise StagingLost(
-                f"stage '{db.location(stage)}' has {there} rows instead of {rows}: the server has lost them, as after a crash",
-                hint="run again: what is committed stays, and this is read again",
-            )
+        refuse_less(db, stage, rows, int(there))
+
+
+def refuse_less(db: Database, stage: str, rows: int, there: int) -> None:
+    """As `refuse_lost`, of what is counted already."""
+    if there != rows:
+        raise StagingLost(
+            f"stage '{db.location(stage)}' has {there} rows instead of {rows}: the server has lost them, as after a crash",
+            hint="run again: what is committed stays, and this is read again",
+        )

@@ -22,6 +22,10 @@ class Session(Protocol):
         """`values` stand where `Database.mark` stands; the rows of the answer, or none."""
         ...
 
+    def change(self, sql: str) -> int:
+        """How many rows it inserted, updated or deleted."""
+        ...
+
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         """The rows of an answer, some thousands at a time, in the types that the driver has for them."""
         ...
@@ -89,7 +93,11 @@ class Database(Protocol):
         ...
 
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
-        """`columns` are quoted names and types; an index on `key` (quoted names) for merges."""
+        """`columns` are quoted names and types; `key`, quoted names, where an index on it must be made at once."""
+        ...
+
+    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
+        """Makes the index that merges need, unless it is there. Ends no transaction."""
         ...
 
     def widen(self, session: Session, table: str, column: str, kind: str) -> None: ...

@@ -109,8 +109,8 @@ class Duck(StandardSql):
         finally:
             connection.close()  # rolls back what was not committed
 
-    def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
-        super().create_table(session, table, columns, ())  # its joins hash; an index would only hinder updates
+    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
+        return  # its joins hash; an index would only hinder updates
 
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         super().create_table(
@@ -186,6 +186,10 @@ class _DuckSession:
 
     def run(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._connection.execute(sql, list(values)).fetchall()]
+
+    def change(self, sql: str) -> int:
+        ((count,),) = self._connection.execute(sql).fetchall()
+        return int(count)
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         yield from self._connection.sql(sql).to_arrow_reader(FETCH_ROWS)

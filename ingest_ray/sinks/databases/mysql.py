@@ -101,6 +101,9 @@ class MySql(StandardSql):
             listed.append(f"index ({', '.join(parts)})")
         session.run(f"create table {self.table(table)} ({', '.join(listed)}) engine = InnoDB")
 
+    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
+        return  # made with the table: CREATE INDEX would commit
+
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
         listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
@@ -198,6 +201,10 @@ class _MySqlSession:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, values or None)
             return list(cursor.fetchall()) if cursor.description else []
+
+    def change(self, sql: str) -> int:
+        with self._connection.cursor() as cursor:
+            return int(cursor.execute(sql))
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor(pymysql.cursors.SSCursor) as cursor:

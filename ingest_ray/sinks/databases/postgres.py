@@ -229,6 +229,11 @@ class _PostgresSession:
             cursor.execute(sql, values or None)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def change(self, sql: str) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)

@@ -99,7 +99,6 @@ class SqlSink:
                 committed, deduplicated = (entry.committed, entry.deduplicated) if is_this else (0, 0)
             else:
                 shape = staged_schema(self._db, table, schema, entry.shape)
-                refuse_lost(self._db, session, {one.stage: one.rows for one in arrivals})
                 if target.write is WriteMode.REPLACE:
                     session.run(f"delete from {self._db.table(table)}")
                 committed = rows

