@@ -109,8 +109,8 @@ class Duck(StandardSql):
         finally:
             connection.close()  # rolls back what was not committed
 
-    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
-        return  # its joins hash; an index would only hinder updates
+    def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
+        super().create_table(session, table, columns, ())  # its joins hash; an index would only hinder updates
 
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         super().create_table(

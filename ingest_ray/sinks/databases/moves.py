@@ -12,7 +12,6 @@ from ingest_ray.sinks.provenance import DELETED_AT, NAMES
 
 
 def insert(db: Database, session: Session, table: str, arrivals: Sequence[Arrival], schema: pa.Schema) -> None:
-    """Makes no index: one that is made later, of all rows at once, costs less than one that grows row by row."""
     plain = [db.quoted(name) for name in schema.names if name not in NAMES]
     listed = ", ".join([*plain, *map(db.quoted, CARRIED)])
     for one in arrivals:
@@ -30,7 +29,6 @@ def upsert(
     version column, the later arrival wins: later in the group, later in its slice.
     """
     refuse_lost(db, session, {one.stage: one.rows for one in arrivals})
-    db.index_key(session, table, [db.quoted(name) for name in target.key])
     session.run(f"{db.drop_temporary} {WINNERS}")
     session.run(_winners(db, target, arrivals, schema))
     passes = [_Match(db, target, is_null=False)]

@@ -101,9 +101,6 @@ class MySql(StandardSql):
             listed.append(f"index ({', '.join(parts)})")
         session.run(f"create table {self.table(table)} ({', '.join(listed)}) engine = InnoDB")
 
-    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
-        return  # made with the table: CREATE INDEX would commit
-
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
         listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())

@@ -51,10 +51,8 @@ class StandardSql:
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
         listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         session.run(f"create table {self.table(table)} ({listed})")
-
-    def index_key(self, session: Session, table: str, key: Sequence[str]) -> None:
-        name = self.quoted(f"{table}_key")
-        session.run(f"create index if not exists {name} on {self.table(table)} ({', '.join(key)})")
+        if key:
+            session.run(f"create index {self.quoted(f'{table}_key')} on {self.table(table)} ({', '.join(key)})")
 
     def widen(self, session: Session, table: str, column: str, kind: str) -> None:
         session.run(f"alter table {self.table(table)} alter column {column} type {kind}")
