@@ -429,7 +429,8 @@ class ModelCounts(Model):
 
 
 class Prepared(Model):
-    """One slice's rows, durable at the sink and invisible to its readers. `payload` belongs to the sink."""
+    """One slice's rows at the sink, invisible to its readers. A sink that may lose them in a crash tells so when they are committed
+    (`StagingLost`). `payload` belongs to the sink."""
 
     slice_id: str
     rows: int
