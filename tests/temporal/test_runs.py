@@ -68,7 +68,7 @@ def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(sho
         plant.kill_driver(ORDERS)
         outcome = plant.result(name)
     assert outcome.state is RunState.SUCCEEDED
-    assert plant.jobs(ORDERS) == ["FAILED", "SUCCEEDED"]
+    until(lambda: plant.jobs(ORDERS) == ["FAILED", "SUCCEEDED"], what="the end of the job")
     assert outcome.statistics.rows_read < 12_000
     assert plant.ids(ORDERS) == Counter(range(1, 12_001))
     print(plant.history(name))
@@ -91,7 +91,7 @@ def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_
         plant.release()
         outcome = plant.result(name)
     assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
-    assert plant.jobs(UNIT) == ["SUCCEEDED"]
+    until(lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
     assert plant.ids(UNIT) == Counter(range(2000))
     print(plant.history(name))
 
@@ -108,7 +108,7 @@ def test_a_run_ends_while_temporal_is_away_and_is_found_ended_when_it_is_back(sc
         outcome = plant.result(name)
         assert worker.poll() is None
     assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
-    assert plant.jobs(UNIT) == ["SUCCEEDED"]
+    until(lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
     assert plant.ids(UNIT) == Counter(range(2000))
     print(plant.history(name))
 
@@ -150,7 +150,9 @@ def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> N
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == "E_SOURCE_DENIED"
     assert plant.state(UNIT) is RunState.FAILED
-    assert plant.jobs(UNIT) == ["SUCCEEDED"]  # the job did what it had to: the run has its end
+    until(
+        lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job"
+    )  # the job did what it had to: the run has its end
 
 
 @pytest.mark.faults
