@@ -45,6 +45,7 @@ from ingest_ray.work.unit import is_cdm
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 5.0
 READ_HINT = "its process may have run out of memory; the slice is read again"
 
 
@@ -103,6 +104,7 @@ class Crew:
         self._epoch = 0
         self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
         self._is_stopping = False
+        self._interrupted_at = 0.0
         self.learned = Learned()
 
     def _another(self, kind: Any) -> Any:
@@ -193,6 +195,8 @@ class Crew:
             return []
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
         self._vigil.check()
+        if self._is_stopping and time.monotonic() - self._interrupted_at > AGAIN_S:
+            self._interrupt()
         if done:
             more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
             done = more
@@ -201,6 +205,11 @@ class Crew:
     def stop(self) -> None:
         """Readers are interrupted; they stage nothing then."""
         self._is_stopping = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Said again while a reader goes on: code that is interrupted may swallow it, as a finalizer does."""
+        self._interrupted_at = time.monotonic()
         for ref, (instruction, _, _) in self._pending.items():
             if isinstance(instruction, Read):
                 ray.cancel(ref, force=False, recursive=False)

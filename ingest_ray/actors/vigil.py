@@ -37,24 +37,26 @@ class Vigil:
         if self._is_lost or now - self._checked_at < CHECK_S:
             return self._is_lost
         self._checked_at = now
-        if all(listens(place) for place in self._places):
+        if not any(self._is_away(place) for place in self._places):
             self._seen_at = now
         else:
             self._is_lost = now - self._seen_at >= self._patience_s
         return self._is_lost
 
+    def _is_away(self, place: Place) -> bool:
+        """Without patience only a refusal counts: a machine that is too busy to answer has its servers."""
+        try:
+            with socket.create_connection(place, CONNECT_S):
+                return False
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return self._patience_s > 0
+
     def check(self) -> None:
         """Raises `ClusterUnavailable` where the servers are gone."""
         if self.is_lost():
             raise ClusterUnavailable("a server of ray is gone: its GCS or the raylet of this node does not answer")
-
-
-def listens(place: Place) -> bool:
-    try:
-        with socket.create_connection(place, CONNECT_S):
-            return True
-    except OSError:
-        return False
 
 
 def _gcs() -> list[Place]:

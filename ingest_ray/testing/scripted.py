@@ -7,16 +7,16 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
      "faults": {"0:500": ["unavailable", "too-large", "stop:600"], "1:0": ["denied"]}, "slice_rows": 250}
 
 `faults` are by the segment and lower end of a slice; each read of it takes the next one. `unavailable:60` asks for a
-minute before the next try. `hold` keeps a reader waiting until
-there is a file `<journal>.release`. The journal gets one line for
-every call that would have reached a source; it is what "no connection to the source" and "not read again" are checked by.
+minute before the next try. `hold` keeps a reader waiting until there is a file `<journal>.release`; `deaf` does, too, and
+does not hear the first interrupt. The journal gets one line for every call that would have reached a source; it is what
+"no connection to the source" and "not read again" are checked by.
 """
 
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -232,7 +232,10 @@ class Scripted:
         """Rows are numbered inside a segment: the key is `number * segments + segment`."""
         note(spec.endpoint, f"read {piece.scope_id} {piece.segment} {list(bounds(piece.interval))}")
         fault = next_fault(spec.endpoint, f"{piece.segment}:{bounds(piece.interval)[0]}")
-        if fault == "hold":
+        if fault == "deaf":
+            with suppress(KeyboardInterrupt):
+                wait_for_release(spec.endpoint)
+        if fault in ("hold", "deaf"):
             wait_for_release(spec.endpoint)
         numbers = self._numbers(spec, piece)
         if fault is not None and fault.startswith("stop:"):

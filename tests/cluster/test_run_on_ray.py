@@ -52,6 +52,14 @@ def test_d38_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_p
     assert there.ids() == there.expected_ids()
 
 
+def test_a_reader_that_does_not_hear_the_first_interrupt_is_told_again(tmp_path: Path) -> None:
+    there = Installation(tmp_path, unit="numbers-1x2000", inline_below=0, source={"faults": {"0:500": ["deaf"]}})
+    paused = there.run_until(lambda progress: progress.rows.committed == 1750)
+    assert (paused.state, paused.rows.committed) == (RunState.PAUSED, 1750)
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()
+
+
 @pytest.mark.parametrize(("unit", "sinks"), [("numbers-1x100", 1), ("numbers-1x9000", 2)])
 def test_a_second_sink_is_started_for_a_second_slice(
     unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

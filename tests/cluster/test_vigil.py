@@ -55,3 +55,14 @@ def test_one_that_comes_back_in_time_was_never_lost(clock: Clock) -> None:
     assert not watched.is_lost()
     clock.now += 2
     assert watched.is_lost()
+
+
+def test_a_local_server_that_is_too_busy_to_answer_is_there(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", busy)
+    local, joined = Vigil([("127.0.0.1", 1)], 0.0), Vigil([("127.0.0.1", 1)], 40.0)
+    clock.now += 41
+    assert not local.is_lost()
+    assert joined.is_lost()
