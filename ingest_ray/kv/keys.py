@@ -8,7 +8,7 @@ written as `%XX`, so that no id can reach into another's keys and every part can
 import re
 from urllib.parse import unquote
 
-_SPECIAL = re.compile(r"[%\x00]|:(?=:)|(?<=:):|^:|:$|^$|[\ud800-\udfff]")
+_SPECIAL = re.compile(r"[%\x00]|:(?=:)|(?<=:):|\A:|:\Z|\A\Z|[\ud800-\udfff]")
 
 
 def quoted(part: str) -> str:

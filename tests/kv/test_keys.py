@@ -1,6 +1,6 @@
 """Key names: the published form for ordinary ids, reversible and without collisions for all others."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest_ray.kv.keys import (
@@ -27,6 +27,8 @@ def test_ordinary_ids_have_the_published_form() -> None:
 
 
 @given(_ids)
+@example("\n")  # `$` stands before a last line feed, too
+@example(":\n")
 def test_any_id_comes_back_and_never_holds_the_separator(part: str) -> None:
     assert unquoted(quoted(part)) == part
     assert "::" not in f"x::{quoted(part)}::x".removeprefix("x::").removesuffix("::x")
