@@ -73,9 +73,7 @@ class MysqlSession:
         try:
             cursor.execute(f"{MARK} {sql}")
             if cursor._result.unbuffered_active:
-                from strategies.jdbc.mysql_rows import (
-                    MysqlRows,
-                )  # 0.25 s, so only where there is a result to read
+                from strategies.jdbc.mysql_rows import MysqlRows  # 0.25 s: only where there is a result
 
                 yield from MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches()
         except (pymysql.MySQLError, OSError) as error:
