@@ -2,8 +2,15 @@
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
+
+# Where the suite is a gate, every run draws the same examples; elsewhere each run draws new ones and looks for what was missed.
+settings.register_profile("gate", derandomize=True, database=None)
+if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
+    settings.load_profile("gate")
 
 pytest_plugins = [
     "ingest_ray.testing.servers",

@@ -20,6 +20,7 @@ MOST_ROWS = 65_536
 MOST_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
 LEAST_ROOM = 256 * 1024  # a read of the socket brings up to this much, whatever a page may hold
 SHORTEST_ERROR = 9  # a mark, a number, and an SQLSTATE with a mark of its own
+SHORTEST_END = 5  # a mark, a count of warnings, the server's status
 
 Octets = npt.NDArray[np.uint8]
 
@@ -139,13 +140,17 @@ class MysqlRows:
     def _finish(self) -> None:
         if self._end != self._state[kernel.AT]:
             self._drop(pymysql.InternalError("bytes after the end of a result"))
-        self._result._check_packet_is_eof(self._packet())
+        packet = self._packet()
+        if len(packet.get_all_data()) < SHORTEST_END:
+            self._drop(pymysql.InternalError("an end that is not of the protocol"))
+        self._result._check_packet_is_eof(packet)
         self._done()
 
     def _fail(self) -> NoReturn:
         """Nothing comes after an error: the connection may be used again."""
         packet = self._packet()
-        if len(packet.get_all_data()) < SHORTEST_ERROR:
+        told = packet.get_all_data()
+        if len(told) < SHORTEST_ERROR or not told[3:SHORTEST_ERROR].isascii():
             self._drop(pymysql.InternalError("an error that is not of the protocol"))
         self._done()
         packet.raise_for_error()

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pymysql
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymysql.connections import MySQLResult
 
@@ -55,6 +55,12 @@ EOF_PACKET = b"\xfe\x03\x00\x22\x00"  # three warnings
 
 def failure(number: int, message: str) -> bytes:
     return b"\xff" + number.to_bytes(2, "little") + b"#70100" + message.encode()
+
+
+# Any bytes, and bytes that begin as an end or an error does.
+PAYLOADS = st.binary(max_size=30) | st.builds(
+    lambda mark, rest: mark + rest, st.sampled_from([b"\xfe", b"\xff", b"\xff\x28\x04#"]), st.binary(max_size=12)
+)
 
 
 class Pieces(io.RawIOBase):
@@ -248,6 +254,22 @@ def test_a_row_that_is_none_is_refused(payload: bytes) -> None:
     assert reading.connection._rfile is None
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xfe",  # an end without its warnings and its status
+        b"\xfe\x00\x00\x02",
+        b"\xff\x28\x04",  # an error without its SQLSTATE
+        b"\xff\x28\x04#\x80\x81\x82\x83\x84gone",
+    ],
+)
+def test_an_end_or_an_error_that_is_none_is_refused(payload: bytes) -> None:
+    reading = Reading(packets([row([b"1"]), payload]), 1)
+    with pytest.raises(pymysql.InternalError, match="not of the protocol"):
+        reading.rows()
+    assert reading.connection._rfile is None
+
+
 def test_bytes_after_the_end_are_refused() -> None:
     reading = Reading(packets([row([b"1"]), EOF_PACKET, row([b"2"])]), 1)
     with pytest.raises(pymysql.InternalError, match="after the end"):
@@ -256,7 +278,8 @@ def test_bytes_after_the_end_are_refused() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(garbage=st.lists(st.binary(max_size=30), max_size=5), columns=st.integers(1, 4))
+@given(garbage=st.lists(PAYLOADS, max_size=5), columns=st.integers(1, 4))
+@example(garbage=[b"\xfe"], columns=1)
 def test_garbage_is_an_error_or_rows_and_never_more(garbage: list[bytes], columns: int) -> None:
     reading = Reading(packets(garbage), columns)
     try:
