@@ -14,7 +14,10 @@ _BLOCKQUOTE = re.compile(r"^\s*bq\.\s+(.*)$")
 _BLOCK_TAG = re.compile(r"\{(quote|panel)(?::([^}]*))?\}")
 _INLINE_TAG = re.compile(r"\{(?:color|anchor|toc)(?::[^}\n]*)?\}")
 _LINK = re.compile(r"\[([^\[\]\n]{1,2000})\]")
-_IMAGE = re.compile(r"(?<![\w!])!([^\s!|][^!|\n]{0,300})(?:\|[^!\n]{0,300})?!(?!\w)")
+# What follows a bar is how an image is shown, or it is no image: text in two cells of a table may stand between exclamation marks.
+_SHOWN = r"\s*(?:thumbnail|\w+\s*=[^!|,\n]{0,100})\s*"
+_IMAGE = re.compile(rf"(?<![\w!])!([^\s!|][^!|\n]{{0,300}})(?:\|{_SHOWN}(?:,{_SHOWN}){{0,10}})?!(?!\w)")
+_CARDS = {"smart-link", "smart-card", "smart-embed"}  # how the Cloud shows a link
 _STRONG = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]{0,1000}?[^\s*])\*(?![\w*])")
 _MONO = re.compile(r"\{\{([^}\n]{1,2000})\}\}")
 _ESCAPED = re.compile(r"\\([\\\[\]{}*_+^~!|#-])")
@@ -115,13 +118,14 @@ def _inline(text: str) -> str:
 
 
 def _link(found: re.Match[str]) -> str:
-    """`[text|url]`, `[url]`, `[~user]`, `[^file]`; other brackets are no links."""
-    label, bar, target = found[1].partition("|")
-    target = target.split("|", 1)[0].strip()
-    if label.startswith("~"):
+    """`[text|url]`, `[text|url|tip]`, `[url]`, `[~user]`, `[^file]`; other brackets are no links."""
+    label, bar, rest = found[1].partition("|")
+    target, _, tip = (part.strip() for part in rest.partition("|"))
+    if label.startswith("~") and not bar:
         return f"@{label[1:].removeprefix('accountid:')}"
     if label.startswith("^") and not bar:
         return f"[file: {label[1:]}]"
-    if bar and target:
-        return f"[{label.strip()}]({target})"
-    return f"<{label}>" if re.match(r"(https?|ftp|mailto|file):", label) else found[0]
+    if target:
+        title = "" if not tip or tip in _CARDS else ' "{}"'.format(tip.replace('"', "'"))
+        return f"[{label.strip()}]({target}{title})"
+    return f"<{label}>" if re.match(r"(https?|ftp|mailto|file):", label) and not bar else found[0]

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from ingest_ray.contracts import Sink
-from ingest_ray.models import Target
+from ingest_ray.models import Target, WriteMode
 from ingest_ray.sinks import SqlConfig
 from ingest_ray.sinks.databases.connect import open_sink
 from ingest_ray.sinks.databases.names import table_of
 from ingest_ray.testing.servers import Postgres
 from ingest_ray.testing.sink_suite import SinkSuite
+from ingest_ray.testing.sink_world import Load, rows
 
 
 class PostgresWorld:
@@ -34,3 +35,30 @@ class PostgresWorld:
 
 class TestPostgres(SinkSuite):
     world = pytest.fixture(lambda self, pg: PostgresWorld(pg))
+
+
+def test_a_merge_tells_the_planner_once_what_the_key_is_like(pg: Postgres) -> None:
+    load = Load(PostgresWorld(pg), WriteMode.UPSERT)
+    load.put(*((number, 1, "old") for number in range(500)))
+    _run(pg, f'alter table "{table_of(load.target)}" set (autovacuum_enabled = off)')
+    merged = load.prepare(rows((7, 2, "new")), first=False)
+    assert _statistics(pg, load.target) == []
+    load.commit(merged)
+    assert _statistics(pg, load.target) == [("id", -1.0)]
+    _run(pg, f"delete from pg_statistic where starelid = '\"{table_of(load.target)}\"'::regclass")
+    load.commit(load.prepare(rows((8, 2, "new")), first=False))
+    assert _statistics(pg, load.target) == []
+
+
+def _statistics(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:
+    return _run(pg, f"select attname, n_distinct from pg_stats where tablename = '{table_of(target)}'")
+
+
+def _run(pg: Postgres, sql: str) -> list[tuple[Any, ...]]:
+    connection = pg.connect()
+    cursor = connection.cursor()
+    cursor.execute(sql)
+    found = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+    connection.commit()
+    connection.close()
+    return found

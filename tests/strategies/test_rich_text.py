@@ -66,6 +66,25 @@ def test_no_wiki_markup_is_too_broken_to_read_and_no_letter_is_lost(text: str) -
     assert wiki_to_markdown(text).count("a") >= len(letters) - text.count("panel") - text.count("anchor")
 
 
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ("!a.png!", "![a.png](a.png)"),
+        ("!a.png|thumbnail!", "![a.png](a.png)"),
+        ("!https://host/a b.gif|align=right, vspace=4!", "![a b.gif](https://host/a b.gif)"),
+        ("!1|a!", "!1|a!"),
+        ("!important | not lost!", "!important | not lost!"),
+        ("[site|https://host/|smart-link]", "[site](https://host/)"),
+        ('[site|https://host/|the "tip"]', "[site](https://host/ \"the 'tip'\")"),
+        ("[~ann]", "@ann"),
+        ("[~ann|not lost]", "[~ann](not lost)"),
+        ("[https://host/| ]", "[https://host/| ]"),
+    ],
+)
+def test_only_how_an_image_or_a_link_is_shown_is_left_out(markup: str, expected: str) -> None:
+    assert wiki_to_markdown(markup).strip() == expected
+
+
 @given(st.text(alphabet="ab<>&;/\"'= acri:!-[]CDATA", max_size=80))
 def test_no_storage_format_is_too_broken_to_read(text: str) -> None:
     storage_to_markdown(text)

@@ -96,6 +96,10 @@ class Database(Protocol):
         """`columns` are quoted names and types; an index on `key` (quoted names) for merges."""
         ...
 
+    def ready_to_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
+        """Before rows are merged by `key` (quoted names): what the database has to know of the table to find them quickly."""
+        ...
+
     def widen(self, session: Session, table: str, column: str, kind: str) -> None: ...
 
     def same(self, left: str, right: str) -> str:

@@ -31,6 +31,7 @@ def upsert(
     refuse_lost(db, session, {one.stage: one.rows for one in arrivals})
     session.run(f"{db.drop_temporary} {WINNERS}")
     session.run(_winners(db, target, arrivals, schema))
+    db.ready_to_merge(session, table, [db.quoted(name) for name in target.key])
     passes = [_Match(db, target, is_null=False)]
     if session.run(f"select 1 from {WINNERS} w where {passes[0].has_null} limit 1"):
         passes.append(_Match(db, target, is_null=True))

@@ -155,6 +155,14 @@ class Postgres(StandardSql):
         )
         return {str(name): str(kind) for name, kind in found}
 
+    def ready_to_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
+        """Until autovacuum has come by, the planner takes a key for a value of many rows, and reads the whole table."""
+        ((rows,),) = session.run(
+            f"select reltuples::bigint from pg_class where oid = {self.text(self.table(table))}::regclass"
+        )
+        if int(rows) <= 0:  # -1: never counted, 0 before version 14
+            session.run(f"analyze {self.table(table)} ({', '.join(key)})")
+
     def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = pa.RecordBatchReader.from_batches(schema, batches)
         with self._connection() as connection:

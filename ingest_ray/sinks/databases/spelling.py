@@ -54,6 +54,9 @@ class StandardSql:
         if key:
             session.run(f"create index {self.quoted(f'{table}_key')} on {self.table(table)} ({', '.join(key)})")
 
+    def ready_to_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
+        return
+
     def widen(self, session: Session, table: str, column: str, kind: str) -> None:
         session.run(f"alter table {self.table(table)} alter column {column} type {kind}")
 
