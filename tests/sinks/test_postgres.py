@@ -37,17 +37,24 @@ class TestPostgres(SinkSuite):
     world = pytest.fixture(lambda self, pg: PostgresWorld(pg))
 
 
-def test_a_merge_tells_the_planner_once_what_the_key_is_like(pg: Postgres) -> None:
+def test_the_first_merge_makes_an_index_and_tells_the_planner_what_the_key_is_like(pg: Postgres) -> None:
     load = Load(PostgresWorld(pg), WriteMode.UPSERT)
-    load.put(*((number, 1, "old") for number in range(500)))
+    load.put(*((number, 1, "old") for number in range(500)), first=True)
+    assert _indexes(pg, load.target) == []
     _run(pg, f'alter table "{table_of(load.target)}" set (autovacuum_enabled = off)')
     merged = load.prepare(rows((7, 2, "new")), first=False)
     assert _statistics(pg, load.target) == []
     load.commit(merged)
     assert _statistics(pg, load.target) == [("id", -1.0)]
+    assert len(_indexes(pg, load.target)) == 1
     _run(pg, f"delete from pg_statistic where starelid = '\"{table_of(load.target)}\"'::regclass")
     load.commit(load.prepare(rows((8, 2, "new")), first=False))
     assert _statistics(pg, load.target) == []
+    assert len(_indexes(pg, load.target)) == 1
+
+
+def _indexes(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:
+    return _run(pg, f"select indexdef from pg_indexes where tablename = '{table_of(target)}'")
 
 
 def _statistics(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:

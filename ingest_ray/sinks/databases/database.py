@@ -93,11 +93,11 @@ class Database(Protocol):
         ...
 
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
-        """`columns` are quoted names and types; an index on `key` (quoted names) for merges."""
+        """`columns` are quoted names and types; `key` (quoted names) is what merges will look for."""
         ...
 
     def ready_to_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
-        """Before rows are merged by `key` (quoted names): what the database has to know of the table to find them quickly."""
+        """Before rows are merged or erased by `key`: what the database needs to find them quickly."""
         ...
 
     def widen(self, session: Session, table: str, column: str, kind: str) -> None: ...

@@ -31,7 +31,7 @@ def upsert(
     refuse_lost(db, session, {one.stage: one.rows for one in arrivals})
     session.run(f"{db.drop_temporary} {WINNERS}")
     session.run(_winners(db, target, arrivals, schema))
-    db.ready_to_merge(session, table, [db.quoted(name) for name in target.key])
+    db.ready_to_merge(session, table, target.key)
     passes = [_Match(db, target, is_null=False)]
     if session.run(f"select 1 from {WINNERS} w where {passes[0].has_null} limit 1"):
         passes.append(_Match(db, target, is_null=True))
@@ -64,6 +64,7 @@ def select_keys(db: Database, target: Target, table: str) -> str:
 def erase(db: Database, session: Session, target: Target, table: str, stage: str, how: str) -> int:
     """Marks or removes the rows whose keys are staged; returns how many."""
     goal, keys = db.table(table), [db.quoted(name) for name in target.key]
+    db.ready_to_merge(session, table, target.key)
     listed = ", ".join(keys)
     nulls = _Match(db, target, is_null=True)
     among = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {db.staged(stage)})"

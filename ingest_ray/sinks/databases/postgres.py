@@ -155,13 +155,24 @@ class Postgres(StandardSql):
         )
         return {str(name): str(kind) for name, kind in found}
 
+    def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
+        super().create_table(session, table, columns, ())  # a first load is quicker without an index
+
     def ready_to_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
-        """Until autovacuum has come by, the planner takes a key for a value of many rows, and reads the whole table."""
-        ((rows,),) = session.run(
-            f"select reltuples::bigint from pg_class where oid = {self.text(self.table(table))}::regclass"
+        """An index, and what the key is like: until autovacuum has come by, the planner takes a key for a value of many
+        rows, and reads the whole table.
+        """
+        goal, listed = self.table(table), ", ".join(map(self.quoted, key))
+        ((rows, is_indexed),) = session.run(
+            "select c.reltuples::bigint, exists (select 1 from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
+            " and a.attnum = i.indkey[0] where i.indrelid = c.oid and i.indisvalid and i.indpred is null"
+            f" and a.attname = any(array[{', '.join(map(self.text, key))}]::name[]))"
+            f" from pg_class c where c.oid = {self.text(goal)}::regclass"
         )
+        if not is_indexed:
+            session.run(f"create index on {goal} ({listed})")
         if int(rows) <= 0:  # -1: never counted, 0 before version 14
-            session.run(f"analyze {self.table(table)} ({', '.join(key)})")
+            session.run(f"analyze {goal} ({listed})")
 
     def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = pa.RecordBatchReader.from_batches(schema, batches)
