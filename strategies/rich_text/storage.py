@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString
 
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_DECLARATION = re.compile(r"<!(?!--)")  # the format has none, and the parser refuses some that are none
 _QUOTES = frozenset({"info", "note", "tip", "warning", "panel", "excerpt", "expand"})
 _BLANKS = re.compile(r"\n{3,}")
 
@@ -75,7 +76,8 @@ def storage_links(body: str) -> Iterator[Found]:
 
 def _parsed(body: str) -> BeautifulSoup:
     """Sections of character data are written as text first: HTML has none."""
-    return BeautifulSoup(_CDATA.sub(lambda found: html.escape(found[1]), body), "html.parser")
+    text = _CDATA.sub(lambda found: html.escape(found[1]), body)
+    return BeautifulSoup(_DECLARATION.sub("&lt;!", text), "html.parser")
 
 
 def _attr(tag: Tag | None, name: str) -> str | None:

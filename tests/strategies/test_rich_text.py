@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strategies.rich_text import adf_to_markdown, storage_links, storage_to_markdown, wiki_to_markdown
@@ -86,6 +86,8 @@ def test_only_how_an_image_or_a_link_is_shown_is_left_out(markup: str, expected:
 
 
 @given(st.text(alphabet="ab<>&;/\"'= acri:!-[]CDATA", max_size=80))
+@example("<![:")
+@example("<![CDATA[never closed")
 def test_no_storage_format_is_too_broken_to_read(text: str) -> None:
     storage_to_markdown(text)
     list(storage_links(text))
