@@ -15,8 +15,8 @@ from numba import njit
 
 log = logging.getLogger(__name__)
 
-# How `split` ends. The first four are the ordinary course of things.
-MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED = 0, 1, 2, 3, 4, 5
+# How `split` ends, the first four in the ordinary course of things; and what `whole` tells of a row that is all there.
+MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
 # What is in `state`: where the next packet begins and how many bytes it takes as far as is known, the number that it must have,
 # the rows so far; where the payload of an `END` or a `FAILED` begins and ends.
 AT, NEED, NUMBER, ROWS, BEGIN, STOP = 0, 1, 2, 3, 4, 5
@@ -41,6 +41,68 @@ def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any
     return compile_now
 
 
+@njit(nogil=True)
+def whole(wire, at, end, number):  # type: ignore[no-untyped-def]
+    """The packets of the row that begins at `at`: (`WHOLE`, where it ends, the number of the next packet, bytes of payload).
+
+    Else `MORE` and where the next bytes that are needed end, or `OUT_OF_ORDER` and where the packet begins.
+    """
+    after, payload, last = at, 0, LONGEST_PACKET
+    while last == LONGEST_PACKET:
+        if end - after < 4:
+            return MORE, after + 4, number, payload
+        last = int(wire[after]) | int(wire[after + 1]) << 8 | int(wire[after + 2]) << 16
+        if wire[after + 3] != number:
+            return OUT_OF_ORDER, after, number, payload
+        number = (number + 1) & 0xFF
+        payload += last
+        after += 4 + last
+        if after > end:
+            return MORE, after, number, payload
+    return WHOLE, after, number, payload
+
+
+@njit(nogil=True)
+def close_up(wire, place, stop):  # type: ignore[no-untyped-def]
+    """Takes the heads of all packets but the first out of a payload that begins at `place`."""
+    into = source = place + LONGEST_PACKET
+    while into < stop:
+        size = min(LONGEST_PACKET, stop - into)
+        source += 4
+        for index in range(size):
+            wire[into + index] = wire[source + index]
+        into += size
+        source += size
+
+
+@njit(nogil=True)
+def cells(wire, place, stop, row, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
+    """Notes where each value of a row is; False where its payload is none."""
+    for column in range(starts.shape[0]):
+        if place >= stop:
+            return False
+        length = int(wire[place])
+        place += 1
+        if length == 0xFB:
+            starts[column, row], lengths[column, row] = place, -1
+            nulls[column] += 1
+            continue
+        if length > 0xFB:
+            width = length - 0xFA if length < 0xFE else 8
+            if length == 0xFF or stop - place < width:
+                return False
+            length = 0
+            for index in range(width):
+                length |= int(wire[place + index]) << (8 * index)
+            place += width
+            if length < 0 or length > LONGEST_CELL:
+                return False
+        starts[column, row], lengths[column, row] = place, length
+        sizes[column] += length
+        place += length
+    return place == stop
+
+
 @compiled("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
 def split(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
     """Takes whole rows out of `wire[:end]` until one of the constants above is to be told.
@@ -49,70 +111,29 @@ def split(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ign
     takes at most `budget` bytes as Arrow. A row of several packets is closed up in its place.
     """
     columns, most = starts.shape
-    rows, number, at = state[ROWS], state[NUMBER], state[AT]
-    first = at if rows == 0 else starts[0, 0]
+    first = state[AT] if state[ROWS] == 0 else starts[0, 0]
     while True:
-        # The whole row: its packets, from `at` to `after`.
-        after, expected, payload, last = at, number, 0, LONGEST_PACKET
-        while last == LONGEST_PACKET:
-            if end - after < 4:
-                state[AT], state[NUMBER], state[ROWS], state[NEED] = at, number, rows, after + 4 - at
-                return MORE
-            last = int(wire[after]) | int(wire[after + 1]) << 8 | int(wire[after + 2]) << 16
-            if wire[after + 3] != expected:
-                state[BEGIN] = after
-                return OUT_OF_ORDER
-            expected = (expected + 1) & 0xFF
-            payload += last
-            after += 4 + last
-            if after > end:
-                state[AT], state[NUMBER], state[ROWS], state[NEED] = at, number, rows, after - at
-                return MORE
+        at, rows = state[AT], state[ROWS]
+        told, after, number, payload = whole(wire, at, end, state[NUMBER])
+        if told == MORE:
+            state[NEED] = after - at
+            return MORE
+        if told == OUT_OF_ORDER:
+            state[BEGIN] = after
+            return OUT_OF_ORDER
         if rows == most or (rows and after - first + 4 * columns * (rows + 1) > budget):
-            state[AT], state[NUMBER], state[ROWS] = at, number, rows
             return FULL
-        stop = at + 4 + payload
+        place, stop = at + 4, at + 4 + payload
         if payload >= LONGEST_PACKET:
-            into, source = at + 4 + LONGEST_PACKET, at + 4 + LONGEST_PACKET
-            while into < stop:
-                size = min(LONGEST_PACKET, stop - into)
-                source += 4
-                for index in range(size):
-                    wire[into + index] = wire[source + index]
-                into += size
-                source += size
-        place = at + 4
-        if payload and (wire[place] == 0xFF or (wire[place] == 0xFE and payload < 9)):
-            state[AT], state[NUMBER], state[ROWS], state[BEGIN], state[STOP] = after, expected, rows, place, stop
-            return FAILED if wire[place] == 0xFF else END
-        for column in range(columns):
-            if place >= stop:
-                return MALFORMED
-            length = int(wire[place])
-            place += 1
-            if length == 0xFB:
-                length = -1
-            elif length > 0xFB:
-                width = length - 0xFA if length < 0xFE else 8
-                if length == 0xFF or stop - place < width:
-                    return MALFORMED
-                length = 0
-                for index in range(width):
-                    length |= int(wire[place + index]) << (8 * index)
-                place += width
-                if length < 0 or length > LONGEST_CELL:
-                    return MALFORMED
-            starts[column, rows] = place
-            lengths[column, rows] = length
-            if length < 0:
-                nulls[column] += 1
-            else:
-                place += length
-                sizes[column] += length
-        if place != stop:
+            close_up(wire, place, stop)
+        is_last = payload and (wire[place] == 0xFF or (wire[place] == 0xFE and payload < 9))
+        if not is_last and not cells(wire, place, stop, rows, starts, lengths, sizes, nulls):
             return MALFORMED
-        rows += 1
-        number, at = expected, after
+        state[AT], state[NUMBER] = after, number
+        if is_last:
+            state[BEGIN], state[STOP] = place, stop
+            return FAILED if wire[place] == 0xFF else END
+        state[ROWS] = rows + 1
 
 
 @compiled("void(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1], uint8[::1])")
