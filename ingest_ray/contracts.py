@@ -175,6 +175,7 @@ class Strategy(Protocol):
 
         Raises:
             SourceUnavailable: try the slice again; nothing that was yielded before counts.
+            SnapshotLost: the source cannot show `piece.snapshot` any more, to no slice.
             SliceTooLarge: what was yielded up to `error.position` counts; plan the rest again.
         """
         ...

@@ -120,10 +120,15 @@ class Crew:
     def pages(self) -> Any:
         return self._pages
 
-    def begin(self) -> Outline:
-        beginning: Beginning = self._get(self._state.begin.remote())
-        self.learned = beginning.learned
-        outline: Outline = self._get(self._planner.begin.remote(beginning.segments, beginning.learned))
+    def begin(self) -> None:
+        """Settles what an older run left."""
+        self._beginning: Beginning = self._get(self._state.begin.remote())
+        self.learned = self._beginning.learned
+
+    def look(self) -> Outline:
+        """May be asked for again after `SourceUnavailable`."""
+        known = self._beginning
+        outline: Outline = self._get(self._planner.begin.remote(known.segments, known.learned))
         return outline
 
     def open(self, planned: tuple[Scope, ...]) -> None:
@@ -157,7 +162,7 @@ class Crew:
 
     def submit(self, instruction: Instruction) -> None:
         match instruction:
-            case Plan(count, _, without):
+            case Plan(count, without):
                 self._track(self._planner.next.remote(count, without), instruction)
             case Recut(piece, interval, size, number):
                 self._track(self._planner.recut.remote(piece, interval, size, number), instruction)

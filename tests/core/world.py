@@ -308,7 +308,7 @@ class Process:
 
     def _perform(self, instruction: m.Instruction) -> list[m.Event]:
         match instruction:
-            case m.Plan(count, _, without):
+            case m.Plan(count, without):
                 self.world.without |= without
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.PLAN, self._fault())]

