@@ -38,7 +38,7 @@
   x StagingError
     + StagingUnavailable      retry the slice: staging cannot be written now
     + StagingTooLarge         fail: choose files for staging
-    + StagingLost             read the slice again: its pages are gone or damaged
+    + StagingLost             read the slice again: its pages, or what a sink had prepared of them, are gone or damaged
   x SinkError
     + SinkUnavailable         try the write again
     + SinkRejected            fail: the sink will never take this

@@ -3,8 +3,9 @@
 Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
 
     planned --Read--> staged --Map--> mapped --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
-        ^                |               |                  |
-        +---- failed ----+---------------+------------------+      a failed slice is tried again, or fails itself, or ends the run
+        ^                |               |                  |                         |
+        +---- failed ----+---------------+------------------+-------------------------+
+                                                                   a failed slice is tried again, or fails itself, or ends the run
 
 * `Map` happens in CDM mode only; without it what is staged counts as mapped. What is read may then be kept until the run
   is over (`keeps_staged`), so that it can be mapped again.
@@ -17,7 +18,8 @@ Every decision about retry, budget, order of commits and completion is made here
 * A plan that broke off is not asked for more, because it has lost its place, and slices of a snapshot that is gone are not
   read again: the run ends, and may begin again.
 * Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
-* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink.
+* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink. Where the sink says that
+  it has lost some of them, no commit of that group can ever succeed, and its slices are read again.
 """
 
 from collections import Counter
@@ -223,7 +225,8 @@ class Ledger:
             need = min(works.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
             if works.reserved_bytes and works.reserved_bytes + need > self.limits.budget_bytes:
                 break
-            out.append(Read(works.start(need).piece, 1))
+            work = works.start(need)
+            out.append(Read(work.piece, work.attempt))
         return out
 
     def _next_plan(self) -> list[Instruction]:
@@ -404,6 +407,8 @@ class Ledger:
             return self._slice_failed(event)
         if event.stage is Stage.PLAN:
             return self._plan_failed(event)
+        if event.stage is Stage.COMMIT and event.fault.recovery is Recovery.REREAD:
+            return self._prepared_lost(event.fault)
         fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
         self._faults[event.stage] = failures
         if event.stage is Stage.OPEN:
@@ -483,6 +488,26 @@ class Ledger:
         if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
             self._works.preparing.add(work.name)
             return [Prepare(work.piece, work.attempt, work.handle, delay_s, work.mapped)]
+        out = self._unread(work)
+        self._works.read_again(work)
+        return [*out, Read(work.piece, work.attempt, delay_s)]
+
+    def _prepared_lost(self, fault: Fault) -> list[Instruction]:
+        """Of a group whose commit did not happen, and never will: its slices are read again, and the same number is the next one's."""
+        works = self._current_group().works
+        self._worked(Stage.COMMIT)
+        if any(work.failures + 1 >= self.limits.attempts for work in works):
+            return self._leave_group() + self._halt(fault)
+        out = [step for work in works for step in self._unread(work)]
+        for work in works:
+            work.failures += 1
+        self.retries += len(works)
+        self._works.give_back(works)
+        self._group = None
+        return out
+
+    def _unread(self, work: Work) -> list[Instruction]:
+        """Takes back what was counted of a slice, and drops its pages."""
         out: list[Instruction] = []
         if work.mapped is not None:
             self._add_mapped(work.mapped, -1)
@@ -490,8 +515,7 @@ class Ledger:
         if work.staged is not None:
             self._add_staged(work.staged, -1)
             out.append(Drop((work.handle,)))
-        self._works.read_again(work)
-        return [*out, Read(work.piece, work.attempt, delay_s)]
+        return out
 
     def _halt(self, fault: Fault, *, begins_again: bool = False) -> list[Instruction]:
         """Starts nothing new; what is under way comes to its end."""

@@ -407,7 +407,9 @@ class Process:
 
     def _commit(self, sequence: int, group: Sequence[Prepared]) -> list[m.Event]:
         if self._is_unlucky():
-            return [m.Failed(m.Stage.COMMIT, self._fault())]
+            has_it = sequence <= self.world.sink.sequence  # of what is committed, nothing can be lost
+            recovery = Recovery.RETRY if has_it else self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+            return [m.Failed(m.Stage.COMMIT, self._fault(recovery))]
         receipt = self.world.sink.commit(self.state.epoch, sequence, group)
         if self._is_unlucky():
             return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]  # done, but the answer is lost

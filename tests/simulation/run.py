@@ -162,7 +162,9 @@ class Run:
         ledger = Ledger(self.limits)
         coordinator = Coordinator(ledger, self.crew, lambda: self.scheduler.now, self.chance.random)
         finish = coordinator.drive(lambda: None, lambda: self.is_stopping)
-        self.judge.ends(ledger, finish.state)
+        planned_ids = {(scope.segment, scope.scope_id) for scope in scopes}
+        left = {(scope.segment, scope.scope_id) for state in writer.segments.values() for scope in state.scopes}
+        self.judge.ends(ledger, finish.state, {f"{segment}:{name}" for segment, name in planned_ids & left})
         self.pages.sweep(self.run_id)
         self.fault = finish.fault.message if finish.fault else ""
         self.begins_again = finish.begins_again
