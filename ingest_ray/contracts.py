@@ -175,6 +175,7 @@ class Strategy(Protocol):
 
         Raises:
             SourceUnavailable: try the slice again; nothing that was yielded before counts.
+            SnapshotLost: the source cannot show `piece.snapshot` any more, to no slice.
             SliceTooLarge: what was yielded up to `error.position` counts; plan the rest again.
         """
         ...
@@ -247,6 +248,8 @@ class Sink(Protocol):
             Fenced: a newer epoch has the target.
             CommitUnknown: the answer was lost; ask `open` for the last sequence number.
             SinkUnavailable: nothing happened; try again.
+            StagingLost: nothing happened, and no commit of this very group can succeed any more, whoever still tries it: some of
+                what was prepared is gone. Prepare again what the slices have, and commit that under the same number.
         """
         ...
 

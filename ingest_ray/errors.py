@@ -31,13 +31,14 @@
     + SourceDenied            fail: the credentials or the grant are wrong
     + SourceChanged           fail: collect metadata again
     + SourceUnavailable       retry the slice, after `retry_after_s` when given
+    + SnapshotLost            plan again under a new snapshot: no slice of this one can be read any more
     + SliceTooLarge           plan the rest again
   x RecordError               quarantine one record
     + QuarantineLimit         fail: more rows in quarantine than the policy allows
   x StagingError
     + StagingUnavailable      retry the slice: staging cannot be written now
     + StagingTooLarge         fail: choose files for staging
-    + StagingLost             read the slice again: its pages are gone or damaged
+    + StagingLost             read the slice again: its pages, or what a sink had prepared of them, are gone or damaged
   x SinkError
     + SinkUnavailable         try the write again
     + SinkRejected            fail: the sink will never take this
@@ -68,6 +69,7 @@ class Recovery(StrEnum):
     FAIL = "fail"
     RETRY = "retry"
     RECUT = "recut"
+    REPLAN = "replan"
     QUARANTINE = "quarantine"
     REREAD = "reread"
     ASK_SINK = "ask-sink"
@@ -217,6 +219,10 @@ class SourceChanged(SourceError):
 
 class SourceUnavailable(SourceError):
     recovery = Recovery.RETRY
+
+
+class SnapshotLost(SourceError):
+    recovery = Recovery.REPLAN
 
 
 class SliceTooLarge(SourceError):

@@ -19,7 +19,7 @@ FLOORS = [
     {"folder", "paths"},
     {"orders", "registry"},
     {"contracts"},
-    {"models", "errors", "settings", "arrow_types", "failpoints", "doors"},
+    {"models", "errors", "settings", "arrow_types", "failpoints", "doors", "last_words"},
 ]
 STRATEGIES_MAY_USE = {
     "contracts", "models", "errors", "settings", "orders", "registry", "arrow_types", "failpoints", "http", "cdm", "doors",

@@ -14,6 +14,8 @@ from ingest_ray.actors.throttle import end_throttles
 from ingest_ray.actors.vigil import JOINED_S, Vigil
 from ingest_ray.core.messages import short
 from ingest_ray.errors import ClusterUnavailable, ConfigError
+from ingest_ray.failpoints import reached
+from ingest_ray.last_words import guarded
 from ingest_ray.settings import RaySettings
 
 log = logging.getLogger(__name__)
@@ -25,11 +27,13 @@ class Cluster:
     def __init__(self, settings: RaySettings) -> None:
         self._is_ours = not ray.is_initialized()
         self.is_local = settings.address == "local"
-        if self._is_ours:
-            self._connect(settings)
-        self.vigil = Vigil.of_this_process(0.0 if self.is_local else JOINED_S)
+        with guarded():  # until the vigil sees it first, Ray ends this process when a server of its dies
+            if self._is_ours:
+                self._connect(settings)
+            self.vigil = Vigil.of_this_process(0.0 if self.is_local else JOINED_S)
 
     def _connect(self, settings: RaySettings) -> None:
+        reached("ray:before-connect")
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it

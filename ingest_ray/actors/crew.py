@@ -57,22 +57,13 @@ def started(actor: Any, labels: Mapping[str, str]) -> Any:
     return actor.options(label_selector=dict(labels)).remote if labels else actor.remote
 
 
-def readers_of(settings: RaySettings, per_cpu: int) -> Any:
-    return read.options(
+def as_reader(task: Any, settings: RaySettings, per_cpu: int) -> Any:
+    """The task where readers run, with what a reader takes: only one that is started alike leaves its process to the next."""
+    return task.options(
         num_cpus=1 / per_cpu,
         resources=dict(settings.reader_resources) or None,
         label_selector=dict(settings.reader_labels) or None,
     )
-
-
-def readied(order: RunOrder, per_cpu: int) -> Any:
-    """A reader's process, started while the run is planned, with what it will need."""
-    settings = order.settings.ray
-    return ready.options(
-        num_cpus=1 / per_cpu,
-        resources=dict(settings.reader_resources) or None,
-        label_selector=dict(settings.reader_labels) or None,
-    ).remote(order)
 
 
 class Crew:
@@ -88,7 +79,7 @@ class Crew:
         self._order = order
         self._vigil = vigil
         where = order.settings.ray.actor_labels
-        self._read = readers_of(order.settings.ray, readers_per_cpu)
+        self._read = as_reader(read, order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
         uses_store = order.settings.staging.provider == "object-store"
         self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
@@ -99,7 +90,7 @@ class Crew:
         self._mappers = [self._another(MapperActor)] if is_cdm(order.spec) else []
         self._most = {SinkActor: sinks, MapperActor: mappers}
         self._reads = 0
-        self._readied = readied(order, readers_per_cpu)
+        self._readied = as_reader(ready, order.settings.ray, readers_per_cpu).remote(order)  # while the run is planned
         self._load: dict[Any, int] = {}
         self._epoch = 0
         self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
@@ -120,10 +111,15 @@ class Crew:
     def pages(self) -> Any:
         return self._pages
 
-    def begin(self) -> Outline:
-        beginning: Beginning = self._get(self._state.begin.remote())
-        self.learned = beginning.learned
-        outline: Outline = self._get(self._planner.begin.remote(beginning.segments, beginning.learned))
+    def begin(self) -> None:
+        """Settles what an older run left."""
+        self._beginning: Beginning = self._get(self._state.begin.remote())
+        self.learned = self._beginning.learned
+
+    def look(self) -> Outline:
+        """May be asked for again after `SourceUnavailable`."""
+        known = self._beginning
+        outline: Outline = self._get(self._planner.begin.remote(known.segments, known.learned))
         return outline
 
     def open(self, planned: tuple[Scope, ...]) -> None:
@@ -157,7 +153,7 @@ class Crew:
 
     def submit(self, instruction: Instruction) -> None:
         match instruction:
-            case Plan(count, _, without):
+            case Plan(count, without):
                 self._track(self._planner.next.remote(count, without), instruction)
             case Recut(piece, interval, size, number):
                 self._track(self._planner.recut.remote(piece, interval, size, number), instruction)

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from ingest_ray import logs
 from ingest_ray.errors import IngestError
+from ingest_ray.last_words import Words
 
 FINE, FAILED, MISTAKE = 0, 1, 2
 
@@ -42,14 +43,16 @@ class Frame:
                 self.out.close()
 
     def refuse(self, code: str, message: str, hint: str | None) -> None:
+        words = self.refusal(code, message, hint)
+        print(words.text, end="", file=words.out, flush=True)
+
+    def refusal(self, code: str, message: str, hint: str | None) -> Words:
         message, hint = logs.scrub(message), logs.scrub(hint) if hint else None
         if self.is_json:
             fault = {"code": code, "message": message, "hint": hint}
-            print(json.dumps({"error": fault}, ensure_ascii=False), file=self.out, flush=True)
-            return
-        print(f"error: {message} [{code}]", file=sys.stderr)
-        if hint:
-            print(f"hint: {hint}", file=sys.stderr)
+            return Words(json.dumps({"error": fault}, ensure_ascii=False) + "\n", self.out)
+        said = f"error: {message} [{code}]\n"
+        return Words(f"{said}hint: {hint}\n" if hint else said, sys.stderr)
 
 
 _frame: ContextVar[Frame] = ContextVar("ingest_ray_frame")

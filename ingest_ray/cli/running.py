@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
+from ingest_ray.cli.frame import frame
 from ingest_ray.cli.progress import watch
+from ingest_ray.errors import ClusterUnavailable
+from ingest_ray.last_words import left
 from ingest_ray.service import quarantine, runs
 from ingest_ray.service import remap as remapping
 from ingest_ray.service.admission import Errand
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import RunReport
+
+ENDED_BY_RAY = "the run was ended while it connected to ray, as when a server of ray dies meanwhile"
 
 
 def errand_of(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> Errand:
@@ -80,7 +85,8 @@ def _stop_on_signal(again: str) -> Iterator[_Stop]:
     stop = _Stop(again)
     before = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        with left(frame().refusal(ClusterUnavailable.code, ENDED_BY_RAY, f"to go on: {again}")):
+            yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

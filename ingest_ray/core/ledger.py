@@ -3,8 +3,9 @@
 Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
 
     planned --Read--> staged --Map--> mapped --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
-        ^                |               |                  |
-        +---- failed ----+---------------+------------------+      a failed slice is tried again, or fails itself, or ends the run
+        ^                |               |                  |                         |
+        +---- failed ----+---------------+------------------+-------------------------+
+                                                                   a failed slice is tried again, or fails itself, or ends the run
 
 * `Map` happens in CDM mode only; without it what is staged counts as mapped. What is read may then be kept until the run
   is over (`keeps_staged`), so that it can be mapped again.
@@ -14,8 +15,11 @@ Every decision about retry, budget, order of commits and completion is made here
   slow and shrink when it is quick, and the commits of a unit can never overtake each other.
 * `is_whole`: nothing is committed before every slice is prepared; then all of it is, at once.
 * A segment that keeps failing is given up by itself; the run gives up when more fails than goes well.
+* A plan that broke off is not asked for more, because it has lost its place, and slices of a snapshot that is gone are not
+  read again: the run ends, and may begin again.
 * Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
-* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink.
+* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink. Where the sink says that
+  it has lost some of them, no commit of that group can ever succeed, and its slices are read again.
 """
 
 from collections import Counter
@@ -55,6 +59,7 @@ from ingest_ray.core.messages import (
     Stage,
     StopRequested,
 )
+from ingest_ray.core.patience import backoff_s, pause_s
 from ingest_ray.core.works import Group, Work, Works
 from ingest_ray.errors import Recovery
 from ingest_ray.models import (
@@ -115,6 +120,7 @@ class Ledger:
     _is_planned: bool = False
     _is_stopping: bool = False
     _is_fatal: bool = False
+    _begins_again: bool = False
     _failures: Counter[str] = field(default_factory=Counter)
     _cut_again: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
@@ -219,14 +225,15 @@ class Ledger:
             need = min(works.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
             if works.reserved_bytes and works.reserved_bytes + need > self.limits.budget_bytes:
                 break
-            out.append(Read(works.start(need).piece, 1))
+            work = works.start(need)
+            out.append(Read(work.piece, work.attempt))
         return out
 
     def _next_plan(self) -> list[Instruction]:
         if self._is_planned or self._is_planning or self._is_giving_up or len(self._works.queue) > self.limits.readers:
             return []
         self._is_planning = True
-        return [Plan(2 * self.limits.readers + 2, self._backoff(Stage.PLAN), self._given_up)]
+        return [Plan(2 * self.limits.readers + 2, self._given_up)]
 
     def _next_commit(self) -> list[Instruction]:
         works = self._works
@@ -278,7 +285,7 @@ class Ledger:
             state = RunState.FAILED
         else:
             state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
-        self.finished = Finish(state, self.fault)
+        self.finished = Finish(state, self.fault, self._begins_again)
         prepared = tuple(work.prepared for work in left if work.prepared is not None)
         handles = tuple(handle for work in left if work.staged is not None for handle in self._spent(work))
         self._works.remove(left)
@@ -299,7 +306,7 @@ class Ledger:
         else:
             self._works.queue.extend(slices)
         self._count(planned=len(slices))
-        return self._worked(Stage.PLAN)
+        return []
 
     def _staged(self, piece: Slice, attempt: int, staged: Staged) -> list[Instruction]:
         work = self._works.active(self._works.reading, piece, attempt)
@@ -398,13 +405,12 @@ class Ledger:
     def _failed(self, event: Failed) -> list[Instruction]:
         if event.stage in (Stage.READ, Stage.MAP, Stage.PREPARE):
             return self._slice_failed(event)
+        if event.stage is Stage.PLAN:
+            return self._plan_failed(event)
+        if event.stage is Stage.COMMIT and event.fault.recovery is Recovery.REREAD:
+            return self._prepared_lost(event.fault)
         fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
         self._faults[event.stage] = failures
-        if event.stage is Stage.PLAN and event.piece is not None:
-            self._recuts -= 1
-            return self._halt(fault)
-        if event.stage is Stage.PLAN:
-            self._is_planning = False
         if event.stage is Stage.OPEN:
             self._sink = "closed"
         may_retry = fault.recovery in (Recovery.RETRY, Recovery.ASK_SINK)
@@ -414,6 +420,16 @@ class Ledger:
             return (self._leave_group() if is_of_group else []) + self._halt(fault)
         self.retries += 1
         return self._again(event.stage, fault)
+
+    def _plan_failed(self, event: Failed) -> list[Instruction]:
+        if event.piece is not None:
+            self._recuts -= 1
+        else:
+            self._is_planning = False
+        self._is_planned = False
+        if event.fault.recovery is not Recovery.RETRY:
+            return self._halt(event.fault)
+        return [] if self._is_stopping else self._halt(event.fault, begins_again=True)
 
     def _again(self, stage: Stage, fault: Fault) -> list[Instruction]:
         match stage:
@@ -443,6 +459,8 @@ class Ledger:
             return self._halt(fault)
         if self._is_halting:
             return []
+        if fault.recovery is Recovery.REPLAN:
+            return self._halt(fault, begins_again=True)
         if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
             self._works.remove([work])
             self._count(planned=-1)
@@ -463,13 +481,33 @@ class Ledger:
         work.failures += 1
         self.retries += 1
         fault = event.fault
-        delay_s = fault.retry_after_s if fault.retry_after_s is not None else backoff_s(work.failures)
+        delay_s = pause_s(fault, work.failures)
         if event.stage is Stage.MAP and fault.recovery is Recovery.RETRY:
             self._works.mapping.add(work.name)
             return [Map(work.piece, work.attempt, work.handle, delay_s)]
         if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
             self._works.preparing.add(work.name)
             return [Prepare(work.piece, work.attempt, work.handle, delay_s, work.mapped)]
+        out = self._unread(work)
+        self._works.read_again(work)
+        return [*out, Read(work.piece, work.attempt, delay_s)]
+
+    def _prepared_lost(self, fault: Fault) -> list[Instruction]:
+        """Of a group whose commit did not happen, and never will: its slices are read again, and the same number is the next one's."""
+        works = self._current_group().works
+        self._worked(Stage.COMMIT)
+        if any(work.failures + 1 >= self.limits.attempts for work in works):
+            return self._leave_group() + self._halt(fault)
+        out = [step for work in works for step in self._unread(work)]
+        for work in works:
+            work.failures += 1
+        self.retries += len(works)
+        self._works.give_back(works)
+        self._group = None
+        return out
+
+    def _unread(self, work: Work) -> list[Instruction]:
+        """Takes back what was counted of a slice, and drops its pages."""
         out: list[Instruction] = []
         if work.mapped is not None:
             self._add_mapped(work.mapped, -1)
@@ -477,12 +515,12 @@ class Ledger:
         if work.staged is not None:
             self._add_staged(work.staged, -1)
             out.append(Drop((work.handle,)))
-        self._works.read_again(work)
-        return [*out, Read(work.piece, work.attempt, delay_s)]
+        return out
 
-    def _halt(self, fault: Fault) -> list[Instruction]:
+    def _halt(self, fault: Fault, *, begins_again: bool = False) -> list[Instruction]:
         """Starts nothing new; what is under way comes to its end."""
-        self.fault = self.fault if self._is_fatal else fault
+        if not self._is_fatal:
+            self.fault, self._begins_again = fault, begins_again
         self._is_fatal = True
         return []
 
@@ -528,8 +566,3 @@ class Ledger:
 def claim(work: Work) -> Claim:
     assert work.staged is not None
     return Claim(work.piece.segment, work.piece.scope_id, work.piece.rank, work.staged.covered)
-
-
-def backoff_s(failures: int) -> float:
-    """0, then 0.5 s doubling to 30 s."""
-    return float(min(30.0, 0.5 * 2 ** (failures - 1))) if failures else 0.0

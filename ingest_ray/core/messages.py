@@ -62,7 +62,6 @@ class Plan:
     """Give me up to `count` more slices, and from now on none of these segments."""
 
     count: int
-    delay_s: float = 0.0
     without: frozenset[str] = frozenset()
 
 
@@ -174,8 +173,11 @@ class Abort:
 
 @dataclass(frozen=True)
 class Finish:
+    """`begins_again`: the run can go on from its checkpoint with a new look at the source, and with this one it cannot."""
+
     state: RunState
     fault: Fault | None = None
+    begins_again: bool = False
 
 
 Instruction = Plan | Recut | OpenSink | Read | Map | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish

@@ -4,7 +4,7 @@ Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
@@ -85,6 +85,8 @@ class Group:
 @dataclass
 class Works:
     queue: deque[Slice] = field(default_factory=deque)
+    given_back: dict[str, Work] = field(default_factory=dict)
+    """Slices of the queue that were started before."""
     started: dict[str, Work] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
@@ -96,7 +98,7 @@ class Works:
 
     def start(self, reserve_bytes: int) -> Work:
         piece = self.queue.popleft()
-        work = Work(piece)
+        work = self.given_back.pop(piece.slice_id, None) or Work(piece)
         self.started[work.name] = work
         self.reserve(work, reserve_bytes)
         self.reading.add(work.name)
@@ -147,6 +149,15 @@ class Works:
     def read_again(self, work: Work) -> None:
         work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
         self.reading.add(work.name)
+
+    def give_back(self, works: Sequence[Work]) -> None:
+        """To the front of the queue: what was made of them is gone, and their next attempt is another one."""
+        self.remove(works)
+        for work in reversed(works):
+            work.staged, work.mapped, work.prepared, work.reserved_bytes = None, None, None, 0
+            work.attempt += 1
+            self.given_back[work.name] = work
+            self.queue.appendleft(work.piece)
 
     def remove(self, works: Iterable[Work]) -> None:
         for work in works:

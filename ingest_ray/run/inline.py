@@ -81,7 +81,7 @@ class InlineExecutor:
 
     def perform(self, instruction: Instruction) -> Event | None:
         match instruction:
-            case Plan(count, _, without):
+            case Plan(count, without):
                 return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
             case Recut(piece, interval, size, number):
                 work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731

@@ -1,6 +1,7 @@
 """Runs units, one after the other: probe, decide where to run, drive, sum up.
 
-A run whose planner or state process dies is begun again from its checkpoint, as after a crash, a few times.
+A run that loses its planner, its state process or the source while it plans is begun again from its checkpoint, as after a
+crash, a few times.
 """
 
 import logging
@@ -23,6 +24,7 @@ from ingest_ray.run.inline import InlineExecutor
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.parallel import ClusterLease, run_on_ray
+from ingest_ray.run.patience import Stopped, patiently
 from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
 from ingest_ray.run.staging import begin_staging, end_staging, staging_for
 from ingest_ray.run.threads import ThreadedExecutor
@@ -39,7 +41,7 @@ from ingest_ray.work.unit import unit_key_of
 
 log = logging.getLogger(__name__)
 
-RESTARTS = 3  # of one run, after losing its planner or its state process
+RESTARTS = 3  # of one run, after losing what it cannot do without
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Ending:
     state: RunState
     fault: Fault | None = None
     is_broken: bool = False
-    """The run lost a process that it cannot do without, and may begin again."""
+    """The run lost what it cannot do without, and may begin again."""
 
 
 def launch(
@@ -116,7 +118,7 @@ def run_with(
     ending = Ending(RunState.FAILED)
     for restart in range(RESTARTS + 1):
         if restart:
-            log.warning("run %s lost a process it needs: beginning again from its checkpoint", order.run_id)
+            log.warning("run %s lost what it needs: beginning again from its checkpoint", order.run_id)
         ending = attempt(order, key, cluster, journal, stopping)
         if not ending.is_broken or stopping():
             break
@@ -130,10 +132,25 @@ def run_with(
 
 
 def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
-    """One try, from the lease to the end. `RunActive` and an unreadable state are raised: the try never began."""
-    journal.tell("planning")
+    """One try. `RunActive` and an unreadable state are raised: the try never began."""
     try:
-        if (at_rest := unchanged(order, key)) is not None:
+        return attempt_to_end(order, key, cluster, journal, stopping)
+    except Stopped:
+        return Ending(RunState.PAUSED)
+
+
+def attempt_to_end(
+    order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]
+) -> Ending:
+    """From the first look to the end."""
+    attempts = order.spec.policy.max_attempts
+
+    def tell() -> None:
+        journal.tell("planning")
+
+    tell()
+    try:
+        if (at_rest := patiently(lambda: unchanged(order, key), attempts, stopping, tell)) is not None:
             journal.saw(at_rest)
             return Ending(RunState.SUCCEEDED)
     except SourceError as error:
@@ -148,7 +165,7 @@ def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, 
             if not needs_no_look(order, cluster, is_first=not state.segments):
                 planner = Planner(order)
                 stack.callback(planner.close)
-                outline = planner.begin(state.segments, state.learned)
+                outline = patiently(lambda: planner.begin(state.segments, state.learned), attempts, stopping, tell)
                 journal.saw(outline)
                 if not outline.scopes:
                     return Ending(RunState.SUCCEEDED)
@@ -185,4 +202,4 @@ def run_inline(
         journal.end_attempt(coordinator.seconds | executor.seconds)
         end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(journal.learned(state.learned))
-    return Ending(finish.state, finish.fault)
+    return Ending(finish.state, finish.fault, finish.begins_again)

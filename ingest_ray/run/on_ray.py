@@ -10,13 +10,14 @@ from ingest_ray.actors.crew import Crew
 from ingest_ray.actors.pages import staging_on
 from ingest_ray.contracts import Staging
 from ingest_ray.core.ledger import Ledger
-from ingest_ray.core.messages import Fault
+from ingest_ray.core.messages import Fault, Finish
 from ingest_ray.errors import ClusterUnavailable, IngestError, Recovery
 from ingest_ray.models import RunState
 from ingest_ray.orders import RunOrder
 from ingest_ray.run.coordinator import Coordinator
 from ingest_ray.run.journal import Journal
 from ingest_ray.run.limits import limits_of
+from ingest_ray.run.patience import patiently
 from ingest_ray.run.placement import readers_per_cpu
 from ingest_ray.run.staging import begin_staging, end_staging
 from ingest_ray.work.planner import Outline
@@ -34,13 +35,15 @@ def run_unit_on_ray(
     cluster.vigil.check()
     crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, cluster.vigil, readers_per_cpu(order))
     try:
-        outline = crew.begin()
+        crew.begin()
+        attempts = order.spec.policy.max_attempts
+        outline = patiently(crew.look, attempts, stopping, lambda: journal.tell("planning"))
         journal.saw(outline)
         if not outline.scopes:
             return RunState.SUCCEEDED, None, False
         crew.open(outline.scopes)
-        state, fault = drive(order, cluster, crew, outline, journal, stopping)
-        return state, fault, crew.is_broken
+        finish = drive(order, cluster, crew, outline, journal, stopping)
+        return finish.state, finish.fault, crew.is_broken or finish.begins_again
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
@@ -54,7 +57,7 @@ def run_unit_on_ray(
 
 def drive(
     order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
-) -> tuple[RunState, Fault | None]:
+) -> Finish:
     staging = staging_on(order, crew.pages)
     begin_staging(order, staging)
     ledger = Ledger(
@@ -76,7 +79,7 @@ def drive(
             end(order, staging, is_complete=ledger.is_succeeded)
     if not crew.is_broken:
         crew.learn(journal.learned(crew.learned))
-    return finish.state, finish.fault
+    return finish
 
 
 def end(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from ingest_ray import logs
 from ingest_ray.doors import kept
-from ingest_ray.errors import IngestError
+from ingest_ray.errors import IngestError, SourceUnavailable
 from ingest_ray.models import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.orders import PlanPreview, Progress, ReconcileReport, RunOrder
-from ingest_ray.run import each, preview_plan, reconcile_unit
+from ingest_ray.run import Stopped, each, patiently, preview_plan, reconcile_unit
 from ingest_ray.service.admission import Errand, admit, is_reconcilable
 from ingest_ray.service.drift import Look, adopt, look
 from ingest_ray.service.gate import gate
@@ -116,6 +116,7 @@ class Launch:
         self._place = place
         self._watch = watch
         self._news: dict[str, tuple[str, ...]] = {}
+        self._is_source_away = False
 
     def run(self) -> None:
         begun = dict(self.summaries)
@@ -145,17 +146,30 @@ class Launch:
             if self._watch.is_stopping():
                 continue
             try:
-                seen = _seen(self._place, order)
+                seen = self._seen(order)
+            except Stopped:
+                continue
             except IngestError as error:
                 self._end(failed(self.summaries[run_id], fault_of(error)))
                 continue
             self.orders[run_id], self._news[run_id] = seen.order, seen.news
             yield seen.order
 
+    def _seen(self, order: RunOrder) -> Look:
+        """Patience with a source is had once: after it was away for one unit, the next ones ask it a single time."""
+        attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
+        try:
+            seen = _seen(self._place, order, attempts, self._watch.is_stopping)
+        except SourceUnavailable:
+            self._is_source_away = True
+            raise
+        self._is_source_away = False
+        return seen
 
-def _seen(place: Installation, order: RunOrder) -> Look:
+
+def _seen(place: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        seen = look(place, order)
+        seen = patiently(lambda: look(place, order), attempts, stopping)
         adopt(place, seen)
         if seen.news:
             log.warning("the dataset changed at the source: %s", "; ".join(seen.news))

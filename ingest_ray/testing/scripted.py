@@ -6,7 +6,8 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
     {"journal": "/tmp/j", "units": ["numbers-2x1000"], "now": 1000, "changed": {"7": 1001},
      "faults": {"0:500": ["unavailable", "too-large", "stop:600"], "1:0": ["denied"]}, "slice_rows": 250}
 
-`faults` are by the segment and lower end of a slice; each read of it takes the next one. `unavailable:60` asks for a
+`faults` are by the segment and lower end of a slice; each read of it takes the next one. Others are `describe`, `probe`, `census`,
+and `cut 0:500`, before the piece of segment 0 that begins at 500 is cut. `unavailable:60` asks for a
 minute before the next try. `hold` keeps a reader waiting until there is a file `<journal>.release`; `deaf` does, too, and
 does not hear the first interrupt. The journal gets one line for every call that would have reached a source; it is what
 "no connection to the source" and "not read again" are checked by.
@@ -104,6 +105,7 @@ class Scripted:
 
     def describe(self, endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
         note(endpoint, "describe")
+        raise_fault(next_fault(endpoint, "describe"))
         if dataset.name not in config_of(endpoint).units:
             return None
         config = config_of(endpoint)
@@ -138,6 +140,7 @@ class Scripted:
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
         config = config_of(spec.endpoint)
         note(spec.endpoint, "probe")
+        raise_fault(next_fault(spec.endpoint, "probe"))
         segments, rows = shape_of(spec.unit_id)
         yield Probe(
             strategy="scripted ranges",
@@ -220,12 +223,14 @@ class Scripted:
         upper = int(gap.upper[0]) if gap.upper else rows
         previous = gap.lower
         for point in range(lower + step, upper, step):
+            raise_fault(next_fault(spec.endpoint, f"cut {scope.segment}:{point - step}"))
             yield Piece(
                 interval=Interval(lower=previous, upper=(point,)),
                 estimated_rows=step,
                 estimated_bytes=step * (config.payload_bytes + 30),
             )
             previous = (point,)
+        raise_fault(next_fault(spec.endpoint, f"cut {scope.segment}:{previous[0] if previous else 0}"))
         yield Piece(interval=Interval(lower=previous, upper=gap.upper), estimated_rows=step)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:

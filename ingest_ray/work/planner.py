@@ -38,7 +38,10 @@ class Outline(Model):
 
 
 class Planner:
-    """Lives as long as a run: `begin`, then `open`, then `next` until it is done, then `close`."""
+    """Lives as long as a try of a run: `begin`, then `open`, then `next` until it is done, then `close`.
+
+    A `begin` that failed may be asked for again. A `next` or `recut` that failed may not: what was cut of the plan is lost.
+    """
 
     def __init__(self, order: RunOrder) -> None:
         self._order = order
@@ -51,7 +54,18 @@ class Planner:
         self._without: set[str] = set()
 
     def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
-        """Connects and probes; what the probe holds open stays open until `close`."""
+        """Connects and probes; what the probe holds open stays open until `close`.
+
+        Raises:
+            SourceUnavailable: nothing is open; it may be asked for again.
+        """
+        try:
+            return self._begun(known, learned)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begun(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
         self._spec = opened_spec(self._order).model_copy(update={"learned": learned})
         self._probe = self._stack.enter_context(self._strategy.probe(self._spec, known))
         scopes = self._wanted(self._probe, known)

@@ -134,7 +134,7 @@ class Dialect(Protocol):
         ...
 
     def enter(self, session: Session, snapshot: str | None) -> None:
-        """Begins what a reader sees. Raises `SourceUnavailable` when the snapshot is gone."""
+        """Begins what a reader sees. Raises `SnapshotLost` when the snapshot is gone."""
         ...
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:

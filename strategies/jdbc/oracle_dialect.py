@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from ingest_ray.contracts import Descriptor, ReadContext
-from ingest_ray.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.errors import ConfigError, IngestError, SnapshotLost, SourceChanged, SourceDenied, SourceUnavailable
 from ingest_ray.models import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from strategies.jdbc.config import parse_config
 from strategies.jdbc.dialect import AxisColumn, Fetched, Kind, Session, Size
@@ -175,7 +175,7 @@ class Oracle:
         except (SourceDenied, ConfigError):
             raise
         except IngestError as error:
-            raise SourceUnavailable(
+            raise SnapshotLost(
                 f"the database at change number {snapshot} can no longer be seen ({error.message})",
                 hint="the run plans again; where undo is kept for too short a time, policy snapshot: false",
             ) from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ingest_ray.contracts import Descriptor, ReadContext
-from ingest_ray.errors import IngestError, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.errors import IngestError, SnapshotLost, SourceChanged, SourceDenied, SourceUnavailable
 from ingest_ray.models import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from strategies.jdbc.config import PostgresConfig, parse_config
 from strategies.jdbc.dialect import AxisColumn, Fetched, Session, Size
@@ -187,7 +187,7 @@ class Postgres:
         except SourceDenied:
             raise
         except IngestError as error:
-            raise SourceUnavailable(
+            raise SnapshotLost(
                 f"the snapshot '{snapshot}' is gone: the planner's connection has ended ({error.message})",
                 hint="the run plans again under a new snapshot",
             ) from None

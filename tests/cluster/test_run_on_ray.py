@@ -8,6 +8,7 @@ import pytest
 from ingest_ray.actors import crew
 from ingest_ray.actors.sink import SinkActor
 from ingest_ray.models import RunMode, RunState
+from ingest_ray.testing.scripted import noted
 from tests.run.installation import Installation
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
@@ -76,3 +77,21 @@ def test_a_second_sink_is_started_for_a_second_slice(
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
     assert begun == [SinkActor] * sinks
+
+
+def test_a_source_that_is_away_before_the_first_slice_and_while_slices_are_cut_leaves_none_out(tmp_path: Path) -> None:
+    """The first look is that of the calling process; the planner actor has its own after it, and another one when it begins again."""
+    faults = {"probe": ["", "unavailable", "unavailable"], "cut 0:1750": ["unavailable"]}
+    there = Installation(tmp_path, unit="numbers-1x4000", inline_below=0, source={"faults": faults})
+    summary = there.run()
+    assert (summary.state, summary.executor) == (RunState.SUCCEEDED, "ray")
+    assert there.ids() == there.expected_ids()
+    assert noted(there.journal).count("probe") == 1 + 3 + 2
+
+
+def test_a_stop_ends_the_wait_for_a_source_that_is_away(tmp_path: Path) -> None:
+    there = Installation(tmp_path, inline_below=0, source={"faults": {"probe": ["", "unavailable:600"]}})
+    waiting = there.run_until(lambda progress: noted(there.journal).count("probe") == 2)
+    assert (waiting.state, waiting.error) == (RunState.PAUSED, None)
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.ids() == there.expected_ids()

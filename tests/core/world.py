@@ -308,7 +308,7 @@ class Process:
 
     def _perform(self, instruction: m.Instruction) -> list[m.Event]:
         match instruction:
-            case m.Plan(count, _, without):
+            case m.Plan(count, without):
                 self.world.without |= without
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.PLAN, self._fault())]
@@ -407,7 +407,9 @@ class Process:
 
     def _commit(self, sequence: int, group: Sequence[Prepared]) -> list[m.Event]:
         if self._is_unlucky():
-            return [m.Failed(m.Stage.COMMIT, self._fault())]
+            has_it = sequence <= self.world.sink.sequence  # of what is committed, nothing can be lost
+            recovery = Recovery.RETRY if has_it else self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+            return [m.Failed(m.Stage.COMMIT, self._fault(recovery))]
         receipt = self.world.sink.commit(self.state.epoch, sequence, group)
         if self._is_unlucky():
             return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]  # done, but the answer is lost

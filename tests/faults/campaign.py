@@ -20,10 +20,6 @@ ANEW, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with a full
 EARLY, AROUND_COMMITS = 0.15, 0.6
 WORDS = (5, 40)  # a run's first are about its lease
 AFTER_A_WORD_S = 0.05
-RAY_SAID = re.compile(
-    r"Failed to (get the system config from raylet|register worker to Raylet|connect to GCS within 60 seconds)"
-)
-"""A process that is still connecting to Ray is ended by Ray itself when a server dies: nothing of ours can answer."""
 
 
 @dataclass
@@ -119,9 +115,7 @@ class Campaign:
             return "hung"
         except Wrong as wrong:
             how = "killed"
-            if run.returncode >= 0 and title in HEADS and RAY_SAID.search(str(wrong)):
-                how = "ended by Ray"
-            elif run.returncode >= 0 or "a trace" in str(wrong):
+            if run.returncode >= 0 or "a trace" in str(wrong):
                 self._accuse(name, title, str(wrong))
                 how = "wrong"
             self.report.states[how] += 1

@@ -32,6 +32,7 @@ BAD = {**MAPPING[COMMENT], "body": "case when id = 7 then error('no body') else 
 class CdmInstallation(Installation):
     unit: str = "numbers-2x600"
     template: str = "sql"
+    url: str = ""
     models: dict[str, dict[str, str]] = field(default_factory=lambda: dict(MAPPING))
     version: str = "1"
 
@@ -41,7 +42,7 @@ class CdmInstallation(Installation):
         config = order.spec.config.model_copy(
             update={"mode": DataMode.CDM, "sink_endpoint_id": "lake", "sink_id": "lake", "cdm": cdm}
         )
-        where: dict[str, Any] = {"url": f"sqlite:///{self.folder}/cdm.db"} if self.template == "sql" else {}
+        where: dict[str, Any] = {"url": self.url or f"sqlite:///{self.folder}/cdm.db"} if self.template == "sql" else {}
         where |= {"uri": str(self.folder / "lake")} if self.template == "lake.delta" else {}
         return order.model_copy(
             update={

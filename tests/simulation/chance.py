@@ -12,6 +12,7 @@ KINDS = (
     "sink: answer lost",
     "sink: commit lands late",
     "sink: done twice",
+    "sink: prepared lost",
     "staging: not writable",
     "staging: pages lost",
     "source: not answered",

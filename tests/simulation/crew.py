@@ -220,6 +220,7 @@ class Crew:
 
     def _plan(self, count: int) -> m.Event:
         if self.chance.strikes("source: not answered"):
+            self.slices = iter(())  # a generator that has raised is over
             raise SourceUnavailable("the source does not answer")
         if self.chance.strikes("source: denied"):
             raise SourceDenied("the grant was taken away")

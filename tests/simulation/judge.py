@@ -69,10 +69,13 @@ class Judge:
         if twice:
             self.accuse(f"rows {twice} are in the sink twice")
 
-    def ends(self, ledger: Ledger, state: RunState) -> None:
+    def ends(self, ledger: Ledger, state: RunState, owed: set[str]) -> None:
+        """`owed`: the scopes of the run that its checkpoint does not call complete."""
         rows, slices = ledger.rows, ledger.slices
         if state is not RunState.SUCCEEDED:
             return
+        if owed:
+            self.accuse(f"a run that succeeded has not read all of {owed}")
         if rows.read != rows.committed + rows.deduplicated + rows.quarantined or rows.staged > rows.read:
             self.accuse(f"the ledger of a run that succeeded does not balance: {rows}")
         if slices.planned != slices.committed or ledger.staged_bytes:

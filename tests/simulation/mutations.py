@@ -156,6 +156,30 @@ def planning_failure_leaves_the_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "_failed", careless)
 
 
+def plan_that_broke_off_is_asked_for_more(patch: pytest.MonkeyPatch) -> None:
+    failed = Ledger._plan_failed
+
+    def going_on(self: Ledger, event: Failed) -> list[Any]:
+        if event.piece is not None or event.fault.recovery is not Recovery.RETRY:
+            return failed(self, event)
+        self._is_planning = False
+        return []
+
+    patch.setattr(Ledger, "_plan_failed", going_on)
+
+
+def lost_answer_taken_for_a_loss(patch: pytest.MonkeyPatch) -> None:
+    """The slices of a commit whose answer was lost are read again, and go into another group of the same number."""
+    again = Ledger._again
+
+    def rereading(self: Ledger, stage: Stage, fault: Any) -> list[Any]:
+        if stage is not Stage.COMMIT or fault.recovery is not Recovery.ASK_SINK:
+            return again(self, stage, fault)
+        return self._prepared_lost(fault)
+
+    patch.setattr(Ledger, "_again", rereading)
+
+
 def claims_without_their_rank(patch: pytest.MonkeyPatch) -> None:
     claim = ledger.claim
     patch.setattr(ledger, "claim", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
@@ -176,6 +200,8 @@ MUTATIONS: Mapping[str, Patch] = {
         lost_answer_taken_for_a_failure,
         failed_commit_is_aborted,
         planning_failure_leaves_the_commit,
+        plan_that_broke_off_is_asked_for_more,
+        lost_answer_taken_for_a_loss,
         claims_without_their_rank,
     )
 }

@@ -57,6 +57,7 @@ class Run:
     outcome: str = "running"
     """`running`, `refused`, `killed`, or the state the run ended in."""
     fault: str = ""
+    begins_again: bool = False
     is_stopping: bool = False
     crew: Crew | None = None
     processes: list[Process] = field(default_factory=list)
@@ -87,8 +88,8 @@ class Run:
                 return
 
     def _attempt(self) -> bool:
-        """True: a process was lost that the run cannot do without."""
-        self.crew = None
+        """True: something was lost that the run cannot do without."""
+        self.crew, self.begins_again = None, False
         owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
         try:
             writer = StateWriter.begin(self.store, UNIT, self.run_id, owner, self.clock)
@@ -110,7 +111,7 @@ class Run:
                 writer.end()
             return self._end(RunState.FAILED, error)
         self._end(ended)
-        return self.crew is not None and self.crew.is_broken
+        return self.begins_again or (self.crew is not None and self.crew.is_broken)
 
     @property
     def _has_state(self) -> bool:
@@ -161,7 +162,10 @@ class Run:
         ledger = Ledger(self.limits)
         coordinator = Coordinator(ledger, self.crew, lambda: self.scheduler.now, self.chance.random)
         finish = coordinator.drive(lambda: None, lambda: self.is_stopping)
-        self.judge.ends(ledger, finish.state)
+        planned_ids = {(scope.segment, scope.scope_id) for scope in scopes}
+        left = {(scope.segment, scope.scope_id) for state in writer.segments.values() for scope in state.scopes}
+        self.judge.ends(ledger, finish.state, {f"{segment}:{name}" for segment, name in planned_ids & left})
         self.pages.sweep(self.run_id)
         self.fault = finish.fault.message if finish.fault else ""
+        self.begins_again = finish.begins_again
         return finish.state

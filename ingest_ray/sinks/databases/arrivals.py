@@ -61,7 +61,7 @@ def refuse_lost(db: Database, session: Session, loaded: Mapping[str, int]) -> No
     """Stages by name, with the rows that were loaded. A server that crashed may have emptied them.
 
     Raises:
-        StagingLost: nothing was committed; the rows must be prepared again.
+        StagingLost: nothing was committed, nor ever will be of a group with such a stage: its name is never used again.
     """
     if not loaded:
         return
@@ -76,5 +76,5 @@ def refuse_less(db: Database, stage: str, rows: int, there: int) -> None:
     if there != rows:
         raise StagingLost(
             f"stage '{db.location(stage)}' has {there} rows instead of {rows}: the server has lost them, as after a crash",
-            hint="run again: what is committed stays, and this is read again",
+            hint="what is committed stays, and this is read again",
         )

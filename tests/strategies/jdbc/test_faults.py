@@ -9,7 +9,7 @@ import pytest
 
 from ingest_ray.contracts import ReadContext
 from ingest_ray.core import planning
-from ingest_ray.errors import ConfigError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.errors import ConfigError, SnapshotLost, SourceChanged, SourceDenied, SourceError, SourceUnavailable
 from ingest_ray.models import Endpoint, Interval, Policy, RunMode, Slice, UnitConfig, UnitSpec
 from ingest_ray.registry import strategy_for
 from ingest_ray.testing.rehearsal import Rehearsal
@@ -37,9 +37,9 @@ def unit(pg: Postgres, pg_unit: Any) -> Rehearsal:
     return made
 
 
-def test_a_snapshot_that_is_gone_is_told_and_may_be_tried_again(unit: Rehearsal) -> None:
+def test_a_snapshot_that_is_gone_is_told_apart_from_a_source_that_is_away(unit: Rehearsal) -> None:
     piece = first_slice(unit)
-    with pytest.raises(SourceUnavailable, match="is gone"):
+    with pytest.raises(SnapshotLost, match="is gone"):
         list(unit.read(piece))
     with pytest.raises(SourceUnavailable, match="snapshot"):
         list(unit.read(piece.model_copy(update={"snapshot": "'; DROP TABLE t; --"})))
@@ -151,7 +151,7 @@ def test_the_planner_of_a_run_that_lost_its_connection_says_so(unit: Rehearsal, 
         piece = next(planning.slices(unit.strategy, unit.spec, probe, scopes))
         pg.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ingest_ray'")
         time.sleep(0.2)
-        with pytest.raises(SourceUnavailable, match="is gone"):
+        with pytest.raises(SnapshotLost, match="is gone"):
             list(unit.read(piece))
 
 

@@ -1,0 +1,58 @@
+"""`run` answers even where it is ended from outside while it connects to Ray, which is how Ray ends it when a server dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.last_words import Words, guarded, left
+from ingest_ray.service.collect import collect
+from tests.service.lab import Lab
+
+pytestmark = pytest.mark.cluster
+
+
+def run_ended(lab: Lab, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", "numbers-1x1000", *options]
+    environment = os.environ | {"INGEST_FAILPOINT": "ray:before-connect"}
+    return subprocess.run(
+        command, cwd=lab.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    lab = Lab(tmp_path)
+    lab.document["ray"] = {"inline_below": 0}
+    lab.apply()
+    collect(lab.place, "shop")
+    return lab
+
+
+def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code(lab: Lab) -> None:
+    done = run_ended(lab, "--json")
+    assert done.returncode == -signal.SIGKILL
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["hint"]) == ("E_CLUSTER_UNAVAILABLE", "to go on: ingest-ray run shop numbers-1x1000")
+
+
+def test_for_a_person_it_is_a_line_of_text(lab: Lab) -> None:
+    done = run_ended(lab)
+    assert "while it connected to ray, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_who_leaves_by_itself_is_not_spoken_for(tmp_path: Path, error: type[BaseException] | None) -> None:
+    with (tmp_path / "out").open("w") as out, left(Words("gone", out)):
+        with suppress(ValueError, KeyboardInterrupt), guarded():
+            if error is not None:
+                raise error
+    assert (tmp_path / "out").read_text() == ""

