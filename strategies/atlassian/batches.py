@@ -49,7 +49,8 @@ def _good(
             try:
                 pa.array([value], field.type)
             except (pa.ArrowException, ValueError, OverflowError) as error:
-                reject(raw_of(item), f"{value} is no {field.type}: {error}", field.name)
+                shown = "what came" if isinstance(value, bytes | memoryview) else value
+                reject(raw_of(item), f"{shown} is no {field.type}: {error}", field.name)
                 break
         else:
             yield row
