@@ -1,10 +1,10 @@
 """Lands 50,000 simulated issues with comments in Delta under a limit of 50 requests per second and 100 ms latency.
 
-    python bench/jira_50k.py [--issues 50000] [--projects 20] [--rate 50] [--latency-ms 100] [--inline] [--unit jira.issues] [--check]
+    python bench/jira_50k.py [--issues 50000] [--projects 20] [--rate 50] [--latency-ms 100] [--inline] [--readers 6] [--unit jira.issues] [--check]
 
 Prints one JSON line per run: rows, seconds, the share of the allowed rate that was used (over all of the run, and without
-the start of Ray and its workers), and the share of 429s. The second
-run follows a change of 1 % of the issues. `--check` compares every field with the simulator's truth.
+the start of Ray and its workers), the share of 429s, and the CPU seconds of this process and of the simulator's (those of Ray are
+not in it). The second run follows a change of 1 % of the issues. `--check` compares every field with the simulator's truth.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ingest_ray.testing.atlassian import Simulation, simulate
@@ -22,11 +24,21 @@ from tests.strategies.jira.site import Lake, assert_exact, endpoint_of
 
 def measured(sim: Simulation, lake: Lake, rate: float, name: str) -> None:
     sim.reset_stats()
-    started = time.monotonic()
+    started, before = time.monotonic(), cpu_s()
     summary = lake.run()
     seconds = time.monotonic() - started
+    client, simulator = (round(after - then, 2) for after, then in zip(cpu_s(), before, strict=True))
     stats = sim.stats()
-    print(json.dumps(report(name, summary.model_dump(mode="json"), stats, seconds, rate)), flush=True)
+    made = report(name, summary.model_dump(mode="json"), stats, seconds, rate)
+    print(json.dumps(made | {"client_cpu_s": client, "simulator_cpu_s": simulator}), flush=True)
+
+
+def cpu_s() -> tuple[float, float]:
+    """Of this process and of the simulator, user and system."""
+    own = psutil.Process()
+    simulator = next(child for child in own.children() if "ingest_ray.testing.atlassian" in child.cmdline())
+    client, server = own.cpu_times(), simulator.cpu_times()
+    return client.user + client.system, server.user + server.system
 
 
 def report(name: str, summary: dict, stats: dict, seconds: float, rate: float) -> dict:  # type: ignore[type-arg]
@@ -67,6 +79,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=100.0)
     parser.add_argument("--unit", default="jira.issues")
     parser.add_argument("--inline", action="store_true")
+    parser.add_argument("--readers", type=int)
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     options = {"rate_limit": asked.rate, "latency_ms": asked.latency_ms, "process": True}
@@ -74,7 +87,8 @@ def main() -> None:
         simulate(issues=asked.issues, projects=asked.projects, **options) as sim,
         tempfile.TemporaryDirectory() as folder,
     ):
-        lake = Lake(Path(folder), endpoint_of(sim), unit=asked.unit, inline_below=2**50 if asked.inline else 0)
+        below = 2**50 if asked.inline else 0
+        lake = Lake(Path(folder), endpoint_of(sim), unit=asked.unit, inline_below=below, readers=asked.readers)
         lake.collect()
         measured(sim, lake, asked.rate, "first")
         if asked.check:

@@ -230,7 +230,12 @@ class Ledger:
         return out
 
     def _next_plan(self) -> list[Instruction]:
-        if self._is_planned or self._is_planning or self._is_giving_up or len(self._works.queue) > self.limits.readers:
+        if (
+            self._is_planned
+            or self._is_planning
+            or self._is_giving_up
+            or len(self._works.queue) > 2 * self.limits.readers
+        ):
             return []
         self._is_planning = True
         return [Plan(2 * self.limits.readers + 2, self._given_up)]

@@ -1,12 +1,12 @@
 """Delta Lake: a table per unit, its files written in parallel, each commit one transaction of the table's log.
 
 Prepared rows are Parquet files in the table's directory that the log does not name yet. Appends, full refreshes and
-first loads put them into the log as they are; an upsert merges them, and then deletes them. What a dead process leaves is
-removed by `vacuum`.
+first loads put them into the log as they are; an upsert merges them, or writes them as one file where all of their keys are new, and then
+deletes them. What a dead process leaves is removed by `vacuum`.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from typing import Literal
@@ -27,6 +27,7 @@ from ingest_ray.sinks.delta_care import compact, vacuum
 from ingest_ray.sinks.delta_erase import erase, keys_of
 from ingest_ray.sinks.delta_errors import translated
 from ingest_ray.sinks.delta_files import TableFiles
+from ingest_ray.sinks.delta_fresh import as_one_file, is_fresh
 from ingest_ray.sinks.delta_log import (
     Counts,
     add_actions,
@@ -146,18 +147,21 @@ class DeltaSink:
             shape = file_schema(table, target, schema)
             names = [str(file["name"]) for file in described]
             dropped = losers(files, names, shape, target)
+            if not len(dropped) and is_fresh(table, files, names, shape, target):
+                joined = as_one_file(files, names, sum(one.bytes for one in group), shape)
+                return added(table, described if joined is None else [asdict(file) for file in joined])
             facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": len(dropped)}
             properties = marks(target, epoch, sequence, **facts)
             return counts_of(rows, len(dropped), merge(table, files, names, shape, target, dropped, properties))
 
-        def added(table: DeltaTable) -> Counts:
+        def added(table: DeltaTable, new: Sequence[Mapping[str, JsonValue]] = described) -> Counts:
             is_replace = target.write is WriteMode.REPLACE
             if not is_replace:
                 file_schema(table, target, schema)  # refuses columns that were changed by hand meanwhile
             shape = replaced_schema(table, schema) if is_replace else table.schema()
             facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": 0}
             table.create_write_transaction(
-                add_actions(described),
+                add_actions(new),
                 "overwrite" if is_replace else "append",
                 Schema.from_arrow(shape) if is_replace else shape,
                 commit_properties=marks(target, epoch, sequence, **facts),
@@ -166,7 +170,7 @@ class DeltaSink:
 
         counts = commit_once(files, target, epoch, sequence, merged if is_merge else added)
         if is_merge:
-            self.abort(group)  # the rows are in the table's own files now
+            self.abort(group)  # the rows are in the table's own files now; a file that is one of them stays
         return Receipt(
             epoch=epoch,
             sequence=sequence,

@@ -49,7 +49,9 @@ def _good(
             try:
                 pa.array([value], field.type)
             except (pa.ArrowException, ValueError, OverflowError) as error:
-                reject(raw_of(item), f"{value} is no {field.type}: {error}", field.name)
+                is_text = isinstance(value, bytes | memoryview)
+                reason = "what came is not UTF-8" if is_text else f"{value} is no {field.type}: {error}"
+                reject(raw_of(item), reason, field.name)
                 break
         else:
             yield row

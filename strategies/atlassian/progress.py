@@ -4,7 +4,7 @@ First run: everything up to the horizon is one advance, so there is no separate 
 advance, the look-back below it, and what lies above the horizon. All boundaries are epoch milliseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +12,8 @@ from ingest_ray.errors import ConfigError
 from ingest_ray.models import Axis, Effect, Interval, Scope, SegmentState
 
 MINUTE_MS = 60_000
+Window = tuple[str, Interval]
+"""A segment, and what of it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,24 @@ def counted(
     again = count(Interval(lower=window_start, upper=(lower,)))
     ahead = count(Interval(lower=horizon)) if total > again else 0
     return SegmentLook(key, state, lower, total, max(0, total - again - ahead), again, ahead)
+
+
+def quiet(
+    known: Mapping[str, SegmentState], course: Course, together: int, count: Callable[[Sequence[Window]], int]
+) -> set[str]:
+    """The segments in whose window there is nothing, by one count for `together` of them. Of the rest nothing is said: not all of
+    those that are counted together have to have something, and one that was never read has no window."""
+    windows = [
+        (key, Interval(lower=(lower - course.lookback_ms,)))
+        for key, state in known.items()
+        if (lower := next_lower(state)) is not None
+    ]
+    found: set[str] = set()
+    for start in range(0, len(windows), together):
+        group = windows[start : start + together]
+        if len(group) > 1 and not count(group):
+            found.update(key for key, _ in group)
+    return found
 
 
 def since(course: Course, segment: SegmentLook) -> Iterator[Scope]:

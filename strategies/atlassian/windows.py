@@ -1,12 +1,13 @@
 """Cuts a gap of time into windows that hold at most a slice's worth of items, as search counts them.
 
 Counted windows are cut into equal parts until they are small enough; small neighbours are joined again. All counts of one
-round are asked for at once. A minute is never cut: search may know no finer time.
+round are asked for at once, and those of the next round of all its parts. A minute is never cut: search may know no finer time.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from ingest_ray.models import Interval, Position
@@ -65,16 +66,35 @@ class Counted:
 
     def _parts(self, whole: Window) -> Iterator[Window]:
         """The window itself where it is small enough, else its parts, in order."""
-        minutes = (whole.upper_ms - whole.lower_ms) // MINUTE_MS
-        if whole.items <= self.most or minutes <= 1:
+        if self._is_small(whole):
             yield whole
             return
+        yield from self._cut(self._looked(whole))
+
+    def _cut(self, counts: list[Future[Window]]) -> Iterator[Window]:
+        """The counts inside of all parts that are too large are under way before the first of them is cut again."""
+        deeper: list[list[Future[Window]]] = []
+        try:
+            parts = [count.result() for count in counts]
+            deeper = [[] if self._is_small(part) else self._looked(part) for part in parts]
+            for part, inner in zip(parts, deeper, strict=True):
+                if inner:
+                    yield from self._cut(inner)
+                else:
+                    yield part
+        finally:
+            for count in chain(counts, *deeper):
+                count.cancel()
+
+    def _is_small(self, window: Window) -> bool:
+        return window.items <= self.most or (window.upper_ms - window.lower_ms) // MINUTE_MS <= 1
+
+    def _looked(self, whole: Window) -> list[Future[Window]]:
+        """Its equal parts, being counted."""
+        minutes = (whole.upper_ms - whole.lower_ms) // MINUTE_MS
         parts = min(minutes, MOST_PARTS, 2 * (whole.items // self.most + 1))
         ends = [whole.lower_ms + MINUTE_MS * (minutes * number // parts) for number in range(parts)] + [whole.upper_ms]
+        return [self.web.pool.submit(self._counted, low, high) for low, high in pairwise(ends)]
 
-        def looked(pair: tuple[int, int]) -> Window:
-            low, high = pair
-            return Window(low, high, self.count(Interval(lower=(low,), upper=(high,))))
-
-        for part in list(self.web.spread(looked, pairwise(ends))):
-            yield from self._parts(part)
+    def _counted(self, low: int, high: int) -> Window:
+        return Window(low, high, self.count(Interval(lower=(low,), upper=(high,))))

@@ -83,17 +83,24 @@ class Grant:
 class Web(SiteWeb[ConfluenceConfig]):
     def myself(self) -> Person:
         """Raises `SourceDenied` unless the login is good."""
-        found = self.get("rest/api/user/current", _person)
-        if found.id is None:
-            raise SourceDenied(f"{self.client.site.base_url}: the current user names no account")
-        return found
+        return self.arrived()[0]
 
     def now_ms(self) -> int:
-        """The server's clock: the `Date` of an answer."""
-        date = moment(self.client.answer(self.path("rest/api/user/current")).headers.get("date", ""))
+        return self.arrived()[1]
+
+    def arrived(self) -> tuple[Person, int]:
+        """Who is logged in, and the server's clock: the `Date` of the same answer.
+
+        Raises:
+            SourceDenied: nobody is.
+        """
+        answer = self.client.answer(self.path("rest/api/user/current"))
+        person, date = _person(answer.body), moment(answer.headers.get("date", ""))
+        if person.id is None:
+            raise SourceDenied(f"{self.client.site.base_url}: the current user names no account")
         if date is None:
             raise SourceError(f"{self.client.site.base_url}: its answers do not tell the time")
-        return int(date.timestamp() * 1000)
+        return person, int(date.timestamp() * 1000)
 
     def page(self, rest: str, params: dict[str, Any], tries: Tries | None = None) -> Page:
         return self.get(rest, _page, params, tries)

@@ -67,5 +67,9 @@ def window(space: str, types: Sequence[str], axis: str, interval: Interval, zone
     return " AND ".join([of_space(space, types), *within(axis, interval, zone), *more])
 
 
+def any_of(wheres: Sequence[str]) -> str:
+    return " OR ".join(f"({where})" for where in wheres)
+
+
 def among(ids: Sequence[str]) -> str:
     return f"id in ({', '.join(ids)})"

@@ -1,10 +1,11 @@
 """One cheap look at a site before a run: who we are, what time and zone it is there, which spaces have anything to read.
 
-A space that has not changed costs one count; and, for pages, one listing of its tree. A space that cannot be looked at keeps its
+Spaces that have not changed are told by one count for many of them; of the others, and of new ones, each is counted. For pages the
+tree of every space is listed. A space that cannot be looked at keeps its
 fault to itself: it gets a slice, and that slice fails.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
@@ -14,10 +15,10 @@ from pydantic import JsonValue
 from ingest_ray.contracts import Probe
 from ingest_ray.errors import SourceError
 from ingest_ray.models import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
-from strategies.atlassian.progress import Course, SegmentLook, counted, next_lower
+from strategies.atlassian.progress import Course, SegmentLook, Window, counted, next_lower, quiet
 from strategies.confluence import zone
 from strategies.confluence.api import Api, Space, Suspect, count, newest
-from strategies.confluence.cql import CREATED, MODIFIED, literal, quoted, speakable, window
+from strategies.confluence.cql import CREATED, MODIFIED, any_of, literal, quoted, speakable, window
 from strategies.confluence.filters import ConfluenceFilter, filter_of
 from strategies.confluence.opened import known as opened
 from strategies.confluence.tables import ACLS, PAGES, TABLES, Table
@@ -29,6 +30,7 @@ LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
 INDEX_LAG_S = 24 * 3600  # before a first run, how far back the index is checked against the truth
 MOST_NAMED = 20
 PAGE_BYTES = 10_000  # before anything was learned
+COUNTED_TOGETHER = 20  # spaces: some 3 KB of CQL, in the address of a request
 CURSOR = Axis(kind="cursor", columns=(MODIFIED,))
 KEY = Axis(kind="key", columns=(CREATED,))
 TREE = Axis(kind="cursor", columns=("tree",))
@@ -107,12 +109,13 @@ def slice_items(spec: UnitSpec, look: Look) -> int:
 @contextmanager
 def probed(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
     with opened(spec.endpoint, spec.dataset) as api:
-        account = api.web.myself()
-        look = begun(api, spec)
+        account, now_ms = api.web.arrived()
+        look = begun(api, spec, now_ms)
         chosen = chosen_spaces(api, filter_of(spec))
         if look.table.content:
             recent = recently_changed(look, chosen, known) if look.table is PAGES and not look.is_full else {}
-            found = api.web.spread(lambda space: looked_at(look, space, known, recent), iter(chosen))
+            resting = quiet_spaces(look, {one.key: known[one.key] for one in chosen if one.key in known})
+            found = api.web.spread(lambda space: looked_at(look, space, known, recent, resting), iter(chosen))
             look = replace(look, spaces=tuple(found))
         rows = sum(one.counts.rows for one in look.spaces) if look.table.content else len(chosen)
         failing = [f"{one.space.key}: {one.fault}" for one in look.spaces if one.fault]
@@ -139,8 +142,7 @@ def probed(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]
         )
 
 
-def begun(api: Api, spec: UnitSpec) -> Look:
-    now_ms = api.web.now_ms()
+def begun(api: Api, spec: UnitSpec, now_ms: int) -> Look:
     lag_s = MARGIN_S if spec.policy.lag is None else spec.policy.lag
     name = proved_zone(api, spec, now_ms) if TABLES[spec.dataset.name].content else "UTC"
     start_ms = filter_of(spec).updated_from_ms
@@ -228,13 +230,30 @@ def missed(look: Look, truth: set[tuple[str, str]], since_ms: int) -> dict[str, 
     return by_space
 
 
+def quiet_spaces(look: Look, known: Mapping[str, SegmentState]) -> set[str]:
+    def count_any(windows: Sequence[Window]) -> int:
+        return count(look.api.web, any_of([look.where(key, part) for key, part in windows]))
+
+    if look.is_full or look.table is ACLS:
+        return set()
+    try:
+        return quiet(known, look.course, COUNTED_TOGETHER, count_any)
+    except SourceError:  # one of them may be the reason: each is asked for by itself, and keeps its fault to itself
+        return set()
+
+
 def looked_at(
-    look: Look, space: Space, known: Mapping[str, SegmentState], recent: Mapping[str, Sequence[str]]
+    look: Look,
+    space: Space,
+    known: Mapping[str, SegmentState],
+    recent: Mapping[str, Sequence[str]],
+    resting: Collection[str],
 ) -> SpaceLook:
     state = known.get(space.key, SegmentState(segment=space.key))
     tree_state = known.get(space.key + TREE_SUFFIX, SegmentState(segment=space.key + TREE_SUFFIX))
     try:
-        counts = counts_of(look, space, state)
+        is_quiet = space.key in resting
+        counts = SegmentLook(space.key, state, next_lower(state)) if is_quiet else counts_of(look, space, state)
         is_swept = look.table is PAGES and look.api.web.config.sweep
         since_ms = check_from(look, known.get(space.key))
         tree = tree_of(look.api.tree(space), since_ms) if is_swept else None

@@ -45,5 +45,9 @@ def window(project: str, axis: str, interval: Interval, conditions: Sequence[str
     return " AND ".join([f"project = {quoted(project)}", *within(axis, interval), *conditions])
 
 
+def any_of(wheres: Sequence[str]) -> str:
+    return " OR ".join(f"({where})" for where in wheres)
+
+
 def ordered(where: str, axis: str = BY_ID, *, down: bool = False) -> str:
     return f"{where} ORDER BY {axis} {'DESC' if down else 'ASC'}"

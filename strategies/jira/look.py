@@ -1,9 +1,9 @@
 """One cheap look at a site before a run: who we are, what time it is there, which projects have anything to read.
 
-A project that has not changed costs one count.
+Projects that have not changed are told by one count for many of them; of the others, and of new ones, each is counted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,13 @@ from pydantic import JsonValue
 
 from ingest_ray.contracts import Probe
 from ingest_ray.errors import SourceChanged
+from ingest_ray.http.faults import BadRequest
 from ingest_ray.models import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
-from strategies.atlassian.progress import Course, SegmentLook, counted, minute
+from strategies.atlassian.progress import Course, SegmentLook, Window, counted, minute, next_lower, quiet
 from strategies.jira.api import Api
 from strategies.jira.datasets import custom_fields
 from strategies.jira.filters import JiraFilter, filter_of
-from strategies.jira.jql import BY_ID, BY_UPDATED, kept, window
+from strategies.jira.jql import BY_ID, BY_UPDATED, any_of, kept, window
 from strategies.jira.opened import known as opened
 from strategies.jira.shapes import Project, schema_text
 from strategies.jira.tables import ISSUES, TABLES
@@ -25,6 +26,7 @@ from strategies.jira.wire import decoder
 MARGIN_S = 60  # an edit may be written a little after the time that it bears
 LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
 ISSUE_BYTES = 10_000  # with its comments, before anything was learned
+COUNTED_TOGETHER = 50  # projects: some 4 KB of JQL, sent as a body
 CURSOR = Axis(kind="cursor", columns=(BY_UPDATED,))
 DELETED = "deleted worklogs"
 """A segment that is no project: project keys are upper case, without blanks."""
@@ -82,7 +84,8 @@ def probed(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]
         )
         if look.has_issues:
             keys = project_keys(api, chosen)
-            found = api.web.spread(lambda key: looked_at(look, key, known.get(key), chosen), iter(keys))
+            resting = quiet_projects(look, {key: known[key] for key in keys if key in known})
+            found = api.web.spread(lambda key: looked_at(look, key, known.get(key), chosen, resting), iter(keys))
             look = Look(**{**vars(look), "projects": tuple(found)})
         rows = look.rows if look.has_issues else spec.dataset.estimated_rows
         facts: dict[str, JsonValue] = {
@@ -141,8 +144,22 @@ def project_keys(api: Api, chosen: JiraFilter) -> list[str]:
     ]
 
 
-def looked_at(look: Look, key: str, state: SegmentState | None, chosen: JiraFilter) -> SegmentLook:
+def quiet_projects(look: Look, known: Mapping[str, SegmentState]) -> set[str]:
+    def count(windows: Sequence[Window]) -> int:
+        return look.api.count(any_of([window(key, BY_UPDATED, part, look.conditions) for key, part in windows]))
+
+    try:
+        return set() if look.is_full else quiet(known, look.course, COUNTED_TOGETHER, count)
+    except BadRequest:  # one of them may be the reason: each is asked for by itself
+        return set()
+
+
+def looked_at(
+    look: Look, key: str, state: SegmentState | None, chosen: JiraFilter, resting: Collection[str]
+) -> SegmentLook:
     found = state or SegmentState(segment=key)
+    if key in resting:
+        return SegmentLook(key, found, next_lower(found))
 
     def count(interval: Interval) -> int:
         return look.api.count(window(key, BY_UPDATED, interval, look.conditions))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,11 +12,13 @@ from pydantic import JsonValue
 
 from ingest_ray.models import Dataset
 from strategies.atlassian.batches import Misfit, Reject, batch_of
-from strategies.jira.shapes import SHAPES
+from strategies.jira.shapes import SHAPES, same
 from strategies.jira.tables import BODY, ISSUES, TABLES, Part, issue_parts
 from strategies.jira.wire import Person
 
 Told = Mapping[str, Any]
+Take = Callable[["Item", Sequence[Any]], Any]
+"""One column's value of an item, given what the decoders made of it."""
 
 
 @dataclass(frozen=True)
@@ -49,65 +51,73 @@ class RowMaker:
         by_name = {part.column: part for part in parts_of(dataset)}
         self._parts = [by_name[name] for name in schema.names]
         self._nested = dataset.name == ISSUES.name
-        self._required = {part.column for part in self._parts if not part.nullable}
-        wanted: dict[str, list[Part]] = {}
+        self._required = [place for place, part in enumerate(self._parts) if not part.nullable]
+        wanted: dict[str, list[Any]] = {}
         for part in self._parts:
-            if part.field and "." not in part.field:
-                wanted.setdefault(part.field, []).append(part)
-        # One field may feed two columns of different shapes: it is then decoded once for each.
+            if part.field and "." not in part.field and _wire(part) not in wanted.setdefault(part.field, []):
+                wanted[part.field].append(_wire(part))
+        # One field may feed columns of different JSON types: it is then decoded once for each.
         self._decoders = [self._decoder(wanted, turn) for turn in range(max(map(len, wanted.values()), default=0))]
         self._takes = [self._take(part, wanted) for part in self._parts]
         self._person = msgspec.json.Decoder(Person)
 
-    def _decoder(self, wanted: Mapping[str, list[Part]], turn: int) -> Any:
+    def _decoder(self, wanted: Mapping[str, list[Any]], turn: int) -> Any:
         own = {"id", "key"} if self._nested else set()
-        chosen = {field: parts[turn] for field, parts in wanted.items() if len(parts) > turn}
-        inner = {field: part for field, part in chosen.items() if field not in own}
-        top = {field: part for field, part in chosen.items() if field in own}
+        chosen = {field: kinds[turn] for field, kinds in wanted.items() if len(kinds) > turn}
+        inner = {field: kind for field, kind in chosen.items() if field not in own}
+        top = {field: kind for field, kind in chosen.items() if field in own}
         kind = _struct(f"Object{turn}", inner if self._nested else chosen)
         if self._nested:
             kind = _struct(f"Issue{turn}", top, {"fields": kind})
-        return msgspec.json.Decoder(kind)
+        return msgspec.json.Decoder(kind).decode
 
-    def _take(self, part: Part, wanted: Mapping[str, list[Part]]) -> Callable[[Item, Sequence[Any]], Any]:
+    def _take(self, part: Part, wanted: Mapping[str, list[Any]]) -> Take:
         shape = SHAPES[part.shape]
         if part.column == BODY:
-            return lambda item, _: bytes(item.body).decode() or None
+            return lambda item, _: memoryview(item.body)  # Arrow takes the bytes, and refuses what is not UTF-8
         if not part.field:
             return lambda item, _: self._person.decode(item.body).id
         if "." in part.field:
             field = part.field
             return lambda item, _: item.told.get(field)
-        turn = wanted[part.field].index(part)
+        turn = wanted[part.field].index(_wire(part))
         is_inner = self._nested and part.field not in ("id", "key")
-        return partial(_taken, turn, _slot(part.field), is_inner, shape.take)
+        return _taker(turn, f"f_fields.{_slot(part.field)}" if is_inner else _slot(part.field), shape.take)
 
     def values(self, item: Item) -> list[Any]:
         """One row. Raises `Misfit`."""
+        if not item.body:
+            return self._told(item)
         try:
-            objects = [decoder.decode(item.body) for decoder in self._decoders] if item.body else [None]
+            objects = [decode(item.body) for decode in self._decoders]
         except msgspec.DecodeError as error:
             raise Misfit(None, str(error)) from None
-        row = []
-        for part, take in zip(self._parts, self._takes, strict=True):
-            try:
-                value = item.told[part.field] if not item.body and part.field in item.told else None
-                value = take(item, objects) if item.body else value
-            except (ValueError, ArithmeticError) as error:
-                raise Misfit(part.column, str(error)) from None
-            if value is None and part.column in self._required:
-                raise Misfit(part.column, "is missing")
-            row.append(value)
+        row: list[Any] = []
+        try:
+            for take in self._takes:
+                row.append(take(item, objects))
+        except (ValueError, ArithmeticError) as error:
+            raise Misfit(self._parts[len(row)].column, str(error)) from None
+        return self._complete(row)
+
+    def _told(self, item: Item) -> list[Any]:
+        """The row of an object that did not come, only what is known of it."""
+        return self._complete([item.told.get(part.field) for part in self._parts])
+
+    def _complete(self, row: list[Any]) -> list[Any]:
+        for place in self._required:
+            if row[place] is None:
+                raise Misfit(self._parts[place].column, "is missing")
         return row
 
     def batch(self, items: Sequence[Item], reject: Reject) -> pa.RecordBatch:
         return batch_of(self.schema, items, self.values, raw_of, reject)
 
 
-def _struct(name: str, parts: Mapping[str, Part], more: Mapping[str, Any] | None = None) -> Any:
-    fields = [(_slot(field), _wire(part), None) for field, part in parts.items()]
+def _struct(name: str, kinds: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> Any:
+    fields = [(_slot(field), kind, None) for field, kind in kinds.items()]
     extra = [(_slot(field), kind) for field, kind in (more or {}).items()]
-    names = {_slot(field): field for field in [*parts, *(more or {})]}
+    names = {_slot(field): field for field in [*kinds, *(more or {})]}
     return msgspec.defstruct(name, [*extra, *fields], rename=names)
 
 
@@ -116,10 +126,16 @@ def _wire(part: Part) -> Any:
     return kind if kind is Raw else kind | None
 
 
-def _taken(turn: int, slot: str, is_inner: bool, take: Callable[[Any], Any], _: Item, objects: Sequence[Any]) -> Any:
-    found = objects[turn]
-    value = getattr(found.f_fields if is_inner else found, slot)
-    return None if value is None else take(value)
+def _taker(turn: int, path: str, shape: Callable[[Any], Any]) -> Take:
+    get = attrgetter(path)
+    if shape is same:
+        return lambda _, objects: get(objects[turn])
+
+    def taken(_: Item, objects: Sequence[Any]) -> Any:
+        value = get(objects[turn])
+        return None if value is None else shape(value)
+
+    return taken
 
 
 def raw_of(item: Item) -> dict[str, JsonValue]:

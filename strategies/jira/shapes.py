@@ -51,16 +51,16 @@ def same(value: Any) -> Any:
     return value
 
 
-def json_text(value: Raw) -> str | None:
-    """The very text that came."""
-    text = bytes(value).decode()
-    return None if text == "null" else text
+def json_text(value: Raw) -> bytes | None:
+    """The very text that came, in UTF-8 as it came: Arrow refuses anything else."""
+    text = bytes(value)
+    return None if text == b"null" else text
 
 
-def number_text(value: Raw) -> str | None:
+def number_text(value: Raw) -> bytes | None:
     text = json_text(value)
     if text is not None:
-        Decimal(text)
+        Decimal(text.decode())
     return text
 
 
@@ -89,6 +89,7 @@ SHAPES: dict[str, Shape] = {
     "name": Shape("string", Named, lambda named: named.name),
     "names": Shape("list<string>", list[Named], lambda named: [one.name for one in named]),
     "id": Shape("string", Named, lambda named: named.id),
+    "status name": Shape("string", Status, lambda status: status.name),
     "category": Shape("string", Status, lambda status: status.statusCategory.key if status.statusCategory else None),
     "project key": Shape("string", Project, lambda project: project.key),
     "project id": Shape("string", Project, lambda project: project.id),

@@ -69,7 +69,7 @@ ISSUES = Table(
         Part("created", "created", "instant", "datetime"),
         Part("summary", "summary", "text", "string"),
         Part("issue_type", "issuetype", "name", "issuetype"),
-        Part("status", "status", "name", "status"),
+        Part("status", "status", "status name", "status"),
         Part("status_category", "status", "category", "status"),
         Part("priority", "priority", "name", "priority"),
         Part("resolution", "resolution", "name", "resolution"),

@@ -19,6 +19,7 @@ from ingest_ray.sinks import DeltaConfig, delta
 from ingest_ray.sinks.delta_files import TableFiles
 from ingest_ray.sinks.delta_sink import DeltaSink
 from ingest_ray.testing.sink_suite import SCHEMA, Load, SinkSuite, piece, rows
+from ingest_ray.testing.sink_world import Row
 
 
 class DeltaWorld:
@@ -112,6 +113,83 @@ def test_a_first_load_is_not_a_merge(world: DeltaWorld) -> None:
     load.commit(prepared)
     assert DeltaTable(str(_folder(load))).history(1)[0]["operation"] == "WRITE"
     assert _in_table(load) == before  # the very file that was prepared
+
+
+def test_an_upsert_of_new_keys_only_is_added_as_one_file(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"), (None, 1, "n"))
+    before = _in_table(load)
+    receipt = load.commit(load.prepare(rows((2, 1, "b"))), load.prepare(rows((3, 1, "c"), (4, None, None))))
+    assert DeltaTable(str(_folder(load))).history(1)[0]["operation"] == "WRITE"
+    assert (receipt.rows_committed, receipt.rows_deduplicated) == (3, 0)
+    assert before < _in_table(load)
+    assert len(_in_table(load)) == len(before) + 1
+    assert _parts(load) == _in_table(load)  # the two that were prepared are gone
+    assert load.found() == [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, None, None), (None, 1, "n")]
+
+
+@pytest.mark.parametrize("again", [(1, 2, "b"), (None, 2, "b")])
+def test_an_upsert_with_one_key_that_is_there_is_a_merge(world: DeltaWorld, again: Row) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"), (None, 1, "n"))
+    load.commit(load.prepare(rows((7, 1, "c"))), load.prepare(rows((8, 1, "d"), again)))
+    assert DeltaTable(str(_folder(load))).history(1)[0]["operation"] == "MERGE"
+    assert len(load.found()) == 4
+    assert again in load.found()
+
+
+def test_new_keys_that_come_twice_in_a_group_are_there_once(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    receipt = load.commit(load.prepare(rows((2, 1, "b"))), load.prepare(rows((2, 2, "c"))))
+    assert (receipt.rows_committed, receipt.rows_deduplicated) == (1, 1)
+    assert load.found() == [(1, 1, "a"), (2, 2, "c")]
+
+
+def test_the_key_of_a_tombstone_is_not_new(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"), (2, 1, "b"))
+    load.erase([(1,)], "tombstone")
+    load.put((1, 2, "back"))
+    assert load.found() == [(1, 2, "back"), (2, 1, "b")]
+
+
+def test_new_keys_respect_the_partitions_that_somebody_gave_the_table(world: DeltaWorld) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    table = world.table(load.target)
+    write_deltalake(str(_folder(load)), table, mode="overwrite", schema_mode="overwrite", partition_by=["text"])
+    load.put((2, 1, "b"))
+    assert load.found() == [(1, 1, "a"), (2, 1, "b")]
+    assert DeltaTable(str(_folder(load))).to_pyarrow_table(filters=[("text", "=", "b")]).num_rows == 1
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_new_keys_whose_commit_fails_or_loses_its_answer_are_there_once(
+    world: DeltaWorld, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    load = Load(world, WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    group = [load.prepare(rows((2, 1, "b"))), load.prepare(rows((3, 1, "c")))]
+    real = DeltaTable.create_write_transaction
+
+    def lossy(self: DeltaTable, *args: object, **more: object) -> None:
+        if is_there:
+            real(self, *args, **more)  # type: ignore[arg-type]
+        raise OSError("connection reset")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, "create_write_transaction", lossy)
+        if is_there:
+            assert load.commit(*group).rows_committed == 2
+        else:
+            with pytest.raises(SinkUnavailable):
+                load.commit(*group)
+            load.sequence -= 1
+    if not is_there:
+        load.commit(*group)
+    assert load.found() == [(1, 1, "a"), (2, 1, "b"), (3, 1, "c")]
+    assert _in_table(load) <= _parts(load)
 
 
 def test_merged_files_do_not_linger(world: DeltaWorld) -> None:

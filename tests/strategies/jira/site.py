@@ -34,6 +34,7 @@ class Lake:
     policy: dict[str, Any] = field(default_factory=dict)
     filters: dict[str, Any] = field(default_factory=dict)
     inline_below: int = 2**40
+    readers: int | None = None
     datasets: dict[str, Dataset] = field(default_factory=dict)
     runs: int = 0
 
@@ -63,7 +64,12 @@ class Lake:
         settings = Settings(
             home=str(self.folder),
             state_url=f"sqlite:///{self.folder}/state.db",
-            ray=RaySettings(num_cpus=2, object_store_bytes=100 * 1024 * 1024, inline_below=self.inline_below),
+            ray=RaySettings(
+                num_cpus=2,
+                object_store_bytes=100 * 1024 * 1024,
+                inline_below=self.inline_below,
+                inline_threads=self.readers,
+            ),
         )
         order = RunOrder(
             run_id=f"run-{self.runs}-{id(self)}",
