@@ -76,6 +76,7 @@ from ingest_ray.models import (
     Staged,
 )
 
+PLANNED_AHEAD = 2  # slices that wait for each reader when the plan goes on: planning takes about as long as reading one
 DEEPEST_RECUT = 48  # each recut adds two to a rank; a slice cut again 24 times is one row that is too large
 
 
@@ -230,12 +231,8 @@ class Ledger:
         return out
 
     def _next_plan(self) -> list[Instruction]:
-        if (
-            self._is_planned
-            or self._is_planning
-            or self._is_giving_up
-            or len(self._works.queue) > 2 * self.limits.readers
-        ):
+        has_enough = len(self._works.queue) > PLANNED_AHEAD * self.limits.readers
+        if self._is_planned or self._is_planning or self._is_giving_up or has_enough:
             return []
         self._is_planning = True
         return [Plan(2 * self.limits.readers + 2, self._given_up)]

@@ -10,7 +10,7 @@ from tests.simulation.chance import KINDS
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.world import World
 
-ENOUGH = 1_000  # histories; most of the deliberate bugs are seen within a hundred, the last one within 650
+ENOUGH = 3_000  # histories; most of the deliberate bugs are seen within a hundred, the last one within 2,000
 
 
 @pytest.fixture(autouse=True)
