@@ -18,7 +18,9 @@ from tests.run.test_killed import STEPS, killed_at
 
 @pytest.mark.parametrize("step", STEPS)
 def test_c31_killed_at_any_step_among_threads_then_resumed_has_every_row_once(tmp_path: Path, step: str) -> None:
-    there = Installation(tmp_path, unit="numbers-2x1500", threads=3)
+    there = Installation(
+        tmp_path, unit="numbers-2x3000", threads=3
+    )  # at least four commits: the third is always reached
     killed_at(there, f"{step}@{1 if step.startswith('plan') else 3}")
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
