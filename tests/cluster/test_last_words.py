@@ -1,4 +1,4 @@
-"""`run` answers even where it is ended from outside while it connects to Ray, which is how Ray ends it when a server dies."""
+"""`run` answers even where it is ended from outside while it connects to Ray or leaves it, as Ray does when a server dies."""
 
 import json
 import os
@@ -17,12 +17,23 @@ from tests.service.lab import Lab
 pytestmark = pytest.mark.cluster
 
 
-def run_ended(lab: Lab, *options: str) -> "subprocess.CompletedProcess[str]":
+def run_ended(lab: Lab, *options: str, step: str = "ray:before-connect") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", "numbers-1x1000", *options]
-    environment = os.environ | {"INGEST_FAILPOINT": "ray:before-connect"}
-    return subprocess.run(
-        command, cwd=lab.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = os.environ | {"INGEST_FAILPOINT": step}
+    said = lab.folder / "stderr"  # no pipe: Ray's servers have it, too, and live on for some seconds
+    with said.open("w") as err:
+        done = subprocess.run(
+            command,
+            cwd=lab.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    done.stderr = said.read_text()
+    return done
 
 
 @pytest.fixture
@@ -36,8 +47,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
-def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code(lab: Lab) -> None:
-    done = run_ended(lab, "--json")
+@pytest.mark.parametrize("step", ["ray:before-connect", "ray:before-leave"])
+def test_a_run_that_is_ended_while_it_connects_to_ray_or_leaves_it_has_a_document_with_a_code(
+    lab: Lab, step: str
+) -> None:
+    done = run_ended(lab, "--json", step=step)
     assert done.returncode == -signal.SIGKILL
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["hint"]) == ("E_CLUSTER_UNAVAILABLE", "to go on: ingest-ray run shop numbers-1x1000")
@@ -45,7 +59,10 @@ def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code
 
 def test_for_a_person_it_is_a_line_of_text(lab: Lab) -> None:
     done = run_ended(lab)
-    assert "while it connected to ray, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]" in done.stderr
+    assert (
+        "while it connected to ray or left it, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]"
+        in done.stderr
+    )
     assert done.stdout == ""
 
 
