@@ -58,7 +58,6 @@ class Cluster:
     def close(self) -> None:
         if self._is_ours:
             with guarded():
-                reached("ray:before-leave")
                 if not self.vigil.is_lost(at_once=True):  # without its servers nothing can be asked
                     end_throttles()
                 ray.shutdown()
