@@ -1,7 +1,7 @@
 """What is said for a process that is ended at a moment when it cannot answer itself.
 
-While a process connects to Ray, Ray's own code ends it when a server of Ray dies: no exception, and no exit handler runs. So for that
-long a small process waits beside it with the words, and says them where it is left without a sign that all is well.
+While a process connects to Ray or leaves it, Ray's own code ends it when a server of Ray dies: no exception, and no exit handler
+runs. So for that long a small process waits beside it with the words, and says them where it is left without a sign that all is well.
 """
 
 import subprocess

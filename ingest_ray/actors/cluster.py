@@ -57,9 +57,10 @@ class Cluster:
 
     def close(self) -> None:
         if self._is_ours:
-            if not self.vigil.is_lost():  # without its servers nothing can be asked
-                end_throttles()
-            ray.shutdown()
+            with guarded():
+                if not self.vigil.is_lost(at_once=True):  # without its servers nothing can be asked
+                    end_throttles()
+                ray.shutdown()
 
 
 def _start(settings: RaySettings, namespace: str) -> None:

@@ -36,6 +36,7 @@ from ingest_ray.core.messages import (
     Stage,
 )
 from ingest_ray.errors import Recovery, StagingUnavailable
+from ingest_ray.last_words import guarded
 from ingest_ray.models import Learned, Scope, Slice
 from ingest_ray.orders import RunOrder
 from ingest_ray.settings import RaySettings
@@ -132,8 +133,12 @@ class Crew:
 
     def end(self) -> None:
         """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
-        if self._vigil.is_lost():
+        if self._vigil.is_lost(at_once=True):
             return
+        with guarded():
+            self._end()
+
+    def _end(self) -> None:
         ray.cancel(self._readied, force=False, recursive=False)  # it may still wait for a node
         for call in (self._planner.close, self._state.end):
             try:

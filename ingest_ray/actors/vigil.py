@@ -32,9 +32,10 @@ class Vigil:
     def of_this_process(cls, patience_s: float) -> "Vigil":
         return cls([*_gcs(), *_raylet()], patience_s)
 
-    def is_lost(self) -> bool:
+    def is_lost(self, *, at_once: bool = False) -> bool:
+        """`at_once`: however short a time ago it was looked; for who is about to ask servers that may have gone just now."""
         now = time.monotonic()
-        if self._is_lost or now - self._checked_at < CHECK_S:
+        if self._is_lost or (now - self._checked_at < CHECK_S and not at_once):
             return self._is_lost
         self._checked_at = now
         if not any(self._is_away(place) for place in self._places):

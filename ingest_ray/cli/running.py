@@ -20,7 +20,7 @@ from ingest_ray.service.admission import Errand
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import RunReport
 
-ENDED_BY_RAY = "the run was ended while it connected to ray, as when a server of ray dies meanwhile"
+ENDED_BY_RAY = "the run was ended while it connected to ray or left it, as when a server of ray dies meanwhile"
 
 
 def errand_of(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> Errand:

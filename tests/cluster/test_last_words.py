@@ -1,4 +1,4 @@
-"""`run` answers even where it is ended from outside while it connects to Ray, which is how Ray ends it when a server dies."""
+"""`run` answers even where it is ended from outside while it connects to Ray or leaves it, as Ray does when a server dies."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     lab = Lab(tmp_path)
-    lab.document["ray"] = {"inline_below": 0}
+    lab.document["ray"] = {"inline_below": 0, "num_cpus": 2, "object_store_bytes": 100 * 1024 * 1024}
     lab.apply()
     collect(lab.place, "shop")
     return lab
@@ -45,8 +45,38 @@ def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code
 
 def test_for_a_person_it_is_a_line_of_text(lab: Lab) -> None:
     done = run_ended(lab)
-    assert "while it connected to ray, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]" in done.stderr
+    assert (
+        "while it connected to ray or left it, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]"
+        in done.stderr
+    )
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "leaving",
+    [
+        "there = Cluster.__new__(Cluster); there._is_ours, ray.shutdown = True, lambda: os._exit(1)",
+        "there = Crew.__new__(Crew); there._vigil, there._end, there.close = VIGIL, lambda: os._exit(1), there.end",
+    ],
+)
+def test_a_process_that_is_ended_while_it_leaves_ray_is_spoken_for(leaving: str) -> None:
+    """Without a Ray, whose servers would have to die in the last milliseconds of a run."""
+    code = f"""
+import os, sys, ray
+from types import SimpleNamespace
+from ingest_ray.actors import cluster
+from ingest_ray.actors.cluster import Cluster
+from ingest_ray.actors.crew import Crew
+from ingest_ray.last_words import Words, left
+VIGIL = SimpleNamespace(is_lost=lambda at_once: False)
+cluster.end_throttles = lambda: None
+{leaving}
+there.vigil = VIGIL
+with left(Words("ended", sys.stdout)):
+    there.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "ended"), done.stderr
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])

@@ -33,6 +33,14 @@ def test_a_server_that_listens_is_there_and_one_that_does_not_is_lost(clock: Clo
         watched.check()
 
 
+def test_who_leaves_looks_at_once(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watched, patient = (Vigil([server.getsockname()], patience_s) for patience_s in (0.0, 40.0))
+    assert not watched.is_lost()
+    assert not patient.is_lost(at_once=True)
+    assert watched.is_lost(at_once=True)
+
+
 def test_one_of_several_is_enough(clock: Clock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         place = gone.getsockname()
