@@ -35,6 +35,7 @@ def postgres_server() -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may have it on
+    server.psql("ALTER SYSTEM SET fsync = off;")  # it is never crashed: tests that crash one have one of their own
     server.stop()
     server.start()
     yield server

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[2]
 BEGINS_S = 90.0
 
 
-@pytest.mark.parametrize(("server", "staging"), [("gcs_server", "files"), ("raylet/raylet", "object-store")])
+@pytest.mark.parametrize(
+    ("server", "staging"),
+    [("gcs_server", "files"), pytest.param("raylet/raylet", "object-store", marks=pytest.mark.faults)],
+)
 def test_a_run_whose_local_ray_loses_a_server_goes_on_with_another(tmp_path: Path, server: str, staging: str) -> None:
     there = Installation(
         tmp_path, unit="numbers-2x2000", inline_below=0, staging=staging, source={"faults": {"1:500": ["hold"]}}
