@@ -20,7 +20,7 @@ demo: $(READY)
 
 test: $(READY)
 	-scripts/install-test-services
-	$(BIN)/python -m pytest tests -m 'not faults' -n 2 --dist loadgroup --durations=10
+	$(BIN)/python -m pytest tests -m 'not faults' -n 3 --dist loadgroup --durations=10
 
 check: $(READY)
 	$(BIN)/ruff format --check .
