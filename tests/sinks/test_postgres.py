@@ -53,6 +53,19 @@ def test_the_first_merge_makes_an_index_and_tells_the_planner_what_the_key_is_li
     assert len(_indexes(pg, load.target)) == 1
 
 
+def test_a_merge_into_somebody_elses_table_makes_no_index(pg: Postgres) -> None:
+    load = Load(PostgresWorld(pg), WriteMode.UPSERT)
+    load.put((1, 1, "old"), first=True)
+    role = f"loader_{pg.name}"
+    _run(pg, f'create role "{role}" login')
+    _run(pg, f'grant create, usage on schema public to "{role}"')
+    _run(pg, f'grant select, insert, update, delete on all tables in schema public to "{role}"')
+    load.sink = open_sink(SqlConfig(url=pg.url_of(role)))
+    load.commit(load.prepare(rows((1, 2, "new")), first=False))
+    assert load.found() == [(1, 2, "new")]
+    assert _indexes(pg, load.target) == []
+
+
 def _indexes(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:
     return _run(pg, f"select indexdef from pg_indexes where tablename = '{table_of(target)}'")
 

@@ -163,12 +163,14 @@ class Postgres(StandardSql):
         rows, and reads the whole table.
         """
         goal, listed = self.table(table), ", ".join(map(self.quoted, key))
-        ((rows, is_indexed),) = session.run(
-            "select c.reltuples::bigint, exists (select 1 from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
+        ((rows, is_ours, is_indexed),) = session.run(
+            "select c.reltuples::bigint, pg_has_role(c.relowner, 'USAGE'), exists (select 1 from pg_index i join pg_attribute a on a.attrelid = i.indrelid"
             " and a.attnum = i.indkey[0] where i.indrelid = c.oid and i.indisvalid and i.indpred is null"
             f" and a.attname = any(array[{', '.join(map(self.text, key))}]::name[]))"
             f" from pg_class c where c.oid = {self.text(goal)}::regclass"
         )
+        if not is_ours:
+            return  # whose table it is knows its indexes, and nobody else may make one
         if not is_indexed:
             session.run(f"create index on {goal} ({listed})")
         if int(rows) <= 0:  # -1: never counted, 0 before version 14
