@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import psutil
 from deltalake import DeltaTable
 
-from ingest_ray.models import Dataset, Endpoint
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.strategies.confluence.site import Lake, endpoint_of
 
 
@@ -47,7 +47,7 @@ def run_here(folder: Path, endpoint: Endpoint, log: Path, *, inline: bool) -> No
 
     with log.open("a") as out:
         logging.getLogger("ingest_ray").setLevel(logging.INFO)
-        logging.getLogger("ingest_ray.run.coordinator").addHandler(Starts())
+        logging.getLogger("ingest_ray.engine.coordinator").addHandler(Starts())
         summary = lake_of(folder, endpoint, inline=inline).run()
         (folder / "ended").write_text(str(time.time()))
         print(json.dumps(summary.model_dump(mode="json")), flush=True)

@@ -18,7 +18,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.strategies.jira.site import Lake, assert_exact, endpoint_of
 
 
@@ -36,7 +36,7 @@ def measured(sim: Simulation, lake: Lake, rate: float, name: str) -> None:
 def cpu_s() -> tuple[float, float]:
     """Of this process and of the simulator, user and system."""
     own = psutil.Process()
-    simulator = next(child for child in own.children() if "ingest_ray.testing.atlassian" in child.cmdline())
+    simulator = next(child for child in own.children() if "ingest_ray.simulators.atlassian" in child.cmdline())
     client, server = own.cpu_times(), simulator.cpu_times()
     return client.user + client.system, server.user + server.system
 

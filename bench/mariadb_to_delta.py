@@ -18,7 +18,7 @@ from bench.kill_and_resume import INGEST
 from bench.lineitem_maria import statements
 from bench.measure import Measured, cores, measured
 from bench.side_by_side import Peer, environment
-from ingest_ray.testing.mariadb import MariaServer, running_server
+from ingest_ray.testing.servers.mariadb import MariaServer, running_server
 
 OURS = "ingest-ray run, to a committed Delta table"
 PEER = Peer("ConnectorX to Parquet", "connectorx_maria_parquet.py", ("connectorx==0.4.6", "pyarrow==26.0.1"))

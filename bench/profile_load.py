@@ -23,7 +23,7 @@ from bench.readers import document
 
 PROFILED = """
 import cProfile, sys, time
-from ingest_ray.cli import main
+from ingest_ray.cli.main import main
 profile = cProfile.Profile(time.process_time)
 sys.argv = ["ingest-ray", "run", "shop", "--json"]
 try:

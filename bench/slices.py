@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ingest_ray.models import Endpoint, Policy, RunMode, UnitConfig, UnitSpec
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import Endpoint, Policy, RunMode, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
 from ingest_ray.testing.scripted import scripted
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from ingest_ray.server.app import build_app
-from ingest_ray.service.access import Role
+from ingest_ray.service.access.roles import Role
+from ingest_ray.service.access.tokens import create_token
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.tokens import create_token
 from ingest_ray.settings import ScheduleSettings, ServeSettings, Settings
-from ingest_ray.testing.filled import filled
+from ingest_ray.testing.filled_catalog import filled
 
 ENDPOINTS, UNITS, RUNS = 20, 500, 50  # 10,000 units and 1,000 runs
 REPEATS = 40

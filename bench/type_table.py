@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ingest_ray.arrow_types import schema_of
-from ingest_ray.models import Column, ColumnFit, Dataset, Endpoint
-from ingest_ray.orders import CertificateLine
 from ingest_ray.registry import open_sink, strategy_for
-from strategies.jdbc import mssql_types, oracle_types
-from strategies.jdbc.server_columns import column_of
+from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.types import Column, ColumnFit, Dataset, Endpoint, worst_fidelity
+from ingest_strategies.jdbc.mssql import types as mssql_types
+from ingest_strategies.jdbc.oracle import types as oracle_types
+from ingest_strategies.jdbc.values.server_columns import column_of
 
 POSTGRES = """smallint, integer, bigint, real, double precision, numeric(12,2), numeric(38,9), numeric(60,5), numeric, money,
 boolean, text, varchar(20), char(5), "char", name, uuid, json, jsonb, xml, bytea, bit(5), varbit, date, time, timetz, timestamp,
@@ -69,7 +69,7 @@ def postgres() -> Iterator[Dataset]:
 
 @contextmanager
 def mariadb() -> Iterator[Dataset]:
-    from ingest_ray.testing.mariadb import fresh_database, running_server
+    from ingest_ray.testing.servers.postgres.mariadb import fresh_database, running_server
 
     with running_server() as server:
         database = fresh_database(server)
@@ -166,7 +166,7 @@ def staged(column: Column) -> str:
 def cell(column: Column, fit: ColumnFit | None) -> str:
     if fit is None:
         return "refused"
-    worst = CertificateLine.worst(column.fidelity, fit.fidelity)
+    worst = worst_fidelity(column.fidelity, fit.fidelity)
     return f"{fit.sink_type}: {worst}"
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 
 CONFIG = """\
 home: .ingest-ray

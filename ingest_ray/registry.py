@@ -3,9 +3,9 @@
 from functools import cache
 from importlib.metadata import entry_points
 
-from ingest_ray.contracts import ModelSink, Sink, SinkFamily, Strategy
-from ingest_ray.errors import SinkMissing, StrategyMissing
-from ingest_ray.models import Endpoint
+from ingest_ray.sdk.contracts import ModelSink, Sink, SinkFamily, Strategy
+from ingest_ray.sdk.errors import SinkMissing, StrategyMissing
+from ingest_ray.sdk.types import Endpoint
 
 STRATEGIES = "ingest_ray.strategies"
 SINKS = "ingest_ray.sinks"

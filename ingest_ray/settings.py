@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from ingest_ray.models import Model
+from ingest_ray.sdk.types import Model
 
 MIB = 1024 * 1024
 

@@ -13,8 +13,8 @@ if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
     settings.load_profile("gate")
 
 pytest_plugins = [
-    "ingest_ray.testing.servers",
-    "ingest_ray.testing.mariadb",
-    "ingest_ray.testing.redis_server",
+    "ingest_ray.testing.servers.postgres",
+    "ingest_ray.testing.servers.mariadb",
+    "ingest_ray.testing.servers.redis",
     "tests.strategies.jdbc.maria",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ingest_ray.testing.servers import missing
+from ingest_ray.testing.servers.postgres import missing
 
 DEATH_S = 30
 

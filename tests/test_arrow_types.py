@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.arrow_types import LOGICAL, SOURCE_TYPE, from_text, schema_of, to_text
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Column, Dataset, Fidelity
+from ingest_ray.sdk.arrow_types import LOGICAL, SOURCE_TYPE, from_text, schema_of, to_text
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Column, Dataset, Fidelity
 
 PLAIN = [
     pa.null(), pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(),

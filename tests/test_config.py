@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest_ray.config import load_config, load_settings
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.secrets import open_url
 
 GOOD = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.type_table import DECLARED, SQLITE, collected, section, statement, types
-from ingest_ray.models import Dataset
+from ingest_ray.sdk.types import Dataset
 
 ROOT = Path(__file__).parents[1]
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()

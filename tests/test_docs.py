@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest_ray.config import IngestFile, UnitRule, load_config
-from ingest_ray.models import CdmSettings, Policy
+from ingest_ray.sdk.types import CdmSettings, Policy
 from ingest_ray.settings import (
     OidcSettings,
     RaySettings,
@@ -18,7 +18,7 @@ from ingest_ray.settings import (
     StagingSettings,
     TemporalSettings,
 )
-from strategies.confluence.config import ConfluenceConfig
+from ingest_strategies.confluence.config import ConfluenceConfig
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()

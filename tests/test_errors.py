@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray import errors
-from ingest_ray.errors import IngestError, SliceTooLarge
+from ingest_ray.sdk import errors
+from ingest_ray.sdk.errors import IngestError, SliceTooLarge
 
 CONTRACT = Path(__file__).parents[1] / ".." / "shared" / "contracts" / "errors.md"
 ADDED = {  # additive: no published code says them

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_ray.rowhash import RowHash, combine, row_hash
+from ingest_ray.sdk.row_hash import RowHash, combine, row_hash
 
 NESTED = pa.list_(pa.struct([("f", pa.float64()), ("l", pa.list_(pa.string()))]))
 SCHEMA = pa.schema([("i", pa.int64()), ("s", pa.string()), ("d", pa.decimal256(60, 2)), ("n", NESTED)])

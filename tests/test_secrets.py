@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Endpoint
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Endpoint
 from ingest_ray.secrets import redact, resolve, seal, sealing
 from ingest_ray.secrets.fields import parts_of_url, shown_url
 from ingest_ray.secrets.keyring import Keyring

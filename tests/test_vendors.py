@@ -5,7 +5,7 @@ The rule, for names and values in the code (what is said in docstrings and comme
 * no product whose data is read is named in the engine, from the service layer down;
 * databases are named where they are places to write to or to keep state in: `sinks`, `kv`, `catalog`, `secrets`;
 * surfaces (`cli`, `graphql`, `console`, `temporal`) may name products, because a published contract or an example does. They decide
-  nothing. `testing` has the simulators.
+  nothing. `simulators` and `testing` are for tests.
 """
 
 import ast
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ENGINE = Path(__file__).parents[1] / "ingest_ray"
-OUTSIDE = {"testing", "cli", "graphql", "console", "temporal"}
+OUTSIDE = {"testing", "simulators", "cli", "graphql", "console", "temporal"}
 PLACES = {"sinks", "kv", "catalog", "secrets"}
 PRODUCTS = re.compile(r"jira|confluence|atlassian|\b(jql|cql|adf)\b", re.IGNORECASE)
 DATABASES = re.compile(r"postgres|mysql|mariadb|oracle|mssql|sql_?server", re.IGNORECASE)

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import endpoints as t
-from ingest_ray.errors import DuplicateEndpoint, EndpointNotFound
-from ingest_ray.models import Endpoint, Model
+from ingest_ray.sdk.errors import DuplicateEndpoint, EndpointNotFound
+from ingest_ray.sdk.types import Endpoint, Model
 
 Role = Literal["source", "sink"]
 Origin = Literal["file", "api"]

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from ingest_ray.catalog.tables import SCHEMA, catalog_schema, tables
-from ingest_ray.errors import StateUnreadable
 from ingest_ray.kv.engine import parse, shown, state_engine, unavailable
+from ingest_ray.sdk.errors import StateUnreadable
 from ingest_ray.secrets import open_url
 from ingest_ray.settings import Settings
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from ingest_ray.cdm.mapping import MapContext, ModelRows, batch_of, checked, said
 from ingest_ray.cdm.models import KEY, MODELS, CdmModel, Kind, model_of
-from ingest_ray.errors import RecordError
-from ingest_ray.models import CdmSettings, Model
+from ingest_ray.sdk.errors import RecordError
+from ingest_ray.sdk.types import CdmSettings, Model
 
 SETTINGS = {
     "threads": 1,

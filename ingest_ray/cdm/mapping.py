@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ingest_ray.cdm.models import ID_CHARS, KEY, CdmModel, Kind, model_of
-from ingest_ray.errors import RecordError
-from ingest_ray.models import Dataset, Endpoint
+from ingest_ray.sdk.errors import RecordError
+from ingest_ray.sdk.types import Dataset, Endpoint
 
 Row = Mapping[str, Any]
 CdmRow = tuple[str, Mapping[str, Any]]

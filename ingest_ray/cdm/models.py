@@ -18,7 +18,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 
 Kind = Literal["text", "bool", "int", "instant", "list", "json"]
 

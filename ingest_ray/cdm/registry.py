@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.cdm.mapping import CdmMapper, MapContext
-from ingest_ray.errors import CdmModeUnavailable, ConfigError, RecordError
-from ingest_ray.models import Dataset, Endpoint
+from ingest_ray.sdk.errors import CdmModeUnavailable, ConfigError, RecordError
+from ingest_ray.sdk.types import Dataset, Endpoint
 
 MAPPERS = "ingest_ray.cdm_mappers"
 

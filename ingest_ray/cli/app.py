@@ -7,18 +7,18 @@ import typer
 
 from ingest_ray import __version__
 from ingest_ray.cli import lazy
-from ingest_ray.cli.asking import ask
 from ingest_ray.cli.cdm import provision, remap, sinks
+from ingest_ray.cli.confirm import ask
 from ingest_ray.cli.control import history, pause, watermark_app
 from ingest_ray.cli.datasets import datasets_app
-from ingest_ray.cli.frame import FAILED, FINE, frame
+from ingest_ray.cli.maintenance import compact, simulate, vacuum
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
+from ingest_ray.cli.output import FAILED, FINE, frame
 from ingest_ray.cli.quarantine import quarantine_app
-from ingest_ray.cli.serving import schema, serve
+from ingest_ray.cli.serve import schema, serve
 from ingest_ray.cli.temporal import temporal_app, worker
 from ingest_ray.cli.tokens import secrets_app, token_app
-from ingest_ray.cli.upkeep import compact, simulate, vacuum
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 
 app = typer.Typer(
     name="ingest-ray",
@@ -99,7 +99,7 @@ def apply(
     lazy.start_logs(log_format, log_level)
     if file is not None and config is not None and file != config:
         raise ConfigError("two files: give FILE or --config, not both")
-    done = lazy.service("apply").apply(
+    done = lazy.service("endpoints.apply").apply(
         lazy.config().load_config(file or config or Path("ingest.yaml")), dry_run=dry_run
     )
     frame().give(done, lambda out: lazy.shown("catalog").show_changes(done, out))
@@ -123,7 +123,7 @@ def collect(
       ingest-ray collect shop
       ingest-ray collect shop --json
     """
-    done = lazy.service("collect").collect(lazy.place(config, log_format, log_level), endpoint)
+    done = lazy.service("endpoints.collect").collect(lazy.place(config, log_format, log_level), endpoint)
     frame().give(done, lambda out: lazy.shown("catalog").show_collected(done, out))
     return FINE
 
@@ -143,7 +143,7 @@ def units(
       ingest-ray units shop
       ingest-ray units shop --json
     """
-    found = lazy.service("units").list_units(lazy.place(config, log_format, log_level), endpoint)
+    found = lazy.service("units.listing").list_units(lazy.place(config, log_format, log_level), endpoint)
     frame().give(found, lambda out: lazy.shown("catalog").show_units(found, out))
     return FINE
 
@@ -165,7 +165,7 @@ def plan(
       ingest-ray plan shop public.orders
       ingest-ray plan shop public.orders --slices 100
     """
-    found = lazy.service("runs").plan(lazy.place(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("runs.execution").plan(lazy.place(config, log_format, log_level), endpoint, unit)
     frame().give(found, lambda out: lazy.shown("plan").show_plan(found, slices, out))
     return FINE
 
@@ -210,7 +210,7 @@ def run(
     here = lazy.place(config, log_format, log_level)
     errand = lazy.running().errand_of(lower, upper, reconcile, allow_deletes)
     report = lazy.running().run(here, endpoint, unit or [], errand)
-    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("runs").show_report(report, out))
+    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
 
@@ -231,8 +231,8 @@ def status(
       ingest-ray status shop
       ingest-ray status shop public.orders
     """
-    found = lazy.service("status").status(lazy.place(config, log_format, log_level), endpoint, unit)
-    frame().give(found, lambda out: lazy.shown("runs").show_status(found, unit is not None, out))
+    found = lazy.service("units.status").status(lazy.place(config, log_format, log_level), endpoint, unit)
+    frame().give(found, lambda out: lazy.shown("run_report").show_status(found, unit is not None, out))
     return FINE
 
 
@@ -253,7 +253,7 @@ def preview(
       ingest-ray preview shop public.orders
       ingest-ray preview shop public.orders -n 3 --json
     """
-    found = lazy.service("preview").preview(lazy.place(config, log_format, log_level), endpoint, unit, rows)
+    found = lazy.service("units.preview").preview(lazy.place(config, log_format, log_level), endpoint, unit, rows)
     frame().give(found, lambda out: lazy.shown("catalog").show_rows(found, out))
     return FINE
 
@@ -275,7 +275,7 @@ def reset(
       ingest-ray reset shop public.orders
       ingest-ray reset shop public.orders --yes
     """
-    place, service = lazy.place(config, log_format, log_level), lazy.service("reset")
+    place, service = lazy.place(config, log_format, log_level), lazy.service("units.reset")
     sink = service.sink_of(place, endpoint, unit)
     if not yes:
         ask(f"Forget the checkpoint of {endpoint}:{unit} in sink {sink}?")

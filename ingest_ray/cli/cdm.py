@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli import lazy
-from ingest_ray.cli.frame import FAILED, FINE, frame
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
+from ingest_ray.cli.output import FAILED, FINE, frame
 
 
 def provision(
@@ -25,7 +25,7 @@ def provision(
     Examples:
       ingest-ray provision warehouse cdm.work.item cdm.work.user
     """
-    place, service = lazy.place(config, log_format, log_level), lazy.service("provision")
+    place, service = lazy.place(config, log_format, log_level), lazy.service("endpoints.provision")
     done = [service.provision(place, sink, one) for one in model]
     document = {"provisioned": [one.model_dump(mode="json") for one in done]}
     frame().give(document, lambda out: lazy.shown("cdm").show_provisioned(done, out))
@@ -49,7 +49,7 @@ def remap(
       ingest-ray remap tracker jira.issues
     """
     report = lazy.running().remap(lazy.place(config, log_format, log_level), endpoint, unit)
-    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("runs").show_report(report, out))
+    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
 
@@ -65,7 +65,7 @@ def sinks(
     Examples:
       ingest-ray sinks
     """
-    found = lazy.service("provision").list_sinks(lazy.place(config, log_format, log_level))
+    found = lazy.service("endpoints.provision").list_sinks(lazy.place(config, log_format, log_level))
     document = {"sinks": [one.model_dump(mode="json") for one in found]}
     frame().give(document, lambda out: lazy.shown("cdm").show_sinks(found, out))
     return FINE

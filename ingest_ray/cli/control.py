@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli import lazy
-from ingest_ray.cli.asking import ask
-from ingest_ray.cli.frame import FINE, frame
+from ingest_ray.cli.confirm import ask
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
+from ingest_ray.cli.output import FINE, frame
 
 watermark_app = typer.Typer(help="Where a unit goes on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,7 +27,7 @@ def pause(
       ingest-ray pause shop public.orders
     """
     place = lazy.place(config, log_format, log_level)
-    done = lazy.service("control").pause(place, endpoint, unit, requested_by="command line")
+    done = lazy.service("runs.control").pause(place, endpoint, unit, requested_by="command line")
     frame().give(done, lambda out: print(done.message, file=out))
     return FINE
 
@@ -50,7 +50,9 @@ def history(
       ingest-ray history shop public.orders -n 100 --json
     """
     place = lazy.place(config, log_format, log_level)
-    found = lazy.service("history").page_of_runs(place, endpoint_id=endpoint, unit_id=unit, after=after, first=limit)
+    found = lazy.service("runs.history").page_of_runs(
+        place, endpoint_id=endpoint, unit_id=unit, after=after, first=limit
+    )
     frame().give(found, lambda out: lazy.shown("history").show_history(found, out))
     return FINE
 
@@ -77,6 +79,6 @@ def watermark_set(
     place = lazy.place(config, log_format, log_level)
     if not yes:
         ask(f"Set the watermark of {endpoint}:{unit} to '{value}'?")
-    done = lazy.service("watermark").set_watermark(place, endpoint, unit, value, segment=segment)
+    done = lazy.service("units.watermark").set_watermark(place, endpoint, unit, value, segment=segment)
     frame().give(done, lambda out: print(f"set the watermark of {len(done.watermarks)} segment(s)", file=out))
     return FINE

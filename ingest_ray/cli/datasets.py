@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli import lazy
-from ingest_ray.cli.frame import FINE, frame
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
+from ingest_ray.cli.output import FINE, frame
 
 datasets_app = typer.Typer(help="What metadata collection found.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,7 +28,9 @@ def datasets_show(
     Examples:
       ingest-ray datasets show shop public.orders
     """
-    found = lazy.service("datasets").dataset_history(lazy.place(config, log_format, log_level), endpoint, dataset)
+    found = lazy.service("units.dataset_history").dataset_history(
+        lazy.place(config, log_format, log_level), endpoint, dataset
+    )
     frame().give(found, lambda out: lazy.shown("plan").show_dataset(found, out))
     return FINE
 
@@ -50,6 +52,8 @@ def datasets_accept(
     Examples:
       ingest-ray datasets accept shop public.orders
     """
-    done = lazy.service("datasets").accept_dataset(lazy.place(config, log_format, log_level), endpoint, unit)
+    done = lazy.service("units.dataset_history").accept_dataset(
+        lazy.place(config, log_format, log_level), endpoint, unit
+    )
     frame().give(done, lambda out: print("\n".join(done.changes or ("nothing changed",)), file=out))
     return FINE

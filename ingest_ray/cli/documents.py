@@ -2,8 +2,8 @@
 
 from pydantic import JsonValue
 
-from ingest_ray.models import RunSummary
-from ingest_ray.service.runs import RunReport
+from ingest_ray.sdk.types import RunSummary
+from ingest_ray.service.runs.execution import RunReport
 
 _OF_ONE_UNIT = ("target", "task", "strategy", "executor", "horizon", "phases", "retries", "schema_changes", "reconcile")
 

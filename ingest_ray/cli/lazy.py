@@ -21,7 +21,7 @@ def config() -> Any:
 
 
 def running() -> Any:
-    return import_module("ingest_ray.cli.running")
+    return import_module("ingest_ray.cli.foreground_run")
 
 
 def documents() -> Any:

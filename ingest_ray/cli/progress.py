@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ingest_ray.cli.words import amount, duration, size
-from ingest_ray.orders import Progress as Moment
+from ingest_ray.cli.format import amount, duration, size
+from ingest_ray.engine.run_order import Progress as Moment
 
 EVERY_S = 5.0  # plain lines: often enough to see that it moves, rare enough for a log file
 

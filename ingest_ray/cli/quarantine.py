@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli import lazy
-from ingest_ray.cli.asking import ask
-from ingest_ray.cli.frame import FAILED, FINE, frame
+from ingest_ray.cli.confirm import ask
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel
+from ingest_ray.cli.output import FAILED, FINE, frame
 
 quarantine_app = typer.Typer(help="Rows that could not be represented.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,7 +33,7 @@ def quarantine_list(
       ingest-ray quarantine list
       ingest-ray quarantine list shop public.orders --json
     """
-    found = lazy.service("quarantine").list_rejected(lazy.place(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("runs.quarantine").list_rejected(lazy.place(config, log_format, log_level), endpoint, unit)
     frame().give(found, lambda out: lazy.shown("quarantine").show_entries(found, out))
     return FINE
 
@@ -55,7 +55,9 @@ def quarantine_show(
       ingest-ray quarantine show shop public.orders
       ingest-ray quarantine show shop public.orders -n 1000 --json
     """
-    found = lazy.service("quarantine").show_rejected(lazy.place(config, log_format, log_level), endpoint, unit, rows)
+    found = lazy.service("runs.quarantine").show_rejected(
+        lazy.place(config, log_format, log_level), endpoint, unit, rows
+    )
     frame().give(found, lambda out: lazy.shown("quarantine").show_rejected(found, out))
     return FINE
 
@@ -78,7 +80,7 @@ def quarantine_replay(
       ingest-ray quarantine replay shop public.orders
     """
     report = lazy.running().replay(lazy.place(config, log_format, log_level), endpoint, unit)
-    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("runs").show_report(report, out))
+    frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
 
@@ -99,7 +101,7 @@ def quarantine_discard(
       ingest-ray quarantine discard shop public.orders
       ingest-ray quarantine discard shop public.orders --yes
     """
-    here, service = lazy.place(config, log_format, log_level), lazy.service("quarantine")
+    here, service = lazy.place(config, log_format, log_level), lazy.service("runs.quarantine")
     found = service.list_rejected(here, endpoint, unit)
     if not yes:
         ask(f"Delete {found.rows} rows of {endpoint}{f':{unit}' if unit else ''} that are only in quarantine?")

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ingest_ray.cli import lazy
-from ingest_ray.cli.frame import FINE, frame
 from ingest_ray.cli.options import ConfigOption, JsonOption, LogFormat, LogLevel
-from ingest_ray.errors import ConfigError
+from ingest_ray.cli.output import FINE, frame
+from ingest_ray.sdk.errors import ConfigError
 
 temporal_app = typer.Typer(
     name="temporal", no_args_is_help=True, short_help="Workflows: their schemas and schedules.", rich_markup_mode=None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
-from ingest_ray.models import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
+from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
 from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings, TemporalSettings
 
 HOME = ".ingest-ray"

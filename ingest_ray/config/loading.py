@@ -11,11 +11,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
 from ingest_ray.config.document import HOME, Config, EndpointEntry, IngestFile
-from ingest_ray.config.faults import faults_of
+from ingest_ray.config.validation_errors import faults_of
 from ingest_ray.config.yaml_lines import Lines
-from ingest_ray.errors import ConfigError, SinkMissing, StrategyMissing
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import sink_family, sink_templates, strategy_for, strategy_templates
+from ingest_ray.sdk.errors import ConfigError, SinkMissing, StrategyMissing
+from ingest_ray.sdk.types import Endpoint
 from ingest_ray.secrets import is_reference, resolve, seal_url
 from ingest_ray.secrets.fields import map_secrets, parts_of_url
 from ingest_ray.settings import Settings
@@ -198,7 +198,7 @@ def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
                 ids = ", ".join(sorted(known)) or "none"
                 yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field.split('_')[0]} '{value}' in this file; there is: {ids}"
         if rule.cdm.models:  # DuckDB is imported only where an expression has to be understood
-            yield from import_module("ingest_ray.config.mappings").faults_of_mapping(lines, n, rule)
+            yield from import_module("ingest_ray.config.cdm_expressions").faults_of_mapping(lines, n, rule)
 
 
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 
 Path = tuple[str | int, ...]
 

@@ -9,12 +9,12 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import RedirectResponse, Response
 
-from ingest_ray.console.endpoints import show_endpoints
-from ingest_ray.console.parts import CSS, text_of
-from ingest_ray.console.runs import show_run
-from ingest_ray.console.units import show_units
-from ingest_ray.console.visit import Visit
-from ingest_ray.errors import Unauthenticated
+from ingest_ray.console.elements import CSS, text_of
+from ingest_ray.console.endpoints_page import show_endpoints
+from ingest_ray.console.page_visit import Visit
+from ingest_ray.console.run_page import show_run
+from ingest_ray.console.units_page import show_units
+from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.server.identity import Doorkeeper
 from ingest_ray.service.installation import Installation
 

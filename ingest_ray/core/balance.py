@@ -1,9 +1,9 @@
 """The checks that rows add up, slice by slice and commit by commit. Each returns what is wrong, or None."""
 
 from ingest_ray.core.messages import Fault
-from ingest_ray.core.works import Group
-from ingest_ray.errors import LedgerMismatch, QuarantineLimit
-from ingest_ray.models import Handle, Mapped, Prepared, Receipt, Slice, Staged
+from ingest_ray.core.slice_table import Group
+from ingest_ray.sdk.errors import LedgerMismatch, QuarantineLimit
+from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
 _HINT = "it was not recorded as committed; this points to a defect of the source, the staging or the sink"
 

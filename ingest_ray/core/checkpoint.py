@@ -7,8 +7,8 @@ the order of ranks, which the planner gives in axis order. So no collation can m
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest_ray.errors import LedgerMismatch
-from ingest_ray.models import Effect, Interval, Island, Position, Scope, SegmentState
+from ingest_ray.sdk.errors import LedgerMismatch
+from ingest_ray.sdk.types import Effect, Interval, Island, Position, Scope, SegmentState
 
 
 @dataclass(frozen=True)

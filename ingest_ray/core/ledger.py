@@ -59,10 +59,10 @@ from ingest_ray.core.messages import (
     Stage,
     StopRequested,
 )
-from ingest_ray.core.patience import backoff_s, pause_s
-from ingest_ray.core.works import Group, Work, Works
-from ingest_ray.errors import Recovery
-from ingest_ray.models import (
+from ingest_ray.core.retry import backoff_s, pause_s
+from ingest_ray.core.slice_table import Group, Work, Works
+from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.types import (
     Handle,
     Interval,
     Mapped,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ingest_ray.errors import IngestError, Recovery, SliceTooLarge
-from ingest_ray.models import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
+from ingest_ray.sdk.errors import IngestError, Recovery, SliceTooLarge
+from ingest_ray.sdk.types import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
 
 LONGEST_MESSAGE = 2_000  # characters; a run record with it stays far below 64 KiB
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from ingest_ray.contracts import Probe, Strategy
 from ingest_ray.core.checkpoint import gaps
-from ingest_ray.errors import LedgerMismatch
-from ingest_ray.models import Interval, Piece, Scope, Slice, UnitSpec
+from ingest_ray.sdk.contracts import Probe, Strategy
+from ingest_ray.sdk.errors import LedgerMismatch
+from ingest_ray.sdk.types import Interval, Piece, Scope, Slice, UnitSpec
 
 
 def slices(

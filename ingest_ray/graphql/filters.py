@@ -10,8 +10,8 @@ from typing import Any, Self
 import strawberry
 from pydantic import JsonValue
 
-from ingest_ray.graphql.words import moment
-from ingest_ray.service.options import Options
+from ingest_ray.graphql.conversions import moment
+from ingest_ray.service.endpoints.filter_options import Options
 
 JIRA, CONFLUENCE = "jiraFilter", "confluenceFilter"
 

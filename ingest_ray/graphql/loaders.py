@@ -6,15 +6,15 @@ from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from ingest_ray.catalog import datasets, endpoints, runs, schedules, units
-from ingest_ray.catalog.datasets import Version
+from ingest_ray.catalog import dataset_versions, endpoints, run_records, schedule_slots, unit_configs
+from ingest_ray.catalog.dataset_versions import Version
 from ingest_ray.catalog.endpoints import Registration
-from ingest_ray.catalog.runs import Collection
-from ingest_ray.catalog.schedules import ScheduleRow
-from ingest_ray.catalog.units import Configured
-from ingest_ray.service.collect import settled
+from ingest_ray.catalog.run_records import Collection
+from ingest_ray.catalog.schedule_slots import ScheduleRow
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.service.endpoints.collect import settled
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.standing import Standing, UnitRef, checkpoints, standings_of
+from ingest_ray.service.units.unit_status import Standing, UnitRef, checkpoints, standings_of
 from ingest_ray.state import UnitState
 
 K = TypeVar("K", bound=Hashable)
@@ -59,30 +59,30 @@ class Loaders:
 
     def _configs(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, Configured]:
         with self._place.catalog.read() as connection:
-            found = units.find_many(connection, refs)
+            found = unit_configs.find_many(connection, refs)
         return {(item.config.endpoint_id, item.config.unit_id): item for item in found}
 
     def _schedules(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, ScheduleRow]:
         ids = {endpoint_id for endpoint_id, _ in refs}
         with self._place.catalog.read() as connection:
-            return schedules.listed(connection, ids.pop() if len(ids) == 1 else None)
+            return schedule_slots.listed(connection, ids.pop() if len(ids) == 1 else None)
 
     def _last_collections(self, ids: Sequence[str]) -> Mapping[str, Collection]:
         with self._place.catalog.read() as connection:
-            return runs.latest_collections(connection, ids)
+            return run_records.latest_collections(connection, ids)
 
     def _collections(self, ids: Sequence[str], limit: int) -> Mapping[str, list[Collection]]:
         with self._place.catalog.read() as connection:
-            found = runs.newest_collections(connection, ids, limit)
+            found = run_records.newest_collections(connection, ids, limit)
         return {name: [settled(item) for item in items] for name, items in found.items()}
 
     def _datasets(self, refs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
         with self._place.catalog.read() as connection:
-            return datasets.named(connection, refs)
+            return dataset_versions.named(connection, refs)
 
     def _datasets_of(self, ids: Sequence[str], limit: int, search: str | None) -> Mapping[str, list[Version]]:
         with self._place.catalog.read() as connection:
-            return datasets.first_of_each(connection, ids, search, limit)
+            return dataset_versions.first_of_each(connection, ids, search, limit)
 
 
 def _loader(read: Callable[[Sequence[K]], Mapping[K, V]]) -> DataLoader[K, V | None]:

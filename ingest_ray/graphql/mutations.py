@@ -10,12 +10,11 @@ from strawberry import ID
 from strawberry.scalars import JSON
 
 from ingest_ray.catalog.endpoints import About
-from ingest_ray.catalog.runs import collections
-from ingest_ray.errors import ConfigError, IngestError
-from ingest_ray.graphql.asking import Ask, act, who
-from ingest_ray.graphql.catalog import CatalogDatasetPreview, MetadataCollectionRun, MetadataEndpoint
+from ingest_ray.catalog.run_records import collections
+from ingest_ray.graphql.catalog_types import CatalogDatasetPreview, MetadataCollectionRun, MetadataEndpoint
+from ingest_ray.graphql.conversions import bounded, given, mapping
 from ingest_ray.graphql.filters import filters_of
-from ingest_ray.graphql.ingestion import (
+from ingest_ray.graphql.ingestion_types import (
     IngestionActionResult,
     IngestionState,
     IngestionUnitConfig,
@@ -23,23 +22,15 @@ from ingest_ray.graphql.ingestion import (
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
-from ingest_ray.graphql.templates import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
-from ingest_ray.graphql.words import bounded, given, mapping
-from ingest_ray.service import (
-    collect,
-    configure,
-    connections,
-    control,
-    disclosure,
-    endpoints,
-    preview,
-    provision,
-    reset,
-    watermark,
-)
-from ingest_ray.service.collect import CollectRequest
-from ingest_ray.service.configure import UnitChange
+from ingest_ray.graphql.request_context import Ask, act, who
+from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
+from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.service.endpoints import collect, connection_test, provision, public_view, registration
+from ingest_ray.service.endpoints.collect import CollectRequest
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs import control
+from ingest_ray.service.units import configure, preview, reset, watermark
+from ingest_ray.service.units.configure import UnitChange
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +43,15 @@ class Mutation:
     async def test_endpoint(self, ask: Ask, input: TestEndpointInput) -> TestResult:
         """Can it be logged into? Nothing is registered."""
         config = mapping(input.connection, "connection") or {}
-        return TestResult.of(await act(ask, connections.try_connection, ask.context.place, input.template_id, config))
+        return TestResult.of(
+            await act(ask, connection_test.try_connection, ask.context.place, input.template_id, config)
+        )
 
     @strawberry.mutation
     async def register_endpoint(self, ask: Ask, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
         """Registers a source or a sink after it could be connected to; `test: false` does not try."""
         draft = draft_of(input)
-        return MetadataEndpoint.of(await act(ask, endpoints.register, ask.context.place, draft, tested=test))
+        return MetadataEndpoint.of(await act(ask, registration.register, ask.context.place, draft, tested=test))
 
     @strawberry.mutation
     async def update_endpoint(self, ask: Ask, id: ID, patch: EndpointPatch, test: bool = True) -> MetadataEndpoint:
@@ -76,12 +69,12 @@ class Mutation:
             config = dict(parameters_of(config))
         if patch.url is not None:
             config = {**(config or {}), url_field(ask.context.place, str(id)): patch.url}
-        found = await act(ask, endpoints.update, ask.context.place, str(id), about, config, tested=test)
+        found = await act(ask, registration.update, ask.context.place, str(id), about, config, tested=test)
         return MetadataEndpoint.of(found)
 
     @strawberry.mutation
     async def delete_endpoint(self, ask: Ask, id: ID, reason: str | None = None) -> bool:
-        await act(ask, endpoints.delete, ask.context.place, str(id), reason)
+        await act(ask, registration.delete, ask.context.place, str(id), reason)
         return True
 
     @strawberry.mutation
@@ -233,14 +226,14 @@ async def _collected(place: Installation, collection_id: str, request: CollectRe
         log.warning("collection %s failed: %s [%s]", collection_id, error.message, error.code)
 
 
-def draft_of(given_: EndpointInput) -> endpoints.Draft:
+def draft_of(given_: EndpointInput) -> registration.Draft:
     config = mapping(given_.config, "config") or {}
     template = given_.template_id or config.get("templateId")
     if not isinstance(template, str):
         raise ConfigError("templateId: is required, here or in config", hint="query endpointTemplates shows them")
     parameters = dict(parameters_of(config))
-    if given_.url and not any(parameters.get(name) for name in disclosure.URL_FIELDS):
-        parameters[disclosure.url_field_of(template)] = given_.url
+    if given_.url and not any(parameters.get(name) for name in public_view.URL_FIELDS):
+        parameters[public_view.url_field_of(template)] = given_.url
     about = About(
         name=given_.name,
         description=given_.description,
@@ -251,7 +244,7 @@ def draft_of(given_: EndpointInput) -> endpoints.Draft:
         labels=tuple(given_.labels or ()),
         capabilities=tuple(given_.capabilities) if given_.capabilities is not None else None,
     )
-    return endpoints.Draft(source_id=given_.source_id, template=template, config=parameters, about=about)
+    return registration.Draft(source_id=given_.source_id, template=template, config=parameters, about=about)
 
 
 def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -262,7 +255,7 @@ def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def url_field(place: Installation, endpoint_id: str) -> str:
-    return disclosure.url_field_of(endpoints.find(place, endpoint_id).endpoint.template)
+    return public_view.url_field_of(registration.find(place, endpoint_id).endpoint.template)
 
 
 def patterns_of(filters: JSON | None) -> tuple[str, ...]:

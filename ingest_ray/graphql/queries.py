@@ -6,46 +6,48 @@ from datetime import datetime
 import strawberry
 from strawberry import ID
 
-from ingest_ray.catalog import datasets, runs, units
+from ingest_ray.catalog import dataset_versions, run_records, unit_configs
 from ingest_ray.catalog import endpoints as registered
-from ingest_ray.catalog.datasets import Version
-from ingest_ray.catalog.runs import Collection
-from ingest_ray.catalog.units import Configured
-from ingest_ray.errors import ConfigError, EndpointNotFound
-from ingest_ray.graphql.asking import Ask, act, look, who
-from ingest_ray.graphql.catalog import (
+from ingest_ray.catalog.dataset_versions import Version
+from ingest_ray.catalog.run_records import Collection
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.graphql.catalog_types import (
     CatalogDataset,
     MetadataCollectionRun,
     MetadataCollectionRunFilter,
     MetadataEndpoint,
 )
-from ingest_ray.graphql.checkpoints import (
+from ingest_ray.graphql.checkpoint_types import (
     IngestionSegment,
     IngestionSegmentConnection,
     IngestionSegmentEdge,
     QuarantinedSlice,
 )
+from ingest_ray.graphql.conversions import PageInfo, bounded
 from ingest_ray.graphql.filters import ConfluenceIngestionFilterOptions, JiraIngestionFilterOptions
-from ingest_ray.graphql.ingestion import (
+from ingest_ray.graphql.ingestion_types import (
     IngestionSink,
     IngestionState,
     IngestionStatus,
     IngestionUnit,
     IngestionUnitConfig,
 )
-from ingest_ray.graphql.plans import IngestionPlan
-from ingest_ray.graphql.runs import IngestionRun, IngestionRunConnection, RunProgress
-from ingest_ray.graphql.templates import MetadataEndpointFamily, MetadataEndpointTemplate
-from ingest_ray.graphql.viewer import Viewer
-from ingest_ray.graphql.words import PageInfo, bounded
-from ingest_ray.models import RunState
-from ingest_ray.service import endpoints, history, options, quarantine, standing, templates
-from ingest_ray.service.collect import settled
+from ingest_ray.graphql.plan_types import IngestionPlan
+from ingest_ray.graphql.request_context import Ask, act, look, who
+from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, RunProgress
+from ingest_ray.graphql.template_types import MetadataEndpointFamily, MetadataEndpointTemplate
+from ingest_ray.graphql.viewer_type import Viewer
+from ingest_ray.sdk.errors import ConfigError, EndpointNotFound
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.endpoints import filter_options, registration, templates
+from ingest_ray.service.endpoints.collect import settled
+from ingest_ray.service.endpoints.provision import list_sinks
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.provision import list_sinks
-from ingest_ray.service.reset import sink_of
-from ingest_ray.service.runs import plan
-from ingest_ray.service.units import list_units
+from ingest_ray.service.runs import history, quarantine
+from ingest_ray.service.runs.execution import plan
+from ingest_ray.service.units import unit_status
+from ingest_ray.service.units.listing import list_units
+from ingest_ray.service.units.reset import sink_of
 
 MOST_DATASETS = 1_000
 
@@ -70,7 +72,7 @@ class Query:
         """By id; `after` is the id of the last one that was seen."""
         found = await look(
             ask,
-            endpoints.search,
+            registration.search,
             ask.context.place,
             project=project_slug,
             capability=capability,
@@ -152,7 +154,7 @@ class Query:
         self, ask: Ask, endpoint_id: ID, first: int | None = None, after: ID | None = None
     ) -> list[IngestionStatus]:
         """Of the configured units, by unit id; `first` and `after` make pages."""
-        found = await look(ask, standing.standings, ask.context.place, str(endpoint_id), after=after, first=first)
+        found = await look(ask, unit_status.standings, ask.context.place, str(endpoint_id), after=after, first=first)
         return [IngestionStatus.of(one) for one in found]
 
     @strawberry.field
@@ -171,12 +173,12 @@ class Query:
 
     @strawberry.field
     async def jira_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> JiraIngestionFilterOptions:
-        found = await look(ask, options.filter_options, ask.context.place, str(endpoint_id))
+        found = await look(ask, filter_options.filter_options, ask.context.place, str(endpoint_id))
         return JiraIngestionFilterOptions.of(found)
 
     @strawberry.field
     async def confluence_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> ConfluenceIngestionFilterOptions:
-        found = await look(ask, options.filter_options, ask.context.place, str(endpoint_id))
+        found = await look(ask, filter_options.filter_options, ask.context.place, str(endpoint_id))
         return ConfluenceIngestionFilterOptions.of(found)
 
     @strawberry.field
@@ -261,13 +263,13 @@ def _datasets(place: Installation, project: str | None, text: str | None, endpoi
             for entry in entries
             if endpoint_id in (None, entry.endpoint.endpoint_id) and project in (None, entry.about.project)
         }
-        return datasets.search(connection, ids, text, MOST_DATASETS)
+        return dataset_versions.search(connection, ids, text, MOST_DATASETS)
 
 
 def _collections(place: Installation, wanted: MetadataCollectionRunFilter | None, limit: int) -> list[Collection]:
     wanted = wanted or MetadataCollectionRunFilter()
     with place.catalog.read() as connection:
-        found = runs.collections(
+        found = run_records.collections(
             connection,
             endpoint_ids=[wanted.endpoint_id] if wanted.endpoint_id is not None else None,
             collection_id=wanted.collection_id,
@@ -285,7 +287,7 @@ def _bound(field: str, moment: datetime | None) -> str | None:
     if moment.tzinfo is None:
         raise ConfigError(f"filter.{field}: a time needs a zone, such as 2026-01-31T00:00:00Z")
     try:
-        return runs.instant(moment)
+        return run_records.instant(moment)
     except OverflowError:
         raise ConfigError(f"filter.{field}: no time that can be compared") from None
 
@@ -293,4 +295,4 @@ def _bound(field: str, moment: datetime | None) -> str | None:
 def _configs(place: Installation, endpoint_id: str) -> list[Configured]:
     with place.catalog.read() as connection:
         registered.source(connection, endpoint_id)
-        return units.listed(connection, endpoint_id)
+        return unit_configs.listed(connection, endpoint_id)

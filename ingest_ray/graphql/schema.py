@@ -3,7 +3,7 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from ingest_ray.graphql.faults import CodedErrors
+from ingest_ray.graphql.error_codes import CodedErrors
 from ingest_ray.graphql.limits import limits
 from ingest_ray.graphql.mutations import Mutation
 from ingest_ray.graphql.queries import Query

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import strawberry
 from strawberry import ID
 
-from ingest_ray.graphql.asking import Ask, look
-from ingest_ray.graphql.runs import RunProgress
-from ingest_ray.service.history import view_run
-from ingest_ray.service.watching import EVERY_S
+from ingest_ray.graphql.request_context import Ask, look
+from ingest_ray.graphql.run_types import RunProgress
+from ingest_ray.service.runs.history import view_run
+from ingest_ray.service.runs.run_observer import EVERY_S
 
 
 @strawberry.type

@@ -13,7 +13,7 @@ clock: a lease says how long to wait, not when.
 
 from dataclasses import dataclass, field
 
-from ingest_ray.http.signals import Signal
+from ingest_ray.http.rate_limit_headers import Signal
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ingest_ray import logs
-from ingest_ray.errors import IngestError, SourceError, SourceUnavailable
-from ingest_ray.http import permits, signals
-from ingest_ray.http.answers import Answer, Part, checked, part_of
-from ingest_ray.http.faults import BrokenAnswer, LoginPage, NoAnswer, Refused
+from ingest_ray.http import permits, rate_limit_headers
+from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused
 from ingest_ray.http.permits import Lease, Permits
-from ingest_ray.http.signals import Signal
+from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.http.responses import Answer, Part, checked, part_of
+from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -225,14 +225,14 @@ class Client:
             raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
 
     def _sent(self, request: httpx.Request, url: str, lease: Lease, http: httpx.Client | None = None) -> Answer:
-        signal: Signal = signals.FAILED
+        signal: Signal = rate_limit_headers.FAILED
         try:
             response = (http or self._http).send(request, stream=True)
             try:
                 body = self._body(response, url)
             finally:
                 response.close()
-            signal = signals.read(response.status_code, response.headers)
+            signal = rate_limit_headers.read(response.status_code, response.headers)
             return Answer(response.status_code, response.headers, body, url)
         except httpx.InvalidURL as error:
             raise SourceError(f"{url}: {error}") from None

@@ -1,7 +1,7 @@
 """Who may send a request now: the protocol, the permits of one process, and which ones are in force here.
 
 A strategy takes `current()`. The engine says which that is, with `using`: the permits of this process when a run is inline,
-those of the whole cluster in a reader task (`ingest_ray.actors.throttle`).
+those of the whole cluster in a reader task (`ingest_ray.executors.ray.throttle`).
 """
 
 import time
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Protocol
 
-from ingest_ray.errors import SourceUnavailable
 from ingest_ray.http.aimd import Aimd, Bounds, Grant, State
-from ingest_ray.http.signals import Signal
+from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.sdk.errors import SourceUnavailable
 
 LONGEST_WAIT_S = 300.0  # an hourly quota that is used up is no reason to hold a reader: the slice is tried again later
 

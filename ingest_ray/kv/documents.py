@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from ingest_ray.errors import ConfigError, PayloadTooLarge, StateUnreadable
+from ingest_ray.sdk.errors import ConfigError, PayloadTooLarge, StateUnreadable
 
 MAX_BYTES = 64 * 1024  # a control message: ids, intervals and counts, never rows
 

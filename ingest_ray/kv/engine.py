@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
-from ingest_ray.errors import ConfigError, StateUnavailable
+from ingest_ray.sdk.errors import ConfigError, StateUnavailable
 
 BUSY_TIMEOUT_S = 30  # a writer holds SQLite's lock for milliseconds; this long means that somebody hangs
 NETWORK_TIMEOUT_S = 20  # for connecting and for each answer: statements on state are small

@@ -16,8 +16,8 @@ from pydantic import JsonValue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ingest_ray.errors import ConfigError, StateConflict, StateUnavailable, StateUnreadable
 from ingest_ray.kv.documents import check_key, decode, encode
+from ingest_ray.sdk.errors import ConfigError, StateConflict, StateUnavailable, StateUnreadable
 
 TIMEOUT_S = 20.0  # for connecting and for each answer: documents are small
 SCAN_KEYS = 500  # one page of a scan: at most 32 MiB

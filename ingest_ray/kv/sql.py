@@ -8,9 +8,9 @@ from typing import Any, cast
 import sqlalchemy as sa
 from pydantic import JsonValue
 
-from ingest_ray.errors import StateConflict
 from ingest_ray.kv.documents import check_key, decode, encode
 from ingest_ray.kv.engine import parse, state_engine, unavailable
+from ingest_ray.sdk.errors import StateConflict
 
 SCAN_ROWS = 500  # one page of a scan: at most 32 MiB, and no transaction stays open between pages
 

@@ -5,8 +5,8 @@ import asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from ingest_ray.errors import ClusterUnavailable
 from ingest_ray.payloads.converter import data_converter
+from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.secrets import follow
 from ingest_ray.settings import Settings
 

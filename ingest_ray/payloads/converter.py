@@ -11,8 +11,8 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
-from ingest_ray.errors import PayloadTooLarge
 from ingest_ray.payloads.guard import check_content, check_size
+from ingest_ray.sdk.errors import PayloadTooLarge
 
 
 class GuardedConverter(PydanticPayloadConverter):

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ingest_ray.errors import PayloadTooLarge
+from ingest_ray.sdk.errors import PayloadTooLarge
 
 LIMIT_BYTES = 64 * 1024
 PLAIN = (str, int, float, bool, type(None))

@@ -11,33 +11,33 @@ from dataclasses import dataclass
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault, Stage
-from ingest_ray.errors import IngestError, SourceError
+from ingest_ray.engine.coordinator import Coordinator
+from ingest_ray.engine.run_order import Progress, RunOrder
+from ingest_ray.engine.steps.failures import fault_of
+from ingest_ray.engine.steps.planner import Outline, Planner
+from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
+from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.executors.inline import InlineExecutor
+from ingest_ray.executors.threads import ThreadedExecutor
 from ingest_ray.kv import open_state
 from ingest_ray.kv.keys import connections_key
 from ingest_ray.logs import context
-from ingest_ray.models import RunState, RunSummary
-from ingest_ray.orders import Progress, RunOrder
-from ingest_ray.quarantine import discard
+from ingest_ray.quarantine.rejected_rows import discard
 from ingest_ray.registry import strategy_for
-from ingest_ray.run.coordinator import Coordinator
-from ingest_ray.run.inline import InlineExecutor
-from ingest_ray.run.journal import Journal
+from ingest_ray.run.cluster_lease import ClusterLease, run_on_ray
 from ingest_ray.run.limits import limits_of
-from ingest_ray.run.parallel import ClusterLease, run_on_ray
-from ingest_ray.run.patience import Stopped, patiently
 from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
-from ingest_ray.run.staging import begin_staging, end_staging, staging_for
-from ingest_ray.run.threads import ThreadedExecutor
+from ingest_ray.run.reporter import Journal
+from ingest_ray.run.source_retry import Stopped, patiently
+from ingest_ray.run.staging_area import begin_staging, end_staging, staging_for
 from ingest_ray.run.unchanged import unchanged
+from ingest_ray.sdk.errors import IngestError, SourceError
+from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.state import read_states
-from ingest_ray.state.connections import ConnectionShare
+from ingest_ray.state.connection_share import ConnectionShare
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.attempt import fault_of
-from ingest_ray.work.opening import open_scopes, open_sink_for
-from ingest_ray.work.planner import Outline, Planner
-from ingest_ray.work.sink import desk_for
-from ingest_ray.work.unit import unit_key_of
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ingest_ray.core.ledger import Limits
-from ingest_ray.models import Effect, Scope, WriteMode
-from ingest_ray.orders import RunOrder
-from ingest_ray.run.staging import keeps_staged
-from ingest_ray.work.unit import is_cdm, write_mode_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import is_cdm, write_mode_of
+from ingest_ray.run.staging_area import keeps_staged
+from ingest_ray.sdk.types import Effect, Scope, WriteMode
 
 
 def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int, mappers: int) -> Limits:

@@ -3,9 +3,9 @@
 import os
 from typing import Protocol
 
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.planner import Outline
 from ingest_ray.registry import strategy_for
-from ingest_ray.work.planner import Outline
 
 THREADS_ABOVE = (
     32 * 1024 * 1024

@@ -4,18 +4,19 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ingest_ray.core.checkpoint import opened
+from ingest_ray.engine.reports import CertificateLine, PlanPreview, SegmentPlan
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.mapper import mapper_of
+from ingest_ray.engine.steps.model_tables import tables_of
+from ingest_ray.engine.steps.planner import Outline, Planner
+from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, unit_key_of, write_mode_of
 from ingest_ray.kv import open_state
-from ingest_ray.models import ColumnFit, Scope, SegmentState, Slice
-from ingest_ray.orders import CertificateLine, PlanPreview, RunOrder, SegmentPlan
 from ingest_ray.registry import open_models, open_sink
-from ingest_ray.run.journal import estimated_rows
 from ingest_ray.run.placement import is_inline
+from ingest_ray.run.reporter import estimated_rows
+from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
 from ingest_ray.state import UnitState, read_states
-from ingest_ray.state.reading import shown
-from ingest_ray.work.mapping import mapper_of
-from ingest_ray.work.model_tables import tables_of
-from ingest_ray.work.planner import Outline, Planner
-from ingest_ray.work.unit import is_cdm, resolved, staged_schema, unit_key_of, write_mode_of
+from ingest_ray.state.unit_state import shown
 
 MOST_SLICES = 1_000  # shown; all are counted
 
@@ -124,7 +125,7 @@ def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
                 source_type=column.source_type,
                 arrow=column.arrow,
                 sink_type=fit.sink_type if fit else "-",
-                fidelity=CertificateLine.worst(column.fidelity, fit.fidelity) if fit else column.fidelity,
+                fidelity=worst_fidelity(column.fidelity, fit.fidelity) if fit else column.fidelity,
                 note="; ".join(dict.fromkeys(notes)) or None,
             )
         )

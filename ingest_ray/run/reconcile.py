@@ -14,20 +14,21 @@ import duckdb
 import pyarrow as pa
 
 from ingest_ray.core.messages import Fault
-from ingest_ray.errors import ConfigError, DeletesRefused, IngestError
-from ingest_ray.failpoints import reached
+from ingest_ray.engine.reports import ReconcileReport
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.key_sets import place_of
+from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.unit_layout import unit_key_of, write_mode_of
+from ingest_ray.engine.steps.unit_writer import desk_for
 from ingest_ray.kv import open_state
 from ingest_ray.logs import context
-from ingest_ray.models import RunFault, RunState, WriteMode
-from ingest_ray.orders import ReconcileReport, RunOrder
-from ingest_ray.run.staging import keeps_staged, kept_run, staging_for
-from ingest_ray.staging.kept import ERASED_KEYS, keep_erased
+from ingest_ray.process.failpoints import reached
+from ingest_ray.run.staging_area import keeps_staged, kept_run, staging_for
+from ingest_ray.sdk.errors import ConfigError, DeletesRefused, IngestError
+from ingest_ray.sdk.types import RunFault, RunState, WriteMode
+from ingest_ray.staging.kept_runs import ERASED_KEYS, keep_erased
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.erasing import place_of
-from ingest_ray.work.opening import open_sink_for
-from ingest_ray.work.sink import desk_for
-from ingest_ray.work.unit import unit_key_of, write_mode_of
 
 log = logging.getLogger(__name__)
 BATCH_ROWS = 50_000

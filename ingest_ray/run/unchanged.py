@@ -4,14 +4,14 @@ Nothing is written on the answer, so what another run does meanwhile is not dist
 lease, and reads the state again under it.
 """
 
+from ingest_ray.engine.readers.quarantine import strategy_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.kv import open_state
-from ingest_ray.models import RunMode
-from ingest_ray.orders import RunOrder
+from ingest_ray.sdk.types import RunMode
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.lease import is_live
-from ingest_ray.work.planner import Outline
-from ingest_ray.work.replay import strategy_of
-from ingest_ray.work.unit import opened_spec
 
 
 def unchanged(order: RunOrder, key: str) -> Outline | None:

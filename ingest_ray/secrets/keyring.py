@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.settings import Settings
 
 VARIABLE = "INGEST_SECRET_KEY"

@@ -13,9 +13,9 @@ from typing import cast
 from pydantic import BaseModel, JsonValue
 
 from ingest_ray import logs
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import sink_family, sink_templates, strategy_for
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Endpoint
 from ingest_ray.secrets.fields import Path as FieldPath
 from ingest_ray.secrets.fields import map_secrets, parts_of_url, shown_url, spelled
 from ingest_ray.secrets.keyring import Keyring

@@ -16,17 +16,17 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from ingest_ray import __version__, logs
-from ingest_ray.errors import IngestError, Unauthenticated
-from ingest_ray.graphql.asking import Asking
+from ingest_ray.graphql.request_context import Asking
 from ingest_ray.graphql.schema import schema_for
-from ingest_ray.server.answers import refusal
-from ingest_ray.server.guards import BodyLimit, RateLimit, RequestLog, SameOrigin
+from ingest_ray.sdk.errors import IngestError, Unauthenticated
+from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Doorkeeper
 from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
+from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.schedules import TICK_S, tick
+from ingest_ray.service.runs.schedules import TICK_S, tick
 
 log = logging.getLogger(__name__)
 

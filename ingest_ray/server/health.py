@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from ingest_ray import __version__, logs
-from ingest_ray.errors import IngestError
-from ingest_ray.service.figures import check
+from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.metrics import check
 
 
 def health_router(place: Installation) -> APIRouter:

@@ -9,12 +9,12 @@ from pydantic import Field, ValidationError
 from starlette.requests import HTTPConnection
 
 from ingest_ray import logs
-from ingest_ray.errors import ConfigError, Unauthenticated
-from ingest_ray.models import Model
-from ingest_ray.service.access import Principal, Role
+from ingest_ray.sdk.errors import ConfigError, Unauthenticated
+from ingest_ray.sdk.types import Model
+from ingest_ray.service.access.oidc import Verifier
+from ingest_ray.service.access.roles import Principal, Role
+from ingest_ray.service.access.tokens import PREFIX, principal_of_token, principal_of_token_id
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.oidc import Verifier
-from ingest_ray.service.tokens import PREFIX, principal_of_token, principal_of_token_id
 
 COOKIE = "ingest_session"
 SESSION_S = 12 * 3600

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ingest_ray import logs
-from ingest_ray.errors import Unauthenticated
+from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.server.identity import COOKIE, SESSION_S, Doorkeeper
 
 _PAGE = """<!doctype html>

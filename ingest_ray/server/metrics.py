@@ -6,9 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest_ray.errors import IngestError
-from ingest_ray.service.figures import figures
+from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.metrics import figures
 
 PATHS = ("/graphql", "/console", "/healthz", "/readyz", "/metrics", "/login", "/logout")  # others would be endless
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from ingest_ray.catalog import Catalog, open_catalog
-from ingest_ray.contracts import KV
 from ingest_ray.kv import open_state
+from ingest_ray.sdk.contracts import KV
 from ingest_ray.settings import Settings
 
 

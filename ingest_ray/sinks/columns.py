@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
-from ingest_ray.arrow_types import LOGICAL
-from ingest_ray.errors import SinkRejected
-from ingest_ray.models import Fidelity, Target, WriteMode
-from ingest_ray.sinks.fits import TypeRules, fit_type
+from ingest_ray.sdk.arrow_types import LOGICAL
+from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.types import Fidelity, Target, WriteMode
 from ingest_ray.sinks.provenance import with_provenance
+from ingest_ray.sinks.type_mapping import TypeRules, fit_type
 from ingest_ray.sinks.widening import is_wider
 
 

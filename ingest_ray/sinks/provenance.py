@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from ingest_ray.errors import SinkRejected
+from ingest_ray.sdk.errors import SinkRejected
 
 RUN_ID = "_ingest_run_id"
 SLICE = "_ingest_slice"

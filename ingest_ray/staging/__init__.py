@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from ingest_ray.contracts import Staging
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.settings import Settings
 from ingest_ray.staging.files import FileStaging
-from ingest_ray.staging.objects import MemoryPages, ObjectStaging, PageStore
+from ingest_ray.staging.object_store import MemoryPages, ObjectStaging, PageStore
 from ingest_ray.staging.sweeper import sweep_stale
 
 __all__ = ["FileStaging", "MemoryPages", "ObjectStaging", "PageStore", "open_staging", "sweep_stale"]

@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from pydantic import ValidationError
 
-from ingest_ray.contracts import StageWriter
-from ingest_ray.errors import StagingLost, StagingUnavailable
-from ingest_ray.folder import Folder, hint_for
-from ingest_ray.models import Handle, PageInfo
+from ingest_ray.files.folder import Folder, hint_for
+from ingest_ray.sdk.contracts import StageWriter
+from ingest_ray.sdk.errors import StagingLost, StagingUnavailable
+from ingest_ray.sdk.types import Handle, PageInfo
 from ingest_ray.staging.pages import decode
 from ingest_ray.staging.writer import SliceWriter, draft
 

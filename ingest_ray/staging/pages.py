@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from ingest_ray.errors import SourceChanged, StagingLost
-from ingest_ray.models import Handle, PageInfo
+from ingest_ray.sdk.errors import SourceChanged, StagingLost
+from ingest_ray.sdk.types import Handle, PageInfo
 
 
 def fingerprint(schema: pa.Schema) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from ingest_ray.contracts import Staging
+from ingest_ray.sdk.contracts import Staging
 
 
 def sweep_stale(staging: Staging, live_runs: Collection[str]) -> dict[str, int]:

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from ingest_ray.models import Handle, PageInfo
-from ingest_ray.rowhash import RowHash
+from ingest_ray.sdk.row_hash import RowHash
+from ingest_ray.sdk.types import Handle, PageInfo
 from ingest_ray.staging.pages import Pager, check_schema, describe, encode, fingerprint
 
 

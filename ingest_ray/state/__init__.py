@@ -1,6 +1,6 @@
 """What is known of a unit and sink between runs: checkpoint, lease, intent. One scheme for every planner."""
 
 from ingest_ray.state.documents import UnitState
-from ingest_ray.state.reading import read_states, reset_state
+from ingest_ray.state.unit_state import read_states, reset_state
 
 __all__ = ["UnitState", "read_states", "reset_state"]

@@ -5,8 +5,8 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from ingest_ray.errors import StateUnreadable
-from ingest_ray.models import Interval, Learned, Model, SegmentState
+from ingest_ray.sdk.errors import StateUnreadable
+from ingest_ray.sdk.types import Interval, Learned, Model, SegmentState
 
 SCHEMA = 1
 

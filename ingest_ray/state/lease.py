@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ingest_ray.contracts import KV
-from ingest_ray.errors import Fenced, RunActive, StateConflict, StateError
 from ingest_ray.kv.keys import lease_key
+from ingest_ray.sdk.contracts import KV
+from ingest_ray.sdk.errors import Fenced, RunActive, StateConflict, StateError
 from ingest_ray.state.documents import LeaseDocument, Owner, dumped, parsed
 
 TTL_S = 30.0  # a run on another host is taken for dead after this long without a sign of life

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from ingest_ray.contracts import KV
 from ingest_ray.core.checkpoint import folded, opened, settled
 from ingest_ray.core.messages import Claim
-from ingest_ray.errors import ConfigError, Fenced, StateConflict
-from ingest_ray.failpoints import reached
 from ingest_ray.kv.documents import encode
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
-from ingest_ray.models import Island, Learned, Model, Position, Scope, SegmentState
-from ingest_ray.quarantine import promote
+from ingest_ray.process.failpoints import reached
+from ingest_ray.quarantine.rejected_rows import promote
+from ingest_ray.sdk.contracts import KV
+from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict
+from ingest_ray.sdk.types import Island, Learned, Model, Position, Scope, SegmentState
 from ingest_ray.state.documents import (
     ClaimDocument,
     IntentDocument,

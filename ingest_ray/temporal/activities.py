@@ -8,9 +8,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
-from ingest_ray.catalog import runs
-from ingest_ray.errors import ConfigError, RunActive, RunInterrupted, StateConflict
-from ingest_ray.models import RunFault, RunState, RunSummary
+from ingest_ray.catalog import run_records
 from ingest_ray.payloads.documents import (
     COLUMNS_SHOWN,
     Beat,
@@ -29,20 +27,22 @@ from ingest_ray.payloads.documents import (
     UnitsCommand,
     UnitsPage,
 )
-from ingest_ray.run.ray_jobs import RayJobs
-from ingest_ray.service.admission import Errand, RunRequest
-from ingest_ray.service.collect import collect
+from ingest_ray.sdk.errors import ConfigError, RunActive, RunInterrupted, StateConflict
+from ingest_ray.sdk.types import RunFault, RunState, RunSummary
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.endpoints.provision import provision
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.cluster import record_of
-from ingest_ray.service.launching.steps import begin, give_up
-from ingest_ray.service.launching.watch import Watch
-from ingest_ray.service.preview import preview
-from ingest_ray.service.provision import provision
-from ingest_ray.service.units import list_units
+from ingest_ray.service.launching.lifecycle import begin, give_up
+from ingest_ray.service.launching.ray_job import record_of
+from ingest_ray.service.launching.ray_job_watch import Watch
+from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.runs.admission import Errand, RunRequest
+from ingest_ray.service.units.listing import list_units
+from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
 from ingest_ray.state.documents import Owner
 from ingest_ray.temporal.failures import failure_of_run
-from ingest_ray.temporal.outcomes import catalog_outcome, cut, outcome_of, write
+from ingest_ray.temporal.results import catalog_outcome, cut, outcome_of, write
 
 T = TypeVar("T")
 LOOK_S = 1.0  # one row of the catalog and one small answer of the head
@@ -185,7 +185,7 @@ class Activities:
 
     def _find(self, run_id: str) -> RunSummary | None:
         with self._place.catalog.read() as connection:
-            record = runs.find(connection, run_id)
+            record = run_records.find(connection, run_id)
         return record.summary if record is not None else None
 
 

@@ -6,10 +6,10 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ingest_ray import logs
-from ingest_ray.errors import IngestError, Recovery
-from ingest_ray.models import RunFault
-from ingest_ray.service.launching.watch import PASSING
-from ingest_ray.temporal.outcomes import LONGEST_MESSAGE, cut
+from ingest_ray.sdk.errors import IngestError, Recovery
+from ingest_ray.sdk.types import RunFault
+from ingest_ray.service.launching.ray_job_watch import PASSING
+from ingest_ray.temporal.results import LONGEST_MESSAGE, cut
 
 
 def failure(code: str, message: str, hint: str | None, *, is_passing: bool) -> ApplicationError:

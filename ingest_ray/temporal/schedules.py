@@ -18,10 +18,10 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from ingest_ray.catalog import units
-from ingest_ray.models import Model, UnitConfig
+from ingest_ray.catalog import unit_configs
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.sdk.types import Model, UnitConfig
 from ingest_ray.service.installation import Installation
 
 MISSED = timedelta(minutes=10)  # what a server that was away does not make up for
@@ -42,7 +42,7 @@ async def sync(client: Client, place: Installation) -> list[ScheduleChange]:
     queue = place.settings.temporal.task_queue
     prefix = f"ingest:{queue}:"
     with place.catalog.read() as connection:
-        configs = [item.config for item in units.listed(connection)]
+        configs = [item.config for item in unit_configs.listed(connection)]
     wanted = {f"{prefix}{c.endpoint_id}:{c.unit_id}": c for c in configs if c.enabled and c.schedule_interval_minutes}
     found = {name: every async for name, every in _found(client, prefix)}
     changes = []

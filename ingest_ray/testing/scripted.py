@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, JsonValue, SecretStr
 
-from ingest_ray.contracts import Descriptor, Probe, ReadContext
-from ingest_ray.errors import ConfigError, ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
-from ingest_ray.models import (
+from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported, SliceTooLarge, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.types import (
     Axis,
     Column,
     ConnectionReport,

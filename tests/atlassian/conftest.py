@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, contextmanager
 import httpx
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 
 Open = Callable[[Simulation], AbstractContextManager[httpx.Client]]
 

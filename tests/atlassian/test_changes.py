@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest_ray.testing.atlassian import simulate
+from ingest_ray.simulators.atlassian import simulate
 from tests.atlassian.conftest import opened
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -161,7 +161,7 @@ def test_the_command_line_prints_one_line_and_stops_on_sigterm() -> None:
     command = [
         sys.executable,
         "-m",
-        "ingest_ray.testing.atlassian",
+        "ingest_ray.simulators.atlassian",
         "jira",
         "--issues",
         "20",

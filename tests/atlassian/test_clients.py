@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation
+from ingest_ray.simulators.atlassian import Simulation
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "clients"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.atlassian.conftest import opened
 
 Records = dict[str, dict[str, Any]]

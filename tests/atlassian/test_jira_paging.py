@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.atlassian.conftest import opened
 
 SEARCH = "/rest/api/3/search/jql"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation
+from ingest_ray.simulators.atlassian import Simulation
 from tests.atlassian.conftest import opened
 
 EXAMPLES = Path(__file__).parents[2] / ".." / "shared" / "specs" / "official-examples.jsonl.gz"

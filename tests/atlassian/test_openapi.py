@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation
+from ingest_ray.simulators.atlassian import Simulation
 from tests.atlassian.conftest import opened
 from tests.atlassian.openapi import violations
 

@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-import ingest_ray.testing.atlassian
-from ingest_ray.testing.atlassian import Simulation, simulate
-from ingest_ray.testing.atlassian.traps import TRAPS, UnknownTrap, set_traps
+import ingest_ray.simulators.atlassian
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian.server.traps import TRAPS, UnknownTrap, set_traps
 from tests.atlassian.conftest import opened
 
 SEARCH = "/rest/api/3/search/jql"
@@ -15,7 +15,7 @@ ALL = {"jql": "project is not EMPTY ORDER BY id ASC"}
 
 
 def test_the_packages_table_lists_every_trap() -> None:
-    table = ingest_ray.testing.atlassian.__doc__ or ""
+    table = ingest_ray.simulators.atlassian.__doc__ or ""
     for trap in TRAPS.values():
         assert f"    {trap.name} " in table, trap.name
         assert trap.summary in table, trap.name

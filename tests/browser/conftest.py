@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.service.access import Role
-from ingest_ray.service.tokens import create_token
+from ingest_ray.service.access.roles import Role
+from ingest_ray.service.access.tokens import create_token
 from tests.browser.visitor import Visitor
 from tests.service.lab import Lab
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest_ray.service.collect import collect
+from ingest_ray.service.endpoints.collect import collect
 from tests.browser.visitor import Visitor
 from tests.service.lab import Lab
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest_ray.catalog import Catalog, adopted, datasets, endpoints, runs, units
+from ingest_ray.catalog import Catalog, accepted_schema, dataset_versions, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.tables import catalog_schema, run_lines, schedules, tables, tokens, unit_datasets
-from ingest_ray.errors import DuplicateEndpoint, StateConflict, StateUnreadable
-from ingest_ray.models import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
+from ingest_ray.sdk.errors import DuplicateEndpoint, StateConflict, StateUnreadable
+from ingest_ray.sdk.types import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
@@ -40,59 +40,59 @@ def table(name: str = "orders", *columns: str, rows: int = 1, key: tuple[str, ..
 
 def test_an_unchanged_dataset_adds_no_version_and_its_estimates_are_kept_current(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        assert datasets.record(c, "shop", [table()]).added == ("orders",)
+        assert dataset_versions.record(c, "shop", [table()]).added == ("orders",)
     with catalog.begin() as c:
-        found = datasets.record(c, "shop", [table(rows=9)])
+        found = dataset_versions.record(c, "shop", [table(rows=9)])
         assert (found.found, found.added, found.changed, found.gone) == (1, (), (), ())
-        (version,) = datasets.history(c, "shop", "orders")
+        (version,) = dataset_versions.history(c, "shop", "orders")
         assert version.dataset.estimated_rows == 9
         assert version.last_seen_at > version.first_seen_at
 
 
 def test_a_changed_dataset_adds_a_version_and_the_old_one_can_still_be_read(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        datasets.record(c, "shop", [table()])
-        assert datasets.record(c, "shop", [table("orders", "id", "at", "note")]).changed == ("orders",)
-        assert datasets.record(c, "shop", [table("orders", "id", "at", "note", key=())]).changed == ("orders",)
-        history = datasets.history(c, "shop", "orders")
+        dataset_versions.record(c, "shop", [table()])
+        assert dataset_versions.record(c, "shop", [table("orders", "id", "at", "note")]).changed == ("orders",)
+        assert dataset_versions.record(c, "shop", [table("orders", "id", "at", "note", key=())]).changed == ("orders",)
+        history = dataset_versions.history(c, "shop", "orders")
         assert [(v.version, v.is_current, len(v.dataset.columns)) for v in history] == [
             (1, False, 2),
             (2, False, 3),
             (3, True, 3),
         ]
-        assert [len(dataset.columns) for dataset in datasets.current(c, "shop")] == [3]
+        assert [len(dataset.columns) for dataset in dataset_versions.current(c, "shop")] == [3]
 
 
 def test_a_vanished_dataset_is_marked_and_comes_back_with_its_history(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        datasets.record(c, "shop", [table(), table("customers")])
-        assert datasets.record(c, "shop", [table("customers")]).gone == ("orders",)
-        assert datasets.record(c, "shop", [table("customers")]).gone == ()
-        assert [dataset.name for dataset in datasets.current(c, "shop")] == ["customers"]
-        version = datasets.find(c, "shop", "orders")
+        dataset_versions.record(c, "shop", [table(), table("customers")])
+        assert dataset_versions.record(c, "shop", [table("customers")]).gone == ("orders",)
+        assert dataset_versions.record(c, "shop", [table("customers")]).gone == ()
+        assert [dataset.name for dataset in dataset_versions.current(c, "shop")] == ["customers"]
+        version = dataset_versions.find(c, "shop", "orders")
         assert version is not None
         assert version.gone_at is not None
-        assert datasets.record(c, "shop", [table(), table("customers")]).added == ("orders",)
-        assert len(datasets.history(c, "shop", "orders")) == 1
+        assert dataset_versions.record(c, "shop", [table(), table("customers")]).added == ("orders",)
+        assert len(dataset_versions.history(c, "shop", "orders")) == 1
 
 
 def test_other_endpoints_are_not_touched_by_a_collection(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        datasets.record(c, "shop", [table()])
-        datasets.record(c, "crm", [])
-        assert [dataset.name for dataset in datasets.current(c, "shop")] == ["orders"]
+        dataset_versions.record(c, "shop", [table()])
+        dataset_versions.record(c, "crm", [])
+        assert [dataset.name for dataset in dataset_versions.current(c, "shop")] == ["orders"]
 
 
 def test_a_unit_config_that_somebody_else_changed_is_a_conflict(catalog: Catalog) -> None:
     config = UnitConfig(endpoint_id="shop", unit_id="orders", sink_id="lake")
     with catalog.begin() as c:
-        assert units.put(c, config, "rule", 0) == 1
-        assert units.put(c, config.model_copy(update={"enabled": True}), "set", 1) == 2
+        assert unit_configs.put(c, config, "rule", 0) == 1
+        assert unit_configs.put(c, config.model_copy(update={"enabled": True}), "set", 1) == 2
     for stale in (0, 1, 3):
         with pytest.raises(StateConflict), catalog.begin() as c:
-            units.put(c, config, "rule", stale)
+            unit_configs.put(c, config, "rule", stale)
     with catalog.read() as c:
-        found = units.find(c, "shop", "orders")
+        found = unit_configs.find(c, "shop", "orders")
         assert found is not None
         assert (found.config.enabled, found.origin, found.version) == (True, "set", 2)
 
@@ -117,29 +117,29 @@ def test_one_run_id_has_one_record_and_the_latest_of_each_unit_is_found(catalog:
         return RunSummary(run_id=run_id, endpoint_id="shop", unit_id=unit, sink_id="lake", state=state)
 
     with catalog.begin() as c:
-        runs.start(c, summary("1"), "{}")
+        run_records.start(c, summary("1"), "{}")
         with pytest.raises(StateConflict):
-            runs.start(c, summary("1"), "{}")
+            run_records.start(c, summary("1"), "{}")
         with pytest.raises(StateConflict):
-            runs.finish(c, summary("2"))
+            run_records.finish(c, summary("2"))
     with catalog.begin() as c:
-        runs.finish(c, summary("1", state=RunState.SUCCEEDED))
-        runs.start(c, summary("2"), "{}")
-        runs.start(c, summary("3", "customers"), "{}")
-        latest = runs.latest(c, "shop")
+        run_records.finish(c, summary("1", state=RunState.SUCCEEDED))
+        run_records.start(c, summary("2"), "{}")
+        run_records.start(c, summary("3", "customers"), "{}")
+        latest = run_records.latest(c, "shop")
         assert {key: record.summary.run_id for key, record in latest.items()} == {
             ("shop", "orders"): "2",
             ("shop", "customers"): "3",
         }
-        assert [record.summary.run_id for record in runs.recent(c, "shop", "orders")] == ["2", "1"]
-        assert [record.summary.run_id for record in runs.running(c)] == ["2", "3"]
+        assert [record.summary.run_id for record in run_records.recent(c, "shop", "orders")] == ["2", "1"]
+        assert [record.summary.run_id for record in run_records.running(c)] == ["2", "3"]
 
 
 def test_an_error_inside_a_transaction_undoes_all_of_it(catalog: Catalog) -> None:
     with pytest.raises(ZeroDivisionError):
         _record_and_break(catalog)
     with catalog.read() as c:
-        assert datasets.current(c, "shop") == []
+        assert dataset_versions.current(c, "shop") == []
 
 
 def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(catalog: Catalog, url: str) -> None:
@@ -156,7 +156,9 @@ def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(catalog: Catalog
 
 def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_runs(catalog: Catalog, url: str) -> None:
     with catalog.begin() as c:
-        runs.start(c, RunSummary(run_id="1", endpoint_id="e", unit_id="u", sink_id="s", state=RunState.RUNNING), "{}")
+        run_records.start(
+            c, RunSummary(run_id="1", endpoint_id="e", unit_id="u", sink_id="s", state=RunState.RUNNING), "{}"
+        )
         expected = _columns(c)
         c.execute(sa.schema.DropTable(unit_datasets))
         for later in (run_lines, tokens, schedules):
@@ -169,9 +171,9 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         c.execute(catalog_schema.update().values(number=1))
     newer = Catalog(url)
     with newer.begin() as c:
-        assert set(runs.latest(c)) == {("e", "u")}
+        assert set(run_records.latest(c)) == {("e", "u")}
         assert _columns(c) == expected
-        adopted.put(c, table(), "orders", "lake")
+        accepted_schema.put(c, table(), "orders", "lake")
     newer.close()
 
 
@@ -182,38 +184,38 @@ def _columns(connection: sa.Connection) -> dict[str, set[str]]:
 
 def test_a_run_that_finds_a_changed_dataset_adds_a_version_and_an_unchanged_one_adds_none(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        datasets.record(c, "shop", [table()])
-        assert not datasets.observe(c, table(rows=5))
-        assert datasets.observe(c, table("orders", "id", "at", "note"))
-        assert [len(version.dataset.columns) for version in datasets.history(c, "shop", "orders")] == [2, 3]
-        assert [len(dataset.columns) for dataset in datasets.current(c, "shop")] == [3]
+        dataset_versions.record(c, "shop", [table()])
+        assert not dataset_versions.observe(c, table(rows=5))
+        assert dataset_versions.observe(c, table("orders", "id", "at", "note"))
+        assert [len(version.dataset.columns) for version in dataset_versions.history(c, "shop", "orders")] == [2, 3]
+        assert [len(dataset.columns) for dataset in dataset_versions.current(c, "shop")] == [3]
 
 
 def test_what_a_unit_ran_with_is_remembered_for_each_sink_and_forgotten_alone(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        adopted.put(c, table(), "orders", "lake")
-        adopted.put(c, table("orders", "id"), "orders", "lake")
-        adopted.put(c, table(), "orders", "warehouse")
-        assert adopted.find(c, "shop", "orders", "lake") == table("orders", "id")
-        adopted.forget(c, "shop", "orders", "lake")
-        assert adopted.find(c, "shop", "orders", "lake") is None
-        assert adopted.find(c, "shop", "orders", "warehouse") == table()
+        accepted_schema.put(c, table(), "orders", "lake")
+        accepted_schema.put(c, table("orders", "id"), "orders", "lake")
+        accepted_schema.put(c, table(), "orders", "warehouse")
+        assert accepted_schema.find(c, "shop", "orders", "lake") == table("orders", "id")
+        accepted_schema.forget(c, "shop", "orders", "lake")
+        assert accepted_schema.find(c, "shop", "orders", "lake") is None
+        assert accepted_schema.find(c, "shop", "orders", "warehouse") == table()
 
 
 def test_a_backfill_is_not_the_latest_run_of_its_unit(catalog: Catalog) -> None:
     ids = {"endpoint_id": "shop", "unit_id": "orders", "sink_id": "lake", "state": RunState.RUNNING}
     with catalog.begin() as c:
-        runs.start(c, RunSummary(run_id="1", **ids), "{}")
-        runs.start(c, RunSummary(run_id="2", task="backfill", **ids), "{}")
-        assert [record.summary.run_id for record in runs.latest(c).values()] == ["1"]
-        assert [record.summary.task for record in runs.recent(c, "shop", "orders")] == ["backfill", "ingest"]
+        run_records.start(c, RunSummary(run_id="1", **ids), "{}")
+        run_records.start(c, RunSummary(run_id="2", task="backfill", **ids), "{}")
+        assert [record.summary.run_id for record in run_records.latest(c).values()] == ["1"]
+        assert [record.summary.task for record in run_records.recent(c, "shop", "orders")] == ["backfill", "ingest"]
 
 
 def test_many_that_open_a_new_catalog_at_once_make_it_once(url: str) -> None:
     def opened(n: int) -> int:
         catalog = Catalog(url)
         with catalog.begin() as c:
-            datasets.record(c, f"shop{n}", [])
+            dataset_versions.record(c, f"shop{n}", [])
             numbers = list(c.execute(sa.select(catalog_schema.c.number)).scalars())
         catalog.close()
         return len(numbers)
@@ -224,7 +226,7 @@ def test_many_that_open_a_new_catalog_at_once_make_it_once(url: str) -> None:
 
 def test_a_reader_does_not_wait_for_a_writer(catalog: Catalog) -> None:
     with catalog.begin() as writing:
-        datasets.record(writing, "shop", [table()])
+        dataset_versions.record(writing, "shop", [table()])
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(_names, catalog).result(timeout=5) == []
     assert _names(catalog) == ["orders"]
@@ -232,10 +234,10 @@ def test_a_reader_does_not_wait_for_a_writer(catalog: Catalog) -> None:
 
 def _record_and_break(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        datasets.record(c, "shop", [table()])
+        dataset_versions.record(c, "shop", [table()])
         raise ZeroDivisionError
 
 
 def _names(catalog: Catalog) -> list[str]:
     with catalog.read() as c:
-        return [dataset.name for dataset in datasets.current(c, "shop")]
+        return [dataset.name for dataset in dataset_versions.current(c, "shop")]

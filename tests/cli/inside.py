@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.cli.door import run_command
+from ingest_ray.cli.main import run_command
 
 
 class Inside:

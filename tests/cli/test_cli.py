@@ -247,7 +247,7 @@ def test_every_command_has_help_with_examples() -> None:
 def test_status_and_help_import_nothing_heavy(shop: Shop, arguments: list[str]) -> None:
     shop.ready()
     code = (
-        "import sys; from ingest_ray.cli.door import run_command; code = run_command(sys.argv[1:]);"
+        "import sys; from ingest_ray.cli.main import run_command; code = run_command(sys.argv[1:]);"
         f"print([name for name in {HEAVY} if name in sys.modules], code, file=sys.stderr)"
     )
     done = subprocess.run(

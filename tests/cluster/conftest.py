@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest_ray.actors.cluster import Cluster
+from ingest_ray.executors.ray.cluster import Cluster
 from ingest_ray.settings import RaySettings
 
 

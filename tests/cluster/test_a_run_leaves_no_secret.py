@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.service.access import Role
+from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import everything
 from tests.service.lab import Lab
@@ -108,7 +108,7 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
             client.http.get("/metrics", headers={"Authorization": f"Bearer {client.tokens[Role.VIEWER]}"}).text
         )
     assert states == [("FAILED", "ray"), ("SUCCEEDED", "ray")]
-    assert b"ingest_ray.job" in processes
+    assert b"ingest_ray.service.launching.run_process" in processes
     assert lab.rows(UNIT) == 1000
 
     left = {str(file): file.read_bytes() for root in (tmp_path, ray_folder) for file in files(root)}

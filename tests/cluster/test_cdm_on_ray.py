@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunState
+from ingest_ray.sdk.types import RunState
 from tests.run.test_cdm import BAD, COMMENT, ITEM, MAPPING, CdmInstallation
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]

@@ -5,9 +5,9 @@ import inspect
 import pytest
 import ray
 
-from ingest_ray import errors
-from ingest_ray.actors.boundary import unwrapped
-from ingest_ray.errors import IngestError
+from ingest_ray.executors.ray.remote_errors import unwrapped
+from ingest_ray.sdk import errors
+from ingest_ray.sdk.errors import IngestError
 
 pytestmark = pytest.mark.cluster
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.last_words import Words, guarded, left
-from ingest_ray.service.collect import collect
+from ingest_ray.process.exit_notice import Words, guarded, left
+from ingest_ray.service.endpoints.collect import collect
 from tests.service.lab import Lab
 
 pytestmark = pytest.mark.cluster
@@ -64,10 +64,11 @@ def test_a_process_that_is_ended_while_it_leaves_ray_is_spoken_for(leaving: str)
     code = f"""
 import os, sys, ray
 from types import SimpleNamespace
-from ingest_ray.actors import cluster
-from ingest_ray.actors.cluster import Cluster
-from ingest_ray.actors.crew import Crew
-from ingest_ray.last_words import Words, left
+from ingest_ray.executors.ray import cluster
+from ingest_ray.executors.ray.cluster import Cluster
+from ingest_ray.executors.ray.executor import Crew
+from ingest_ray.process.exit_notice import Words
+from ingest_ray.process.exit_notice import left
 VIGIL = SimpleNamespace(is_lost=lambda at_once: False)
 cluster.end_throttles = lambda: None
 {leaving}

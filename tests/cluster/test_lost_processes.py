@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunState, RunSummary
+from ingest_ray.sdk.types import RunState, RunSummary
 from tests.run.installation import Installation, write_order
 
 pytestmark = pytest.mark.cluster

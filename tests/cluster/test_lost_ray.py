@@ -11,7 +11,7 @@ import psutil
 import pytest
 import ray
 
-from ingest_ray.models import RunState, RunSummary
+from ingest_ray.sdk.types import RunState, RunSummary
 from tests.run.installation import Installation, write_order
 
 pytestmark = pytest.mark.cluster

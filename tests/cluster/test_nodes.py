@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import RunState, RunSummary
+from ingest_ray.sdk.types import RunState, RunSummary
 from tests.cluster.nodes import Nodes
 from tests.run.installation import Installation
 

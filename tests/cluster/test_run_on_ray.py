@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.actors import crew
-from ingest_ray.actors.sink import SinkActor
-from ingest_ray.models import RunMode, RunState
+from ingest_ray.executors.ray import executor
+from ingest_ray.executors.ray.sink import SinkActor
+from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.testing.scripted import noted
 from tests.run.installation import Installation
 
@@ -66,13 +66,13 @@ def test_a_second_sink_is_started_for_a_second_slice(
     unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    another = crew.Crew._another
+    another = executor.Crew._another
 
-    def counted(self: crew.Crew, kind: Any) -> Any:
+    def counted(self: executor.Crew, kind: Any) -> Any:
         begun.append(kind)
         return another(self, kind)
 
-    monkeypatch.setattr(crew.Crew, "_another", counted)
+    monkeypatch.setattr(executor.Crew, "_another", counted)
     there = Installation(tmp_path, unit=unit, inline_below=0)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()

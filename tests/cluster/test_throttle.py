@@ -5,9 +5,15 @@ import time
 import pytest
 import ray
 
-from ingest_ray.actors.throttle import ClusterPermits, cluster_permits, named_throttles, throttle, throttle_states
+from ingest_ray.executors.ray.throttle import (
+    ClusterPermits,
+    cluster_permits,
+    named_throttles,
+    throttle,
+    throttle_states,
+)
 from ingest_ray.http.aimd import Bounds
-from ingest_ray.http.signals import Signal
+from ingest_ray.http.rate_limit_headers import Signal
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 

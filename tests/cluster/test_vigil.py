@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from ingest_ray.actors import vigil
-from ingest_ray.actors.vigil import Vigil
-from ingest_ray.errors import ClusterUnavailable
+from ingest_ray.executors.ray import server_watch
+from ingest_ray.executors.ray.server_watch import Vigil
+from ingest_ray.sdk.errors import ClusterUnavailable
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(vigil, "time", clock)
+    monkeypatch.setattr(server_watch, "time", clock)
     return clock
 
 

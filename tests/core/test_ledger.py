@@ -2,8 +2,8 @@
 
 from ingest_ray.core import messages as m
 from ingest_ray.core.ledger import Ledger, Limits
-from ingest_ray.errors import Recovery
-from ingest_ray.models import Effect, Interval, Prepared, Receipt, RunState, Slice, Staged
+from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.types import Effect, Interval, Prepared, Receipt, RunState, Slice, Staged
 from tests.core.test_limits import handle_of
 from tests.core.world import KEY
 

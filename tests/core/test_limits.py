@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.contracts import Probe
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger, Limits
 from ingest_ray.core.messages import Claim
-from ingest_ray.errors import PayloadTooLarge
 from ingest_ray.kv.documents import encode
-from ingest_ray.models import (
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.errors import PayloadTooLarge
+from ingest_ray.sdk.types import (
     Effect,
     Handle,
     Interval,

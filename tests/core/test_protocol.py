@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_ray.models import RunState
+from ingest_ray.sdk.types import RunState
 from tests.core.world import Crash, IntStrategy, MemoryKV, Sink, Source, World
 
 

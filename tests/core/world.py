@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from ingest_ray.contracts import Probe
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger, Limits
-from ingest_ray.errors import Fenced, Recovery, StateConflict
-from ingest_ray.models import (
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.errors import Fenced, Recovery, StateConflict
+from ingest_ray.sdk.types import (
     Axis,
     Dataset,
     Effect,

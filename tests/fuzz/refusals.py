@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ingest_ray.errors import IngestError
+from ingest_ray.sdk.errors import IngestError
 
 
 def refusal(work: Callable[[], object]) -> IngestError | None:

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_ray.config import load_config
-from ingest_ray.models import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec
-from strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config
-from strategies.jdbc.mysql_config import MysqlConfig
-from strategies.jira import http
+from ingest_ray.sdk.types import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec
+from ingest_strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config
+from ingest_strategies.jdbc.mysql.config import MysqlConfig
+from ingest_strategies.jira import http
 from tests.fuzz.refusals import is_good, refusal
 
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from ingest_ray.models import Dataset, RunState
-from ingest_ray.quarantine import list_quarantine, show
-from ingest_ray.testing.atlassian import Simulation, simulate
-from strategies.jira import http
+from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.sdk.types import Dataset, RunState
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_strategies.jira import http
 from tests.fuzz.corruption import Damage, damaging
 from tests.fuzz.refusals import refusal
 from tests.strategies.jira.site import Lake, assert_exact, endpoint_of, issues_of

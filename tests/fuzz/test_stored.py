@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_ray.errors import StagingLost, StateUnreadable
 from ingest_ray.kv import open_kv
+from ingest_ray.sdk.errors import StagingLost, StateUnreadable
 from ingest_ray.staging import FileStaging
 from ingest_ray.state.documents import IntentDocument, LeaseDocument, SegmentDocument, UnitDocument, parsed
-from ingest_ray.testing.staging_suite import PAGE_BYTES, SCHEMA, rows
+from ingest_ray.testing.suites.staging import PAGE_BYTES, SCHEMA, rows
 from tests.fuzz.refusals import refusal
 
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,9 +5,9 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from ingest_ray.server.app import build_app
-from ingest_ray.service.access import Role
+from ingest_ray.service.access.roles import Role
+from ingest_ray.service.access.tokens import create_token
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.tokens import create_token
 from ingest_ray.settings import ScheduleSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import ended, until
 from tests.service.lab import Lab

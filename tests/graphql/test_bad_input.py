@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.catalog import endpoints, units
-from ingest_ray.errors import StateUnavailable
-from ingest_ray.service.access import Role
+from ingest_ray.catalog import endpoints, unit_configs
+from ingest_ray.sdk.errors import StateUnavailable
+from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import UNIT, collected, started
 from tests.service.lab import Lab
@@ -195,7 +195,7 @@ def test_the_database_going_away_is_said_and_comes_back(client: Client, monkeypa
 
     assert client.http.get("/readyz").json() == {"ok": True}
     with monkeypatch.context() as patch:
-        patch.setattr(units, "put", gone)
+        patch.setattr(unit_configs, "put", gone)
         assert refused(client, enabled=False)[0] == "E_STATE_UNREADABLE"
         patch.setattr(client.place.catalog, "read", gone)
         answer = client.post("{ endpoints { id } }")

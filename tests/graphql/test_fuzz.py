@@ -10,8 +10,8 @@ from hypothesis_graphql import mutations, nodes, queries
 
 from ingest_ray.graphql.schema import sdl
 from ingest_ray.service import launching
-from ingest_ray.service.access import Role
-from ingest_ray.service.collect import collect
+from ingest_ray.service.access.roles import Role
+from ingest_ray.service.endpoints.collect import collect
 from tests.graphql.client import Client
 from tests.service.lab import Lab
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from ingest_ray.testing.filled import filled
+from ingest_ray.testing.filled_catalog import filled
 from tests.graphql.client import Client
 
 QUERIES = {

@@ -17,11 +17,11 @@ from jwt.algorithms import RSAAlgorithm
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
-from ingest_ray.errors import ConfigError, Unauthenticated
+from ingest_ray.sdk.errors import ConfigError, Unauthenticated
 from ingest_ray.server.identity import COOKIE, Doorkeeper, refuse_open_door
 from ingest_ray.server.login import login_router
-from ingest_ray.service.access import LOCAL, Role
-from ingest_ray.service.tokens import create_token, list_tokens, revoke_token
+from ingest_ray.service.access.roles import LOCAL, Role
+from ingest_ray.service.access.tokens import create_token, list_tokens, revoke_token
 from ingest_ray.settings import OidcSettings
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import collected

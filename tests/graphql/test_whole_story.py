@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLObjectType, build_schema, get_named_type
 
-from ingest_ray.service.access import Role
+from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.service.lab import Lab
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_ray.http.aimd import Aimd, Bounds, Grant
-from ingest_ray.http.signals import Signal
+from ingest_ray.http.rate_limit_headers import Signal
 
 OK = Signal()
 

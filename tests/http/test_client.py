@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import IngestError, SourceDenied, SourceError, SourceUnavailable
 from ingest_ray.http.aimd import Bounds
 from ingest_ray.http.client import Auth, Client, Site, Tries
-from ingest_ray.http.faults import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NoAnswer, NotThere, Refused
+from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NoAnswer, NotThere, Refused
 from ingest_ray.http.permits import LocalPermits, using
+from ingest_ray.sdk.errors import IngestError, SourceDenied, SourceError, SourceUnavailable
 from tests.http.scripted_site import Scripted, ScriptedSite, serving
 
 TOKEN = "s3cret-token-of-somebody"

@@ -1,6 +1,6 @@
 import pytest
 
-from ingest_ray.http import signals
+from ingest_ray.http import rate_limit_headers
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ from ingest_ray.http import signals
 def test_limits_are_read_from_headers_and_measured_by_the_servers_clock(
     status: int, headers: dict[str, str], wait_s: float | None, rate: float | None
 ) -> None:
-    signal = signals.read(status, headers)
+    signal = rate_limit_headers.read(status, headers)
     assert (signal.wait_s, signal.rate) == (wait_s, rate)
     assert signal.is_refused is (status in (429, 503))

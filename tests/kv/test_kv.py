@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, StateUnavailable, StateUnreadable
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.engine import parse, shown
-from ingest_ray.testing.kv_suite import KvSuite
+from ingest_ray.sdk.errors import ConfigError, StateUnavailable, StateUnreadable
+from ingest_ray.testing.suites.kv import KvSuite
 from tests.kv.tls_door import TlsDoor, certificate
 
 

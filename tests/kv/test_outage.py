@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.engine.run_order import Progress
 from ingest_ray.kv import open_kv
-from ingest_ray.models import RunState
-from ingest_ray.orders import Progress
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import RunState
 from tests.run.installation import Installation
 
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.errors import LedgerMismatch, SinkUnavailable
-from ingest_ray.quarantine import (
+from ingest_ray.quarantine.rejected_rows import (
     QuarantineWriter,
     decode_value,
     discard,
@@ -23,6 +22,7 @@ from ingest_ray.quarantine import (
     show,
     sweep_pending,
 )
+from ingest_ray.sdk.errors import LedgerMismatch, SinkUnavailable
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()

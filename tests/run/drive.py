@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import launch, reconcile_unit
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from ingest_ray.models import Endpoint, Policy, RunMode, RunSummary, UnitConfig, UnitSpec
-from ingest_ray.orders import Progress, RunOrder
+from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunSummary, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings, StagingSettings
 from ingest_ray.testing.scripted import noted, scripted
 

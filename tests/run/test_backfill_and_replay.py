@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunState
-from ingest_ray.quarantine import list_quarantine
+from ingest_ray.quarantine.rejected_rows import list_quarantine
+from ingest_ray.sdk.types import RunState
 from tests.run.installation import Installation
 
 

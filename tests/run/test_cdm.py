@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.models import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
-from ingest_ray.orders import RunOrder
-from ingest_ray.quarantine import list_quarantine, show
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.run import reconcile_unit
+from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
 from tests.run.installation import Installation, write_order
 
 ROOT = Path(__file__).parents[2]

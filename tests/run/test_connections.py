@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.errors import RunActive
 from ingest_ray.kv import open_kv
-from ingest_ray.models import RunState
 from ingest_ray.run.limits import limits_of
-from ingest_ray.state.connections import ConnectionShare
+from ingest_ray.sdk.errors import RunActive
+from ingest_ray.sdk.types import RunState
+from ingest_ray.state.connection_share import ConnectionShare
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import this_process
 from tests.run.installation import Installation

@@ -5,7 +5,7 @@ from deltalake import DeltaTable
 
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.keys import segment_key, unit_key
-from ingest_ray.models import RunMode, RunState
+from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.state import read_states
 from tests.run.installation import Installation
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunMode, RunState
-from ingest_ray.quarantine import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.sdk.types import RunMode, RunState
 from tests.run.installation import Installation, write_order
 
 ROOT = Path(__file__).parents[2]

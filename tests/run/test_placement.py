@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from ingest_ray.models import Axis, Dataset, Effect, Endpoint, Scope, UnitConfig, UnitSpec
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.planner import Outline
 from ingest_ray.run.placement import inline_readers, is_inline
+from ingest_ray.sdk.types import Axis, Dataset, Effect, Endpoint, Scope, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
-from ingest_ray.work.planner import Outline
 
 KEYED = Scope(scope_id="load", segment="all", axis=Axis(kind="key", columns=("id",)), effect=Effect.LOAD)
 WHOLE = Scope(scope_id="load", segment="all", axis=Axis(kind="whole"), effect=Effect.LOAD)

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from ingest_ray.cdm import model_of
-from ingest_ray.models import Endpoint, ModelCounts, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
-from ingest_ray.orders import RunOrder
-from ingest_ray.quarantine import list_quarantine
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.quarantine.rejected_rows import list_quarantine
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import Endpoint, ModelCounts, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
-from ingest_ray.sinks.databases.models import SqlModels
-from ingest_ray.sinks.databases.sink import SqlSink
-from ingest_ray.testing.servers import Postgres, fresh_database
-from strategies.jdbc import postgres
-from strategies.jdbc import postgres_dialect as dialect
-from strategies.jdbc.family import SqlStrategy
+from ingest_ray.sinks.databases.model_sink import SqlModels
+from ingest_ray.sinks.databases.table_sink import SqlSink
+from ingest_ray.testing.servers.postgres import Postgres, fresh_database
+from ingest_strategies.jdbc.postgres import dialect as dialect
+from ingest_strategies.jdbc.strategy import SqlStrategy
+from ingest_strategies.jdbc.templates import postgres
 from tests.mortal import Mortal, mortal
 from tests.run.installation import Installation
 from tests.run.test_cdm import MAPPING, CdmInstallation

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunState
 from ingest_ray.run import reconcile_unit
+from ingest_ray.sdk.types import RunState
 from tests.run.installation import Installation
 from tests.run.test_killed import killed_at
 

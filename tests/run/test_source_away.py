@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunMode, RunState
-from ingest_ray.orders import Progress
+from ingest_ray.engine.run_order import Progress
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.testing.scripted import noted
 from tests.run.installation import Installation
 

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_ray.models import RunState
-from ingest_ray.orders import Progress
+from ingest_ray.engine.run_order import Progress
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import RunState
 from ingest_ray.testing.scripted import scripted
 from tests.run.installation import Installation
 from tests.run.test_killed import STEPS, killed_at

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ingest_ray.config import load_config
-from ingest_ray.service.apply import Applied, apply
+from ingest_ray.service.endpoints.apply import Applied, apply
 from ingest_ray.service.installation import Installation
 
 ALL = {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True}

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest_ray.catalog import endpoints, units
+from ingest_ray.catalog import endpoints, unit_configs
 from ingest_ray.catalog.tables import tables
 from ingest_ray.config import load_config
-from ingest_ray.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.secrets import resolve
-from ingest_ray.service.apply import apply
-from ingest_ray.service.collect import collect
+from ingest_ray.service.endpoints.apply import apply
+from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
 from tests.service.lab import Lab, said
 
@@ -65,7 +65,7 @@ def test_patterns_become_units_once_the_catalog_has_them_and_later_rules_win_fie
     lab.apply()
     assert collect(lab.place, "shop").configured == ("+ shop:numbers-1x1000", "+ shop:numbers-2x300")
     with lab.place.catalog.read() as connection:
-        one, two = [item.config for item in units.listed(connection)]
+        one, two = [item.config for item in unit_configs.listed(connection)]
     assert (one.run_mode, one.enabled, one.policy.cursor) == ("FULL", True, None)
     assert (two.run_mode, two.enabled, two.policy.cursor, two.policy.lookback) == ("INCREMENTAL", True, "at", 600)
     lab.document["units"].append({"endpoint": "shop", "unit": "numbers-1x1000", "enabled": False})
@@ -91,7 +91,7 @@ def test_a_failed_apply_changes_nothing(lab: Lab) -> None:
         lab.apply()
     with lab.place.catalog.read() as connection:
         assert "now" not in endpoints.source(connection, "shop").endpoint.config
-        assert len(units.rules(connection)) == 1
+        assert len(unit_configs.rules(connection)) == 1
 
 
 def test_a_rule_without_a_sink_is_an_error(lab: Lab) -> None:
@@ -151,5 +151,5 @@ def test_many_that_apply_the_same_file_at_once_make_it_once(shared: Lab) -> None
     with place.catalog.read() as connection:
         stored = endpoints.source(connection, "shop").endpoint
         assert resolve(stored, place.settings).config["password"] == "hunter2-at-once"
-        assert len(units.rules(connection)) == 2
+        assert len(unit_configs.rules(connection)) == 2
     place.catalog.close()

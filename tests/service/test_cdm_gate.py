@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from ingest_ray import errors
-from ingest_ray.catalog import datasets
-from ingest_ray.catalog import runs as records
+from ingest_ray.catalog import dataset_versions
+from ingest_ray.catalog import run_records as records
 from ingest_ray.cdm import RowMapper, registry
-from ingest_ray.errors import ConfigError, IngestError
-from ingest_ray.models import RunState, UnitConfig
 from ingest_ray.registry import strategy_for
-from ingest_ray.service.collect import collect
-from ingest_ray.service.gate import gate
-from ingest_ray.service.provision import list_sinks, provision
-from ingest_ray.service.remap import remap
-from ingest_ray.service.runs import plan, run
+from ingest_ray.sdk import errors
+from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.sdk.types import RunState, UnitConfig
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.endpoints.provision import list_sinks, provision
+from ingest_ray.service.runs.execution import plan, run
+from ingest_ray.service.runs.remap import remap
+from ingest_ray.service.units.gate import gate
 from tests.service.lab import ALL, Lab
 
 UNIT, ITEM = "numbers-1x1000", "cdm.work.item"
@@ -94,7 +94,7 @@ def test_a_sink_that_is_not_provisioned_for_the_model(lab: Lab) -> None:
 
 def test_a_sink_that_takes_no_models_at_all(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     ready(lab, mode="cdm", sink_endpoint="lake", cdm=MAPPED)
-    monkeypatch.setattr("ingest_ray.service.cdm_rules.supported_models", lambda endpoint: ())
+    monkeypatch.setattr("ingest_ray.service.units.cdm_rules.supported_models", lambda endpoint: ())
     refused(lab, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "takes no CDM models")
 
 
@@ -129,8 +129,8 @@ def test_provisioning_publishes_the_table_once_and_then_units_may_run(lab: Lab) 
     assert (done.table_name, done.schema_name, done.is_new_to_catalog) == ("x_cdm_work_item", "", True)
     assert provision(lab.place, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
     with lab.place.catalog.read() as connection:
-        (found,) = datasets.current(connection, "models")
-        assert len(datasets.history(connection, "models", found.name)) == 1
+        (found,) = dataset_versions.current(connection, "models")
+        assert len(dataset_versions.history(connection, "models", found.name)) == 1
     assert set(found.labels) == {"sink-endpoint:models", f"cdm_model:{ITEM}"}
     assert (found.dataset_id, found.primary_key) == (done.dataset_id, ("cdm_id",))
     views = {view.sink_id: view for view in list_sinks(lab.place)}

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.errors import SourceChanged
-from ingest_ray.models import RunState, RunSummary
-from ingest_ray.quarantine import list_quarantine, show
-from ingest_ray.service.collect import collect
-from ingest_ray.service.datasets import accept_dataset, dataset_history
-from ingest_ray.service.reset import reset
-from ingest_ray.service.runs import plan, run
+from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.runs.execution import plan, run
+from ingest_ray.service.units.dataset_history import accept_dataset, dataset_history
+from ingest_ray.service.units.reset import reset
 from tests.service.lab import Lab
 
 UNIT = "numbers-1x1000"

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from ingest_ray import errors
-from ingest_ray.catalog import runs as records
-from ingest_ray.errors import IngestError
-from ingest_ray.models import Endpoint, UnitConfig
+from ingest_ray.catalog import run_records as records
 from ingest_ray.registry import sink_family, strategy_for
-from ingest_ray.service.admission import admit
-from ingest_ray.service.collect import collect
-from ingest_ray.service.gate import gate
-from ingest_ray.service.runs import plan, run
+from ingest_ray.sdk import errors
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import Endpoint, UnitConfig
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.runs.admission import admit
+from ingest_ray.service.runs.execution import plan, run
+from ingest_ray.service.units.gate import gate
 from tests.service.lab import ALL, Lab
 
 UNIT = "numbers-1x1000"
@@ -149,11 +149,11 @@ def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
             sink.location = lambda target: str(endpoint.config["uri"])
             return sink
 
-    from ingest_ray.service import fitness, roster
+    from ingest_ray.service.units import launch_catalog, validation
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitness, "open_sink", OnePlace().open)
-        patch.setattr(roster, "open_sink", OnePlace().open)
+        patch.setattr(validation, "open_sink", OnePlace().open)
+        patch.setattr(launch_catalog, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
             gate(lab.place, "shop", UNIT)
 

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ingest_ray.catalog import lines
-from ingest_ray.catalog import runs as records
-from ingest_ray.catalog.runs import RunRecord
-from ingest_ray.errors import ConfigError, RunActive, UnitDisabled, UnitNotFound
-from ingest_ray.models import RunState
-from ingest_ray.service.admission import RunRequest
-from ingest_ray.service.collect import collect
+from ingest_ray.catalog import run_channel
+from ingest_ray.catalog import run_records as records
+from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.sdk.errors import ConfigError, RunActive, UnitDisabled, UnitNotFound
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.launching.children import Children
-from ingest_ray.service.launching.steps import begin, carry_on
-from ingest_ray.service.status import status
-from ingest_ray.service.watching import Told
+from ingest_ray.service.launching.child_process import Children
+from ingest_ray.service.launching.lifecycle import begin, carry_on
+from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.run_observer import Told
+from ingest_ray.service.units.status import status
 from ingest_ray.state.documents import Owner
 from tests.service.lab import Lab
 
@@ -107,7 +107,7 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
     assert paused.state is RunState.PAUSED
     assert 0 < paused.rows.committed < 1000
     with ready.place.catalog.read() as connection:
-        line = lines.find(connection, run_id)
+        line = run_channel.find(connection, run_id)
     assert line is not None
     assert line.stop_requested_by == "grace"
     assert Told.model_validate_json(line.progress or "").moment.rows.committed == paused.rows.committed
@@ -136,7 +136,7 @@ def test_of_two_starts_at_once_one_is_refused(ready: Lab) -> None:
 def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Lab) -> None:
     run_id = begin(ready.place, REQUEST)
     with ready.place.catalog.begin() as connection:
-        lines.take(connection, run_id)
+        run_channel.take(connection, run_id)
     with pytest.raises(RunActive):
         carry_on(ready.place, run_id)
 
@@ -172,7 +172,7 @@ def test_a_run_outlives_the_server_that_started_it(ready: Lab) -> None:
     code = (
         "import os, sys; from pathlib import Path; from ingest_ray.config import load_config;"
         "from ingest_ray.service.installation import Installation;"
-        "from ingest_ray.service.admission import RunRequest;"
+        "from ingest_ray.service.runs.admission import RunRequest;"
         "from ingest_ray.service.launching import launcher_for;"
         f"place = Installation(load_config(Path({str(ready.file)!r})).settings);"
         f"print(launcher_for(place).start(place, RunRequest(endpoint_id='shop', unit_id={UNIT!r})), flush=True);"

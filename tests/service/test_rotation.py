@@ -9,12 +9,12 @@ import pytest
 from cryptography.fernet import Fernet
 
 from ingest_ray.catalog import endpoints
-from ingest_ray.errors import ConfigError, EndpointInUse
+from ingest_ray.sdk.errors import ConfigError, EndpointInUse
 from ingest_ray.secrets import resolve
-from ingest_ray.service.admission import RunRequest
-from ingest_ray.service.collect import collect
-from ingest_ray.service.launching.steps import begin, carry_on
-from ingest_ray.service.rotation import rotate
+from ingest_ray.service.access.key_rotation import rotate
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.launching.lifecycle import begin, carry_on
+from ingest_ray.service.runs.admission import RunRequest
 from tests.service.lab import Lab
 
 SECRET = "correct-horse-battery-staple"
@@ -59,7 +59,7 @@ def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Lab) -> None:
 def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Lab, step: str) -> None:
     code = (
         "from pathlib import Path; from ingest_ray.config import load_config;"
-        "from ingest_ray.service.installation import Installation; from ingest_ray.service.rotation import rotate;"
+        "from ingest_ray.service.installation import Installation; from ingest_ray.service.access.key_rotation import rotate;"
         f"rotate(Installation(load_config(Path({str(ready.file)!r})).settings))"
     )
     environment = {**os.environ, "INGEST_FAILPOINT": step}

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.catalog import runs as records
-from ingest_ray.errors import RunActive, StagingUnavailable
-from ingest_ray.models import RunState, RunSummary
-from ingest_ray.orders import Progress
-from ingest_ray.service import runs as service
-from ingest_ray.service.admission import Errand
-from ingest_ray.service.collect import collect
+from ingest_ray.catalog import run_records as records
+from ingest_ray.engine.run_order import Progress
+from ingest_ray.sdk.errors import RunActive, StagingUnavailable
+from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import new_id
-from ingest_ray.service.reset import reset
-from ingest_ray.service.runs import run
-from ingest_ray.service.status import status
+from ingest_ray.service.runs import execution as service
+from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.execution import run
+from ingest_ray.service.units.reset import reset
+from ingest_ray.service.units.status import status
 from tests.service.lab import Lab
 
 UNIT = "numbers-1x1000"
@@ -137,7 +137,7 @@ import sys
 from pathlib import Path
 from ingest_ray.config import load_config
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs import run
+from ingest_ray.service.runs.execution import run
 place = Installation(load_config(Path({str(ready.file)!r})).settings)
 def observe(moment):
     if moment.phase != "planning":

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ingest_ray.catalog import runs as records
-from ingest_ray.models import RunState, RunSummary, UnitConfig
+from ingest_ray.catalog import run_records as records
+from ingest_ray.sdk.types import RunState, RunSummary, UnitConfig
 from ingest_ray.service import launching
-from ingest_ray.service.collect import collect
-from ingest_ray.service.configure import UnitChange, configure, find_config
-from ingest_ray.service.control import pause, start
-from ingest_ray.service.launching.steps import begin, carry_on
-from ingest_ray.service.schedules import schedule_view, tick
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.launching.lifecycle import begin, carry_on
+from ingest_ray.service.runs.control import pause, start
+from ingest_ray.service.runs.schedules import schedule_view, tick
+from ingest_ray.service.units.configure import UnitChange, configure, find_config
 from tests.service.lab import Lab
 
 UNIT = "numbers-1x1000"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ingest_ray.models import Column, Dataset, Policy
-from ingest_ray.service.shapes import as_read, changes, followed, refused, relevant
+from ingest_ray.sdk.types import Column, Dataset, Policy
+from ingest_ray.service.units.schema_changes import as_read, changes, followed, refused, relevant
 
 POLICIES = ("evolve", "freeze", "discard_column", "quarantine_row")
 

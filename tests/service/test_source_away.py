@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import SourceUnavailable
-from ingest_ray.models import RunState
-from ingest_ray.service.collect import collect
-from ingest_ray.service.runs import plan, run
+from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.runs.execution import plan, run
 from tests.service.lab import Lab
 
 UNIT = "numbers-1x1000"

@@ -3,11 +3,11 @@
 import threading
 from contextlib import suppress
 
-from ingest_ray.errors import IngestError
-from ingest_ray.models import RunState
-from ingest_ray.service.admission import RunRequest
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.steps import begin, carry_on, request_stop, state_of
+from ingest_ray.service.launching.lifecycle import begin, carry_on, request_stop, state_of
+from ingest_ray.service.runs.admission import RunRequest
 
 
 class Threads:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.testing.servers.postgres import Postgres
 from tests.cli.inside import Inside
 
 pytestmark = pytest.mark.services

@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from ingest_ray.config import load_config
-from ingest_ray.models import RunState
-from ingest_ray.service.apply import apply
-from ingest_ray.service.collect import collect
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.endpoints.apply import apply
+from ingest_ray.service.endpoints.collect import collect
+from ingest_ray.service.endpoints.provision import provision
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.provision import provision
-from ingest_ray.service.runs import RunReport, run
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.service.runs.execution import RunReport, run
+from ingest_ray.testing.servers.postgres import Postgres
 
 pytestmark = pytest.mark.services
 ITEM = "cdm.work.item"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.testing.servers.postgres import Postgres
 from tests.services.shop import Shop
 from tests.services.test_main_job import make_orders
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.testing.servers.postgres import Postgres
 from tests.services.shop import Shop
 
 pytestmark = pytest.mark.services

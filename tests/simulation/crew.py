@@ -5,14 +5,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ingest_ray.contracts import Probe
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
-from ingest_ray.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable, StagingUnavailable
-from ingest_ray.models import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
+from ingest_ray.engine.steps.failures import attempted
+from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable, StagingUnavailable
+from ingest_ray.sdk.types import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.attempt import attempted
-from ingest_ray.work.opening import open_sink_for
 from tests.simulation.chance import ZOMBIE, Chance
 from tests.simulation.ints import Ints, place_of
 from tests.simulation.judge import Judge

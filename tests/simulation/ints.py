@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingest_ray.contracts import Probe
-from ingest_ray.models import Axis, Effect, Interval, Piece, Position, Scope, SegmentState, Slice, UnitSpec
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Position, Scope, SegmentState, Slice, UnitSpec
 from tests.simulation.table import Table
 
 KEY = Axis(kind="key", columns=("id",))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest_ray.core.ledger import Ledger
-from ingest_ray.models import RunState
+from ingest_ray.sdk.types import RunState
 from ingest_ray.state.lease import TTL_S
 from tests.simulation.table import Table
 

@@ -10,8 +10,8 @@ import pytest
 from ingest_ray.core import checkpoint, ledger
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Failed, Stage
-from ingest_ray.errors import Recovery
-from ingest_ray.models import Effect, Scope, SegmentState
+from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.types import Effect, Scope, SegmentState
 from ingest_ray.state import writer
 from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease

@@ -1,7 +1,7 @@
 """The one unit of the simulation, and its order: what production code wants to be told."""
 
-from ingest_ray.models import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.sdk.types import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec
 from ingest_ray.settings import Settings
 
 UNIT = "unit"

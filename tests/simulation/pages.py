@@ -3,8 +3,8 @@
 import itertools
 from dataclasses import dataclass, field
 
-from ingest_ray.errors import StagingLost, StagingUnavailable
-from ingest_ray.models import Handle, Slice
+from ingest_ray.sdk.errors import StagingLost, StagingUnavailable
+from ingest_ray.sdk.types import Handle, Slice
 from tests.simulation.chance import Chance
 from tests.simulation.scheduler import Scheduler
 

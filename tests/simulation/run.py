@@ -4,17 +4,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ingest_ray.contracts import Probe
 from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger, Limits
-from ingest_ray.errors import Fenced, IngestError, RunActive, StateError
-from ingest_ray.models import RunState
-from ingest_ray.run.coordinator import Coordinator
+from ingest_ray.engine.coordinator import Coordinator
+from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.run.launch import RESTARTS
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.errors import Fenced, IngestError, RunActive, StateError
+from ingest_ray.sdk.types import RunState
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import RENEW_S
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.opening import open_scopes, open_sink_for
 from tests.simulation.chance import Chance
 from tests.simulation.crew import Actor, Crew
 from tests.simulation.ints import Ints

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest_ray.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
-from ingest_ray.models import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
+from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
+from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
 from tests.simulation.chance import Chance
 from tests.simulation.judge import Judge
 from tests.simulation.pages import Pages, Rows, row_hash

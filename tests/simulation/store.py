@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest_ray.errors import StateConflict, StateUnavailable
+from ingest_ray.sdk.errors import StateConflict, StateUnavailable
 from tests.simulation.chance import Chance
 from tests.simulation.judge import Judge
 from tests.simulation.scheduler import Scheduler

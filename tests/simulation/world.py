@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import Random
 
 from ingest_ray.core.ledger import Limits
-from ingest_ray.errors import IngestError
 from ingest_ray.kv.keys import intent_key, lease_key
-from ingest_ray.models import RunState
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import RunState
 from ingest_ray.state import read_states, reset_state
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from ingest_ray.contracts import Sink
-from ingest_ray.errors import CommitUnknown, ConfigError, Fenced, SinkRejected, SinkUnavailable
-from ingest_ray.models import Endpoint, Target, WriteMode
-from ingest_ray.sinks import DeltaConfig, delta
-from ingest_ray.sinks.delta_files import TableFiles
-from ingest_ray.sinks.delta_sink import DeltaSink
-from ingest_ray.testing.sink_suite import SCHEMA, Load, SinkSuite, piece, rows
-from ingest_ray.testing.sink_world import Row
+from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.errors import CommitUnknown, ConfigError, Fenced, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.types import Endpoint, Target, WriteMode
+from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.sink import DeltaSink
+from ingest_ray.sinks.templates import DeltaConfig, delta
+from ingest_ray.testing.suites.sink import SCHEMA, Load, SinkSuite, piece, rows
+from ingest_ray.testing.suites.sink_harness import Row
 
 
 class DeltaWorld:

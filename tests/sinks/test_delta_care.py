@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.errors import ConfigError, Fenced, SinkRejected
-from ingest_ray.models import WriteMode
-from ingest_ray.sinks import DeltaConfig
-from ingest_ray.sinks.care import TableCare
-from ingest_ray.sinks.delta_sink import DeltaSink
-from ingest_ray.testing.sink_suite import SCHEMA, Load, rows
+from ingest_ray.sdk.errors import ConfigError, Fenced, SinkRejected
+from ingest_ray.sdk.types import WriteMode
+from ingest_ray.sinks.delta.sink import DeltaSink
+from ingest_ray.sinks.maintenance import TableCare
+from ingest_ray.sinks.templates import DeltaConfig
+from ingest_ray.testing.suites.sink import SCHEMA, Load, rows
 from tests.sinks.test_delta import DeltaWorld
 
 

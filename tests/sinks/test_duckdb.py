@@ -8,12 +8,12 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingest_ray.contracts import Sink
-from ingest_ray.models import Target
-from ingest_ray.sinks import DuckConfig
-from ingest_ray.sinks.databases.duck import open_sink
-from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.sink_suite import SinkSuite
+from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.databases.duckdb import open_sink
+from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.templates import DuckConfig
+from ingest_ray.testing.suites.sink import SinkSuite
 
 
 class DuckWorld:

@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from ingest_ray.sinks.databases import idle
-from ingest_ray.sinks.databases.idle import MOST, IdleConnections
+from ingest_ray.sinks.databases import connection_pool
+from ingest_ray.sinks.databases.connection_pool import MOST, IdleConnections
 
 
 class Owner:
@@ -33,7 +33,7 @@ def test_one_that_was_idle_for_long_is_closed_and_not_taken(monkeypatch: pytest.
     owner, closed = Owner(), list[str]()
     kept = IdleConnections(owner, closed.append)
     kept.give("old")
-    monkeypatch.setattr(idle, "IDLE_S", -1)
+    monkeypatch.setattr(connection_pool, "IDLE_S", -1)
     assert kept.take() is None
     assert closed == ["old"]
 

@@ -9,14 +9,14 @@ import pytest
 from deltalake import DeltaTable
 
 from ingest_ray.cdm import model_of
-from ingest_ray.contracts import ModelSink
-from ingest_ray.errors import SinkRejected
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import open_models
-from ingest_ray.sinks.care import TableCare
-from ingest_ray.testing.mariadb import MariaDatabase
-from ingest_ray.testing.model_suite import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.sdk.contracts import ModelSink
+from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sinks.maintenance import TableCare
+from ingest_ray.testing.servers.mariadb import MariaDatabase
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_ray.testing.suites.model_sink import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
 
 
 class EndpointWorld:

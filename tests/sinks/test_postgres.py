@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.contracts import Sink
-from ingest_ray.models import Target, WriteMode
-from ingest_ray.sinks import SqlConfig
+from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.databases.connect import open_sink
-from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.servers import Postgres
-from ingest_ray.testing.sink_suite import SinkSuite
-from ingest_ray.testing.sink_world import Load, rows
+from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.templates import SqlConfig
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_ray.testing.suites.sink import SinkSuite
+from ingest_ray.testing.suites.sink_harness import Load, rows
 
 
 class PostgresWorld:

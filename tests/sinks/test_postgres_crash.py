@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_ray.errors import Fenced, SinkUnavailable, StagingLost
-from ingest_ray.models import WriteMode
-from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.model_suite import ITEM, LINK, Pages
-from ingest_ray.testing.servers import Postgres, fresh_database
-from ingest_ray.testing.sink_world import SCHEMA, Load, keys, piece, rows
+from ingest_ray.sdk.errors import Fenced, SinkUnavailable, StagingLost
+from ingest_ray.sdk.types import WriteMode
+from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.testing.servers.postgres import Postgres, fresh_database
+from ingest_ray.testing.suites.model_sink import ITEM, LINK, Pages
+from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, keys, piece, rows
 from tests.mortal import Mortal, mortal
 from tests.sinks.test_models import PostgresWorld as ModelPostgres
 from tests.sinks.test_postgres import PostgresWorld

@@ -13,16 +13,16 @@ import adbc_driver_manager
 import pyarrow as pa
 import pytest
 
-from ingest_ray.contracts import Sink
-from ingest_ray.errors import CommitUnknown, ConfigError, SinkRejected, SinkUnavailable
-from ingest_ray.models import Endpoint, Target, WriteMode
 from ingest_ray.registry import open_sink
-from ingest_ray.sinks import SqlConfig
-from ingest_ray.sinks.databases.names import NAME_BYTES, table_of
+from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.errors import CommitUnknown, ConfigError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.types import Endpoint, Target, WriteMode
 from ingest_ray.sinks.databases.postgres import Postgres as PostgresDatabase
-from ingest_ray.testing.mariadb import MariaDatabase
-from ingest_ray.testing.servers import Postgres
-from ingest_ray.testing.sink_suite import SCHEMA, Load, piece, rows
+from ingest_ray.sinks.databases.table_names import NAME_BYTES, table_of
+from ingest_ray.sinks.templates import SqlConfig
+from ingest_ray.testing.servers.mariadb import MariaDatabase
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_ray.testing.suites.sink import SCHEMA, Load, piece, rows
 from tests.sinks.test_duckdb import DuckWorld
 from tests.sinks.test_mariadb import MariaWorld
 from tests.sinks.test_postgres import PostgresWorld
@@ -332,7 +332,7 @@ def test_a_duckdb_file_that_another_process_has_open_is_tried_again(
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"open\n"
-    monkeypatch.setattr("ingest_ray.sinks.databases.duck.LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr("ingest_ray.sinks.databases.duckdb.LOCK_WAIT_S", 0.2)
     try:
         with pytest.raises(SinkUnavailable, match="lock") as caught:
             load.commit(prepared)
@@ -359,10 +359,10 @@ def test_c31_a_process_killed_before_its_commit_leaves_the_table_as_it_was(
     prepared = load.prepare(rows((1, 2, "b"), (2, 1, "c")))
     script = (
         "import os, signal, sys\n"
-        "from ingest_ray.models import Endpoint, Prepared, Target\n"
+        "from ingest_ray.sdk.types import Endpoint, Prepared, Target\n"
         "from ingest_ray.registry import open_sink\n"
-        "from ingest_ray.testing.sink_suite import SCHEMA\n"
-        "import ingest_ray.sinks.databases.sink as sink\n"
+        "from ingest_ray.testing.suites.sink import SCHEMA\n"
+        "import ingest_ray.sinks.databases.table_sink as sink\n"
         "sink.Ledger.note = lambda *args: os.kill(os.getpid(), signal.SIGKILL)\n"
         "endpoint, target, prepared = sys.argv[1:]\n"
         "open_sink(Endpoint.model_validate_json(endpoint)).commit("
@@ -378,7 +378,7 @@ def test_c31_a_process_killed_before_its_commit_leaves_the_table_as_it_was(
 
 
 def test_opening_a_sink_leaves_the_entry_points_as_they_were(tmp_path: Path) -> None:
-    import ingest_ray.sinks as families
+    import ingest_ray.sinks.templates as families
 
     configs: dict[str, Any] = {
         "lake.delta": {"uri": str(tmp_path)},

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.contracts import Sink
-from ingest_ray.models import Target
-from ingest_ray.sinks import SqlConfig
+from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.connect import open_sink
-from ingest_ray.sinks.databases.names import table_of
-from ingest_ray.testing.sink_suite import SinkSuite
+from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.templates import SqlConfig
+from ingest_ray.testing.suites.sink import SinkSuite
 
 
 class SqliteWorld:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ingest_ray.contracts import Staging
-from ingest_ray.errors import ConfigError, StagingLost, StagingTooLarge, StagingUnavailable
-from ingest_ray.models import Handle
+from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.errors import ConfigError, StagingLost, StagingTooLarge, StagingUnavailable
+from ingest_ray.sdk.types import Handle
 from ingest_ray.settings import Settings, StagingSettings
 from ingest_ray.staging import FileStaging, MemoryPages, ObjectStaging, open_staging
-from ingest_ray.testing.staging_suite import PAGE_BYTES, SCHEMA, StagingSuite, read, rows, stage
+from ingest_ray.testing.suites.staging import PAGE_BYTES, SCHEMA, StagingSuite, read, rows, stage
 
 
 class FileWorld:
@@ -123,7 +123,7 @@ def test_c31_a_writer_killed_before_the_manifest_leaves_no_slice(files: FileStag
     script = (
         "import os, signal, sys\n"
         "from ingest_ray.staging import FileStaging\n"
-        "from ingest_ray.testing.staging_suite import PAGE_BYTES, SCHEMA, rows\n"
+        "from ingest_ray.testing.suites.staging import PAGE_BYTES, SCHEMA, rows\n"
         "writer = FileStaging(sys.argv[1], page_bytes=PAGE_BYTES).open('r1', 'all~s~0', 1, SCHEMA)\n"
         "writer.write(rows(20_000))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -8,9 +8,10 @@ import pytest
 from ingest_ray.core import messages as m
 from ingest_ray.core.ledger import Ledger, Limits
 from ingest_ray.core.messages import Claim
-from ingest_ray.errors import Fenced, Recovery, RunActive, StateUnavailable, StateUnreadable
+from ingest_ray.engine.steps.recovery import open_scopes
 from ingest_ray.kv.keys import intent_key, lease_key, segment_key
-from ingest_ray.models import (
+from ingest_ray.sdk.errors import Fenced, Recovery, RunActive, StateUnavailable, StateUnreadable
+from ingest_ray.sdk.types import (
     Axis,
     Effect,
     Handle,
@@ -27,7 +28,6 @@ from ingest_ray.state import read_states, reset_state
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S
 from ingest_ray.state.writer import StateWriter
-from ingest_ray.work.opening import open_scopes
 from tests.core.world import MemoryKV
 from tests.simulation.orders import ORDER
 

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pytest
 
 from ingest_ray.cdm import MODELS, MapContext, apply_cdm, mapper_for
-from ingest_ray.models import Dataset, Endpoint
-from ingest_ray.testing.atlassian import Simulation, simulate
-from strategies.confluence import http as confluence
-from strategies.jira import http as jira
+from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_strategies.confluence import http as confluence
+from ingest_strategies.jira import http as jira
 
 GOLDEN = Path(__file__).parent / "golden" / "cdm_rows.jsonl"
 SITES: dict[str, dict[str, Any]] = {

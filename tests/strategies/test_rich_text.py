@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from strategies.rich_text import adf_to_markdown, storage_links, storage_to_markdown, wiki_to_markdown
+from ingest_strategies.rich_text import adf_to_markdown, storage_links, storage_to_markdown, wiki_to_markdown
 
 GOLDEN = Path(__file__).parent / "golden" / "rich_text.jsonl"
 CASES = [json.loads(line) for line in GOLDEN.read_text().splitlines()]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.servers import Postgres, pg, postgres_server
+from ingest_ray.testing.servers.postgres import Postgres, pg, postgres_server
 from tests.temporal.lab import Plant
 from tests.temporal.servers import RayHead, TemporalServer
 

@@ -17,16 +17,16 @@ import yaml
 from deltalake import DeltaTable
 from temporalio.client import Client, WorkflowHandle
 
-from ingest_ray.catalog import runs as records
+from ingest_ray.catalog import run_records as records
 from ingest_ray.config import load_config
-from ingest_ray.models import RunState, RunSummary
 from ingest_ray.payloads.client import connect
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand, UnitOutcome
-from ingest_ray.run.ray_jobs import RayJobs
-from ingest_ray.service.apply import apply
-from ingest_ray.service.collect import collect
+from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.service.endpoints.apply import apply
+from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.ray_jobs_api import RayJobs
 from tests.temporal.servers import BIN, RayHead, TemporalServer, until
 
 T = TypeVar("T")
@@ -216,7 +216,10 @@ class Plant:
                 command = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"ingest_ray.job" in command and f'"run_id":"{summary.run_id}"'.encode() in told:
+            if (
+                b"ingest_ray.service.launching.run_process" in command
+                and f'"run_id":"{summary.run_id}"'.encode() in told
+            ):
                 return pid
         raise AssertionError("the run has no driver")
 

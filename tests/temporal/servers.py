@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from ingest_ray.testing.servers import missing
+from ingest_ray.testing.servers.postgres import missing
 
 BIN = Path(sys.executable).absolute().parent
 

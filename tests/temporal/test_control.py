@@ -11,8 +11,6 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from ingest_ray.errors import ClusterUnavailable, IngestError, RunActive
-from ingest_ray.models import RunState
 from ingest_ray.payloads.contract import CATALOG, ENDPOINT
 from ingest_ray.payloads.documents import (
     CatalogCommand,
@@ -22,8 +20,10 @@ from ingest_ray.payloads.documents import (
     PreviewCommand,
     ProvisionCommand,
 )
-from ingest_ray.service.admission import RunRequest
+from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, RunActive
+from ingest_ray.sdk.types import RunState
 from ingest_ray.service.launching import launcher_for
+from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.temporal.activities import Activities
 from ingest_ray.temporal.schedules import sync
 from tests.temporal.conftest import PlantMaker

@@ -11,15 +11,15 @@ import pytest
 from pydantic import Field
 from temporalio.exceptions import ApplicationError
 
-from ingest_ray.errors import PayloadTooLarge
-from ingest_ray.models import RunState, RunSummary
 from ingest_ray.payloads.contract import ACTIVITIES, WORKFLOWS, Signature, schemas
 from ingest_ray.payloads.converter import GuardedConverter
 from ingest_ray.payloads.documents import Beat, EndpointTally, Payload, RunCommand, UnitOutcome
 from ingest_ray.payloads.guard import LIMIT_BYTES, check_content, faults_of
+from ingest_ray.sdk.errors import PayloadTooLarge
+from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.settings import Settings
 from ingest_ray.temporal.activities import Activities
-from ingest_ray.temporal.outcomes import outcome_of
+from ingest_ray.temporal.results import outcome_of
 from ingest_ray.temporal.workflows import ALL
 
 

@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 
-from ingest_ray.models import RunState, RunSummary
+from ingest_ray.sdk.types import RunState, RunSummary
 from tests.temporal.conftest import PlantMaker
 from tests.temporal.lab import HELD
 from tests.temporal.servers import until

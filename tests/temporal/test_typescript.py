@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from ingest_ray.payloads.contract import schemas
-from ingest_ray.testing.servers import missing
+from ingest_ray.testing.servers.postgres import missing
 from tests.temporal.conftest import PlantMaker
 
 pytestmark = [pytest.mark.services, pytest.mark.cluster]

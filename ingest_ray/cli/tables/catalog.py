@@ -4,9 +4,9 @@ from typing import Any, TextIO
 
 from rich.text import Text
 
-from ingest_ray.catalog.datasets import Differences
-from ingest_ray.cli.tables.parts import cell_text, console_on, table_of
-from ingest_ray.cli.words import amount, moment
+from ingest_ray.catalog.dataset_versions import Differences
+from ingest_ray.cli.format import amount, moment
+from ingest_ray.cli.tables.layout import cell_text, console_on, table_of
 
 
 def show_changes(done: Any, out: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, TextIO
 
-from ingest_ray.cli.tables.parts import console_on, table_of
+from ingest_ray.cli.tables.layout import console_on, table_of
 
 
 def show_provisioned(done: Any, out: TextIO) -> None:

@@ -2,8 +2,8 @@
 
 from typing import Any, TextIO
 
-from ingest_ray.cli.tables.parts import console_on, state_text, table_of
-from ingest_ray.cli.words import amount, duration, moment
+from ingest_ray.cli.format import amount, duration, moment
+from ingest_ray.cli.tables.layout import console_on, state_text, table_of
 
 
 def show_history(found: Any, out: TextIO) -> None:

@@ -5,8 +5,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from ingest_ray.cli.tables.parts import console_on, maybe, position_text, table_of
-from ingest_ray.cli.words import amount, moment, size
+from ingest_ray.cli.format import amount, moment, size
+from ingest_ray.cli.tables.layout import console_on, maybe, position_text, table_of
 
 
 def show_plan(found: Any, most: int, out: TextIO) -> None:

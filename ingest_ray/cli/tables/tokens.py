@@ -2,8 +2,8 @@
 
 from typing import Any, TextIO
 
-from ingest_ray.cli.tables.parts import console_on, table_of
-from ingest_ray.cli.words import moment
+from ingest_ray.cli.format import moment
+from ingest_ray.cli.tables.layout import console_on, table_of
 
 
 def show_tokens(found: Any, out: TextIO) -> None:

@@ -11,10 +11,10 @@ ends it.
 from importlib import import_module
 from typing import Protocol
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import RunState
-from ingest_ray.service.admission import RunRequest
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import RunRequest
 
 
 class Launcher(Protocol):
@@ -36,9 +36,9 @@ class Launcher(Protocol):
 
 
 MODULES = {
-    "in-process": "ingest_ray.service.launching.children",
-    "ray-job": "ingest_ray.service.launching.cluster",
-    "temporal": "ingest_ray.service.launching.workflow",
+    "in-process": "ingest_ray.service.launching.child_process",
+    "ray-job": "ingest_ray.service.launching.ray_job",
+    "temporal": "ingest_ray.service.launching.temporal_workflow",
 }
 
 

@@ -2,12 +2,12 @@
 
 from importlib import import_module
 
-from ingest_ray.contracts import ModelSink, Sink
-from ingest_ray.errors import ConfigError
-from ingest_ray.sinks import CdmConfig, SqlConfig
+from ingest_ray.sdk.contracts import ModelSink, Sink
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sinks.databases.database import Database
-from ingest_ray.sinks.databases.models import SqlModels
-from ingest_ray.sinks.databases.sink import SqlSink
+from ingest_ray.sinks.databases.model_sink import SqlModels
+from ingest_ray.sinks.databases.table_sink import SqlSink
+from ingest_ray.sinks.templates import CdmConfig, SqlConfig
 
 _MODULES = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
 

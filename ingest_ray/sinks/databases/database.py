@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingest_ray.sinks.fits import TypeRules
+from ingest_ray.sinks.type_mapping import TypeRules
 
 LEDGER = "_ingest_ledger"
 STAGE = "_ingest_stage_"
@@ -16,7 +16,7 @@ ORDER = "_ingest_order"
 
 
 class Session(Protocol):
-    """One transaction. Errors are those of `ingest_ray.errors`."""
+    """One transaction. Errors are those of `ingest_ray.sdk.errors`."""
 
     def run(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         """`values` stand where `Database.mark` stands; the rows of the answer, or none."""

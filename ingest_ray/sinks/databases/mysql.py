@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pyarrow as pa
 import pymysql
 
-from ingest_ray.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.mysql_types import MYSQL, TEXT, leaf
-from ingest_ray.sinks.databases.spelling import StandardSql, in_batches
+from ingest_ray.sinks.databases.standard_sql import StandardSql, in_batches
 
 LOCK_TIMEOUT_S = 60
 INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them

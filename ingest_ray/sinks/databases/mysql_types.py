@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest_ray.sinks.fits import Fit, TypeRules, digits_of, is_bytes, is_text, refused, widened
+from ingest_ray.sinks.type_mapping import Fit, TypeRules, digits_of, is_bytes, is_text, refused, widened
 
 TEXT = "longtext"
 _INTEGERS = {8: "tinyint", 16: "smallint", 32: "int", 64: "bigint"}

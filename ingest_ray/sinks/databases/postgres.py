@@ -13,12 +13,22 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from ingest_ray.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
-from ingest_ray.models import Fidelity
+from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.types import Fidelity
+from ingest_ray.sinks.databases.connection_pool import IdleConnections
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.idle import IdleConnections
-from ingest_ray.sinks.databases.spelling import StandardSql
-from ingest_ray.sinks.fits import Fit, TypeRules, digits_of, fit_type, is_bytes, is_list, is_text, refused, widened
+from ingest_ray.sinks.databases.standard_sql import StandardSql
+from ingest_ray.sinks.type_mapping import (
+    Fit,
+    TypeRules,
+    digits_of,
+    fit_type,
+    is_bytes,
+    is_list,
+    is_text,
+    refused,
+    widened,
+)
 
 LOCK_TIMEOUT_S = 60
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.spelling import StandardSql, in_batches
-from ingest_ray.sinks.fits import Fit, TypeRules, is_bytes, is_text, refused, widened
+from ingest_ray.sinks.databases.standard_sql import StandardSql, in_batches
+from ingest_ray.sinks.type_mapping import Fit, TypeRules, is_bytes, is_text, refused, widened
 
 BUSY_TIMEOUT_S = 60
 

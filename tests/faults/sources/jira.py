@@ -19,7 +19,7 @@ from typing import Any
 from deltalake import DeltaTable
 
 from ingest_ray.cdm import cdm_id
-from ingest_ray.testing.atlassian import Simulation
+from ingest_ray.simulators.atlassian import Simulation
 from tests.faults.proxy import Proxy
 from tests.faults.sources.source import Rows
 from tests.faults.sources.writer import Writer
@@ -67,7 +67,7 @@ class JiraSource:
         self.writer = Writer(self._write, ())
 
     def _launch(self, port: int) -> None:
-        command = [sys.executable, "-m", "ingest_ray.testing.atlassian", *self._command, "--port", str(port)]
+        command = [sys.executable, "-m", "ingest_ray.simulators.atlassian", *self._command, "--port", str(port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         ready = json.loads(self._process.stdout.readline())

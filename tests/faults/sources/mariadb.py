@@ -8,7 +8,7 @@ from typing import Any
 
 import pymysql
 
-from ingest_ray.testing.mariadb import running_server
+from ingest_ray.testing.servers.mariadb import running_server
 from tests.faults.proxy import Proxy
 from tests.faults.sources.orders import orders_landed, orders_rule, write_orders
 from tests.faults.sources.source import Rows

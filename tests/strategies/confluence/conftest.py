@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest_ray.testing.atlassian import Simulation, simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
 
 
 @pytest.fixture(scope="session", params=["cloud", "dc"])

@@ -7,13 +7,21 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingest_ray.errors import ConfigError, FilterConflict, FilterUnsupported, IngestError, ModeUnsupported, SourceDenied
-from ingest_ray.models import Endpoint, Policy, RunMode, RunState, WriteMode
-from ingest_ray.testing.atlassian import Simulation, simulate
-from ingest_ray.testing.rehearsal import Rehearsal, Stopped
-from strategies.confluence import http, tree
-from strategies.confluence.config import parse_config
-from strategies.confluence.tables import TABLES
+from ingest_ray.sdk.errors import (
+    ConfigError,
+    FilterConflict,
+    FilterUnsupported,
+    IngestError,
+    ModeUnsupported,
+    SourceDenied,
+)
+from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunState, WriteMode
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.testing.dry_run import Rehearsal, Stopped
+from ingest_strategies.confluence import http
+from ingest_strategies.confluence.config import parse_config
+from ingest_strategies.confluence.planning import page_tree
+from ingest_strategies.confluence.tables import TABLES
 from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of, hung, pages_of
 
 MODES = pytest.mark.parametrize("mode", ["cloud", "dc"])
@@ -75,7 +83,7 @@ def test_killed_in_the_middle_the_next_run_reads_only_what_was_missing(mode: Any
 
 @MODES
 def test_killed_while_moved_pages_are_read_nothing_that_moved_is_forgotten(mode: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(tree, "PAGES_PER_BUCKET", 4)
+    monkeypatch.setattr(page_tree, "PAGES_PER_BUCKET", 4)
     with simulate("confluence", mode, pages=500, spaces=1, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, slice_pages=20)
         rehearsal.run()

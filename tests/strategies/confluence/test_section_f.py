@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import RunMode, RunState
-from ingest_ray.testing.atlassian import Simulation, simulate
-from ingest_ray.testing.rehearsal import Rehearsal
-from strategies.confluence import http, objects
+from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_strategies.confluence import http
+from ingest_strategies.confluence.reading import attachment_files
 from tests.strategies.confluence.site import Lake, assert_page, assert_pages, endpoint_of, hung, pages_of
 
 MODES = pytest.mark.parametrize("mode", ["cloud", "dc"])
@@ -250,7 +251,7 @@ def test_f57_one_large_space_is_many_slices_of_a_hundred_to_five_hundred_pages(m
 def test_f58_bytes_of_attachments_are_kept_with_their_hash_and_what_cannot_be_had_says_why(
     tmp_path: Path, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "PART_BYTES", 10_000)
+    monkeypatch.setattr(attachment_files, "PART_BYTES", 10_000)
     store = tmp_path / "objects"
     with simulate("confluence", mode, pages=400, spaces=1, traps=["attachment-errors=6"], frozen=True) as sim:
         config = {"objects_uri": str(store), "attachment_max_bytes": 35_000, "retry_wait_s": 0.001}
@@ -291,7 +292,7 @@ def test_f58_bytes_of_attachments_are_kept_with_their_hash_and_what_cannot_be_ha
 
 
 def test_f58_a_download_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "PART_BYTES", 4_000)
+    monkeypatch.setattr(attachment_files, "PART_BYTES", 4_000)
     store = tmp_path / "objects"
     with simulate("confluence", pages=120, spaces=1, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, "confluence.attachment", objects_uri=str(store), retry_wait_s=0.001)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ingest_ray.models import Policy
-from ingest_ray.testing.atlassian import Simulation
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
-from strategies.confluence import http
-from strategies.confluence.tables import TABLES
+from ingest_ray.sdk.types import Policy
+from ingest_ray.simulators.atlassian import Simulation
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
+from ingest_strategies.confluence import http
+from ingest_strategies.confluence.tables import TABLES
 from tests.strategies.confluence.site import endpoint_of, hung, pages_of
 
 

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import pytest
 
-from ingest_ray.errors import SourceError
-from ingest_ray.testing.atlassian import Simulation, simulate
-from strategies.confluence import look
+from ingest_ray.sdk.errors import SourceError
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_strategies.confluence.planning import probe
 from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of
 
 OF_THE_RUN = 6
@@ -62,14 +62,14 @@ def test_one_change_among_many_spaces_is_found(tmp_path: Path) -> None:
 def test_spaces_that_cannot_be_counted_together_are_counted_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = look.count
+    real = probe.count
 
     def count(web: Any, where: str) -> int:
         if " OR " in where:
             raise SourceError("the address is too long")
         return real(web, where)
 
-    monkeypatch.setattr(look, "count", count)
+    monkeypatch.setattr(probe, "count", count)
     with simulate("confluence", pages=60, spaces=3, frozen=True) as sim:
         lake = at_rest(sim, tmp_path, "confluence.page")
         sim.mutate("edit", count=5)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import Endpoint, Learned, Policy, RunMode, UnitConfig, UnitSpec
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.sdk.types import Endpoint, Learned, Policy, RunMode, UnitConfig, UnitSpec
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres
 
 SMALL = 64 * 1024
 Unit = Callable[..., Rehearsal]

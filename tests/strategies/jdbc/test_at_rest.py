@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.doors import kept
-from ingest_ray.models import Dataset
-from ingest_ray.testing.rehearsal import Rehearsal, Stopped
-from ingest_ray.testing.servers import Postgres, SqliteMaker
+from ingest_ray.sdk.sessions import kept
+from ingest_ray.sdk.types import Dataset
+from ingest_ray.testing.dry_run import Rehearsal, Stopped
+from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
 from tests.strategies.jdbc.maria import Maria
 
 

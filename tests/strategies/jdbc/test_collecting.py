@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.servers.postgres import Postgres
 from tests.strategies.jdbc.maria import Maria
 
 

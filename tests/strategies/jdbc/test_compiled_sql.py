@@ -16,13 +16,14 @@ from sqlalchemy.dialects import mssql as sa_mssql
 from sqlalchemy.dialects import oracle as sa_oracle
 from sqlalchemy.engine import Dialect as Compiler
 
-from ingest_ray.models import RunMode
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.servers import Postgres
-from strategies.jdbc import mssql_session, oracle_session
-from strategies.jdbc.dialect import Dialect
-from strategies.jdbc.mssql_dialect import Mssql
-from strategies.jdbc.oracle_dialect import Oracle
+from ingest_ray.sdk.types import RunMode
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.dialect import Dialect
+from ingest_strategies.jdbc.mssql import session as mssql_session
+from ingest_strategies.jdbc.mssql.dialect import Mssql
+from ingest_strategies.jdbc.oracle import session as oracle_session
+from ingest_strategies.jdbc.oracle.dialect import Oracle
 from tests.strategies.jdbc.conftest import rehearsal
 from tests.strategies.jdbc.standin import mssql as ms
 from tests.strategies.jdbc.standin import oracle as ora

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config, sqlite_path
-from strategies.jdbc.postgres_session import conninfo, fault_of
-from strategies.jdbc.session import without_secrets
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Endpoint
+from ingest_strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config, sqlite_path
+from ingest_strategies.jdbc.postgres.session import conninfo, fault_of
+from ingest_strategies.jdbc.sessions.adbc import without_secrets
 
 SECRET = "s3cr3t/@:'\\ p%"
 QUOTED = "s3cr3t%2F%40%3A%27%5C%20p%25"
@@ -147,8 +147,8 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
 
 def test_a_descriptor_is_known_without_its_driver() -> None:
     code = (
-        "import sys, strategies.jdbc as j; print(j.postgres.descriptor.template, j.sqlite.descriptor.template,"
-        " [name for name in sys.modules if name.startswith(('adbc', 'strategies.jdbc.postgres', 'duckdb', 'ray'))])"
+        "import sys, ingest_strategies.jdbc.templates as j; print(j.postgres.descriptor.template, j.sqlite.descriptor.template,"
+        " [name for name in sys.modules if name.startswith(('adbc', 'ingest_strategies.jdbc.postgres', 'duckdb', 'ray'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "jdbc.postgres jdbc.sqlite []"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, ModeUnsupported
-from ingest_ray.models import Effect, Interval, Learned, WriteMode
-from ingest_ray.testing.rehearsal import Rehearsal, Stopped
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.types import Effect, Interval, Learned, WriteMode
+from ingest_ray.testing.dry_run import Rehearsal, Stopped
+from ingest_ray.testing.servers.postgres import Postgres
 
 TIMED = "CREATE TABLE t (id serial PRIMARY KEY, v text, ts {0} DEFAULT now())"
 
@@ -70,7 +70,7 @@ def test_c29_a_full_load_then_changes_have_neither_gap_nor_double(is_append: boo
 def test_c21_a_transaction_open_across_two_runs_is_found(
     is_append: bool, cursor: str, pg: Postgres, pg_unit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("strategies.jdbc.postgres_horizon.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("ingest_strategies.jdbc.postgres.horizon.LOCK_WAIT_S", 0.1)
     pg.run(TIMED.format("timestamptz"))
     pg.run("INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 20) i")
     rehearsal = pg_unit("t", cursor=cursor, write="append" if is_append else "upsert")
@@ -137,7 +137,7 @@ def test_c20_a_row_committed_between_horizon_and_snapshot_is_found(pg: Postgres,
 def test_c21_a_prepared_transaction_is_found(
     cursor: str, pg: Postgres, pg_unit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("strategies.jdbc.postgres_horizon.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("ingest_strategies.jdbc.postgres.horizon.LOCK_WAIT_S", 0.1)
     pg.run(TIMED.format("timestamptz"))
     pg.run("INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 20) i")
     late = pg.connect()

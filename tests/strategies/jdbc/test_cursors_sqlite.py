@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import SqliteMaker
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import SqliteMaker
 
 CREATE = "CREATE TABLE t (id integer PRIMARY KEY, v text, ts {0})"
 

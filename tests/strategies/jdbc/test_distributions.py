@@ -7,12 +7,12 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from ingest_ray.core import planning
-from ingest_ray.models import RunMode
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres, SqliteMaker
-from strategies.jdbc.postgres_dialect import Postgres as PostgresDialect
-from strategies.jdbc.reading import source_of
-from strategies.jdbc.view import TableView
+from ingest_ray.sdk.types import RunMode
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
+from ingest_strategies.jdbc.postgres.dialect import Postgres as PostgresDialect
+from ingest_strategies.jdbc.reader import source_of
+from ingest_strategies.jdbc.table_view import TableView
 
 UUID = "md5(i::text)::uuid"
 POSTGRES: dict[str, tuple[str, str]] = {

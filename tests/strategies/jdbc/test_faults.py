@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.contracts import ReadContext
 from ingest_ray.core import planning
-from ingest_ray.errors import ConfigError, SnapshotLost, SourceChanged, SourceDenied, SourceError, SourceUnavailable
-from ingest_ray.models import Endpoint, Interval, Policy, RunMode, Slice, UnitConfig, UnitSpec
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres, SqliteMaker
-from strategies.jdbc.postgres_dialect import Postgres as Dialect
+from ingest_ray.sdk.contracts import ReadContext
+from ingest_ray.sdk.errors import ConfigError, SnapshotLost, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.types import Endpoint, Interval, Policy, RunMode, Slice, UnitConfig, UnitSpec
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
+from ingest_strategies.jdbc.postgres.dialect import Postgres as Dialect
 
 
 def first_slice(rehearsal: Rehearsal) -> Slice:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, ModeUnsupported
-from ingest_ray.testing.rehearsal import Rehearsal
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.testing.dry_run import Rehearsal
 from tests.strategies.jdbc.maria import Maria
 
 pytestmark = pytest.mark.services
@@ -111,9 +111,9 @@ def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -
     thread = threading.Thread(target=maria.run, args=("INSERT INTO t (id, ts) VALUES (77, now(6))", waiter))
     thread.start()
     time.sleep(1.2)
-    from strategies.jdbc.mysql_config import MysqlConfig
-    from strategies.jdbc.mysql_horizon import clock_of, oldest_of
-    from strategies.jdbc.mysql_session import MysqlSession
+    from ingest_strategies.jdbc.mysql.config import MysqlConfig
+    from ingest_strategies.jdbc.mysql.horizon import clock_of, oldest_of
+    from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     session = MysqlSession(MysqlConfig(url=maria.url), lambda message, number: ConfigError(message))
     oldest, count = oldest_of(session)
@@ -128,7 +128,7 @@ def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -
 
 
 def test_c21_a_counter_is_held_by_an_open_writer(maria: Maria, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strategies.jdbc.mysql_horizon.LOCK_WAIT_S", 0.4)
+    monkeypatch.setattr("ingest_strategies.jdbc.mysql.horizon.LOCK_WAIT_S", 0.4)
     maria.run("CREATE TABLE t (id bigint AUTO_INCREMENT PRIMARY KEY, note varchar(9))")
     maria.run("INSERT INTO t (note) VALUES ('a'), ('b')")
     unit = maria.unit("t", cursor="id", write="append")
@@ -213,10 +213,10 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
     """Wall times of the last three hours may come again: the horizon lies below all of them."""
     from decimal import Decimal
 
-    from strategies.jdbc.dialect import AxisColumn
-    from strategies.jdbc.mysql_config import MysqlConfig
-    from strategies.jdbc.mysql_horizon import written
-    from strategies.jdbc.mysql_session import MysqlSession
+    from ingest_strategies.jdbc.dialect import AxisColumn
+    from ingest_strategies.jdbc.mysql.config import MysqlConfig
+    from ingest_strategies.jdbc.mysql.horizon import written
+    from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     maria.run("CREATE TABLE t (id int, ts datetime(6))")
     maria.run("INSERT INTO t VALUES (1, '2099-01-01')")
@@ -261,7 +261,7 @@ def test_c28_a_backfill_reads_its_interval_and_moves_nothing(maria: Maria) -> No
 
 
 def test_d34_a_load_that_was_killed_goes_on_under_its_first_horizon(maria: Maria) -> None:
-    from ingest_ray.testing.rehearsal import Stopped
+    from ingest_ray.testing.dry_run import Stopped
 
     stamps(maria, rows=95)
     unit = maria.unit("t", cursor="ts")

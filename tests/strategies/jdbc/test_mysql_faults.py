@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceUnavailable
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from strategies.jdbc.config import parse_config
-from strategies.jdbc.mysql_config import MysqlConfig
+from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.types import Endpoint
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from tests.strategies.jdbc.maria import Maria
 
 

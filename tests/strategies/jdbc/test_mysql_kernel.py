@@ -12,7 +12,7 @@ logging.basicConfig()
 def refused(self):
     raise PermissionError("read-only")
 caching._CacheLocator.ensure_cache_path = refused
-from strategies.jdbc import mysql_kernel
+from ingest_strategies.jdbc.mysql import packet_kernel as mysql_kernel
 print(len(mysql_kernel.split.signatures), len(mysql_kernel.gather.signatures))
 """
 
@@ -29,7 +29,11 @@ def test_where_nothing_can_be_written_each_process_compiles_for_itself_and_says_
 
 def test_processes_that_compile_at_once_all_succeed(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    command = [sys.executable, "-c", "from strategies.jdbc import mysql_kernel as k; print(len(k.split.signatures))"]
+    command = [
+        sys.executable,
+        "-c",
+        "from ingest_strategies.jdbc.mysql import packet_kernel as k; print(len(k.split.signatures))",
+    ]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=100)[0] for process in started] == ["1\n"] * 3
 
@@ -37,7 +41,7 @@ def test_processes_that_compile_at_once_all_succeed(tmp_path: object, monkeypatc
 def test_a_function_that_cannot_be_compiled_is_an_error() -> None:
     from numba.core.errors import NumbaError
 
-    from strategies.jdbc.mysql_kernel import compiled
+    from ingest_strategies.jdbc.mysql.packet_kernel import compiled
 
     def unknown(value):  # type: ignore[no-untyped-def]
         return value.no_such_thing
@@ -47,5 +51,7 @@ def test_a_function_that_cannot_be_compiled_is_an_error() -> None:
 
 
 def test_the_strategy_loads_without_it() -> None:
-    done = run("import sys, strategies.jdbc.mysql_dialect; print('numba' in sys.modules, 'numpy' in sys.modules)")
+    done = run(
+        "import sys, ingest_strategies.jdbc.mysql.dialect; print('numba' in sys.modules, 'numpy' in sys.modules)"
+    )
     assert done.stdout.startswith("False"), done.stdout + done.stderr

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymysql.connections import MySQLResult
 
-from strategies.jdbc.mysql_rows import MysqlRows
+from ingest_strategies.jdbc.mysql.result_rows import MysqlRows
 
 PAGE = 64 * 1024
 FIRST = 7  # the number of the first packet of rows

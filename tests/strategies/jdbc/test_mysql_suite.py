@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
 from tests.strategies.jdbc.maria import Maria
 
 pytestmark = pytest.mark.services

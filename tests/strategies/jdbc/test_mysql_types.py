@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import Fidelity
+from ingest_ray.sdk.types import Fidelity
 from tests.strategies.jdbc.maria import Maria
 
 pytestmark = pytest.mark.services
@@ -194,9 +194,9 @@ def test_many_misfits_among_many_rows_are_found_in_every_batch(maria: Maria) -> 
 
 def test_wide_types_beyond_one_packet_and_the_connection_afterwards(maria: Maria) -> None:
     """Rows of 17 MiB and of 100 MiB between small ones, NULLs and texts of no length; then another statement."""
-    from ingest_ray.errors import SourceError
-    from strategies.jdbc.mysql_config import MysqlConfig
-    from strategies.jdbc.mysql_session import MysqlSession
+    from ingest_ray.sdk.errors import SourceError
+    from ingest_strategies.jdbc.mysql.config import MysqlConfig
+    from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     maria.run("CREATE TABLE t (n int PRIMARY KEY, v longblob, d decimal(65, 30), w text)")
     sizes = [3, 0, 17 * 2**20, None, 2**24, 2**24 - 1, 100 * 2**20, 1]

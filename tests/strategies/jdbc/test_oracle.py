@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, ModeUnsupported, SourceChanged, SourceDenied, SourceUnavailable
-from ingest_ray.models import RunMode
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres
-from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
-from strategies.jdbc import oracle_session
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.types import RunMode
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
+from ingest_strategies.jdbc.oracle import session
 from tests.strategies.jdbc.conftest import rehearsal
 from tests.strategies.jdbc.standin.oracle import Col, OracleStandin
 
@@ -25,7 +25,7 @@ Unit = Callable[..., Rehearsal]
 @pytest.fixture
 def oracle(module_pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> OracleStandin:
     standin = OracleStandin(module_pg)
-    monkeypatch.setattr(oracle_session, "connect", standin.door.connect)
+    monkeypatch.setattr(session, "connect", standin.door.connect)
     return standin
 
 

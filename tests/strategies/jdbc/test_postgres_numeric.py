@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres
-from strategies.jdbc.postgres_numeric import OddNumeric, decimals, spelled
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.postgres.numeric import OddNumeric, decimals, spelled
 
 
 @st.composite

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.testing.servers.postgres import Postgres
 
 
 @pytest.mark.parametrize("kind", ["timestamptz(0)", "timestamp(0)", "timestamptz(3)"])

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.servers import Postgres, SqliteMaker
-from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
+from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
 
 ROWS: list[dict[str, Any]] = [{"id": i, "name": f"n{i}", "score": i / 4} for i in range(1, 101)]
 CREATE = "CREATE TABLE t (id integer PRIMARY KEY, name text, score double precision)"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import SourceError
-from ingest_ray.models import ConnectionReport, Endpoint
 from ingest_ray.registry import strategy_for
-from ingest_ray.testing.mariadb import MariaDatabase, MariaServer, running_server
-from strategies.jdbc.mysql_config import MysqlConfig
-from strategies.jdbc.mysql_session import MysqlSession
+from ingest_ray.sdk.errors import SourceError
+from ingest_ray.sdk.types import ConnectionReport, Endpoint
+from ingest_ray.testing.servers.mariadb import MariaDatabase, MariaServer, running_server
+from ingest_strategies.jdbc.mysql.config import MysqlConfig
+from ingest_strategies.jdbc.mysql.session import MysqlSession
 from tests.kv.tls_door import certificate
 
 pytestmark = pytest.mark.services

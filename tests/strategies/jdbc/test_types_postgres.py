@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from ingest_ray.core import planning
-from ingest_ray.models import Fidelity
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.sdk.types import Fidelity
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.servers.postgres import Postgres
 
 UTC = dt.UTC
 # column type, SQL value, Arrow type, logical, fidelity, value in Python

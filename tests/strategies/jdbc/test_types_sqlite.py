@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.models import Fidelity
-from ingest_ray.testing.servers import SqliteMaker
+from ingest_ray.sdk.types import Fidelity
+from ingest_ray.testing.servers.postgres import SqliteMaker
 
 STAMP = "timestamp[us]"
 # declared type, stored value, Arrow type, value in Python

@@ -7,18 +7,21 @@ import oracledb
 import pytest
 from pytds.tds_base import LoginError
 
-from ingest_ray.arrow_types import from_text
-from ingest_ray.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
-from ingest_ray.models import Endpoint, Fidelity
 from ingest_ray.registry import strategy_for
-from strategies.jdbc import mssql_session, mssql_types, oracle_session, oracle_types
-from strategies.jdbc.config import parse_config
-from strategies.jdbc.dbapi_session import spelled
-from strategies.jdbc.dialect import AxisColumn
-from strategies.jdbc.mssql_config import MssqlConfig
-from strategies.jdbc.mssql_dialect import Mssql
-from strategies.jdbc.oracle_config import OracleConfig
-from strategies.jdbc.oracle_dialect import Oracle
+from ingest_ray.sdk.arrow_types import from_text
+from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.types import Endpoint, Fidelity
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import AxisColumn
+from ingest_strategies.jdbc.mssql import session as mssql_session
+from ingest_strategies.jdbc.mssql import types as mssql_types
+from ingest_strategies.jdbc.mssql.config import MssqlConfig
+from ingest_strategies.jdbc.mssql.dialect import Mssql
+from ingest_strategies.jdbc.oracle import session as oracle_session
+from ingest_strategies.jdbc.oracle import types as oracle_types
+from ingest_strategies.jdbc.oracle.config import OracleConfig
+from ingest_strategies.jdbc.oracle.dialect import Oracle
+from ingest_strategies.jdbc.sessions.dbapi import spelled
 
 
 def endpoint(template: str, **config: Any) -> Endpoint:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from ingest_ray.testing.rehearsal import Rehearsal
+from ingest_ray.testing.dry_run import Rehearsal
 
 
 def test_a_table_of_a_thousand_columns_arrives_whole(

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from ingest_ray.models import Dataset, Endpoint, Policy, RunMode, RunSummary, UnitConfig, UnitSpec
-from ingest_ray.orders import RunOrder
+from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import launch
+from ingest_ray.sdk.types import Dataset, Endpoint, Policy, RunMode, RunSummary, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
-from ingest_ray.testing.atlassian import Simulation
-from strategies.jira import http
+from ingest_ray.simulators.atlassian import Simulation
+from ingest_strategies.jira import http
 
 
 def endpoint_of(sim: Simulation, **config: Any) -> Endpoint:

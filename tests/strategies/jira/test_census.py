@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.errors import IngestError, SourceDenied, SourceUnavailable
-from ingest_ray.models import UnitSpec
-from ingest_ray.testing.atlassian import simulate
-from strategies.jira import cloud, http
-from strategies.jira.census import census
+from ingest_ray.sdk.errors import IngestError, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.types import UnitSpec
+from ingest_ray.simulators.atlassian import simulate
+from ingest_strategies.jira import http
+from ingest_strategies.jira.api import cloud
+from ingest_strategies.jira.reading.key_scan import census
 from tests.strategies.jira.site import Lake, children_of, endpoint_of
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import ConfigError, FilterConflict, FilterUnsupported, ModeUnsupported
-from ingest_ray.models import Effect, Endpoint, Policy, RunMode, WriteMode
-from ingest_ray.testing.atlassian import Simulation, simulate
-from ingest_ray.testing.rehearsal import Rehearsal, Stopped
-from strategies.jira import http
-from strategies.jira.config import parse_config
+from ingest_ray.sdk.errors import ConfigError, FilterConflict, FilterUnsupported, ModeUnsupported
+from ingest_ray.sdk.types import Effect, Endpoint, Policy, RunMode, WriteMode
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.testing.dry_run import Rehearsal, Stopped
+from ingest_strategies.jira import http
+from ingest_strategies.jira.config import parse_config
 from tests.strategies.jira.site import Lake, endpoint_of
 
 HOUR_MS = 3_600_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.models import RunMode, RunState
-from ingest_ray.testing.atlassian import simulate
+from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.simulators.atlassian import simulate
 from tests.strategies.jira.site import Lake, assert_exact, children_of, comparable, endpoint_of, issues_of
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from msgspec import Raw
 from pydantic import JsonValue
 
-from ingest_ray.testing.atlassian import Simulation
-from strategies.jira.opened import known
-from strategies.jira.reading import WANTED
-from strategies.jira.rows import Item, RowMaker
-from strategies.jira.strategy import schema_of
+from ingest_ray.simulators.atlassian import Simulation
+from ingest_strategies.jira.api.deployment import known
+from ingest_strategies.jira.reading.reader import WANTED
+from ingest_strategies.jira.reading.rows import Item, RowMaker
+from ingest_strategies.jira.strategy import schema_of
 from tests.strategies.jira.site import Lake, endpoint_of
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.errors import SourceChanged
 from ingest_ray.http.permits import LocalPermits, using
-from ingest_ray.models import RunState
-from ingest_ray.testing.atlassian import Simulation, simulate
-from ingest_ray.testing.rehearsal import Rehearsal
-from strategies.jira import cloud, http
+from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.types import RunState
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_strategies.jira import http
+from ingest_strategies.jira.api import cloud
 from tests.strategies.jira.site import Lake, assert_exact, comparable, endpoint_of, issues_of
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ingest_ray.models import Policy, UnitSpec
-from ingest_ray.testing.atlassian import Simulation
-from ingest_ray.testing.rehearsal import Rehearsal
-from ingest_ray.testing.strategy_suite import KnownUnit, StrategySuite
-from strategies.jira import http
+from ingest_ray.sdk.types import Policy, UnitSpec
+from ingest_ray.simulators.atlassian import Simulation
+from ingest_ray.testing.dry_run import Rehearsal
+from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
+from ingest_strategies.jira import http
 from tests.strategies.jira.site import children_of, endpoint_of, issues_of
 
 

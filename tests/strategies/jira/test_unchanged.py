@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from ingest_ray.http.faults import BadRequest
-from ingest_ray.testing.atlassian import Simulation, simulate
-from strategies.jira import look
-from strategies.jira.cloud import Cloud
+from ingest_ray.http.errors import BadRequest
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_strategies.jira.api.cloud import Cloud
+from ingest_strategies.jira.planning import probe
 from tests.strategies.jira.site import Lake, assert_exact, endpoint_of
 
 OF_THE_RUN = {"myself": 1, "serverInfo": 1, "project list": 1}
@@ -67,7 +67,7 @@ def test_one_change_among_many_projects_is_found(tmp_path: Path) -> None:
 def test_more_projects_than_are_counted_together_are_counted_in_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look, "COUNTED_TOGETHER", 4)
+    monkeypatch.setattr(probe, "COUNTED_TOGETHER", 4)
     with simulate(issues=90, projects=8, frozen=True) as sim:
         lake = at_rest(sim, tmp_path, "jira.issues")
         assert lake.run().rows.read == 0

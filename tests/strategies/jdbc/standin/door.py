@@ -7,7 +7,7 @@ from typing import Any
 import pg8000.dbapi
 import sqlglot
 
-from ingest_ray.testing.servers import Postgres
+from ingest_ray.testing.servers.postgres import Postgres
 
 Translate = Callable[[str], str | list[tuple[Any, ...]]]
 """A statement -> that of PostgreSQL, or the rows that the stand-in itself answers."""

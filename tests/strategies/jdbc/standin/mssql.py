@@ -8,9 +8,9 @@ from typing import Any
 from pytds.tds_base import OperationalError
 from sqlglot import exp
 
-from ingest_ray.models import Endpoint
-from ingest_ray.testing.servers import Postgres
-from strategies.jdbc.mssql_dialect import OLDEST
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.mssql.dialect import OLDEST
 from tests.strategies.jdbc.standin.door import Door
 from tests.strategies.jdbc.standin.oracle import ident, lit, num
 

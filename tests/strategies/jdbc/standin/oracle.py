@@ -7,9 +7,9 @@ from typing import Any
 
 import oracledb
 
-from ingest_ray.models import Endpoint
-from ingest_ray.testing.servers import Postgres
-from strategies.jdbc.oracle_dialect import OLDEST
+from ingest_ray.sdk.types import Endpoint
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.oracle.dialect import OLDEST
 from tests.strategies.jdbc.standin.door import Door
 
 SCHEMA = """

@@ -1,0 +1,54 @@
+"""The line between a run and whoever watches it: what it is for, a request to stop, and how far it is.
+
+Every run has one, in whatever process it is; both ends only write here and look here.
+"""
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog.store import now
+from ingest_ray.catalog.tables import run_lines as t
+from ingest_ray.sdk.types import Model
+
+
+class Line(Model):
+    """`request` and `progress` are JSON of the service's models."""
+
+    run_id: str
+    request: str
+    taken_at: str | None = None
+    stop_requested_at: str | None = None
+    stop_requested_by: str | None = None
+    progress: str | None = None
+    progressed_at: str | None = None
+
+
+def open_line(connection: sa.Connection, run_id: str, request: str) -> None:
+    connection.execute(t.insert().values(run_id=run_id, request=request))
+
+
+def find(connection: sa.Connection, run_id: str) -> Line | None:
+    row = connection.execute(sa.select(t).where(t.c.run_id == run_id)).mappings().first()
+    return None if row is None else Line.model_validate(dict(row))
+
+
+def take(connection: sa.Connection, run_id: str) -> None:
+    connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=now()))
+
+
+def let_go(connection: sa.Connection, run_id: str) -> None:
+    """Whoever had taken the run over is known to be gone: the next process may."""
+    connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=None))
+
+
+def request_stop(connection: sa.Connection, run_id: str, requested_by: str | None) -> None:
+    """The first request counts; asking again changes nothing."""
+    change = t.update().where(t.c.run_id == run_id, t.c.stop_requested_at.is_(None))
+    connection.execute(change.values(stop_requested_at=now(), stop_requested_by=requested_by))
+
+
+def is_stop_requested(connection: sa.Connection, run_id: str) -> bool:
+    return connection.execute(sa.select(t.c.stop_requested_at).where(t.c.run_id == run_id)).scalar() is not None
+
+
+def tell(connection: sa.Connection, run_id: str, progress: str) -> None:
+    connection.execute(t.update().where(t.c.run_id == run_id).values(progress=progress, progressed_at=now()))

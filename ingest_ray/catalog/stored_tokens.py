@@ -1,0 +1,50 @@
+"""Tokens of people and programs: what each is for and the digest that it is known by; the token itself is nowhere."""
+
+from typing import Literal
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog.store import now
+from ingest_ray.catalog.tables import tokens as t
+from ingest_ray.sdk.types import Model
+
+
+class StoredToken(Model):
+    token_id: str
+    name: str
+    role: Literal["admin", "viewer"]
+    created_at: str
+    expires_at: str | None = None
+    revoked_at: str | None = None
+
+
+def add(connection: sa.Connection, token: StoredToken, digest: str) -> None:
+    connection.execute(t.insert().values(digest=digest, **token.model_dump()))
+
+
+def by_digest(connection: sa.Connection, digest: str) -> StoredToken | None:
+    return _one(connection, t.c.digest == digest)
+
+
+def find(connection: sa.Connection, token_id: str) -> StoredToken | None:
+    return _one(connection, t.c.token_id == token_id)
+
+
+def listed(connection: sa.Connection) -> list[StoredToken]:
+    return [_read(row) for row in connection.execute(sa.select(t).order_by(t.c.created_at)).mappings()]
+
+
+def revoke(connection: sa.Connection, token_id: str) -> bool:
+    """False where there is no such token; one that is revoked already stays as it is."""
+    change = t.update().where(t.c.token_id == token_id, t.c.revoked_at.is_(None)).values(revoked_at=now())
+    connection.execute(change)
+    return find(connection, token_id) is not None
+
+
+def _one(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> StoredToken | None:
+    row = connection.execute(sa.select(t).where(condition)).mappings().first()
+    return None if row is None else _read(row)
+
+
+def _read(row: sa.RowMapping) -> StoredToken:
+    return StoredToken.model_validate({name: value for name, value in row.items() if name != "digest"})

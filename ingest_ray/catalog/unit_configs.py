@@ -1,0 +1,125 @@
+"""Rules for units, and the configuration that each unit has: from the rules, or set by somebody."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import JsonValue
+
+from ingest_ray.catalog.store import now
+from ingest_ray.catalog.tables import unit_configs as t
+from ingest_ray.catalog.tables import unit_rules as r
+from ingest_ray.sdk.errors import StateConflict
+from ingest_ray.sdk.types import Model, UnitConfig
+
+Origin = Literal["rule", "set"]
+MOST_NAMED = 5_000  # names in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535
+
+
+class StoredRule(Model):
+    """A rule of `ingest.yaml`, as it was written, and where."""
+
+    document: dict[str, JsonValue]
+    written_at: str
+
+
+class Configured(Model):
+    config: UnitConfig
+    origin: Origin = "rule"
+    version: int = 0
+
+
+def rules(connection: sa.Connection) -> list[StoredRule]:
+    rows = connection.execute(sa.select(r).order_by(r.c.position))
+    return [StoredRule(document=json.loads(row.document), written_at=row.written_at) for row in rows]
+
+
+def replace_rules(connection: sa.Connection, new: Sequence[StoredRule]) -> None:
+    connection.execute(r.delete())
+    for position, rule in enumerate(new):
+        connection.execute(
+            r.insert().values(
+                position=position,
+                endpoint_id=rule.document["endpoint"],
+                document=json.dumps(rule.document, sort_keys=True),
+                written_at=rule.written_at,
+            )
+        )
+
+
+def find(connection: sa.Connection, endpoint_id: str, unit_id: str) -> Configured | None:
+    row = (
+        connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id))
+        .mappings()
+        .first()
+    )
+    return None if row is None else _read(row)
+
+
+def listed(
+    connection: sa.Connection, endpoint_id: str | None = None, *, after: str | None = None, first: int | None = None
+) -> list[Configured]:
+    """By endpoint and unit; `after` and `first` make pages of one endpoint's units."""
+    query = sa.select(t).order_by(t.c.endpoint_id, t.c.unit_id).limit(first)
+    if endpoint_id is not None:
+        query = query.where(t.c.endpoint_id == endpoint_id)
+    if after is not None:
+        query = query.where(t.c.unit_id > after)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def find_many(connection: sa.Connection, refs: Collection[tuple[str, str]]) -> list[Configured]:
+    """Those that are configured, of pairs of endpoint and unit."""
+    by_endpoint: dict[str, list[str]] = {}
+    for endpoint_id, unit_id in refs:
+        by_endpoint.setdefault(endpoint_id, []).append(unit_id)
+    found: list[Configured] = []
+    for endpoint_id, unit_ids in by_endpoint.items():
+        for n in range(0, len(unit_ids), MOST_NAMED):
+            named = t.c.unit_id.in_(unit_ids[n : n + MOST_NAMED])
+            rows = connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, named)).mappings()
+            found += [_read(row) for row in rows]
+    return found
+
+
+def by_interval(connection: sa.Connection) -> list[Configured]:
+    """Those that are enabled and have a schedule."""
+    query = (
+        sa.select(t).where(t.c.document.contains('"schedule_kind":"INTERVAL"')).order_by(t.c.endpoint_id, t.c.unit_id)
+    )
+    found = [_read(row) for row in connection.execute(query).mappings()]
+    return [item for item in found if item.config.enabled and item.config.schedule_kind == "INTERVAL"]
+
+
+def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_version: int) -> int:
+    """Writes only where the stored version is `if_version` (0: not there); returns the new version.
+
+    Raises:
+        StateConflict: somebody else changed it.
+    """
+    here = (t.c.endpoint_id == config.endpoint_id, t.c.unit_id == config.unit_id)
+    values = {"sink_id": config.sink_id, "document": config.model_dump_json(), "origin": origin, "updated_at": now()}
+    if if_version == 0:
+        if find(connection, config.endpoint_id, config.unit_id) is None:
+            connection.execute(
+                t.insert().values(endpoint_id=config.endpoint_id, unit_id=config.unit_id, version=1, **values)
+            )
+            return 1
+    else:
+        change = t.update().where(*here, t.c.version == if_version).values(version=if_version + 1, **values)
+        if connection.execute(change).rowcount == 1:
+            return if_version + 1
+    raise StateConflict(
+        f"{config.endpoint_id}:{config.unit_id}: somebody else changed its configuration", hint="read it again"
+    )
+
+
+def remove(connection: sa.Connection, endpoint_id: str, unit_id: str) -> None:
+    connection.execute(t.delete().where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id))
+
+
+def _read(row: sa.RowMapping) -> Configured:
+    return Configured(
+        config=UnitConfig.model_validate_json(row["document"]), origin=row["origin"], version=row["version"]
+    )

@@ -1,0 +1,158 @@
+"""The drawer in which one unit is configured."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nicegui import ui
+from pydantic import JsonValue
+
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.console.elements import button, heading, text_of
+from ingest_ray.console.page_visit import Visit, say, tell
+from ingest_ray.graphql.filters import FORMS, FilterForm
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import DataMode, UnitConfig
+from ingest_ray.service.endpoints.filter_options import Options, filter_options
+from ingest_ray.service.units.configure import UnitChange, choices_for, configure, find_config
+from ingest_ray.service.units.listing import UnitView
+
+
+async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Awaitable[None]]) -> None:
+    stored = await here.look(find_config, here.place, view.endpoint_id, view.unit_id)
+    choices = await here.look(choices_for, here.place, view.endpoint_id, view.unit_id)
+    options = await here.look(filter_options, here.place, view.endpoint_id)
+    if choices is None or options is None:
+        return
+    with (
+        ui.dialog().props('position="right" full-height aria-label="Configure"') as dialog,
+        ui.card().classes("drawer"),
+    ):
+        heading(f"Configure {view.unit_id}", 2)
+        form = Form(view, stored, choices.sinks, choices.columns, options)
+
+        async def save() -> None:
+            try:
+                change = form.change()
+            except ConfigError as error:
+                tell(error)
+                return
+            saved = await here.act(
+                "configure a unit",
+                configure,
+                here.place,
+                view.endpoint_id,
+                view.unit_id,
+                change,
+                stored.version if stored is not None else 0,
+            )
+            if saved is not None:
+                dialog.close()
+                say(f"{view.unit_id} is configured")
+                await done()
+
+        with ui.element("div").classes("bar"):
+            button("Save", save, view.unit_id, is_main=True)
+            button("Cancel", dialog.close)
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
+class Form:
+    """Its fields, filled with what is configured now."""
+
+    def __init__(
+        self,
+        view: UnitView,
+        stored: Configured | None,
+        sinks: tuple[str, ...],
+        columns: tuple[str, ...],
+        options: Options,
+    ) -> None:
+        config = stored.config if stored is not None else None
+        policy = config.policy.model_dump(mode="json", exclude_defaults=True) if config is not None else {}
+        self._enabled = ui.switch("Enabled", value=config.enabled if config else False)
+        self._run_mode = _select("Run mode", [mode.value for mode in view.supported_modes], view.run_mode.value)
+        modes = [DataMode.RAW.value, *([DataMode.CDM.value] if view.cdm_model_ids else [])]
+        self._mode = _select("Data", modes, config.mode.value if config else DataMode.RAW.value)
+        sink = config.sink_id if config is not None else sinks[0] if len(sinks) == 1 else None
+        self._sink = _select("Sink", list(sinks), sink)
+        cursor = policy.pop("cursor", None)
+        self._cursor = ui.select(list(columns), label="Cursor", value=cursor, clearable=True).props("outlined dense")
+        minutes = config.schedule_interval_minutes if config is not None else None
+        self._minutes = ui.number(
+            "Every so many minutes (empty: manual)", value=minutes, min=1, precision=0, format="%d"
+        )
+        self._minutes.props("outlined dense clearable")
+        self._filter = FilterFields(FORMS.get(view.filter_kind or ""), config, options)
+        text_of("Policy (JSON)", "label", "soft")
+        self._policy = ui.textarea(value=json.dumps(policy, indent=2)).props(
+            'outlined dense autogrow aria-label="Policy (JSON)"'
+        )
+
+    def change(self) -> UnitChange:
+        """Raises `ConfigError` for a policy that is no JSON object."""
+        try:
+            policy = json.loads(self._policy.value or "{}")
+        except ValueError as error:
+            raise ConfigError(f"policy: no JSON: {error}") from None
+        if not isinstance(policy, dict):
+            raise ConfigError("policy: a JSON object is expected")
+        if self._cursor.value:
+            policy["cursor"] = self._cursor.value
+        minutes = self._minutes.value
+        return UnitChange(
+            enabled=bool(self._enabled.value),
+            run_mode=self._run_mode.value,
+            mode=self._mode.value,
+            sink_id=self._sink.value,
+            sink_endpoint_id=self._sink.value if self._mode.value == DataMode.CDM else None,
+            schedule_kind="INTERVAL" if minutes else "MANUAL",
+            schedule_interval_minutes=int(minutes) if minutes else None,
+            policy=policy,
+            filters=self._filter.document(),
+        )
+
+
+class FilterFields:
+    """What a filter can be made of, from the catalog; nothing for a unit that cannot be filtered."""
+
+    def __init__(self, form: FilterForm | None, config: UnitConfig | None, options: Options) -> None:
+        self._form = form
+        self._selects: dict[str, Any] = {}
+        if form is None:
+            return
+        stored = config.filters.get(form.name) if config is not None else None
+        now: dict[str, JsonValue] = stored if isinstance(stored, dict) else {}
+        text_of("Filter (nothing chosen: everything)", "p", "soft")
+        for choice in form.choices:
+            found = {str(one[choice.value]): one for one in options.get(choice.dataset, ()) if one.get(choice.value)}
+            shown = {key: _shown(key, [one.get(name) for name in choice.shown]) for key, one in found.items()}
+            before = now.get(choice.field)
+            chosen = [str(value) for value in before] if isinstance(before, list) else []
+            shown |= {value: value for value in chosen if value not in shown}
+            self._selects[choice.field] = ui.select(
+                shown, label=choice.label, value=chosen, multiple=True, with_input=True
+            ).props(f'outlined dense use-chips aria-label="{choice.label}"')
+        since = now.get("updatedFrom")
+        self._since = ui.input(
+            "Updated from (UTC)", value=str(since) if since else "", placeholder="2026-01-31T00:00:00Z"
+        )
+        self._since.props("outlined dense")
+
+    def document(self) -> dict[str, JsonValue] | None:
+        if self._form is None:
+            return None
+        inner: dict[str, JsonValue] = {field: list(one.value) for field, one in self._selects.items() if one.value}
+        if self._since.value:
+            inner["updatedFrom"] = self._since.value
+        return {self._form.name: inner} if inner else {}
+
+
+def _shown(key: str, names: list[JsonValue]) -> str:
+    name = next((str(one) for one in names if one), None)
+    return f"{name} ({key})" if name and name != key else key
+
+
+def _select(label: str, options: list[str], value: str | None) -> Any:
+    return ui.select(options, label=label, value=value if value in options else None).props("outlined dense")

@@ -1,0 +1,62 @@
+"""What a run would read now, before anybody runs it."""
+
+from nicegui import ui
+
+from ingest_ray.console.elements import button, cell, count, facts, heading, row, table, text_of
+from ingest_ray.console.page_visit import Visit
+from ingest_ray.engine.reports import PlanPreview
+from ingest_ray.service.runs.execution import plan
+from ingest_ray.service.units.listing import UnitView
+from ingest_ray.state.unit_state import shown
+
+MOST_SLICES = 20
+
+
+async def plan_dialog(here: Visit, view: UnitView) -> None:
+    found = await here.act("preview a plan", plan, here.place, view.endpoint_id, view.unit_id)
+    if found is None:
+        return
+    with ui.dialog().props('aria-label="Plan"') as dialog, ui.card().classes("wide"):
+        heading(f"Plan of {view.unit_id}", 2)
+        if found.slice_count == 0:
+            text_of("There is nothing to read: everything up to the horizon is committed.", "p")
+        _show(found)
+        button("Close", dialog.close)
+    dialog.on("hide", dialog.delete)
+    dialog.open()
+
+
+def _show(found: PlanPreview) -> None:
+    horizon = found.horizon
+    facts(
+        [
+            ("strategy", found.strategy),
+            ("mode", f"{found.run_mode.lower()}, {found.write}"),
+            ("horizon", f"{shown(horizon.value)} ({horizon.method})" if horizon else "-"),
+            ("rows", f"about {count(found.estimated_rows)}" if found.estimated_rows is not None else "unknown"),
+            ("where", found.executor),
+            *((name, str(value)) for name, value in list(found.facts.items())[:8]),
+        ]
+    )
+    if found.slices:
+        heading(f"{found.slice_count} slices", 2)
+        with table("Slices", ("segment", "part", "from", "to", "rows"), ("rows",)):
+            for piece in found.slices[:MOST_SLICES]:
+                with row():
+                    cell(piece.segment, "mono")
+                    cell(piece.scope_id)
+                    cell(_end(shown(piece.interval.lower)), "mono")
+                    cell(_end(shown(piece.interval.upper)), "mono")
+                    cell(count(piece.estimated_rows) if piece.estimated_rows is not None else "-", "number")
+        if found.slice_count > MOST_SLICES:
+            text_of(f"and {found.slice_count - MOST_SLICES} more", "p", "soft")
+    heading("Columns", 2)
+    with table("Columns", ("column", "source", "staged", "sink", "fidelity")):
+        for line in found.certificate:
+            with row():
+                for text in (line.column, line.source_type, line.arrow, line.sink_type, line.fidelity.value):
+                    cell(text)
+
+
+def _end(value: object) -> str:
+    return "open" if value is None else str(value)

@@ -1,0 +1,223 @@
+"""The page of one run: how far it is while it goes on, and afterwards what it did."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nicegui import ui
+
+from ingest_ray.console.elements import State, button, cell, confirmed, count, facts, heading, row, table, text_of, when
+from ingest_ray.console.page_visit import Visit
+from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.service.runs import control, quarantine
+from ingest_ray.service.runs.history import RunView, view_run
+from ingest_ray.service.runs.run_observer import Sample, Throttle
+
+EVERY_S = 1.0
+COUNTS = ("seconds", "rows", "slices")
+THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
+
+
+async def show_run(here: Visit, run_id: str) -> None:
+    found = await here.look(view_run, here.place, run_id)
+    if found is None:
+        heading("Run", 1)
+        text_of(f"There is no run {run_id}.", "p", "error").props('role="alert"')
+        return
+    page = Run(here, found)
+    page.show()
+    await page.refresh()
+    if found.summary.state is RunState.RUNNING:
+        page.timer = ui.timer(EVERY_S, page.refresh, immediate=False)
+
+
+class Run:
+    timer: ui.timer | None = None
+
+    def __init__(self, here: Visit, found: RunView) -> None:
+        self._here = here
+        self._summary = found.summary
+        self._is_ended = False
+
+    def show(self) -> None:
+        summary = self._summary
+        heading(f"Run of {summary.unit_id}", 1)
+        with ui.element("p").classes("soft"):
+            ui.link(summary.endpoint_id, f"/endpoint/{summary.endpoint_id}")
+            text_of(f" into {summary.sink_id}, {summary.task}, run {summary.run_id}")
+        with ui.element("div").classes("bar").props('role="status" aria-live="polite"'):
+            self._state = State(summary.state.value)
+            self._said = text_of("", classes="soft")
+        self._bar = ui.linear_progress(0, show_value=False).props('aria-label="Rows committed" instant-feedback')
+        if self._here.is_admin and summary.state is RunState.RUNNING:
+            with ui.element("div").classes("bar"):
+                self._pause = button("Pause", self.pause, summary.unit_id)
+        self._error = ui.element("div").props('role="alert"')
+        heading("Over time")
+        self._chart = ui.echart(chart_of([])).classes("w-full").style("height: 16rem")
+        self._chart.props('role="img" aria-label="Rows per second and slices over time"')
+        self._table = ui.expansion("The same as a table").classes("w-full")
+        self._throttles = ui.element("div")
+        self._end = ui.element("div")
+
+    async def refresh(self) -> None:
+        found = await self._here.look(view_run, self._here.place, self._summary.run_id)
+        if found is None or self._is_ended:
+            return
+        self._show_progress(found)
+        if found.summary.state is not RunState.RUNNING:
+            self._is_ended = True
+            if self.timer is not None:
+                self.timer.deactivate()
+            await self._show_end(found)
+
+    def _show_progress(self, found: RunView) -> None:
+        summary, told = found.summary, found.told
+        is_running = summary.state is RunState.RUNNING
+        self._state.show(summary.state.value)
+        rows = told.moment.rows if told is not None and is_running else summary.rows
+        seconds = told.moment.seconds if told is not None and is_running else summary.seconds
+        rate = f", {count(rows.committed / seconds)} rows/s" if seconds > 0 and rows.committed else ""
+        stop = ", stopping after the commit under way" if found.is_stop_requested and is_running else ""
+        phase = f"{told.moment.phase}: " if told is not None and is_running else ""
+        self._said.set_text(f"{phase}{count(rows.committed)} rows committed in {seconds:.1f} s{rate}{stop}")
+        estimate = told.moment.estimated_rows if told is not None else None
+        self._bar.set_visibility(is_running)
+        self._bar.set_value(min(1.0, rows.committed / estimate) if estimate else 0.0)
+        samples = list(told.samples) if told is not None else []
+        self._chart.options.clear()
+        self._chart.options.update(chart_of(samples))
+        self._chart.update()
+        self._show_table(samples)
+        self._show_throttles(told.throttles if told is not None else ())
+
+    def _show_throttles(self, throttles: Sequence[Throttle]) -> None:
+        self._throttles.clear()
+        if not throttles:
+            return
+        with self._throttles:
+            heading("Throttle")
+            with table(
+                "Throttle", ("host", "kind", "requests/s", "requests", "refused", "slowed by"), THROTTLE_NUMBERS
+            ):
+                for one in throttles:
+                    with row():
+                        cell(one.host, "mono")
+                        cell(one.endpoint_class)
+                        cell(f"{one.rate:.1f}", "number")
+                        cell(count(one.requests), "number")
+                        cell(count(one.refusals), "number")
+                        cell(one.reason or "-")
+
+    def _show_table(self, samples: list[Sample]) -> None:
+        self._table.clear()
+        with self._table, table("Progress over time", COUNTS, COUNTS, is_narrow=True):
+            for sample in samples[-20:]:
+                with row():
+                    cell(f"{sample.seconds:.1f}", "number")
+                    cell(count(sample.rows), "number")
+                    cell(str(sample.slices), "number")
+
+    async def _show_end(self, found: RunView) -> None:
+        summary = found.summary
+        if self._here.is_admin and hasattr(self, "_pause"):
+            self._pause.set_visibility(False)
+        if summary.error is not None:
+            with self._error.classes("error"):
+                text_of(f"{summary.error.message} [{summary.error.code}]", "p")
+                if summary.error.hint:
+                    text_of(summary.error.hint, "p")
+        self._end.clear()
+        with self._end:
+            _show_facts(summary)
+            await self._show_quarantine(summary)
+
+    async def _show_quarantine(self, summary: RunSummary) -> None:
+        if not summary.rows.quarantined:
+            return
+        heading("Quarantine")
+        text_of(f"Did not fit, and can be replayed: {count(summary.rows.quarantined)} row(s).", "p")
+        listed = await self._here.look(quarantine.list_rejected, self._here.place, summary.endpoint_id, summary.unit_id)
+        with table("Quarantine", ("slice", "rows", "first reason"), ("rows",)):
+            for entry in listed.entries if listed is not None else ():
+                if entry.run_id == summary.run_id:
+                    with row():
+                        cell(entry.slice_id, "mono")
+                        cell(count(entry.rows), "number")
+                        cell(entry.first_reason)
+
+    async def pause(self) -> None:
+        summary = self._summary
+        if not await confirmed(f"Pause {summary.unit_id}?", "The commit under way is finished first.", "Pause now"):
+            return
+        await self._here.act(
+            "pause a run",
+            control.pause,
+            self._here.place,
+            summary.endpoint_id,
+            summary.unit_id,
+            sink_id=summary.sink_id,
+            requested_by=self._here.principal.name,
+        )
+        await self.refresh()
+
+
+def _show_facts(summary: RunSummary) -> None:
+    rows, slices = summary.rows, summary.slices
+    heading("What it did")
+    facts(
+        [
+            ("rows", f"{count(rows.read)} read, {count(rows.staged)} staged, {count(rows.committed)} committed"),
+            ("set aside", f"{count(rows.quarantined)} quarantined, {count(rows.deduplicated)} deduplicated"),
+            ("slices", f"{slices.planned} planned, {slices.committed} committed, {slices.failed} failed"),
+            ("retries", str(summary.retries)),
+            ("began (UTC)", when(summary.started_at)),
+            ("ended (UTC)", when(summary.finished_at)),
+            ("by", summary.requested_by or "-"),
+            ("where", f"{summary.executor or '-'}; {summary.strategy or '-'}"),
+            ("target", summary.target or "-"),
+            (
+                "watermarks",
+                ", ".join(f"{name}: {value}" for name, value in list(summary.watermarks.items())[:5]) or "-",
+            ),
+            *((("schema", "; ".join(summary.schema_changes)),) if summary.schema_changes else ()),
+        ]
+    )
+    if summary.phases:
+        heading("Phases")
+        with table("Seconds by phase", ("phase", "seconds"), ("seconds",), is_narrow=True):
+            for name, spent in summary.phases.items():
+                with row():
+                    cell(name)
+                    cell(f"{spent:.2f}", "number")
+
+
+def chart_of(samples: list[Sample]) -> dict[str, Any]:
+    """Rows per second between samples, and slices that are committed."""
+    before = Sample(seconds=0, rows=0, bytes_staged=0, slices=0)
+    rates = [[0.0, 0.0]]
+    for sample in samples:
+        span = sample.seconds - before.seconds
+        rates.append([sample.seconds, round((sample.rows - before.rows) / span, 1) if span > 0 else 0.0])
+        before = sample
+    return {
+        "animation": False,
+        "grid": {"left": 60, "right": 60, "top": 40, "bottom": 40},
+        "legend": {"top": 5},
+        "xAxis": {"type": "value", "name": "s", "min": 0},
+        "yAxis": [
+            {"type": "value", "name": "rows/s", "minInterval": 1},
+            {"type": "value", "name": "slices", "minInterval": 1, "splitLine": {"show": False}},
+        ],
+        "series": [
+            {"name": "rows per second", "type": "line", "showSymbol": False, "data": rates, "color": "#1f5fa8"},
+            {
+                "name": "slices committed",
+                "type": "line",
+                "step": "end",
+                "showSymbol": False,
+                "yAxisIndex": 1,
+                "data": [[0.0, 0], *([sample.seconds, sample.slices] for sample in samples)],
+                "color": "#8a5a00",
+            },
+        ],
+    }

@@ -1,0 +1,191 @@
+"""The page of one endpoint: its units, how they stand, and what can be done with them."""
+
+from nicegui import ui
+
+from ingest_ray.console.configure_drawer import configure_drawer
+from ingest_ray.console.elements import (
+    State,
+    ago,
+    button,
+    cell,
+    cell_with,
+    confirmed,
+    count,
+    heading,
+    row,
+    table,
+    text_of,
+    when,
+)
+from ingest_ray.console.endpoints_page import collect_now
+from ingest_ray.console.page_visit import Visit, say
+from ingest_ray.console.plan_dialog import plan_dialog
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.runs import control
+from ingest_ray.service.units import reset
+from ingest_ray.service.units.listing import EndpointUnits, UnitView, list_units
+from ingest_ray.service.units.unit_status import Standing, standings
+
+EVERY_S = 2.0
+MOST_SHOWN = 100  # units on one page; the search finds the others
+COLUMNS = ("unit", "state", "mode", "schedule", "sink", "last run", "rows", "lag", "actions")
+
+
+async def show_units(here: Visit, endpoint_id: str) -> None:
+    heading(endpoint_id, 1)
+    found = await here.look(list_units, here.place, endpoint_id)
+    if found is None:
+        text_of("There is no such endpoint, or it cannot be read.", "p", "error").props('role="alert"')
+        return
+    text_of(f"metadata collected: {when(found.collected_at)} UTC" if found.is_collected else "", "p", "soft")
+    if not found.is_collected:
+        _show_nothing_yet(here, endpoint_id)
+        return
+    page = Units(here, found)
+    await page.show()
+
+
+def _show_nothing_yet(here: Visit, endpoint_id: str) -> None:
+    with ui.element("div").classes("empty"):
+        text_of("Nothing is collected yet: the catalog does not know what this endpoint has.", "p")
+        if here.is_admin:
+            button("Collect metadata", lambda: collect_now(here, endpoint_id), is_main=True)
+        else:
+            text_of("An administrator can collect its metadata.", "p", "soft")
+
+
+class Units:
+    """Rows are made once and then only change their texts, so that the focus stays where it is."""
+
+    def __init__(self, here: Visit, found: EndpointUnits) -> None:
+        self._here = here
+        self._endpoint_id = found.endpoint_id
+        self._units = {view.unit_id: view for view in found.units}
+        self._rows: dict[str, UnitRow] = {}
+        self._search = ""
+
+    async def show(self) -> None:
+        with ui.element("div").classes("bar"):
+            ui.input("Search units", on_change=lambda change: self._find(change.value or "")).props(
+                "dense outlined clearable"
+            )
+            if self._here.is_admin:
+                button("Collect again", lambda: collect_now(self._here, self._endpoint_id), self._endpoint_id)
+        self._count = text_of("", "p", "soft").props('role="status"')
+        with table(f"Units of {self._endpoint_id}", COLUMNS, ("rows",)) as body:
+            self._body = body
+        self._find("")
+        await self.refresh()
+        ui.timer(EVERY_S, self.refresh, immediate=False)
+
+    async def refresh(self) -> None:
+        found = await self._here.look(standings, self._here.place, self._endpoint_id)
+        for standing in found or ():
+            if standing.unit_id in self._rows:
+                self._rows[standing.unit_id].show(standing)
+
+    async def reload(self) -> None:
+        """After a configuration was changed."""
+        found = await self._here.look(list_units, self._here.place, self._endpoint_id)
+        if found is not None:
+            self._units = {view.unit_id: view for view in found.units}
+            self._find(self._search)
+            await self.refresh()
+
+    def _find(self, text: str) -> None:
+        self._search = text
+        wanted = [view for view in self._units.values() if text.lower() in view.unit_id.lower()]
+        shown = wanted[:MOST_SHOWN]
+        more = f", the first {len(shown)} are shown" if len(shown) < len(wanted) else ""
+        self._count.set_text(f"{len(wanted)} unit(s){more}")
+        self._body.clear()
+        with self._body:
+            self._rows = {view.unit_id: UnitRow(self._here, view, self) for view in shown}
+
+
+class UnitRow:
+    def __init__(self, here: Visit, view: UnitView, page: Units) -> None:
+        self._here = here
+        self._view = view
+        self._page = page
+        name = f"{view.endpoint_id}:{view.unit_id}"
+        with row():
+            cell(view.unit_id, "mono")
+            self._state = State("IDLE" if view.enabled else "not enabled", "td")
+            cell(view.run_mode.value.lower() + ("" if view.data_mode == "raw" else f", {view.data_mode}"))
+            cell(f"every {view.schedule_minutes} min" if view.schedule_minutes else "manual")
+            cell(view.sink_id or "-")
+            with cell_with():
+                self._last = ui.link("", "#")
+                self._last.set_visibility(False)
+            self._rows = cell("-", "number")
+            self._lag = cell("-")
+            with cell_with("actions"):
+                if here.is_admin:
+                    self._buttons(name)
+
+    def _buttons(self, name: str) -> None:
+        if self._view.enabled:
+            self._run = button("Run", self.run, name, is_main=True)
+            self._pause = button("Pause", self.pause, name)
+            button("Plan", lambda: plan_dialog(self._here, self._view), name)
+            button("Reset", self.reset, name)
+        button("Configure", lambda: configure_drawer(self._here, self._view, self._page.reload), name)
+
+    def show(self, standing: Standing) -> None:
+        if self._view.enabled:
+            self._state.show(standing.state.value)
+        last = standing.last_run
+        if last is not None:
+            self._last.set_visibility(True)
+            self._last.set_text(when(last.started_at))
+            self._last.props(f'href="/run/{last.run_id}"')
+            self._rows.set_text(count(last.rows.committed))
+            self._lag.set_text(ago(last.started_at) if last.state is RunState.SUCCEEDED else "-")
+        if self._here.is_admin and self._view.enabled:
+            is_running = standing.state is RunState.RUNNING
+            self._run.set_enabled(not is_running)
+            self._run.set_text("Resume" if standing.state is RunState.PAUSED else "Run")
+            self._pause.set_enabled(is_running or bool(self._view.schedule_minutes))
+
+    async def run(self) -> None:
+        view = self._view
+        if not await confirmed(
+            f"Run {view.unit_id}?", f"It reads what is new and commits it to {view.sink_id}.", "Run now"
+        ):
+            return
+        done = await self._here.act(
+            "start a run",
+            control.start,
+            self._here.place,
+            view.endpoint_id,
+            view.unit_id,
+            requested_by=self._here.principal.name,
+        )
+        if done is not None:
+            ui.navigate.to(f"/run/{done.run_id}")
+
+    async def pause(self) -> None:
+        view = self._view
+        if not await confirmed(f"Pause {view.unit_id}?", "The commit under way is finished first.", "Pause now"):
+            return
+        done = await self._here.act(
+            "pause a run",
+            control.pause,
+            self._here.place,
+            view.endpoint_id,
+            view.unit_id,
+            requested_by=self._here.principal.name,
+        )
+        if done is not None and done.message:
+            ui.notify(done.message)
+        await self._page.refresh()
+
+    async def reset(self) -> None:
+        view = self._view
+        said = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
+        if not await confirmed(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
+            return
+        done = await self._here.act("reset a unit", reset.reset, self._here.place, view.endpoint_id, view.unit_id)
+        if done is not None:
+            say(f"{view.unit_id}: forgot {done.segments} segment(s)")

@@ -1,0 +1,88 @@
+"""Maps again what staging keeps of a unit: kept pages are read as if they were a source, and go the way of all rows.
+
+Nothing is asked of the source and no watermark moves. A unit that is upserted gets all that is kept; one that is replaced
+gets the newest run that was complete.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from ingest_ray.engine.readers.drifted_schema import fitted_batch
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.source_keys import source_keys
+from ingest_ray.engine.steps.unit_layout import key_of, unit_key_of, write_mode_of
+from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.staging import FileStaging
+from ingest_ray.staging.kept_runs import erased_since, kept_runs, kept_slices
+
+AXIS = Axis(kind="key", columns=("slice",))
+
+
+class Remap:
+    """A strategy whose axis is the number of the kept slice."""
+
+    def __init__(self, strategy: Strategy, order: RunOrder) -> None:
+        self.descriptor = strategy.descriptor
+        self._order = order
+        settings = order.settings
+        self._staging = FileStaging(settings.staging_uri, page_bytes=settings.staging.page_bytes)
+
+    @contextmanager
+    def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+        handles = kept_of(self._order, self._staging)
+        facts = {"runs": len({handle.run_id for handle in handles}), "slices": len(handles)}
+        yield Probe(
+            strategy="remap of staging",
+            rows=sum(handle.rows for handle in handles),
+            bytes=sum(handle.bytes for handle in handles),
+            facts=facts,
+            live=handles,
+        )
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        target = Interval(lower=(0,), upper=(len(probe.live),))
+        return [Scope(scope_id="remap", segment="kept", axis=AXIS, target=target, effect=Effect.AHEAD)]
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        for number, handle in enumerate(probe.live):
+            yield Piece(
+                interval=Interval(lower=(number,), upper=(number + 1,)),
+                estimated_rows=handle.rows,
+                estimated_bytes=handle.bytes,
+                hints={"uri": handle.uri},
+            )
+
+    def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
+        handle = self._staging.load(str(piece.hints["uri"]))
+        root, unit_key = self._order.settings.staging_uri, unit_key_of(self._order)
+        started_at = next(run.started_at for run in kept_runs(root, unit_key) if run.run_id == handle.run_id)
+        erased = erased_since(root, unit_key, started_at)
+        for page in self._staging.read(handle):
+            if erased:
+                is_alive = [key not in erased for key in source_keys(page, key_of(spec))]
+                page = page.filter(pa.array(is_alive, pa.bool_()))
+            columns = [
+                page.column(field.name) if field.name in page.schema.names else pa.nulls(page.num_rows, field.type)
+                for field in context.schema
+            ]
+            named = pa.RecordBatch.from_arrays(columns, names=context.schema.names)
+            yield fitted_batch(named, context)
+
+
+def kept_of(order: RunOrder, staging: FileStaging) -> list[Handle]:
+    """Raises `ConfigError` where staging keeps nothing of the unit."""
+    root, name = order.settings.staging_uri, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]
+    if write_mode_of(order.spec) is WriteMode.REPLACE:
+        runs = [run for run in runs if run.is_complete][-1:]
+    handles = [handle for run in runs for handle in kept_slices(staging, root, run.run_id)]
+    if not handles:
+        raise ConfigError(
+            f"staging keeps nothing of unit '{name}'",
+            hint="set policy.keep_staging, such as 7d, and run the unit: from then on it can be mapped again",
+        )
+    return handles

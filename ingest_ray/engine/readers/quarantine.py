@@ -1,0 +1,109 @@
+"""Replays what is in quarantine: the rejected rows are read as if they were a source, and go the way of all rows.
+
+For upserts only: a replay that was interrupted is begun again, and an append could not tell what it had appended. What
+still does not fit goes into quarantine again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_ray.engine.readers.drifted_schema import Fitted
+from ingest_ray.engine.readers.kept_staging import Remap
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import write_mode_of
+from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+
+AXIS = Axis(kind="key", columns=("file",))
+BATCH_ROWS = 1_000
+
+
+def strategy_of(order: RunOrder) -> Strategy:
+    """The source's own strategy, the one that fits its rows, or the one that reads its quarantine or what staging keeps."""
+    strategy = strategy_for(order.spec.endpoint.template)
+    if order.task == "replay":
+        return Replay(strategy, order)  # type: ignore[return-value]
+    if order.task == "remap":
+        return Remap(strategy, order)  # type: ignore[return-value]
+    return strategy if order.source_dataset is None else Fitted(strategy, order.source_dataset)  # type: ignore[return-value]
+
+
+def replayed_files(order: RunOrder) -> list[str]:
+    """The official files of the unit, oldest first."""
+    config = order.spec.config
+    entries = list_quarantine(order.settings.quarantine_uri, order.spec.endpoint.endpoint_id, order.spec.unit_id)
+    return [entry.uri for entry in entries if entry.sink_id == config.sink_id]
+
+
+class Replay:
+    """A strategy whose axis is the number of the file, and whose pieces are files."""
+
+    def __init__(self, strategy: Strategy, order: RunOrder) -> None:
+        self.descriptor = strategy.descriptor
+        self._order = order
+
+    @contextmanager
+    def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+        if write_mode_of(spec) is not WriteMode.UPSERT:
+            raise ConfigError(
+                f"unit '{spec.unit_id}' does not upsert, so a replay could double rows",
+                hint="mend the rows at the source, or set policy.write to upsert with a key",
+            )
+        files = replayed_files(self._order)
+        yield Probe(strategy="replay of quarantine", bytes=0, facts={"files": list(files)}, live=files)
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        if not probe.live:
+            return []
+        target = Interval(lower=(0,), upper=(len(probe.live),))
+        return [Scope(scope_id="replay", segment="quarantine", axis=AXIS, target=target, effect=Effect.AHEAD)]
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        for number, uri in enumerate(probe.live):
+            yield Piece(interval=Interval(lower=(number,), upper=(number + 1,)), hints={"uri": uri})
+
+    def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
+        rows: list[list[pa.Scalar]] = []
+        for rejected in show(str(piece.hints["uri"])):
+            row = fitted(rejected.raw, context)
+            if row is not None:
+                rows.append(row)
+            if len(rows) == BATCH_ROWS:
+                yield batch_of(rows, context.schema)
+                rows = []
+        if rows:
+            yield batch_of(rows, context.schema)
+
+
+def fitted(raw: Mapping[str, Any], context: ReadContext) -> list[pa.Scalar] | None:
+    """One row in the schema's types; None where it still does not fit, and was rejected again."""
+    row = []
+    for field in context.schema:
+        try:
+            row.append(typed(raw.get(field.name), field))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            context.reject(raw, f"{type(error).__name__}: {error}", field.name)
+            return None
+    return row
+
+
+def typed(value: Any, field: pa.Field) -> pa.Scalar:
+    if value is None:
+        if not field.nullable:
+            raise ValueError("the column has no value, and may not be NULL")
+        return pa.scalar(None, field.type)
+    try:
+        return pa.scalar(value, field.type)
+    except (pa.ArrowException, ValueError, TypeError):
+        return pa.scalar(str(value)).cast(field.type)
+
+
+def batch_of(rows: Sequence[Sequence[pa.Scalar]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row[index].as_py() for row in rows], field.type) for index, field in enumerate(schema)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,43 @@
+"""Turns what a piece of work raises into an event for the ledger: the one place where exceptions become data."""
+
+import logging
+from collections.abc import Callable
+
+from ingest_ray.core.messages import Event, Failed, Fault, Stage, short
+from ingest_ray.sdk.errors import IngestError, Recovery
+from ingest_ray.sdk.types import Slice
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    Stage.PLAN: "E_SOURCE_PAGE_FAILED",
+    Stage.READ: "E_SOURCE_PAGE_FAILED",
+    Stage.MAP: "E_BAD_INPUT",
+    Stage.OPEN: "E_SINK_WRITE_FAILED",
+    Stage.PREPARE: "E_SINK_WRITE_FAILED",
+    Stage.COMMIT: "E_SINK_WRITE_FAILED",
+    Stage.INTEND: "E_STATE_UNREADABLE",
+    Stage.FOLD: "E_STATE_UNREADABLE",
+}
+
+
+def attempted(stage: Stage, work: Callable[[], Event], piece: Slice | None = None, attempt: int = 0) -> Event:
+    """Runs `work` and returns its event, or the failure as one. Anything unexpected is a defect: logged with its trace."""
+    try:
+        return work()
+    except Exception as error:
+        return Failed(stage, fault_of(stage, error), piece, attempt)
+
+
+def fault_of(stage: Stage, error: Exception) -> Fault:
+    if isinstance(error, IngestError):
+        return Fault.of(error)
+    log.error("unexpected %s at stage %s", type(error).__name__, stage, exc_info=error)
+    # An unexpected error in a commit says nothing about whether the sink has it.
+    recovery = Recovery.ASK_SINK if stage is Stage.COMMIT else Recovery.FAIL
+    return Fault(
+        code=_CODES[stage],
+        message=short(f"unexpected {type(error).__name__} at stage {stage}: {error}"),
+        recovery=recovery,
+        hint="this is a defect; the log has the trace",
+    )

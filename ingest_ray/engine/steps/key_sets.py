@@ -1,0 +1,87 @@
+"""What a comparison of source and sink needs of each: keys on both sides in one form, and a way to erase rows by them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+from ingest_ray.cdm.models import SOURCE_KEY
+from ingest_ray.engine.readers.quarantine import strategy_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.model_tables import tables_of
+from ingest_ray.engine.steps.source_keys import keys_as_text, keys_from_text
+from ingest_ray.engine.steps.unit_layout import is_cdm, key_of, opened_spec, resolved, staged_schema, target_of
+from ingest_ray.registry import open_models, open_sink
+
+
+class Comparable(Protocol):
+    schema: pa.Schema
+    """Of the keys that are compared."""
+
+    def keys(self) -> Iterator[pa.RecordBatch]: ...
+
+    def census(self) -> Iterator[pa.RecordBatch]: ...
+
+    def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
+
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
+        """Returns how many rows were erased."""
+        ...
+
+
+def place_of(order: RunOrder) -> Comparable:
+    return ModelRows(order) if is_cdm(order.spec) else UnitRows(order)
+
+
+class UnitRows:
+    """A unit's own table: keys as the source has them."""
+
+    def __init__(self, order: RunOrder) -> None:
+        self._spec = opened_spec(order)
+        self._target = target_of(order)
+        self._rows = staged_schema(order.spec)
+        self._sink = open_sink(resolved(order.sink, order.settings))
+        self._strategy = strategy_of(order)
+        self.schema = pa.schema([self._rows.field(name) for name in self._target.key])
+
+    def keys(self) -> Iterator[pa.RecordBatch]:
+        return self._sink.keys(self._target, self._rows)
+
+    def census(self) -> Iterator[pa.RecordBatch]:
+        return self._strategy.census(self._spec)
+
+    def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return self._strategy.proven_gone(self._spec, keys)
+
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
+        how = self._spec.policy.deletes
+        return self._sink.erase(self._target, self._rows, epoch, sequence, keys, how).rows_committed
+
+
+class ModelRows:
+    """The tables of a unit's models: each row tells the key of its source row, as text."""
+
+    schema = pa.schema([(SOURCE_KEY, pa.string())])
+
+    def __init__(self, order: RunOrder) -> None:
+        self._spec = opened_spec(order)
+        self._names = key_of(order.spec)
+        rows = staged_schema(order.spec)
+        self._typed = pa.schema([rows.field(name) for name in self._names])
+        self._tables = tables_of(order.spec, order.run_id)
+        self._sink = open_models(resolved(order.sink, order.settings))
+        self._strategy = strategy_of(order)
+
+    def keys(self) -> Iterator[pa.RecordBatch]:
+        return self._sink.keys(self._tables)
+
+    def census(self) -> Iterator[pa.RecordBatch]:
+        return keys_as_text(self._strategy.census(self._spec), self._names)
+
+    def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        gone = self._strategy.proven_gone(self._spec, keys_from_text(keys, self._typed))
+        return keys_as_text(gone, self._names)
+
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
+        how = self._spec.policy.deletes
+        return sum(counts.erased for counts in self._sink.erase(self._tables, epoch, sequence, keys, how))

@@ -1,0 +1,38 @@
+"""The tables of the models that a unit feeds, as it writes to them."""
+
+from ingest_ray.cdm.models import KEY, VERSION, model_of
+from ingest_ray.engine.steps.mapper import mapper_of
+from ingest_ray.engine.steps.unit_layout import write_mode_of
+from ingest_ray.sdk.contracts import ModelTable
+from ingest_ray.sdk.types import RunMode, Target, UnitSpec, WriteMode
+
+
+def tables_of(spec: UnitSpec, run_id: str = "") -> tuple[ModelTable, ...]:
+    """In the order of the mapper's models. Raises `CdmModeUnavailable` where the unit has no mapper."""
+    return tuple(table_of(spec, model_id, run_id) for model_id in mapper_of(spec).models)
+
+
+def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
+    is_ordered = spec.config.run_mode is RunMode.INCREMENTAL and spec.policy.cursor is not None
+    endpoint_id = spec.endpoint.endpoint_id
+    target = Target(
+        sink_id=spec.config.sink_id,
+        endpoint_id=endpoint_id,
+        unit_id=spec.unit_id,
+        app_id=f"ingest_ray:{endpoint_id}:{spec.unit_id}:cdm",
+        write=write_mode_of(spec),
+        key=(KEY,),
+        version_column=VERSION if is_ordered else None,
+        run_id=run_id,
+        model=model_id,
+        deletes=spec.policy.deletes,
+    )
+    return ModelTable(target, model_of(model_id).stored)
+
+
+def provisioned_table(model_id: str, sink_id: str) -> ModelTable:
+    """The table of a model before any unit writes to it."""
+    target = Target(
+        sink_id=sink_id, endpoint_id="", unit_id="", app_id="", write=WriteMode.UPSERT, key=(KEY,), model=model_id
+    )
+    return ModelTable(target, model_of(model_id).stored)

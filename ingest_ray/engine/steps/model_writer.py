@@ -1,0 +1,90 @@
+"""Prepares what was mapped at a CDM sink, and commits it: all models of a unit under one number."""
+
+import time
+from collections.abc import Sequence
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.model_tables import tables_of
+from ingest_ray.engine.steps.unit_layout import resolved
+from ingest_ray.process.failpoints import reached
+from ingest_ray.registry import open_models
+from ingest_ray.sdk.contracts import ModelSink, ModelTable, Staging
+from ingest_ray.sdk.errors import LedgerMismatch
+from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
+
+
+class ModelDesk:
+    """As a `SinkDesk`; its counts are of source rows, and beside them those of each model."""
+
+    def __init__(self, order: RunOrder, staging: Staging) -> None:
+        self._sink: ModelSink = open_models(resolved(order.sink, order.settings))
+        self._staging = staging
+        self.tables: tuple[ModelTable, ...] = tables_of(order.spec, order.run_id)
+
+    @property
+    def location(self) -> str:
+        return ", ".join(self._sink.location(table.target) for table in self.tables)
+
+    def open(self, epoch: int) -> int:
+        return self._sink.open(self.tables, epoch)
+
+    def is_empty(self) -> bool:
+        """Never taken for granted: other units may have rows of the same ids."""
+        return False
+
+    def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
+        """Raises `LedgerMismatch` where the sink did not take the very rows that were mapped."""
+        assert mapped is not None
+        started = time.monotonic()
+        reached("sink:before-prepare")
+        parts: list[Prepared] = []
+        for table, made in zip(self.tables, mapped.models, strict=True):
+            assert table.target.model == made.model_id
+            part = self._sink.prepare(table, piece, self._staging.read(made.handle))
+            parts.append(part)
+            if (part.rows, part.row_hash) != (made.handle.rows, made.handle.row_hash):
+                self.abort([_whole(piece, mapped, parts)])
+                raise LedgerMismatch(
+                    f"slice '{piece.slice_id}', model '{made.model_id}': {made.handle.rows} rows staged (hash "
+                    f"{made.handle.row_hash}), {part.rows} prepared (hash {part.row_hash})"
+                )
+        reached("sink:after-prepare")
+        return _whole(piece, mapped, parts).model_copy(update={"seconds": time.monotonic() - started})
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
+        started = time.monotonic()
+        reached("sink:before-commit")
+        counts = self._sink.commit(self.tables, epoch, sequence, self._groups(group))
+        reached("sink:after-commit")
+        return Receipt(
+            epoch=epoch,
+            sequence=sequence,
+            rows_committed=sum(one.rows for one in group),
+            models={str(table.target.model): count for table, count in zip(self.tables, counts, strict=True)},
+            location=self.location,
+            seconds=time.monotonic() - started,
+        )
+
+    def abort(self, group: Sequence[Prepared]) -> None:
+        self._sink.abort(self._groups(group))
+
+    def _groups(self, group: Sequence[Prepared]) -> list[list[Prepared]]:
+        """The prepared parts of each table."""
+        by_table: list[list[Prepared]] = [[] for _ in self.tables]
+        for one in group:
+            parts = one.payload["parts"]
+            assert isinstance(parts, list)
+            for place, part in enumerate(parts):
+                by_table[place].append(Prepared.model_validate(part))
+        return by_table
+
+
+def _whole(piece: Slice, mapped: Mapped, parts: Sequence[Prepared]) -> Prepared:
+    return Prepared(
+        slice_id=piece.slice_id,
+        rows=mapped.rows,
+        bytes=sum(part.bytes for part in parts),
+        row_hash=mapped.row_hash,
+        models={name: rows for part in parts for name, rows in part.models.items()},
+        payload={"parts": [part.model_dump(mode="json") for part in parts]},
+    )

@@ -1,0 +1,112 @@
+"""Probes a unit, holds what must stay open meanwhile (a snapshot), and cuts slices on demand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+
+from pydantic import Field, JsonValue
+
+from ingest_ray.core import planning
+from ingest_ray.core.messages import Planned, Recutted
+from ingest_ray.engine.readers.quarantine import strategy_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import opened_spec
+from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk.contracts import Probe, Strategy
+from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, SegmentState, Slice, UnitSpec
+
+
+class Outline(Model):
+    """What a probe found and what is to be read, before the first cut."""
+
+    strategy: str
+    rows: int | None = None
+    bytes: int | None = None
+    horizon: Horizon | None = None
+    facts: dict[str, JsonValue] = Field(default_factory=dict)
+    scopes: tuple[Scope, ...] = ()
+
+    @property
+    def estimated_bytes(self) -> int | None:
+        """Bytes of the scopes where their rows are known, else of the whole unit."""
+        rows = [scope.estimated_rows for scope in self.scopes]
+        if not self.scopes:
+            return 0
+        if self.rows and self.bytes is not None and all(row is not None for row in rows):
+            return int(self.bytes / self.rows * sum(row or 0 for row in rows))
+        return self.bytes
+
+
+class Planner:
+    """Lives as long as a try of a run: `begin`, then `open`, then `next` until it is done, then `close`.
+
+    A `begin` that failed may be asked for again. A `next` or `recut` that failed may not: what was cut of the plan is lost.
+    """
+
+    def __init__(self, order: RunOrder) -> None:
+        self._order = order
+        self._stack = ExitStack()
+        self._strategy: Strategy = strategy_of(order)
+        self._spec: UnitSpec = order.spec
+        self._probe: Probe | None = None
+        self._scopes: dict[tuple[str, str], Scope] = {}
+        self._slices: Iterator[Slice] = iter(())
+        self._without: set[str] = set()
+
+    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+        """Connects and probes; what the probe holds open stays open until `close`.
+
+        Raises:
+            SourceUnavailable: nothing is open; it may be asked for again.
+        """
+        try:
+            return self._begun(known, learned)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begun(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+        self._spec = opened_spec(self._order).model_copy(update={"learned": learned})
+        self._probe = self._stack.enter_context(self._strategy.probe(self._spec, known))
+        scopes = self._wanted(self._probe, known)
+        reached("plan:after-probe")
+        return Outline(
+            strategy=self._probe.strategy,
+            rows=self._probe.rows,
+            bytes=self._probe.bytes,
+            horizon=self._probe.horizon,
+            facts=dict(self._probe.facts),
+            scopes=tuple(scopes),
+        )
+
+    def _wanted(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        order = self._order
+        if order.task == "backfill":
+            return self._strategy.between(self._spec, probe, known, order.lower, order.upper)
+        return self._strategy.scopes(self._spec, probe, known)
+
+    def open(self, scopes: Sequence[Scope]) -> None:
+        """Takes the scopes as they were written down, with what is already done of them."""
+        assert self._probe is not None
+        self._scopes = {(scope.segment, scope.scope_id): scope for scope in scopes}
+        self._slices = planning.slices(self._strategy, self._spec, self._probe, scopes, self._without)
+
+    def next(self, count: int, without: frozenset[str] = frozenset()) -> Planned:
+        reached("plan:before-next")
+        self._without |= without
+        slices = tuple(islice(self._slices, count))
+        return Planned(slices, is_done=len(slices) < count)
+
+    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Recutted:
+        """Cuts the rest of a slice that was too large, by what its reader saw."""
+        assert self._probe is not None
+        scope = self._scopes[piece.segment, piece.scope_id]
+        learned = self._spec.learned
+        if bytes_per_row is not None:
+            learned = learned.model_copy(update={"bytes_per_row": max(bytes_per_row, learned.bytes_per_row or 0.0)})
+        spec = self._spec.model_copy(update={"learned": learned})
+        slices = tuple(planning.recut(self._strategy, spec, self._probe, scope, piece, interval, number))
+        return Recutted(piece, slices)
+
+    def close(self) -> None:
+        self._stack.close()

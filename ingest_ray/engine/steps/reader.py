@@ -1,0 +1,87 @@
+"""Reads one slice into staging. Stateless: any process may do it, twice, in any order."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from ingest_ray.engine.readers.quarantine import strategy_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
+from ingest_ray.process.failpoints import reached
+from ingest_ray.quarantine.rejected_rows import QuarantineWriter
+from ingest_ray.sdk.contracts import ReadContext, StageWriter, Staging
+from ingest_ray.sdk.errors import SliceTooLarge
+from ingest_ray.sdk.types import Interval, Slice, Staged
+
+BUDGET_FACTOR = 4  # a slice may be this many times its target before its reader gives the rest back
+
+
+def read_slice(
+    order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool] = lambda: False
+) -> Staged:
+    """Streams the slice's rows into pages; returns the manifest and what was counted.
+
+    Raises:
+        SliceTooLarge: without a position; nothing was staged.
+        SourceError, StagingError: nothing was staged.
+    """
+    started = time.monotonic()
+    spec = opened_spec(order)
+    schema = staged_schema(spec)
+    rejects = rejects_of(order, piece, attempt)
+    context = ReadContext(
+        schema=schema,
+        page_bytes=order.settings.staging.page_bytes,
+        budget_bytes=BUDGET_FACTOR * spec.policy.target_slice_bytes,
+        reject=rejects.reject,
+        is_stopping=is_stopping,
+    )
+    writer = staging.open(order.run_id, piece.slice_id, attempt, schema)
+    try:
+        stopped = streamed(strategy_of(order).read(spec, piece, context), writer)
+        reached("read:after-read")
+        quarantine_uri = rejects.close()
+        handle = writer.close()
+        reached("read:after-stage")
+    except BaseException:
+        writer.abort()
+        rejects.abort()
+        raise
+    covered = piece.interval if stopped is None else Interval(lower=piece.interval.lower, upper=stopped.position)
+    return Staged(
+        handle=handle,
+        covered=covered,
+        is_complete=stopped is None,
+        rows_read=handle.rows + rejects.rows,
+        rows_quarantined=rejects.rows,
+        quarantine_uri=quarantine_uri,
+        bytes_per_row=stopped.bytes_per_row if stopped else None,
+        seconds=time.monotonic() - started,
+    )
+
+
+def rejects_of(order: RunOrder, piece: Slice, attempt: int) -> QuarantineWriter:
+    spec = order.spec
+    return QuarantineWriter(
+        order.settings.quarantine_uri,
+        spec.endpoint.endpoint_id,
+        spec.unit_id,
+        spec.config.sink_id,
+        order.run_id,
+        piece.slice_id,
+        attempt,
+    )
+
+
+def streamed(batches: Iterator[pa.RecordBatch], writer: StageWriter) -> SliceTooLarge | None:
+    """Writes batch by batch; returns where the source stopped, if it did not come to the end of the slice."""
+    try:
+        for batch in batches:
+            writer.write(batch)
+            reached("read:after-batch")
+    except SliceTooLarge as stopped:
+        if stopped.position is None:
+            raise
+        return stopped
+    return None

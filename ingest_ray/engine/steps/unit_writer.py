@@ -1,0 +1,72 @@
+"""Prepares slices at the sink and commits groups of them."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.model_writer import ModelDesk
+from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, target_of
+from ingest_ray.process.failpoints import reached
+from ingest_ray.registry import open_sink
+from ingest_ray.sdk.contracts import Sink, Staging
+from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
+
+
+class Desk(Protocol):
+    """One process's hold on where a unit lands. The epoch comes with each call that needs one."""
+
+    @property
+    def location(self) -> str: ...
+
+    def open(self, epoch: int) -> int: ...
+
+    def is_empty(self) -> bool: ...
+
+    def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared: ...
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt: ...
+
+    def abort(self, group: Sequence[Prepared]) -> None: ...
+
+
+def desk_for(order: RunOrder, staging: Staging) -> Desk:
+    """Of the unit's own table, or, in CDM mode, of the tables of its models."""
+    return ModelDesk(order, staging) if is_cdm(order.spec) else SinkDesk(order, staging)
+
+
+class SinkDesk:
+    """The desk of one table, which has the unit's rows as they are staged."""
+
+    def __init__(self, order: RunOrder, staging: Staging) -> None:
+        self._sink: Sink = open_sink(resolved(order.sink, order.settings))
+        self._staging = staging
+        self.target = target_of(order)
+        self._schema = staged_schema(order.spec)
+
+    @property
+    def location(self) -> str:
+        return self._sink.location(self.target)
+
+    def open(self, epoch: int) -> int:
+        return self._sink.open(self.target, self._schema, epoch)
+
+    def is_empty(self) -> bool:
+        return self._sink.is_empty(self.target)
+
+    def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None = None) -> Prepared:
+        started = time.monotonic()
+        reached("sink:before-prepare")
+        prepared = self._sink.prepare(self.target, piece, self._schema, self._staging.read(handle))
+        reached("sink:after-prepare")
+        return prepared.model_copy(update={"seconds": time.monotonic() - started})
+
+    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
+        started = time.monotonic()
+        reached("sink:before-commit")
+        receipt = self._sink.commit(self.target, self._schema, epoch, sequence, group)
+        reached("sink:after-commit")
+        return receipt.model_copy(update={"seconds": time.monotonic() - started})
+
+    def abort(self, group: Sequence[Prepared]) -> None:
+        self._sink.abort(group)

@@ -1,0 +1,148 @@
+"""Carries instructions out one after the other in the calling process: for what is smaller than starting a cluster."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ingest_ray.core.messages import (
+    Abort,
+    AskSink,
+    Commit,
+    Committed,
+    Drop,
+    Event,
+    Fold,
+    Folded,
+    Instruction,
+    Intend,
+    Intended,
+    Map,
+    OpenSink,
+    Plan,
+    Prepare,
+    Read,
+    Recut,
+    SinkOpened,
+    SinkSays,
+    SliceMapped,
+    SlicePrepared,
+    SliceStaged,
+    Stage,
+)
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.failures import attempted
+from ingest_ray.engine.steps.mapper import map_slice
+from ingest_ray.engine.steps.planner import Planner
+from ingest_ray.engine.steps.reader import read_slice
+from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.unit_writer import Desk
+from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import Handle
+from ingest_ray.state.writer import StateWriter
+
+log = logging.getLogger(__name__)
+
+# What brings rows nearer to the checkpoint comes first: so little is staged at any moment.
+_FIRST = (Fold, Commit, AskSink, Intend, Drop, Abort, Prepare, Map, OpenSink, Recut, Read, Plan)
+
+
+class InlineExecutor:
+    name = "inline"
+
+    def __init__(self, order: RunOrder, planner: Planner, desk: Desk, state: StateWriter, staging: Staging) -> None:
+        self.seconds = {"plan": 0.0, "state": 0.0}
+        self._order = order
+        self._planner = planner
+        self._desk = desk
+        self._state = state
+        self._staging = staging
+        self._queue: deque[Instruction] = deque()
+        self._is_stopping = False
+
+    def submit(self, instruction: Instruction) -> None:
+        self._queue.append(instruction)
+
+    def stop(self) -> None:
+        self._is_stopping = True
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        if not self._queue:
+            time.sleep(timeout_s)
+            return []
+        instruction = min(self._queue, key=lambda waiting: _FIRST.index(type(waiting)))
+        self._queue.remove(instruction)
+        event = self.perform(instruction)
+        return [] if event is None else [event]
+
+    def perform(self, instruction: Instruction) -> Event | None:
+        match instruction:
+            case Plan(count, without):
+                return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
+            case Recut(piece, interval, size, number):
+                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731
+                return self._timed("plan", lambda: attempted(Stage.PLAN, work, piece))
+            case Read(piece, attempt):
+                return attempted(Stage.READ, lambda: self._read(instruction), piece, attempt)
+            case OpenSink():
+                return attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._desk)))
+            case Map(piece, attempt, handle):
+                return attempted(
+                    Stage.MAP,
+                    lambda: SliceMapped(piece, attempt, map_slice(self._order, piece, attempt, handle, self._staging)),
+                    piece,
+                    attempt,
+                )
+            case Prepare(piece, attempt, handle):
+                return attempted(
+                    Stage.PREPARE,
+                    lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle, instruction.mapped)),
+                    piece,
+                    attempt,
+                )
+            case Intend(claims, is_whole, uris):
+                work = lambda: Intended(self._state.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
+                return self._timed("state", lambda: attempted(Stage.INTEND, work))
+            case Commit(sequence, group):
+                return attempted(Stage.COMMIT, lambda: Committed(self._desk.commit(self._state.epoch, sequence, group)))
+            case AskSink():
+                return attempted(Stage.COMMIT, lambda: SinkSays(self._desk.open(self._state.epoch)))
+            case Fold():
+                return self._timed("state", lambda: attempted(Stage.FOLD, lambda: self._fold(instruction)))
+            case Drop(handles):
+                self._quietly(lambda: self._drop(handles))
+            case Abort(group):
+                self._quietly(lambda: self._desk.abort(group))
+            case _:
+                pass
+        return None
+
+    def _read(self, instruction: Read) -> Event:
+        piece, attempt = instruction.piece, instruction.attempt
+        staged = read_slice(self._order, piece, attempt, self._staging, lambda: self._is_stopping)
+        return SliceStaged(piece, attempt, staged)
+
+    def _fold(self, instruction: Fold) -> Event:
+        self._state.fold(instruction.sequence)
+        return Folded(instruction.sequence)
+
+    def _drop(self, handles: tuple[Handle, ...]) -> None:
+        for handle in handles:
+            self._staging.drop(handle)
+
+    def _timed(self, phase: str, work: Callable[[], Event]) -> Event:
+        started = time.monotonic()
+        event = work()
+        self.seconds[phase] += time.monotonic() - started
+        return event
+
+    def _quietly(self, work: Callable[[], object]) -> None:
+        """Cleaning up: what is left behind is found by the sweeper."""
+        try:
+            work()
+        except (IngestError, OSError) as error:
+            log.warning("could not clean up: %s", error)

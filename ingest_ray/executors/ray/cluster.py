@@ -1,0 +1,108 @@
+"""Starts a local Ray or joins a cluster, and leaves it again. Never touches a cluster that it did not start."""
+
+import logging
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from ingest_ray.core.messages import short
+from ingest_ray.executors.ray.server_watch import JOINED_S, Vigil
+from ingest_ray.executors.ray.throttle import end_throttles
+from ingest_ray.process.exit_notice import guarded
+from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
+from ingest_ray.settings import RaySettings
+
+log = logging.getLogger(__name__)
+
+
+class Cluster:
+    """A connection of this process to Ray. If the process is connected already, that connection is used and left open."""
+
+    def __init__(self, settings: RaySettings) -> None:
+        self._is_ours = not ray.is_initialized()
+        self.is_local = settings.address == "local"
+        with guarded():  # until the vigil sees it first, Ray ends this process when a server of its dies
+            if self._is_ours:
+                self._connect(settings)
+            self.vigil = Vigil.of_this_process(0.0 if self.is_local else JOINED_S)
+
+    def _connect(self, settings: RaySettings) -> None:
+        reached("ray:before-connect")
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it
+        with _own_signals():
+            self._join(settings, namespace)
+
+    def _join(self, settings: RaySettings, namespace: str) -> None:
+        if settings.address == "local":
+            _start(settings, namespace)
+            return
+        address = address_of(settings)
+        try:
+            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError) as error:
+            raise ConfigError(f"ray cluster '{address}' cannot be joined: {error}") from error
+
+    @property
+    def cpus(self) -> int:
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)))
+
+    def close(self) -> None:
+        if self._is_ours:
+            with guarded():
+                if not self.vigil.is_lost(at_once=True):  # without its servers nothing can be asked
+                    end_throttles()
+                ray.shutdown()
+
+
+def _start(settings: RaySettings, namespace: str) -> None:
+    try:
+        ray.init(
+            address="local",
+            namespace=namespace,
+            num_cpus=settings.num_cpus,
+            object_store_memory=settings.object_store_bytes,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # whatever its servers' ends make of it: no memory, no port, one of them killed
+        raise ClusterUnavailable(
+            f"a local ray does not start: {short(f'{type(error).__name__}: {error}')}",
+            hint="run again; what its servers said is in /tmp/ray/session_latest/logs",
+        ) from error
+
+
+def address_of(settings: RaySettings) -> str:
+    """Raises `ConfigError` where nobody says which cluster is meant."""
+    if settings.address == "auto":
+        raise ConfigError("ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'")
+    if settings.address != "job":
+        return settings.address
+    if "RAY_ADDRESS" not in os.environ:  # Ray sets it for the entrypoint of every job
+        raise ConfigError(
+            "ray.address is 'job', and this process is no Ray job", hint="name the cluster, or say 'local'"
+        )
+    return os.environ["RAY_ADDRESS"]
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """`ray.init` puts its own answer to SIGTERM, which leaves at once, in the place of whatever this process had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,316 @@
+"""The actors of one run, and the executor that speaks to them."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import ray
+
+from ingest_ray.core.messages import (
+    Abort,
+    AskSink,
+    Commit,
+    Drop,
+    Event,
+    Failed,
+    Fault,
+    Fold,
+    Instruction,
+    Intend,
+    Map,
+    OpenSink,
+    Plan,
+    Prepare,
+    Read,
+    Recut,
+    Stage,
+)
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.unit_layout import is_cdm
+from ingest_ray.executors.ray.mapper import MapperActor
+from ingest_ray.executors.ray.page_store import PagesActor
+from ingest_ray.executors.ray.planner import PlannerActor
+from ingest_ray.executors.ray.reader import read, ready
+from ingest_ray.executors.ray.remote_errors import unwrapped
+from ingest_ray.executors.ray.server_watch import CHECK_S, Vigil
+from ingest_ray.executors.ray.sink import SinkActor
+from ingest_ray.executors.ray.state import Beginning, StateActor
+from ingest_ray.process.exit_notice import guarded
+from ingest_ray.sdk.errors import Recovery, StagingUnavailable
+from ingest_ray.sdk.types import Learned, Scope, Slice
+from ingest_ray.settings import RaySettings
+from ingest_ray.state.lease import this_process
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 5.0
+READ_HINT = "its process may have run out of memory; the slice is read again"
+
+
+def started(actor: Any, labels: Mapping[str, str]) -> Any:
+    """What starts an actor on a node with these labels; Ray's decorator hides it from type checkers.
+
+    https://docs.ray.io/en/latest/ray-core/scheduling/labels.html
+    """
+    return actor.options(label_selector=dict(labels)).remote if labels else actor.remote
+
+
+def as_reader(task: Any, settings: RaySettings, per_cpu: int) -> Any:
+    """The task where readers run, with what a reader takes: only one that is started alike leaves its process to the next."""
+    return task.options(
+        num_cpus=1 / per_cpu,
+        resources=dict(settings.reader_resources) or None,
+        label_selector=dict(settings.reader_labels) or None,
+    )
+
+
+class Crew:
+    """Planner, state, mapper and sink actors of one run; readers are tasks. Also the run's `Executor`."""
+
+    name = "ray"
+
+    def __init__(
+        self, order: RunOrder, key: str, sinks: int, mappers: int, vigil: Vigil, readers_per_cpu: int = 1
+    ) -> None:
+        self.seconds = {"plan": 0.0, "state": 0.0}
+        self.is_broken = False
+        self._order = order
+        self._vigil = vigil
+        where = order.settings.ray.actor_labels
+        self._read = as_reader(read, order.settings.ray, readers_per_cpu)
+        self._order_ref = ray.put(order)
+        uses_store = order.settings.staging.provider == "object-store"
+        self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
+        self._state = started(StateActor, where)(order, key, this_process(), self._pages)
+        self._planner = started(PlannerActor, where)(order)
+        self._planner.load.remote()
+        self._sinks = [self._another(SinkActor)]
+        self._mappers = [self._another(MapperActor)] if is_cdm(order.spec) else []
+        self._most = {SinkActor: sinks, MapperActor: mappers}
+        self._reads = 0
+        self._readied = as_reader(ready, order.settings.ray, readers_per_cpu).remote(order)  # while the run is planned
+        self._load: dict[Any, int] = {}
+        self._epoch = 0
+        self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
+        self._is_stopping = False
+        self._interrupted_at = 0.0
+        self.learned = Learned()
+
+    def _another(self, kind: Any) -> Any:
+        return started(kind, self._order.settings.ray.actor_labels)(self._order, self._pages)
+
+    def _side_by_side(self) -> None:
+        """A second slice is worth more sinks and mappers; for one, a process that starts takes more time than it saves."""
+        for kind, actors in ((SinkActor, self._sinks), (MapperActor, self._mappers)):
+            while actors and len(actors) < self._most[kind]:
+                actors.append(self._another(kind))
+
+    @property
+    def pages(self) -> Any:
+        return self._pages
+
+    def begin(self) -> None:
+        """Settles what an older run left."""
+        self._beginning: Beginning = self._get(self._state.begin.remote())
+        self.learned = self._beginning.learned
+
+    def look(self) -> Outline:
+        """May be asked for again after `SourceUnavailable`."""
+        known = self._beginning
+        outline: Outline = self._get(self._planner.begin.remote(known.segments, known.learned))
+        return outline
+
+    def open(self, planned: tuple[Scope, ...]) -> None:
+        scopes = self._get(self._state.open_scopes.remote(planned))
+        self._epoch = self._get(self._state.epoch.remote())
+        self._get(self._planner.open.remote(scopes))
+
+    def learn(self, learned: Learned) -> None:
+        self._get(self._state.learn.remote(learned))
+
+    def end(self) -> None:
+        """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
+        if self._vigil.is_lost(at_once=True):
+            return
+        with guarded():
+            self._end()
+
+    def _end(self) -> None:
+        ray.cancel(self._readied, force=False, recursive=False)  # it may still wait for a node
+        for call in (self._planner.close, self._state.end):
+            try:
+                ray.get(call.remote(), timeout=30)
+            except (ray.exceptions.RayError, TimeoutError) as error:
+                log.warning("could not end an actor: %s", unwrapped(error))
+        for actor in (
+            self._planner,
+            self._state,
+            *self._mappers,
+            *self._sinks,
+            *([self._pages] if self._pages else []),
+        ):
+            ray.kill(actor)
+
+    # --- as executor
+
+    def submit(self, instruction: Instruction) -> None:
+        match instruction:
+            case Plan(count, without):
+                self._track(self._planner.next.remote(count, without), instruction)
+            case Recut(piece, interval, size, number):
+                self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
+            case Read(piece, attempt):
+                self._reads += 1
+                if self._reads == 2:
+                    self._side_by_side()
+                self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
+            case OpenSink():
+                self._track(self._state.open_sink.remote(), instruction)
+            case Map(piece, attempt, handle):
+                mapper = self._idlest(self._mappers)
+                self._track(mapper.map.remote(piece, attempt, handle), instruction, mapper)
+            case Prepare(piece, attempt, handle):
+                sink = self._idlest(self._sinks)
+                self._track(sink.prepare.remote(piece, attempt, handle, instruction.mapped), instruction, sink)
+            case Intend(claims, is_whole, uris):
+                self._track(self._state.intend.remote(claims, is_whole, uris), instruction)
+            case Commit(sequence, group):
+                self._track(self._sinks[0].commit.remote(self._epoch, sequence, group), instruction)
+            case AskSink():
+                self._track(self._state.ask_sink.remote(), instruction)
+            case Fold(sequence):
+                self._track(self._state.fold.remote(sequence), instruction)
+            case Abort(group):
+                self._sinks[-1].abort.remote(group)
+            case Drop(handles):
+                self._sinks[-1].drop.remote(handles)
+            case _:
+                pass
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        if not self._pending:
+            time.sleep(timeout_s)
+            return []
+        done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+        self._vigil.check()
+        if self._is_stopping and time.monotonic() - self._interrupted_at > AGAIN_S:
+            self._interrupt()
+        if done:
+            more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+            done = more
+        return [event for ref in done for event in self._outcome(ref)]
+
+    def stop(self) -> None:
+        """Readers are interrupted; they stage nothing then."""
+        self._is_stopping = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Said again while a reader goes on: code that is interrupted may swallow it, as a finalizer does."""
+        self._interrupted_at = time.monotonic()
+        for ref, (instruction, _, _) in self._pending.items():
+            if isinstance(instruction, Read):
+                ray.cancel(ref, force=False, recursive=False)
+
+    def _idlest(self, actors: list[Any]) -> Any:
+        return min(actors, key=lambda actor: self._load.get(actor, 0))
+
+    def _track(self, ref: Any, instruction: Instruction, actor: Any = None) -> None:
+        """`actor`: one of several that do the same; its load is counted."""
+        if actor is not None:
+            self._load[actor] = self._load.get(actor, 0) + 1
+        self._pending[ref] = (instruction, time.monotonic(), actor)
+
+    def _outcome(self, ref: Any) -> list[Event]:
+        instruction, started, actor = self._pending.pop(ref)
+        if actor is not None:
+            self._load[actor] -= 1
+        phase = phase_of(instruction)
+        if phase is not None:
+            self.seconds[phase] += time.monotonic() - started
+        try:
+            result = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return [self._lost(instruction, unwrapped(error))]
+        if isinstance(instruction, OpenSink):
+            result, self._epoch = result
+        return [self._judged(result)]
+
+    def _judged(self, event: Event) -> Event:
+        """Without the owner of its pages a run cannot go on, however often a slice is tried: it ends, and begins again."""
+        if isinstance(event, Failed) and event.fault.code == StagingUnavailable.code and self._has_lost_pages():
+            self.is_broken = True
+            return replace(event, fault=replace(event.fault, recovery=Recovery.FENCED))
+        return event
+
+    def _has_lost_pages(self) -> bool:
+        if self._pages is None:
+            return False
+        try:
+            ray.get(self._pages.runs.remote(), timeout=30)
+        except ray.exceptions.RayActorError:
+            return True
+        except TimeoutError:  # too busy to answer is alive
+            return False
+        return False
+
+    def _lost(self, instruction: Instruction, error: BaseException) -> Event:
+        """A process died under a piece of work. Readers, mappers and sinks are tried again; without planner or state the run ends."""
+        stage = stage_of(instruction)
+        piece: Slice | None = getattr(instruction, "piece", None)
+        attempt = getattr(instruction, "attempt", 0)
+        message = f"the process at stage {stage} was lost: {type(error).__name__}"
+        if isinstance(instruction, Read | Map | Prepare):
+            fault = Fault("E_SOURCE_PAGE_FAILED", message, Recovery.RETRY, READ_HINT)
+        elif isinstance(instruction, Commit):
+            fault = Fault("E_SINK_WRITE_FAILED", message, Recovery.ASK_SINK)
+        else:
+            self.is_broken = True
+            fault = Fault(
+                "E_SOURCE_PAGE_FAILED" if stage is Stage.PLAN else "E_STATE_UNREADABLE", message, Recovery.FAIL
+            )
+        return Failed(stage, fault, piece, attempt)
+
+    def _get(self, ref: Any) -> Any:
+        while not ray.wait([ref], timeout=CHECK_S)[0]:
+            self._vigil.check()
+        try:
+            return ray.get(ref)
+        except ray.exceptions.RayActorError:
+            self.is_broken = True
+            raise
+        except ray.exceptions.RayTaskError as error:
+            raise unwrapped(error) from error
+
+
+def stage_of(instruction: Instruction) -> Stage:
+    match instruction:
+        case Plan() | Recut():
+            return Stage.PLAN
+        case OpenSink():
+            return Stage.OPEN
+        case Read():
+            return Stage.READ
+        case Map():
+            return Stage.MAP
+        case Prepare():
+            return Stage.PREPARE
+        case Intend():
+            return Stage.INTEND
+        case Fold():
+            return Stage.FOLD
+        case _:
+            return Stage.COMMIT
+
+
+def phase_of(instruction: Instruction) -> str | None:
+    match instruction:
+        case Plan() | Recut():
+            return "plan"
+        case Intend() | Fold():
+            return "state"
+        case _:
+            return None

@@ -1,0 +1,36 @@
+"""The reader task: one slice, one try. Ray never retries it, because a second try must be a new attempt."""
+
+from typing import Any
+
+import ray
+
+from ingest_ray.core.messages import Event, SliceStaged, Stage
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.failures import attempted
+from ingest_ray.engine.steps.reader import read_slice
+from ingest_ray.executors.ray.metrics import metrics
+from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.throttle import cluster_permits
+from ingest_ray.http.permits import using
+from ingest_ray.registry import load
+from ingest_ray.sdk.types import Slice
+
+
+@ray.remote(max_retries=0, num_cpus=1)
+def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
+    def work() -> Event:
+        with using(cluster_permits()):
+            staged = read_slice(order, piece, attempt, staging_on(order, pages))
+        metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
+        return SliceStaged(piece, attempt, staged)
+
+    event = attempted(Stage.READ, work, piece, attempt)
+    if not isinstance(event, SliceStaged):
+        metrics().failed(order, Stage.READ)
+    return event
+
+
+@ray.remote(max_retries=0, num_cpus=1)
+def ready(order: RunOrder) -> None:
+    """Loads what reading needs, and reads nothing: the first slice then finds a process that is ready for it."""
+    load(order.spec.endpoint)

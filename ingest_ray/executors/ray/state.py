@@ -1,0 +1,69 @@
+"""The state actor: the only writer of a unit's checkpoint. If it dies, the run begins again under a new epoch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+
+from ingest_ray.core.messages import Claim, Event, Folded, Intended, SinkOpened, SinkSays, Stage
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.failures import attempted
+from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
+from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.kv import open_state
+from ingest_ray.sdk.types import Learned, Model, Scope, SegmentState
+from ingest_ray.state.documents import Owner
+from ingest_ray.state.writer import StateWriter
+
+
+class Beginning(Model):
+    segments: dict[str, SegmentState]
+    learned: Learned
+
+
+@ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)
+class StateActor:
+    def __init__(self, order: RunOrder, key: str, owner: Owner, pages: Any) -> None:
+        self._order = order
+        self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
+        self._desk = desk_for(order, staging_on(order, pages))
+
+    def begin(self) -> Beginning:
+        """Settles what an older run left, and tells what is known."""
+        if self._state.has_intent:
+            open_sink_for(self._state, self._desk)
+        return Beginning(segments=dict(self._state.segments), learned=self._state.learned)
+
+    def open_scopes(self, planned: Sequence[Scope]) -> tuple[Scope, ...]:
+        return open_scopes(self._order, self._state, self._desk, planned)
+
+    def epoch(self) -> int:
+        return self._state.epoch
+
+    def open_sink(self) -> tuple[Event, int]:
+        """The event, and the epoch that commits must carry from now on."""
+        event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._desk)))
+        return event, self._state.epoch
+
+    def ask_sink(self) -> Event:
+        return attempted(Stage.COMMIT, lambda: SinkSays(self._desk.open(self._state.epoch)))
+
+    def intend(self, claims: Sequence[Claim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
+        def work() -> Event:
+            return Intended(self._state.intend(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
+
+        return attempted(Stage.INTEND, work)
+
+    def fold(self, sequence: int) -> Event:
+        def work() -> Event:
+            self._state.fold(sequence)
+            return Folded(sequence)
+
+        return attempted(Stage.FOLD, work)
+
+    def learn(self, learned: Learned) -> None:
+        self._state.learn(learned)
+
+    def end(self) -> None:
+        self._state.end()

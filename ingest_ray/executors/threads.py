@@ -1,0 +1,56 @@
+"""Carries instructions out in threads of the calling process.
+
+    slices      read, map, prepare           as many threads as there are readers and preparers
+    planner     plan, cut again              one: what a probe holds open is used by one thread at a time
+    committer   sink, checkpoint, cleaning   one: state and commits go one after the other
+
+For plans that are too small for a cluster to pay and large enough to use more than one core: drivers, Arrow, DuckDB and Parquet
+work without Python's lock, so two threads keep two cores busy, and no process has to start. Readers that wait for a server get
+their next slice while a commit or a count is under way.
+"""
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+
+from ingest_ray.core.messages import Event, Instruction, Plan, Recut
+from ingest_ray.engine.executor import is_slice_work
+from ingest_ray.executors.inline import InlineExecutor
+
+
+class ThreadedExecutor:
+    name = "inline"
+
+    def __init__(self, inline: InlineExecutor, threads: int) -> None:
+        self.seconds = inline.seconds
+        self._inline = inline
+        self._slices = ThreadPoolExecutor(threads, thread_name_prefix="slice")
+        self._planner = ThreadPoolExecutor(1, thread_name_prefix="slice-planner")
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="slice-committer")
+        self._running: set[Future[Event | None]] = set()
+
+    def submit(self, instruction: Instruction) -> None:
+        pool = self._pool_for(instruction)
+        self._running.add(pool.submit(copy_context().run, self._inline.perform, instruction))
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        if not self._running:
+            time.sleep(timeout_s)
+            return []
+        done, self._running = wait(self._running, timeout_s, FIRST_COMPLETED)
+        events = [future.result() for future in done]
+        return [event for event in events if event is not None]
+
+    def stop(self) -> None:
+        self._inline.stop()
+
+    def close(self) -> None:
+        """Stops the readers and waits for what is under way: no thread outlives the run that it works for."""
+        self._inline.stop()
+        for pool in (self._slices, self._planner, self._committer):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pool_for(self, instruction: Instruction) -> ThreadPoolExecutor:
+        if is_slice_work(instruction):
+            return self._slices
+        return self._planner if isinstance(instruction, Plan | Recut) else self._committer

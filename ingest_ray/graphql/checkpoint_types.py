@@ -1,0 +1,83 @@
+"""How far a unit is, segment by segment, and what it had to set aside."""
+
+from typing import Self
+
+import strawberry
+from strawberry import ID
+from strawberry.scalars import JSON
+
+from ingest_ray.graphql.conversions import PageInfo, json_of
+from ingest_ray.quarantine.rejected_rows import QuarantineEntry
+from ingest_ray.sdk.types import SegmentState
+from ingest_ray.state.unit_state import shown
+
+
+@strawberry.type
+class IngestionSegment:
+    """`intervals`: the parts that are begun or owed, each with what of it is durably in the sink."""
+
+    segment: str
+    watermark: JSON | None
+    is_loaded: bool
+    generation: int
+    intervals: list[JSON]
+
+    @classmethod
+    def of(cls, state: SegmentState) -> Self:
+        intervals = [
+            JSON(
+                {
+                    "scope": scope.scope_id,
+                    "axis": scope.axis.kind,
+                    "effect": scope.effect.value,
+                    "target": scope.target.model_dump(mode="json"),
+                    "done": [island.interval.model_dump(mode="json") for island in scope.done[:20]],
+                }
+            )
+            for scope in state.scopes[:20]
+        ]
+        return cls(
+            segment=state.segment,
+            watermark=json_of(shown(state.watermark)),
+            is_loaded=state.is_loaded,
+            generation=state.generation,
+            intervals=intervals,
+        )
+
+
+@strawberry.type
+class IngestionSegmentEdge:
+    cursor: str
+    node: IngestionSegment
+
+
+@strawberry.type
+class IngestionSegmentConnection:
+    edges: list[IngestionSegmentEdge]
+    page_info: PageInfo
+    total: int
+
+
+@strawberry.type
+class QuarantinedSlice:
+    """One committed slice that had rows which do not fit. The rows themselves stay where they are."""
+
+    endpoint_id: ID
+    unit_id: ID
+    sink_id: str
+    run_id: ID
+    slice_id: str
+    rows: int
+    first_reason: str
+
+    @classmethod
+    def of(cls, entry: QuarantineEntry) -> Self:
+        return cls(
+            endpoint_id=ID(entry.endpoint_id),
+            unit_id=ID(entry.unit_id),
+            sink_id=entry.sink_id,
+            run_id=ID(entry.run_id),
+            slice_id=entry.slice_id,
+            rows=entry.rows,
+            first_reason=entry.first_reason,
+        )

@@ -1,0 +1,269 @@
+"""Units, their configurations and where they stand, as clients see them."""
+
+from datetime import datetime
+from enum import Enum
+from itertools import islice
+from typing import Self
+
+import strawberry
+from pydantic import JsonValue
+from strawberry import ID
+from strawberry.scalars import JSON
+
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.graphql.conversions import document, moment_of
+from ingest_ray.graphql.filters import (
+    ConfluenceIngestionFilter,
+    ConfluenceIngestionFilterInput,
+    JiraIngestionFilter,
+    JiraIngestionFilterInput,
+)
+from ingest_ray.graphql.request_context import Ask
+from ingest_ray.sdk.types import RunSummary, SegmentState
+from ingest_ray.service.runs.control import Acted
+from ingest_ray.service.runs.schedules import view_of
+from ingest_ray.service.units.listing import UnitView
+from ingest_ray.service.units.unit_status import Standing
+from ingest_ray.state import UnitState
+from ingest_ray.state.unit_state import shown
+
+MOST_SEGMENTS = 200  # in one checkpoint: a unit may have thousands; `segments` has them all, page by page
+
+
+@strawberry.enum
+class IngestionState(Enum):
+    IDLE = "IDLE"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    FAILED = "FAILED"
+    SUCCEEDED = "SUCCEEDED"
+
+
+@strawberry.type
+class IngestionUnit:
+    endpoint_id: ID
+    unit_id: ID
+    dataset_id: ID | None
+    kind: str
+    display_name: str
+    stats: JSON | None
+    driver_id: str
+    sink_id: str
+    default_mode: str | None
+    supported_modes: list[str] | None
+    default_policy: JSON | None
+    default_schedule_kind: str | None
+    default_schedule_interval_minutes: int | None
+    cdm_model_id: str | None
+    cdm_model_ids: list[str]
+    filter_kind: str | None
+
+    @classmethod
+    def of(cls, view: UnitView) -> Self:
+        return cls(
+            endpoint_id=ID(view.endpoint_id),
+            unit_id=ID(view.unit_id),
+            dataset_id=ID(view.dataset_id),
+            kind=view.kind,
+            display_name=view.display_name,
+            stats=document({**view.stats, "estimatedRows": view.estimated_rows, "columns": view.columns}),
+            driver_id=view.driver_id,
+            sink_id=view.sink_id or "",
+            default_mode=view.default_mode.value,
+            supported_modes=[mode.value for mode in view.supported_modes],
+            default_policy=document(view.default_policy),
+            default_schedule_kind="MANUAL",
+            default_schedule_interval_minutes=None,
+            cdm_model_id=next(iter(view.cdm_model_ids), None),
+            cdm_model_ids=list(view.cdm_model_ids),
+            filter_kind=view.filter_kind,
+        )
+
+
+@strawberry.type
+class IngestionStatus:
+    endpoint_id: ID
+    unit_id: ID
+    sink_id: str
+    state: IngestionState
+    last_run_id: str | None
+    last_run_at: datetime | None
+    last_error: str | None
+    stats: JSON | None
+    last_error_code: str | None
+    last_error_hint: str | None
+
+    @classmethod
+    def of(cls, found: Standing) -> Self:
+        last, error = found.last_run, found.error
+        return cls(
+            endpoint_id=ID(found.endpoint_id),
+            unit_id=ID(found.unit_id),
+            sink_id=found.sink_id,
+            state=IngestionState(found.state.value),
+            last_run_id=last.run_id if last is not None else None,
+            last_run_at=last.started_at if last is not None else None,
+            last_error=error.message if error is not None else None,
+            stats=document(stats_of(last)) if last is not None else None,
+            last_error_code=error.code if error is not None else None,
+            last_error_hint=error.hint if error is not None else None,
+        )
+
+    @strawberry.field
+    async def checkpoint(self, ask: Ask) -> JSON | None:
+        key = (str(self.endpoint_id), str(self.unit_id), self.sink_id)
+        state = await ask.context.loaders.checkpoint.load(key)
+        return document(checkpoint_of(state)) if state is not None and state.segments else None
+
+
+def stats_of(summary: RunSummary) -> dict[str, JsonValue]:
+    return {
+        "rows": summary.rows.model_dump(),
+        "slices": summary.slices.model_dump(),
+        "bytesStaged": summary.bytes_staged,
+        "seconds": summary.seconds,
+        "phases": dict(summary.phases),
+        "retries": summary.retries,
+    }
+
+
+def checkpoint_of(state: UnitState) -> dict[str, JsonValue]:
+    few = dict(islice(state.segments.items(), MOST_SEGMENTS))
+    return {
+        "epoch": state.epoch,
+        "commits": state.sequence,
+        "segmentCount": len(state.segments),
+        "isTruncated": len(few) < len(state.segments),
+        "segments": {name: _segment(segment) for name, segment in few.items()},
+    }
+
+
+def _segment(segment: SegmentState) -> dict[str, JsonValue]:
+    return {"watermark": shown(segment.watermark), "isLoaded": segment.is_loaded, "openScopes": len(segment.scopes)}
+
+
+@strawberry.type
+class IngestionActionResult:
+    ok: bool
+    run_id: str | None
+    state: IngestionState | None
+    message: str | None
+
+    @classmethod
+    def of(cls, done: Acted) -> Self:
+        state = IngestionState(done.state.value) if done.state is not None else None
+        return cls(ok=done.ok, run_id=done.run_id, state=state, message=done.message)
+
+
+@strawberry.type
+class IngestionUnitConfig:
+    """`version` grows with every change: give it back as `expectedVersion` to change only what you have seen."""
+
+    id: ID
+    endpoint_id: ID
+    dataset_id: ID
+    unit_id: ID
+    enabled: bool
+    run_mode: str
+    mode: str
+    sink_id: str
+    sink_endpoint_id: ID | None
+    schedule_kind: str
+    schedule_interval_minutes: int | None
+    policy: JSON | None
+    jira_filter: JiraIngestionFilter | None
+    confluence_filter: ConfluenceIngestionFilter | None
+    version: int
+    origin: str
+    stored: strawberry.Private[Configured]
+
+    @classmethod
+    def of(cls, stored: Configured) -> Self:
+        config = stored.config
+        name = f"{config.endpoint_id}:{config.unit_id}"
+        return cls(
+            id=ID(name),
+            endpoint_id=ID(config.endpoint_id),
+            dataset_id=ID(name),
+            unit_id=ID(config.unit_id),
+            enabled=config.enabled,
+            run_mode=config.run_mode.value,
+            mode=config.mode.value,
+            sink_id=config.sink_id,
+            sink_endpoint_id=ID(config.sink_endpoint_id) if config.sink_endpoint_id else None,
+            schedule_kind=config.schedule_kind,
+            schedule_interval_minutes=config.schedule_interval_minutes,
+            policy=document(config.policy.model_dump(mode="json", exclude_defaults=True)),
+            jira_filter=JiraIngestionFilter.of(config.filters),
+            confluence_filter=ConfluenceIngestionFilter.of(config.filters),
+            version=stored.version,
+            origin=stored.origin,
+            stored=stored,
+        )
+
+    @strawberry.field
+    async def last_status(self, ask: Ask) -> IngestionStatus | None:
+        found = await ask.context.loaders.standing.load((str(self.endpoint_id), str(self.unit_id)))
+        return IngestionStatus.of(found) if found is not None else None
+
+    @strawberry.field
+    async def schedule(self, ask: Ask) -> "IngestionSchedule":
+        row = await ask.context.loaders.schedule.load((str(self.endpoint_id), str(self.unit_id)))
+        view = view_of(ask.context.place, self.stored.config, row)
+        return IngestionSchedule(
+            next_run_at=moment_of(view.next_due_at),
+            is_held=view.is_held,
+            held_by=view.held_by,
+            last_error=view.last_error,
+        )
+
+
+@strawberry.type
+class IngestionSchedule:
+    next_run_at: datetime | None
+    is_held: bool
+    held_by: str | None
+    last_error: str | None
+
+
+@strawberry.input
+class IngestionUnitConfigInput:
+    """What is not given stays as it is. An empty filter removes the one that was there."""
+
+    endpoint_id: ID
+    unit_id: ID
+    enabled: bool | None = None
+    run_mode: str | None = None
+    mode: str | None = None
+    sink_id: str | None = None
+    sink_endpoint_id: ID | None = None
+    schedule_kind: str | None = None
+    schedule_interval_minutes: int | None = None
+    policy: JSON | None = None
+    jira_filter: JiraIngestionFilterInput | None = None
+    confluence_filter: ConfluenceIngestionFilterInput | None = None
+    expected_version: int | None = None
+
+
+@strawberry.type
+class IngestionSink:
+    """`provisionedCdmModels` is null where tables are made on first use."""
+
+    id: ID
+    supported_cdm_models: list[str] | None
+    provisioned_cdm_models: list[str] | None
+    template_id: str
+
+
+@strawberry.input
+class ProvisionCdmSinkInput:
+    sink_endpoint_id: ID
+    cdm_model_id: str
+
+
+@strawberry.type
+class ProvisionCdmSinkResult:
+    ok: bool
+    dataset_id: ID
+    schema: str
+    table_name: str

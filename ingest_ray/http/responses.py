@@ -1,0 +1,138 @@
+"""An answer, checked: what is not data is an error with a type, never an empty result."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ingest_ray.http import rate_limit_headers
+from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NotThere, Refused
+from ingest_ray.sdk.errors import SourceDenied, SourceError
+
+LOGIN_REASON = "x-seraph-loginreason"
+"""Seraph is the login of Jira and Confluence: anything but OK means that the request went on without its account.
+https://docs.atlassian.com/atlassian-seraph/latest/apidocs/com/atlassian/seraph/auth/LoginReason.html"""
+LOGIN = "check the endpoint's user and token, and that no CAPTCHA is due"
+_MOST_TEXT = 300  # characters of a server's own words in an error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`url` is without its query."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        return self.content_type == "application/json" or self.content_type.endswith("+json")
+
+
+def checked(answer: Answer) -> Answer:
+    """The same answer when it is data.
+
+    Raises:
+        SourceDenied: 401, 403, a login page, or an account that was not accepted, whatever the status is.
+        BadRequest, NotThere, EndpointGone, Refused, BrokenAnswer, SourceError: by status.
+    """
+    reason = answer.headers.get(LOGIN_REASON, "OK").upper()
+    if reason != "OK":
+        raise denied(answer, f"the login was not accepted ({reason})")
+    if answer.status >= 300:
+        raise error_of(answer)
+    if not answer.is_json:
+        if answer.content_type == "text/html":
+            raise LoginPage(f"{answer.url}: a login page, or another page for people, came instead of data", hint=LOGIN)
+        raise BrokenAnswer(f"{answer.url}: content type '{answer.content_type}' is not JSON")
+    return answer
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a file, and how long the whole file is."""
+
+    body: bytes
+    total: int
+
+
+def part_of(answer: Answer, first: int, media_type: str | None) -> Part:
+    """The part where the answer is one. A server that knows no ranges sends the whole file: the part is cut out of it.
+
+    Raises:
+        LoginPage: a page for people came, and the file is none.
+        BrokenAnswer: what came is not what its header says.
+        Others as `checked` does, by status.
+    """
+    if answer.headers.get(LOGIN_REASON, "OK").upper() != "OK":
+        raise denied(answer, "the login was not accepted")
+    if answer.status == 416 and (total := _length(answer)) == first:
+        return Part(b"", total)
+    if answer.status >= 300:
+        raise error_of(answer)
+    if answer.content_type == "text/html" and media_type is not None and "html" not in media_type:
+        raise LoginPage(f"{answer.url}: a login page, or another page for people, came instead of a file", hint=LOGIN)
+    if answer.status != 206:
+        return Part(answer.body[first:], len(answer.body))
+    total = _length(answer)
+    begins = answer.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    if total is None or begins != str(first) or not answer.body:
+        raise BrokenAnswer(f"{answer.url}: a part that does not say what it is of")
+    return Part(answer.body, total)
+
+
+def _length(answer: Answer) -> int | None:
+    text = answer.headers.get("content-range", "").rpartition("/")[2]
+    return int(text) if text.isdecimal() else None
+
+
+def denied(answer: Answer, what: str) -> SourceDenied:
+    return SourceDenied(f"{answer.url}: {what}", hint=LOGIN)
+
+
+def error_of(answer: Answer) -> SourceError:
+    said = words(answer)
+    text = f"{answer.url}: {answer.status}{f': {said}' if said else ''}"
+    wait_s = rate_limit_headers.read(answer.status, answer.headers).wait_s
+    match answer.status:
+        case 401 | 403:
+            return denied(answer, f"{answer.status}{f': {said}' if said else ''}")
+        case 404:
+            return NotThere(text, hint="it is not there, or this account may not see it")
+        case 410:
+            return EndpointGone(
+                text, hint="the API was removed at the source; a newer version of ingest_ray may know another"
+            )
+        case 429:
+            return Refused(text, retry_after_s=wait_s)
+        case status if status >= 500:
+            return BrokenAnswer(text, retry_after_s=wait_s)
+        case status if status < 400:
+            return SourceError(f"{text}: a redirect that is not followed", hint="check base_url: scheme, host and path")
+        case _:
+            return BadRequest(text)
+
+
+def words(answer: Answer) -> str:
+    """The server's own explanation, for people: it is in their language, so nothing is decided by it."""
+    if not answer.is_json:
+        return ""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    listed = document.get("errorMessages") or []
+    named = document.get("errors") or {}
+    parts = [str(text) for text in listed] if isinstance(listed, list) else []
+    if isinstance(named, dict):
+        parts += [f"{name}: {text}" for name, text in named.items()]
+    elif isinstance(named, list):
+        parts += [str(item.get("title") or item.get("message") or "") for item in named if isinstance(item, dict)]
+    parts += [str(document[name]) for name in ("title", "detail", "message", "error") if document.get(name)]
+    return "; ".join(dict.fromkeys(part for part in parts if part))[:_MOST_TEXT]

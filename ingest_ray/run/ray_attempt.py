@@ -1,0 +1,90 @@
+"""One try of a run on Ray: the same ledger and coordinator as inline, with a crew of actors as executor."""
+
+import logging
+from collections.abc import Callable
+
+import ray
+
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.messages import Fault, Finish
+from ingest_ray.engine.coordinator import Coordinator
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.executors.ray.cluster import Cluster
+from ingest_ray.executors.ray.executor import Crew
+from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.run.limits import limits_of
+from ingest_ray.run.placement import readers_per_cpu
+from ingest_ray.run.reporter import Journal
+from ingest_ray.run.source_retry import patiently
+from ingest_ray.run.staging_area import begin_staging, end_staging
+from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, Recovery
+from ingest_ray.sdk.types import RunState
+
+log = logging.getLogger(__name__)
+
+SINK_ACTORS = 2  # preparing is encoding: two keep two cores busy; the readers take the others
+
+MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wait for each other
+
+
+def run_unit_on_ray(
+    order: RunOrder, key: str, cluster: Cluster, journal: Journal, stopping: Callable[[], bool]
+) -> tuple[RunState, Fault | None, bool]:
+    cluster.vigil.check()
+    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, cluster.vigil, readers_per_cpu(order))
+    try:
+        crew.begin()
+        attempts = order.spec.policy.max_attempts
+        outline = patiently(crew.look, attempts, stopping, lambda: journal.tell("planning"))
+        journal.saw(outline)
+        if not outline.scopes:
+            return RunState.SUCCEEDED, None, False
+        crew.open(outline.scopes)
+        finish = drive(order, cluster, crew, outline, journal, stopping)
+        return finish.state, finish.fault, crew.is_broken or finish.begins_again
+    except ray.exceptions.RayActorError as error:
+        fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
+        return RunState.FAILED, fault, True
+    except ClusterUnavailable as error:
+        return RunState.FAILED, Fault.of(error), cluster.is_local
+    except IngestError as error:
+        return RunState.FAILED, Fault.of(error), crew.is_broken
+    finally:
+        crew.end()
+
+
+def drive(
+    order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+) -> Finish:
+    staging = staging_on(order, crew.pages)
+    begin_staging(order, staging)
+    ledger = Ledger(
+        limits_of(
+            order,
+            outline.scopes,
+            readers=order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus,
+            preparers=2 * SINK_ACTORS,
+            mappers=2 * MAPPER_ACTORS,
+        )
+    )
+    coordinator = Coordinator(ledger, crew)
+    journal.begin_attempt(ledger, outline, crew.name)
+    try:
+        finish = coordinator.drive(journal.tell, stopping)
+    finally:
+        journal.end_attempt(coordinator.seconds | crew.seconds)
+        if crew.pages is None or not cluster.vigil.is_lost():  # the object store's pages went with it
+            end(order, staging, is_complete=ledger.is_succeeded)
+    if not crew.is_broken:
+        crew.learn(journal.learned(crew.learned))
+    return finish
+
+
+def end(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:
+    """What cannot be swept now is swept by a later run, and must not hide how this one ended."""
+    try:
+        end_staging(order, staging, is_complete=is_complete)
+    except IngestError as error:
+        log.warning("staging could not be swept: %s", error)

@@ -1,0 +1,130 @@
+"""Collects what a run did, over all its attempts, into progress and a summary."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.messages import Fault
+from ingest_ray.engine.run_order import Progress, RunOrder
+from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.sdk.types import (
+    Horizon,
+    Learned,
+    ModelCounts,
+    RowCounts,
+    RunFault,
+    RunState,
+    RunSummary,
+    SegmentState,
+    SliceCounts,
+)
+from ingest_ray.state.unit_state import shown
+
+Phase = Literal["planning", "reading", "committing", "done"]
+ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
+
+
+class Journal:
+    def __init__(self, order: RunOrder, observe: Callable[[Progress], None]) -> None:
+        self._order = order
+        self._observe = observe
+        self._started = time.monotonic()
+        self._started_at = datetime.now(UTC)
+        self._rows = RowCounts()
+        self._models: dict[str, ModelCounts] = {}
+        self._slices = SliceCounts()
+        self._bytes = 0
+        self._retries = 0
+        self._phases: dict[str, float] = {}
+        self._ledger: Ledger | None = None
+        self._outline: Outline | None = None
+        self._executor: str | None = None
+
+    def begin_attempt(self, ledger: Ledger, outline: Outline, executor: str) -> None:
+        self._ledger, self._outline, self._executor = ledger, outline, executor
+
+    def end_attempt(self, seconds: Mapping[str, float]) -> None:
+        assert self._ledger is not None
+        self._rows, self._slices, self._bytes = self._totals(self._ledger)
+        self._retries += self._ledger.retries
+        for name, counts in self._ledger.models.items():
+            self._models[name] = self._models.get(name, ModelCounts()).plus(counts)
+        for phase, spent in seconds.items():
+            self._phases[phase] = round(self._phases.get(phase, 0.0) + spent, 3)
+        self._ledger = None
+
+    def saw(self, outline: Outline) -> None:
+        self._outline = outline
+
+    @property
+    def replayed(self) -> list[str]:
+        """The files that a replay has read."""
+        files = self._outline.facts.get("files") if self._outline else None
+        return [str(file) for file in files] if isinstance(files, list) else []
+
+    def tell(self, phase: Phase | None = None) -> None:
+        ledger, outline = self._ledger, self._outline
+        rows, slices, size = self._totals(ledger) if ledger else (self._rows, self._slices, self._bytes)
+        self._observe(
+            Progress(
+                run_id=self._order.run_id,
+                endpoint_id=self._order.spec.endpoint.endpoint_id,
+                unit_id=self._order.spec.unit_id,
+                phase=phase or ("reading" if ledger else "planning"),
+                rows=rows,
+                bytes_staged=size,
+                slices=slices,
+                estimated_rows=estimated_rows(outline) if outline else None,
+                estimated_bytes=outline.estimated_bytes if outline else None,
+                seconds=time.monotonic() - self._started,
+            )
+        )
+
+    def learned(self, before: Learned) -> Learned:
+        read_s = self._phases.get("read", 0.0)
+        if self._rows.staged < ENOUGH_ROWS or not read_s:
+            return before
+        return Learned(
+            bytes_per_row=round(self._bytes / self._rows.staged, 1),
+            rows_per_second=round(self._rows.read / read_s, 1),
+        )
+
+    def summary(
+        self, state: RunState, fault: Fault | None, segments: Mapping[str, SegmentState], location: str | None
+    ) -> RunSummary:
+        outline = self._outline
+        horizon: Horizon | None = outline.horizon if outline else None
+        return RunSummary(
+            run_id=self._order.run_id,
+            endpoint_id=self._order.spec.endpoint.endpoint_id,
+            unit_id=self._order.spec.unit_id,
+            sink_id=self._order.spec.config.sink_id,
+            state=state,
+            rows=self._rows,
+            models=self._models,
+            bytes_staged=self._bytes,
+            slices=self._slices,
+            watermarks={name: shown(segment.watermark) for name, segment in sorted(segments.items())},
+            target=location,
+            strategy=outline.strategy if outline else None,
+            horizon=horizon,
+            phases=self._phases,
+            retries=self._retries,
+            seconds=round(time.monotonic() - self._started, 3),
+            started_at=self._started_at,
+            finished_at=datetime.now(UTC),
+            executor=self._executor,
+            error=RunFault(code=fault.code, message=fault.message, hint=fault.hint) if fault else None,
+        )
+
+    def _totals(self, ledger: Ledger) -> tuple[RowCounts, SliceCounts, int]:
+        return self._rows.plus(ledger.rows), self._slices.plus(ledger.slices), self._bytes + ledger.bytes_staged
+
+
+def estimated_rows(outline: Outline) -> int | None:
+    rows = [scope.estimated_rows for scope in outline.scopes]
+    if rows and all(row is not None for row in rows):
+        return sum(row or 0 for row in rows)
+    return outline.rows

@@ -1,0 +1,77 @@
+"""Which staging a run uses, what dead runs left in it, and what is kept of it."""
+
+import time
+from functools import cache
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import is_cdm, unit_key_of
+from ingest_ray.kv import open_state
+from ingest_ray.sdk.contracts import Staging
+from ingest_ray.settings import Settings
+from ingest_ray.staging import MemoryPages, open_staging, sweep_stale
+from ingest_ray.staging.kept_runs import KeptRun, keep, kept_runs
+from ingest_ray.staging.object_store import PageStore
+from ingest_ray.state.documents import LeaseDocument, parsed
+from ingest_ray.state.lease import is_live
+
+
+def staging_for(order: RunOrder, store: PageStore | None = None) -> Staging:
+    """`auto` is files: they survive every process, and cost the same as the object store (see DECISIONS.md)."""
+    settings = order.settings
+    if settings.staging.provider != "object-store":
+        return open_staging(settings, "files")
+    return open_staging(settings, "object-store", store or _process_pages(settings.staging.cap_bytes))
+
+
+@cache
+def _process_pages(cap_bytes: int) -> MemoryPages:
+    """Without a cluster, the process that runs the unit is its object store."""
+    return MemoryPages(cap_bytes)
+
+
+def keeps_staged(order: RunOrder) -> bool:
+    """In CDM mode what was read stays until the run is over, so that it can be mapped again; the object store has no room for it."""
+    return is_cdm(order.spec) and order.settings.staging.provider != "object-store"
+
+
+def begin_staging(order: RunOrder, staging: Staging) -> None:
+    """Removes what dead runs left, and says first of all of this run that it is kept: a crash must not lose that."""
+    sweep_dead_runs(order.settings, staging)
+    _mark(order, is_complete=False)
+
+
+def end_staging(order: RunOrder, staging: Staging, *, is_complete: bool) -> None:
+    if not _mark(order, is_complete=is_complete):
+        staging.sweep(order.run_id)
+
+
+def _mark(order: RunOrder, *, is_complete: bool) -> bool:
+    """A replay and a remap read what is kept already."""
+    seconds = order.spec.policy.keep_staging
+    if not seconds or not keeps_staged(order) or order.task not in ("ingest", "backfill"):
+        return False
+    root, kept = order.settings.staging_uri, kept_run(order)
+    before = next((run for run in kept_runs(root, kept.unit_key) if run.run_id == kept.run_id), kept)
+    keep(root, kept.model_copy(update={"started_at": before.started_at, "is_complete": is_complete}))
+    return True
+
+
+def kept_run(order: RunOrder) -> KeptRun:
+    now = time.time()
+    until = now + order.spec.policy.keep_staging
+    return KeptRun(run_id=order.run_id, unit_key=unit_key_of(order), started_at=now, until=until)
+
+
+def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
+    """Removes what runs left that have no live lease and are not kept; returns the bytes freed."""
+    if not staging.runs():
+        return 0
+    live = set()
+    for key, value, _ in open_state(settings).scan("ingest::"):
+        if key.endswith("::lease"):
+            lease = parsed(LeaseDocument, key, value)
+            if is_live(lease):
+                live.add(lease.run_id)
+    if staging.provider == "files":
+        live |= {kept.run_id for kept in kept_runs(settings.staging_uri)}
+    return sum(sweep_stale(staging, live).values())

@@ -1,0 +1,166 @@
+"""What every request passes first: where it comes from, how large it is, how many there were; and a line in the log.
+
+ASGI middleware: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ingest_ray.sdk.errors import PayloadTooLarge, RateLimited, RoleForbidden
+from ingest_ray.server.error_responses import refusal
+from ingest_ray.server.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+MOST_CALLERS = 10_000  # remembered by the rate limit; the ones that were quiet longest are forgotten
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with `no-referrer` a browser would send our own forms with `Origin: null`
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+
+
+class SameOrigin:
+    """A browser says which site a request comes from; those of other sites are refused, WebSockets, too.
+
+    Together with cookies that are `SameSite=Strict` this is the whole protection against forged requests.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
+        self._app = app
+        self._allowed = {origin.rstrip("/").lower() for origin in allowed}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and not self._is_fine(origin.lower(), headers.get("host", "")):
+                error = RoleForbidden(f"requests from '{origin}' are not allowed here", hint="serve.allowed_origins")
+                await _refuse(scope, receive, send, refusal(error, 403))
+                return
+        await self._app(scope, receive, send)
+
+    def _is_fine(self, origin: str, host: str) -> bool:
+        return origin in self._allowed or urlsplit(origin).netloc == host.lower()
+
+
+class BodyLimit:
+    """Refuses a body that is too large: by its header, or when that many bytes have come."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app = app
+        self._most = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdigit() or int(length) > self._most:
+            await refusal(self._error())(scope, receive, send)
+            return
+        body = bytearray()
+        while True:  # small by definition: read first, so that nothing has been answered when it turns out too large
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._most:
+                await refusal(self._error())(scope, receive, send)
+                return
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                break
+        is_given = False
+
+        async def again() -> Message:
+            nonlocal is_given
+            if is_given or message["type"] != "http.request":
+                return await receive() if is_given else message
+            is_given = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, again, send)
+
+    def _error(self) -> PayloadTooLarge:
+        return PayloadTooLarge(f"a request has at most {self._most} bytes", hint="serve.max_body_bytes")
+
+
+class RateLimit:
+    """A bucket of tokens for each caller: a minute's worth at once, then as fast as it fills."""
+
+    def __init__(self, app: ASGIApp, per_minute: int) -> None:
+        self._app = app
+        self._most = float(per_minute)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            wait_s = self.take(scope["client"][0] if scope.get("client") else "", time.monotonic())
+            if wait_s > 0:
+                error = RateLimited("too many requests", retry_after_s=wait_s)
+                await _refuse(scope, receive, send, refusal(error))
+                return
+        await self._app(scope, receive, send)
+
+    def take(self, caller: str, now: float) -> float:
+        """Seconds to wait; 0: go on."""
+        left, at = self._buckets.pop(caller, (self._most, now))
+        left = min(self._most, left + (now - at) * self._most / 60)
+        is_fine = left >= 1
+        self._buckets[caller] = (left - 1 if is_fine else left, now)
+        if len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        return 0.0 if is_fine else (1 - left) * 60 / self._most
+
+
+class RequestLog:
+    """One line for each request, with who and what and never a header or a body; counts and times for `/metrics`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            seconds = time.monotonic() - started
+            self._metrics.saw(scope["method"], scope["path"], status, seconds)
+            who = scope.get("state", {}).get("principal")
+            caller = scope["client"][0] if scope.get("client") else "-"
+            log.info(
+                "%s %s %d %.0f ms by %s from %s",
+                scope["method"],
+                scope["path"],
+                status,
+                seconds * 1e3,
+                who or "-",
+                caller,
+            )
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, answer: ASGIApp) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await answer(scope, receive, send)

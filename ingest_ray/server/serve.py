@@ -1,0 +1,47 @@
+"""Runs the server until it is stopped."""
+
+import asyncio
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.server.app import build_app
+from ingest_ray.server.identity import refuse_open_door
+from ingest_ray.service.installation import Installation
+
+
+def serve(place: Installation, host: str | None, port: int | None, *, has_console: bool) -> None:
+    """Raises `ConfigError` where it cannot listen."""
+    settings = place.settings.serve
+    host, port = host or settings.host, settings.port if port is None else port
+    refuse_open_door(place, host)
+    listening = _listen(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    port = listening.getsockname()[1]
+    app = build_app(place, has_console=has_console)
+    what = f"http://{shown}:{port}/console/" if has_console else f"http://{shown}:{port}/graphql"
+    print(f"serving {what}", file=sys.stderr, flush=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its lines have the ids of browsers' sessions in them
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5)
+    )
+    asyncio.run(server.serve(sockets=[listening]))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening: socket.socket | None = None
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, number)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="serve --port 0 takes any"
+        ) from None
+    return listening

@@ -1,0 +1,1 @@
+"""Principals and roles, bearer tokens, identity providers, rotation of the key that seals secrets."""

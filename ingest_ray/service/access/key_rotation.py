@@ -1,0 +1,87 @@
+"""A new key for the secrets at rest.
+
+    key file    new and old key -> everything sealed again with the new one -> new key only
+    INGEST_SECRET_KEY=new,old   -> everything sealed again with the first; then the old one can be left out
+
+Dying in between loses nothing: both keys open what either has sealed, and rotating again goes on.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue
+
+from ingest_ray.catalog import endpoints, run_records
+from ingest_ray.config import SETTINGS
+from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk.errors import EndpointInUse
+from ingest_ray.sdk.types import Model
+from ingest_ray.secrets.keyring import KeyFile, Keyring
+from ingest_ray.secrets.sealing import SECRET
+from ingest_ray.service.endpoints.apply import write_text
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.run_liveness import is_going_on
+
+
+class Rotated(Model):
+    """`sealed`: how many secrets have the new key now."""
+
+    key_from: Literal["file", "environment"]
+    sealed: int
+
+
+def rotate(place: Installation) -> Rotated:
+    """Raises `EndpointInUse` while runs go on: they hold secrets that the old key has sealed."""
+    file = KeyFile(place.settings)
+    with place.catalog.begin(is_alone=True) as connection:
+        live = [record for record in run_records.running(connection) if is_going_on(connection, place, record)]
+        if live:
+            raise EndpointInUse(
+                f"{len(live)} run(s) go on, such as '{live[0].summary.run_id}'", hint="wait for them, or pause them"
+            )
+        if not file.is_overruled:
+            file.add_new()
+        reached("rotate:after-new-key")
+        keys = Keyring(place.settings, creates=False)
+        count = 0
+
+        def resealed(token: str) -> str:
+            nonlocal count
+            count += 1
+            return keys.reseal(token)
+
+        for entry in endpoints.listed(connection):
+            config = {name: _walk(value, resealed) for name, value in entry.endpoint.config.items()}
+            if config != entry.endpoint.config:
+                endpoint = entry.endpoint.model_copy(update={"config": config})
+                endpoints.save(connection, entry.model_copy(update={"endpoint": endpoint}))
+        _rewrite_settings(Path(place.settings.home) / SETTINGS, resealed)
+        reached("rotate:before-commit")
+    reached("rotate:after-commit")
+    if not file.is_overruled:
+        file.drop_old()
+    return Rotated(key_from="environment" if file.is_overruled else "file", sealed=count)
+
+
+def _walk(value: JsonValue, resealed: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, dict):
+        return {
+            name: resealed(item) if name == SECRET and isinstance(item, str) else _walk(item, resealed)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_walk(item, resealed) for item in value]
+    return value
+
+
+def _rewrite_settings(file: Path, resealed: Callable[[str], str]) -> None:
+    """State URLs with a password in them."""
+    if not file.is_file():
+        return
+    document = json.loads(file.read_text())
+    sealed = {name: text for name, text in document.items() if isinstance(text, str) and text.startswith("sealed:")}
+    if sealed:
+        document |= {name: "sealed:" + resealed(text.removeprefix("sealed:")) for name, text in sealed.items()}
+        write_text(file, json.dumps(document, indent=2) + "\n")

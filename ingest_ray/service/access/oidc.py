@@ -1,0 +1,75 @@
+"""JSON Web Tokens of an identity provider: signature, issuer, audience and times by PyJWT; the role from a claim.
+
+Only asymmetric algorithms: with a symmetric one, whoever knows the provider's public key could sign.
+https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
+"""
+
+import threading
+import time
+from typing import Any
+
+import jwt
+
+from ingest_ray.sdk.errors import Unauthenticated
+from ingest_ray.service.access.roles import Principal, Role
+from ingest_ray.settings import OidcSettings
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+REFRESH_S = 30.0  # an unknown key id makes us ask for new keys, but not more often: else anybody could make us ask
+
+
+class Verifier:
+    """Keeps the provider's keys for a while."""
+
+    def __init__(self, settings: OidcSettings) -> None:
+        self._settings = settings
+        self._client = jwt.PyJWKClient(settings.jwks_url, cache_keys=False, lifespan=300, timeout=10)
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+
+    def principal_of(self, token: str) -> Principal:
+        """Raises `Unauthenticated`."""
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key(token),
+                algorithms=list(ALGORITHMS),
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
+                leeway=self._settings.clock_skew_s,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWKClientConnectionError:
+            raise Unauthenticated(
+                "the keys of the identity provider cannot be fetched", hint=f"is {self._settings.jwks_url} reachable?"
+            ) from None
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(f"the token is not valid: {type(error).__name__}") from None
+        return Principal(name=str(claims.get("preferred_username") or claims["sub"]), role=self._role(claims))
+
+    def _key(self, token: str) -> Any:
+        wanted = jwt.get_unverified_header(token).get("kid")
+        key = self._find(wanted, is_fresh=False)
+        if key is None:
+            with self._lock:
+                may_ask = time.monotonic() - self._asked_at >= REFRESH_S
+                self._asked_at = time.monotonic() if may_ask else self._asked_at
+            key = self._find(wanted, is_fresh=True) if may_ask else None
+        if key is None:
+            raise jwt.InvalidTokenError("unknown key")
+        return key
+
+    def _find(self, wanted: str | None, *, is_fresh: bool) -> Any:
+        keys = [key for key in self._client.get_jwk_set(refresh=is_fresh).keys if key.public_key_use in ("sig", None)]
+        if wanted is None:
+            return keys[0] if len(keys) == 1 else None
+        return next((key for key in keys if key.key_id == wanted), None)
+
+    def _role(self, claims: dict[str, Any]) -> Role:
+        """A token that names no role of ours is somebody else's: it may not even look."""
+        found = claims.get(self._settings.role_claim)
+        names = {str(name) for name in (found if isinstance(found, list) else [found])}
+        for role, accepted in ((Role.ADMIN, self._settings.admins), (Role.VIEWER, self._settings.viewers)):
+            if names & set(accepted):
+                return role
+        raise Unauthenticated(f"the token's claim '{self._settings.role_claim}' names no role of this service")

@@ -1,0 +1,28 @@
+"""Who is asking, and what they may do."""
+
+from enum import StrEnum
+
+from ingest_ray.sdk.errors import RoleForbidden
+from ingest_ray.sdk.types import Model
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    VIEWER = "viewer"
+
+
+class Principal(Model):
+    """`token_id`: of a bearer token of this installation; a revoked one ends what was begun with it."""
+
+    name: str
+    role: Role
+    token_id: str | None = None
+
+
+LOCAL = Principal(name="local", role=Role.ADMIN)  # whoever may run the command line owns the files anyway
+
+
+def demand(principal: Principal, role: Role, what: str) -> None:
+    """Raises `RoleForbidden`. An admin may do everything, a viewer may look."""
+    if role is Role.ADMIN and principal.role is not Role.ADMIN:
+        raise RoleForbidden(f"role '{principal.role}' may not {what}", hint="ask an admin")

@@ -1,0 +1,88 @@
+"""Bearer tokens: made, listed, revoked, and recognized. A token is shown once; what is stored is its SHA-256."""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from ingest_ray import logs
+from ingest_ray.catalog import stored_tokens
+from ingest_ray.catalog.stored_tokens import StoredToken
+from ingest_ray.sdk.errors import ConfigError, Unauthenticated
+from ingest_ray.sdk.types import Model
+from ingest_ray.service.access.roles import Principal, Role
+from ingest_ray.service.installation import Installation
+
+PREFIX = "ingest_"  # so that scanners for leaked secrets can know one
+
+
+class NewToken(Model):
+    """`token` is shown here and nowhere else."""
+
+    token: str
+    stored: StoredToken
+
+
+class Tokens(Model):
+    tokens: tuple[StoredToken, ...] = ()
+
+
+def create_token(place: Installation, name: str, role: Role, days: int | None = None) -> NewToken:
+    """256 random bits need no slow hash: nobody can guess them, and a digest of them says nothing."""
+    if not name.strip():
+        raise ConfigError("a token needs a name: whose it is")
+    token = PREFIX + secrets.token_urlsafe(32)
+    logs.hide(token)
+    moment = datetime.now(UTC)
+    stored = StoredToken(
+        token_id=secrets.token_hex(4),
+        name=name.strip(),
+        role=role.value,
+        created_at=moment.isoformat(timespec="seconds"),
+        expires_at=(moment + timedelta(days=days)).isoformat(timespec="seconds") if days is not None else None,
+    )
+    with place.catalog.begin() as connection:
+        stored_tokens.add(connection, stored, _digest(token))
+    return NewToken(token=token, stored=stored)
+
+
+def list_tokens(place: Installation) -> Tokens:
+    with place.catalog.read() as connection:
+        return Tokens(tokens=tuple(stored_tokens.listed(connection)))
+
+
+def revoke_token(place: Installation, token_id: str) -> StoredToken:
+    with place.catalog.begin() as connection:
+        stored_tokens.revoke(connection, token_id)
+        found = stored_tokens.find(connection, token_id)
+    if found is None:
+        raise ConfigError(f"there is no token '{token_id}'", hint="ingest-ray token list shows them")
+    return found
+
+
+def principal_of_token(place: Installation, token: str) -> Principal:
+    """Raises `Unauthenticated`, with the same words for a token that never was, has expired or was revoked."""
+    with place.catalog.read() as connection:
+        found = stored_tokens.by_digest(connection, _digest(token))
+    return _principal(found)
+
+
+def principal_of_token_id(place: Installation, token_id: str) -> Principal:
+    """Of somebody who showed the token before. Raises `Unauthenticated`."""
+    with place.catalog.read() as connection:
+        found = stored_tokens.find(connection, token_id)
+    return _principal(found)
+
+
+def _principal(found: StoredToken | None) -> Principal:
+    is_good = found is not None and found.revoked_at is None
+    if (
+        found is None
+        or not is_good
+        or (found.expires_at and datetime.fromisoformat(found.expires_at) <= datetime.now(UTC))
+    ):
+        raise Unauthenticated("the token is not valid", hint="ingest-ray token create makes a new one")
+    return Principal(name=found.name, role=Role(found.role), token_id=found.token_id)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

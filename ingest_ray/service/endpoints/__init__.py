@@ -1,0 +1,1 @@
+"""Use cases about endpoints: `apply`, registration, connection tests, metadata collection, CDM tables."""

@@ -1,0 +1,189 @@
+"""Makes the catalog what `ingest.yaml` says: idempotent, all or nothing, and tells what changed."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import Catalog, endpoints, run_records, unit_configs
+from ingest_ray.catalog.endpoints import About, Registration, Role
+from ingest_ray.catalog.unit_configs import StoredRule
+from ingest_ray.config import SETTINGS, Config
+from ingest_ray.kv.engine import parse
+from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.sdk.errors import ConfigError, EndpointInUse
+from ingest_ray.sdk.types import Endpoint, Model
+from ingest_ray.secrets import open_url, seal
+from ingest_ray.secrets.keyring import Keyring
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.units.cdm_expressions import check_mappings
+from ingest_ray.service.units.listing import configure_units
+from ingest_ray.settings import Settings
+
+
+class Change(Model):
+    """`fields` are names only: values may be secrets."""
+
+    action: Literal["+", "~", "-"]
+    kind: Literal["settings", "endpoint", "sink", "rule", "unit"]
+    id: str
+    fields: tuple[str, ...] = ()
+
+
+class Applied(Model):
+    is_dry_run: bool
+    home: str
+    changes: tuple[Change, ...]
+
+
+class _Undo(Exception):
+    """Leaves a dry run's transaction without a trace."""
+
+
+def apply(config: Config, *, dry_run: bool = False) -> Applied:
+    """Registers endpoints, sinks and rules. What the file no longer has is removed; data and checkpoints stay.
+
+    Raises:
+        EndpointInUse: an endpoint that is to go has a live run.
+        ConfigError: a rule names a unit that a collected endpoint does not have.
+    """
+    settings = config.settings
+    place = Installation(settings, Catalog("sqlite://") if dry_run and not _exists(settings) else None)
+    keys = Keyring(settings, keeps=not dry_run)
+    changes: list[Change] = []
+    try:
+        with place.catalog.begin(is_alone=True) as connection:
+            changes += _settings_change(settings)
+            changes += _register(connection, place, config.endpoints, "source", keys)
+            changes += _register(connection, place, config.sinks, "sink", keys)
+            changes += _write_rules(connection, config)
+            changes += [
+                Change(action=action, kind="unit", id=name, fields=fields)
+                for action, name, fields in configure_units(connection)
+            ]
+            check_mappings(connection, config.lines)
+            if dry_run:
+                raise _Undo
+    except _Undo:
+        pass
+    finally:
+        place.catalog.close()
+    if not dry_run:
+        _write_settings(settings)
+    return Applied(is_dry_run=dry_run, home=settings.home, changes=tuple(changes))
+
+
+def _register(
+    connection: sa.Connection, place: Installation, wanted: Sequence[Endpoint], role: Role, keys: Keyring
+) -> Iterator[Change]:
+    kind: Literal["endpoint", "sink"] = "endpoint" if role == "source" else "sink"
+    for entry in endpoints.listed(connection, role):  # first, so that an id may change its role
+        gone = entry.endpoint.endpoint_id
+        if entry.origin == "file" and gone not in {endpoint.endpoint_id for endpoint in wanted}:
+            refuse_while_running(connection, place, gone)
+            endpoints.remove(connection, gone)
+            yield Change(action="-", kind=kind, id=gone)
+    for endpoint in wanted:
+        family = strategy_for(endpoint.template) if role == "source" else sink_family(endpoint.template)
+        old = endpoints.find(connection, endpoint.endpoint_id, role)
+        before = old.endpoint.config if old else {}
+        config = seal(endpoint.config, family.descriptor.config_model, place.settings, previous=before, keyring=keys)
+        sealed = endpoint.model_copy(update={"config": config})
+        if old is not None and old.endpoint == sealed and old.origin == "file":
+            continue
+        about = old.about if old is not None else About()
+        entry = Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor, about=about)
+        endpoints.save(connection, entry)
+        if old is None:
+            yield Change(action="+", kind=kind, id=endpoint.endpoint_id)
+        else:
+            names = {name for name in {*config, *before} if config.get(name) != before.get(name)}
+            fields = sorted(names | ({"template"} if old.endpoint.template != endpoint.template else set()))
+            yield Change(action="~", kind=kind, id=endpoint.endpoint_id, fields=tuple(fields))
+
+
+def refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
+    for record in run_records.running(connection):
+        summary = record.summary
+        if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, place, record):
+            raise EndpointInUse(
+                f"endpoint '{endpoint_id}' has a live run of unit '{summary.unit_id}'",
+                hint="stop the run first, then apply again",
+            )
+
+
+def _write_rules(connection: sa.Connection, config: Config) -> Iterator[Change]:
+    new = [
+        StoredRule(
+            document=rule.model_dump(mode="json", exclude_unset=True),
+            written_at=config.lines.get(str(n), config.source),
+        )
+        for n, rule in enumerate(config.rules)
+    ]
+    old = unit_configs.rules(connection)
+    if new != old:
+        unit_configs.replace_rules(connection, new)
+    before, after = _by_name(old), _by_name(new)
+    for name, documents in after.items():
+        if name not in before:
+            yield Change(action="+", kind="rule", id=name)
+        elif before[name] != documents:
+            yield Change(action="~", kind="rule", id=name)
+    for name in before.keys() - after.keys():
+        yield Change(action="-", kind="rule", id=name)
+
+
+def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
+    named: dict[str, list[object]] = {}
+    for rule in rules:
+        named.setdefault(f"{rule.document['endpoint']}:{rule.document['unit']}", []).append(rule.document)
+    return named
+
+
+def _exists(settings: Settings) -> bool:
+    """False where the embedded catalog has not been made, and a dry run should not make it."""
+    url = parse(open_url(settings.state_url, settings))
+    return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
+
+
+def _settings_change(settings: Settings) -> list[Change]:
+    file = Path(settings.home) / SETTINGS
+    if not file.exists():
+        return [Change(action="+", kind="settings", id=str(file))]
+    try:
+        old = Settings.model_validate_json(file.read_bytes())
+    except ValueError:
+        return [Change(action="~", kind="settings", id=str(file))]
+    names = [name for name in Settings.model_fields if _plain(old, name) != _plain(settings, name)]
+    return [Change(action="~", kind="settings", id=str(file), fields=tuple(names))] if names else []
+
+
+def _plain(settings: Settings, name: str) -> object:
+    """Two seals of one URL differ: what is inside is compared."""
+    value = getattr(settings, name)
+    if not isinstance(value, str) or not value.startswith("sealed:"):
+        return value
+    try:
+        return open_url(value, settings)
+    except ConfigError:
+        return value
+
+
+def _write_settings(settings: Settings) -> None:
+    home = Path(settings.home)
+    if not _settings_change(settings):
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    write_text(home / SETTINGS, settings.model_dump_json(indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Whole or not at all, and for its owner only."""
+    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}")
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)
+    os.replace(scratch, file)

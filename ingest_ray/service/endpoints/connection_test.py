@@ -1,0 +1,77 @@
+"""Whether an endpoint's configuration fits its template, and whether it can be connected to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from ingest_ray import logs
+from ingest_ray.catalog.endpoints import About
+from ingest_ray.config.document import EndpointEntry
+from ingest_ray.config.loading import with_absolute_paths
+from ingest_ray.config.validation_errors import said_of
+from ingest_ray.registry import open_models, open_sink, strategy_for
+from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, IngestError, ModeUnsupported
+from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Target, WriteMode
+from ingest_ray.secrets import resolve
+from ingest_ray.service.endpoints.templates import descriptor_of
+from ingest_ray.service.installation import Installation
+
+
+def try_connection(place: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
+    """Can it be logged into? Nothing is registered. Raises `ConfigError` for a config that does not fit the template."""
+    return _connect(place, checked(place, "connection-test", template, config))
+
+
+def checked(place: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
+    """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
+    role, descriptor = descriptor_of(template)
+    real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), place.settings)
+    try:
+        descriptor.config_model.model_validate(real.config)
+    except ValidationError as error:
+        raise ConfigError(logs.scrub(said_of(error, descriptor.config_model, ("config",)))) from None
+    entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
+    return with_absolute_paths(entry, Path(place.settings.home), is_sink=role == "sink")
+
+
+def tested_about(place: Installation, endpoint: Endpoint, about: About) -> About:
+    report = _connect(place, endpoint)
+    if not report.ok:
+        bad = [found for found in report.diagnostics if found.level == "error"] or list(report.diagnostics)
+        said = "; ".join(found.message for found in bad) or "it does not answer"
+        raise ConnectionTestFailed(
+            logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {said}"),
+            hint=next((found.hint for found in bad if found.hint), None),
+        )
+    return about.model_copy(update={"version": report.version})
+
+
+def _connect(place: Installation, endpoint: Endpoint) -> ConnectionReport:
+    role, _ = descriptor_of(endpoint.template)
+    real = resolve(endpoint, place.settings)
+    if role == "source":
+        return strategy_for(endpoint.template).test(real)
+    try:
+        _ask_sink(real)
+    except IngestError as error:
+        fault = Diagnostic(level="error", code=error.code, message=logs.scrub(error.message), hint=error.hint)
+        return ConnectionReport(ok=False, diagnostics=(fault,))
+    return ConnectionReport(ok=True)
+
+
+def _ask_sink(sink: Endpoint) -> None:
+    """The cheapest question that needs a connection. One that takes CDM models only makes its ledger, as a first commit would."""
+    target = Target(
+        sink_id=sink.endpoint_id,
+        endpoint_id="connection",
+        unit_id="test",
+        app_id="connection-test",
+        write=WriteMode.APPEND,
+    )
+    try:
+        rows = open_sink(sink)
+    except ModeUnsupported:
+        open_models(sink).open((), 0)
+        return
+    rows.is_empty(target)

@@ -1,0 +1,22 @@
+"""What a filter can be made of: the short lists that strategies leave with their datasets when they collect."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from ingest_ray.catalog import dataset_versions, endpoints
+from ingest_ray.service.installation import Installation
+
+Options = Mapping[str, Sequence[Mapping[str, JsonValue]]]
+
+
+def filter_options(place: Installation, endpoint_id: str) -> Options:
+    """By the name of the dataset; nothing before it was collected. Raises `EndpointNotFound`."""
+    with place.catalog.read() as connection:
+        endpoints.source(connection, endpoint_id)
+        found = dataset_versions.current(connection, endpoint_id)
+    return {
+        dataset.name: [option for option in options if isinstance(option, dict)]
+        for dataset in found
+        if isinstance(options := dataset.facts.get("options"), list)
+    }

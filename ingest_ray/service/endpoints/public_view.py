@@ -1,0 +1,67 @@
+"""What everybody may see of an endpoint: nothing of its secrets, and no sign of whether there are any."""
+
+import re
+
+from pydantic import JsonValue
+
+from ingest_ray import logs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.secrets import redact
+from ingest_ray.secrets.fields import map_secrets
+from ingest_ray.service.endpoints.templates import descriptor_of
+
+URL_FIELDS = ("base_url", "url", "uri", "path")
+
+
+def capabilities_of(entry: Registration) -> tuple[str, ...]:
+    if entry.about.capabilities is not None:
+        return entry.about.capabilities
+    try:
+        return descriptor_of(entry.endpoint.template)[1].capabilities
+    except ConfigError:  # of another installation that shares the catalog
+        return ()
+
+
+def public_config(entry: Registration) -> dict[str, JsonValue]:
+    """What everybody may see: without secrets, and without a sign of whether there are any."""
+    try:
+        model = descriptor_of(entry.endpoint.template)[1].config_model
+    except ConfigError:
+        return {}
+    hidden: set[tuple[str | int, ...]] = set()
+
+    def note(path: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
+        if not is_url:
+            hidden.add(path)
+        return value
+
+    map_secrets(model, entry.endpoint.config, note)
+    shown = redact(entry.endpoint.config, model)
+    kept = {name: value for name, value in shown.items() if not any(path[0] == name for path in hidden)}
+    return {name: _without_marks(value) for name, value in kept.items()}
+
+
+def public_url(entry: Registration) -> str:
+    """Where it is: the URL or path of its configuration."""
+    shown = public_config(entry)
+    return next((str(shown[name]) for name in URL_FIELDS if shown.get(name)), "")
+
+
+def url_field_of(template: str) -> str:
+    """The field that says where an endpoint of the template is. Raises `ConfigError` where there is none."""
+    known = descriptor_of(template)[1].config_model.model_fields
+    found = next((name for name in URL_FIELDS if name in known), None)
+    if found is None:
+        raise ConfigError(f"url: an endpoint of template '{template}' has none")
+    return found
+
+
+_MARK = re.compile(r"(:\*\*\*(?=@))|([?&;][\w-]+=\*\*\*)")
+
+
+def _without_marks(value: JsonValue) -> JsonValue:
+    """A URL looks the same with and without a password."""
+    if isinstance(value, str):
+        return "" if value == logs.HIDDEN else _MARK.sub("", value)
+    return value

@@ -1,0 +1,183 @@
+"""Registering, testing, changing and removing endpoints: what `apply` does with a file, for one endpoint at a time."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from ingest_ray.catalog import endpoints, unit_configs
+from ingest_ray.catalog.endpoints import About, Registration
+from ingest_ray.config.document import EndpointId
+from ingest_ray.sdk.errors import ConfigError, DuplicateEndpoint, EndpointInUse, EndpointNotFound
+from ingest_ray.sdk.types import Model
+from ingest_ray.secrets import seal
+from ingest_ray.service.endpoints.apply import refuse_while_running
+from ingest_ray.service.endpoints.connection_test import checked, tested_about
+from ingest_ray.service.endpoints.public_view import capabilities_of
+from ingest_ray.service.endpoints.templates import descriptor_of
+from ingest_ray.service.installation import Installation
+
+_ID: TypeAdapter[str] = TypeAdapter(EndpointId)
+
+
+class Draft(Model):
+    """An endpoint to register. `source_id` None: made from the name."""
+
+    source_id: str | None = None
+    template: str
+    config: dict[str, JsonValue]
+    about: About
+
+
+def register(place: Installation, draft: Draft, *, tested: bool = True) -> Registration:
+    """Registers a source or a sink, after it could be connected to.
+
+    Raises:
+        DuplicateEndpoint: the id is taken.
+        ConfigError: names the field.
+        ConnectionTestFailed: nothing was registered; not where `tested` is False.
+    """
+    endpoint_id = _checked_id(draft.source_id or _slug(draft.about.name or ""))
+    role, descriptor = descriptor_of(draft.template)
+    with place.catalog.read() as connection:
+        _refuse_taken(connection, endpoint_id)
+    endpoint = checked(place, endpoint_id, draft.template, draft.config)
+    about = tested_about(place, endpoint, draft.about) if tested else draft.about
+    with place.catalog.begin(is_alone=True) as connection:
+        _refuse_taken(connection, endpoint_id)
+        sealed = seal(endpoint.config, descriptor.config_model, place.settings)
+        entry = Registration(
+            endpoint=endpoint.model_copy(update={"config": sealed}),
+            role=role,
+            vendor=descriptor.vendor,
+            origin="api",
+            about=about,
+        )
+        endpoints.save(connection, entry)
+    return find(place, endpoint_id)
+
+
+def update(
+    place: Installation,
+    endpoint_id: str,
+    about: Mapping[str, Any],
+    config: Mapping[str, JsonValue] | None = None,
+    *,
+    tested: bool = True,
+) -> Registration:
+    """Changes the fields of `about`, and of the configuration those that are given: None removes one.
+
+    Secrets cannot be read back, so those that are not given stay as they are.
+    """
+    entry = _live(place, endpoint_id)
+    changed = entry.about.model_copy(update=dict(about))
+    if config is None:
+        with place.catalog.begin(is_alone=True) as connection:
+            endpoints.describe(connection, endpoint_id, changed)
+        return find(place, endpoint_id)
+    merged = {name: value for name, value in {**entry.endpoint.config, **config}.items() if value is not None}
+    endpoint = checked(place, endpoint_id, entry.endpoint.template, merged)
+    if tested:
+        changed = tested_about(place, endpoint, changed)
+    _, descriptor = descriptor_of(entry.endpoint.template)
+    with place.catalog.begin(is_alone=True) as connection:
+        refuse_while_running(connection, place, endpoint_id)
+        sealed = seal(endpoint.config, descriptor.config_model, place.settings, previous=entry.endpoint.config)
+        new = entry.endpoint.model_copy(update={"config": sealed})
+        endpoints.save(connection, entry.model_copy(update={"endpoint": new, "about": changed}))
+    return find(place, endpoint_id)
+
+
+def delete(place: Installation, endpoint_id: str, reason: str | None = None) -> None:
+    """Removes an endpoint; its datasets, runs and checkpoints stay.
+
+    Raises:
+        EndpointInUse: it has a live run, or units write to it, or units of it are enabled.
+    """
+    entry = _live(place, endpoint_id)
+    with place.catalog.begin(is_alone=True) as connection:
+        refuse_while_running(connection, place, endpoint_id)
+        if entry.role == "sink":
+            used = [
+                item.config
+                for item in unit_configs.listed(connection)
+                if endpoint_id in (item.config.sink_id, item.config.sink_endpoint_id)
+            ]
+        else:
+            used = [item.config for item in unit_configs.listed(connection, endpoint_id) if item.config.enabled]
+        if used:
+            first = f"{used[0].endpoint_id}:{used[0].unit_id}"
+            raise EndpointInUse(
+                f"endpoint '{endpoint_id}' is used by {len(used)} unit(s), such as '{first}'",
+                hint="disable them, or give them another sink, first",
+            )
+        endpoints.describe(connection, endpoint_id, entry.about.model_copy(update={"deletion_reason": reason}))
+        endpoints.remove(connection, endpoint_id)
+
+
+def find(place: Installation, endpoint_id: str) -> Registration:
+    """Of either role; a removed one, too. Raises `EndpointNotFound`."""
+    with place.catalog.read() as connection:
+        found = endpoints.known(connection, [endpoint_id])
+    if endpoint_id not in found:
+        raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
+    return found[endpoint_id]
+
+
+def find_many(place: Installation, endpoint_ids: Collection[str]) -> dict[str, Registration]:
+    with place.catalog.read() as connection:
+        return endpoints.known(connection, endpoint_ids)
+
+
+def search(
+    place: Installation,
+    *,
+    project: str | None = None,
+    capability: str | None = None,
+    text: str | None = None,
+    after: str | None = None,
+    first: int = 50,
+) -> list[Registration]:
+    """By id. `text` is a part of id, name or description."""
+    with place.catalog.read() as connection:
+        found = endpoints.listed(connection)
+    wanted = text.lower() if text else ""
+    kept = [
+        entry
+        for entry in found
+        if (project is None or entry.about.project == project)
+        and (capability is None or capability in capabilities_of(entry))
+        and (after is None or entry.endpoint.endpoint_id > after)
+        and wanted
+        in " ".join([entry.endpoint.endpoint_id, entry.about.name or "", entry.about.description or ""]).lower()
+    ]
+    return kept[:first]
+
+
+def _checked_id(text: str) -> str:
+    try:
+        return _ID.validate_python(text)
+    except ValidationError:
+        raise ConfigError(
+            f"sourceId: '{text}' is no id",
+            hint="up to 100 letters, digits, '.', '_' and '-', beginning with one of the first two",
+        ) from None
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:100]
+
+
+def _refuse_taken(connection: sa.Connection, endpoint_id: str) -> None:
+    found = endpoints.known(connection, [endpoint_id]).get(endpoint_id)
+    if found is not None and found.deleted_at is None:
+        raise DuplicateEndpoint(f"sourceId: '{endpoint_id}' is registered already", hint="choose another id")
+
+
+def _live(place: Installation, endpoint_id: str) -> Registration:
+    entry = find(place, endpoint_id)
+    if entry.deleted_at is not None:
+        raise EndpointNotFound(f"endpoint '{endpoint_id}' was removed")
+    return entry

@@ -1,0 +1,116 @@
+"""What endpoints there can be: the templates that are installed, with the fields of their configuration."""
+
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+from ingest_ray.registry import sink_family, sink_templates, strategy_for, strategy_templates
+from ingest_ray.sdk.contracts import Descriptor
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Model
+from ingest_ray.secrets.fields import members
+
+ValueType = Literal[
+    "STRING", "PASSWORD", "NUMBER", "INTEGER", "BOOLEAN", "URL", "HOSTNAME", "PORT", "JSON", "ENUM", "LIST"
+]
+_BY_TYPE: dict[type, ValueType] = {bool: "BOOLEAN", int: "INTEGER", float: "NUMBER"}
+
+
+class TemplateField(Model):
+    key: str
+    label: str
+    required: bool
+    value_type: ValueType
+    description: str | None = None
+    default_value: str | None = None
+    sensitive: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Template(Model):
+    template_id: str
+    role: Literal["source", "sink"]
+    family: Literal["JDBC", "HTTP", "STREAM"]
+    title: str
+    vendor: str
+    description: str = ""
+    docs_url: str | None = None
+    default_port: int | None = None
+    capabilities: tuple[str, ...] = ()
+    sample_config: Mapping[str, JsonValue] = {}
+    fields: tuple[TemplateField, ...] = ()
+
+
+def templates() -> list[Template]:
+    """Sources, then sinks."""
+    sources = [_template("source", strategy_for(name).descriptor) for name in strategy_templates()]
+    return sources + [_template("sink", sink_family(name).descriptor) for name in sink_templates()]
+
+
+def descriptor_of(template: str) -> tuple[Literal["source", "sink"], Descriptor]:
+    """Raises `ConfigError` that names the templates there are."""
+    if template in sink_templates():
+        return "sink", sink_family(template).descriptor
+    if template in strategy_templates():
+        return "source", strategy_for(template).descriptor
+    known = ", ".join([*strategy_templates(), *sink_templates()])
+    raise ConfigError(f"templateId: there is no template '{template}'", hint=f"there is: {known}")
+
+
+def _template(role: Literal["source", "sink"], descriptor: Descriptor) -> Template:
+    return Template(
+        template_id=descriptor.template,
+        role=role,
+        family=descriptor.family,
+        title=descriptor.title,
+        vendor=descriptor.vendor,
+        description=descriptor.description,
+        docs_url=descriptor.docs_url,
+        default_port=descriptor.default_port,
+        capabilities=descriptor.capabilities,
+        sample_config=dict(descriptor.sample_config),
+        fields=tuple(_field(name, field) for name, field in descriptor.config_model.model_fields.items()),
+    )
+
+
+def _field(name: str, field: FieldInfo) -> TemplateField:
+    key = field.alias or name
+    kinds = [kind for kind in members(field.annotation) if kind is not types.NoneType]
+    value_type = _value_type(key, kinds)
+    default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+    return TemplateField(
+        key=key,
+        label=key.replace("_", " ").capitalize(),
+        required=field.is_required(),
+        value_type=value_type,
+        description=field.description,
+        default_value=None if default in (None, (), [], {}) or value_type == "PASSWORD" else _spelled(default),
+        sensitive=value_type == "PASSWORD",
+        choices=tuple(str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)),
+    )
+
+
+def _value_type(key: str, kinds: list[Any]) -> ValueType:
+    if any(kind in (SecretStr, SecretBytes) for kind in kinds):
+        return "PASSWORD"
+    if any(get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)) for kind in kinds):
+        return "ENUM"
+    origins = {get_origin(kind) or kind for kind in kinds}
+    if origins & {list, tuple, set, frozenset}:
+        return "LIST"
+    if origins & {dict} or any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
+        return "JSON"
+    for kind, value_type in _BY_TYPE.items():
+        if kind in origins and str not in origins:
+            return "PORT" if key.endswith("port") and kind is int else value_type
+    if key.lower().endswith(("url", "uri")):
+        return "URL"
+    return "HOSTNAME" if key.lower() in ("host", "hostname") else "STRING"
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,180 @@
+"""What every launcher does the same way: the record at the start, taking a run over, the request to stop, the state."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from ingest_ray import logs
+from ingest_ray.catalog import run_channel, run_records
+from ingest_ray.engine.run_order import Progress
+from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive
+from ingest_ray.sdk.types import RunFault, RunState, RunSummary
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import RunRequest, admit
+from ingest_ray.service.runs.execution import RunReport, carry_out
+from ingest_ray.service.runs.record_keeping import failed, fault_of, finish_records, paused, start_records, unfinished
+from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_going_on, owner_text
+from ingest_ray.state.lease import TTL_S
+
+
+def begin(place: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None) -> str:
+    """The gate and the record; returns the run's id. `owner`: whom to believe in until a process takes it over.
+
+    Raises:
+        GateError, ConfigError, StateError: there is no record.
+    """
+    orders = admit(place, request.endpoint_id, [request.unit_id], request.errand, run_id=run_id, sink=request.sink)
+    summaries = [unfinished(order, datetime.now(UTC), request.requested_by) for order in orders]
+    start_records(place, summaries, orders, request.errand, owner)
+    return summaries[0].run_id
+
+
+def outlive(place: Installation, run_id: str) -> None:
+    """Waits for an earlier process of the same run that died on another machine: there, only its lease tells it.
+
+    It was the run's own, so nobody else is kept waiting; one that lives on after all keeps the run.
+    """
+    deadline = time.monotonic() + 2 * TTL_S
+    while time.monotonic() < deadline:
+        with place.catalog.read() as connection:
+            record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
+            is_open = record is not None and record.summary.state is RunState.RUNNING
+            if record is None or line is None or line.taken_at is None or not is_open:
+                return
+            if not is_going_on(connection, place, record):
+                return
+        time.sleep(1.0)
+
+
+def carry_on(
+    place: Installation,
+    run_id: str,
+    observe: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> RunReport | None:
+    """Takes a run over that has its record, and runs it to its end; None where the run has ended already.
+
+    The gate is asked again: what it refuses now is the run's error.
+
+    Raises:
+        RunActive: a living process has taken it over before.
+    """
+    reached("job:before-take")
+    taken = _take(place, run_id)
+    reached("job:after-take")
+    if taken is None:
+        return None
+    summary, request = taken
+    try:
+        with logs.context(run=run_id, endpoint=request.endpoint_id, unit=request.unit_id):
+            orders = admit(
+                place,
+                request.endpoint_id,
+                [request.unit_id],
+                request.errand,
+                run_id=run_id,
+                sink=request.sink,
+            )
+    except IngestError as error:
+        finish_records(place, [failed(summary, fault_of(error))])
+        raise
+    return carry_out(place, orders, [summary], request.errand, observe, stopping)
+
+
+def _take(place: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
+    """In one transaction, so that of two processes one gets it."""
+    with place.catalog.begin(is_alone=True) as connection:
+        record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
+        if record is None or line is None:
+            raise ConfigError(f"there is no run '{run_id}'")
+        if record.summary.state is not RunState.RUNNING:
+            return None
+        if line.taken_at is not None and is_going_on(connection, place, record):
+            raise RunActive(f"run '{run_id}' is carried out by a living process")
+        run_channel.take(connection, run_id)
+        run_records.adopt(connection, run_id, owner_text())
+    return record.summary, RunRequest.model_validate_json(line.request)
+
+
+def give_up(place: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
+    """Ends the record of a run whose process is known to be gone; one that has an end keeps it."""
+    with place.catalog.begin(is_alone=True) as connection:
+        record = run_records.find(connection, run_id)
+        if record is not None and record.summary.state is RunState.RUNNING:
+            run_records.finish(connection, failed(record.summary, fault))
+
+
+def make_ready(place: Installation, run_id: str) -> RunSummary:
+    """A run that is about to be given to a process, for the first time or again, is vouched for by this one until then.
+
+    One that failed is reopened, and goes on from its checkpoint. One that succeeded, was paused, or is carried out by a
+    living process stays as it is.
+
+    Raises:
+        RunActive: meanwhile the unit has another run.
+    """
+    with place.catalog.begin(is_alone=True) as connection:
+        record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
+        if record is None or line is None:
+            raise ConfigError(f"there is no run '{run_id}'")
+        if record.summary.state in (RunState.SUCCEEDED, RunState.PAUSED):
+            return record.summary
+        if record.summary.state is RunState.FAILED:
+            summary = _reopened(connection, place, record.summary)
+        elif line.taken_at is not None and is_going_on(connection, place, record):
+            return record.summary
+        else:
+            summary = record.summary
+        run_records.adopt(connection, run_id, owner_text())
+        run_channel.let_go(connection, run_id)
+    return summary
+
+
+def _reopened(connection: sa.Connection, place: Installation, mine: RunSummary) -> RunSummary:
+    for other in run_records.running(connection, mine.endpoint_id):
+        is_same = (other.summary.unit_id, other.summary.sink_id) == (mine.unit_id, mine.sink_id)
+        if is_same and is_going_on(connection, place, other):
+            raise RunActive(
+                f"unit '{mine.endpoint_id}:{mine.unit_id}' has a live run: {other.summary.run_id}",
+                hint="wait for it, or stop it first",
+            )
+    summary = mine.model_copy(update={"state": RunState.RUNNING, "error": None, "finished_at": None})
+    run_records.reopen(connection, summary)
+    return summary
+
+
+def settle(place: Installation, run_id: str) -> RunSummary:
+    """Ends the record of a run that no process carries out, or ever will; one that has an end keeps it.
+
+    Paused where somebody asked it to stop, or nothing was begun; else its process is gone.
+    """
+    with place.catalog.begin(is_alone=True) as connection:
+        record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
+        if record is None or line is None:
+            raise ConfigError(f"there is no run '{run_id}'")
+        if record.summary.state is not RunState.RUNNING:
+            return record.summary
+        is_stopped = line.stop_requested_at is not None or line.taken_at is None
+        summary = paused(record.summary) if is_stopped else failed(record.summary, INTERRUPTED)
+        run_records.finish(connection, summary)
+    return summary
+
+
+def request_stop(place: Installation, run_id: str, requested_by: str | None) -> None:
+    with place.catalog.begin() as connection:
+        if run_records.find(connection, run_id) is None:
+            raise ConfigError(f"there is no run '{run_id}'")
+        run_channel.request_stop(connection, run_id, requested_by)
+
+
+def state_of(place: Installation, run_id: str) -> RunState:
+    with place.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+        if record is None:
+            raise ConfigError(f"there is no run '{run_id}'")
+        if record.summary.state is RunState.RUNNING and not is_going_on(connection, place, record):
+            return RunState.FAILED
+    return record.summary.state

@@ -1,0 +1,95 @@
+"""The launcher of a cluster: every run is a Ray job, and its submission id says which run and which try of it.
+
+    ingest-<run id>-1 is running    attach to it
+    ... is over, the run is not     its driver died: submit ingest-<run id>-2, which goes on from the checkpoint
+    ... is over, and so is the run  nothing
+
+Whoever submits may die at any moment, and two may submit at once: Ray takes each id once.
+"""
+
+import shlex
+from typing import Any
+
+from ingest_ray.catalog import run_records
+from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.job_spec import VARIABLE, Job
+from ingest_ray.service.launching.lifecycle import begin, give_up, request_stop, state_of
+from ingest_ray.service.launching.ray_jobs_api import Job as RayJob
+from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.record_keeping import fault_of
+
+
+class Cluster:
+    def start(self, place: Installation, request: RunRequest) -> str:
+        with RayJobs(place.settings) as jobs:
+            run_id = begin(place, request)
+            try:
+                attach(place, jobs, run_id)
+            except IngestError as error:
+                give_up(place, run_id, fault_of(error))
+                raise
+        return run_id
+
+    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
+        request_stop(place, run_id, requested_by)
+
+    def state(self, place: Installation, run_id: str) -> RunState:
+        """Before a job has taken the run over, the cluster knows whether it will."""
+        state = state_of(place, run_id)
+        if state is not RunState.FAILED or record_of(place, run_id).summary.state is RunState.FAILED:
+            return state
+        with RayJobs(place.settings) as jobs:
+            job = latest(jobs, run_id)
+        return RunState.RUNNING if job is not None and not job.status.is_over else state
+
+
+def attach(place: Installation, jobs: RayJobs, run_id: str) -> str:
+    """The submission id of the job that carries the run out: the one that is there, or a new one."""
+    number = 1
+    while (job := jobs.find(submission_id(run_id, number))) is not None:
+        if not job.status.is_over:
+            return job.submission_id
+        number += 1
+    name = submission_id(run_id, number)
+    entrypoint = f"exec {shlex.quote(place.settings.ray.job_python)} -m ingest_ray.service.launching.run_process"  # exec: signals arrive there
+    jobs.submit(name, entrypoint, runtime_env(place, run_id), {"ingest_run": run_id})
+    return name
+
+
+def latest(jobs: RayJobs, run_id: str) -> RayJob | None:
+    number, last = 1, None
+    while (job := jobs.find(submission_id(run_id, number))) is not None:
+        number, last = number + 1, job
+    return last
+
+
+def submission_id(run_id: str, number: int) -> str:
+    return f"ingest-{run_id}-{number}"
+
+
+def runtime_env(place: Installation, run_id: str) -> dict[str, Any]:
+    """The settings' own, and what the job is told. Ray waits as long as it says for a job that is stopped."""
+    environment = dict(place.settings.ray.job_runtime_env)
+    given = environment.get("env_vars", {})
+    if not isinstance(given, dict):
+        raise ConfigError("ray.job_runtime_env.env_vars: a mapping of names to texts is expected")
+    ours = {
+        VARIABLE: Job(run_id=run_id, settings=place.settings).model_dump_json(),
+        "RAY_JOB_STOP_WAIT_TIME_S": str(place.settings.ray.stop_wait_s),
+    }
+    return {**environment, "env_vars": {**given, **ours}}
+
+
+def record_of(place: Installation, run_id: str) -> RunRecord:
+    with place.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+    if record is None:
+        raise ConfigError(f"there is no run '{run_id}'")
+    return record
+
+
+launcher = Cluster()

@@ -1,0 +1,117 @@
+"""A cluster's Jobs API, over HTTP: whoever submits runs needs neither Ray nor the cluster's version of it.
+
+https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
+Ray's own client (`ray.job_submission`) waits for ever for a head that is gone, has one exception for everything, and
+lets `RAY_ADDRESS` win over the address that it is given.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from ingest_ray import logs
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
+from ingest_ray.secrets import follow
+from ingest_ray.settings import Settings
+
+TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a head that is busy answers within seconds; one that is gone, never
+TOKEN = "RAY_AUTH_TOKEN"
+_TOLD = 500  # characters of an answer that is not understood
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at a job says nothing
+
+
+class JobState(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (JobState.STOPPED, JobState.SUCCEEDED, JobState.FAILED)
+
+
+class Job(BaseModel):
+    """What the cluster says about one job; its answer has more fields, and newer versions have newer ones."""
+
+    submission_id: str
+    status: JobState
+    message: str | None = None
+    driver_exit_code: int | None = None
+
+
+class RayJobs:
+    """All methods raise `ClusterUnavailable` where the cluster does not answer, or answers that it cannot."""
+
+    def __init__(self, settings: Settings) -> None:
+        ray = settings.ray
+        if ray.jobs_url is None:
+            raise ConfigError(
+                "no cluster to submit to: ray.jobs_url is not set", hint="ray: {jobs_url: http://head:8265}"
+            )
+        self._url = ray.jobs_url.rstrip("/")
+        token = follow(ray.token, "ray.token", settings) if ray.token else os.environ.get(TOKEN)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, trust_env=False)
+
+    def __enter__(self) -> "RayJobs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def find(self, submission_id: str) -> Job | None:
+        answer = self._ask("GET", f"/api/jobs/{submission_id}")
+        if answer.status_code == 404:
+            return None
+        try:
+            return Job.model_validate_json(self._checked(answer).content)
+        except ValidationError as error:
+            raise ClusterUnavailable(f"'{self._url}' is no Jobs API: {error.errors()[0]['msg']}") from None
+
+    def submit(
+        self, submission_id: str, entrypoint: str, runtime_env: Mapping[str, JsonValue], metadata: Mapping[str, str]
+    ) -> None:
+        """Submitting an id twice is submitting it once, also where the first answer was lost."""
+        job = {"submission_id": submission_id, "entrypoint": entrypoint}
+        answer = self._ask("POST", "/api/jobs/", {**job, "runtime_env": dict(runtime_env), "metadata": dict(metadata)})
+        if answer.status_code >= 400 and self.find(submission_id) is not None:
+            return
+        self._checked(answer)
+
+    def stop(self, submission_id: str) -> None:
+        """Sends SIGTERM; Ray kills what is still there after `RAY_JOB_STOP_WAIT_TIME_S`. Nothing for a job that is over."""
+        answer = self._ask("POST", f"/api/jobs/{submission_id}/stop")
+        if answer.status_code != 404:
+            self._checked(answer)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        try:
+            return self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise ClusterUnavailable(
+                f"the cluster at '{self._url}' does not answer: {type(error).__name__}",
+                hint="is its head running, and is this its dashboard?",
+            ) from error
+
+    def _checked(self, answer: httpx.Response) -> httpx.Response:
+        if answer.status_code in (401, 403):
+            raise ConfigError(
+                f"the cluster at '{self._url}' refuses: {answer.status_code}",
+                hint="ray.token, or RAY_AUTH_TOKEN, must be its token",
+            )
+        if answer.status_code >= 300:
+            said = re.sub(r"\s+", " ", answer.text.strip())[-_TOLD:]
+            raise ClusterUnavailable(
+                f"the cluster at '{self._url}' answers {answer.status_code}: {logs.scrub(said)}",
+                hint="see the dashboard's log on the head",
+            )
+        return answer

@@ -1,0 +1,66 @@
+"""The launcher of an installation with Temporal: every run is a workflow, which has a Ray job carry it out."""
+
+import asyncio
+
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from ingest_ray.payloads.client import connect
+from ingest_ray.payloads.contract import RUN
+from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, RunActive
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.lifecycle import begin, give_up, request_stop, state_of
+from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.record_keeping import fault_of
+
+
+class Workflows:
+    def start(self, place: Installation, request: RunRequest) -> str:
+        run_id = begin(place, request)
+        command = RunCommand(
+            endpoint_id=request.endpoint_id,
+            unit_id=request.unit_id,
+            sink_id=request.sink_id,
+            sink_endpoint_id=request.sink_endpoint_id,
+            run_id=run_id,
+            requested_by=request.requested_by,
+            **request.errand.model_dump(),
+        )
+        try:
+            asyncio.run(_start(place, command))
+        except IngestError as error:
+            give_up(place, run_id, fault_of(error))
+            raise
+        return run_id
+
+    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
+        """The run hears it itself, so that it is stopped also while Temporal is not there."""
+        request_stop(place, run_id, requested_by)
+
+    def state(self, place: Installation, run_id: str) -> RunState:
+        return state_of(place, run_id)
+
+
+async def _start(place: Installation, command: RunCommand) -> None:
+    settings = place.settings
+    client = await connect(settings)
+    try:
+        await client.start_workflow(
+            RUN,
+            command,
+            id=f"ingest:{command.endpoint_id}:{command.unit_id}",
+            task_queue=settings.temporal.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        )
+    except WorkflowAlreadyStartedError:
+        raise RunActive(f"unit '{command.endpoint_id}:{command.unit_id}' has a live workflow") from None
+    except FailureError as error:
+        raise ConfigError(str(error)) from None
+    except RPCError as error:
+        raise ClusterUnavailable(f"the Temporal server refused the workflow: {error.message}") from error
+
+
+launcher = Workflows()

@@ -1,0 +1,1 @@
+"""Use cases about runs: admission, execution, records, history, pause, schedules, quarantine, remap."""

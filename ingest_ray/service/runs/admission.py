@@ -1,0 +1,126 @@
+"""Which units a launch may run, and for what: the gate for each, and what a backfill, a replay and deletes need."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ingest_ray.catalog import unit_configs
+from ingest_ray.catalog.endpoints import source
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import write_mode_of
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
+from ingest_ray.sdk.types import DataMode, Model, WriteMode
+from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.units.gate import SinkChoice, gate
+from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import describe, is_live
+
+
+class Errand(Model):
+    """What a launch is for. `lower` and `upper` are a backfill's; `reconcile` comes after an ordinary run."""
+
+    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
+    lower: str | None = None
+    upper: str | None = None
+    reconcile: bool = False
+    allow_deletes: bool = False
+
+
+class RunRequest(Model):
+    """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
+
+    `sink_id` and `sink_endpoint_id` take the place of what is configured.
+    """
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+    errand: Errand = Errand()
+    requested_by: str | None = None
+
+    @property
+    def sink(self) -> SinkChoice:
+        return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
+
+
+def admit(
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    errand: Errand | None = None,
+    *,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
+) -> list[RunOrder]:
+    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run.
+
+    `run_id` is the first part of each run's id.
+    """
+    errand = errand or Errand()
+    if errand.task != "ingest" and not unit_ids:
+        raise ConfigError(f"a {errand.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
+    if errand.task != "ingest" and errand.reconcile:
+        raise ConfigError(f"a {errand.task} reads only a part: deletes are looked for after an ordinary run")
+    if errand.allow_deletes and not errand.reconcile:
+        raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
+    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
+    base = run_id or new_id()
+    roster = Roster()
+    orders = [
+        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink, roster)
+        for n, unit_id in enumerate(wanted, start=1)
+    ]
+    for order in orders:
+        _check_errand(order, errand)
+        lease = read_states(place.kv, key_of_order(order)).lease
+        if lease is not None and is_live(lease) and lease.run_id != run_id:
+            raise RunActive(
+                f"unit '{endpoint_id}:{order.spec.unit_id}' has a live run: {describe(lease)}",
+                hint="wait for it, or stop it first",
+            )
+    task = {"task": errand.task, "lower": errand.lower, "upper": errand.upper}
+    return [order.model_copy(update=task) for order in orders]
+
+
+def key_of_order(order: RunOrder) -> str:
+    spec = order.spec
+    vendor = strategy_for(spec.endpoint.template).descriptor.vendor
+    return unit_key(vendor, spec.endpoint.endpoint_id, spec.unit_id, spec.config.sink_id)
+
+
+def is_reconcilable(order: RunOrder) -> bool:
+    """A replacement has no deleted rows."""
+    return write_mode_of(order.spec) is not WriteMode.REPLACE
+
+
+def _check_errand(order: RunOrder, errand: Errand) -> None:
+    name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", write_mode_of(order.spec)
+    if errand.task == "remap":
+        if order.spec.config.mode is not DataMode.CDM:
+            raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")
+        return
+    if errand.task != "ingest" and write is not WriteMode.UPSERT:
+        raise ConfigError(
+            f"unit '{name}' has write: {write}, and a {errand.task} would double its rows or replace them all",
+            hint="it needs write: upsert, with a key",
+        )
+    if errand.reconcile and write is WriteMode.APPEND:
+        raise ConfigError(
+            f"unit '{name}' has write: append, so rows that were deleted cannot be found in its sink",
+            hint="it needs write: upsert, with a key",
+        )
+
+
+def _enabled_units(place: Installation, endpoint_id: str) -> list[str]:
+    with place.catalog.read() as connection:
+        source(connection, endpoint_id)
+        found = [item.config.unit_id for item in unit_configs.listed(connection, endpoint_id) if item.config.enabled]
+    if not found:
+        raise UnitDisabled(
+            f"endpoint '{endpoint_id}' has no enabled unit",
+            hint=f"collect it and enable units: ingest-ray units {endpoint_id}",
+        )
+    return found

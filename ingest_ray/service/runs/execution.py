@@ -1,0 +1,220 @@
+"""Planning and running units that passed the gate; the run record is written at the start and at the end."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from ingest_ray import logs
+from ingest_ray.engine.reports import PlanPreview, ReconcileReport
+from ingest_ray.engine.run_order import Progress, RunOrder
+from ingest_ray.run import Stopped, each, patiently, preview_plan, reconcile_unit
+from ingest_ray.sdk.errors import IngestError, SourceUnavailable
+from ingest_ray.sdk.sessions import kept
+from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import Errand, admit, is_reconcilable
+from ingest_ray.service.runs.record_keeping import (
+    ended,
+    failed,
+    fault_of,
+    finish_records,
+    of_reconciliation,
+    paused,
+    start_records,
+    unfinished,
+)
+from ingest_ray.service.runs.run_liveness import INTERRUPTED
+from ingest_ray.service.runs.run_observer import Watch
+from ingest_ray.service.units.gate import gate
+from ingest_ray.service.units.schema_drift import Look, adopt, look
+
+log = logging.getLogger(__name__)
+
+
+class RunReport(Model):
+    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations, failed."""
+
+    run_id: str
+    state: RunState
+    rows: RowCounts
+    slices: SliceCounts
+    seconds: float
+    units: tuple[RunSummary, ...]
+    reconciled: tuple[ReconcileReport, ...] = ()
+
+
+def plan(place: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
+    """What `run` would read now; reads no rows and writes nothing."""
+    with logs.context(endpoint=endpoint_id, unit=unit_id):
+        seen = look(place, gate(place, endpoint_id, unit_id))
+        preview = preview_plan(seen.order)
+    if not seen.news:
+        return preview
+    return preview.model_copy(update={"facts": {**preview.facts, "schema changes": "; ".join(seen.news)}})
+
+
+def run(
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str] = (),
+    *,
+    errand: Errand | None = None,
+    requested_by: str | None = None,
+    observe: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> RunReport:
+    """Runs units of one endpoint, all enabled ones by default. All must pass the gate before the first starts.
+
+    Raises:
+        GateError, ConfigError, StateError: nothing ran, and there is no record.
+    """
+    errand = errand or Errand()
+    orders = admit(place, endpoint_id, unit_ids, errand)
+    began = datetime.now(UTC)
+    summaries = [unfinished(order, began, requested_by) for order in orders]
+    start_records(place, summaries, orders, errand)
+    return carry_out(place, orders, summaries, errand, observe, stopping)
+
+
+def carry_out(
+    place: Installation,
+    orders: Sequence[RunOrder],
+    summaries: Sequence[RunSummary],
+    errand: Errand,
+    observe: Callable[[Progress], None],
+    stopping: Callable[[], bool],
+) -> RunReport:
+    """Runs what has its records, and ends them."""
+    began = datetime.now(UTC)
+    watch = Watch(place, observe, stopping)
+    launched = Launch(place, orders, summaries, watch)
+    try:
+        launched.run()
+    except BaseException:
+        launched.end_all(lambda summary: failed(summary, INTERRUPTED))
+        raise
+    launched.end_all(paused)
+    finished = list(launched.summaries.values())
+    reconciled = []
+    if errand.reconcile:
+        done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
+        wanted = [order for order in done if is_reconcilable(order)]
+        reconciled = [_reconciled(place, order, errand) for order in wanted if not stopping()]
+    return report(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
+
+
+class Launch:
+    """The units of one launch, one after the other; the record of each is ended when its run has.
+
+    `summaries` says at every moment what became of them.
+    """
+
+    def __init__(
+        self, place: Installation, orders: Sequence[RunOrder], summaries: Sequence[RunSummary], watch: Watch
+    ) -> None:
+        self.orders = {order.run_id: order for order in orders}
+        self.summaries = {summary.run_id: summary for summary in summaries}
+        self._place = place
+        self._watch = watch
+        self._news: dict[str, tuple[str, ...]] = {}
+        self._is_source_away = False
+
+    def run(self) -> None:
+        begun = dict(self.summaries)
+        try:
+            with kept():
+                for summary in each(self._followed(), self._watch.observe, self._watch.is_stopping):
+                    self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
+        except IngestError as error:
+            log.exception("the launch failed")
+            fault = fault_of(error)
+            self.end_all(lambda summary: failed(summary, fault))
+
+    def end_all(self, how: Callable[[RunSummary], RunSummary]) -> None:
+        """Ends those that have no end yet."""
+        for summary in list(self.summaries.values()):
+            if summary.state is RunState.RUNNING:
+                self._end(how(summary))
+
+    def _end(self, summary: RunSummary) -> None:
+        self.summaries[summary.run_id] = summary
+        finish_records(self._place, [summary])
+
+    def _followed(self) -> Iterator[RunOrder]:
+        """Each order right before it runs, with its dataset as the source has it now."""
+        for run_id, order in list(self.orders.items()):
+            self._watch.begin(run_id)
+            if self._watch.is_stopping():
+                continue
+            try:
+                seen = self._seen(order)
+            except Stopped:
+                continue
+            except IngestError as error:
+                self._end(failed(self.summaries[run_id], fault_of(error)))
+                continue
+            self.orders[run_id], self._news[run_id] = seen.order, seen.news
+            yield seen.order
+
+    def _seen(self, order: RunOrder) -> Look:
+        """Patience with a source is had once: after it was away for one unit, the next ones ask it a single time."""
+        attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
+        try:
+            seen = _seen(self._place, order, attempts, self._watch.is_stopping)
+        except SourceUnavailable:
+            self._is_source_away = True
+            raise
+        self._is_source_away = False
+        return seen
+
+
+def _seen(place: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
+    with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
+        seen = patiently(lambda: look(place, order), attempts, stopping)
+        adopt(place, seen)
+        if seen.news:
+            log.warning("the dataset changed at the source: %s", "; ".join(seen.news))
+    return seen
+
+
+def _reconciled(place: Installation, order: RunOrder, errand: Errand) -> ReconcileReport:
+    """With a record of its own, as every run has one."""
+    order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
+    begun = unfinished(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
+    start_records(place, [begun], [order], errand)
+    try:
+        found = reconcile_unit(order, errand.allow_deletes)
+    except IngestError as error:
+        found = ReconcileReport(
+            run_id=order.run_id,
+            endpoint_id=begun.endpoint_id,
+            unit_id=begun.unit_id,
+            sink_id=begun.sink_id,
+            state=RunState.FAILED,
+            error=fault_of(error),
+        )
+    except BaseException:
+        finish_records(place, [failed(begun, INTERRUPTED)])
+        raise
+    finish_records(place, [of_reconciliation(begun, found)])
+    return found
+
+
+def report(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileReport], seconds: float) -> RunReport:
+    rows = RowCounts()
+    for summary in summaries:
+        rows = rows.plus(summary.rows)
+    slices = {name: sum(getattr(s.slices, name) for s in summaries) for name in SliceCounts.model_fields}
+    states = [summary.state for summary in summaries] + [found.state for found in reconciled]
+    worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
+    ids = [summary.run_id for summary in summaries]
+    run_id = ids[0] if len(ids) == 1 else ids[0].rpartition("-")[0] if ids else ""
+    return RunReport(
+        run_id=run_id,
+        state=worst,
+        rows=rows,
+        slices=SliceCounts(**slices),
+        seconds=round(seconds, 3),
+        units=tuple(summaries),
+        reconciled=tuple(reconciled),
+    )

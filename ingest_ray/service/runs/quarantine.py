@@ -1,0 +1,105 @@
+"""Rows that could not be represented: listing them, looking at them, trying them again, giving them up."""
+
+from collections.abc import Callable
+from itertools import islice
+
+from pydantic import JsonValue
+
+from ingest_ray.catalog import endpoints
+from ingest_ray.engine.run_order import Progress
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.quarantine.rejected_rows import QuarantineEntry, rejected_rows
+from ingest_ray.sdk.errors import RunActive
+from ingest_ray.sdk.types import Model
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs import execution
+from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.execution import RunReport
+from ingest_ray.service.units.preview import plain
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import describe, is_live
+
+
+class Quarantined(Model):
+    """`entries`: one for each committed slice that had rejected rows, oldest first."""
+
+    rows: int
+    entries: tuple[QuarantineEntry, ...] = ()
+
+
+class RejectedView(Model):
+    """`raw` as JSON: exact numbers and times as text, bytes as base64."""
+
+    unit_id: str
+    sink_id: str
+    run_id: str
+    slice_id: str
+    at: str
+    column: str | None
+    reason: str
+    raw: dict[str, JsonValue]
+
+
+class RejectedRows(Model):
+    """`total` counts all of them; `rows` are the oldest."""
+
+    endpoint_id: str
+    total: int
+    rows: tuple[RejectedView, ...] = ()
+
+
+def list_rejected(place: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> Quarantined:
+    """Raises `EndpointNotFound`. A unit that is gone may have rows, so its name is not checked."""
+    if endpoint_id is not None:
+        with place.catalog.read() as connection:
+            endpoints.source(connection, endpoint_id)
+    entries = rejected_rows.list_quarantine(place.settings.quarantine_uri, endpoint_id, unit_id)
+    return Quarantined(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
+
+
+def show_rejected(place: Installation, endpoint_id: str, unit_id: str | None = None, limit: int = 10) -> RejectedRows:
+    found = list_rejected(place, endpoint_id, unit_id)
+    rows = (row for entry in found.entries for row in rejected_rows.show(entry.uri))
+    views = tuple(
+        RejectedView(
+            **row.model_dump(include={"unit_id", "sink_id", "run_id", "slice_id", "column", "reason"}),
+            at=row.at.isoformat(),
+            raw={name: plain(value) for name, value in row.raw.items()},
+        )
+        for row in islice(rows, limit)
+    )
+    return RejectedRows(endpoint_id=endpoint_id, total=found.rows, rows=views)
+
+
+def replay(
+    place: Installation,
+    endpoint_id: str,
+    unit_id: str | None = None,
+    *,
+    observe: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> RunReport:
+    """Tries the rows again, of one unit or of all that have any; what still does not fit stays in quarantine."""
+    found = list_rejected(place, endpoint_id, unit_id)
+    wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
+    if not wanted:
+        return execution.report([], [], 0.0)
+    return execution.run(place, endpoint_id, wanted, errand=Errand(task="replay"), observe=observe, stopping=stopping)
+
+
+def discard_rejected(place: Installation, endpoint_id: str, unit_id: str | None = None) -> Quarantined:
+    """Deletes the rows for good; returns what was there.
+
+    Raises:
+        RunActive: a unit of them has a live run, which may be replaying them.
+    """
+    found = list_rejected(place, endpoint_id, unit_id)
+    with place.catalog.read() as connection:
+        vendor = endpoints.source(connection, endpoint_id).vendor
+    for unit, sink in sorted({(entry.unit_id, entry.sink_id) for entry in found.entries}):
+        lease = read_states(place.kv, unit_key(vendor, endpoint_id, unit, sink)).lease
+        if lease is not None and is_live(lease):
+            raise RunActive(f"unit '{endpoint_id}:{unit}' has a live run: {describe(lease)}", hint="wait for it")
+    for entry in found.entries:
+        rejected_rows.discard(entry.uri)
+    return found

@@ -1,0 +1,126 @@
+"""Run records: written when a run starts, and when it ends, whatever happened in between."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from ingest_ray import logs
+from ingest_ray.catalog import run_channel, run_records
+from ingest_ray.engine.reports import ReconcileReport
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.sdk.errors import IngestError, RunActive
+from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import Errand, RunRequest, key_of_order
+from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_alive, owner_text
+from ingest_ray.state import read_states
+
+
+def start_records(
+    place: Installation,
+    summaries: Sequence[RunSummary],
+    orders: Sequence[RunOrder],
+    errand: Errand,
+    owner: str | None = None,
+) -> None:
+    """Also ends the records of earlier runs whose process died: each run has one record, with an end.
+
+    `owner` None: this process carries them out.
+
+    Raises:
+        RunActive: one of the units has a run that goes on; there is no record then.
+    """
+    states = {
+        (order.spec.unit_id, order.spec.config.sink_id): read_states(place.kv, key_of_order(order)) for order in orders
+    }
+    with place.catalog.begin(is_alone=True) as connection:
+        for old in run_records.running(connection, orders[0].spec.endpoint.endpoint_id):
+            here = (old.summary.unit_id, old.summary.sink_id)
+            if here in states and is_alive(old, states[here]):
+                raise RunActive(
+                    f"unit '{old.summary.endpoint_id}:{old.summary.unit_id}' has a live run: {old.summary.run_id}",
+                    hint="wait for it, or stop it first",
+                )
+            if here in states:
+                run_records.finish(connection, failed(old.summary, INTERRUPTED))
+        for summary, order in zip(summaries, orders, strict=True):
+            run_records.start(connection, summary, owner or owner_text())
+            run_channel.open_line(connection, summary.run_id, _request(summary, order, errand).model_dump_json())
+
+
+def _request(summary: RunSummary, order: RunOrder, errand: Errand) -> RunRequest:
+    return RunRequest(
+        endpoint_id=summary.endpoint_id,
+        unit_id=summary.unit_id,
+        sink_id=order.spec.config.sink_id,
+        sink_endpoint_id=order.spec.config.sink_endpoint_id,
+        errand=errand,
+        requested_by=summary.requested_by,
+    )
+
+
+def finish_records(place: Installation, summaries: Sequence[RunSummary]) -> None:
+    with place.catalog.begin() as connection:
+        for summary in summaries:
+            run_records.finish(connection, summary)
+
+
+def unfinished(order: RunOrder, began: datetime, requested_by: str | None = None) -> RunSummary:
+    spec = order.spec
+    bounds: dict[str, JsonValue] = {"from": order.lower, "to": order.upper}
+    return RunSummary(
+        run_id=order.run_id,
+        endpoint_id=spec.endpoint.endpoint_id,
+        unit_id=spec.unit_id,
+        sink_id=spec.config.sink_id,
+        state=RunState.RUNNING,
+        task=order.task,
+        facts=bounds if order.task == "backfill" else {},
+        started_at=began,
+        requested_by=requested_by,
+    )
+
+
+def ended(begun: RunSummary, summary: RunSummary, news: Sequence[str]) -> RunSummary:
+    """The summary of the engine, with what only its order knew."""
+    update = {
+        "task": begun.task,
+        "facts": begun.facts,
+        "schema_changes": tuple(news),
+        "requested_by": begun.requested_by,
+    }
+    return summary.model_copy(update=update)
+
+
+def failed(summary: RunSummary, fault: RunFault) -> RunSummary:
+    if summary.state is not RunState.RUNNING:
+        return summary
+    return summary.model_copy(update={"state": RunState.FAILED, "error": fault, "finished_at": datetime.now(UTC)})
+
+
+def paused(summary: RunSummary) -> RunSummary:
+    """A stop leaves units that were never begun: they are paused like the one that was stopped half way."""
+    return summary.model_copy(update={"state": RunState.PAUSED}) if summary.state is RunState.RUNNING else summary
+
+
+def fault_of(error: IngestError) -> RunFault:
+    return RunFault(
+        code=error.code, message=logs.scrub(error.message), hint=logs.scrub(error.hint) if error.hint else None
+    )
+
+
+def of_reconciliation(begun: RunSummary, report: ReconcileReport) -> RunSummary:
+    facts: Mapping[str, JsonValue] = report.model_dump(
+        mode="json", include={"keys_at_source", "keys_in_sink", "missing_at_source", "erased", "how"}
+    )
+    return begun.model_copy(
+        update={
+            "state": report.state,
+            "facts": dict(facts),
+            "rows": RowCounts(committed=report.erased),
+            "seconds": report.seconds,
+            "error": report.error,
+            "finished_at": datetime.now(UTC),
+        }
+    )

@@ -1,0 +1,21 @@
+"""Maps again what staging keeps of a unit."""
+
+from collections.abc import Callable
+
+from ingest_ray.engine.run_order import Progress
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs import execution
+from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.execution import RunReport
+
+
+def remap(
+    place: Installation,
+    endpoint_id: str,
+    unit_id: str,
+    *,
+    observe: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> RunReport:
+    """Raises the gate's errors, and `CdmModeUnsupported` for a unit that is not in CDM mode. Makes no request to the source."""
+    return execution.run(place, endpoint_id, [unit_id], errand=Errand(task="remap"), observe=observe, stopping=stopping)

@@ -1,0 +1,121 @@
+"""Starts the units that are due, once per slot, however many servers there are: who moves the slot on starts the run."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+
+from ingest_ray import logs
+from ingest_ray.catalog import run_records, schedule_slots, unit_configs
+from ingest_ray.catalog.schedule_slots import ScheduleRow
+from ingest_ray.core.schedule import Decision, Known, Schedule, decide, jitter_of, next_due
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import Model, UnitConfig
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching import launcher_for
+from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.units.unit_status import UnitRef
+
+log = logging.getLogger(__name__)
+
+TICK_S = 5.0
+REQUESTED_BY = "schedule"
+
+
+class ScheduleView(Model):
+    """`next_due_at`: seconds since 1970; None: not by interval, or held."""
+
+    next_due_at: int | None = None
+    is_held: bool = False
+    held_by: str | None = None
+    last_error: str | None = None
+
+
+def tick(place: Installation, now: float | None = None) -> list[str]:
+    """Starts what is due now; returns the ids of the runs. What the gate refuses is told, and waits for the next slot."""
+    moment = int(time.time() if now is None else now)
+    with place.catalog.read() as connection:
+        wanted = [item.config for item in unit_configs.by_interval(connection)]
+        if not wanted:
+            return []
+        rows = schedule_slots.listed(connection)
+        live = [record for record in run_records.running(connection) if is_going_on(connection, place, record)]
+    running = {(record.summary.endpoint_id, record.summary.unit_id) for record in live}
+    due = _due(place, wanted, rows, running, moment)
+    return [run_id for config in due if (run_id := _start(place, config)) is not None]
+
+
+def _due(
+    place: Installation,
+    wanted: list[UnitConfig],
+    rows: Mapping[UnitRef, ScheduleRow],
+    running: Collection[UnitRef],
+    moment: int,
+) -> list[UnitConfig]:
+    """Moves every slot on that is to be moved, in one transaction; returns the units that this server is to start."""
+    moves: list[tuple[UnitConfig, int | None, Decision]] = []
+    starting = 0
+    for config in wanted:
+        here = (config.endpoint_id, config.unit_id)
+        row = rows.get(here) or ScheduleRow(endpoint_id=here[0], unit_id=here[1])
+        known = Known(
+            last_due=row.last_due,
+            is_running=here in running,
+            is_held=row.held_at is not None,
+            is_full=len(running) + starting >= place.settings.serve.schedules.max_runs,
+        )
+        decision = decide(schedule_of(place, config), known, moment)
+        if decision.last_due is not None and decision.last_due != row.last_due:
+            moves.append((config, row.last_due, decision))
+            starting += decision.starts
+    if not moves:
+        return []
+    with place.catalog.begin(is_alone=True) as connection:
+        claimed = [
+            (config, decision)
+            for config, before, decision in moves
+            if schedule_slots.claim(connection, config.endpoint_id, config.unit_id, before, decision.last_due or 0)
+        ]
+    return [config for config, decision in claimed if decision.starts]
+
+
+def _start(place: Installation, config: UnitConfig) -> str | None:
+    here = (config.endpoint_id, config.unit_id)
+    try:
+        request = RunRequest(endpoint_id=here[0], unit_id=here[1], requested_by=REQUESTED_BY)
+        return launcher_for(place).start(place, request)
+    except IngestError as error:
+        said = logs.scrub(f"{error.message} [{error.code}]")
+        log.warning("scheduled unit '%s:%s' could not start: %s", *here, said)
+        with place.catalog.begin() as connection:
+            schedule_slots.blame(connection, *here, said)
+        return None
+
+
+def schedule_of(place: Installation, config: UnitConfig) -> Schedule:
+    interval_s = (config.schedule_interval_minutes or 1) * 60
+    settings = place.settings.serve.schedules
+    return Schedule(
+        interval_s=interval_s,
+        jitter_s=jitter_of(config.endpoint_id, config.unit_id, interval_s, settings.max_jitter_s),
+        catch_up=settings.catch_up,
+    )
+
+
+def schedule_view(place: Installation, config: UnitConfig, now: float | None = None) -> ScheduleView:
+    with place.catalog.read() as connection:
+        row = schedule_slots.find(connection, config.endpoint_id, config.unit_id)
+    return view_of(place, config, row, now)
+
+
+def view_of(place: Installation, config: UnitConfig, row: ScheduleRow | None, now: float | None = None) -> ScheduleView:
+    if config.schedule_kind != "INTERVAL":
+        return ScheduleView()
+    moment = int(time.time() if now is None else now)
+    is_held = row is not None and row.held_at is not None
+    return ScheduleView(
+        next_due_at=None if is_held or not config.enabled else next_due(schedule_of(place, config), moment),
+        is_held=is_held,
+        held_by=row.held_by if row is not None else None,
+        last_error=row.last_error if row is not None else None,
+    )

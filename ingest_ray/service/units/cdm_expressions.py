@@ -1,0 +1,71 @@
+"""The expressions that map a unit's columns, against its dataset: what is wrong, and where it is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import dataset_versions, unit_configs
+from ingest_ray.catalog.unit_configs import StoredRule
+from ingest_ray.cdm.expressions import ExpressionFault, ExpressionMapper
+from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Dataset, UnitConfig
+from ingest_ray.service.units.rules import is_match
+
+
+def faults_of(config: UnitConfig, dataset: Dataset) -> list[ExpressionFault]:
+    schema = schema_of(dataset, config.policy.columns or None)
+    return list(ExpressionMapper(config.cdm, config.cdm.system or config.endpoint_id).faults(schema))
+
+
+def check_mapping(config: UnitConfig, dataset: Dataset) -> None:
+    """Raises `ConfigError`, naming unit, model and field."""
+    if config.cdm.models:
+        faults = [
+            f"unit '{config.endpoint_id}:{config.unit_id}': {_named(fault)}" for fault in faults_of(config, dataset)
+        ]
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+
+def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
+    """Of all units whose datasets are known. Raises `ConfigError`: one fault a line, with file, line and field."""
+    rules = unit_configs.rules(connection)
+    faults = [
+        text for item in unit_configs.listed(connection) for text in _written(connection, item.config, rules, lines)
+    ]
+    if faults:
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
+
+
+def _written(
+    connection: sa.Connection, config: UnitConfig, rules: Sequence[StoredRule], lines: Mapping[str, str]
+) -> Iterator[str]:
+    if not config.cdm.models:
+        return
+    dataset = next(
+        (d for d in dataset_versions.current(connection, config.endpoint_id) if d.name == config.unit_id), None
+    )
+    if dataset is None:
+        return
+    for fault in faults_of(config, dataset):
+        number = _rule_of(config, rules)
+        field = f"{number}.{fault.model_id}" + (f".{fault.field}" if fault.field else "")
+        where = lines.get(field) or (rules[number].written_at if number is not None else "")
+        yield f"{where}: units[{number}].cdm.models.{_named(fault)}"
+
+
+def _rule_of(config: UnitConfig, rules: Sequence[StoredRule]) -> int | None:
+    """The last rule that says a mapping for the unit: it is the one that counts."""
+    found = None
+    for number, rule in enumerate(rules):
+        document = rule.document
+        is_of_unit = document["endpoint"] == config.endpoint_id and is_match(str(document["unit"]), config.unit_id)
+        cdm = document.get("cdm")
+        if is_of_unit and isinstance(cdm, dict) and "models" in cdm:
+            found = number
+    return found
+
+
+def _named(fault: ExpressionFault) -> str:
+    return f"{fault.model_id}{f'.{fault.field}' if fault.field else ''}: {fault.message}"

@@ -1,0 +1,97 @@
+"""The gate's rules for CDM mode: the unit has models and a mapper, the sink endpoint takes them and is provisioned."""
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import dataset_versions, endpoints
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.cdm import is_taken, mapper_for
+from ingest_ray.registry import sink_family
+from ingest_ray.sdk.errors import (
+    CdmModeUnsupported,
+    CdmSinkRefused,
+    CdmSinkRequired,
+    CdmSinkUnsupported,
+    ConfigError,
+    SinkMissing,
+)
+from ingest_ray.sdk.types import Dataset, Endpoint, Unit, UnitConfig, UnitSpec, WriteMode
+from ingest_ray.settings import Settings
+
+
+def check_unit(template: str, unit: Unit, config: UnitConfig) -> tuple[str, ...]:
+    """The models that the unit feeds.
+
+    Raises:
+        CdmModeUnsupported, CdmModeUnavailable, CdmSinkRequired
+    """
+    name = f"{unit.endpoint_id}:{unit.unit_id}"
+    if not unit.cdm_model_ids and not config.cdm.models:
+        raise CdmModeUnsupported(
+            f"unit '{name}' has no model of the common data model",
+            hint="map its columns in ingest.yaml with cdm.models, or use mode: raw",
+        )
+    models = tuple(config.cdm.models) or mapper_for(template, unit.unit_id).models
+    if config.sink_endpoint_id is None:
+        raise CdmSinkRequired(
+            f"unit '{name}' is in CDM mode and names no sink endpoint",
+            hint="say sink_endpoint: ID in its rule: the sink that keeps the models",
+        )
+    return models
+
+
+def check_sink(connection: sa.Connection, unit: Unit, sink: Registration, models: tuple[str, ...]) -> None:
+    """Raises `CdmSinkRefused`, `CdmSinkUnsupported`."""
+    name, sink_id = f"{unit.endpoint_id}:{unit.unit_id}", sink.endpoint.endpoint_id
+    taken = supported_models(sink.endpoint)
+    if not taken:
+        raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) of unit '{name}' takes no CDM models")
+    for model_id in models:
+        if not is_taken(model_id, taken):
+            raise CdmSinkUnsupported(
+                f"sink '{sink_id}' does not take model '{model_id}' of unit '{name}'",
+                hint=f"it takes: {', '.join(taken)}",
+            )
+    for model_id in models:
+        if is_provisioned_by_hand(sink.endpoint) and provisioned(connection, sink_id, model_id) is None:
+            raise CdmSinkRefused(
+                f"sink '{sink_id}' is not provisioned for model '{model_id}' of unit '{name}'",
+                hint=f"ingest-ray provision {sink_id} {model_id}",
+            )
+
+
+def check_cdm_policy(spec: UnitSpec, settings: Settings) -> None:
+    """Raises `ConfigError` for a policy that CDM mode cannot have."""
+    name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
+    if policy.write is WriteMode.APPEND:
+        raise ConfigError(f"unit '{name}': write: append would double rows of a model", hint="leave policy.write out")
+    if policy.columns and not spec.config.cdm.models:
+        raise ConfigError(f"unit '{name}': policy.columns may leave out what its mapper needs", hint="leave it out")
+    if policy.keep_staging and settings.staging.provider == "object-store":
+        raise ConfigError(f"unit '{name}': policy.keep_staging needs files", hint="staging: {provider: files}")
+
+
+def supported_models(endpoint: Endpoint) -> tuple[str, ...]:
+    """What a sink endpoint takes: what it was configured to, else all that its family does."""
+    family = sink_family(endpoint.template).descriptor
+    chosen = endpoint.config.get("models")
+    if family.supported_cdm_models and isinstance(chosen, list):
+        return tuple(str(pattern) for pattern in chosen)
+    return family.supported_cdm_models
+
+
+def is_provisioned_by_hand(endpoint: Endpoint) -> bool:
+    return "provision" in sink_family(endpoint.template).descriptor.capabilities
+
+
+def provisioned(connection: sa.Connection, sink_id: str, model_id: str) -> Dataset | None:
+    """The dataset that stands for the model's table in the catalog."""
+    label = f"cdm_model:{model_id}"
+    return next((found for found in dataset_versions.current(connection, sink_id) if label in found.labels), None)
+
+
+def sink_endpoint(connection: sa.Connection, sink_id: str) -> Registration:
+    found = endpoints.find(connection, sink_id, "sink")
+    if found is None:
+        known = ", ".join(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")) or "none"
+        raise SinkMissing(f"sink '{sink_id}' is not registered", hint=f"registered: {known}; or apply your ingest.yaml")
+    return found

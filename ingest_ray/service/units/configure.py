@@ -1,0 +1,201 @@
+"""One unit's configuration, changed by somebody: checked like a rule of the file, and never over somebody else's change."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import sqlalchemy as sa
+from pydantic import JsonValue, ValidationError
+
+from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.config.validation_errors import said_of
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.errors import (
+    ConfigError,
+    DatasetUnknown,
+    FilterConflict,
+    FilterUnsupported,
+    ModeUnsupported,
+    SinkMissing,
+    StateConflict,
+    UnitNotFound,
+    VersionConflict,
+)
+from ingest_ray.sdk.types import DataMode, Model, Policy, RunMode, Unit, UnitConfig, UnitSpec
+from ingest_ray.secrets import masked
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.cdm_expressions import check_mapping
+from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
+from ingest_ray.service.units.listing import units_of
+from ingest_ray.service.units.validation import check_fit, check_policy, filled
+
+E = TypeVar("E", RunMode, DataMode)
+
+
+class UnitChange(Model):
+    """What is None stays as it is. `policy` and `filters` take the place of what was there."""
+
+    enabled: bool | None = None
+    run_mode: str | None = None
+    mode: str | None = None
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+    schedule_kind: str | None = None
+    schedule_interval_minutes: int | None = None
+    policy: Mapping[str, JsonValue] | None = None
+    filters: Mapping[str, JsonValue] | None = None
+
+
+def configure(
+    place: Installation, endpoint_id: str, unit_id: str, change: UnitChange, expected_version: int | None = None
+) -> Configured:
+    """From now on rules of the file leave this unit alone.
+
+    Raises:
+        VersionConflict: it was changed since `expected_version`; nothing is written.
+        GateError, ConfigError: names the field; nothing is written.
+    """
+    with place.catalog.begin(is_alone=True) as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        unit = _unit(connection, entry, unit_id)
+        old = unit_configs.find(connection, endpoint_id, unit_id)
+        version = old.version if old is not None else 0
+        if expected_version is not None and expected_version != version:
+            raise VersionConflict(
+                f"the configuration of unit '{endpoint_id}:{unit_id}' has version {version}, not {expected_version}: "
+                "somebody changed it meanwhile",
+                hint="look at it again, then change it",
+            )
+        config = _changed(connection, unit, old.config if old is not None else None, change)
+        if config.enabled:
+            _check(connection, place, entry, unit, config)
+        try:
+            version = unit_configs.put(connection, config, "set", version)
+        except StateConflict as error:
+            raise VersionConflict(error.message, hint=error.hint) from None
+    return Configured(config=config, origin="set", version=version)
+
+
+def find_config(place: Installation, endpoint_id: str, unit_id: str) -> Configured | None:
+    with place.catalog.read() as connection:
+        return unit_configs.find(connection, endpoint_id, unit_id)
+
+
+class Choices(Model):
+    """What a person can choose from for one unit."""
+
+    sinks: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+def choices_for(place: Installation, endpoint_id: str, unit_id: str) -> Choices:
+    """Raises `DatasetUnknown`."""
+    with place.catalog.read() as connection:
+        version = dataset_versions.find(connection, endpoint_id, unit_id)
+        sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
+    if version is None:
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog")
+    return Choices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
+
+
+def _unit(connection: sa.Connection, entry: Registration, unit_id: str) -> Unit:
+    endpoint_id = entry.endpoint.endpoint_id
+    found = next((unit for unit in units_of(connection, entry) if unit.unit_id == unit_id), None)
+    if found is not None:
+        return found
+    if unit_configs.find(connection, endpoint_id, unit_id) is not None:
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog any more")
+    raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'")
+
+
+def _changed(connection: sa.Connection, unit: Unit, old: UnitConfig | None, change: UnitChange) -> UnitConfig:
+    config = old or UnitConfig(
+        endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, sink_id="", run_mode=unit.default_mode
+    )
+    values: dict[str, object] = {}
+    if change.enabled is not None:
+        values["enabled"] = change.enabled
+    if change.run_mode is not None:
+        values["run_mode"] = _member(RunMode, "runMode", change.run_mode.upper())
+    if change.mode is not None:
+        values["mode"] = _member(DataMode, "mode", change.mode.lower())
+    if change.sink_endpoint_id is not None:
+        values["sink_endpoint_id"] = change.sink_endpoint_id or None
+    in_cdm = values.get("mode", config.mode) is DataMode.CDM
+    named = (change.sink_endpoint_id if in_cdm else None) or change.sink_id  # in CDM mode its endpoint is the sink
+    values["sink_id"] = _sink_id(connection, named or config.sink_id)
+    if change.policy is not None:
+        values["policy"] = parse_policy(change.policy)
+    if change.filters is not None:
+        values["filters"] = dict(change.filters)
+    return config.model_copy(update=values | _schedule(config, change))
+
+
+def _member(kind: type[E], field: str, value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigError(f"{field}: '{value}' is none of {', '.join(kind)}") from None
+
+
+def _sink_id(connection: sa.Connection, wanted: str) -> str:
+    """The only sink there is, where none was chosen."""
+    known = [entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")]
+    if not wanted and len(known) == 1:
+        return known[0]
+    if wanted not in known:
+        named = f"sinkId: sink '{wanted}' is not registered" if wanted else "sinkId: choose a sink"
+        raise SinkMissing(named, hint=f"registered: {', '.join(known) or 'none'}")
+    return wanted
+
+
+def parse_policy(document: Mapping[str, JsonValue]) -> Policy:
+    try:
+        return Policy.model_validate(dict(document))
+    except ValidationError as error:
+        raise ConfigError(said_of(error, Policy, ("policy",))) from None
+
+
+def _schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:
+    kind = (change.schedule_kind or config.schedule_kind).upper()
+    minutes = change.schedule_interval_minutes
+    minutes = config.schedule_interval_minutes if minutes is None else minutes
+    if kind not in ("MANUAL", "INTERVAL"):
+        raise ConfigError(f"scheduleKind: '{kind}' is none of MANUAL, INTERVAL")
+    if kind == "INTERVAL" and (minutes is None or not 1 <= minutes <= 525_600):
+        raise ConfigError("scheduleIntervalMinutes: INTERVAL needs a number of minutes from 1 to 525600")
+    return {"schedule_kind": kind, "schedule_interval_minutes": minutes if kind == "INTERVAL" else None}
+
+
+def _check(connection: sa.Connection, place: Installation, entry: Registration, unit: Unit, config: UnitConfig) -> None:
+    """What the gate would refuse is not configured."""
+    name = f"{unit.endpoint_id}:{unit.unit_id}"
+    if config.run_mode not in unit.supported_modes:
+        known = ", ".join(unit.supported_modes)
+        raise ModeUnsupported(
+            f"unit '{name}' does not support run mode {config.run_mode}", hint=f"it supports: {known}"
+        )
+    sink = endpoints.find(connection, config.sink_id, "sink")
+    assert sink is not None
+    if config.mode is DataMode.CDM:
+        check_sink(connection, unit, sink, check_unit(entry.endpoint.template, unit, config))
+    strategy = strategy_for(entry.endpoint.template)
+    kinds = [key for key in config.filters if key.endswith("Filter")]
+    if len(kinds) > 1:
+        raise FilterConflict(f"unit '{name}' has {' and '.join(kinds)}", hint="keep one")
+    if config.filters and "filters" not in strategy.descriptor.capabilities:
+        raise FilterUnsupported(
+            f"unit '{name}' cannot be filtered", hint="leave the filter out; policy.where may do it"
+        )
+    version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
+    assert version is not None
+    spec = UnitSpec(endpoint=entry.endpoint, dataset=version.dataset, config=config)
+    check_policy(spec)
+    if config.mode is DataMode.CDM:
+        check_cdm_policy(spec, place.settings)
+        check_mapping(config, version.dataset)
+    spec = filled(spec)
+    strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
+    check_fit(RunOrder(run_id="", settings=place.settings, spec=spec, sink=sink.endpoint))

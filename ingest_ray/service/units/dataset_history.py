@@ -1,0 +1,94 @@
+"""The history of a dataset's schema, as collections found it."""
+
+from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints, unit_configs
+from ingest_ray.catalog.dataset_versions import Version
+from ingest_ray.sdk.errors import DatasetUnknown, UnitNotFound
+from ingest_ray.sdk.types import Dataset, Model
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units import schema_changes
+
+
+class DatasetVersion(Model):
+    version: int
+    first_seen_at: str
+    last_seen_at: str
+    gone_at: str | None = None
+    changes: tuple[str, ...] = ()
+    """Against the version before."""
+
+
+class DatasetHistory(Model):
+    dataset: Dataset
+    versions: tuple[DatasetVersion, ...]
+
+
+def dataset_history(place: Installation, endpoint_id: str, name: str) -> DatasetHistory:
+    """Raises `EndpointNotFound`, `DatasetUnknown`."""
+    with place.catalog.read() as connection:
+        endpoints.source(connection, endpoint_id)
+        found = dataset_versions.history(connection, endpoint_id, name)
+    if not found:
+        raise DatasetUnknown(
+            f"dataset '{endpoint_id}:{name}' is not in the catalog", hint=f"ingest-ray collect {endpoint_id}"
+        )
+    before: Version | None = None
+    versions = []
+    for version in found:
+        versions.append(
+            DatasetVersion(
+                version=version.version,
+                first_seen_at=version.first_seen_at,
+                last_seen_at=version.last_seen_at,
+                gone_at=version.gone_at,
+                changes=tuple(changes(before.dataset, version.dataset)) if before else (),
+            )
+        )
+        before = version
+    return DatasetHistory(dataset=found[-1].dataset, versions=tuple(versions))
+
+
+class Accepted(Model):
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    changes: tuple[str, ...] = ()
+
+
+def accept_dataset(place: Installation, endpoint_id: str, unit_id: str) -> Accepted:
+    """From its next run on the unit goes with the dataset as the catalog has it: a person's consent to what changed.
+
+    Raises:
+        EndpointNotFound, UnitNotFound, DatasetUnknown
+    """
+    with place.catalog.begin() as connection:
+        endpoints.source(connection, endpoint_id)
+        stored = unit_configs.find(connection, endpoint_id, unit_id)
+        if stored is None:
+            raise UnitNotFound(
+                f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
+            )
+        version = dataset_versions.find(connection, endpoint_id, unit_id)
+        if version is None or version.gone_at is not None:
+            raise DatasetUnknown(
+                f"dataset '{endpoint_id}:{unit_id}' is not in the catalog", hint=f"ingest-ray collect {endpoint_id}"
+            )
+        sink_id = stored.config.sink_id
+        before = accepted_schema.find(connection, endpoint_id, unit_id, sink_id)
+        accepted_schema.put(connection, version.dataset, unit_id, sink_id)
+    found = schema_changes.changes(before, version.dataset) if before is not None else ()
+    return Accepted(
+        endpoint_id=endpoint_id, unit_id=unit_id, sink_id=sink_id, changes=tuple(change.said for change in found)
+    )
+
+
+def changes(old: Dataset, new: Dataset) -> list[str]:
+    """What a person would say: columns added, dropped, changed; another key."""
+    said = [change.said for change in schema_changes.changes(old, new)]
+    if old.primary_key != new.primary_key:
+        said.append(f"~ primary key: {', '.join(old.primary_key) or 'none'} -> {', '.join(new.primary_key) or 'none'}")
+    kept = [column.name for column in old.columns if new.column(column.name)]
+    if kept != [column.name for column in new.columns if old.column(column.name)]:
+        said.append("~ order of the columns")
+    if old.kind != new.kind:
+        said.append(f"~ kind: {old.kind} -> {new.kind}")
+    return said or ["~ details of keys or types"]

@@ -1,0 +1,142 @@
+"""The gate: what may run, and the typed error for what may not. It asks the catalog; never the source."""
+
+import difflib
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints, run_records, unit_configs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.sdk.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
+from ingest_ray.sdk.types import DataMode, Dataset, Model, Unit, UnitConfig, UnitSpec
+from ingest_ray.secrets import masked
+from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.units.cdm_expressions import check_mapping
+from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
+from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.service.units.validation import check_fit, check_policy, check_target, filled
+from ingest_ray.state import read_states
+
+
+class SinkChoice(Model):
+    """What takes the place of the configured sink, for one run. In CDM mode the sink endpoint is the sink."""
+
+    sink_id: str | None = None
+    sink_endpoint_id: str | None = None
+
+    def of(self, config: UnitConfig) -> UnitConfig:
+        named = self.sink_endpoint_id if config.mode is DataMode.CDM and self.sink_endpoint_id else self.sink_id
+        update = {
+            "sink_id": named or config.sink_id,
+            "sink_endpoint_id": self.sink_endpoint_id or config.sink_endpoint_id,
+        }
+        return config.model_copy(update=update)
+
+
+def gate(
+    place: Installation,
+    endpoint_id: str,
+    unit_id: str,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
+    roster: Roster | None = None,
+) -> RunOrder:
+    """An order for a unit that may run now. Changes nothing and connects to nothing but state. Units of one launch share a roster.
+
+    The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
+    own check, types, target.
+    """
+    roster = roster or Roster()
+    with place.catalog.read() as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        strategy = strategy_for(entry.endpoint.template)
+        dataset, unit = _dataset(connection, entry, unit_id, roster)
+        config = _enabled(connection, unit)
+        config = sink.of(config) if sink is not None else config
+        is_cdm = config.mode is DataMode.CDM
+        models = check_unit(entry.endpoint.template, unit, config) if is_cdm else ()
+        target = _sink(connection, config)
+        if is_cdm:
+            check_sink(connection, unit, target, models)
+        if config.run_mode not in unit.supported_modes:
+            known = ", ".join(unit.supported_modes)
+            raise ModeUnsupported(
+                f"unit '{endpoint_id}:{unit_id}' does not support run mode {config.run_mode}",
+                hint=f"it supports: {known}",
+            )
+        before = accepted_schema.find(connection, endpoint_id, unit_id, config.sink_id)
+        roster.read_targets(connection)
+    spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
+    check_policy(spec, before)
+    if is_cdm:
+        check_cdm_policy(spec, place.settings)
+        check_mapping(config, dataset)
+    spec = filled(spec)
+    strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
+    state = read_states(place.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
+    spec = spec.model_copy(update={"learned": state.learned})
+    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=target.endpoint)
+    check_fit(order)
+    check_target(order, roster)
+    return order
+
+
+def find_dataset(place: Installation, endpoint_id: str, unit_id: str) -> tuple[Registration, Dataset]:
+    """For what needs no configuration: looking at a few rows, or at a dataset's history."""
+    with place.catalog.read() as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        strategy_for(entry.endpoint.template)
+        return entry, _dataset(connection, entry, unit_id, Roster())[0]
+
+
+def _dataset(connection: sa.Connection, entry: Registration, unit_id: str, roster: Roster) -> tuple[Dataset, Unit]:
+    endpoint_id = entry.endpoint.endpoint_id
+    known, found = roster.source(connection, entry)
+    unit = known.get(unit_id)
+    if unit is not None and unit.dataset_id in found:
+        return found[unit.dataset_id], unit
+    hint = f"ingest-ray collect {endpoint_id}"
+    if not run_records.is_collected(connection, endpoint_id):
+        raise DatasetUnknown(f"endpoint '{endpoint_id}' has no metadata in the catalog yet", hint=hint)
+    version = dataset_versions.find(connection, endpoint_id, unit_id)
+    if (
+        unit is not None
+        or unit_configs.find(connection, endpoint_id, unit_id) is not None
+        or (version and version.gone_at)
+    ):
+        when = f", it is gone since {version.gone_at[:19]}" if version and version.gone_at else ""
+        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog{when}", hint=hint)
+    close = difflib.get_close_matches(unit_id, known, n=3, cutoff=0.5)
+    says = (
+        f"did you mean {', '.join(repr(name) for name in close)}?"
+        if close
+        else f"ingest-ray units {endpoint_id} shows them"
+    )
+    raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'", hint=says)
+
+
+def _enabled(connection: sa.Connection, unit: Unit) -> UnitConfig:
+    found = unit_configs.find(connection, unit.endpoint_id, unit.unit_id)
+    name = f"{unit.endpoint_id}:{unit.unit_id}"
+    if found is None:
+        raise UnitDisabled(
+            f"unit '{name}' is not configured", hint="add a rule for it under units: in ingest.yaml, then apply"
+        )
+    if not found.config.enabled:
+        raise UnitDisabled(
+            f"unit '{name}' is not enabled", hint="set enabled: true in its rule in ingest.yaml, then apply"
+        )
+    return found.config
+
+
+def _sink(connection: sa.Connection, config: UnitConfig) -> Registration:
+    found = endpoints.find(connection, config.sink_id, "sink")
+    if found is None:
+        raise SinkMissing(
+            f"sink '{config.sink_id}' of unit '{config.endpoint_id}:{config.unit_id}' is not registered",
+            hint="add it under sinks: in ingest.yaml, then apply",
+        )
+    sink_family(found.endpoint.template)
+    return found

@@ -1,0 +1,78 @@
+"""What the gate must know of all units to judge one, read once for a launch: a thousand units are not looked at a million times."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.registry import open_sink
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import DataMode, Dataset, Endpoint, Target, Unit, UnitConfig, WriteMode
+from ingest_ray.secrets import resolve
+from ingest_ray.service.units.listing import units_of
+from ingest_ray.settings import Settings
+
+Name = tuple[str, str]
+"""Endpoint and unit."""
+
+
+class Roster:
+    """The catalog as one launch found it. Answers are read when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, tuple[Mapping[str, Unit], Mapping[str, Dataset]]] = {}
+        self._enabled: list[UnitConfig] | None = None
+        self._sinks: Mapping[str, Endpoint] = {}
+        self._writers: dict[str, Mapping[str, list[Name]]] = {}
+
+    def source(
+        self, connection: sa.Connection, entry: Registration
+    ) -> tuple[Mapping[str, Unit], Mapping[str, Dataset]]:
+        """An endpoint's units by their id, and its datasets by theirs."""
+        endpoint_id = entry.endpoint.endpoint_id
+        if endpoint_id not in self._sources:
+            found = {dataset.dataset_id: dataset for dataset in dataset_versions.current(connection, endpoint_id)}
+            self._sources[endpoint_id] = {unit.unit_id: unit for unit in units_of(connection, entry)}, found
+        return self._sources[endpoint_id]
+
+    def read_targets(self, connection: sa.Connection) -> None:
+        """What `writers` then needs no connection for."""
+        if self._enabled is None:
+            self._enabled = [item.config for item in unit_configs.listed(connection) if item.config.enabled]
+            self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
+
+    def writers(self, template: str, settings: Settings) -> Mapping[str, list[Name]]:
+        """The enabled units that write to sinks of a template, by the place that they write to. Tables of CDM models are there
+        to be shared."""
+        if template not in self._writers:
+            opened = {
+                sink_id: open_sink(real)
+                for sink_id, sink in self._sinks.items()
+                if sink.template == template and (real := _resolved(sink, settings)) is not None
+            }
+            found: dict[str, list[Name]] = defaultdict(list)
+            for config in self._enabled or ():
+                if config.sink_id in opened and config.mode is not DataMode.CDM:
+                    found[opened[config.sink_id].location(_target(config))].append((config.endpoint_id, config.unit_id))
+            self._writers[template] = found
+        return self._writers[template]
+
+
+def _target(config: UnitConfig) -> Target:
+    return Target(
+        sink_id=config.sink_id,
+        endpoint_id=config.endpoint_id,
+        unit_id=config.unit_id,
+        app_id="",
+        write=WriteMode.APPEND,
+    )
+
+
+def _resolved(sink: Endpoint, settings: Settings) -> Endpoint | None:
+    """None where a secret of a sink is not known here: its units cannot run here either."""
+    try:
+        return resolve(sink, settings)
+    except IngestError:
+        return None

@@ -1,0 +1,142 @@
+"""What can be ingested, and how it is configured."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import Field, JsonValue
+
+from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.errors import StrategyMissing
+from ingest_ray.sdk.types import Model, RunMode, Unit
+from ingest_ray.secrets import masked
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.rules import expand
+
+
+class UnitView(Model):
+    """A unit, and what is configured for it; without a configuration it is not enabled and has no sink."""
+
+    endpoint_id: str
+    unit_id: str
+    dataset_id: str
+    kind: str
+    display_name: str = ""
+    driver_id: str = ""
+    default_mode: RunMode = RunMode.FULL
+    cdm_model_ids: tuple[str, ...] = ()
+    filter_kind: str | None = None
+    """The vendor, where its strategy can filter."""
+    stats: dict[str, JsonValue] = Field(default_factory=dict)
+    default_policy: dict[str, JsonValue] = Field(default_factory=dict)
+    enabled: bool = False
+    run_mode: RunMode
+    supported_modes: tuple[RunMode, ...]
+    sink_id: str | None = None
+    data_mode: str = "raw"
+    schedule_minutes: int | None = None
+    cursor: str | None = None
+    primary_key: tuple[str, ...] = ()
+    estimated_rows: int | None = None
+    columns: int = 0
+
+
+class EndpointUnits(Model):
+    endpoint_id: str
+    is_collected: bool
+    collected_at: str | None = None
+    units: tuple[UnitView, ...] = ()
+
+
+def list_units(place: Installation, endpoint_id: str) -> EndpointUnits:
+    """Raises `EndpointNotFound`, `StrategyMissing`. Makes no request to the source."""
+    with place.catalog.read() as connection:
+        entry = endpoints.source(connection, endpoint_id)
+        found = {dataset.dataset_id: dataset for dataset in dataset_versions.current(connection, endpoint_id)}
+        configured = {item.config.unit_id: item.config for item in unit_configs.listed(connection, endpoint_id)}
+        done = [run for run in run_records.collection_runs(connection, endpoint_id) if run.status == "SUCCEEDED"]
+        views = []
+        descriptor = strategy_for(entry.endpoint.template).descriptor
+        for unit in units_of(connection, entry):
+            dataset, config = found[unit.dataset_id], configured.get(unit.unit_id)
+            views.append(
+                UnitView(
+                    endpoint_id=endpoint_id,
+                    unit_id=unit.unit_id,
+                    dataset_id=unit.dataset_id,
+                    kind=unit.kind,
+                    display_name=unit.display_name,
+                    driver_id=unit.driver_id,
+                    default_mode=unit.default_mode,
+                    cdm_model_ids=unit.cdm_model_ids,
+                    filter_kind=entry.vendor if "filters" in descriptor.capabilities else None,
+                    stats=unit.stats,
+                    default_policy={"cursor": own} if isinstance(own := dataset.facts.get("cursor"), str) else {},
+                    enabled=config.enabled if config else False,
+                    run_mode=config.run_mode if config else unit.default_mode,
+                    supported_modes=unit.supported_modes,
+                    sink_id=config.sink_id if config else None,
+                    data_mode=config.mode.value if config else "raw",
+                    schedule_minutes=config.schedule_interval_minutes if config else None,
+                    cursor=config.policy.cursor if config else None,
+                    primary_key=(config.policy.primary_key if config else ()) or dataset.primary_key,
+                    estimated_rows=dataset.estimated_rows,
+                    columns=len(dataset.columns),
+                )
+            )
+    return EndpointUnits(
+        endpoint_id=endpoint_id,
+        is_collected=bool(done),
+        collected_at=done[0].completed_at if done else None,
+        units=tuple(views),
+    )
+
+
+def units_of(connection: sa.Connection, entry: Registration) -> list[Unit]:
+    """The units of an endpoint, from catalog datasets only."""
+    endpoint = entry.endpoint
+    found = dataset_versions.current(connection, endpoint.endpoint_id)
+    return list(strategy_for(endpoint.template).list_units(masked(endpoint), found)) if found else []
+
+
+Configured = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
+
+
+def configure_units(connection: sa.Connection) -> Iterator[Configured]:
+    """Writes what the rules say of the units that the catalog has now; yields what changed.
+
+    Configurations that somebody set by hand stay as they are. Those of a dataset that has vanished stay, too: the gate
+    refuses them, and they are there when it comes back.
+    """
+    collected = {
+        entry.endpoint.endpoint_id: _listed_where_installed(connection, entry)
+        for entry in endpoints.listed(connection, "source")
+        if run_records.is_collected(connection, entry.endpoint.endpoint_id)
+    }
+    rules = unit_configs.rules(connection)
+    wanted = expand(rules, collected)
+    known = {(item.config.endpoint_id, item.config.unit_id): item for item in unit_configs.listed(connection)}
+    ruled = {str(rule.document["endpoint"]) for rule in rules}
+    for key, config in wanted.items():
+        old = known.get(key)
+        if old is None:
+            unit_configs.put(connection, config, "rule", 0)
+            yield "+", ":".join(key), ()
+        elif old.origin == "rule" and old.config != config:
+            unit_configs.put(connection, config, "rule", old.version)
+            fields = [name for name in type(config).model_fields if getattr(config, name) != getattr(old.config, name)]
+            yield "~", ":".join(key), tuple(fields)
+    for key, item in known.items():
+        is_vanished = key[0] in ruled and key[1] not in {unit.unit_id for unit in collected.get(key[0], [])}
+        if item.origin == "rule" and key not in wanted and not is_vanished:
+            unit_configs.remove(connection, *key)
+            yield "-", ":".join(key), ()
+
+
+def _listed_where_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:
+    try:
+        return units_of(connection, entry)
+    except StrategyMissing:  # of another installation that shares the catalog; the gate says so for its units
+        return []

@@ -1,0 +1,58 @@
+"""A few rows of a unit, straight from the source."""
+
+import base64
+import datetime as dt
+import decimal
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.types import Model
+from ingest_ray.secrets import resolve
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.gate import find_dataset
+
+
+class Rows(Model):
+    endpoint_id: str
+    unit_id: str
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: tuple[dict[str, JsonValue], ...]
+
+
+def preview(place: Installation, endpoint_id: str, unit_id: str, limit: int = 10) -> Rows:
+    """Needs the dataset in the catalog; the unit need not be enabled."""
+    entry, dataset = find_dataset(place, endpoint_id, unit_id)
+    endpoint = resolve(entry.endpoint, place.settings)
+    table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
+    return Rows(
+        endpoint_id=endpoint_id,
+        unit_id=unit_id,
+        columns=tuple(table.column_names),
+        types=tuple(str(field.type) for field in table.schema),
+        rows=tuple({name: plain(value) for name, value in row.items()} for row in table.slice(0, limit).to_pylist()),
+    )
+
+
+def plain(value: Any) -> JsonValue:
+    """A value as JSON has it: exact numbers and times as text, bytes as base64."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if value == value and abs(value) != float("inf") else str(value)
+        case bytes():
+            return "base64:" + base64.b64encode(value).decode()
+        case dt.datetime() | dt.date() | dt.time():
+            return value.isoformat()
+        case decimal.Decimal() | dt.timedelta():
+            return str(value)
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            return str(value)

@@ -1,0 +1,76 @@
+"""From rules to configurations: patterns over units, later rules over earlier ones, field by field. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ingest_ray.catalog.unit_configs import StoredRule
+from ingest_ray.config import UnitRule
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import CdmSettings, DataMode, Policy, Unit, UnitConfig
+
+_WILD = re.compile(r"[*?\[]")
+
+
+def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[tuple[str, str], UnitConfig]:
+    """The configuration of every unit that a rule speaks of. `units`: by endpoint, of those that were collected.
+
+    Raises:
+        ConfigError: a rule names one unit, and a collected endpoint has no such unit; or no rule names a sink.
+    """
+    written: dict[tuple[str, str], list[StoredRule]] = {}
+    by_id = {(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
+    for stored in rules:
+        rule = UnitRule.model_validate(stored.document)
+        matching = [unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id)]
+        if not matching and rule.endpoint in units and not is_pattern(rule.unit):
+            raise ConfigError(
+                f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'",
+                hint=f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new",
+            )
+        for unit_id in matching:
+            written.setdefault((rule.endpoint, unit_id), []).append(stored)
+    return {key: _merged(by_id[key], found) for key, found in written.items()}
+
+
+def is_pattern(text: str) -> bool:
+    return _WILD.search(text) is not None
+
+
+def is_match(pattern: str, unit_id: str) -> bool:
+    """A unit's own id always matches, whatever signs are in it."""
+    return pattern == unit_id or fnmatchcase(unit_id, pattern)
+
+
+def _merged(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
+    values: dict[str, Any] = {}
+    policy: dict[str, Any] = {}
+    cdm: dict[str, Any] = {}
+    for stored in rules:
+        rule = UnitRule.model_validate(stored.document)
+        values |= {name: getattr(rule, name) for name in rule.model_fields_set if getattr(rule, name) is not None}
+        policy |= {name: getattr(rule.policy, name) for name in rule.policy.model_fields_set}
+        cdm |= {name: getattr(rule.cdm, name) for name in rule.cdm.model_fields_set}
+    mode = values.get("mode", DataMode.RAW)
+    sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)
+    if sink is None:
+        raise ConfigError(
+            f"{rules[-1].written_at}: unit '{unit.endpoint_id}:{unit.unit_id}' has no sink",
+            hint="add sink: ID to its rule, or in CDM mode sink_endpoint: ID",
+        )
+    minutes = values.get("schedule_minutes")
+    return UnitConfig(
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
+        sink_id=sink,
+        enabled=values.get("enabled", False),
+        run_mode=values.get("run_mode", unit.default_mode),
+        mode=mode,
+        sink_endpoint_id=values.get("sink_endpoint"),
+        cdm=CdmSettings(**cdm),
+        policy=Policy(**policy),
+        filters=values.get("filters", {}),
+        schedule_kind="MANUAL" if minutes is None else "INTERVAL",
+        schedule_interval_minutes=minutes,
+    )

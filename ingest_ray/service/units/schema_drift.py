@@ -1,0 +1,150 @@
+"""Before a run: is the dataset at the source what the unit was last run with? If not, the policy says what follows.
+
+One cheap question to the source, the first of a run; where nothing changed, nothing is written.
+"""
+
+from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
+from ingest_ray.catalog.dataset_versions import shape
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import write_mode_of
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
+from ingest_ray.sdk.types import Dataset, Model, Policy, UnitSpec, WriteMode
+from ingest_ray.secrets import masked, resolve
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.schema_changes import as_read, changes, followed, refused, relevant
+from ingest_ray.service.units.validation import check_fit, check_policy, filled
+
+
+class Look(Model):
+    """`order` goes on with what the policy makes of the dataset. `news`: what is different from the last run."""
+
+    order: RunOrder
+    news: tuple[str, ...] = ()
+    observed: Dataset
+    is_new_to_catalog: bool = False
+    is_new_to_unit: bool = False
+
+
+def look(place: Installation, order: RunOrder) -> Look:
+    """Asks the source, and writes nothing. An order without a question to the source (`replay`, `remap`) is only completed.
+
+    Raises:
+        SourceChanged: the dataset is gone, or changed in a way that the policy or the sink does not follow.
+    """
+    spec, name = order.spec, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    with place.catalog.read() as connection:
+        before = accepted_schema.find(connection, spec.endpoint.endpoint_id, spec.unit_id, spec.config.sink_id)
+        stored = unit_configs.find(connection, spec.endpoint.endpoint_id, spec.unit_id)
+    config = stored.config if stored is not None else spec.config
+    raw = spec.model_copy(update={"config": config})  # keys that nobody set follow the dataset
+    if order.task in ("replay", "remap"):
+        return Look(order=_with(order, raw, before or spec.dataset), observed=before or spec.dataset)
+    strategy = strategy_for(spec.endpoint.template)
+    now = strategy.describe(resolve(spec.endpoint, place.settings), spec.dataset)
+    if now is None:
+        raise SourceChanged(
+            f"the dataset of unit '{name}' is gone at the source",
+            hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
+        )
+    staged, found = _followed(name, raw, before, now)
+    policy = spec.policy.on_schema_change
+    is_new_to_unit = before is None or shape(staged) != shape(before)
+    is_new_to_catalog = policy == "evolve" and shape(now) != shape(spec.dataset)
+    if shape(staged) != shape(spec.dataset):
+        order = _checked(order, raw, staged)
+    else:
+        order = _with(order, raw, staged)
+    return Look(
+        order=order.model_copy(update={"source_dataset": as_read(now, staged)}),
+        news=tuple(found) if is_new_to_unit or is_new_to_catalog else (),
+        observed=now,
+        is_new_to_catalog=is_new_to_catalog,
+        is_new_to_unit=is_new_to_unit,
+    )
+
+
+def adopt(place: Installation, seen: Look) -> None:
+    """Remembers what the unit is run with from now on, and, where it evolves, the dataset's new version."""
+    if seen.order.task in ("replay", "remap") or not (seen.is_new_to_catalog or seen.is_new_to_unit):
+        return
+    spec = seen.order.spec
+    with place.catalog.begin(is_alone=True) as connection:
+        if seen.is_new_to_catalog:
+            dataset_versions.observe(connection, seen.observed)
+        if seen.is_new_to_unit:
+            accepted_schema.put(connection, spec.dataset, spec.unit_id, spec.config.sink_id)
+
+
+def _followed(name: str, raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
+    """What is staged from now on, and what changed, in words."""
+    policy = raw.policy
+    is_first = before is None
+    old = before if before is not None else raw.dataset
+    write = write_mode_of(raw.model_copy(update={"dataset": old}))
+    _refuse_lost_columns(name, policy, old, now, write)
+    if not (is_first and policy.on_schema_change == "evolve"):
+        _refuse_another_key(name, policy, old, now, write)
+    found = relevant(list(changes(old, now)), policy)
+    is_made_new = write is WriteMode.REPLACE or is_first
+    bad = refused(found, policy, is_made_new=is_made_new)
+    if bad:
+        said = "; ".join(change.said for change in bad)
+        raise SourceChanged(
+            f"the dataset of unit '{name}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {said}",
+            hint=_advice(raw, is_first),
+        )
+    staged = now if is_first and policy.on_schema_change == "evolve" else followed(old, now, policy)
+    kept = {column.name for column in staged.columns}
+    return staged, [
+        change.said if change.column in kept or change.kind == "dropped" else f"{change.said} (not read)"
+        for change in found
+    ]
+
+
+def _refuse_lost_columns(name: str, policy: Policy, old: Dataset, now: Dataset, write: WriteMode) -> None:
+    key = policy.primary_key or old.primary_key
+    needed = dict.fromkeys(key if write is WriteMode.UPSERT or policy.primary_key else (), "key")
+    needed |= {policy.cursor: "cursor"} if policy.cursor else {}
+    for column, role in needed.items():
+        if now.column(column) is None:
+            raise SourceChanged(
+                f"column '{column}', the {role} of unit '{name}', is gone at the source",
+                hint=f"choose another {role}, then reset the unit: what was loaded by the old one cannot go on",
+            )
+
+
+def _refuse_another_key(name: str, policy: Policy, old: Dataset, now: Dataset, write: WriteMode) -> None:
+    if policy.primary_key or write is not WriteMode.UPSERT or set(old.primary_key) == set(now.primary_key):
+        return
+    raise SourceChanged(
+        f"the primary key of unit '{name}' is ({', '.join(now.primary_key)}) now, and was ({', '.join(old.primary_key)})",
+        hint="say which one to go on with: policy.primary_key; for the new one, reset the unit and remove its table first",
+    )
+
+
+def _advice(raw: UnitSpec, is_first: bool) -> str:
+    endpoint, unit = raw.endpoint.endpoint_id, raw.unit_id
+    if raw.policy.on_schema_change != "evolve":
+        if is_first:
+            return f"ingest-ray collect {endpoint} takes the dataset into the catalog as it is now"
+        return f"to go on with the dataset as it is now: ingest-ray collect {endpoint}, ingest-ray datasets accept {endpoint} {unit}"
+    return f"leave the column out (policy.columns), or load again: ingest-ray reset {endpoint} {unit}, and remove its table"
+
+
+def _with(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
+    spec = filled(raw.model_copy(update={"dataset": dataset}))
+    return order.model_copy(update={"spec": spec})
+
+
+def _checked(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
+    """The gate's checks again, of what changed: now the source is the one who made the mistake."""
+    try:
+        check_policy(raw.model_copy(update={"dataset": dataset}))
+        changed = _with(order, raw, dataset)
+        strategy = strategy_for(raw.endpoint.template)
+        strategy.check(changed.spec.model_copy(update={"endpoint": masked(raw.endpoint)}))
+        check_fit(changed)
+    except (ConfigError, GateError) as error:
+        raise SourceChanged(f"the dataset changed at the source: {error.message}", hint=error.hint) from error
+    return changed

@@ -1,0 +1,72 @@
+"""Looks after the tables of units: fewer and larger files, and none that nobody needs."""
+
+from collections.abc import Callable, Sequence
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.model_tables import tables_of
+from ingest_ray.engine.steps.unit_layout import is_cdm, target_of
+from ingest_ray.registry import open_models, open_sink
+from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.sdk.types import Model, Target
+from ingest_ray.secrets import resolve
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.gate import gate
+from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.sinks.maintenance import CareReport, TableCare
+
+
+class UpkeepDone(Model):
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    report: CareReport
+
+
+def compact(place: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
+    return _each(place, endpoint_id, unit_ids, lambda care, target: care.compact(target))
+
+
+def vacuum(
+    place: Installation, endpoint_id: str, unit_ids: Sequence[str], keep_h: int, rehearse: bool
+) -> list[UpkeepDone]:
+    return _each(
+        place, endpoint_id, unit_ids, lambda care, target: care.vacuum(target, keep_h=keep_h, rehearse=rehearse)
+    )
+
+
+def _each(
+    place: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    work: Callable[[TableCare, Target], CareReport],
+) -> list[UpkeepDone]:
+    """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables need no care; nothing is done then."""
+    roster = Roster()
+    orders = [gate(place, endpoint_id, unit_id, roster=roster) for unit_id in unit_ids]
+    cares = [(order, _care_of(order)) for order in orders]
+    return [
+        UpkeepDone(
+            endpoint_id=endpoint_id,
+            unit_id=order.spec.unit_id,
+            sink_id=order.spec.config.sink_id,
+            report=work(care, target),
+        )
+        for order, care in cares
+        for target in _targets(order)
+    ]
+
+
+def _targets(order: RunOrder) -> list[Target]:
+    """The unit's table, or those of its models."""
+    return [table.target for table in tables_of(order.spec)] if is_cdm(order.spec) else [target_of(order)]
+
+
+def _care_of(order: RunOrder) -> TableCare:
+    door = open_models if is_cdm(order.spec) else open_sink
+    sink = door(resolve(order.sink, order.settings))
+    if not isinstance(sink, TableCare):
+        raise ModeUnsupported(
+            f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to look after",
+            hint="databases look after their tables themselves",
+        )
+    return sink

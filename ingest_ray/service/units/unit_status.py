@@ -1,0 +1,104 @@
+"""Where many units stand, in a handful of statements however many they are: what lists and dashboards ask for.
+
+The checkpoint costs a walk over the KV, so it is read apart, and only for those that are asked about it.
+"""
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from ingest_ray.catalog import endpoints, run_records, unit_configs
+from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.kv.keys import quoted, unit_key
+from ingest_ray.sdk.contracts import KV
+from ingest_ray.sdk.errors import StateUnreadable
+from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.run_liveness import settled
+from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.unit_state import read_unit_states
+
+WALK_ABOVE = 20  # units of one endpoint: below, one short walk for each is cheaper than one over all
+
+UnitRef = tuple[str, str]
+"""Endpoint and unit."""
+
+
+class Standing(Model):
+    """`last_run`: the last ordinary run, as it is to be read now."""
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    state: RunState = RunState.IDLE
+    last_run: RunSummary | None = None
+    error: RunFault | None = None
+
+
+def standings(
+    place: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
+) -> list[Standing]:
+    """Of the configured units of an endpoint, by unit id. Raises `EndpointNotFound`."""
+    with place.catalog.read() as connection:
+        endpoints.source(connection, endpoint_id)
+        configured = unit_configs.listed(connection, endpoint_id, after=after, first=first)
+        return of_configured(connection, place, configured)
+
+
+def standings_of(place: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, Standing]:
+    """Of those that are configured."""
+    with place.catalog.read() as connection:
+        configured = unit_configs.find_many(connection, wanted)
+        found = of_configured(connection, place, configured)
+    return {(one.endpoint_id, one.unit_id): one for one in found}
+
+
+def of_configured(connection: sa.Connection, place: Installation, configured: list[Configured]) -> list[Standing]:
+    refs = [(item.config.endpoint_id, item.config.unit_id) for item in configured]
+    latest = run_records.latest_of(connection, refs)
+    going_on = {(run.summary.endpoint_id, run.summary.unit_id): run for run in run_records.running(connection)}
+    vendors = {name: entry.vendor for name, entry in endpoints.known(connection, {ref[0] for ref in refs}).items()}
+    return [
+        _standing(place.kv, vendors.get(ref[0], ""), item, latest.get(ref), going_on.get(ref))
+        for ref, item in zip(refs, configured, strict=True)
+    ]
+
+
+def _standing(kv: KV, vendor: str, item: Configured, record: RunRecord | None, going_on: RunRecord | None) -> Standing:
+    """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
+    config = item.config
+    last, state, fault = record.summary if record is not None else None, None, None
+    if going_on is not None:
+        try:
+            known = read_states(kv, unit_key(vendor, config.endpoint_id, config.unit_id, going_on.summary.sink_id))
+        except StateUnreadable as error:
+            known, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
+        if record is not None:
+            last = settled(record, known)
+        if settled(going_on, known).state is RunState.RUNNING:
+            state = RunState.RUNNING
+    return Standing(
+        endpoint_id=config.endpoint_id,
+        unit_id=config.unit_id,
+        sink_id=config.sink_id,
+        state=RunState.FAILED if fault else state or (last.state if last is not None else RunState.IDLE),
+        last_run=last,
+        error=fault or (last.error if last is not None else None),
+    )
+
+
+def checkpoints(place: Installation, wanted: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], UnitState]:
+    """By endpoint, unit and sink; one that cannot be read is left out."""
+    with place.catalog.read() as connection:
+        entries = endpoints.known(connection, {endpoint_id for endpoint_id, _, _ in wanted})
+    found: dict[tuple[str, str, str], UnitState] = {}
+    for endpoint_id, entry in entries.items():
+        keys = {unit_key(entry.vendor, *ref): ref for ref in wanted if ref[0] == endpoint_id}
+        if len(keys) > WALK_ABOVE:
+            whole = f"ingest::{quoted(entry.vendor)}::endpoint::{quoted(endpoint_id)}::"
+            states = read_unit_states(place.kv, whole, keys)
+        else:
+            states = {name: state for key in keys for name, state in read_unit_states(place.kv, key, [key]).items()}
+        found |= {keys[key]: state for key, state in states.items()}
+    return found

@@ -1,0 +1,92 @@
+"""Whether a unit's policy fits its dataset, its types fit its sink, and its target is its own."""
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import is_cdm, key_of, target_of, write_mode_of
+from ingest_ray.registry import open_sink
+from ingest_ray.run.preview import certificate
+from ingest_ray.sdk.errors import ConfigError, SourceChanged
+from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
+from ingest_ray.secrets import resolve
+from ingest_ray.service.units.launch_catalog import Roster
+
+
+def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
+    """Raises `ConfigError`, naming unit and field, for columns that do not exist and modes that contradict each other.
+
+    `before` is what the unit was last run with: a column that it had raises `SourceChanged`.
+    """
+    name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
+    known = [column.name for column in spec.dataset.columns]
+    named = {
+        "cursor": (policy.cursor,) if policy.cursor else (),
+        "primary_key": policy.primary_key,
+        "columns": policy.columns,
+    }
+    for field, columns in named.items():
+        for column in columns:
+            if column not in known and before is not None and before.column(column) is not None:
+                raise SourceChanged(
+                    f"unit '{name}': column '{column}' of policy.{field} is gone at the source",
+                    hint="choose another column, and reset the unit where its key or cursor is another one now",
+                )
+            if column not in known:
+                raise ConfigError(
+                    f"unit '{name}': policy.{field} names column '{column}', which the dataset does not have",
+                    hint=f"columns: {', '.join(known[:30])}",
+                )
+        if len(set(columns)) != len(columns):
+            raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
+    key = key_of(spec)
+    if policy.write is WriteMode.UPSERT and not key and not is_cdm(spec):
+        raise ConfigError(
+            f"unit '{name}': write: upsert needs a key, and the dataset has none",
+            hint="set policy.primary_key, or write: append",
+        )
+    if policy.columns:
+        needed = [
+            *(key if write_mode_of(spec) is WriteMode.UPSERT else ()),
+            *([policy.cursor] if policy.cursor else []),
+        ]
+        for column in needed:
+            if column not in policy.columns:
+                raise ConfigError(f"unit '{name}': policy.columns leaves out '{column}', which is key or cursor")
+
+
+def filled(spec: UnitSpec) -> UnitSpec:
+    """The same unit with its key, its write mode and the cursor that its source has spelled out."""
+    own = spec.dataset.facts.get("cursor")
+    cursor = spec.policy.cursor
+    if cursor is None and isinstance(own, str) and spec.config.run_mode is RunMode.INCREMENTAL:
+        cursor = own
+    update = {"primary_key": key_of(spec), "write": write_mode_of(spec), "cursor": cursor}
+    policy = spec.policy.model_copy(update=update)
+    return spec.model_copy(update={"config": spec.config.model_copy(update={"policy": policy})})
+
+
+def check_fit(order: RunOrder) -> None:
+    """Raises `ConfigError`, naming the columns, for types that a sink cannot hold, or not without loss and consent."""
+    lines = certificate(order)
+    name = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    for fidelity, hint in (
+        (Fidelity.REFUSED, "leave these columns out with policy.columns, or choose another sink"),
+        (Fidelity.LOSSY, "allow it with policy.allow_lossy: true, or leave these columns out with policy.columns"),
+    ):
+        bad = [line for line in lines if line.fidelity is fidelity]
+        if bad and not (fidelity is Fidelity.LOSSY and order.spec.policy.allow_lossy):
+            named = ", ".join(f"'{line.column}' ({line.source_type} -> {line.sink_type})" for line in bad)
+            how = "cannot be held" if fidelity is Fidelity.REFUSED else "would lose something"
+            raise ConfigError(f"unit '{name}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
+
+
+def check_target(order: RunOrder, roster: Roster) -> None:
+    """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
+    if is_cdm(order.spec):
+        return
+    mine = target_of(order)
+    where = open_sink(resolve(order.sink, order.settings)).location(mine)
+    for endpoint_id, unit_id in roster.writers(order.sink.template, order.settings).get(where, ()):
+        if (endpoint_id, unit_id) != (mine.endpoint_id, mine.unit_id):
+            raise ConfigError(
+                f"units '{mine.endpoint_id}:{mine.unit_id}' and '{endpoint_id}:{unit_id}' both write to '{where}'",
+                hint="give one of them another sink, or disable it",
+            )

@@ -1,0 +1,87 @@
+"""Sets a unit's watermark by hand: from there on everything is read again, and nothing below it."""
+
+import os
+
+from pydantic import JsonValue
+
+from ingest_ray import logs
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.unit_layout import opened_spec, write_mode_of
+from ingest_ray.engine.steps.unit_writer import SinkDesk
+from ingest_ray.registry import strategy_for
+from ingest_ray.run.staging_area import staging_for
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Model, Position, RunMode, WriteMode
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import key_of_order
+from ingest_ray.service.units.gate import SinkChoice, gate
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.unit_state import shown
+from ingest_ray.state.writer import StateWriter
+
+
+class WatermarkSet(Model):
+    """`watermarks`: by segment, as the source spells them."""
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    watermarks: dict[str, JsonValue]
+
+
+def set_watermark(
+    place: Installation,
+    endpoint_id: str,
+    unit_id: str,
+    value: str,
+    *,
+    segment: str | None = None,
+    sink_id: str | None = None,
+) -> WatermarkSet:
+    """Of one segment, or of all. The source says what the value means, so it is asked; unfinished work is forgotten.
+
+    Raises:
+        RunActive: the unit has a live run.
+        ConfigError: the unit has no cursor, or the value is none of it; nothing was changed.
+    """
+    order = gate(place, endpoint_id, unit_id, sink=SinkChoice(sink_id=sink_id))
+    config = order.spec.config
+    if config.run_mode is not RunMode.INCREMENTAL:
+        raise ConfigError(f"unit '{endpoint_id}:{unit_id}' runs {config.run_mode}: it has no watermark")
+    if write_mode_of(order.spec) is not WriteMode.UPSERT:
+        raise ConfigError(
+            f"unit '{endpoint_id}:{unit_id}' does not upsert, and reading again would double its rows",
+            hint="it needs write: upsert, with a key",
+        )
+    state = StateWriter.begin(place.kv, key_of_order(order), order.run_id, this_process(os.getpid()))
+    try:
+        with logs.context(endpoint=endpoint_id, unit=unit_id):
+            if state.has_intent:
+                open_sink_for(state, SinkDesk(order, staging_for(order)))
+            found = _positions(order, state, value, segment)
+            state.set_watermarks(found, order.spec.policy.cursor)
+    finally:
+        state.end()
+    return WatermarkSet(
+        endpoint_id=endpoint_id,
+        unit_id=unit_id,
+        sink_id=config.sink_id,
+        watermarks={name: shown(position) for name, position in found.items()},
+    )
+
+
+def _positions(order: RunOrder, state: StateWriter, value: str, segment: str | None) -> dict[str, Position]:
+    """What the value is in every segment: the lower bound of a backfill from there."""
+    spec = opened_spec(order)
+    strategy = strategy_for(spec.endpoint.template)
+    with strategy.probe(spec, state.segments) as probe:
+        scopes = strategy.between(spec, probe, state.segments, value, None)
+    found = {scope.segment: scope.target.lower for scope in scopes if scope.target.lower is not None}
+    if segment is not None and segment not in found:
+        known = ", ".join(sorted(found)[:20]) or "none"
+        raise ConfigError(f"unit '{spec.unit_id}' has no segment '{segment}'", hint=f"segments: {known}")
+    wanted = {name: position for name, position in found.items() if segment in (None, name)}
+    if not wanted:
+        raise ConfigError(f"unit '{spec.unit_id}' has no segment that a watermark could be set for")
+    return wanted

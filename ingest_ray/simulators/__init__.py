@@ -1,0 +1,1 @@
+"""Simulated source systems that serve real protocols on a loopback port."""

@@ -1,0 +1,66 @@
+"""Jira and Confluence, Cloud and Data Center, simulated on a loopback port, with what breaks naive readers built in.
+
+    with simulate(product="jira", mode="cloud", issues=2000, projects=5, seed=7, traps=["index-lag=600"]) as sim:
+        ...  # requests to sim.url as sim.user with sim.token
+        sim.mutate("update", count=20, seed=1)
+        for record in sim.expected("issues"):
+            ...  # every field, every comment, worklog and history of one issue
+        sim.stats()["too_many_requests"]
+
+The same from a shell: `python -m ingest_ray.simulators.atlassian jira --issues 50000 --projects 20 --rate-limit 50`.
+
+The data depend on the seed alone. The simulated clock starts at 2026-03-02T09:30:00Z, whatever the date is, and runs with
+the machine; ask `serverInfo`, the `Date` header or `sim.now_ms()` for the time. The account's profile is in Australia/Sydney
+(JQL), the site in America/New_York (CQL), unless told otherwise.
+
+`/__sim/stats`, `reset_stats`, `mutate`, `expected`, `traps`, `advance_clock`, `clock`, `rotate_token` and `endpoints` are the
+simulator's own: without login, never counted, limited or faulty.
+
+Traps (`*`: on by default, because the real product behaves so; `no-NAME` switches it off). `NAME=VALUE` sets the value,
+`NAME=VALUE@PART` keeps a fault to paths that have PART in them; for the triggers of faults see `traps`.
+
+    token-absent-on-last-page 1 *        Jira Cloud       no nextPageToken on the last page; off: an empty string
+    fields-default            1 *        Jira Cloud       search/jql gives only `id` unless fields are asked for; off: *navigable
+    inline-caps               20 *       Jira             at most 40 changelogs (Cloud), 20 worklogs, N comments (Cloud) inline
+    anonymous-200             1 *        Jira Cloud       bad credentials: 200, empty list, x-seraph-loginreason; off: 401
+    strict-payload            1 *        Jira Cloud       POST with an unknown property answers 400
+    removed-endpoints         1 *        Jira Cloud       /search and its kin answer 410; off: they still serve
+    deprecated-v1             1 *        Confluence Cloud v1 content and space answer with deprecation headers; 410 at the gateway
+    dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
+    short-pages               40         Jira Cloud       pages hold N % to 100 % of maxResults, before the end too
+    missing-islast            1          Jira Cloud       search/jql leaves isLast out
+    repeated-token            1          both             from page N + 1 on, the same token or cursor comes back for ever
+    expired-token             1          both             the first N tokens or cursors that come back are refused with 400
+    index-lag                 1500       both             search sees a change N seconds late (reconcileIssues sees it at once)
+    epoch-minutes             1          Jira             epoch milliseconds in JQL are cut to the minute
+    dst-zone                  1          Jira             profile zone Europe/Berlin, many updates around both changes of the clock; 400 in the gap
+    localized                 1          both             messages are German
+    permission-404            3          both             about N % of issues or pages are there, but not for this account
+    forbidden-403             1          both             N projects or spaces are listed, and refuse everything else with 403
+    poison-500                1          both             N records make each page that has their body answer 500, alone too
+    poison-json               1          both             N records make each page that has their body undecodable JSON, alone too
+    storage-500               1          Confluence       N pages answer 500 for the storage body; the view body works
+    large-page-504            50         both             more than N bodies in one answer: 504
+    deep-start-500            10000      Data Center      start over N answers 500
+    undercounted-start        2          Confluence       `start` in the next link is N short of what was sent
+    empty-next                1          Confluence       the last page has a next link, which leads to zero results
+    ancestor-restrictions-404 1          Confluence       expand=ancestors.restrictions answers 404 for the whole batch
+    restrictions-500          1          Confluence       expand=restrictions answers 500 for the whole batch
+    failing-space             1          Confluence       N spaces answer 500 to everything that is theirs
+    attachment-errors         10         Confluence       one attachment in N: 404 on content, and 400 on its page's list
+    endpoint-buckets          1          both             the rate limit counts per endpoint and method, not for the whole site
+    no-retry-after            1          both             429 without Retry-After, as gateways send it
+    too-many-requests         0.02       both             429 beyond the budget, with Retry-After
+    too-many-requests-silent  0.02       both             429 beyond the budget, without Retry-After
+    server-errors             burst:20:5 both             500, 502, 503 (Retry-After) and 504 in turn
+    slow-responses            0.05       both             the answer takes two seconds
+    truncated-bodies          0.02       both             the connection closes in mid-body
+    truncated-json            0.02       both             half a JSON document, with the right Content-Length and status 200
+    login-page                at:20      both             a login page: 200, text/html
+    expired-credentials       after:20   both             the token stops being valid
+    captcha-lock              after:20   Data Center      403 with X-Seraph-LoginReason: AUTHENTICATION_DENIED
+"""
+
+from ingest_ray.simulators.atlassian.simulation import Simulation, simulate
+
+__all__ = ["Simulation", "simulate"]

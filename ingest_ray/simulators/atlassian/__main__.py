@@ -1,0 +1,5 @@
+import sys
+
+from ingest_ray.simulators.atlassian.command_line import main
+
+sys.exit(main())

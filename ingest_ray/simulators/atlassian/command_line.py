@@ -1,0 +1,71 @@
+"""`python -m ingest_ray.simulators.atlassian jira|confluence ...`: prints one JSON line when ready, serves until a signal."""
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ingest_ray.simulators.atlassian.server.serving import bind, make
+from ingest_ray.simulators.atlassian.server.traps import UnknownTrap, table
+from ingest_ray.simulators.atlassian.site import Options
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="ingest-ray simulate",
+        description="Serves a simulated Jira or Confluence on 127.0.0.1.",
+        epilog=f"traps (NAME, NAME=VALUE, NAME=VALUE@PATH, no-NAME):\n{table()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("product", choices=("jira", "confluence"))
+    made.add_argument("--mode", choices=("cloud", "dc"), default="cloud")
+    made.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    made.add_argument("--seed", type=int, default=7)
+    made.add_argument("--issues", type=int, default=500)
+    made.add_argument("--projects", type=int, default=5)
+    made.add_argument("--pages", type=int, default=500)
+    made.add_argument("--spaces", type=int, default=5)
+    made.add_argument("--users", type=int, default=0, help="0: as many as fit the size")
+    made.add_argument("--rate-limit", type=float, default=0.0, help="requests per second, 0 for none")
+    made.add_argument("--latency-ms", type=float, default=0.0)
+    made.add_argument("--trap", action="extend", nargs="+", default=[], dest="traps", metavar="NAME")
+    made.add_argument("--user-zone", default="Australia/Sydney")
+    made.add_argument("--site-zone", default="America/New_York")
+    made.add_argument("--locale", default="en_US")
+    made.add_argument("--data", type=Path, help="a folder with jira-issues.jsonl.gz and wiki-pages.jsonl.gz")
+    made.add_argument("--frozen", action="store_true", help="the simulated clock stands still")
+    return made
+
+
+def run(product: str, port: int = 0, **options: Any) -> int:
+    """Serves until SIGTERM or SIGINT. `options` are the fields of `Options`; `traps` any sequence of names.
+
+    Prints `{"url", "user", "token", "mode"}` as one line on standard output as soon as the port answers.
+    """
+    options["traps"] = tuple(options.get("traps") or ())
+    with bind(port) as listener:
+        app, server = make(Options(product=product, **options), listener)  # type: ignore[arg-type]
+        gc.collect()
+        gc.freeze()  # a collection that walks a hundred thousand pages stops the server for longer than an answer takes
+        listener.listen(2048)
+        login = app.credentials
+        ready = {"url": app.url, "user": login.user, "token": login.token, "mode": options.get("mode", "cloud")}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:  # uvicorn raises the signal again once it has shut down
+            return 0
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    asked = vars(parser().parse_args(argv))
+    try:
+        return run(asked.pop("product"), asked.pop("port"), **asked)
+    except UnknownTrap as unknown:
+        sys.stderr.write(f"{unknown}\n")
+        return 2

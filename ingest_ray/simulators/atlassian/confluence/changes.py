@@ -1,0 +1,262 @@
+"""What people do to a Confluence while it is read; each function is one operation of `/__sim/mutate`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ingest_ray.simulators.atlassian.confluence.page import (
+    FIRST_ATTACHMENT,
+    LABELS,
+    PER_PAGE,
+    Page,
+    PageAttachment,
+    PageComment,
+    Space,
+)
+from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.content.clock import DAY_MS
+
+Request = dict[str, Any]
+
+
+def _targets(store: ConfluenceStore, request: Request, suits: Callable[[Page], bool]) -> list[int]:
+    """The named ids, or `count` of those that suit, spread by `seed`; `space` narrows them. Homepages are left alone."""
+    if "ids" in request:
+        return [int(i) for i in request["ids"]]
+    chosen = _space(store, request) if "space" in request else None
+    homes = {s.homepage for s in store.spaces}
+    suiting = [
+        p.id for p in store.pages.values()
+        if p.id not in homes and suits(p) and (chosen is None or p.space == chosen.index)
+    ]  # fmt: skip
+    seed = int(request.get("seed", 0))
+    order = sorted(suiting, key=lambda i: store.draws(b"mutate-%d" % seed, i))
+    return sorted(order[: int(request.get("count", 1))])
+
+
+def _space(store: ConfluenceStore, request: Request) -> Space:
+    space = store.space(str(request["space"]))
+    if space is None:
+        raise KeyError(f"no space is called {request['space']!r}")
+    return space
+
+
+def _current(store: ConfluenceStore) -> Callable[[Page], bool]:
+    return lambda p: store.searchable(p) and p.kind == "page"
+
+
+def _edited(store: ConfluenceStore, page: Page) -> Request:
+    return {"modified": store.clock.now(), "version": page.version + 1, "editor": 0}
+
+
+def create(store: ConfluenceStore, request: Request) -> list[int]:
+    space = _space(store, request) if "space" in request else next(s for s in store.spaces if not s.archived)
+    made = []
+    for _ in range(int(request.get("count", 1))):
+        now, number = store.clock.now(), store.next_id
+        store.next_id += 1
+        kind = str(request.get("type", "page"))
+        page = Page(number, space.index, kind, now, now, 0, 0, 1, now, title=str(request.get("title", "")))
+        page.parent = int(request.get("parent", space.homepage)) if kind == "page" else 0
+        store.put(page)
+        made.append(number)
+    return made
+
+
+def edit(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        store.edit(number, revision=page.revision + 1, message=str(request.get("message", "")), **_edited(store, page))
+    return chosen
+
+
+def rename(store: ConfluenceStore, request: Request) -> list[int]:
+    """A new title is a new version."""
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        title = str(request.get("title", f"Renamed {number} v{page.version + 1}"))
+        store.edit(number, title=title, **_edited(store, page))
+    return chosen
+
+
+def reparent(store: ConfluenceStore, request: Request) -> list[int]:
+    """Under `to`, or the homepage: no new version, `modified` stays."""
+    chosen = _targets(store, request, lambda p: _current(store)(p) and p.parent != store.spaces[p.space].homepage)
+    for number in chosen:
+        page = store.pages[number]
+        store.edit(number, parent=int(request.get("to", store.spaces[page.space].homepage)))
+    return chosen
+
+
+def move(store: ConfluenceStore, request: Request) -> list[int]:
+    """Into space `to`, or the next one that is not archived, with everything below."""
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        target = store.space(str(request["to"])) if "to" in request else None
+        if target is None:
+            others = [s for s in store.spaces if not s.archived and s.index != page.space and s.kind == "global"]
+            if not others:
+                raise ValueError("there is no other space to move to")
+            target = others[number % len(others)]
+        for below in store.descendants(number):
+            if below in store.pages:
+                store.edit(below, space=target.index)
+        store.edit(number, space=target.index, parent=target.homepage, **_edited(store, page))
+    return chosen
+
+
+def trash(store: ConfluenceStore, request: Request) -> list[int]:
+    """Children go up to the parent, as they do when only the page is deleted; no new version."""
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        for below in sorted(store.children.get(number, ())):
+            if below in store.pages:
+                store.edit(below, parent=page.parent)
+            else:
+                store.containers[below].parent = page.parent
+        store.edit(number, status="trashed")
+    return chosen
+
+
+def restore(store: ConfluenceStore, request: Request) -> list[int]:
+    """Back from the trash or the archive, with the same id; a restore is a new version."""
+    chosen = _targets(store, request, lambda p: p.status in ("trashed", "archived"))
+    for number in chosen:
+        page = store.pages[number]
+        parent = page.parent if page.parent in store.pages else store.spaces[page.space].homepage
+        store.edit(number, status="current", parent=parent, **_edited(store, page))
+    return chosen
+
+
+def archive(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        store.edit(number, status="archived")
+    return chosen
+
+
+def purge(store: ConfluenceStore, request: Request) -> list[int]:
+    """Leaves nothing: not in the trash, 404 by id. Takes trashed pages, or the named ones."""
+    chosen = _targets(store, request, lambda p: p.status == "trashed")
+    for number in chosen:
+        store.purge(number)
+    return chosen
+
+
+def restrict(store: ConfluenceStore, request: Request) -> list[int]:
+    """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account loses sight of them."""
+    chosen = _targets(store, request, _current(store))
+    readers = tuple(str(r) for r in request.get("readers", ("u1",)))
+    mine = {"u0", *(f"g{n}" for n, g in enumerate(store.groups) if 0 in g.members)}
+    for number in chosen:
+        store.edit(number, restricted=readers, hidden=bool(readers) and mine.isdisjoint(readers))
+        store.refresh_below(number)
+    return chosen
+
+
+def unrestrict(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, lambda p: bool(p.restricted))
+    for number in chosen:
+        store.edit(number, restricted=(), hidden=False)
+        store.refresh_below(number)
+    return chosen
+
+
+def comment(store: ConfluenceStore, request: Request) -> list[int]:
+    """Adds `each` comments; the page's own version and `modified` stay."""
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        comments = list(page.more_comments)
+        for _ in range(int(request.get("each", 1))):
+            made = number * PER_PAGE + 300 + len(comments)
+            text = store.content.prose.text(b"new-comment", made, most=2)
+            inline = bool(request.get("inline", False))
+            comments.append(PageComment(made, 0, inline, 0, store.clock.now(), 1, text))
+        store.edit(number, more_comments=tuple(comments))
+    return chosen
+
+
+def attach(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        page = store.pages[number]
+        place = len(store.content.attachments(page)) + 100
+        made = number * PER_PAGE + FIRST_ATTACHMENT + place
+        file = PageAttachment(made, f"{place}-new.bin", "application/octet-stream", 12_345, 0, store.clock.now(), 1)
+        store.edit(number, more_attachments=(*page.more_attachments, file))
+    return chosen
+
+
+def attach_version(store: ConfluenceStore, request: Request) -> list[int]:
+    """The first attachment gets new bytes under the same id."""
+    chosen = _targets(store, request, lambda p: _current(store)(p) and p.attachments > 0)
+    for number in chosen:
+        page = store.pages[number]
+        old = store.content.attachment(page, 0)
+        new = PageAttachment(old.id, old.title, old.kind, old.size + 7, 0, store.clock.now(), old.version + 1, salt=1)
+        kept = tuple(a for a in page.more_attachments if a.id != old.id)
+        store.edit(number, more_attachments=(*kept, new))
+    return chosen
+
+
+def label(store: ConfluenceStore, request: Request) -> list[int]:
+    """A label more or less does not move `modified`."""
+    chosen = _targets(store, request, _current(store))
+    wanted = LABELS.index(str(request.get("label", LABELS[0])))
+    for number in chosen:
+        store.edit(number, labels=tuple(sorted({*store.pages[number].labels, wanted})))
+    return chosen
+
+
+def poison(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, _current(store))
+    for number in chosen:
+        store.edit(number, poison=True)
+    return chosen
+
+
+def cure(store: ConfluenceStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, lambda p: p.poison or p.storage_fails)
+    for number in chosen:
+        store.edit(number, poison=False, storage_fails=False)
+    return chosen
+
+
+def create_space(store: ConfluenceStore, request: Request) -> list[int]:
+    index = len(store.spaces)
+    now = store.clock.now()
+    made = Space(
+        index,
+        32_768 + index,
+        str(request["space"]),
+        str(request.get("name", request["space"])),
+        "global",
+        0,
+        now - DAY_MS,
+    )
+    store.spaces.append(made)
+    home = Page(store.next_id, index, "page", now, now, 0, 0, 1, now, title=f"{made.name} Home")
+    store.next_id += 1
+    made.homepage = home.id
+    store.put(home)
+    return [made.id]
+
+
+def archive_space(store: ConfluenceStore, request: Request) -> list[int]:
+    space = _space(store, request)
+    space.archived = not request.get("undo", False)
+    store.search_revision += 1
+    return [space.id]
+
+
+OPERATIONS: dict[str, Callable[[ConfluenceStore, Request], list[int]]] = {
+    f.__name__.replace("_", "-"): f
+    for f in (
+        create, edit, rename, reparent, move, trash, restore, archive, purge, restrict, unrestrict, comment, attach,
+        attach_version, label, poison, cure, create_space, archive_space,
+    )
+}  # fmt: skip

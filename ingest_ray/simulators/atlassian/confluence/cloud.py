@@ -1,0 +1,200 @@
+"""Confluence Cloud: what remains of v1, with CQL by cursor; v2 is in `ConfluenceV2`."""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
+from ingest_ray.simulators.atlassian.confluence.v2_endpoints import ConfluenceV2
+from ingest_ray.simulators.atlassian.server.application import CLOUD_ID
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, reply, route
+
+NO_ACCESS = (
+    'com.atlassian.confluence.mvc.rest.common.exception.StacklessResponseStatusException: 403 FORBIDDEN "Request rejected '
+    'because caller cannot access Confluence"'
+)
+_DEPRECATED = {
+    "deprecation": "Wed, 1 Mar 2023 00:00:00 GMT",
+    "link": '<https://developer.atlassian.com/cloud/confluence/changelog/#CHANGE-864>; rel="deprecation"',
+    "warning": '299 - "Deprecated API, will be removed on Mon, 31 Mar 2025 00:00:00 GMT"',
+}
+_KEPT = ("/search", "/restriction", "/download", "/group", "/user", "/settings", "/audit")
+
+
+def outlives(path: str) -> bool:
+    """Whether a v1 path is one of those that stay."""
+    return any(part in path for part in _KEPT)
+
+
+class ConfluenceCloud(ConfluenceV2):
+    def anonymous(self, call: Call) -> Reply:
+        if "/api/v2/" in call.path:
+            return reply({"message": "Current user not permitted to use Confluence", "statusCode": 403}, 403)
+        return reply({"statusCode": 403, "message": NO_ACCESS}, 403)
+
+    def unauthorized(self) -> Reply:
+        return reply({"statusCode": 401, "message": "Basic authentication with passwords is deprecated."}, 401)
+
+    def wrong_login(self, call: Call, verdict: str) -> Reply:
+        if call.gateway:
+            return reply({"code": 401, "message": "Unauthorized"}, 401)
+        if verdict == "bearer-on-site":
+            return reply({"error": "Failed to parse Connect Session Auth Token"}, 403)
+        return self.unauthorized() if verdict == "unreadable" else self.anonymous(call)
+
+    def not_found_path(self, call: Call) -> Reply:
+        if "/api/v2/" in call.path:
+            return self.v2_error(404, "Not Found")
+        return reply({"statusCode": 404, "message": "null for uri: " + call.path}, 404)
+
+    def after(self, call: Call, made: Reply) -> Reply:
+        """Deprecated v1 endpoints say so on the site's host, and answer 410 at the gateway."""
+        if "/rest/api/" not in call.path or outlives(call.path):
+            return made
+        if call.gateway or "deprecated-v1" not in self.traps:
+            return reply({"statusCode": 410, "message": "This deprecated endpoint has been removed."}, 410)
+        made.headers |= _DEPRECATED
+        return made
+
+    def page_size(self, expand: set[str], asked: int) -> int:
+        return 25 if "body.export_view" in expand or "body.styled_view" in expand else asked
+
+    # CQL by cursor; a `start` in the request is ignored.
+
+    def _window(self, call: Call, total: int, expand: set[str]) -> tuple[int, int, Json | None]:
+        """(offset, limit, parameters of the next link). A cursor holds the offset in the result list of its own query."""
+        limit = self.page_size(expand | {e.removeprefix("content.") for e in expand}, call.whole("limit", 25))
+        if limit < 0:
+            raise self.refuse(400, "limit cannot be less than zero")
+        page, start = 0, 0
+        mark = hashlib.blake2b(call.one("cql").encode(), digest_size=6).hexdigest()
+        if token := call.one("cursor"):
+            try:
+                start, page, of = decode(urlsafe_b64decode(token))
+            except Exception:
+                raise self.refuse(400, "Invalid cursor") from None
+            if of != mark or self.spend_expired():
+                raise self.refuse(400, "Invalid cursor")
+        following: Json | None = None
+        end = start + limit
+        if limit and (end < total or ("empty-next" in self.traps and start < total)):
+            repeats = self.traps.number("repeated-token")
+            place = [min(end, total), page + 1, mark]
+            again = bool(token) and bool(repeats) and page >= repeats
+            following = {
+                "next": "true",
+                "cursor": token if again else urlsafe_b64encode(encode(place)).decode(),
+                "limit": limit,
+                "start": end,
+            }
+        return start, limit, following
+
+    def spend_expired(self) -> bool:
+        """Whether this cursor is one of those that the trap refuses."""
+        if self.traps.number("expired-token") < 1:
+            return False
+        self.traps.numbers["expired-token"] -= 1
+        return True
+
+    @route("GET ~/rest/api/content/search")
+    def content_search(self, call: Call) -> Reply:
+        expand, hits = self.expand_of(call), self.hits(call)
+        start, limit, following = self._window(call, len(hits), expand)
+        part = hits[start : start + limit]
+        if "body" in expand:
+            self.check_bodies(self.pages_of_hits(part), storage_too="body.storage" in expand)
+        made = {"results": [self.hit_json(h, expand) for h in part], "start": start, "limit": limit, "size": len(part)}
+        return reply(made | {"_links": self.links(call, following)})
+
+    @route("GET ~/rest/api/search")
+    def search(self, call: Call) -> Reply:
+        total = self.counted(call)
+        if total is not None:
+            return self.only_total(call, total)
+        expand, hits = self.expand_of(call), self.hits(call)
+        start, limit, following = self._window(call, len(hits), expand)
+        made = self.search_document(call, hits, start, hits[start : start + limit], expand)
+        return reply(made | {"limit": limit, "_links": self.links(call, following)})
+
+    @route("GET ~/rest/api/search/user")
+    def search_user(self, call: Call) -> Reply:
+        """`type=user`, by offset."""
+
+        def entry(number: int) -> Json:
+            person = self.store.people[number]
+            made: Json = {
+                "user": self.user(person),
+                "title": person.display,
+                "excerpt": "",
+                "url": f"/people/{person.account_id}",
+            }
+            made |= {
+                "breadcrumbs": [],
+                "entityType": "user",
+                "iconCssClass": "",
+                "lastModified": self.time(0),
+                "score": 0.0,
+            }
+            return made
+
+        made = decode(self.array(call, range(len(self.store.people)), entry, most=200).body)
+        extra = {"totalSize": len(self.store.people), "cqlQuery": call.one("cql"), "searchDuration": 3}
+        return reply(made | extra)
+
+    # People, settings.
+
+    @route("GET ~/rest/api/user/current")
+    def current_user(self, call: Call) -> Reply:
+        return reply(self.person(0))
+
+    @route("GET ~/rest/api/user")
+    def one_user(self, call: Call) -> Reply:
+        for person in self.store.people:
+            if person.account_id == call.one("accountId"):
+                return reply(self.user(person))
+        raise self.refuse(404, "No user found with account id")
+
+    @route("GET ~/rest/api/user/bulk")
+    def users_bulk(self, call: Call) -> Reply:
+        wanted = set(call.many("accountId"))
+        return self.array(call, [p for p in self.store.people if p.account_id in wanted], self.user, default=100)
+
+    @route("GET ~/rest/api/group/{group}/membersByGroupId")
+    def group_members(self, call: Call) -> Reply:
+        for group in self.store.groups:
+            if group.group_id == call.params["group"]:
+                return self.array(call, group.members, self.person, default=200)
+        raise self.refuse(404, "There is no group with that id")
+
+    @route("GET ~/rest/api/settings/systemInfo")
+    def system_info(self, call: Call) -> Reply:
+        made: Json = {
+            "cloudId": CLOUD_ID,
+            "commitHash": "0" * 40,
+            "baseUrl": f"{self.site}/wiki",
+            "edition": "standard",
+        }
+        return reply(
+            made | {"siteTitle": "Simulated", "defaultLocale": "en_GB", "defaultTimeZone": self.store.site_zone}
+        )
+
+    # Attachments' bytes.
+
+    @route("GET ~/rest/api/content/{id}/child/attachment/{file}/download")
+    def download(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        file = self.attachment_on(page, call.params["file"])
+        if file is None or page.attachment_fails:
+            raise self.no_content(call.params["file"])
+        return Reply(
+            302, b"", {"Location": f"{self.site}/wiki/media/{page.id}/att{file.id}?signature={self._sign(file.id)}"}
+        )
+
+    def _sign(self, number: int) -> str:
+        return hashlib.blake2b(str(number).encode(), digest_size=8).hexdigest()
+
+    @route("GET ~/media/{id}/{file}")
+    def media(self, call: Call) -> Reply:
+        number = call.params["file"].removeprefix("att")
+        if not number.isdecimal() or call.one("signature") != self._sign(int(number)):
+            return Reply(403, b"", kind="text/plain")
+        return self.file_bytes(call, self.page_of(call), call.params["file"])

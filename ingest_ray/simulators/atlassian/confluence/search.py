@@ -1,0 +1,121 @@
+"""Runs a CQL search over what is indexed; results are ids of pages, comments and attachments, in order."""
+
+from collections import OrderedDict
+
+from ingest_ray.simulators.atlassian.confluence.page import Page, PageAttachment, PageComment
+from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.query.cql import FOREVER_MS, ORDER_KEYS, CqlCompiler, CqlSearch, Hit
+
+_CACHED = 64
+
+
+class CqlSearcher:
+    def __init__(self, store: ConfluenceStore) -> None:
+        self.store = store
+        self.compiler = CqlCompiler(store)
+        self._cache: OrderedDict[tuple[str, bool, int], list[Hit]] = OrderedDict()
+        self._hanging: tuple[int, list[Hit]] | None = None
+
+    def find(self, cql: str, *, archived: bool = False) -> list[Hit]:
+        """Raises QueryError."""
+        self.store.settle()
+        key = (cql, archived, self.store.search_revision)
+        found = self._cache.get(key)
+        if found is None:
+            search = self._compile(cql, archived=archived)
+            found = self._run(search)
+            if not search.relative:
+                self._cache[key] = found
+                if len(self._cache) > _CACHED:
+                    self._cache.popitem(last=False)
+        return found
+
+    def count(self, cql: str, *, archived: bool = False) -> int:
+        """Counts without making hits where the index alone can tell."""
+        self.store.settle()
+        search = self._compile(cql, archived=archived)
+        timed = search.lower or search.upper != FOREVER_MS
+        made = search.created_lower or search.created_upper != FOREVER_MS
+        if search.test or search.ids is not None or search.kinds & {"comment", "attachment"} or (timed and made):
+            return len(self.find(cql, archived=archived))
+        name, lower, upper = (
+            ("modified", search.lower, search.upper)
+            if timed
+            else ("created", search.created_lower, search.created_upper)
+        )
+        return self.store.search_orders.count_between(self._groups(search), name, lower, upper)
+
+    def _compile(self, cql: str, *, archived: bool) -> CqlSearch:
+        """Spaces that refuse everything are left out."""
+        search = self.compiler.compile(cql, archived=archived)
+        spaces = self.store.spaces
+        search.spaces = [n for n in search.spaces if not spaces[n].forbidden and not spaces[n].failing]
+        return search
+
+    def _groups(self, search: CqlSearch) -> list[int]:
+        kinds = search.kinds & {"page", "blogpost"}
+        return [self.store.search_group(space, kind) for space in search.spaces for kind in sorted(kinds)]
+
+    def _run(self, search: CqlSearch) -> list[Hit]:
+        hits = self._pages(search)
+        if search.kinds & {"comment", "attachment"}:
+            spaces = set(search.spaces)
+            hits += [
+                h for h in self._hung()
+                if h.kind in search.kinds and h.page.space in spaces and search.lower <= h.modified < search.upper
+                and search.created_lower <= h.created < search.created_upper and (search.ids is None or h.id in search.ids)
+            ]  # fmt: skip
+        if search.test is not None:
+            hits = [h for h in hits if search.test(h)]
+        order = search.order or (("id", True),)
+        hits.sort(key=lambda h: h.id)
+        for name, down in reversed(order):
+            key = ORDER_KEYS[name]
+            hits.sort(key=lambda h: key(self.store, h), reverse=down)
+        return hits
+
+    def _pages(self, search: CqlSearch) -> list[Hit]:
+        store = self.store
+        if search.ids is not None:
+            ids = [i for i in search.ids if i in store.searched]
+        elif search.lower or search.upper != FOREVER_MS:
+            ids = store.search_orders.between(self._groups(search), "modified", search.lower, search.upper)
+        else:
+            ids = store.search_orders.between(
+                self._groups(search), "created", search.created_lower, search.created_upper
+            )
+        spaces, searched, time_of = set(search.spaces), store.searched, store.content.search_time
+        hits = []
+        for number in ids:
+            page = searched[number]
+            if page.kind not in search.kinds or page.space not in spaces:
+                continue
+            hit = Hit(number, page.kind, page, page.created, time_of(page), page.author)
+            if (
+                search.lower <= hit.modified < search.upper
+                and search.created_lower <= hit.created < search.created_upper
+            ):
+                hits.append(hit)
+        return hits
+
+    def _hung(self) -> list[Hit]:
+        """Every comment and attachment of what is indexed; made anew after each change."""
+        if self._hanging is None or self._hanging[0] != self.store.search_revision:
+            hits = []
+            for page in self.store.searched.values():
+                if page.comments or page.more_comments:
+                    hits += [comment_hit(page, c) for c in self.store.content.comments(page)]
+                if page.attachments or page.more_attachments:
+                    hits += [attachment_hit(page, a) for a in self.store.content.attachments(page)]
+            self._hanging = (self.store.search_revision, hits)
+        return self._hanging[1]
+
+
+def comment_hit(page: Page, comment: PageComment) -> Hit:
+    return Hit(comment.id, "comment", page, comment.created, comment.created, comment.author, "Re: comment")
+
+
+def attachment_hit(page: Page, attachment: PageAttachment) -> Hit:
+    return Hit(
+        attachment.id, "attachment", page, attachment.created, attachment.created, attachment.author, attachment.title
+    )

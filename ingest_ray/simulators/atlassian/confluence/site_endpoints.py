@@ -1,0 +1,423 @@
+"""What Confluence Cloud and Data Center share: v1 content as both spell it, its envelope, caps and refusals."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from ingest_ray.simulators.atlassian.confluence.page import LABELS, PER_PAGE, Page, PageAttachment, PageComment, Space
+from ingest_ray.simulators.atlassian.confluence.search import CqlSearcher
+from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.content.clock import spell, spell_utc
+from ingest_ray.simulators.atlassian.content.people import Person
+from ingest_ray.simulators.atlassian.content.rich_text import adf, storage, view
+from ingest_ray.simulators.atlassian.query.cql import Hit
+from ingest_ray.simulators.atlassian.query.syntax import QueryError
+from ingest_ray.simulators.atlassian.server.error_messages import say
+from ingest_ray.simulators.atlassian.server.routing import JSON, Call, Refused, Reply, Router, encode, reply
+
+Json = dict[str, Any]
+NO_START = "java.lang.IllegalArgumentException: start cannot be less than zero"
+
+
+class ConfluenceSite:
+    """`root` is the context path: `/wiki` on Cloud, nothing on Data Center."""
+
+    cloud = True
+    root = "/wiki"
+
+    def __init__(self, store: ConfluenceStore, site: str) -> None:
+        self.store = store
+        self.content = store.content
+        self.traps = store.traps
+        self.site = site
+        self.searcher = CqlSearcher(store)
+        self.router = Router(self)
+
+    # Refusals.
+
+    def words(self, text: str) -> str:
+        return say(text, german="localized" in self.traps)
+
+    def refuse(self, status: int, text: str) -> Refused:
+        if self.cloud:
+            return Refused(reply({"statusCode": status, "message": self.words(text)}, status))
+        made = {
+            "statusCode": status,
+            "data": {"authorized": status != 403, "valid": True, "errors": [], "successful": False},
+        }
+        return Refused(reply(made | {"message": self.words(text)}, status))
+
+    def after(self, call: Call, made: Reply) -> Reply:
+        return made
+
+    def no_content(self, number: str) -> Refused:
+        return self.refuse(
+            404,
+            f"com.atlassian.confluence.api.service.exceptions.NotFoundException: No content found with id: ContentId{{id={number}}}",
+        )
+
+    def gateway_timeout(self) -> Refused:
+        return Refused(Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind="text/html"))
+
+    def internal(self) -> Refused:
+        return self.refuse(500, "java.lang.NullPointerException")
+
+    # Finding things.
+
+    def check_space(self, space: Space) -> None:
+        if space.failing:
+            raise self.internal()
+        if space.forbidden:
+            raise self.refuse(403, "User not permitted to view space")
+
+    def page_of(self, call: Call, name: str = "id") -> Page:
+        page = self.store.find(call.params[name])
+        if page is None or page.status == "deleted":
+            raise self.no_content(call.params[name])
+        self.check_space(self.store.spaces[page.space])
+        return page
+
+    def space_of(self, key: str) -> Space:
+        space = self.store.space(key)
+        if space is None:
+            raise self.refuse(404, f"No space found with key : {key}")
+        self.check_space(space)
+        return space
+
+    def check_bodies(self, pages: Sequence[Page], *, storage_too: bool = True) -> None:
+        """Poisoned pages, pages whose storage fails, and too many bodies at once spoil the whole answer."""
+        limit = self.traps.number("large-page-504")
+        if limit and len(pages) > limit:
+            raise self.gateway_timeout()
+        for page in pages:
+            if page.poison:
+                if "poison-json" in self.traps:
+                    raise Refused(
+                        Reply(200, b'{"results":[{"id":"1","body":{"storage":{"value":"\x00\xff\xfe', kind=JSON)
+                    )
+                raise self.internal()
+            if storage_too and page.storage_fails:
+                raise self.internal()
+
+    def readable_spaces(self) -> list[int]:
+        return [s.index for s in self.store.spaces if not s.forbidden and not s.failing]
+
+    # v1 spellings.
+
+    def time(self, ms: int) -> str:
+        return spell_utc(ms) if self.cloud else spell(ms, self.store.people[0].zone, colon=True)
+
+    def user(self, person: Person) -> Json:
+        picture = {"path": f"{self.root}/aa-avatar/{person.index}", "width": 48, "height": 48, "isDefault": False}
+        made: Json = {"type": "known", "displayName": person.display, "profilePicture": picture}
+        if self.cloud:
+            made |= {"accountId": person.account_id, "accountType": "app" if person.kind == "app" else "atlassian"}
+            made |= {
+                "email": person.email if person.index % 3 or not person.index else "",
+                "publicName": person.display,
+            }
+            made |= {"isExternalCollaborator": False, "timeZone": person.zone}
+        else:
+            made |= {"username": person.username, "userKey": person.key}
+        link = f"{self.site}{self.root}/rest/api/user?" + (
+            f"accountId={person.account_id}" if self.cloud else f"key={person.key}"
+        )
+        return made | {"_expandable": {"operations": ""}, "_links": {"self": link}}
+
+    def person(self, index: int) -> Json:
+        return self.user(self.store.people[index])
+
+    def space_json(self, space: Space) -> Json:
+        made: Json = {"id": space.id, "key": space.key, "name": space.name, "type": space.kind}
+        made["status"] = "archived" if space.archived else "current"
+        links = {"webui": f"/spaces/{space.key}", "self": f"{self.site}{self.root}/rest/api/space/{space.key}"}
+        expandable = {
+            "settings": f"/rest/api/space/{space.key}/settings",
+            "homepage": f"/rest/api/content/{space.homepage}",
+        }
+        return made | {"_expandable": expandable, "_links": links}
+
+    def version_json(self, page: Page, number: int) -> Json:
+        at, author, message = self.content.version_at(page, number)
+        made: Json = {
+            "by": self.person(author),
+            "when": self.time(at),
+            "message": message,
+            "number": number,
+            "minorEdit": False,
+        }
+        return made | {"friendlyWhen": "some time ago", "_expandable": {"content": ""}, "_links": {}}
+
+    def body_json(self, page: Page, form: str, revision: int | None = None) -> Json:
+        text = self.content.body(page, revision)
+        match form:
+            case "storage":
+                value = storage(text, cloud=self.cloud)
+            case "atlas_doc_format":
+                value = encode(adf(text)).decode()
+            case _:
+                value = view(text)
+        return {
+            "value": value,
+            "representation": form,
+            "embeddedContent": [],
+            "_expandable": {"content": f"/rest/api/content/{page.id}"},
+        }
+
+    def content_json(self, page: Page, expand: set[str]) -> Json:
+        """A page as v1 spells it; `expand` holds every prefix of what was asked for."""
+        space = self.store.spaces[page.space]
+        made: Json = {"id": str(page.id), "type": page.kind, "status": page.status, "title": self.content.title(page)}
+        made["macroRenderedOutput"] = {}
+        made["extensions"] = {"position": page.position}
+        if "space" in expand:
+            made["space"] = self.space_json(space)
+        if "version" in expand:
+            made["version"] = self.version_json(page, page.version)
+        if "history" in expand:
+            made["history"] = self.history_json(page, expand)
+        if "ancestors" in expand:
+            if "ancestors.restrictions" in expand and "ancestor-restrictions-404" in self.traps:
+                raise self.no_content(str(page.parent))
+            above = [p for n in self.store.ancestors(page) if (p := self.store.pages.get(n)) is not None]
+            inner = {e.removeprefix("ancestors.") for e in expand if e.startswith("ancestors.")}
+            made["ancestors"] = [self.content_json(p, inner) for p in above]
+        forms = [
+            f for f in ("storage", "view", "export_view", "styled_view", "atlas_doc_format") if f"body.{f}" in expand
+        ]
+        if forms:
+            made["body"] = {f: self.body_json(page, f) for f in forms}
+        if "metadata.labels" in expand:
+            labels = [self.label_json(n) for n in page.labels]
+            links = {"self": f"{self.site}{self.root}/rest/api/content/{page.id}/label"}
+            made["metadata"] = {
+                "labels": {"results": labels, "start": 0, "limit": 200, "size": len(labels), "_links": links}
+            }
+        if "restrictions" in expand:
+            if "restrictions-500" in self.traps:
+                raise self.internal()
+            made["restrictions"] = {
+                k: self.restriction_json(page, k) for k in ("read", "update") if f"restrictions.{k}" in expand
+            }
+        if "container" in expand:
+            made["container"] = self.space_json(space)
+        links = {
+            "webui": f"/spaces/{space.key}/pages/{page.id}",
+            "tinyui": f"/x/{page.id:x}",
+            "self": f"{self.site}{self.root}/rest/api/content/{page.id}",
+        }
+        expandable = {"container": f"/rest/api/space/{space.key}", "children": f"/rest/api/content/{page.id}/child"}
+        return made | {"_expandable": expandable, "_links": links}
+
+    def history_json(self, page: Page, expand: set[str] = frozenset()) -> Json:  # type: ignore[assignment]
+        made: Json = {"latest": True, "createdBy": self.person(page.author), "createdDate": self.time(page.created)}
+        if "history.lastUpdated" in expand or "lastUpdated" in expand:
+            made["lastUpdated"] = self.version_json(page, page.version)
+        if page.version > 1 and ("history.previousVersion" in expand or "previousVersion" in expand):
+            made["previousVersion"] = self.version_json(page, page.version - 1)
+        links = {"self": f"{self.site}{self.root}/rest/api/content/{page.id}/history"}
+        return made | {"_expandable": {"contributors": "", "lastUpdated": ""}, "_links": links}
+
+    def label_json(self, number: int) -> Json:
+        name = LABELS[number]
+        return {"prefix": "global", "name": name, "id": str(500_000 + number), "label": name}
+
+    def restriction_json(self, page: Page, operation: str) -> Json:
+        names = page.restricted if operation == "read" else ()
+        users = [self.person(int(n[1:])) for n in names if n[0] == "u"]
+        groups = [self.group_json(int(n[1:])) for n in names if n[0] == "g"]
+        base = f"{self.site}{self.root}/rest/api/content/{page.id}/restriction/byOperation/{operation}"
+
+        def part(results: list[Json]) -> Json:
+            return {"results": results, "start": 0, "limit": 200, "size": len(results)}
+
+        made: Json = {
+            "operation": operation,
+            "restrictions": {"user": part(users), "group": part(groups), "_expandable": {"user": "", "group": ""}},
+        }
+        return made | {
+            "_expandable": {"restrictions": "", "content": f"/rest/api/content/{page.id}"},
+            "_links": {"self": base},
+        }
+
+    def group_json(self, number: int) -> Json:
+        group = self.store.groups[number]
+        links = {"self": f"{self.site}{self.root}/rest/api/group/by-id/{group.group_id}"}
+        made: Json = {"type": "group", "name": group.name}
+        return made | ({"id": group.group_id} if self.cloud else {}) | {"_links": links}
+
+    def comment_json(self, page: Page, comment: PageComment, expand: set[str]) -> Json:
+        made: Json = {
+            "id": str(comment.id),
+            "type": "comment",
+            "status": "current",
+            "title": f"Re: {self.content.title(page)}",
+        }
+        location = "inline" if comment.inline else "footer"
+        made["extensions"] = {"location": location}
+        if comment.inline:
+            made["extensions"]["resolution"] = {"status": "resolved" if comment.resolved else "open"}
+        if "body.storage" in expand or "body.view" in expand:
+            made["body"] = {}
+            for form in ("storage", "view"):
+                if f"body.{form}" in expand:
+                    text = storage(comment.text, cloud=self.cloud) if form == "storage" else view(comment.text)
+                    made["body"][form] = {"value": text, "representation": form}
+        when: Json = {"by": self.person(comment.author), "when": self.time(comment.created), "number": comment.version}
+        if "version" in expand:
+            made["version"] = when | {"minorEdit": False, "message": ""}
+        if "history" in expand:
+            made["history"] = {
+                "latest": True,
+                "createdBy": self.person(comment.author),
+                "createdDate": self.time(comment.created),
+            }
+        if "ancestors" in expand:
+            made["ancestors"] = (
+                [{"id": str(comment.parent), "type": "comment", "status": "current"}] if comment.parent else []
+            )
+        if "container" in expand:
+            made["container"] = self.content_json(page, set())
+        links = {
+            "self": f"{self.site}{self.root}/rest/api/content/{comment.id}",
+            "webui": f"/pages/{page.id}?focusedCommentId={comment.id}",
+        }
+        return made | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
+
+    def attachment_json(self, page: Page, file: PageAttachment, expand: set[str]) -> Json:
+        made: Json = {"id": f"att{file.id}", "type": "attachment", "status": "current", "title": file.title}
+        made["metadata"] = {"mediaType": file.kind, "comment": ""}
+        made["extensions"] = {"mediaType": file.kind, "fileSize": file.size, "comment": ""}
+        if "version" in expand:
+            made["version"] = {
+                "by": self.person(file.author),
+                "when": self.time(file.created),
+                "number": file.version,
+                "minorEdit": False,
+            }
+        if "container" in expand:
+            made["container"] = self.content_json(page, set())
+        download = f"/download/attachments/{page.id}/{file.title}?version={file.version}&api=v2"
+        if self.cloud:
+            download = f"/rest/api/content/{page.id}/child/attachment/att{file.id}/download"
+        links = {"webui": f"/pages/viewpageattachments.action?pageId={page.id}", "download": download}
+        links["self"] = f"{self.site}{self.root}/rest/api/content/att{file.id}"
+        return made | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
+
+    def attachment_on(self, page: Page, number: str) -> PageAttachment | None:
+        text = number.removeprefix("att")
+        found = [a for a in self.content.attachments(page) if str(a.id) == text]
+        return found[0] if found else None
+
+    def hit_json(self, hit: Hit, expand: set[str]) -> Json:
+        """The content behind a search hit, from the truth; a page that is gone since is shown as it was indexed."""
+        page = self.store.pages.get(hit.page.id, hit.page)
+        if hit.kind == "comment":
+            comment = next(c for c in self.content.comments(hit.page) if c.id == hit.id)
+            return self.comment_json(page, comment, expand)
+        if hit.kind == "attachment":
+            file = next(a for a in self.content.attachments(hit.page) if a.id == hit.id)
+            return self.attachment_json(page, file, expand)
+        return self.content_json(page, expand)
+
+    # v1 paging.
+
+    def expand_of(self, call: Call) -> set[str]:
+        """Every asked path with all its prefixes: `body.storage` holds `body` too."""
+        asked: set[str] = set()
+        for path in call.many("expand"):
+            parts = path.strip().split(".")
+            asked.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        return asked
+
+    def links(self, call: Call, following: Json | None, self_query: bool = True) -> Json:
+        kept = {k: v for k, v in call.query.items() if k not in ("start", "limit", "cursor", "next")}
+        tail = urlencode(kept, doseq=True)
+        where = call.path.removeprefix(self.root)
+        made = {
+            "base": f"{self.site}{self.root}",
+            "context": self.root,
+            "self": f"{self.site}{call.path}" + (f"?{tail}" if tail else ""),
+        }
+        if following is not None:
+            made["next"] = f"{where}?{urlencode({**kept, **following}, doseq=True)}"
+        return made
+
+    def start_limit(self, call: Call, default: int, most: int) -> tuple[int, int]:
+        start, limit = call.whole("start", 0), call.whole("limit", default)
+        if start < 0:
+            raise self.refuse(400, NO_START)
+        if limit < 0:
+            raise self.refuse(400, NO_START.replace("start", "limit"))
+        return start, min(limit, most)
+
+    def array(
+        self, call: Call, values: Sequence[Any], make: Callable[[Any], Json], default: int = 25, most: int = 1000
+    ) -> Reply:
+        """The v1 envelope by offset, with its two faults: an undercounted next start, and a next to nothing."""
+        start, limit = self.start_limit(call, default, most)
+        part = values[start : start + limit]
+        made = {"results": [make(v) for v in part], "start": start, "limit": limit, "size": len(part)}
+        following = None
+        if start + limit < len(values) and limit:
+            short = int(self.traps.number("undercounted-start"))
+            following = {"limit": limit, "start": max(start + len(part) - short, start + 1)}
+        elif "empty-next" in self.traps and part:
+            following = {"limit": limit, "start": start + len(part)}
+        return reply(made | {"_links": self.links(call, following)})
+
+    def hits(self, call: Call) -> list[Hit]:
+        cql = call.one("cql")
+        if not cql:
+            raise self.refuse(400, "cql query parameter is required")
+        try:
+            return self.searcher.find(cql, archived=call.flag("includeArchivedSpaces"))
+        except QueryError as failure:
+            raise self.refuse(400, str(failure)) from None
+
+    def counted(self, call: Call) -> int | None:
+        """`totalSize` alone, where a search asks for no results; None where it asks for some."""
+        if call.one("limit") != "0" or not call.one("cql"):
+            return None
+        try:
+            return self.searcher.count(call.one("cql"), archived=call.flag("includeArchivedSpaces"))
+        except QueryError as failure:
+            raise self.refuse(400, str(failure)) from None
+
+    def pages_of_hits(self, hits: Sequence[Hit]) -> list[Page]:
+        return [self.store.pages.get(h.page.id, h.page) for h in hits if h.kind in ("page", "blogpost")]
+
+    def result_json(self, hit: Hit, expand: set[str]) -> Json:
+        """One entry of `/search`: the content, and what a result list shows."""
+        space = self.store.spaces[hit.page.space]
+        title = hit.title or self.content.title(hit.page)
+        made: Json = {
+            "title": title,
+            "excerpt": title[:80],
+            "url": f"/spaces/{space.key}/pages/{hit.page.id}",
+            "entityType": "content",
+        }
+        made |= {
+            "breadcrumbs": [],
+            "iconCssClass": f"aui-icon content-type-{hit.kind}",
+            "lastModified": self.time(hit.page.modified),
+        }
+        made["resultGlobalContainer"] = {"title": space.name, "displayUrl": f"/spaces/{space.key}"}
+        inner = {e.removeprefix("content.") for e in expand}
+        made |= {"friendlyLastModified": "some time ago", "score": 0.0}
+        return made | {"content": self.hit_json(hit, inner)}
+
+    def comment_by_id(self, number: str) -> tuple[Page, PageComment] | None:
+        if not number.isdecimal():
+            return None
+        page = self.store.page_of(int(number))
+        if page is None:
+            return None
+        found = [c for c in self.content.comments(page) if c.id == int(number)]
+        return (page, found[0]) if found else None
+
+    def attachment_by_id(self, number: str) -> tuple[Page, PageAttachment] | None:
+        text = number.removeprefix("att")
+        page = self.store.find(str(int(text) // PER_PAGE)) if text.isdecimal() else None
+        file = self.attachment_on(page, text) if page is not None else None
+        return (page, file) if page is not None and file is not None else None

@@ -1,0 +1,262 @@
+"""The v1 endpoints that both deployments serve: content, spaces, children, restrictions, search, groups.
+
+On Cloud most of them are deprecated and, at the gateway, gone.
+"""
+
+from typing import Any
+
+from ingest_ray.simulators.atlassian.confluence.page import Page, Space
+from ingest_ray.simulators.atlassian.confluence.site_endpoints import ConfluenceSite, Json
+from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
+
+_KEPT_LISTS = 16
+
+
+class ConfluenceV1(ConfluenceSite):
+    def __init__(self, store: ConfluenceStore, site: str) -> None:
+        super().__init__(store, site)
+        self._lists: dict[tuple[Any, ...], list[Page]] = {}
+
+    # Content.
+
+    def _listed(self, call: Call, spaces: list[int], kinds: list[str], statuses: list[str]) -> list[Page]:
+        """Pages by ascending id. The last lists are kept until anything changes: offsets count from the start each time."""
+        key = (tuple(spaces), tuple(kinds), tuple(statuses), call.one("title"), self.store.revision)
+        found = self._lists.get(key)
+        if found is None:
+            found = self._list(spaces, kinds, statuses, call.one("title"))
+            if len(self._lists) >= _KEPT_LISTS:
+                self._lists.clear()
+            self._lists[key] = found
+        return found
+
+    def _list(self, spaces: list[int], kinds: list[str], statuses: list[str], title: str) -> list[Page]:
+        store = self.store
+        pages = [store.pages[i] for i in sorted(store.orders.between(spaces, "id", 0, 1 << 60))]
+        chosen = [
+            p for p in pages if p.kind in kinds and ("any" in statuses or p.status in statuses) and store.visible(p)
+        ]
+        return [p for p in chosen if self.content.title(p) == title] if title else chosen
+
+    def _spaces(self, call: Call) -> list[int]:
+        key = call.one("spaceKey")
+        return [self.space_of(key).index] if key else self.readable_spaces()
+
+    def page_size(self, expand: set[str], asked: int) -> int:
+        """What is left of a page size under the caps of the deployment."""
+        return asked
+
+    @route("GET ~/rest/api/content")
+    def contents(self, call: Call) -> Reply:
+        expand, statuses = self.expand_of(call), call.many("status") or ["current"]
+        if call.whole("start", 0) > 100_000:
+            raise self.refuse(400, "start cannot be greater than 100000")
+        pages = self._listed(call, self._spaces(call), [call.one("type", "page")], statuses)
+        return self.pages_array(call, pages, expand)
+
+    def pages_array(self, call: Call, pages: list[Page], expand: set[str], cap: int = 1000) -> Reply:
+        most = min(cap, self.page_size(expand, 1000))
+        if "body" in expand:
+            start, limit = self.start_limit(call, 25, most)
+            self.check_bodies(pages[start : start + limit], storage_too="body.storage" in expand)
+        return self.array(call, pages, lambda p: self.content_json(p, expand), most=most)
+
+    @route("GET ~/rest/api/content/{id}")
+    def one_content(self, call: Call) -> Reply:
+        number, expand = call.params["id"], self.expand_of(call)
+        if found := self.comment_by_id(number):
+            return reply(self.comment_json(*found, expand))
+        if number.startswith("att"):
+            file = self.attachment_by_id(number)
+            if file is None:
+                raise self.no_content(number)
+            return reply(self.attachment_json(*file, expand))
+        page = self.page_of(call)
+        statuses = call.many("status") or ["current"]
+        if call.one("version") and "historical" in statuses:
+            return self._historical(call, page, expand)
+        if page.status not in statuses and "any" not in statuses:
+            raise self.no_content(number)
+        if "body" in expand:
+            self.check_bodies([page], storage_too="body.storage" in expand)
+        return reply(self.content_json(page, expand))
+
+    def _historical(self, call: Call, page: Page, expand: set[str]) -> Reply:
+        number = call.whole("version", page.version)
+        if not 1 <= number <= page.version:
+            raise self.no_content(call.params["id"])
+        made = self.content_json(page, expand) | {"status": "historical" if number < page.version else page.status}
+        made["version"] = self.version_json(page, number)
+        if "body.storage" in expand and number < page.version:
+            made["body"]["storage"] = self.body_json(page, "storage", 1000 + number)
+        return reply(made)
+
+    @route("GET ~/rest/api/content/{id}/history")
+    def history(self, call: Call) -> Reply:
+        return reply(self.history_json(self.page_of(call), self.expand_of(call) | {"lastUpdated", "previousVersion"}))
+
+    @route("GET ~/rest/api/content/{id}/version")
+    def versions(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        return self.array(call, range(page.version, 0, -1), lambda n: self.version_json(page, n), most=200)
+
+    @route("GET ~/rest/api/content/{id}/version/{number}", "GET ~/rest/experimental/content/{id}/version/{number}")
+    def version(self, call: Call) -> Reply:
+        page, number = self.page_of(call), call.params["number"]
+        if not number.isdecimal() or not 1 <= int(number) <= page.version:
+            raise self.refuse(404, f"No version {number} of content {page.id}")
+        return reply(self.version_json(page, int(number)))
+
+    # What hangs on content.
+
+    @route("GET ~/rest/api/content/{id}/child")
+    def child_kinds(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        kinds = ("page", "comment", "attachment")
+        links = {"self": f"{self.site}{call.path}", "base": f"{self.site}{self.root}", "context": self.root}
+        return reply({"_expandable": {k: f"/rest/api/content/{page.id}/child/{k}" for k in kinds}, "_links": links})
+
+    @route("GET ~/rest/api/content/{id}/child/page")
+    def child_pages(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        below = [p for n in sorted(self.store.children.get(page.id, ())) if (p := self.store.find(str(n))) is not None]
+        return self.pages_array(call, [p for p in below if p.status == "current"], self.expand_of(call))
+
+    @route("GET ~/rest/api/content/{id}/child/comment", "GET ~/rest/api/content/{id}/descendant/comment")
+    def child_comments(self, call: Call) -> Reply:
+        """Only the roots, unless `depth=all`; `location` narrows to inline or footer."""
+        if found := self.comment_by_id(call.params["id"]):
+            page, parent = found
+            comments = [c for c in self.content.comments(page) if c.parent == parent.id]
+        else:
+            page = self.page_of(call)
+            comments = self.content.comments(page)
+            if call.one("depth") != "all" and not call.path.endswith("descendant/comment"):
+                comments = [c for c in comments if not c.parent]
+        where = call.many("location")
+        if where:
+            comments = [c for c in comments if ("inline" if c.inline else "footer") in where]
+        expand = self.expand_of(call)
+        return self.array(call, comments, lambda c: self.comment_json(page, c, expand))
+
+    @route("GET ~/rest/api/content/{id}/child/attachment")
+    def child_attachments(self, call: Call) -> Reply:
+        page, expand = self.page_of(call), self.expand_of(call)
+        if page.attachment_fails:
+            raise self.refuse(400, "Cannot list the attachments")
+        files = [a for a in self.content.attachments(page) if call.one("filename", a.title) == a.title]
+        return self.array(
+            call, files, lambda a: self.attachment_json(page, a, expand), default=50, most=self.page_size(set(), 1000)
+        )
+
+    def file_bytes(self, call: Call, page: Page, number: str) -> Reply:
+        file = self.attachment_on(page, number)
+        if file is None or page.attachment_fails:
+            raise self.no_content(number)
+        made = ranged(call, self.content.attachment_bytes(file), file.kind)
+        made.headers["Content-Disposition"] = "attachment"
+        return made
+
+    @route("GET ~/rest/api/content/{id}/label")
+    def labels(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        if call.one("limit") == "0":
+            raise self.refuse(400, "limit must be greater than 0")
+        return self.array(call, page.labels, self.label_json, default=200, most=200)
+
+    @route("GET ~/rest/api/content/{id}/restriction")
+    def restrictions(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        made = self.array(call, ("read", "update"), lambda k: self.restriction_json(page, k), default=100)
+        return self._hashed(made)
+
+    def _hashed(self, made: Reply) -> Reply:
+        """The listing has a hash over the restrictions beside the envelope."""
+        from_body = made.body[:-1] + b',"restrictionsHash":"%08x"}' % (len(made.body) * 2_654_435_761 % (1 << 32))
+        return Reply(made.status, from_body, made.headers, made.kind)
+
+    @route("GET ~/rest/api/content/{id}/restriction/byOperation")
+    def restrictions_by_operation(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        made = {k: self.restriction_json(page, k) for k in ("read", "update")}
+        return reply(
+            made
+            | {"_links": {"self": f"{self.site}{call.path}", "base": f"{self.site}{self.root}", "context": self.root}}
+        )
+
+    @route("GET ~/rest/api/content/{id}/restriction/byOperation/{operation}")
+    def restriction(self, call: Call) -> Reply:
+        page, operation = self.page_of(call), call.params["operation"]
+        if operation not in ("read", "update"):
+            raise self.refuse(400, f"unsupported operation {operation}")
+        return reply(self.restriction_json(page, operation))
+
+    # Spaces.
+
+    def wide_space(self, space: Space, expand: set[str]) -> Json:
+        made = self.space_json(space)
+        if "description" in expand:
+            made["description"] = {
+                "plain": {"value": f"About {space.name}", "representation": "plain", "embeddedContent": []}
+            }
+        if "homepage" in expand:
+            home = self.store.find(str(space.homepage))
+            if home is not None:
+                made["homepage"] = self.content_json(home, set())
+        if "history" in expand:
+            made["history"] = {"createdDate": self.time(space.created), "createdBy": self.person(space.author)}
+        return made
+
+    @route("GET ~/rest/api/space")
+    def spaces(self, call: Call) -> Reply:
+        keys, kind, status, expand = call.many("spaceKey"), call.one("type"), call.one("status"), self.expand_of(call)
+        chosen = [
+            s for s in self.store.spaces
+            if (not keys or s.key in keys) and (not kind or s.kind == kind)
+            and (not status or status == ("archived" if s.archived else "current"))
+        ]  # fmt: skip
+        return self.array(call, chosen, lambda s: self.wide_space(s, expand), most=self.page_size(set(), 1000))
+
+    @route("GET ~/rest/api/space/{key}")
+    def one_space(self, call: Call) -> Reply:
+        return reply(self.wide_space(self.space_of(call.params["key"]), self.expand_of(call)))
+
+    @route("GET ~/rest/api/space/{key}/content")
+    def space_content(self, call: Call) -> Reply:
+        space, expand = self.space_of(call.params["key"]), self.expand_of(call)
+        made: Json = {}
+        for kind in ("page", "blogpost"):
+            pages = self._listed(call, [space.index], [kind], ["current"])[:25]
+            made[kind] = {
+                "results": [self.content_json(p, expand) for p in pages],
+                "start": 0,
+                "limit": 25,
+                "size": len(pages),
+            }
+        return reply(made | {"_links": self.links(call, None)})
+
+    @route("GET ~/rest/api/space/{key}/content/{type}")
+    def space_content_of(self, call: Call) -> Reply:
+        space = self.space_of(call.params["key"])
+        pages = self._listed(call, [space.index], [call.params["type"]], ["current"])
+        if call.one("depth") == "root":
+            pages = [p for p in pages if not p.parent]
+        return self.pages_array(call, pages, self.expand_of(call))
+
+    # Search, groups.
+
+    def only_total(self, call: Call, total: int) -> Reply:
+        made: Json = {"results": [], "start": 0, "limit": 0, "size": 0, "totalSize": total, "cqlQuery": call.one("cql")}
+        return reply(made | {"searchDuration": 4, "_links": self.links(call, None)})
+
+    def search_document(self, call: Call, hits: list[Any], start: int, part: list[Any], expand: set[str]) -> Json:
+        if any(e.startswith("content.body") for e in expand):
+            self.check_bodies(self.pages_of_hits(part), storage_too="content.body.storage" in expand)
+        made = {"results": [self.result_json(h, expand) for h in part], "start": start, "size": len(part)}
+        return made | {"totalSize": len(hits), "cqlQuery": call.one("cql"), "searchDuration": 12}
+
+    @route("GET ~/rest/api/group")
+    def groups(self, call: Call) -> Reply:
+        return self.array(call, range(len(self.store.groups)), self.group_json, default=200)

@@ -1,0 +1,1 @@
+"""A simulated Jira: its store, its search, and its REST endpoints as Cloud and as Data Center."""

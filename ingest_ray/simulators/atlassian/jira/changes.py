@@ -1,0 +1,261 @@
+"""What people do to a Jira while it is read; each function is one operation of `/__sim/mutate`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
+from ingest_ray.simulators.atlassian.content.seeded_random import pick
+from ingest_ray.simulators.atlassian.jira.catalog import FieldSpec, Project
+from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Comment, History, Issue, Worklog
+from ingest_ray.simulators.atlassian.jira.store import JiraStore
+
+Request = dict[str, Any]
+
+
+def _extra(store: JiraStore, issue: Issue) -> int:
+    store.next_extra += 1
+    return issue.id * PER_ISSUE + store.next_extra % PER_ISSUE
+
+
+def _targets(store: JiraStore, request: Request, suits: Callable[[Issue], bool]) -> list[int]:
+    """The named ids, or `count` of those that suit, spread by `seed`; `project` narrows them."""
+    if "ids" in request:
+        return [int(i) if str(i).isdecimal() else store.by_key[str(i)] for i in request["ids"]]
+    project = request.get("project")
+    chosen = store.catalog.project(str(project)) if project else None
+    if project and chosen is None:
+        raise KeyError(f"no project is called {project!r}")
+    suiting = [i for i in sorted(store.issues) if suits(store.issues[i])]
+    if chosen is not None:
+        suiting = [i for i in suiting if store.issues[i].project == chosen.index]
+    seed = int(request.get("seed", 0))
+    order = sorted(suiting, key=lambda i: store.draws(b"mutate-%d" % seed, i))
+    return sorted(order[: int(request.get("count", 1))])
+
+
+def _history(store: JiraStore, issue: Issue, field: str, field_id: str, old: str, new: str) -> tuple[History, ...]:
+    entry = History(_extra(store, issue), 0, store.clock.now(), ((field, field_id, None, old, None, new),))
+    return (*issue.more_histories, entry)
+
+
+def create(store: JiraStore, request: Request) -> list[int]:
+    made = []
+    for number in range(int(request.get("count", 1))):
+        place = store.next_id + number
+        d = store.draws(b"create", place)
+        wanted = request.get("project")
+        project = (
+            store.catalog.project(str(wanted))
+            if wanted
+            else pick([p for p in store.catalog.projects if not p.archived], d[0])
+        )
+        if project is None:
+            raise KeyError(f"no project is called {wanted!r}")
+        now = store.clock.now()
+        last = max((i.number for i in store.issues.values() if i.project == project.index), default=0)
+        numbers = (
+            [int(k.rpartition("-")[2]) for k in store.by_key if k.startswith(f"{project.key}-")] if number == 0 else []
+        )
+        issue = Issue(place, project.index, max([last, *numbers]) + 1, now, now, 2, 0, 2, 0, 0, now)
+        store.put(issue)
+        made.append(issue.id)
+    store.next_id += len(made)
+    return made
+
+
+def update(store: JiraStore, request: Request) -> list[int]:
+    """A new description, or the given `fields` (`summary`), with its changelog entry; moves `updated`."""
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue = store.issues[number]
+        old = store.content.summary(issue)
+        new = request.get("fields", {}).get(
+            "summary", f"{store.content.prose.title(b'summary', number)} r{issue.revision + 1}"
+        )
+        history = _history(store, issue, "summary", "summary", old, new)
+        over = {**issue.over, "summary": new}
+        store.edit(number, over=over, updated=store.clock.now(), revision=issue.revision + 1, more_histories=history)
+    return chosen
+
+
+def transition(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue = store.issues[number]
+        status = (issue.status + 1) % len(store.catalog.statuses)
+        names = store.catalog.statuses
+        history = _history(store, issue, "status", "status", names[issue.status].name, names[status].name)
+        done = names[status].category == 3
+        now = store.clock.now()
+        resolved = {"resolution": 0, "resolved": now} if done else {"resolution": -1, "resolved": 0}
+        store.edit(number, status=status, updated=now, more_histories=history, **resolved)
+    return chosen
+
+
+def silent(store: JiraStore, request: Request) -> list[int]:
+    """A change that does not move `updated`, as votes and links from the other side do not."""
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        store.edit(number, points=(store.issues[number].points or 0.0) + 1.0)
+    return chosen
+
+
+def comment(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue, now = store.issues[number], store.clock.now()
+        comments = list(issue.more_comments)
+        for _ in range(int(request.get("each", 1))):
+            made = _extra(store, issue)
+            comments.append(Comment(made, 0, 0, now, now, store.content.prose.text(b"new-comment", made)))
+        store.edit(number, more_comments=tuple(comments), updated=now)
+    return chosen
+
+
+def log_work(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue, now = store.issues[number], store.clock.now()
+        made = _extra(store, issue)
+        entry = Worklog(
+            made, 0, now, now, now // MINUTE_MS * MINUTE_MS, 1800, store.content.prose.text(b"new-log", made, most=1)
+        )
+        store.edit(number, more_worklogs=(*issue.more_worklogs, entry), updated=now)
+    store.worklog_feed = None
+    return chosen
+
+
+def delete_worklog(store: JiraStore, request: Request) -> list[int]:
+    """Deletes the first worklog of each; the answer has the worklogs' ids."""
+    chosen = _targets(store, request, lambda i: store.searchable(i) and bool(store.content.worklogs(i)))
+    gone = []
+    for number in chosen:
+        issue, now = store.issues[number], store.clock.now()
+        first = store.content.worklogs(issue)[0]
+        store.edit(number, gone_worklogs=issue.gone_worklogs | {first.id}, updated=now)
+        store.deleted_worklogs.append((now, first.id))
+        gone.append(first.id)
+    store.worklog_feed = None
+    return gone
+
+
+def move(store: JiraStore, request: Request) -> list[int]:
+    """Into `to`, or the next project; the key changes, the old one still leads to the issue, the id stays."""
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue = store.issues[number]
+        target = store.catalog.project(str(request["to"])) if "to" in request else None
+        if target is None:
+            live = [p for p in store.catalog.projects if not p.archived and not p.deleted and p.index != issue.project]
+            target = live[issue.id % len(live)]
+        last = max((i.number for i in store.issues.values() if i.project == target.index), default=0)
+        old = store.key(issue)
+        history = _history(store, issue, "Key", "", old, f"{target.key}-{last + 1}")
+        changes: Request = {"project": target.index, "number": last + 1, "old_keys": (*issue.old_keys, old)}
+        store.edit(number, updated=store.clock.now(), more_histories=history, components=(), fix_versions=(), **changes)
+    return chosen
+
+
+def delete(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        store.deleted[number] = store.clock.now()
+        issue = store.issues.pop(number)
+        for key in (store.key(issue), *issue.old_keys):
+            store.by_key.pop(key, None)
+        store.changed(number)
+    return chosen
+
+
+def archive(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        store.edit(number, archived=True)
+    return chosen
+
+
+def restore(store: JiraStore, request: Request) -> list[int]:
+    """Archived issues come back, with the `updated` that they had."""
+    chosen = _targets(store, request, lambda i: i.archived)
+    for number in chosen:
+        store.edit(number, archived=False)
+    return chosen
+
+
+def restrict(store: JiraStore, request: Request) -> list[int]:
+    """The account loses sight of them: gone from search, 404 by id."""
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        store.edit(number, security=1, hidden=True)
+    return chosen
+
+
+def unrestrict(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, lambda i: i.hidden)
+    for number in chosen:
+        store.edit(number, security=-1, hidden=False)
+    return chosen
+
+
+def poison(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        store.edit(number, poison=True)
+    return chosen
+
+
+def cure(store: JiraStore, request: Request) -> list[int]:
+    chosen = _targets(store, request, lambda i: i.poison)
+    for number in chosen:
+        store.edit(number, poison=False)
+    return chosen
+
+
+def rename_field(store: JiraStore, request: Request) -> list[int]:
+    """`{"field": "customfield_10016", "name": "Points", "schema": {...}}`: a new display name, or a new type."""
+    field: FieldSpec = next(f for f in store.catalog.fields if f.id == request["field"])
+    field.name = str(request.get("name", field.name))
+    field.schema = request.get("schema", field.schema)
+    return []
+
+
+def _project(store: JiraStore, request: Request) -> Project:
+    project = store.catalog.project(str(request["project"]))
+    if project is None:
+        raise KeyError(f"no project is called {request['project']!r}")
+    return project
+
+
+def _project_state(store: JiraStore, project: Project) -> list[int]:
+    ids = [i.id for i in store.issues.values() if i.project == project.index]
+    for number in ids:
+        store.changed(number)
+    return ids
+
+
+def archive_project(store: JiraStore, request: Request) -> list[int]:
+    project = _project(store, request)
+    project.archived = not request.get("undo", False)
+    return _project_state(store, project)
+
+
+def delete_project(store: JiraStore, request: Request) -> list[int]:
+    project = _project(store, request)
+    project.deleted = not request.get("undo", False)
+    return _project_state(store, project)
+
+
+def create_project(store: JiraStore, request: Request) -> list[int]:
+    index = len(store.catalog.projects)
+    key = str(request["project"])
+    store.catalog.projects.append(Project(index, str(10_000 + index), key, str(request.get("name", key.title())), 0))
+    return []
+
+
+OPERATIONS: dict[str, Callable[[JiraStore, Request], list[int]]] = {
+    f.__name__.replace("_", "-"): f
+    for f in (
+        create, update, transition, silent, comment, log_work, delete_worklog, move, delete, archive, restore, restrict,
+        unrestrict, poison, cure, rename_field, archive_project, delete_project, create_project,
+    )
+}  # fmt: skip

@@ -1,0 +1,444 @@
+"""Jira Cloud: search/jql with tokens, bulk endpoints, account ids, and the removed endpoints' 410."""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+from ingest_ray.simulators.atlassian.content.clock import DAY_MS, spell
+from ingest_ray.simulators.atlassian.content.people import jira_cloud
+from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Issue
+from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
+from ingest_ray.simulators.atlassian.jira.rendering import Json
+from ingest_ray.simulators.atlassian.jira.search import Found
+from ingest_ray.simulators.atlassian.jira.site_endpoints import JiraSite
+from ingest_ray.simulators.atlassian.query.syntax import QueryError
+from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, GONE, NO_ISSUE, NO_LOGIN, UNBOUNDED
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, problem, reply, route
+
+TOKEN_LIFE_MS = 7 * DAY_MS
+MOST_IDS = 5000  # a page that asks for nothing but id and key
+MOST_WIDE = 100  # any other page
+_PROPERTIES = frozenset(
+    (
+        "jql",
+        "nextPageToken",
+        "maxResults",
+        "fields",
+        "expand",
+        "properties",
+        "fieldsByKeys",
+        "failFast",
+        "reconcileIssues",
+    )
+)
+
+
+def _listed(value: Any) -> list[str]:
+    """`fields` and `expand` come as a list or as one comma string."""
+    parts = value if isinstance(value, list) else str(value or "").split(",")
+    return [str(p).strip() for p in parts if str(p).strip()]
+
+
+class JiraCloud(JiraSite):
+    cloud = True
+
+    def anonymous(self, call: Call) -> Reply:
+        """Who is not logged in sees a public site on which nothing is public: empty lists, no issues, no self."""
+        where = call.template.partition(" ")[2]
+        if where.endswith(("/search/jql", "/search")):
+            return reply({"issues": [], "isLast": True})
+        if where.endswith("/approximate-count"):
+            return reply({"count": 0})
+        if where.endswith("/bulkfetch"):
+            return reply({"issues": [], "issueErrors": []} if "issue/" in where else {"issueChangeLogs": []})
+        if where.endswith(("/project/search", "/user/bulk", "/field/search", "/comment/list")):
+            return reply(self.page_bean(call, [], 50, 100))
+        if where.endswith(
+            ("/project", "/field", "/users/search", "/worklog/list", "/status", "/priority", "/issuetype")
+        ):
+            return reply([])
+        if where.endswith("/serverInfo"):
+            return self.server_info(call)
+        if "/issue/" in where or "/project/" in where or "/attachment/" in where:
+            return self.errors(404, NO_ISSUE)
+        return self.unauthorized()
+
+    def unauthorized(self) -> Reply:
+        made = self.errors(401, NO_LOGIN)
+        made.headers["WWW-Authenticate"] = f'OAuth realm="{self.site}"'
+        return made
+
+    def not_found_path(self, call: Call) -> Reply:
+        return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
+
+    # Who and where.
+
+    @route("GET /rest/api/{api}/myself")
+    def myself(self, call: Call) -> Reply:
+        me = self.store.people[0]
+        wide = {
+            "groups": {"size": 2, "items": []},
+            "applicationRoles": {"size": 1, "items": []},
+            "expand": "groups,applicationRoles",
+        }
+        return reply(jira_cloud(me, self.site) | {"locale": me.locale} | wide)
+
+    @route("GET /rest/api/{api}/serverInfo")
+    def server_info(self, call: Call) -> Reply:
+        zone = "America/New_York"
+        now = spell(self.store.clock.now(), zone)
+        made: Json = {"baseUrl": self.site, "version": "1001.0.0-SNAPSHOT", "versionNumbers": [1001, 0, 0]}
+        made |= {
+            "deploymentType": "Cloud",
+            "buildNumber": 100_290,
+            "buildDate": now,
+            "serverTime": now,
+            "scmInfo": "0" * 40,
+        }
+        return reply(made | {"serverTitle": "Jira", "defaultLocale": {"locale": "en_US"}, "serverTimeZone": zone})
+
+    # Search.
+
+    @route("GET /rest/api/{api}/search", "POST /rest/api/{api}/search", "GET /rest/api/{api}/search/id",
+           "POST /rest/api/{api}/search/id", "POST /rest/api/{api}/expression/eval")  # fmt: skip
+    def removed(self, call: Call) -> Reply:
+        if "removed-endpoints" in self.traps or not call.path.endswith("/search"):
+            raise self.refuse(410, GONE)
+        return self._legacy_search(call)
+
+    def _legacy_search(self, call: Call) -> Reply:
+        asked = call.json() if call.method == "POST" else {k: v[-1] for k, v in call.query.items()}
+        try:
+            found = self.searcher.find(str(asked.get("jql", "")))
+        except QueryError as failure:
+            raise self.query_failed(failure) from None
+        start = max(int(asked.get("startAt", 0)), 0)
+        size = min(max(int(asked.get("maxResults", 50)), 0), 100)
+        renderer = self.renderer(call)
+        fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
+        issues = self._current(found.ids[start : start + size])
+        sent = self.many(renderer, issues, fields, _listed(asked.get("expand")))
+        return reply(
+            {"expand": "schema,names", "startAt": start, "maxResults": size, "total": len(found.ids), "issues": sent}
+        )
+
+    def _current(self, ids: list[int]) -> list[Issue]:
+        """The truth behind what search found; what was deleted since is left out."""
+        return [i for n in ids if (i := self.store.issues.get(n)) is not None and self.store.searchable(i)]
+
+    @route("GET /rest/api/{api}/search/jql")
+    def search_get(self, call: Call) -> Reply:
+        asked: Json = {k: v[-1] for k, v in call.query.items()}
+        asked["fields"] = call.many("fields")
+        asked["reconcileIssues"] = call.many("reconcileIssues")
+        asked["maxResults"] = call.whole("maxResults", 50)
+        return self._search(call, asked)
+
+    @route("POST /rest/api/{api}/search/jql")
+    def search_post(self, call: Call) -> Reply:
+        asked = call.json()
+        if "strict-payload" in self.traps:
+            wrong_type = not isinstance(asked.get("expand", ""), str) or not isinstance(asked.get("fields", []), list)
+            if not set(asked) <= _PROPERTIES or wrong_type:
+                raise self.refuse(400, BAD_PAYLOAD)
+        return self._search(call, asked)
+
+    def _search(self, call: Call, asked: Json) -> Reply:
+        limit = asked.get("maxResults", 50)
+        if not isinstance(limit, int) or not 1 <= limit <= MOST_IDS:
+            raise self.refuse(400, "The value of maxResults must be between 1 and 5000.")
+        jql = str(asked.get("jql", ""))
+        found = self._find(jql, asked.get("reconcileIssues") or [])
+        renderer = self.renderer(call)
+        names = _listed(asked.get("fields"))
+        if not names:
+            names = [] if "fields-default" in self.traps else ["*navigable"]
+        fields = renderer.selected([n for n in names if n not in ("id", "key", "issuekey")])
+        expand = _listed(asked.get("expand"))
+        if fields or expand:
+            limit = min(limit, MOST_WIDE)
+        token = str(asked.get("nextPageToken") or "")
+        page, offset = self._open(token, jql, found) if token else (0, 0)
+        size = self._short(limit, offset)
+        part = found.ids[offset : offset + size]
+        if fields or expand or "key" in names or "issuekey" in names:
+            issues: list[Any] = self.many(renderer, self._current(part), fields, expand)
+            if not fields and not expand:
+                issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
+        else:
+            issues = [{"id": str(n)} for n in part]
+        return self._answer(issues, token, found, offset + size, page, jql)
+
+    def _answer(self, issues: list[Any], token: str, found: Found, end: int, page: int, jql: str) -> Reply:
+        last = end >= len(found.ids)
+        made: Json = {"issues": issues, "isLast": last}
+        if not last:
+            repeats = self.traps.number("repeated-token")
+            again = token and repeats and page >= repeats
+            made["nextPageToken"] = (
+                token if again else self._seal(self.searcher.place_of(found, end - 1), jql, page + 1)
+            )
+        elif "token-absent-on-last-page" not in self.traps:
+            made["nextPageToken"] = ""
+        if "missing-islast" in self.traps:
+            del made["isLast"]
+        return reply(made)
+
+    def _find(self, jql: str, reconcile: list[Any]) -> Found:
+        if len(reconcile) > 50:
+            raise self.refuse(400, "The number of issues to reconcile must not be greater than 50.")
+        for number in reconcile:
+            self.store.reindex(int(number))
+        try:
+            found = self.searcher.find(jql)
+        except QueryError as failure:
+            raise self.query_failed(failure) from None
+        if not found.search.bounded:
+            raise self.refuse(400, UNBOUNDED)
+        return found
+
+    def _short(self, limit: int, offset: int) -> int:
+        share = self.traps.number("short-pages")
+        if not share:
+            return limit
+        percent = share + self.store.draws(b"short", offset)[0] % (101 - int(share))
+        return max(1, int(limit * percent / 100))
+
+    # Tokens: where the last page ended, for which query, made when.
+
+    def _seal(self, place: list[Any], jql: str, page: int) -> str:
+        mark = hashlib.blake2b(jql.encode(), digest_size=6).hexdigest()
+        return urlsafe_b64encode(encode([place, mark, self.store.clock.now(), page])).decode()
+
+    def _open(self, token: str, jql: str, found: Found) -> tuple[int, int]:
+        """(page number, offset). A token that is unreadable, too old, or of another query is refused."""
+        refused = self.refuse(
+            400, "The provided next page token is invalid or expired. Restart the pagination from the beginning."
+        )
+        try:
+            place, mark, made_ms, page = decode(urlsafe_b64decode(token.encode()))
+        except Exception:
+            raise refused from None
+        if mark != hashlib.blake2b(jql.encode(), digest_size=6).hexdigest():
+            raise refused
+        if self.store.clock.now() - made_ms > TOKEN_LIFE_MS:
+            raise refused
+        if self.traps.number("expired-token") >= 1:
+            self.traps.numbers["expired-token"] -= 1
+            raise refused
+        return page, found.after(place)
+
+    @route("POST /rest/api/{api}/search/approximate-count")
+    def count(self, call: Call) -> Reply:
+        try:
+            number, search = self.searcher.count(str(call.json().get("jql", "")))
+        except QueryError as failure:
+            raise self.query_failed(failure) from None
+        if not search.bounded:
+            raise self.refuse(400, UNBOUNDED)
+        return reply({"count": number})
+
+    # Bulk.
+
+    @route("POST /rest/api/{api}/issue/bulkfetch")
+    def bulk_fetch(self, call: Call) -> Reply:
+        asked = call.json()
+        keys = asked.get("issueIdsOrKeys", [])
+        if not isinstance(keys, list) or not 1 <= len(keys) <= 100:
+            raise self.refuse(400, "The number of issue IDs or keys must be between 1 and 100.")
+        if not isinstance(asked.get("expand", []), list):
+            raise self.refuse(400, BAD_PAYLOAD)
+        renderer = self.renderer(call)
+        fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
+        chosen = {i.id: i for k in keys if (i := self.store.find(str(k))) is not None}
+        allowed = [chosen[n] for n in sorted(chosen) if not self.store.catalog.projects[chosen[n].project].forbidden]
+        issues = self.many(renderer, allowed, fields, asked.get("expand", []))
+        return reply({"expand": "schema,names", "issueErrors": [], "issues": issues})
+
+    @route("POST /rest/api/{api}/changelog/bulkfetch")
+    def bulk_changelog(self, call: Call) -> Reply:
+        """At most maxResults histories a page; a token goes on within an issue. `created` is epoch milliseconds here."""
+        asked = call.json()
+        keys, limit = asked.get("issueIdsOrKeys", []), int(asked.get("maxResults", 1000))
+        if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(asked.get("fieldIds") or []) > 10:
+            raise self.refuse(400, BAD_PAYLOAD)
+        wanted = set(asked.get("fieldIds") or [])
+        renderer = self.renderer(call)
+        chosen = sorted({i.id for k in keys if (i := self.store.find(str(k))) is not None})
+        at, within = (int(x) for x in str(asked.get("nextPageToken") or "0:0").split(":"))
+        logs: list[Json] = []
+        token = ""
+        for number in (n for n in chosen if n >= at):
+            histories = self.store.content.histories(self.store.issues[number])
+            if wanted:
+                histories = [h for h in histories if any(item[1] in wanted for item in h.items)]
+            skipped = within if number == at else 0
+            part = histories[skipped : skipped + limit]
+            limit -= len(part)
+            rendered = [renderer.history(h) | {"created": h.created} for h in part]
+            if rendered:
+                logs.append({"issueId": str(number), "changeHistories": rendered})
+            if skipped + len(part) < len(histories):
+                token = f"{number}:{skipped + len(part)}"
+                break
+        made: Json = {"issueChangeLogs": logs}
+        return reply(made | {"nextPageToken": token} if token else made)
+
+    @route("GET /rest/api/{api}/issue/{key}/changelog")
+    def changelog(self, call: Call) -> Reply:
+        renderer, issue = self.renderer(call), self.issue_of(call)
+        bean = self.page_bean(call, self.store.content.histories(issue), 100, 100)
+        return reply(bean | {"values": [renderer.history(h) for h in bean["values"]]})
+
+    @route("POST /rest/api/{api}/comment/list")
+    def comment_list(self, call: Call) -> Reply:
+        renderer, ids = self.renderer(call), [int(i) for i in call.json().get("ids", [])]
+        if len(ids) > 1000:
+            raise self.refuse(400, "The number of comment ids must not be greater than 1000.")
+        sent = []
+        for number in ids:
+            issue = self.store.issues.get(number // PER_ISSUE)
+            if issue is not None and self.store.visible(issue):
+                sent += [renderer.comment(issue.id, c) for c in self.store.content.comments(issue) if c.id == number]
+        return reply(self.page_bean(call, sent, 1000, 1000))
+
+    # Projects, fields, people.
+
+    @route("GET /rest/api/{api}/project/search")
+    def project_search(self, call: Call) -> Reply:
+        renderer, states = self.renderer(call), call.many("status") or ["live"]
+        keys, ids = set(call.many("keys")), set(call.many("id"))
+        chosen = [
+            p for p in self.store.catalog.projects
+            if ("deleted" if p.deleted else "archived" if p.archived else "live") in states
+            and (not keys or p.key in keys) and (not ids or p.id in ids)
+        ]  # fmt: skip
+        if call.one("orderBy").startswith("-"):
+            chosen.reverse()
+        bean = self.page_bean(call, chosen, 50, 100)
+        expand = call.many("expand")
+        sent = []
+        for project in bean["values"]:
+            made = self.project(renderer, project, wide=False)
+            if "lead" in expand:
+                made["lead"] = renderer.person(project.lead)
+            if "description" in expand:
+                made["description"] = f"All about {project.name}."
+            if "insight" in expand:
+                ids_there = self.store.project_issues(project)
+                made["insight"] = {"totalIssueCount": len(ids_there)}
+                if ids_there:
+                    newest = self.store.index.projects[project.index].by_updated[-1][0]
+                    made["insight"]["lastIssueUpdateTime"] = renderer.time(newest)
+            sent.append(made)
+        return reply(bean | {"values": sent})
+
+    @route("GET /rest/api/{api}/project")
+    def projects(self, call: Call) -> Reply:
+        renderer = self.renderer(call)
+        live = [p for p in self.store.catalog.projects if not p.archived and not p.deleted]
+        return reply([self.project(renderer, p, wide=False) for p in live])
+
+    @route("GET /rest/api/{api}/field/search")
+    def field_search(self, call: Call) -> Reply:
+        kinds = call.many("type")
+        specs = [
+            f
+            for f in self.store.catalog.fields
+            if f.schema and (not kinds or ("custom" if f.custom else "system") in kinds)
+        ]
+        bean = self.page_bean(call, specs, 50, 50)
+        sent = []
+        for spec in bean["values"]:
+            made: Json = {"id": spec.id, "name": spec.name, "key": spec.id, "schema": spec.schema}
+            sent.append(made | {"description": "", "isLocked": False} if spec.custom else made)
+        return reply(bean | {"values": sent})
+
+    @route("GET /rest/api/{api}/users/search", "GET /rest/api/{api}/users")
+    def users(self, call: Call) -> Reply:
+        """A plain array, filtered after paging: accounts of apps leave holes, and only an empty page is the end."""
+        start, size = max(call.whole("startAt", 0), 0), min(max(call.whole("maxResults", 50), 1), 1000)
+        part = self.store.people[start : start + size]
+        while part and all(p.kind == "app" for p in part):
+            start += size
+            part = self.store.people[start : start + size]
+        return reply([jira_cloud(p, self.site) for p in part if p.kind != "app"])
+
+    @route("GET /rest/api/{api}/user")
+    def user(self, call: Call) -> Reply:
+        for person in self.store.people:
+            if person.account_id == call.one("accountId"):
+                wide = {
+                    "groups": {"size": 1, "items": []},
+                    "applicationRoles": {"size": 1, "items": []},
+                    "locale": person.locale,
+                }
+                return reply(jira_cloud(person, self.site) | wide)
+        raise self.refuse(404, "Specified user does not exist or you do not have required permissions")
+
+    @route("GET /rest/api/{api}/user/bulk")
+    def user_bulk(self, call: Call) -> Reply:
+        wanted = set(call.query.get("accountId", []))
+        if not wanted:
+            raise self.refuse(400, "The query parameter 'accountId' was not provided.")
+        bean = self.page_bean(call, [p for p in self.store.people if p.account_id in wanted], 10, 200)
+        return reply(bean | {"values": [jira_cloud(p, self.site) for p in bean["values"]]})
+
+    @route("GET /rest/api/{api}/group/bulk")
+    def groups(self, call: Call) -> Reply:
+        bean = self.page_bean(call, self.store.groups, 50, 50)
+        return reply(bean | {"values": [{"name": g.name, "groupId": g.group_id} for g in bean["values"]]})
+
+    @route("GET /rest/api/{api}/group/member")
+    def group_members(self, call: Call) -> Reply:
+        for group in self.store.groups:
+            if call.one("groupId") == group.group_id or call.one("groupname") == group.name:
+                inactive = call.flag("includeInactiveUsers")
+                people = [self.store.people[n] for n in group.members]
+                bean = self.page_bean(call, [p for p in people if inactive or p.active], 50, 50)
+                return reply(bean | {"values": [jira_cloud(p, self.site) for p in bean["values"]]})
+        raise self.refuse(404, "The group was not found.")
+
+    # Attachments, permissions, audit.
+
+    @route("GET /rest/api/{api}/attachment/{id}")
+    def attachment(self, call: Call) -> Reply:
+        number = call.params["id"]
+        if self.attachment_body(call, number) is None:
+            raise self.refuse(404, f"The attachment with id '{number}' does not exist")
+        issue = self.store.issues[int(number) // PER_ISSUE]
+        made = self.renderer(call).attachment(self.store.content.attachment(issue, int(number) % PER_ISSUE))
+        return reply(made | {"id": int(number)})
+
+    @route("GET /rest/api/{api}/attachment/content/{id}")
+    def attachment_content(self, call: Call) -> Reply:
+        number = call.params["id"]
+        body = self.attachment_body(call, number)
+        if body is None:
+            raise self.refuse(404, f"The attachment with id '{number}' does not exist")
+        if not call.flag("redirect", True):
+            return ranged(call, body[0], body[1])
+        signed = hashlib.blake2b(number.encode(), digest_size=8).hexdigest()
+        return Reply(303, b"", {"Location": f"{self.site}/media/{number}?signature={signed}"})
+
+    @route("GET /media/{id}")
+    def media(self, call: Call) -> Reply:
+        """The signed URL of the media host; no other credentials are needed, or read."""
+        number = call.params["id"]
+        body = self.attachment_body(call, number)
+        if body is None or call.one("signature") != hashlib.blake2b(number.encode(), digest_size=8).hexdigest():
+            return Reply(403, b"", kind="text/plain")
+        return ranged(call, body[0], body[1])
+
+    @route("POST /rest/api/{api}/permissions/check")
+    def permissions_check(self, call: Call) -> Reply:
+        granted = []
+        for asked in call.json().get("projectPermissions", []):
+            issues = [int(i) for i in asked.get("issues", []) if self.store.find(str(i)) is not None]
+            projects = [int(p) for p in asked.get("projects", []) if self.store.catalog.project(str(p)) is not None]
+            granted += [{"permission": p, "issues": issues, "projects": projects} for p in asked.get("permissions", [])]
+        return reply({"globalPermissions": [], "projectPermissions": granted})
+
+    @route("GET /rest/api/{api}/auditing/record")
+    def audit(self, call: Call) -> Reply:
+        raise self.refuse(403, "Only Jira administrators may read the audit log.")

@@ -1,0 +1,157 @@
+"""Jira Data Center 10.3: offset search with silent caps, complete comments and changelogs, users by name and key."""
+
+from urllib.parse import unquote
+
+from ingest_ray.simulators.atlassian.content.clock import spell
+from ingest_ray.simulators.atlassian.content.people import jira_dc
+from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE
+from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
+from ingest_ray.simulators.atlassian.jira.rendering import Json
+from ingest_ray.simulators.atlassian.jira.site_endpoints import JiraSite
+from ingest_ray.simulators.atlassian.query.syntax import QueryError
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
+
+
+class JiraDataCenter(JiraSite):
+    cloud = False
+
+    def anonymous(self, call: Call) -> Reply:
+        return self.unauthorized()
+
+    def unauthorized(self) -> Reply:
+        page = b"<html><head><title>Unauthorized (401)</title></head><body>Basic Authentication Failure</body></html>"
+        headers = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "WWW-Authenticate": 'OAuth realm="jira"'}
+        return Reply(401, page, headers, "text/html;charset=UTF-8")
+
+    @route("GET /rest/api/{api}/myself")
+    def myself(self, call: Call) -> Reply:
+        me = self.store.people[0]
+        wide = {
+            "groups": {"size": 2, "items": []},
+            "applicationRoles": {"size": 1, "items": []},
+            "expand": "groups,applicationRoles",
+        }
+        return reply(jira_dc(me, self.site) | {"deleted": False, "locale": me.locale} | wide)
+
+    @route("GET /rest/api/{api}/serverInfo")
+    def server_info(self, call: Call) -> Reply:
+        now = spell(self.store.clock.now(), "America/New_York")
+        made: Json = {
+            "baseUrl": self.site,
+            "version": "10.3.24",
+            "versionNumbers": [10, 3, 24],
+            "deploymentType": "Server",
+        }
+        made |= {
+            "buildNumber": 10_030_024,
+            "buildDate": now,
+            "serverTime": now,
+            "scmInfo": "0" * 40,
+            "serverTitle": "Jira",
+        }
+        return reply(made | {"databaseBuildNumber": 10_030_024, "serverTimeZone": {"timeZoneId": "America/New_York"}})
+
+    @route("GET /rest/api/{api}/search")
+    def search_get(self, call: Call) -> Reply:
+        fields, expand = call.many("fields"), call.many("expand")
+        return self._search(
+            call, call.one("jql"), call.whole("startAt", 0), call.whole("maxResults", 50), fields, expand
+        )
+
+    @route("POST /rest/api/{api}/search")
+    def search_post(self, call: Call) -> Reply:
+        asked = call.json()
+        fields = [str(f) for f in asked.get("fields") or []]
+        expand = asked.get("expand") or []
+        if not isinstance(expand, list):
+            raise self.refuse(400, "Can not deserialize instance of java.util.ArrayList out of VALUE_STRING token")
+        start, size = int(asked.get("startAt", 0)), int(asked.get("maxResults", 50))
+        return self._search(call, str(asked.get("jql", "")), start, size, fields, [str(e) for e in expand])
+
+    def _search(self, call: Call, jql: str, start: int, size: int, names: list[str], expand: list[str]) -> Reply:
+        cap = int(self.traps.number("dc-caps"))
+        size = min(size, cap) if cap and size >= 0 else cap or 1000
+        start = max(start, 0)
+        deep = self.traps.number("deep-start-500")
+        if deep and start + size > deep:
+            raise self.refuse(500, f"Search limit exceeded: startAt + maxResults must be at most {int(deep)}.")
+        try:
+            found = self.searcher.find(jql)
+        except QueryError as failure:
+            raise self.query_failed(failure) from None
+        renderer = self.renderer(call)
+        fields = renderer.selected([n for n in names or ["*navigable"] if n not in ("id", "key", "issuekey")])
+        part = [i for n in found.ids[start : start + size] if (i := self.store.issues.get(n)) is not None]
+        issues = self.many(renderer, part, fields, expand)
+        if not fields:
+            issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
+        made: Json = {
+            "expand": "schema,names",
+            "startAt": start,
+            "maxResults": size,
+            "total": len(found.ids),
+            "issues": issues,
+        }
+        return reply(made)
+
+    @route("GET /rest/api/{api}/project")
+    def projects(self, call: Call) -> Reply:
+        renderer, archived = self.renderer(call), call.flag("includeArchived")
+        chosen = [p for p in self.store.catalog.projects if not p.deleted and (archived or not p.archived)]
+        return reply([self.project(renderer, p, wide=False) for p in chosen])
+
+    @route("GET /rest/api/{api}/user")
+    def user(self, call: Call) -> Reply:
+        for person in self.store.people:
+            if call.one("username") == person.username or call.one("key") == person.key:
+                return reply(jira_dc(person, self.site))
+        raise self.refuse(404, f"The user named '{call.one('username')}' does not exist")
+
+    @route("GET /rest/api/{api}/user/search")
+    def user_search(self, call: Call) -> Reply:
+        """`username=.` matches everybody; at most 1000 of them."""
+        asked, inactive = call.one("username").lower(), call.flag("includeInactive")
+        start, size = max(call.whole("startAt", 0), 0), min(max(call.whole("maxResults", 50), 0), 1000)
+        found = [
+            p for p in self.store.people
+            if (p.active or inactive) and (asked in (".", "") or asked in f"{p.username} {p.display} {p.email}".lower())
+        ]  # fmt: skip
+        return reply([jira_dc(p, self.site) for p in found[:1000][start : start + size]])
+
+    @route("GET /rest/api/{api}/user/list")
+    def user_list(self, call: Call) -> Reply:
+        at, size = call.whole("cursor", 0), min(max(call.whole("maxResults", 50), 1), 100)
+        part = self.store.people[at : at + size]
+        made: Json = {
+            "values": [jira_dc(p, self.site) for p in part],
+            "cursor": str(at),
+            "isLast": at + size >= len(self.store.people),
+        }
+        made["maxResults"] = size
+        return reply(made if made["isLast"] else made | {"nextCursor": str(at + size)})
+
+    @route("GET /rest/api/{api}/group/member")
+    def group_members(self, call: Call) -> Reply:
+        for group in self.store.groups:
+            if call.one("groupname") == group.name:
+                inactive = call.flag("includeInactiveUsers")
+                people = [self.store.people[n] for n in group.members]
+                bean = self.page_bean(call, [p for p in people if inactive or p.active], 50, 50)
+                return reply(bean | {"values": [jira_dc(p, self.site) for p in bean["values"]]})
+        raise self.refuse(404, f"The group named '{call.one('groupname')}' does not exist.")
+
+    @route("GET /rest/api/{api}/attachment/{id}")
+    def attachment(self, call: Call) -> Reply:
+        number = call.params["id"]
+        if self.attachment_body(call, number) is None:
+            raise self.refuse(404, f"The attachment with id '{number}' does not exist")
+        issue = self.store.issues[int(number) // PER_ISSUE]
+        made = self.renderer(call).attachment(self.store.content.attachment(issue, int(number) % PER_ISSUE))
+        return reply({k: v for k, v in made.items() if k != "id"})
+
+    @route("GET /secure/attachment/{id}/{file}")
+    def attachment_content(self, call: Call) -> Reply:
+        body = self.attachment_body(call, call.params["id"])
+        if body is None or unquote(call.params["file"]) != body[2]:
+            raise self.refuse(404, "The attachment does not exist")
+        return ranged(call, body[0], body[1])

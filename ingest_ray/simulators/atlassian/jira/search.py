@@ -1,0 +1,123 @@
+"""Runs a JQL search over the index and pages through it.
+
+A Cloud token holds where the last page ended in the search's own order, not a snapshot: an issue that is changed during
+a scan may come again or be passed over, as on a real site.
+"""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import total_ordering
+from typing import Any
+
+from ingest_ray.simulators.atlassian.jira.issue import Issue
+from ingest_ray.simulators.atlassian.jira.store import JiraStore
+from ingest_ray.simulators.atlassian.query.jql import FOREVER_MS, JqlCompiler, Search, order_key
+
+_CACHED = 64
+
+
+@total_ordering
+class _Down:
+    """Sorts the other way round."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Down) and self.value == other.value
+
+    def __lt__(self, other: "_Down") -> bool:
+        return bool(other.value < self.value)
+
+
+@dataclass(slots=True)
+class Found:
+    """Ids in order, with the sort key of each."""
+
+    ids: list[int]
+    keys: list[tuple[Any, ...]]
+    search: Search
+
+    def after(self, place: list[Any]) -> int:
+        """The offset of the first issue that comes after a place that `place_of` gave."""
+        names = [*self.search.order, ("id", True)] if not self.search.order else self.search.order
+        key = tuple(_Down(_plain(v)) if down else _plain(v) for v, (_, down) in zip(place, names, strict=False))
+        return bisect_right(self.keys, (*key, place[-1]))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Searcher:
+    def __init__(self, store: JiraStore) -> None:
+        self.store = store
+        self.compiler = JqlCompiler(store)
+        self._cache: OrderedDict[tuple[str, int, int], Found] = OrderedDict()
+
+    def count(self, jql: str) -> tuple[int, Search]:
+        self.store.settle()
+        search = self.compiler.compile(jql)
+        if search.test is None and search.ids is None:
+            return self.store.index.count_between(search.projects, search.lower, search.upper), search
+        return len(self._matching(search)), search
+
+    def find(self, jql: str) -> Found:
+        """Raises QueryError."""
+        self.store.settle()
+        key = (jql, self.store.index.revision, 0)
+        found = self._cache.get(key)
+        if found is not None:
+            self._cache.move_to_end(key)
+            return found
+        search = self.compiler.compile(jql)
+        found = self._sorted(search)
+        if not search.relative:
+            self._cache[key] = found
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return found
+
+    def _matching(self, search: Search) -> list[int]:
+        index = self.store.index
+        if search.ids is not None:
+            wanted = set(search.projects)
+            ids = [
+                i for i in search.ids
+                if (d := index.documents.get(i)) is not None
+                and d.project in wanted
+                and search.lower <= d.updated < search.upper
+            ]  # fmt: skip
+        elif search.lower or search.upper != FOREVER_MS:
+            ids = index.between(search.projects, search.lower, search.upper)
+        else:
+            ids = [i for p in search.projects if p < len(index.projects) for i in index.projects[p].by_id]
+        if search.test is not None:
+            documents, test = index.documents, search.test
+            ids = [i for i in ids if test(documents[i])]
+        return ids
+
+    def _sorted(self, search: Search) -> Found:
+        ids = self._matching(search)
+        documents = self.store.index.documents
+        order = search.order or (("id", True),)
+        if order == (("id", False),):
+            ids.sort()
+            return Found(ids, [(i, i) for i in ids], search)
+        if order[:1] == (("updated", False),) and order[1:] in ((), (("id", False),)):
+            pairs = sorted((documents[i].updated, i) for i in ids)
+            extra = len(order) == 2
+            return Found([i for _, i in pairs], [(u, i, i) if extra else (u, i) for u, i in pairs], search)
+        keyed = sorted((self._key(order, documents[i]), i) for i in ids)
+        return Found([i for _, i in keyed], [(*k, i) for k, i in keyed], search)
+
+    def _key(self, order: tuple[tuple[str, bool], ...], issue: Issue) -> tuple[Any, ...]:
+        values = ((order_key(self.store, name, issue), down) for name, down in order)
+        return tuple(_Down(v) if down else v for v, down in values)
+
+    def place_of(self, found: Found, offset: int) -> list[Any]:
+        """Where a page ended: the sort key of the issue at `offset`, and its id, in plain values."""
+        return [k.value if isinstance(k, _Down) else k for k in found.keys[offset]]

@@ -1,0 +1,130 @@
+"""The state of one Jira: the truth, what search knows of it yet, and every change that is made while it is read."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from ingest_ray.simulators.atlassian.content.clock import Clock
+from ingest_ray.simulators.atlassian.content.people import Group, Person
+from ingest_ray.simulators.atlassian.content.seeded_random import Draws
+from ingest_ray.simulators.atlassian.jira.catalog import Catalog, Project
+from ingest_ray.simulators.atlassian.jira.issue import Issue, IssueContent
+from ingest_ray.simulators.atlassian.jira.search_index import IssueIndex
+from ingest_ray.simulators.atlassian.server.traps import Traps
+
+
+@dataclass(slots=True)
+class JiraStore:
+    """`issues` is the truth, by id; deleted ones are gone from it. `index` is what JQL sees."""
+
+    clock: Clock
+    draws: Draws
+    traps: Traps
+    people: list[Person]
+    groups: list[Group]
+    catalog: Catalog
+    content: IssueContent
+    issues: dict[int, Issue]
+    index: IssueIndex
+    by_key: dict[str, int]
+    pending: list[tuple[int, int]]
+    deleted: dict[int, int]
+    deleted_worklogs: list[tuple[int, int]]
+    worklog_feed: list[tuple[int, int]] | None = None
+    next_id: int = 0
+    next_extra: int = 9_000
+    _children: dict[int, list[int]] | None = None
+
+    def key(self, issue: Issue) -> str:
+        return f"{self.catalog.projects[issue.project].key}-{issue.number}"
+
+    def visible(self, issue: Issue) -> bool:
+        """Whether the account may open it: not by security level, nor in a deleted project."""
+        return not issue.hidden and not self.catalog.projects[issue.project].deleted
+
+    def searchable(self, issue: Issue) -> bool:
+        return self.visible(issue) and not issue.archived and not self.catalog.projects[issue.project].archived
+
+    def find(self, id_or_key: str) -> Issue | None:
+        """By number or by key; the old key of a moved issue still leads to it."""
+        number = int(id_or_key) if id_or_key.isdecimal() else self.by_key.get(id_or_key.upper(), 0)
+        issue = self.issues.get(number)
+        return issue if issue is not None and self.visible(issue) else None
+
+    def settle(self) -> None:
+        """Lets search see what it is due to see by now."""
+        now = self.clock.now()
+        while self.pending and self.pending[0][0] <= now:
+            self.reindex(self.pending.pop(0)[1])
+
+    def reindex(self, issue_id: int) -> None:
+        issue = self.issues.get(issue_id)
+        if issue is None or not self.searchable(issue):
+            self.index.remove(issue_id)
+        elif self.index.documents.get(issue_id) is not issue:
+            self.index.put(issue)
+
+    def changed(self, issue_id: int) -> None:
+        lag_ms = int(self.traps.number("index-lag") * 1000)
+        if lag_ms:
+            self.pending.append((self.clock.now() + lag_ms, issue_id))
+        else:
+            self.reindex(issue_id)
+
+    def put(self, issue: Issue) -> Issue:
+        self.issues[issue.id] = issue
+        self.by_key[self.key(issue)] = issue.id
+        self.changed(issue.id)
+        return issue
+
+    def edit(self, issue_id: int, **changes: Any) -> Issue:
+        """A changed copy takes the issue's place: search may still hold the old one."""
+        issue = copy(self.issues[issue_id])
+        for name, value in changes.items():
+            setattr(issue, name, value)
+        return self.put(issue)
+
+    def children(self, issue_id: int) -> list[int]:
+        """The sub-tasks of an issue; parents never change here, so the map is made once."""
+        if self._children is None:
+            self._children = {}
+            for issue in self.issues.values():
+                if issue.parent and self.catalog.types[issue.type].subtask:
+                    self._children.setdefault(issue.parent, []).append(issue.id)
+        return [i for i in self._children.get(issue_id, ()) if i in self.issues]
+
+    def live(self) -> Iterator[Issue]:
+        """What a complete and correct reader has at the end, by ascending id."""
+        return (i for _, i in sorted(self.issues.items()) if self.searchable(i))
+
+    def project_issues(self, project: Project) -> list[int]:
+        return self.index.projects[project.index].by_id if project.index < len(self.index.projects) else []
+
+    def worklogs_since(self, since_ms: int, until_ms: int) -> list[tuple[int, int]]:
+        """(updated, worklog id) in [since, until), sorted."""
+        if self.worklog_feed is None:
+            feed = []
+            for issue in self.issues.values():
+                if issue.worklogs or issue.more_worklogs:
+                    feed += [(w.updated, w.id) for w in self.content.worklogs(issue) if self.visible(issue)]
+            self.worklog_feed = sorted(feed)
+        feed = self.worklog_feed
+        return feed[bisect_right(feed, (since_ms, -1)) : bisect_right(feed, (until_ms, -1))]
+
+
+def new_store(clock: Clock, draws: Draws, traps: Traps, people: list[Person], groups: list[Group], catalog: Catalog,
+              content: IssueContent, issues: list[Issue]) -> JiraStore:  # fmt: skip
+    store = JiraStore(
+        clock, draws, traps, people, groups, catalog, content,
+        issues={}, index=IssueIndex(len(catalog.projects)), by_key={}, pending=[], deleted={}, deleted_worklogs=[],
+    )  # fmt: skip
+    for issue in issues:
+        store.issues[issue.id] = issue
+        store.by_key[store.key(issue)] = issue.id
+    store.next_id = max(store.issues, default=100_000) + 1
+    for project in catalog.projects[: int(traps.number("forbidden-403"))]:
+        project.forbidden = True
+    store.index.load([i for i in issues if store.searchable(i)])
+    return store

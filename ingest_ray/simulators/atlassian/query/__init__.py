@@ -1,0 +1,1 @@
+"""JQL and CQL: their common grammar, their dates, and what each means over the search index."""

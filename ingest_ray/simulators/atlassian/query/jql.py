@@ -1,0 +1,427 @@
+"""JQL for the documented subset: parsed, checked in Jira's words, and turned into an index range and a predicate.
+
+Quoted date-times have minute precision and are read in the zone of the account's profile; an unquoted number is epoch
+milliseconds. WAS and CHANGED are not served.
+https://support.atlassian.com/jira-software-cloud/docs/jql-fields/
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
+from ingest_ray.simulators.atlassian.content.rich_text import wiki
+from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES, Issue
+from ingest_ray.simulators.atlassian.jira.store import JiraStore
+from ingest_ray.simulators.atlassian.query.dates import InGap, function_ms, period_ms, wall_ms
+from ingest_ray.simulators.atlassian.query.syntax import (
+    JQL,
+    And,
+    Clause,
+    Empty,
+    Function,
+    Node,
+    Not,
+    Operand,
+    Or,
+    Query,
+    QueryError,
+    Value,
+    parse,
+)
+
+Test = Callable[[Issue], bool]
+FOREVER_MS = 1 << 60
+_ORDERED = frozenset(("<", "<=", ">", ">="))
+_EQUAL = frozenset(("=", "!=", "in", "not in", "is", "is not"))
+_TEXT = frozenset(("~", "!~", "is", "is not"))
+_DATE_WORDS = (
+    "Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. "
+    "'-5d', '4w 2d'."
+)
+_ALIASES = {
+    "key": "issuekey", "id": "issuekey", "issue": "issuekey", "type": "issuetype", "createddate": "created",
+    "updateddate": "updated", "resolved": "resolutiondate", "due": "duedate", "component": "components",
+    "fixversion": "fixversions", "level": "security", "story points": "cf[10016]",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Search:
+    """A query that was understood. The issues lie in `projects` and [lower, upper) of `updated`, and pass `test`."""
+
+    projects: list[int]
+    lower: int = 0
+    upper: int = FOREVER_MS
+    ids: list[int] | None = None
+    test: Test | None = None
+    order: tuple[tuple[str, bool], ...] = ()
+    bounded: bool = False
+    relative: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class JqlCompiler:
+    """Understands queries for one account: its profile zone, and what it may see."""
+
+    def __init__(self, store: JiraStore) -> None:
+        self.store = store
+        self.zone = store.people[0].zone
+        self.relative = False
+
+    def compile(self, text: str) -> Search:
+        self.relative = False
+        query: Query = parse(text, JQL)
+        search = Search([p.index for p in self.store.catalog.projects])
+        search.bounded = query.where is not None
+        rest: list[Test] = []
+        nodes = query.where.of if isinstance(query.where, And) else (query.where,) if query.where else ()
+        for node in nodes:
+            if not (isinstance(node, Clause) and self._narrow(search, node)):
+                rest.append(self._node(node))
+        if rest:
+            search.test = rest[0] if len(rest) == 1 else _all(rest)
+        if len(query.order) > 7:
+            raise QueryError("The number of fields in the ORDER BY clause exceeds the maximum of 7.")
+        search.order = tuple((self._order_field(name), down) for name, down in query.order)
+        search.relative = self.relative
+        return search
+
+    def _order_field(self, name: str) -> str:
+        lowered = name.lower()
+        known = _ALIASES.get(lowered, lowered) if lowered != "id" else "id"
+        if known not in _ORDER_KEYS:
+            raise QueryError(f"Not able to sort using field '{name}'." if self._exists(known) else self._unknown(name))
+        return known
+
+    def _exists(self, name: str) -> bool:
+        return any(
+            name in (c.lower() for c in f.clause_names) or name == f.id.lower() for f in self.store.catalog.fields
+        )
+
+    @staticmethod
+    def _unknown(name: str) -> str:
+        return f"Field '{name}' does not exist or you do not have permission to view it."
+
+    def _narrow(self, search: Search, clause: Clause) -> bool:
+        """Turns a clause of the top conjunction into an index range, where it is one."""
+        name = _ALIASES.get(clause.field.lower(), clause.field.lower())
+        if (
+            name == "project"
+            and clause.operator in ("=", "in")
+            and not any(isinstance(o, Empty) for o in clause.operands)
+        ):
+            wanted = self._projects(clause)
+            search.projects = [p for p in search.projects if p in wanted]
+            return True
+        if name == "updated" and clause.operator in ("<", "<=", ">", ">=", "="):
+            instant = self._instant(clause, clause.operands[0])
+            match clause.operator:
+                case ">=" | ">":
+                    search.lower = max(search.lower, instant + (clause.operator == ">"))
+                case "<=" | "<":
+                    search.upper = min(search.upper, instant + (clause.operator == "<="))
+                case _:
+                    search.lower, search.upper = max(search.lower, instant), min(search.upper, instant + 1)
+            return True
+        if name == "issuekey" and clause.operator in ("=", "in") and search.ids is None:
+            search.ids = sorted(self._issues(clause))
+            return True
+        return False
+
+    def _node(self, node: Node) -> Test:
+        match node:
+            case And(of):
+                return _all([self._node(n) for n in of])
+            case Or(of):
+                tests = [self._node(n) for n in of]
+                return lambda i: any(t(i) for t in tests)
+            case Not(of):
+                inner = self._node(of)
+                return lambda i: not inner(i)
+            case Clause():
+                return self._clause(node)
+
+    def _clause(self, clause: Clause) -> Test:
+        name = clause.field.lower()
+        name = _ALIASES.get(name, name)
+        makers: dict[str, Callable[[Clause], Test]] = {
+            "project": lambda c: _choice(c, self._projects(c), lambda i: i.project, -1),
+            "issuekey": self._key,
+            "status": lambda c: _choice(c, self._named(c, self.store.catalog.statuses), lambda i: i.status, -1),
+            "statuscategory": self._category,
+            "issuetype": lambda c: _choice(c, self._named(c, self.store.catalog.types), lambda i: i.type, -1),
+            "priority": lambda c: _choice(c, self._named(c, self.store.catalog.priorities), lambda i: i.priority, -1),
+            "resolution": lambda c: _choice(c, self._resolutions(c), lambda i: i.resolution, -1),
+            "security": lambda c: _choice(c, self._named(c, self.store.catalog.security), lambda i: i.security, -1),
+            "assignee": lambda c: _choice(c, self._people(c), lambda i: i.assignee, -1),
+            "reporter": lambda c: _choice(c, self._people(c), lambda i: i.reporter, -1),
+            "creator": lambda c: _choice(c, self._people(c), lambda i: i.creator, -1),
+            "updated": lambda c: self._date(c, lambda i: i.updated),
+            "created": lambda c: self._date(c, lambda i: i.created),
+            "resolutiondate": lambda c: self._date(c, lambda i: i.resolved),
+            "duedate": lambda c: self._date(c, lambda i: i.due),
+            "labels": self._labels,
+            "components": lambda c: self._members(c, lambda i: i.components, "components"),
+            "fixversions": lambda c: self._members(c, lambda i: i.fix_versions, "versions"),
+            "summary": lambda c: self._words(c, self.store.content.summary),
+            "description": lambda c: self._words(c, self._description),
+            "comment": lambda c: self._words(c, self._comments),
+            "text": lambda c: self._words(
+                c, lambda i: f"{self.store.content.summary(i)} {self._description(i)} {self._comments(i)}"
+            ),
+            "parent": self._parent,
+            "cf[10016]": lambda c: self._number(c, lambda i: i.points),
+            "cf[10020]": self._severity,
+        }
+        maker = makers.get(name)
+        if maker is None:
+            if self._exists(name):
+                raise QueryError(f"The simulator does not search by the field '{clause.field}'.")
+            raise QueryError(self._unknown(clause.field))
+        return maker(clause)
+
+    def _allow(self, clause: Clause, operators: frozenset[str]) -> None:
+        if clause.operator not in operators:
+            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+
+    def _instant(self, clause: Clause, operand: Operand) -> int:
+        if isinstance(operand, Function):
+            self.relative = True
+            instant = function_ms(operand.name, operand.arguments, self.store.clock.now(), self.zone)
+            if instant is None:
+                raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
+            return instant
+        if isinstance(operand, Empty):
+            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+        text = operand.text
+        if not operand.quoted and text.lstrip("-").isdecimal():
+            number = int(text)
+            return number // MINUTE_MS * MINUTE_MS if "epoch-minutes" in self.store.traps else number
+        try:
+            instant = wall_ms(text, self.zone)
+        except InGap:
+            raise QueryError(f"Date value '{text}' for field '{clause.field}' is invalid. {_DATE_WORDS}") from None
+        if instant is not None:
+            return instant
+        shift = period_ms(text)
+        if shift is None:
+            raise QueryError(f"Date value '{text}' for field '{clause.field}' is invalid. {_DATE_WORDS}")
+        self.relative = True
+        return (self.store.clock.now() + shift) // MINUTE_MS * MINUTE_MS
+
+    def _date(self, clause: Clause, get: Callable[[Issue], int]) -> Test:
+        """Instants of 0 are empty."""
+        self._allow(clause, _ORDERED | _EQUAL)
+        if clause.operator in ("is", "is not"):
+            return (lambda i: not get(i)) if clause.operator == "is" else (lambda i: bool(get(i)))
+        values = [self._instant(clause, o) for o in clause.operands if not isinstance(o, Empty)]
+        return _compare(clause.operator, values, lambda i: get(i) or None)
+
+    def _number(self, clause: Clause, get: Callable[[Issue], float | None]) -> Test:
+        self._allow(clause, _ORDERED | _EQUAL)
+        if clause.operator in ("is", "is not"):
+            return (lambda i: get(i) is None) if clause.operator == "is" else (lambda i: get(i) is not None)
+        try:
+            values = [float(o.text) for o in clause.operands if isinstance(o, Value)]
+        except ValueError:
+            raise QueryError(f"Value for field '{clause.field}' is not a valid number.") from None
+        return _compare(clause.operator, values, get)
+
+    def _texts(self, clause: Clause) -> list[str]:
+        self._allow(clause, _EQUAL)
+        texts = []
+        for operand in clause.operands:
+            if isinstance(operand, Function):
+                raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
+            if isinstance(operand, Value):
+                texts.append(operand.text)
+        return texts
+
+    def _named(self, clause: Clause, choices: list[Any]) -> set[int]:
+        found = set()
+        for text in self._texts(clause):
+            matches = [n for n, c in enumerate(choices) if text == c.id or text.lower() == c.name.lower()]
+            if not matches:
+                raise QueryError(f"The value '{text}' does not exist for the field '{clause.field}'.")
+            found.update(matches)
+        return found
+
+    def _resolutions(self, clause: Clause) -> set[int]:
+        if any(isinstance(o, Value) and o.text.lower() == "unresolved" for o in clause.operands):
+            return {-1}
+        return self._named(clause, self.store.catalog.resolutions)
+
+    def _projects(self, clause: Clause) -> set[int]:
+        found = set()
+        for text in self._texts(clause):
+            known = [
+                p.index for p in self.store.catalog.projects
+                if text.lower() in (p.key.lower(), p.id, p.name.lower()) and not p.deleted
+            ]  # fmt: skip
+            if not known:
+                raise QueryError(f"The value '{text}' does not exist for the field 'project'.")
+            found.update(known)
+        return found
+
+    def _people(self, clause: Clause) -> set[int]:
+        self._allow(clause, _EQUAL)
+        found = set()
+        for operand in clause.operands:
+            if isinstance(operand, Function):
+                if operand.name.lower() == "currentuser":
+                    found.add(0)
+                elif operand.name.lower() == "membersof":
+                    found.update(n for g in self.store.groups if g.name == operand.arguments[0] for n in g.members)
+                else:
+                    raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
+            elif isinstance(operand, Value):
+                known = [
+                    p.index for p in self.store.people
+                    if operand.text in (p.account_id, p.username, p.key, p.email, p.display)
+                ]  # fmt: skip
+                if not known:
+                    raise QueryError(f"The value '{operand.text}' does not exist for the field '{clause.field}'.")
+                found.update(known)
+        return found
+
+    def _issues(self, clause: Clause) -> set[int]:
+        found = set()
+        for text in self._texts(clause):
+            issue = self.store.find(text)
+            if issue is None:
+                raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
+            found.add(issue.id)
+        return found
+
+    def _key(self, clause: Clause) -> Test:
+        """`id > 10000` compares numbers; `key >= "ABC-5"` compares within the project of the key."""
+        if clause.operator not in _ORDERED:
+            return _choice(clause, self._issues(clause), lambda i: i.id, -1)
+        operand = clause.operands[0]
+        text = operand.text if isinstance(operand, Value) else ""
+        if text.isdecimal():
+            return _compare(clause.operator, [int(text)], lambda i: i.id)
+        key, _, number = text.rpartition("-")
+        project = self.store.catalog.project(key.upper())
+        if project is None or not number.isdecimal():
+            raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
+        within = _compare(clause.operator, [int(number)], lambda i: i.number)
+        return lambda i: i.project == project.index and within(i)
+
+    def _category(self, clause: Clause) -> Test:
+        words = {"new": 2, "to do": 2, "indeterminate": 4, "in progress": 4, "done": 3, "complete": 3}
+        try:
+            wanted = {int(t) if t.isdecimal() else words[t.lower()] for t in self._texts(clause)}
+        except KeyError as unknown:
+            raise QueryError(f"The value {unknown} does not exist for the field 'statusCategory'.") from None
+        return _choice(clause, wanted, lambda i: self.store.catalog.statuses[i.status].category, -1)
+
+    def _labels(self, clause: Clause) -> Test:
+        texts = set(self._texts(clause))
+        wanted = {n for n, label in enumerate(self.store.catalog.labels) if label in texts}
+        return _among(clause.operator, wanted, any(isinstance(o, Empty) for o in clause.operands), lambda i: i.labels)
+
+    def _members(self, clause: Clause, get: Callable[[Issue], tuple[int, ...]], kind: str) -> Test:
+        texts = self._texts(clause)
+        pairs = {
+            (p.index, n) for p in self.store.catalog.projects for n, c in enumerate(getattr(p, kind))
+            if c.id in texts or c.name.lower() in {t.lower() for t in texts}
+        }  # fmt: skip
+        if texts and not pairs:
+            raise QueryError(f"The value '{texts[0]}' does not exist for the field '{clause.field}'.")
+        empty = any(isinstance(o, Empty) for o in clause.operands)
+        return _among(clause.operator, pairs, empty, lambda i: tuple((i.project, n) for n in get(i)))
+
+    def _parent(self, clause: Clause) -> Test:
+        return _choice(clause, self._issues(clause), lambda i: i.parent, 0)
+
+    def _severity(self, clause: Clause) -> Test:
+        texts = {t.lower() for t in self._texts(clause)}
+        return _choice(clause, {n for n, s in enumerate(SEVERITIES) if s[1].lower() in texts}, lambda i: i.severity, -1)
+
+    def _description(self, issue: Issue) -> str:
+        return wiki(self.store.content.description(issue) or (), cloud=True)
+
+    def _comments(self, issue: Issue) -> str:
+        return " ".join(wiki(c.text, cloud=True) for c in self.store.content.comments(issue))
+
+    def _words(self, clause: Clause, get: Callable[[Issue], str]) -> Test:
+        self._allow(clause, _TEXT)
+        if clause.operator in ("is", "is not"):
+            return (lambda i: not get(i)) if clause.operator == "is" else (lambda i: bool(get(i)))
+        operand = clause.operands[0]
+        words = operand.text.lower().strip('"').split() if isinstance(operand, Value) else []
+        if clause.operator == "~":
+            return lambda i: _has_words(get(i).lower(), words)
+        return lambda i: not _has_words(get(i).lower(), words)
+
+
+def _has_words(text: str, words: list[str]) -> bool:
+    return all(word.rstrip("*") in text for word in words)
+
+
+def _all(tests: list[Test]) -> Test:
+    return lambda i: all(t(i) for t in tests)
+
+
+def _choice(clause: Clause, wanted: set[int], get: Callable[[Issue], int], empty: int) -> Test:
+    """Membership; like Jira, != and NOT IN leave out the issues without a value."""
+    has_empty = any(isinstance(o, Empty) for o in clause.operands)
+    if has_empty:
+        wanted = wanted | {empty}
+    match clause.operator:
+        case "=" | "in" | "is":
+            return lambda i: get(i) in wanted
+        case "!=" | "not in" | "is not":
+            return lambda i: get(i) not in wanted and (get(i) != empty or empty in wanted)
+        case _:
+            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+
+
+def _among(operator: str, wanted: set[Any], has_empty: bool, get: Callable[[Issue], tuple[Any, ...]]) -> Test:
+    match operator:
+        case "=" | "in" | "is":
+            return lambda i: (has_empty and not get(i)) or any(n in wanted for n in get(i))
+        case _:
+            return lambda i: bool(get(i)) and not any(n in wanted for n in get(i))
+
+
+def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> Test:
+    """None never passes."""
+    value = values[0] if values else None
+    match operator:
+        case "<":
+            return lambda i: (x := get(i)) is not None and x < value
+        case "<=":
+            return lambda i: (x := get(i)) is not None and x <= value
+        case ">":
+            return lambda i: (x := get(i)) is not None and x > value
+        case ">=":
+            return lambda i: (x := get(i)) is not None and x >= value
+        case "=" | "in":
+            return lambda i: get(i) in values
+        case _:
+            return lambda i: (x := get(i)) is not None and x not in values
+
+
+_ORDER_KEYS: dict[str, Callable[[JiraStore, Issue], Any]] = {
+    "id": lambda s, i: i.id,
+    "issuekey": lambda s, i: (s.catalog.projects[i.project].key, i.number),
+    "created": lambda s, i: i.created,
+    "updated": lambda s, i: i.updated,
+    "resolutiondate": lambda s, i: i.resolved,
+    "duedate": lambda s, i: i.due,
+    "project": lambda s, i: s.catalog.projects[i.project].key,
+    "summary": lambda s, i: s.content.summary(i),
+    "status": lambda s, i: i.status,
+    "priority": lambda s, i: -i.priority,
+    "issuetype": lambda s, i: i.type,
+    "assignee": lambda s, i: i.assignee,
+    "reporter": lambda s, i: i.reporter,
+    "cf[10016]": lambda s, i: i.points if i.points is not None else -1.0,
+}
+
+
+def order_key(store: JiraStore, name: str, issue: Issue) -> Any:
+    return _ORDER_KEYS[name](store, issue)

@@ -1,0 +1,1 @@
+"""The HTTP side of a simulated site: logins, rate limits, traps, routing, control endpoints."""

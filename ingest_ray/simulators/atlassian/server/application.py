@@ -1,0 +1,258 @@
+"""The ASGI application: budget, faults, login, routing; then the answer as the wire sees it, or half of it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, Protocol
+from uuid import UUID
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ingest_ray.simulators.atlassian.content.clock import Clock
+from ingest_ray.simulators.atlassian.content.seeded_random import Draws
+from ingest_ray.simulators.atlassian.server.auth import Credentials
+from ingest_ray.simulators.atlassian.server.error_messages import say
+from ingest_ray.simulators.atlassian.server.rate_limits import Bucket, Limits
+from ingest_ray.simulators.atlassian.server.request_counts import Stats
+from ingest_ray.simulators.atlassian.server.routing import Call, Endpoint, Refused, Reply, Router, problem, reply
+from ingest_ray.simulators.atlassian.server.traps import Traps
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CLOUD_ID = "11111111-2222-4333-8444-555555555555"
+SLOW_S = 2.0
+LOGIN_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Log in</title></head><body><form action='/login.jsp' method='post'>"
+    b"<input name='os_username'><input name='os_password' type='password'></form></body></html>"
+)
+_HTML = "text/html;charset=UTF-8"
+
+
+class Site(Protocol):
+    """One product in one deployment."""
+
+    router: Router
+
+    def anonymous(self, call: Call) -> Reply: ...
+    def unauthorized(self) -> Reply: ...
+    def not_found_path(self, call: Call) -> Reply: ...
+    def wrong_login(self, call: Call, verdict: str) -> Reply: ...
+    def after(self, call: Call, made: Reply) -> Reply: ...
+
+
+@dataclass(slots=True)
+class Server:
+    """Everything that one simulated site is made of."""
+
+    product: str
+    cloud: bool
+    url: str
+    site: Site
+    control: Any
+    clock: Clock
+    draws: Draws
+    traps: Traps
+    stats: Stats
+    limits: Limits
+    credentials: Credentials
+    account_id: str
+    latency_s: float = 0.0
+    served: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
+        path: str = scope["path"]
+        if path.startswith("/__sim/"):
+            await self._send(
+                self.control.answer(scope["method"], path, scope["query_string"], body), scope, receive, send
+            )
+            return
+        self.stats.begin()
+        template, made = "", Reply(500, b"")
+        try:
+            template, made = await self._answer(request, path, body)
+        finally:
+            self.stats.end(template, made.status, len(made.body))
+        await self._finish(made, path, scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    # The way of a request.
+
+    async def _answer(self, request: Request, path: str, body: bytes) -> tuple[str, Reply]:
+        self.served += 1
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in request.scope["headers"]}
+        gateway, path = self._gateway(path)
+        found = self.site.router.find(request.method, path)
+        template = found[2] if isinstance(found, tuple) else f"{request.method} ?"
+        params = found[1] if isinstance(found, tuple) else {}
+        query: bytes = request.scope["query_string"]
+        call = Call(request.method, path, params, query, headers, body, self.url, template, gateway)
+        bucket, refusal = self._budget(call)
+        if refusal is None:
+            if self.latency_s:
+                await asyncio.sleep(self.latency_s)
+            if self.traps.strikes("slow-responses", path, self.draws):
+                self.stats.faults["slow-responses"] += 1
+                await asyncio.sleep(SLOW_S)
+            refusal = self._fault(call) or self._respond(call, found)
+        self._dress(refusal, bucket)
+        return template, refusal
+
+    def _gateway(self, path: str) -> tuple[bool, str]:
+        prefix = f"/ex/{self.product}/{CLOUD_ID}/"
+        if self.cloud and path.startswith(prefix):
+            return True, path[len(prefix) - 1 :]
+        return False, path
+
+    def _budget(self, call: Call) -> tuple[Bucket | None, Reply | None]:
+        retry_after = "no-retry-after" not in self.traps
+        names = ("too-many-requests", "too-many-requests-silent")
+        struck = [name for name in names if self.traps.strikes(name, call.path, self.draws)]
+        bucket: Bucket | None = None
+        if self.limits.rate:
+            allowed, bucket = self.limits.take(call.template, time.monotonic())
+            if not allowed:
+                return bucket, self._too_many(bucket, retry_after=retry_after)
+        if struck:
+            self.stats.faults[struck[0]] += 1
+            return bucket, self._too_many(bucket, retry_after=struck[0] == "too-many-requests" and retry_after)
+        return bucket, None
+
+    def _too_many(self, bucket: Bucket | None, *, retry_after: bool) -> Reply:
+        headers = self.limits.headers(bucket, refused=True, retry_after=retry_after, now_ms=self.clock.now())
+        text = say("Rate limit exceeded.", german="localized" in self.traps)
+        made = reply({"errorMessages": [text], "errors": {}}, 429)
+        made.headers.update(headers)
+        return made
+
+    def _fault(self, call: Call) -> Reply | None:
+        struck = [
+            n for n in ("server-errors", "login-page", "captcha-lock") if self.traps.strikes(n, call.path, self.draws)
+        ]
+        if self.traps.strikes("expired-credentials", call.path, self.draws) and not self.credentials.token.endswith(
+            "-next"
+        ):
+            self.credentials.rotate()
+            struck.append("expired-credentials")
+        for name in struck:
+            self.stats.faults[name] += 1
+        if "server-errors" in struck:
+            return self._server_error()
+        if "login-page" in struck:
+            return Reply(200, LOGIN_PAGE, kind=_HTML)
+        if "captcha-lock" in struck:
+            return Reply(403, LOGIN_PAGE, {"X-Seraph-LoginReason": "AUTHENTICATION_DENIED"}, _HTML)
+        return None
+
+    def _server_error(self) -> Reply:
+        match self.stats.faults["server-errors"] % 4:
+            case 1:
+                return reply({"errorMessages": ["Internal server error"], "errors": {}}, 500)
+            case 2:
+                return Reply(502, b"<html><body>502 Bad Gateway</body></html>", kind=_HTML)
+            case 3:
+                return Reply(503, b"<html><body>503 Service Unavailable</body></html>", {"Retry-After": "1"}, _HTML)
+            case _:
+                return Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind=_HTML)
+
+    def _respond(self, call: Call, found: tuple[Endpoint, dict[str, str], str] | int) -> Reply:
+        common = self._common(call)
+        if common is not None:
+            return common
+        if isinstance(found, int):
+            if found == 405:
+                return problem(
+                    405, "Method Not Allowed", f"Request method '{call.method}' is not supported.", call.path
+                )
+            return self.site.not_found_path(call)
+        if call.method == "POST" and call.body and "json" not in call.headers.get("content-type", ""):
+            kind = call.headers.get("content-type", "")
+            return problem(415, "Unsupported Media Type", f"Content-Type '{kind}' is not supported.", call.path)
+        verdict = self.credentials.check(
+            call.headers.get("authorization", ""), gateway=call.gateway, now_ms=self.clock.now()
+        )
+        try:
+            if call.path.startswith(("/media/", "/wiki/media/")) or verdict == "known":
+                return self.site.after(call, found[0](call))
+            return self.site.wrong_login(call, verdict)
+        except Refused as refused:
+            return refused.reply
+
+    def _common(self, call: Call) -> Reply | None:
+        """What stands on the host beside the product: tenant info, and the OAuth endpoints of the gateway."""
+        if not self.cloud:
+            return None
+        match (call.method, call.path):
+            case ("GET", "/_edge/tenant_info"):
+                return reply({"cloudId": CLOUD_ID, "cloudName": "simulated"})
+            case ("POST", "/oauth/token"):
+                issued = self.credentials.exchange(str(call.json().get("refresh_token", "")), self.clock.now())
+                return reply(issued) if issued else reply({"error": "invalid_grant", "error_description": "Unknown or invalid refresh token."}, 403)  # fmt: skip
+            case ("GET", "/oauth/token/accessible-resources"):
+                header = call.headers.get("authorization", "")
+                if self.credentials.check(header, gateway=True, now_ms=self.clock.now()) != "known":
+                    return reply({"code": 401, "message": "Unauthorized"}, 401)
+                return reply(
+                    [
+                        {
+                            "id": CLOUD_ID,
+                            "url": self.url,
+                            "name": "simulated",
+                            "scopes": ["read:jira-work"],
+                            "avatarUrl": "",
+                        }
+                    ]
+                )
+        return None
+
+    # The way of an answer.
+
+    def _dress(self, made: Reply, bucket: Bucket | None) -> None:
+        if made.status != 429:
+            headers = self.limits.headers(bucket, refused=False, retry_after=False, now_ms=self.clock.now())
+            for name, value in headers.items():
+                made.headers.setdefault(name, value)
+        number = UUID(int=self.served)
+        made.headers |= {"atl-request-id": str(number), "atl-traceid": number.hex, "x-arequestid": str(number)}
+        if self.account_id:
+            made.headers.setdefault("x-aaccountid", self.account_id)
+
+    async def _finish(self, made: Reply, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = len(made.body) // 2
+        if made.status == 200 and cut > 20:
+            if self.traps.strikes("truncated-json", path, self.draws):
+                self.stats.faults["truncated-json"] += 1
+                made.body = made.body[:cut]
+            elif self.traps.strikes("truncated-bodies", path, self.draws):
+                self.stats.faults["truncated-bodies"] += 1
+                head = self._response(made).raw_headers
+                await send({"type": "http.response.start", "status": made.status, "headers": head})
+                await send({"type": "http.response.body", "body": made.body[:cut], "more_body": True})
+                return  # the server closes a connection whose answer was left unfinished
+        await self._send(made, scope, receive, send)
+
+    def _response(self, made: Reply) -> Response:
+        headers = {**made.headers, "content-type": made.kind}
+        headers["date"] = formatdate(self.clock.now() / 1000, usegmt=True)
+        return Response(made.body, made.status, headers)
+
+    async def _send(self, made: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._response(made)(scope, receive, send)

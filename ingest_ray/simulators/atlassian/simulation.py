@@ -1,0 +1,159 @@
+"""What tests hold: a running simulator, its address and login, its counts, its changes and its truth."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+from ingest_ray.simulators.atlassian.server.serving import ServingThread
+from ingest_ray.simulators.atlassian.site import Options
+
+_PAGE = 2_000
+
+
+@dataclass(slots=True)
+class Simulation:
+    """Talks to `/__sim/...` over HTTP, whether the simulator runs in this process or in another."""
+
+    url: str
+    user: str
+    token: str
+    mode: str
+    product: str
+
+    def call(self, method: str, path: str, document: Any = None) -> tuple[bytes, dict[str, str]]:
+        body = None if document is None else json.dumps(document).encode()
+        request = Request(
+            f"{self.url}/__sim/{path}", data=body, method=method, headers={"content-type": "application/json"}
+        )
+        opener = build_opener(ProxyHandler({}))  # never through a proxy: this is loopback
+        try:
+            with opener.open(request, timeout=120) as answer:
+                return answer.read(), dict(answer.headers)
+        except HTTPError as failure:
+            with failure:
+                raise ValueError(failure.read().decode()) from None
+
+    def _json(self, method: str, path: str, document: Any = None) -> Any:
+        return json.loads(self.call(method, path, document)[0])
+
+    def stats(self) -> dict[str, Any]:
+        """requests, endpoints, statuses, too_many_requests, peak_concurrency, bytes, per_second, faults."""
+        return dict(self._json("GET", "stats"))
+
+    def reset_stats(self) -> None:
+        self._json("POST", "reset_stats", {})
+
+    def mutate(self, op: str, **arguments: Any) -> list[Any]:
+        """The ids that the operation touched, e.g. `mutate("update", count=500, seed=3)`."""
+        return list(self._json("POST", "mutate", {"op": op, **arguments})["ids"])
+
+    def mutate_all(self, *steps: dict[str, Any]) -> list[dict[str, Any]]:
+        return list(self._json("POST", "mutate", {"ops": list(steps)})["done"])
+
+    def expected(self, kind: str = "", **asked: Any) -> Iterator[dict[str, Any]]:
+        """The truth, record by record, read in large pages; `brief=True` leaves out bodies."""
+        kind = kind or ("issues" if self.product == "jira" else "pages")
+        offset, total, size = 0, 1, _PAGE * 25 if asked.get("brief") else _PAGE
+        while offset < total:
+            query = urlencode(
+                {
+                    "kind": kind,
+                    "offset": offset,
+                    "limit": size,
+                    **{k: str(v).lower() if isinstance(v, bool) else v for k, v in asked.items()},
+                }
+            )
+            body, headers = self.call("GET", f"expected?{query}")
+            total = int(headers["x-total"])
+            for line in body.split(b"\n"):
+                if line:
+                    yield json.loads(line)
+            offset += size
+
+    def add_traps(self, *specs: str) -> list[str]:
+        return list(self._json("POST", "traps", {"traps": list(specs)})["traps"])
+
+    def advance_clock(self, seconds: float) -> int:
+        return int(self._json("POST", "advance_clock", {"seconds": seconds})["now_ms"])
+
+    def now_ms(self) -> int:
+        return int(self._json("GET", "clock")["now_ms"])
+
+    def rotate_token(self) -> str:
+        """The token that was good until now is wrong from now on; `self.token` stays the old one."""
+        return str(self._json("POST", "rotate_token", {})["token"])
+
+    def endpoints(self) -> list[str]:
+        return list(self._json("GET", "endpoints"))
+
+
+@contextmanager
+def simulate(
+    product: Literal["jira", "confluence"] = "jira",
+    mode: Literal["cloud", "dc"] = "cloud",
+    *,
+    traps: Sequence[str] = (),
+    process: bool = False,
+    data: Path | str | None = None,
+    **options: Any,
+) -> Iterator[Simulation]:
+    """Serves a site for the length of a `with` block, on a free loopback port.
+
+    `options` are the other fields of `Options`: seed, issues, projects, pages, spaces, rate_limit, latency_ms, user_zone,
+    site_zone, frozen ... With `process`, the site has a process, and so a core, of its own.
+    """
+    chosen = Options(product=product, mode=mode, traps=tuple(traps), data=Path(data) if data else None, **options)
+    if process:
+        with _other_process(chosen) as simulation:
+            yield simulation
+        return
+    serving = ServingThread(chosen)
+    try:
+        login = serving.app.credentials
+        yield Simulation(serving.app.url, login.user, login.token, mode, product)
+    finally:
+        serving.stop()
+
+
+@contextmanager
+def _other_process(options: Options) -> Iterator[Simulation]:
+    command = [sys.executable, "-m", "ingest_ray.simulators.atlassian", options.product, "--mode", options.mode]
+    for name in (
+        "seed",
+        "issues",
+        "projects",
+        "pages",
+        "spaces",
+        "users",
+        "rate_limit",
+        "latency_ms",
+        "user_zone",
+        "site_zone",
+        "locale",
+    ):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    for trap in options.traps:
+        command += ["--trap", trap]
+    if options.data is not None:
+        command += ["--data", str(options.data)]
+    if options.frozen:
+        command.append("--frozen")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            if not line:
+                raise RuntimeError("the simulator did not start")
+            ready = json.loads(line)
+            yield Simulation(ready["url"], ready["user"], ready["token"], ready["mode"], options.product)
+        finally:
+            child.terminate()
+            child.wait(timeout=15)

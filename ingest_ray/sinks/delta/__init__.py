@@ -1,0 +1,1 @@
+"""Delta Lake as a sink: one table per unit, or one per CDM model."""

@@ -1,0 +1,58 @@
+"""Takes rows out of a Delta table by key: as tombstones, or altogether. Also tells which keys a table has."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, QueryBuilder
+
+from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.delta.merge import quoted
+from ingest_ray.sinks.provenance import DELETED_AT
+from ingest_ray.sinks.value_conversion import convert_back, convert_batch
+
+How = Literal["tombstone", "delete"]
+
+
+def key_schema_of(target: Target, schema: pa.Schema) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in target.key])
+
+
+def keys_of(table: DeltaTable, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The keys of rows that are not tombstones, in the types of `schema`."""
+    wanted = key_schema_of(target, schema)
+    columns = ", ".join(f"t.{quoted(name)}" for name in target.key)
+    has_tombstones = DELETED_AT in [field.name for field in table.schema().fields]
+    alive = f'WHERE t."{DELETED_AT}" IS NULL' if has_tombstones else ""
+    reader = QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t {alive}")
+    for batch in reader:
+        parts = [
+            convert_back(column, field.type)
+            for column, field in zip(pa.record_batch(batch).columns, wanted, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(parts, schema=wanted)
+
+
+def erase(
+    table: DeltaTable,
+    target: Target,
+    stored: pa.Schema,
+    keys: Iterable[pa.RecordBatch],
+    how: How,
+    properties: CommitProperties,
+) -> int:
+    """One commit; returns the number of rows that were marked or removed. `stored`: the table's own types."""
+    key_schema = key_schema_of(target, stored)
+    source = pa.RecordBatchReader.from_batches(key_schema, (convert_batch(batch, key_schema) for batch in keys))
+    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+    merger = table.merge(source, by_key, source_alias="s", target_alias="t", commit_properties=properties)
+    if how == "delete":
+        metrics = merger.when_matched_delete().execute()
+        return int(metrics["num_target_rows_deleted"])
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    is_alive = f't."{DELETED_AT}" IS NULL'
+    metrics = merger.when_matched_update(
+        {f'"{DELETED_AT}"': f"CAST('{now}' AS TIMESTAMP)"}, predicate=is_alive
+    ).execute()
+    return int(metrics["num_target_rows_updated"])

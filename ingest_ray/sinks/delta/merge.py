@@ -1,0 +1,98 @@
+"""Merges prepared files into a Delta table by key: the newer version wins, whichever arrives first.
+
+NULLs in a key equal each other, as they do for the source that says they are a key. A NULL version is older than any
+other. Of equal versions, and where there is no version column, the later arrival wins: later in the group, later in its slice.
+A row of the table that is newer than the one that arrives stays, and the arrival counts as deduplicated.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable
+
+from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.read_ahead import ReadAhead
+
+ORDER = "_ingest_order"
+
+
+def losers(files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target) -> pa.Array:
+    """The places, in order of arrival, of rows that another row of the same key in the group makes obsolete."""
+    columns = [*target.key, *([target.version_column] if target.version_column else [])]
+    narrow = pa.schema([*(schema.field(name) for name in dict.fromkeys(columns)), pa.field(ORDER, pa.int64())])
+    arrivals = pa.RecordBatchReader.from_batches(narrow, _numbered(files, names, narrow))
+    newest = f"{quoted(target.version_column)} desc nulls last, " if target.version_column else ""
+    keys = ", ".join(quoted(name) for name in target.key)
+    connection = duckdb.connect(config={"threads": 1})
+    try:
+        connection.register("arrivals", arrivals)
+        found: pa.Table = connection.sql(
+            f"select {ORDER} from (select {ORDER}, row_number() over (partition by {keys} order by {newest}{ORDER} desc)"
+            f" as place from arrivals) where place > 1 order by {ORDER}"
+        ).to_arrow_table()
+        return found.column(0).combine_chunks()
+    finally:
+        connection.close()
+
+
+def merge(
+    table: DeltaTable,
+    files: TableFiles,
+    names: Sequence[str],
+    schema: pa.Schema,
+    target: Target,
+    dropped: pa.Array,
+    properties: CommitProperties,
+) -> dict[str, int]:
+    """One commit; returns Delta's metrics."""
+    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+    values = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
+    with ReadAhead(_without(files, names, schema, dropped)) as batches:
+        source = pa.RecordBatchReader.from_batches(schema, batches)
+        merger = table.merge(
+            source, by_key, source_alias="s", target_alias="t", streamed_exec=True, commit_properties=properties
+        )
+        merger = merger.when_matched_update(values, predicate=_is_newer(target))
+        metrics: dict[str, int] = merger.when_not_matched_insert(values).execute()
+    return metrics
+
+
+def _is_newer(target: Target) -> str | None:
+    if target.version_column is None:
+        return None
+    version = quoted(target.version_column)
+    return f"t.{version} IS NULL OR s.{version} >= t.{version}"
+
+
+def _numbered(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in batches_of(files, names, schema.names[:-1]):
+        numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
+        start += batch.num_rows
+        yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
+
+
+def _without(files: TableFiles, names: Sequence[str], schema: pa.Schema, dropped: pa.Array) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in batches_of(files, names, schema.names):
+        kept = batch
+        if len(dropped):
+            numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
+            kept = batch.filter(pc.invert(pc.is_in(numbers, value_set=dropped)))
+        start += batch.num_rows
+        yield kept.cast(schema)
+
+
+def batches_of(files: TableFiles, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    for name in names:
+        with files.open(name) as source:
+            for batch in pq.ParquetFile(source).iter_batches(columns=list(columns)):
+                yield batch.select(list(columns))
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

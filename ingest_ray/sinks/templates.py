@@ -1,0 +1,164 @@
+"""The sinks' front doors, as their entry points name them. A sink's library is imported when a sink is opened."""
+
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.types import Endpoint
+
+__all__ = ["CdmConfig", "DeltaConfig", "DuckConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
+
+ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
+
+
+class DeltaConfig(BaseModel):
+    """`uri`: a local path, relative to the working directory, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...).
+
+    `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str = Field(min_length=1)
+    storage_options: dict[str, SecretStr] = Field(default_factory=dict)
+
+
+class SqlConfig(BaseModel):
+    """`url`: `postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`.
+
+    `schema`: where PostgreSQL's tables go (default `public`); it must be there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(min_length=1)
+    password: SecretStr | None = None
+    schema_name: str | None = Field(default=None, alias="schema")
+
+
+class CdmConfig(SqlConfig):
+    """`prefix` stands before the name of every table. `schema`: of all tables, where PostgreSQL's are to lie in one schema; default
+    `cdm_work` and `cdm_doc`. `models`: what it takes, exact or `cdm.work.*`.
+    """
+
+    prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,19}$|^$")
+    models: tuple[str, ...] = ALL_MODELS
+
+
+class DuckConfig(BaseModel):
+    """`path`: the database file; rows that are not committed yet lie beside it, in `<path>.staged`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1)
+
+
+class LazySink:
+    """A sink family whose module is imported when the first sink is opened."""
+
+    def __init__(self, descriptor: Descriptor, module: str, extra: str, *, takes_rows: bool = True) -> None:
+        self.descriptor = descriptor
+        self._module = module
+        self._extra = extra
+        self._takes_rows = takes_rows
+
+    def open(self, endpoint: Endpoint) -> Sink:
+        module, config = self._opened(endpoint)
+        if not self._takes_rows:
+            raise ModeUnsupported(
+                f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
+                hint="use mode: cdm",
+            )
+        sink: Sink = module.open_sink(config)
+        return sink
+
+    def open_models(self, endpoint: Endpoint) -> ModelSink:
+        module, config = self._opened(endpoint)
+        sink: ModelSink = module.open_models(config)
+        return sink
+
+    def _opened(self, endpoint: Endpoint) -> tuple[Any, BaseModel]:
+        try:
+            config = self.descriptor.config_model.model_validate(endpoint.config)
+        except ValidationError as error:  # its own text would show values, and a value may be a secret
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise ConfigError(f"sink '{endpoint.endpoint_id}' is not set up rightly: {wrong}") from None
+        try:
+            module: Any = import_module(self._module)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
+                hint=f"pip install 'ingest-ray[{self._extra}]'",
+            ) from error
+        return module, config
+
+
+delta = LazySink(
+    Descriptor(
+        template="lake.delta",
+        family="STREAM",
+        title="Delta Lake",
+        vendor="delta",
+        config_model=DeltaConfig,
+        description="A Delta table per unit, at <uri>/<endpoint id>/<unit id>.",
+        capabilities=("append", "upsert", "replace", "evolve", "compact", "vacuum", "cdm"),
+        docs_url="https://delta-io.github.io/delta-rs/",
+        sample_config={"uri": "./lake"},
+        supported_cdm_models=ALL_MODELS,
+    ),
+    module="ingest_ray.sinks.delta.sink",
+    extra="delta",
+)
+
+sql = LazySink(
+    Descriptor(
+        template="sql",
+        family="JDBC",
+        title="SQL database",
+        vendor="sql",
+        config_model=SqlConfig,
+        description="A table per unit in PostgreSQL, MySQL, MariaDB or SQLite; `public.orders` becomes `public_orders`.",
+        capabilities=("append", "upsert", "replace", "evolve", "cdm"),
+        sample_config={"url": "postgresql://loader@db/warehouse", "password": "env:WAREHOUSE_PASSWORD"},
+        supported_cdm_models=ALL_MODELS,
+    ),
+    module="ingest_ray.sinks.databases.connect",
+    extra="postgres,mysql",
+)
+
+duckdb = LazySink(
+    Descriptor(
+        template="duckdb",
+        family="JDBC",
+        title="DuckDB",
+        vendor="duckdb",
+        config_model=DuckConfig,
+        description="A table per unit in one DuckDB file; one process writes at a time.",
+        capabilities=("append", "upsert", "replace", "evolve", "cdm"),
+        docs_url="https://duckdb.org/docs/",
+        sample_config={"path": "./lake.duckdb"},
+        supported_cdm_models=ALL_MODELS,
+    ),
+    module="ingest_ray.sinks.databases.duckdb",
+    extra="all",
+)
+
+cdm = LazySink(
+    Descriptor(
+        template="cdm.jdbc",
+        family="JDBC",
+        title="Common data model in a SQL database",
+        vendor="cdm",
+        config_model=CdmConfig,
+        description="A table per CDM model in PostgreSQL, MySQL, MariaDB or SQLite: `cdm.work.item` is `cdm_work_item`.",
+        capabilities=("upsert", "replace", "cdm", "provision"),
+        sample_config={"url": "postgresql://loader@db/warehouse", "password": "env:WAREHOUSE_PASSWORD"},
+        supported_cdm_models=ALL_MODELS,
+    ),
+    module="ingest_ray.sinks.databases.connect",
+    extra="postgres,mysql",
+    takes_rows=False,
+)

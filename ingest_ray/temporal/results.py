@@ -1,0 +1,87 @@
+"""From what the service says to what may cross the control plane: counts, the first few names, handles."""
+
+import json
+
+from pydantic import JsonValue
+
+from ingest_ray.files.folder import Folder
+from ingest_ray.payloads.documents import (
+    NAMES_SHOWN,
+    SEGMENTS_SHOWN,
+    CatalogOutcome,
+    Checkpoint,
+    Statistics,
+    UnitOutcome,
+)
+from ingest_ray.sdk.types import RunSummary
+from ingest_ray.service.endpoints.collect import Collected
+from ingest_ray.settings import Settings
+
+LONGEST_TEXT = 200
+LONGEST_MESSAGE = 2_000
+
+
+def outcome_of(settings: Settings, summary: RunSummary, job_id: str | None) -> UnitOutcome:
+    """Writes the manifest first: a URI in an answer is one that can be read."""
+    return UnitOutcome(
+        run_id=summary.run_id,
+        endpoint_id=summary.endpoint_id,
+        unit_id=summary.unit_id,
+        sink_id=summary.sink_id,
+        state=summary.state,
+        target=summary.target,
+        job_id=job_id,
+        checkpoint=checkpoint_of(summary),
+        statistics=statistics_of(summary),
+        manifest_uri=write(settings, f"manifest-{summary.run_id}.json", summary.model_dump_json()),
+    )
+
+
+def checkpoint_of(summary: RunSummary) -> Checkpoint:
+    shown = sorted(summary.watermarks)[:SEGMENTS_SHOWN]
+    return Checkpoint(
+        segments=len(summary.watermarks),
+        watermarks={cut(name): plain(summary.watermarks[name]) for name in shown},
+        is_truncated=len(summary.watermarks) > len(shown),
+    )
+
+
+def statistics_of(summary: RunSummary) -> Statistics:
+    return Statistics(
+        **{f"rows_{name}": count for name, count in summary.rows.model_dump().items()},
+        **{f"slices_{name}": count for name, count in summary.slices.model_dump().items()},
+        bytes_staged=summary.bytes_staged,
+        retries=summary.retries,
+        seconds=summary.seconds,
+    )
+
+
+def catalog_outcome(done: Collected) -> CatalogOutcome:
+    found = done.differences
+    return CatalogOutcome(
+        endpoint_id=done.endpoint_id,
+        collection_id=done.collection_id,
+        found=found.found,
+        added=len(found.added),
+        changed=len(found.changed),
+        gone=len(found.gone),
+        configured=len(done.configured),
+        warnings=tuple(cut(text, LONGEST_MESSAGE) for text in done.warnings[:NAMES_SHOWN]),
+    )
+
+
+def write(settings: Settings, name: str, text: str) -> str:
+    folder = Folder(settings.documents_uri)
+    folder.make("")
+    folder.put(name, text.encode(), is_durable=True)
+    return folder.place(name)
+
+
+def plain(watermark: JsonValue) -> str | int | float | bool | None:
+    if isinstance(watermark, list | dict):
+        watermark = json.dumps(watermark, ensure_ascii=False)
+    return cut(watermark) if isinstance(watermark, str) else watermark
+
+
+def cut(text: str, length: int = LONGEST_TEXT) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

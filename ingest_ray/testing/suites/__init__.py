@@ -1,0 +1,1 @@
+"""Behaviour suites, one per contract: an implementation joins with a fixture."""

@@ -1,0 +1,16 @@
+"""How every sink behaves. A new one joins in one line:
+
+class TestMine(SinkSuite): world = pytest.fixture(lambda tmp_path: MyWorld(tmp_path))
+"""
+
+from ingest_ray.testing.suites.sink_columns import ColumnTests
+from ingest_ray.testing.suites.sink_deletes import DeleteTests
+from ingest_ray.testing.suites.sink_exactly_once import OnceTests
+from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld, piece, rows
+from ingest_ray.testing.suites.sink_writes import WriteTests
+
+__all__ = ["SCHEMA", "Load", "SinkSuite", "SinkWorld", "piece", "rows"]
+
+
+class SinkSuite(WriteTests, OnceTests, DeleteTests, ColumnTests):
+    """Subclasses give a fixture `world`: a `SinkWorld` that is empty."""

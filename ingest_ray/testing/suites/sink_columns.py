@@ -1,0 +1,95 @@
+"""Columns and types: added, widened, refused, and every value as the certificate says.
+
+Columns change between runs, so each change comes with the first opening under a newer epoch.
+"""
+
+import pyarrow as pa
+import pytest
+
+from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.types import Fidelity, WriteMode
+from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
+from ingest_ray.testing.suites.sink_values import SAMPLES, Sample, is_same
+
+
+class ColumnTests:
+    @pytest.mark.parametrize("write", list(WriteMode))
+    def test_new_columns_are_added_and_missing_ones_stay(self, world: SinkWorld, write: WriteMode) -> None:
+        load = Load(world, write)
+        load.put((1, 1, "a"))
+        load.schema = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("More Text", pa.string())])
+        load.reopen()
+        batch = pa.record_batch([[2], [1], ["new"]], schema=load.schema)
+        load.commit(load.prepare(batch))
+        found = {row["id"]: (row["text"], row["More Text"]) for row in world.read_all(load.target)}
+        assert found == ({2: (None, "new")} if write is WriteMode.REPLACE else {1: ("a", None), 2: (None, "new")})
+
+    def test_columns_may_change_their_order(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.UPSERT)
+        load.put((1, 1, "a"))
+        load.schema = pa.schema([SCHEMA.field("text"), SCHEMA.field("id"), SCHEMA.field("version")])
+        load.reopen()
+        load.commit(load.prepare(pa.record_batch([["b"], [1], [2]], schema=load.schema)))
+        assert load.found() == [(1, 2, "b")]
+
+    @pytest.mark.parametrize("write", [WriteMode.APPEND, WriteMode.UPSERT])
+    def test_a_wider_type_widens_the_column_and_keeps_its_rows(self, world: SinkWorld, write: WriteMode) -> None:
+        narrow = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("n", pa.int16())])
+        load = Load(world, write, schema=narrow)
+        load.commit(load.prepare(pa.record_batch([[1], [1], [7]], schema=narrow)))
+        load.schema = narrow.set(2, pa.field("n", pa.int64()))
+        load.reopen()
+        load.commit(load.prepare(pa.record_batch([[2], [1], [2**40]], schema=load.schema)))
+        load.schema = narrow
+        load.reopen()
+        load.commit(load.prepare(pa.record_batch([[3], [1], [8]], schema=narrow)))
+        assert {row["id"]: row["n"] for row in world.read_all(load.target)} == {1: 7, 2: 2**40, 3: 8}
+
+    def test_a_type_that_does_not_hold_the_other_is_refused_by_name(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.APPEND)
+        load.put((1, 1, "a"))
+        with pytest.raises(SinkRejected, match="'text'"):
+            load.sink.open(load.target, SCHEMA.set(2, pa.field("text", pa.bool_())), 1)
+        assert load.found() == [(1, 1, "a")]
+
+    def test_odd_column_names_survive(self, world: SinkWorld) -> None:
+        names = ["select", "Order Total", "naïve", "a.b", "x-y", "quo'te", 'dou"ble', "%s", "semi;colon", "back\\slash"]
+        schema = pa.schema([("id", pa.int64()), ("version", pa.int64()), *((name, pa.string()) for name in names)])
+        load = Load(world, WriteMode.UPSERT, schema=schema, key=("id", "Order Total"))
+        for version in (1, 2):
+            batch = pa.record_batch(
+                [[1], [version], *([name if name != "x-y" else str(version)] for name in names)], schema=schema
+            )
+            load.commit(load.prepare(batch))
+        (row,) = world.read_all(load.target)
+        assert {name: row[name] for name in names} == {name: name if name != "x-y" else "2" for name in names}
+
+    @pytest.mark.parametrize("sample", SAMPLES, ids=str)
+    def test_c65_values_arrive_as_the_certificate_says(self, world: SinkWorld, sample: Sample) -> None:
+        schema = pa.schema([("id", pa.int64()), ("value", sample.kind)])
+        column = sample.array()
+        load = Load(world, WriteMode.UPSERT, schema=schema, version=None)
+        (_, fit) = load.sink.fit(schema)
+        assert fit.column == "value"
+        if fit.fidelity is Fidelity.REFUSED:
+            return
+        batch = pa.record_batch([pa.array(range(len(column)), pa.int64()), column], schema=schema)
+        if str(sample) in getattr(world, "refuses", ()):
+            assert fit.note is not None
+            assert "refused" in fit.note
+            with pytest.raises(SinkRejected, match="'value'"):
+                load.prepare(batch)
+            return
+        load.commit(load.prepare(batch, first=True))
+        load.commit(load.prepare(batch))
+        found = {row["id"]: row["value"] for row in world.read_all(load.target)}
+        assert len(found) == len(column)
+        for index, value in enumerate(sample.values):
+            assert is_same(found[index], value, sample, fit.fidelity), (found[index], value, fit)
+
+    def test_a_type_that_no_sink_keeps_is_refused_before_the_first_row(self, world: SinkWorld) -> None:
+        schema = pa.schema([("id", pa.int64()), ("u", pa.dense_union([pa.field("a", pa.int8())]))])
+        sink = world.open()
+        assert sink.fit(schema)[1].fidelity is Fidelity.REFUSED
+        with pytest.raises(SinkRejected, match="'u'"):
+            Load(world, WriteMode.APPEND, schema=schema)

@@ -1,0 +1,269 @@
+"""Confluence's units in the common data model: spaces, items (pages, blog posts, files), revisions, links and who may read.
+
+What is trashed makes no row, and what was made of it is erased. A link names its page by id where the page's text does (by a content id, or
+a URL of the same site); where the text has only a title, the title stands in `properties`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
+from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
+from ingest_strategies.rich_text import storage_links, storage_to_markdown
+from ingest_strategies.rich_text.storage import Found
+
+SPACE, ITEM, REVISION, LINK, ACCESS = (
+    "cdm.doc.space",
+    "cdm.doc.item",
+    "cdm.doc.revision",
+    "cdm.doc.link",
+    "cdm.doc.access",
+)
+USER = "cdm.work.user"
+_PAGE_PATH = re.compile(r"/(?:pages|blog(?:/\d{4}/\d{2}/\d{2})?)/(\d+)(?:/|$)")
+_PARENTS = frozenset({None, "page"})  # folders, whiteboards and databases are no items
+_decode = msgspec.json.Decoder().decode
+
+
+def space(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    yield (
+        SPACE,
+        {
+            "cdm_id": cdm_id(SPACE, context.system, row["key"]),
+            "source_system": context.system,
+            "source_space_id": row["id"],
+            "key": row["key"],
+            "name": row["name"],
+            "description": row["description"],
+            "url": row["web_url"],
+            "properties": _given(
+                type=row["type"],
+                status=row["status"],
+                homepage_cdm_id=_item(context, row["homepage_id"]),
+                author_cdm_id=_user(context, row["author_id"]),
+                created_at=_text(row["created_at"]),
+            ),
+        },
+    )
+
+
+def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    if row["status"] == "trashed":
+        return
+    own = _item(context, row["id"])
+    yield (
+        ITEM,
+        {
+            "cdm_id": own,
+            "source_system": context.system,
+            "source_id": row["id"],
+            "source_item_id": row["id"],
+            "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
+            "parent_item_cdm_id": _item(context, row["parent_id"] if row["parent_type"] in _PARENTS else None),
+            "title": row["title"],
+            "doc_type": row["type"],
+            "mime_type": "text/markdown",
+            "created_by_cdm_id": _user(context, row["author_id"]),
+            "updated_by_cdm_id": _user(context, row["editor_id"]),
+            "created_at": row["created_at"],
+            "updated_at": row["modified_at"],
+            "url": row["web_url"],
+            "source_url": row["web_url"],
+            "tags": row["labels"] or [],
+            "properties": _given(
+                text=storage_to_markdown(row["body"]) if row["body"] else None,
+                status=row["status"],
+                version=row["version"],
+                position=row["position"],
+                parent_type=row["parent_type"],
+                owner_cdm_id=_user(context, row["owner_id"]),
+                body_fault=row["body_fault"],
+            ),
+            "raw_source": _given(
+                id=row["id"],
+                type=row["type"],
+                status=row["status"],
+                space_id=row["space_id"],
+                space_key=row["space_key"],
+                parent_id=row["parent_id"],
+                version=row["version"],
+                created_at=_text(row["created_at"]),
+                modified_at=_text(row["modified_at"]),
+            ),
+        },
+    )
+    yield _revision(context, row["id"], row["version"], row["editor_id"], row["modified_at"], row["version_message"])
+    made: set[str] = set()
+    for found in storage_links(row["body"]) if row["body"] else ():
+        link = _link(row, context, found)
+        if link is not None and link["cdm_id"] not in made:
+            made.add(link["cdm_id"])
+            yield LINK, link
+
+
+def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    """A file is an item, and hangs on its page by a link that has its id."""
+    if row["status"] == "trashed":
+        return
+    yield (
+        ITEM,
+        {
+            "cdm_id": _item(context, row["id"]),
+            "source_system": context.system,
+            "source_id": row["id"],
+            "source_item_id": row["id"],
+            "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
+            "parent_item_cdm_id": _item(context, row["page_id"]),
+            "title": row["title"],
+            "doc_type": "attachment",
+            "mime_type": row["media_type"],
+            "created_by_cdm_id": _user(context, row["author_id"]),
+            "updated_by_cdm_id": _user(context, row["editor_id"]),
+            "created_at": row["created_at"],
+            "updated_at": row["modified_at"],
+            "url": row["download_url"],
+            "source_url": row["web_url"],
+            "tags": [],
+            "properties": _given(
+                size=row["file_size"],
+                version=row["version"],
+                comment=row["comment"],
+                object_uri=row["object_uri"],
+                sha256=row["sha256"],
+                object_fault=row["object_fault"],
+            ),
+            "raw_source": _given(
+                id=row["id"], page_id=row["page_id"], space_key=row["space_key"], version=row["version"]
+            ),
+        },
+    )
+    yield (
+        LINK,
+        {
+            "cdm_id": cdm_id(LINK, context.system, row["id"]),
+            "source_system": context.system,
+            "source_link_id": row["id"],
+            "from_item_cdm_id": _item(context, row["page_id"]),
+            "to_item_cdm_id": _item(context, row["id"]),
+            "url": row["download_url"],
+            "link_type": "attachment",
+            "created_at": row["created_at"],
+        },
+    )
+
+
+def revision(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    yield _revision(
+        context, row["page_id"], row["version"], row["author_id"], row["created_at"], row["version_message"]
+    )
+
+
+def access(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    """One row for each reader: `user:<id>`, `group:<id>` or `anyone`."""
+    levels = _decode(row["acl"]) if row["acl"] else None
+    for reader in dict.fromkeys(row["readers"]):
+        kind, _, principal = reader.partition(":")
+        yield (
+            ACCESS,
+            {
+                "cdm_id": cdm_id(ACCESS, context.system, row["content_id"], kind, principal or kind),
+                "source_system": context.system,
+                "doc_cdm_id": _item(context, row["content_id"]),
+                "principal_id": principal or kind,
+                "principal_type": kind,
+                "permission": "read",
+                "properties": _given(
+                    is_restricted=row["is_restricted"],
+                    levels=len(levels) if isinstance(levels, list) else None,
+                    principal_cdm_id=_user(context, principal) if kind == "user" else None,
+                    read_at=_text(row["read_at"]),
+                ),
+            },
+        )
+
+
+def _revision(
+    context: MapContext, content_id: str, number: int, author: str | None, at: Any, said: str | None
+) -> CdmRow:
+    return (
+        REVISION,
+        {
+            "cdm_id": cdm_id(REVISION, context.system, content_id, number),
+            "source_system": context.system,
+            "source_revision_id": f"{content_id}:{number}",
+            "item_cdm_id": _item(context, content_id),
+            "revision_number": number,
+            "revision_label": f"v{number}",
+            "author_cdm_id": _user(context, author),
+            "created_at": at,
+            "summary": said or None,
+        },
+    )
+
+
+def _link(row: Row, context: MapContext, found: Found) -> dict[str, Any] | None:
+    """None for a file of the page: its own unit tells of it."""
+    if found.file is not None:
+        return None
+    target = found.content_id or (page_of(found.url, context) if found.url else None)
+    is_internal = found.url is None or target is not None
+    place = found.url or f"{found.space_key or row['space_key']}:{found.title or target}"
+    return {
+        "cdm_id": cdm_id(LINK, context.system, hashed(f"{row['id']} {place}")),
+        "source_system": context.system,
+        "source_link_id": None,
+        "from_item_cdm_id": _item(context, row["id"]),
+        "to_item_cdm_id": _item(context, target),
+        "url": found.url,
+        "link_type": "internal" if is_internal else "external",
+        "created_at": row["modified_at"],
+        "properties": _given(
+            text=found.text,
+            title=found.title,
+            space_key=(found.space_key or row["space_key"]) if found.title else None,
+        ),
+    }
+
+
+def page_of(url: str, context: MapContext) -> str | None:
+    """The id in a URL of a page of the same site: `/spaces/X/pages/123/Title`, `viewpage.action?pageId=123`."""
+    parts = urlsplit(url)
+    host = urlsplit(str(context.endpoint.config.get("base_url") or "")).netloc
+    if parts.netloc and parts.netloc != host:
+        return None
+    found = _PAGE_PATH.search(parts.path)
+    if found:
+        return found[1]
+    named = parse_qs(parts.query).get("pageId", [""])[0]
+    return named if named.isdigit() else None
+
+
+def _item(context: MapContext, content_id: str | None) -> str | None:
+    return cdm_id(ITEM, context.system, content_id) if content_id else None
+
+
+def _user(context: MapContext, account_id: str | None) -> str | None:
+    return cdm_id(USER, context.system, account_id) if account_id else None
+
+
+def _text(moment: Any) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Only what is there."""
+    return {name: value for name, value in values.items() if value not in (None, [], "")}
+
+
+mappers = {
+    SPACES.name: RowMapper("confluence.space/1", (SPACE,), space),
+    # A new version adds a revision; those before stay.
+    PAGES.name: RowMapper("confluence.page/1", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
+    ATTACHMENTS.name: RowMapper("confluence.attachment/1", (LINK, ITEM), attachment),
+    REVISIONS.name: RowMapper("confluence.revision/1", (REVISION,), revision),
+    ACLS.name: RowMapper("confluence.acl/1", (ACCESS,), access),
+}

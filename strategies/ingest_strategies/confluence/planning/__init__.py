@@ -1,0 +1,1 @@
+"""What has to be read of a Confluence site now: probe, time zone, page tree, scopes, cuts."""

@@ -1,0 +1,1 @@
+"""How one slice of Confluence is read: items, permissions, attachments, and their rows."""

@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: dialect, catalog queries, sessions, types, horizon and reader."""

@@ -1,0 +1,1 @@
+"""Oracle: dialect, catalog queries, sessions, types."""

@@ -1,0 +1,1 @@
+"""What has to be read of a table now: probe, horizon, scopes, cuts."""

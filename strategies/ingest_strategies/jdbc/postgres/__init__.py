@@ -1,0 +1,1 @@
+"""PostgreSQL: dialect, catalog queries, sessions, types, horizon and reader."""

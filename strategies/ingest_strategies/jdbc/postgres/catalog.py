@@ -1,0 +1,259 @@
+"""What PostgreSQL's own catalog says: relations, columns, keys, indexes, sizes. Reads no rows of a user's table."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import JsonValue
+
+from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.types import Column, Dataset, Endpoint
+from ingest_strategies.jdbc.config import PostgresConfig, parse_config
+from ingest_strategies.jdbc.dialect import Session, Size
+from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carried
+
+KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
+
+Rows = Sequence[Sequence[Any]]
+
+COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
+
+_RELATIONS = """
+SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples::float8,
+       CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE -1 END::bigint,
+       coalesce(obj_description(c.oid, 'pg_class'), '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
+  AND n.nspname NOT LIKE 'pg\\_temp%' AND has_schema_privilege(n.oid, 'USAGE') {filter}
+ORDER BY n.nspname, c.relname"""
+
+_COLUMNS = """
+SELECT a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
+       a.atttypmod::bigint, a.attnotnull OR coalesce(t.typnotnull, false), a.attndims::bigint,
+       coalesce(l.collname::text, ''), coalesce(col_description(a.attrelid, a.attnum), '')
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  AND c.relnamespace IN (SELECT oid FROM pg_namespace n WHERE n.nspname NOT IN ('pg_catalog', 'information_schema'))
+  {only}
+ORDER BY a.attrelid, a.attnum"""
+
+# One row per plain column of a usable btree; expression and partial indexes neither order nor prove uniqueness.
+_INDEXES = """
+SELECT i.indrelid::bigint, i.indexrelid::bigint, i.indisprimary, i.indisunique AND i.indimmediate, k.place::bigint,
+       a.attname::text
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
+  AND i.indrelid >= 16384 {only}
+ORDER BY 1, 2, 5"""
+
+_TYPES = """
+SELECT t.oid::bigint, t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::bigint, t.typtypmod::bigint,
+       t.typelem::bigint, t.typcategory = 'A' AND t.typname NOT IN ('int2vector', 'oidvector'),
+       t.typsend::text
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
+
+# One relation and all that is known of it in one row, each part as a list of lists; of the types only those that its columns lead to.
+_ONE = f"""
+WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about) AS ({{relations}}),
+columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about) AS ({{columns}}),
+indexes(relation, oid, is_primary, is_unique, place, name) AS ({{indexes}}),
+types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
+  {_TYPES} WHERE t.oid IN (SELECT oid FROM columns)
+  UNION
+  SELECT more.* FROM types known CROSS JOIN LATERAL ({_TYPES} WHERE t.oid IN (known.base, known.element)) more)
+SELECT json_build_array(
+  (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about)) FROM relation),
+  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about)) FROM columns),
+  (SELECT json_agg(json_build_array(relation, oid, is_primary, is_unique, place, name)) FROM indexes),
+  (SELECT json_agg(json_build_array(oid, name, schema, sort, base, base_mod, element, is_array, send)) FROM types))::text"""
+
+
+def types_of(rows: Rows) -> dict[int, PgType]:
+    return {
+        row[0]: PgType(
+            row[1], row[2], row[3], base=row[4], base_mod=row[5], element=row[6], is_array=row[7], send=row[8]
+        )
+        for row in rows
+    }
+
+
+def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
+    config = parse_config(PostgresConfig, endpoint)
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in config.schemas)
+    relations = [
+        relation
+        for relation in session.rows(_RELATIONS.format(filter=f"AND n.nspname IN ({names})" if names else ""))
+        if is_wanted(config, f"{relation[1]}.{relation[2]}")
+    ]
+    columns, indexes = (session.rows(text.format(only="")) for text in (_COLUMNS, _INDEXES))
+    yield from described(endpoint, relations, columns, indexes, session.rows(_TYPES))
+
+
+def is_wanted(config: PostgresConfig, name: str) -> bool:
+    if config.include and not any(fnmatchcase(name, pattern) for pattern in config.include):
+        return False
+    return not any(fnmatchcase(name, pattern) for pattern in config.exclude)
+
+
+def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
+    """One relation as it is now, from one statement; None where it is gone."""
+    schema, table = (str(dataset.facts[part]).replace("'", "''") for part in ("schema", "table"))
+    oid = f"(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = '{table}')"
+    text = _ONE.format(
+        relations=_RELATIONS.format(filter=f"AND c.oid = {oid}"),
+        columns=_COLUMNS.format(only=f"AND a.attrelid = {oid}"),
+        indexes=_INDEXES.format(only=f"AND i.indrelid = {oid}"),
+    )
+    parts: list[Rows] = [part or [] for part in json.loads(session.rows(text)[0][0])]
+    return next(described(endpoint, *parts), None)
+
+
+def described(
+    endpoint: Endpoint, relations: Rows, column_rows: Rows, index_rows: Rows, type_rows: Rows
+) -> Iterator[Dataset]:
+    types, columns, indexes = types_of(type_rows), grouped(column_rows), grouped(index_rows)
+    for oid, schema, table, relkind, tuples, size, description in relations:
+        name = f"{schema}.{table}"
+        primary, unique, leading = keys(indexes.get(oid, []))
+        rows = columns.get(oid, [])
+        yield Dataset(
+            endpoint_id=endpoint.endpoint_id,
+            name=name,
+            kind=KINDS[relkind],
+            columns=tuple(column_of(types, row) for row in rows),
+            primary_key=primary,
+            unique_keys=unique,
+            estimated_rows=int(tuples) if tuples >= 0 and relkind != "v" else None,
+            estimated_bytes=size if size >= 0 else None,
+            description=description or None,
+            labels=("partitioned",) if relkind == "p" else (),
+            facts=facts_of(schema, table, relkind, types, rows, leading),
+        )
+
+
+def grouped(rows: Rows) -> dict[int, list[Sequence[Any]]]:
+    found: dict[int, list[Sequence[Any]]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(row[1:])
+    return found
+
+
+def column_of(types: dict[int, PgType], row: Sequence[Any]) -> Column:
+    name, type_text, oid, mod, not_null, dimensions, _, description = row
+    found = carried(types, oid, mod, dimensions)
+    return Column(
+        name=name,
+        source_type=type_text,
+        arrow=found.arrow,
+        nullable=not not_null,
+        logical=found.logical,
+        fidelity=found.fidelity,
+        note=found.note,
+        description=description or None,
+    )
+
+
+def facts_of(
+    schema: str,
+    table: str,
+    relkind: str,
+    types: dict[int, PgType],
+    rows: Rows,
+    leading: list[list[str]],
+) -> dict[str, JsonValue]:
+    select: dict[str, JsonValue] = {}
+    axis: dict[str, JsonValue] = {}
+    collations: dict[str, JsonValue] = {}
+    for name, type_text, oid, mod, _, dimensions, collation, _ in rows:
+        if form := carried(types, oid, mod, dimensions).select:
+            select[name] = form
+        if kind := axis_kind(types, oid, mod, type_text):
+            axis[name] = list(kind)
+        if collation not in ("", "default"):
+            collations[name] = collation
+    indexes: list[JsonValue] = [list(index) for index in leading]
+    return {
+        "schema": schema,
+        "table": table,
+        "relkind": relkind,
+        "select": select,
+        "axis": axis,
+        "collations": collations,
+        "indexes": indexes,
+        "has_tid": relkind in "rm",
+    }
+
+
+def keys(
+    rows: Rows,
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
+    """Primary key, other unique keys, and the columns of every btree."""
+    by_index: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for index, *rest in rows:
+        by_index[index].append(tuple(rest))
+    primary: tuple[str, ...] = ()
+    unique: list[tuple[str, ...]] = []
+    leading = []
+    for members in by_index.values():
+        names = tuple(name for _, _, _, name in members)
+        leading.append(list(names))
+        if members[0][0]:
+            primary = names
+        elif members[0][1]:
+            unique.append(names)
+    return primary, tuple(sorted(unique)), leading
+
+
+def drifted(session: Session, dataset: Dataset, names: Sequence[str]) -> str | None:
+    """What no longer is as the catalog says, of the columns that are to be read."""
+    schema, table = (str(dataset.facts[name]).replace("'", "''") for name in ("schema", "table"))
+    found = dict(
+        session.rows(
+            "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a"
+            " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            f" WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND a.attnum > 0 AND NOT a.attisdropped"
+        )
+    )
+    if not found:
+        return "the table is gone"
+    for name in names:
+        column = dataset.column(name)
+        if column is not None and name not in found:
+            return f"column '{name}' is gone"
+        if column is not None and found[name] != column.source_type:
+            return f"column '{name}' was '{column.source_type}' and is '{found[name]}'"
+    return None
+
+
+def size_of(session: Session, dataset: Dataset, table: str) -> Size:
+    """Statistics, scaled to the size that the files have now; a bounded count where there are none."""
+    literal = "'" + table.replace("'", "''") + "'::regclass"
+    kind = dataset.facts["relkind"]
+    if kind in ("v", "f"):
+        return Size()
+    rows = session.rows(
+        "SELECT sum(greatest(c.reltuples, 0))::float8, sum(c.relpages)::bigint, sum(pg_relation_size(c.oid))::bigint,"
+        " sum(pg_table_size(c.oid))::bigint, current_setting('block_size')::bigint, min(c.reltuples)::float8,"
+        f" min(pg_relation_filenode(c.oid))::bigint FROM pg_class c WHERE c.oid = {literal}"
+        f" OR c.oid IN (SELECT relid FROM pg_partition_tree({literal}) WHERE isleaf)"
+    )
+    if not rows or rows[0][0] is None:
+        raise SourceChanged(f"{dataset.name}: the table is gone", hint="collect metadata again")
+    tuples, pages, heap_bytes, total_bytes, block, least, node = rows[0]
+    blocks = heap_bytes // block
+    if tuples > 0 and pages > 0 and least >= 0:
+        count = max(1, round(tuples / pages * blocks)) if blocks else 0
+    else:
+        counted = session.rows(f"SELECT count(*)::bigint FROM (SELECT 1 FROM {table} LIMIT {COUNT_LIMIT + 1}) t")[0][0]
+        count = counted if counted <= COUNT_LIMIT else max(counted, total_bytes // DEFAULT_ROW_BYTES)
+    per_row = total_bytes / count if count and total_bytes else None
+    return Size(count, total_bytes, per_row, blocks if kind in ("r", "m") else None, block, node)
+
+
+DEFAULT_ROW_BYTES = 128  # a guess for a large heap that was never analysed; slices are cut by what readers see

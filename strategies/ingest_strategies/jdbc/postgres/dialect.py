@@ -1,0 +1,218 @@
+"""PostgreSQL: its spelling, its sessions, its snapshot.
+
+A unit is a table, view, materialized view, partitioned or foreign table; its segment is the whole of it; an interval
+lies on a unique key, on `ctid` (TID ranges, https://www.postgresql.org/docs/current/ddl-system-columns.html) or on the
+cursor. Readers import the planner's snapshot (https://www.postgresql.org/docs/current/functions-admin.html).
+Rights: SELECT on the tables; `pg_read_all_stats` so that the horizon can be told exactly.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ingest_ray.sdk.contracts import Descriptor, ReadContext
+from ingest_ray.sdk.errors import IngestError, SnapshotLost, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
+from ingest_strategies.jdbc.config import PostgresConfig, parse_config
+from ingest_strategies.jdbc.dialect import AxisColumn, Fetched, Session, Size
+from ingest_strategies.jdbc.postgres.catalog import collect, describe, drifted, size_of
+from ingest_strategies.jdbc.postgres.horizon import horizon_of
+from ingest_strategies.jdbc.postgres.reader import fetched
+from ingest_strategies.jdbc.postgres.session import connect, conninfo, fault_of
+from ingest_strategies.jdbc.sessions.adbc import AdbcSession
+from ingest_strategies.jdbc.strategy import SqlStrategy
+from ingest_strategies.jdbc.values.text_times import earlier_text
+
+LOWEST: dict[str, int | str] = {
+    "int": -(2**63),
+    "decimal": "-Infinity",
+    "float": "-Infinity",
+    "text": "",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "date": "-infinity",
+    "timestamp": "-infinity",
+    "timestamptz": "-infinity",
+}
+# How text forms are written, so that they mean the same in every session; and nothing may be written but them.
+SETTINGS = {
+    "default_transaction_read_only": "on",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "idle_in_transaction_session_timeout": "0",
+    "search_path": "pg_catalog",  # type names are then always qualified; restored where a policy has its own filter
+}
+
+
+class Postgres:
+    template = "jdbc.postgres"
+    has_cheap_offset = True
+    has_row_values = True
+    keeps_session = True
+
+    @contextmanager
+    def open(self, endpoint: Endpoint) -> Iterator[Session]:
+        config = parse_config(PostgresConfig, endpoint)
+
+        def fault(message: str, state: str | None) -> IngestError:
+            return fault_of(endpoint.endpoint_id, message, state)
+
+        session = AdbcSession(lambda: connect(conninfo(config)), fault, config.secrets)
+        try:
+            settings = dict(SETTINGS)
+            if config.statement_timeout_s is not None:
+                settings["statement_timeout"] = str(int(config.statement_timeout_s * 1000))
+            calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+            session.rows(f"SELECT {calls}")
+            yield session
+        finally:
+            session.close()
+
+    def version(self, session: Session) -> str:
+        return str(session.rows("SELECT 'PostgreSQL ' || current_setting('server_version')")[0][0])
+
+    def collect(self, endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
+        return collect(endpoint, session)
+
+    def describe(self, endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
+        return describe(endpoint, session, dataset)
+
+    def quote(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
+        return f"{order} LIMIT {limit} OFFSET {offset}" if offset else f"{order} LIMIT {limit}"
+
+    def remainder(self, value: str, divisor: int) -> str:
+        return f"{value} % {divisor}"
+
+    def scalar(self, expression: str) -> str:
+        return f"SELECT {expression}"
+
+    def table(self, dataset: Dataset) -> str:
+        return f"{self.quote(str(dataset.facts['schema']))}.{self.quote(str(dataset.facts['table']))}"
+
+    def axis_column(self, dataset: Dataset, name: str, *, is_cursor: bool) -> AxisColumn | None:
+        if name == "ctid":
+            return AxisColumn(name, "tid", f"{self._qualifier(dataset)}.ctid", "tid")
+        column, axis = dataset.column(name), dataset.facts.get("axis")
+        found = axis.get(name) if isinstance(axis, dict) else None
+        if column is None or not isinstance(found, list):
+            return None
+        kind: Any = found[0]
+        collation = '"C"' if kind == "text" and is_cursor else ""
+        expression = f"{self._qualifier(dataset)}.{self.quote(name)}"
+        return AxisColumn(name, kind, expression, str(found[1]), column.nullable, collation)
+
+    def _qualifier(self, dataset: Dataset) -> str:
+        """Axis columns are qualified: `SELECT "k"::text ... ORDER BY "k"` would order by the text."""
+        return self.quote(str(dataset.facts["table"]))
+
+    def has_index(self, dataset: Dataset, columns: Sequence[AxisColumn]) -> bool:
+        names = [column.name for column in columns]
+        indexes, plain = dataset.facts.get("indexes"), dataset.facts.get("collations")
+        collations = plain if isinstance(plain, dict) else {}
+        for column in columns:
+            if column.collation and collations.get(column.name) not in ("C", "POSIX"):
+                return False
+        return isinstance(indexes, list) and any(
+            isinstance(index, list) and index[: len(names)] == names for index in indexes
+        )
+
+    def literal(self, column: AxisColumn, value: int | str) -> str:
+        if column.kind == "tid":
+            return f"'({int(value)},0)'::tid"
+        text = f"\\x{value}" if column.kind == "bytes" else str(value)
+        return "'" + text.replace("'", "''") + f"'::{column.cast}"
+
+    def position(self, column: AxisColumn, sql: str) -> str:
+        match column.kind:
+            case "int":
+                return f"({sql})::bigint"
+            case "bytes":
+                return f"encode({sql}, 'hex')"
+            case "timestamptz":
+                return _stamp(sql, f"to_char(({sql}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')")
+            case "timestamp":
+                return _stamp(sql, f"to_char({sql}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")
+            case _:
+                return f"({sql})::text"
+
+    def decode(self, column: AxisColumn, value: Any) -> int | str:
+        return int(value) if column.kind in ("int", "tid") else str(value)
+
+    def lowest(self, column: AxisColumn) -> int | str:
+        return LOWEST[column.kind]
+
+    def earlier(self, column: AxisColumn, value: int | str, span: int) -> str:
+        literal = self.literal(column, value)
+        match column.kind:
+            case "int":
+                return f"greatest({literal}::numeric - {span}, {LOWEST['int']})::bigint"
+            case "decimal" | "float":
+                return f"({literal} - {span})"
+            case "date":
+                return f"({literal}::timestamp - interval '{span} seconds')::date"
+            case "timestamp" | "timestamptz":
+                return f"({literal} - interval '{span} seconds')"
+            case _:
+                return self.literal(column, earlier_text(column.name, str(value), span))
+
+    def size(self, session: Session, spec: UnitSpec) -> Size:
+        return size_of(session, spec.dataset, self.table(spec.dataset))
+
+    def horizon(
+        self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+    ) -> Horizon:
+        return horizon_of(self, session, spec, column, table, watermark)
+
+    def begin(self, session: Session, spec: UnitSpec) -> str | None:
+        if not spec.policy.snapshot:
+            return None
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return str(session.rows("SELECT pg_export_snapshot()")[0][0])
+
+    def enter(self, session: Session, snapshot: str | None) -> None:
+        if snapshot is None:
+            return
+        if not re.fullmatch(r"[0-9A-Fa-f]{1,16}(-[0-9A-Fa-f]{1,16}){1,3}", snapshot):
+            raise SourceUnavailable("the snapshot's name is not one of PostgreSQL's")
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            session.run(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        except SourceDenied:
+            raise
+        except IngestError as error:
+            raise SnapshotLost(
+                f"the snapshot '{snapshot}' is gone: the planner's connection has ended ({error.message})",
+                hint="the run plans again under a new snapshot",
+            ) from None
+
+    def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
+        change = drifted(session, dataset, names)
+        if change:
+            raise SourceChanged(f"{dataset.name}: {change}", hint="collect metadata again")
+
+    def allow_filter(self, session: Session) -> None:
+        """A policy's own filter is written for the role's search path."""
+        session.rows(
+            "SELECT set_config('search_path', (SELECT reset_val FROM pg_settings WHERE name = 'search_path'), false)"
+        )
+
+    def read(
+        self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
+    ) -> Iterator[Fetched]:
+        return fetched(self, session, spec.dataset, source, context)
+
+
+def _stamp(sql: str, written: str) -> str:
+    """ISO 8601 where a year has four digits; PostgreSQL's own spelling of what lies outside, and of infinity."""
+    return f"CASE WHEN {sql} >= '0001-01-01' AND {sql} < '10000-01-01' THEN {written} ELSE ({sql})::text END"
+
+
+def strategy(descriptor: Descriptor) -> SqlStrategy:
+    return SqlStrategy(descriptor, Postgres())

@@ -1,0 +1,87 @@
+"""How a session of PostgreSQL is opened, and what its errors mean."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import adbc_driver_postgresql
+from adbc_driver_manager import AdbcConnection, AdbcDatabase, dbapi
+
+from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_strategies.jdbc.config import PostgresConfig
+
+_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
+
+
+def conninfo(config: PostgresConfig) -> str:
+    """libpq's `key='value'` form: nothing in it can be mistaken for another key."""
+    given = {
+        "host": config.host,
+        "port": config.port,
+        "dbname": config.database,
+        "user": config.user,
+        "password": config.password.get_secret_value() if config.password else None,
+        "sslmode": config.sslmode,
+        "sslrootcert": config.sslrootcert,
+        "sslcert": config.sslcert,
+        "sslkey": config.sslkey,
+        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq knows whole seconds, at least 2
+        "application_name": config.application_name,
+        "client_encoding": "UTF8",
+    }
+    parts = []
+    for name, value in given.items():
+        if value is not None:
+            text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            parts.append(f"{name}='{text}'")
+    return " ".join(parts)
+
+
+@lru_cache(maxsize=16)
+def database(info: str) -> AdbcDatabase:
+    """What connections of one process share: the server's types, whose reading costs ten times what a connection costs.
+
+    Holds no connection. Types that are made later are not in it: columns of such types are selected as text.
+    """
+    kept: AdbcDatabase = adbc_driver_postgresql.connect(info)
+    return kept
+
+
+class _Kept:
+    """Takes the place of a database that its connections must not close."""
+
+    def close(self) -> None:
+        pass
+
+
+def connect(info: str) -> Any:
+    kept: Any = _Kept()
+    return dbapi.Connection(kept, AdbcConnection(database(info)), autocommit=True)
+
+
+_CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
+
+
+def plain(message: str) -> str:
+    """What the server says, without what the driver says around it and the statement that it points into."""
+    bare = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
+    return re.sub(r"^ *ERROR: +", "", bare).partition(" LINE 1: ")[0]
+
+
+def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
+    """A driver's error by its SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+    if state is None or state == "00000":
+        match = _CODE.search(message)
+        state = match.group(1) if match else ""
+    text = f"{endpoint_id}: {plain(message)}"
+    if state.startswith("28") or state == "42501" or any(re.search(word, message) for word in _LOGIN):
+        return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
+    if re.search(r'database ".*" does not exist', message) or state == "3D000":
+        return ConfigError(text, hint="field 'database'")
+    if state in ("42P01", "42703", "3F000", "42P02", "42704"):
+        return SourceChanged(text, hint="collect metadata again")
+    if state in ("42601", "42883", "42804", "42725"):
+        return ConfigError(text, hint="check the policy's 'where'")
+    if state.startswith(("22", "42")):
+        return SourceError(text)
+    return SourceUnavailable(text)

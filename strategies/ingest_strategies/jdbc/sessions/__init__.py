@@ -1,0 +1,1 @@
+"""Connections to databases, through ADBC or a DB-API driver."""

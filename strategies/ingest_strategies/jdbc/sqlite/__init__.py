@@ -1,0 +1,1 @@
+"""SQLite: dialect, catalog queries, types, horizon and reader."""

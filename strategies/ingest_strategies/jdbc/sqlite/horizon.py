@@ -1,0 +1,117 @@
+"""The upper bound of a run at SQLite, where one connection writes at a time.
+
+Commits happen in the order of writing, so whatever is still to come is not older than what can be seen, except for one
+transaction that may be open at this moment: whether there is one is asked of SQLite's own lock.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import adbc_driver_sqlite.dbapi as driver
+from adbc_driver_manager import Error as AdbcError
+
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import Horizon, Position, UnitSpec
+from ingest_strategies.jdbc.config import SqliteConfig, parse_config
+from ingest_strategies.jdbc.dialect import AxisColumn, Session
+from ingest_strategies.jdbc.values.text_times import Shape, moment_of, now_utc, shape_of
+
+if TYPE_CHECKING:
+    from ingest_strategies.jdbc.sqlite.dialect import Sqlite
+
+
+def horizon_of(
+    dialect: "Sqlite", session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+) -> Horizon:
+    """Never below the watermark. The clock is read before the lock, the lock before the newest row."""
+    moment = now_utc()
+    is_writing = has_writer(spec)
+    floor = watermark[0] if watermark is not None else dialect.lowest(column)
+    newest = newest_of(dialect, session, column, table)
+    if newest is None:
+        return Horizon(value=(floor,), method="the table has no row with a cursor yet")
+    shape = shape_of(newest) if isinstance(newest, str) and column.kind in ("text", "date", "timestamp") else None
+    note = None
+    if is_writing:
+        top, method = newest, "newest row, while a transaction is open"
+        note = "rows that tie with the newest one belong to a later run"
+    elif shape is not None and isinstance(newest, str):
+        top, method = of_time(spec, shape, newest, moment)
+    else:
+        top, method, note = of_counter(dialect, session, spec, column, newest)
+    if watermark is not None and not is_above(dialect, session, column, top, floor):
+        top = floor
+    return Horizon(value=(top,), method=method, note=note)
+
+
+def of_time(spec: UnitSpec, shape: Shape, newest: str, moment: datetime) -> tuple[str, str]:
+    """The clock in the shape of the stored text, but not above the newest row: an application that writes local time may
+    be behind UTC. Both are of one shape, and text of one shape orders as time does."""
+    lag_s = spec.policy.lag or 0
+    clock = shape.write(moment - timedelta(seconds=lag_s))
+    last = moment_of(newest)
+    after = shape.write(last + shape.step) if last is not None else newest
+    if after < clock:
+        return after, "just above the newest row; no transaction is open"
+    return clock, f"clock (UTC) minus {lag_s} s" if lag_s else "clock (UTC); no transaction is open"
+
+
+def of_counter(
+    dialect: "Sqlite", session: Session, spec: UnitSpec, column: AxisColumn, newest: int | str
+) -> tuple[int | str, str, str | None]:
+    """Just above the newest value of a unique whole number; else the newest value itself, whose ties wait."""
+    method = "newest value; no transaction is open"
+    if spec.policy.lag:
+        expression = dialect.earlier(column, newest, spec.policy.lag)
+        value = session.rows(f"SELECT {dialect.position(column, expression)}")[0][0]
+        return dialect.decode(column, value), method, f"lag: {spec.policy.lag}"
+    is_unique = (column.name,) in (spec.dataset.primary_key, *spec.dataset.unique_keys)
+    is_rowid = column.name == spec.dataset.facts.get("rowid")
+    if isinstance(newest, int) and (is_unique or is_rowid) and newest < 2**63 - 1:
+        return newest + 1, method, None
+    return newest, method, f"rows that tie at {newest} belong to a later run until it is passed"
+
+
+def newest_of(dialect: "Sqlite", session: Session, column: AxisColumn, table: str) -> int | str | None:
+    """The largest cursor. Text among numbers, or two ways of writing a time, have no common order: that is refused."""
+    ends = []
+    for direction in ("", " DESC"):
+        found = session.rows(
+            f"SELECT {dialect.position(column, column.sql)}, typeof({column.sql}) FROM {table}"
+            f" WHERE {column.sql} IS NOT NULL ORDER BY {column.sql}{direction} LIMIT 1"
+        )
+        if not found:
+            return None
+        ends.append(found[0])
+    classes = {"number" if kind in ("integer", "real") else kind for _, kind in ends}
+    if len(classes) > 1 or ends[1][0] is None:
+        raise ConfigError(
+            f"cursor '{column.name}' holds values of several kinds ({', '.join(sorted(classes))}), which have no common order",
+            hint="choose another cursor",
+        )
+    return dialect.decode(column, ends[1][0])
+
+
+def is_above(dialect: "Sqlite", session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:
+    left, right = dialect.literal(column, value), dialect.literal(column, floor)
+    return bool(session.rows(f"SELECT {left} > {right} COLLATE BINARY")[0][0])
+
+
+def has_writer(spec: UnitSpec) -> bool:
+    """Whether somebody holds the file's one write lock, found by asking for it and giving it back at once.
+
+    A file that cannot be opened for writing counts as being written: that is the safe answer.
+    """
+    config = parse_config(SqliteConfig, spec.endpoint)
+    target = f"file:{quote(str(Path(config.path).absolute()))}?mode=rw"
+    try:
+        with driver.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.fetchall()
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+    except AdbcError:
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""How a column of a database becomes an Arrow column."""

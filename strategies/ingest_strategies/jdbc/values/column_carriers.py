@@ -1,0 +1,23 @@
+"""How one column of a server travels as text: its Arrow type, its expression in a SELECT, its place on an axis."""
+
+from dataclasses import dataclass
+
+from ingest_ray.sdk.types import Fidelity
+from ingest_strategies.jdbc.dialect import Kind
+
+
+@dataclass(frozen=True)
+class Carried:
+    """`select` is the expression over `{0}`; `kind` says whether the column orders an axis, `cast` what its literals are."""
+
+    arrow: str
+    kind: Kind = "other"
+    select: str = "{0}"
+    logical: str | None = None
+    fidelity: Fidelity = Fidelity.EXACT
+    note: str | None = None
+    cast: str = ""
+
+
+def refused(note: str) -> Carried:
+    return Carried("null", fidelity=Fidelity.REFUSED, note=note)

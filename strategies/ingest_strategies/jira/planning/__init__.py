@@ -1,0 +1,1 @@
+"""What has to be read of a Jira site now: probe, scopes, cuts."""

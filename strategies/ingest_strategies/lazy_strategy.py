@@ -1,0 +1,90 @@
+"""A strategy that describes itself, and loads the module that does the work when its first method is called."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, Strategy
+from ingest_ray.sdk.errors import StrategyMissing
+from ingest_ray.sdk.types import (
+    ConnectionReport,
+    Dataset,
+    Endpoint,
+    Interval,
+    Piece,
+    Scope,
+    SegmentState,
+    Slice,
+    Unit,
+    UnitSpec,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class LazyModule:
+    """`target` is `module:name` of what makes a strategy from the descriptor; `extra` is what installs its libraries."""
+
+    def __init__(self, descriptor: Descriptor, target: str, extra: str) -> None:
+        self.descriptor = descriptor
+        self._target = target
+        self._extra = extra
+
+    @cached_property
+    def _strategy(self) -> Strategy:
+        module, _, name = self._target.partition(":")
+        try:
+            strategy: Strategy = getattr(import_module(module), name)(self.descriptor)
+        except ImportError as error:
+            raise StrategyMissing(
+                f"template '{self.descriptor.template}' needs a library that is not installed: {error}",
+                hint=f"pip install 'ingest-ray[{self._extra}]'",
+            ) from None
+        return strategy
+
+    def test(self, endpoint: Endpoint) -> ConnectionReport:
+        return self._strategy.test(endpoint)
+
+    def collect(self, endpoint: Endpoint) -> Iterator[Dataset]:
+        return self._strategy.collect(endpoint)
+
+    def describe(self, endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
+        return self._strategy.describe(endpoint, dataset)
+
+    def preview(self, endpoint: Endpoint, dataset: Dataset, limit: int) -> "pa.Table":
+        return self._strategy.preview(endpoint, dataset, limit)
+
+    def list_units(self, endpoint: Endpoint, datasets: Sequence[Dataset]) -> Sequence[Unit]:
+        return self._strategy.list_units(endpoint, datasets)
+
+    def check(self, spec: UnitSpec) -> None:
+        self._strategy.check(spec)
+
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        return self._strategy.is_unchanged(spec, known)
+
+    def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
+        return self._strategy.probe(spec, known)
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        return self._strategy.scopes(spec, probe, known)
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        return self._strategy.cut(spec, probe, scope, gap)
+
+    def between(
+        self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
+    ) -> Sequence[Scope]:
+        return self._strategy.between(spec, probe, known, lower, upper)
+
+    def census(self, spec: UnitSpec) -> "Iterator[pa.RecordBatch]":
+        return self._strategy.census(spec)
+
+    def proven_gone(self, spec: UnitSpec, keys: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        return self._strategy.proven_gone(spec, keys)
+
+    def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> "Iterator[pa.RecordBatch]":
+        return self._strategy.read(spec, piece, context)
