@@ -32,16 +32,18 @@ READS = {
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
-        place = Installation(
+        installation = Installation(
             Settings(
                 home=home,
                 state_url=f"sqlite:///{Path(home) / 'state.db'}",
                 serve=ServeSettings(requests_per_minute=10**6, schedules=ScheduleSettings(enabled=False)),
             )
         )
-        filled(place, ENDPOINTS, UNITS, RUNS)
-        token = create_token(place, "bench", Role.VIEWER).token
-        with TestClient(build_app(place, has_console=False), headers={"Authorization": f"Bearer {token}"}) as http:
+        filled(installation, ENDPOINTS, UNITS, RUNS)
+        token = create_token(installation, "bench", Role.VIEWER).token
+        with TestClient(
+            build_app(installation, has_console=False), headers={"Authorization": f"Bearer {token}"}
+        ) as http:
             print(f"{ENDPOINTS * UNITS} units, {ENDPOINTS * RUNS} runs, {REPEATS} reads each")
             for name, query in READS.items():
                 times = sorted(_timed(http, query) for _ in range(REPEATS))

@@ -123,7 +123,7 @@ def collect(
       ingest-ray collect shop
       ingest-ray collect shop --json
     """
-    done = lazy.service("endpoints.collect").collect(lazy.place(config, log_format, log_level), endpoint)
+    done = lazy.service("endpoints.collect").collect(lazy.installation(config, log_format, log_level), endpoint)
     frame().give(done, lambda out: lazy.shown("catalog").show_collected(done, out))
     return FINE
 
@@ -143,7 +143,7 @@ def units(
       ingest-ray units shop
       ingest-ray units shop --json
     """
-    found = lazy.service("units.listing").list_units(lazy.place(config, log_format, log_level), endpoint)
+    found = lazy.service("units.listing").list_units(lazy.installation(config, log_format, log_level), endpoint)
     frame().give(found, lambda out: lazy.shown("catalog").show_units(found, out))
     return FINE
 
@@ -165,7 +165,7 @@ def plan(
       ingest-ray plan shop public.orders
       ingest-ray plan shop public.orders --slices 100
     """
-    found = lazy.service("runs.execution").plan(lazy.place(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("runs.execution").plan(lazy.installation(config, log_format, log_level), endpoint, unit)
     frame().give(found, lambda out: lazy.shown("plan").show_plan(found, slices, out))
     return FINE
 
@@ -207,9 +207,9 @@ def run(
       ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
       ingest-ray run shop public.orders --reconcile --json
     """
-    here = lazy.place(config, log_format, log_level)
-    errand = lazy.running().errand_of(lower, upper, reconcile, allow_deletes)
-    report = lazy.running().run(here, endpoint, unit or [], errand)
+    here = lazy.installation(config, log_format, log_level)
+    options = lazy.running().run_options(lower, upper, reconcile, allow_deletes)
+    report = lazy.running().run(here, endpoint, unit or [], options)
     frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
@@ -231,7 +231,7 @@ def status(
       ingest-ray status shop
       ingest-ray status shop public.orders
     """
-    found = lazy.service("units.status").status(lazy.place(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("units.status").status(lazy.installation(config, log_format, log_level), endpoint, unit)
     frame().give(found, lambda out: lazy.shown("run_report").show_status(found, unit is not None, out))
     return FINE
 
@@ -253,7 +253,9 @@ def preview(
       ingest-ray preview shop public.orders
       ingest-ray preview shop public.orders -n 3 --json
     """
-    found = lazy.service("units.preview").preview(lazy.place(config, log_format, log_level), endpoint, unit, rows)
+    found = lazy.service("units.preview").preview(
+        lazy.installation(config, log_format, log_level), endpoint, unit, rows
+    )
     frame().give(found, lambda out: lazy.shown("catalog").show_rows(found, out))
     return FINE
 
@@ -275,10 +277,10 @@ def reset(
       ingest-ray reset shop public.orders
       ingest-ray reset shop public.orders --yes
     """
-    place, service = lazy.place(config, log_format, log_level), lazy.service("units.reset")
-    sink = service.sink_of(place, endpoint, unit)
+    installation, service = lazy.installation(config, log_format, log_level), lazy.service("units.reset")
+    sink = service.sink_of(installation, endpoint, unit)
     if not yes:
         ask(f"Forget the checkpoint of {endpoint}:{unit} in sink {sink}?")
-    done = service.reset(place, endpoint, unit)
+    done = service.reset(installation, endpoint, unit)
     frame().give(done, lambda out: print(f"forgot {done.segments} segment(s) of {endpoint}:{unit}", file=out))
     return FINE

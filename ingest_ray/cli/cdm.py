@@ -25,8 +25,8 @@ def provision(
     Examples:
       ingest-ray provision warehouse cdm.work.item cdm.work.user
     """
-    place, service = lazy.place(config, log_format, log_level), lazy.service("endpoints.provision")
-    done = [service.provision(place, sink, one) for one in model]
+    installation, service = lazy.installation(config, log_format, log_level), lazy.service("endpoints.provision")
+    done = [service.provision(installation, sink, one) for one in model]
     document = {"provisioned": [one.model_dump(mode="json") for one in done]}
     frame().give(document, lambda out: lazy.shown("cdm").show_provisioned(done, out))
     return FINE
@@ -48,7 +48,7 @@ def remap(
     Examples:
       ingest-ray remap tracker jira.issues
     """
-    report = lazy.running().remap(lazy.place(config, log_format, log_level), endpoint, unit)
+    report = lazy.running().remap(lazy.installation(config, log_format, log_level), endpoint, unit)
     frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
@@ -65,7 +65,7 @@ def sinks(
     Examples:
       ingest-ray sinks
     """
-    found = lazy.service("endpoints.provision").list_sinks(lazy.place(config, log_format, log_level))
+    found = lazy.service("endpoints.provision").list_sinks(lazy.installation(config, log_format, log_level))
     document = {"sinks": [one.model_dump(mode="json") for one in found]}
     frame().give(document, lambda out: lazy.shown("cdm").show_sinks(found, out))
     return FINE

@@ -26,8 +26,8 @@ def pause(
     Examples:
       ingest-ray pause shop public.orders
     """
-    place = lazy.place(config, log_format, log_level)
-    done = lazy.service("runs.control").pause(place, endpoint, unit, requested_by="command line")
+    installation = lazy.installation(config, log_format, log_level)
+    done = lazy.service("runs.control").pause(installation, endpoint, unit, requested_by="command line")
     frame().give(done, lambda out: print(done.message, file=out))
     return FINE
 
@@ -49,9 +49,9 @@ def history(
       ingest-ray history
       ingest-ray history shop public.orders -n 100 --json
     """
-    place = lazy.place(config, log_format, log_level)
+    installation = lazy.installation(config, log_format, log_level)
     found = lazy.service("runs.history").page_of_runs(
-        place, endpoint_id=endpoint, unit_id=unit, after=after, first=limit
+        installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit
     )
     frame().give(found, lambda out: lazy.shown("history").show_history(found, out))
     return FINE
@@ -76,9 +76,9 @@ def watermark_set(
       ingest-ray watermark set shop public.orders 2024-01-01
       ingest-ray watermark set jira jira.issues 2024-01-01 --segment ABC --yes
     """
-    place = lazy.place(config, log_format, log_level)
+    installation = lazy.installation(config, log_format, log_level)
     if not yes:
         ask(f"Set the watermark of {endpoint}:{unit} to '{value}'?")
-    done = lazy.service("units.watermark").set_watermark(place, endpoint, unit, value, segment=segment)
+    done = lazy.service("units.watermark").set_watermark(installation, endpoint, unit, value, segment=segment)
     frame().give(done, lambda out: print(f"set the watermark of {len(done.watermarks)} segment(s)", file=out))
     return FINE

@@ -29,7 +29,7 @@ def datasets_show(
       ingest-ray datasets show shop public.orders
     """
     found = lazy.service("units.dataset_history").dataset_history(
-        lazy.place(config, log_format, log_level), endpoint, dataset
+        lazy.installation(config, log_format, log_level), endpoint, dataset
     )
     frame().give(found, lambda out: lazy.shown("plan").show_dataset(found, out))
     return FINE
@@ -53,7 +53,7 @@ def datasets_accept(
       ingest-ray datasets accept shop public.orders
     """
     done = lazy.service("units.dataset_history").accept_dataset(
-        lazy.place(config, log_format, log_level), endpoint, unit
+        lazy.installation(config, log_format, log_level), endpoint, unit
     )
     frame().give(done, lambda out: print("\n".join(done.changes or ("nothing changed",)), file=out))
     return FINE

@@ -17,43 +17,43 @@ from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, quarantine
 from ingest_ray.service.runs import remap as remapping
-from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
 
 ENDED_BY_RAY = "the run was ended while it connected to ray or left it, as when a server of ray dies meanwhile"
 
 
-def errand_of(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> Errand:
+def run_options(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> RunOptions:
     task: Literal["ingest", "backfill"] = "ingest" if lower is None and upper is None else "backfill"
-    return Errand(task=task, lower=lower, upper=upper, reconcile=reconcile, allow_deletes=allow_deletes)
+    return RunOptions(task=task, lower=lower, upper=upper, reconcile=reconcile, allow_deletes=allow_deletes)
 
 
-def run(place: Installation, endpoint_id: str, unit_ids: Sequence[str], errand: Errand) -> RunReport:
-    bounds = {"--from": errand.lower, "--to": errand.upper}
-    options = [part for name, value in bounds.items() if value is not None for part in (name, value)]
-    again = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *options])
+def run(installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: RunOptions) -> RunReport:
+    bounds = {"--from": options.lower, "--to": options.upper}
+    arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
+    again = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
     with _stop_on_signal(again) as stop, watch() as observe:
         return execution.run(
-            place,
+            installation,
             endpoint_id,
             unit_ids,
-            errand=errand,
+            options=options,
             requested_by=_person(),
             observe=observe,
             stopping=stop.is_wanted,
         )
 
 
-def replay(place: Installation, endpoint_id: str, unit_id: str | None) -> RunReport:
+def replay(installation: Installation, endpoint_id: str, unit_id: str | None) -> RunReport:
     again = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
     with _stop_on_signal(again) as stop, watch() as observe:
-        return quarantine.replay(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+        return quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
 
 
-def remap(place: Installation, endpoint_id: str, unit_id: str) -> RunReport:
+def remap(installation: Installation, endpoint_id: str, unit_id: str) -> RunReport:
     again = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
     with _stop_on_signal(again) as stop, watch() as observe:
-        return remapping.remap(place, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+        return remapping.remap(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
 
 
 def _person() -> str | None:

@@ -28,7 +28,7 @@ def documents() -> Any:
     return import_module("ingest_ray.cli.documents")
 
 
-def place(file: Path | None, log_format: str, log_level: str) -> Any:
+def installation(file: Path | None, log_format: str, log_level: str) -> Any:
     start_logs(log_format, log_level)
     return service("installation").Installation(config().load_settings(file))
 

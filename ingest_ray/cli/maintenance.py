@@ -26,7 +26,9 @@ def compact(
     Examples:
       ingest-ray compact shop public.orders
     """
-    done = lazy.service("units.table_maintenance").compact(lazy.place(config, log_format, log_level), endpoint, units)
+    done = lazy.service("units.table_maintenance").compact(
+        lazy.installation(config, log_format, log_level), endpoint, units
+    )
     document = {"tables": [one.model_dump(mode="json") for one in done]}
     frame().give(document, lambda out: lazy.shown("maintenance").show_care(done, out))
     return FINE
@@ -49,8 +51,8 @@ def vacuum(
       ingest-ray vacuum shop public.orders --dry-run
       ingest-ray vacuum shop public.orders --keep-hours 48
     """
-    place = lazy.place(config, log_format, log_level)
-    done = lazy.service("units.table_maintenance").vacuum(place, endpoint, units, keep_hours, dry_run)
+    installation = lazy.installation(config, log_format, log_level)
+    done = lazy.service("units.table_maintenance").vacuum(installation, endpoint, units, keep_hours, dry_run)
     document = {"tables": [one.model_dump(mode="json") for one in done]}
     frame().give(document, lambda out: lazy.shown("maintenance").show_care(done, out))
     return FINE

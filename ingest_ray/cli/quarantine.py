@@ -33,7 +33,9 @@ def quarantine_list(
       ingest-ray quarantine list
       ingest-ray quarantine list shop public.orders --json
     """
-    found = lazy.service("runs.quarantine").list_rejected(lazy.place(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("runs.quarantine").list_rejected(
+        lazy.installation(config, log_format, log_level), endpoint, unit
+    )
     frame().give(found, lambda out: lazy.shown("quarantine").show_entries(found, out))
     return FINE
 
@@ -56,7 +58,7 @@ def quarantine_show(
       ingest-ray quarantine show shop public.orders -n 1000 --json
     """
     found = lazy.service("runs.quarantine").show_rejected(
-        lazy.place(config, log_format, log_level), endpoint, unit, rows
+        lazy.installation(config, log_format, log_level), endpoint, unit, rows
     )
     frame().give(found, lambda out: lazy.shown("quarantine").show_rejected(found, out))
     return FINE
@@ -79,7 +81,7 @@ def quarantine_replay(
     Examples:
       ingest-ray quarantine replay shop public.orders
     """
-    report = lazy.running().replay(lazy.place(config, log_format, log_level), endpoint, unit)
+    report = lazy.running().replay(lazy.installation(config, log_format, log_level), endpoint, unit)
     frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 
@@ -101,7 +103,7 @@ def quarantine_discard(
       ingest-ray quarantine discard shop public.orders
       ingest-ray quarantine discard shop public.orders --yes
     """
-    here, service = lazy.place(config, log_format, log_level), lazy.service("runs.quarantine")
+    here, service = lazy.installation(config, log_format, log_level), lazy.service("runs.quarantine")
     found = service.list_rejected(here, endpoint, unit)
     if not yes:
         ask(f"Delete {found.rows} rows of {endpoint}{f':{unit}' if unit else ''} that are only in quarantine?")

@@ -31,8 +31,8 @@ def serve(
       ingest-ray serve
       ingest-ray serve --host 0.0.0.0 --port 8400 --log-format json
     """
-    place = lazy.place(config, log_format, log_level)
-    module("ingest_ray.server.serve").serve(place, host, port, has_console=console)
+    installation = lazy.installation(config, log_format, log_level)
+    module("ingest_ray.server.serve").serve(installation, host, port, has_console=console)
     return FINE
 
 

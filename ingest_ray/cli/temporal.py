@@ -39,7 +39,7 @@ def worker(
       ingest-ray worker
       ingest-ray worker --config prod/ingest.yaml --log-format json
     """
-    settings = lazy.place(config, log_format, log_level).settings
+    settings = lazy.installation(config, log_format, log_level).settings
     asyncio.run(needed("ingest_ray.temporal.worker").serve(settings))
     queue = settings.temporal.task_queue
     frame().give(
@@ -87,11 +87,11 @@ def schedules(
     Examples:
       ingest-ray temporal schedules
     """
-    place = lazy.place(config, log_format, log_level)
+    installation = lazy.installation(config, log_format, log_level)
     connect, sync = needed("ingest_ray.payloads.client").connect, needed("ingest_ray.temporal.schedules").sync
 
     async def go() -> Any:
-        return await sync(await connect(place.settings), place)
+        return await sync(await connect(installation.settings), installation)
 
     changes = asyncio.run(go())
     lines = [f"{change.action} {change.schedule_id}" for change in changes] or ["no unit asks for a schedule"]

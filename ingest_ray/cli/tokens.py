@@ -30,7 +30,7 @@ def token_create(
       ingest-ray token create --name dashboard --role viewer --days 90 --json
     """
     access, service = lazy.service("access.roles"), lazy.service("access.tokens")
-    made = service.create_token(lazy.place(config, log_format, log_level), name, access.Role(role), days)
+    made = service.create_token(lazy.installation(config, log_format, log_level), name, access.Role(role), days)
     frame().give(made, lambda out: print(made.token, file=out))
     return FINE
 
@@ -49,7 +49,7 @@ def token_revoke(
     Examples:
       ingest-ray token revoke 3f9a12cd
     """
-    done = lazy.service("access.tokens").revoke_token(lazy.place(config, log_format, log_level), token_id)
+    done = lazy.service("access.tokens").revoke_token(lazy.installation(config, log_format, log_level), token_id)
     frame().give(done, lambda out: print(f"revoked token {done.token_id} of {done.name}", file=out))
     return FINE
 
@@ -67,7 +67,7 @@ def token_list(
     Examples:
       ingest-ray token list
     """
-    found = lazy.service("access.tokens").list_tokens(lazy.place(config, log_format, log_level))
+    found = lazy.service("access.tokens").list_tokens(lazy.installation(config, log_format, log_level))
     frame().give(found, lambda out: lazy.shown("tokens").show_tokens(found, out))
     return FINE
 
@@ -87,7 +87,7 @@ def secrets_rotate(
     Examples:
       ingest-ray secrets rotate
     """
-    done = lazy.service("access.key_rotation").rotate(lazy.place(config, log_format, log_level))
+    done = lazy.service("access.key_rotation").rotate(lazy.installation(config, log_format, log_level))
     after = "" if done.key_from == "file" else "; the old key can be taken out of INGEST_SECRET_KEY now"
     frame().give(done, lambda out: print(f"sealed {done.sealed} secret(s) with the new key{after}", file=out))
     return FINE

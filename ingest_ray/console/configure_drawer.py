@@ -19,9 +19,9 @@ from ingest_ray.service.units.listing import UnitView
 
 
 async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Awaitable[None]]) -> None:
-    stored = await here.look(find_config, here.place, view.endpoint_id, view.unit_id)
-    choices = await here.look(choices_for, here.place, view.endpoint_id, view.unit_id)
-    options = await here.look(filter_options, here.place, view.endpoint_id)
+    stored = await here.look(find_config, here.installation, view.endpoint_id, view.unit_id)
+    choices = await here.look(choices_for, here.installation, view.endpoint_id, view.unit_id)
+    options = await here.look(filter_options, here.installation, view.endpoint_id)
     if choices is None or options is None:
         return
     with (
@@ -40,7 +40,7 @@ async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Await
             saved = await here.act(
                 "configure a unit",
                 configure,
-                here.place,
+                here.installation,
                 view.endpoint_id,
                 view.unit_id,
                 change,

@@ -11,7 +11,7 @@ from ingest_ray.service.endpoints.overview import EndpointView, overview
 
 async def show_endpoints(here: Visit) -> None:
     heading("Endpoints", 1)
-    found = await here.look(overview, here.place)
+    found = await here.look(overview, here.installation)
     if found is None:
         return
     if not found:
@@ -42,11 +42,11 @@ def _show(here: Visit, view: EndpointView) -> None:
 async def collect_now(here: Visit, endpoint_id: str) -> None:
     """Waits for it: the next thing that a person does needs its result."""
     request = CollectRequest(endpoint_id=endpoint_id, requested_by=here.principal.name)
-    collection_id = await here.act("collect", collect.begin, here.place, request)
+    collection_id = await here.act("collect", collect.begin, here.installation, request)
     if collection_id is None:
         return
     ui.notify(f"reading the metadata of {endpoint_id}")
-    done = await here.act("collect", collect.carry_out, here.place, collection_id, request)
+    done = await here.act("collect", collect.carry_out, here.installation, collection_id, request)
     if done is not None:
         differences = done.differences
         say(f"{endpoint_id}: {differences.found} datasets, {len(differences.added)} new, {len(differences.gone)} gone")

@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 class Visit:
-    def __init__(self, place: Installation, principal: Principal) -> None:
-        self.place = place
+    def __init__(self, installation: Installation, principal: Principal) -> None:
+        self.installation = installation
         self.principal = principal
 
     @property

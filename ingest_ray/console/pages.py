@@ -15,17 +15,17 @@ from ingest_ray.console.page_visit import Visit
 from ingest_ray.console.run_page import show_run
 from ingest_ray.console.units_page import show_units
 from ingest_ray.sdk.errors import Unauthenticated
-from ingest_ray.server.identity import Doorkeeper
+from ingest_ray.server.identity import Authenticator
 from ingest_ray.service.installation import Installation
 
 LOGIN = "/login"
 BUILD_S = 20.0  # a page asks the catalog before it is shown
 
 
-def mount(app: FastAPI, place: Installation, doorkeeper: Doorkeeper) -> None:
+def mount(app: FastAPI, installation: Installation, doorkeeper: Authenticator) -> None:
     async def visit(request: Request) -> Visit | None:
         try:
-            return Visit(place, await asyncio.to_thread(doorkeeper.principal_of, request))
+            return Visit(installation, await asyncio.to_thread(doorkeeper.principal_of, request))
         except Unauthenticated:
             return None
 

@@ -18,7 +18,7 @@ THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
 
 
 async def show_run(here: Visit, run_id: str) -> None:
-    found = await here.look(view_run, here.place, run_id)
+    found = await here.look(view_run, here.installation, run_id)
     if found is None:
         heading("Run", 1)
         text_of(f"There is no run {run_id}.", "p", "error").props('role="alert"')
@@ -60,7 +60,7 @@ class Run:
         self._end = ui.element("div")
 
     async def refresh(self) -> None:
-        found = await self._here.look(view_run, self._here.place, self._summary.run_id)
+        found = await self._here.look(view_run, self._here.installation, self._summary.run_id)
         if found is None or self._is_ended:
             return
         self._show_progress(found)
@@ -136,7 +136,9 @@ class Run:
             return
         heading("Quarantine")
         text_of(f"Did not fit, and can be replayed: {count(summary.rows.quarantined)} row(s).", "p")
-        listed = await self._here.look(quarantine.list_rejected, self._here.place, summary.endpoint_id, summary.unit_id)
+        listed = await self._here.look(
+            quarantine.list_rejected, self._here.installation, summary.endpoint_id, summary.unit_id
+        )
         with table("Quarantine", ("slice", "rows", "first reason"), ("rows",)):
             for entry in listed.entries if listed is not None else ():
                 if entry.run_id == summary.run_id:
@@ -152,7 +154,7 @@ class Run:
         await self._here.act(
             "pause a run",
             control.pause,
-            self._here.place,
+            self._here.installation,
             summary.endpoint_id,
             summary.unit_id,
             sink_id=summary.sink_id,

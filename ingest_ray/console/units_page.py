@@ -24,7 +24,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.service.runs import control
 from ingest_ray.service.units import reset
 from ingest_ray.service.units.listing import EndpointUnits, UnitView, list_units
-from ingest_ray.service.units.unit_status import Standing, standings
+from ingest_ray.service.units.unit_status import UnitStanding, standings
 
 EVERY_S = 2.0
 MOST_SHOWN = 100  # units on one page; the search finds the others
@@ -33,7 +33,7 @@ COLUMNS = ("unit", "state", "mode", "schedule", "sink", "last run", "rows", "lag
 
 async def show_units(here: Visit, endpoint_id: str) -> None:
     heading(endpoint_id, 1)
-    found = await here.look(list_units, here.place, endpoint_id)
+    found = await here.look(list_units, here.installation, endpoint_id)
     if found is None:
         text_of("There is no such endpoint, or it cannot be read.", "p", "error").props('role="alert"')
         return
@@ -79,14 +79,14 @@ class Units:
         ui.timer(EVERY_S, self.refresh, immediate=False)
 
     async def refresh(self) -> None:
-        found = await self._here.look(standings, self._here.place, self._endpoint_id)
+        found = await self._here.look(standings, self._here.installation, self._endpoint_id)
         for standing in found or ():
             if standing.unit_id in self._rows:
                 self._rows[standing.unit_id].show(standing)
 
     async def reload(self) -> None:
         """After a configuration was changed."""
-        found = await self._here.look(list_units, self._here.place, self._endpoint_id)
+        found = await self._here.look(list_units, self._here.installation, self._endpoint_id)
         if found is not None:
             self._units = {view.unit_id: view for view in found.units}
             self._find(self._search)
@@ -132,7 +132,7 @@ class UnitRow:
             button("Reset", self.reset, name)
         button("Configure", lambda: configure_drawer(self._here, self._view, self._page.reload), name)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: UnitStanding) -> None:
         if self._view.enabled:
             self._state.show(standing.state.value)
         last = standing.last_run
@@ -157,7 +157,7 @@ class UnitRow:
         done = await self._here.act(
             "start a run",
             control.start,
-            self._here.place,
+            self._here.installation,
             view.endpoint_id,
             view.unit_id,
             requested_by=self._here.principal.name,
@@ -172,7 +172,7 @@ class UnitRow:
         done = await self._here.act(
             "pause a run",
             control.pause,
-            self._here.place,
+            self._here.installation,
             view.endpoint_id,
             view.unit_id,
             requested_by=self._here.principal.name,
@@ -186,6 +186,8 @@ class UnitRow:
         said = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
         if not await confirmed(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
             return
-        done = await self._here.act("reset a unit", reset.reset, self._here.place, view.endpoint_id, view.unit_id)
+        done = await self._here.act(
+            "reset a unit", reset.reset, self._here.installation, view.endpoint_id, view.unit_id
+        )
         if done is not None:
             say(f"{view.unit_id}: forgot {done.segments} segment(s)")

@@ -1,7 +1,7 @@
 """The checks that rows add up, slice by slice and commit by commit. Each returns what is wrong, or None."""
 
 from ingest_ray.core.messages import Fault
-from ingest_ray.core.slice_table import Group
+from ingest_ray.core.slice_table import CommitGroup
 from ingest_ray.sdk.errors import LedgerMismatch, QuarantineLimit
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
@@ -52,7 +52,7 @@ def of_prepared(piece: Slice, handle: Handle, mapped: Mapped | None, prepared: P
     )
 
 
-def of_commit(group: Group, receipt: Receipt) -> Fault | None:
+def of_commit(group: CommitGroup, receipt: Receipt) -> Fault | None:
     """Rows prepared are rows committed and rows deduplicated."""
     dropped = receipt.rows_deduplicated + group.rows_dropped_before
     wrong = [

@@ -29,38 +29,38 @@ from dataclasses import dataclass, field
 from ingest_ray.core import balance
 from ingest_ray.core.messages import (
     Abort,
-    AskSink,
-    Claim,
+    ApplyCommit,
     Commit,
+    CommitApplied,
+    CommitClaim,
     Committed,
     Drop,
     Event,
     Failed,
     Fault,
     Finish,
-    Fold,
-    Folded,
     Instruction,
-    Intend,
-    Intended,
+    IntentRecorded,
     Map,
     OpenSink,
     Plan,
     Planned,
     Prepare,
+    QuerySink,
     Read,
-    Recut,
-    Recutted,
+    RecordIntent,
+    ReplanSlice,
     SinkOpened,
-    SinkSays,
+    SinkSequence,
     SliceMapped,
     SlicePrepared,
+    SliceReplanned,
     SliceStaged,
     Stage,
     StopRequested,
 )
 from ingest_ray.core.retry import backoff_s, pause_s
-from ingest_ray.core.slice_table import Group, Work, Works
+from ingest_ray.core.slice_table import CommitGroup, SliceRun, SliceTable
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import (
     Handle,
@@ -113,8 +113,8 @@ class Ledger:
     fault: Fault | None = None
     finished: Finish | None = None
 
-    _works: Works = field(default_factory=Works)
-    _group: Group | None = None
+    _works: SliceTable = field(default_factory=SliceTable)
+    _group: CommitGroup | None = None
     _recuts: int = 0
     _sink: str = "closed"
     _is_planning: bool = False
@@ -139,7 +139,7 @@ class Ledger:
             case Planned(slices, is_done):
                 self._is_planning, self._is_planned = False, is_done
                 return self._planned(slices)
-            case Recutted(_, slices):
+            case SliceReplanned(_, slices):
                 self._recuts -= 1
                 return self._planned(slices, in_front=True)
             case SinkOpened():
@@ -151,13 +151,13 @@ class Ledger:
                 return self._mapped(piece, attempt, mapped)
             case SlicePrepared(piece, attempt, prepared):
                 return self._prepared(piece, attempt, prepared)
-            case Intended(sequence):
+            case IntentRecorded(sequence):
                 return self._intended(sequence)
             case Committed(receipt):
                 return self._committed(receipt)
-            case SinkSays(sequence):
+            case SinkSequence(sequence):
                 return self._sink_says(sequence)
-            case Folded():
+            case CommitApplied():
                 return self._folded()
             case Failed():
                 return self._failed(event)
@@ -265,10 +265,10 @@ class Ledger:
         most = self.limits.group_slices
         return len(works.ready) < (min(most, self.slices.committed // 16) if works.first_is_insert else most)
 
-    def _intend(self, group: Group) -> Intend:
+    def _intend(self, group: CommitGroup) -> RecordIntent:
         claims = () if self.limits.is_whole else tuple(map(claim, group.works))
         uris = tuple(uri for work in group.works for uri in work.quarantine_uris)
-        return Intend(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
+        return RecordIntent(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
 
     @property
     def _is_drained(self) -> bool:
@@ -330,11 +330,11 @@ class Ledger:
             self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
         ]
 
-    def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> Recut:
+    def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> ReplanSlice:
         self._recuts += 1
         number = self._cut_again[piece.slice_id]
         self._cut_again[piece.slice_id] += 1
-        return Recut(piece, interval, bytes_per_row, number)
+        return ReplanSlice(piece, interval, bytes_per_row, number)
 
     def _mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
         work = self._works.active(self._works.mapping, piece, attempt)
@@ -365,7 +365,7 @@ class Ledger:
         group.sequence = sequence
         return [self._commit(group)]
 
-    def _commit(self, group: Group, delay_s: float = 0.0) -> Commit:
+    def _commit(self, group: CommitGroup, delay_s: float = 0.0) -> Commit:
         group.is_issued = True
         return Commit(group.sequence, group.prepared, delay_s)
 
@@ -378,8 +378,8 @@ class Ledger:
         group.receipt = receipt
         return [self._fold(group)]
 
-    def _fold(self, group: Group) -> Fold:
-        return Fold(group.sequence, self._backoff(Stage.FOLD))
+    def _fold(self, group: CommitGroup) -> ApplyCommit:
+        return ApplyCommit(group.sequence, self._backoff(Stage.FOLD))
 
     def _sink_says(self, sequence: int) -> list[Instruction]:
         group = self._current_group()
@@ -441,7 +441,7 @@ class Ledger:
             case Stage.INTEND:
                 return [self._intend(self._current_group())]
             case Stage.COMMIT if fault.recovery is Recovery.ASK_SINK:
-                return [AskSink(self._backoff(stage))]
+                return [QuerySink(self._backoff(stage))]
             case Stage.COMMIT:
                 return [self._commit(self._current_group(), fault.retry_after_s or self._backoff(stage))]
             case Stage.FOLD:
@@ -479,7 +479,7 @@ class Ledger:
         self.fault = self.fault or fault
         return []
 
-    def _try_slice_again(self, event: Failed, work: Work) -> list[Instruction]:
+    def _try_slice_again(self, event: Failed, work: SliceRun) -> list[Instruction]:
         work.failures += 1
         self.retries += 1
         fault = event.fault
@@ -508,7 +508,7 @@ class Ledger:
         self._group = None
         return out
 
-    def _unread(self, work: Work) -> list[Instruction]:
+    def _unread(self, work: SliceRun) -> list[Instruction]:
         """Takes back what was counted of a slice, and drops its pages."""
         out: list[Instruction] = []
         if work.mapped is not None:
@@ -535,7 +535,7 @@ class Ledger:
 
     # --- small things
 
-    def _current_group(self) -> Group:
+    def _current_group(self) -> CommitGroup:
         assert self._group is not None
         return self._group
 
@@ -550,12 +550,12 @@ class Ledger:
     def _add_mapped(self, mapped: Mapped, sign: int) -> None:
         self.rows = self.rows.plus(RowCounts(quarantined=sign * mapped.rows_quarantined))
 
-    def _spent(self, work: Work) -> tuple[Handle, ...]:
+    def _spent(self, work: SliceRun) -> tuple[Handle, ...]:
         """The pages of a slice that nobody will read again."""
         mapped = work.mapped.handles if work.mapped else ()
         return mapped if self.limits.keeps_staged else (work.handle, *mapped)
 
-    def _drop(self, works: Iterable[Work]) -> list[Instruction]:
+    def _drop(self, works: Iterable[SliceRun]) -> list[Instruction]:
         handles = tuple(handle for work in works for handle in self._spent(work))
         return [Drop(handles)] if handles else []
 
@@ -565,6 +565,6 @@ class Ledger:
         )
 
 
-def claim(work: Work) -> Claim:
+def claim(work: SliceRun) -> CommitClaim:
     assert work.staged is not None
-    return Claim(work.piece.segment, work.piece.scope_id, work.piece.rank, work.staged.covered)
+    return CommitClaim(work.piece.segment, work.piece.scope_id, work.piece.rank, work.staged.covered)

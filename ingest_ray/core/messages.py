@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Recut:
+class ReplanSlice:
     """Cut this interval of a slice again; ranks continue below the slice's own.
 
     `number` counts the times that this slice is cut again, in the order in which they were asked for: ranks follow it, in whatever
@@ -113,7 +113,7 @@ class Prepare:
 
 
 @dataclass(frozen=True)
-class Claim:
+class CommitClaim:
     """One slice of a commit as the intent remembers it."""
 
     segment: str
@@ -123,13 +123,13 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Intend:
+class RecordIntent:
     """Write down what will be committed under the next number. `is_whole`: every open scope becomes complete.
 
     The rejected rows of these slices become official with the commit.
     """
 
-    claims: tuple[Claim, ...]
+    claims: tuple[CommitClaim, ...]
     is_whole: bool = False
     quarantine_uris: tuple[str, ...] = ()
     delay_s: float = 0.0
@@ -143,14 +143,14 @@ class Commit:
 
 
 @dataclass(frozen=True)
-class AskSink:
+class QuerySink:
     """The answer to a commit was lost: what is the sink's last number?"""
 
     delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
-class Fold:
+class ApplyCommit:
     """Take the commit into the checkpoint."""
 
     sequence: int
@@ -180,7 +180,21 @@ class Finish:
     begins_again: bool = False
 
 
-Instruction = Plan | Recut | OpenSink | Read | Map | Prepare | Intend | Commit | AskSink | Fold | Drop | Abort | Finish
+Instruction = (
+    Plan
+    | ReplanSlice
+    | OpenSink
+    | Read
+    | Map
+    | Prepare
+    | RecordIntent
+    | Commit
+    | QuerySink
+    | ApplyCommit
+    | Drop
+    | Abort
+    | Finish
+)
 
 
 # Events: what happened.
@@ -193,8 +207,8 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Recutted:
-    """The pieces of one `Recut`."""
+class SliceReplanned:
+    """The pieces of one `ReplanSlice`."""
 
     parent: Slice
     slices: tuple[Slice, ...]
@@ -227,7 +241,7 @@ class SlicePrepared:
 
 
 @dataclass(frozen=True)
-class Intended:
+class IntentRecorded:
     sequence: int
 
 
@@ -237,18 +251,18 @@ class Committed:
 
 
 @dataclass(frozen=True)
-class SinkSays:
+class SinkSequence:
     sequence: int
 
 
 @dataclass(frozen=True)
-class Folded:
+class CommitApplied:
     sequence: int
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Something that was asked for did not work. `piece` for READ, MAP, PREPARE and a PLAN that was a `Recut`."""
+    """Something that was asked for did not work. `piece` for READ, MAP, PREPARE and a PLAN that was a `ReplanSlice`."""
 
     stage: Stage
     fault: Fault
@@ -263,15 +277,15 @@ class StopRequested:
 
 Event = (
     Planned
-    | Recutted
+    | SliceReplanned
     | SinkOpened
     | SliceStaged
     | SliceMapped
     | SlicePrepared
-    | Intended
+    | IntentRecorded
     | Committed
-    | SinkSays
-    | Folded
+    | SinkSequence
+    | CommitApplied
     | Failed
     | StopRequested
 )

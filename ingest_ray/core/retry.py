@@ -17,7 +17,7 @@ def pause_s(fault: Fault, failures: int) -> float:
 
 
 @dataclass
-class Patience:
+class RetryBudget:
     """With one thing that may fail: so many tries in all."""
 
     attempts: int

@@ -13,7 +13,7 @@ MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must 
 
 
 @dataclass
-class Work:
+class SliceRun:
     """One slice that was started. `failures` counts its retries, over all of its stages."""
 
     piece: Slice
@@ -52,10 +52,10 @@ class Work:
 
 
 @dataclass
-class Group:
+class CommitGroup:
     """The commit under way. Once `is_issued`, its rows may be in the sink, whatever the answer was."""
 
-    works: tuple[Work, ...]
+    works: tuple[SliceRun, ...]
     sequence: int = 0
     is_issued: bool = False
     receipt: Receipt | None = None
@@ -83,32 +83,32 @@ class Group:
 
 
 @dataclass
-class Works:
+class SliceTable:
     queue: deque[Slice] = field(default_factory=deque)
-    given_back: dict[str, Work] = field(default_factory=dict)
+    given_back: dict[str, SliceRun] = field(default_factory=dict)
     """Slices of the queue that were started before."""
-    started: dict[str, Work] = field(default_factory=dict)
+    started: dict[str, SliceRun] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
     mapping: set[str] = field(default_factory=set)
     mapped: deque[str] = field(default_factory=deque)
     preparing: set[str] = field(default_factory=set)
-    ready: dict[str, Work] = field(default_factory=dict)
+    ready: dict[str, SliceRun] = field(default_factory=dict)
     reserved_bytes: int = 0
 
-    def start(self, reserve_bytes: int) -> Work:
+    def start(self, reserve_bytes: int) -> SliceRun:
         piece = self.queue.popleft()
-        work = self.given_back.pop(piece.slice_id, None) or Work(piece)
+        work = self.given_back.pop(piece.slice_id, None) or SliceRun(piece)
         self.started[work.name] = work
         self.reserve(work, reserve_bytes)
         self.reading.add(work.name)
         return work
 
-    def reserve(self, work: Work, size: int) -> None:
+    def reserve(self, work: SliceRun, size: int) -> None:
         self.reserved_bytes += size - work.reserved_bytes
         work.reserved_bytes = size
 
-    def active(self, place: set[str], piece: Slice, attempt: int) -> Work | None:
+    def active(self, place: set[str], piece: Slice, attempt: int) -> SliceRun | None:
         """The work that an outcome belongs to; None where the outcome is of an attempt that no longer counts."""
         work = self.started.get(piece.slice_id)
         if work is None or work.attempt != attempt or work.name not in place:
@@ -121,36 +121,36 @@ class Works:
         work = self.started.get(piece.slice_id)
         return work is not None and work.attempt == attempt
 
-    def stage(self, work: Work, staged: Staged) -> None:
+    def stage(self, work: SliceRun, staged: Staged) -> None:
         work.staged = staged
         self.reserve(work, staged.handle.bytes)
         self.staged.append(work.name)
 
-    def take_staged(self) -> Work:
+    def take_staged(self) -> SliceRun:
         work = self.started[self.staged.popleft()]
         self.mapping.add(work.name)
         return work
 
-    def map(self, work: Work, mapped: Mapped | None) -> None:
+    def map(self, work: SliceRun, mapped: Mapped | None) -> None:
         """Nothing is mapped where there is no mapper: what is staged is what will be prepared."""
         work.mapped = mapped
         self.reserve(work, work.bytes)
         self.mapped.append(work.name)
 
-    def take_mapped(self) -> Work:
+    def take_mapped(self) -> SliceRun:
         work = self.started[self.mapped.popleft()]
         self.preparing.add(work.name)
         return work
 
-    def make_ready(self, work: Work, prepared: Prepared) -> None:
+    def make_ready(self, work: SliceRun, prepared: Prepared) -> None:
         work.prepared = prepared
         self.ready[work.name] = work
 
-    def read_again(self, work: Work) -> None:
+    def read_again(self, work: SliceRun) -> None:
         work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
         self.reading.add(work.name)
 
-    def give_back(self, works: Sequence[Work]) -> None:
+    def give_back(self, works: Sequence[SliceRun]) -> None:
         """To the front of the queue: what was made of them is gone, and their next attempt is another one."""
         self.remove(works)
         for work in reversed(works):
@@ -159,7 +159,7 @@ class Works:
             self.given_back[work.name] = work
             self.queue.appendleft(work.piece)
 
-    def remove(self, works: Iterable[Work]) -> None:
+    def remove(self, works: Iterable[SliceRun]) -> None:
         for work in works:
             if self.started.pop(work.name, None) is not None:
                 self.reserved_bytes -= work.reserved_bytes
@@ -189,10 +189,10 @@ class Works:
         self.queue = deque(piece for piece in self.queue if piece.segment != segment)
         return before - len(self.queue)
 
-    def choose_group(self, most: int, most_bytes: int) -> Group:
+    def choose_group(self, most: int, most_bytes: int) -> CommitGroup:
         """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
         is_insert = self.first_is_insert
-        chosen: list[Work] = []
+        chosen: list[SliceRun] = []
         total = claims = 0
         for work in self.ready.values():
             if work.piece.is_insert_only != is_insert:
@@ -205,10 +205,10 @@ class Works:
             total, claims = total + work.bytes, claims + size
         return self.take(chosen)
 
-    def take(self, works: list[Work]) -> Group:
+    def take(self, works: list[SliceRun]) -> CommitGroup:
         for work in works:
             del self.ready[work.name]
-        return Group(tuple(works))
+        return CommitGroup(tuple(works))
 
 
 def claim_bytes(piece: Slice) -> int:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import (
+    ApplyCommit,
     Commit,
     Committed,
     Event,
     Failed,
     Fault,
     Finish,
-    Fold,
     Instruction,
     Map,
     Prepare,
@@ -130,7 +130,7 @@ def tell(instruction: Instruction) -> None:
             log.debug("prepare", extra={"slice": piece.slice_id, "attempt": attempt})
         case Commit(sequence, group):
             log.info("commit %d", sequence, extra={"slices": [prepared.slice_id for prepared in group]})
-        case Fold(sequence):
+        case ApplyCommit(sequence):
             log.info("fold %d", sequence)
         case _:
             pass

@@ -7,24 +7,24 @@ from collections.abc import Callable
 
 from ingest_ray.core.messages import (
     Abort,
-    AskSink,
+    ApplyCommit,
     Commit,
+    CommitApplied,
     Committed,
     Drop,
     Event,
-    Fold,
-    Folded,
     Instruction,
-    Intend,
-    Intended,
+    IntentRecorded,
     Map,
     OpenSink,
     Plan,
     Prepare,
+    QuerySink,
     Read,
-    Recut,
+    RecordIntent,
+    ReplanSlice,
     SinkOpened,
-    SinkSays,
+    SinkSequence,
     SliceMapped,
     SlicePrepared,
     SliceStaged,
@@ -36,7 +36,7 @@ from ingest_ray.engine.steps.mapper import map_slice
 from ingest_ray.engine.steps.planner import Planner
 from ingest_ray.engine.steps.reader import read_slice
 from ingest_ray.engine.steps.recovery import open_sink_for
-from ingest_ray.engine.steps.unit_writer import Desk
+from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import Handle
@@ -45,17 +45,19 @@ from ingest_ray.state.writer import StateWriter
 log = logging.getLogger(__name__)
 
 # What brings rows nearer to the checkpoint comes first: so little is staged at any moment.
-_FIRST = (Fold, Commit, AskSink, Intend, Drop, Abort, Prepare, Map, OpenSink, Recut, Read, Plan)
+_FIRST = (ApplyCommit, Commit, QuerySink, RecordIntent, Drop, Abort, Prepare, Map, OpenSink, ReplanSlice, Read, Plan)
 
 
 class InlineExecutor:
     name = "inline"
 
-    def __init__(self, order: RunOrder, planner: Planner, desk: Desk, state: StateWriter, staging: Staging) -> None:
+    def __init__(
+        self, order: RunOrder, planner: Planner, unit_writer: UnitWriter, state: StateWriter, staging: Staging
+    ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self._order = order
         self._planner = planner
-        self._desk = desk
+        self._unit_writer = unit_writer
         self._state = state
         self._staging = staging
         self._queue: deque[Instruction] = deque()
@@ -83,13 +85,13 @@ class InlineExecutor:
         match instruction:
             case Plan(count, without):
                 return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
-            case Recut(piece, interval, size, number):
+            case ReplanSlice(piece, interval, size, number):
                 work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731
                 return self._timed("plan", lambda: attempted(Stage.PLAN, work, piece))
             case Read(piece, attempt):
                 return attempted(Stage.READ, lambda: self._read(instruction), piece, attempt)
             case OpenSink():
-                return attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._desk)))
+                return attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._unit_writer)))
             case Map(piece, attempt, handle):
                 return attempted(
                     Stage.MAP,
@@ -100,23 +102,25 @@ class InlineExecutor:
             case Prepare(piece, attempt, handle):
                 return attempted(
                     Stage.PREPARE,
-                    lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle, instruction.mapped)),
+                    lambda: SlicePrepared(piece, attempt, self._unit_writer.prepare(piece, handle, instruction.mapped)),
                     piece,
                     attempt,
                 )
-            case Intend(claims, is_whole, uris):
-                work = lambda: Intended(self._state.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
+            case RecordIntent(claims, is_whole, uris):
+                work = lambda: IntentRecorded(self._state.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
                 return self._timed("state", lambda: attempted(Stage.INTEND, work))
             case Commit(sequence, group):
-                return attempted(Stage.COMMIT, lambda: Committed(self._desk.commit(self._state.epoch, sequence, group)))
-            case AskSink():
-                return attempted(Stage.COMMIT, lambda: SinkSays(self._desk.open(self._state.epoch)))
-            case Fold():
+                return attempted(
+                    Stage.COMMIT, lambda: Committed(self._unit_writer.commit(self._state.epoch, sequence, group))
+                )
+            case QuerySink():
+                return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
+            case ApplyCommit():
                 return self._timed("state", lambda: attempted(Stage.FOLD, lambda: self._fold(instruction)))
             case Drop(handles):
                 self._quietly(lambda: self._drop(handles))
             case Abort(group):
-                self._quietly(lambda: self._desk.abort(group))
+                self._quietly(lambda: self._unit_writer.abort(group))
             case _:
                 pass
         return None
@@ -126,9 +130,9 @@ class InlineExecutor:
         staged = read_slice(self._order, piece, attempt, self._staging, lambda: self._is_stopping)
         return SliceStaged(piece, attempt, staged)
 
-    def _fold(self, instruction: Fold) -> Event:
+    def _fold(self, instruction: ApplyCommit) -> Event:
         self._state.fold(instruction.sequence)
-        return Folded(instruction.sequence)
+        return CommitApplied(instruction.sequence)
 
     def _drop(self, handles: tuple[Handle, ...]) -> None:
         for handle in handles:

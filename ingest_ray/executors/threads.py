@@ -13,7 +13,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 
-from ingest_ray.core.messages import Event, Instruction, Plan, Recut
+from ingest_ray.core.messages import Event, Instruction, Plan, ReplanSlice
 from ingest_ray.engine.executor import is_slice_work
 from ingest_ray.executors.inline import InlineExecutor
 
@@ -53,4 +53,4 @@ class ThreadedExecutor:
     def _pool_for(self, instruction: Instruction) -> ThreadPoolExecutor:
         if is_slice_work(instruction):
             return self._slices
-        return self._planner if isinstance(instruction, Plan | Recut) else self._committer
+        return self._planner if isinstance(instruction, Plan | ReplanSlice) else self._committer

@@ -41,7 +41,7 @@ class Folder:
         self._is_local = isinstance(self._fs, fs.LocalFileSystem)
         self.uri = self._path if self._is_local else root.rstrip("/")
 
-    def place(self, name: str) -> str:
+    def uri_of(self, name: str) -> str:
         """The absolute path or URI of a name, for people and handles."""
         return f"{self.uri}/{name}"
 

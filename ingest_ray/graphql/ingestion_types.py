@@ -20,10 +20,10 @@ from ingest_ray.graphql.filters import (
 )
 from ingest_ray.graphql.request_context import Ask
 from ingest_ray.sdk.types import RunSummary, SegmentState
-from ingest_ray.service.runs.control import Acted
+from ingest_ray.service.runs.control import ActionResult
 from ingest_ray.service.runs.schedules import view_of
 from ingest_ray.service.units.listing import UnitView
-from ingest_ray.service.units.unit_status import Standing
+from ingest_ray.service.units.unit_status import UnitStanding
 from ingest_ray.state import UnitState
 from ingest_ray.state.unit_state import shown
 
@@ -94,7 +94,7 @@ class IngestionStatus:
     last_error_hint: str | None
 
     @classmethod
-    def of(cls, found: Standing) -> Self:
+    def of(cls, found: UnitStanding) -> Self:
         last, error = found.last_run, found.error
         return cls(
             endpoint_id=ID(found.endpoint_id),
@@ -150,7 +150,7 @@ class IngestionActionResult:
     message: str | None
 
     @classmethod
-    def of(cls, done: Acted) -> Self:
+    def of(cls, done: ActionResult) -> Self:
         state = IngestionState(done.state.value) if done.state is not None else None
         return cls(ok=done.ok, run_id=done.run_id, state=state, message=done.message)
 
@@ -209,7 +209,7 @@ class IngestionUnitConfig:
     @strawberry.field
     async def schedule(self, ask: Ask) -> "IngestionSchedule":
         row = await ask.context.loaders.schedule.load((str(self.endpoint_id), str(self.unit_id)))
-        view = view_of(ask.context.place, self.stored.config, row)
+        view = view_of(ask.context.installation, self.stored.config, row)
         return IngestionSchedule(
             next_run_at=moment_of(view.next_due_at),
             is_held=view.is_held,

@@ -14,7 +14,7 @@ from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.service.endpoints.collect import settled
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.unit_status import Standing, UnitRef, checkpoints, standings_of
+from ingest_ray.service.units.unit_status import UnitRef, UnitStanding, checkpoints, standings_of
 from ingest_ray.state import UnitState
 
 K = TypeVar("K", bound=Hashable)
@@ -24,14 +24,14 @@ V = TypeVar("V")
 class Loaders:
     """For one request."""
 
-    def __init__(self, place: Installation) -> None:
-        self._place = place
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
         self._by_limit: dict[tuple[str, int, str | None], DataLoader[str, Any]] = {}
         self.endpoint: DataLoader[str, Registration | None] = _loader(self._endpoints)
         self.config: DataLoader[UnitRef, Configured | None] = _loader(self._configs)
-        self.standing: DataLoader[UnitRef, Standing | None] = _loader(lambda refs: standings_of(place, refs))
+        self.standing: DataLoader[UnitRef, UnitStanding | None] = _loader(lambda refs: standings_of(installation, refs))
         self.checkpoint: DataLoader[tuple[str, str, str], UnitState | None] = _loader(
-            lambda wanted: checkpoints(place, wanted)
+            lambda wanted: checkpoints(installation, wanted)
         )
         self.last_collection: DataLoader[str, Collection | None] = _loader(self._last_collections)
         self.dataset: DataLoader[tuple[str, str], Version | None] = _loader(self._datasets)
@@ -54,34 +54,34 @@ class Loaders:
         return self._by_limit[key]
 
     def _endpoints(self, ids: Sequence[str]) -> Mapping[str, Registration]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             return endpoints.known(connection, ids)
 
     def _configs(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, Configured]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             found = unit_configs.find_many(connection, refs)
         return {(item.config.endpoint_id, item.config.unit_id): item for item in found}
 
     def _schedules(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, ScheduleRow]:
         ids = {endpoint_id for endpoint_id, _ in refs}
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             return schedule_slots.listed(connection, ids.pop() if len(ids) == 1 else None)
 
     def _last_collections(self, ids: Sequence[str]) -> Mapping[str, Collection]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             return run_records.latest_collections(connection, ids)
 
     def _collections(self, ids: Sequence[str], limit: int) -> Mapping[str, list[Collection]]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             found = run_records.newest_collections(connection, ids, limit)
         return {name: [settled(item) for item in items] for name, items in found.items()}
 
     def _datasets(self, refs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             return dataset_versions.named(connection, refs)
 
     def _datasets_of(self, ids: Sequence[str], limit: int, search: str | None) -> Mapping[str, list[Version]]:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             return dataset_versions.first_of_each(connection, ids, search, limit)
 
 

@@ -44,14 +44,14 @@ class Mutation:
         """Can it be logged into? Nothing is registered."""
         config = mapping(input.connection, "connection") or {}
         return TestResult.of(
-            await act(ask, connection_test.try_connection, ask.context.place, input.template_id, config)
+            await act(ask, connection_test.try_connection, ask.context.installation, input.template_id, config)
         )
 
     @strawberry.mutation
     async def register_endpoint(self, ask: Ask, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
         """Registers a source or a sink after it could be connected to; `test: false` does not try."""
         draft = draft_of(input)
-        return MetadataEndpoint.of(await act(ask, registration.register, ask.context.place, draft, tested=test))
+        return MetadataEndpoint.of(await act(ask, registration.register, ask.context.installation, draft, tested=test))
 
     @strawberry.mutation
     async def update_endpoint(self, ask: Ask, id: ID, patch: EndpointPatch, test: bool = True) -> MetadataEndpoint:
@@ -68,13 +68,13 @@ class Mutation:
         if config is not None:
             config = dict(parameters_of(config))
         if patch.url is not None:
-            config = {**(config or {}), url_field(ask.context.place, str(id)): patch.url}
-        found = await act(ask, registration.update, ask.context.place, str(id), about, config, tested=test)
+            config = {**(config or {}), url_field(ask.context.installation, str(id)): patch.url}
+        found = await act(ask, registration.update, ask.context.installation, str(id), about, config, tested=test)
         return MetadataEndpoint.of(found)
 
     @strawberry.mutation
     async def delete_endpoint(self, ask: Ask, id: ID, reason: str | None = None) -> bool:
-        await act(ask, registration.delete, ask.context.place, str(id), reason)
+        await act(ask, registration.delete, ask.context.installation, str(id), reason)
         return True
 
     @strawberry.mutation
@@ -86,18 +86,18 @@ class Mutation:
         schema_override: list[str] | None = None,
     ) -> MetadataCollectionRun:
         """Reads the endpoint's metadata in the background. `filters: {datasets: [...]}` are patterns of names."""
-        place = ask.context.place
+        installation = ask.context.installation
         request = CollectRequest(
             endpoint_id=str(endpoint_id),
             datasets=patterns_of(filters),
             schemas=tuple(schema_override or ()),
             requested_by=who(ask).name,
         )
-        collection_id = await act(ask, collect.begin, place, request)
-        task = asyncio.create_task(_collected(place, collection_id, request))
+        collection_id = await act(ask, collect.begin, installation, request)
+        task = asyncio.create_task(_collected(installation, collection_id, request))
         _BACKGROUND.add(task)
         task.add_done_callback(_BACKGROUND.discard)
-        with place.catalog.read() as connection:
+        with installation.catalog.read() as connection:
             return MetadataCollectionRun.of(collections(connection, collection_id=collection_id)[0])
 
     @strawberry.mutation
@@ -105,7 +105,7 @@ class Mutation:
         """A few rows, straight from the source."""
         endpoint_id, _, name = str(id).partition(":")
         count = bounded(limit, 10, "limit")
-        found = await act(ask, preview.preview, ask.context.place, endpoint_id, name, count)
+        found = await act(ask, preview.preview, ask.context.installation, endpoint_id, name, count)
         return CatalogDatasetPreview(sampled_at=datetime.now(UTC), rows=[JSON(row) for row in found.rows])
 
     @strawberry.mutation
@@ -124,7 +124,7 @@ class Mutation:
         stored = await act(
             ask,
             configure.configure,
-            ask.context.place,
+            ask.context.installation,
             str(input.endpoint_id),
             str(input.unit_id),
             change,
@@ -140,7 +140,7 @@ class Mutation:
         done = await act(
             ask,
             control.start,
-            ask.context.place,
+            ask.context.installation,
             str(endpoint_id),
             str(unit_id),
             sink_id=sink_id,
@@ -157,7 +157,7 @@ class Mutation:
         done = await act(
             ask,
             control.pause,
-            ask.context.place,
+            ask.context.installation,
             str(endpoint_id),
             str(unit_id),
             sink_id=sink_id,
@@ -188,7 +188,7 @@ class Mutation:
         done = await act(
             ask,
             set_watermark,
-            ask.context.place,
+            ask.context.installation,
             str(endpoint_id),
             str(unit_id),
             watermark,
@@ -200,8 +200,8 @@ class Mutation:
     @strawberry.mutation
     async def provision_cdm_sink(self, ask: Ask, input: ProvisionCdmSinkInput) -> ProvisionCdmSinkResult:
         """Makes the model's table in the sink and publishes it to the catalog; doing it again changes nothing."""
-        place, sink_id = ask.context.place, str(input.sink_endpoint_id)
-        done = await act(ask, provision.provision, place, sink_id, input.cdm_model_id)
+        installation, sink_id = ask.context.installation, str(input.sink_endpoint_id)
+        done = await act(ask, provision.provision, installation, sink_id, input.cdm_model_id)
         return ProvisionCdmSinkResult(
             ok=True, dataset_id=ID(done.dataset_id), schema=done.schema_name, table_name=done.table_name
         )
@@ -211,7 +211,7 @@ set_watermark = watermark.set_watermark  # the argument of the field has the mod
 
 
 async def _forgotten(ask: Ask, endpoint_id: str, unit_id: str, sink_id: str | None) -> IngestionActionResult:
-    done = await act(ask, reset.reset, ask.context.place, endpoint_id, unit_id, sink_id)
+    done = await act(ask, reset.reset, ask.context.installation, endpoint_id, unit_id, sink_id)
     return _idle(f"forgot {done.segments} segment(s)")
 
 
@@ -219,9 +219,9 @@ def _idle(message: str) -> IngestionActionResult:
     return IngestionActionResult(ok=True, run_id=None, state=IngestionState.IDLE, message=message)
 
 
-async def _collected(place: Installation, collection_id: str, request: CollectRequest) -> None:
+async def _collected(installation: Installation, collection_id: str, request: CollectRequest) -> None:
     try:
-        await asyncio.to_thread(collect.carry_out, place, collection_id, request)
+        await asyncio.to_thread(collect.carry_out, installation, collection_id, request)
     except IngestError as error:  # it is in the record
         log.warning("collection %s failed: %s [%s]", collection_id, error.message, error.code)
 
@@ -254,8 +254,8 @@ def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("templateId", "parameters")}
 
 
-def url_field(place: Installation, endpoint_id: str) -> str:
-    return public_view.url_field_of(registration.find(place, endpoint_id).endpoint.template)
+def url_field(installation: Installation, endpoint_id: str) -> str:
+    return public_view.url_field_of(registration.find(installation, endpoint_id).endpoint.template)
 
 
 def patterns_of(filters: JSON | None) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ class Query:
         found = await look(
             ask,
             registration.search,
-            ask.context.place,
+            ask.context.installation,
             project=project_slug,
             capability=capability,
             text=search,
@@ -108,7 +108,7 @@ class Query:
         unlabeled_only: bool | None = None,
     ) -> list[CatalogDataset]:
         """The first 1,000, by endpoint and name. `labels`: a dataset must have all of them."""
-        found = await look(ask, _datasets, ask.context.place, project_id, search, endpoint_id)
+        found = await look(ask, _datasets, ask.context.installation, project_id, search, endpoint_id)
         wanted = set(labels or ())
         return [
             CatalogDataset.of(item)
@@ -128,17 +128,17 @@ class Query:
         self, ask: Ask, filter: MetadataCollectionRunFilter | None = None, limit: int | None = None
     ) -> list[MetadataCollectionRun]:
         """The newest first."""
-        found = await look(ask, _collections, ask.context.place, filter, bounded(limit, 50, "limit"))
+        found = await look(ask, _collections, ask.context.installation, filter, bounded(limit, 50, "limit"))
         return [MetadataCollectionRun.of(item) for item in found]
 
     @strawberry.field
     async def ingestion_units(self, ask: Ask, endpoint_id: ID) -> list[IngestionUnit]:
-        found = await look(ask, list_units, ask.context.place, str(endpoint_id))
+        found = await look(ask, list_units, ask.context.installation, str(endpoint_id))
         return [IngestionUnit.of(view) for view in found.units]
 
     @strawberry.field
     async def ingestion_sinks(self, ask: Ask) -> list[IngestionSink]:
-        found = await look(ask, list_sinks, ask.context.place)
+        found = await look(ask, list_sinks, ask.context.installation)
         return [
             IngestionSink(
                 id=ID(view.sink_id),
@@ -154,7 +154,9 @@ class Query:
         self, ask: Ask, endpoint_id: ID, first: int | None = None, after: ID | None = None
     ) -> list[IngestionStatus]:
         """Of the configured units, by unit id; `first` and `after` make pages."""
-        found = await look(ask, unit_status.standings, ask.context.place, str(endpoint_id), after=after, first=first)
+        found = await look(
+            ask, unit_status.standings, ask.context.installation, str(endpoint_id), after=after, first=first
+        )
         return [IngestionStatus.of(one) for one in found]
 
     @strawberry.field
@@ -168,17 +170,17 @@ class Query:
 
     @strawberry.field
     async def ingestion_unit_configs(self, ask: Ask, endpoint_id: ID) -> list[IngestionUnitConfig]:
-        found = await look(ask, _configs, ask.context.place, str(endpoint_id))
+        found = await look(ask, _configs, ask.context.installation, str(endpoint_id))
         return [IngestionUnitConfig.of(stored) for stored in found]
 
     @strawberry.field
     async def jira_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> JiraIngestionFilterOptions:
-        found = await look(ask, filter_options.filter_options, ask.context.place, str(endpoint_id))
+        found = await look(ask, filter_options.filter_options, ask.context.installation, str(endpoint_id))
         return JiraIngestionFilterOptions.of(found)
 
     @strawberry.field
     async def confluence_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> ConfluenceIngestionFilterOptions:
-        found = await look(ask, filter_options.filter_options, ask.context.place, str(endpoint_id))
+        found = await look(ask, filter_options.filter_options, ask.context.installation, str(endpoint_id))
         return ConfluenceIngestionFilterOptions.of(found)
 
     @strawberry.field
@@ -195,7 +197,7 @@ class Query:
         found = await look(
             ask,
             history.page_of_runs,
-            ask.context.place,
+            ask.context.installation,
             endpoint_id=endpoint_id,
             unit_id=unit_id,
             state=RunState(state.value) if state is not None else None,
@@ -206,12 +208,12 @@ class Query:
 
     @strawberry.field
     async def ingestion_run(self, ask: Ask, id: ID) -> IngestionRun:
-        found = await look(ask, history.view_run, ask.context.place, str(id))
+        found = await look(ask, history.view_run, ask.context.installation, str(id))
         return IngestionRun.of(found.summary)
 
     @strawberry.field
     async def ingestion_run_progress(self, ask: Ask, id: ID) -> RunProgress:
-        return RunProgress.of(await look(ask, history.view_run, ask.context.place, str(id)))
+        return RunProgress.of(await look(ask, history.view_run, ask.context.installation, str(id)))
 
     @strawberry.field
     async def ingestion_segments(
@@ -225,9 +227,11 @@ class Query:
     ) -> IngestionSegmentConnection:
         """The checkpoint of a unit, segment by segment, by name."""
         who(ask)
-        place = ask.context.place
+        installation = ask.context.installation
         sink = (
-            sink_id if sink_id is not None else await asyncio.to_thread(sink_of, place, str(endpoint_id), str(unit_id))
+            sink_id
+            if sink_id is not None
+            else await asyncio.to_thread(sink_of, installation, str(endpoint_id), str(unit_id))
         )
         state = await ask.context.loaders.checkpoint.load((str(endpoint_id), str(unit_id), sink))
         names = sorted(state.segments) if state is not None else []
@@ -245,18 +249,20 @@ class Query:
     async def ingestion_quarantine(
         self, ask: Ask, endpoint_id: ID, unit_id: ID | None = None, first: int | None = 50
     ) -> list[QuarantinedSlice]:
-        found = await look(ask, quarantine.list_rejected, ask.context.place, str(endpoint_id), unit_id)
+        found = await look(ask, quarantine.list_rejected, ask.context.installation, str(endpoint_id), unit_id)
         return [QuarantinedSlice.of(entry) for entry in found.entries[: bounded(first, 50)]]
 
     @strawberry.field
     async def ingestion_plan(self, ask: Ask, endpoint_id: ID, unit_id: ID, slices: int | None = 50) -> IngestionPlan:
         """What a run would read now. It asks the source, so it is an admin's."""
-        found = await act(ask, plan, ask.context.place, str(endpoint_id), str(unit_id))
+        found = await act(ask, plan, ask.context.installation, str(endpoint_id), str(unit_id))
         return IngestionPlan.of(found, bounded(slices, 50, "slices"))
 
 
-def _datasets(place: Installation, project: str | None, text: str | None, endpoint_id: str | None) -> list[Version]:
-    with place.catalog.read() as connection:
+def _datasets(
+    installation: Installation, project: str | None, text: str | None, endpoint_id: str | None
+) -> list[Version]:
+    with installation.catalog.read() as connection:
         entries = registered.listed(connection)
         ids = {
             entry.endpoint.endpoint_id
@@ -266,9 +272,11 @@ def _datasets(place: Installation, project: str | None, text: str | None, endpoi
         return dataset_versions.search(connection, ids, text, MOST_DATASETS)
 
 
-def _collections(place: Installation, wanted: MetadataCollectionRunFilter | None, limit: int) -> list[Collection]:
+def _collections(
+    installation: Installation, wanted: MetadataCollectionRunFilter | None, limit: int
+) -> list[Collection]:
     wanted = wanted or MetadataCollectionRunFilter()
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = run_records.collections(
             connection,
             endpoint_ids=[wanted.endpoint_id] if wanted.endpoint_id is not None else None,
@@ -292,7 +300,7 @@ def _bound(field: str, moment: datetime | None) -> str | None:
         raise ConfigError(f"filter.{field}: no time that can be compared") from None
 
 
-def _configs(place: Installation, endpoint_id: str) -> list[Configured]:
-    with place.catalog.read() as connection:
+def _configs(installation: Installation, endpoint_id: str) -> list[Configured]:
+    with installation.catalog.read() as connection:
         registered.source(connection, endpoint_id)
         return unit_configs.listed(connection, endpoint_id)

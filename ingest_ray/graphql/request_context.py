@@ -20,17 +20,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Asking(BaseContext):
+class RequestContext(BaseContext):
     """`principal` None: a WebSocket that has not said who it is."""
 
-    def __init__(self, place: Installation, principal: Principal | None) -> None:
+    def __init__(self, installation: Installation, principal: Principal | None) -> None:
         super().__init__()
-        self.place = place
+        self.installation = installation
         self.principal = principal
-        self.loaders = Loaders(place)
+        self.loaders = Loaders(installation)
 
 
-Ask = Info[Asking, None]
+Ask = Info[RequestContext, None]
 
 
 async def look(ask: Ask, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -19,7 +19,7 @@ class Subscription:
         """How far a run is, whenever that changed, until it has ended."""
         last: RunProgress | None = None
         while True:
-            now = RunProgress.of(await look(ask, view_run, ask.context.place, str(id)))
+            now = RunProgress.of(await look(ask, view_run, ask.context.installation, str(id)))
             if now != last:
                 yield now
             if now.is_finished:

@@ -29,7 +29,7 @@ class Words:
     out: TextIO
 
 
-_words: ContextVar[Words | None] = ContextVar("last_words", default=None)
+_words: ContextVar[Words | None] = ContextVar("exit_notice", default=None)
 
 
 @contextmanager

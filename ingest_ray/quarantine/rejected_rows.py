@@ -81,7 +81,7 @@ class QuarantineWriter:
             "reason": reason,
             "raw": {str(name): encode_value(value) for name, value in raw.items()},
         }
-        with _guarded(self._folder.place(self._name)):
+        with _guarded(self._folder.uri_of(self._name)):
             if self._out is None:
                 self._folder.make(self._where)
                 self._out = self._folder.create(self._name)
@@ -92,13 +92,13 @@ class QuarantineWriter:
         """The pending file, or None where no row was rejected."""
         if self._out is None:
             return None
-        with _guarded(self._folder.place(self._name)):
+        with _guarded(self._folder.uri_of(self._name)):
             self._out.close()
         self._out = None
-        return self._folder.place(self._name)
+        return self._folder.uri_of(self._name)
 
     def abort(self) -> None:
-        with _guarded(self._folder.place(self._name)):
+        with _guarded(self._folder.uri_of(self._name)):
             if self._out is not None:
                 self._out.close()
                 self._out = None
@@ -119,7 +119,7 @@ def promote(uri: str) -> str:
             folder.move(pending, official)
         elif not folder.exists(official):
             raise LedgerMismatch(f"the rejected rows at '{uri}' are gone")
-    return folder.place(official)
+    return folder.uri_of(official)
 
 
 def list_quarantine(root: str, endpoint_id: str | None = None, unit_id: str | None = None) -> list[QuarantineEntry]:
@@ -130,7 +130,7 @@ def list_quarantine(root: str, endpoint_id: str | None = None, unit_id: str | No
         raise ValueError("a unit is named together with its endpoint")
     with _guarded(root):
         names = [name for name in folder.files("/".join(parts)) if name.split("/")[3:4] == [OFFICIAL]]
-    entries = [_entry(folder.place(name)) for name in names]
+    entries = [_entry(folder.uri_of(name)) for name in names]
     return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.at)
 
 

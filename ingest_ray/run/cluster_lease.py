@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest_ray.core.messages import Fault
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.run.reporter import Journal
+from ingest_ray.run.reporter import RunReporter
 from ingest_ray.sdk.types import RunState
 from ingest_ray.settings import RaySettings
 
@@ -39,7 +39,7 @@ class ClusterLease:
 
     def connect(self, settings: RaySettings) -> Any:
         """A local cluster that lost one of its servers is started anew. Raises `ClusterUnavailable`."""
-        if self._cluster is not None and self._cluster.is_local and self._cluster.vigil.is_lost():
+        if self._cluster is not None and self._cluster.is_local and self._cluster.server_watch.is_lost():
             log.warning("the local ray lost a server: another one is started")
             cluster, self._cluster = self._cluster, None
             cluster.close()
@@ -76,12 +76,12 @@ def run_on_ray(
     order: RunOrder,
     key: str,
     cluster: ClusterLease,
-    journal: Journal,
+    reporter: RunReporter,
     stopping: Callable[[], bool],
 ) -> tuple[RunState, Fault | None, bool]:
     """Runs a unit on Ray; the last item says that a process was lost which the run cannot do without."""
     connection = cluster.connect(order.settings.ray)
     result: tuple[RunState, Fault | None, bool] = import_module("ingest_ray.run.ray_attempt").run_unit_on_ray(
-        order, key, connection, journal, stopping
+        order, key, connection, reporter, stopping
     )
     return result

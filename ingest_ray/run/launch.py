@@ -14,10 +14,10 @@ from ingest_ray.core.messages import Fault, Stage
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.engine.steps.failures import fault_of
-from ingest_ray.engine.steps.planner import Outline, Planner
+from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.engine.steps.unit_layout import unit_key_of
-from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.executors.inline import InlineExecutor
 from ingest_ray.executors.threads import ThreadedExecutor
 from ingest_ray.kv import open_state
@@ -28,7 +28,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.run.cluster_lease import ClusterLease, run_on_ray
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.placement import inline_readers, is_inline, needs_no_look
-from ingest_ray.run.reporter import Journal
+from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.source_retry import Stopped, patiently
 from ingest_ray.run.staging_area import begin_staging, end_staging, staging_for
 from ingest_ray.run.unchanged import unchanged
@@ -45,7 +45,7 @@ RESTARTS = 3  # of one run, after losing what it cannot do without
 
 
 @dataclass(frozen=True)
-class Ending:
+class AttemptResult:
     state: RunState
     fault: Fault | None = None
     is_broken: bool = False
@@ -78,7 +78,7 @@ def run_unit(
         try:
             return run_attempts(order, cluster, observe, stopping)
         except Exception as error:
-            return Journal(order, observe).summary(RunState.FAILED, fault_of(Stage.PLAN, error), {}, None)
+            return RunReporter(order, observe).summary(RunState.FAILED, fault_of(Stage.PLAN, error), {}, None)
 
 
 def run_attempts(
@@ -113,93 +113,95 @@ def connections_of(order: RunOrder) -> Iterator[RunOrder]:
 def run_with(
     order: RunOrder, cluster: ClusterLease, observe: Callable[[Progress], None], stopping: Callable[[], bool]
 ) -> RunSummary:
-    journal = Journal(order, observe)
+    reporter = RunReporter(order, observe)
     key = unit_key_of(order)
-    ending = Ending(RunState.FAILED)
+    ending = AttemptResult(RunState.FAILED)
     for restart in range(RESTARTS + 1):
         if restart:
             log.warning("run %s lost what it needs: beginning again from its checkpoint", order.run_id)
-        ending = attempt(order, key, cluster, journal, stopping)
+        ending = attempt(order, key, cluster, reporter, stopping)
         if not ending.is_broken or stopping():
             break
     if order.task == "replay" and ending.state is RunState.SUCCEEDED:
-        for uri in journal.replayed:
+        for uri in reporter.replayed:
             discard(uri)
     segments = read_states(open_state(order.settings), key).segments
-    summary = journal.summary(ending.state, ending.fault, segments, desk_for(order, staging_for(order)).location)
-    journal.tell("done")
+    summary = reporter.summary(ending.state, ending.fault, segments, writer_for(order, staging_for(order)).location)
+    reporter.tell("done")
     return summary
 
 
-def attempt(order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]) -> Ending:
+def attempt(
+    order: RunOrder, key: str, cluster: ClusterLease, reporter: RunReporter, stopping: Callable[[], bool]
+) -> AttemptResult:
     """One try. `RunActive` and an unreadable state are raised: the try never began."""
     try:
-        return attempt_to_end(order, key, cluster, journal, stopping)
+        return attempt_to_end(order, key, cluster, reporter, stopping)
     except Stopped:
-        return Ending(RunState.PAUSED)
+        return AttemptResult(RunState.PAUSED)
 
 
 def attempt_to_end(
-    order: RunOrder, key: str, cluster: ClusterLease, journal: Journal, stopping: Callable[[], bool]
-) -> Ending:
+    order: RunOrder, key: str, cluster: ClusterLease, reporter: RunReporter, stopping: Callable[[], bool]
+) -> AttemptResult:
     """From the first look to the end."""
     attempts = order.spec.policy.max_attempts
 
     def tell() -> None:
-        journal.tell("planning")
+        reporter.tell("planning")
 
     tell()
     try:
         if (at_rest := patiently(lambda: unchanged(order, key), attempts, stopping, tell)) is not None:
-            journal.saw(at_rest)
-            return Ending(RunState.SUCCEEDED)
+            reporter.saw(at_rest)
+            return AttemptResult(RunState.SUCCEEDED)
     except SourceError as error:
-        return Ending(RunState.FAILED, Fault.of(error))
+        return AttemptResult(RunState.FAILED, Fault.of(error))
     state = StateWriter.begin(open_state(order.settings), key, order.run_id, this_process())
     with ExitStack() as stack:
         stack.callback(state.end)
         try:
             state.refuse_other_cursor(order.spec.policy.cursor)
             if state.has_intent:
-                open_sink_for(state, desk_for(order, staging_for(order)))
+                open_sink_for(state, writer_for(order, staging_for(order)))
             if not needs_no_look(order, cluster, is_first=not state.segments):
                 planner = Planner(order)
                 stack.callback(planner.close)
-                outline = patiently(lambda: planner.begin(state.segments, state.learned), attempts, stopping, tell)
-                journal.saw(outline)
-                if not outline.scopes:
-                    return Ending(RunState.SUCCEEDED)
-                if is_inline(order, outline, cluster):
-                    return run_inline(order, state, planner, outline, journal, stopping)
+                plan_summary = patiently(lambda: planner.begin(state.segments, state.learned), attempts, stopping, tell)
+                reporter.saw(plan_summary)
+                if not plan_summary.scopes:
+                    return AttemptResult(RunState.SUCCEEDED)
+                if is_inline(order, plan_summary, cluster):
+                    return run_inline(order, state, planner, plan_summary, reporter, stopping)
         except IngestError as error:
-            return Ending(RunState.FAILED, Fault.of(error))
-    return Ending(*run_on_ray(order, key, cluster, journal, stopping))
+            return AttemptResult(RunState.FAILED, Fault.of(error))
+    return AttemptResult(*run_on_ray(order, key, cluster, reporter, stopping))
 
 
 def run_inline(
     order: RunOrder,
     state: StateWriter,
     planner: Planner,
-    outline: Outline,
-    journal: Journal,
+    plan_summary: PlanSummary,
+    reporter: RunReporter,
     stopping: Callable[[], bool],
-) -> Ending:
+) -> AttemptResult:
     staging = staging_for(order)
     begin_staging(order, staging)
-    desk = desk_for(order, staging)
-    planner.open(open_scopes(order, state, desk, outline.scopes))
-    readers = inline_readers(order, outline)
+    unit_writer = writer_for(order, staging)
+    planner.open(open_scopes(order, state, unit_writer, plan_summary.scopes))
+    readers = inline_readers(order, plan_summary)
     preparers = max(1, readers // 2)
-    ledger = Ledger(limits_of(order, outline.scopes, readers=readers, preparers=preparers, mappers=1))
-    inline = InlineExecutor(order, planner, desk, state, staging)
+    ledger = Ledger(limits_of(order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1))
+    inline = InlineExecutor(order, planner, unit_writer, state, staging)
     executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
-    journal.begin_attempt(ledger, outline, executor.name)
+    reporter.begin_attempt(ledger, plan_summary, executor.name)
     try:
-        finish = coordinator.drive(journal.tell, stopping)
+        finish = coordinator.drive(reporter.tell, stopping)
     finally:
         executor.close()
-        journal.end_attempt(coordinator.seconds | executor.seconds)
+        reporter.end_attempt(coordinator.seconds | executor.seconds)
         end_staging(order, staging, is_complete=ledger.is_succeeded)
-    state.learn(journal.learned(state.learned))
-    return Ending(finish.state, finish.fault, finish.begins_again)
+    state.learn(reporter.learned(state.learned))
+    return AttemptResult(finish.state, finish.fault, finish.begins_again)

@@ -4,7 +4,7 @@ import os
 from typing import Protocol
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.registry import strategy_for
 
 THREADS_ABOVE = (
@@ -30,18 +30,18 @@ def needs_no_look(order: RunOrder, cluster: MaybeAttached, *, is_first: bool) ->
     return is_first and (order.spec.dataset.estimated_bytes or 0) > order.settings.ray.inline_below
 
 
-def is_inline(order: RunOrder, outline: Outline, cluster: MaybeAttached) -> bool:
+def is_inline(order: RunOrder, plan_summary: PlanSummary, cluster: MaybeAttached) -> bool:
     """A plan that is smaller than starting a cluster costs needs none; one whose size nobody knows gets one, unless it
     is one slice that cannot be cut (a view, a table without a key): many readers are of no use to it."""
     if cluster.is_attached or order.settings.ray.address != "local":
         return False
-    if len(outline.scopes) == 1 and outline.scopes[0].axis.kind == "whole":
+    if len(plan_summary.scopes) == 1 and plan_summary.scopes[0].axis.kind == "whole":
         return True
-    estimate = outline.estimated_bytes
+    estimate = plan_summary.estimated_bytes
     return estimate is not None and estimate < order.settings.ray.inline_below
 
 
-def inline_readers(order: RunOrder, outline: Outline) -> int:
+def inline_readers(order: RunOrder, plan_summary: PlanSummary) -> int:
     """How many slices are read at once in the calling process. Its own object store has one owner and one thread."""
     settings = order.settings
     if settings.staging.provider == "object-store":
@@ -51,7 +51,7 @@ def inline_readers(order: RunOrder, outline: Outline) -> int:
     cores = settings.ray.num_cpus or os.cpu_count() or 1
     if _is_http(order):  # a few rows of many segments are many answers to wait for
         return WAITING_READERS * cores
-    return min(MOST_THREADS, cores) if (outline.estimated_bytes or 0) >= THREADS_ABOVE else 1
+    return min(MOST_THREADS, cores) if (plan_summary.estimated_bytes or 0) >= THREADS_ABOVE else 1
 
 
 def _is_http(order: RunOrder) -> bool:

@@ -8,7 +8,7 @@ from ingest_ray.engine.reports import CertificateLine, PlanPreview, SegmentPlan
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
-from ingest_ray.engine.steps.planner import Outline, Planner
+from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, unit_key_of, write_mode_of
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
@@ -30,8 +30,8 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
     known = read_states(open_state(order.settings), unit_key_of(order))
     planner = Planner(order)
     try:
-        outline = planner.begin(known.segments, known.learned)
-        scopes = merged(known, outline.scopes)
+        plan_summary = planner.begin(known.segments, known.learned)
+        scopes = merged(known, plan_summary.scopes)
         planner.open(scopes)
         slices, counts = collect(planner, most_slices)
     finally:
@@ -40,19 +40,19 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         endpoint_id=order.spec.endpoint.endpoint_id,
         unit_id=order.spec.unit_id,
         sink_id=order.spec.config.sink_id,
-        strategy=outline.strategy,
+        strategy=plan_summary.strategy,
         run_mode=order.spec.config.run_mode,
         write=write_mode_of(order.spec),
-        horizon=outline.horizon,
-        facts=outline.facts,
+        horizon=plan_summary.horizon,
+        facts=plan_summary.facts,
         segments=tuple(segment_plans(known, scopes, counts)),
         slices=tuple(slices),
         slice_count=sum(count for count, _, _ in counts.values()),
         is_truncated=sum(count for count, _, _ in counts.values()) > len(slices),
-        estimated_rows=estimated_rows(outline) if outline.scopes else 0,
-        estimated_bytes=outline.estimated_bytes,
+        estimated_rows=estimated_rows(plan_summary) if plan_summary.scopes else 0,
+        estimated_bytes=plan_summary.estimated_bytes,
         certificate=certificate(order),
-        executor="inline" if is_inline(order, outline, NoCluster()) else "ray",
+        executor="inline" if is_inline(order, plan_summary, NoCluster()) else "ray",
         planned_at=datetime.now(UTC),
     )
 
@@ -148,4 +148,4 @@ def model_certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
     )
 
 
-__all__ = ["Outline", "preview_plan"]
+__all__ = ["PlanSummary", "preview_plan"]

@@ -9,13 +9,13 @@ from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault, Finish
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.executors.ray.cluster import Cluster
-from ingest_ray.executors.ray.executor import Crew
+from ingest_ray.executors.ray.executor import RayExecutor
 from ingest_ray.executors.ray.page_store import staging_on
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.placement import readers_per_cpu
-from ingest_ray.run.reporter import Journal
+from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.source_retry import patiently
 from ingest_ray.run.staging_area import begin_staging, end_staging
 from ingest_ray.sdk.contracts import Staging
@@ -30,55 +30,60 @@ MAPPER_ACTORS = 2  # mapping is Python: more than there are cores would only wai
 
 
 def run_unit_on_ray(
-    order: RunOrder, key: str, cluster: Cluster, journal: Journal, stopping: Callable[[], bool]
+    order: RunOrder, key: str, cluster: Cluster, reporter: RunReporter, stopping: Callable[[], bool]
 ) -> tuple[RunState, Fault | None, bool]:
-    cluster.vigil.check()
-    crew = Crew(order, key, SINK_ACTORS, MAPPER_ACTORS, cluster.vigil, readers_per_cpu(order))
+    cluster.server_watch.check()
+    executor = RayExecutor(order, key, SINK_ACTORS, MAPPER_ACTORS, cluster.server_watch, readers_per_cpu(order))
     try:
-        crew.begin()
+        executor.begin()
         attempts = order.spec.policy.max_attempts
-        outline = patiently(crew.look, attempts, stopping, lambda: journal.tell("planning"))
-        journal.saw(outline)
-        if not outline.scopes:
+        plan_summary = patiently(executor.look, attempts, stopping, lambda: reporter.tell("planning"))
+        reporter.saw(plan_summary)
+        if not plan_summary.scopes:
             return RunState.SUCCEEDED, None, False
-        crew.open(outline.scopes)
-        finish = drive(order, cluster, crew, outline, journal, stopping)
-        return finish.state, finish.fault, crew.is_broken or finish.begins_again
+        executor.open(plan_summary.scopes)
+        finish = drive(order, cluster, executor, plan_summary, reporter, stopping)
+        return finish.state, finish.fault, executor.is_broken or finish.begins_again
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return RunState.FAILED, fault, True
     except ClusterUnavailable as error:
         return RunState.FAILED, Fault.of(error), cluster.is_local
     except IngestError as error:
-        return RunState.FAILED, Fault.of(error), crew.is_broken
+        return RunState.FAILED, Fault.of(error), executor.is_broken
     finally:
-        crew.end()
+        executor.end()
 
 
 def drive(
-    order: RunOrder, cluster: Cluster, crew: Crew, outline: Outline, journal: Journal, stopping: Callable[[], bool]
+    order: RunOrder,
+    cluster: Cluster,
+    executor: RayExecutor,
+    plan_summary: PlanSummary,
+    reporter: RunReporter,
+    stopping: Callable[[], bool],
 ) -> Finish:
-    staging = staging_on(order, crew.pages)
+    staging = staging_on(order, executor.pages)
     begin_staging(order, staging)
     ledger = Ledger(
         limits_of(
             order,
-            outline.scopes,
+            plan_summary.scopes,
             readers=order.settings.ray.readers or readers_per_cpu(order) * cluster.cpus,
             preparers=2 * SINK_ACTORS,
             mappers=2 * MAPPER_ACTORS,
         )
     )
-    coordinator = Coordinator(ledger, crew)
-    journal.begin_attempt(ledger, outline, crew.name)
+    coordinator = Coordinator(ledger, executor)
+    reporter.begin_attempt(ledger, plan_summary, executor.name)
     try:
-        finish = coordinator.drive(journal.tell, stopping)
+        finish = coordinator.drive(reporter.tell, stopping)
     finally:
-        journal.end_attempt(coordinator.seconds | crew.seconds)
-        if crew.pages is None or not cluster.vigil.is_lost():  # the object store's pages went with it
+        reporter.end_attempt(coordinator.seconds | executor.seconds)
+        if executor.pages is None or not cluster.server_watch.is_lost():  # the object store's pages went with it
             end(order, staging, is_complete=ledger.is_succeeded)
-    if not crew.is_broken:
-        crew.learn(journal.learned(crew.learned))
+    if not executor.is_broken:
+        executor.learn(reporter.learned(executor.learned))
     return finish
 
 

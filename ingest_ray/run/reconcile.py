@@ -16,10 +16,10 @@ import pyarrow as pa
 from ingest_ray.core.messages import Fault
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.key_sets import place_of
+from ingest_ray.engine.steps.key_sets import key_sets_of
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_layout import unit_key_of, write_mode_of
-from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.logs import context
 from ingest_ray.process.failpoints import reached
@@ -60,7 +60,7 @@ def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> Reconci
             f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
             hint="set policy.write to upsert with a key; a replacement has no deleted rows anyway",
         )
-    open_sink_for(state, desk_for(order, staging_for(order)))
+    open_sink_for(state, writer_for(order, staging_for(order)))
     home = Path(order.settings.home)
     home.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="census-", dir=home) as folder:
@@ -69,7 +69,7 @@ def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> Reconci
 
 
 def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnection, allow_all: bool) -> ReconcileReport:
-    there = place_of(order)
+    there = key_sets_of(order)
     in_sink = _stored(keys, "sink", there.keys())
     at_source = _stored(keys, "source", there.census(), "sink")
     width = len(there.schema)

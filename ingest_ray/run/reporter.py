@@ -8,7 +8,7 @@ from typing import Literal
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.engine.run_order import Progress, RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.sdk.types import (
     Horizon,
     Learned,
@@ -26,7 +26,7 @@ Phase = Literal["planning", "reading", "committing", "done"]
 ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
 
 
-class Journal:
+class RunReporter:
     def __init__(self, order: RunOrder, observe: Callable[[Progress], None]) -> None:
         self._order = order
         self._observe = observe
@@ -39,11 +39,11 @@ class Journal:
         self._retries = 0
         self._phases: dict[str, float] = {}
         self._ledger: Ledger | None = None
-        self._outline: Outline | None = None
+        self._plan_summary: PlanSummary | None = None
         self._executor: str | None = None
 
-    def begin_attempt(self, ledger: Ledger, outline: Outline, executor: str) -> None:
-        self._ledger, self._outline, self._executor = ledger, outline, executor
+    def begin_attempt(self, ledger: Ledger, plan_summary: PlanSummary, executor: str) -> None:
+        self._ledger, self._plan_summary, self._executor = ledger, plan_summary, executor
 
     def end_attempt(self, seconds: Mapping[str, float]) -> None:
         assert self._ledger is not None
@@ -55,17 +55,17 @@ class Journal:
             self._phases[phase] = round(self._phases.get(phase, 0.0) + spent, 3)
         self._ledger = None
 
-    def saw(self, outline: Outline) -> None:
-        self._outline = outline
+    def saw(self, plan_summary: PlanSummary) -> None:
+        self._plan_summary = plan_summary
 
     @property
     def replayed(self) -> list[str]:
         """The files that a replay has read."""
-        files = self._outline.facts.get("files") if self._outline else None
+        files = self._plan_summary.facts.get("files") if self._plan_summary else None
         return [str(file) for file in files] if isinstance(files, list) else []
 
     def tell(self, phase: Phase | None = None) -> None:
-        ledger, outline = self._ledger, self._outline
+        ledger, plan_summary = self._ledger, self._plan_summary
         rows, slices, size = self._totals(ledger) if ledger else (self._rows, self._slices, self._bytes)
         self._observe(
             Progress(
@@ -76,8 +76,8 @@ class Journal:
                 rows=rows,
                 bytes_staged=size,
                 slices=slices,
-                estimated_rows=estimated_rows(outline) if outline else None,
-                estimated_bytes=outline.estimated_bytes if outline else None,
+                estimated_rows=estimated_rows(plan_summary) if plan_summary else None,
+                estimated_bytes=plan_summary.estimated_bytes if plan_summary else None,
                 seconds=time.monotonic() - self._started,
             )
         )
@@ -94,8 +94,8 @@ class Journal:
     def summary(
         self, state: RunState, fault: Fault | None, segments: Mapping[str, SegmentState], location: str | None
     ) -> RunSummary:
-        outline = self._outline
-        horizon: Horizon | None = outline.horizon if outline else None
+        plan_summary = self._plan_summary
+        horizon: Horizon | None = plan_summary.horizon if plan_summary else None
         return RunSummary(
             run_id=self._order.run_id,
             endpoint_id=self._order.spec.endpoint.endpoint_id,
@@ -108,7 +108,7 @@ class Journal:
             slices=self._slices,
             watermarks={name: shown(segment.watermark) for name, segment in sorted(segments.items())},
             target=location,
-            strategy=outline.strategy if outline else None,
+            strategy=plan_summary.strategy if plan_summary else None,
             horizon=horizon,
             phases=self._phases,
             retries=self._retries,
@@ -123,8 +123,8 @@ class Journal:
         return self._rows.plus(ledger.rows), self._slices.plus(ledger.slices), self._bytes + ledger.bytes_staged
 
 
-def estimated_rows(outline: Outline) -> int | None:
-    rows = [scope.estimated_rows for scope in outline.scopes]
+def estimated_rows(plan_summary: PlanSummary) -> int | None:
+    rows = [scope.estimated_rows for scope in plan_summary.scopes]
     if rows and all(row is not None for row in rows):
         return sum(row or 0 for row in rows)
-    return outline.rows
+    return plan_summary.rows

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ingest_ray.core.messages import Fault
-from ingest_ray.core.retry import Patience
+from ingest_ray.core.retry import RetryBudget
 from ingest_ray.engine.coordinator import TICK_S
 from ingest_ray.sdk.errors import SourceUnavailable
 
@@ -30,7 +30,7 @@ def patiently(
         SourceUnavailable: the last of `attempts` failures.
         Stopped: instead of one more try.
     """
-    patience = Patience(attempts)
+    patience = RetryBudget(attempts)
     while True:
         try:
             return look()

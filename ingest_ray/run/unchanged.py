@@ -6,7 +6,7 @@ lease, and reads the state again under it.
 
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.types import RunMode
@@ -14,7 +14,7 @@ from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.lease import is_live
 
 
-def unchanged(order: RunOrder, key: str) -> Outline | None:
+def unchanged(order: RunOrder, key: str) -> PlanSummary | None:
     """What a probe would have found, without its figures; None where only a probe can tell.
 
     Raises:
@@ -26,7 +26,7 @@ def unchanged(order: RunOrder, key: str) -> Outline | None:
     if not _is_settled(order, state) or not strategy_of(order).is_unchanged(opened_spec(order), state.segments):
         return None
     strategy = order.spec.endpoint.template
-    return Outline(strategy=strategy, facts={"unchanged": "nothing is newer than what was read before"})
+    return PlanSummary(strategy=strategy, facts={"unchanged": "nothing is newer than what was read before"})
 
 
 def _is_settled(order: RunOrder, state: UnitState) -> bool:

@@ -13,7 +13,7 @@ from ingest_ray.sdk.types import Endpoint
 T = TypeVar("T")
 
 
-class Doors:
+class SessionCache:
     """One per endpoint, opened when first asked for. For one thread."""
 
     def __init__(self) -> None:
@@ -42,21 +42,21 @@ class Doors:
             self.close(endpoint)
 
 
-_doors: ContextVar[Doors | None] = ContextVar("doors", default=None)
+_session_cache: ContextVar[SessionCache | None] = ContextVar("session_cache", default=None)
 
 
-def current() -> Doors | None:
+def current() -> SessionCache | None:
     """None: nothing is kept here."""
-    return _doors.get()
+    return _session_cache.get()
 
 
 @contextmanager
 def kept() -> Iterator[None]:
     """Until its end, what is opened through `current` stays open."""
-    doors = Doors()
-    token = _doors.set(doors)
+    session_cache = SessionCache()
+    token = _session_cache.set(session_cache)
     try:
         yield
     finally:
-        _doors.reset(token)
-        doors.close_all()
+        _session_cache.reset(token)
+        session_cache.close_all()

@@ -16,12 +16,12 @@ from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from ingest_ray import __version__, logs
-from ingest_ray.graphql.request_context import Asking
+from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
 from ingest_ray.sdk.errors import IngestError, Unauthenticated
 from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.health import health_router
-from ingest_ray.server.identity import Doorkeeper
+from ingest_ray.server.identity import Authenticator
 from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
 from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
@@ -31,12 +31,12 @@ from ingest_ray.service.runs.schedules import TICK_S, tick
 log = logging.getLogger(__name__)
 
 
-class Router(GraphQLRouter[Asking, None]):
+class Router(GraphQLRouter[RequestContext, None]):
     """A WebSocket of a browser cannot send headers: it says who it is in the payload of `connection_init`."""
 
-    doorkeeper: Doorkeeper
+    doorkeeper: Authenticator
 
-    async def on_ws_connect(self, context: Asking) -> Any:
+    async def on_ws_connect(self, context: RequestContext) -> Any:
         if context.principal is None:
             said = (context.connection_params or {}).get("Authorization", "")
             token = str(said).partition(" ")[2].strip() or str(said)
@@ -47,13 +47,13 @@ class Router(GraphQLRouter[Asking, None]):
         return await super().on_ws_connect(context)
 
 
-def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
-    settings = place.settings.serve
-    doorkeeper, metrics = Doorkeeper(place), Metrics(place)
+def build_app(installation: Installation, *, has_console: bool = True) -> FastAPI:
+    settings = installation.settings.serve
+    doorkeeper, metrics = Authenticator(installation), Metrics(installation)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        clock = asyncio.create_task(_keep_schedules(place)) if settings.schedules.enabled else None
+        clock = asyncio.create_task(_keep_schedules(installation)) if settings.schedules.enabled else None
         yield
         if clock is not None:
             clock.cancel()
@@ -64,15 +64,15 @@ def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
         title="ingest-ray", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
 
-    async def asking(connection: HTTPConnection) -> Asking:
+    async def asking(connection: HTTPConnection) -> RequestContext:
         try:
             principal = await asyncio.to_thread(doorkeeper.principal_of, connection)
         except Unauthenticated:
             if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
-                return Asking(place, None)
+                return RequestContext(installation, None)
             raise
         connection.state.principal = principal.name
-        return Asking(place, principal)
+        return RequestContext(installation, principal)
 
     router = Router(
         schema_for(settings),
@@ -85,7 +85,7 @@ def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
     )
     router.doorkeeper = doorkeeper
     app.include_router(router)
-    app.include_router(health_router(place))
+    app.include_router(health_router(installation))
 
     @app.get("/metrics")
     async def show_metrics(connection: Request) -> Response:
@@ -103,7 +103,7 @@ def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
         async def home() -> Response:
             return RedirectResponse("/console/")
 
-        import_module("ingest_ray.console").mount(app, place, doorkeeper)
+        import_module("ingest_ray.console").mount(app, installation, doorkeeper)
 
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(RateLimit, per_minute=settings.requests_per_minute)
@@ -119,10 +119,10 @@ def build_app(place: Installation, *, has_console: bool = True) -> FastAPI:
     return app
 
 
-async def _keep_schedules(place: Installation) -> None:
+async def _keep_schedules(installation: Installation) -> None:
     while True:
         try:
-            for run_id in await asyncio.to_thread(tick, place):
+            for run_id in await asyncio.to_thread(tick, installation):
                 log.info("scheduled run %s started", run_id)
         except IngestError as error:  # the catalog may be away: it is asked again
             log.warning("schedules could not be looked at: %s", logs.scrub(error.message))

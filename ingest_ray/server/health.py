@@ -11,7 +11,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.metrics import check
 
 
-def health_router(place: Installation) -> APIRouter:
+def health_router(installation: Installation) -> APIRouter:
     router = APIRouter()
 
     @router.get("/healthz")
@@ -21,7 +21,7 @@ def health_router(place: Installation) -> APIRouter:
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
         try:
-            await asyncio.to_thread(check, place)
+            await asyncio.to_thread(check, installation)
         except IngestError as error:
             fault = {"code": error.code, "message": logs.scrub(error.message)}
             return JSONResponse({"ok": False, "error": fault}, status_code=503)

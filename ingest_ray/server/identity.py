@@ -28,12 +28,12 @@ class Session(Model):
     expires_at: float = Field(gt=0)
 
 
-class Doorkeeper:
+class Authenticator:
     """Sessions end with the server: the key that signs them is made when it starts."""
 
-    def __init__(self, place: Installation) -> None:
-        self._place = place
-        self._settings = place.settings.serve
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._settings = installation.settings.serve
         self._signer = URLSafeSerializer(secrets.token_hex(32), salt="session")
         self._verifier = Verifier(self._settings.oidc) if self._settings.oidc is not None else None
 
@@ -56,7 +56,7 @@ class Doorkeeper:
         logs.hide(token)
         if self._verifier is not None and not token.startswith(PREFIX) and token.count(".") == 2:
             return self._verifier.principal_of(token)
-        return principal_of_token(self._place, token)
+        return principal_of_token(self._installation, token)
 
     def new_session(self, principal: Principal) -> str:
         session = Session(principal=principal, expires_at=time.time() + SESSION_S)
@@ -71,7 +71,7 @@ class Doorkeeper:
 
     def _still_valid(self, session: Session) -> Principal:
         token_id = session.principal.token_id
-        return session.principal if token_id is None else principal_of_token_id(self._place, token_id)
+        return session.principal if token_id is None else principal_of_token_id(self._installation, token_id)
 
 
 def is_local(connection: HTTPConnection) -> bool:
@@ -89,9 +89,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_door(place: Installation, host: str) -> None:
+def refuse_open_door(installation: Installation, host: str) -> None:
     """Raises `ConfigError`: whoever has no token may do nothing from elsewhere."""
-    anonymous = place.settings.serve.anonymous
+    anonymous = installation.settings.serve.anonymous
     if anonymous != "none" and not is_loopback(host):
         raise ConfigError(
             f"serve.anonymous is '{anonymous}', and '{host}' is no loopback address",

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ingest_ray import logs
 from ingest_ray.sdk.errors import Unauthenticated
-from ingest_ray.server.identity import COOKIE, SESSION_S, Doorkeeper
+from ingest_ray.server.identity import COOKIE, SESSION_S, Authenticator
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -43,7 +43,7 @@ p.hint {{ color: #566273; font-size: .875rem; }} p.error {{ color: #a61b1b; }}
 """
 
 
-def login_router(doorkeeper: Doorkeeper) -> APIRouter:
+def login_router(doorkeeper: Authenticator) -> APIRouter:
     router = APIRouter()
 
     @router.get("/login")

@@ -14,7 +14,7 @@ PATHS = ("/graphql", "/console", "/healthz", "/readyz", "/metrics", "/login", "/
 
 
 class Metrics:
-    def __init__(self, place: Installation) -> None:
+    def __init__(self, installation: Installation) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "ingest_http_requests", "Requests", ["method", "path", "status"], registry=self.registry
@@ -22,7 +22,7 @@ class Metrics:
         self._seconds = Histogram(
             "ingest_http_request_seconds", "Seconds per request", ["path"], registry=self.registry
         )
-        self.registry.register(FromCatalog(place))
+        self.registry.register(FromCatalog(installation))
 
     def saw(self, method: str, path: str, status: int, seconds: float) -> None:
         known = next((one for one in PATHS if path == one or path.startswith(f"{one}/")), "other")
@@ -34,8 +34,8 @@ class Metrics:
 
 
 class FromCatalog(Collector):
-    def __init__(self, place: Installation) -> None:
-        self._place = place
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         return iter(())  # nothing is read before the first scrape
@@ -43,7 +43,7 @@ class FromCatalog(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
         try:
-            found = figures(self._place)
+            found = figures(self._installation)
         except IngestError:
             up.add_metric([], 0)
             yield up

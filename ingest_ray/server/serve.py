@@ -13,15 +13,15 @@ from ingest_ray.server.identity import refuse_open_door
 from ingest_ray.service.installation import Installation
 
 
-def serve(place: Installation, host: str | None, port: int | None, *, has_console: bool) -> None:
+def serve(installation: Installation, host: str | None, port: int | None, *, has_console: bool) -> None:
     """Raises `ConfigError` where it cannot listen."""
-    settings = place.settings.serve
+    settings = installation.settings.serve
     host, port = host or settings.host, settings.port if port is None else port
-    refuse_open_door(place, host)
+    refuse_open_door(installation, host)
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     port = listening.getsockname()[1]
-    app = build_app(place, has_console=has_console)
+    app = build_app(installation, has_console=has_console)
     what = f"http://{shown}:{port}/console/" if has_console else f"http://{shown}:{port}/graphql"
     print(f"serving {what}", file=sys.stderr, flush=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its lines have the ids of browsers' sessions in them

@@ -35,7 +35,7 @@ class FileStaging:
         name = f"{quote(run_id, safe='')}/{slice_id}/{attempt}"
         shelf = _AttemptFolder(self._folder, name)
         shelf.clear()  # what a dead process left of the same attempt
-        handle = draft(self.provider, self._folder.place(name), run_id, slice_id, attempt, schema)
+        handle = draft(self.provider, self._folder.uri_of(name), run_id, slice_id, attempt, schema)
         return SliceWriter(shelf, handle, schema, self._page_bytes)
 
     def load(self, uri: str) -> Handle:
@@ -63,17 +63,17 @@ class FileStaging:
 
     def sweep(self, run_id: str) -> int:
         name = quote(run_id, safe="")
-        found = _guarded(self._folder.place(name), lambda: self._folder.files(name))
-        _guarded(self._folder.place(name), lambda: self._folder.delete(name))
+        found = _guarded(self._folder.uri_of(name), lambda: self._folder.files(name))
+        _guarded(self._folder.uri_of(name), lambda: self._folder.delete(name))
         return sum(found.values())
 
     def runs(self) -> Sequence[str]:
         return [unquote(name) for name in _guarded(self._folder.uri, self._folder.folders)]
 
     def _name(self, uri: str) -> str:
-        if not uri.startswith(self._folder.place("")):
+        if not uri.startswith(self._folder.uri_of("")):
             raise StagingLost(f"'{uri}' is not under the staging root '{self._folder.uri}'")
-        return uri.removeprefix(self._folder.place(""))
+        return uri.removeprefix(self._folder.uri_of(""))
 
     def _content(self, name: str, what: str) -> pa.Buffer:
         def get() -> pa.Buffer:
@@ -82,7 +82,7 @@ class FileStaging:
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise StagingLost(f"{what} is gone") from error
 
-        return _guarded(self._folder.place(name), get)
+        return _guarded(self._folder.uri_of(name), get)
 
 
 class _AttemptFolder:
@@ -97,7 +97,7 @@ class _AttemptFolder:
             self._folder.delete(self._name)
             self._folder.make(self._name)
 
-        _guarded(self._folder.place(self._name), clear)
+        _guarded(self._folder.uri_of(self._name), clear)
 
     def put(self, number: int, content: pa.Buffer) -> str:
         page = f"page-{number:05}.arrow"
@@ -108,11 +108,11 @@ class _AttemptFolder:
         self._put(MANIFEST, handle.model_dump_json().encode(), is_durable=True)
 
     def discard(self, pages: list[PageInfo]) -> None:
-        _guarded(self._folder.place(self._name), lambda: self._folder.delete(self._name))
+        _guarded(self._folder.uri_of(self._name), lambda: self._folder.delete(self._name))
 
     def _put(self, file: str, content: bytes | pa.Buffer, *, is_durable: bool) -> None:
         name = f"{self._name}/{file}"
-        _guarded(self._folder.place(name), lambda: self._folder.put(name, content, is_durable=is_durable))
+        _guarded(self._folder.uri_of(name), lambda: self._folder.put(name, content, is_durable=is_durable))
 
 
 def _guarded(place: str, action: Callable[[], T]) -> T:

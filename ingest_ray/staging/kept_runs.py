@@ -85,4 +85,4 @@ def kept_slices(staging: FileStaging, root: str, run_id: str) -> Iterator[Handle
     for name in sorted(folder.files(quote(run_id, safe=""))):
         parts = name.split("/")
         if parts[-1] == MANIFEST and len(parts) == 4 and MODEL_SIGN not in unquote(parts[1]):
-            yield staging.load(folder.place(name.removesuffix(f"/{MANIFEST}")))
+            yield staging.load(folder.uri_of(name.removesuffix(f"/{MANIFEST}")))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ingest_ray.core.checkpoint import folded, opened, settled
-from ingest_ray.core.messages import Claim
+from ingest_ray.core.messages import CommitClaim
 from ingest_ray.kv.documents import encode
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
 from ingest_ray.process.failpoints import reached
@@ -167,7 +167,9 @@ class StateWriter:
             out.extend(merged)
         return tuple(out)
 
-    def intend(self, claims: Sequence[Claim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()) -> int:
+    def intend(
+        self, claims: Sequence[CommitClaim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()
+    ) -> int:
         """Writes down what will be committed next; returns its number.
 
         Raises:

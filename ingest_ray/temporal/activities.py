@@ -36,7 +36,7 @@ from ingest_ray.service.launching.lifecycle import begin, give_up
 from ingest_ray.service.launching.ray_job import record_of
 from ingest_ray.service.launching.ray_job_watch import Watch
 from ingest_ray.service.launching.ray_jobs_api import RayJobs
-from ingest_ray.service.runs.admission import Errand, RunRequest
+from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
@@ -55,7 +55,7 @@ NOBODY = Owner(host="temporal", pid=0, started="").model_dump_json()
 
 class Activities:
     def __init__(self, settings: Settings) -> None:
-        self._place = Installation(settings)
+        self._installation = Installation(settings)
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -82,15 +82,15 @@ class Activities:
                 unit_id=command.unit_id,
                 sink_id=command.sink_id,
                 sink_endpoint_id=command.sink_endpoint_id,
-                errand=Errand(**command.model_dump(include=set(Errand.model_fields), by_alias=False)),
+                options=RunOptions(**command.model_dump(include=set(RunOptions.model_fields), by_alias=False)),
                 requested_by=command.requested_by,
             )
             try:
-                begin(self._place, request, NOBODY, run_id)
+                begin(self._installation, request, NOBODY, run_id)
             except (StateConflict, RunActive):
                 if self._find(run_id) is None:  # else an earlier attempt of this activity, at the same moment
                     raise
-            found = record_of(self._place, run_id).summary
+            found = record_of(self._installation, run_id).summary
         if (found.endpoint_id, found.unit_id) != (command.endpoint_id, command.unit_id):
             raise ConfigError(f"run '{run_id}' is of unit '{found.endpoint_id}:{found.unit_id}'")
         return RunRef(run_id=run_id, endpoint_id=found.endpoint_id, unit_id=found.unit_id, sink_id=found.sink_id)
@@ -101,8 +101,8 @@ class Activities:
 
         A worker that is shut down leaves the job alone: the next attempt attaches to it.
         """
-        with RayJobs(self._place.settings) as jobs:
-            watch = Watch(self._place, jobs, command.run_id)
+        with RayJobs(self._installation.settings) as jobs:
+            watch = Watch(self._installation, jobs, command.run_id)
             summary, job_id = await asyncio.to_thread(watch.ensure)
             try:
                 end = summary if job_id is None else await self._end_of(watch, job_id)
@@ -113,44 +113,46 @@ class Activities:
                 raise
         if end.state is RunState.FAILED:
             raise failure_of_run(end.error or RunFault(code="E_RUN_INTERRUPTED", message="the run failed"))
-        return await asyncio.to_thread(outcome_of, self._place.settings, end, job_id)
+        return await asyncio.to_thread(outcome_of, self._installation.settings, end, job_id)
 
     @activity.defn(name="completeIngestionRun")
     def complete_run(self, command: RunOnly) -> RunEnd:
         """Every run gets its end in its record, whatever became of its job."""
         summary = self._find(command.run_id)
         if summary is None or summary.state is RunState.RUNNING:
-            with RayJobs(self._place.settings) as jobs:
-                summary = Watch(self._place, jobs, command.run_id).settle()
+            with RayJobs(self._installation.settings) as jobs:
+                summary = Watch(self._installation, jobs, command.run_id).settle()
         return _end(summary)
 
     @activity.defn(name="failIngestionRun")
     def fail_run(self, command: RunFailure) -> RunEnd:
         """A job that goes on where nobody can see it writes its own end later, and that one counts."""
-        give_up(self._place, command.run_id, RunFault(code=command.code, message=command.message, hint=command.hint))
-        return _end(record_of(self._place, command.run_id).summary)
+        give_up(
+            self._installation, command.run_id, RunFault(code=command.code, message=command.message, hint=command.hint)
+        )
+        return _end(record_of(self._installation, command.run_id).summary)
 
     @activity.defn(name="listEnabledUnits")
     def list_units(self, command: UnitsCommand) -> UnitsPage:
-        found = list_units(self._place, command.endpoint_id).units
+        found = list_units(self._installation, command.endpoint_id).units
         ids = sorted(unit.unit_id for unit in found if unit.enabled)
         rest = [unit_id for unit_id in ids if command.after is None or unit_id > command.after]
         return UnitsPage(unit_ids=tuple(rest[: command.limit]), is_last=len(rest) <= command.limit)
 
     @activity.defn(name="collectCatalogSnapshots")
     async def collect_catalog(self, command: CatalogCommand) -> CatalogOutcome:
-        return catalog_outcome(await _beating(lambda: collect(self._place, command.endpoint_id)))
+        return catalog_outcome(await _beating(lambda: collect(self._installation, command.endpoint_id)))
 
     @activity.defn(name="previewDataset")
     async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:
         info = activity.info()
         name = f"preview-{info.workflow_run_id}-{info.activity_id}.json"
-        found = await _beating(lambda: preview(self._place, command.endpoint_id, command.unit_id, command.rows))
+        found = await _beating(lambda: preview(self._installation, command.endpoint_id, command.unit_id, command.rows))
         text = json.dumps(found.model_dump(mode="json"), ensure_ascii=False)
         return PreviewOutcome(
             endpoint_id=found.endpoint_id,
             unit_id=found.unit_id,
-            uri=await asyncio.to_thread(write, self._place.settings, name, text),
+            uri=await asyncio.to_thread(write, self._installation.settings, name, text),
             rows=len(found.rows),
             columns=tuple(cut(column) for column in found.columns[:COLUMNS_SHOWN]),
             column_count=len(found.columns),
@@ -159,7 +161,7 @@ class Activities:
     @activity.defn(name="provisionCdmSink")
     def provision_cdm_sink(self, command: ProvisionCommand) -> ProvisionOutcome:
         """Doing it again changes nothing."""
-        done = provision(self._place, command.sink_endpoint_id, command.cdm_model_id)
+        done = provision(self._installation, command.sink_endpoint_id, command.cdm_model_id)
         return ProvisionOutcome(dataset_id=done.dataset_id, schema_name=done.schema_name, table_name=done.table_name)
 
     async def _end_of(self, watch: Watch, job_id: str) -> RunSummary:
@@ -184,7 +186,7 @@ class Activities:
             await asyncio.to_thread(watch.settle)
 
     def _find(self, run_id: str) -> RunSummary | None:
-        with self._place.catalog.read() as connection:
+        with self._installation.catalog.read() as connection:
             record = run_records.find(connection, run_id)
         return record.summary if record is not None else None
 

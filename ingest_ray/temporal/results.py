@@ -74,7 +74,7 @@ def write(settings: Settings, name: str, text: str) -> str:
     folder = Folder(settings.documents_uri)
     folder.make("")
     folder.put(name, text.encode(), is_durable=True)
-    return folder.place(name)
+    return folder.uri_of(name)
 
 
 def plain(watermark: JsonValue) -> str | int | float | bool | None:

@@ -34,14 +34,14 @@ class ScheduleChange(Model):
     minutes: int | None = None
 
 
-async def sync(client: Client, place: Installation) -> list[ScheduleChange]:
+async def sync(client: Client, installation: Installation) -> list[ScheduleChange]:
     """Makes the server's schedules of this task queue what the catalog says; the same again changes nothing.
 
     A run that still goes on when the next is due is left alone, and that one is left out.
     """
-    queue = place.settings.temporal.task_queue
+    queue = installation.settings.temporal.task_queue
     prefix = f"ingest:{queue}:"
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         configs = [item.config for item in unit_configs.listed(connection)]
     wanted = {f"{prefix}{c.endpoint_id}:{c.unit_id}": c for c in configs if c.enabled and c.schedule_interval_minutes}
     found = {name: every async for name, every in _found(client, prefix)}

@@ -106,7 +106,7 @@ def viewer(site: Lab, address: str, browser: Any, request: pytest.FixtureRequest
 def _visitor(site: Lab, address: str, browser: Any, role: Role, name: str) -> Iterator[Visitor]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
-    token = create_token(site.place, f"{role}-person", role).token
+    token = create_token(site.installation, f"{role}-person", role).token
     visitor = Visitor(context.new_page(), address, token, SCREENSHOTS, name)
     yield visitor
     visitor.shoot("end")

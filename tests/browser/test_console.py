@@ -104,7 +104,7 @@ def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Lab) -> None:
 
 
 def test_a_viewer_sees_everything_and_can_start_nothing(viewer: Visitor, site: Lab) -> None:
-    collect(site.place, "denied")
+    collect(site.installation, "denied")
     viewer.log_in()
     viewer.sees("heading", "Endpoints")
     viewer.open("denied")

@@ -98,9 +98,9 @@ def test_a_run_of_the_command_line_is_paused_by_another_command(lab: Lab, cli: I
 
 
 def test_secrets_get_a_new_key(lab: Lab, cli: Inside) -> None:
-    before = KeyFile(lab.place.settings).keys()
+    before = KeyFile(lab.installation.settings).keys()
     assert cli.json("secrets", "rotate") == {"key_from": "file", "sealed": 1}
-    assert KeyFile(lab.place.settings).keys() != before
+    assert KeyFile(lab.installation.settings).keys() != before
     assert cli.json("apply")["changes"] == []
 
 

@@ -67,7 +67,7 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
         {"id": "by-url", "template": "jdbc.postgres", "config": {"url": f"postgresql://app:{IN_URL}@127.0.0.1:1/shop"}},
     ]
     lab.apply()
-    client = Client(lab.place)
+    client = Client(lab.installation)
     secrets = [LITERAL, REFERENCED, IN_URL, *client.tokens.values()]
     answers: list[str] = []
     processes = b""

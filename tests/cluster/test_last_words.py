@@ -32,7 +32,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab = Lab(tmp_path)
     lab.document["ray"] = {"inline_below": 0, "num_cpus": 2, "object_store_bytes": 100 * 1024 * 1024}
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     return lab
 
 

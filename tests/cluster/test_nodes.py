@@ -69,7 +69,7 @@ class Drive:
 
     def look(self) -> set[int]:
         """The nodes that readers were seen on."""
-        lines = self.made.journal.read_text().splitlines() if self.made.journal.exists() else []
+        lines = self.made.reporter.read_text().splitlines() if self.made.reporter.exists() else []
         for pid, line in map(json.loads, lines):
             if line.startswith("read") and pid not in self.readers:
                 node = self._nodes.node_of(pid)

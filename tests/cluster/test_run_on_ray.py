@@ -66,13 +66,13 @@ def test_a_second_sink_is_started_for_a_second_slice(
     unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    another = executor.Crew._another
+    another = executor.RayExecutor._another
 
-    def counted(self: executor.Crew, kind: Any) -> Any:
+    def counted(self: executor.RayExecutor, kind: Any) -> Any:
         begun.append(kind)
         return another(self, kind)
 
-    monkeypatch.setattr(executor.Crew, "_another", counted)
+    monkeypatch.setattr(executor.RayExecutor, "_another", counted)
     there = Installation(tmp_path, unit=unit, inline_below=0)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
@@ -86,12 +86,12 @@ def test_a_source_that_is_away_before_the_first_slice_and_while_slices_are_cut_l
     summary = there.run()
     assert (summary.state, summary.executor) == (RunState.SUCCEEDED, "ray")
     assert there.ids() == there.expected_ids()
-    assert noted(there.journal).count("probe") == 1 + 3 + 2
+    assert noted(there.reporter).count("probe") == 1 + 3 + 2
 
 
 def test_a_stop_ends_the_wait_for_a_source_that_is_away(tmp_path: Path) -> None:
     there = Installation(tmp_path, inline_below=0, source={"faults": {"probe": ["", "unavailable:600"]}})
-    waiting = there.run_until(lambda progress: noted(there.journal).count("probe") == 2)
+    waiting = there.run_until(lambda progress: noted(there.reporter).count("probe") == 2)
     assert (waiting.state, waiting.error) == (RunState.PAUSED, None)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()

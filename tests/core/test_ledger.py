@@ -50,11 +50,11 @@ def test_a_plan_that_is_refused_ends_the_run() -> None:
 def test_a_rest_that_cannot_be_cut_while_a_run_stops_is_not_called_done() -> None:
     one = piece(0)
     ledger = begun(Limits(merge_bytes=0), one)
-    assert [type(step) for step in ledger.handle(half(one))] == [m.Recut, m.Prepare]
+    assert [type(step) for step in ledger.handle(half(one))] == [m.ReplanSlice, m.Prepare]
     ledger.handle(m.StopRequested())
     ledger.handle(m.Failed(m.Stage.PLAN, AWAY, one))
     ledger.handle(m.SlicePrepared(one, 1, PREPARED))
-    for event in (m.Intended(1), m.Committed(Receipt(epoch=1, sequence=1, rows_committed=1)), m.Folded(1)):
+    for event in (m.IntentRecorded(1), m.Committed(Receipt(epoch=1, sequence=1, rows_committed=1)), m.CommitApplied(1)):
         ledger.handle(event)
     assert ledger.slices.committed == 1
     assert ledger.finished is not None

@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger, Limits
-from ingest_ray.core.messages import Claim
+from ingest_ray.core.messages import CommitClaim
 from ingest_ray.kv.documents import encode
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import PayloadTooLarge
@@ -92,13 +92,13 @@ def answer(step: m.Instruction, state: StateWriter, slices: Iterator[Slice]) -> 
             return m.SliceStaged(piece, attempt, Staged(handle=handle_of(piece), covered=piece.interval, rows_read=1))
         case m.Prepare(piece, attempt, _):
             return m.SlicePrepared(piece, attempt, Prepared(slice_id=piece.slice_id, rows=1, row_hash="1"))
-        case m.Intend(claims, is_whole, _):
-            return m.Intended(state.intend(claims, is_whole=is_whole))
+        case m.RecordIntent(claims, is_whole, _):
+            return m.IntentRecorded(state.intend(claims, is_whole=is_whole))
         case m.Commit(sequence, group):
             return m.Committed(Receipt(epoch=1, sequence=sequence, rows_committed=len(group)))
-        case m.Fold(sequence):
+        case m.ApplyCommit(sequence):
             state.fold(sequence)
-            return m.Folded(sequence)
+            return m.CommitApplied(sequence)
     return None
 
 
@@ -129,7 +129,7 @@ def test_so_many_slices_and_such_long_keys_keep_every_document_below_64_kib(slic
     assert state.segments["s"].is_loaded
 
 
-def commit_until_refused(state: StateWriter, pieces: list[Claim]) -> int:
+def commit_until_refused(state: StateWriter, pieces: list[CommitClaim]) -> int:
     for first in range(0, len(pieces), 50):
         group = pieces[first : first + 50]
         try:
@@ -145,7 +145,7 @@ def test_a_checkpoint_with_too_many_gaps_is_refused_before_the_commit_and_the_ne
     kv = BoundedKV()
     state = StateWriter.begin(kv, "unit", "run", ELSEWHERE, lambda: next(clock))
     state.open_scopes([LOAD], is_target_empty=True)
-    pieces = [Claim("s", "load", (0, n), Interval(lower=(n,), upper=(n + 1,))) for n in range(1, 4_000, 2)]
+    pieces = [CommitClaim("s", "load", (0, n), Interval(lower=(n,), upper=(n + 1,))) for n in range(1, 4_000, 2)]
     committed = commit_until_refused(state, pieces)
     assert committed > 300
     state.end()
@@ -153,7 +153,7 @@ def test_a_checkpoint_with_too_many_gaps_is_refused_before_the_commit_and_the_ne
     assert not after.has_intent
     known: SegmentState = after.segments["s"]
     assert len(known.scopes[0].done) == committed
-    gap = Claim("s", "load", (0, 2), Interval(lower=(2,), upper=(3,)))
+    gap = CommitClaim("s", "load", (0, 2), Interval(lower=(2,), upper=(3,)))
     after.fold(after.intend([gap]))
     assert len(after.segments["s"].scopes[0].done) == committed - 1
 

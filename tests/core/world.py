@@ -314,7 +314,7 @@ class Process:
                     return [m.Failed(m.Stage.PLAN, self._fault())]
                 got = tuple(itertools.islice(self.slices, count))
                 return [m.Planned(got, len(got) < count)]
-            case m.Recut(piece, interval, _, number):
+            case m.ReplanSlice(piece, interval, _, number):
                 return [self._recut(piece, interval, number)]
             case m.OpenSink():
                 return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
@@ -324,21 +324,21 @@ class Process:
                 return self._map(piece, attempt, handle)
             case m.Prepare(piece, attempt, handle):
                 return self._prepare(piece, attempt, handle, instruction.mapped)
-            case m.Intend(claims, is_whole):
+            case m.RecordIntent(claims, is_whole):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.INTEND, self._fault())]
-                return [m.Intended(self.state.intend(claims, is_whole=is_whole))]
+                return [m.IntentRecorded(self.state.intend(claims, is_whole=is_whole))]
             case m.Commit(sequence, group):
                 return self._commit(sequence, group)
-            case m.AskSink():
+            case m.QuerySink():
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]
-                return [m.SinkSays(self.world.sink.open(self.state.epoch))]
-            case m.Fold(sequence):
+                return [m.SinkSequence(self.world.sink.open(self.state.epoch))]
+            case m.ApplyCommit(sequence):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.FOLD, self._fault())]
                 self.state.fold(sequence)
-                return [m.Folded(sequence)]
+                return [m.CommitApplied(sequence)]
             case _:
                 return []
 
@@ -347,7 +347,7 @@ class Process:
         got = tuple(
             planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
         )
-        return m.Recutted(piece, got)
+        return m.SliceReplanned(piece, got)
 
     def _read(self, piece: Slice, attempt: int) -> list[m.Event]:
         self.world.reads[f"{piece.scope_id}:{piece.interval}"] += 1

@@ -12,13 +12,13 @@ from ingest_ray.settings import ScheduleSettings
 
 
 class Client:
-    def __init__(self, place: Installation, **settings: Any) -> None:
+    def __init__(self, installation: Installation, **settings: Any) -> None:
         settings = {"schedules": ScheduleSettings(enabled=False)} | settings  # the clock would be a second caller
-        serve = place.settings.serve.model_copy(update=settings)
-        place.settings = place.settings.model_copy(update={"serve": serve})
-        self.place = place
-        self.http = TestClient(build_app(place, has_console=False), base_url="http://localhost:8400")
-        self.tokens = {role: create_token(place, f"{role}-person", role).token for role in Role}
+        serve = installation.settings.serve.model_copy(update=settings)
+        installation.settings = installation.settings.model_copy(update={"serve": serve})
+        self.installation = installation
+        self.http = TestClient(build_app(installation, has_console=False), base_url="http://localhost:8400")
+        self.tokens = {role: create_token(installation, f"{role}-person", role).token for role in Role}
 
     def post(self, query: str, variables: dict[str, Any] | None = None, role: Role | None = Role.ADMIN) -> Any:
         headers = {"Authorization": f"Bearer {self.tokens[role]}"} if role is not None else {}

@@ -23,6 +23,6 @@ def client(lab: Lab, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     """Runs are threads, but for tests that are marked `processes`."""
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(launching.MODULES, "in-process", "tests.service.threads")
-    client = Client(lab.place)
+    client = Client(lab.installation)
     with client.http:
         yield client

@@ -145,7 +145,7 @@ def test_a_huge_body_is_refused_by_its_header_and_by_its_bytes(client: Client) -
 
 
 def test_too_many_requests_wait(lab: Lab) -> None:
-    client = Client(lab.place, requests_per_minute=5)
+    client = Client(lab.installation, requests_per_minute=5)
     with client.http:
         answers = [client.post("{ viewer { name } }") for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
@@ -183,7 +183,7 @@ def test_an_endpoint_that_does_not_fit_is_refused_by_field_and_not_registered(
     draft = {"name": "new", "sourceId": "new", "verb": "READ", "templateId": "testing.scripted", "config": {}} | change
     found, message = client.refused(register, {"input": draft})
     assert (found, word in message) == (code, True), message
-    with client.place.catalog.read() as connection:
+    with client.installation.catalog.read() as connection:
         assert {entry.endpoint.endpoint_id for entry in endpoints.listed(connection)} == {"shop", "lake"}
 
 
@@ -197,7 +197,7 @@ def test_the_database_going_away_is_said_and_comes_back(client: Client, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(unit_configs, "put", gone)
         assert refused(client, enabled=False)[0] == "E_STATE_UNREADABLE"
-        patch.setattr(client.place.catalog, "read", gone)
+        patch.setattr(client.installation.catalog, "read", gone)
         answer = client.post("{ endpoints { id } }")
         assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "E_STATE_UNREADABLE")
         assert client.http.get("/readyz").status_code == 503

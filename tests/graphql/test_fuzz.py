@@ -42,10 +42,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     lab = Lab(tmp_path_factory.mktemp("fuzzed"))
     lab.document["units"] = [lab.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}]
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     before = launching.MODULES["in-process"]
     launching.MODULES["in-process"] = "tests.service.threads"
-    client = Client(lab.place, requests_per_minute=10**6)
+    client = Client(lab.installation, requests_per_minute=10**6)
     with client.http:
         yield client
     launching.MODULES["in-process"] = before

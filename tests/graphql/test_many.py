@@ -37,7 +37,7 @@ def counted() -> Iterator[list[str]]:
 def test_the_number_of_statements_does_not_grow_with_the_number_of_objects(client: Client, name: str) -> None:
     counts = []
     for units in (22, 40):
-        filled(client.place, 3, units, units)
+        filled(client.installation, 3, units, units)
         client.ask(QUERIES[name])  # the first one prepares connections
         with counted() as seen:
             data = client.ask(QUERIES[name])
@@ -48,7 +48,7 @@ def test_the_number_of_statements_does_not_grow_with_the_number_of_objects(clien
 
 
 def test_what_is_counted_is_really_there(client: Client) -> None:
-    filled(client.place, 2, 5, 5)
+    filled(client.installation, 2, 5, 5)
     found = client.ask('{ ingestionStatuses(endpointId: "e1") { unitId state checkpoint } }')["ingestionStatuses"]
     assert len(found) == 5
     assert {one["state"] for one in found} == {"SUCCEEDED"}

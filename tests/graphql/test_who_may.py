@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from ingest_ray.sdk.errors import ConfigError, Unauthenticated
-from ingest_ray.server.identity import COOKIE, Doorkeeper, refuse_open_door
+from ingest_ray.server.identity import COOKIE, Authenticator, refuse_open_door
 from ingest_ray.server.login import login_router
 from ingest_ray.service.access.roles import LOCAL, Role
 from ingest_ray.service.access.tokens import create_token, list_tokens, revoke_token
@@ -49,20 +49,20 @@ def test_a_token_says_who_somebody_is_and_nobody_is_let_in_without(client: Clien
 
 
 def test_forged_expired_and_revoked_tokens_are_refused_with_the_same_words(client: Client) -> None:
-    expired = create_token(client.place, "old", Role.ADMIN, days=-1)
-    revoked = create_token(client.place, "gone", Role.ADMIN)
+    expired = create_token(client.installation, "old", Role.ADMIN, days=-1)
+    revoked = create_token(client.installation, "gone", Role.ADMIN)
     assert bearer(client, revoked.token).status_code == 200
-    revoke_token(client.place, revoked.stored.token_id)
+    revoke_token(client.installation, revoked.stored.token_id)
     answers = [bearer(client, token) for token in ("ingest_forged", expired.token, revoked.token, "")]
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.json()["errors"][0]["message"] for answer in answers[:3]}) == 1
 
 
 def test_a_token_is_stored_as_a_digest_only(client: Client) -> None:
-    home = client.place.settings.home
+    home = client.installation.settings.home
     client.ask(ME)
     stored = b"".join(file.read_bytes() for file in _files(home))
-    assert list_tokens(client.place).tokens
+    assert list_tokens(client.installation).tokens
     assert not [token for token in client.tokens.values() if token.encode() in stored]
 
 
@@ -151,7 +151,7 @@ def provider() -> Iterator[Provider]:
 
 
 def test_tokens_of_an_identity_provider(lab: Lab, provider: Provider) -> None:
-    client = Client(lab.place, oidc=provider.settings)
+    client = Client(lab.installation, oidc=provider.settings)
     with client.http:
         assert bearer(client, provider.token()).json()["data"]["viewer"] == {"name": "ada", "role": "ADMIN"}
         looks = bearer(client, provider.token(roles="everybody")).json()["data"]["viewer"]
@@ -179,7 +179,7 @@ def test_tokens_of_an_identity_provider(lab: Lab, provider: Provider) -> None:
 def test_a_new_key_of_the_provider_is_found_and_unknown_keys_do_not_make_us_ask_again_and_again(
     lab: Lab, provider: Provider
 ) -> None:
-    client = Client(lab.place, oidc=provider.settings)
+    client = Client(lab.installation, oidc=provider.settings)
     with client.http:
         assert bearer(client, provider.token()).status_code == 200
         provider.keys["two"] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -192,7 +192,7 @@ def test_a_new_key_of_the_provider_is_found_and_unknown_keys_do_not_make_us_ask_
 
 
 def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(lab: Lab, provider: Provider) -> None:
-    client = Client(lab.place, oidc=provider.settings)
+    client = Client(lab.installation, oidc=provider.settings)
     token = provider.token()
     provider.close()
     with client.http:
@@ -202,7 +202,7 @@ def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(lab: Lab, 
 
 
 def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(lab: Lab) -> None:
-    client = Client(lab.place, anonymous="viewer")
+    client = Client(lab.installation, anonymous="viewer")
     with client.http:
         elsewhere = client.http.post("/graphql", json={"query": ME})
         assert elsewhere.status_code == 401  # the test's client calls itself `testclient`, not 127.0.0.1
@@ -211,8 +211,8 @@ def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(lab: Lab) 
     rebound = here.post("/graphql", json={"query": ME}, headers={"Host": "evil.example"})
     assert rebound.status_code == 401
     with pytest.raises(ConfigError, match="loopback"):
-        refuse_open_door(client.place, "0.0.0.0")
-    refuse_open_door(client.place, "127.0.0.1")
+        refuse_open_door(client.installation, "0.0.0.0")
+    refuse_open_door(client.installation, "127.0.0.1")
 
 
 def test_pages_of_other_sites_are_refused_and_nothing_answers_to_cors(client: Client) -> None:
@@ -235,7 +235,7 @@ def test_pages_of_other_sites_are_refused_and_nothing_answers_to_cors(client: Cl
 
 
 def test_sites_that_are_allowed_may_call(lab: Lab) -> None:
-    client = Client(lab.place, allowed_origins=("https://tools.example",))
+    client = Client(lab.installation, allowed_origins=("https://tools.example",))
     with client.http:
         headers = {"Authorization": f"Bearer {client.tokens[Role.ADMIN]}", "Origin": "https://tools.example"}
         answer = client.http.post("/graphql", json={"query": ME}, headers=headers)
@@ -307,11 +307,11 @@ def test_requests_are_logged_with_who_and_what_and_never_with_a_secret(
 
 
 def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(lab: Lab) -> None:
-    doorkeeper = Doorkeeper(lab.place)
+    doorkeeper = Authenticator(lab.installation)
     app = FastAPI()
     app.include_router(login_router(doorkeeper))
     http = TestClient(app, base_url="https://localhost", follow_redirects=False)
-    made = create_token(lab.place, "grace", Role.VIEWER)
+    made = create_token(lab.installation, "grace", Role.VIEWER)
     refused = http.post("/login", data={"token": "<b>wrong</b>"})
     assert (refused.status_code, "set-cookie" in refused.headers, "<b>" in refused.text) == (401, False, False)
     answer = http.post("/login", data={"token": made.token})
@@ -322,10 +322,10 @@ def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(lab:
 
     session = http.cookies[COOKIE].strip('"')
     assert doorkeeper.principal_of(visit(session)).name == "grace"
-    for other in (session[:-2] + "xx", "", Doorkeeper(lab.place).new_session(LOCAL)):
+    for other in (session[:-2] + "xx", "", Authenticator(lab.installation).new_session(LOCAL)):
         with pytest.raises(Unauthenticated):
             doorkeeper.principal_of(visit(other))
-    revoke_token(lab.place, made.stored.token_id)
+    revoke_token(lab.installation, made.stored.token_id)
     with pytest.raises(Unauthenticated):
         doorkeeper.principal_of(visit(session))
     assert http.post("/logout").headers["location"] == "/login"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.run.placement import inline_readers, is_inline
 from ingest_ray.sdk.types import Axis, Dataset, Effect, Endpoint, Scope, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
@@ -35,9 +35,9 @@ def test_small_plans_and_single_slices_need_no_cluster(
     scopes: tuple[Scope, ...], size: int | None, is_here: bool
 ) -> None:
     order = order_of("jdbc.sqlite", inline_below=5000)
-    outline = Outline(strategy="s", bytes=size, scopes=scopes)
-    assert is_inline(order, outline, Cluster()) is is_here
-    assert not is_inline(order, outline, Cluster(is_attached=True))
+    plan_summary = PlanSummary(strategy="s", bytes=size, scopes=scopes)
+    assert is_inline(order, plan_summary, Cluster()) is is_here
+    assert not is_inline(order, plan_summary, Cluster(is_attached=True))
 
 
 def order_of(template: str, **ray: int) -> RunOrder:
@@ -52,7 +52,7 @@ def order_of(template: str, **ray: int) -> RunOrder:
 
 
 def test_threads_are_as_many_as_pay() -> None:
-    small, large = (Outline(strategy="s", bytes=size, scopes=(KEYED,)) for size in (1000, 100 * 2**20))
+    small, large = (PlanSummary(strategy="s", bytes=size, scopes=(KEYED,)) for size in (1000, 100 * 2**20))
     assert inline_readers(order_of("jdbc.sqlite", num_cpus=2), small) == 1
     assert inline_readers(order_of("jdbc.sqlite", num_cpus=2), large) == 2
     assert inline_readers(order_of("jdbc.sqlite", num_cpus=64), large) == 4

@@ -17,8 +17,8 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "ingest.yaml"
-        self.journal = folder / "journal"
-        self.source: dict[str, Any] = {"units": ["numbers-1x1000", "numbers-2x300"], "journal": str(self.journal)}
+        self.reporter = folder / "reporter"
+        self.source: dict[str, Any] = {"units": ["numbers-1x1000", "numbers-2x300"], "reporter": str(self.reporter)}
         self.document: dict[str, Any] = {
             "endpoints": [{"id": "shop", "template": "testing.scripted", "config": self.source}],
             "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
@@ -33,15 +33,15 @@ class Lab:
         return apply(load_config(self.write()), dry_run=dry_run)
 
     @property
-    def place(self) -> Installation:
+    def installation(self) -> Installation:
         return Installation(load_config(self.file).settings)
 
     def calls(self) -> list[str]:
         """What reached the source, and forgets it."""
-        if not self.journal.exists():
+        if not self.reporter.exists():
             return []
-        lines = self.journal.read_text().splitlines()
-        self.journal.unlink()
+        lines = self.reporter.read_text().splitlines()
+        self.reporter.unlink()
         return lines
 
     def rows(self, unit: str, endpoint: str = "shop") -> int:

@@ -45,7 +45,7 @@ def test_a_dry_run_shows_the_same_changes_and_leaves_no_trace(lab: Lab) -> None:
 
 def test_what_the_file_no_longer_has_is_removed(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.document |= {"endpoints": [], "units": []}
     assert said(lab.apply()) == [
         "- endpoint shop",
@@ -53,7 +53,7 @@ def test_what_the_file_no_longer_has_is_removed(lab: Lab) -> None:
         "- unit shop:numbers-1x1000",
         "- unit shop:numbers-2x300",
     ]
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         assert [entry.endpoint.endpoint_id for entry in endpoints.listed(connection)] == ["lake"]
 
 
@@ -63,8 +63,8 @@ def test_patterns_become_units_once_the_catalog_has_them_and_later_rules_win_fie
     )
     lab.document["units"].append({"endpoint": "shop", "unit": "numbers-2x300", "policy": {"lookback": "10m"}})
     lab.apply()
-    assert collect(lab.place, "shop").configured == ("+ shop:numbers-1x1000", "+ shop:numbers-2x300")
-    with lab.place.catalog.read() as connection:
+    assert collect(lab.installation, "shop").configured == ("+ shop:numbers-1x1000", "+ shop:numbers-2x300")
+    with lab.installation.catalog.read() as connection:
         one, two = [item.config for item in unit_configs.listed(connection)]
     assert (one.run_mode, one.enabled, one.policy.cursor) == ("FULL", True, None)
     assert (two.run_mode, two.enabled, two.policy.cursor, two.policy.lookback) == ("INCREMENTAL", True, "at", 600)
@@ -76,7 +76,7 @@ def test_patterns_become_units_once_the_catalog_has_them_and_later_rules_win_fie
 def test_an_exact_unit_that_a_collected_endpoint_does_not_have_is_an_error_with_its_line(lab: Lab) -> None:
     lab.document["units"] = [{"endpoint": "shop", "unit": "nambers", "sink": "lake"}]
     lab.apply()
-    found = collect(lab.place, "shop")
+    found = collect(lab.installation, "shop")
     assert "no unit 'nambers'" in found.warnings[0]
     with pytest.raises(ConfigError, match=r"ingest\.yaml:\d+: endpoint 'shop' has no unit 'nambers'"):
         lab.apply()
@@ -84,12 +84,12 @@ def test_an_exact_unit_that_a_collected_endpoint_does_not_have_is_an_error_with_
 
 def test_a_failed_apply_changes_nothing(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.source["now"] = 7
     lab.document["units"].append({"endpoint": "shop", "unit": "missing", "sink": "lake"})
     with pytest.raises(ConfigError):
         lab.apply()
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         assert "now" not in endpoints.source(connection, "shop").endpoint.config
         assert len(unit_configs.rules(connection)) == 1
 
@@ -97,7 +97,7 @@ def test_a_failed_apply_changes_nothing(lab: Lab) -> None:
 def test_a_rule_without_a_sink_is_an_error(lab: Lab) -> None:
     lab.document["units"] = [{"endpoint": "shop", "unit": "*"}]
     lab.apply()
-    assert "has no sink" in collect(lab.place, "shop").warnings[0]
+    assert "has no sink" in collect(lab.installation, "shop").warnings[0]
 
 
 def test_settings_are_left_in_the_home_for_commands_in_other_folders(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,22 +109,25 @@ def test_settings_are_left_in_the_home_for_commands_in_other_folders(lab: Lab, m
     with pytest.raises(ConfigError, match="no configuration"):
         load_settings()
     monkeypatch.setenv("INGEST_HOME", str(lab.folder / ".ingest-ray"))
-    assert load_settings() == lab.place.settings
-    assert Path(lab.place.settings.home, "settings.json").stat().st_mode & 0o077 == 0
+    assert load_settings() == lab.installation.settings
+    assert Path(lab.installation.settings.home, "settings.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_file_that_is_applied_again_writes_nothing(lab: Lab) -> None:
     lab.source["password"] = "hunter2-again"
     lab.apply()
-    collect(lab.place, "shop")
-    home = Path(lab.place.settings.home)
-    before = _contents(lab.place), {file.name: file.stat().st_mtime_ns for file in home.glob("*.[jk]*")}
+    collect(lab.installation, "shop")
+    home = Path(lab.installation.settings.home)
+    before = _contents(lab.installation), {file.name: file.stat().st_mtime_ns for file in home.glob("*.[jk]*")}
     assert lab.apply().changes == ()
-    assert (_contents(lab.place), {file.name: file.stat().st_mtime_ns for file in home.glob("*.[jk]*")}) == before
+    assert (
+        _contents(lab.installation),
+        {file.name: file.stat().st_mtime_ns for file in home.glob("*.[jk]*")},
+    ) == before
 
 
-def _contents(place: Installation) -> dict[str, list[tuple[object, ...]]]:
-    with place.catalog.read() as connection:
+def _contents(installation: Installation) -> dict[str, list[tuple[object, ...]]]:
+    with installation.catalog.read() as connection:
         return {
             name: [tuple(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key))]
             for name, table in tables.tables.items()
@@ -147,9 +150,9 @@ def test_many_that_apply_the_same_file_at_once_make_it_once(shared: Lab) -> None
     said_by_all = [line for applied in done for line in said(applied)]
     assert sorted(said_by_all) == ["+ endpoint shop", "+ rule shop:*", "+ rule shop:numbers-2*", "+ sink lake"]
     assert shared.apply().changes == ()
-    place = shared.place
-    with place.catalog.read() as connection:
+    installation = shared.installation
+    with installation.catalog.read() as connection:
         stored = endpoints.source(connection, "shop").endpoint
-        assert resolve(stored, place.settings).config["password"] == "hunter2-at-once"
+        assert resolve(stored, installation.settings).config["password"] == "hunter2-at-once"
         assert len(unit_configs.rules(connection)) == 2
-    place.catalog.close()
+    installation.catalog.close()

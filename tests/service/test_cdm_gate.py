@@ -36,20 +36,20 @@ def ready(lab: Lab, **fields: Any) -> None:
     """Applied and collected, with one rule; nothing was asked of the source since."""
     rule(lab, **fields)
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.calls()
 
 
 def refused(lab: Lab, kind: type[IngestError], code: str, says: str) -> None:
-    for use in (gate, plan, lambda place, endpoint, unit: run(place, endpoint, [unit]), remap):
+    for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit]), remap):
         with pytest.raises(kind, match=says) as caught:
-            use(lab.place, "shop", UNIT)
+            use(lab.installation, "shop", UNIT)
         assert type(caught.value) is kind
         assert caught.value.code == code
         assert caught.value.is_user_mistake
     assert lab.calls() == []
-    assert list(lab.place.kv.scan("")) == []
-    with lab.place.catalog.read() as connection:
+    assert list(lab.installation.kv.scan("")) == []
+    with lab.installation.catalog.read() as connection:
         assert records.recent(connection, "shop", UNIT) == []
     assert not (lab.folder / "cdm.db").exists()
     assert not (lab.folder / "lake").exists()
@@ -102,7 +102,7 @@ def test_a_sink_of_models_takes_no_rows_as_they_are(lab: Lab) -> None:
     sinks(lab)
     ready(lab, sink="models")
     with pytest.raises(errors.ModeUnsupported, match="CDM models only"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
     assert lab.calls() == []
 
 
@@ -112,32 +112,32 @@ def test_a_sink_of_models_takes_no_rows_as_they_are(lab: Lab) -> None:
 def test_policies_that_cdm_mode_cannot_have(lab: Lab, policy: dict[str, Any], says: str) -> None:
     ready(lab, mode="cdm", sink_endpoint="lake", cdm={"models": {ITEM: {"cdm_id": "id"}}}, policy=policy)
     with pytest.raises(ConfigError, match=says):
-        gate(lab.place, "shop", UNIT)
+        gate(lab.installation, "shop", UNIT)
 
 
 def test_remap_of_a_unit_in_raw_mode_is_refused(lab: Lab) -> None:
     ready(lab)
     with pytest.raises(errors.CdmModeUnsupported, match="not in CDM mode"):
-        remap(lab.place, "shop", UNIT)
+        remap(lab.installation, "shop", UNIT)
     assert lab.calls() == []
 
 
 def test_provisioning_publishes_the_table_once_and_then_units_may_run(lab: Lab) -> None:
     sinks(lab, prefix="x_")
     ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
-    done = provision(lab.place, "models", ITEM)
+    done = provision(lab.installation, "models", ITEM)
     assert (done.table_name, done.schema_name, done.is_new_to_catalog) == ("x_cdm_work_item", "", True)
-    assert provision(lab.place, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
-    with lab.place.catalog.read() as connection:
+    assert provision(lab.installation, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
+    with lab.installation.catalog.read() as connection:
         (found,) = dataset_versions.current(connection, "models")
         assert len(dataset_versions.history(connection, "models", found.name)) == 1
     assert set(found.labels) == {"sink-endpoint:models", f"cdm_model:{ITEM}"}
     assert (found.dataset_id, found.primary_key) == (done.dataset_id, ("cdm_id",))
-    views = {view.sink_id: view for view in list_sinks(lab.place)}
+    views = {view.sink_id: view for view in list_sinks(lab.installation)}
     assert views["models"].provisioned == (ITEM,)
     assert views["lake"].provisioned is None
     assert views["models"].supported_cdm_models == views["lake"].supported_cdm_models == ("cdm.work.*", "cdm.doc.*")
-    report = run(lab.place, "shop", [UNIT])
+    report = run(lab.installation, "shop", [UNIT])
     assert report.state is RunState.SUCCEEDED, report.units[0].error
     assert report.units[0].models[ITEM].committed == 1000
 
@@ -146,11 +146,11 @@ def test_provisioning_names_what_is_wrong(lab: Lab) -> None:
     sinks(lab, models=["cdm.doc.*"])
     lab.apply()
     with pytest.raises(errors.SinkMissing, match="nobody"):
-        provision(lab.place, "nobody", ITEM)
+        provision(lab.installation, "nobody", ITEM)
     with pytest.raises(ConfigError, match=r"no CDM model 'cdm\.work\.thing'"):
-        provision(lab.place, "models", "cdm.work.thing")
+        provision(lab.installation, "models", "cdm.work.thing")
     with pytest.raises(errors.CdmSinkUnsupported, match=r"does not take model 'cdm\.work\.item'"):
-        provision(lab.place, "models", ITEM)
+        provision(lab.installation, "models", ITEM)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_an_expression_over_a_column_that_is_not_there_is_refused_as_soon_as_the
     wrong = {ITEM: {"cdm_id": "cdm_id('cdm.work.item', id)", "summary": "titel", "created_at": "payload"}}
     rule(lab, mode="cdm", sink_endpoint="lake", cdm={"models": wrong})
     lab.apply()
-    assert "titel" in collect(lab.place, "shop").warnings[0]
+    assert "titel" in collect(lab.installation, "shop").warnings[0]
     with pytest.raises(
         ConfigError, match=r"ingest\.yaml:\d+: units\[0\]\.cdm\.models\.cdm\.work\.item\.summary.*titel"
     ):
         lab.apply()
     with pytest.raises(errors.UnitDisabled, match="not configured"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
 
 
 def test_registering_a_mapper_again_changes_nothing_and_another_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ def ready(lab: Lab) -> Lab:
     """Loaded once, with a column `extra` of int32; the next run finds rows 5 and 500 changed."""
     lab.source["column_types"] = {"extra": "int32"}
     policy(lab, "evolve")
-    collect(lab.place, "shop")
-    assert run(lab.place, "shop", [UNIT]).state is RunState.SUCCEEDED
+    collect(lab.installation, "shop")
+    assert run(lab.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
     lab.calls()
     lab.source |= {"now": 2000, "changed": {"5": 1001, "500": 1002}}
     return lab
@@ -40,7 +40,7 @@ def policy(lab: Lab, name: str, **more: Any) -> None:
 def again(lab: Lab, **types: str | None) -> RunSummary:
     lab.source["column_types"] = {"extra": "int32", **types}
     lab.apply()
-    return run(lab.place, "shop", [UNIT]).units[0]
+    return run(lab.installation, "shop", [UNIT]).units[0]
 
 
 def lake(lab: Lab) -> pa.Table:
@@ -53,7 +53,7 @@ def row(lab: Lab, key: int) -> dict[str, Any]:
 
 
 def versions(lab: Lab) -> list[tuple[str, ...]]:
-    return [version.changes for version in dataset_history(lab.place, "shop", UNIT).versions]
+    return [version.changes for version in dataset_history(lab.installation, "shop", UNIT).versions]
 
 
 def refused(summary: RunSummary) -> str:
@@ -66,12 +66,12 @@ def refused(summary: RunSummary) -> str:
 
 
 def test_an_unchanged_dataset_costs_one_question_and_writes_nothing(ready: Lab) -> None:
-    with ready.place.catalog.read() as connection:
+    with ready.installation.catalog.read() as connection:
         before = connection.exec_driver_sql("SELECT * FROM ingest_unit_datasets").fetchall()
     summary = again(ready)
     assert (summary.rows.committed, summary.schema_changes) == (2, ())
     assert [json.loads(call)[1].split()[0] for call in ready.calls()] == ["describe", "probe", "read"]
-    with ready.place.catalog.read() as connection:
+    with ready.installation.catalog.read() as connection:
         assert connection.exec_driver_sql("SELECT * FROM ingest_unit_datasets").fetchall() == before
     assert versions(ready) == [()]
 
@@ -126,16 +126,16 @@ def test_c68_another_type_is_refused_by_name_with_the_way_on(ready: Lab) -> None
     assert lake(ready) == before
     assert versions(ready) == [()]
     with pytest.raises(SourceChanged, match="extra"):
-        plan(ready.place, "shop", UNIT)
+        plan(ready.installation, "shop", UNIT)
     policy(ready, "evolve", columns=["id", "at", "payload", "segment"])
-    assert run(ready.place, "shop", [UNIT]).rows.committed == 2
+    assert run(ready.installation, "shop", [UNIT]).rows.committed == 2
 
 
 def test_a_replacement_follows_another_type(lab: Lab) -> None:
     lab.source["column_types"] = {"extra": "int32"}
     lab.apply()
-    collect(lab.place, "shop")
-    run(lab.place, "shop", [UNIT])
+    collect(lab.installation, "shop")
+    run(lab.installation, "shop", [UNIT])
     assert again(lab, extra="string").state is RunState.SUCCEEDED
     assert lake(lab).schema.field("extra").type == pa.string()
     assert row(lab, 5)["extra"] == "5"
@@ -145,10 +145,10 @@ def test_a_replacement_follows_another_type(lab: Lab) -> None:
 def test_c69_freeze_refuses_any_change_until_a_person_accepts_it(ready: Lab, change: dict[str, str | None]) -> None:
     policy(ready, "freeze")
     assert next(iter(change)) in refused(again(ready, **change))
-    assert collect(ready.place, "shop").differences.changed
-    refused(run(ready.place, "shop", [UNIT]).units[0])  # collecting alone is no consent
-    assert len(accept_dataset(ready.place, "shop", UNIT).changes) == 1
-    summary = run(ready.place, "shop", [UNIT]).units[0]
+    assert collect(ready.installation, "shop").differences.changed
+    refused(run(ready.installation, "shop", [UNIT]).units[0])  # collecting alone is no consent
+    assert len(accept_dataset(ready.installation, "shop", UNIT).changes) == 1
+    summary = run(ready.installation, "shop", [UNIT]).units[0]
     assert (summary.state, summary.rows.committed) == (RunState.SUCCEEDED, 2)
 
 
@@ -156,8 +156,8 @@ def test_c69_discard_column_goes_on_with_the_old_set_and_refuses_a_drop(ready: L
     policy(ready, "discard_column")
     assert again(ready, note="int64").rows.committed == 2
     assert "note" not in lake(ready).column_names
-    collect(ready.place, "shop")
-    assert run(ready.place, "shop", [UNIT]).state is RunState.SUCCEEDED
+    collect(ready.installation, "shop")
+    assert run(ready.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
     assert "note" not in lake(ready).column_names
     assert "- payload" in refused(again(ready, payload=None))
 
@@ -166,18 +166,18 @@ def test_c69_discard_column_goes_on_with_the_old_set_and_refuses_a_drop(ready: L
 def test_c69_quarantine_row_keeps_the_types_and_sets_rows_that_do_not_fit_aside(lab: Lab, now: str) -> None:
     lab.source |= {"units": ["numbers-1x100"], "column_types": {"extra": "int8"}}
     policy(lab, "quarantine_row")
-    collect(lab.place, "shop")
-    run(lab.place, "shop", ["numbers-1x100"])
+    collect(lab.installation, "shop")
+    run(lab.installation, "shop", ["numbers-1x100"])
     lab.source |= {"now": 2000, "changed": {"5": 1001, "50": 1002}, "extra_offset": 100}
     lab.source["column_types"] = {"extra": now, "note": "int64"}
     lab.apply()
-    (summary,) = run(lab.place, "shop", ["numbers-1x100"]).units
+    (summary,) = run(lab.installation, "shop", ["numbers-1x100"]).units
     assert (summary.rows.read, summary.rows.committed, summary.rows.quarantined) == (2, 1, 1)
     table = pa.table(DeltaTable(lab.folder / "lake" / "shop" / "numbers-1x100").to_pyarrow_table())
     assert table.schema.field("extra").type == pa.int8()
     assert "note" not in table.column_names
     assert {one["id"]: one["extra"] for one in table.to_pylist()}[5] == 105
-    (entry,) = list_quarantine(lab.place.settings.quarantine_uri)
+    (entry,) = list_quarantine(lab.installation.settings.quarantine_uri)
     (rejected,) = show(entry.uri)
     assert (rejected.column, rejected.raw["id"], str(rejected.raw["extra"])) == ("extra", 50, "150")
 
@@ -188,18 +188,18 @@ def test_a_key_or_cursor_that_vanished_is_always_refused(ready: Lab, name: str, 
     policy(ready, name)
     ready.source["key"] = [] if column == "id" else ["id"]
     assert f"column '{column}', the {role} of unit" in refused(again(ready, **{column: None}))
-    collect(ready.place, "shop")  # now the catalog does not have it any more, either
+    collect(ready.installation, "shop")  # now the catalog does not have it any more, either
     with pytest.raises(SourceChanged, match=f"'{column}'"):
-        plan(ready.place, "shop", UNIT)
+        plan(ready.installation, "shop", UNIT)
 
 
 def test_a_primary_key_that_became_another_one_is_refused_until_somebody_says_which(ready: Lab) -> None:
     ready.source["key"] = ["id", "segment"]
     assert "is (id, segment) now, and was (id)" in refused(again(ready))
-    collect(ready.place, "shop")
-    refused(run(ready.place, "shop", [UNIT]).units[0])
+    collect(ready.installation, "shop")
+    refused(run(ready.installation, "shop", [UNIT]).units[0])
     policy(ready, "evolve", primary_key=["id"])
-    assert run(ready.place, "shop", [UNIT]).rows.committed == 2
+    assert run(ready.installation, "shop", [UNIT]).rows.committed == 2
 
 
 def test_a_dataset_that_is_gone_is_a_changed_source(ready: Lab) -> None:
@@ -209,17 +209,17 @@ def test_a_dataset_that_is_gone_is_a_changed_source(ready: Lab) -> None:
 
 def test_d41_one_unit_that_changed_does_not_keep_the_others_from_running(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.source["units"] = ["numbers-2x300"]
     lab.apply()
-    report = run(lab.place, "shop")
+    report = run(lab.installation, "shop")
     assert [summary.state for summary in report.units] == [RunState.FAILED, RunState.SUCCEEDED]
 
 
 def test_before_its_first_run_a_unit_follows_what_changed_since_the_collection(lab: Lab) -> None:
     lab.source["column_types"] = {"extra": "int32", "more": "int32"}
     policy(lab, "evolve")
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     summary = again(lab, extra="string")  # nothing is in the lake yet that it would not fit
     assert summary.schema_changes == ("- more", "~ extra: int32 -> string")
     assert (summary.rows.committed, row(lab, 5)["extra"]) == (1000, "5")
@@ -235,6 +235,6 @@ def test_a_new_column_that_the_sink_cannot_take_is_a_changed_source(ready: Lab) 
 def test_after_a_reset_the_unit_begins_with_what_is_there(ready: Lab) -> None:
     policy(ready, "freeze")
     refused(again(ready, note="int64"))
-    collect(ready.place, "shop")
-    reset(ready.place, "shop", UNIT)
-    assert run(ready.place, "shop", [UNIT]).rows.committed == 1000
+    collect(ready.installation, "shop")
+    reset(ready.installation, "shop", UNIT)
+    assert run(ready.installation, "shop", [UNIT]).rows.committed == 1000

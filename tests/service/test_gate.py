@@ -53,14 +53,14 @@ def test_a5_a_refusal_has_its_type_and_touches_nothing(
     lab: Lab, name: str, endpoint: str, unit: str, change: Change | None, kind: type[IngestError], says: str
 ) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     if change is not None:
         change(lab)
         lab.apply()
     lab.calls()
-    for use in (gate, plan, lambda place, endpoint, unit: run(place, endpoint, [unit])):
+    for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit])):
         with pytest.raises(kind, match=says) as caught:
-            use(lab.place, endpoint, unit)
+            use(lab.installation, endpoint, unit)
         assert type(caught.value) is kind
         assert caught.value.is_user_mistake
     assert_untouched(lab)
@@ -68,8 +68,8 @@ def test_a5_a_refusal_has_its_type_and_touches_nothing(
 
 def assert_untouched(lab: Lab) -> None:
     assert lab.calls() == []
-    assert list(lab.place.kv.scan("")) == []
-    with lab.place.catalog.read() as connection:
+    assert list(lab.installation.kv.scan("")) == []
+    with lab.installation.catalog.read() as connection:
         assert records.recent(connection, "shop", UNIT) == []
     assert not (lab.folder / "lake").exists()
 
@@ -77,66 +77,66 @@ def assert_untouched(lab: Lab) -> None:
 def test_before_the_first_collection_the_dataset_is_unknown(lab: Lab) -> None:
     lab.apply()
     with pytest.raises(errors.DatasetUnknown, match="no metadata") as caught:
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
     assert caught.value.hint == "ingest-ray collect shop"
     assert_untouched(lab)
 
 
 def test_a_dataset_that_has_vanished_is_unknown_and_its_configuration_stays(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.source["units"] = ["numbers-2x300"]
     lab.apply()
-    assert collect(lab.place, "shop").differences.gone == (UNIT,)
+    assert collect(lab.installation, "shop").differences.gone == (UNIT,)
     lab.calls()
     with pytest.raises(errors.DatasetUnknown, match="gone since"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
     assert_untouched(lab)
     lab.source["units"] = [UNIT]
     lab.apply()
-    collect(lab.place, "shop")
-    assert gate(lab.place, "shop", UNIT).spec.unit_id == UNIT
+    collect(lab.installation, "shop")
+    assert gate(lab.installation, "shop", UNIT).spec.unit_id == UNIT
 
 
 def test_a_sink_that_is_not_registered_is_missing(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     from ingest_ray.catalog import endpoints
 
-    with lab.place.catalog.begin() as connection:
+    with lab.installation.catalog.begin() as connection:
         endpoints.remove(connection, "lake")
     lab.calls()
     with pytest.raises(errors.SinkMissing, match="'lake'"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
     assert_untouched(lab)
 
 
 def test_an_endpoint_whose_strategy_is_not_installed_says_so(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     from ingest_ray.catalog import endpoints
     from ingest_ray.catalog.endpoints import Registration
 
-    with lab.place.catalog.begin() as connection:
+    with lab.installation.catalog.begin() as connection:
         unknown = Endpoint(endpoint_id="shop", template="jdbc.db2")
         endpoints.save(connection, Registration(endpoint=unknown, role="source", vendor="ibm"))
     with pytest.raises(errors.StrategyMissing, match=r"jdbc\.db2"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
 
 
 def test_one_unit_that_is_refused_keeps_all_of_a_launch_from_starting(lab: Lab) -> None:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.calls()
     with pytest.raises(errors.UnitNotFound):
-        run(lab.place, "shop", [UNIT, "missing"])
+        run(lab.installation, "shop", [UNIT, "missing"])
     assert_untouched(lab)
 
 
 def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
     lab.document["sinks"].append({"id": "lake2", "template": "lake.delta", "config": {"uri": "./lake"}})
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     family = sink_family("lake.delta")
 
     class OnePlace:
@@ -155,7 +155,7 @@ def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
         patch.setattr(validation, "open_sink", OnePlace().open)
         patch.setattr(launch_catalog, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
-            gate(lab.place, "shop", UNIT)
+            gate(lab.installation, "shop", UNIT)
 
 
 def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(lab: Lab) -> None:
@@ -164,8 +164,8 @@ def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(lab: Lab) ->
         {"endpoint": "shop", "unit": "numbers-2x300", "run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     )
     lab.apply()
-    collect(lab.place, "shop")
-    full, incremental = gate(lab.place, "shop", UNIT), gate(lab.place, "shop", "numbers-2x300")
+    collect(lab.installation, "shop")
+    full, incremental = gate(lab.installation, "shop", UNIT), gate(lab.installation, "shop", "numbers-2x300")
     assert (full.spec.policy.write, full.spec.policy.primary_key) == ("replace", ("id",))
     assert (incremental.spec.policy.write, incremental.spec.policy.primary_key) == ("upsert", ("id",))
     assert "hunter2" not in full.model_dump_json()
@@ -184,31 +184,31 @@ def test_a_column_that_would_not_arrive_whole_is_named_before_the_first_row(
 ) -> None:
     lab.source["fidelities"] = {"payload": fidelity}
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.calls()
     with pytest.raises(errors.ConfigError) as caught:
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
     assert f"{says}: 'payload' (text -> " in caught.value.message
     assert hint in str(caught.value.hint)
     assert_untouched(lab)
     policy(columns=["id", "segment", "at"])(lab)
     lab.apply()
-    assert run(lab.place, "shop", [UNIT]).rows.committed == 1000
+    assert run(lab.installation, "shop", [UNIT]).rows.committed == 1000
 
 
 def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab) -> None:
     policy(allow_lossy=True)(lab)
     lab.source["fidelities"] = {"payload": "lossy"}
     lab.apply()
-    collect(lab.place, "shop")
-    found = plan(lab.place, "shop", UNIT)
+    collect(lab.installation, "shop")
+    found = plan(lab.installation, "shop", UNIT)
     assert {line.column: str(line.fidelity) for line in found.certificate}["payload"] == "lossy"
-    assert run(lab.place, "shop", [UNIT]).rows.committed == 1000
+    assert run(lab.installation, "shop", [UNIT]).rows.committed == 1000
     lab.source["fidelities"] = {"payload": "refused"}
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     with pytest.raises(errors.ConfigError, match="cannot be held"):
-        run(lab.place, "shop", [UNIT])
+        run(lab.installation, "shop", [UNIT])
 
 
 def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
@@ -220,7 +220,7 @@ def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
         {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, "run_mode": "FULL", "policy": {}}
     ]
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.apply()
     read: list[str | bytes] = []
     validate = UnitConfig.model_validate_json
@@ -230,5 +230,5 @@ def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
         return validate(document)
 
     monkeypatch.setattr(UnitConfig, "model_validate_json", counted)
-    assert len(admit(lab.place, "shop", ())) == 40
+    assert len(admit(lab.installation, "shop", ())) == 40
     assert len(read) <= 4 * 40

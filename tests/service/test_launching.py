@@ -19,7 +19,7 @@ from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.launching.child_process import Children
 from ingest_ray.service.launching.lifecycle import begin, carry_on
 from ingest_ray.service.runs.admission import RunRequest
-from ingest_ray.service.runs.run_observer import Told
+from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import status
 from ingest_ray.state.documents import Owner
 from tests.service.lab import Lab
@@ -32,7 +32,7 @@ REQUEST = RunRequest(endpoint_id="shop", unit_id=UNIT, requested_by="ada")
 def ready(lab: Lab) -> Lab:
     lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.calls()
     return lab
 
@@ -45,7 +45,7 @@ def children() -> Iterator[Children]:
 
 
 def record_of(lab: Lab, run_id: str) -> RunRecord:
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         found = records.find(connection, run_id)
     assert found is not None
     return found
@@ -65,10 +65,10 @@ def pid_of(record: RunRecord) -> int:
 def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_own(
     ready: Lab, children: Children
 ) -> None:
-    run_id = children.start(ready.place, REQUEST)
+    run_id = children.start(ready.installation, REQUEST)
     assert record_of(ready, run_id).summary.state is RunState.RUNNING
-    assert children.state(ready.place, run_id) is RunState.RUNNING
-    until(lambda: children.state(ready.place, run_id) is not RunState.RUNNING)
+    assert children.state(ready.installation, run_id) is RunState.RUNNING
+    until(lambda: children.state(ready.installation, run_id) is not RunState.RUNNING)
     record = record_of(ready, run_id)
     assert (record.summary.state, record.summary.rows.committed) == (RunState.SUCCEEDED, 1000)
     assert record.summary.requested_by == "ada"
@@ -78,12 +78,12 @@ def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_o
 
 def test_what_the_gate_refuses_has_no_record(ready: Lab, children: Children) -> None:
     with pytest.raises(UnitNotFound):
-        children.start(ready.place, RunRequest(endpoint_id="shop", unit_id="nothing"))
+        children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="nothing"))
     ready.document["units"][0]["enabled"] = False
     ready.apply()
     with pytest.raises(UnitDisabled):
-        children.start(ready.place, REQUEST)
-    assert status(ready.place, "shop", UNIT).units[0].history == ()
+        children.start(ready.installation, REQUEST)
+    assert status(ready.installation, "shop", UNIT).units[0].history == ()
     assert ready.calls() == []
 
 
@@ -92,7 +92,7 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
 ) -> None:
     ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     ready.apply()
-    run_id = children.start(ready.place, REQUEST)
+    run_id = children.start(ready.installation, REQUEST)
     until(lambda: any("read load 0 [500" in line for line in _peek(ready)))
     code = (
         "import sys; from pathlib import Path; from ingest_ray.config import load_config;"
@@ -102,51 +102,51 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
         f"launcher_for(place).pause(place, {run_id!r}, 'grace')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    until(lambda: children.state(ready.place, run_id) is not RunState.RUNNING)
+    until(lambda: children.state(ready.installation, run_id) is not RunState.RUNNING)
     paused = record_of(ready, run_id).summary
     assert paused.state is RunState.PAUSED
     assert 0 < paused.rows.committed < 1000
-    with ready.place.catalog.read() as connection:
+    with ready.installation.catalog.read() as connection:
         line = run_channel.find(connection, run_id)
     assert line is not None
     assert line.stop_requested_by == "grace"
-    assert Told.model_validate_json(line.progress or "").moment.rows.committed == paused.rows.committed
-    again = children.start(ready.place, REQUEST)
-    until(lambda: children.state(ready.place, again) is not RunState.RUNNING)
+    assert ProgressReport.model_validate_json(line.progress or "").moment.rows.committed == paused.rows.committed
+    again = children.start(ready.installation, REQUEST)
+    until(lambda: children.state(ready.installation, again) is not RunState.RUNNING)
     resumed = record_of(ready, again).summary
     assert (resumed.state, resumed.rows.committed) == (RunState.SUCCEEDED, 1000 - paused.rows.committed)
     assert ready.rows(UNIT) == 1000
 
 
 def _peek(lab: Lab) -> list[str]:
-    return lab.journal.read_text().splitlines() if lab.journal.exists() else []
+    return lab.reporter.read_text().splitlines() if lab.reporter.exists() else []
 
 
 def test_of_two_starts_at_once_one_is_refused(ready: Lab) -> None:
-    run_id = begin(ready.place, REQUEST)
+    run_id = begin(ready.installation, REQUEST)
     with pytest.raises(RunActive, match=run_id):
-        begin(ready.place, REQUEST)
-    report = carry_on(ready.place, run_id)
+        begin(ready.installation, REQUEST)
+    report = carry_on(ready.installation, run_id)
     assert report is not None
     assert report.state is RunState.SUCCEEDED
-    assert carry_on(ready.place, run_id) is None
-    assert len(status(ready.place, "shop", UNIT).units[0].history) == 1
+    assert carry_on(ready.installation, run_id) is None
+    assert len(status(ready.installation, "shop", UNIT).units[0].history) == 1
 
 
 def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Lab) -> None:
-    run_id = begin(ready.place, REQUEST)
-    with ready.place.catalog.begin() as connection:
+    run_id = begin(ready.installation, REQUEST)
+    with ready.installation.catalog.begin() as connection:
         run_channel.take(connection, run_id)
     with pytest.raises(RunActive):
-        carry_on(ready.place, run_id)
+        carry_on(ready.installation, run_id)
 
 
 def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(ready: Lab) -> None:
-    run_id = begin(ready.place, REQUEST)
+    run_id = begin(ready.installation, REQUEST)
     ready.document["units"][0]["enabled"] = False
     ready.apply()
     with pytest.raises(UnitDisabled):
-        carry_on(ready.place, run_id)
+        carry_on(ready.installation, run_id)
     summary = record_of(ready, run_id).summary
     assert summary.error is not None
     assert (summary.state, summary.error.code) == (RunState.FAILED, "E_INGESTION_DATASET_DISABLED")
@@ -157,13 +157,13 @@ def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is
     ready: Lab, children: Children, failpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_FAILPOINT", failpoint)
-    run_id = children.start(ready.place, REQUEST)
+    run_id = children.start(ready.installation, REQUEST)
     until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)
     summary = record_of(ready, run_id).summary
     assert summary.error is not None
     assert (summary.state, summary.error.code) == (RunState.FAILED, "E_RUN_INTERRUPTED")
     monkeypatch.delenv("INGEST_FAILPOINT")
-    report = carry_on(ready.place, begin(ready.place, REQUEST))
+    report = carry_on(ready.installation, begin(ready.installation, REQUEST))
     assert report is not None
     assert ready.rows(UNIT) == 1000
 
@@ -189,10 +189,10 @@ def test_a_run_outlives_the_server_that_started_it(ready: Lab) -> None:
 def test_a_server_that_dies_before_it_has_a_process_for_the_run_leaves_what_the_next_start_ends(ready: Lab) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    run_id = begin(ready.place, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
-    assert status(ready.place, "shop", UNIT).units[0].state is RunState.FAILED
-    assert launcher_for(ready.place).state(ready.place, run_id) is RunState.FAILED
-    carry_on(ready.place, begin(ready.place, REQUEST))
+    run_id = begin(ready.installation, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
+    assert status(ready.installation, "shop", UNIT).units[0].state is RunState.FAILED
+    assert launcher_for(ready.installation).state(ready.installation, run_id) is RunState.FAILED
+    carry_on(ready.installation, begin(ready.installation, REQUEST))
     assert record_of(ready, run_id).summary.state is RunState.FAILED
     assert ready.rows(UNIT) == 1000
 
@@ -205,4 +205,4 @@ def _host() -> str:
 
 def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Lab) -> None:
     with pytest.raises(ConfigError, match="no run 'nothing'"):
-        launcher_for(ready.place).pause(ready.place, "nothing", None)
+        launcher_for(ready.installation).pause(ready.installation, "nothing", None)

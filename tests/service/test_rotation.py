@@ -28,23 +28,23 @@ def ready(lab: Lab) -> Lab:
 
 
 def key_file(lab: Lab) -> Path:
-    return Path(lab.place.settings.home) / "secret.key"
+    return Path(lab.installation.settings.home) / "secret.key"
 
 
 def sealed(lab: Lab) -> object:
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         return endpoints.source(connection, "shop").endpoint.config["password"]
 
 
 def opened(lab: Lab) -> object:
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         entry = endpoints.source(connection, "shop")
-    return resolve(entry.endpoint, lab.place.settings).config["password"]
+    return resolve(entry.endpoint, lab.installation.settings).config["password"]
 
 
 def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Lab) -> None:
     old_key, before = key_file(ready).read_bytes(), sealed(ready)
-    done = rotate(ready.place)
+    done = rotate(ready.installation)
     assert (done.key_from, done.sealed) == ("file", 1)
     new_key = key_file(ready).read_bytes()
     assert old_key not in new_key
@@ -66,7 +66,7 @@ def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Lab, s
     died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
     assert died.returncode == -9
     assert opened(ready) == SECRET
-    rotate(ready.place)
+    rotate(ready.installation)
     assert opened(ready) == SECRET
     assert len(key_file(ready).read_bytes().split()) == 1
 
@@ -78,7 +78,7 @@ def test_with_the_key_in_the_environment_the_first_seals_and_the_others_open(
     new = Fernet.generate_key().decode()
     monkeypatch.setenv("INGEST_SECRET_KEY", f"{new},{old}")
     assert opened(ready) == SECRET
-    assert rotate(ready.place).key_from == "environment"
+    assert rotate(ready.installation).key_from == "environment"
     monkeypatch.setenv("INGEST_SECRET_KEY", new)
     assert opened(ready) == SECRET
     monkeypatch.setenv("INGEST_SECRET_KEY", old)
@@ -94,11 +94,11 @@ def test_a_key_that_others_can_read_is_refused(ready: Lab) -> None:
 
 
 def test_while_a_run_goes_on_nothing_is_rotated(ready: Lab) -> None:
-    collect(ready.place, "shop")
-    run_id = begin(ready.place, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
+    collect(ready.installation, "shop")
+    run_id = begin(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
     before = sealed(ready)
     with pytest.raises(EndpointInUse, match=run_id):
-        rotate(ready.place)
+        rotate(ready.installation)
     assert sealed(ready) == before
-    carry_on(ready.place, run_id)
-    rotate(ready.place)
+    carry_on(ready.installation, run_id)
+    rotate(ready.installation)

@@ -17,7 +17,7 @@ from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import new_id
 from ingest_ray.service.runs import execution as service
-from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import run
 from ingest_ray.service.units.reset import reset
 from ingest_ray.service.units.status import status
@@ -30,19 +30,19 @@ UNIT = "numbers-1x1000"
 def ready(lab: Lab) -> Lab:
     lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.calls()
     return lab
 
 
 def history(lab: Lab, unit: str = UNIT) -> list[RunSummary]:
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         return [record.summary for record in records.recent(connection, "shop", unit)]
 
 
 def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: Lab) -> None:
     moments: list[Progress] = []
-    report = run(ready.place, "shop", observe=moments.append)
+    report = run(ready.installation, "shop", observe=moments.append)
     assert (report.state, report.rows.committed) == (RunState.SUCCEEDED, 1600)
     assert [summary.unit_id for summary in report.units] == [UNIT, "numbers-2x300"]
     assert {summary.run_id for summary in report.units} == {f"{report.run_id}-001", f"{report.run_id}-002"}
@@ -52,10 +52,10 @@ def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: La
 
 
 def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_counts(ready: Lab) -> None:
-    (before, _) = status(ready.place, "shop").units
+    (before, _) = status(ready.installation, "shop").units
     assert (before.state, before.last_run, before.segments) == (RunState.IDLE, None, ())
-    run(ready.place, "shop", [UNIT])
-    (after,) = status(ready.place, "shop", UNIT).units
+    run(ready.installation, "shop", [UNIT])
+    (after,) = status(ready.installation, "shop", UNIT).units
     assert after.state is RunState.SUCCEEDED
     assert [(segment.segment, segment.watermark) for segment in after.segments] == [("0", 1000)]
     assert after.last_run is not None
@@ -66,18 +66,18 @@ def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_
 def test_a_backfill_that_is_going_on_is_seen_and_then_the_last_ordinary_run_again(ready: Lab) -> None:
     ready.source["changed"] = {"7": 10}
     ready.apply()
-    last = run(ready.place, "shop", [UNIT]).run_id
+    last = run(ready.installation, "shop", [UNIT]).run_id
     seen: list[RunState] = []
-    errand = Errand(task="backfill", lower="0", upper="100")
-    run(ready.place, "shop", [UNIT], errand=errand, observe=lambda _: seen.append(_state_of(ready)))
+    options = RunOptions(task="backfill", lower="0", upper="100")
+    run(ready.installation, "shop", [UNIT], options=options, observe=lambda _: seen.append(_state_of(ready)))
     assert set(seen) == {RunState.RUNNING}
-    (unit,) = status(ready.place, "shop", UNIT).units
+    (unit,) = status(ready.installation, "shop", UNIT).units
     assert unit.last_run is not None
     assert (unit.state, unit.last_run.run_id) == (RunState.SUCCEEDED, last)
 
 
 def _state_of(lab: Lab) -> RunState:
-    return status(lab.place, "shop", UNIT).units[0].state
+    return status(lab.installation, "shop", UNIT).units[0].state
 
 
 def test_a_record_is_written_before_the_first_call_to_the_source(ready: Lab) -> None:
@@ -86,7 +86,7 @@ def test_a_record_is_written_before_the_first_call_to_the_source(ready: Lab) -> 
     def observe(_: Progress) -> None:
         seen.append(history(ready)[0].state)
 
-    run(ready.place, "shop", [UNIT], observe=observe)
+    run(ready.installation, "shop", [UNIT], observe=observe)
     assert set(seen) == {RunState.RUNNING}
     assert [summary.state for summary in history(ready)] == [RunState.SUCCEEDED]
 
@@ -98,7 +98,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
         raise StagingUnavailable("staging is full", hint="make room")
 
     monkeypatch.setattr(service, "each", broken)
-    report = run(ready.place, "shop", [UNIT])
+    report = run(ready.installation, "shop", [UNIT])
     assert report.state is RunState.FAILED
     (summary,) = history(ready)
     assert summary.error is not None
@@ -112,22 +112,22 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
 def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Lab) -> None:
     ready.source["faults"] = {"0:500": ["denied"]}
     ready.apply()
-    report = run(ready.place, "shop", [UNIT])
+    report = run(ready.installation, "shop", [UNIT])
     assert report.state is RunState.FAILED
-    (unit,) = status(ready.place, "shop", UNIT).units
+    (unit,) = status(ready.installation, "shop", UNIT).units
     assert unit.error is not None
     assert unit.error.code == "E_SOURCE_DENIED"
     ready.source["faults"] = {}
     ready.apply()
-    assert run(ready.place, "shop", [UNIT]).state is RunState.SUCCEEDED
+    assert run(ready.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
     assert ready.rows(UNIT) == 1000
 
 
 def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Lab) -> None:
-    report = run(ready.place, "shop", stopping=lambda: True)
+    report = run(ready.installation, "shop", stopping=lambda: True)
     assert report.state is RunState.PAUSED
     assert {summary.state for summary in report.units} == {RunState.PAUSED}
-    assert run(ready.place, "shop").state is RunState.SUCCEEDED
+    assert run(ready.installation, "shop").state is RunState.SUCCEEDED
     assert (ready.rows(UNIT), ready.rows("numbers-2x300")) == (1000, 600)
 
 
@@ -148,32 +148,32 @@ run(place, "shop", [{UNIT!r}], observe=observe)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "reading\n"
-    (live,) = status(ready.place, "shop", UNIT).units
+    (live,) = status(ready.installation, "shop", UNIT).units
     assert live.state is RunState.RUNNING
     with pytest.raises(RunActive, match="live run"):
-        run(ready.place, "shop", [UNIT])
+        run(ready.installation, "shop", [UNIT])
     with pytest.raises(RunActive):
-        reset(ready.place, "shop", UNIT)
+        reset(ready.installation, "shop", UNIT)
     assert len(history(ready)) == 1
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    (dead,) = status(ready.place, "shop", UNIT).units
+    (dead,) = status(ready.installation, "shop", UNIT).units
     assert dead.state is RunState.FAILED
     assert dead.error is not None
     assert "interrupted" in dead.error.message
-    assert run(ready.place, "shop", [UNIT]).state is RunState.SUCCEEDED
+    assert run(ready.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
     assert sorted(summary.state for summary in history(ready)) == ["FAILED", "SUCCEEDED"]
     assert ready.rows(UNIT) == 1000
 
 
 def test_after_a_reset_everything_is_read_again(ready: Lab) -> None:
-    run(ready.place, "shop", [UNIT])
+    run(ready.installation, "shop", [UNIT])
     ready.calls()
-    run(ready.place, "shop", [UNIT])
+    run(ready.installation, "shop", [UNIT])
     assert not [call for call in ready.calls() if call.startswith("read")]
-    assert reset(ready.place, "shop", UNIT).segments == 1
-    assert status(ready.place, "shop", UNIT).units[0].segments == ()
-    assert run(ready.place, "shop", [UNIT]).rows.read == 1000
+    assert reset(ready.installation, "shop", UNIT).segments == 1
+    assert status(ready.installation, "shop", UNIT).units[0].segments == ()
+    assert run(ready.installation, "shop", [UNIT]).rows.read == 1000
     assert ready.rows(UNIT) == 1000
 
 
@@ -191,15 +191,15 @@ def test_no_planted_secret_is_in_any_file_of_the_installation(lab: Lab, caplog: 
     secret = "correct-horse-battery-staple"
     lab.source |= {"password": secret, "faults": {"0:500": ["denied"]}}
     lab.apply()
-    collect(lab.place, "shop")
-    order = service.admit(lab.place, "shop", [UNIT])[0]
-    run(lab.place, "shop", [UNIT])
-    shown = [order.model_dump_json(), repr(order), status(lab.place).model_dump_json()]
-    shown.append(json.dumps(service.plan(lab.place, "shop", UNIT).model_dump(mode="json")))
+    collect(lab.installation, "shop")
+    order = service.admit(lab.installation, "shop", [UNIT])[0]
+    run(lab.installation, "shop", [UNIT])
+    shown = [order.model_dump_json(), repr(order), status(lab.installation).model_dump_json()]
+    shown.append(json.dumps(service.plan(lab.installation, "shop", UNIT).model_dump(mode="json")))
     assert secret not in "".join([*shown, caplog.text])
     files = [
         file
-        for root in (Path(lab.place.settings.home), lab.folder / "lake")
+        for root in (Path(lab.installation.settings.home), lab.folder / "lake")
         for file in root.rglob("*")
         if file.is_file()
     ]

@@ -22,8 +22,8 @@ class Noted:
     def __init__(self) -> None:
         self.started: list[str] = []
 
-    def start(self, place: object, request: object) -> str:
-        run_id = begin(place, request)  # type: ignore[arg-type]
+    def start(self, installation: object, request: object) -> str:
+        run_id = begin(installation, request)  # type: ignore[arg-type]
         self.started.append(run_id)
         return run_id
 
@@ -36,81 +36,81 @@ def ready(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
     lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     lab.document["serve"] = {"schedules": {"max_jitter_s": 0, "max_runs": 2}}
     lab.apply()
-    collect(lab.place, "shop")
-    configure(lab.place, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
+    collect(lab.installation, "shop")
+    configure(lab.installation, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
     launcher.started.clear()
     monkeypatch.setitem(launching.MODULES, "in-process", __name__)
     return lab
 
 
 def history(lab: Lab) -> list[RunSummary]:
-    with lab.place.catalog.read() as connection:
+    with lab.installation.catalog.read() as connection:
         return [record.summary for record in records.recent(connection, "shop", UNIT)]
 
 
 def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Lab) -> None:
-    assert tick(ready.place, NOW) == []
-    (first,) = tick(ready.place, NOW + 3600)
-    assert tick(ready.place, NOW + 3605) == []
-    assert tick(ready.place, NOW + 7200) == []  # the first one goes on
-    carry_on(ready.place, first)
-    (second,) = tick(ready.place, NOW + 7300)  # its slot waited
-    carry_on(ready.place, second)
-    assert tick(ready.place, NOW + 7400) == []
+    assert tick(ready.installation, NOW) == []
+    (first,) = tick(ready.installation, NOW + 3600)
+    assert tick(ready.installation, NOW + 3605) == []
+    assert tick(ready.installation, NOW + 7200) == []  # the first one goes on
+    carry_on(ready.installation, first)
+    (second,) = tick(ready.installation, NOW + 7300)  # its slot waited
+    carry_on(ready.installation, second)
+    assert tick(ready.installation, NOW + 7400) == []
     assert [(run.state, run.requested_by) for run in history(ready)] == [(RunState.SUCCEEDED, "schedule")] * 2
 
 
 def test_of_two_servers_one_starts_the_run(ready: Lab) -> None:
-    tick(ready.place, NOW)
-    one, other = ready.place, ready.place
+    tick(ready.installation, NOW)
+    one, other = ready.installation, ready.installation
     assert len(tick(one, NOW + 3600) + tick(other, NOW + 3600)) == 1
     assert len(history(ready)) == 1
 
 
 def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Lab) -> None:
-    tick(ready.place, NOW)
-    assert pause(ready.place, "shop", UNIT, requested_by="ada").ok
-    assert tick(ready.place, NOW + 3600) == []
+    tick(ready.installation, NOW)
+    assert pause(ready.installation, "shop", UNIT, requested_by="ada").ok
+    assert tick(ready.installation, NOW + 3600) == []
     stored = _config(ready)
-    view = schedule_view(ready.place, stored, NOW + 3600)
+    view = schedule_view(ready.installation, stored, NOW + 3600)
     assert (view.is_held, view.held_by, view.next_due_at) == (True, "ada", None)
-    run_id = start(ready.place, "shop", UNIT).run_id
+    run_id = start(ready.installation, "shop", UNIT).run_id
     assert run_id is not None
-    carry_on(ready.place, run_id)
-    assert tick(ready.place, NOW + 3700) == []  # the slot that was held is not made up
-    assert len(tick(ready.place, NOW + 7200)) == 1
+    carry_on(ready.installation, run_id)
+    assert tick(ready.installation, NOW + 3700) == []  # the slot that was held is not made up
+    assert len(tick(ready.installation, NOW + 7200)) == 1
 
 
 def _config(lab: Lab) -> UnitConfig:
-    stored = find_config(lab.place, "shop", UNIT)
+    stored = find_config(lab.installation, "shop", UNIT)
     assert stored is not None
     return stored.config
 
 
 def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(ready: Lab) -> None:
-    tick(ready.place, NOW)
+    tick(ready.installation, NOW)
     ready.document["sinks"] = [{"id": "other", "template": "lake.delta", "config": {"uri": "./other"}}]
     ready.document["units"] = []
     ready.apply()
-    assert tick(ready.place, NOW + 3600) == []
-    error = schedule_view(ready.place, _config(ready), NOW + 3600).last_error
+    assert tick(ready.installation, NOW + 3600) == []
+    error = schedule_view(ready.installation, _config(ready), NOW + 3600).last_error
     assert error is not None
     assert "E_INGESTION_SINK_MISSING" in error
     assert history(ready) == []
-    assert tick(ready.place, NOW + 3700) == []
+    assert tick(ready.installation, NOW + 3700) == []
 
 
 def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Lab) -> None:
     ready.source["units"] = [UNIT, "numbers-1x10", "numbers-1x20"]
     ready.apply()
-    collect(ready.place, "shop")
+    collect(ready.installation, "shop")
     for n in (10, 20):
         change = UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60)
-        configure(ready.place, "shop", f"numbers-1x{n}", change)
-    tick(ready.place, NOW)
-    first = tick(ready.place, NOW + 3600)
+        configure(ready.installation, "shop", f"numbers-1x{n}", change)
+    tick(ready.installation, NOW)
+    first = tick(ready.installation, NOW + 3600)
     assert len(first) == 2
-    assert tick(ready.place, NOW + 3605) == []
+    assert tick(ready.installation, NOW + 3605) == []
     for run_id in first:
-        carry_on(ready.place, run_id)
-    assert len(tick(ready.place, NOW + 3610)) == 1
+        carry_on(ready.installation, run_id)
+    assert len(tick(ready.installation, NOW + 3610)) == 1

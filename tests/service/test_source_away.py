@@ -17,7 +17,7 @@ LOOK = "describe"
 
 def away(lab: Lab, times: int, **policy: Any) -> Lab:
     lab.apply()
-    collect(lab.place, "shop")
+    collect(lab.installation, "shop")
     lab.source["faults"] = {LOOK: ["unavailable"] * times}
     lab.document["units"][0]["policy"] = policy
     lab.apply()
@@ -31,13 +31,13 @@ def looks(lab: Lab) -> int:
 
 def test_a_source_that_is_away_for_the_first_look_is_asked_again(lab: Lab) -> None:
     away(lab, 4)
-    (summary,) = run(lab.place, "shop", [UNIT]).units
+    (summary,) = run(lab.installation, "shop", [UNIT]).units
     assert (summary.state, lab.rows(UNIT), looks(lab)) == (RunState.SUCCEEDED, 1000, 5)
 
 
 def test_a_source_that_stays_away_is_waited_for_once_and_not_for_every_unit(lab: Lab) -> None:
     away(lab, 99, max_attempts=3)
-    report = run(lab.place, "shop")
+    report = run(lab.installation, "shop")
     assert [(one.state, one.error.code) for one in report.units if one.error] == [
         (RunState.FAILED, "E_SOURCE_PAGE_FAILED")
     ] * 2
@@ -50,14 +50,14 @@ def test_a_stop_ends_the_wait_for_the_first_look(lab: Lab) -> None:
     lab.apply()
     asked: list[float] = []
     began = time.monotonic()
-    report = run(lab.place, "shop", [UNIT], stopping=lambda: bool(asked.append(0.0)) or len(asked) > 4)
+    report = run(lab.installation, "shop", [UNIT], stopping=lambda: bool(asked.append(0.0)) or len(asked) > 4)
     assert (report.state, report.units[0].error) == (RunState.PAUSED, None)
     assert time.monotonic() - began < 30
-    assert run(lab.place, "shop", [UNIT]).state is RunState.SUCCEEDED
+    assert run(lab.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
 
 
 def test_a_plan_by_hand_is_refused_at_once(lab: Lab) -> None:
     away(lab, 1)
     with pytest.raises(SourceUnavailable, match="scripted: the source is busy"):
-        plan(lab.place, "shop", UNIT)
+        plan(lab.installation, "shop", UNIT)
     assert looks(lab) == 1

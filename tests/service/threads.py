@@ -11,20 +11,20 @@ from ingest_ray.service.runs.admission import RunRequest
 
 
 class Threads:
-    def start(self, place: Installation, request: RunRequest) -> str:
-        run_id = begin(place, request)
-        threading.Thread(target=self._run, args=(place, run_id)).start()
+    def start(self, installation: Installation, request: RunRequest) -> str:
+        run_id = begin(installation, request)
+        threading.Thread(target=self._run, args=(installation, run_id)).start()
         return run_id
 
-    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
-        request_stop(place, run_id, requested_by)
+    def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
+        request_stop(installation, run_id, requested_by)
 
-    def state(self, place: Installation, run_id: str) -> RunState:
-        return state_of(place, run_id)
+    def state(self, installation: Installation, run_id: str) -> RunState:
+        return state_of(installation, run_id)
 
-    def _run(self, place: Installation, run_id: str) -> None:
+    def _run(self, installation: Installation, run_id: str) -> None:
         with suppress(IngestError):  # it is in the record
-            carry_on(place, run_id)
+            carry_on(installation, run_id)
 
 
 launcher = Threads()

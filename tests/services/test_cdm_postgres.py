@@ -50,22 +50,22 @@ def test_a_ticket_table_feeds_the_common_data_model(tmp_path: Path, pg: Postgres
     (tmp_path / "ingest.yaml").write_text(yaml.safe_dump(document))
     config = load_config(tmp_path / "ingest.yaml")
     apply(config)
-    place = Installation(config.settings)
-    collect(place, "shop")
-    done = provision(place, "models", ITEM)
+    installation = Installation(config.settings)
+    collect(installation, "shop")
+    done = provision(installation, "models", ITEM)
     assert (done.schema_name, done.table_name) == ("cdm_work", "cdm_work_item")
 
-    assert succeeded(run(place, "shop")).units[0].models[ITEM].committed == 500
+    assert succeeded(run(installation, "shop")).units[0].models[ITEM].committed == 500
     columns = "cdm_id, summary, status, labels, properties ->> 'effort', _mapper_version"
     (row,) = execute(pg, f"select {columns} from cdm_work.cdm_work_item where source_id = '7'")
     assert list(row) == ["cdm:work:item:shop:7", "ticket 7", "open", ["a", "b"], "1.75", "expressions/1"]
 
     execute(pg, "update tickets set state = 'DONE', updated_at = now() where ticket_no in (3, 4)")
     execute(pg, "delete from tickets where ticket_no = 9")
-    succeeded(run(place, "shop"))
+    succeeded(run(installation, "shop"))
     found = execute(pg, "select status, count(*) from cdm_work.cdm_work_item group by 1 order by 1")
     assert [list(one) for one in found] == [["done", 2], ["open", 498]]
-    assert succeeded(run(place, "shop")).rows.read == 0
+    assert succeeded(run(installation, "shop")).rows.read == 0
 
 
 def succeeded(report: RunReport) -> RunReport:

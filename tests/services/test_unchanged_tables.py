@@ -42,15 +42,15 @@ units:
         )
         config = load_config(file)
         apply(config)
-        self.place = Installation(config.settings)
-        collect(self.place, "shop")
+        self.installation = Installation(config.settings)
+        collect(self.installation, "shop")
 
     def run(self, *units: str, **more: Any) -> RunReport:
-        return run(self.place, "shop", [f"public.{unit}" for unit in units], **more)
+        return run(self.installation, "shop", [f"public.{unit}" for unit in units], **more)
 
     def epochs(self) -> list[int]:
         keys = [unit_key("postgres", "shop", f"public.t{n}", "lake") for n in range(TABLES)]
-        return [read_states(self.place.kv, key).epoch for key in keys]
+        return [read_states(self.installation.kv, key).epoch for key in keys]
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class Ints:
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         lower = gap.lower
-        places = sorted({place_of(scope.axis, row) for row in self._rows(scope, gap)})
+        places = sorted({key_sets_of(scope.axis, row) for row in self._rows(scope, gap)})
         for place in places[self.width :: self.width]:
             yield Piece(interval=Interval(lower=lower, upper=(place,)), estimated_bytes=10)
             lower = (place,)
@@ -76,7 +76,7 @@ class Ints:
 
     def _rows(self, scope: Scope | Slice, interval: Interval) -> list[tuple[int, int]]:
         rows = [(key, row.at) for key, row in self.table.of(scope.segment).items()]
-        return sorted(row for row in rows if inside(place_of(scope.axis, row), interval))
+        return sorted(row for row in rows if inside(key_sets_of(scope.axis, row), interval))
 
     def read(self, piece: Slice, horizon: Position | None) -> list[tuple[int, int]]:
         """What one statement sees. A load that appends leaves what is above its first horizon to the first advance."""
@@ -86,7 +86,7 @@ class Ints:
         return rows
 
 
-def place_of(axis: Axis, row: tuple[int, int]) -> int:
+def key_sets_of(axis: Axis, row: tuple[int, int]) -> int:
     return row[0] if axis == KEY else row[1]
 
 

@@ -16,13 +16,13 @@ from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import RENEW_S
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.chance import Chance
-from tests.simulation.crew import Actor, Crew
 from tests.simulation.ints import Ints
 from tests.simulation.judge import Judge
 from tests.simulation.orders import ORDER, SPEC, UNIT
 from tests.simulation.pages import Pages
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import Desk
+from tests.simulation.simulated_executor import Actor, SimulatedExecutor
+from tests.simulation.sink import UnitWriter
 from tests.simulation.store import Store
 
 
@@ -51,7 +51,7 @@ class Run:
     judge: Judge
     store: Store
     pages: Pages
-    desk: Desk
+    unit_writer: UnitWriter
     strategy: Ints
     limits: Limits
     outcome: str = "running"
@@ -59,7 +59,7 @@ class Run:
     fault: str = ""
     begins_again: bool = False
     is_stopping: bool = False
-    crew: Crew | None = None
+    executor: SimulatedExecutor | None = None
     processes: list[Process] = field(default_factory=list)
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def everything(self) -> list[Process]:
-        return self.processes + (self.crew.processes if self.crew else [])
+        return self.processes + (self.executor.processes if self.executor else [])
 
     def _live(self) -> None:
         for restart in range(RESTARTS + 1):
@@ -89,7 +89,7 @@ class Run:
 
     def _attempt(self) -> bool:
         """True: something was lost that the run cannot do without."""
-        self.crew, self.begins_again = None, False
+        self.executor, self.begins_again = None, False
         owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
         try:
             writer = StateWriter.begin(self.store, UNIT, self.run_id, owner, self.clock)
@@ -111,12 +111,12 @@ class Run:
                 writer.end()
             return self._end(RunState.FAILED, error)
         self._end(ended)
-        return self.begins_again or (self.crew is not None and self.crew.is_broken)
+        return self.begins_again or (self.executor is not None and self.executor.is_broken)
 
     @property
     def _has_state(self) -> bool:
         """Nobody can ask a process that was lost to give the lease back."""
-        return self.crew is None or not self.crew.state.is_lost
+        return self.executor is None or not self.executor.state.is_lost
 
     def _end(self, state: RunState, error: IngestError | None = None) -> bool:
         self.outcome = state.value
@@ -138,20 +138,20 @@ class Run:
 
     def _drive(self, writer: StateWriter, state: Actor) -> RunState:
         if writer.has_intent:
-            open_sink_for(writer, self.desk)  # type: ignore[arg-type]
+            open_sink_for(writer, self.unit_writer)  # type: ignore[arg-type]
         probe = Probe(strategy="ints", facts={"horizon": self.strategy.table.horizon})
         self.scheduler.pause()
         planned = self.strategy.scopes(SPEC, probe, writer.segments)
         if not planned:
             return RunState.SUCCEEDED
-        scopes = open_scopes(ORDER, writer, self.desk, planned)  # type: ignore[arg-type]
-        self.crew = Crew(
+        scopes = open_scopes(ORDER, writer, self.unit_writer, planned)  # type: ignore[arg-type]
+        self.executor = SimulatedExecutor(
             self.run_id,
             self.scheduler,
             self.chance,
             self.judge,
             self.pages,
-            self.desk,
+            self.unit_writer,
             writer,
             self.strategy,
             probe,
@@ -160,7 +160,7 @@ class Run:
             state,
         )
         ledger = Ledger(self.limits)
-        coordinator = Coordinator(ledger, self.crew, lambda: self.scheduler.now, self.chance.random)
+        coordinator = Coordinator(ledger, self.executor, lambda: self.scheduler.now, self.chance.random)
         finish = coordinator.drive(lambda: None, lambda: self.is_stopping)
         planned_ids = {(scope.segment, scope.scope_id) for scope in scopes}
         left = {(scope.segment, scope.scope_id) for state in writer.segments.values() for scope in state.scopes}

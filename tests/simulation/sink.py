@@ -88,7 +88,7 @@ class Server:
 
 
 @dataclass
-class Desk:
+class UnitWriter:
     """What a run's processes see of the server: requests and answers that take time, or never arrive."""
 
     server: Server

@@ -18,7 +18,7 @@ from tests.simulation.orders import UNIT
 from tests.simulation.pages import Pages
 from tests.simulation.run import Run
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import Desk, Server
+from tests.simulation.sink import Server, UnitWriter
 from tests.simulation.store import Store
 from tests.simulation.table import Table
 
@@ -54,7 +54,7 @@ class World:
         self.judge.has = self.server.has
         self.store = Store(self.scheduler, self.chance, self.judge)
         self.pages = Pages(self.scheduler, self.chance)
-        self.desk = Desk(self.server, self.scheduler, self.chance, self.pages)
+        self.unit_writer = UnitWriter(self.server, self.scheduler, self.chance, self.pages)
         self.runs: list[Run] = []
         self.people: list[Process] = []
         self.configure()
@@ -95,7 +95,7 @@ class World:
             self.judge,
             self.store,
             self.pages,
-            self.desk,
+            self.unit_writer,
             Ints(self.table, self.write, self.width, self.table.lookback, self.reads_ahead),
             self.limits,
         )

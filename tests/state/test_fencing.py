@@ -7,7 +7,7 @@ import pytest
 
 from ingest_ray.core import messages as m
 from ingest_ray.core.ledger import Ledger, Limits
-from ingest_ray.core.messages import Claim
+from ingest_ray.core.messages import CommitClaim
 from ingest_ray.engine.steps.recovery import open_scopes
 from ingest_ray.kv.keys import intent_key, lease_key, segment_key
 from ingest_ray.sdk.errors import Fenced, Recovery, RunActive, StateUnavailable, StateUnreadable
@@ -77,8 +77,8 @@ def state_scopes(state: StateWriter) -> list[Scope]:
     return [scope for segment in state.segments.values() for scope in segment.scopes]
 
 
-def claim(segment: str, lower: Position | None = None, upper: Position | None = None) -> Claim:
-    return Claim(segment, "load", (0, 0), Interval(lower=lower, upper=upper))
+def claim(segment: str, lower: Position | None = None, upper: Position | None = None) -> CommitClaim:
+    return CommitClaim(segment, "load", (0, 0), Interval(lower=lower, upper=upper))
 
 
 def test_a_run_that_was_suspended_past_its_lease_cannot_promise_a_commit(clock: Clock) -> None:
@@ -228,9 +228,9 @@ def test_planning_that_fails_for_good_leaves_the_commit_under_way_to_its_end() -
     ledger.handle(m.SliceStaged(piece, 1, Staged(handle=handle, covered=piece.interval, rows_read=1)))
     ledger.handle(m.SlicePrepared(piece, 1, Prepared(slice_id=piece.slice_id, rows=1, row_hash="1")))
     ledger.handle(m.Failed(m.Stage.PLAN, m.Fault("E_SOURCE_DENIED", "no grant", Recovery.FAIL)))
-    assert [type(step) for step in ledger.handle(m.Intended(1))] == [m.Commit]
+    assert [type(step) for step in ledger.handle(m.IntentRecorded(1))] == [m.Commit]
     ledger.handle(m.Committed(Receipt(epoch=1, sequence=1, rows_committed=1)))
-    ledger.handle(m.Folded(1))
+    ledger.handle(m.CommitApplied(1))
     assert ledger.finished is not None
     assert ledger.finished.state is RunState.FAILED
     assert ledger.slices.committed == 1
@@ -258,7 +258,7 @@ def test_whether_a_load_may_insert_is_decided_after_older_runs_are_fenced_off(cl
     opened(kv, 1, clock)
     clock.now += TTL_S + 1
     reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
-    desk = LateDesk()
+    unit_writer = LateDesk()
     load = Scope(scope_id="load", segment="a", axis=KEY, effect=Effect.LOAD, horizon=(9,), is_insert_only=True)
-    scopes = open_scopes(ORDER, begin(kv, 2, clock), desk, [load])  # type: ignore[arg-type]
-    assert not scopes[0].is_insert_only or desk.rows == 0
+    scopes = open_scopes(ORDER, begin(kv, 2, clock), unit_writer, [load])  # type: ignore[arg-type]
+    assert not scopes[0].is_insert_only or unit_writer.rows == 0

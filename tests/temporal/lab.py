@@ -56,7 +56,7 @@ class Plant:
 
     def set_up(self) -> "Plant":
         self.apply()
-        collect(self.place, "shop")
+        collect(self.installation, "shop")
         return self
 
     def apply(self) -> None:
@@ -91,7 +91,7 @@ class Plant:
         return f"queue-{self.folder.name}"
 
     @property
-    def place(self) -> Installation:
+    def installation(self) -> Installation:
         return Installation(load_config(self.file).settings)
 
     # --- the worker
@@ -116,7 +116,7 @@ class Plant:
 
     def with_client(self, work: Callable[[Client], Awaitable[T]]) -> T:
         async def go() -> T:
-            return await work(await connect(self.place.settings))
+            return await work(await connect(self.installation.settings))
 
         return asyncio.run(go())
 
@@ -176,7 +176,7 @@ class Plant:
 
     def record(self, unit: str) -> RunSummary | None:
         """The newest run of a unit."""
-        with self.place.catalog.read() as connection:
+        with self.installation.catalog.read() as connection:
             found = records.recent(connection, "shop", unit)
         return found[0].summary if found else None
 
@@ -198,7 +198,7 @@ class Plant:
         """The submission ids of the newest run, and how they ended."""
         summary = self.record(unit)
         assert summary is not None
-        with RayJobs(self.place.settings) as jobs:
+        with RayJobs(self.installation.settings) as jobs:
             found, number = [], 1
             while (job := jobs.find(f"ingest-{summary.run_id}-{number}")) is not None:
                 found.append(job.status.value)

@@ -77,7 +77,7 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
     plant = scripted("numbers-1x400", "numbers-1x500")
 
     def synced() -> list[str]:
-        changes = plant.with_client(lambda client: sync(client, plant.place))
+        changes = plant.with_client(lambda client: sync(client, plant.installation))
         return [f"{one.action} {one.schedule_id.rpartition(':')[2]} {one.minutes}" for one in changes]
 
     assert synced() == []
@@ -108,15 +108,18 @@ def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: 
     plant = scripted(unit, slice_rows=100, faults=HELD)
     plant.launcher = name
     plant.apply()
-    launcher, request = launcher_for(plant.place), RunRequest(endpoint_id="shop", unit_id=unit, requested_by="ada")
+    launcher, request = (
+        launcher_for(plant.installation),
+        RunRequest(endpoint_id="shop", unit_id=unit, requested_by="ada"),
+    )
     with plant.worker():
-        run_id = launcher.start(plant.place, request)
-        assert launcher.state(plant.place, run_id) is RunState.RUNNING
+        run_id = launcher.start(plant.installation, request)
+        assert launcher.state(plant.installation, run_id) is RunState.RUNNING
         with pytest.raises(RunActive):
-            launcher.start(plant.place, request)
+            launcher.start(plant.installation, request)
         plant.until_committed(unit, 100)
-        launcher.pause(plant.place, run_id, "grace")
-        until(lambda: launcher.state(plant.place, run_id) is RunState.PAUSED, what="a pause")
+        launcher.pause(plant.installation, run_id, "grace")
+        until(lambda: launcher.state(plant.installation, run_id) is RunState.PAUSED, what="a pause")
     record = plant.record(unit)
     assert record is not None
     assert (record.run_id, record.requested_by, record.executor) == (run_id, "ada", "ray")
@@ -126,13 +129,15 @@ def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: 
 @pytest.mark.parametrize("name", ["ray-job", "temporal"])
 def test_a_launcher_whose_servers_are_away_says_so_and_leaves_an_ended_record(scripted: PlantMaker, name: str) -> None:
     plant = scripted("numbers-1x400")
-    place = plant.place
+    installation = plant.installation
     (port,) = free_ports(1)
-    ray = place.settings.ray.model_copy(update={"jobs_url": f"http://127.0.0.1:{port}"})
-    temporal = place.settings.temporal.model_copy(update={"address": f"127.0.0.1:{port}"})
-    place.settings = place.settings.model_copy(update={"launcher": name, "ray": ray, "temporal": temporal})
+    ray = installation.settings.ray.model_copy(update={"jobs_url": f"http://127.0.0.1:{port}"})
+    temporal = installation.settings.temporal.model_copy(update={"address": f"127.0.0.1:{port}"})
+    installation.settings = installation.settings.model_copy(
+        update={"launcher": name, "ray": ray, "temporal": temporal}
+    )
     with pytest.raises(ClusterUnavailable):
-        launcher_for(place).start(place, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
+        launcher_for(installation).start(installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
     record = plant.record("numbers-1x400")
     assert record is not None
     assert record.error is not None
@@ -142,10 +147,10 @@ def test_a_launcher_whose_servers_are_away_says_so_and_leaves_an_ended_record(sc
 def test_a_cluster_that_refuses_the_token_is_told_as_a_mistake(scripted: PlantMaker) -> None:
     plant = scripted("numbers-1x400")
     (plant.folder / "token").write_text("wrong")
-    place = plant.place
-    place.settings = place.settings.model_copy(update={"launcher": "ray-job"})
+    installation = plant.installation
+    installation.settings = installation.settings.model_copy(update={"launcher": "ray-job"})
     with pytest.raises(IngestError, match="refuses: 40") as refused:
-        launcher_for(place).start(place, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
+        launcher_for(installation).start(installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
     assert refused.value.is_user_mistake
 
 
@@ -163,7 +168,7 @@ def test_a_catalog_is_collected_and_rows_are_previewed_into_a_file(scripted: Pla
         )
     assert (done.found, done.added) == (1, 0)
     command = PreviewCommand(endpoint_id="shop", unit_id="numbers-1x400", rows=3)
-    activities = Activities(plant.place.settings)
+    activities = Activities(plant.installation.settings)
 
     async def preview() -> str:
         return str((await ActivityEnvironment().run(activities.preview_dataset, command)).uri)
@@ -174,7 +179,7 @@ def test_a_catalog_is_collected_and_rows_are_previewed_into_a_file(scripted: Pla
 
 def test_the_table_of_a_model_is_provisioned_and_twice_is_once(scripted: PlantMaker) -> None:
     plant = scripted("numbers-1x400")
-    activities, environment = Activities(plant.place.settings), ActivityEnvironment()
+    activities, environment = Activities(plant.installation.settings), ActivityEnvironment()
     command = ProvisionCommand(sink_endpoint_id="lake", cdm_model_id="cdm.work.item")
     first = environment.run(activities.provision_cdm_sink, command)
     assert environment.run(activities.provision_cdm_sink, command) == first

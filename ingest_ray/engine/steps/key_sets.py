@@ -29,7 +29,7 @@ class Comparable(Protocol):
         ...
 
 
-def place_of(order: RunOrder) -> Comparable:
+def key_sets_of(order: RunOrder) -> Comparable:
     return ModelRows(order) if is_cdm(order.spec) else UnitRows(order)
 
 

@@ -39,8 +39,8 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     with ExitStack() as undo:
         undo.callback(rejects.abort)
         desks = {name: _Desk.open(staging, order, piece, attempt, name) for name in mapper.models}
-        for desk in desks.values():
-            undo.callback(desk.writer.abort)
+        for unit_writer in desks.values():
+            undo.callback(unit_writer.writer.abort)
         for page in staging.read(handle):
             seen.update(page)
             refused: dict[int, tuple[str, str | None]] = {}
@@ -48,13 +48,14 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
             made = mapper.map(page, context)
             for place, (reason, column) in sorted(refused.items()):
                 rejects.reject(page.slice(place, 1).to_pylist()[0], reason, column)
-            for name, desk in desks.items():
+            for name, unit_writer in desks.items():
                 keeps = name in mapper.keeps
-                desk.write(origin.stamped(name, page, made[name], refused, keeps=keeps))
+                unit_writer.write(origin.stamped(name, page, made[name], refused, keeps=keeps))
         reached("map:after-map")
         uri = rejects.close()
         models = tuple(
-            MappedModel(model_id=name, handle=desk.writer.close(), rows=desk.rows) for name, desk in desks.items()
+            MappedModel(model_id=name, handle=unit_writer.writer.close(), rows=unit_writer.rows)
+            for name, unit_writer in desks.items()
         )
         undo.pop_all()
     reached("map:after-stage")

@@ -13,8 +13,8 @@ from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
 
 
-class ModelDesk:
-    """As a `SinkDesk`; its counts are of source rows, and beside them those of each model."""
+class ModelWriter:
+    """As a `TableWriter`; its counts are of source rows, and beside them those of each model."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: ModelSink = open_models(resolved(order.sink, order.settings))

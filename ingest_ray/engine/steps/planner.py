@@ -7,7 +7,7 @@ from itertools import islice
 from pydantic import Field, JsonValue
 
 from ingest_ray.core import planning
-from ingest_ray.core.messages import Planned, Recutted
+from ingest_ray.core.messages import Planned, SliceReplanned
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec
@@ -16,7 +16,7 @@ from ingest_ray.sdk.contracts import Probe, Strategy
 from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, SegmentState, Slice, UnitSpec
 
 
-class Outline(Model):
+class PlanSummary(Model):
     """What a probe found and what is to be read, before the first cut."""
 
     strategy: str
@@ -53,7 +53,7 @@ class Planner:
         self._slices: Iterator[Slice] = iter(())
         self._without: set[str] = set()
 
-    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
         """Connects and probes; what the probe holds open stays open until `close`.
 
         Raises:
@@ -65,12 +65,12 @@ class Planner:
             self.close()
             raise
 
-    def _begun(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+    def _begun(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
         self._spec = opened_spec(self._order).model_copy(update={"learned": learned})
         self._probe = self._stack.enter_context(self._strategy.probe(self._spec, known))
         scopes = self._wanted(self._probe, known)
         reached("plan:after-probe")
-        return Outline(
+        return PlanSummary(
             strategy=self._probe.strategy,
             rows=self._probe.rows,
             bytes=self._probe.bytes,
@@ -97,7 +97,7 @@ class Planner:
         slices = tuple(islice(self._slices, count))
         return Planned(slices, is_done=len(slices) < count)
 
-    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Recutted:
+    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> SliceReplanned:
         """Cuts the rest of a slice that was too large, by what its reader saw."""
         assert self._probe is not None
         scope = self._scopes[piece.segment, piece.scope_id]
@@ -106,7 +106,7 @@ class Planner:
             learned = learned.model_copy(update={"bytes_per_row": max(bytes_per_row, learned.bytes_per_row or 0.0)})
         spec = self._spec.model_copy(update={"learned": learned})
         slices = tuple(planning.recut(self._strategy, spec, self._probe, scope, piece, interval, number))
-        return Recutted(piece, slices)
+        return SliceReplanned(piece, slices)
 
     def close(self) -> None:
         self._stack.close()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.model_writer import ModelDesk
+from ingest_ray.engine.steps.model_writer import ModelWriter
 from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_sink
@@ -13,7 +13,7 @@ from ingest_ray.sdk.contracts import Sink, Staging
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
 
 
-class Desk(Protocol):
+class UnitWriter(Protocol):
     """One process's hold on where a unit lands. The epoch comes with each call that needs one."""
 
     @property
@@ -30,12 +30,12 @@ class Desk(Protocol):
     def abort(self, group: Sequence[Prepared]) -> None: ...
 
 
-def desk_for(order: RunOrder, staging: Staging) -> Desk:
+def writer_for(order: RunOrder, staging: Staging) -> UnitWriter:
     """Of the unit's own table, or, in CDM mode, of the tables of its models."""
-    return ModelDesk(order, staging) if is_cdm(order.spec) else SinkDesk(order, staging)
+    return ModelWriter(order, staging) if is_cdm(order.spec) else TableWriter(order, staging)
 
 
-class SinkDesk:
+class TableWriter:
     """The desk of one table, which has the unit's rows as they are staged."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import ray
 
 from ingest_ray.core.messages import short
-from ingest_ray.executors.ray.server_watch import JOINED_S, Vigil
+from ingest_ray.executors.ray.server_watch import JOINED_S, ServerWatch
 from ingest_ray.executors.ray.throttle import end_throttles
 from ingest_ray.process.exit_notice import guarded
 from ingest_ray.process.failpoints import reached
@@ -30,7 +30,7 @@ class Cluster:
         with guarded():  # until the vigil sees it first, Ray ends this process when a server of its dies
             if self._is_ours:
                 self._connect(settings)
-            self.vigil = Vigil.of_this_process(0.0 if self.is_local else JOINED_S)
+            self.server_watch = ServerWatch.of_this_process(0.0 if self.is_local else JOINED_S)
 
     def _connect(self, settings: RaySettings) -> None:
         reached("ray:before-connect")
@@ -58,7 +58,7 @@ class Cluster:
     def close(self) -> None:
         if self._is_ours:
             with guarded():
-                if not self.vigil.is_lost(at_once=True):  # without its servers nothing can be asked
+                if not self.server_watch.is_lost(at_once=True):  # without its servers nothing can be asked
                     end_throttles()
                 ray.shutdown()
 

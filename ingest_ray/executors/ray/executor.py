@@ -10,32 +10,32 @@ import ray
 
 from ingest_ray.core.messages import (
     Abort,
-    AskSink,
+    ApplyCommit,
     Commit,
     Drop,
     Event,
     Failed,
     Fault,
-    Fold,
     Instruction,
-    Intend,
     Map,
     OpenSink,
     Plan,
     Prepare,
+    QuerySink,
     Read,
-    Recut,
+    RecordIntent,
+    ReplanSlice,
     Stage,
 )
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.planner import Outline
+from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.engine.steps.unit_layout import is_cdm
 from ingest_ray.executors.ray.mapper import MapperActor
 from ingest_ray.executors.ray.page_store import PagesActor
 from ingest_ray.executors.ray.planner import PlannerActor
 from ingest_ray.executors.ray.reader import read, ready
 from ingest_ray.executors.ray.remote_errors import unwrapped
-from ingest_ray.executors.ray.server_watch import CHECK_S, Vigil
+from ingest_ray.executors.ray.server_watch import CHECK_S, ServerWatch
 from ingest_ray.executors.ray.sink import SinkActor
 from ingest_ray.executors.ray.state import Beginning, StateActor
 from ingest_ray.process.exit_notice import guarded
@@ -67,18 +67,18 @@ def as_reader(task: Any, settings: RaySettings, per_cpu: int) -> Any:
     )
 
 
-class Crew:
+class RayExecutor:
     """Planner, state, mapper and sink actors of one run; readers are tasks. Also the run's `Executor`."""
 
     name = "ray"
 
     def __init__(
-        self, order: RunOrder, key: str, sinks: int, mappers: int, vigil: Vigil, readers_per_cpu: int = 1
+        self, order: RunOrder, key: str, sinks: int, mappers: int, server_watch: ServerWatch, readers_per_cpu: int = 1
     ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self.is_broken = False
         self._order = order
-        self._vigil = vigil
+        self._server_watch = server_watch
         where = order.settings.ray.actor_labels
         self._read = as_reader(read, order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
@@ -117,11 +117,11 @@ class Crew:
         self._beginning: Beginning = self._get(self._state.begin.remote())
         self.learned = self._beginning.learned
 
-    def look(self) -> Outline:
+    def look(self) -> PlanSummary:
         """May be asked for again after `SourceUnavailable`."""
         known = self._beginning
-        outline: Outline = self._get(self._planner.begin.remote(known.segments, known.learned))
-        return outline
+        plan_summary: PlanSummary = self._get(self._planner.begin.remote(known.segments, known.learned))
+        return plan_summary
 
     def open(self, planned: tuple[Scope, ...]) -> None:
         scopes = self._get(self._state.open_scopes.remote(planned))
@@ -133,7 +133,7 @@ class Crew:
 
     def end(self) -> None:
         """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
-        if self._vigil.is_lost(at_once=True):
+        if self._server_watch.is_lost(at_once=True):
             return
         with guarded():
             self._end()
@@ -160,7 +160,7 @@ class Crew:
         match instruction:
             case Plan(count, without):
                 self._track(self._planner.next.remote(count, without), instruction)
-            case Recut(piece, interval, size, number):
+            case ReplanSlice(piece, interval, size, number):
                 self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
             case Read(piece, attempt):
                 self._reads += 1
@@ -175,13 +175,13 @@ class Crew:
             case Prepare(piece, attempt, handle):
                 sink = self._idlest(self._sinks)
                 self._track(sink.prepare.remote(piece, attempt, handle, instruction.mapped), instruction, sink)
-            case Intend(claims, is_whole, uris):
+            case RecordIntent(claims, is_whole, uris):
                 self._track(self._state.intend.remote(claims, is_whole, uris), instruction)
             case Commit(sequence, group):
                 self._track(self._sinks[0].commit.remote(self._epoch, sequence, group), instruction)
-            case AskSink():
+            case QuerySink():
                 self._track(self._state.ask_sink.remote(), instruction)
-            case Fold(sequence):
+            case ApplyCommit(sequence):
                 self._track(self._state.fold.remote(sequence), instruction)
             case Abort(group):
                 self._sinks[-1].abort.remote(group)
@@ -195,7 +195,7 @@ class Crew:
             time.sleep(timeout_s)
             return []
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
-        self._vigil.check()
+        self._server_watch.check()
         if self._is_stopping and time.monotonic() - self._interrupted_at > AGAIN_S:
             self._interrupt()
         if done:
@@ -276,7 +276,7 @@ class Crew:
 
     def _get(self, ref: Any) -> Any:
         while not ray.wait([ref], timeout=CHECK_S)[0]:
-            self._vigil.check()
+            self._server_watch.check()
         try:
             return ray.get(ref)
         except ray.exceptions.RayActorError:
@@ -288,7 +288,7 @@ class Crew:
 
 def stage_of(instruction: Instruction) -> Stage:
     match instruction:
-        case Plan() | Recut():
+        case Plan() | ReplanSlice():
             return Stage.PLAN
         case OpenSink():
             return Stage.OPEN
@@ -298,9 +298,9 @@ def stage_of(instruction: Instruction) -> Stage:
             return Stage.MAP
         case Prepare():
             return Stage.PREPARE
-        case Intend():
+        case RecordIntent():
             return Stage.INTEND
-        case Fold():
+        case ApplyCommit():
             return Stage.FOLD
         case _:
             return Stage.COMMIT
@@ -308,9 +308,9 @@ def stage_of(instruction: Instruction) -> Stage:
 
 def phase_of(instruction: Instruction) -> str | None:
     match instruction:
-        case Plan() | Recut():
+        case Plan() | ReplanSlice():
             return "plan"
-        case Intend() | Fold():
+        case RecordIntent() | ApplyCommit():
             return "state"
         case _:
             return None

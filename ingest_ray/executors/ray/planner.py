@@ -7,7 +7,7 @@ import ray
 from ingest_ray.core.messages import Event, Stage
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
-from ingest_ray.engine.steps.planner import Outline, Planner
+from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.executors.ray.throttle import cluster_permits
 from ingest_ray.http.permits import using
 from ingest_ray.registry import load
@@ -24,7 +24,7 @@ class PlannerActor:
         """Beforehand, while others start. What is wrong with it is told by `begin`."""
         load(self._endpoint)
 
-    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> Outline:
+    def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
         with using(cluster_permits()):
             return self._planner.begin(known, learned)
 

@@ -19,7 +19,7 @@ CONNECT_S = 1.0
 Place = tuple[str, int]
 
 
-class Vigil:
+class ServerWatch:
     """`patience_s`: how long a server may be away. A local one does not come back. What is lost stays lost."""
 
     def __init__(self, places: Sequence[Place], patience_s: float) -> None:
@@ -29,7 +29,7 @@ class Vigil:
         self._is_lost = False
 
     @classmethod
-    def of_this_process(cls, patience_s: float) -> "Vigil":
+    def of_this_process(cls, patience_s: float) -> "ServerWatch":
         return cls([*_gcs(), *_raylet()], patience_s)
 
     def is_lost(self, *, at_once: bool = False) -> bool:

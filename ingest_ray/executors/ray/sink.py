@@ -8,7 +8,7 @@ import ray
 from ingest_ray.core.messages import Committed, Event, SlicePrepared, Stage
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
-from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.executors.ray.metrics import metrics
 from ingest_ray.executors.ray.page_store import staging_on
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Slice
@@ -19,24 +19,24 @@ class SinkActor:
     def __init__(self, order: RunOrder, pages: Any) -> None:
         self._order = order
         self._staging = staging_on(order, pages)
-        self._desk = desk_for(order, self._staging)
+        self._unit_writer = writer_for(order, self._staging)
 
     def prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> Event:
         return attempted(
             Stage.PREPARE,
-            lambda: SlicePrepared(piece, attempt, self._desk.prepare(piece, handle, mapped)),
+            lambda: SlicePrepared(piece, attempt, self._unit_writer.prepare(piece, handle, mapped)),
             piece,
             attempt,
         )
 
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Event:
-        event = attempted(Stage.COMMIT, lambda: Committed(self._desk.commit(epoch, sequence, group)))
+        event = attempted(Stage.COMMIT, lambda: Committed(self._unit_writer.commit(epoch, sequence, group)))
         if isinstance(event, Committed):
             metrics().committed(self._order, event.receipt.rows_committed, len(group))
         return event
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        self._desk.abort(group)
+        self._unit_writer.abort(group)
 
     def drop(self, handles: Sequence[Handle]) -> None:
         for handle in handles:

@@ -5,11 +5,11 @@ from typing import Any
 
 import ray
 
-from ingest_ray.core.messages import Claim, Event, Folded, Intended, SinkOpened, SinkSays, Stage
+from ingest_ray.core.messages import CommitApplied, CommitClaim, Event, IntentRecorded, SinkOpened, SinkSequence, Stage
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
-from ingest_ray.engine.steps.unit_writer import desk_for
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.executors.ray.page_store import staging_on
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.types import Learned, Model, Scope, SegmentState
@@ -27,38 +27,38 @@ class StateActor:
     def __init__(self, order: RunOrder, key: str, owner: Owner, pages: Any) -> None:
         self._order = order
         self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
-        self._desk = desk_for(order, staging_on(order, pages))
+        self._unit_writer = writer_for(order, staging_on(order, pages))
 
     def begin(self) -> Beginning:
         """Settles what an older run left, and tells what is known."""
         if self._state.has_intent:
-            open_sink_for(self._state, self._desk)
+            open_sink_for(self._state, self._unit_writer)
         return Beginning(segments=dict(self._state.segments), learned=self._state.learned)
 
     def open_scopes(self, planned: Sequence[Scope]) -> tuple[Scope, ...]:
-        return open_scopes(self._order, self._state, self._desk, planned)
+        return open_scopes(self._order, self._state, self._unit_writer, planned)
 
     def epoch(self) -> int:
         return self._state.epoch
 
     def open_sink(self) -> tuple[Event, int]:
         """The event, and the epoch that commits must carry from now on."""
-        event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._desk)))
+        event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._unit_writer)))
         return event, self._state.epoch
 
     def ask_sink(self) -> Event:
-        return attempted(Stage.COMMIT, lambda: SinkSays(self._desk.open(self._state.epoch)))
+        return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
 
-    def intend(self, claims: Sequence[Claim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
+    def intend(self, claims: Sequence[CommitClaim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
         def work() -> Event:
-            return Intended(self._state.intend(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
+            return IntentRecorded(self._state.intend(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
 
         return attempted(Stage.INTEND, work)
 
     def fold(self, sequence: int) -> Event:
         def work() -> Event:
             self._state.fold(sequence)
-            return Folded(sequence)
+            return CommitApplied(sequence)
 
         return attempted(Stage.FOLD, work)
 

@@ -128,7 +128,7 @@ class Slot:
 
 
 @dataclass
-class Desk:
+class PermitQueue:
     """The permits of one host and class in this process. One thread leases for all that wait."""
 
     host: str
@@ -197,20 +197,20 @@ class ClusterPermits:
     """The permits of this process, leased from the cluster's throttles."""
 
     def __init__(self) -> None:
-        self._desks: dict[tuple[str, str], Desk] = {}
+        self._desks: dict[tuple[str, str], PermitQueue] = {}
         self._lock = Lock()
 
-    def _desk(self, host: str, endpoint_class: str) -> Desk:
+    def _unit_writer(self, host: str, endpoint_class: str) -> PermitQueue:
         with self._lock:
-            return self._desks.setdefault((host, endpoint_class), Desk(host, endpoint_class))
+            return self._desks.setdefault((host, endpoint_class), PermitQueue(host, endpoint_class))
 
     def acquire(self, host: str, endpoint_class: str) -> Lease:
-        slot = self._desk(host, endpoint_class).take()
+        slot = self._unit_writer(host, endpoint_class).take()
         time.sleep(max(0.0, slot.due_at - time.monotonic()))
         return Lease(host, endpoint_class, slot.permit, slot.life)
 
     def report(self, lease: Lease, signal: Signal) -> None:
-        actor = self._desk(lease.host, lease.endpoint_class).actor
+        actor = self._unit_writer(lease.host, lease.endpoint_class).actor
         if actor is not None:
             actor.report.remote(lease.throttle, lease.permit, signal)
 

@@ -32,11 +32,11 @@ class Rotated(Model):
     sealed: int
 
 
-def rotate(place: Installation) -> Rotated:
+def rotate(installation: Installation) -> Rotated:
     """Raises `EndpointInUse` while runs go on: they hold secrets that the old key has sealed."""
-    file = KeyFile(place.settings)
-    with place.catalog.begin(is_alone=True) as connection:
-        live = [record for record in run_records.running(connection) if is_going_on(connection, place, record)]
+    file = KeyFile(installation.settings)
+    with installation.catalog.begin(is_alone=True) as connection:
+        live = [record for record in run_records.running(connection) if is_going_on(connection, installation, record)]
         if live:
             raise EndpointInUse(
                 f"{len(live)} run(s) go on, such as '{live[0].summary.run_id}'", hint="wait for them, or pause them"
@@ -44,7 +44,7 @@ def rotate(place: Installation) -> Rotated:
         if not file.is_overruled:
             file.add_new()
         reached("rotate:after-new-key")
-        keys = Keyring(place.settings, creates=False)
+        keys = Keyring(installation.settings, creates=False)
         count = 0
 
         def resealed(token: str) -> str:
@@ -57,7 +57,7 @@ def rotate(place: Installation) -> Rotated:
             if config != entry.endpoint.config:
                 endpoint = entry.endpoint.model_copy(update={"config": config})
                 endpoints.save(connection, entry.model_copy(update={"endpoint": endpoint}))
-        _rewrite_settings(Path(place.settings.home) / SETTINGS, resealed)
+        _rewrite_settings(Path(installation.settings.home) / SETTINGS, resealed)
         reached("rotate:before-commit")
     reached("rotate:after-commit")
     if not file.is_overruled:

@@ -26,7 +26,7 @@ class Tokens(Model):
     tokens: tuple[StoredToken, ...] = ()
 
 
-def create_token(place: Installation, name: str, role: Role, days: int | None = None) -> NewToken:
+def create_token(installation: Installation, name: str, role: Role, days: int | None = None) -> NewToken:
     """256 random bits need no slow hash: nobody can guess them, and a digest of them says nothing."""
     if not name.strip():
         raise ConfigError("a token needs a name: whose it is")
@@ -40,18 +40,18 @@ def create_token(place: Installation, name: str, role: Role, days: int | None = 
         created_at=moment.isoformat(timespec="seconds"),
         expires_at=(moment + timedelta(days=days)).isoformat(timespec="seconds") if days is not None else None,
     )
-    with place.catalog.begin() as connection:
+    with installation.catalog.begin() as connection:
         stored_tokens.add(connection, stored, _digest(token))
     return NewToken(token=token, stored=stored)
 
 
-def list_tokens(place: Installation) -> Tokens:
-    with place.catalog.read() as connection:
+def list_tokens(installation: Installation) -> Tokens:
+    with installation.catalog.read() as connection:
         return Tokens(tokens=tuple(stored_tokens.listed(connection)))
 
 
-def revoke_token(place: Installation, token_id: str) -> StoredToken:
-    with place.catalog.begin() as connection:
+def revoke_token(installation: Installation, token_id: str) -> StoredToken:
+    with installation.catalog.begin() as connection:
         stored_tokens.revoke(connection, token_id)
         found = stored_tokens.find(connection, token_id)
     if found is None:
@@ -59,16 +59,16 @@ def revoke_token(place: Installation, token_id: str) -> StoredToken:
     return found
 
 
-def principal_of_token(place: Installation, token: str) -> Principal:
+def principal_of_token(installation: Installation, token: str) -> Principal:
     """Raises `Unauthenticated`, with the same words for a token that never was, has expired or was revoked."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = stored_tokens.by_digest(connection, _digest(token))
     return _principal(found)
 
 
-def principal_of_token_id(place: Installation, token_id: str) -> Principal:
+def principal_of_token_id(installation: Installation, token_id: str) -> Principal:
     """Of somebody who showed the token before. Raises `Unauthenticated`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = stored_tokens.find(connection, token_id)
     return _principal(found)
 

@@ -52,14 +52,14 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
         ConfigError: a rule names a unit that a collected endpoint does not have.
     """
     settings = config.settings
-    place = Installation(settings, Catalog("sqlite://") if dry_run and not _exists(settings) else None)
+    installation = Installation(settings, Catalog("sqlite://") if dry_run and not _exists(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     try:
-        with place.catalog.begin(is_alone=True) as connection:
+        with installation.catalog.begin(is_alone=True) as connection:
             changes += _settings_change(settings)
-            changes += _register(connection, place, config.endpoints, "source", keys)
-            changes += _register(connection, place, config.sinks, "sink", keys)
+            changes += _register(connection, installation, config.endpoints, "source", keys)
+            changes += _register(connection, installation, config.sinks, "sink", keys)
             changes += _write_rules(connection, config)
             changes += [
                 Change(action=action, kind="unit", id=name, fields=fields)
@@ -71,27 +71,29 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
     except _Undo:
         pass
     finally:
-        place.catalog.close()
+        installation.catalog.close()
     if not dry_run:
         _write_settings(settings)
     return Applied(is_dry_run=dry_run, home=settings.home, changes=tuple(changes))
 
 
 def _register(
-    connection: sa.Connection, place: Installation, wanted: Sequence[Endpoint], role: Role, keys: Keyring
+    connection: sa.Connection, installation: Installation, wanted: Sequence[Endpoint], role: Role, keys: Keyring
 ) -> Iterator[Change]:
     kind: Literal["endpoint", "sink"] = "endpoint" if role == "source" else "sink"
     for entry in endpoints.listed(connection, role):  # first, so that an id may change its role
         gone = entry.endpoint.endpoint_id
         if entry.origin == "file" and gone not in {endpoint.endpoint_id for endpoint in wanted}:
-            refuse_while_running(connection, place, gone)
+            refuse_while_running(connection, installation, gone)
             endpoints.remove(connection, gone)
             yield Change(action="-", kind=kind, id=gone)
     for endpoint in wanted:
         family = strategy_for(endpoint.template) if role == "source" else sink_family(endpoint.template)
         old = endpoints.find(connection, endpoint.endpoint_id, role)
         before = old.endpoint.config if old else {}
-        config = seal(endpoint.config, family.descriptor.config_model, place.settings, previous=before, keyring=keys)
+        config = seal(
+            endpoint.config, family.descriptor.config_model, installation.settings, previous=before, keyring=keys
+        )
         sealed = endpoint.model_copy(update={"config": config})
         if old is not None and old.endpoint == sealed and old.origin == "file":
             continue
@@ -106,10 +108,10 @@ def _register(
             yield Change(action="~", kind=kind, id=endpoint.endpoint_id, fields=tuple(fields))
 
 
-def refuse_while_running(connection: sa.Connection, place: Installation, endpoint_id: str) -> None:
+def refuse_while_running(connection: sa.Connection, installation: Installation, endpoint_id: str) -> None:
     for record in run_records.running(connection):
         summary = record.summary
-        if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, place, record):
+        if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, installation, record):
             raise EndpointInUse(
                 f"endpoint '{endpoint_id}' has a live run of unit '{summary.unit_id}'",
                 hint="stop the run first, then apply again",

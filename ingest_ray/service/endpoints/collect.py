@@ -43,7 +43,7 @@ class CollectRequest(Model):
         return bool(self.datasets or self.schemas)
 
 
-def collect(place: Installation, endpoint_id: str) -> Collected:
+def collect(installation: Installation, endpoint_id: str) -> Collected:
     """Asks the source for its datasets. Where that fails half way, the catalog keeps what it had.
 
     Raises:
@@ -51,21 +51,21 @@ def collect(place: Installation, endpoint_id: str) -> Collected:
         SourceError: recorded as a failed collection.
     """
     request = CollectRequest(endpoint_id=endpoint_id)
-    return carry_out(place, begin(place, request), request)
+    return carry_out(installation, begin(installation, request), request)
 
 
-def begin(place: Installation, request: CollectRequest) -> str:
+def begin(installation: Installation, request: CollectRequest) -> str:
     """Writes the record of a collection that this process is about to carry out; returns its id.
 
     Raises:
         EndpointNotFound, StrategyMissing, ConfigError: nothing was recorded.
     """
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         entry = endpoints.source(connection, request.endpoint_id)
     _narrowed(entry.endpoint, request.schemas)
     collection_id = new_id()
     filters = {name: list(value) for name in ("datasets", "schemas") if (value := getattr(request, name))}
-    with place.catalog.begin() as connection:
+    with installation.catalog.begin() as connection:
         run_records.begin_collection(
             connection,
             collection_id,
@@ -77,25 +77,25 @@ def begin(place: Installation, request: CollectRequest) -> str:
     return collection_id
 
 
-def carry_out(place: Installation, collection_id: str, request: CollectRequest) -> Collected:
+def carry_out(installation: Installation, collection_id: str, request: CollectRequest) -> Collected:
     endpoint_id = request.endpoint_id
     try:
-        with place.catalog.read() as connection:
+        with installation.catalog.read() as connection:
             entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        endpoint = _narrowed(resolve(entry.endpoint, place.settings), request.schemas)
+        endpoint = _narrowed(resolve(entry.endpoint, installation.settings), request.schemas)
         with logs.context(endpoint=endpoint_id):
             found = checked(endpoint_id, list(strategy.collect(endpoint)))
     except BaseException as error:
         reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__
-        with place.catalog.begin() as connection:
+        with installation.catalog.begin() as connection:
             run_records.end_collection(connection, collection_id, logs.scrub(reason))
         raise
     if request.datasets:
         found = [dataset for dataset in found if any(is_match(name, dataset.name) for name in request.datasets)]
     warnings: list[str] = []
     configured: list[str] = []
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         differences = dataset_versions.record(connection, endpoint_id, found, is_partial=request.is_partial)
         run_records.end_collection(connection, collection_id, differences)
         try:

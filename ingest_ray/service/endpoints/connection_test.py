@@ -18,25 +18,25 @@ from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 
 
-def try_connection(place: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
+def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
     """Can it be logged into? Nothing is registered. Raises `ConfigError` for a config that does not fit the template."""
-    return _connect(place, checked(place, "connection-test", template, config))
+    return _connect(installation, checked(installation, "connection-test", template, config))
 
 
-def checked(place: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
+def checked(installation: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
     """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
     role, descriptor = descriptor_of(template)
-    real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), place.settings)
+    real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), installation.settings)
     try:
         descriptor.config_model.model_validate(real.config)
     except ValidationError as error:
         raise ConfigError(logs.scrub(said_of(error, descriptor.config_model, ("config",)))) from None
     entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
-    return with_absolute_paths(entry, Path(place.settings.home), is_sink=role == "sink")
+    return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
-def tested_about(place: Installation, endpoint: Endpoint, about: About) -> About:
-    report = _connect(place, endpoint)
+def tested_about(installation: Installation, endpoint: Endpoint, about: About) -> About:
+    report = _connect(installation, endpoint)
     if not report.ok:
         bad = [found for found in report.diagnostics if found.level == "error"] or list(report.diagnostics)
         said = "; ".join(found.message for found in bad) or "it does not answer"
@@ -47,9 +47,9 @@ def tested_about(place: Installation, endpoint: Endpoint, about: About) -> About
     return about.model_copy(update={"version": report.version})
 
 
-def _connect(place: Installation, endpoint: Endpoint) -> ConnectionReport:
+def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport:
     role, _ = descriptor_of(endpoint.template)
-    real = resolve(endpoint, place.settings)
+    real = resolve(endpoint, installation.settings)
     if role == "source":
         return strategy_for(endpoint.template).test(real)
     try:

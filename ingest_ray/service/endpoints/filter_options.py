@@ -10,9 +10,9 @@ from ingest_ray.service.installation import Installation
 Options = Mapping[str, Sequence[Mapping[str, JsonValue]]]
 
 
-def filter_options(place: Installation, endpoint_id: str) -> Options:
+def filter_options(installation: Installation, endpoint_id: str) -> Options:
     """By the name of the dataset; nothing before it was collected. Raises `EndpointNotFound`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         found = dataset_versions.current(connection, endpoint_id)
     return {

@@ -20,12 +20,12 @@ class EndpointView(Model):
     failed: int = 0
 
 
-def overview(place: Installation) -> list[EndpointView]:
-    with place.catalog.read() as connection:
+def overview(installation: Installation) -> list[EndpointView]:
+    with installation.catalog.read() as connection:
         known = endpoints.listed(connection, "source")
         configured = unit_configs.listed(connection)
         collected = run_records.latest_collections(connection, [entry.endpoint.endpoint_id for entry in known])
-        standings = of_configured(connection, place, configured)
+        standings = of_configured(connection, installation, configured)
     total = Counter(item.config.endpoint_id for item in configured)
     enabled = Counter(item.config.endpoint_id for item in configured if item.config.enabled)
     states = Counter((one.endpoint_id, one.state) for one in standings)

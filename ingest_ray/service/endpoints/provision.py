@@ -31,10 +31,10 @@ class SinkView(Model):
     """Models whose tables were made; None where tables are made on first use."""
 
 
-def provision(place: Installation, sink_id: str, model_id: str) -> ProvisionDone:
+def provision(installation: Installation, sink_id: str, model_id: str) -> ProvisionDone:
     """Raises `SinkMissing`, `ConfigError` for a model that there is not, `CdmSinkRefused`, `CdmSinkUnsupported`, `SinkError`."""
     model_of(model_id)
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         sink = sink_endpoint(connection, sink_id)
     taken = supported_models(sink.endpoint)
     if not taken:
@@ -43,9 +43,9 @@ def provision(place: Installation, sink_id: str, model_id: str) -> ProvisionDone
         raise CdmSinkUnsupported(
             f"sink '{sink_id}' does not take model '{model_id}'", hint=f"it takes: {', '.join(taken)}"
         )
-    made = open_models(resolve(sink.endpoint, place.settings)).provision(provisioned_table(model_id, sink_id))
+    made = open_models(resolve(sink.endpoint, installation.settings)).provision(provisioned_table(model_id, sink_id))
     dataset = _published(sink_id, made)
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         is_new = dataset_versions.observe(connection, dataset)
     return ProvisionDone(
         sink_id=sink_id,
@@ -58,8 +58,8 @@ def provision(place: Installation, sink_id: str, model_id: str) -> ProvisionDone
     )
 
 
-def list_sinks(place: Installation) -> list[SinkView]:
-    with place.catalog.read() as connection:
+def list_sinks(installation: Installation) -> list[SinkView]:
+    with installation.catalog.read() as connection:
         views = []
         for entry in endpoints.listed(connection, "sink"):
             sink_id = entry.endpoint.endpoint_id

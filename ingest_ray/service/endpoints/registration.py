@@ -31,7 +31,7 @@ class Draft(Model):
     about: About
 
 
-def register(place: Installation, draft: Draft, *, tested: bool = True) -> Registration:
+def register(installation: Installation, draft: Draft, *, tested: bool = True) -> Registration:
     """Registers a source or a sink, after it could be connected to.
 
     Raises:
@@ -41,13 +41,13 @@ def register(place: Installation, draft: Draft, *, tested: bool = True) -> Regis
     """
     endpoint_id = _checked_id(draft.source_id or _slug(draft.about.name or ""))
     role, descriptor = descriptor_of(draft.template)
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         _refuse_taken(connection, endpoint_id)
-    endpoint = checked(place, endpoint_id, draft.template, draft.config)
-    about = tested_about(place, endpoint, draft.about) if tested else draft.about
-    with place.catalog.begin(is_alone=True) as connection:
+    endpoint = checked(installation, endpoint_id, draft.template, draft.config)
+    about = tested_about(installation, endpoint, draft.about) if tested else draft.about
+    with installation.catalog.begin(is_alone=True) as connection:
         _refuse_taken(connection, endpoint_id)
-        sealed = seal(endpoint.config, descriptor.config_model, place.settings)
+        sealed = seal(endpoint.config, descriptor.config_model, installation.settings)
         entry = Registration(
             endpoint=endpoint.model_copy(update={"config": sealed}),
             role=role,
@@ -56,11 +56,11 @@ def register(place: Installation, draft: Draft, *, tested: bool = True) -> Regis
             about=about,
         )
         endpoints.save(connection, entry)
-    return find(place, endpoint_id)
+    return find(installation, endpoint_id)
 
 
 def update(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     about: Mapping[str, Any],
     config: Mapping[str, JsonValue] | None = None,
@@ -71,34 +71,34 @@ def update(
 
     Secrets cannot be read back, so those that are not given stay as they are.
     """
-    entry = _live(place, endpoint_id)
+    entry = _live(installation, endpoint_id)
     changed = entry.about.model_copy(update=dict(about))
     if config is None:
-        with place.catalog.begin(is_alone=True) as connection:
+        with installation.catalog.begin(is_alone=True) as connection:
             endpoints.describe(connection, endpoint_id, changed)
-        return find(place, endpoint_id)
+        return find(installation, endpoint_id)
     merged = {name: value for name, value in {**entry.endpoint.config, **config}.items() if value is not None}
-    endpoint = checked(place, endpoint_id, entry.endpoint.template, merged)
+    endpoint = checked(installation, endpoint_id, entry.endpoint.template, merged)
     if tested:
-        changed = tested_about(place, endpoint, changed)
+        changed = tested_about(installation, endpoint, changed)
     _, descriptor = descriptor_of(entry.endpoint.template)
-    with place.catalog.begin(is_alone=True) as connection:
-        refuse_while_running(connection, place, endpoint_id)
-        sealed = seal(endpoint.config, descriptor.config_model, place.settings, previous=entry.endpoint.config)
+    with installation.catalog.begin(is_alone=True) as connection:
+        refuse_while_running(connection, installation, endpoint_id)
+        sealed = seal(endpoint.config, descriptor.config_model, installation.settings, previous=entry.endpoint.config)
         new = entry.endpoint.model_copy(update={"config": sealed})
         endpoints.save(connection, entry.model_copy(update={"endpoint": new, "about": changed}))
-    return find(place, endpoint_id)
+    return find(installation, endpoint_id)
 
 
-def delete(place: Installation, endpoint_id: str, reason: str | None = None) -> None:
+def delete(installation: Installation, endpoint_id: str, reason: str | None = None) -> None:
     """Removes an endpoint; its datasets, runs and checkpoints stay.
 
     Raises:
         EndpointInUse: it has a live run, or units write to it, or units of it are enabled.
     """
-    entry = _live(place, endpoint_id)
-    with place.catalog.begin(is_alone=True) as connection:
-        refuse_while_running(connection, place, endpoint_id)
+    entry = _live(installation, endpoint_id)
+    with installation.catalog.begin(is_alone=True) as connection:
+        refuse_while_running(connection, installation, endpoint_id)
         if entry.role == "sink":
             used = [
                 item.config
@@ -117,22 +117,22 @@ def delete(place: Installation, endpoint_id: str, reason: str | None = None) -> 
         endpoints.remove(connection, endpoint_id)
 
 
-def find(place: Installation, endpoint_id: str) -> Registration:
+def find(installation: Installation, endpoint_id: str) -> Registration:
     """Of either role; a removed one, too. Raises `EndpointNotFound`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = endpoints.known(connection, [endpoint_id])
     if endpoint_id not in found:
         raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
     return found[endpoint_id]
 
 
-def find_many(place: Installation, endpoint_ids: Collection[str]) -> dict[str, Registration]:
-    with place.catalog.read() as connection:
+def find_many(installation: Installation, endpoint_ids: Collection[str]) -> dict[str, Registration]:
+    with installation.catalog.read() as connection:
         return endpoints.known(connection, endpoint_ids)
 
 
 def search(
-    place: Installation,
+    installation: Installation,
     *,
     project: str | None = None,
     capability: str | None = None,
@@ -141,7 +141,7 @@ def search(
     first: int = 50,
 ) -> list[Registration]:
     """By id. `text` is a part of id, name or description."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = endpoints.listed(connection)
     wanted = text.lower() if text else ""
     kept = [
@@ -176,8 +176,8 @@ def _refuse_taken(connection: sa.Connection, endpoint_id: str) -> None:
         raise DuplicateEndpoint(f"sourceId: '{endpoint_id}' is registered already", hint="choose another id")
 
 
-def _live(place: Installation, endpoint_id: str) -> Registration:
-    entry = find(place, endpoint_id)
+def _live(installation: Installation, endpoint_id: str) -> Registration:
+    entry = find(installation, endpoint_id)
     if entry.deleted_at is not None:
         raise EndpointNotFound(f"endpoint '{endpoint_id}' was removed")
     return entry

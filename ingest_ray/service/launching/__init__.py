@@ -18,7 +18,7 @@ from ingest_ray.service.runs.admission import RunRequest
 
 
 class Launcher(Protocol):
-    def start(self, place: Installation, request: RunRequest) -> str:
+    def start(self, installation: Installation, request: RunRequest) -> str:
         """Passes the gate, writes the run record, and returns the run's id while it runs in the background.
 
         Raises:
@@ -26,11 +26,11 @@ class Launcher(Protocol):
         """
         ...
 
-    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
+    def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         """Asks a run to stop after the commit under way, in whatever process it is. Asking twice is asking once."""
         ...
 
-    def state(self, place: Installation, run_id: str) -> RunState:
+    def state(self, installation: Installation, run_id: str) -> RunState:
         """FAILED where the process of the run is gone. Raises `ConfigError` for an id that no run has."""
         ...
 
@@ -42,9 +42,9 @@ MODULES = {
 }
 
 
-def launcher_for(place: Installation) -> Launcher:
+def launcher_for(installation: Installation) -> Launcher:
     """The one that the settings name. Raises `ConfigError` where its library is not installed."""
-    name = place.settings.launcher
+    name = installation.settings.launcher
     try:
         launcher: Launcher = import_module(MODULES[name]).launcher
     except ModuleNotFoundError as error:

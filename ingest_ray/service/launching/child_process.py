@@ -26,33 +26,35 @@ class Children:
     def __init__(self) -> None:
         self._waiting: dict[str, threading.Thread] = {}
 
-    def start(self, place: Installation, request: RunRequest) -> str:
-        run_id = begin(place, request)
+    def start(self, installation: Installation, request: RunRequest) -> str:
+        run_id = begin(installation, request)
         try:
-            child = self._spawn(place, run_id)
+            child = self._spawn(installation, run_id)
         except OSError as error:
             fault = RunFault(code="E_RUN_INTERRUPTED", message=f"the process of the run could not be started: {error}")
-            give_up(place, run_id, fault)
+            give_up(installation, run_id, fault)
             raise ConfigError(fault.message, hint="look at the memory and the process limits of this machine") from None
-        waiting = threading.Thread(target=self._wait, args=(place, run_id, child), name=f"run-{run_id}", daemon=True)
+        waiting = threading.Thread(
+            target=self._wait, args=(installation, run_id, child), name=f"run-{run_id}", daemon=True
+        )
         self._waiting[run_id] = waiting
         waiting.start()
         return run_id
 
-    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
-        request_stop(place, run_id, requested_by)
+    def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
+        request_stop(installation, run_id, requested_by)
 
-    def state(self, place: Installation, run_id: str) -> RunState:
-        return state_of(place, run_id)
+    def state(self, installation: Installation, run_id: str) -> RunState:
+        return state_of(installation, run_id)
 
     def join(self, timeout_s: float) -> None:
         """Waits for the runs that this process started: for tests, and for a server that wants to see them end."""
         for waiting in list(self._waiting.values()):
             waiting.join(timeout_s)
 
-    def _spawn(self, place: Installation, run_id: str) -> "subprocess.Popen[bytes]":
-        job = Job(run_id=run_id, settings=place.settings)
-        with _log_file(place, run_id) as out:
+    def _spawn(self, installation: Installation, run_id: str) -> "subprocess.Popen[bytes]":
+        job = Job(run_id=run_id, settings=installation.settings)
+        with _log_file(installation, run_id) as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "ingest_ray.service.launching.run_process"],
                 stdin=subprocess.PIPE,
@@ -68,23 +70,23 @@ class Children:
             log.warning("the process of run %s did not take its order", run_id)
         return child
 
-    def _wait(self, place: Installation, run_id: str, child: "subprocess.Popen[bytes]") -> None:
+    def _wait(self, installation: Installation, run_id: str, child: "subprocess.Popen[bytes]") -> None:
         code = child.wait()
         del self._waiting[run_id]
         if code == 0:
             return
         try:
-            give_up(place, run_id)  # only where the child could not write its end
+            give_up(installation, run_id)  # only where the child could not write its end
         except IngestError as error:
             log.warning("run %s: its end could not be recorded: %s", run_id, logs.scrub(error.message))
 
 
-def _log_path(place: Installation, run_id: str) -> Path:
-    return Path(place.settings.home) / "logs" / f"{run_id}.log"
+def _log_path(installation: Installation, run_id: str) -> Path:
+    return Path(installation.settings.home) / "logs" / f"{run_id}.log"
 
 
-def _log_file(place: Installation, run_id: str) -> IO[bytes]:
-    path = _log_path(place, run_id)
+def _log_file(installation: Installation, run_id: str) -> IO[bytes]:
+    path = _log_path(installation, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
 

@@ -20,37 +20,39 @@ from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_going_on, owner
 from ingest_ray.state.lease import TTL_S
 
 
-def begin(place: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None) -> str:
+def begin(installation: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None) -> str:
     """The gate and the record; returns the run's id. `owner`: whom to believe in until a process takes it over.
 
     Raises:
         GateError, ConfigError, StateError: there is no record.
     """
-    orders = admit(place, request.endpoint_id, [request.unit_id], request.errand, run_id=run_id, sink=request.sink)
+    orders = admit(
+        installation, request.endpoint_id, [request.unit_id], request.options, run_id=run_id, sink=request.sink
+    )
     summaries = [unfinished(order, datetime.now(UTC), request.requested_by) for order in orders]
-    start_records(place, summaries, orders, request.errand, owner)
+    start_records(installation, summaries, orders, request.options, owner)
     return summaries[0].run_id
 
 
-def outlive(place: Installation, run_id: str) -> None:
+def outlive(installation: Installation, run_id: str) -> None:
     """Waits for an earlier process of the same run that died on another machine: there, only its lease tells it.
 
     It was the run's own, so nobody else is kept waiting; one that lives on after all keeps the run.
     """
     deadline = time.monotonic() + 2 * TTL_S
     while time.monotonic() < deadline:
-        with place.catalog.read() as connection:
+        with installation.catalog.read() as connection:
             record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
             is_open = record is not None and record.summary.state is RunState.RUNNING
             if record is None or line is None or line.taken_at is None or not is_open:
                 return
-            if not is_going_on(connection, place, record):
+            if not is_going_on(connection, installation, record):
                 return
         time.sleep(1.0)
 
 
 def carry_on(
-    place: Installation,
+    installation: Installation,
     run_id: str,
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
@@ -63,7 +65,7 @@ def carry_on(
         RunActive: a living process has taken it over before.
     """
     reached("job:before-take")
-    taken = _take(place, run_id)
+    taken = _take(installation, run_id)
     reached("job:after-take")
     if taken is None:
         return None
@@ -71,43 +73,43 @@ def carry_on(
     try:
         with logs.context(run=run_id, endpoint=request.endpoint_id, unit=request.unit_id):
             orders = admit(
-                place,
+                installation,
                 request.endpoint_id,
                 [request.unit_id],
-                request.errand,
+                request.options,
                 run_id=run_id,
                 sink=request.sink,
             )
     except IngestError as error:
-        finish_records(place, [failed(summary, fault_of(error))])
+        finish_records(installation, [failed(summary, fault_of(error))])
         raise
-    return carry_out(place, orders, [summary], request.errand, observe, stopping)
+    return carry_out(installation, orders, [summary], request.options, observe, stopping)
 
 
-def _take(place: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
+def _take(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
     """In one transaction, so that of two processes one gets it."""
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None or line is None:
             raise ConfigError(f"there is no run '{run_id}'")
         if record.summary.state is not RunState.RUNNING:
             return None
-        if line.taken_at is not None and is_going_on(connection, place, record):
+        if line.taken_at is not None and is_going_on(connection, installation, record):
             raise RunActive(f"run '{run_id}' is carried out by a living process")
         run_channel.take(connection, run_id)
         run_records.adopt(connection, run_id, owner_text())
     return record.summary, RunRequest.model_validate_json(line.request)
 
 
-def give_up(place: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
+def give_up(installation: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
     """Ends the record of a run whose process is known to be gone; one that has an end keeps it."""
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         record = run_records.find(connection, run_id)
         if record is not None and record.summary.state is RunState.RUNNING:
             run_records.finish(connection, failed(record.summary, fault))
 
 
-def make_ready(place: Installation, run_id: str) -> RunSummary:
+def make_ready(installation: Installation, run_id: str) -> RunSummary:
     """A run that is about to be given to a process, for the first time or again, is vouched for by this one until then.
 
     One that failed is reopened, and goes on from its checkpoint. One that succeeded, was paused, or is carried out by a
@@ -116,15 +118,15 @@ def make_ready(place: Installation, run_id: str) -> RunSummary:
     Raises:
         RunActive: meanwhile the unit has another run.
     """
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None or line is None:
             raise ConfigError(f"there is no run '{run_id}'")
         if record.summary.state in (RunState.SUCCEEDED, RunState.PAUSED):
             return record.summary
         if record.summary.state is RunState.FAILED:
-            summary = _reopened(connection, place, record.summary)
-        elif line.taken_at is not None and is_going_on(connection, place, record):
+            summary = _reopened(connection, installation, record.summary)
+        elif line.taken_at is not None and is_going_on(connection, installation, record):
             return record.summary
         else:
             summary = record.summary
@@ -133,10 +135,10 @@ def make_ready(place: Installation, run_id: str) -> RunSummary:
     return summary
 
 
-def _reopened(connection: sa.Connection, place: Installation, mine: RunSummary) -> RunSummary:
+def _reopened(connection: sa.Connection, installation: Installation, mine: RunSummary) -> RunSummary:
     for other in run_records.running(connection, mine.endpoint_id):
         is_same = (other.summary.unit_id, other.summary.sink_id) == (mine.unit_id, mine.sink_id)
-        if is_same and is_going_on(connection, place, other):
+        if is_same and is_going_on(connection, installation, other):
             raise RunActive(
                 f"unit '{mine.endpoint_id}:{mine.unit_id}' has a live run: {other.summary.run_id}",
                 hint="wait for it, or stop it first",
@@ -146,12 +148,12 @@ def _reopened(connection: sa.Connection, place: Installation, mine: RunSummary) 
     return summary
 
 
-def settle(place: Installation, run_id: str) -> RunSummary:
+def settle(installation: Installation, run_id: str) -> RunSummary:
     """Ends the record of a run that no process carries out, or ever will; one that has an end keeps it.
 
     Paused where somebody asked it to stop, or nothing was begun; else its process is gone.
     """
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None or line is None:
             raise ConfigError(f"there is no run '{run_id}'")
@@ -163,18 +165,18 @@ def settle(place: Installation, run_id: str) -> RunSummary:
     return summary
 
 
-def request_stop(place: Installation, run_id: str, requested_by: str | None) -> None:
-    with place.catalog.begin() as connection:
+def request_stop(installation: Installation, run_id: str, requested_by: str | None) -> None:
+    with installation.catalog.begin() as connection:
         if run_records.find(connection, run_id) is None:
             raise ConfigError(f"there is no run '{run_id}'")
         run_channel.request_stop(connection, run_id, requested_by)
 
 
-def state_of(place: Installation, run_id: str) -> RunState:
-    with place.catalog.read() as connection:
+def state_of(installation: Installation, run_id: str) -> RunState:
+    with installation.catalog.read() as connection:
         record = run_records.find(connection, run_id)
         if record is None:
             raise ConfigError(f"there is no run '{run_id}'")
-        if record.summary.state is RunState.RUNNING and not is_going_on(connection, place, record):
+        if record.summary.state is RunState.RUNNING and not is_going_on(connection, installation, record):
             return RunState.FAILED
     return record.summary.state

@@ -24,30 +24,30 @@ from ingest_ray.service.runs.record_keeping import fault_of
 
 
 class Cluster:
-    def start(self, place: Installation, request: RunRequest) -> str:
-        with RayJobs(place.settings) as jobs:
-            run_id = begin(place, request)
+    def start(self, installation: Installation, request: RunRequest) -> str:
+        with RayJobs(installation.settings) as jobs:
+            run_id = begin(installation, request)
             try:
-                attach(place, jobs, run_id)
+                attach(installation, jobs, run_id)
             except IngestError as error:
-                give_up(place, run_id, fault_of(error))
+                give_up(installation, run_id, fault_of(error))
                 raise
         return run_id
 
-    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
-        request_stop(place, run_id, requested_by)
+    def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
+        request_stop(installation, run_id, requested_by)
 
-    def state(self, place: Installation, run_id: str) -> RunState:
+    def state(self, installation: Installation, run_id: str) -> RunState:
         """Before a job has taken the run over, the cluster knows whether it will."""
-        state = state_of(place, run_id)
-        if state is not RunState.FAILED or record_of(place, run_id).summary.state is RunState.FAILED:
+        state = state_of(installation, run_id)
+        if state is not RunState.FAILED or record_of(installation, run_id).summary.state is RunState.FAILED:
             return state
-        with RayJobs(place.settings) as jobs:
+        with RayJobs(installation.settings) as jobs:
             job = latest(jobs, run_id)
         return RunState.RUNNING if job is not None and not job.status.is_over else state
 
 
-def attach(place: Installation, jobs: RayJobs, run_id: str) -> str:
+def attach(installation: Installation, jobs: RayJobs, run_id: str) -> str:
     """The submission id of the job that carries the run out: the one that is there, or a new one."""
     number = 1
     while (job := jobs.find(submission_id(run_id, number))) is not None:
@@ -55,8 +55,8 @@ def attach(place: Installation, jobs: RayJobs, run_id: str) -> str:
             return job.submission_id
         number += 1
     name = submission_id(run_id, number)
-    entrypoint = f"exec {shlex.quote(place.settings.ray.job_python)} -m ingest_ray.service.launching.run_process"  # exec: signals arrive there
-    jobs.submit(name, entrypoint, runtime_env(place, run_id), {"ingest_run": run_id})
+    entrypoint = f"exec {shlex.quote(installation.settings.ray.job_python)} -m ingest_ray.service.launching.run_process"  # exec: signals arrive there
+    jobs.submit(name, entrypoint, runtime_env(installation, run_id), {"ingest_run": run_id})
     return name
 
 
@@ -71,21 +71,21 @@ def submission_id(run_id: str, number: int) -> str:
     return f"ingest-{run_id}-{number}"
 
 
-def runtime_env(place: Installation, run_id: str) -> dict[str, Any]:
+def runtime_env(installation: Installation, run_id: str) -> dict[str, Any]:
     """The settings' own, and what the job is told. Ray waits as long as it says for a job that is stopped."""
-    environment = dict(place.settings.ray.job_runtime_env)
+    environment = dict(installation.settings.ray.job_runtime_env)
     given = environment.get("env_vars", {})
     if not isinstance(given, dict):
         raise ConfigError("ray.job_runtime_env.env_vars: a mapping of names to texts is expected")
     ours = {
-        VARIABLE: Job(run_id=run_id, settings=place.settings).model_dump_json(),
-        "RAY_JOB_STOP_WAIT_TIME_S": str(place.settings.ray.stop_wait_s),
+        VARIABLE: Job(run_id=run_id, settings=installation.settings).model_dump_json(),
+        "RAY_JOB_STOP_WAIT_TIME_S": str(installation.settings.ray.stop_wait_s),
     }
     return {**environment, "env_vars": {**given, **ours}}
 
 
-def record_of(place: Installation, run_id: str) -> RunRecord:
-    with place.catalog.read() as connection:
+def record_of(installation: Installation, run_id: str) -> RunRecord:
+    with installation.catalog.read() as connection:
         record = run_records.find(connection, run_id)
     if record is None:
         raise ConfigError(f"there is no run '{run_id}'")

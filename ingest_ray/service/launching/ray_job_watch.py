@@ -13,7 +13,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.lifecycle import make_ready, request_stop, settle
 from ingest_ray.service.launching.ray_job import attach, latest, record_of
 from ingest_ray.service.launching.ray_jobs_api import RayJobs
-from ingest_ray.service.runs.run_observer import Told
+from ingest_ray.service.runs.run_observer import ProgressReport
 
 # A run that failed with one of these may well succeed when it is tried again; the published list says so.
 PASSING = frozenset(
@@ -31,19 +31,19 @@ PASSING = frozenset(
 
 @dataclass(frozen=True)
 class Watch:
-    place: Installation
+    installation: Installation
     jobs: RayJobs
     run_id: str
 
     def ensure(self) -> tuple[RunSummary, str | None]:
         """The run as it is, and the job that carries it out; none where it has ended for good."""
-        summary = record_of(self.place, self.run_id).summary
+        summary = record_of(self.installation, self.run_id).summary
         if summary.state is RunState.FAILED and summary.error is not None and summary.error.code not in PASSING:
             return summary, None
-        summary = make_ready(self.place, self.run_id)
+        summary = make_ready(self.installation, self.run_id)
         if summary.state is not RunState.RUNNING:
             return summary, None
-        return summary, attach(self.place, self.jobs, self.run_id)
+        return summary, attach(self.installation, self.jobs, self.run_id)
 
     def look(self, job_id: str) -> RunSummary | None:
         """The end of the run; None while it goes on.
@@ -52,7 +52,7 @@ class Watch:
             RunInterrupted: its job is over, and the run is not.
         """
         job = self.jobs.find(job_id)
-        summary = record_of(self.place, self.run_id).summary  # after the job: a run ends before its job does
+        summary = record_of(self.installation, self.run_id).summary  # after the job: a run ends before its job does
         if summary.state is not RunState.RUNNING:
             return summary
         if job is None:
@@ -68,20 +68,20 @@ class Watch:
         return None
 
     def progress(self) -> Progress | None:
-        with self.place.catalog.read() as connection:
+        with self.installation.catalog.read() as connection:
             line = run_channel.find(connection, self.run_id)
-        return Told.model_validate_json(line.progress).moment if line is not None and line.progress else None
+        return ProgressReport.model_validate_json(line.progress).moment if line is not None and line.progress else None
 
     def stop(self, job_id: str, requested_by: str | None) -> None:
         """The commit under way is finished, the rest is left; a try that is yet to come stops at once."""
-        request_stop(self.place, self.run_id, requested_by)
+        request_stop(self.installation, self.run_id, requested_by)
         self.jobs.stop(job_id)
 
     def settle(self) -> RunSummary:
         """The end of a run whose job is over, or was never there."""
         job = latest(self.jobs, self.run_id)
         if job is not None and not job.status.is_over:
-            summary = record_of(self.place, self.run_id).summary
+            summary = record_of(self.installation, self.run_id).summary
             if summary.state is RunState.RUNNING:
                 raise RunInterrupted(f"run '{self.run_id}' goes on in job '{job.submission_id}'")
-        return settle(self.place, self.run_id)
+        return settle(self.installation, self.run_id)

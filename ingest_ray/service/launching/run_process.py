@@ -30,10 +30,10 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.on_signal)
     job = told()
-    place = Installation(job.settings)
+    installation = Installation(job.settings)
     try:
-        outlive(place, job.run_id)
-        carry_on(place, job.run_id, stopping=lambda: stop.is_wanted)
+        outlive(installation, job.run_id)
+        carry_on(installation, job.run_id, stopping=lambda: stop.is_wanted)
     except IngestError as error:
         print(f"error: {logs.scrub(error.message)} [{error.code}]", file=sys.stderr)
         return 1

@@ -18,8 +18,8 @@ from ingest_ray.service.runs.record_keeping import fault_of
 
 
 class Workflows:
-    def start(self, place: Installation, request: RunRequest) -> str:
-        run_id = begin(place, request)
+    def start(self, installation: Installation, request: RunRequest) -> str:
+        run_id = begin(installation, request)
         command = RunCommand(
             endpoint_id=request.endpoint_id,
             unit_id=request.unit_id,
@@ -27,25 +27,25 @@ class Workflows:
             sink_endpoint_id=request.sink_endpoint_id,
             run_id=run_id,
             requested_by=request.requested_by,
-            **request.errand.model_dump(),
+            **request.options.model_dump(),
         )
         try:
-            asyncio.run(_start(place, command))
+            asyncio.run(_start(installation, command))
         except IngestError as error:
-            give_up(place, run_id, fault_of(error))
+            give_up(installation, run_id, fault_of(error))
             raise
         return run_id
 
-    def pause(self, place: Installation, run_id: str, requested_by: str | None) -> None:
+    def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         """The run hears it itself, so that it is stopped also while Temporal is not there."""
-        request_stop(place, run_id, requested_by)
+        request_stop(installation, run_id, requested_by)
 
-    def state(self, place: Installation, run_id: str) -> RunState:
-        return state_of(place, run_id)
+    def state(self, installation: Installation, run_id: str) -> RunState:
+        return state_of(installation, run_id)
 
 
-async def _start(place: Installation, command: RunCommand) -> None:
-    settings = place.settings
+async def _start(installation: Installation, command: RunCommand) -> None:
+    settings = installation.settings
     client = await connect(settings)
     try:
         await client.start_workflow(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import ConfigDict, Field
+
 from ingest_ray.catalog import unit_configs
 from ingest_ray.catalog.endpoints import source
 from ingest_ray.engine.run_order import RunOrder
@@ -13,12 +15,12 @@ from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, Un
 from ingest_ray.sdk.types import DataMode, Model, WriteMode
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.gate import SinkChoice, gate
-from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 
 
-class Errand(Model):
+class RunOptions(Model):
     """What a launch is for. `lower` and `upper` are a backfill's; `reconcile` comes after an ordinary run."""
 
     task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
@@ -31,14 +33,17 @@ class Errand(Model):
 class RunRequest(Model):
     """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
 
-    `sink_id` and `sink_endpoint_id` take the place of what is configured.
+    `sink_id` and `sink_endpoint_id` override what is configured.
     """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     endpoint_id: str
     unit_id: str
     sink_id: str | None = None
     sink_endpoint_id: str | None = None
-    errand: Errand = Errand()
+    options: RunOptions = Field(default=RunOptions(), alias="errand")
+    """Stored under the name that catalogs of earlier releases know."""
     requested_by: str | None = None
 
     @property
@@ -47,10 +52,10 @@ class RunRequest(Model):
 
 
 def admit(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_ids: Sequence[str],
-    errand: Errand | None = None,
+    options: RunOptions | None = None,
     *,
     run_id: str | None = None,
     sink: SinkChoice | None = None,
@@ -59,29 +64,29 @@ def admit(
 
     `run_id` is the first part of each run's id.
     """
-    errand = errand or Errand()
-    if errand.task != "ingest" and not unit_ids:
-        raise ConfigError(f"a {errand.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
-    if errand.task != "ingest" and errand.reconcile:
-        raise ConfigError(f"a {errand.task} reads only a part: deletes are looked for after an ordinary run")
-    if errand.allow_deletes and not errand.reconcile:
+    options = options or RunOptions()
+    if options.task != "ingest" and not unit_ids:
+        raise ConfigError(f"a {options.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
+    if options.task != "ingest" and options.reconcile:
+        raise ConfigError(f"a {options.task} reads only a part: deletes are looked for after an ordinary run")
+    if options.allow_deletes and not options.reconcile:
         raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
-    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(place, endpoint_id)
+    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
     base = run_id or new_id()
-    roster = Roster()
+    launch_catalog = LaunchCatalog()
     orders = [
-        gate(place, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink, roster)
+        gate(installation, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink, launch_catalog)
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:
-        _check_errand(order, errand)
-        lease = read_states(place.kv, key_of_order(order)).lease
+        _check_options(order, options)
+        lease = read_states(installation.kv, key_of_order(order)).lease
         if lease is not None and is_live(lease) and lease.run_id != run_id:
             raise RunActive(
                 f"unit '{endpoint_id}:{order.spec.unit_id}' has a live run: {describe(lease)}",
                 hint="wait for it, or stop it first",
             )
-    task = {"task": errand.task, "lower": errand.lower, "upper": errand.upper}
+    task = {"task": options.task, "lower": options.lower, "upper": options.upper}
     return [order.model_copy(update=task) for order in orders]
 
 
@@ -96,26 +101,26 @@ def is_reconcilable(order: RunOrder) -> bool:
     return write_mode_of(order.spec) is not WriteMode.REPLACE
 
 
-def _check_errand(order: RunOrder, errand: Errand) -> None:
+def _check_options(order: RunOrder, options: RunOptions) -> None:
     name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", write_mode_of(order.spec)
-    if errand.task == "remap":
+    if options.task == "remap":
         if order.spec.config.mode is not DataMode.CDM:
             raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")
         return
-    if errand.task != "ingest" and write is not WriteMode.UPSERT:
+    if options.task != "ingest" and write is not WriteMode.UPSERT:
         raise ConfigError(
-            f"unit '{name}' has write: {write}, and a {errand.task} would double its rows or replace them all",
+            f"unit '{name}' has write: {write}, and a {options.task} would double its rows or replace them all",
             hint="it needs write: upsert, with a key",
         )
-    if errand.reconcile and write is WriteMode.APPEND:
+    if options.reconcile and write is WriteMode.APPEND:
         raise ConfigError(
             f"unit '{name}' has write: append, so rows that were deleted cannot be found in its sink",
             hint="it needs write: upsert, with a key",
         )
 
 
-def _enabled_units(place: Installation, endpoint_id: str) -> list[str]:
-    with place.catalog.read() as connection:
+def _enabled_units(installation: Installation, endpoint_id: str) -> list[str]:
+    with installation.catalog.read() as connection:
         source(connection, endpoint_id)
         found = [item.config.unit_id for item in unit_configs.listed(connection, endpoint_id) if item.config.enabled]
     if not found:

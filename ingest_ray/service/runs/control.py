@@ -6,11 +6,11 @@ from ingest_ray.sdk.errors import UnitNotFound
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.runs.admission import Errand, RunRequest
+from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.runs.run_liveness import is_going_on
 
 
-class Acted(Model):
+class ActionResult(Model):
     """What became of a request about a unit. `ok` False: there was nothing to do, and `message` says why."""
 
     ok: bool
@@ -20,15 +20,15 @@ class Acted(Model):
 
 
 def start(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str,
     *,
     sink_id: str | None = None,
     sink_endpoint_id: str | None = None,
-    errand: Errand | None = None,
+    options: RunOptions | None = None,
     requested_by: str | None = None,
-) -> Acted:
+) -> ActionResult:
     """Starts a run in the background; a schedule that was held goes on.
 
     Raises:
@@ -39,29 +39,29 @@ def start(
         unit_id=unit_id,
         sink_id=sink_id,
         sink_endpoint_id=sink_endpoint_id,
-        errand=errand or Errand(),
+        options=options or RunOptions(),
         requested_by=requested_by,
     )
-    run_id = launcher_for(place).start(place, request)
-    with place.catalog.begin() as connection:
+    run_id = launcher_for(installation).start(installation, request)
+    with installation.catalog.begin() as connection:
         schedule_slots.release(connection, endpoint_id, unit_id)
-    return Acted(ok=True, run_id=run_id, state=RunState.RUNNING)
+    return ActionResult(ok=True, run_id=run_id, state=RunState.RUNNING)
 
 
 def pause(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str,
     *,
     sink_id: str | None = None,
     requested_by: str | None = None,
-) -> Acted:
+) -> ActionResult:
     """Asks a live run to stop after the commit under way, and holds the unit's schedule until it is started again.
 
     Raises:
         EndpointNotFound, UnitNotFound
     """
-    with place.catalog.begin() as connection:
+    with installation.catalog.begin() as connection:
         endpoints.source(connection, endpoint_id)
         stored = unit_configs.find(connection, endpoint_id, unit_id)
         if stored is None:
@@ -74,15 +74,15 @@ def pause(
         live = [
             record
             for record in run_records.running(connection, endpoint_id)
-            if _is_of(record, unit_id, sink_id) and is_going_on(connection, place, record)
+            if _is_of(record, unit_id, sink_id) and is_going_on(connection, installation, record)
         ]
     for record in live:
-        launcher_for(place).pause(place, record.summary.run_id, requested_by)
+        launcher_for(installation).pause(installation, record.summary.run_id, requested_by)
     held = "; its schedule is held until it is started again" if is_scheduled else ""
     if live:
         said = f"the run stops after the commit under way{held}"
-        return Acted(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=said)
-    return Acted(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
+        return ActionResult(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=said)
+    return ActionResult(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
 
 
 def _is_of(record: RunRecord, unit_id: str, sink_id: str | None) -> bool:

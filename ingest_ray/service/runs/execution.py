@@ -12,7 +12,7 @@ from ingest_ray.sdk.errors import IngestError, SourceUnavailable
 from ingest_ray.sdk.sessions import kept
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import Errand, admit, is_reconcilable
+from ingest_ray.service.runs.admission import RunOptions, admit, is_reconcilable
 from ingest_ray.service.runs.record_keeping import (
     ended,
     failed,
@@ -43,10 +43,10 @@ class RunReport(Model):
     reconciled: tuple[ReconcileReport, ...] = ()
 
 
-def plan(place: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
+def plan(installation: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
     """What `run` would read now; reads no rows and writes nothing."""
     with logs.context(endpoint=endpoint_id, unit=unit_id):
-        seen = look(place, gate(place, endpoint_id, unit_id))
+        seen = look(installation, gate(installation, endpoint_id, unit_id))
         preview = preview_plan(seen.order)
     if not seen.news:
         return preview
@@ -54,11 +54,11 @@ def plan(place: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
 
 
 def run(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_ids: Sequence[str] = (),
     *,
-    errand: Errand | None = None,
+    options: RunOptions | None = None,
     requested_by: str | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
@@ -68,26 +68,26 @@ def run(
     Raises:
         GateError, ConfigError, StateError: nothing ran, and there is no record.
     """
-    errand = errand or Errand()
-    orders = admit(place, endpoint_id, unit_ids, errand)
+    options = options or RunOptions()
+    orders = admit(installation, endpoint_id, unit_ids, options)
     began = datetime.now(UTC)
     summaries = [unfinished(order, began, requested_by) for order in orders]
-    start_records(place, summaries, orders, errand)
-    return carry_out(place, orders, summaries, errand, observe, stopping)
+    start_records(installation, summaries, orders, options)
+    return carry_out(installation, orders, summaries, options, observe, stopping)
 
 
 def carry_out(
-    place: Installation,
+    installation: Installation,
     orders: Sequence[RunOrder],
     summaries: Sequence[RunSummary],
-    errand: Errand,
+    options: RunOptions,
     observe: Callable[[Progress], None],
     stopping: Callable[[], bool],
 ) -> RunReport:
     """Runs what has its records, and ends them."""
     began = datetime.now(UTC)
-    watch = Watch(place, observe, stopping)
-    launched = Launch(place, orders, summaries, watch)
+    watch = Watch(installation, observe, stopping)
+    launched = Launch(installation, orders, summaries, watch)
     try:
         launched.run()
     except BaseException:
@@ -96,10 +96,10 @@ def carry_out(
     launched.end_all(paused)
     finished = list(launched.summaries.values())
     reconciled = []
-    if errand.reconcile:
+    if options.reconcile:
         done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
-        reconciled = [_reconciled(place, order, errand) for order in wanted if not stopping()]
+        reconciled = [_reconciled(installation, order, options) for order in wanted if not stopping()]
     return report(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
 
 
@@ -110,11 +110,11 @@ class Launch:
     """
 
     def __init__(
-        self, place: Installation, orders: Sequence[RunOrder], summaries: Sequence[RunSummary], watch: Watch
+        self, installation: Installation, orders: Sequence[RunOrder], summaries: Sequence[RunSummary], watch: Watch
     ) -> None:
         self.orders = {order.run_id: order for order in orders}
         self.summaries = {summary.run_id: summary for summary in summaries}
-        self._place = place
+        self._installation = installation
         self._watch = watch
         self._news: dict[str, tuple[str, ...]] = {}
         self._is_source_away = False
@@ -138,7 +138,7 @@ class Launch:
 
     def _end(self, summary: RunSummary) -> None:
         self.summaries[summary.run_id] = summary
-        finish_records(self._place, [summary])
+        finish_records(self._installation, [summary])
 
     def _followed(self) -> Iterator[RunOrder]:
         """Each order right before it runs, with its dataset as the source has it now."""
@@ -160,7 +160,7 @@ class Launch:
         """Patience with a source is had once: after it was away for one unit, the next ones ask it a single time."""
         attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
         try:
-            seen = _seen(self._place, order, attempts, self._watch.is_stopping)
+            seen = _seen(self._installation, order, attempts, self._watch.is_stopping)
         except SourceUnavailable:
             self._is_source_away = True
             raise
@@ -168,22 +168,22 @@ class Launch:
         return seen
 
 
-def _seen(place: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
+def _seen(installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        seen = patiently(lambda: look(place, order), attempts, stopping)
-        adopt(place, seen)
+        seen = patiently(lambda: look(installation, order), attempts, stopping)
+        adopt(installation, seen)
         if seen.news:
             log.warning("the dataset changed at the source: %s", "; ".join(seen.news))
     return seen
 
 
-def _reconciled(place: Installation, order: RunOrder, errand: Errand) -> ReconcileReport:
+def _reconciled(installation: Installation, order: RunOrder, options: RunOptions) -> ReconcileReport:
     """With a record of its own, as every run has one."""
     order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
     begun = unfinished(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
-    start_records(place, [begun], [order], errand)
+    start_records(installation, [begun], [order], options)
     try:
-        found = reconcile_unit(order, errand.allow_deletes)
+        found = reconcile_unit(order, options.allow_deletes)
     except IngestError as error:
         found = ReconcileReport(
             run_id=order.run_id,
@@ -194,9 +194,9 @@ def _reconciled(place: Installation, order: RunOrder, errand: Errand) -> Reconci
             error=fault_of(error),
         )
     except BaseException:
-        finish_records(place, [failed(begun, INTERRUPTED)])
+        finish_records(installation, [failed(begun, INTERRUPTED)])
         raise
-    finish_records(place, [of_reconciliation(begun, found)])
+    finish_records(installation, [of_reconciliation(begun, found)])
     return found
 
 

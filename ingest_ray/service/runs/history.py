@@ -5,7 +5,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_going_on
-from ingest_ray.service.runs.run_observer import Told
+from ingest_ray.service.runs.run_observer import ProgressReport
 
 MOST = 500
 
@@ -19,12 +19,12 @@ class RunView(Model):
     """`told`: what the run has said of itself so far; None: nothing yet."""
 
     summary: RunSummary
-    told: Told | None = None
+    told: ProgressReport | None = None
     is_stop_requested: bool = False
 
 
 def page_of_runs(
-    place: Installation,
+    installation: Installation,
     *,
     endpoint_id: str | None = None,
     unit_id: str | None = None,
@@ -34,29 +34,29 @@ def page_of_runs(
 ) -> RunPage:
     """`after`: the id of the last run of the page before."""
     limit = max(1, min(first, MOST))
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         found = run_records.page(
             connection, endpoint_id=endpoint_id, unit_id=unit_id, state=state, before=after, limit=limit + 1
         )
         shown = [
             record.summary
-            if record.summary.state is not RunState.RUNNING or is_going_on(connection, place, record)
+            if record.summary.state is not RunState.RUNNING or is_going_on(connection, installation, record)
             else _interrupted(record.summary)
             for record in found[:limit]
         ]
     return RunPage(runs=tuple(shown), has_next=len(found) > limit)
 
 
-def view_run(place: Installation, run_id: str) -> RunView:
+def view_run(installation: Installation, run_id: str) -> RunView:
     """Raises `ConfigError` for an id that no run has."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None:
             raise ConfigError(f"there is no run '{run_id}'")
         summary = record.summary
-        if summary.state is RunState.RUNNING and not is_going_on(connection, place, record):
+        if summary.state is RunState.RUNNING and not is_going_on(connection, installation, record):
             summary = _interrupted(summary)
-    told = Told.model_validate_json(line.progress) if line is not None and line.progress else None
+    told = ProgressReport.model_validate_json(line.progress) if line is not None and line.progress else None
     return RunView(
         summary=summary, told=told, is_stop_requested=line is not None and line.stop_requested_at is not None
     )

@@ -19,8 +19,8 @@ class Figures:
     last_success: Mapping[str, float]
 
 
-def figures(place: Installation) -> Figures:
-    with place.catalog.read() as connection:
+def figures(installation: Installation) -> Figures:
+    with installation.catalog.read() as connection:
         counted = run_records.counted(connection)
         succeeded = run_records.last_success(connection)
         configured = unit_configs.listed(connection)
@@ -32,8 +32,8 @@ def figures(place: Installation) -> Figures:
     )
 
 
-def check(place: Installation) -> None:
+def check(installation: Installation) -> None:
     """Raises `StateUnavailable` where catalog or KV do not answer."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         run_records.counted(connection)
-    place.kv.get("ingest::ready")
+    installation.kv.get("ingest::ready")

@@ -8,12 +8,13 @@ from pydantic import JsonValue
 from ingest_ray.catalog import endpoints
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.quarantine.rejected_rows import QuarantineEntry, rejected_rows
+from ingest_ray.quarantine import rejected_rows
+from ingest_ray.quarantine.rejected_rows import QuarantineEntry
 from ingest_ray.sdk.errors import RunActive
 from ingest_ray.sdk.types import Model
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
-from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
 from ingest_ray.service.units.preview import plain
 from ingest_ray.state import read_states
@@ -48,17 +49,21 @@ class RejectedRows(Model):
     rows: tuple[RejectedView, ...] = ()
 
 
-def list_rejected(place: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> Quarantined:
+def list_rejected(
+    installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None
+) -> Quarantined:
     """Raises `EndpointNotFound`. A unit that is gone may have rows, so its name is not checked."""
     if endpoint_id is not None:
-        with place.catalog.read() as connection:
+        with installation.catalog.read() as connection:
             endpoints.source(connection, endpoint_id)
-    entries = rejected_rows.list_quarantine(place.settings.quarantine_uri, endpoint_id, unit_id)
+    entries = rejected_rows.list_quarantine(installation.settings.quarantine_uri, endpoint_id, unit_id)
     return Quarantined(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
 
 
-def show_rejected(place: Installation, endpoint_id: str, unit_id: str | None = None, limit: int = 10) -> RejectedRows:
-    found = list_rejected(place, endpoint_id, unit_id)
+def show_rejected(
+    installation: Installation, endpoint_id: str, unit_id: str | None = None, limit: int = 10
+) -> RejectedRows:
+    found = list_rejected(installation, endpoint_id, unit_id)
     rows = (row for entry in found.entries for row in rejected_rows.show(entry.uri))
     views = tuple(
         RejectedView(
@@ -72,7 +77,7 @@ def show_rejected(place: Installation, endpoint_id: str, unit_id: str | None = N
 
 
 def replay(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str | None = None,
     *,
@@ -80,24 +85,26 @@ def replay(
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Tries the rows again, of one unit or of all that have any; what still does not fit stays in quarantine."""
-    found = list_rejected(place, endpoint_id, unit_id)
+    found = list_rejected(installation, endpoint_id, unit_id)
     wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
     if not wanted:
         return execution.report([], [], 0.0)
-    return execution.run(place, endpoint_id, wanted, errand=Errand(task="replay"), observe=observe, stopping=stopping)
+    return execution.run(
+        installation, endpoint_id, wanted, options=RunOptions(task="replay"), observe=observe, stopping=stopping
+    )
 
 
-def discard_rejected(place: Installation, endpoint_id: str, unit_id: str | None = None) -> Quarantined:
+def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str | None = None) -> Quarantined:
     """Deletes the rows for good; returns what was there.
 
     Raises:
         RunActive: a unit of them has a live run, which may be replaying them.
     """
-    found = list_rejected(place, endpoint_id, unit_id)
-    with place.catalog.read() as connection:
+    found = list_rejected(installation, endpoint_id, unit_id)
+    with installation.catalog.read() as connection:
         vendor = endpoints.source(connection, endpoint_id).vendor
     for unit, sink in sorted({(entry.unit_id, entry.sink_id) for entry in found.entries}):
-        lease = read_states(place.kv, unit_key(vendor, endpoint_id, unit, sink)).lease
+        lease = read_states(installation.kv, unit_key(vendor, endpoint_id, unit, sink)).lease
         if lease is not None and is_live(lease):
             raise RunActive(f"unit '{endpoint_id}:{unit}' has a live run: {describe(lease)}", hint="wait for it")
     for entry in found.entries:

@@ -12,16 +12,16 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.sdk.errors import IngestError, RunActive
 from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import Errand, RunRequest, key_of_order
+from ingest_ray.service.runs.admission import RunOptions, RunRequest, key_of_order
 from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_alive, owner_text
 from ingest_ray.state import read_states
 
 
 def start_records(
-    place: Installation,
+    installation: Installation,
     summaries: Sequence[RunSummary],
     orders: Sequence[RunOrder],
-    errand: Errand,
+    options: RunOptions,
     owner: str | None = None,
 ) -> None:
     """Also ends the records of earlier runs whose process died: each run has one record, with an end.
@@ -32,9 +32,10 @@ def start_records(
         RunActive: one of the units has a run that goes on; there is no record then.
     """
     states = {
-        (order.spec.unit_id, order.spec.config.sink_id): read_states(place.kv, key_of_order(order)) for order in orders
+        (order.spec.unit_id, order.spec.config.sink_id): read_states(installation.kv, key_of_order(order))
+        for order in orders
     }
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         for old in run_records.running(connection, orders[0].spec.endpoint.endpoint_id):
             here = (old.summary.unit_id, old.summary.sink_id)
             if here in states and is_alive(old, states[here]):
@@ -46,22 +47,22 @@ def start_records(
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
         for summary, order in zip(summaries, orders, strict=True):
             run_records.start(connection, summary, owner or owner_text())
-            run_channel.open_line(connection, summary.run_id, _request(summary, order, errand).model_dump_json())
+            run_channel.open_line(connection, summary.run_id, _request(summary, order, options).model_dump_json())
 
 
-def _request(summary: RunSummary, order: RunOrder, errand: Errand) -> RunRequest:
+def _request(summary: RunSummary, order: RunOrder, options: RunOptions) -> RunRequest:
     return RunRequest(
         endpoint_id=summary.endpoint_id,
         unit_id=summary.unit_id,
         sink_id=order.spec.config.sink_id,
         sink_endpoint_id=order.spec.config.sink_endpoint_id,
-        errand=errand,
+        options=options,
         requested_by=summary.requested_by,
     )
 
 
-def finish_records(place: Installation, summaries: Sequence[RunSummary]) -> None:
-    with place.catalog.begin() as connection:
+def finish_records(installation: Installation, summaries: Sequence[RunSummary]) -> None:
+    with installation.catalog.begin() as connection:
         for summary in summaries:
             run_records.finish(connection, summary)
 

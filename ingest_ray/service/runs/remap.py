@@ -5,12 +5,12 @@ from collections.abc import Callable
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
-from ingest_ray.service.runs.admission import Errand
+from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
 
 
 def remap(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str,
     *,
@@ -18,4 +18,6 @@ def remap(
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Raises the gate's errors, and `CdmModeUnsupported` for a unit that is not in CDM mode. Makes no request to the source."""
-    return execution.run(place, endpoint_id, [unit_id], errand=Errand(task="remap"), observe=observe, stopping=stopping)
+    return execution.run(
+        installation, endpoint_id, [unit_id], options=RunOptions(task="remap"), observe=observe, stopping=stopping
+    )

@@ -26,13 +26,13 @@ def owner_text() -> str:
     return this_process(os.getpid()).model_dump_json()
 
 
-def is_going_on(connection: sa.Connection, place: Installation, record: RunRecord) -> bool:
+def is_going_on(connection: sa.Connection, installation: Installation, record: RunRecord) -> bool:
     summary = record.summary
     vendor = endpoints.vendor_of(connection, summary.endpoint_id)
     if vendor is None:
         return False
     key = unit_key(vendor, summary.endpoint_id, summary.unit_id, summary.sink_id)
-    return is_alive(record, read_states(place.kv, key))
+    return is_alive(record, read_states(installation.kv, key))
 
 
 def is_alive(record: RunRecord, state: UnitState | None) -> bool:

@@ -42,7 +42,7 @@ class Throttle(Model):
     reason: str | None = None
 
 
-class Told(Model):
+class ProgressReport(Model):
     """What a run has told so far."""
 
     moment: Progress
@@ -56,8 +56,10 @@ class Watch:
     A catalog that does not answer stops no run: it is asked again a second later.
     """
 
-    def __init__(self, place: Installation, observe: Callable[[Progress], None], stopping: Callable[[], bool]) -> None:
-        self._place = place
+    def __init__(
+        self, installation: Installation, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+    ) -> None:
+        self._installation = installation
         self._observe = observe
         self._stopping = stopping
         self.begin("")
@@ -79,9 +81,9 @@ class Watch:
         self._told_at = time.monotonic()
         self._sample(moment)
         self._look_at_throttles()
-        told = Told(moment=moment, samples=tuple(self._samples), throttles=self._throttles).model_dump_json()
+        told = ProgressReport(moment=moment, samples=tuple(self._samples), throttles=self._throttles).model_dump_json()
         try:
-            with self._place.catalog.begin() as connection:
+            with self._installation.catalog.begin() as connection:
                 run_channel.tell(connection, moment.run_id, told)
         except IngestError as error:
             log.warning("progress could not be told: %s", error.message)
@@ -92,7 +94,7 @@ class Watch:
         if self._run_id and not self._is_stop_requested and time.monotonic() - self._asked_at >= EVERY_S:
             self._asked_at = time.monotonic()
             try:
-                with self._place.catalog.read() as connection:
+                with self._installation.catalog.read() as connection:
                     self._is_stop_requested = run_channel.is_stop_requested(connection, self._run_id)
             except IngestError as error:
                 log.warning("the catalog could not be asked for a stop: %s", error.message)

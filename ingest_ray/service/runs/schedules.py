@@ -31,22 +31,22 @@ class ScheduleView(Model):
     last_error: str | None = None
 
 
-def tick(place: Installation, now: float | None = None) -> list[str]:
+def tick(installation: Installation, now: float | None = None) -> list[str]:
     """Starts what is due now; returns the ids of the runs. What the gate refuses is told, and waits for the next slot."""
     moment = int(time.time() if now is None else now)
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         wanted = [item.config for item in unit_configs.by_interval(connection)]
         if not wanted:
             return []
         rows = schedule_slots.listed(connection)
-        live = [record for record in run_records.running(connection) if is_going_on(connection, place, record)]
+        live = [record for record in run_records.running(connection) if is_going_on(connection, installation, record)]
     running = {(record.summary.endpoint_id, record.summary.unit_id) for record in live}
-    due = _due(place, wanted, rows, running, moment)
-    return [run_id for config in due if (run_id := _start(place, config)) is not None]
+    due = _due(installation, wanted, rows, running, moment)
+    return [run_id for config in due if (run_id := _start(installation, config)) is not None]
 
 
 def _due(
-    place: Installation,
+    installation: Installation,
     wanted: list[UnitConfig],
     rows: Mapping[UnitRef, ScheduleRow],
     running: Collection[UnitRef],
@@ -62,15 +62,15 @@ def _due(
             last_due=row.last_due,
             is_running=here in running,
             is_held=row.held_at is not None,
-            is_full=len(running) + starting >= place.settings.serve.schedules.max_runs,
+            is_full=len(running) + starting >= installation.settings.serve.schedules.max_runs,
         )
-        decision = decide(schedule_of(place, config), known, moment)
+        decision = decide(schedule_of(installation, config), known, moment)
         if decision.last_due is not None and decision.last_due != row.last_due:
             moves.append((config, row.last_due, decision))
             starting += decision.starts
     if not moves:
         return []
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         claimed = [
             (config, decision)
             for config, before, decision in moves
@@ -79,22 +79,22 @@ def _due(
     return [config for config, decision in claimed if decision.starts]
 
 
-def _start(place: Installation, config: UnitConfig) -> str | None:
+def _start(installation: Installation, config: UnitConfig) -> str | None:
     here = (config.endpoint_id, config.unit_id)
     try:
         request = RunRequest(endpoint_id=here[0], unit_id=here[1], requested_by=REQUESTED_BY)
-        return launcher_for(place).start(place, request)
+        return launcher_for(installation).start(installation, request)
     except IngestError as error:
         said = logs.scrub(f"{error.message} [{error.code}]")
         log.warning("scheduled unit '%s:%s' could not start: %s", *here, said)
-        with place.catalog.begin() as connection:
+        with installation.catalog.begin() as connection:
             schedule_slots.blame(connection, *here, said)
         return None
 
 
-def schedule_of(place: Installation, config: UnitConfig) -> Schedule:
+def schedule_of(installation: Installation, config: UnitConfig) -> Schedule:
     interval_s = (config.schedule_interval_minutes or 1) * 60
-    settings = place.settings.serve.schedules
+    settings = installation.settings.serve.schedules
     return Schedule(
         interval_s=interval_s,
         jitter_s=jitter_of(config.endpoint_id, config.unit_id, interval_s, settings.max_jitter_s),
@@ -102,19 +102,21 @@ def schedule_of(place: Installation, config: UnitConfig) -> Schedule:
     )
 
 
-def schedule_view(place: Installation, config: UnitConfig, now: float | None = None) -> ScheduleView:
-    with place.catalog.read() as connection:
+def schedule_view(installation: Installation, config: UnitConfig, now: float | None = None) -> ScheduleView:
+    with installation.catalog.read() as connection:
         row = schedule_slots.find(connection, config.endpoint_id, config.unit_id)
-    return view_of(place, config, row, now)
+    return view_of(installation, config, row, now)
 
 
-def view_of(place: Installation, config: UnitConfig, row: ScheduleRow | None, now: float | None = None) -> ScheduleView:
+def view_of(
+    installation: Installation, config: UnitConfig, row: ScheduleRow | None, now: float | None = None
+) -> ScheduleView:
     if config.schedule_kind != "INTERVAL":
         return ScheduleView()
     moment = int(time.time() if now is None else now)
     is_held = row is not None and row.held_at is not None
     return ScheduleView(
-        next_due_at=None if is_held or not config.enabled else next_due(schedule_of(place, config), moment),
+        next_due_at=None if is_held or not config.enabled else next_due(schedule_of(installation, config), moment),
         is_held=is_held,
         held_by=row.held_by if row is not None else None,
         last_error=row.last_error if row is not None else None,

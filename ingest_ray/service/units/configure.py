@@ -49,7 +49,7 @@ class UnitChange(Model):
 
 
 def configure(
-    place: Installation, endpoint_id: str, unit_id: str, change: UnitChange, expected_version: int | None = None
+    installation: Installation, endpoint_id: str, unit_id: str, change: UnitChange, expected_version: int | None = None
 ) -> Configured:
     """From now on rules of the file leave this unit alone.
 
@@ -57,7 +57,7 @@ def configure(
         VersionConflict: it was changed since `expected_version`; nothing is written.
         GateError, ConfigError: names the field; nothing is written.
     """
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         entry = endpoints.source(connection, endpoint_id)
         unit = _unit(connection, entry, unit_id)
         old = unit_configs.find(connection, endpoint_id, unit_id)
@@ -70,7 +70,7 @@ def configure(
             )
         config = _changed(connection, unit, old.config if old is not None else None, change)
         if config.enabled:
-            _check(connection, place, entry, unit, config)
+            _check(connection, installation, entry, unit, config)
         try:
             version = unit_configs.put(connection, config, "set", version)
         except StateConflict as error:
@@ -78,8 +78,8 @@ def configure(
     return Configured(config=config, origin="set", version=version)
 
 
-def find_config(place: Installation, endpoint_id: str, unit_id: str) -> Configured | None:
-    with place.catalog.read() as connection:
+def find_config(installation: Installation, endpoint_id: str, unit_id: str) -> Configured | None:
+    with installation.catalog.read() as connection:
         return unit_configs.find(connection, endpoint_id, unit_id)
 
 
@@ -90,9 +90,9 @@ class Choices(Model):
     columns: tuple[str, ...] = ()
 
 
-def choices_for(place: Installation, endpoint_id: str, unit_id: str) -> Choices:
+def choices_for(installation: Installation, endpoint_id: str, unit_id: str) -> Choices:
     """Raises `DatasetUnknown`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         version = dataset_versions.find(connection, endpoint_id, unit_id)
         sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
     if version is None:
@@ -169,7 +169,9 @@ def _schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:
     return {"schedule_kind": kind, "schedule_interval_minutes": minutes if kind == "INTERVAL" else None}
 
 
-def _check(connection: sa.Connection, place: Installation, entry: Registration, unit: Unit, config: UnitConfig) -> None:
+def _check(
+    connection: sa.Connection, installation: Installation, entry: Registration, unit: Unit, config: UnitConfig
+) -> None:
     """What the gate would refuse is not configured."""
     name = f"{unit.endpoint_id}:{unit.unit_id}"
     if config.run_mode not in unit.supported_modes:
@@ -194,8 +196,8 @@ def _check(connection: sa.Connection, place: Installation, entry: Registration, 
     spec = UnitSpec(endpoint=entry.endpoint, dataset=version.dataset, config=config)
     check_policy(spec)
     if config.mode is DataMode.CDM:
-        check_cdm_policy(spec, place.settings)
+        check_cdm_policy(spec, installation.settings)
         check_mapping(config, version.dataset)
     spec = filled(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
-    check_fit(RunOrder(run_id="", settings=place.settings, spec=spec, sink=sink.endpoint))
+    check_fit(RunOrder(run_id="", settings=installation.settings, spec=spec, sink=sink.endpoint))

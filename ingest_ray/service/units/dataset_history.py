@@ -22,9 +22,9 @@ class DatasetHistory(Model):
     versions: tuple[DatasetVersion, ...]
 
 
-def dataset_history(place: Installation, endpoint_id: str, name: str) -> DatasetHistory:
+def dataset_history(installation: Installation, endpoint_id: str, name: str) -> DatasetHistory:
     """Raises `EndpointNotFound`, `DatasetUnknown`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         found = dataset_versions.history(connection, endpoint_id, name)
     if not found:
@@ -54,13 +54,13 @@ class Accepted(Model):
     changes: tuple[str, ...] = ()
 
 
-def accept_dataset(place: Installation, endpoint_id: str, unit_id: str) -> Accepted:
+def accept_dataset(installation: Installation, endpoint_id: str, unit_id: str) -> Accepted:
     """From its next run on the unit goes with the dataset as the catalog has it: a person's consent to what changed.
 
     Raises:
         EndpointNotFound, UnitNotFound, DatasetUnknown
     """
-    with place.catalog.begin() as connection:
+    with installation.catalog.begin() as connection:
         endpoints.source(connection, endpoint_id)
         stored = unit_configs.find(connection, endpoint_id, unit_id)
         if stored is None:

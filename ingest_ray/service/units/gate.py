@@ -15,7 +15,7 @@ from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
-from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.validation import check_fit, check_policy, check_target, filled
 from ingest_ray.state import read_states
 
@@ -36,23 +36,23 @@ class SinkChoice(Model):
 
 
 def gate(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str,
     run_id: str | None = None,
     sink: SinkChoice | None = None,
-    roster: Roster | None = None,
+    launch_catalog: LaunchCatalog | None = None,
 ) -> RunOrder:
     """An order for a unit that may run now. Changes nothing and connects to nothing but state. Units of one launch share a roster.
 
     The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
     own check, types, target.
     """
-    roster = roster or Roster()
-    with place.catalog.read() as connection:
+    launch_catalog = launch_catalog or LaunchCatalog()
+    with installation.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        dataset, unit = _dataset(connection, entry, unit_id, roster)
+        dataset, unit = _dataset(connection, entry, unit_id, launch_catalog)
         config = _enabled(connection, unit)
         config = sink.of(config) if sink is not None else config
         is_cdm = config.mode is DataMode.CDM
@@ -67,33 +67,35 @@ def gate(
                 hint=f"it supports: {known}",
             )
         before = accepted_schema.find(connection, endpoint_id, unit_id, config.sink_id)
-        roster.read_targets(connection)
+        launch_catalog.read_targets(connection)
     spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
     check_policy(spec, before)
     if is_cdm:
-        check_cdm_policy(spec, place.settings)
+        check_cdm_policy(spec, installation.settings)
         check_mapping(config, dataset)
     spec = filled(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
-    state = read_states(place.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
+    state = read_states(installation.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
     spec = spec.model_copy(update={"learned": state.learned})
-    order = RunOrder(run_id=run_id or new_id(), settings=place.settings, spec=spec, sink=target.endpoint)
+    order = RunOrder(run_id=run_id or new_id(), settings=installation.settings, spec=spec, sink=target.endpoint)
     check_fit(order)
-    check_target(order, roster)
+    check_target(order, launch_catalog)
     return order
 
 
-def find_dataset(place: Installation, endpoint_id: str, unit_id: str) -> tuple[Registration, Dataset]:
+def find_dataset(installation: Installation, endpoint_id: str, unit_id: str) -> tuple[Registration, Dataset]:
     """For what needs no configuration: looking at a few rows, or at a dataset's history."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         strategy_for(entry.endpoint.template)
-        return entry, _dataset(connection, entry, unit_id, Roster())[0]
+        return entry, _dataset(connection, entry, unit_id, LaunchCatalog())[0]
 
 
-def _dataset(connection: sa.Connection, entry: Registration, unit_id: str, roster: Roster) -> tuple[Dataset, Unit]:
+def _dataset(
+    connection: sa.Connection, entry: Registration, unit_id: str, launch_catalog: LaunchCatalog
+) -> tuple[Dataset, Unit]:
     endpoint_id = entry.endpoint.endpoint_id
-    known, found = roster.source(connection, entry)
+    known, found = launch_catalog.source(connection, entry)
     unit = known.get(unit_id)
     if unit is not None and unit.dataset_id in found:
         return found[unit.dataset_id], unit

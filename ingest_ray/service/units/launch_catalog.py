@@ -18,7 +18,7 @@ Name = tuple[str, str]
 """Endpoint and unit."""
 
 
-class Roster:
+class LaunchCatalog:
     """The catalog as one launch found it. Answers are read when they are first asked for."""
 
     def __init__(self) -> None:

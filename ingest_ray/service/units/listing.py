@@ -50,9 +50,9 @@ class EndpointUnits(Model):
     units: tuple[UnitView, ...] = ()
 
 
-def list_units(place: Installation, endpoint_id: str) -> EndpointUnits:
+def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
     """Raises `EndpointNotFound`, `StrategyMissing`. Makes no request to the source."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         found = {dataset.dataset_id: dataset for dataset in dataset_versions.current(connection, endpoint_id)}
         configured = {item.config.unit_id: item.config for item in unit_configs.listed(connection, endpoint_id)}

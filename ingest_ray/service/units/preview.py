@@ -23,10 +23,10 @@ class Rows(Model):
     rows: tuple[dict[str, JsonValue], ...]
 
 
-def preview(place: Installation, endpoint_id: str, unit_id: str, limit: int = 10) -> Rows:
+def preview(installation: Installation, endpoint_id: str, unit_id: str, limit: int = 10) -> Rows:
     """Needs the dataset in the catalog; the unit need not be enabled."""
-    entry, dataset = find_dataset(place, endpoint_id, unit_id)
-    endpoint = resolve(entry.endpoint, place.settings)
+    entry, dataset = find_dataset(installation, endpoint_id, unit_id)
+    endpoint = resolve(entry.endpoint, installation.settings)
     table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
     return Rows(
         endpoint_id=endpoint_id,

@@ -15,9 +15,9 @@ class ResetDone(Model):
     segments: int
 
 
-def sink_of(place: Installation, endpoint_id: str, unit_id: str) -> str:
+def sink_of(installation: Installation, endpoint_id: str, unit_id: str) -> str:
     """Raises `EndpointNotFound`, `UnitNotFound`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         found = unit_configs.find(connection, endpoint_id, unit_id)
     if found is None:
@@ -27,12 +27,12 @@ def sink_of(place: Installation, endpoint_id: str, unit_id: str) -> str:
     return found.config.sink_id
 
 
-def reset(place: Installation, endpoint_id: str, unit_id: str, sink_id: str | None = None) -> ResetDone:
+def reset(installation: Installation, endpoint_id: str, unit_id: str, sink_id: str | None = None) -> ResetDone:
     """`sink_id` None: the configured sink. Raises `RunActive` while the unit runs."""
-    sink_id = sink_id or sink_of(place, endpoint_id, unit_id)
-    with place.catalog.read() as connection:
+    sink_id = sink_id or sink_of(installation, endpoint_id, unit_id)
+    with installation.catalog.read() as connection:
         vendor = endpoints.source(connection, endpoint_id).vendor
-    forgotten = reset_state(place.kv, unit_key(vendor, endpoint_id, unit_id, sink_id))
-    with place.catalog.begin() as connection:
+    forgotten = reset_state(installation.kv, unit_key(vendor, endpoint_id, unit_id, sink_id))
+    with installation.catalog.begin() as connection:
         accepted_schema.forget(connection, endpoint_id, unit_id, sink_id)
     return ResetDone(endpoint_id=endpoint_id, unit_id=unit_id, sink_id=sink_id, segments=forgotten)

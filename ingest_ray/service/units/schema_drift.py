@@ -26,14 +26,14 @@ class Look(Model):
     is_new_to_unit: bool = False
 
 
-def look(place: Installation, order: RunOrder) -> Look:
+def look(installation: Installation, order: RunOrder) -> Look:
     """Asks the source, and writes nothing. An order without a question to the source (`replay`, `remap`) is only completed.
 
     Raises:
         SourceChanged: the dataset is gone, or changed in a way that the policy or the sink does not follow.
     """
     spec, name = order.spec, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         before = accepted_schema.find(connection, spec.endpoint.endpoint_id, spec.unit_id, spec.config.sink_id)
         stored = unit_configs.find(connection, spec.endpoint.endpoint_id, spec.unit_id)
     config = stored.config if stored is not None else spec.config
@@ -41,7 +41,7 @@ def look(place: Installation, order: RunOrder) -> Look:
     if order.task in ("replay", "remap"):
         return Look(order=_with(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
-    now = strategy.describe(resolve(spec.endpoint, place.settings), spec.dataset)
+    now = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
     if now is None:
         raise SourceChanged(
             f"the dataset of unit '{name}' is gone at the source",
@@ -64,12 +64,12 @@ def look(place: Installation, order: RunOrder) -> Look:
     )
 
 
-def adopt(place: Installation, seen: Look) -> None:
+def adopt(installation: Installation, seen: Look) -> None:
     """Remembers what the unit is run with from now on, and, where it evolves, the dataset's new version."""
     if seen.order.task in ("replay", "remap") or not (seen.is_new_to_catalog or seen.is_new_to_unit):
         return
     spec = seen.order.spec
-    with place.catalog.begin(is_alone=True) as connection:
+    with installation.catalog.begin(is_alone=True) as connection:
         if seen.is_new_to_catalog:
             dataset_versions.observe(connection, seen.observed)
         if seen.is_new_to_unit:

@@ -46,9 +46,9 @@ class Status(Model):
     """When each endpoint's metadata was collected; None: never."""
 
 
-def status(place: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> Status:
+def status(installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> Status:
     """Raises `EndpointNotFound`, `UnitNotFound`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         known = endpoints.listed(connection, "source")
         vendors = {entry.endpoint.endpoint_id: entry.vendor for entry in known}
         if endpoint_id is not None and endpoint_id not in vendors:
@@ -78,7 +78,7 @@ def status(place: Installation, endpoint_id: str | None = None, unit_id: str | N
         key = unit_key(vendors[config.endpoint_id], config.endpoint_id, config.unit_id, config.sink_id)
         record = latest.get((config.endpoint_id, config.unit_id))
         try:
-            state, fault = read_states(place.kv, key), None
+            state, fault = read_states(installation.kv, key), None
         except StateUnreadable as error:
             state, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
         found.append(
@@ -92,7 +92,7 @@ def status(place: Installation, endpoint_id: str | None = None, unit_id: str | N
                 **_now(record, going_on.get((config.endpoint_id, config.unit_id)), state, fault),
             )
         )
-    return Status(home=place.settings.home, units=tuple(found), collections=collected)
+    return Status(home=installation.settings.home, units=tuple(found), collections=collected)
 
 
 def _now(

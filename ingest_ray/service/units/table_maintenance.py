@@ -11,7 +11,7 @@ from ingest_ray.sdk.types import Model, Target
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import gate
-from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.sinks.maintenance import CareReport, TableCare
 
 
@@ -22,27 +22,27 @@ class UpkeepDone(Model):
     report: CareReport
 
 
-def compact(place: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
-    return _each(place, endpoint_id, unit_ids, lambda care, target: care.compact(target))
+def compact(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
+    return _each(installation, endpoint_id, unit_ids, lambda care, target: care.compact(target))
 
 
 def vacuum(
-    place: Installation, endpoint_id: str, unit_ids: Sequence[str], keep_h: int, rehearse: bool
+    installation: Installation, endpoint_id: str, unit_ids: Sequence[str], keep_h: int, rehearse: bool
 ) -> list[UpkeepDone]:
     return _each(
-        place, endpoint_id, unit_ids, lambda care, target: care.vacuum(target, keep_h=keep_h, rehearse=rehearse)
+        installation, endpoint_id, unit_ids, lambda care, target: care.vacuum(target, keep_h=keep_h, rehearse=rehearse)
     )
 
 
 def _each(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_ids: Sequence[str],
     work: Callable[[TableCare, Target], CareReport],
 ) -> list[UpkeepDone]:
     """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables need no care; nothing is done then."""
-    roster = Roster()
-    orders = [gate(place, endpoint_id, unit_id, roster=roster) for unit_id in unit_ids]
+    launch_catalog = LaunchCatalog()
+    orders = [gate(installation, endpoint_id, unit_id, launch_catalog=launch_catalog) for unit_id in unit_ids]
     cares = [(order, _care_of(order)) for order in orders]
     return [
         UpkeepDone(

@@ -25,7 +25,7 @@ UnitRef = tuple[str, str]
 """Endpoint and unit."""
 
 
-class Standing(Model):
+class UnitStanding(Model):
     """`last_run`: the last ordinary run, as it is to be read now."""
 
     endpoint_id: str
@@ -37,35 +37,39 @@ class Standing(Model):
 
 
 def standings(
-    place: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
-) -> list[Standing]:
+    installation: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
+) -> list[UnitStanding]:
     """Of the configured units of an endpoint, by unit id. Raises `EndpointNotFound`."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         configured = unit_configs.listed(connection, endpoint_id, after=after, first=first)
-        return of_configured(connection, place, configured)
+        return of_configured(connection, installation, configured)
 
 
-def standings_of(place: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, Standing]:
+def standings_of(installation: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, UnitStanding]:
     """Of those that are configured."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         configured = unit_configs.find_many(connection, wanted)
-        found = of_configured(connection, place, configured)
+        found = of_configured(connection, installation, configured)
     return {(one.endpoint_id, one.unit_id): one for one in found}
 
 
-def of_configured(connection: sa.Connection, place: Installation, configured: list[Configured]) -> list[Standing]:
+def of_configured(
+    connection: sa.Connection, installation: Installation, configured: list[Configured]
+) -> list[UnitStanding]:
     refs = [(item.config.endpoint_id, item.config.unit_id) for item in configured]
     latest = run_records.latest_of(connection, refs)
     going_on = {(run.summary.endpoint_id, run.summary.unit_id): run for run in run_records.running(connection)}
     vendors = {name: entry.vendor for name, entry in endpoints.known(connection, {ref[0] for ref in refs}).items()}
     return [
-        _standing(place.kv, vendors.get(ref[0], ""), item, latest.get(ref), going_on.get(ref))
+        _standing(installation.kv, vendors.get(ref[0], ""), item, latest.get(ref), going_on.get(ref))
         for ref, item in zip(refs, configured, strict=True)
     ]
 
 
-def _standing(kv: KV, vendor: str, item: Configured, record: RunRecord | None, going_on: RunRecord | None) -> Standing:
+def _standing(
+    kv: KV, vendor: str, item: Configured, record: RunRecord | None, going_on: RunRecord | None
+) -> UnitStanding:
     """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
     config = item.config
     last, state, fault = record.summary if record is not None else None, None, None
@@ -78,7 +82,7 @@ def _standing(kv: KV, vendor: str, item: Configured, record: RunRecord | None, g
             last = settled(record, known)
         if settled(going_on, known).state is RunState.RUNNING:
             state = RunState.RUNNING
-    return Standing(
+    return UnitStanding(
         endpoint_id=config.endpoint_id,
         unit_id=config.unit_id,
         sink_id=config.sink_id,
@@ -88,17 +92,21 @@ def _standing(kv: KV, vendor: str, item: Configured, record: RunRecord | None, g
     )
 
 
-def checkpoints(place: Installation, wanted: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], UnitState]:
+def checkpoints(
+    installation: Installation, wanted: Collection[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], UnitState]:
     """By endpoint, unit and sink; one that cannot be read is left out."""
-    with place.catalog.read() as connection:
+    with installation.catalog.read() as connection:
         entries = endpoints.known(connection, {endpoint_id for endpoint_id, _, _ in wanted})
     found: dict[tuple[str, str, str], UnitState] = {}
     for endpoint_id, entry in entries.items():
         keys = {unit_key(entry.vendor, *ref): ref for ref in wanted if ref[0] == endpoint_id}
         if len(keys) > WALK_ABOVE:
             whole = f"ingest::{quoted(entry.vendor)}::endpoint::{quoted(endpoint_id)}::"
-            states = read_unit_states(place.kv, whole, keys)
+            states = read_unit_states(installation.kv, whole, keys)
         else:
-            states = {name: state for key in keys for name, state in read_unit_states(place.kv, key, [key]).items()}
+            states = {
+                name: state for key in keys for name, state in read_unit_states(installation.kv, key, [key]).items()
+            }
         found |= {keys[key]: state for key, state in states.items()}
     return found

@@ -7,7 +7,7 @@ from ingest_ray.run.preview import certificate
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
-from ingest_ray.service.units.launch_catalog import Roster
+from ingest_ray.service.units.launch_catalog import LaunchCatalog
 
 
 def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
@@ -78,13 +78,13 @@ def check_fit(order: RunOrder) -> None:
             raise ConfigError(f"unit '{name}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
 
 
-def check_target(order: RunOrder, roster: Roster) -> None:
+def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
     if is_cdm(order.spec):
         return
     mine = target_of(order)
     where = open_sink(resolve(order.sink, order.settings)).location(mine)
-    for endpoint_id, unit_id in roster.writers(order.sink.template, order.settings).get(where, ()):
+    for endpoint_id, unit_id in launch_catalog.writers(order.sink.template, order.settings).get(where, ()):
         if (endpoint_id, unit_id) != (mine.endpoint_id, mine.unit_id):
             raise ConfigError(
                 f"units '{mine.endpoint_id}:{mine.unit_id}' and '{endpoint_id}:{unit_id}' both write to '{where}'",

@@ -8,7 +8,7 @@ from ingest_ray import logs
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_layout import opened_spec, write_mode_of
-from ingest_ray.engine.steps.unit_writer import SinkDesk
+from ingest_ray.engine.steps.unit_writer import TableWriter
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.errors import ConfigError
@@ -31,7 +31,7 @@ class WatermarkSet(Model):
 
 
 def set_watermark(
-    place: Installation,
+    installation: Installation,
     endpoint_id: str,
     unit_id: str,
     value: str,
@@ -45,7 +45,7 @@ def set_watermark(
         RunActive: the unit has a live run.
         ConfigError: the unit has no cursor, or the value is none of it; nothing was changed.
     """
-    order = gate(place, endpoint_id, unit_id, sink=SinkChoice(sink_id=sink_id))
+    order = gate(installation, endpoint_id, unit_id, sink=SinkChoice(sink_id=sink_id))
     config = order.spec.config
     if config.run_mode is not RunMode.INCREMENTAL:
         raise ConfigError(f"unit '{endpoint_id}:{unit_id}' runs {config.run_mode}: it has no watermark")
@@ -54,11 +54,11 @@ def set_watermark(
             f"unit '{endpoint_id}:{unit_id}' does not upsert, and reading again would double its rows",
             hint="it needs write: upsert, with a key",
         )
-    state = StateWriter.begin(place.kv, key_of_order(order), order.run_id, this_process(os.getpid()))
+    state = StateWriter.begin(installation.kv, key_of_order(order), order.run_id, this_process(os.getpid()))
     try:
         with logs.context(endpoint=endpoint_id, unit=unit_id):
             if state.has_intent:
-                open_sink_for(state, SinkDesk(order, staging_for(order)))
+                open_sink_for(state, TableWriter(order, staging_for(order)))
             found = _positions(order, state, value, segment)
             state.set_watermarks(found, order.spec.policy.cursor)
     finally:

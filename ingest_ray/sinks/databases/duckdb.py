@@ -142,11 +142,11 @@ class Duck(StandardSql):
                 roll.abandon()
                 raise
         except OSError as error:
-            raise SinkUnavailable(f"'{self._folder.place(stage)}' failed: {error}", hint=hint_for(error)) from error
+            raise SinkUnavailable(f"'{self._folder.uri_of(stage)}' failed: {error}", hint=hint_for(error)) from error
 
     def staged(self, stage: str) -> str:
         files = sorted(self._folder.files(stage))
-        listed = ", ".join("'" + self._folder.place(name).replace("'", "''") + "'" for name in files)
+        listed = ", ".join("'" + self._folder.uri_of(name).replace("'", "''") + "'" for name in files)
         return f"read_parquet([{listed}], hive_partitioning = false)"
 
     def drop_in(self, session: Session, stages: Sequence[str]) -> bool:

@@ -176,7 +176,7 @@ class JiraCloud(JiraSite):
             repeats = self.traps.number("repeated-token")
             again = token and repeats and page >= repeats
             made["nextPageToken"] = (
-                token if again else self._seal(self.searcher.place_of(found, end - 1), jql, page + 1)
+                token if again else self._seal(self.searcher.key_sets_of(found, end - 1), jql, page + 1)
             )
         elif "token-absent-on-last-page" not in self.traps:
             made["nextPageToken"] = ""

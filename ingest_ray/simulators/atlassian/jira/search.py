@@ -42,7 +42,7 @@ class Found:
     search: Search
 
     def after(self, place: list[Any]) -> int:
-        """The offset of the first issue that comes after a place that `place_of` gave."""
+        """The offset of the first issue that comes after a place that `key_sets_of` gave."""
         names = [*self.search.order, ("id", True)] if not self.search.order else self.search.order
         key = tuple(_Down(_plain(v)) if down else _plain(v) for v, (_, down) in zip(place, names, strict=False))
         return bisect_right(self.keys, (*key, place[-1]))
@@ -118,6 +118,6 @@ class Searcher:
         values = ((order_key(self.store, name, issue), down) for name, down in order)
         return tuple(_Down(v) if down else v for v, down in values)
 
-    def place_of(self, found: Found, offset: int) -> list[Any]:
+    def key_sets_of(self, found: Found, offset: int) -> list[Any]:
         """Where a page ended: the sort key of the issue at `offset`, and its id, in plain values."""
         return [k.value if isinstance(k, _Down) else k for k in found.keys[offset]]

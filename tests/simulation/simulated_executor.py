@@ -14,12 +14,12 @@ from ingest_ray.sdk.errors import Recovery, SliceTooLarge, SourceDenied, SourceU
 from ingest_ray.sdk.types import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.chance import ZOMBIE, Chance
-from tests.simulation.ints import Ints, place_of
+from tests.simulation.ints import Ints, key_sets_of
 from tests.simulation.judge import Judge
 from tests.simulation.orders import SPEC
 from tests.simulation.pages import Pages
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import MODEL, Desk
+from tests.simulation.sink import MODEL, UnitWriter
 
 SINKS = 2
 TWICE = (
@@ -48,13 +48,13 @@ class Actor:
 
 
 @dataclass(eq=False)
-class Crew:
+class SimulatedExecutor:
     run_id: str
     scheduler: Scheduler
     chance: Chance
     judge: Judge
     pages: Pages
-    desk: Desk
+    unit_writer: UnitWriter
     writer: StateWriter
     strategy: Ints
     probe: Probe
@@ -86,7 +86,7 @@ class Crew:
         match instruction:
             case m.Plan(count):
                 self._call(self.planner, instruction, m.Stage.PLAN, lambda: self._plan(count), "killed: planner")
-            case m.Recut(piece, interval, _):
+            case m.ReplanSlice(piece, interval, _):
                 self._call(self.planner, instruction, m.Stage.PLAN, lambda: self._recut(piece, interval))
             case m.Read(piece, attempt):
                 reader = self._actor("reader")
@@ -97,19 +97,23 @@ class Crew:
                 self._call(mapper, instruction, m.Stage.MAP, map_rows, "killed: mapper")
             case m.Prepare(piece, attempt, handle, _, mapped):
                 sink = self.chance.random.choice(self.sinks)
-                work = lambda: m.SlicePrepared(piece, attempt, self.desk.prepare(self.run_id, piece, handle, mapped))  # noqa: E731
-                self._call(sink, instruction, m.Stage.PREPARE, work, "killed: sink")
+
+                def prepare() -> m.Event:
+                    prepared = self.unit_writer.prepare(self.run_id, piece, handle, mapped)
+                    return m.SlicePrepared(piece, attempt, prepared)
+
+                self._call(sink, instruction, m.Stage.PREPARE, prepare, "killed: sink")
             case m.Commit(sequence, group):
                 epoch = self.writer.epoch
-                commit = lambda: m.Committed(self.desk.commit(epoch, sequence, group))  # noqa: E731
+                commit = lambda: m.Committed(self.unit_writer.commit(epoch, sequence, group))  # noqa: E731
                 self._call(self.sinks[0], instruction, m.Stage.COMMIT, commit, "killed: sink")
-            case m.OpenSink() | m.AskSink() | m.Intend() | m.Fold():
+            case m.OpenSink() | m.QuerySink() | m.RecordIntent() | m.ApplyCommit():
                 self._call_state(instruction)
             case m.Drop(handles):
                 for handle in handles:
                     self.pages.drop(handle)
             case m.Abort(group):
-                self.desk.abort(group)
+                self.unit_writer.abort(group)
             case _:
                 pass
 
@@ -117,13 +121,13 @@ class Crew:
         work: Callable[[], m.Event]
         match instruction:
             case m.OpenSink():
-                stage, work = m.Stage.OPEN, lambda: m.SinkOpened(open_sink_for(self.writer, self.desk))  # type: ignore[arg-type]
-            case m.AskSink():
-                stage, work = m.Stage.COMMIT, lambda: m.SinkSays(self.desk.open(self.writer.epoch))
-            case m.Intend(claims, is_whole, uris):
+                stage, work = m.Stage.OPEN, lambda: m.SinkOpened(open_sink_for(self.writer, self.unit_writer))  # type: ignore[arg-type]
+            case m.QuerySink():
+                stage, work = m.Stage.COMMIT, lambda: m.SinkSequence(self.unit_writer.open(self.writer.epoch))
+            case m.RecordIntent(claims, is_whole, uris):
                 stage = m.Stage.INTEND
-                work = lambda: m.Intended(self.writer.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
-            case m.Fold(sequence):
+                work = lambda: m.IntentRecorded(self.writer.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
+            case m.ApplyCommit(sequence):
                 stage, work = m.Stage.FOLD, lambda: self._fold(sequence)
             case _:
                 raise AssertionError(instruction)
@@ -210,7 +214,12 @@ class Crew:
             case m.Commit():
                 return m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))
         self.is_broken = True
-        stages = {m.OpenSink: m.Stage.OPEN, m.Intend: m.Stage.INTEND, m.Fold: m.Stage.FOLD, m.AskSink: m.Stage.COMMIT}
+        stages = {
+            m.OpenSink: m.Stage.OPEN,
+            m.RecordIntent: m.Stage.INTEND,
+            m.ApplyCommit: m.Stage.FOLD,
+            m.QuerySink: m.Stage.COMMIT,
+        }
         return m.Failed(stages.get(type(instruction), m.Stage.PLAN), self._fault(Recovery.FAIL), piece, attempt)
 
     def _fault(self, recovery: Recovery) -> m.Fault:
@@ -231,7 +240,9 @@ class Crew:
         scope = self.scopes[piece.segment, piece.scope_id]
         count = self.recuts[piece.slice_id]
         self.recuts[piece.slice_id] += 1
-        return m.Recutted(piece, tuple(planning.recut(self.strategy, SPEC, self.probe, scope, piece, interval, count)))
+        return m.SliceReplanned(
+            piece, tuple(planning.recut(self.strategy, SPEC, self.probe, scope, piece, interval, count))
+        )
 
     def _read(self, piece: Slice, attempt: int) -> m.Event:
         if self.chance.strikes("source: not answered"):
@@ -239,14 +250,14 @@ class Crew:
         rows = self.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
         self.scheduler.pause()
         covered, is_complete = piece.interval, True
-        places = sorted({place_of(piece.axis, row) for row in rows})
+        places = sorted({key_sets_of(piece.axis, row) for row in rows})
         if len(places) > 1 and self.chance.strikes("slice: too large"):
             raise SliceTooLarge("too large")
         if len(places) > 1 and self.chance.strikes("slice: stopped early"):
             stop = places[self.chance.random.randrange(1, len(places))]
             covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
-            rows = [row for row in rows if place_of(piece.axis, row) < stop]
-        rejected = self.strategy.table.bad if not self.desk.server.is_mapped else frozenset()
+            rows = [row for row in rows if key_sets_of(piece.axis, row) < stop]
+        rejected = self.strategy.table.bad if not self.unit_writer.server.is_mapped else frozenset()
         good = [row for row in rows if row[0] not in rejected]
         handle = self.pages.write(self.run_id, piece, attempt, good)
         staged = Staged(
@@ -274,4 +285,4 @@ class Crew:
 
     def _fold(self, sequence: int) -> m.Event:
         self.writer.fold(sequence)
-        return m.Folded(sequence)
+        return m.CommitApplied(sequence)
