@@ -1,0 +1,31 @@
+"""The description of a family of endpoints: its configuration and its capabilities."""
+
+from __future__ import annotations  # so that importing a contract does not import pyarrow
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What a family of endpoints needs and can do.
+
+    `config_model` is a pydantic model; its `SecretStr` fields are the secrets: they are stored encrypted or as
+    references, and shown nowhere.
+    """
+
+    template: str
+    family: Literal["JDBC", "HTTP", "STREAM"]
+    title: str
+    vendor: str
+    config_model: type[BaseModel]
+    description: str = ""
+    capabilities: tuple[str, ...] = ()
+    docs_url: str | None = None
+    default_port: int | None = None
+    sample_config: Mapping[str, JsonValue] = field(default_factory=dict)
+    supported_cdm_models: tuple[str, ...] = ()
+    """Of a sink: exact ids, or all of a family (`cdm.work.*`)."""

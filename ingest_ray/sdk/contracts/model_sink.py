@@ -1,0 +1,77 @@
+"""The contract of a sink of the common data model."""
+
+from __future__ import annotations  # so that importing a contract does not import pyarrow
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """The table of one CDM model in a sink, as one unit writes to it: `target.model` says which."""
+
+    target: Target
+    schema: pa.Schema
+
+
+class ModelSink(Protocol):
+    """A sink of the common data model: one table per model, which many units share, and one number for all of a unit's tables.
+
+    Rows are upserted by `cdm_id`; of two versions (`_source_version`) the newer one wins. What else a source row made before, and
+    does not make any more, is erased in the same commit: a row without `cdm_id` tells of a source row that makes none.
+    A replacement takes the place of all rows that the unit has in these tables, and of no others.
+    """
+
+    def location(self, target: Target) -> str: ...
+
+    def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]: ...
+
+    def provision(self, table: ModelTable) -> Provisioned:
+        """Makes or grows the table of a model. Doing it again changes nothing."""
+        ...
+
+    def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
+        """Fences older epochs in every table, finishes a commit that reached only some of them, returns the last number.
+
+        Raises:
+            Fenced: a newer epoch has them.
+            SinkRejected: a table is not there, and this sink wants it provisioned.
+        """
+        ...
+
+    def prepare(self, table: ModelTable, piece: Slice, batches: Iterable[pa.RecordBatch]) -> Prepared:
+        """Makes rows durable without showing them, as `Sink.prepare` does."""
+        ...
+
+    def commit(
+        self, tables: Sequence[ModelTable], epoch: int, sequence: int, groups: Sequence[Sequence[Prepared]]
+    ) -> Sequence[ModelCounts]:
+        """Shows a group of each table under one number, once. Where the sink has no transaction over tables, a table that has the
+        number already is left alone, and the commit is complete when all have it.
+
+        Raises what `Sink.commit` raises.
+        """
+        ...
+
+    def abort(self, groups: Sequence[Sequence[Prepared]]) -> None: ...
+
+    def keys(self, tables: Sequence[ModelTable]) -> Iterator[pa.RecordBatch]:
+        """The source keys of the unit's rows that are not tombstones, as one column of text, each at least once."""
+        ...
+
+    def erase(
+        self,
+        tables: Sequence[ModelTable],
+        epoch: int,
+        sequence: int,
+        keys: Iterable[pa.RecordBatch],
+        how: Literal["tombstone", "delete"],
+    ) -> Sequence[ModelCounts]:
+        """Erases all that was made of source rows, by their keys: one number, with the errors of `commit`."""
+        ...

@@ -1,0 +1,72 @@
+"""The sink contract: where the rows of a unit end up."""
+
+from __future__ import annotations  # so that importing a contract does not import pyarrow
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Sink(Protocol):
+    """Where rows end up. One object serves one sink endpoint; it may live in several processes at once."""
+
+    def location(self, target: Target) -> str: ...
+
+    def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
+        """The sink's half of the fidelity certificate. Makes no request."""
+        ...
+
+    def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
+        """Creates or evolves the target, fences older epochs, returns the last committed sequence number (0: none).
+
+        Raises:
+            Fenced: a newer epoch has it.
+        """
+        ...
+
+    def is_empty(self, target: Target) -> bool:
+        """True where no row is in the target, or there is no target yet."""
+        ...
+
+    def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
+        """Makes rows durable without showing them. Parallel and repeatable: preparing twice harms nothing."""
+        ...
+
+    def commit(
+        self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
+    ) -> Receipt:
+        """Shows a group, atomically, once: a number that is already there is not applied again.
+
+        Raises:
+            Fenced: a newer epoch has the target.
+            CommitUnknown: the answer was lost; ask `open` for the last sequence number.
+            SinkUnavailable: nothing happened; try again.
+            StagingLost: nothing happened, and no commit of this very group can succeed any more, whoever still tries it: some of
+                what was prepared is gone. Prepare again what the slices have, and commit that under the same number.
+        """
+        ...
+
+    def abort(self, group: Sequence[Prepared]) -> None: ...
+
+    def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yields the keys of all rows that are not tombstones, as `target.key` in the types of `schema`."""
+        ...
+
+    def erase(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        epoch: int,
+        sequence: int,
+        keys: Iterable[pa.RecordBatch],
+        how: Literal["tombstone", "delete"],
+    ) -> Receipt:
+        """Marks rows as deleted (`_deleted_at`) or removes them: one numbered commit, with the errors of `commit`.
+
+        `rows_committed` counts the rows that were marked or removed.
+        """
+        ...

@@ -1,0 +1,85 @@
+"""Targets in a sink, prepared slices, and the receipts of commits."""
+
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue
+
+from ingest_ray.sdk.types.dataset import Fidelity
+from ingest_ray.sdk.types.model import Model
+from ingest_ray.sdk.types.unit import WriteMode
+
+
+class Target(Model):
+    """Where one unit lands in one sink. `model`: in the table of that CDM model, beside the rows of other units."""
+
+    sink_id: str
+    endpoint_id: str
+    unit_id: str
+    app_id: str
+    """Names this unit and sink in the sink's own ledger."""
+    write: WriteMode
+    key: tuple[str, ...] = ()
+    version_column: str | None = None
+    """The row with the larger value wins; without it, the later arrival."""
+    generation: int = 1
+    run_id: str = ""
+    model: str | None = None
+    deletes: Literal["tombstone", "delete"] = "tombstone"
+    """Of a model: how rows are erased that their source row does not make any more."""
+
+
+class ModelCounts(Model):
+    """Rows of one CDM model. `erased`: rows that their source row does not make any more."""
+
+    mapped: int = 0
+    committed: int = 0
+    deduplicated: int = 0
+    erased: int = 0
+
+    def plus(self, other: Self) -> Self:
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+
+class Prepared(Model):
+    """One slice's rows at the sink, invisible to its readers. A sink that may lose them in a crash tells so when they are committed
+    (`StagingLost`). `payload` belongs to the sink."""
+
+    slice_id: str
+    rows: int
+    bytes: int = 0
+    row_hash: str
+    rows_deduplicated: int = 0
+    is_insert_only: bool = False
+    models: dict[str, int] = Field(default_factory=dict)
+    """In CDM mode `rows` are source rows, and these the rows of each model that were made of them."""
+    payload: dict[str, JsonValue] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Receipt(Model):
+    epoch: int
+    sequence: int
+    rows_committed: int
+    rows_deduplicated: int = 0
+    models: dict[str, ModelCounts] = Field(default_factory=dict)
+    location: str | None = None
+    seconds: float = 0.0
+
+
+class Provisioned(Model):
+    """The table of a CDM model in a sink. `schema_name`: empty where the database has no schemas."""
+
+    model_id: str
+    schema_name: str = ""
+    table_name: str
+    location: str
+
+
+class ColumnFit(Model):
+    """How one column arrives in a sink; a line of the fidelity certificate."""
+
+    column: str
+    arrow: str
+    sink_type: str
+    fidelity: Fidelity
+    note: str | None = None

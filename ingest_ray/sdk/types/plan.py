@@ -1,0 +1,98 @@
+"""The plan of a run: scopes, pieces and slices, and the checkpoint of a segment."""
+
+import hashlib
+from enum import StrEnum
+from urllib.parse import quote
+
+from pydantic import Field, JsonValue
+
+from ingest_ray.sdk.types.interval import Axis, Interval, Position
+from ingest_ray.sdk.types.model import Model
+
+
+class Effect(StrEnum):
+    """What completing a scope means for its segment."""
+
+    LOAD = "load"
+    """All load scopes complete: the watermark becomes their horizon."""
+    ADVANCE = "advance"
+    """The watermark follows the leading gap-free part."""
+    REPEAT = "repeat"
+    """A look-back: owed until it is complete; moves nothing."""
+    AHEAD = "ahead"
+    """Read again by every run; nothing is remembered."""
+
+
+class Island(Model):
+    """A part of a scope that is durably in the sink. Ranks give its place: the core never orders positions."""
+
+    interval: Interval
+    first_rank: tuple[int, ...]
+    last_rank: tuple[int, ...]
+
+
+class Scope(Model):
+    """A target interval of one segment and the part of it that is committed.
+
+    `scope_id` is unique in its segment. `is_resumable` is False where a new run cannot go on with what an older
+    one did: the scope then starts again as a new generation. `is_insert_only` says that no row of it can be in the
+    sink already, so that an upsert may be an insert.
+    """
+
+    scope_id: str
+    segment: str
+    axis: Axis
+    target: Interval = Interval()
+    effect: Effect
+    nulls: bool = False
+    horizon: Position | None = None
+    is_resumable: bool = True
+    is_insert_only: bool = False
+    estimated_rows: int | None = None
+    done: tuple[Island, ...] = ()
+
+
+class SegmentState(Model):
+    """The checkpoint of one segment. `watermark`: everything below it is durably in the sink."""
+
+    segment: str
+    generation: int = 1
+    sequence: int = 0
+    watermark: Position | None = None
+    is_loaded: bool = False
+    scopes: tuple[Scope, ...] = ()
+
+
+class Piece(Model):
+    """One cut of a gap, as a strategy yields it: the core adds names, ranks and budgets and makes a `Slice` of it."""
+
+    interval: Interval = Interval()
+    estimated_rows: int | None = None
+    estimated_bytes: int | None = None
+    hints: dict[str, JsonValue] = Field(default_factory=dict)
+    """Small facts that only the strategy's `read` understands."""
+
+
+class Slice(Model):
+    """A bounded piece of a segment: the work of one reader task."""
+
+    segment: str
+    scope_id: str
+    rank: tuple[int, ...]
+    axis: Axis
+    interval: Interval = Interval()
+    nulls: bool = False
+    effect: Effect
+    is_insert_only: bool = False
+    estimated_rows: int | None = None
+    estimated_bytes: int | None = None
+    snapshot: str | None = None
+    hints: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def slice_id(self) -> str:
+        """Unique in a run and safe as a file name."""
+        segment = quote(self.segment, safe="")
+        if len(segment) > 80:
+            segment = segment[:60] + hashlib.sha256(segment.encode()).hexdigest()[:16]
+        return f"{segment}~{self.scope_id}~{'.'.join(map(str, self.rank))}"

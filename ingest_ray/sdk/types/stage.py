@@ -1,0 +1,72 @@
+"""Staged pages, and the reports of the readers and mappers that staged them."""
+
+from typing import Literal
+
+from ingest_ray.sdk.types.interval import Interval
+from ingest_ray.sdk.types.model import Model
+
+
+class PageInfo(Model):
+    name: str
+    rows: int
+    bytes: int
+    checksum: str
+
+
+class Handle(Model):
+    """The address of one slice's staged pages. It is the manifest: what it does not list does not exist."""
+
+    schema_number: Literal[1] = 1
+    provider: str
+    uri: str
+    run_id: str
+    slice_id: str
+    attempt: int
+    pages: tuple[PageInfo, ...] = ()
+    rows: int
+    bytes: int
+    schema_fingerprint: str
+    row_hash: str
+
+
+class Staged(Model):
+    """What a reader reports. `covered` is smaller than the slice's interval when the reader stopped at a position."""
+
+    handle: Handle
+    covered: Interval
+    is_complete: bool = True
+    rows_read: int
+    rows_quarantined: int = 0
+    quarantine_uri: str | None = None
+    bytes_per_row: float | None = None
+    seconds: float = 0.0
+
+
+class MappedModel(Model):
+    """What a mapper made for one model of one slice. `rows` does not count the markers that are staged with them."""
+
+    model_id: str
+    handle: Handle
+    rows: int
+
+
+class Mapped(Model):
+    """What a mapper reports of one slice: source rows that it read, and where the models' rows are staged.
+
+    `rows` are the source rows that were mapped, `row_hash` is that of all that it read.
+    """
+
+    models: tuple[MappedModel, ...]
+    rows: int
+    row_hash: str
+    rows_quarantined: int = 0
+    quarantine_uri: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def handles(self) -> tuple[Handle, ...]:
+        return tuple(model.handle for model in self.models)
+
+    @property
+    def bytes(self) -> int:
+        return sum(handle.bytes for handle in self.handles)

@@ -1,0 +1,148 @@
+"""A unit and its configuration: modes, policy, and the specification that a strategy gets."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
+
+from ingest_ray.sdk.types.dataset import Dataset
+from ingest_ray.sdk.types.endpoint import Endpoint
+from ingest_ray.sdk.types.model import Model
+
+
+class RunMode(StrEnum):
+    FULL = "FULL"
+    INCREMENTAL = "INCREMENTAL"
+
+
+class WriteMode(StrEnum):
+    APPEND = "append"
+    UPSERT = "upsert"
+    REPLACE = "replace"
+
+
+class DataMode(StrEnum):
+    RAW = "raw"
+    CDM = "cdm"
+
+
+class Unit(Model):
+    """The ingestible face of one dataset."""
+
+    endpoint_id: str
+    unit_id: str
+    dataset_id: str
+    kind: str
+    display_name: str
+    driver_id: str
+    supported_modes: tuple[RunMode, ...] = (RunMode.FULL,)
+    default_mode: RunMode = RunMode.FULL
+    cdm_model_ids: tuple[str, ...] = ()
+    stats: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_lookback(value: object) -> object:
+    """`10m`, `36h`, `2d`, `30s` -> seconds; a plain integer stays (cursor units for a numeric cursor, else seconds)."""
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in _UNITS_S:
+        return int(value[:-1]) * _UNITS_S[value[-1]]
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    if isinstance(value, str):
+        raise ValueError("a number with a unit, such as 30s, 10m, 36h or 2d")
+    return value
+
+
+Span = Annotated[int, BeforeValidator(parse_lookback), Field(ge=0)]
+"""Seconds for a cursor of time; cursor units for a numeric cursor."""
+
+
+class Policy(Model):
+    """How a unit is read and written. Every field has a default that is right for most tables."""
+
+    cursor: str | None = None
+    primary_key: tuple[str, ...] = ()
+    write: WriteMode | None = None
+    lookback: Span = 0
+    lag: Span | None = None
+    """Declared safety distance of the horizon where the source cannot tell it; None: the strategy's default."""
+    cursor_nulls: Literal["include", "exclude", "raise"] = "include"
+    columns: tuple[str, ...] = ()
+    where: str | None = None
+    allow_lossy: bool = False
+    on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
+    target_slice_bytes: Annotated[int, Field(ge=64 * 1024)] = 32 * 1024 * 1024
+    max_parallel: Annotated[int, Field(ge=1, le=1024)] | None = None
+    max_connections: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Over all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
+    max_quarantined_rows: Annotated[int, Field(ge=0)] = 10_000
+    max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    deletes: Literal["tombstone", "delete"] = "tombstone"
+    snapshot: bool = True
+    """One snapshot of the source for all slices of a run, where the source has such a thing."""
+    keep_staging: Span = 0
+    """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
+
+
+class CdmSettings(Model):
+    """How a unit's rows become rows of the common data model.
+
+    `models`: for units without a mapper of their own, an SQL expression over the unit's columns for each field of each model.
+    """
+
+    system: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    """Stands in every id. None: the endpoint's id. Units with one system have users, items and pages in common."""
+    version: Annotated[str, StringConstraints(min_length=1, max_length=40)] = "1"
+    """Of `models`: raise it with each change, for it stands on every row."""
+    models: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+
+class UnitConfig(Model):
+    """In CDM mode rows go to the sink endpoint, and `sink_id`, which names the checkpoint, is the same."""
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    enabled: bool = False
+    run_mode: RunMode = RunMode.FULL
+    mode: DataMode = DataMode.RAW
+    policy: Policy = Policy()
+    filters: dict[str, JsonValue] = Field(default_factory=dict)
+    sink_endpoint_id: str | None = None
+    cdm: CdmSettings = CdmSettings()
+    schedule_kind: Literal["MANUAL", "INTERVAL"] = "MANUAL"
+    schedule_interval_minutes: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_sink(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("mode") == DataMode.CDM and values.get("sink_endpoint_id"):
+            return {**values, "sink_id": values["sink_endpoint_id"]}
+        return values
+
+
+class Learned(Model):
+    """What finished runs of a unit taught its next plan."""
+
+    bytes_per_row: float | None = None
+    rows_per_second: float | None = None
+
+
+class UnitSpec(Model):
+    """One unit, ready to be planned and read: all that a strategy is told about it."""
+
+    endpoint: Endpoint
+    dataset: Dataset
+    config: UnitConfig
+    learned: Learned = Learned()
+
+    @property
+    def policy(self) -> Policy:
+        return self.config.policy
+
+    @property
+    def unit_id(self) -> str:
+        return self.config.unit_id
