@@ -16,7 +16,7 @@ import pytest
 from ingest_ray.service.access.roles import Role
 from ingest_ray.service.access.tokens import create_token
 from tests.browser.visitor import Visitor
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 FLAGS = [
     "--no-sandbox",
@@ -31,28 +31,28 @@ SCREENSHOTS = Path(os.environ.get("INGEST_SCREENSHOTS", Path(__file__).parents[2
 
 
 @pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
-def site(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Where units are: one that is fine, one that is held up by a busy source, one whose source refuses at first."""
-    lab = Lab(tmp_path_factory.mktemp("site"))
-    lab.source |= {"units": ["numbers-1x1000"]}
+    workspace = Workspace(tmp_path_factory.mktemp("site"))
+    workspace.source |= {"units": ["numbers-1x1000"]}
     held = {
         "units": ["numbers-1x2000"],
         "faults": {"0:1000": ["unavailable:600"]},
-        "journal": str(lab.folder / "held"),
+        "journal": str(workspace.folder / "held"),
     }
-    denied = {"units": ["numbers-1x500"], "faults": {"0:250": ["denied"]}, "journal": str(lab.folder / "denied")}
+    denied = {"units": ["numbers-1x500"], "faults": {"0:250": ["denied"]}, "journal": str(workspace.folder / "denied")}
     for name, config in (("held", held), ("denied", denied)):
-        lab.document["endpoints"].append({"id": name, "template": "testing.scripted", "config": config})
-    lab.document["units"] = [
+        workspace.document["endpoints"].append({"id": name, "template": "testing.scripted", "config": config})
+    workspace.document["units"] = [
         {"endpoint": name, "unit": "*", "sink": "lake", "enabled": True, "run_mode": "INCREMENTAL", "policy": policy}
         for name, policy in (("held", {"cursor": "at"}), ("denied", {"cursor": "at"}))
     ]
-    lab.apply()
-    return lab
+    workspace.apply()
+    return workspace
 
 
 @pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
-def address(site: Lab) -> Iterator[str]:
+def address(site: Workspace) -> Iterator[str]:
     log = site.folder / "serve.log"
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -94,16 +94,16 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def admin(site: Lab, address: str, browser: Any, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def admin(site: Workspace, address: str, browser: Any, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     yield from _visitor(site, address, browser, Role.ADMIN, request.node.name)
 
 
 @pytest.fixture
-def viewer(site: Lab, address: str, browser: Any, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def viewer(site: Workspace, address: str, browser: Any, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     yield from _visitor(site, address, browser, Role.VIEWER, request.node.name)
 
 
-def _visitor(site: Lab, address: str, browser: Any, role: Role, name: str) -> Iterator[Visitor]:
+def _visitor(site: Workspace, address: str, browser: Any, role: Role, name: str) -> Iterator[Visitor]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
     token = create_token(site.installation, f"{role}-person", role).token

@@ -4,14 +4,14 @@ import pytest
 
 from ingest_ray.service.endpoints.collect import collect
 from tests.browser.visitor import Visitor
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("browser")]  # one server, one browser, in this order
 
 UNIT = "numbers-1x1000"
 
 
-def test_a_stranger_gets_from_the_log_in_to_a_finished_run(admin: Visitor, site: Lab) -> None:
+def test_a_stranger_gets_from_the_log_in_to_a_finished_run(admin: Visitor, site: Workspace) -> None:
     admin.log_in("ingest_wrong")
     admin.sees("alert", "")
     admin.reads("the token is not valid")
@@ -52,7 +52,7 @@ def test_a_stranger_gets_from_the_log_in_to_a_finished_run(admin: Visitor, site:
     admin.reads("✓ succeeded")
 
 
-def test_the_error_of_a_failing_unit_is_shown_and_running_again_goes_on(admin: Visitor, site: Lab) -> None:
+def test_the_error_of_a_failing_unit_is_shown_and_running_again_goes_on(admin: Visitor, site: Workspace) -> None:
     unit = "numbers-1x500"
     admin.log_in()
     admin.open("denied")
@@ -71,7 +71,7 @@ def test_the_error_of_a_failing_unit_is_shown_and_running_again_goes_on(admin: V
     assert site.rows(unit, "denied") == 500
 
 
-def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Lab) -> None:
+def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Workspace) -> None:
     unit = "numbers-1x2000"
     admin.log_in()
     admin.open("held")
@@ -103,7 +103,7 @@ def test_a_run_is_paused_resumed_and_reset(admin: Visitor, site: Lab) -> None:
     admin.sees("heading", "8 slices")
 
 
-def test_a_viewer_sees_everything_and_can_start_nothing(viewer: Visitor, site: Lab) -> None:
+def test_a_viewer_sees_everything_and_can_start_nothing(viewer: Visitor, site: Workspace) -> None:
     collect(site.installation, "denied")
     viewer.log_in()
     viewer.sees("heading", "Endpoints")

@@ -5,40 +5,40 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.inside import Inside
-from tests.service.lab import Lab
+from tests.cli.in_process import InProcessCli
+from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY", "INGEST_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    lab = Lab(tmp_path)
-    lab.source |= {"changed": {"7": 10, "8": 20, "9": 30}, "units": [UNIT]}
-    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
-    return lab
+    workspace = Workspace(tmp_path)
+    workspace.source |= {"changed": {"7": 10, "8": 20, "9": 30}, "units": [UNIT]}
+    workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    return workspace
 
 
 @pytest.fixture
-def cli(lab: Lab, capfd: pytest.CaptureFixture[str]) -> Inside:
-    there = Inside(lab.folder, capfd)
-    lab.write()
+def cli(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> InProcessCli:
+    there = InProcessCli(workspace.folder, capfd)
+    workspace.write()
     there.json("apply")
     there.json("collect", "shop")
     return there
 
 
-def changed(lab: Lab, cli: Inside, **source: object) -> None:
-    lab.source |= source
-    lab.write()
+def changed(workspace: Workspace, cli: InProcessCli, **source: object) -> None:
+    workspace.source |= source
+    workspace.write()
     cli.json("apply")
 
 
-def test_c28_a_backfill_says_what_it_is_and_is_not_the_last_run(lab: Lab, cli: Inside) -> None:
+def test_c28_a_backfill_says_what_it_is_and_is_not_the_last_run(workspace: Workspace, cli: InProcessCli) -> None:
     loaded = cli.json("run", "shop")
-    changed(lab, cli, changed={"7": 11, "8": 20, "9": 30})
+    changed(workspace, cli, changed={"7": 11, "8": 20, "9": 30})
     done = cli.json("run", "shop", UNIT, "--from", "10", "--to", "21")
     assert (done["state"], done["task"], done["rows"]["read"]) == ("SUCCEEDED", "backfill", 2)
     assert done["watermarks"] == loaded["watermarks"]
@@ -51,16 +51,18 @@ def test_c28_a_backfill_says_what_it_is_and_is_not_the_last_run(lab: Lab, cli: I
     assert cli.json("run", "shop")["rows"]["read"] == 0
 
 
-def test_a_backfill_into_an_append_is_refused_and_has_no_record(lab: Lab, cli: Inside) -> None:
-    lab.document["units"][0]["policy"]["write"] = "append"
-    changed(lab, cli)
+def test_a_backfill_into_an_append_is_refused_and_has_no_record(workspace: Workspace, cli: InProcessCli) -> None:
+    workspace.document["units"][0]["policy"]["write"] = "append"
+    changed(workspace, cli)
     refused = cli.json("run", "shop", UNIT, "--from", "10", code=2)["error"]
     assert (refused["code"], "write: append" in refused["message"]) == ("E_BAD_INPUT", True)
     assert cli.json("status", "shop", UNIT)["units"][0]["history"] == []
 
 
-def test_c70_rows_in_quarantine_are_listed_shown_replayed_and_discarded(lab: Lab, cli: Inside) -> None:
-    changed(lab, cli, bad=[3, 700])
+def test_c70_rows_in_quarantine_are_listed_shown_replayed_and_discarded(
+    workspace: Workspace, cli: InProcessCli
+) -> None:
+    changed(workspace, cli, bad=[3, 700])
     assert cli.json("quarantine", "list")["rows"] == 0
     assert cli.json("run", "shop")["rows"]["quarantined"] == 2
     listed = cli.json("quarantine", "list", "shop", UNIT)
@@ -77,15 +79,17 @@ def test_c70_rows_in_quarantine_are_listed_shown_replayed_and_discarded(lab: Lab
             file.write_text(file.read_text().replace('"soon"', '"77"'))  # a person mends the value
     mended = cli.json("quarantine", "replay", "shop", UNIT)
     assert (mended["rows"]["committed"], mended["rows"]["quarantined"]) == (1, 1)
-    assert lab.rows(UNIT) == 999
+    assert workspace.rows(UNIT) == 999
     assert cli.json("quarantine", "discard", "shop", UNIT, "--yes")["rows"] == 1
     assert cli.json("quarantine", "replay", "shop")["units"] == []
     assert "nothing is in quarantine" in cli.run("quarantine", "list")[1]
 
 
-def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(lab: Lab, cli: Inside) -> None:
+def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(
+    workspace: Workspace, cli: InProcessCli
+) -> None:
     cli.json("run", "shop")
-    changed(lab, cli, column_types={"note": "int64"})
+    changed(workspace, cli, column_types={"note": "int64"})
     assert cli.json("plan", "shop", UNIT)["facts"]["schema changes"] == "+ note int64"
     assert cli.json("datasets", "show", "shop", UNIT)["versions"][1:] == []
     code, out, _ = cli.run("run", "shop")
@@ -93,7 +97,7 @@ def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(lab: 
     assert cli.json("run", "shop")["schema_changes"] == []
     history = cli.json("datasets", "show", "shop", UNIT)["versions"]
     assert [version["changes"] for version in history] == [[], ["+ note int64"]]
-    changed(lab, cli, column_types={"note": "string"})
+    changed(workspace, cli, column_types={"note": "string"})
     failed = cli.json("run", "shop", code=1)
     assert failed["error"]["code"] == "E_SOURCE_CHANGED"
     cli.json("collect", "shop")
@@ -102,9 +106,9 @@ def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(lab: 
     assert sink["state"] == "SUCCEEDED"  # nothing new to read: the sink was not opened
 
 
-def test_g_deletes_are_found_guarded_and_recorded(lab: Lab, cli: Inside) -> None:
+def test_g_deletes_are_found_guarded_and_recorded(workspace: Workspace, cli: InProcessCli) -> None:
     cli.json("run", "shop")
-    changed(lab, cli, deleted=[1, 2, 3])
+    changed(workspace, cli, deleted=[1, 2, 3])
     done = cli.json("run", "shop", UNIT, "--reconcile")
     assert {name: done["reconcile"][name] for name in ("missing_at_source", "erased", "how", "state")} == {
         "missing_at_source": 3,
@@ -115,7 +119,7 @@ def test_g_deletes_are_found_guarded_and_recorded(lab: Lab, cli: Inside) -> None
     history = cli.json("status", "shop", UNIT)["units"][0]["history"]
     assert [run["task"] for run in history] == ["reconcile", "ingest", "ingest"]
     assert history[0]["facts"]["erased"] == 3
-    changed(lab, cli, deleted=list(range(200)))
+    changed(workspace, cli, deleted=list(range(200)))
     guarded = cli.json("run", "shop", "--reconcile", code=1)
     assert (guarded["state"], guarded["error"]["code"]) == ("FAILED", "E_DELETES_REFUSED")
     assert guarded["units"][0]["state"] == "SUCCEEDED"
@@ -123,21 +127,23 @@ def test_g_deletes_are_found_guarded_and_recorded(lab: Lab, cli: Inside) -> None
     assert (code, "197 not at the source any more, 197 marked as deleted" in out) == (0, True)
 
 
-def test_c61_an_incomplete_census_deletes_nothing(lab: Lab, cli: Inside) -> None:
+def test_c61_an_incomplete_census_deletes_nothing(workspace: Workspace, cli: InProcessCli) -> None:
     cli.json("run", "shop")
-    changed(lab, cli, deleted=[1], faults={"census": ["unavailable"]})
+    changed(workspace, cli, deleted=[1], faults={"census": ["unavailable"]})
     failed = cli.json("run", "shop", "--reconcile", code=1)
     assert (failed["error"]["code"], failed["reconcile"]["erased"]) == ("E_SOURCE_PAGE_FAILED", 0)
     assert cli.json("run", "shop", "--reconcile")["reconcile"]["erased"] == 1
 
 
-def test_an_append_cannot_be_reconciled_and_says_so_before_anything_runs(lab: Lab, cli: Inside) -> None:
-    lab.document["units"][0]["policy"]["write"] = "append"
-    changed(lab, cli)
+def test_an_append_cannot_be_reconciled_and_says_so_before_anything_runs(
+    workspace: Workspace, cli: InProcessCli
+) -> None:
+    workspace.document["units"][0]["policy"]["write"] = "append"
+    changed(workspace, cli)
     assert cli.json("run", "shop", "--reconcile", code=2)["error"]["code"] == "E_BAD_INPUT"
     assert cli.json("status")["units"][0]["state"] == "IDLE"
 
 
-def test_applying_the_same_file_says_that_nothing_changed(lab: Lab, cli: Inside) -> None:
+def test_applying_the_same_file_says_that_nothing_changed(workspace: Workspace, cli: InProcessCli) -> None:
     assert cli.run("apply") == (0, "nothing changed\n", "")
-    assert yaml.safe_load(lab.file.read_text()) == lab.document
+    assert yaml.safe_load(workspace.file.read_text()) == workspace.document

@@ -17,7 +17,7 @@ import pytest
 from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import everything
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 pytestmark = pytest.mark.cluster
 
@@ -58,16 +58,16 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("RAY_TMPDIR", str(ray_folder))
     monkeypatch.setenv("SHOP_PASSWORD", REFERENCED)
-    lab = Lab(tmp_path)
-    lab.source |= {"password": LITERAL, "faults": {"0:250": ["unavailable", "unavailable"], "0:500": ["denied"]}}
-    lab.document["ray"] = {"inline_below": 0, "num_cpus": 1}
-    lab.document["serve"] = {"max_cost": 10_000_000}  # every field of every answer is searched
-    lab.document["endpoints"] += [
+    workspace = Workspace(tmp_path)
+    workspace.source |= {"password": LITERAL, "faults": {"0:250": ["unavailable", "unavailable"], "0:500": ["denied"]}}
+    workspace.document["ray"] = {"inline_below": 0, "num_cpus": 1}
+    workspace.document["serve"] = {"max_cost": 10_000_000}  # every field of every answer is searched
+    workspace.document["endpoints"] += [
         {"id": "by-env", "template": "testing.scripted", "config": {"units": [], "password": "env:SHOP_PASSWORD"}},
         {"id": "by-url", "template": "jdbc.postgres", "config": {"url": f"postgresql://app:{IN_URL}@127.0.0.1:1/shop"}},
     ]
-    lab.apply()
-    client = Client(lab.installation)
+    workspace.apply()
+    client = Client(workspace.installation)
     secrets = [LITERAL, REFERENCED, IN_URL, *client.tokens.values()]
     answers: list[str] = []
     processes = b""
@@ -109,11 +109,11 @@ def test_nothing_that_a_run_leaves_behind_holds_a_secret(
         )
     assert states == [("FAILED", "ray"), ("SUCCEEDED", "ray")]
     assert b"ingest_ray.service.launching.run_process" in processes
-    assert lab.rows(UNIT) == 1000
+    assert workspace.rows(UNIT) == 1000
 
     left = {str(file): file.read_bytes() for root in (tmp_path, ray_folder) for file in files(root)}
     left |= {"answers": "\n".join(answers).encode(), "log": caplog.text.encode(), "processes": processes}
-    del left[str(lab.file)]  # where they were planted
+    del left[str(workspace.file)]  # where they were planted
     assert any("session_" in name and name.endswith((".log", ".out", ".err")) for name in left)
     assert any(name.endswith(f"{run_id}.log") for name in left)
     found = [(name, secret) for name, content in left.items() for secret in secrets if secret.encode() in content]

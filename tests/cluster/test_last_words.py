@@ -12,39 +12,39 @@ import pytest
 
 from ingest_ray.process.exit_notice import Words, guarded, left
 from ingest_ray.service.endpoints.collect import collect
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 pytestmark = pytest.mark.cluster
 
 
-def run_ended(lab: Lab, *options: str) -> "subprocess.CompletedProcess[str]":
+def run_ended(workspace: Workspace, *options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", "numbers-1x1000", *options]
     environment = os.environ | {"INGEST_FAILPOINT": "ray:before-connect"}
     return subprocess.run(
-        command, cwd=lab.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=workspace.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
-    lab = Lab(tmp_path)
-    lab.document["ray"] = {"inline_below": 0, "num_cpus": 2, "object_store_bytes": 100 * 1024 * 1024}
-    lab.apply()
-    collect(lab.installation, "shop")
-    return lab
+    workspace = Workspace(tmp_path)
+    workspace.document["ray"] = {"inline_below": 0, "num_cpus": 2, "object_store_bytes": 100 * 1024 * 1024}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    return workspace
 
 
-def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code(lab: Lab) -> None:
-    done = run_ended(lab, "--json")
+def test_a_run_that_is_ended_while_it_connects_to_ray_has_a_document_with_a_code(workspace: Workspace) -> None:
+    done = run_ended(workspace, "--json")
     assert done.returncode == -signal.SIGKILL
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["hint"]) == ("E_CLUSTER_UNAVAILABLE", "to go on: ingest-ray run shop numbers-1x1000")
 
 
-def test_for_a_person_it_is_a_line_of_text(lab: Lab) -> None:
-    done = run_ended(lab)
+def test_for_a_person_it_is_a_line_of_text(workspace: Workspace) -> None:
+    done = run_ended(workspace)
     assert (
         "while it connected to ray or left it, as when a server of ray dies meanwhile [E_CLUSTER_UNAVAILABLE]"
         in done.stderr

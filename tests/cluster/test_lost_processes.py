@@ -29,7 +29,7 @@ def test_c32_a_killed_actor_or_task_costs_no_row_and_no_run(tmp_path: Path, who:
     order = write_order(there, tmp_path / "order.json")
     marker = tmp_path / "killed"
     environment = os.environ | {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_ONCE": str(marker)}
-    command = [sys.executable, "-m", "tests.run.drive", str(order)]
+    command = [sys.executable, "-m", "tests.run.run_process", str(order)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert marker.exists(), f"no {who} was killed"

@@ -28,7 +28,7 @@ def test_a_run_whose_local_ray_loses_a_server_goes_on_with_another(tmp_path: Pat
         tmp_path, unit="numbers-2x2000", inline_below=0, staging=staging, source={"faults": {"1:500": ["hold"]}}
     )
     order = write_order(there, tmp_path / "order.json")
-    command = [sys.executable, "-m", "tests.run.drive", str(order)]
+    command = [sys.executable, "-m", "tests.run.run_process", str(order)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as run:
         deadline = time.monotonic() + BEGINS_S

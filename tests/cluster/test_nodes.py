@@ -55,7 +55,7 @@ class Drive:
         self._log = folder / "driver.log"
         with self._log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "tests.run.drive", str(file)],
+                [sys.executable, "-W", "ignore", "-m", "tests.run.run_process", str(file)],
                 cwd=ROOT,
                 env=there.environment,
                 stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ class Drive:
 
     def look(self) -> set[int]:
         """The nodes that readers were seen on."""
-        lines = self.made.reporter.read_text().splitlines() if self.made.reporter.exists() else []
+        lines = self.made.journal.read_text().splitlines() if self.made.journal.exists() else []
         for pid, line in map(json.loads, lines):
             if line.startswith("read") and pid not in self.readers:
                 node = self._nodes.node_of(pid)

@@ -86,12 +86,12 @@ def test_a_source_that_is_away_before_the_first_slice_and_while_slices_are_cut_l
     summary = there.run()
     assert (summary.state, summary.executor) == (RunState.SUCCEEDED, "ray")
     assert there.ids() == there.expected_ids()
-    assert noted(there.reporter).count("probe") == 1 + 3 + 2
+    assert noted(there.journal).count("probe") == 1 + 3 + 2
 
 
 def test_a_stop_ends_the_wait_for_a_source_that_is_away(tmp_path: Path) -> None:
     there = Installation(tmp_path, inline_below=0, source={"faults": {"probe": ["", "unavailable:600"]}})
-    waiting = there.run_until(lambda progress: noted(there.reporter).count("probe") == 2)
+    waiting = there.run_until(lambda progress: noted(there.journal).count("probe") == 2)
     assert (waiting.state, waiting.error) == (RunState.PAUSED, None)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()

@@ -5,24 +5,26 @@ import pytest
 
 from ingest_ray.service import launching
 from tests.graphql.client import Client
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
-    lab = Lab(tmp_path)
-    lab.document["units"] = [lab.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}]
-    lab.apply()
-    return lab
+    workspace = Workspace(tmp_path)
+    workspace.document["units"] = [
+        workspace.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    ]
+    workspace.apply()
+    return workspace
 
 
 @pytest.fixture
-def client(lab: Lab, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(workspace: Workspace, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """Runs are threads, but for tests that are marked `processes`."""
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(launching.MODULES, "in-process", "tests.service.threads")
-    client = Client(lab.installation)
+    client = Client(workspace.installation)
     with client.http:
         yield client

@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import ended, until
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 CONFIGURE = "mutation($input: IngestionUnitConfigInput!) { configureIngestionUnit(input: $input) { mode sinkId sinkEndpointId jiraFilter { projectKeys statuses updatedFrom } confluenceFilter { spaceKeys } lastStatus { state } } }"
 REGISTER = "mutation($input: EndpointInput!) { registerEndpoint(input: $input) { id detectedVersion isSink } }"
@@ -45,7 +45,9 @@ def run(client: Client, endpoint: str, unit: str) -> Any:
     return ended(client, client.ask(start, {"e": endpoint, "u": unit})["startIngestion"]["runId"])
 
 
-def test_a_jira_filter_is_chosen_from_the_catalog_and_obeyed(client: Client, lab: Lab, jira: Simulation) -> None:
+def test_a_jira_filter_is_chosen_from_the_catalog_and_obeyed(
+    client: Client, workspace: Workspace, jira: Simulation
+) -> None:
     register(client, "tracker", "jira.http", base_url=jira.url, username=jira.user, api_token=jira.token)
     collect(client, "tracker")
     options = client.ask(
@@ -76,14 +78,14 @@ def test_a_jira_filter_is_chosen_from_the_catalog_and_obeyed(client: Client, lab
     assert throttles  # also those of other sites that this process has asked
     query = '{ ingestionSegments(endpointId: "tracker", unitId: "jira.issues") { edges { node { segment } } } }'
     assert [edge["node"]["segment"] for edge in client.ask(query)["ingestionSegments"]["edges"]] == [key]
-    assert 0 < lab.rows("jira.issues", "tracker") < 60
+    assert 0 < workspace.rows("jira.issues", "tracker") < 60
 
 
 def test_issues_become_work_items_in_a_database_that_was_provisioned_for_them(
-    client: Client, lab: Lab, jira: Simulation
+    client: Client, workspace: Workspace, jira: Simulation
 ) -> None:
     register(client, "tracker", "jira.http", base_url=jira.url, username=jira.user, api_token=jira.token)
-    register(client, "models", "cdm.jdbc", url=f"sqlite:///{lab.folder}/models.db")
+    register(client, "models", "cdm.jdbc", url=f"sqlite:///{workspace.folder}/models.db")
     collect(client, "tracker")
     sinks = {one["id"]: one for one in client.ask("{ ingestionSinks { id supportedCdmModels } }")["ingestionSinks"]}
     assert (
@@ -114,7 +116,7 @@ def test_issues_become_work_items_in_a_database_that_was_provisioned_for_them(
     configured = client.ask(CONFIGURE, {"input": change | {"sinkEndpointId": "models"}})["configureIngestionUnit"]
     assert (configured["mode"], configured["sinkId"], configured["sinkEndpointId"]) == ("cdm", "models", "models")
     assert run(client, "tracker", "jira.issues")["state"] == "SUCCEEDED"
-    with closing(sqlite3.connect(lab.folder / "models.db")) as connection:
+    with closing(sqlite3.connect(workspace.folder / "models.db")) as connection:
         assert connection.execute("SELECT count(*) FROM cdm_work_item").fetchone() == (60,)
 
 

@@ -9,7 +9,7 @@ from ingest_ray.sdk.errors import StateUnavailable
 from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import UNIT, collected, started
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 CONFIGURE = "mutation($input: IngestionUnitConfigInput!) { configureIngestionUnit(input: $input) { id version enabled policy scheduleKind scheduleIntervalMinutes sinkId } }"
 
@@ -100,12 +100,12 @@ def test_pausing_what_does_not_run_says_so(client: Client) -> None:
         (f'endpointId: "lake", unitId: "{UNIT}"', "E_ENDPOINT_NOT_FOUND"),
     ],
 )
-def test_what_the_gate_refuses_starts_nothing(client: Client, lab: Lab, arguments: str, code: str) -> None:
+def test_what_the_gate_refuses_starts_nothing(client: Client, workspace: Workspace, arguments: str, code: str) -> None:
     collected(client)
-    lab.calls()
+    workspace.calls()
     assert client.refused(f"mutation {{ startIngestion({arguments}) {{ ok }} }}")[0] == code
     assert client.ask("{ ingestionRuns { edges { cursor } } }")["ingestionRuns"]["edges"] == []
-    assert lab.calls() == []
+    assert workspace.calls() == []
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_a_huge_body_is_refused_by_its_header_and_by_its_bytes(client: Client) -
     assert streamed.status_code == 413
 
 
-def test_too_many_requests_wait(lab: Lab) -> None:
-    client = Client(lab.installation, requests_per_minute=5)
+def test_too_many_requests_wait(workspace: Workspace) -> None:
+    client = Client(workspace.installation, requests_per_minute=5)
     with client.http:
         answers = [client.post("{ viewer { name } }") for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2

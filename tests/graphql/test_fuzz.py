@@ -13,7 +13,7 @@ from ingest_ray.service import launching
 from ingest_ray.service.access.roles import Role
 from ingest_ray.service.endpoints.collect import collect
 from tests.graphql.client import Client
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 # Where one field of an object fails, graphql-core may leave resolvers of its siblings unawaited; Python then says so.
 pytestmark = [
@@ -39,13 +39,15 @@ FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(Healt
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    lab = Lab(tmp_path_factory.mktemp("fuzzed"))
-    lab.document["units"] = [lab.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}]
-    lab.apply()
-    collect(lab.installation, "shop")
+    workspace = Workspace(tmp_path_factory.mktemp("fuzzed"))
+    workspace.document["units"] = [
+        workspace.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    ]
+    workspace.apply()
+    collect(workspace.installation, "shop")
     before = launching.MODULES["in-process"]
     launching.MODULES["in-process"] = "tests.service.threads"
-    client = Client(lab.installation, requests_per_minute=10**6)
+    client = Client(workspace.installation, requests_per_minute=10**6)
     with client.http:
         yield client
     launching.MODULES["in-process"] = before

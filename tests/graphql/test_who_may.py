@@ -25,7 +25,7 @@ from ingest_ray.service.access.tokens import create_token, list_tokens, revoke_t
 from ingest_ray.settings import OidcSettings
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import collected
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 ME = "{ viewer { name role } }"
 SECRET = "correct-horse-battery-staple"
@@ -87,9 +87,9 @@ MUTATIONS = [
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda text: text.partition("(")[0])
-def test_a_viewer_changes_nothing(client: Client, lab: Lab, mutation: str) -> None:
+def test_a_viewer_changes_nothing(client: Client, workspace: Workspace, mutation: str) -> None:
     assert client.refused(f"mutation {{ {mutation} }}", role=Role.VIEWER)[0] == "E_ROLE_FORBIDDEN"
-    assert lab.calls() == []
+    assert workspace.calls() == []
 
 
 def test_every_mutation_is_among_those_that_a_viewer_may_not_call(client: Client) -> None:
@@ -150,8 +150,8 @@ def provider() -> Iterator[Provider]:
     provider.close()
 
 
-def test_tokens_of_an_identity_provider(lab: Lab, provider: Provider) -> None:
-    client = Client(lab.installation, oidc=provider.settings)
+def test_tokens_of_an_identity_provider(workspace: Workspace, provider: Provider) -> None:
+    client = Client(workspace.installation, oidc=provider.settings)
     with client.http:
         assert bearer(client, provider.token()).json()["data"]["viewer"] == {"name": "ada", "role": "ADMIN"}
         looks = bearer(client, provider.token(roles="everybody")).json()["data"]["viewer"]
@@ -177,9 +177,9 @@ def test_tokens_of_an_identity_provider(lab: Lab, provider: Provider) -> None:
 
 
 def test_a_new_key_of_the_provider_is_found_and_unknown_keys_do_not_make_us_ask_again_and_again(
-    lab: Lab, provider: Provider
+    workspace: Workspace, provider: Provider
 ) -> None:
-    client = Client(lab.installation, oidc=provider.settings)
+    client = Client(workspace.installation, oidc=provider.settings)
     with client.http:
         assert bearer(client, provider.token()).status_code == 200
         provider.keys["two"] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -191,8 +191,8 @@ def test_a_new_key_of_the_provider_is_found_and_unknown_keys_do_not_make_us_ask_
         assert provider.asked == asked
 
 
-def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(lab: Lab, provider: Provider) -> None:
-    client = Client(lab.installation, oidc=provider.settings)
+def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(workspace: Workspace, provider: Provider) -> None:
+    client = Client(workspace.installation, oidc=provider.settings)
     token = provider.token()
     provider.close()
     with client.http:
@@ -201,8 +201,8 @@ def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(lab: Lab, 
         assert bearer(client, client.tokens[Role.ADMIN]).status_code == 200
 
 
-def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(lab: Lab) -> None:
-    client = Client(lab.installation, anonymous="viewer")
+def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(workspace: Workspace) -> None:
+    client = Client(workspace.installation, anonymous="viewer")
     with client.http:
         elsewhere = client.http.post("/graphql", json={"query": ME})
         assert elsewhere.status_code == 401  # the test's client calls itself `testclient`, not 127.0.0.1
@@ -234,8 +234,8 @@ def test_pages_of_other_sites_are_refused_and_nothing_answers_to_cors(client: Cl
     assert same.headers["x-frame-options"] == "DENY"
 
 
-def test_sites_that_are_allowed_may_call(lab: Lab) -> None:
-    client = Client(lab.installation, allowed_origins=("https://tools.example",))
+def test_sites_that_are_allowed_may_call(workspace: Workspace) -> None:
+    client = Client(workspace.installation, allowed_origins=("https://tools.example",))
     with client.http:
         headers = {"Authorization": f"Bearer {client.tokens[Role.ADMIN]}", "Origin": "https://tools.example"}
         answer = client.http.post("/graphql", json={"query": ME}, headers=headers)
@@ -306,12 +306,12 @@ def test_requests_are_logged_with_who_and_what_and_never_with_a_secret(
     assert not [token for token in client.tokens.values() if token in caplog.text]
 
 
-def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(lab: Lab) -> None:
-    doorkeeper = Authenticator(lab.installation)
+def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(workspace: Workspace) -> None:
+    doorkeeper = Authenticator(workspace.installation)
     app = FastAPI()
     app.include_router(login_router(doorkeeper))
     http = TestClient(app, base_url="https://localhost", follow_redirects=False)
-    made = create_token(lab.installation, "grace", Role.VIEWER)
+    made = create_token(workspace.installation, "grace", Role.VIEWER)
     refused = http.post("/login", data={"token": "<b>wrong</b>"})
     assert (refused.status_code, "set-cookie" in refused.headers, "<b>" in refused.text) == (401, False, False)
     answer = http.post("/login", data={"token": made.token})
@@ -322,10 +322,10 @@ def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(lab:
 
     session = http.cookies[COOKIE].strip('"')
     assert doorkeeper.principal_of(visit(session)).name == "grace"
-    for other in (session[:-2] + "xx", "", Authenticator(lab.installation).new_session(LOCAL)):
+    for other in (session[:-2] + "xx", "", Authenticator(workspace.installation).new_session(LOCAL)):
         with pytest.raises(Unauthenticated):
             doorkeeper.principal_of(visit(other))
-    revoke_token(lab.installation, made.stored.token_id)
+    revoke_token(workspace.installation, made.stored.token_id)
     with pytest.raises(Unauthenticated):
         doorkeeper.principal_of(visit(session))
     assert http.post("/logout").headers["location"] == "/login"

@@ -10,7 +10,7 @@ from graphql import GraphQLObjectType, build_schema, get_named_type
 
 from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 CONTRACT = build_schema(Path(__file__).with_name("contract.graphql").read_text())
 UNIT = "numbers-1x1000"
@@ -67,11 +67,11 @@ def ended(client: Client, run_id: str) -> Any:
 
 
 @pytest.mark.processes
-def test_every_query_of_the_contract_answers_after_a_real_run(client: Client, lab: Lab) -> None:
+def test_every_query_of_the_contract_answers_after_a_real_run(client: Client, workspace: Workspace) -> None:
     collected(client)
     run = started(client)
     assert (run["state"], run["rows"]["committed"], run["requestedBy"]) == ("SUCCEEDED", 1000.0, "admin-person")
-    assert lab.rows(UNIT) == 1000
+    assert workspace.rows(UNIT) == 1000
 
     (sink, endpoint) = client.ask(everything("endpoints"), role=Role.VIEWER)["endpoints"]
     assert (endpoint["id"], sink["id"], endpoint["sourceId"]) == ("shop", "lake", "shop")
@@ -154,11 +154,11 @@ def test_runs_come_page_by_page_the_newest_first(client: Client) -> None:
     assert second["pageInfo"]["hasNextPage"] is False
 
 
-def test_segments_reset_and_watermark(client: Client, lab: Lab) -> None:
+def test_segments_reset_and_watermark(client: Client, workspace: Workspace) -> None:
     unit = "numbers-2x300"
     collected(client)
-    lab.source["changed"] = {"4": 700}
-    lab.apply()
+    workspace.source["changed"] = {"4": 700}
+    workspace.apply()
     started(client, unit)
     query = f'{{ ingestionSegments(endpointId: "shop", unitId: "{unit}", first: 1) {{ total edges {{ node {{ segment watermark isLoaded intervals }} }} pageInfo {{ hasNextPage endCursor }} }} }}'
     page = client.ask(query)["ingestionSegments"]
@@ -169,7 +169,7 @@ def test_segments_reset_and_watermark(client: Client, lab: Lab) -> None:
     assert client.ask(move, {"to": "500"})["updateIngestionWatermark"]["message"] == "set the watermark of 2 segment(s)"
     assert client.ask(query)["ingestionSegments"]["edges"][0]["node"]["watermark"] == 500
     assert started(client, unit)["rows"]["committed"] == 1  # the one that changed at 700
-    assert lab.rows(unit) == 600
+    assert workspace.rows(unit) == 600
     reset = f'mutation {{ resetIngestionCheckpoint(endpointId: "shop", unitId: "{unit}") {{ ok message }} }}'
     assert client.ask(reset)["resetIngestionCheckpoint"] == {"ok": True, "message": "forgot 2 segment(s)"}
     assert started(client, unit)["rows"]["committed"] == 600
@@ -224,10 +224,10 @@ def test_a_sink_that_units_write_to_and_a_source_with_enabled_units_cannot_be_re
         assert (code, endpoint in message) == ("E_ENDPOINT_IN_USE", True)
 
 
-def test_a_collection_of_some_datasets_marks_nothing_as_gone(client: Client, lab: Lab) -> None:
+def test_a_collection_of_some_datasets_marks_nothing_as_gone(client: Client, workspace: Workspace) -> None:
     collected(client)
-    lab.source["units"] = [UNIT]
-    lab.apply()
+    workspace.source["units"] = [UNIT]
+    workspace.apply()
     start = (
         'mutation { triggerEndpointCollection(endpointId: "shop", filters: {datasets: ["numbers-1*"]}) { id filters } }'
     )

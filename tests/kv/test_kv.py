@@ -12,7 +12,7 @@ from ingest_ray.kv import open_kv
 from ingest_ray.kv.engine import parse, shown
 from ingest_ray.sdk.errors import ConfigError, StateUnavailable, StateUnreadable
 from ingest_ray.testing.suites.kv import KvSuite
-from tests.kv.tls_door import TlsDoor, certificate
+from tests.kv.tls_proxy import TlsProxy, certificate
 
 
 class TestSqlite(KvSuite):
@@ -106,7 +106,7 @@ def test_redis_over_tls_is_used_when_its_certificate_is_trusted_and_refused_when
     redis_server: Any, tmp_path: Path
 ) -> None:
     pem = certificate(tmp_path)
-    door = TlsDoor(pem, redis_server.port)
+    door = TlsProxy(pem, redis_server.port)
     try:
         trusted = open_kv(f"rediss://127.0.0.1:{door.port}/0?ssl_ca_certs={pem}&prefix=tls")
         trusted.put("a", {"n": 1}, 0)

@@ -32,8 +32,8 @@ class Installation:
     progress: list[Progress] = field(default_factory=list)
 
     @property
-    def reporter(self) -> Path:
-        return self.folder / "reporter"
+    def journal(self) -> Path:
+        return self.folder / "journal"
 
     @property
     def settings(self) -> Settings:
@@ -53,7 +53,7 @@ class Installation:
         endpoint = Endpoint(
             endpoint_id="e",
             template="testing.scripted",
-            config={"units": [self.unit], "reporter": str(self.reporter), **self.source},
+            config={"units": [self.unit], "journal": str(self.journal), **self.source},
         )
         datasets = list(scripted.collect(endpoint))
         config = UnitConfig(
@@ -92,10 +92,10 @@ class Installation:
         return Counter(range(segments * rows))
 
     def reads(self) -> list[str]:
-        return [line for line in noted(self.reporter) if line.startswith("read")]
+        return [line for line in noted(self.journal) if line.startswith("read")]
 
     def forget_reads(self) -> None:
-        self.reporter.write_text("")
+        self.journal.write_text("")
 
 
 def write_order(installation: Installation, path: Path) -> Path:

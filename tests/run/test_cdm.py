@@ -74,7 +74,7 @@ class CdmInstallation(Installation):
 def killed_at(there: Installation, step: str) -> None:
     order = write_order(there, there.folder / "order.json")
     environment = os.environ | {"INGEST_FAILPOINT": step}
-    command = [sys.executable, "-m", "tests.run.drive", str(order)]
+    command = [sys.executable, "-m", "tests.run.run_process", str(order)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 

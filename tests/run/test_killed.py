@@ -35,7 +35,7 @@ STEPS = [
 def killed_at(there: Installation, step: str, *what: str) -> None:
     order = write_order(there, there.folder / "order.json")
     environment = os.environ | {"INGEST_FAILPOINT": step}
-    command = [sys.executable, "-m", "tests.run.drive", str(order), *what]
+    command = [sys.executable, "-m", "tests.run.run_process", str(order), *what]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 

@@ -21,11 +21,11 @@ from ingest_ray.testing.servers.postgres import Postgres, fresh_database
 from ingest_strategies.jdbc.postgres import dialect as dialect
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.templates import postgres
-from tests.mortal import Mortal, mortal
+from tests.killable_postgres import KillablePostgres, killable_postgres
 from tests.run.installation import Installation
 from tests.run.test_cdm import MAPPING, CdmInstallation
 
-__all__ = ["mortal"]
+__all__ = ["killable_postgres"]
 ROWS = 3_000
 ITEMS = f"""
 CREATE TABLE items (id bigint PRIMARY KEY, at timestamptz NOT NULL, note text);
@@ -35,8 +35,8 @@ ANALYZE items
 
 
 @pytest.fixture
-def place(mortal: Mortal) -> Iterator[Postgres]:
-    for there in fresh_database(mortal.server):
+def place(killable_postgres: KillablePostgres) -> Iterator[Postgres]:
+    for there in fresh_database(killable_postgres.server):
         for statement in ITEMS.split(";\n"):
             there.run(statement)
         yield there
@@ -95,12 +95,12 @@ def once(call: Callable[..., Any], before: Callable[[], None], at: int = 1) -> C
 @pytest.mark.parametrize("step", ["check_columns", "size"])
 def test_a_source_that_dies_while_a_run_looks_at_it_is_looked_at_again(
     tmp_path: Path,
-    mortal: Mortal,
+    killable_postgres: KillablePostgres,
     place: Postgres,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
-    monkeypatch.setattr(dialect.Postgres, step, once(getattr(dialect.Postgres, step), mortal.crash))
+    monkeypatch.setattr(dialect.Postgres, step, once(getattr(dialect.Postgres, step), killable_postgres.crash))
     job = Job(tmp_path, place.url, {})
     summary = job.run()
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
@@ -109,18 +109,18 @@ def test_a_source_that_dies_while_a_run_looks_at_it_is_looked_at_again(
 
 def test_a_source_that_dies_before_it_is_asked_whether_it_changed_is_asked_again(
     tmp_path: Path,
-    mortal: Mortal,
+    killable_postgres: KillablePostgres,
     place: Postgres,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = Job(tmp_path, place.url, {})
     assert job.run().state is RunState.SUCCEEDED
-    monkeypatch.setattr(SqlStrategy, "is_unchanged", dying(mortal, SqlStrategy.is_unchanged))
+    monkeypatch.setattr(SqlStrategy, "is_unchanged", dying(killable_postgres, SqlStrategy.is_unchanged))
     summary = job.run()
     assert (summary.state, summary.rows.read) == (RunState.SUCCEEDED, 0)
 
 
-def dying(mortal: Mortal, call: Callable[..., Any]) -> Callable[..., Any]:
+def dying(killable_postgres: KillablePostgres, call: Callable[..., Any]) -> Callable[..., Any]:
     """The server dies while it is asked: it was there when the question began, and comes back when the answer is lost."""
     asked: list[int] = []
 
@@ -128,22 +128,22 @@ def dying(mortal: Mortal, call: Callable[..., Any]) -> Callable[..., Any]:
         if asked:
             return call(*args)
         asked.append(1)
-        mortal.kill()
+        killable_postgres.kill()
         try:
             return call(*args)
         finally:
-            mortal.start()
+            killable_postgres.start()
 
     return calling
 
 
 def test_a_source_that_dies_between_two_slices_is_read_on_under_another_snapshot(
     tmp_path: Path,
-    mortal: Mortal,
+    killable_postgres: KillablePostgres,
     place: Postgres,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(SqlStrategy, "read", once(SqlStrategy.read, mortal.crash, at=3))
+    monkeypatch.setattr(SqlStrategy, "read", once(SqlStrategy.read, killable_postgres.crash, at=3))
     job = Job(tmp_path, place.url, {})
     summary = job.run()
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
@@ -181,10 +181,10 @@ def empty(place: Postgres, at_most: int) -> None:
 
 
 def test_a_sink_that_dies_between_prepare_and_commit_is_filled_by_the_same_run(
-    tmp_path: Path, mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, killable_postgres: KillablePostgres, place: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = Warehouse(tmp_path, unit="numbers-2x1500", threads=3, url=place.url)
-    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, mortal.crash, at=2))
+    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, killable_postgres.crash, at=2))
     summary = there.run()
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
     assert summary.retries > 1

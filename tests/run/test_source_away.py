@@ -14,7 +14,7 @@ from tests.run.installation import Installation
 
 
 def probes(there: Installation) -> int:
-    return noted(there.reporter).count("probe")
+    return noted(there.journal).count("probe")
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
-    return Lab(tmp_path)
+    return Workspace(tmp_path)

@@ -16,52 +16,52 @@ from ingest_ray.service.endpoints.provision import list_sinks, provision
 from ingest_ray.service.runs.execution import plan, run
 from ingest_ray.service.runs.remap import remap
 from ingest_ray.service.units.gate import gate
-from tests.service.lab import ALL, Lab
+from tests.service.workspace import ALL, Workspace
 
 UNIT, ITEM = "numbers-1x1000", "cdm.work.item"
 MODELS = {ITEM: {"cdm_id": "cdm_id('cdm.work.item', id)", "summary": "payload"}}
 MAPPED = {"models": MODELS}
 
 
-def sinks(lab: Lab, **config: Any) -> None:
-    url = f"sqlite:///{lab.folder}/cdm.db"
-    lab.document["sinks"].append({"id": "models", "template": "cdm.jdbc", "config": {"url": url, **config}})
+def sinks(workspace: Workspace, **config: Any) -> None:
+    url = f"sqlite:///{workspace.folder}/cdm.db"
+    workspace.document["sinks"].append({"id": "models", "template": "cdm.jdbc", "config": {"url": url, **config}})
 
 
-def rule(lab: Lab, **fields: Any) -> None:
-    lab.document["units"] = [{**ALL, "unit": UNIT, **fields}]
+def rule(workspace: Workspace, **fields: Any) -> None:
+    workspace.document["units"] = [{**ALL, "unit": UNIT, **fields}]
 
 
-def ready(lab: Lab, **fields: Any) -> None:
+def ready(workspace: Workspace, **fields: Any) -> None:
     """Applied and collected, with one rule; nothing was asked of the source since."""
-    rule(lab, **fields)
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.calls()
+    rule(workspace, **fields)
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.calls()
 
 
-def refused(lab: Lab, kind: type[IngestError], code: str, says: str) -> None:
+def refused(workspace: Workspace, kind: type[IngestError], code: str, says: str) -> None:
     for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit]), remap):
         with pytest.raises(kind, match=says) as caught:
-            use(lab.installation, "shop", UNIT)
+            use(workspace.installation, "shop", UNIT)
         assert type(caught.value) is kind
         assert caught.value.code == code
         assert caught.value.is_user_mistake
-    assert lab.calls() == []
-    assert list(lab.installation.kv.scan("")) == []
-    with lab.installation.catalog.read() as connection:
+    assert workspace.calls() == []
+    assert list(workspace.installation.kv.scan("")) == []
+    with workspace.installation.catalog.read() as connection:
         assert records.recent(connection, "shop", UNIT) == []
-    assert not (lab.folder / "cdm.db").exists()
-    assert not (lab.folder / "lake").exists()
+    assert not (workspace.folder / "cdm.db").exists()
+    assert not (workspace.folder / "lake").exists()
 
 
-def test_a_unit_without_a_model(lab: Lab) -> None:
-    sinks(lab)
-    ready(lab, mode="cdm", sink_endpoint="models")
-    refused(lab, errors.CdmModeUnsupported, "E_CDM_MODE_UNSUPPORTED", "no model of the common data model")
+def test_a_unit_without_a_model(workspace: Workspace) -> None:
+    sinks(workspace)
+    ready(workspace, mode="cdm", sink_endpoint="models")
+    refused(workspace, errors.CdmModeUnsupported, "E_CDM_MODE_UNSUPPORTED", "no model of the common data model")
 
 
-def test_a_unit_whose_mapper_is_not_registered(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_whose_mapper_is_not_registered(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = strategy_for("testing.scripted")
     listed = strategy.list_units
 
@@ -69,88 +69,90 @@ def test_a_unit_whose_mapper_is_not_registered(lab: Lab, monkeypatch: pytest.Mon
         return [unit.model_copy(update={"cdm_model_ids": (ITEM,)}) for unit in listed(endpoint, found)]
 
     monkeypatch.setattr(strategy, "list_units", with_model)
-    sinks(lab)
-    ready(lab, mode="cdm", sink_endpoint="models")
-    refused(lab, errors.CdmModeUnavailable, "E_CDM_MODE_UNAVAILABLE", "has no CDM mapper")
+    sinks(workspace)
+    ready(workspace, mode="cdm", sink_endpoint="models")
+    refused(workspace, errors.CdmModeUnavailable, "E_CDM_MODE_UNAVAILABLE", "has no CDM mapper")
 
 
-def test_no_sink_endpoint(lab: Lab) -> None:
-    sinks(lab)
-    ready(lab, mode="cdm", cdm=MAPPED)
-    refused(lab, errors.CdmSinkRequired, "E_CDM_SINK_ENDPOINT_REQUIRED", "names no sink endpoint")
+def test_no_sink_endpoint(workspace: Workspace) -> None:
+    sinks(workspace)
+    ready(workspace, mode="cdm", cdm=MAPPED)
+    refused(workspace, errors.CdmSinkRequired, "E_CDM_SINK_ENDPOINT_REQUIRED", "names no sink endpoint")
 
 
-def test_a_sink_that_does_not_take_the_model(lab: Lab) -> None:
-    sinks(lab, models=["cdm.doc.*", "cdm.work.user"])
-    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
-    refused(lab, errors.CdmSinkUnsupported, "E_CDM_SINK_UNSUPPORTED", "does not take model 'cdm.work.item'")
+def test_a_sink_that_does_not_take_the_model(workspace: Workspace) -> None:
+    sinks(workspace, models=["cdm.doc.*", "cdm.work.user"])
+    ready(workspace, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    refused(workspace, errors.CdmSinkUnsupported, "E_CDM_SINK_UNSUPPORTED", "does not take model 'cdm.work.item'")
 
 
-def test_a_sink_that_is_not_provisioned_for_the_model(lab: Lab) -> None:
-    sinks(lab)
-    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
-    refused(lab, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "not provisioned for model 'cdm.work.item'")
+def test_a_sink_that_is_not_provisioned_for_the_model(workspace: Workspace) -> None:
+    sinks(workspace)
+    ready(workspace, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    refused(
+        workspace, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "not provisioned for model 'cdm.work.item'"
+    )
 
 
-def test_a_sink_that_takes_no_models_at_all(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready(lab, mode="cdm", sink_endpoint="lake", cdm=MAPPED)
+def test_a_sink_that_takes_no_models_at_all(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(workspace, mode="cdm", sink_endpoint="lake", cdm=MAPPED)
     monkeypatch.setattr("ingest_ray.service.units.cdm_rules.supported_models", lambda endpoint: ())
-    refused(lab, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "takes no CDM models")
+    refused(workspace, errors.CdmSinkRefused, "E_CDM_SINK_ENDPOINT_UNSUPPORTED", "takes no CDM models")
 
 
-def test_a_sink_of_models_takes_no_rows_as_they_are(lab: Lab) -> None:
-    sinks(lab)
-    ready(lab, sink="models")
+def test_a_sink_of_models_takes_no_rows_as_they_are(workspace: Workspace) -> None:
+    sinks(workspace)
+    ready(workspace, sink="models")
     with pytest.raises(errors.ModeUnsupported, match="CDM models only"):
-        run(lab.installation, "shop", [UNIT])
-    assert lab.calls() == []
+        run(workspace.installation, "shop", [UNIT])
+    assert workspace.calls() == []
 
 
 @pytest.mark.parametrize(
     ("policy", "says"), [({"write": "append"}, "would double rows"), ({"columns": ["id"], "write": "append"}, "append")]
 )
-def test_policies_that_cdm_mode_cannot_have(lab: Lab, policy: dict[str, Any], says: str) -> None:
-    ready(lab, mode="cdm", sink_endpoint="lake", cdm={"models": {ITEM: {"cdm_id": "id"}}}, policy=policy)
+def test_policies_that_cdm_mode_cannot_have(workspace: Workspace, policy: dict[str, Any], says: str) -> None:
+    ready(workspace, mode="cdm", sink_endpoint="lake", cdm={"models": {ITEM: {"cdm_id": "id"}}}, policy=policy)
     with pytest.raises(ConfigError, match=says):
-        gate(lab.installation, "shop", UNIT)
+        gate(workspace.installation, "shop", UNIT)
 
 
-def test_remap_of_a_unit_in_raw_mode_is_refused(lab: Lab) -> None:
-    ready(lab)
+def test_remap_of_a_unit_in_raw_mode_is_refused(workspace: Workspace) -> None:
+    ready(workspace)
     with pytest.raises(errors.CdmModeUnsupported, match="not in CDM mode"):
-        remap(lab.installation, "shop", UNIT)
-    assert lab.calls() == []
+        remap(workspace.installation, "shop", UNIT)
+    assert workspace.calls() == []
 
 
-def test_provisioning_publishes_the_table_once_and_then_units_may_run(lab: Lab) -> None:
-    sinks(lab, prefix="x_")
-    ready(lab, mode="cdm", sink_endpoint="models", cdm=MAPPED)
-    done = provision(lab.installation, "models", ITEM)
+def test_provisioning_publishes_the_table_once_and_then_units_may_run(workspace: Workspace) -> None:
+    sinks(workspace, prefix="x_")
+    ready(workspace, mode="cdm", sink_endpoint="models", cdm=MAPPED)
+    done = provision(workspace.installation, "models", ITEM)
     assert (done.table_name, done.schema_name, done.is_new_to_catalog) == ("x_cdm_work_item", "", True)
-    assert provision(lab.installation, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
-    with lab.installation.catalog.read() as connection:
+    assert provision(workspace.installation, "models", ITEM) == done.model_copy(update={"is_new_to_catalog": False})
+    with workspace.installation.catalog.read() as connection:
         (found,) = dataset_versions.current(connection, "models")
         assert len(dataset_versions.history(connection, "models", found.name)) == 1
     assert set(found.labels) == {"sink-endpoint:models", f"cdm_model:{ITEM}"}
     assert (found.dataset_id, found.primary_key) == (done.dataset_id, ("cdm_id",))
-    views = {view.sink_id: view for view in list_sinks(lab.installation)}
+    views = {view.sink_id: view for view in list_sinks(workspace.installation)}
     assert views["models"].provisioned == (ITEM,)
     assert views["lake"].provisioned is None
     assert views["models"].supported_cdm_models == views["lake"].supported_cdm_models == ("cdm.work.*", "cdm.doc.*")
-    report = run(lab.installation, "shop", [UNIT])
+    report = run(workspace.installation, "shop", [UNIT])
     assert report.state is RunState.SUCCEEDED, report.units[0].error
     assert report.units[0].models[ITEM].committed == 1000
 
 
-def test_provisioning_names_what_is_wrong(lab: Lab) -> None:
-    sinks(lab, models=["cdm.doc.*"])
-    lab.apply()
+def test_provisioning_names_what_is_wrong(workspace: Workspace) -> None:
+    sinks(workspace, models=["cdm.doc.*"])
+    workspace.apply()
     with pytest.raises(errors.SinkMissing, match="nobody"):
-        provision(lab.installation, "nobody", ITEM)
+        provision(workspace.installation, "nobody", ITEM)
     with pytest.raises(ConfigError, match=r"no CDM model 'cdm\.work\.thing'"):
-        provision(lab.installation, "models", "cdm.work.thing")
+        provision(workspace.installation, "models", "cdm.work.thing")
     with pytest.raises(errors.CdmSinkUnsupported, match=r"does not take model 'cdm\.work\.item'"):
-        provision(lab.installation, "models", ITEM)
+        provision(workspace.installation, "models", ITEM)
 
 
 @pytest.mark.parametrize(
@@ -166,11 +168,13 @@ def test_provisioning_names_what_is_wrong(lab: Lab) -> None:
         ({ITEM: {"cdm_id": "id", "created_at": "now()"}}, "'now'"),
     ],
 )
-def test_an_expression_that_is_wrong_is_named_by_line_and_field_at_apply(lab: Lab, models: Any, says: str) -> None:
-    rule(lab, mode="cdm", sink_endpoint="lake", cdm={"models": models})
+def test_an_expression_that_is_wrong_is_named_by_line_and_field_at_apply(
+    workspace: Workspace, models: Any, says: str
+) -> None:
+    rule(workspace, mode="cdm", sink_endpoint="lake", cdm={"models": models})
     with pytest.raises(ConfigError, match=says) as caught:
-        lab.apply()
-    lines = lab.file.read_text().splitlines()
+        workspace.apply()
+    lines = workspace.file.read_text().splitlines()
     where, field, _ = str(caught.value).split(": ", 2)
     (model,) = models
     assert field.startswith(f"units[0].cdm.models.{model}")
@@ -178,17 +182,19 @@ def test_an_expression_that_is_wrong_is_named_by_line_and_field_at_apply(lab: La
     assert said.strip().startswith((field.rpartition(".")[2], model)), said
 
 
-def test_an_expression_over_a_column_that_is_not_there_is_refused_as_soon_as_the_dataset_is_known(lab: Lab) -> None:
+def test_an_expression_over_a_column_that_is_not_there_is_refused_as_soon_as_the_dataset_is_known(
+    workspace: Workspace,
+) -> None:
     wrong = {ITEM: {"cdm_id": "cdm_id('cdm.work.item', id)", "summary": "titel", "created_at": "payload"}}
-    rule(lab, mode="cdm", sink_endpoint="lake", cdm={"models": wrong})
-    lab.apply()
-    assert "titel" in collect(lab.installation, "shop").warnings[0]
+    rule(workspace, mode="cdm", sink_endpoint="lake", cdm={"models": wrong})
+    workspace.apply()
+    assert "titel" in collect(workspace.installation, "shop").warnings[0]
     with pytest.raises(
         ConfigError, match=r"ingest\.yaml:\d+: units\[0\]\.cdm\.models\.cdm\.work\.item\.summary.*titel"
     ):
-        lab.apply()
+        workspace.apply()
     with pytest.raises(errors.UnitDisabled, match="not configured"):
-        run(lab.installation, "shop", [UNIT])
+        run(workspace.installation, "shop", [UNIT])
 
 
 def test_registering_a_mapper_again_changes_nothing_and_another_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,46 +14,46 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import plan, run
 from ingest_ray.service.units.dataset_history import accept_dataset, dataset_history
 from ingest_ray.service.units.reset import reset
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
 
 
 @pytest.fixture
-def ready(lab: Lab) -> Lab:
+def ready(workspace: Workspace) -> Workspace:
     """Loaded once, with a column `extra` of int32; the next run finds rows 5 and 500 changed."""
-    lab.source["column_types"] = {"extra": "int32"}
-    policy(lab, "evolve")
-    collect(lab.installation, "shop")
-    assert run(lab.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
-    lab.calls()
-    lab.source |= {"now": 2000, "changed": {"5": 1001, "500": 1002}}
-    return lab
+    workspace.source["column_types"] = {"extra": "int32"}
+    policy(workspace, "evolve")
+    collect(workspace.installation, "shop")
+    assert run(workspace.installation, "shop", [UNIT]).state is RunState.SUCCEEDED
+    workspace.calls()
+    workspace.source |= {"now": 2000, "changed": {"5": 1001, "500": 1002}}
+    return workspace
 
 
-def policy(lab: Lab, name: str, **more: Any) -> None:
+def policy(workspace: Workspace, name: str, **more: Any) -> None:
     rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "at", "on_schema_change": name, **more}}
-    lab.document["units"][0] |= rule
-    lab.apply()
+    workspace.document["units"][0] |= rule
+    workspace.apply()
 
 
-def again(lab: Lab, **types: str | None) -> RunSummary:
-    lab.source["column_types"] = {"extra": "int32", **types}
-    lab.apply()
-    return run(lab.installation, "shop", [UNIT]).units[0]
+def again(workspace: Workspace, **types: str | None) -> RunSummary:
+    workspace.source["column_types"] = {"extra": "int32", **types}
+    workspace.apply()
+    return run(workspace.installation, "shop", [UNIT]).units[0]
 
 
-def lake(lab: Lab) -> pa.Table:
-    return pa.table(DeltaTable(lab.folder / "lake" / "shop" / UNIT).to_pyarrow_table())
+def lake(workspace: Workspace) -> pa.Table:
+    return pa.table(DeltaTable(workspace.folder / "lake" / "shop" / UNIT).to_pyarrow_table())
 
 
-def row(lab: Lab, key: int) -> dict[str, Any]:
-    (found,) = [one for one in lake(lab).to_pylist() if one["id"] == key]
+def row(workspace: Workspace, key: int) -> dict[str, Any]:
+    (found,) = [one for one in lake(workspace).to_pylist() if one["id"] == key]
     return dict(found)
 
 
-def versions(lab: Lab) -> list[tuple[str, ...]]:
-    return [version.changes for version in dataset_history(lab.installation, "shop", UNIT).versions]
+def versions(workspace: Workspace) -> list[tuple[str, ...]]:
+    return [version.changes for version in dataset_history(workspace.installation, "shop", UNIT).versions]
 
 
 def refused(summary: RunSummary) -> str:
@@ -65,7 +65,7 @@ def refused(summary: RunSummary) -> str:
     return summary.error.message
 
 
-def test_an_unchanged_dataset_costs_one_question_and_writes_nothing(ready: Lab) -> None:
+def test_an_unchanged_dataset_costs_one_question_and_writes_nothing(ready: Workspace) -> None:
     with ready.installation.catalog.read() as connection:
         before = connection.exec_driver_sql("SELECT * FROM ingest_unit_datasets").fetchall()
     summary = again(ready)
@@ -76,7 +76,7 @@ def test_an_unchanged_dataset_costs_one_question_and_writes_nothing(ready: Lab) 
     assert versions(ready) == [()]
 
 
-def test_c68_an_added_column_is_read_from_then_on_and_the_catalog_tells(ready: Lab) -> None:
+def test_c68_an_added_column_is_read_from_then_on_and_the_catalog_tells(ready: Workspace) -> None:
     summary = again(ready, note="int64")
     assert (summary.state, summary.schema_changes) == (RunState.SUCCEEDED, ("+ note int64",))
     assert (row(ready, 5)["note"], row(ready, 6)["note"]) == (5, None)
@@ -85,7 +85,7 @@ def test_c68_an_added_column_is_read_from_then_on_and_the_catalog_tells(ready: L
     assert len(versions(ready)) == 2
 
 
-def test_c68_a_dropped_column_stays_in_the_lake_with_its_last_values(ready: Lab) -> None:
+def test_c68_a_dropped_column_stays_in_the_lake_with_its_last_values(ready: Workspace) -> None:
     assert row(ready, 5)["payload"] is not None
     ready.source["changed"] = {"5": 1001}
     assert again(ready, payload=None).schema_changes == ("- payload",)
@@ -94,18 +94,18 @@ def test_c68_a_dropped_column_stays_in_the_lake_with_its_last_values(ready: Lab)
     assert (row(ready, 5)["at"], row(ready, 5)["payload"][:3]) == (1001, "5@0")
 
 
-def test_c68_a_renamed_column_is_a_drop_and_an_addition(ready: Lab) -> None:
+def test_c68_a_renamed_column_is_a_drop_and_an_addition(ready: Workspace) -> None:
     assert again(ready, extra=None, more="int32").schema_changes == ("+ more int32", "- extra")
     assert (row(ready, 5)["more"], row(ready, 6)["more"], row(ready, 6)["extra"]) == (5, None, 6)
 
 
-def test_c68_a_widened_column_is_widened_in_the_lake(ready: Lab) -> None:
+def test_c68_a_widened_column_is_widened_in_the_lake(ready: Workspace) -> None:
     assert again(ready, extra="int64").schema_changes == ("~ extra: int32 -> int64",)
     assert lake(ready).schema.field("extra").type == pa.int64()
     assert row(ready, 500)["extra"] == 500
 
 
-def test_c68_a_narrowed_column_keeps_its_wider_type(ready: Lab) -> None:
+def test_c68_a_narrowed_column_keeps_its_wider_type(ready: Workspace) -> None:
     again(ready, extra="int64")
     ready.source |= {"now": 3000, "changed": {"7": 2001}}
     summary = again(ready, extra="int16")
@@ -117,7 +117,7 @@ def test_c68_a_narrowed_column_keeps_its_wider_type(ready: Lab) -> None:
     assert versions(ready) == [(), ("~ extra: int32 -> int64",), ("~ extra: int64 -> int16",)]
 
 
-def test_c68_another_type_is_refused_by_name_with_the_way_on(ready: Lab) -> None:
+def test_c68_another_type_is_refused_by_name_with_the_way_on(ready: Workspace) -> None:
     before = lake(ready)
     summary = again(ready, extra="string")
     assert "~ extra: int32 -> string" in refused(summary)
@@ -131,18 +131,20 @@ def test_c68_another_type_is_refused_by_name_with_the_way_on(ready: Lab) -> None
     assert run(ready.installation, "shop", [UNIT]).rows.committed == 2
 
 
-def test_a_replacement_follows_another_type(lab: Lab) -> None:
-    lab.source["column_types"] = {"extra": "int32"}
-    lab.apply()
-    collect(lab.installation, "shop")
-    run(lab.installation, "shop", [UNIT])
-    assert again(lab, extra="string").state is RunState.SUCCEEDED
-    assert lake(lab).schema.field("extra").type == pa.string()
-    assert row(lab, 5)["extra"] == "5"
+def test_a_replacement_follows_another_type(workspace: Workspace) -> None:
+    workspace.source["column_types"] = {"extra": "int32"}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    run(workspace.installation, "shop", [UNIT])
+    assert again(workspace, extra="string").state is RunState.SUCCEEDED
+    assert lake(workspace).schema.field("extra").type == pa.string()
+    assert row(workspace, 5)["extra"] == "5"
 
 
 @pytest.mark.parametrize("change", [{"note": "int64"}, {"payload": None}, {"extra": "int64"}, {"extra": "int16"}])
-def test_c69_freeze_refuses_any_change_until_a_person_accepts_it(ready: Lab, change: dict[str, str | None]) -> None:
+def test_c69_freeze_refuses_any_change_until_a_person_accepts_it(
+    ready: Workspace, change: dict[str, str | None]
+) -> None:
     policy(ready, "freeze")
     assert next(iter(change)) in refused(again(ready, **change))
     assert collect(ready.installation, "shop").differences.changed
@@ -152,7 +154,7 @@ def test_c69_freeze_refuses_any_change_until_a_person_accepts_it(ready: Lab, cha
     assert (summary.state, summary.rows.committed) == (RunState.SUCCEEDED, 2)
 
 
-def test_c69_discard_column_goes_on_with_the_old_set_and_refuses_a_drop(ready: Lab) -> None:
+def test_c69_discard_column_goes_on_with_the_old_set_and_refuses_a_drop(ready: Workspace) -> None:
     policy(ready, "discard_column")
     assert again(ready, note="int64").rows.committed == 2
     assert "note" not in lake(ready).column_names
@@ -163,28 +165,28 @@ def test_c69_discard_column_goes_on_with_the_old_set_and_refuses_a_drop(ready: L
 
 
 @pytest.mark.parametrize("now", ["int64", "string"])
-def test_c69_quarantine_row_keeps_the_types_and_sets_rows_that_do_not_fit_aside(lab: Lab, now: str) -> None:
-    lab.source |= {"units": ["numbers-1x100"], "column_types": {"extra": "int8"}}
-    policy(lab, "quarantine_row")
-    collect(lab.installation, "shop")
-    run(lab.installation, "shop", ["numbers-1x100"])
-    lab.source |= {"now": 2000, "changed": {"5": 1001, "50": 1002}, "extra_offset": 100}
-    lab.source["column_types"] = {"extra": now, "note": "int64"}
-    lab.apply()
-    (summary,) = run(lab.installation, "shop", ["numbers-1x100"]).units
+def test_c69_quarantine_row_keeps_the_types_and_sets_rows_that_do_not_fit_aside(workspace: Workspace, now: str) -> None:
+    workspace.source |= {"units": ["numbers-1x100"], "column_types": {"extra": "int8"}}
+    policy(workspace, "quarantine_row")
+    collect(workspace.installation, "shop")
+    run(workspace.installation, "shop", ["numbers-1x100"])
+    workspace.source |= {"now": 2000, "changed": {"5": 1001, "50": 1002}, "extra_offset": 100}
+    workspace.source["column_types"] = {"extra": now, "note": "int64"}
+    workspace.apply()
+    (summary,) = run(workspace.installation, "shop", ["numbers-1x100"]).units
     assert (summary.rows.read, summary.rows.committed, summary.rows.quarantined) == (2, 1, 1)
-    table = pa.table(DeltaTable(lab.folder / "lake" / "shop" / "numbers-1x100").to_pyarrow_table())
+    table = pa.table(DeltaTable(workspace.folder / "lake" / "shop" / "numbers-1x100").to_pyarrow_table())
     assert table.schema.field("extra").type == pa.int8()
     assert "note" not in table.column_names
     assert {one["id"]: one["extra"] for one in table.to_pylist()}[5] == 105
-    (entry,) = list_quarantine(lab.installation.settings.quarantine_uri)
+    (entry,) = list_quarantine(workspace.installation.settings.quarantine_uri)
     (rejected,) = show(entry.uri)
     assert (rejected.column, rejected.raw["id"], str(rejected.raw["extra"])) == ("extra", 50, "150")
 
 
 @pytest.mark.parametrize("name", ["evolve", "freeze", "discard_column", "quarantine_row"])
 @pytest.mark.parametrize(("column", "role"), [("id", "key"), ("at", "cursor")])
-def test_a_key_or_cursor_that_vanished_is_always_refused(ready: Lab, name: str, column: str, role: str) -> None:
+def test_a_key_or_cursor_that_vanished_is_always_refused(ready: Workspace, name: str, column: str, role: str) -> None:
     policy(ready, name)
     ready.source["key"] = [] if column == "id" else ["id"]
     assert f"column '{column}', the {role} of unit" in refused(again(ready, **{column: None}))
@@ -193,7 +195,7 @@ def test_a_key_or_cursor_that_vanished_is_always_refused(ready: Lab, name: str, 
         plan(ready.installation, "shop", UNIT)
 
 
-def test_a_primary_key_that_became_another_one_is_refused_until_somebody_says_which(ready: Lab) -> None:
+def test_a_primary_key_that_became_another_one_is_refused_until_somebody_says_which(ready: Workspace) -> None:
     ready.source["key"] = ["id", "segment"]
     assert "is (id, segment) now, and was (id)" in refused(again(ready))
     collect(ready.installation, "shop")
@@ -202,37 +204,37 @@ def test_a_primary_key_that_became_another_one_is_refused_until_somebody_says_wh
     assert run(ready.installation, "shop", [UNIT]).rows.committed == 2
 
 
-def test_a_dataset_that_is_gone_is_a_changed_source(ready: Lab) -> None:
+def test_a_dataset_that_is_gone_is_a_changed_source(ready: Workspace) -> None:
     ready.source["units"] = ["numbers-2x300"]
     assert "is gone at the source" in refused(again(ready))
 
 
-def test_d41_one_unit_that_changed_does_not_keep_the_others_from_running(lab: Lab) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.source["units"] = ["numbers-2x300"]
-    lab.apply()
-    report = run(lab.installation, "shop")
+def test_d41_one_unit_that_changed_does_not_keep_the_others_from_running(workspace: Workspace) -> None:
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.source["units"] = ["numbers-2x300"]
+    workspace.apply()
+    report = run(workspace.installation, "shop")
     assert [summary.state for summary in report.units] == [RunState.FAILED, RunState.SUCCEEDED]
 
 
-def test_before_its_first_run_a_unit_follows_what_changed_since_the_collection(lab: Lab) -> None:
-    lab.source["column_types"] = {"extra": "int32", "more": "int32"}
-    policy(lab, "evolve")
-    collect(lab.installation, "shop")
-    summary = again(lab, extra="string")  # nothing is in the lake yet that it would not fit
+def test_before_its_first_run_a_unit_follows_what_changed_since_the_collection(workspace: Workspace) -> None:
+    workspace.source["column_types"] = {"extra": "int32", "more": "int32"}
+    policy(workspace, "evolve")
+    collect(workspace.installation, "shop")
+    summary = again(workspace, extra="string")  # nothing is in the lake yet that it would not fit
     assert summary.schema_changes == ("- more", "~ extra: int32 -> string")
-    assert (summary.rows.committed, row(lab, 5)["extra"]) == (1000, "5")
+    assert (summary.rows.committed, row(workspace, 5)["extra"]) == (1000, "5")
 
 
-def test_a_new_column_that_the_sink_cannot_take_is_a_changed_source(ready: Lab) -> None:
+def test_a_new_column_that_the_sink_cannot_take_is_a_changed_source(ready: Workspace) -> None:
     ready.source["fidelities"] = {"shape": "refused"}
     assert "'shape'" in refused(again(ready, shape="binary"))
     ready.source["fidelities"] = {"shape": "lossy"}
     assert "would lose something" in refused(again(ready, shape="binary"))
 
 
-def test_after_a_reset_the_unit_begins_with_what_is_there(ready: Lab) -> None:
+def test_after_a_reset_the_unit_begins_with_what_is_there(ready: Workspace) -> None:
     policy(ready, "freeze")
     refused(again(ready, note="int64"))
     collect(ready.installation, "shop")

@@ -14,16 +14,16 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.admission import admit
 from ingest_ray.service.runs.execution import plan, run
 from ingest_ray.service.units.gate import gate
-from tests.service.lab import ALL, Lab
+from tests.service.workspace import ALL, Workspace
 
 UNIT = "numbers-1x1000"
 FULL = {**ALL, "unit": UNIT}
-Change = Callable[[Lab], None]
+Change = Callable[[Workspace], None]
 
 
 def rule(**fields: Any) -> Change:
-    def change(lab: Lab) -> None:
-        lab.document["units"] = [{**FULL, **fields}]
+    def change(workspace: Workspace) -> None:
+        workspace.document["units"] = [{**FULL, **fields}]
 
     return change
 
@@ -50,93 +50,93 @@ REFUSED = [
     ("name", "endpoint", "unit", "change", "kind", "says"), REFUSED, ids=[case[0] for case in REFUSED]
 )
 def test_a5_a_refusal_has_its_type_and_touches_nothing(
-    lab: Lab, name: str, endpoint: str, unit: str, change: Change | None, kind: type[IngestError], says: str
+    workspace: Workspace, name: str, endpoint: str, unit: str, change: Change | None, kind: type[IngestError], says: str
 ) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
+    workspace.apply()
+    collect(workspace.installation, "shop")
     if change is not None:
-        change(lab)
-        lab.apply()
-    lab.calls()
+        change(workspace)
+        workspace.apply()
+    workspace.calls()
     for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit])):
         with pytest.raises(kind, match=says) as caught:
-            use(lab.installation, endpoint, unit)
+            use(workspace.installation, endpoint, unit)
         assert type(caught.value) is kind
         assert caught.value.is_user_mistake
-    assert_untouched(lab)
+    assert_untouched(workspace)
 
 
-def assert_untouched(lab: Lab) -> None:
-    assert lab.calls() == []
-    assert list(lab.installation.kv.scan("")) == []
-    with lab.installation.catalog.read() as connection:
+def assert_untouched(workspace: Workspace) -> None:
+    assert workspace.calls() == []
+    assert list(workspace.installation.kv.scan("")) == []
+    with workspace.installation.catalog.read() as connection:
         assert records.recent(connection, "shop", UNIT) == []
-    assert not (lab.folder / "lake").exists()
+    assert not (workspace.folder / "lake").exists()
 
 
-def test_before_the_first_collection_the_dataset_is_unknown(lab: Lab) -> None:
-    lab.apply()
+def test_before_the_first_collection_the_dataset_is_unknown(workspace: Workspace) -> None:
+    workspace.apply()
     with pytest.raises(errors.DatasetUnknown, match="no metadata") as caught:
-        run(lab.installation, "shop", [UNIT])
+        run(workspace.installation, "shop", [UNIT])
     assert caught.value.hint == "ingest-ray collect shop"
-    assert_untouched(lab)
+    assert_untouched(workspace)
 
 
-def test_a_dataset_that_has_vanished_is_unknown_and_its_configuration_stays(lab: Lab) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.source["units"] = ["numbers-2x300"]
-    lab.apply()
-    assert collect(lab.installation, "shop").differences.gone == (UNIT,)
-    lab.calls()
+def test_a_dataset_that_has_vanished_is_unknown_and_its_configuration_stays(workspace: Workspace) -> None:
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.source["units"] = ["numbers-2x300"]
+    workspace.apply()
+    assert collect(workspace.installation, "shop").differences.gone == (UNIT,)
+    workspace.calls()
     with pytest.raises(errors.DatasetUnknown, match="gone since"):
-        run(lab.installation, "shop", [UNIT])
-    assert_untouched(lab)
-    lab.source["units"] = [UNIT]
-    lab.apply()
-    collect(lab.installation, "shop")
-    assert gate(lab.installation, "shop", UNIT).spec.unit_id == UNIT
+        run(workspace.installation, "shop", [UNIT])
+    assert_untouched(workspace)
+    workspace.source["units"] = [UNIT]
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    assert gate(workspace.installation, "shop", UNIT).spec.unit_id == UNIT
 
 
-def test_a_sink_that_is_not_registered_is_missing(lab: Lab) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
+def test_a_sink_that_is_not_registered_is_missing(workspace: Workspace) -> None:
+    workspace.apply()
+    collect(workspace.installation, "shop")
     from ingest_ray.catalog import endpoints
 
-    with lab.installation.catalog.begin() as connection:
+    with workspace.installation.catalog.begin() as connection:
         endpoints.remove(connection, "lake")
-    lab.calls()
+    workspace.calls()
     with pytest.raises(errors.SinkMissing, match="'lake'"):
-        run(lab.installation, "shop", [UNIT])
-    assert_untouched(lab)
+        run(workspace.installation, "shop", [UNIT])
+    assert_untouched(workspace)
 
 
-def test_an_endpoint_whose_strategy_is_not_installed_says_so(lab: Lab) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
+def test_an_endpoint_whose_strategy_is_not_installed_says_so(workspace: Workspace) -> None:
+    workspace.apply()
+    collect(workspace.installation, "shop")
     from ingest_ray.catalog import endpoints
     from ingest_ray.catalog.endpoints import Registration
 
-    with lab.installation.catalog.begin() as connection:
+    with workspace.installation.catalog.begin() as connection:
         unknown = Endpoint(endpoint_id="shop", template="jdbc.db2")
         endpoints.save(connection, Registration(endpoint=unknown, role="source", vendor="ibm"))
     with pytest.raises(errors.StrategyMissing, match=r"jdbc\.db2"):
-        run(lab.installation, "shop", [UNIT])
+        run(workspace.installation, "shop", [UNIT])
 
 
-def test_one_unit_that_is_refused_keeps_all_of_a_launch_from_starting(lab: Lab) -> None:
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.calls()
+def test_one_unit_that_is_refused_keeps_all_of_a_launch_from_starting(workspace: Workspace) -> None:
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.calls()
     with pytest.raises(errors.UnitNotFound):
-        run(lab.installation, "shop", [UNIT, "missing"])
-    assert_untouched(lab)
+        run(workspace.installation, "shop", [UNIT, "missing"])
+    assert_untouched(workspace)
 
 
-def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
-    lab.document["sinks"].append({"id": "lake2", "template": "lake.delta", "config": {"uri": "./lake"}})
-    lab.apply()
-    collect(lab.installation, "shop")
+def test_two_units_of_one_target_are_refused(workspace: Workspace) -> None:
+    workspace.document["sinks"].append({"id": "lake2", "template": "lake.delta", "config": {"uri": "./lake"}})
+    workspace.apply()
+    collect(workspace.installation, "shop")
     family = sink_family("lake.delta")
 
     class OnePlace:
@@ -155,17 +155,20 @@ def test_two_units_of_one_target_are_refused(lab: Lab) -> None:
         patch.setattr(validation, "open_sink", OnePlace().open)
         patch.setattr(launch_catalog, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
-            gate(lab.installation, "shop", UNIT)
+            gate(workspace.installation, "shop", UNIT)
 
 
-def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(lab: Lab) -> None:
-    lab.source["password"] = "hunter2-of-the-order"
-    lab.document["units"].append(
+def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(workspace: Workspace) -> None:
+    workspace.source["password"] = "hunter2-of-the-order"
+    workspace.document["units"].append(
         {"endpoint": "shop", "unit": "numbers-2x300", "run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     )
-    lab.apply()
-    collect(lab.installation, "shop")
-    full, incremental = gate(lab.installation, "shop", UNIT), gate(lab.installation, "shop", "numbers-2x300")
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    full, incremental = (
+        gate(workspace.installation, "shop", UNIT),
+        gate(workspace.installation, "shop", "numbers-2x300"),
+    )
     assert (full.spec.policy.write, full.spec.policy.primary_key) == ("replace", ("id",))
     assert (incremental.spec.policy.write, incremental.spec.policy.primary_key) == ("upsert", ("id",))
     assert "hunter2" not in full.model_dump_json()
@@ -180,48 +183,48 @@ def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(lab: Lab) ->
     ],
 )
 def test_a_column_that_would_not_arrive_whole_is_named_before_the_first_row(
-    lab: Lab, fidelity: str, says: str, hint: str
+    workspace: Workspace, fidelity: str, says: str, hint: str
 ) -> None:
-    lab.source["fidelities"] = {"payload": fidelity}
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.calls()
+    workspace.source["fidelities"] = {"payload": fidelity}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.calls()
     with pytest.raises(errors.ConfigError) as caught:
-        run(lab.installation, "shop", [UNIT])
+        run(workspace.installation, "shop", [UNIT])
     assert f"{says}: 'payload' (text -> " in caught.value.message
     assert hint in str(caught.value.hint)
-    assert_untouched(lab)
-    policy(columns=["id", "segment", "at"])(lab)
-    lab.apply()
-    assert run(lab.installation, "shop", [UNIT]).rows.committed == 1000
+    assert_untouched(workspace)
+    policy(columns=["id", "segment", "at"])(workspace)
+    workspace.apply()
+    assert run(workspace.installation, "shop", [UNIT]).rows.committed == 1000
 
 
-def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(lab: Lab) -> None:
-    policy(allow_lossy=True)(lab)
-    lab.source["fidelities"] = {"payload": "lossy"}
-    lab.apply()
-    collect(lab.installation, "shop")
-    found = plan(lab.installation, "shop", UNIT)
+def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(workspace: Workspace) -> None:
+    policy(allow_lossy=True)(workspace)
+    workspace.source["fidelities"] = {"payload": "lossy"}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    found = plan(workspace.installation, "shop", UNIT)
     assert {line.column: str(line.fidelity) for line in found.certificate}["payload"] == "lossy"
-    assert run(lab.installation, "shop", [UNIT]).rows.committed == 1000
-    lab.source["fidelities"] = {"payload": "refused"}
-    lab.apply()
-    collect(lab.installation, "shop")
+    assert run(workspace.installation, "shop", [UNIT]).rows.committed == 1000
+    workspace.source["fidelities"] = {"payload": "refused"}
+    workspace.apply()
+    collect(workspace.installation, "shop")
     with pytest.raises(errors.ConfigError, match="cannot be held"):
-        run(lab.installation, "shop", [UNIT])
+        run(workspace.installation, "shop", [UNIT])
 
 
 def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each unit once for itself would be a million looks for a thousand units."""
-    lab.source["units"] = [f"numbers-1x{rows}" for rows in range(1, 41)]
-    lab.document["units"] = [
+    workspace.source["units"] = [f"numbers-1x{rows}" for rows in range(1, 41)]
+    workspace.document["units"] = [
         {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, "run_mode": "FULL", "policy": {}}
     ]
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.apply()
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.apply()
     read: list[str | bytes] = []
     validate = UnitConfig.model_validate_json
 
@@ -230,5 +233,5 @@ def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
         return validate(document)
 
     monkeypatch.setattr(UnitConfig, "model_validate_json", counted)
-    assert len(admit(lab.installation, "shop", ())) == 40
+    assert len(admit(workspace.installation, "shop", ())) == 40
     assert len(read) <= 4 * 40

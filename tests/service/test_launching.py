@@ -22,19 +22,19 @@ from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import status
 from ingest_ray.state.documents import Owner
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
 REQUEST = RunRequest(endpoint_id="shop", unit_id=UNIT, requested_by="ada")
 
 
 @pytest.fixture
-def ready(lab: Lab) -> Lab:
-    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.calls()
-    return lab
+def ready(workspace: Workspace) -> Workspace:
+    workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.calls()
+    return workspace
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def children() -> Iterator[Children]:
     launcher.join(60)
 
 
-def record_of(lab: Lab, run_id: str) -> RunRecord:
-    with lab.installation.catalog.read() as connection:
+def record_of(workspace: Workspace, run_id: str) -> RunRecord:
+    with workspace.installation.catalog.read() as connection:
         found = records.find(connection, run_id)
     assert found is not None
     return found
@@ -63,7 +63,7 @@ def pid_of(record: RunRecord) -> int:
 
 
 def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_own(
-    ready: Lab, children: Children
+    ready: Workspace, children: Children
 ) -> None:
     run_id = children.start(ready.installation, REQUEST)
     assert record_of(ready, run_id).summary.state is RunState.RUNNING
@@ -76,7 +76,7 @@ def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_o
     assert ready.rows(UNIT) == 1000
 
 
-def test_what_the_gate_refuses_has_no_record(ready: Lab, children: Children) -> None:
+def test_what_the_gate_refuses_has_no_record(ready: Workspace, children: Children) -> None:
     with pytest.raises(UnitNotFound):
         children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="nothing"))
     ready.document["units"][0]["enabled"] = False
@@ -88,7 +88,7 @@ def test_what_the_gate_refuses_has_no_record(ready: Lab, children: Children) -> 
 
 
 def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stopped(
-    ready: Lab, children: Children
+    ready: Workspace, children: Children
 ) -> None:
     ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     ready.apply()
@@ -118,11 +118,11 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
     assert ready.rows(UNIT) == 1000
 
 
-def _peek(lab: Lab) -> list[str]:
-    return lab.reporter.read_text().splitlines() if lab.reporter.exists() else []
+def _peek(workspace: Workspace) -> list[str]:
+    return workspace.journal.read_text().splitlines() if workspace.journal.exists() else []
 
 
-def test_of_two_starts_at_once_one_is_refused(ready: Lab) -> None:
+def test_of_two_starts_at_once_one_is_refused(ready: Workspace) -> None:
     run_id = begin(ready.installation, REQUEST)
     with pytest.raises(RunActive, match=run_id):
         begin(ready.installation, REQUEST)
@@ -133,7 +133,7 @@ def test_of_two_starts_at_once_one_is_refused(ready: Lab) -> None:
     assert len(status(ready.installation, "shop", UNIT).units[0].history) == 1
 
 
-def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Lab) -> None:
+def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Workspace) -> None:
     run_id = begin(ready.installation, REQUEST)
     with ready.installation.catalog.begin() as connection:
         run_channel.take(connection, run_id)
@@ -141,7 +141,7 @@ def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Lab
         carry_on(ready.installation, run_id)
 
 
-def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(ready: Lab) -> None:
+def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(ready: Workspace) -> None:
     run_id = begin(ready.installation, REQUEST)
     ready.document["units"][0]["enabled"] = False
     ready.apply()
@@ -154,7 +154,7 @@ def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(r
 
 @pytest.mark.parametrize("failpoint", ["job:before-take", "job:after-take", "sink:before-commit"])
 def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is_complete(
-    ready: Lab, children: Children, failpoint: str, monkeypatch: pytest.MonkeyPatch
+    ready: Workspace, children: Children, failpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_FAILPOINT", failpoint)
     run_id = children.start(ready.installation, REQUEST)
@@ -168,7 +168,7 @@ def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is
     assert ready.rows(UNIT) == 1000
 
 
-def test_a_run_outlives_the_server_that_started_it(ready: Lab) -> None:
+def test_a_run_outlives_the_server_that_started_it(ready: Workspace) -> None:
     code = (
         "import os, sys; from pathlib import Path; from ingest_ray.config import load_config;"
         "from ingest_ray.service.installation import Installation;"
@@ -186,7 +186,9 @@ def test_a_run_outlives_the_server_that_started_it(ready: Lab) -> None:
     assert ready.rows(UNIT) == 1000
 
 
-def test_a_server_that_dies_before_it_has_a_process_for_the_run_leaves_what_the_next_start_ends(ready: Lab) -> None:
+def test_a_server_that_dies_before_it_has_a_process_for_the_run_leaves_what_the_next_start_ends(
+    ready: Workspace,
+) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     run_id = begin(ready.installation, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
@@ -203,6 +205,6 @@ def _host() -> str:
     return this_process().host
 
 
-def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Lab) -> None:
+def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Workspace) -> None:
     with pytest.raises(ConfigError, match="no run 'nothing'"):
         launcher_for(ready.installation).pause(ready.installation, "nothing", None)

@@ -15,34 +15,34 @@ from ingest_ray.service.access.key_rotation import rotate
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching.lifecycle import begin, carry_on
 from ingest_ray.service.runs.admission import RunRequest
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 SECRET = "correct-horse-battery-staple"
 
 
 @pytest.fixture
-def ready(lab: Lab) -> Lab:
-    lab.source["password"] = SECRET
-    lab.apply()
-    return lab
+def ready(workspace: Workspace) -> Workspace:
+    workspace.source["password"] = SECRET
+    workspace.apply()
+    return workspace
 
 
-def key_file(lab: Lab) -> Path:
-    return Path(lab.installation.settings.home) / "secret.key"
+def key_file(workspace: Workspace) -> Path:
+    return Path(workspace.installation.settings.home) / "secret.key"
 
 
-def sealed(lab: Lab) -> object:
-    with lab.installation.catalog.read() as connection:
+def sealed(workspace: Workspace) -> object:
+    with workspace.installation.catalog.read() as connection:
         return endpoints.source(connection, "shop").endpoint.config["password"]
 
 
-def opened(lab: Lab) -> object:
-    with lab.installation.catalog.read() as connection:
+def opened(workspace: Workspace) -> object:
+    with workspace.installation.catalog.read() as connection:
         entry = endpoints.source(connection, "shop")
-    return resolve(entry.endpoint, lab.installation.settings).config["password"]
+    return resolve(entry.endpoint, workspace.installation.settings).config["password"]
 
 
-def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Lab) -> None:
+def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Workspace) -> None:
     old_key, before = key_file(ready).read_bytes(), sealed(ready)
     done = rotate(ready.installation)
     assert (done.key_from, done.sealed) == ("file", 1)
@@ -56,7 +56,7 @@ def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Lab) -> None:
 
 
 @pytest.mark.parametrize("step", ["rotate:after-new-key", "rotate:before-commit", "rotate:after-commit"])
-def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Lab, step: str) -> None:
+def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Workspace, step: str) -> None:
     code = (
         "from pathlib import Path; from ingest_ray.config import load_config;"
         "from ingest_ray.service.installation import Installation; from ingest_ray.service.access.key_rotation import rotate;"
@@ -72,7 +72,7 @@ def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Lab, s
 
 
 def test_with_the_key_in_the_environment_the_first_seals_and_the_others_open(
-    ready: Lab, monkeypatch: pytest.MonkeyPatch
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = key_file(ready).read_text()
     new = Fernet.generate_key().decode()
@@ -86,14 +86,14 @@ def test_with_the_key_in_the_environment_the_first_seals_and_the_others_open(
         opened(ready)
 
 
-def test_a_key_that_others_can_read_is_refused(ready: Lab) -> None:
+def test_a_key_that_others_can_read_is_refused(ready: Workspace) -> None:
     key_file(ready).chmod(0o644)
     with pytest.raises(ConfigError, match="can be read by others") as refused:
         opened(ready)
     assert "chmod 600" in str(refused.value.hint)
 
 
-def test_while_a_run_goes_on_nothing_is_rotated(ready: Lab) -> None:
+def test_while_a_run_goes_on_nothing_is_rotated(ready: Workspace) -> None:
     collect(ready.installation, "shop")
     run_id = begin(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
     before = sealed(ready)

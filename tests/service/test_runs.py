@@ -21,26 +21,26 @@ from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import run
 from ingest_ray.service.units.reset import reset
 from ingest_ray.service.units.status import status
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
 
 
 @pytest.fixture
-def ready(lab: Lab) -> Lab:
-    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
-    lab.apply()
-    collect(lab.installation, "shop")
-    lab.calls()
-    return lab
+def ready(workspace: Workspace) -> Workspace:
+    workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    workspace.calls()
+    return workspace
 
 
-def history(lab: Lab, unit: str = UNIT) -> list[RunSummary]:
-    with lab.installation.catalog.read() as connection:
+def history(workspace: Workspace, unit: str = UNIT) -> list[RunSummary]:
+    with workspace.installation.catalog.read() as connection:
         return [record.summary for record in records.recent(connection, "shop", unit)]
 
 
-def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: Lab) -> None:
+def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: Workspace) -> None:
     moments: list[Progress] = []
     report = run(ready.installation, "shop", observe=moments.append)
     assert (report.state, report.rows.committed) == (RunState.SUCCEEDED, 1600)
@@ -51,7 +51,7 @@ def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: La
     assert {moment.phase for moment in moments} >= {"planning", "done"}
 
 
-def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_counts(ready: Lab) -> None:
+def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_counts(ready: Workspace) -> None:
     (before, _) = status(ready.installation, "shop").units
     assert (before.state, before.last_run, before.segments) == (RunState.IDLE, None, ())
     run(ready.installation, "shop", [UNIT])
@@ -63,7 +63,7 @@ def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_
     assert len(after.history) == 1
 
 
-def test_a_backfill_that_is_going_on_is_seen_and_then_the_last_ordinary_run_again(ready: Lab) -> None:
+def test_a_backfill_that_is_going_on_is_seen_and_then_the_last_ordinary_run_again(ready: Workspace) -> None:
     ready.source["changed"] = {"7": 10}
     ready.apply()
     last = run(ready.installation, "shop", [UNIT]).run_id
@@ -76,11 +76,11 @@ def test_a_backfill_that_is_going_on_is_seen_and_then_the_last_ordinary_run_agai
     assert (unit.state, unit.last_run.run_id) == (RunState.SUCCEEDED, last)
 
 
-def _state_of(lab: Lab) -> RunState:
-    return status(lab.installation, "shop", UNIT).units[0].state
+def _state_of(workspace: Workspace) -> RunState:
+    return status(workspace.installation, "shop", UNIT).units[0].state
 
 
-def test_a_record_is_written_before_the_first_call_to_the_source(ready: Lab) -> None:
+def test_a_record_is_written_before_the_first_call_to_the_source(ready: Workspace) -> None:
     seen: list[RunState] = []
 
     def observe(_: Progress) -> None:
@@ -92,7 +92,7 @@ def test_a_record_is_written_before_the_first_call_to_the_source(ready: Lab) -> 
 
 
 def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
-    ready: Lab, monkeypatch: pytest.MonkeyPatch
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> list[RunSummary]:
         raise StagingUnavailable("staging is full", hint="make room")
@@ -109,7 +109,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
     )
 
 
-def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Lab) -> None:
+def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Workspace) -> None:
     ready.source["faults"] = {"0:500": ["denied"]}
     ready.apply()
     report = run(ready.installation, "shop", [UNIT])
@@ -123,7 +123,7 @@ def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Lab)
     assert ready.rows(UNIT) == 1000
 
 
-def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Lab) -> None:
+def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Workspace) -> None:
     report = run(ready.installation, "shop", stopping=lambda: True)
     assert report.state is RunState.PAUSED
     assert {summary.state for summary in report.units} == {RunState.PAUSED}
@@ -131,7 +131,7 @@ def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Lab) -> None
     assert (ready.rows(UNIT), ready.rows("numbers-2x300")) == (1000, 600)
 
 
-def test_d33_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Lab) -> None:
+def test_d33_a_run_whose_process_was_killed_is_shown_as_interrupted_and_ended_by_the_next(ready: Workspace) -> None:
     code = f"""
 import sys
 from pathlib import Path
@@ -166,7 +166,7 @@ run(place, "shop", [{UNIT!r}], observe=observe)
     assert ready.rows(UNIT) == 1000
 
 
-def test_after_a_reset_everything_is_read_again(ready: Lab) -> None:
+def test_after_a_reset_everything_is_read_again(ready: Workspace) -> None:
     run(ready.installation, "shop", [UNIT])
     ready.calls()
     run(ready.installation, "shop", [UNIT])
@@ -186,20 +186,22 @@ def test_run_ids_sort_by_time_and_never_repeat() -> None:
     assert ids[::2] == sorted(ids[::2])
 
 
-def test_no_planted_secret_is_in_any_file_of_the_installation(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_planted_secret_is_in_any_file_of_the_installation(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
     """In the catalog, the KV, the settings, the staging and the lake; nor in status, plan or log."""
     secret = "correct-horse-battery-staple"
-    lab.source |= {"password": secret, "faults": {"0:500": ["denied"]}}
-    lab.apply()
-    collect(lab.installation, "shop")
-    order = service.admit(lab.installation, "shop", [UNIT])[0]
-    run(lab.installation, "shop", [UNIT])
-    shown = [order.model_dump_json(), repr(order), status(lab.installation).model_dump_json()]
-    shown.append(json.dumps(service.plan(lab.installation, "shop", UNIT).model_dump(mode="json")))
+    workspace.source |= {"password": secret, "faults": {"0:500": ["denied"]}}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    order = service.admit(workspace.installation, "shop", [UNIT])[0]
+    run(workspace.installation, "shop", [UNIT])
+    shown = [order.model_dump_json(), repr(order), status(workspace.installation).model_dump_json()]
+    shown.append(json.dumps(service.plan(workspace.installation, "shop", UNIT).model_dump(mode="json")))
     assert secret not in "".join([*shown, caplog.text])
     files = [
         file
-        for root in (Path(lab.installation.settings.home), lab.folder / "lake")
+        for root in (Path(workspace.installation.settings.home), workspace.folder / "lake")
         for file in root.rglob("*")
         if file.is_file()
     ]

@@ -10,7 +10,7 @@ from ingest_ray.service.launching.lifecycle import begin, carry_on
 from ingest_ray.service.runs.control import pause, start
 from ingest_ray.service.runs.schedules import schedule_view, tick
 from ingest_ray.service.units.configure import UnitChange, configure, find_config
-from tests.service.lab import Lab
+from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
 NOW = 1_700_000_000
@@ -32,23 +32,23 @@ launcher = Noted()
 
 
 @pytest.fixture
-def ready(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    lab.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
-    lab.document["serve"] = {"schedules": {"max_jitter_s": 0, "max_runs": 2}}
-    lab.apply()
-    collect(lab.installation, "shop")
-    configure(lab.installation, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
+def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
+    workspace.document["serve"] = {"schedules": {"max_jitter_s": 0, "max_runs": 2}}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    configure(workspace.installation, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
     launcher.started.clear()
     monkeypatch.setitem(launching.MODULES, "in-process", __name__)
-    return lab
+    return workspace
 
 
-def history(lab: Lab) -> list[RunSummary]:
-    with lab.installation.catalog.read() as connection:
+def history(workspace: Workspace) -> list[RunSummary]:
+    with workspace.installation.catalog.read() as connection:
         return [record.summary for record in records.recent(connection, "shop", UNIT)]
 
 
-def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Lab) -> None:
+def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Workspace) -> None:
     assert tick(ready.installation, NOW) == []
     (first,) = tick(ready.installation, NOW + 3600)
     assert tick(ready.installation, NOW + 3605) == []
@@ -60,14 +60,14 @@ def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Lab) -> N
     assert [(run.state, run.requested_by) for run in history(ready)] == [(RunState.SUCCEEDED, "schedule")] * 2
 
 
-def test_of_two_servers_one_starts_the_run(ready: Lab) -> None:
+def test_of_two_servers_one_starts_the_run(ready: Workspace) -> None:
     tick(ready.installation, NOW)
     one, other = ready.installation, ready.installation
     assert len(tick(one, NOW + 3600) + tick(other, NOW + 3600)) == 1
     assert len(history(ready)) == 1
 
 
-def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Lab) -> None:
+def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Workspace) -> None:
     tick(ready.installation, NOW)
     assert pause(ready.installation, "shop", UNIT, requested_by="ada").ok
     assert tick(ready.installation, NOW + 3600) == []
@@ -81,13 +81,13 @@ def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Lab) -> None
     assert len(tick(ready.installation, NOW + 7200)) == 1
 
 
-def _config(lab: Lab) -> UnitConfig:
-    stored = find_config(lab.installation, "shop", UNIT)
+def _config(workspace: Workspace) -> UnitConfig:
+    stored = find_config(workspace.installation, "shop", UNIT)
     assert stored is not None
     return stored.config
 
 
-def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(ready: Lab) -> None:
+def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(ready: Workspace) -> None:
     tick(ready.installation, NOW)
     ready.document["sinks"] = [{"id": "other", "template": "lake.delta", "config": {"uri": "./other"}}]
     ready.document["units"] = []
@@ -100,7 +100,7 @@ def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(re
     assert tick(ready.installation, NOW + 3700) == []
 
 
-def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Lab) -> None:
+def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Workspace) -> None:
     ready.source["units"] = [UNIT, "numbers-1x10", "numbers-1x20"]
     ready.apply()
     collect(ready.installation, "shop")

@@ -7,7 +7,7 @@ import pytest
 from deltalake import DeltaTable
 
 from ingest_ray.testing.servers.postgres import Postgres
-from tests.cli.inside import Inside
+from tests.cli.in_process import InProcessCli
 
 pytestmark = pytest.mark.services
 
@@ -22,21 +22,21 @@ units:
 
 
 class Awkward:
-    def __init__(self, folder: Path, pg: Postgres, inside: Inside) -> None:
-        self.folder, self.pg, self.inside = folder, pg, inside
+    def __init__(self, folder: Path, pg: Postgres, cli: InProcessCli) -> None:
+        self.folder, self.pg, self.cli = folder, pg, cli
         self.url = pg.url
 
     def rules(self, *rules: str) -> None:
         lines = "".join(f"  - {{endpoint: shop, sink: lake, enabled: true, {rule}}}\n" for rule in rules)
         (self.folder / "ingest.yaml").write_text(HEAD.format(url=self.url) + lines)
-        self.inside.json("apply")
-        self.inside.json("collect", "shop")
+        self.cli.json("apply")
+        self.cli.json("collect", "shop")
 
     def refused(self, unit: str, code: str, exit_code: int) -> str:
         """The message and hint of a run that has to fail; what is printed for people has them, too."""
-        told = self.inside.json("run", "shop", unit, code=exit_code)["error"]
+        told = self.cli.json("run", "shop", unit, code=exit_code)["error"]
         assert told["code"] == code
-        _, out, err = self.inside.run("run", "shop", unit)
+        _, out, err = self.cli.run("run", "shop", unit)
         assert f"[{code}]" in out + err
         assert "Traceback" not in out + err
         return f"{told['message']} {told.get('hint') or ''}"
@@ -50,7 +50,7 @@ class Awkward:
 def awkward(tmp_path: Path, pg: Postgres, capfd: pytest.CaptureFixture[str]) -> Awkward:
     pg.run("CREATE TABLE t (id int PRIMARY KEY, v text, j jsonb, at timestamptz NOT NULL DEFAULT now())")
     pg.run("INSERT INTO t SELECT i, 'v' || i, '{}' FROM generate_series(1, 50) i")
-    return Awkward(tmp_path, pg, Inside(tmp_path, capfd))
+    return Awkward(tmp_path, pg, InProcessCli(tmp_path, capfd))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_table_without_a_grant_fails_alone(awkward: Awkward) -> None:
     pg.run(f"GRANT SELECT ON t TO {role}")
     awkward.url = pg.url_of(role)
     awkward.rules('unit: "public.*"')
-    done = awkward.inside.json("run", "shop", code=1)
+    done = awkward.cli.json("run", "shop", code=1)
     states = {unit["unit_id"]: (unit["state"], unit["error"]) for unit in done["units"]}
     assert states["public.t"] == ("SUCCEEDED", None)
     state, error = states["public.locked"]
@@ -122,7 +122,7 @@ def test_b17_b18_odd_tables_go_from_end_to_end(awkward: Awkward) -> None:
         awkward.pg.run(f'CREATE TABLE {quoted} ("Group By" text COLLATE "C" PRIMARY KEY, "naïve ""q""" int)')
         awkward.pg.run(f"INSERT INTO {quoted} SELECT 'k' || i, i FROM generate_series(1, {number + 5}) i")
     awkward.rules('unit: "public.*"')
-    done = awkward.inside.json("run", "shop")
+    done = awkward.cli.json("run", "shop")
     assert done["state"] == "SUCCEEDED"
     landed = {unit["unit_id"]: unit["rows"]["committed"] for unit in done["units"]}
     assert landed == {"public.t": 50} | {f"public.{name}": number + 5 for number, name in enumerate(odd)}

@@ -12,20 +12,20 @@ from ingest_ray.sinks.databases.table_names import table_of
 from ingest_ray.testing.servers.postgres import Postgres, fresh_database
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Pages
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, keys, piece, rows
-from tests.mortal import Mortal, mortal
+from tests.killable_postgres import KillablePostgres, killable_postgres
 from tests.sinks.test_models import PostgresWorld as ModelPostgres
 from tests.sinks.test_postgres import PostgresWorld
 
-__all__ = ["mortal"]
+__all__ = ["killable_postgres"]
 STAGES = "select relname from pg_class where relname like '\\_ingest\\_stage%'"
 
 
 @pytest.fixture
-def place(mortal: Mortal) -> Iterator[Postgres]:
-    yield from fresh_database(mortal.server)
+def place(killable_postgres: KillablePostgres) -> Iterator[Postgres]:
+    yield from fresh_database(killable_postgres.server)
 
 
-def found(mortal: Mortal, place: Postgres, load: Load) -> list[tuple[Any, ...]]:
+def found(killable_postgres: KillablePostgres, place: Postgres, load: Load) -> list[tuple[Any, ...]]:
     """As a reader that was not there when the server died."""
     reader = Postgres(place.folder, place.name)
     load.world = PostgresWorld(reader)
@@ -38,68 +38,76 @@ def found(mortal: Mortal, place: Postgres, load: Load) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("write", list(WriteMode))
 @pytest.mark.parametrize("first", [True, False])
 def test_a_stage_that_a_crash_emptied_is_not_committed_as_nothing(
-    mortal: Mortal, place: Postgres, write: WriteMode, first: bool
+    killable_postgres: KillablePostgres, place: Postgres, write: WriteMode, first: bool
 ) -> None:
     load = Load(PostgresWorld(place), write)
     load.put((1, 1, "kept"))
     lost = load.prepare(rows((2, 1, "a"), (3, 1, "b")), first=first)
-    mortal.crash()
+    killable_postgres.crash()
     with pytest.raises(StagingLost, match="0 rows instead of 2"):
         load.commit(lost)
-    assert found(mortal, place, load) == [(1, 1, "kept")]
+    assert found(killable_postgres, place, load) == [(1, 1, "kept")]
     assert load.sink.open(load.target, SCHEMA, 1) == 1
     load.sequence = 1
     again = load.prepare(rows((2, 1, "a"), (3, 1, "b")), first=first)
     assert again.row_hash == lost.row_hash
     load.commit(again)
     kept = [] if write is WriteMode.REPLACE else [(1, 1, "kept")]
-    assert found(mortal, place, load) == [*kept, (2, 1, "a"), (3, 1, "b")]
+    assert found(killable_postgres, place, load) == [*kept, (2, 1, "a"), (3, 1, "b")]
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_one_lost_stage_of_a_group_stops_all_of_it(mortal: Mortal, place: Postgres, first: bool) -> None:
+def test_one_lost_stage_of_a_group_stops_all_of_it(
+    killable_postgres: KillablePostgres, place: Postgres, first: bool
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.UPSERT)
     lost = load.prepare(rows((1, 1, "a")), first=first)
-    mortal.crash()
+    killable_postgres.crash()
     whole = load.prepare(rows((2, 1, "b")), first=first)
     with pytest.raises(StagingLost):
         load.commit(whole, lost)
-    assert found(mortal, place, load) == []
+    assert found(killable_postgres, place, load) == []
     load.sequence = 0
     load.commit(whole, load.prepare(rows((1, 1, "a")), first=first))
-    assert found(mortal, place, load) == [(1, 1, "a"), (2, 1, "b")]
+    assert found(killable_postgres, place, load) == [(1, 1, "a"), (2, 1, "b")]
 
 
-def test_what_was_committed_outlives_a_crash_and_its_commit_is_recognised(mortal: Mortal, place: Postgres) -> None:
+def test_what_was_committed_outlives_a_crash_and_its_commit_is_recognised(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.APPEND)
     prepared = load.prepare(rows((1, 1, "a")))
     receipt = load.commit(prepared)
-    mortal.crash()
+    killable_postgres.crash()
     again = load.sink.commit(load.target, SCHEMA, 1, 1, [prepared])
     assert (again.rows_committed, again.sequence) == (receipt.rows_committed, 1)
     assert load.sink.open(load.target, SCHEMA, 1) == 1
-    assert found(mortal, place, load) == [(1, 1, "a")]
+    assert found(killable_postgres, place, load) == [(1, 1, "a")]
 
 
-def test_a_crash_in_a_commit_undoes_all_of_it(mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_a_commit_undoes_all_of_it(
+    killable_postgres: KillablePostgres, place: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.UPSERT)
     load.put((1, 1, "a"))
     prepared = load.prepare(rows((1, 2, "b"), (2, 1, "c")))
     database = load.sink._db  # type: ignore[attr-defined]
     with monkeypatch.context() as patched:
-        patched.setattr(database, "drop_in", lambda session, stages: (mortal.crash(), session.run("select 1")))
+        patched.setattr(
+            database, "drop_in", lambda session, stages: (killable_postgres.crash(), session.run("select 1"))
+        )
         with pytest.raises(SinkUnavailable):
             load.commit(prepared)
-    assert found(mortal, place, load) == [(1, 1, "a")]
+    assert found(killable_postgres, place, load) == [(1, 1, "a")]
     with pytest.raises(StagingLost):
         load.sink.commit(load.target, SCHEMA, 1, 2, [prepared])
     load.sequence = 1
     load.commit(load.prepare(rows((1, 2, "b"), (2, 1, "c"))))
-    assert found(mortal, place, load) == [(1, 2, "b"), (2, 1, "c")]
+    assert found(killable_postgres, place, load) == [(1, 2, "b"), (2, 1, "c")]
 
 
 def test_keys_to_erase_that_a_crash_took_are_not_erased_as_nothing(
-    mortal: Mortal, place: Postgres, monkeypatch: pytest.MonkeyPatch
+    killable_postgres: KillablePostgres, place: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = Load(PostgresWorld(place), WriteMode.UPSERT)
     load.put((1, 1, "a"), (2, 1, "b"))
@@ -108,7 +116,7 @@ def test_keys_to_erase_that_a_crash_took_are_not_erased_as_nothing(
 
     def crashing(stage: str, schema: pa.Schema, batches: Any) -> None:
         loaded(stage, schema, batches)
-        mortal.crash()
+        killable_postgres.crash()
 
     with monkeypatch.context() as patched:
         patched.setattr(database, "load", crashing)
@@ -116,22 +124,26 @@ def test_keys_to_erase_that_a_crash_took_are_not_erased_as_nothing(
             load.sink.erase(load.target, SCHEMA, 1, 2, [keys((1,))], "delete")
     assert load.sink.open(load.target, SCHEMA, 1) == 1
     assert load.sink.erase(load.target, SCHEMA, 1, 2, [keys((1,))], "delete").rows_committed == 1
-    assert found(mortal, place, load) == [(2, 1, "b")]
+    assert found(killable_postgres, place, load) == [(2, 1, "b")]
 
 
-def test_a_zombie_is_fenced_before_its_lost_stage_is_looked_at(mortal: Mortal, place: Postgres) -> None:
+def test_a_zombie_is_fenced_before_its_lost_stage_is_looked_at(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     old = Load(PostgresWorld(place), WriteMode.APPEND)
     lost = old.prepare(rows((1, 1, "zombie")))
-    mortal.crash()
+    killable_postgres.crash()
     old.sink.open(old.target, SCHEMA, 2)
     with pytest.raises(Fenced):
         old.commit(lost)
 
 
-def test_stages_that_a_crash_emptied_are_swept_by_the_next_run(mortal: Mortal, place: Postgres) -> None:
+def test_stages_that_a_crash_emptied_are_swept_by_the_next_run(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.APPEND, run="dead")
     load.prepare(rows((1, 1, "a")))
-    mortal.crash()
+    killable_postgres.crash()
     reader = Postgres(place.folder, place.name)
     assert len(reader.run(STAGES)) == 1
     Load(PostgresWorld(reader), WriteMode.APPEND, run="next", epoch=2)
@@ -139,16 +151,20 @@ def test_stages_that_a_crash_emptied_are_swept_by_the_next_run(mortal: Mortal, p
     reader.close()
 
 
-def test_a_sink_goes_on_with_new_connections_after_a_crash(mortal: Mortal, place: Postgres) -> None:
+def test_a_sink_goes_on_with_new_connections_after_a_crash(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.APPEND)
     load.put((1, 1, "a"))
-    mortal.crash()
+    killable_postgres.crash()
     assert not load.sink.is_empty(load.target)
     load.commit(load.sink.prepare(load.target, piece(2), SCHEMA, iter([rows((2, 1, "b"))])))
-    assert found(mortal, place, load) == [(1, 1, "a"), (2, 1, "b")]
+    assert found(killable_postgres, place, load) == [(1, 1, "a"), (2, 1, "b")]
 
 
-def test_rows_that_are_gone_from_a_stage_are_missed_whatever_took_them(mortal: Mortal, place: Postgres) -> None:
+def test_rows_that_are_gone_from_a_stage_are_missed_whatever_took_them(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     load = Load(PostgresWorld(place), WriteMode.UPSERT)
     for first in (True, False):
         prepared = load.prepare(rows((1, 1, "a"), (2, 1, "b")), first=first)
@@ -169,12 +185,12 @@ def pages_found(place: Postgres, pages: Pages) -> tuple[list[str], list[str]]:
 
 
 def test_models_of_which_a_crash_took_the_stages_are_prepared_again_under_the_same_number(
-    mortal: Mortal, place: Postgres
+    killable_postgres: KillablePostgres, place: Postgres
 ) -> None:
     pages = Pages(ModelPostgres(place))
     pages.put(("p", 1, ["kept"]))
     lost = pages.prepare(("p", 2, ["a", "b"]), ("q", 1, []))
-    mortal.crash()
+    killable_postgres.crash()
     with pytest.raises(StagingLost, match="rows instead of"):
         pages.commit(lost)
     assert pages_found(place, pages) == (["p@1"], ["p-kept@1"])
@@ -186,7 +202,9 @@ def test_models_of_which_a_crash_took_the_stages_are_prepared_again_under_the_sa
     assert pages_found(place, pages) == (["p@2", "q@1"], ["p-a@2", "p-b@2"])
 
 
-def test_a_lost_stage_of_one_table_stops_the_commit_of_all_tables(mortal: Mortal, place: Postgres) -> None:
+def test_a_lost_stage_of_one_table_stops_the_commit_of_all_tables(
+    killable_postgres: KillablePostgres, place: Postgres
+) -> None:
     pages = Pages(ModelPostgres(place))
     lost = pages.prepare(("p", 1, ["a"]))
     place.run(f"truncate {lost[1][0].payload['stage']}")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ingest_ray.testing.servers.postgres import Postgres, pg, postgres_server
-from tests.temporal.lab import Plant
 from tests.temporal.servers import RayHead, TemporalServer
+from tests.temporal.worker_workspace import WorkerWorkspace
 
 __all__ = ["pg", "postgres_server"]
 
@@ -34,7 +34,7 @@ def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempor
     there.kill()
 
 
-PlantMaker = Callable[..., Plant]
+PlantMaker = Callable[..., WorkerWorkspace]
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def scripted(tmp_path: Path, head: RayHead, temporal_server: TemporalServer) -> 
 
     def make(
         *units: str, job_env: dict[str, str] | None = None, policy: dict[str, Any] | None = None, **source: Any
-    ) -> Plant:
+    ) -> WorkerWorkspace:
         source = {"units": list(units), "journal": str(tmp_path / "journal"), **source}
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "at", **(policy or {})}}
         endpoint = {"template": "testing.scripted", "config": source}
-        return Plant(tmp_path, head, temporal_server, endpoint, rule, job_env=job_env or {}).set_up()
+        return WorkerWorkspace(tmp_path, head, temporal_server, endpoint, rule, job_env=job_env or {}).set_up()
 
     return make
 
@@ -56,7 +56,7 @@ def scripted(tmp_path: Path, head: RayHead, temporal_server: TemporalServer) -> 
 def shop(tmp_path: Path, head: RayHead, temporal_server: TemporalServer, pg: Postgres) -> PlantMaker:
     """`shop(5000)`: a table `orders` with so many rows in a real PostgreSQL."""
 
-    def make(rows: int, **more: Any) -> Plant:
+    def make(rows: int, **more: Any) -> WorkerWorkspace:
         pg.run("CREATE TABLE orders (id bigint PRIMARY KEY, note text, updated_at timestamptz NOT NULL DEFAULT now())")
         pg.run(
             "INSERT INTO orders SELECT i, repeat('note ' || i, 40), timestamptz '2025-01-01' + i * interval '1 second' "
@@ -66,6 +66,6 @@ def shop(tmp_path: Path, head: RayHead, temporal_server: TemporalServer, pg: Pos
         endpoint = {"template": "jdbc.postgres", "config": {"url": pg.url, "schemas": ["public"]}}
         policy = {"cursor": "updated_at", "primary_key": ["id"], "write": "upsert", "target_slice_bytes": 65536}
         rule = {"run_mode": "INCREMENTAL", "policy": policy}
-        return Plant(tmp_path, head, temporal_server, endpoint, rule, **more).set_up()
+        return WorkerWorkspace(tmp_path, head, temporal_server, endpoint, rule, **more).set_up()
 
     return make

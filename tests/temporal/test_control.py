@@ -27,15 +27,15 @@ from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.temporal.activities import Activities
 from ingest_ray.temporal.schedules import sync
 from tests.temporal.conftest import PlantMaker
-from tests.temporal.lab import HELD, Plant
 from tests.temporal.servers import free_ports, until
+from tests.temporal.worker_workspace import HELD, WorkerWorkspace
 
 pytestmark = [pytest.mark.services, pytest.mark.cluster]
 
 
-def most_at_once(plant: Plant, units: list[str]) -> int:
+def most_at_once(workspace: WorkerWorkspace, units: list[str]) -> int:
     """How many runs went on at the same time, by their records."""
-    spans = [record for unit in units if (record := plant.record(unit)) is not None]
+    spans = [record for unit in units if (record := workspace.record(unit)) is not None]
     moments = [(one.started_at, 1) for one in spans] + [(one.finished_at, -1) for one in spans]
     running, most = 0, 0
     for _, change in sorted(moments, key=lambda moment: (moment[0], moment[1])):  # type: ignore[arg-type,return-value]
@@ -46,90 +46,90 @@ def most_at_once(plant: Plant, units: list[str]) -> int:
 
 def test_an_endpoint_runs_its_units_two_at_a_time_goes_on_as_new_and_tells_which_failed(scripted: PlantMaker) -> None:
     good, broken = ["numbers-1x400", "numbers-2x300"], "numbers-1x500"
-    plant = scripted(*good, broken)
-    plant.more_rules = [{"endpoint": "shop", "unit": broken, "policy": {"cursor": "nothing"}}]
-    plant.apply()
-    name = f"endpoint:{plant.queue}"
+    workspace = scripted(*good, broken)
+    workspace.more_rules = [{"endpoint": "shop", "unit": broken, "policy": {"cursor": "nothing"}}]
+    workspace.apply()
+    name = f"endpoint:{workspace.queue}"
     command = EndpointCommand(endpoint_id="shop", max_parallel=2, units_per_history=2, requested_by="ada")
-    with plant.worker():
+    with workspace.worker():
         with pytest.raises(WorkflowFailureError) as failed:
-            plant.with_client(
+            workspace.with_client(
                 lambda client: client.execute_workflow(
-                    ENDPOINT, command, id=name, task_queue=plant.queue, result_type=EndpointTally
+                    ENDPOINT, command, id=name, task_queue=workspace.queue, result_type=EndpointTally
                 )
             )
     cause = failed.value.cause
     assert isinstance(cause, ApplicationError)
     assert (cause.type, cause.message) == ("E_BAD_INPUT", "1 of 3 units failed: numbers-1x500")
-    assert plant.ids(good[0]) == Counter(range(400))
-    assert plant.ids(good[1]) == Counter(range(600))
-    assert most_at_once(plant, good) <= 2
-    record = plant.record(good[0])
+    assert workspace.ids(good[0]) == Counter(range(400))
+    assert workspace.ids(good[1]) == Counter(range(600))
+    assert most_at_once(workspace, good) <= 2
+    record = workspace.record(good[0])
     assert record is not None
     assert record.requested_by == "ada"
-    last = plant.history(name)
+    last = workspace.history(name)
     assert "continued_execution_run_id" in last.text
     print(last)
     assert last.events < 40
 
 
 def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None:
-    plant = scripted("numbers-1x400", "numbers-1x500")
+    workspace = scripted("numbers-1x400", "numbers-1x500")
 
     def synced() -> list[str]:
-        changes = plant.with_client(lambda client: sync(client, plant.installation))
+        changes = workspace.with_client(lambda client: sync(client, workspace.installation))
         return [f"{one.action} {one.schedule_id.rpartition(':')[2]} {one.minutes}" for one in changes]
 
     assert synced() == []
-    plant.rule |= {"unit": "numbers-1x4*", "schedule_minutes": 30}
-    plant.apply()
+    workspace.rule |= {"unit": "numbers-1x4*", "schedule_minutes": 30}
+    workspace.apply()
     assert synced() == ["created numbers-1x400 30"]
     until(lambda: synced() == ["unchanged numbers-1x400 30"], what="a list with the new schedule")
-    plant.rule["schedule_minutes"] = 45
-    plant.apply()
+    workspace.rule["schedule_minutes"] = 45
+    workspace.apply()
     assert synced() == ["changed numbers-1x400 45"]
-    schedule_id = f"ingest:{plant.queue}:shop:numbers-1x400"
-    described = plant.with_client(lambda client: client.get_schedule_handle(schedule_id).describe())
+    schedule_id = f"ingest:{workspace.queue}:shop:numbers-1x400"
+    described = workspace.with_client(lambda client: client.get_schedule_handle(schedule_id).describe())
     assert described.schedule.spec.intervals[0].every == timedelta(minutes=45)
-    with plant.worker():
-        plant.with_client(lambda client: client.get_schedule_handle(schedule_id).trigger())
-        until(lambda: plant.state("numbers-1x400") is RunState.SUCCEEDED, what="a scheduled run")
-    record = plant.record("numbers-1x400")
+    with workspace.worker():
+        workspace.with_client(lambda client: client.get_schedule_handle(schedule_id).trigger())
+        until(lambda: workspace.state("numbers-1x400") is RunState.SUCCEEDED, what="a scheduled run")
+    record = workspace.record("numbers-1x400")
     assert record is not None
     assert record.requested_by == "schedule"
-    del plant.rule["schedule_minutes"]
-    plant.apply()
+    del workspace.rule["schedule_minutes"]
+    workspace.apply()
     until(lambda: synced() == ["removed numbers-1x400 None"], what="the end of the schedule")
 
 
 @pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])
 def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: PlantMaker, name: str) -> None:
     unit = "numbers-1x2000"
-    plant = scripted(unit, slice_rows=100, faults=HELD)
-    plant.launcher = name
-    plant.apply()
+    workspace = scripted(unit, slice_rows=100, faults=HELD)
+    workspace.launcher = name
+    workspace.apply()
     launcher, request = (
-        launcher_for(plant.installation),
+        launcher_for(workspace.installation),
         RunRequest(endpoint_id="shop", unit_id=unit, requested_by="ada"),
     )
-    with plant.worker():
-        run_id = launcher.start(plant.installation, request)
-        assert launcher.state(plant.installation, run_id) is RunState.RUNNING
+    with workspace.worker():
+        run_id = launcher.start(workspace.installation, request)
+        assert launcher.state(workspace.installation, run_id) is RunState.RUNNING
         with pytest.raises(RunActive):
-            launcher.start(plant.installation, request)
-        plant.until_committed(unit, 100)
-        launcher.pause(plant.installation, run_id, "grace")
-        until(lambda: launcher.state(plant.installation, run_id) is RunState.PAUSED, what="a pause")
-    record = plant.record(unit)
+            launcher.start(workspace.installation, request)
+        workspace.until_committed(unit, 100)
+        launcher.pause(workspace.installation, run_id, "grace")
+        until(lambda: launcher.state(workspace.installation, run_id) is RunState.PAUSED, what="a pause")
+    record = workspace.record(unit)
     assert record is not None
     assert (record.run_id, record.requested_by, record.executor) == (run_id, "ada", "ray")
-    assert 0 < record.rows.committed == sum(plant.ids(unit).values()) < 2000
+    assert 0 < record.rows.committed == sum(workspace.ids(unit).values()) < 2000
 
 
 @pytest.mark.parametrize("name", ["ray-job", "temporal"])
 def test_a_launcher_whose_servers_are_away_says_so_and_leaves_an_ended_record(scripted: PlantMaker, name: str) -> None:
-    plant = scripted("numbers-1x400")
-    installation = plant.installation
+    workspace = scripted("numbers-1x400")
+    installation = workspace.installation
     (port,) = free_ports(1)
     ray = installation.settings.ray.model_copy(update={"jobs_url": f"http://127.0.0.1:{port}"})
     temporal = installation.settings.temporal.model_copy(update={"address": f"127.0.0.1:{port}"})
@@ -138,16 +138,16 @@ def test_a_launcher_whose_servers_are_away_says_so_and_leaves_an_ended_record(sc
     )
     with pytest.raises(ClusterUnavailable):
         launcher_for(installation).start(installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
-    record = plant.record("numbers-1x400")
+    record = workspace.record("numbers-1x400")
     assert record is not None
     assert record.error is not None
     assert (record.state, record.error.code) == (RunState.FAILED, "E_CLUSTER_UNAVAILABLE")
 
 
 def test_a_cluster_that_refuses_the_token_is_told_as_a_mistake(scripted: PlantMaker) -> None:
-    plant = scripted("numbers-1x400")
-    (plant.folder / "token").write_text("wrong")
-    installation = plant.installation
+    workspace = scripted("numbers-1x400")
+    (workspace.folder / "token").write_text("wrong")
+    installation = workspace.installation
     installation.settings = installation.settings.model_copy(update={"launcher": "ray-job"})
     with pytest.raises(IngestError, match="refuses: 40") as refused:
         launcher_for(installation).start(installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x400"))
@@ -155,20 +155,20 @@ def test_a_cluster_that_refuses_the_token_is_told_as_a_mistake(scripted: PlantMa
 
 
 def test_a_catalog_is_collected_and_rows_are_previewed_into_a_file(scripted: PlantMaker) -> None:
-    plant = scripted("numbers-1x400")
-    with plant.worker():
-        done = plant.with_client(
+    workspace = scripted("numbers-1x400")
+    with workspace.worker():
+        done = workspace.with_client(
             lambda client: client.execute_workflow(
                 CATALOG,
                 CatalogCommand(endpoint_id="shop"),
-                id=f"collect:{plant.queue}",
-                task_queue=plant.queue,
+                id=f"collect:{workspace.queue}",
+                task_queue=workspace.queue,
                 result_type=CatalogOutcome,
             )
         )
     assert (done.found, done.added) == (1, 0)
     command = PreviewCommand(endpoint_id="shop", unit_id="numbers-1x400", rows=3)
-    activities = Activities(plant.installation.settings)
+    activities = Activities(workspace.installation.settings)
 
     async def preview() -> str:
         return str((await ActivityEnvironment().run(activities.preview_dataset, command)).uri)
@@ -178,8 +178,8 @@ def test_a_catalog_is_collected_and_rows_are_previewed_into_a_file(scripted: Pla
 
 
 def test_the_table_of_a_model_is_provisioned_and_twice_is_once(scripted: PlantMaker) -> None:
-    plant = scripted("numbers-1x400")
-    activities, environment = Activities(plant.installation.settings), ActivityEnvironment()
+    workspace = scripted("numbers-1x400")
+    activities, environment = Activities(workspace.installation.settings), ActivityEnvironment()
     command = ProvisionCommand(sink_endpoint_id="lake", cdm_model_id="cdm.work.item")
     first = environment.run(activities.provision_cdm_sink, command)
     assert environment.run(activities.provision_cdm_sink, command) == first

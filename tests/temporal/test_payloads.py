@@ -82,11 +82,11 @@ class Table(Payload):
     batch: pa.RecordBatch
 
 
-class Inside(Payload):
+class InProcessCli(Payload):
     deep: Rows | None = None
 
 
-@pytest.mark.parametrize("kind", [Rows, Outcomes, Unbounded, Raw, Anything, Table, Inside])
+@pytest.mark.parametrize("kind", [Rows, Outcomes, Unbounded, Raw, Anything, Table, InProcessCli])
 def test_a_type_that_could_hold_rows_is_found(kind: type[Payload]) -> None:
     assert list(faults_of(kind, "x"))
 

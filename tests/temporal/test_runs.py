@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 from ingest_ray.sdk.types import RunState, RunSummary
 from tests.temporal.conftest import PlantMaker
-from tests.temporal.lab import HELD
 from tests.temporal.servers import until
+from tests.temporal.worker_workspace import HELD
 
 pytestmark = [pytest.mark.services, pytest.mark.cluster]
 ORDERS = "public.orders"
@@ -20,151 +20,151 @@ UNIT = "numbers-1x2000"
 
 
 def test_a_run_lands_a_table_and_a_second_one_moves_nothing(shop: PlantMaker) -> None:
-    plant = shop(3000)
-    with plant.worker():
-        first = plant.run(ORDERS)
-        name = plant.start(ORDERS)
-        second = plant.result(name)
+    workspace = shop(3000)
+    with workspace.worker():
+        first = workspace.run(ORDERS)
+        name = workspace.start(ORDERS)
+        second = workspace.result(name)
     assert (first.state, first.statistics.rows_committed) == (RunState.SUCCEEDED, 3000)
     assert second.statistics.rows_read == 0
-    assert plant.ids(ORDERS) == Counter(range(1, 3001))
+    assert workspace.ids(ORDERS) == Counter(range(1, 3001))
     assert first.checkpoint.segments == 1
     assert list(first.checkpoint.watermarks.values()) != [None]
     manifest = RunSummary.model_validate(json.loads(Path(first.manifest_uri).read_text()))
     assert (manifest.run_id, manifest.rows.committed) == (first.run_id, 3000)
-    history = plant.history(name)
+    history = workspace.history(name)
     print(history)
     assert history.events < 40
     assert history.bytes < 16 * 1024
 
 
 def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_rest(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD)
-    with plant.worker():
-        name = plant.start(UNIT)
-        plant.until_committed(UNIT, 100)
-        plant.cancel(name)
+    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    with workspace.worker():
+        name = workspace.start(UNIT)
+        workspace.until_committed(UNIT, 100)
+        workspace.cancel(name)
         with pytest.raises(WorkflowFailureError) as ended:
-            plant.result(name)
+            workspace.result(name)
         assert isinstance(ended.value.cause, CancelledError)
-        paused = plant.record(UNIT)
+        paused = workspace.record(UNIT)
         assert paused is not None
         assert paused.state is RunState.PAUSED
-        kept = plant.ids(UNIT)
+        kept = workspace.ids(UNIT)
         assert 0 < sum(kept.values()) == paused.rows.committed < 2000
-        until(lambda: plant.jobs(UNIT) == ["STOPPED"], what="the end of the job")
-        plant.release()
-        rest = plant.run(UNIT)
+        until(lambda: workspace.jobs(UNIT) == ["STOPPED"], what="the end of the job")
+        workspace.release()
+        rest = workspace.run(UNIT)
     assert rest.statistics.rows_read == 2000 - sum(kept.values())
-    assert plant.ids(UNIT) == Counter(range(2000))
-    print(plant.history(name))
+    assert workspace.ids(UNIT) == Counter(range(2000))
+    print(workspace.history(name))
 
 
 def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(shop: PlantMaker) -> None:
-    plant = shop(12_000)
-    with plant.worker():
-        name = plant.start(ORDERS)
-        plant.until_committed(ORDERS, 1)
-        plant.kill_driver(ORDERS)
-        outcome = plant.result(name)
+    workspace = shop(12_000)
+    with workspace.worker():
+        name = workspace.start(ORDERS)
+        workspace.until_committed(ORDERS, 1)
+        workspace.kill_driver(ORDERS)
+        outcome = workspace.result(name)
     assert outcome.state is RunState.SUCCEEDED
-    until(lambda: plant.jobs(ORDERS) == ["FAILED", "SUCCEEDED"], what="the end of the job")
+    until(lambda: workspace.jobs(ORDERS) == ["FAILED", "SUCCEEDED"], what="the end of the job")
     assert outcome.statistics.rows_read < 12_000
-    assert plant.ids(ORDERS) == Counter(range(1, 12_001))
-    print(plant.history(name))
+    assert workspace.ids(ORDERS) == Counter(range(1, 12_001))
+    print(workspace.history(name))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)])
 def test_a_worker_that_is_killed_or_stopped_is_replaced_by_one_that_attaches_to_the_same_job(
     scripted: PlantMaker, number: signal.Signals
 ) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD)
-    with plant.worker() as worker:
-        name = plant.start(UNIT, silence_s=5)
-        plant.until_committed(UNIT, 100)
-        driver = plant.driver(UNIT)
+    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    with workspace.worker() as worker:
+        name = workspace.start(UNIT, silence_s=5)
+        workspace.until_committed(UNIT, 100)
+        driver = workspace.driver(UNIT)
         worker.send_signal(number)
         worker.wait(60)
-    with plant.worker():
-        until(lambda: plant.attempt(name) > 1, what="another attempt")
-        assert plant.driver(UNIT) == driver
-        plant.release()
-        outcome = plant.result(name)
+    with workspace.worker():
+        until(lambda: workspace.attempt(name) > 1, what="another attempt")
+        assert workspace.driver(UNIT) == driver
+        workspace.release()
+        outcome = workspace.result(name)
     assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
-    until(lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
-    assert plant.ids(UNIT) == Counter(range(2000))
-    print(plant.history(name))
+    until(lambda: workspace.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
+    assert workspace.ids(UNIT) == Counter(range(2000))
+    print(workspace.history(name))
 
 
 def test_a_run_ends_while_temporal_is_away_and_is_found_ended_when_it_is_back(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD)
-    with plant.worker() as worker:
-        name = plant.start(UNIT, silence_s=5)
-        plant.until_committed(UNIT, 100)
-        plant.server.kill()
-        plant.release()
-        until(lambda: plant.state(UNIT) is RunState.SUCCEEDED, what="the end of the run")
-        plant.server.start()
-        outcome = plant.result(name)
+    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    with workspace.worker() as worker:
+        name = workspace.start(UNIT, silence_s=5)
+        workspace.until_committed(UNIT, 100)
+        workspace.server.kill()
+        workspace.release()
+        until(lambda: workspace.state(UNIT) is RunState.SUCCEEDED, what="the end of the run")
+        workspace.server.start()
+        outcome = workspace.result(name)
         assert worker.poll() is None
     assert (outcome.state, outcome.statistics.rows_committed) == (RunState.SUCCEEDED, 2000)
-    until(lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
-    assert plant.ids(UNIT) == Counter(range(2000))
-    print(plant.history(name))
+    until(lambda: workspace.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job")
+    assert workspace.ids(UNIT) == Counter(range(2000))
+    print(workspace.history(name))
 
 
 @pytest.mark.faults
 def test_a_head_that_is_gone_is_a_typed_error_and_a_new_head_goes_on(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, slice_rows=100, faults=HELD)
-    with plant.worker():
-        name = plant.start(UNIT)
-        plant.until_committed(UNIT, 100)
-        plant.head.kill()
-        until(lambda: plant.last_failure(name) == "E_CLUSTER_UNAVAILABLE", what="a typed error")
-        plant.head.start()
-        plant.release()
-        outcome = plant.result(name)
+    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    with workspace.worker():
+        name = workspace.start(UNIT)
+        workspace.until_committed(UNIT, 100)
+        workspace.head.kill()
+        until(lambda: workspace.last_failure(name) == "E_CLUSTER_UNAVAILABLE", what="a typed error")
+        workspace.head.start()
+        workspace.release()
+        outcome = workspace.result(name)
     assert outcome.state is RunState.SUCCEEDED
-    assert plant.ids(UNIT) == Counter(range(2000))
-    print(plant.history(name))
+    assert workspace.ids(UNIT) == Counter(range(2000))
+    print(workspace.history(name))
 
 
 def test_what_the_gate_refuses_fails_the_workflow_with_its_code_and_leaves_no_record(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT)
-    with plant.worker():
+    workspace = scripted(UNIT)
+    with workspace.worker():
         with pytest.raises(WorkflowFailureError) as refused:
-            plant.run("nothing")
+            workspace.run("nothing")
     cause = refused.value.cause
     assert isinstance(cause, ActivityError)
     assert isinstance(cause.cause, ApplicationError)
     assert cause.cause.type == "E_INGESTION_UNIT_NOT_FOUND"
-    assert plant.record("nothing") is None
+    assert workspace.record("nothing") is None
 
 
 @pytest.mark.faults
 def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> None:
-    plant = scripted(UNIT, faults={"0:0": ["denied"]})
-    with plant.worker():
+    workspace = scripted(UNIT, faults={"0:0": ["denied"]})
+    with workspace.worker():
         with pytest.raises(WorkflowFailureError) as failed:
-            plant.run(UNIT)
+            workspace.run(UNIT)
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == "E_SOURCE_DENIED"
-    assert plant.state(UNIT) is RunState.FAILED
+    assert workspace.state(UNIT) is RunState.FAILED
     until(
-        lambda: plant.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job"
+        lambda: workspace.jobs(UNIT) == ["SUCCEEDED"], what="the end of the job"
     )  # the job did what it had to: the run has its end
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
 def test_ten_thousand_slices_leave_a_history_below_100_events_and_64_kib(scripted: PlantMaker) -> None:
-    plant = scripted("numbers-1x10000", slice_rows=1)
-    with plant.worker():
-        name = plant.start("numbers-1x10000")
-        outcome = plant.result(name, within_s=2700)
+    workspace = scripted("numbers-1x10000", slice_rows=1)
+    with workspace.worker():
+        name = workspace.start("numbers-1x10000")
+        outcome = workspace.result(name, within_s=2700)
     assert outcome.statistics.slices_committed == 10_000
-    assert plant.ids("numbers-1x10000") == Counter(range(10_000))
-    history = plant.history(name)
+    assert workspace.ids("numbers-1x10000") == Counter(range(10_000))
+    history = workspace.history(name)
     print(history, outcome.statistics)
     assert history.events < 100
     assert history.bytes < 64 * 1024

@@ -54,17 +54,17 @@ def _install(mark: Path, wanted: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_workflow_in_typescript_runs_a_unit_with_the_python_activities(project: Path, scripted: PlantMaker) -> None:
     unit = "numbers-2x300"
-    plant = scripted(unit)
-    with plant.worker():
-        command = ["node", "run.mjs", plant.server.address, plant.queue, "shop", unit]
+    workspace = scripted(unit)
+    with workspace.worker():
+        command = ["node", "run.mjs", workspace.server.address, workspace.queue, "shop", unit]
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert answer["outcome"]["state"] == answer["end"]["state"] == "SUCCEEDED"
     assert answer["outcome"]["statistics"]["rowsCommitted"] == 600
     assert answer["refused"] == "E_INGESTION_UNIT_NOT_FOUND"
-    assert plant.ids(unit) == Counter(range(600))
-    record = plant.record(unit)
+    assert workspace.ids(unit) == Counter(range(600))
+    record = workspace.record(unit)
     assert record is not None
     assert (record.run_id, record.requested_by) == (answer["ref"]["runId"], "typescript")
     published: Any = schemas()

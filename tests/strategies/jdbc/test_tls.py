@@ -12,7 +12,7 @@ from ingest_ray.sdk.types import ConnectionReport, Endpoint
 from ingest_ray.testing.servers.mariadb import MariaDatabase, MariaServer, running_server
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.mysql.session import MysqlSession
-from tests.kv.tls_door import certificate
+from tests.kv.tls_proxy import certificate
 
 pytestmark = pytest.mark.services
 

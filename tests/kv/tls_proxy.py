@@ -1,4 +1,4 @@
-"""A TLS door in front of a plain server on 127.0.0.1, with a certificate of its own."""
+"""A TLS proxy in front of a plain server on 127.0.0.1, with a certificate of its own."""
 
 import datetime as dt
 import ipaddress
@@ -36,11 +36,11 @@ def certificate(folder: Path) -> Path:
     return file
 
 
-class TlsDoor:
-    def __init__(self, pem: Path, behind: int) -> None:
+class TlsProxy:
+    def __init__(self, pem: Path, server_port: int) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pem)
-        self._behind = behind
+        self._server_port = server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.opened = 0
@@ -59,8 +59,8 @@ class TlsDoor:
             except OSError:
                 return
             self.opened += 1
-            inside = socket.create_connection(("127.0.0.1", self._behind))
-            for source, sink in ((outside, inside), (inside, outside)):
+            behind = socket.create_connection(("127.0.0.1", self._server_port))
+            for source, sink in ((outside, behind), (behind, outside)):
                 threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
 
 
