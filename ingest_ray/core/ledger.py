@@ -121,7 +121,7 @@ class Ledger:
     _is_planned: bool = False
     _is_stopping: bool = False
     _is_fatal: bool = False
-    _begins_again: bool = False
+    _is_restartable: bool = False
     _failures: Counter[str] = field(default_factory=Counter)
     _cut_again: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
@@ -287,7 +287,7 @@ class Ledger:
             state = RunState.FAILED
         else:
             state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
-        self.finished = Finish(state, self.fault, self._begins_again)
+        self.finished = Finish(state, self.fault, self._is_restartable)
         prepared = tuple(work.prepared for work in left if work.prepared is not None)
         handles = tuple(handle for work in left if work.staged is not None for handle in self._spent(work))
         self._works.remove(left)
@@ -431,7 +431,7 @@ class Ledger:
         self._is_planned = False
         if event.fault.recovery is not Recovery.RETRY:
             return self._halt(event.fault)
-        return [] if self._is_stopping else self._halt(event.fault, begins_again=True)
+        return [] if self._is_stopping else self._halt(event.fault, is_restartable=True)
 
     def _again(self, stage: Stage, fault: Fault) -> list[Instruction]:
         match stage:
@@ -462,7 +462,7 @@ class Ledger:
         if self._is_halting:
             return []
         if fault.recovery is Recovery.REPLAN:
-            return self._halt(fault, begins_again=True)
+            return self._halt(fault, is_restartable=True)
         if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
             self._works.remove([work])
             self._count(planned=-1)
@@ -519,10 +519,10 @@ class Ledger:
             out.append(Drop((work.handle,)))
         return out
 
-    def _halt(self, fault: Fault, *, begins_again: bool = False) -> list[Instruction]:
+    def _halt(self, fault: Fault, *, is_restartable: bool = False) -> list[Instruction]:
         """Starts nothing new; what is under way comes to its end."""
         if not self._is_fatal:
-            self.fault, self._begins_again = fault, begins_again
+            self.fault, self._is_restartable = fault, is_restartable
         self._is_fatal = True
         return []
 

@@ -173,11 +173,11 @@ class Abort:
 
 @dataclass(frozen=True)
 class Finish:
-    """`begins_again`: the run can go on from its checkpoint with a new look at the source, and with this one it cannot."""
+    """`is_restartable`: the run can go on from its checkpoint with a new look at the source, and with this one it cannot."""
 
     state: RunState
     fault: Fault | None = None
-    begins_again: bool = False
+    is_restartable: bool = False
 
 
 Instruction = (

@@ -1,4 +1,4 @@
-"""Drives a ledger with an executor until it finishes: the only loop of a run."""
+"""The only loop of a run: passes instructions from the ledger to the executor, and events back, until the run is finished."""
 
 import heapq
 import itertools
@@ -31,55 +31,54 @@ from ingest_ray.sdk.errors import Recovery
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.25  # how often progress is told and a stop is noticed while nothing happens
+TICK_S = 0.25  # interval at which progress is reported and a stop is noticed while no event arrives
 _STAGES = {Read: Stage.READ, Map: Stage.MAP, Prepare: Stage.PREPARE}
 STOPPED = Fault(code="E_SOURCE_PAGE_FAILED", message="the run was stopped", recovery=Recovery.RETRY)
 
 
 class Coordinator:
-    """`clock` and `chance` are those of the machine, but in a simulation."""
+    """A simulation passes its own `clock` and `random_source`."""
 
     def __init__(
         self,
         ledger: Ledger,
         executor: Executor,
         clock: Callable[[], float] = time.monotonic,
-        chance: random.Random = random.Random(),  # noqa: B008
+        random_source: random.Random = random.Random(),  # noqa: B008
     ) -> None:
         self.ledger = ledger
         self.seconds = {"read": 0.0, "map": 0.0, "prepare": 0.0, "commit": 0.0}
         self._executor = executor
         self._clock = clock
-        self._chance = chance
+        self._random = random_source
         self._delayed: list[tuple[float, int, Instruction]] = []
         self._order = itertools.count()
         self._is_stopping = False
 
-    def drive(self, tell: Callable[[], None], stopping: Callable[[], bool]) -> Finish:
-        self._obey(self.ledger.start())
+    def drive(self, report: Callable[[], None], is_stopping: Callable[[], bool]) -> Finish:
+        """Returns how the run finished. Calls `report` after every batch of events, at least every `TICK_S`."""
+        self._perform(self.ledger.start())
         while self.ledger.finished is None:
-            if stopping() and not self._is_stopping:
+            if is_stopping() and not self._is_stopping:
                 self._stop()
             self._submit_due()
-            for event in self._executor.wait(self._patience_s()):
-                self._note(event)
-                self._obey(self.ledger.handle(event))
-            tell()
+            for event in self._executor.wait(self._wait_timeout_s()):
+                self._record(event)
+                self._perform(self.ledger.handle(event))
+            report()
         return self.ledger.finished
 
     def _stop(self) -> None:
         log.info("stopping: the commit under way is finished, the rest is left for the next run")
         self._is_stopping = True
         self._executor.stop()
-        self._obey(self.ledger.handle(StopRequested()))
+        self._perform(self.ledger.handle(StopRequested()))
 
-    def _obey(self, instructions: list[Instruction]) -> None:
+    def _perform(self, instructions: list[Instruction]) -> None:
         for instruction in instructions:
             delay_s = getattr(instruction, "delay_s", 0.0)
             if delay_s > 0:
-                jittered = delay_s * self._chance.uniform(
-                    0.8, 1.2
-                )  # many readers must not come back at the same moment
+                jittered = delay_s * self._random.uniform(0.8, 1.2)  # spreads the retries of many readers
                 heapq.heappush(self._delayed, (self._clock() + jittered, next(self._order), instruction))
             elif not isinstance(instruction, Finish):
                 self._submit(instruction)
@@ -89,20 +88,20 @@ class Coordinator:
             instruction = heapq.heappop(self._delayed)[2]
             if self._is_stopping and isinstance(instruction, Read | Map | Prepare):
                 stage = _STAGES[type(instruction)]
-                self._obey(self.ledger.handle(Failed(stage, STOPPED, instruction.piece, instruction.attempt)))
+                self._perform(self.ledger.handle(Failed(stage, STOPPED, instruction.piece, instruction.attempt)))
             else:
                 self._submit(instruction)
 
     def _submit(self, instruction: Instruction) -> None:
-        tell(instruction)
+        log_instruction(instruction)
         self._executor.submit(instruction)
 
-    def _patience_s(self) -> float:
+    def _wait_timeout_s(self) -> float:
         if not self._delayed:
             return TICK_S
         return max(0.0, min(TICK_S, self._delayed[0][0] - self._clock()))
 
-    def _note(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         match event:
             case SliceStaged(_, _, staged):
                 self.seconds["read"] += staged.seconds
@@ -113,14 +112,14 @@ class Coordinator:
             case Committed(receipt):
                 self.seconds["commit"] += receipt.seconds
             case Failed(stage, fault, piece, attempt):
-                place = {"slice": piece.slice_id, "attempt": attempt} if piece else {}
-                log.warning("%s failed: %s [%s] -> %s", stage, fault.message, fault.code, fault.recovery, extra=place)
+                fields = {"slice": piece.slice_id, "attempt": attempt} if piece else {}
+                log.warning("%s failed: %s [%s] -> %s", stage, fault.message, fault.code, fault.recovery, extra=fields)
             case _:
                 pass
 
 
-def tell(instruction: Instruction) -> None:
-    """One line for every step that a person would want to see in a log."""
+def log_instruction(instruction: Instruction) -> None:
+    """Logs one line for each step of interest."""
     match instruction:
         case Read(piece, attempt):
             log.info("read %s", piece.interval, extra={"slice": piece.slice_id, "attempt": attempt})

@@ -1,4 +1,4 @@
-"""The seam between the ledger's instructions and whoever carries them out."""
+"""The protocol between the coordinator and what performs the ledger's instructions."""
 
 from typing import Protocol
 
@@ -6,20 +6,24 @@ from ingest_ray.core.messages import Event, Instruction, Map, Prepare, Read
 
 
 class Executor(Protocol):
-    """Carries instructions out and reports events. `Drop` and `Abort` are not reported, and may fail quietly."""
+    """Performs instructions and returns events. `Drop` and `Abort` return no event; their failure is only logged."""
 
     name: str
     seconds: dict[str, float]
-    """What planning and state cost so far; the other phases report themselves."""
+    """Seconds spent so far on `plan` and `state`; events carry the seconds of the other phases."""
 
     def submit(self, instruction: Instruction) -> None: ...
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """Returns what happened, at the latest after `timeout_s`."""
+        """Returns the events since the last call, at the latest after `timeout_s`."""
         ...
 
     def stop(self) -> None:
-        """Readers should come to an end; what they report does not count any more."""
+        """Interrupts the readers. The ledger ignores what they return afterwards."""
+        ...
+
+    def close(self) -> None:
+        """Ends threads, actors and leases that belong to the executor."""
         ...
 
 

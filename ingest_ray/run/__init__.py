@@ -1,8 +1,8 @@
-"""Wires one run together: from an order that passed the gate to a summary."""
+"""Runs units: `launch` over many, `run` for one, and one module for each way to execute an attempt."""
 
-from ingest_ray.run.launch import each, launch
+from ingest_ray.run.launch import launch, run_units
 from ingest_ray.run.preview import preview_plan
 from ingest_ray.run.reconcile import reconcile_unit
-from ingest_ray.run.source_retry import Stopped, patiently
+from ingest_ray.run.source_retry import RunStopped, retry_source
 
-__all__ = ["Stopped", "each", "launch", "patiently", "preview_plan", "reconcile_unit"]
+__all__ = ["RunStopped", "launch", "preview_plan", "reconcile_unit", "retry_source", "run_units"]

@@ -1,4 +1,4 @@
-"""How much of everything a run may use, from its settings, its policy and what it is about to read."""
+"""The limits of one run's ledger, derived from settings, policy and planned scopes."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
     if policy.max_parallel is not None:
         readers = min(readers, policy.max_parallel)
     if policy.max_connections is not None:
-        readers = min(readers, policy.max_connections - 1)  # one is the planner's, which holds the snapshot
+        readers = min(readers, policy.max_connections - 1)  # the planner holds one, with the snapshot
     return Limits(
         readers=readers,
         preparers=preparers,
@@ -29,7 +29,7 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
 
 
 def is_whole(order: RunOrder, scopes: Sequence[Scope]) -> bool:
-    """All or nothing: a replacement, and any load that could not go on after a crash without doubling rows."""
+    """True where all slices are committed together: a replacement, and an append that cannot resume without doubling rows."""
     write = write_mode_of(order.spec)
     restarts = any(scope.effect is Effect.LOAD and not scope.is_resumable for scope in scopes)
     return write is WriteMode.REPLACE or (restarts and write is WriteMode.APPEND)

@@ -1,4 +1,4 @@
-"""Collects what a run did, over all its attempts, into progress and a summary."""
+"""Collects counts, phases and errors of a run over all its attempts, and reports progress and a summary."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from ingest_ray.sdk.types import (
 from ingest_ray.state.unit_state import shown
 
 Phase = Literal["planning", "reading", "committing", "done"]
-ENOUGH_ROWS = 1_000  # fewer rows say little about the size of the others
+MIN_SAMPLE_ROWS = 1_000  # the average over fewer rows does not predict the size of the others
 
 
 class RunReporter:
@@ -55,16 +55,17 @@ class RunReporter:
             self._phases[phase] = round(self._phases.get(phase, 0.0) + spent, 3)
         self._ledger = None
 
-    def saw(self, plan_summary: PlanSummary) -> None:
+    def note_plan(self, plan_summary: PlanSummary) -> None:
         self._plan_summary = plan_summary
 
     @property
-    def replayed(self) -> list[str]:
-        """The files that a replay has read."""
+    def replayed_files(self) -> list[str]:
+        """URIs of the quarantine files that a replay has read."""
         files = self._plan_summary.facts.get("files") if self._plan_summary else None
         return [str(file) for file in files] if isinstance(files, list) else []
 
-    def tell(self, phase: Phase | None = None) -> None:
+    def report(self, phase: Phase | None = None) -> None:
+        """Calls `observe` with the progress so far; without `phase` it is `reading` during an attempt, else `planning`."""
         ledger, plan_summary = self._ledger, self._plan_summary
         rows, slices, size = self._totals(ledger) if ledger else (self._rows, self._slices, self._bytes)
         self._observe(
@@ -83,8 +84,9 @@ class RunReporter:
         )
 
     def learned(self, before: Learned) -> Learned:
+        """Bytes per row and rows per second of this run; `before` where the run read too few rows to measure."""
         read_s = self._phases.get("read", 0.0)
-        if self._rows.staged < ENOUGH_ROWS or not read_s:
+        if self._rows.staged < MIN_SAMPLE_ROWS or not read_s:
             return before
         return Learned(
             bytes_per_row=round(self._bytes / self._rows.staged, 1),

@@ -1,6 +1,7 @@
-"""Asks a source that is away for a moment again, while nothing of a run has begun: as often as a slice of it would be read.
+"""Retries requests to a source that is temporarily unavailable, before any slice of the run has been read.
 
-What is wrong with the login, the dataset or the configuration is told at once.
+The number of attempts and the pauses are those of a slice. Errors of the login, the dataset or the configuration are raised
+at once.
 """
 
 import logging
@@ -17,43 +18,46 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Stopped(Exception):
-    """Somebody asked the run to stop before the source has answered."""
+class RunStopped(Exception):
+    """A stop was requested before the source answered."""
 
 
-def patiently(
-    look: Callable[[], T], attempts: int, stopping: Callable[[], bool], tell: Callable[[], None] = lambda: None
+def retry_source(
+    request: Callable[[], T],
+    attempts: int,
+    is_stopping: Callable[[], bool],
+    on_wait: Callable[[], None] = lambda: None,
 ) -> T:
-    """The answer. `tell` is called all the time while nothing happens.
+    """Returns what `request` returns. Calls `on_wait` several times a second during the pauses.
 
     Raises:
         SourceUnavailable: the last of `attempts` failures.
-        Stopped: instead of one more try.
+        RunStopped: a stop was requested between two attempts.
     """
-    patience = RetryBudget(attempts)
+    budget = RetryBudget(attempts)
     while True:
         try:
-            return look()
+            return request()
         except SourceUnavailable as error:
-            pause_s = patience.after(Fault.of(error))
+            pause_s = budget.after(Fault.of(error))
             if pause_s is None:
                 raise
             log.warning(
-                "the source is away, try %d of %d follows in %.1f s: %s",
-                patience.failures + 1,
+                "the source is unavailable, attempt %d of %d follows in %.1f s: %s",
+                budget.failures + 1,
                 attempts,
                 pause_s,
                 error.message,
             )
-        _rest(pause_s, stopping, tell)
+        _wait(pause_s, is_stopping, on_wait)
 
 
-def _rest(pause_s: float, stopping: Callable[[], bool], tell: Callable[[], None]) -> None:
+def _wait(pause_s: float, is_stopping: Callable[[], bool], on_wait: Callable[[], None]) -> None:
     until = time.monotonic() + pause_s
-    while not stopping():
-        tell()
+    while not is_stopping():
+        on_wait()
         left_s = until - time.monotonic()
         if left_s <= 0:
             return
         time.sleep(min(left_s, TICK_S))
-    raise Stopped
+    raise RunStopped

@@ -1,4 +1,4 @@
-"""Which staging a run uses, what dead runs left in it, and what is kept of it."""
+"""Chooses the staging of a run, sweeps what dead runs left there, and marks what is kept for `remap`."""
 
 import time
 from functools import cache
@@ -16,7 +16,7 @@ from ingest_ray.state.lease import is_live
 
 
 def staging_for(order: RunOrder, store: PageStore | None = None) -> Staging:
-    """`auto` is files: they survive every process, and cost the same as the object store (see DECISIONS.md)."""
+    """`auto` means files: they survive every process and cost no more than the object store (see DECISIONS.md)."""
     settings = order.settings
     if settings.staging.provider != "object-store":
         return open_staging(settings, "files")
@@ -25,17 +25,17 @@ def staging_for(order: RunOrder, store: PageStore | None = None) -> Staging:
 
 @cache
 def _process_pages(cap_bytes: int) -> MemoryPages:
-    """Without a cluster, the process that runs the unit is its object store."""
+    """The object store of a run without a cluster: memory of the process that runs it."""
     return MemoryPages(cap_bytes)
 
 
 def keeps_staged(order: RunOrder) -> bool:
-    """In CDM mode what was read stays until the run is over, so that it can be mapped again; the object store has no room for it."""
+    """True where staged pages stay until the end of the run, so that they can be mapped again: CDM mode, on files."""
     return is_cdm(order.spec) and order.settings.staging.provider != "object-store"
 
 
 def begin_staging(order: RunOrder, staging: Staging) -> None:
-    """Removes what dead runs left, and says first of all of this run that it is kept: a crash must not lose that."""
+    """Sweeps what dead runs left, then marks this run as kept before its first page, so that a crash does not lose the mark."""
     sweep_dead_runs(order.settings, staging)
     _mark(order, is_complete=False)
 
@@ -46,7 +46,7 @@ def end_staging(order: RunOrder, staging: Staging, *, is_complete: bool) -> None
 
 
 def _mark(order: RunOrder, *, is_complete: bool) -> bool:
-    """A replay and a remap read what is kept already."""
+    """False where nothing of the run is kept: a replay and a remap read what an earlier run kept."""
     seconds = order.spec.policy.keep_staging
     if not seconds or not keeps_staged(order) or order.task not in ("ingest", "backfill"):
         return False
@@ -63,7 +63,7 @@ def kept_run(order: RunOrder) -> KeptRun:
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
-    """Removes what runs left that have no live lease and are not kept; returns the bytes freed."""
+    """Removes the pages of runs without a live lease that are not marked as kept; returns the bytes freed."""
     if not staging.runs():
         return 0
     live = set()

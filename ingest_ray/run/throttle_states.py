@@ -1,4 +1,4 @@
-"""How fast the sources of this process are asked: of its own permits, and of the cluster's where it is connected to one."""
+"""The request rates that apply to this process: of its own throttles, and of the cluster's where it is connected to one."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ CLUSTER = "ingest_ray.executors.ray.throttle"
 
 def throttles() -> Sequence[State]:
     own = list(current().states())
-    if CLUSTER not in sys.modules:  # no run of this process has used the cluster's
+    if CLUSTER not in sys.modules:  # no run of this process has used the cluster's throttles
         return own
     found: list[State] = import_module(CLUSTER).throttle_states()
     return [*own, *found]

@@ -1,7 +1,7 @@
-"""Whether a unit has nothing to do, asked before it is taken: an unchanged unit costs one question, no lease and no snapshot.
+"""The quick check before a run takes its unit: an unchanged unit costs one request to the source, no lease and no snapshot.
 
-Nothing is written on the answer, so what another run does meanwhile is not disturbed; a run that has something to do takes the
-lease, and reads the state again under it.
+The check writes nothing, so it does not disturb a concurrent run. A run that has something to read takes the lease and reads
+the state again under it.
 """
 
 from ingest_ray.engine.readers.quarantine import strategy_of
@@ -14,15 +14,15 @@ from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.lease import is_live
 
 
-def unchanged(order: RunOrder, key: str) -> PlanSummary | None:
-    """What a probe would have found, without its figures; None where only a probe can tell.
+def summarize_unchanged(order: RunOrder, unit_key: str) -> PlanSummary | None:
+    """An empty plan where the unit is certainly unchanged; None where only a probe can decide.
 
     Raises:
         StateUnreadable: as the run itself would.
     """
     if order.task != "ingest" or order.spec.config.run_mode is not RunMode.INCREMENTAL:
         return None
-    state = read_states(open_state(order.settings), key)
+    state = read_states(open_state(order.settings), unit_key)
     if not _is_settled(order, state) or not strategy_of(order).is_unchanged(opened_spec(order), state.segments):
         return None
     strategy = order.spec.endpoint.template
@@ -30,7 +30,7 @@ def unchanged(order: RunOrder, key: str) -> PlanSummary | None:
 
 
 def _is_settled(order: RunOrder, state: UnitState) -> bool:
-    """Nobody runs it, no commit is promised, and its checkpoint is of the policy's cursor."""
+    """No run is live, no intent is open, and the checkpoint was made with the policy's cursor."""
     if state.has_intent or not state.segments or state.cursor != order.spec.policy.cursor:
         return False
     return state.lease is None or not is_live(state.lease)

@@ -56,7 +56,7 @@ def test_for_a_person_it_is_a_line_of_text(workspace: Workspace) -> None:
     "leaving",
     [
         "there = Cluster.__new__(Cluster); there._is_ours, ray.shutdown = True, lambda: os._exit(1)",
-        "there = Crew.__new__(Crew); there._vigil, there._end, there.close = VIGIL, lambda: os._exit(1), there.end",
+        "there = RayExecutor.__new__(RayExecutor); there._server_watch, there._end_actors = WATCH, lambda: os._exit(1)",
     ],
 )
 def test_a_process_that_is_ended_while_it_leaves_ray_is_spoken_for(leaving: str) -> None:
@@ -66,13 +66,13 @@ import os, sys, ray
 from types import SimpleNamespace
 from ingest_ray.executors.ray import cluster
 from ingest_ray.executors.ray.cluster import Cluster
-from ingest_ray.executors.ray.executor import Crew
+from ingest_ray.executors.ray.executor import RayExecutor
 from ingest_ray.process.exit_notice import Words
 from ingest_ray.process.exit_notice import left
-VIGIL = SimpleNamespace(is_lost=lambda at_once: False)
+WATCH = SimpleNamespace(is_lost=lambda at_once: False)
 cluster.end_throttles = lambda: None
 {leaving}
-there.vigil = VIGIL
+there.server_watch = WATCH
 with left(Words("ended", sys.stdout)):
     there.close()
 """

@@ -36,7 +36,7 @@ def test_a_plan_that_broke_off_is_not_asked_for_more_and_the_run_begins_again() 
     ledger = Ledger(Limits())
     ledger.start()
     ledger.handle(m.Failed(m.Stage.PLAN, AWAY))
-    assert ledger.finished == m.Finish(RunState.FAILED, AWAY, begins_again=True)
+    assert ledger.finished == m.Finish(RunState.FAILED, AWAY, is_restartable=True)
 
 
 def test_a_plan_that_is_refused_ends_the_run() -> None:
@@ -58,4 +58,4 @@ def test_a_rest_that_cannot_be_cut_while_a_run_stops_is_not_called_done() -> Non
         ledger.handle(event)
     assert ledger.slices.committed == 1
     assert ledger.finished is not None
-    assert (ledger.finished.state, ledger.finished.begins_again) == (RunState.PAUSED, False)
+    assert (ledger.finished.state, ledger.finished.is_restartable) == (RunState.PAUSED, False)

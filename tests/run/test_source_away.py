@@ -25,8 +25,8 @@ def test_a_source_that_is_away_while_a_run_looks_at_it_is_asked_again(
     summary = there.run()
     assert summary.state is RunState.SUCCEEDED
     assert (there.ids(), probes(there)) == (there.expected_ids(), 5)
-    told = [record.message for record in caplog.records if "source is away" in record.message]
-    assert told[-1] == "the source is away, try 5 of 5 follows in 0.0 s: scripted: the source is busy"
+    told = [record.message for record in caplog.records if "source is unavailable" in record.message]
+    assert told[-1] == "the source is unavailable, attempt 5 of 5 follows in 0.0 s: scripted: the source is busy"
 
 
 def test_a_source_that_stays_away_is_asked_as_often_as_a_slice_would_be_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger, Limits
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
-from ingest_ray.run.launch import RESTARTS
+from ingest_ray.run.run import RESTARTS
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Fenced, IngestError, RunActive, StateError
 from ingest_ray.sdk.types import RunState
@@ -57,7 +57,7 @@ class Run:
     outcome: str = "running"
     """`running`, `refused`, `killed`, or the state the run ended in."""
     fault: str = ""
-    begins_again: bool = False
+    is_restartable: bool = False
     is_stopping: bool = False
     executor: SimulatedExecutor | None = None
     processes: list[Process] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Run:
 
     def _attempt(self) -> bool:
         """True: something was lost that the run cannot do without."""
-        self.executor, self.begins_again = None, False
+        self.executor, self.is_restartable = None, False
         owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
         try:
             writer = StateWriter.begin(self.store, UNIT, self.run_id, owner, self.clock)
@@ -111,7 +111,7 @@ class Run:
                 writer.end()
             return self._end(RunState.FAILED, error)
         self._end(ended)
-        return self.begins_again or (self.executor is not None and self.executor.is_broken)
+        return self.is_restartable or (self.executor is not None and self.executor.is_broken)
 
     @property
     def _has_state(self) -> bool:
@@ -167,5 +167,5 @@ class Run:
         self.judge.ends(ledger, finish.state, {f"{segment}:{name}" for segment, name in planned_ids & left})
         self.pages.sweep(self.run_id)
         self.fault = finish.fault.message if finish.fault else ""
-        self.begins_again = finish.begins_again
+        self.is_restartable = finish.is_restartable
         return finish.state

@@ -117,8 +117,8 @@ class RayExecutor:
         self._beginning: Beginning = self._get(self._state.begin.remote())
         self.learned = self._beginning.learned
 
-    def look(self) -> PlanSummary:
-        """May be asked for again after `SourceUnavailable`."""
+    def plan(self) -> PlanSummary:
+        """Probes the unit in the planner actor; may be called again after `SourceUnavailable`."""
         known = self._beginning
         plan_summary: PlanSummary = self._get(self._planner.begin.remote(known.segments, known.learned))
         return plan_summary
@@ -131,14 +131,14 @@ class RayExecutor:
     def learn(self, learned: Learned) -> None:
         self._get(self._state.learn.remote(learned))
 
-    def end(self) -> None:
-        """Gives the lease back and ends the actors, of which some may be gone already; all are where Ray's servers are."""
+    def close(self) -> None:
+        """Releases the lease and ends the actors; without Ray's servers there are none left to end."""
         if self._server_watch.is_lost(at_once=True):
             return
         with guarded():
-            self._end()
+            self._end_actors()
 
-    def _end(self) -> None:
+    def _end_actors(self) -> None:
         ray.cancel(self._readied, force=False, recursive=False)  # it may still wait for a node
         for call in (self._planner.close, self._state.end):
             try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ingest_ray import logs
 from ingest_ray.engine.reports import PlanPreview, ReconcileReport
 from ingest_ray.engine.run_order import Progress, RunOrder
-from ingest_ray.run import Stopped, each, patiently, preview_plan, reconcile_unit
+from ingest_ray.run import RunStopped, preview_plan, reconcile_unit, retry_source, run_units
 from ingest_ray.sdk.errors import IngestError, SourceUnavailable
 from ingest_ray.sdk.sessions import kept
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
@@ -123,7 +123,7 @@ class Launch:
         begun = dict(self.summaries)
         try:
             with kept():
-                for summary in each(self._followed(), self._watch.observe, self._watch.is_stopping):
+                for summary in run_units(self._followed(), self._watch.observe, self._watch.is_stopping):
                     self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
         except IngestError as error:
             log.exception("the launch failed")
@@ -148,7 +148,7 @@ class Launch:
                 continue
             try:
                 seen = self._seen(order)
-            except Stopped:
+            except RunStopped:
                 continue
             except IngestError as error:
                 self._end(failed(self.summaries[run_id], fault_of(error)))
@@ -170,7 +170,7 @@ class Launch:
 
 def _seen(installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        seen = patiently(lambda: look(installation, order), attempts, stopping)
+        seen = retry_source(lambda: look(installation, order), attempts, stopping)
         adopt(installation, seen)
         if seen.news:
             log.warning("the dataset changed at the source: %s", "; ".join(seen.news))

@@ -1,0 +1,37 @@
+"""One attempt of a run in the calling process: the executor is inline, or threads around it."""
+
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.engine.coordinator import Coordinator
+from ingest_ray.engine.steps.planner import Planner, PlanSummary
+from ingest_ray.engine.steps.recovery import open_scopes
+from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.executors.inline import InlineExecutor
+from ingest_ray.executors.threads import ThreadedExecutor
+from ingest_ray.run.context import AttemptResult, RunContext
+from ingest_ray.run.limits import limits_of
+from ingest_ray.run.placement import inline_readers
+from ingest_ray.run.staging_area import begin_staging, end_staging, staging_for
+from ingest_ray.state.writer import StateWriter
+
+
+def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_summary: PlanSummary) -> AttemptResult:
+    order, reporter = context.order, context.reporter
+    staging = staging_for(order)
+    begin_staging(order, staging)
+    unit_writer = writer_for(order, staging)
+    planner.open(open_scopes(order, state, unit_writer, plan_summary.scopes))
+    readers = inline_readers(order, plan_summary)
+    preparers = max(1, readers // 2)
+    ledger = Ledger(limits_of(order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1))
+    inline = InlineExecutor(order, planner, unit_writer, state, staging)
+    executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
+    coordinator = Coordinator(ledger, executor)
+    reporter.begin_attempt(ledger, plan_summary, executor.name)
+    try:
+        finish = coordinator.drive(reporter.report, context.is_stopping)
+    finally:
+        executor.close()
+        reporter.end_attempt(coordinator.seconds | executor.seconds)
+        end_staging(order, staging, is_complete=ledger.is_succeeded)
+    state.learn(reporter.learned(state.learned))
+    return AttemptResult(finish.state, finish.fault, finish.is_restartable)

@@ -1,0 +1,119 @@
+"""One run of one unit: attempts from the checkpoint until one of them is final.
+
+    quick check    an unchanged unit ends here: one request, no lease, no snapshot
+    lease, state   the unit gets an owner; what the last run left is settled
+    plan           probe the source, then decide where to run
+    attempt        inline or on Ray: the coordinator drives the ledger
+
+A run that lost its planner, its state process, or the source while it planned begins again from its checkpoint, as after a
+crash, at most `RESTARTS` times.
+"""
+
+import logging
+from contextlib import ExitStack
+from importlib import import_module
+
+from ingest_ray.core.messages import Fault
+from ingest_ray.engine.steps.planner import Planner
+from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.kv import open_state
+from ingest_ray.quarantine.rejected_rows import discard
+from ingest_ray.run.context import AttemptResult, RunContext
+from ingest_ray.run.inline_attempt import run_inline
+from ingest_ray.run.placement import is_inline, skips_local_probe
+from ingest_ray.run.source_retry import RunStopped
+from ingest_ray.run.staging_area import staging_for
+from ingest_ray.run.unchanged import summarize_unchanged
+from ingest_ray.sdk.errors import IngestError, SourceError
+from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.writer import StateWriter
+
+log = logging.getLogger(__name__)
+
+RESTARTS = 3  # of one run, after it lost a process or its plan
+
+
+class Run:
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._order = context.order
+        self._reporter = context.reporter
+
+    def execute(self) -> RunSummary:
+        """Runs the unit to its end and returns what it did.
+
+        Raises:
+            RunActive: the unit has a live run.
+            StateUnreadable: the unit's checkpoint cannot be read.
+        """
+        result = self._run_until_final()
+        if self._order.task == "replay" and result.state is RunState.SUCCEEDED:
+            for uri in self._reporter.replayed_files:
+                discard(uri)
+        segments = read_states(open_state(self._order.settings), self._context.unit_key).segments
+        location = writer_for(self._order, staging_for(self._order)).location
+        summary = self._reporter.summary(result.state, result.fault, segments, location)
+        self._reporter.report("done")
+        return summary
+
+    def _run_until_final(self) -> AttemptResult:
+        result = self._execute_attempt()
+        for _ in range(RESTARTS):
+            if not result.is_restartable or self._context.is_stopping():
+                break
+            log.warning("run %s lost a process or its plan: beginning again from its checkpoint", self._order.run_id)
+            result = self._execute_attempt()
+        return result
+
+    def _execute_attempt(self) -> AttemptResult:
+        self._reporter.report("planning")
+        try:
+            return self._check_unchanged() or self._plan_and_run()
+        except RunStopped:
+            return AttemptResult(RunState.PAUSED)
+
+    def _check_unchanged(self) -> AttemptResult | None:
+        """The result where the source has nothing new; None where only a probe can tell."""
+        context = self._context
+        try:
+            summary = context.retry_source(lambda: summarize_unchanged(self._order, context.unit_key))
+        except SourceError as error:
+            return AttemptResult(RunState.FAILED, Fault.of(error))
+        if summary is None:
+            return None
+        self._reporter.note_plan(summary)
+        return AttemptResult(RunState.SUCCEEDED)
+
+    def _plan_and_run(self) -> AttemptResult:
+        """Inline under the lease of this process; a run on Ray takes its own lease after this one is released."""
+        order, context = self._order, self._context
+        state = StateWriter.begin(open_state(order.settings), context.unit_key, order.run_id, this_process())
+        with ExitStack() as stack:
+            stack.callback(state.end)
+            try:
+                state.refuse_other_cursor(order.spec.policy.cursor)
+                if state.has_intent:
+                    open_sink_for(state, writer_for(order, staging_for(order)))
+                if not skips_local_probe(order, context.cluster, is_first=not state.segments):
+                    planner = Planner(order)
+                    stack.callback(planner.close)
+                    plan_summary = context.retry_source(lambda: planner.begin(state.segments, state.learned))
+                    self._reporter.note_plan(plan_summary)
+                    if not plan_summary.scopes:
+                        return AttemptResult(RunState.SUCCEEDED)
+                    if is_inline(order, plan_summary, context.cluster):
+                        return run_inline(context, state, planner, plan_summary)
+            except IngestError as error:
+                return AttemptResult(RunState.FAILED, Fault.of(error))
+        return run_on_ray(context)
+
+
+def run_on_ray(context: RunContext) -> AttemptResult:
+    """Imports Ray only here, because importing and starting it costs seconds. Raises `ClusterUnavailable`."""
+    cluster = context.cluster.connect(context.order.settings.ray)
+    attempt = import_module("ingest_ray.run.ray_attempt")
+    result: AttemptResult = attempt.run_attempt_on_ray(context, cluster)
+    return result
