@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ingest_ray.core.ledger import Limits
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import is_cdm, write_mode_of
 from ingest_ray.run.staging_area import keeps_staged
 from ingest_ray.sdk.types import Effect, Scope, WriteMode
 
@@ -18,7 +17,7 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
     return Limits(
         readers=readers,
         preparers=preparers,
-        mappers=mappers if is_cdm(order.spec) else 0,
+        mappers=mappers if order.spec.is_cdm else 0,
         keeps_staged=keeps_staged(order),
         budget_bytes=order.settings.staged_budget_bytes,
         slice_bytes=policy.target_slice_bytes,
@@ -30,6 +29,6 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
 
 def is_whole(order: RunOrder, scopes: Sequence[Scope]) -> bool:
     """True where all slices are committed together: a replacement, and an append that cannot resume without doubling rows."""
-    write = write_mode_of(order.spec)
+    write = order.spec.write_mode
     restarts = any(scope.effect is Effect.LOAD and not scope.is_resumable for scope in scopes)
     return write is WriteMode.REPLACE or (restarts and write is WriteMode.APPEND)

@@ -9,7 +9,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
-from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, unit_key_of, write_mode_of
+from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, unit_key_of
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.placement import is_inline
@@ -42,7 +42,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         sink_id=order.spec.config.sink_id,
         strategy=plan_summary.strategy,
         run_mode=order.spec.config.run_mode,
-        write=write_mode_of(order.spec),
+        write=order.spec.write_mode,
         horizon=plan_summary.horizon,
         facts=plan_summary.facts,
         segments=tuple(segment_plans(known, scopes, counts)),
@@ -107,7 +107,7 @@ def segment_plans(known: UnitState, scopes: tuple[Scope, ...], counts: Counts) -
 
 def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
     """Column by column, the worse of what staging and what the sink makes of it; in CDM mode, the columns of the models."""
-    if is_cdm(order.spec):
+    if order.spec.is_cdm:
         return model_certificate(order)
     fits: dict[str, ColumnFit] = {
         fit.column: fit for fit in open_sink(resolved(order.sink, order.settings)).fit(staged_schema(order.spec))

@@ -18,7 +18,7 @@ from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.key_sets import key_sets_of
 from ingest_ray.engine.steps.recovery import open_sink_for
-from ingest_ray.engine.steps.unit_layout import unit_key_of, write_mode_of
+from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.logs import context
@@ -55,7 +55,7 @@ def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
 
 
 def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> ReconcileReport:
-    if write_mode_of(order.spec) is not WriteMode.UPSERT:
+    if order.spec.write_mode is not WriteMode.UPSERT:
         raise ConfigError(
             f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
             hint="set policy.write to upsert with a key; a replacement has no deleted rows anyway",

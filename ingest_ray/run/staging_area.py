@@ -4,7 +4,7 @@ import time
 from functools import cache
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import is_cdm, unit_key_of
+from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.settings import Settings
@@ -31,7 +31,7 @@ def _process_pages(cap_bytes: int) -> MemoryPages:
 
 def keeps_staged(order: RunOrder) -> bool:
     """True where staged pages stay until the end of the run, so that they can be mapped again: CDM mode, on files."""
-    return is_cdm(order.spec) and order.settings.staging.provider != "object-store"
+    return order.spec.is_cdm and order.settings.staging.provider != "object-store"
 
 
 def begin_staging(order: RunOrder, staging: Staging) -> None:

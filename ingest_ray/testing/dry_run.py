@@ -65,7 +65,7 @@ class Rehearsal:
 
     @property
     def key(self) -> tuple[str, ...]:
-        return self.spec.policy.primary_key or self.spec.dataset.primary_key
+        return self.spec.key
 
     def run(
         self,

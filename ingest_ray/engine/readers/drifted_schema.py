@@ -11,7 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_ray.engine.steps.unit_layout import key_of, staged_schema
+from ingest_ray.engine.steps.unit_layout import staged_schema
 from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
 from ingest_ray.sdk.types import Dataset, Interval, Piece, Scope, SegmentState, Slice, UnitSpec
 
@@ -43,7 +43,7 @@ class Fitted:
 
     def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         schema = staged_schema(spec)
-        keys = pa.schema([schema.field(name) for name in key_of(spec)])
+        keys = pa.schema([schema.field(name) for name in spec.key])
         for batch in self._strategy.census(self._found(spec)):
             yield batch.cast(keys)
 

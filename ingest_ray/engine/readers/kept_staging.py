@@ -12,7 +12,7 @@ import pyarrow as pa
 from ingest_ray.engine.readers.drifted_schema import fitted_batch
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.source_keys import source_keys
-from ingest_ray.engine.steps.unit_layout import key_of, unit_key_of, write_mode_of
+from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
@@ -63,7 +63,7 @@ class Remap:
         erased = erased_since(root, unit_key, started_at)
         for page in self._staging.read(handle):
             if erased:
-                is_alive = [key not in erased for key in source_keys(page, key_of(spec))]
+                is_alive = [key not in erased for key in source_keys(page, spec.key)]
                 page = page.filter(pa.array(is_alive, pa.bool_()))
             columns = [
                 page.column(field.name) if field.name in page.schema.names else pa.nulls(page.num_rows, field.type)
@@ -77,7 +77,7 @@ def kept_of(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
     root, name = order.settings.staging_uri, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
     runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]
-    if write_mode_of(order.spec) is WriteMode.REPLACE:
+    if order.spec.write_mode is WriteMode.REPLACE:
         runs = [run for run in runs if run.is_complete][-1:]
     handles = [handle for run in runs for handle in kept_slices(staging, root, run.run_id)]
     if not handles:

@@ -13,7 +13,6 @@ import pyarrow as pa
 from ingest_ray.engine.readers.drifted_schema import Fitted
 from ingest_ray.engine.readers.kept_staging import Remap
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import write_mode_of
 from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
@@ -50,7 +49,7 @@ class Replay:
 
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-        if write_mode_of(spec) is not WriteMode.UPSERT:
+        if spec.write_mode is not WriteMode.UPSERT:
             raise ConfigError(
                 f"unit '{spec.unit_id}' does not upsert, so a replay could double rows",
                 hint="mend the rows at the source, or set policy.write to upsert with a key",

@@ -10,7 +10,7 @@ from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.source_keys import keys_as_text, keys_from_text
-from ingest_ray.engine.steps.unit_layout import is_cdm, key_of, opened_spec, resolved, staged_schema, target_of
+from ingest_ray.engine.steps.unit_layout import opened_spec, resolved, staged_schema, target_of
 from ingest_ray.registry import open_models, open_sink
 
 
@@ -30,7 +30,7 @@ class Comparable(Protocol):
 
 
 def key_sets_of(order: RunOrder) -> Comparable:
-    return ModelRows(order) if is_cdm(order.spec) else UnitRows(order)
+    return ModelRows(order) if order.spec.is_cdm else UnitRows(order)
 
 
 class UnitRows:
@@ -65,7 +65,7 @@ class ModelRows:
 
     def __init__(self, order: RunOrder) -> None:
         self._spec = opened_spec(order)
-        self._names = key_of(order.spec)
+        self._names = order.spec.key
         rows = staged_schema(order.spec)
         self._typed = pa.schema([rows.field(name) for name in self._names])
         self._tables = tables_of(order.spec, order.run_id)

@@ -13,7 +13,7 @@ from ingest_ray.cdm.models import ENDPOINT, KEY, MAPPER, SOURCE_KEY, UNIT, VERSI
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.reader import rejects_of
 from ingest_ray.engine.steps.source_keys import source_keys, source_versions
-from ingest_ray.engine.steps.unit_layout import key_of, system_of
+from ingest_ray.engine.steps.unit_layout import system_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import StageWriter, Staging
 from ingest_ray.sdk.row_hash import RowHash
@@ -102,7 +102,7 @@ class Origin:
     _cursor: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keys = key_of(self.spec)
+        self._keys = self.spec.key
         is_incremental = self.spec.config.run_mode is RunMode.INCREMENTAL
         self._cursor = self.spec.policy.cursor if is_incremental else None
 

@@ -2,7 +2,6 @@
 
 from ingest_ray.cdm.models import KEY, VERSION, model_of
 from ingest_ray.engine.steps.mapper import mapper_of
-from ingest_ray.engine.steps.unit_layout import write_mode_of
 from ingest_ray.sdk.contracts import ModelTable
 from ingest_ray.sdk.types import RunMode, Target, UnitSpec, WriteMode
 
@@ -20,7 +19,7 @@ def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
         endpoint_id=endpoint_id,
         unit_id=spec.unit_id,
         app_id=f"ingest_ray:{endpoint_id}:{spec.unit_id}:cdm",
-        write=write_mode_of(spec),
+        write=spec.write_mode,
         key=(KEY,),
         version_column=VERSION if is_ordered else None,
         run_id=run_id,

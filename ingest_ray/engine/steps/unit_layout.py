@@ -1,4 +1,4 @@
-"""What follows from a unit's configuration and its dataset: schema, key, write mode, target."""
+"""What follows from a unit's configuration and its dataset: schema, target, key of its state."""
 
 import pyarrow as pa
 
@@ -6,24 +6,9 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.arrow_types import schema_of
-from ingest_ray.sdk.types import DataMode, Endpoint, RunMode, Target, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.settings import Settings
-
-
-def key_of(spec: UnitSpec) -> tuple[str, ...]:
-    return spec.policy.primary_key or spec.dataset.primary_key
-
-
-def write_mode_of(spec: UnitSpec) -> WriteMode:
-    """The policy's, else what loses nothing: a full refresh replaces, an incremental run upserts where there is a key."""
-    if spec.policy.write is not None:
-        return spec.policy.write
-    if spec.config.run_mode is RunMode.FULL:
-        return WriteMode.REPLACE
-    if is_cdm(spec):
-        return WriteMode.UPSERT  # by the models' ids, whether the source has a key or not
-    return WriteMode.UPSERT if key_of(spec) else WriteMode.APPEND
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:
@@ -33,14 +18,14 @@ def staged_schema(spec: UnitSpec) -> pa.Schema:
 
 def target_of(order: RunOrder) -> Target:
     spec = order.spec
-    write = write_mode_of(spec)
+    write = spec.write_mode
     return Target(
         sink_id=spec.config.sink_id,
         endpoint_id=spec.endpoint.endpoint_id,
         unit_id=spec.unit_id,
         app_id=f"ingest_ray:{spec.endpoint.endpoint_id}:{spec.unit_id}",
         write=write,
-        key=key_of(spec) if write is WriteMode.UPSERT else (),
+        key=spec.key if write is WriteMode.UPSERT else (),
         version_column=spec.policy.cursor if write is WriteMode.UPSERT else None,
         run_id=order.run_id,
     )
@@ -49,10 +34,6 @@ def target_of(order: RunOrder) -> Target:
 def system_of(spec: UnitSpec) -> str:
     """What stands in the ids of the common data model."""
     return spec.config.cdm.system or spec.endpoint.endpoint_id
-
-
-def is_cdm(spec: UnitSpec) -> bool:
-    return spec.config.mode is DataMode.CDM
 
 
 def unit_key_of(order: RunOrder) -> str:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_writer import ModelWriter
-from ingest_ray.engine.steps.unit_layout import is_cdm, resolved, staged_schema, target_of
+from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import Sink, Staging
@@ -32,7 +32,7 @@ class UnitWriter(Protocol):
 
 def writer_for(order: RunOrder, staging: Staging) -> UnitWriter:
     """Of the unit's own table, or, in CDM mode, of the tables of its models."""
-    return ModelWriter(order, staging) if is_cdm(order.spec) else TableWriter(order, staging)
+    return ModelWriter(order, staging) if order.spec.is_cdm else TableWriter(order, staging)
 
 
 class TableWriter:

@@ -29,7 +29,6 @@ from ingest_ray.core.messages import (
 )
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
-from ingest_ray.engine.steps.unit_layout import is_cdm
 from ingest_ray.executors.ray.mapper import MapperActor
 from ingest_ray.executors.ray.page_store import PagesActor
 from ingest_ray.executors.ray.planner import PlannerActor
@@ -88,7 +87,7 @@ class RayExecutor:
         self._planner = started(PlannerActor, where)(order)
         self._planner.load.remote()
         self._sinks = [self._another(SinkActor)]
-        self._mappers = [self._another(MapperActor)] if is_cdm(order.spec) else []
+        self._mappers = [self._another(MapperActor)] if order.spec.is_cdm else []
         self._most = {SinkActor: sinks, MapperActor: mappers}
         self._reads = 0
         self._readied = as_reader(ready, order.settings.ray, readers_per_cpu).remote(order)  # while the run is planned

@@ -146,3 +146,22 @@ class UnitSpec(Model):
     @property
     def unit_id(self) -> str:
         return self.config.unit_id
+
+    @property
+    def is_cdm(self) -> bool:
+        return self.config.mode is DataMode.CDM
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.policy.primary_key or self.dataset.primary_key
+
+    @property
+    def write_mode(self) -> WriteMode:
+        """The policy's, else what loses nothing: a full refresh replaces, an incremental run upserts where there is a key."""
+        if self.policy.write is not None:
+            return self.policy.write
+        if self.config.run_mode is RunMode.FULL:
+            return WriteMode.REPLACE
+        if self.is_cdm:
+            return WriteMode.UPSERT  # by the models' ids, whether the source has a key or not
+        return WriteMode.UPSERT if self.key else WriteMode.APPEND

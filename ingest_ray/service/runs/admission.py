@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field
 from ingest_ray.catalog import unit_configs
 from ingest_ray.catalog.endpoints import source
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import write_mode_of
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
@@ -98,11 +97,11 @@ def key_of_order(order: RunOrder) -> str:
 
 def is_reconcilable(order: RunOrder) -> bool:
     """A replacement has no deleted rows."""
-    return write_mode_of(order.spec) is not WriteMode.REPLACE
+    return order.spec.write_mode is not WriteMode.REPLACE
 
 
 def _check_options(order: RunOrder, options: RunOptions) -> None:
-    name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", write_mode_of(order.spec)
+    name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", order.spec.write_mode
     if options.task == "remap":
         if order.spec.config.mode is not DataMode.CDM:
             raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")

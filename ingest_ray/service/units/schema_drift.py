@@ -6,7 +6,6 @@ One cheap question to the source, the first of a run; where nothing changed, not
 from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
 from ingest_ray.catalog.dataset_versions import shape
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import write_mode_of
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, Policy, UnitSpec, WriteMode
@@ -81,7 +80,7 @@ def _followed(name: str, raw: UnitSpec, before: Dataset | None, now: Dataset) ->
     policy = raw.policy
     is_first = before is None
     old = before if before is not None else raw.dataset
-    write = write_mode_of(raw.model_copy(update={"dataset": old}))
+    write = raw.model_copy(update={"dataset": old}).write_mode
     _refuse_lost_columns(name, policy, old, now, write)
     if not (is_first and policy.on_schema_change == "evolve"):
         _refuse_another_key(name, policy, old, now, write)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
-from ingest_ray.engine.steps.unit_layout import is_cdm, target_of
+from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import Model, Target
@@ -58,11 +58,11 @@ def _each(
 
 def _targets(order: RunOrder) -> list[Target]:
     """The unit's table, or those of its models."""
-    return [table.target for table in tables_of(order.spec)] if is_cdm(order.spec) else [target_of(order)]
+    return [table.target for table in tables_of(order.spec)] if order.spec.is_cdm else [target_of(order)]
 
 
 def _care_of(order: RunOrder) -> TableCare:
-    door = open_models if is_cdm(order.spec) else open_sink
+    door = open_models if order.spec.is_cdm else open_sink
     sink = door(resolve(order.sink, order.settings))
     if not isinstance(sink, TableCare):
         raise ModeUnsupported(

@@ -1,7 +1,7 @@
 """Whether a unit's policy fits its dataset, its types fit its sink, and its target is its own."""
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import is_cdm, key_of, target_of, write_mode_of
+from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.registry import open_sink
 from ingest_ray.run.preview import certificate
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
@@ -36,15 +36,15 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
                 )
         if len(set(columns)) != len(columns):
             raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
-    key = key_of(spec)
-    if policy.write is WriteMode.UPSERT and not key and not is_cdm(spec):
+    key = spec.key
+    if policy.write is WriteMode.UPSERT and not key and not spec.is_cdm:
         raise ConfigError(
             f"unit '{name}': write: upsert needs a key, and the dataset has none",
             hint="set policy.primary_key, or write: append",
         )
     if policy.columns:
         needed = [
-            *(key if write_mode_of(spec) is WriteMode.UPSERT else ()),
+            *(key if spec.write_mode is WriteMode.UPSERT else ()),
             *([policy.cursor] if policy.cursor else []),
         ]
         for column in needed:
@@ -58,7 +58,7 @@ def filled(spec: UnitSpec) -> UnitSpec:
     cursor = spec.policy.cursor
     if cursor is None and isinstance(own, str) and spec.config.run_mode is RunMode.INCREMENTAL:
         cursor = own
-    update = {"primary_key": key_of(spec), "write": write_mode_of(spec), "cursor": cursor}
+    update = {"primary_key": spec.key, "write": spec.write_mode, "cursor": cursor}
     policy = spec.policy.model_copy(update=update)
     return spec.model_copy(update={"config": spec.config.model_copy(update={"policy": policy})})
 
@@ -80,7 +80,7 @@ def check_fit(order: RunOrder) -> None:
 
 def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
-    if is_cdm(order.spec):
+    if order.spec.is_cdm:
         return
     mine = target_of(order)
     where = open_sink(resolve(order.sink, order.settings)).location(mine)

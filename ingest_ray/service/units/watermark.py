@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from ingest_ray import logs
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
-from ingest_ray.engine.steps.unit_layout import opened_spec, write_mode_of
+from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.engine.steps.unit_writer import TableWriter
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging_area import staging_for
@@ -49,7 +49,7 @@ def set_watermark(
     config = order.spec.config
     if config.run_mode is not RunMode.INCREMENTAL:
         raise ConfigError(f"unit '{endpoint_id}:{unit_id}' runs {config.run_mode}: it has no watermark")
-    if write_mode_of(order.spec) is not WriteMode.UPSERT:
+    if order.spec.write_mode is not WriteMode.UPSERT:
         raise ConfigError(
             f"unit '{endpoint_id}:{unit_id}' does not upsert, and reading again would double its rows",
             hint="it needs write: upsert, with a key",

@@ -19,7 +19,7 @@ NO_LIMIT = 2**62  # a census is never cut: half of it would look like deletes
 
 
 def census(dialect: Dialect, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
-    key = spec.policy.primary_key or spec.dataset.primary_key
+    key = spec.key
     if not key:
         raise ConfigError(f"{spec.unit_id}: without a key there is no census", hint="set policy.primary_key")
     policy = spec.policy.model_copy(update={"columns": key, "cursor": None})

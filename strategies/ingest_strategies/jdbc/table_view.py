@@ -98,14 +98,8 @@ class TableView:
         return self.spec.config.run_mode is RunMode.INCREMENTAL
 
     @property
-    def key(self) -> tuple[str, ...]:
-        return self.spec.policy.primary_key or self.spec.dataset.primary_key
-
-    @property
     def is_append(self) -> bool:
-        """The default of the engine: an incremental unit upserts where it has a key."""
-        write = self.spec.policy.write
-        return write is WriteMode.APPEND or (write is None and not self.key)
+        return self.spec.write_mode is WriteMode.APPEND
 
     @cached_property
     def cursor(self) -> AxisView:

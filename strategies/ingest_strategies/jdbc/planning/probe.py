@@ -124,18 +124,18 @@ def tells_rows_apart(session: Session, view: TableView, axis: Axis, state: Segme
         ConfigError: rows share it, and each of them would replace the others as it comes.
     """
     spec = view.spec
-    if not view.key or view.is_unique(Axis(kind="key", columns=view.key)):
+    if not view.spec.key or view.is_unique(Axis(kind="key", columns=view.spec.key)):
         return True
     is_arbitrary = not view.is_incremental and spec.policy.write is WriteMode.UPSERT
     is_first = view.is_incremental and axis.kind == "tid" and (state is None or not state.is_loaded)
     if not is_arbitrary and not is_first:
         return False
-    names = ", ".join(view.dialect.quote(name) for name in view.key)
+    names = ", ".join(view.dialect.quote(name) for name in view.spec.key)
     grouped = f"SELECT count(*) AS n {view.source([])} GROUP BY {names} HAVING count(*) > 1"
     shared = int(session.rows(f"SELECT count(*) FROM ({grouped}) counted")[0][0])
     if shared and is_arbitrary:
         raise ConfigError(
-            f"{spec.unit_id}: field 'primary_key': {', '.join(view.key)} has {shared} values that several rows share",
+            f"{spec.unit_id}: field 'primary_key': {', '.join(view.spec.key)} has {shared} values that several rows share",
             hint="name the columns that tell rows apart, or policy write: replace",
         )
     return not shared

@@ -20,7 +20,7 @@ def load(look: Look, cursor: CursorLook | None, state: SegmentState | None) -> l
     view, axis = look.view, look.axis
     keys = view.axis(axis)
     is_resumable = cursor is not None and (axis.kind == "key" or (axis.kind == "tid" and not view.is_append))
-    is_own_key = axis.kind == "key" and view.is_unique(axis) and set(axis.columns) == set(view.key)
+    is_own_key = axis.kind == "key" and view.is_unique(axis) and set(axis.columns) == set(view.spec.key)
     # A heap that was rewritten (VACUUM FULL, CLUSTER) has other addresses: its load is another scope.
     name = {"key": "load", "tid": f"load-t{look.size.file_node or 0}", "whole": "load-whole"}[axis.kind]
     scope = Scope(
