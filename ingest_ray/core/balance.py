@@ -1,4 +1,4 @@
-"""The checks that rows add up, slice by slice and commit by commit. Each returns what is wrong, or None."""
+"""Checks that rows add up, per slice and per commit. Each returns a fault, or None where the counts balance."""
 
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.slice_table import CommitGroup
@@ -12,8 +12,8 @@ def _mismatch(message: str) -> Fault:
     return Fault.of(LedgerMismatch(message, hint=_HINT))
 
 
-def of_staged(piece: Slice, staged: Staged) -> Fault | None:
-    """Rows read are rows staged and rows in quarantine."""
+def check_staged(piece: Slice, staged: Staged) -> Fault | None:
+    """Rows read = rows staged + rows in quarantine."""
     if staged.rows_read == staged.handle.rows + staged.rows_quarantined:
         return None
     return _mismatch(
@@ -22,8 +22,8 @@ def of_staged(piece: Slice, staged: Staged) -> Fault | None:
     )
 
 
-def of_mapped(piece: Slice, handle: Handle, mapped: Mapped) -> Fault | None:
-    """The mapper saw the very rows that were staged; each was mapped, or is in quarantine."""
+def check_mapped(piece: Slice, handle: Handle, mapped: Mapped) -> Fault | None:
+    """The mapper read exactly the staged rows (same hash), and each was mapped or is in quarantine."""
     if handle.rows == mapped.rows + mapped.rows_quarantined and mapped.row_hash == handle.row_hash:
         return None
     return _mismatch(
@@ -32,10 +32,10 @@ def of_mapped(piece: Slice, handle: Handle, mapped: Mapped) -> Fault | None:
     )
 
 
-def of_prepared(piece: Slice, handle: Handle, mapped: Mapped | None, prepared: Prepared) -> Fault | None:
-    """The sink took the very rows that were staged: same number, same order-independent hash.
+def check_prepared(piece: Slice, handle: Handle, mapped: Mapped | None, prepared: Prepared) -> Fault | None:
+    """The sink prepared exactly the staged rows: same number, same order-independent hash.
 
-    In CDM mode it took all that was made of the source rows that were mapped: the rows of each model.
+    In CDM mode it prepared all rows of each model that the mapped source rows produced.
     """
     if mapped is not None:
         made = {model.model_id: model.rows for model in mapped.models}
@@ -52,8 +52,8 @@ def of_prepared(piece: Slice, handle: Handle, mapped: Mapped | None, prepared: P
     )
 
 
-def of_commit(group: CommitGroup, receipt: Receipt) -> Fault | None:
-    """Rows prepared are rows committed and rows deduplicated."""
+def check_commit(group: CommitGroup, receipt: Receipt) -> Fault | None:
+    """Rows prepared = rows committed + rows deduplicated."""
     dropped = receipt.rows_deduplicated + group.rows_dropped_before
     wrong = [
         f"{name}: {counts.mapped} mapped, {counts.committed} committed, {counts.deduplicated} deduplicated"
@@ -69,7 +69,7 @@ def of_commit(group: CommitGroup, receipt: Receipt) -> Fault | None:
     )
 
 
-def of_quarantine(rows: int, allowed: int) -> Fault | None:
+def check_quarantine_limit(rows: int, allowed: int) -> Fault | None:
     if rows <= allowed:
         return None
     return Fault.of(

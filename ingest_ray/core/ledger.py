@@ -1,25 +1,25 @@
 """The run's state machine: events in, instructions out.
 
-Every decision about retry, budget, order of commits and completion is made here, without Ray, clock or I/O:
+Decides about retries, budget, order of commits and completion, without Ray, clock or I/O:
 
-    planned --Read--> staged --Map--> mapped --Prepare--> ready --Intend, Commit, Fold: one group at a time--> committed
+    planned --Read--> staged --Map--> mapped --Prepare--> ready --RecordIntent, Commit, ApplyCommit: one group at a time--> committed
         ^                |               |                  |                         |
         +---- failed ----+---------------+------------------+-------------------------+
-                                                                   a failed slice is tried again, or fails itself, or ends the run
+                                                                   a failed slice is retried, or fails alone, or ends the run
 
-* `Map` happens in CDM mode only; without it what is staged counts as mapped. What is read may then be kept until the run
-  is over (`keeps_staged`), so that it can be mapped again.
+* `Map` happens in CDM mode only; otherwise a staged slice counts as mapped. With `keeps_staged` the staged pages stay until
+  the end of the run, so that they can be mapped again.
 
-* One byte budget covers everything that is being read or staged and not yet committed.
-* At most one commit is under way; the next group is whatever became ready meanwhile. So groups grow when the sink is
-  slow and shrink when it is quick, and the commits of a unit can never overtake each other.
-* `is_whole`: nothing is committed before every slice is prepared; then all of it is, at once.
-* A segment that keeps failing is given up by itself; the run gives up when more fails than goes well.
-* A plan that broke off is not asked for more, because it has lost its place, and slices of a snapshot that is gone are not
-  read again: the run ends, and may begin again.
+* One byte budget covers all slices that are being read, or are staged and not yet committed.
+* At most one commit is under way; the next group is what became ready meanwhile. So groups grow when the sink is slow and
+  shrink when it is fast, and commits of a unit never overtake each other.
+* `is_whole`: nothing is committed before every slice is prepared; then all slices are committed at once.
+* A segment whose slices keep failing is abandoned alone; the run gives up when more slices fail than succeed.
+* A plan that failed is not continued, because its position is lost, and slices of a lost snapshot are not read again: the
+  run ends, and is restartable.
 * Rows must add up at each step, or the run fails with `E_LEDGER_MISMATCH`.
-* Prepared rows whose commit was issued are never aborted, whatever the answer: they may be in the sink. Where the sink says that
-  it has lost some of them, no commit of that group can ever succeed, and its slices are read again.
+* Prepared rows whose commit was issued are never aborted, whatever the sink returned: they may be in the sink. Where the sink
+  reports that some of them are lost, no commit of that group can succeed, and its slices are read again.
 """
 
 from collections import Counter
@@ -27,6 +27,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest_ray.core import balance
+from ingest_ray.core.limits import Limits
 from ingest_ray.core.messages import (
     Abort,
     ApplyCommit,
@@ -76,30 +77,8 @@ from ingest_ray.sdk.types import (
     Staged,
 )
 
-PLANNED_AHEAD = 2  # slices that wait for each reader when the plan goes on: planning takes about as long as reading one
-DEEPEST_RECUT = 48  # each recut adds two to a rank; a slice cut again 24 times is one row that is too large
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a run may use. Bytes are those of Arrow in memory."""
-
-    readers: int = 2
-    mappers: int = 0  # 0: nothing is mapped
-    preparers: int = 2
-    budget_bytes: int = 512 * 1024 * 1024
-    slice_bytes: int = 64 * 1024 * 1024
-    group_slices: int = 64  # an intent names each slice in about 300 bytes, and must stay below 64 KiB
-    group_bytes: int = 512 * 1024 * 1024
-    merge_bytes: int = 16 * 1024 * 1024  # below this a merge is mostly overhead: reading the log, writing one more file
-    attempts: int = 5
-    state_attempts: int = 10  # with back-off about two minutes: long enough for a state store to restart
-    failed_slices: int = (
-        20  # each is a gap in the checkpoint; more of them mean that a segment, or the source, is not well
-    )
-    quarantined_rows: int = 10_000
-    is_whole: bool = False
-    keeps_staged: bool = False
+PLANNED_AHEAD = 2  # queued slices per reader below which more are planned: planning takes about as long as reading one
+MAX_REPLAN_DEPTH = 48  # each replan adds two to a rank; a slice that was cut 24 times is one row that is too large
 
 
 @dataclass
@@ -113,9 +92,9 @@ class Ledger:
     fault: Fault | None = None
     finished: Finish | None = None
 
-    _works: SliceTable = field(default_factory=SliceTable)
+    _table: SliceTable = field(default_factory=SliceTable)
     _group: CommitGroup | None = None
-    _recuts: int = 0
+    _pending_replans: int = 0
     _sink: str = "closed"
     _is_planning: bool = False
     _is_planned: bool = False
@@ -123,7 +102,7 @@ class Ledger:
     _is_fatal: bool = False
     _is_restartable: bool = False
     _failures: Counter[str] = field(default_factory=Counter)
-    _cut_again: Counter[str] = field(default_factory=Counter)
+    _replan_counts: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
 
     def start(self) -> list[Instruction]:
@@ -138,29 +117,29 @@ class Ledger:
         match event:
             case Planned(slices, is_done):
                 self._is_planning, self._is_planned = False, is_done
-                return self._planned(slices)
+                return self._on_planned(slices)
             case SliceReplanned(_, slices):
-                self._recuts -= 1
-                return self._planned(slices, in_front=True)
+                self._pending_replans -= 1
+                return self._on_planned(slices, in_front=True)
             case SinkOpened():
                 self._sink = "open"
-                return self._worked(Stage.OPEN)
+                return self._clear_faults(Stage.OPEN)
             case SliceStaged(piece, attempt, staged):
-                return self._staged(piece, attempt, staged)
+                return self._on_staged(piece, attempt, staged)
             case SliceMapped(piece, attempt, mapped):
-                return self._mapped(piece, attempt, mapped)
+                return self._on_mapped(piece, attempt, mapped)
             case SlicePrepared(piece, attempt, prepared):
-                return self._prepared(piece, attempt, prepared)
+                return self._on_prepared(piece, attempt, prepared)
             case IntentRecorded(sequence):
-                return self._intended(sequence)
+                return self._on_intent_recorded(sequence)
             case Committed(receipt):
-                return self._committed(receipt)
+                return self._on_committed(receipt)
             case SinkSequence(sequence):
-                return self._sink_says(sequence)
+                return self._on_sink_sequence(sequence)
             case CommitApplied():
-                return self._folded()
+                return self._on_commit_applied()
             case Failed():
-                return self._failed(event)
+                return self._on_failed(event)
             case StopRequested():
                 self._is_stopping = True
                 return []
@@ -171,10 +150,10 @@ class Ledger:
 
     @property
     def staged_bytes(self) -> int:
-        """What counts against the budget now."""
-        return self._works.reserved_bytes
+        """Bytes that count against the budget now."""
+        return self._table.reserved_bytes
 
-    # --- what can be started now
+    # --- instructions that are possible now
 
     def _next(self) -> list[Instruction]:
         out: list[Instruction] = []
@@ -190,178 +169,180 @@ class Ledger:
 
     @property
     def _is_giving_up(self) -> bool:
-        """More has failed than went well: it is the source that is not well, and not some of its segments."""
-        good = self.slices.committed + len(self._works.started) - len(self._works.reading)
+        """True when more slices failed than succeeded: then the source is at fault, not single segments."""
+        good = self.slices.committed + len(self._table.started) - len(self._table.reading)
         return self.slices.failed >= max(self.limits.failed_slices, good + 1)
 
     @property
-    def _given_up(self) -> frozenset[str]:
-        """Segments that fail by themselves: nothing more of them is planned or read, and the others go on."""
+    def _abandoned_segments(self) -> frozenset[str]:
+        """Segments of which nothing more is planned or read; the others go on."""
         return frozenset(name for name, failed in self._failures.items() if failed >= self.limits.failed_slices)
 
     def _next_open(self) -> list[Instruction]:
-        if self._sink != "closed" or not (self._works.queue or self._works.started):
+        if self._sink != "closed" or not (self._table.queue or self._table.started):
             return []
         self._sink = "opening"
         return [OpenSink()]
 
     def _next_maps(self) -> list[Instruction]:
         out: list[Instruction] = []
-        while self._works.staged and len(self._works.mapping) < self.limits.mappers:
-            work = self._works.take_staged()
-            out.append(Map(work.piece, work.attempt, work.handle))
+        while self._table.staged and len(self._table.mapping) < self.limits.mappers:
+            slice_run = self._table.take_staged()
+            out.append(Map(slice_run.piece, slice_run.attempt, slice_run.handle))
         return out
 
     def _next_prepares(self) -> list[Instruction]:
         out: list[Instruction] = []
-        while self._sink == "open" and self._works.mapped and len(self._works.preparing) < self.limits.preparers:
-            work = self._works.take_mapped()
-            out.append(Prepare(work.piece, work.attempt, work.handle, mapped=work.mapped))
+        while self._sink == "open" and self._table.mapped and len(self._table.preparing) < self.limits.preparers:
+            slice_run = self._table.take_mapped()
+            out.append(Prepare(slice_run.piece, slice_run.attempt, slice_run.handle, mapped=slice_run.mapped))
         return out
 
     def _next_reads(self) -> list[Instruction]:
         out: list[Instruction] = []
-        works = self._works
-        while works.queue and len(works.reading) < self.limits.readers:
-            need = min(works.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
-            if works.reserved_bytes and works.reserved_bytes + need > self.limits.budget_bytes:
+        table = self._table
+        while table.queue and len(table.reading) < self.limits.readers:
+            need = min(table.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
+            if table.reserved_bytes and table.reserved_bytes + need > self.limits.budget_bytes:
                 break
-            work = works.start(need)
-            out.append(Read(work.piece, work.attempt))
+            slice_run = table.start(need)
+            out.append(Read(slice_run.piece, slice_run.attempt))
         return out
 
     def _next_plan(self) -> list[Instruction]:
-        has_enough = len(self._works.queue) > PLANNED_AHEAD * self.limits.readers
+        has_enough = len(self._table.queue) > PLANNED_AHEAD * self.limits.readers
         if self._is_planned or self._is_planning or self._is_giving_up or has_enough:
             return []
         self._is_planning = True
-        return [Plan(2 * self.limits.readers + 2, self._given_up)]
+        return [Plan(2 * self.limits.readers + 2, self._abandoned_segments)]
 
     def _next_commit(self) -> list[Instruction]:
-        works = self._works
-        if self._group is not None or not works.ready or self._is_fatal:
+        table = self._table
+        if self._group is not None or not table.ready or self._is_fatal:
             return []
         if not self.limits.is_whole:
             if self._is_worth_waiting:
                 return []
-            self._group = works.choose_group(self.limits.group_slices, self.limits.group_bytes)
+            self._group = table.take_group(self.limits.group_slices, self.limits.group_bytes)
         elif self._is_drained and self._is_planned and not self._is_stopping and not self.slices.failed:
-            self._group = works.take(list(works.ready.values()))
+            self._group = table.take(list(table.ready.values()))
         else:
             return []
-        return [self._intend(self._group)]
+        return [self._record_intent(self._group)]
 
     @property
     def _is_worth_waiting(self) -> bool:
-        """A commit costs much the same for one slice as for many: while more is on its way, small ones wait for each other.
+        """True while small prepared slices wait for others, because one commit costs about the same for one slice as for many.
 
-        Merges wait at once. Inserts wait the longer the more are committed: a crash reads at most a sixteenth again, and ten
-        thousand small slices become some two hundred commits.
+        Merges wait from the start. Inserts wait longer the more are committed: a crash repeats at most a sixteenth, and ten
+        thousand small slices become about two hundred commits.
         """
-        works = self._works
-        is_coming = works.is_moving or works.is_waiting or self._recuts or self._is_planning
-        if self._is_stopping or not is_coming or works.ready_bytes >= self.limits.merge_bytes:
+        table = self._table
+        is_coming = table.is_moving or table.is_waiting or self._pending_replans or self._is_planning
+        if self._is_stopping or not is_coming or table.ready_bytes >= self.limits.merge_bytes:
             return False
         most = self.limits.group_slices
-        return len(works.ready) < (min(most, self.slices.committed // 16) if works.first_is_insert else most)
+        return len(table.ready) < (min(most, self.slices.committed // 16) if table.first_is_insert else most)
 
-    def _intend(self, group: CommitGroup) -> RecordIntent:
-        claims = () if self.limits.is_whole else tuple(map(claim, group.works))
-        uris = tuple(uri for work in group.works for uri in work.quarantine_uris)
+    def _record_intent(self, group: CommitGroup) -> RecordIntent:
+        claims = () if self.limits.is_whole else tuple(map(claim_of, group.slice_runs))
+        uris = tuple(uri for slice_run in group.slice_runs for uri in slice_run.quarantine_uris)
         return RecordIntent(claims, self.limits.is_whole, uris, self._backoff(Stage.INTEND))
 
     @property
     def _is_drained(self) -> bool:
-        """Nothing is planned, read or prepared any more, and nothing will be."""
-        works = self._works
-        is_idle = not (works.is_moving or works.is_waiting or works.queue or self._recuts or self._is_planning)
+        """True when no slice is planned, read or prepared, and none will be."""
+        table = self._table
+        is_idle = not (table.is_moving or table.is_waiting or table.queue or self._pending_replans or self._is_planning)
         return is_idle and (self._is_planned or self._is_giving_up)
 
     def _next_finish(self) -> list[Instruction]:
-        is_busy = self._works.is_moving or self._recuts or self._is_planning or self._sink == "opening"
+        is_busy = self._table.is_moving or self._pending_replans or self._is_planning or self._sink == "opening"
         if self._group is not None or is_busy or not (self._is_halting or self._is_drained):
             return []
-        left = list(self._works.started.values())
+        left = list(self._table.started.values())
         is_whole = self._is_drained and self._is_planned and not left
         if self.fault is not None:
             state = RunState.FAILED
         else:
             state = RunState.SUCCEEDED if is_whole else RunState.PAUSED
         self.finished = Finish(state, self.fault, self._is_restartable)
-        prepared = tuple(work.prepared for work in left if work.prepared is not None)
-        handles = tuple(handle for work in left if work.staged is not None for handle in self._spent(work))
-        self._works.remove(left)
+        prepared = tuple(slice_run.prepared for slice_run in left if slice_run.prepared is not None)
+        handles = tuple(
+            handle for slice_run in left if slice_run.staged is not None for handle in self._unneeded_handles(slice_run)
+        )
+        self._table.remove(left)
         out: list[Instruction] = [Abort(prepared)] if prepared else []
         return [*out, *([Drop(handles)] if handles else []), self.finished]
 
-    # --- what worked
+    # --- events of success
 
-    def _worked(self, stage: Stage) -> list[Instruction]:
+    def _clear_faults(self, stage: Stage) -> list[Instruction]:
         self._faults.pop(stage, None)
         return []
 
-    def _planned(self, slices: tuple[Slice, ...], *, in_front: bool = False) -> list[Instruction]:
-        given_up = self._given_up
-        slices = tuple(piece for piece in slices if piece.segment not in given_up)
+    def _on_planned(self, slices: tuple[Slice, ...], *, in_front: bool = False) -> list[Instruction]:
+        abandoned = self._abandoned_segments
+        slices = tuple(piece for piece in slices if piece.segment not in abandoned)
         if in_front:
-            self._works.queue.extendleft(reversed(slices))
+            self._table.queue.extendleft(reversed(slices))
         else:
-            self._works.queue.extend(slices)
+            self._table.queue.extend(slices)
         self._count(planned=len(slices))
         return []
 
-    def _staged(self, piece: Slice, attempt: int, staged: Staged) -> list[Instruction]:
-        work = self._works.active(self._works.reading, piece, attempt)
-        if work is None:
-            return [] if self._works.is_current(piece, attempt) else [Drop((staged.handle,))]
-        self._works.stage(work, staged)
+    def _on_staged(self, piece: Slice, attempt: int, staged: Staged) -> list[Instruction]:
+        slice_run = self._table.take_active(self._table.reading, piece, attempt)
+        if slice_run is None:
+            return [] if self._table.is_current(piece, attempt) else [Drop((staged.handle,))]
+        self._table.stage(slice_run, staged)
         self._add_staged(staged, +1)
         if not self.limits.mappers:
-            self._works.map(self._works.started[self._works.staged.popleft()], None)
-        fault = balance.of_staged(piece, staged)
-        fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
+            self._table.map(self._table.started[self._table.staged.popleft()], None)
+        fault = balance.check_staged(piece, staged)
+        fault = fault or balance.check_quarantine_limit(self.rows.quarantined, self.limits.quarantined_rows)
         if fault is not None:
             return self._halt(fault)
         if staged.is_complete:
             return []
-        # From here on the slice is what was covered: if it must be read again, the rest is no longer part of it.
-        work.piece = piece.model_copy(update={"interval": staged.covered})
+        # From here on the slice is the covered part: a repeated read does not include the rest.
+        slice_run.piece = piece.model_copy(update={"interval": staged.covered})
         return [
-            self._recut(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
+            self._replan(piece, Interval(lower=staged.covered.upper, upper=piece.interval.upper), staged.bytes_per_row)
         ]
 
-    def _recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> ReplanSlice:
-        self._recuts += 1
-        number = self._cut_again[piece.slice_id]
-        self._cut_again[piece.slice_id] += 1
+    def _replan(self, piece: Slice, interval: Interval, bytes_per_row: float | None) -> ReplanSlice:
+        self._pending_replans += 1
+        number = self._replan_counts[piece.slice_id]
+        self._replan_counts[piece.slice_id] += 1
         return ReplanSlice(piece, interval, bytes_per_row, number)
 
-    def _mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
-        work = self._works.active(self._works.mapping, piece, attempt)
-        if work is None:
-            return [] if self._works.is_current(piece, attempt) else [Drop(mapped.handles)]
-        self._works.map(work, mapped)
+    def _on_mapped(self, piece: Slice, attempt: int, mapped: Mapped) -> list[Instruction]:
+        slice_run = self._table.take_active(self._table.mapping, piece, attempt)
+        if slice_run is None:
+            return [] if self._table.is_current(piece, attempt) else [Drop(mapped.handles)]
+        self._table.map(slice_run, mapped)
         self._add_mapped(mapped, +1)
-        fault = balance.of_mapped(piece, work.handle, mapped)
-        fault = fault or balance.of_quarantine(self.rows.quarantined, self.limits.quarantined_rows)
+        fault = balance.check_mapped(piece, slice_run.handle, mapped)
+        fault = fault or balance.check_quarantine_limit(self.rows.quarantined, self.limits.quarantined_rows)
         return [] if fault is None else self._halt(fault)
 
-    def _prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
-        work = self._works.active(self._works.preparing, piece, attempt)
-        if work is None:
-            return []  # never aborted: a late second report may be of rows that are committed by now
-        self._works.make_ready(work, prepared)
-        fault = balance.of_prepared(piece, work.handle, work.mapped, prepared)
+    def _on_prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
+        slice_run = self._table.take_active(self._table.preparing, piece, attempt)
+        if slice_run is None:
+            return []  # never aborted: a late second report may concern rows that are committed by now
+        self._table.make_ready(slice_run, prepared)
+        fault = balance.check_prepared(piece, slice_run.handle, slice_run.mapped, prepared)
         if fault is not None:
             return self._halt(fault)
         if self.limits.is_whole:
-            self._works.reserve(work, 0)
-            return self._drop([work])
+            self._table.reserve(slice_run, 0)
+            return self._drop([slice_run])
         return []
 
-    def _intended(self, sequence: int) -> list[Instruction]:
+    def _on_intent_recorded(self, sequence: int) -> list[Instruction]:
         group = self._current_group()
-        self._worked(Stage.INTEND)
+        self._clear_faults(Stage.INTEND)
         group.sequence = sequence
         return [self._commit(group)]
 
@@ -369,48 +350,50 @@ class Ledger:
         group.is_issued = True
         return Commit(group.sequence, group.prepared, delay_s)
 
-    def _committed(self, receipt: Receipt) -> list[Instruction]:
+    def _on_committed(self, receipt: Receipt) -> list[Instruction]:
         group = self._current_group()
-        self._worked(Stage.COMMIT)
-        fault = balance.of_commit(group, receipt)
+        self._clear_faults(Stage.COMMIT)
+        fault = balance.check_commit(group, receipt)
         if fault is not None:
-            return self._leave_group() + self._halt(fault)
+            return self._abandon_group() + self._halt(fault)
         group.receipt = receipt
-        return [self._fold(group)]
+        return [self._apply_commit(group)]
 
-    def _fold(self, group: CommitGroup) -> ApplyCommit:
+    def _apply_commit(self, group: CommitGroup) -> ApplyCommit:
         return ApplyCommit(group.sequence, self._backoff(Stage.FOLD))
 
-    def _sink_says(self, sequence: int) -> list[Instruction]:
+    def _on_sink_sequence(self, sequence: int) -> list[Instruction]:
         group = self._current_group()
         if sequence < group.sequence:
             return [self._commit(group)]
         rows = group.rows - group.rows_dropped_before
         models = {name: ModelCounts(mapped=made, committed=made) for name, made in group.models.items()}
-        return self._committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows, models=models))
+        return self._on_committed(Receipt(epoch=0, sequence=group.sequence, rows_committed=rows, models=models))
 
-    def _folded(self) -> list[Instruction]:
+    def _on_commit_applied(self) -> list[Instruction]:
         group = self._current_group()
         assert group.receipt is not None
         dropped = group.receipt.rows_deduplicated + group.rows_dropped_before
         self.rows = self.rows.plus(RowCounts(committed=group.receipt.rows_committed, deduplicated=dropped))
         for name, counts in group.receipt.models.items():
             self.models[name] = self.models.get(name, ModelCounts()).plus(counts)
-        self._count(committed=len(group.works), degraded=sum(work.is_degraded for work in group.works))
-        self._works.remove(group.works)
+        self._count(
+            committed=len(group.slice_runs), degraded=sum(slice_run.is_degraded for slice_run in group.slice_runs)
+        )
+        self._table.remove(group.slice_runs)
         self._group = None
-        self._worked(Stage.FOLD)
-        return [] if self.limits.is_whole else self._drop(group.works)
+        self._clear_faults(Stage.FOLD)
+        return [] if self.limits.is_whole else self._drop(group.slice_runs)
 
-    # --- what failed
+    # --- events of failure
 
-    def _failed(self, event: Failed) -> list[Instruction]:
+    def _on_failed(self, event: Failed) -> list[Instruction]:
         if event.stage in (Stage.READ, Stage.MAP, Stage.PREPARE):
-            return self._slice_failed(event)
+            return self._on_slice_failed(event)
         if event.stage is Stage.PLAN:
-            return self._plan_failed(event)
+            return self._on_plan_failed(event)
         if event.stage is Stage.COMMIT and event.fault.recovery is Recovery.REREAD:
-            return self._prepared_lost(event.fault)
+            return self._on_prepared_lost(event.fault)
         fault, failures = event.fault, self._faults.get(event.stage, 0) + 1
         self._faults[event.stage] = failures
         if event.stage is Stage.OPEN:
@@ -419,13 +402,13 @@ class Ledger:
         most = self.limits.state_attempts if event.stage in (Stage.INTEND, Stage.FOLD) else self.limits.attempts
         if not may_retry or failures >= most:
             is_of_group = event.stage in (Stage.INTEND, Stage.COMMIT, Stage.FOLD)
-            return (self._leave_group() if is_of_group else []) + self._halt(fault)
+            return (self._abandon_group() if is_of_group else []) + self._halt(fault)
         self.retries += 1
-        return self._again(event.stage, fault)
+        return self._retry_stage(event.stage, fault)
 
-    def _plan_failed(self, event: Failed) -> list[Instruction]:
+    def _on_plan_failed(self, event: Failed) -> list[Instruction]:
         if event.piece is not None:
-            self._recuts -= 1
+            self._pending_replans -= 1
         else:
             self._is_planning = False
         self._is_planned = False
@@ -433,28 +416,28 @@ class Ledger:
             return self._halt(event.fault)
         return [] if self._is_stopping else self._halt(event.fault, is_restartable=True)
 
-    def _again(self, stage: Stage, fault: Fault) -> list[Instruction]:
+    def _retry_stage(self, stage: Stage, fault: Fault) -> list[Instruction]:
         match stage:
             case Stage.OPEN if not self._is_halting:
                 self._sink = "opening"
                 return [OpenSink(self._backoff(stage))]
             case Stage.INTEND:
-                return [self._intend(self._current_group())]
+                return [self._record_intent(self._current_group())]
             case Stage.COMMIT if fault.recovery is Recovery.ASK_SINK:
                 return [QuerySink(self._backoff(stage))]
             case Stage.COMMIT:
                 return [self._commit(self._current_group(), fault.retry_after_s or self._backoff(stage))]
             case Stage.FOLD:
-                return [self._fold(self._current_group())]
+                return [self._apply_commit(self._current_group())]
             case _:
                 return []
 
-    def _slice_failed(self, event: Failed) -> list[Instruction]:
+    def _on_slice_failed(self, event: Failed) -> list[Instruction]:
         assert event.piece is not None
-        works = self._works
-        places = {Stage.READ: works.reading, Stage.MAP: works.mapping, Stage.PREPARE: works.preparing}
-        work = works.active(places[event.stage], event.piece, event.attempt)
-        if work is None:
+        table = self._table
+        active = {Stage.READ: table.reading, Stage.MAP: table.mapping, Stage.PREPARE: table.preparing}
+        slice_run = table.take_active(active[event.stage], event.piece, event.attempt)
+        if slice_run is None:
             return []
         fault = event.fault
         if fault.recovery is Recovery.FENCED:
@@ -463,77 +446,77 @@ class Ledger:
             return []
         if fault.recovery is Recovery.REPLAN:
             return self._halt(fault, is_restartable=True)
-        if fault.recovery is Recovery.RECUT and len(event.piece.rank) < DEEPEST_RECUT:
-            self._works.remove([work])
+        if fault.recovery is Recovery.RECUT and len(event.piece.rank) < MAX_REPLAN_DEPTH:
+            self._table.remove([slice_run])
             self._count(planned=-1)
-            return [self._recut(event.piece, event.piece.interval, fault.bytes_per_row)]
-        if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and work.failures + 1 < self.limits.attempts:
-            return self._try_slice_again(event, work)
+            return [self._replan(event.piece, event.piece.interval, fault.bytes_per_row)]
+        if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and slice_run.failures + 1 < self.limits.attempts:
+            return self._retry_slice(event, slice_run)
         if event.stage is not Stage.READ:
             return self._halt(fault)
-        self._works.remove([work])
+        self._table.remove([slice_run])
         self._count(failed=1)
         self._failures[event.piece.segment] += 1
-        if event.piece.segment in self._given_up:
-            self._count(planned=-self._works.drop_queued(event.piece.segment))
+        if event.piece.segment in self._abandoned_segments:
+            self._count(planned=-self._table.drop_queued(event.piece.segment))
         self.fault = self.fault or fault
         return []
 
-    def _try_slice_again(self, event: Failed, work: SliceRun) -> list[Instruction]:
-        work.failures += 1
+    def _retry_slice(self, event: Failed, slice_run: SliceRun) -> list[Instruction]:
+        slice_run.failures += 1
         self.retries += 1
         fault = event.fault
-        delay_s = pause_s(fault, work.failures)
+        delay_s = pause_s(fault, slice_run.failures)
         if event.stage is Stage.MAP and fault.recovery is Recovery.RETRY:
-            self._works.mapping.add(work.name)
-            return [Map(work.piece, work.attempt, work.handle, delay_s)]
+            self._table.mapping.add(slice_run.name)
+            return [Map(slice_run.piece, slice_run.attempt, slice_run.handle, delay_s)]
         if event.stage is Stage.PREPARE and fault.recovery is Recovery.RETRY:
-            self._works.preparing.add(work.name)
-            return [Prepare(work.piece, work.attempt, work.handle, delay_s, work.mapped)]
-        out = self._unread(work)
-        self._works.read_again(work)
-        return [*out, Read(work.piece, work.attempt, delay_s)]
+            self._table.preparing.add(slice_run.name)
+            return [Prepare(slice_run.piece, slice_run.attempt, slice_run.handle, delay_s, slice_run.mapped)]
+        out = self._discard_read(slice_run)
+        self._table.read_again(slice_run)
+        return [*out, Read(slice_run.piece, slice_run.attempt, delay_s)]
 
-    def _prepared_lost(self, fault: Fault) -> list[Instruction]:
-        """Of a group whose commit did not happen, and never will: its slices are read again, and the same number is the next one's."""
-        works = self._current_group().works
-        self._worked(Stage.COMMIT)
-        if any(work.failures + 1 >= self.limits.attempts for work in works):
-            return self._leave_group() + self._halt(fault)
-        out = [step for work in works for step in self._unread(work)]
-        for work in works:
-            work.failures += 1
-        self.retries += len(works)
-        self._works.give_back(works)
+    def _on_prepared_lost(self, fault: Fault) -> list[Instruction]:
+        """The commit of the group did not happen and cannot succeed: its slices are read again; the next group takes the number."""
+        slice_runs = self._current_group().slice_runs
+        self._clear_faults(Stage.COMMIT)
+        if any(slice_run.failures + 1 >= self.limits.attempts for slice_run in slice_runs):
+            return self._abandon_group() + self._halt(fault)
+        out = [step for slice_run in slice_runs for step in self._discard_read(slice_run)]
+        for slice_run in slice_runs:
+            slice_run.failures += 1
+        self.retries += len(slice_runs)
+        self._table.requeue(slice_runs)
         self._group = None
         return out
 
-    def _unread(self, work: SliceRun) -> list[Instruction]:
-        """Takes back what was counted of a slice, and drops its pages."""
+    def _discard_read(self, slice_run: SliceRun) -> list[Instruction]:
+        """Reverts the counts of a slice and drops its pages."""
         out: list[Instruction] = []
-        if work.mapped is not None:
-            self._add_mapped(work.mapped, -1)
-            out.append(Drop(work.mapped.handles))
-        if work.staged is not None:
-            self._add_staged(work.staged, -1)
-            out.append(Drop((work.handle,)))
+        if slice_run.mapped is not None:
+            self._add_mapped(slice_run.mapped, -1)
+            out.append(Drop(slice_run.mapped.handles))
+        if slice_run.staged is not None:
+            self._add_staged(slice_run.staged, -1)
+            out.append(Drop((slice_run.handle,)))
         return out
 
     def _halt(self, fault: Fault, *, is_restartable: bool = False) -> list[Instruction]:
-        """Starts nothing new; what is under way comes to its end."""
+        """Stops starting slices; those under way are finished."""
         if not self._is_fatal:
             self.fault, self._is_restartable = fault, is_restartable
         self._is_fatal = True
         return []
 
-    def _leave_group(self) -> list[Instruction]:
-        """Gives the commit under way up. The intent stays: the next run asks the sink, and rolls it forward or drops it."""
+    def _abandon_group(self) -> list[Instruction]:
+        """Abandons the commit under way. The intent stays: the next run queries the sink, then rolls it forward or drops it."""
         if self._group is not None and self._group.is_issued:
-            self._works.remove(self._group.works)
+            self._table.remove(self._group.slice_runs)
         self._group = None
         return []
 
-    # --- small things
+    # --- accounting
 
     def _current_group(self) -> CommitGroup:
         assert self._group is not None
@@ -550,13 +533,13 @@ class Ledger:
     def _add_mapped(self, mapped: Mapped, sign: int) -> None:
         self.rows = self.rows.plus(RowCounts(quarantined=sign * mapped.rows_quarantined))
 
-    def _spent(self, work: SliceRun) -> tuple[Handle, ...]:
-        """The pages of a slice that nobody will read again."""
-        mapped = work.mapped.handles if work.mapped else ()
-        return mapped if self.limits.keeps_staged else (work.handle, *mapped)
+    def _unneeded_handles(self, slice_run: SliceRun) -> tuple[Handle, ...]:
+        """The handles of a slice whose pages are not needed any more."""
+        mapped = slice_run.mapped.handles if slice_run.mapped else ()
+        return mapped if self.limits.keeps_staged else (slice_run.handle, *mapped)
 
-    def _drop(self, works: Iterable[SliceRun]) -> list[Instruction]:
-        handles = tuple(handle for work in works for handle in self._spent(work))
+    def _drop(self, slice_runs: Iterable[SliceRun]) -> list[Instruction]:
+        handles = tuple(handle for slice_run in slice_runs for handle in self._unneeded_handles(slice_run))
         return [Drop(handles)] if handles else []
 
     def _count(self, *, planned: int = 0, committed: int = 0, failed: int = 0, degraded: int = 0) -> None:
@@ -565,6 +548,8 @@ class Ledger:
         )
 
 
-def claim(work: SliceRun) -> CommitClaim:
-    assert work.staged is not None
-    return CommitClaim(work.piece.segment, work.piece.scope_id, work.piece.rank, work.staged.covered)
+def claim_of(slice_run: SliceRun) -> CommitClaim:
+    assert slice_run.staged is not None
+    return CommitClaim(
+        slice_run.piece.segment, slice_run.piece.scope_id, slice_run.piece.rank, slice_run.staged.covered
+    )

@@ -1,4 +1,4 @@
-"""What the ledger hears (events) and what it answers (instructions). All of it is plain data."""
+"""The ledger's input (events) and output (instructions). All of it is plain data."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,12 +6,12 @@ from enum import StrEnum
 from ingest_ray.sdk.errors import IngestError, Recovery, SliceTooLarge
 from ingest_ray.sdk.types import Handle, Interval, Mapped, Position, Prepared, Receipt, RunState, Slice, Staged
 
-LONGEST_MESSAGE = 2_000  # characters; a run record with it stays far below 64 KiB
+MAX_MESSAGE_CHARS = 2_000  # keeps a run record far below 64 KiB
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An error as data: what the ledger and a person need of it."""
+    """An error as data: what the ledger decides by, and what a person reads."""
 
     code: str
     message: str
@@ -36,10 +36,10 @@ class Fault:
 
 
 def short(message: str) -> str:
-    """Drivers quote whole statements; a fault is stored and sent, and is to be read by a person."""
-    if len(message) <= LONGEST_MESSAGE:
+    """Cuts the middle out of a long message: drivers quote whole statements, and a fault is stored and sent."""
+    if len(message) <= MAX_MESSAGE_CHARS:
         return message
-    half = LONGEST_MESSAGE // 2
+    half = MAX_MESSAGE_CHARS // 2
     return f"{message[:half]} [... {len(message) - 2 * half} characters ...] {message[-half:]}"
 
 
@@ -54,12 +54,12 @@ class Stage(StrEnum):
     FOLD = "fold"
 
 
-# Instructions: what to do. Each is answered by one event, except `Drop` and `Abort`, which are not answered.
+# Instructions. Each leads to one event, except `Drop` and `Abort`, which lead to none.
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Give me up to `count` more slices, and from now on none of these segments."""
+    """Cut up to `count` more slices; from now on, none of the segments in `without`."""
 
     count: int
     without: frozenset[str] = frozenset()
@@ -67,10 +67,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class ReplanSlice:
-    """Cut this interval of a slice again; ranks continue below the slice's own.
+    """Cut this interval of a slice into smaller slices, whose ranks continue below the slice's own.
 
-    `number` counts the times that this slice is cut again, in the order in which they were asked for: ranks follow it, in whatever
-    order the answers are worked out.
+    `number` counts the replans of this slice in the order of the instructions; ranks follow it, in whatever order the events
+    arrive.
     """
 
     piece: Slice
@@ -93,7 +93,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Map:
-    """Make rows of CDM models from what is staged."""
+    """Map the staged rows of a slice to rows of CDM models."""
 
     piece: Slice
     attempt: int
@@ -103,7 +103,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Prepare:
-    """`mapped`: in CDM mode, what is prepared instead of the staged rows themselves."""
+    """Prepare the staged rows at the sink; in CDM mode, the rows of `mapped` instead."""
 
     piece: Slice
     attempt: int
@@ -114,7 +114,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class CommitClaim:
-    """One slice of a commit as the intent remembers it."""
+    """One slice of a commit, as the intent records it."""
 
     segment: str
     scope_id: str
@@ -124,9 +124,9 @@ class CommitClaim:
 
 @dataclass(frozen=True)
 class RecordIntent:
-    """Write down what will be committed under the next number. `is_whole`: every open scope becomes complete.
+    """Record in the KV what will be committed under the next number. `is_whole`: every open scope becomes complete.
 
-    The rejected rows of these slices become official with the commit.
+    The quarantine files of these slices become official with the commit.
     """
 
     claims: tuple[CommitClaim, ...]
@@ -144,14 +144,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class QuerySink:
-    """The answer to a commit was lost: what is the sink's last number?"""
+    """Read the sink's last sequence number, because the result of a commit was lost."""
 
     delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class ApplyCommit:
-    """Take the commit into the checkpoint."""
+    """Fold the commit into the checkpoint and clear the intent."""
 
     sequence: int
     delay_s: float = 0.0
@@ -159,21 +159,21 @@ class ApplyCommit:
 
 @dataclass(frozen=True)
 class Drop:
-    """Staged pages that nobody needs any more."""
+    """Remove staged pages that are not needed any more."""
 
     handles: tuple[Handle, ...]
 
 
 @dataclass(frozen=True)
 class Abort:
-    """Prepared rows that will not be committed."""
+    """Discard prepared rows that will not be committed."""
 
     group: tuple[Prepared, ...]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """`is_restartable`: the run can go on from its checkpoint with a new look at the source, and with this one it cannot."""
+    """End the run. `is_restartable`: a new attempt with a new probe can go on from the checkpoint; this attempt cannot."""
 
     state: RunState
     fault: Fault | None = None
@@ -197,7 +197,7 @@ Instruction = (
 )
 
 
-# Events: what happened.
+# Events.
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class SliceReplanned:
-    """The pieces of one `ReplanSlice`."""
+    """The slices that one `ReplanSlice` led to."""
 
     parent: Slice
     slices: tuple[Slice, ...]
@@ -262,7 +262,7 @@ class CommitApplied:
 
 @dataclass(frozen=True)
 class Failed:
-    """Something that was asked for did not work. `piece` for READ, MAP, PREPARE and a PLAN that was a `ReplanSlice`."""
+    """An instruction failed. `piece` is set for READ, MAP, PREPARE, and for a PLAN that was a `ReplanSlice`."""
 
     stage: Stage
     fault: Fault
@@ -272,7 +272,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class StopRequested:
-    """A person or a signal asked the run to stop: finish the commit under way, leave the rest."""
+    """A person or a signal requested a stop: the commit under way is finished, the rest is left."""
 
 
 Event = (

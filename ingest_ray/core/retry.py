@@ -1,4 +1,4 @@
-"""How often something that failed is tried again, and after what pause: the same for a slice and for the look before all slices."""
+"""How often a failed request is repeated, and after what pause: the same for a slice and for the probe before all slices."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,19 @@ def backoff_s(failures: int) -> float:
 
 
 def pause_s(fault: Fault, failures: int) -> float:
-    """As long as the other side asks for, else the longer the more often it failed."""
+    """The `Retry-After` of the other side where it gave one, else an exponential back-off."""
     return fault.retry_after_s if fault.retry_after_s is not None else backoff_s(failures)
 
 
 @dataclass
 class RetryBudget:
-    """With one thing that may fail: so many tries in all."""
+    """The attempts that one request has in all."""
 
     attempts: int
     failures: int = 0
 
     def after(self, fault: Fault) -> float | None:
-        """Seconds until the next try; None: that was the last one."""
+        """Seconds until the next attempt; None after the last one."""
         self.failures += 1
         if fault.recovery is not Recovery.RETRY or self.failures >= self.attempts:
             return None

@@ -1,6 +1,6 @@
-"""The slices of a run on their way: which are queued, read, staged, mapped, prepared, and what they weigh.
+"""The table of a run's slices: which are queued, being read, staged, mapped or prepared, and their bytes.
 
-Bookkeeping only; the ledger decides. A slice is in exactly one place at a time.
+Bookkeeping only; the ledger decides. A slice is in exactly one state at a time.
 """
 
 from collections import deque
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, Staged
 
-MOST_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
+MAX_CLAIM_BYTES = 48 * 1024  # an intent names all slices of a group, and must stay below 64 KiB
 
 
 @dataclass
 class SliceRun:
-    """One slice that was started. `failures` counts its retries, over all of its stages."""
+    """One started slice. `failures` counts its retries over all stages."""
 
     piece: Slice
     attempt: int = 1
@@ -44,25 +44,25 @@ class SliceRun:
 
     @property
     def quarantine_uris(self) -> tuple[str, ...]:
-        found = (
+        uris = (
             self.staged.quarantine_uri if self.staged else None,
             self.mapped.quarantine_uri if self.mapped else None,
         )
-        return tuple(uri for uri in found if uri)
+        return tuple(uri for uri in uris if uri)
 
 
 @dataclass
 class CommitGroup:
-    """The commit under way. Once `is_issued`, its rows may be in the sink, whatever the answer was."""
+    """The commit under way. Once `is_issued`, its rows may be in the sink, whatever the sink returned."""
 
-    works: tuple[SliceRun, ...]
+    slice_runs: tuple[SliceRun, ...]
     sequence: int = 0
     is_issued: bool = False
     receipt: Receipt | None = None
 
     @property
     def prepared(self) -> tuple[Prepared, ...]:
-        return tuple(work.prepared for work in self.works if work.prepared is not None)
+        return tuple(slice_run.prepared for slice_run in self.slice_runs if slice_run.prepared is not None)
 
     @property
     def rows_dropped_before(self) -> int:
@@ -85,8 +85,8 @@ class CommitGroup:
 @dataclass
 class SliceTable:
     queue: deque[Slice] = field(default_factory=deque)
-    given_back: dict[str, SliceRun] = field(default_factory=dict)
-    """Slices of the queue that were started before."""
+    requeued: dict[str, SliceRun] = field(default_factory=dict)
+    """Queued slices that were started before."""
     started: dict[str, SliceRun] = field(default_factory=dict)
     reading: set[str] = field(default_factory=set)
     staged: deque[str] = field(default_factory=deque)
@@ -98,81 +98,81 @@ class SliceTable:
 
     def start(self, reserve_bytes: int) -> SliceRun:
         piece = self.queue.popleft()
-        work = self.given_back.pop(piece.slice_id, None) or SliceRun(piece)
-        self.started[work.name] = work
-        self.reserve(work, reserve_bytes)
-        self.reading.add(work.name)
-        return work
+        slice_run = self.requeued.pop(piece.slice_id, None) or SliceRun(piece)
+        self.started[slice_run.name] = slice_run
+        self.reserve(slice_run, reserve_bytes)
+        self.reading.add(slice_run.name)
+        return slice_run
 
-    def reserve(self, work: SliceRun, size: int) -> None:
-        self.reserved_bytes += size - work.reserved_bytes
-        work.reserved_bytes = size
+    def reserve(self, slice_run: SliceRun, size: int) -> None:
+        self.reserved_bytes += size - slice_run.reserved_bytes
+        slice_run.reserved_bytes = size
 
-    def active(self, place: set[str], piece: Slice, attempt: int) -> SliceRun | None:
-        """The work that an outcome belongs to; None where the outcome is of an attempt that no longer counts."""
-        work = self.started.get(piece.slice_id)
-        if work is None or work.attempt != attempt or work.name not in place:
+    def take_active(self, active: set[str], piece: Slice, attempt: int) -> SliceRun | None:
+        """Removes from `active` the slice that an event is about; None where the event is of an outdated attempt."""
+        slice_run = self.started.get(piece.slice_id)
+        if slice_run is None or slice_run.attempt != attempt or slice_run.name not in active:
             return None
-        place.discard(work.name)
-        return work
+        active.discard(slice_run.name)
+        return slice_run
 
     def is_current(self, piece: Slice, attempt: int) -> bool:
-        """The attempt is the one that counts: a second report of it must not take its pages away."""
-        work = self.started.get(piece.slice_id)
-        return work is not None and work.attempt == attempt
+        """True for the attempt that counts. A second report of it must not drop its pages."""
+        slice_run = self.started.get(piece.slice_id)
+        return slice_run is not None and slice_run.attempt == attempt
 
-    def stage(self, work: SliceRun, staged: Staged) -> None:
-        work.staged = staged
-        self.reserve(work, staged.handle.bytes)
-        self.staged.append(work.name)
+    def stage(self, slice_run: SliceRun, staged: Staged) -> None:
+        slice_run.staged = staged
+        self.reserve(slice_run, staged.handle.bytes)
+        self.staged.append(slice_run.name)
 
     def take_staged(self) -> SliceRun:
-        work = self.started[self.staged.popleft()]
-        self.mapping.add(work.name)
-        return work
+        slice_run = self.started[self.staged.popleft()]
+        self.mapping.add(slice_run.name)
+        return slice_run
 
-    def map(self, work: SliceRun, mapped: Mapped | None) -> None:
-        """Nothing is mapped where there is no mapper: what is staged is what will be prepared."""
-        work.mapped = mapped
-        self.reserve(work, work.bytes)
-        self.mapped.append(work.name)
+    def map(self, slice_run: SliceRun, mapped: Mapped | None) -> None:
+        """`mapped` is None where the run has no mapper: the staged rows are prepared as they are."""
+        slice_run.mapped = mapped
+        self.reserve(slice_run, slice_run.bytes)
+        self.mapped.append(slice_run.name)
 
     def take_mapped(self) -> SliceRun:
-        work = self.started[self.mapped.popleft()]
-        self.preparing.add(work.name)
-        return work
+        slice_run = self.started[self.mapped.popleft()]
+        self.preparing.add(slice_run.name)
+        return slice_run
 
-    def make_ready(self, work: SliceRun, prepared: Prepared) -> None:
-        work.prepared = prepared
-        self.ready[work.name] = work
+    def make_ready(self, slice_run: SliceRun, prepared: Prepared) -> None:
+        slice_run.prepared = prepared
+        self.ready[slice_run.name] = slice_run
 
-    def read_again(self, work: SliceRun) -> None:
-        work.staged, work.mapped, work.attempt = None, None, work.attempt + 1
-        self.reading.add(work.name)
+    def read_again(self, slice_run: SliceRun) -> None:
+        slice_run.staged, slice_run.mapped, slice_run.attempt = None, None, slice_run.attempt + 1
+        self.reading.add(slice_run.name)
 
-    def give_back(self, works: Sequence[SliceRun]) -> None:
-        """To the front of the queue: what was made of them is gone, and their next attempt is another one."""
-        self.remove(works)
-        for work in reversed(works):
-            work.staged, work.mapped, work.prepared, work.reserved_bytes = None, None, None, 0
-            work.attempt += 1
-            self.given_back[work.name] = work
-            self.queue.appendleft(work.piece)
+    def requeue(self, slice_runs: Sequence[SliceRun]) -> None:
+        """Puts slices at the front of the queue. Their staged and prepared rows are gone; reading them is a new attempt."""
+        self.remove(slice_runs)
+        for slice_run in reversed(slice_runs):
+            slice_run.staged, slice_run.mapped, slice_run.prepared, slice_run.reserved_bytes = None, None, None, 0
+            slice_run.attempt += 1
+            self.requeued[slice_run.name] = slice_run
+            self.queue.appendleft(slice_run.piece)
 
-    def remove(self, works: Iterable[SliceRun]) -> None:
-        for work in works:
-            if self.started.pop(work.name, None) is not None:
-                self.reserved_bytes -= work.reserved_bytes
-            self.ready.pop(work.name, None)
+    def remove(self, slice_runs: Iterable[SliceRun]) -> None:
+        for slice_run in slice_runs:
+            if self.started.pop(slice_run.name, None) is not None:
+                self.reserved_bytes -= slice_run.reserved_bytes
+            self.ready.pop(slice_run.name, None)
 
     @property
     def is_moving(self) -> bool:
-        """Something is being read, mapped or prepared."""
+        """True while a slice is being read, mapped or prepared."""
         return bool(self.reading or self.mapping or self.preparing)
 
     @property
     def is_waiting(self) -> bool:
-        """Something could be mapped or prepared."""
+        """True while a slice waits to be mapped or prepared."""
         return bool(self.staged or self.mapped)
 
     @property
@@ -181,37 +181,39 @@ class SliceTable:
 
     @property
     def ready_bytes(self) -> int:
-        return sum(work.bytes for work in self.ready.values())
+        return sum(slice_run.bytes for slice_run in self.ready.values())
 
     def drop_queued(self, segment: str) -> int:
-        """Forgets the slices of a segment that nobody has begun to read; returns how many."""
+        """Removes the queued slices of a segment; returns how many."""
         before = len(self.queue)
         self.queue = deque(piece for piece in self.queue if piece.segment != segment)
         return before - len(self.queue)
 
-    def choose_group(self, most: int, most_bytes: int) -> CommitGroup:
-        """The oldest prepared slices that are alike: inserts are committed without a merge, so kinds are not mixed."""
+    def take_group(self, max_slices: int, max_bytes: int) -> CommitGroup:
+        """Takes the oldest prepared slices of one kind: inserts are committed without a merge, so kinds are not mixed."""
         is_insert = self.first_is_insert
         chosen: list[SliceRun] = []
         total = claims = 0
-        for work in self.ready.values():
-            if work.piece.is_insert_only != is_insert:
+        for slice_run in self.ready.values():
+            if slice_run.piece.is_insert_only != is_insert:
                 continue
-            size = claim_bytes(work.piece)
-            is_full = len(chosen) >= most or total + work.bytes > most_bytes or claims + size > MOST_CLAIM_BYTES
+            size = claim_bytes(slice_run.piece)
+            is_full = (
+                len(chosen) >= max_slices or total + slice_run.bytes > max_bytes or claims + size > MAX_CLAIM_BYTES
+            )
             if chosen and is_full:
                 break
-            chosen.append(work)
-            total, claims = total + work.bytes, claims + size
+            chosen.append(slice_run)
+            total, claims = total + slice_run.bytes, claims + size
         return self.take(chosen)
 
-    def take(self, works: list[SliceRun]) -> CommitGroup:
-        for work in works:
-            del self.ready[work.name]
-        return CommitGroup(tuple(works))
+    def take(self, slice_runs: list[SliceRun]) -> CommitGroup:
+        for slice_run in slice_runs:
+            del self.ready[slice_run.name]
+        return CommitGroup(tuple(slice_runs))
 
 
 def claim_bytes(piece: Slice) -> int:
-    """About what one slice needs in an intent: some positions are long texts."""
+    """The approximate size of one slice in an intent. Some positions are long texts."""
     ends = [*(piece.interval.lower or ()), *(piece.interval.upper or ())]
     return 200 + len(piece.slice_id) + sum(len(str(item)) for item in ends)

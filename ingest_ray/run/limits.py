@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest_ray.core.ledger import Limits
+from ingest_ray.core.limits import Limits
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run.staging_area import keeps_staged
 from ingest_ray.sdk.types import Effect, Scope, WriteMode

@@ -1,7 +1,8 @@
 """Single decisions of the ledger, each by the events that lead to it."""
 
 from ingest_ray.core import messages as m
-from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.limits import Limits
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import Effect, Interval, Prepared, Receipt, RunState, Slice, Staged
 from tests.core.test_limits import handle_of

@@ -9,7 +9,8 @@ import pytest
 
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
-from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.limits import Limits
 from ingest_ray.core.messages import CommitClaim
 from ingest_ray.kv.documents import encode
 from ingest_ray.sdk.contracts import Probe

@@ -13,7 +13,8 @@ from typing import Any
 
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
-from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.limits import Limits
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Fenced, Recovery, StateConflict
 from ingest_ray.sdk.types import (

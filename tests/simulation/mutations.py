@@ -113,10 +113,10 @@ def watermark_beyond_the_first_horizon(patch: pytest.MonkeyPatch) -> None:
 
 
 def early_stop_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
-    staged = Ledger._staged
+    staged = Ledger._on_staged
     patch.setattr(
         Ledger,
-        "_staged",
+        "_on_staged",
         lambda self, piece, attempt, what: staged(
             self, piece, attempt, what.model_copy(update={"is_complete": True, "covered": piece.interval})
         ),
@@ -125,16 +125,16 @@ def early_stop_taken_for_the_end(patch: pytest.MonkeyPatch) -> None:
 
 def lost_answer_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     """The slices of a commit whose answer was lost go into another group, which gets the same number."""
-    again = Ledger._again
+    again = Ledger._retry_stage
 
     def regrouped(self: Ledger, stage: Stage, fault: Any) -> list[Any]:
         if stage is not Stage.COMMIT or fault.recovery is not Recovery.ASK_SINK:
             return again(self, stage, fault)
-        self._works.ready |= {work.name: work for work in self._current_group().works}
+        self._table.ready |= {work.name: work for work in self._current_group().slice_runs}
         self._group = None
         return []
 
-    patch.setattr(Ledger, "_again", regrouped)
+    patch.setattr(Ledger, "_retry_stage", regrouped)
 
 
 def failed_commit_is_aborted(patch: pytest.MonkeyPatch) -> None:
@@ -142,22 +142,22 @@ def failed_commit_is_aborted(patch: pytest.MonkeyPatch) -> None:
         self._group = None  # its works stay, so that the end aborts what may be in the sink
         return []
 
-    patch.setattr(Ledger, "_leave_group", leave)
+    patch.setattr(Ledger, "_abandon_group", leave)
 
 
 def planning_failure_leaves_the_commit(patch: pytest.MonkeyPatch) -> None:
-    failed = Ledger._failed
+    failed = Ledger._on_failed
 
     def careless(self: Ledger, event: Failed) -> list[Any]:
         if event.stage is Stage.PLAN and event.piece is None and event.fault.recovery.value == "fail":
-            self._leave_group()
+            self._abandon_group()
         return failed(self, event)
 
-    patch.setattr(Ledger, "_failed", careless)
+    patch.setattr(Ledger, "_on_failed", careless)
 
 
 def plan_that_broke_off_is_asked_for_more(patch: pytest.MonkeyPatch) -> None:
-    failed = Ledger._plan_failed
+    failed = Ledger._on_plan_failed
 
     def going_on(self: Ledger, event: Failed) -> list[Any]:
         if event.piece is not None or event.fault.recovery is not Recovery.RETRY:
@@ -165,24 +165,24 @@ def plan_that_broke_off_is_asked_for_more(patch: pytest.MonkeyPatch) -> None:
         self._is_planning = False
         return []
 
-    patch.setattr(Ledger, "_plan_failed", going_on)
+    patch.setattr(Ledger, "_on_plan_failed", going_on)
 
 
 def lost_answer_taken_for_a_loss(patch: pytest.MonkeyPatch) -> None:
     """The slices of a commit whose answer was lost are read again, and go into another group of the same number."""
-    again = Ledger._again
+    again = Ledger._retry_stage
 
     def rereading(self: Ledger, stage: Stage, fault: Any) -> list[Any]:
         if stage is not Stage.COMMIT or fault.recovery is not Recovery.ASK_SINK:
             return again(self, stage, fault)
-        return self._prepared_lost(fault)
+        return self._on_prepared_lost(fault)
 
-    patch.setattr(Ledger, "_again", rereading)
+    patch.setattr(Ledger, "_retry_stage", rereading)
 
 
 def claims_without_their_rank(patch: pytest.MonkeyPatch) -> None:
-    claim = ledger.claim
-    patch.setattr(ledger, "claim", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
+    claim = ledger.claim_of
+    patch.setattr(ledger, "claim_of", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
 
 
 MUTATIONS: Mapping[str, Patch] = {

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ingest_ray.core import planning
-from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.limits import Limits
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.run.run import RESTARTS

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from ingest_ray.core.ledger import Limits
+from ingest_ray.core.limits import Limits
 from ingest_ray.kv.keys import intent_key, lease_key
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import RunState

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ingest_ray.core import messages as m
-from ingest_ray.core.ledger import Ledger, Limits
+from ingest_ray.core.ledger import Ledger
+from ingest_ray.core.limits import Limits
 from ingest_ray.core.messages import CommitClaim
 from ingest_ray.engine.steps.recovery import open_scopes
 from ingest_ray.kv.keys import intent_key, lease_key, segment_key
