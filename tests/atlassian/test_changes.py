@@ -1,4 +1,4 @@
-"""Sites change while they are read; the truth that the simulator tells changes with them."""
+"""Mutations of a site while it is read: its answers and its expected records change together."""
 
 import json
 import signal
@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest_ray.simulators.atlassian import simulate
+from ingest_ray.simulators.atlassian import Simulation, simulate
+from ingest_ray.testing import atlassian as public
 from tests.atlassian.conftest import opened
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -157,19 +158,10 @@ def test_real_pages_are_served_as_storage_format() -> None:
         assert page["body"]["storage"]["value"] == record["body"]
 
 
-def test_the_command_line_prints_one_line_and_stops_on_sigterm() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "ingest_ray.simulators.atlassian",
-        "jira",
-        "--issues",
-        "20",
-        "--seed",
-        "3",
-        "--trap",
-        "short-pages",
-    ]
+@pytest.mark.parametrize("module", ["ingest_ray.simulators.atlassian", "ingest_ray.testing.atlassian"])
+def test_the_command_line_prints_one_line_and_stops_on_sigterm(module: str) -> None:
+    options = ["jira", "--issues", "20", "--seed", "3", "--trap", "short-pages"]
+    command = [sys.executable, "-m", module, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stderr is not None
@@ -184,6 +176,11 @@ def test_the_command_line_prints_one_line_and_stops_on_sigterm() -> None:
     wrong = subprocess.run([*command, "--trap", "nothing"], capture_output=True, text=True, timeout=30, check=False)
     assert wrong.returncode == 2
     assert "nothing" in wrong.stderr
+
+
+def test_the_public_face_offers_the_same_names() -> None:
+    assert public.simulate is simulate
+    assert public.Simulation is Simulation
 
 
 def test_a_site_of_its_own_process_behaves_the_same() -> None:

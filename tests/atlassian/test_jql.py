@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.simulators.atlassian.query.dates import function_ms, period_ms
-from ingest_ray.simulators.atlassian.query.syntax import JQL, QueryError, parse
+from ingest_ray.simulators.atlassian.query.grammar import JQL, QueryError, parse
 from tests.atlassian.conftest import opened
 
 SEARCH = "/rest/api/3/search/jql"

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.server.serving import bind, make
 from ingest_ray.simulators.atlassian.server.traps import UnknownTrap, table
-from ingest_ray.simulators.atlassian.site import Options
+from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,13 +41,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(product: str, port: int = 0, **options: Any) -> int:
-    """Serves until SIGTERM or SIGINT. `options` are the fields of `Options`; `traps` any sequence of names.
+    """Serves until SIGTERM or SIGINT. `options` are the fields of `SiteOptions`; `traps` any sequence of names.
 
     Prints `{"url", "user", "token", "mode"}` as one line on standard output as soon as the port answers.
     """
     options["traps"] = tuple(options.get("traps") or ())
     with bind(port) as listener:
-        app, server = make(Options(product=product, **options), listener)  # type: ignore[arg-type]
+        app, server = make(SiteOptions(product=product, **options), listener)  # type: ignore[arg-type]
         gc.collect()
         gc.freeze()  # a collection that walks a hundred thousand pages stops the server for longer than an answer takes
         listener.listen(2048)

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 from ingest_ray.simulators.atlassian.server.serving import ServingThread
-from ingest_ray.simulators.atlassian.site import Options
+from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
 _PAGE = 2_000
 
@@ -107,10 +107,10 @@ def simulate(
 ) -> Iterator[Simulation]:
     """Serves a site for the length of a `with` block, on a free loopback port.
 
-    `options` are the other fields of `Options`: seed, issues, projects, pages, spaces, rate_limit, latency_ms, user_zone,
+    `options` are the other fields of `SiteOptions`: seed, issues, projects, pages, spaces, rate_limit, latency_ms, user_zone,
     site_zone, frozen ... With `process`, the site has a process, and so a core, of its own.
     """
-    chosen = Options(product=product, mode=mode, traps=tuple(traps), data=Path(data) if data else None, **options)
+    chosen = SiteOptions(product=product, mode=mode, traps=tuple(traps), data=Path(data) if data else None, **options)
     if process:
         with _other_process(chosen) as simulation:
             yield simulation
@@ -124,7 +124,7 @@ def simulate(
 
 
 @contextmanager
-def _other_process(options: Options) -> Iterator[Simulation]:
+def _other_process(options: SiteOptions) -> Iterator[Simulation]:
     command = [sys.executable, "-m", "ingest_ray.simulators.atlassian", options.product, "--mode", options.mode]
     for name in (
         "seed",

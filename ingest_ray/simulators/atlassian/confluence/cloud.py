@@ -20,35 +20,35 @@ _DEPRECATED = {
 _KEPT = ("/search", "/restriction", "/download", "/group", "/user", "/settings", "/audit")
 
 
-def outlives(path: str) -> bool:
+def is_kept_v1_path(path: str) -> bool:
     """Whether a v1 path is one of those that stay."""
     return any(part in path for part in _KEPT)
 
 
 class ConfluenceCloud(ConfluenceV2):
-    def anonymous(self, call: Call) -> Reply:
+    def anonymous_reply(self, call: Call) -> Reply:
         if "/api/v2/" in call.path:
             return reply({"message": "Current user not permitted to use Confluence", "statusCode": 403}, 403)
         return reply({"statusCode": 403, "message": NO_ACCESS}, 403)
 
-    def unauthorized(self) -> Reply:
+    def unauthorized_reply(self) -> Reply:
         return reply({"statusCode": 401, "message": "Basic authentication with passwords is deprecated."}, 401)
 
-    def wrong_login(self, call: Call, verdict: str) -> Reply:
+    def failed_login_reply(self, call: Call, verdict: str) -> Reply:
         if call.gateway:
             return reply({"code": 401, "message": "Unauthorized"}, 401)
         if verdict == "bearer-on-site":
             return reply({"error": "Failed to parse Connect Session Auth Token"}, 403)
-        return self.unauthorized() if verdict == "unreadable" else self.anonymous(call)
+        return self.unauthorized_reply() if verdict == "unreadable" else self.anonymous_reply(call)
 
-    def not_found_path(self, call: Call) -> Reply:
+    def unknown_path_reply(self, call: Call) -> Reply:
         if "/api/v2/" in call.path:
             return self.v2_error(404, "Not Found")
         return reply({"statusCode": 404, "message": "null for uri: " + call.path}, 404)
 
-    def after(self, call: Call, made: Reply) -> Reply:
+    def finish_reply(self, call: Call, made: Reply) -> Reply:
         """Deprecated v1 endpoints say so on the site's host, and answer 410 at the gateway."""
-        if "/rest/api/" not in call.path or outlives(call.path):
+        if "/rest/api/" not in call.path or is_kept_v1_path(call.path):
             return made
         if call.gateway or "deprecated-v1" not in self.traps:
             return reply({"statusCode": 410, "message": "This deprecated endpoint has been removed."}, 410)
@@ -60,19 +60,19 @@ class ConfluenceCloud(ConfluenceV2):
 
     # CQL by cursor; a `start` in the request is ignored.
 
-    def _window(self, call: Call, total: int, expand: set[str]) -> tuple[int, int, Json | None]:
+    def search_window(self, call: Call, expand: set[str], total: int) -> tuple[int, int, Json | None]:
         """(offset, limit, parameters of the next link). A cursor holds the offset in the result list of its own query."""
-        limit = self.page_size(expand | {e.removeprefix("content.") for e in expand}, call.whole("limit", 25))
+        limit = self.page_size(expand | {e.removeprefix("content.") for e in expand}, call.integer("limit", 25))
         if limit < 0:
             raise self.refuse(400, "limit cannot be less than zero")
         page, start = 0, 0
-        mark = hashlib.blake2b(call.one("cql").encode(), digest_size=6).hexdigest()
-        if token := call.one("cursor"):
+        mark = hashlib.blake2b(call.parameter("cql").encode(), digest_size=6).hexdigest()
+        if token := call.parameter("cursor"):
             try:
                 start, page, of = decode(urlsafe_b64decode(token))
             except Exception:
                 raise self.refuse(400, "Invalid cursor") from None
-            if of != mark or self.spend_expired():
+            if of != mark or self.consume_expired_token():
                 raise self.refuse(400, "Invalid cursor")
         following: Json | None = None
         end = start + limit
@@ -88,32 +88,12 @@ class ConfluenceCloud(ConfluenceV2):
             }
         return start, limit, following
 
-    def spend_expired(self) -> bool:
+    def consume_expired_token(self) -> bool:
         """Whether this cursor is one of those that the trap refuses."""
         if self.traps.number("expired-token") < 1:
             return False
         self.traps.numbers["expired-token"] -= 1
         return True
-
-    @route("GET ~/rest/api/content/search")
-    def content_search(self, call: Call) -> Reply:
-        expand, hits = self.expand_of(call), self.hits(call)
-        start, limit, following = self._window(call, len(hits), expand)
-        part = hits[start : start + limit]
-        if "body" in expand:
-            self.check_bodies(self.pages_of_hits(part), storage_too="body.storage" in expand)
-        made = {"results": [self.hit_json(h, expand) for h in part], "start": start, "limit": limit, "size": len(part)}
-        return reply(made | {"_links": self.links(call, following)})
-
-    @route("GET ~/rest/api/search")
-    def search(self, call: Call) -> Reply:
-        total = self.counted(call)
-        if total is not None:
-            return self.only_total(call, total)
-        expand, hits = self.expand_of(call), self.hits(call)
-        start, limit, following = self._window(call, len(hits), expand)
-        made = self.search_document(call, hits, start, hits[start : start + limit], expand)
-        return reply(made | {"limit": limit, "_links": self.links(call, following)})
 
     @route("GET ~/rest/api/search/user")
     def search_user(self, call: Call) -> Reply:
@@ -137,7 +117,7 @@ class ConfluenceCloud(ConfluenceV2):
             return made
 
         made = decode(self.array(call, range(len(self.store.people)), entry, most=200).body)
-        extra = {"totalSize": len(self.store.people), "cqlQuery": call.one("cql"), "searchDuration": 3}
+        extra = {"totalSize": len(self.store.people), "cqlQuery": call.parameter("cql"), "searchDuration": 3}
         return reply(made | extra)
 
     # People, settings.
@@ -149,13 +129,13 @@ class ConfluenceCloud(ConfluenceV2):
     @route("GET ~/rest/api/user")
     def one_user(self, call: Call) -> Reply:
         for person in self.store.people:
-            if person.account_id == call.one("accountId"):
+            if person.account_id == call.parameter("accountId"):
                 return reply(self.user(person))
         raise self.refuse(404, "No user found with account id")
 
     @route("GET ~/rest/api/user/bulk")
     def users_bulk(self, call: Call) -> Reply:
-        wanted = set(call.many("accountId"))
+        wanted = set(call.parameters("accountId"))
         return self.array(call, [p for p in self.store.people if p.account_id in wanted], self.user, default=100)
 
     @route("GET ~/rest/api/group/{group}/membersByGroupId")
@@ -184,7 +164,7 @@ class ConfluenceCloud(ConfluenceV2):
         page = self.page_of(call)
         file = self.attachment_on(page, call.params["file"])
         if file is None or page.attachment_fails:
-            raise self.no_content(call.params["file"])
+            raise self.content_not_found(call.params["file"])
         return Reply(
             302, b"", {"Location": f"{self.site}/wiki/media/{page.id}/att{file.id}?signature={self._sign(file.id)}"}
         )
@@ -195,6 +175,6 @@ class ConfluenceCloud(ConfluenceV2):
     @route("GET ~/media/{id}/{file}")
     def media(self, call: Call) -> Reply:
         number = call.params["file"].removeprefix("att")
-        if not number.isdecimal() or call.one("signature") != self._sign(int(number)):
+        if not number.isdecimal() or call.parameter("signature") != self._sign(int(number)):
             return Reply(403, b"", kind="text/plain")
         return self.file_bytes(call, self.page_of(call), call.params["file"])

@@ -18,18 +18,18 @@ class ConfluenceDataCenter(ConfluenceV1):
     cloud = False
     root = ""
 
-    def anonymous(self, call: Call) -> Reply:
-        return self.unauthorized()
+    def anonymous_reply(self, call: Call) -> Reply:
+        return self.unauthorized_reply()
 
-    def unauthorized(self) -> Reply:
+    def unauthorized_reply(self) -> Reply:
         page = b"<html><head><title>Unauthorized (401)</title></head><body>Basic Authentication Failure</body></html>"
         headers = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "WWW-Authenticate": 'OAuth realm="confluence"'}
         return Reply(401, page, headers, "text/html;charset=UTF-8")
 
-    def wrong_login(self, call: Call, verdict: str) -> Reply:
-        return self.unauthorized()
+    def failed_login_reply(self, call: Call, verdict: str) -> Reply:
+        return self.unauthorized_reply()
 
-    def not_found_path(self, call: Call) -> Reply:
+    def unknown_path_reply(self, call: Call) -> Reply:
         return reply({"statusCode": 404, "message": f"null for uri: {self.site}{call.path}"}, 404)
 
     def page_size(self, expand: set[str], asked: int) -> int:
@@ -42,8 +42,8 @@ class ConfluenceDataCenter(ConfluenceV1):
 
     def _scanned(self, call: Call, pages: list[Page], expand: set[str], prefix: str) -> Reply:
         """`nextCursor` names the last content that was sent; pages come by ascending id."""
-        limit = min(max(call.whole("limit", 25), 1), self.page_size(expand, 1000))
-        cursor = call.one("cursor")
+        limit = min(max(call.integer("limit", 25), 1), self.page_size(expand, 1000))
+        cursor = call.parameter("cursor")
         after = 0
         if cursor:
             number = cursor.rpartition(":")[2]
@@ -67,8 +67,8 @@ class ConfluenceDataCenter(ConfluenceV1):
 
     @route("GET ~/rest/api/content/scan")
     def scan(self, call: Call) -> Reply:
-        statuses = call.many("status") or ["current"]
-        pages = self._listed(call, self._spaces(call), [call.one("type", "page")], statuses)
+        statuses = call.parameters("status") or ["current"]
+        pages = self._listed(call, self._spaces(call), [call.parameter("type", "page")], statuses)
         return self._scanned(call, pages, self.expand_of(call), "content")
 
     @route("GET ~/rest/api/space/{key}/trash")
@@ -79,7 +79,7 @@ class ConfluenceDataCenter(ConfluenceV1):
 
     # Search by offset.
 
-    def _window(self, call: Call, expand: set[str], total: int) -> tuple[int, int, Json | None]:
+    def search_window(self, call: Call, expand: set[str], total: int) -> tuple[int, int, Json | None]:
         start, limit = self.start_limit(call, 25, self.page_size(expand, 1000))
         deep = self.traps.number("deep-start-500")
         if deep and start + limit > deep:
@@ -92,31 +92,8 @@ class ConfluenceDataCenter(ConfluenceV1):
             following = {"limit": limit, "start": start + limit}
         return start, limit, following
 
-    @route("GET ~/rest/api/content/search")
-    def content_search(self, call: Call) -> Reply:
-        expand, hits = self.expand_of(call), self.hits(call)
-        start, limit, following = self._window(call, expand, len(hits))
-        part = hits[start : start + limit]
-        if "body" in expand:
-            self.check_bodies(self.pages_of_hits(part), storage_too="body.storage" in expand)
-        made: Json = {
-            "results": [self.hit_json(h, expand) for h in part],
-            "start": start,
-            "limit": limit,
-            "size": len(part),
-        }
-        made |= {"totalSize": len(hits), "cqlQuery": call.one("cql"), "searchDuration": 9}
-        return reply(made | {"_links": self.links(call, following)})
-
-    @route("GET ~/rest/api/search")
-    def search(self, call: Call) -> Reply:
-        total = self.counted(call)
-        if total is not None:
-            return self.only_total(call, total)
-        expand, hits = self.expand_of(call), self.hits(call)
-        start, limit, following = self._window(call, expand, len(hits))
-        made = self.search_document(call, hits, start, hits[start : start + limit], expand)
-        return reply(made | {"limit": limit, "_links": self.links(call, following)})
+    def content_search_totals(self, call: Call, total: int) -> Json:
+        return {"totalSize": total, "cqlQuery": call.parameter("cql"), "searchDuration": 9}
 
     # Restrictions and permissions.
 
@@ -155,7 +132,7 @@ class ConfluenceDataCenter(ConfluenceV1):
     @route("GET ~/rest/api/user")
     def one_user(self, call: Call) -> Reply:
         for person in self.store.people:
-            if call.one("key") == person.key or call.one("username") == person.username:
+            if call.parameter("key") == person.key or call.parameter("username") == person.username:
                 return reply(self.user(person))
         raise self.refuse(404, "No user found")
 
@@ -184,4 +161,4 @@ class ConfluenceDataCenter(ConfluenceV1):
         for file in self.content.attachments(page):
             if file.title == name:
                 return self.file_bytes(call, page, f"att{file.id}")
-        raise self.no_content(call.params["id"])
+        raise self.content_not_found(call.params["id"])

@@ -1,19 +1,16 @@
 """Spaces and pages from a seed: trees with folders between, personal and archived spaces, restrictions, trash."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Container, Page, PageContent, Space
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from ingest_ray.simulators.atlassian.content.people import Person, make_groups
 from ingest_ray.simulators.atlassian.content.rich_text import Prose
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, weighted
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, weighted
 from ingest_ray.simulators.atlassian.content.wiki_loader import load_pages
 from ingest_ray.simulators.atlassian.server.traps import Traps
-
-if TYPE_CHECKING:
-    from ingest_ray.simulators.atlassian.site import Options
+from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
 FIRST_SPACE = 32_768
 FIRST_PAGE = 200_001
@@ -21,20 +18,20 @@ _SPAN_MS = 4 * 365 * DAY_MS
 _KINDS = ("folder", "folder", "folder", "whiteboard", "database", "embed")
 
 
-def make_site(options: "Options", clock: Clock, draws: Draws, traps: Traps, people: list[Person]) -> ConfluenceStore:
+def make_site(options: SiteOptions, clock: Clock, draws: SeededDraws, traps: Traps, people: list[Person]) -> PageStore:
     content = PageContent(draws, Prose(draws, people), people)
     spaces = make_spaces(draws, options.spaces, people, clock.now(), traps)
     groups = make_groups(draws, people)
-    store = ConfluenceStore(clock, draws, traps, people, groups, content, options.site_zone, spaces, {}, {})
+    store = PageStore(clock, draws, traps, people, groups, content, options.site_zone, spaces, {}, {})
     _fill(store, options.pages, len(people))
     if options.data is not None:
-        _paste(store, options.data / "wiki-pages.jsonl.gz")
+        _load_real_pages(store, options.data / "wiki-pages.jsonl.gz")
     _trap(store)
     store.load()
     return store
 
 
-def make_spaces(draws: Draws, count: int, people: list[Person], now_ms: int, traps: Traps) -> list[Space]:
+def make_spaces(draws: SeededDraws, count: int, people: list[Person], now_ms: int, traps: Traps) -> list[Space]:
     """Of ten spaces, one is personal and one archived; the first never is."""
     spaces = []
     for index in range(count):
@@ -60,7 +57,7 @@ def make_spaces(draws: Draws, count: int, people: list[Person], now_ms: int, tra
     return spaces
 
 
-def _fill(store: ConfluenceStore, count: int, people: int) -> None:
+def _fill(store: PageStore, count: int, people: int) -> None:
     draws, spaces = store.draws, store.spaces
     weights = [max(1, 1000 // (n + 4)) for n in range(len(spaces))] if len(spaces) < 50 else [1] * len(spaces)
     recent: list[list[int]] = [[] for _ in spaces]
@@ -80,7 +77,7 @@ def _fill(store: ConfluenceStore, count: int, people: int) -> None:
         store.pages[page.id] = page
 
 
-def _parent(store: ConfluenceStore, recent: list[int], d: tuple[int, ...], page: Page, space: Space) -> int:
+def _parent(store: PageStore, recent: list[int], d: tuple[int, ...], page: Page, space: Space) -> int:
     """A recent page, or now and then a container that hangs below one."""
     above = recent[-1 - d[11] % min(len(recent), 40)] if recent and d[12] % 6 else space.homepage
     if d[13] % 25:
@@ -91,7 +88,9 @@ def _parent(store: ConfluenceStore, recent: list[int], d: tuple[int, ...], page:
     return made.id
 
 
-def _page(draws: Draws, d: tuple[int, ...], number: int, space: int, people: int, now_ms: int, *, home: bool) -> Page:
+def _page(
+    draws: SeededDraws, d: tuple[int, ...], number: int, space: int, people: int, now_ms: int, *, home: bool
+) -> Page:
     e = draws(b"page-more", number)
     created = now_ms - DAY_MS - _SPAN_MS * (d[1] % 100_000) // 100_000
     version = 1 if d[2] % 3 == 0 else 2 + d[3] % 12
@@ -122,7 +121,7 @@ def _page(draws: Draws, d: tuple[int, ...], number: int, space: int, people: int
     return made
 
 
-def _paste(store: ConfluenceStore, path: Path) -> None:
+def _load_real_pages(store: PageStore, path: Path) -> None:
     """Real texts take the place of generated ones, each as often as it takes."""
     loaded = load_pages(path)
     for number, page in enumerate(store.pages.values()):
@@ -130,7 +129,7 @@ def _paste(store: ConfluenceStore, path: Path) -> None:
         page.title, page.loaded = f"{title} ({page.id})", body
 
 
-def _trap(store: ConfluenceStore) -> None:
+def _trap(store: PageStore) -> None:
     draws, traps = store.draws, store.traps
     homes = {space.homepage for space in store.spaces}
     share = traps.number("permission-404") / 100

@@ -7,7 +7,7 @@ from typing import Literal
 from ingest_ray.simulators.atlassian.content.clock import HOUR_MS
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.content.rich_text import Block, Prose, Text
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, pick
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
 
 PER_PAGE = 1_000  # ids of comments are page id * PER_PAGE + number, of attachments + 500 + number
 FIRST_ATTACHMENT = 500
@@ -104,7 +104,7 @@ class Page:
 class PageContent:
     """Makes what a page shows."""
 
-    def __init__(self, draws: Draws, prose: Prose, people: list[Person]) -> None:
+    def __init__(self, draws: SeededDraws, prose: Prose, people: list[Person]) -> None:
         self.draws = draws
         self.prose = prose
         self.people = people

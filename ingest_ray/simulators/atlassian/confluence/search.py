@@ -3,14 +3,15 @@
 from collections import OrderedDict
 
 from ingest_ray.simulators.atlassian.confluence.page import Page, PageAttachment, PageComment
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
-from ingest_ray.simulators.atlassian.query.cql import FOREVER_MS, ORDER_KEYS, CqlCompiler, CqlSearch, Hit
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
+from ingest_ray.simulators.atlassian.query.cql import ORDER_KEYS, CqlCompiler, CqlSearch, Hit
+from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS
 
 _CACHED = 64
 
 
 class CqlSearcher:
-    def __init__(self, store: ConfluenceStore) -> None:
+    def __init__(self, store: PageStore) -> None:
         self.store = store
         self.compiler = CqlCompiler(store)
         self._cache: OrderedDict[tuple[str, bool, int], list[Hit]] = OrderedDict()
@@ -18,7 +19,7 @@ class CqlSearcher:
 
     def find(self, cql: str, *, archived: bool = False) -> list[Hit]:
         """Raises QueryError."""
-        self.store.settle()
+        self.store.index_due_changes()
         key = (cql, archived, self.store.search_revision)
         found = self._cache.get(key)
         if found is None:
@@ -32,7 +33,7 @@ class CqlSearcher:
 
     def count(self, cql: str, *, archived: bool = False) -> int:
         """Counts without making hits where the index alone can tell."""
-        self.store.settle()
+        self.store.index_due_changes()
         search = self._compile(cql, archived=archived)
         timed = search.lower or search.upper != FOREVER_MS
         made = search.created_lower or search.created_upper != FOREVER_MS
@@ -61,7 +62,7 @@ class CqlSearcher:
         if search.kinds & {"comment", "attachment"}:
             spaces = set(search.spaces)
             hits += [
-                h for h in self._hung()
+                h for h in self._attached_hits()
                 if h.kind in search.kinds and h.page.space in spaces and search.lower <= h.modified < search.upper
                 and search.created_lower <= h.created < search.created_upper and (search.ids is None or h.id in search.ids)
             ]  # fmt: skip
@@ -98,7 +99,7 @@ class CqlSearcher:
                 hits.append(hit)
         return hits
 
-    def _hung(self) -> list[Hit]:
+    def _attached_hits(self) -> list[Hit]:
         """Every comment and attachment of what is indexed; made anew after each change."""
         if self._hanging is None or self._hanging[0] != self.store.search_revision:
             hits = []

@@ -5,15 +5,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, PER_PAGE, Page, PageAttachment, PageComment, Space
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.search import CqlSearcher
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
 from ingest_ray.simulators.atlassian.content.clock import spell, spell_utc
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.content.rich_text import adf, storage, view
 from ingest_ray.simulators.atlassian.query.cql import Hit
-from ingest_ray.simulators.atlassian.query.syntax import QueryError
-from ingest_ray.simulators.atlassian.server.error_messages import say
-from ingest_ray.simulators.atlassian.server.routing import JSON, Call, Refused, Reply, Router, encode, reply
+from ingest_ray.simulators.atlassian.query.grammar import QueryError
+from ingest_ray.simulators.atlassian.server.error_messages import localized
+from ingest_ray.simulators.atlassian.server.routing import JSON, Call, Reply, RequestRefused, Router, encode, reply
 
 Json = dict[str, Any]
 NO_START = "java.lang.IllegalArgumentException: start cannot be less than zero"
@@ -25,7 +25,7 @@ class ConfluenceSite:
     cloud = True
     root = "/wiki"
 
-    def __init__(self, store: ConfluenceStore, site: str) -> None:
+    def __init__(self, store: PageStore, site: str) -> None:
         self.store = store
         self.content = store.content
         self.traps = store.traps
@@ -35,45 +35,45 @@ class ConfluenceSite:
 
     # Refusals.
 
-    def words(self, text: str) -> str:
-        return say(text, german="localized" in self.traps)
+    def localized(self, text: str) -> str:
+        return localized(text, german="localized" in self.traps)
 
-    def refuse(self, status: int, text: str) -> Refused:
+    def refuse(self, status: int, text: str) -> RequestRefused:
         if self.cloud:
-            return Refused(reply({"statusCode": status, "message": self.words(text)}, status))
+            return RequestRefused(reply({"statusCode": status, "message": self.localized(text)}, status))
         made = {
             "statusCode": status,
             "data": {"authorized": status != 403, "valid": True, "errors": [], "successful": False},
         }
-        return Refused(reply(made | {"message": self.words(text)}, status))
+        return RequestRefused(reply(made | {"message": self.localized(text)}, status))
 
-    def after(self, call: Call, made: Reply) -> Reply:
+    def finish_reply(self, call: Call, made: Reply) -> Reply:
         return made
 
-    def no_content(self, number: str) -> Refused:
+    def content_not_found(self, number: str) -> RequestRefused:
         return self.refuse(
             404,
             f"com.atlassian.confluence.api.service.exceptions.NotFoundException: No content found with id: ContentId{{id={number}}}",
         )
 
-    def gateway_timeout(self) -> Refused:
-        return Refused(Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind="text/html"))
+    def gateway_timeout_error(self) -> RequestRefused:
+        return RequestRefused(Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind="text/html"))
 
-    def internal(self) -> Refused:
+    def internal_error(self) -> RequestRefused:
         return self.refuse(500, "java.lang.NullPointerException")
 
     # Finding things.
 
     def check_space(self, space: Space) -> None:
         if space.failing:
-            raise self.internal()
+            raise self.internal_error()
         if space.forbidden:
             raise self.refuse(403, "User not permitted to view space")
 
     def page_of(self, call: Call, name: str = "id") -> Page:
         page = self.store.find(call.params[name])
         if page is None or page.status == "deleted":
-            raise self.no_content(call.params[name])
+            raise self.content_not_found(call.params[name])
         self.check_space(self.store.spaces[page.space])
         return page
 
@@ -88,16 +88,16 @@ class ConfluenceSite:
         """Poisoned pages, pages whose storage fails, and too many bodies at once spoil the whole answer."""
         limit = self.traps.number("large-page-504")
         if limit and len(pages) > limit:
-            raise self.gateway_timeout()
+            raise self.gateway_timeout_error()
         for page in pages:
             if page.poison:
                 if "poison-json" in self.traps:
-                    raise Refused(
+                    raise RequestRefused(
                         Reply(200, b'{"results":[{"id":"1","body":{"storage":{"value":"\x00\xff\xfe', kind=JSON)
                     )
-                raise self.internal()
+                raise self.internal_error()
             if storage_too and page.storage_fails:
-                raise self.internal()
+                raise self.internal_error()
 
     def readable_spaces(self) -> list[int]:
         return [s.index for s in self.store.spaces if not s.forbidden and not s.failing]
@@ -178,7 +178,7 @@ class ConfluenceSite:
             made["history"] = self.history_json(page, expand)
         if "ancestors" in expand:
             if "ancestors.restrictions" in expand and "ancestor-restrictions-404" in self.traps:
-                raise self.no_content(str(page.parent))
+                raise self.content_not_found(str(page.parent))
             above = [p for n in self.store.ancestors(page) if (p := self.store.pages.get(n)) is not None]
             inner = {e.removeprefix("ancestors.") for e in expand if e.startswith("ancestors.")}
             made["ancestors"] = [self.content_json(p, inner) for p in above]
@@ -195,7 +195,7 @@ class ConfluenceSite:
             }
         if "restrictions" in expand:
             if "restrictions-500" in self.traps:
-                raise self.internal()
+                raise self.internal_error()
             made["restrictions"] = {
                 k: self.restriction_json(page, k) for k in ("read", "update") if f"restrictions.{k}" in expand
             }
@@ -325,7 +325,7 @@ class ConfluenceSite:
     def expand_of(self, call: Call) -> set[str]:
         """Every asked path with all its prefixes: `body.storage` holds `body` too."""
         asked: set[str] = set()
-        for path in call.many("expand"):
+        for path in call.parameters("expand"):
             parts = path.strip().split(".")
             asked.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
         return asked
@@ -344,7 +344,7 @@ class ConfluenceSite:
         return made
 
     def start_limit(self, call: Call, default: int, most: int) -> tuple[int, int]:
-        start, limit = call.whole("start", 0), call.whole("limit", default)
+        start, limit = call.integer("start", 0), call.integer("limit", default)
         if start < 0:
             raise self.refuse(400, NO_START)
         if limit < 0:
@@ -367,20 +367,20 @@ class ConfluenceSite:
         return reply(made | {"_links": self.links(call, following)})
 
     def hits(self, call: Call) -> list[Hit]:
-        cql = call.one("cql")
+        cql = call.parameter("cql")
         if not cql:
             raise self.refuse(400, "cql query parameter is required")
         try:
-            return self.searcher.find(cql, archived=call.flag("includeArchivedSpaces"))
+            return self.searcher.find(cql, archived=call.boolean("includeArchivedSpaces"))
         except QueryError as failure:
             raise self.refuse(400, str(failure)) from None
 
     def counted(self, call: Call) -> int | None:
         """`totalSize` alone, where a search asks for no results; None where it asks for some."""
-        if call.one("limit") != "0" or not call.one("cql"):
+        if call.parameter("limit") != "0" or not call.parameter("cql"):
             return None
         try:
-            return self.searcher.count(call.one("cql"), archived=call.flag("includeArchivedSpaces"))
+            return self.searcher.count(call.parameter("cql"), archived=call.boolean("includeArchivedSpaces"))
         except QueryError as failure:
             raise self.refuse(400, str(failure)) from None
 

@@ -6,16 +6,16 @@ On Cloud most of them are deprecated and, at the gateway, gone.
 from typing import Any
 
 from ingest_ray.simulators.atlassian.confluence.page import Page, Space
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import ConfluenceSite, Json
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
-from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
+from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 
 _KEPT_LISTS = 16
 
 
 class ConfluenceV1(ConfluenceSite):
-    def __init__(self, store: ConfluenceStore, site: str) -> None:
+    def __init__(self, store: PageStore, site: str) -> None:
         super().__init__(store, site)
         self._lists: dict[tuple[Any, ...], list[Page]] = {}
 
@@ -23,10 +23,10 @@ class ConfluenceV1(ConfluenceSite):
 
     def _listed(self, call: Call, spaces: list[int], kinds: list[str], statuses: list[str]) -> list[Page]:
         """Pages by ascending id. The last lists are kept until anything changes: offsets count from the start each time."""
-        key = (tuple(spaces), tuple(kinds), tuple(statuses), call.one("title"), self.store.revision)
+        key = (tuple(spaces), tuple(kinds), tuple(statuses), call.parameter("title"), self.store.revision)
         found = self._lists.get(key)
         if found is None:
-            found = self._list(spaces, kinds, statuses, call.one("title"))
+            found = self._list(spaces, kinds, statuses, call.parameter("title"))
             if len(self._lists) >= _KEPT_LISTS:
                 self._lists.clear()
             self._lists[key] = found
@@ -41,7 +41,7 @@ class ConfluenceV1(ConfluenceSite):
         return [p for p in chosen if self.content.title(p) == title] if title else chosen
 
     def _spaces(self, call: Call) -> list[int]:
-        key = call.one("spaceKey")
+        key = call.parameter("spaceKey")
         return [self.space_of(key).index] if key else self.readable_spaces()
 
     def page_size(self, expand: set[str], asked: int) -> int:
@@ -50,10 +50,10 @@ class ConfluenceV1(ConfluenceSite):
 
     @route("GET ~/rest/api/content")
     def contents(self, call: Call) -> Reply:
-        expand, statuses = self.expand_of(call), call.many("status") or ["current"]
-        if call.whole("start", 0) > 100_000:
+        expand, statuses = self.expand_of(call), call.parameters("status") or ["current"]
+        if call.integer("start", 0) > 100_000:
             raise self.refuse(400, "start cannot be greater than 100000")
-        pages = self._listed(call, self._spaces(call), [call.one("type", "page")], statuses)
+        pages = self._listed(call, self._spaces(call), [call.parameter("type", "page")], statuses)
         return self.pages_array(call, pages, expand)
 
     def pages_array(self, call: Call, pages: list[Page], expand: set[str], cap: int = 1000) -> Reply:
@@ -71,22 +71,22 @@ class ConfluenceV1(ConfluenceSite):
         if number.startswith("att"):
             file = self.attachment_by_id(number)
             if file is None:
-                raise self.no_content(number)
+                raise self.content_not_found(number)
             return reply(self.attachment_json(*file, expand))
         page = self.page_of(call)
-        statuses = call.many("status") or ["current"]
-        if call.one("version") and "historical" in statuses:
+        statuses = call.parameters("status") or ["current"]
+        if call.parameter("version") and "historical" in statuses:
             return self._historical(call, page, expand)
         if page.status not in statuses and "any" not in statuses:
-            raise self.no_content(number)
+            raise self.content_not_found(number)
         if "body" in expand:
             self.check_bodies([page], storage_too="body.storage" in expand)
         return reply(self.content_json(page, expand))
 
     def _historical(self, call: Call, page: Page, expand: set[str]) -> Reply:
-        number = call.whole("version", page.version)
+        number = call.integer("version", page.version)
         if not 1 <= number <= page.version:
-            raise self.no_content(call.params["id"])
+            raise self.content_not_found(call.params["id"])
         made = self.content_json(page, expand) | {"status": "historical" if number < page.version else page.status}
         made["version"] = self.version_json(page, number)
         if "body.storage" in expand and number < page.version:
@@ -133,9 +133,9 @@ class ConfluenceV1(ConfluenceSite):
         else:
             page = self.page_of(call)
             comments = self.content.comments(page)
-            if call.one("depth") != "all" and not call.path.endswith("descendant/comment"):
+            if call.parameter("depth") != "all" and not call.path.endswith("descendant/comment"):
                 comments = [c for c in comments if not c.parent]
-        where = call.many("location")
+        where = call.parameters("location")
         if where:
             comments = [c for c in comments if ("inline" if c.inline else "footer") in where]
         expand = self.expand_of(call)
@@ -146,7 +146,7 @@ class ConfluenceV1(ConfluenceSite):
         page, expand = self.page_of(call), self.expand_of(call)
         if page.attachment_fails:
             raise self.refuse(400, "Cannot list the attachments")
-        files = [a for a in self.content.attachments(page) if call.one("filename", a.title) == a.title]
+        files = [a for a in self.content.attachments(page) if call.parameter("filename", a.title) == a.title]
         return self.array(
             call, files, lambda a: self.attachment_json(page, a, expand), default=50, most=self.page_size(set(), 1000)
         )
@@ -154,15 +154,15 @@ class ConfluenceV1(ConfluenceSite):
     def file_bytes(self, call: Call, page: Page, number: str) -> Reply:
         file = self.attachment_on(page, number)
         if file is None or page.attachment_fails:
-            raise self.no_content(number)
-        made = ranged(call, self.content.attachment_bytes(file), file.kind)
+            raise self.content_not_found(number)
+        made = ranged_reply(call, self.content.attachment_bytes(file), file.kind)
         made.headers["Content-Disposition"] = "attachment"
         return made
 
     @route("GET ~/rest/api/content/{id}/label")
     def labels(self, call: Call) -> Reply:
         page = self.page_of(call)
-        if call.one("limit") == "0":
+        if call.parameter("limit") == "0":
             raise self.refuse(400, "limit must be greater than 0")
         return self.array(call, page.labels, self.label_json, default=200, most=200)
 
@@ -211,7 +211,12 @@ class ConfluenceV1(ConfluenceSite):
 
     @route("GET ~/rest/api/space")
     def spaces(self, call: Call) -> Reply:
-        keys, kind, status, expand = call.many("spaceKey"), call.one("type"), call.one("status"), self.expand_of(call)
+        keys, kind, status, expand = (
+            call.parameters("spaceKey"),
+            call.parameter("type"),
+            call.parameter("status"),
+            self.expand_of(call),
+        )
         chosen = [
             s for s in self.store.spaces
             if (not keys or s.key in keys) and (not kind or s.kind == kind)
@@ -241,21 +246,57 @@ class ConfluenceV1(ConfluenceSite):
     def space_content_of(self, call: Call) -> Reply:
         space = self.space_of(call.params["key"])
         pages = self._listed(call, [space.index], [call.params["type"]], ["current"])
-        if call.one("depth") == "root":
+        if call.parameter("depth") == "root":
             pages = [p for p in pages if not p.parent]
         return self.pages_array(call, pages, self.expand_of(call))
 
     # Search, groups.
 
+    def search_window(self, call: Call, expand: set[str], total: int) -> tuple[int, int, Json | None]:
+        """(offset, limit, parameters of the next link) of one page of search results."""
+        raise NotImplementedError
+
+    def content_search_totals(self, call: Call, total: int) -> Json:
+        return {}
+
+    @route("GET ~/rest/api/content/search")
+    def content_search(self, call: Call) -> Reply:
+        expand, hits = self.expand_of(call), self.hits(call)
+        start, limit, following = self.search_window(call, expand, len(hits))
+        part = hits[start : start + limit]
+        if "body" in expand:
+            self.check_bodies(self.pages_of_hits(part), storage_too="body.storage" in expand)
+        results = [self.hit_json(h, expand) for h in part]
+        document: Json = {"results": results, "start": start, "limit": limit, "size": len(part)}
+        document |= self.content_search_totals(call, len(hits))
+        return reply(document | {"_links": self.links(call, following)})
+
+    @route("GET ~/rest/api/search")
+    def search(self, call: Call) -> Reply:
+        total = self.counted(call)
+        if total is not None:
+            return self.only_total(call, total)
+        expand, hits = self.expand_of(call), self.hits(call)
+        start, limit, following = self.search_window(call, expand, len(hits))
+        document = self.search_document(call, hits, start, hits[start : start + limit], expand)
+        return reply(document | {"limit": limit, "_links": self.links(call, following)})
+
     def only_total(self, call: Call, total: int) -> Reply:
-        made: Json = {"results": [], "start": 0, "limit": 0, "size": 0, "totalSize": total, "cqlQuery": call.one("cql")}
+        made: Json = {
+            "results": [],
+            "start": 0,
+            "limit": 0,
+            "size": 0,
+            "totalSize": total,
+            "cqlQuery": call.parameter("cql"),
+        }
         return reply(made | {"searchDuration": 4, "_links": self.links(call, None)})
 
     def search_document(self, call: Call, hits: list[Any], start: int, part: list[Any], expand: set[str]) -> Json:
         if any(e.startswith("content.body") for e in expand):
             self.check_bodies(self.pages_of_hits(part), storage_too="content.body.storage" in expand)
         made = {"results": [self.result_json(h, expand) for h in part], "start": start, "size": len(part)}
-        return made | {"totalSize": len(hits), "cqlQuery": call.one("cql"), "searchDuration": 12}
+        return made | {"totalSize": len(hits), "cqlQuery": call.parameter("cql"), "searchDuration": 12}
 
     @route("GET ~/rest/api/group")
     def groups(self, call: Call) -> Reply:

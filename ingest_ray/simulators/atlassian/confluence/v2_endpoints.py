@@ -23,7 +23,7 @@ class ConfluenceV2(ConfluenceV2Pages):
         page = self.v2_page(call, kind)
         numbers = (
             range(page.version, 0, -1)
-            if call.one("sort", "-modified-date").startswith("-")
+            if call.parameter("sort", "-modified-date").startswith("-")
             else range(1, page.version + 1)
         )
         return self.by_offset(call, numbers, lambda n: self.version_v2(page, n))
@@ -66,7 +66,7 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     def _roots(self, call: Call, kind: str, *, inline: bool) -> Reply:
         page, form = self.v2_page(call, kind), self.body_format(call)
-        states = call.many("resolution-status")
+        states = call.parameters("resolution-status")
         roots = [
             c for c in self.content.comments(page)
             if c.inline == inline and not c.parent and (not states or ("resolved" if c.resolved else "open") in states)
@@ -110,13 +110,13 @@ class ConfluenceV2(ConfluenceV2Pages):
         return found
 
     def _all_comments(self, call: Call, *, inline: bool) -> Reply:
-        form, down = self.body_format(call), call.one("sort").startswith("-")
+        form, down = self.body_format(call), call.parameter("sort").startswith("-")
         found = [
-            (page, c) for page in self.store.live()
+            (page, c) for page in self.store.visible_pages()
             if (page.comments or page.more_comments) and page.status == "current"
             for c in self.content.comments(page) if c.inline == inline
         ]  # fmt: skip
-        if "date" in call.one("sort"):
+        if "date" in call.parameter("sort"):
             found.sort(key=lambda e: (e[1].created, e[1].id), reverse=down)
         return self.by_offset(call, found, lambda e: self.comment_v2(e[0], e[1], form, owner="both"))
 
@@ -176,14 +176,14 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("GET ~/api/v2/attachments")
     def v2_all_attachments(self, call: Call) -> Reply:
-        trashed = call.many("status") == ["trashed"]
+        trashed = call.parameters("status") == ["trashed"]
         found = [
-            (page, a) for page in self.store.live()
+            (page, a) for page in self.store.visible_pages()
             if (page.attachments or page.more_attachments) and (page.status == "trashed") == trashed
             for a in self.content.attachments(page)
         ]  # fmt: skip
-        if "date" in call.one("sort"):
-            found.sort(key=lambda e: (e[1].created, e[1].id), reverse=call.one("sort").startswith("-"))
+        if "date" in call.parameter("sort"):
+            found.sort(key=lambda e: (e[1].created, e[1].id), reverse=call.parameter("sort").startswith("-"))
         return self.by_offset(call, found, lambda e: self.attachment_v2(*e), default=50)
 
     # Spaces and people.
@@ -203,19 +203,24 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("GET ~/api/v2/spaces")
     def v2_spaces(self, call: Call) -> Reply:
-        keys, ids, kind, status = call.many("keys"), call.many("ids"), call.one("type"), call.one("status")
+        keys, ids, kind, status = (
+            call.parameters("keys"),
+            call.parameters("ids"),
+            call.parameter("type"),
+            call.parameter("status"),
+        )
         chosen = [
             s for s in self.store.spaces
             if (not keys or s.key in keys) and (not ids or str(s.id) in ids) and (not kind or s.kind == kind)
             and (not status or status == ("archived" if s.archived else "current"))
         ]  # fmt: skip
         return self.by_offset(
-            call, chosen, lambda s: self.space_v2(s, description=bool(call.one("description-format")))
+            call, chosen, lambda s: self.space_v2(s, description=bool(call.parameter("description-format")))
         )
 
     @route("GET ~/api/v2/spaces/{id}")
     def v2_one_space(self, call: Call) -> Reply:
-        made = self.space_v2(self.v2_space(call.params["id"]), description=bool(call.one("description-format")))
+        made = self.space_v2(self.v2_space(call.params["id"]), description=bool(call.parameter("description-format")))
         made.pop("currentActiveAlias")
         made["_links"]["base"] = f"{self.site}/wiki"
         return reply(made)
@@ -255,7 +260,7 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("POST ~/api/v2/users-bulk")
     def v2_users(self, call: Call) -> Reply:
-        wanted = {str(a) for a in call.json().get("accountIds", [])}
+        wanted = {str(a) for a in call.json_body().get("accountIds", [])}
         sent = []
         for person in self.store.people:
             if person.account_id in wanted:

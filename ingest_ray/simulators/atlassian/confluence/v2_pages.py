@@ -11,7 +11,7 @@ from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v1_endpoints import ConfluenceV1
 from ingest_ray.simulators.atlassian.content.clock import spell_utc
 from ingest_ray.simulators.atlassian.content.rich_text import adf, storage, view
-from ingest_ray.simulators.atlassian.server.routing import Call, Refused, Reply, decode, encode, reply, route
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, RequestRefused, decode, encode, reply, route
 
 MOST = 250
 _SORTS = {"id": "id", "created-date": "created", "modified-date": "modified"}
@@ -25,10 +25,12 @@ class ConfluenceV2Pages(ConfluenceV1):
                 status
             ]
         )
-        return reply({"errors": [{"status": status, "code": code, "title": self.words(title), "detail": None}]}, status)
+        return reply(
+            {"errors": [{"status": status, "code": code, "title": self.localized(title), "detail": None}]}, status
+        )
 
-    def v2_refuse(self, status: int, title: str) -> Refused:
-        return Refused(self.v2_error(status, title))
+    def v2_refuse(self, status: int, title: str) -> RequestRefused:
+        return RequestRefused(self.v2_error(status, title))
 
     def v2_space(self, number: str) -> Space:
         space = self.store.space(number) if number.isdecimal() else None
@@ -54,7 +56,7 @@ class ConfluenceV2Pages(ConfluenceV1):
 
     def cursor(self, call: Call) -> tuple[list[Any] | None, int]:
         """What the cursor holds, and the number of its page."""
-        text = call.one("cursor")
+        text = call.parameter("cursor")
         if not text:
             return None, 0
         try:
@@ -67,7 +69,7 @@ class ConfluenceV2Pages(ConfluenceV1):
         return place, page
 
     def limit(self, call: Call, default: int = 25) -> int:
-        limit = call.whole("limit", default)
+        limit = call.integer("limit", default)
         if not 1 <= limit <= MOST:
             raise self.v2_refuse(
                 400, f"Provided value {{{limit}}} for 'limit' is not valid: it must be between 1 and {MOST}."
@@ -81,7 +83,7 @@ class ConfluenceV2Pages(ConfluenceV1):
         if place is None and "empty-next" in self.traps and results:
             place = [1 << 60, 1 << 60]
         if place is not None:
-            text = call.one("cursor")
+            text = call.parameter("cursor")
             page = self.cursor_page(text)
             repeats = self.traps.number("repeated-token")
             if not (text and repeats and page >= repeats):
@@ -110,9 +112,9 @@ class ConfluenceV2Pages(ConfluenceV1):
     def _pages(
         self, call: Call, spaces: Sequence[int], kind: str, keep: Callable[[Page], bool] = lambda p: True
     ) -> Reply:
-        limit, statuses = self.limit(call), set(call.many("status") or ["current", "archived"])
-        form, title = self.body_format(call), call.one("title")
-        sort = call.one("sort", "id")
+        limit, statuses = self.limit(call), set(call.parameters("status") or ["current", "archived"])
+        form, title = self.body_format(call), call.parameter("title")
+        sort = call.parameter("sort", "id")
         down, name = sort.startswith("-"), sort.lstrip("-")
         place, _ = self.cursor(call)
         if name == "title":
@@ -145,7 +147,7 @@ class ConfluenceV2Pages(ConfluenceV1):
         return (e for e in entries if (e < at if down else e > at))
 
     def body_format(self, call: Call, *, single: bool = False) -> str:
-        form = call.one("body-format")
+        form = call.parameter("body-format")
         allowed = (
             "",
             "storage",
@@ -206,10 +208,10 @@ class ConfluenceV2Pages(ConfluenceV1):
         return made | {"authorId": self.store.people[author].account_id, "createdAt": spell_utc(at)}
 
     def _by_ids(self, call: Call, kind: str) -> Reply:
-        ids = call.many("id")
+        ids = call.parameters("id")
         if len(ids) > MOST:
             raise self.v2_refuse(400, f"Cannot provide more than {MOST} ids.")
-        limit, statuses = self.limit(call), set(call.many("status") or ["current", "archived"])
+        limit, statuses = self.limit(call), set(call.parameters("status") or ["current", "archived"])
         place, _ = self.cursor(call)
         after = int(place[1]) if place else 0
         readable = set(self.readable_spaces())
@@ -222,9 +224,9 @@ class ConfluenceV2Pages(ConfluenceV1):
         return self.multi(call, self.page_list(found[:limit], self.body_format(call)), more)
 
     def _site_wide(self, call: Call, kind: str) -> Reply:
-        if call.many("id"):
+        if call.parameters("id"):
             return self._by_ids(call, kind)
-        wanted = set(call.many("space-id"))
+        wanted = set(call.parameters("space-id"))
         if len(wanted) > 100:
             raise self.v2_refuse(400, "Cannot provide more than 100 space ids.")
         readable = set(self.readable_spaces())
@@ -242,7 +244,7 @@ class ConfluenceV2Pages(ConfluenceV1):
     @route("GET ~/api/v2/spaces/{id}/pages")
     def v2_space_pages(self, call: Call) -> Reply:
         space = self.v2_space(call.params["id"])
-        root = call.one("depth") == "root"
+        root = call.parameter("depth") == "root"
         return self._pages(call, [space.index], "page", lambda p: not root or not p.parent)
 
     @route("GET ~/api/v2/spaces/{id}/blogposts")
@@ -273,9 +275,9 @@ class ConfluenceV2Pages(ConfluenceV1):
         made = self.page_v2(page, form)
         made.pop("subtype", None)
         own = f"{call.path}"
-        if call.flag("include-labels"):
+        if call.boolean("include-labels"):
             made["labels"] = self._included(own, "labels", [self.label_v2(n) for n in page.labels])
-        if call.flag("include-versions"):
+        if call.boolean("include-versions"):
             versions = [self.version_v2(page, n) for n in range(page.version, max(page.version - 50, 0), -1)]
             made["versions"] = self._included(own, "versions", versions)
         made["_links"] = made["_links"] | {"base": f"{self.site}/wiki"}
@@ -336,7 +338,7 @@ class ConfluenceV2Pages(ConfluenceV1):
 
     @route("GET ~/api/v2/pages/{id}/descendants")
     def v2_descendants(self, call: Call) -> Reply:
-        page, depth = self.v2_page(call), call.whole("depth", 5)
+        page, depth = self.v2_page(call), call.integer("depth", 5)
         if not 1 <= depth <= 10:
             raise self.v2_refuse(400, "depth must be between 1 and 10")
         found: list[Json] = []

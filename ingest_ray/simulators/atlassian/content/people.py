@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, pick
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
 
 _FIRST = [
     "Ada",
@@ -87,7 +87,7 @@ class Group:
     members: list[int] = field(default_factory=list)
 
 
-def make_person(draws: Draws, index: int) -> Person:
+def make_person(draws: SeededDraws, index: int) -> Person:
     """Account ids have both spellings that Cloud uses: 24 hex digits, and `712020:` with a UUID."""
     d = draws(b"person", index)
     first, last = pick(_FIRST, d[0]), pick(_LAST, d[1])
@@ -107,14 +107,14 @@ def make_person(draws: Draws, index: int) -> Person:
     return person
 
 
-def make_people(draws: Draws, count: int, owner_zone: str, owner_locale: str) -> list[Person]:
+def make_people(draws: SeededDraws, count: int, owner_zone: str, owner_locale: str) -> list[Person]:
     """Person 0 is the account whose token the simulator hands out."""
     people = [make_person(draws, index) for index in range(count)]
     people[0].zone, people[0].locale = owner_zone, owner_locale
     return people
 
 
-def make_groups(draws: Draws, people: list[Person]) -> list[Group]:
+def make_groups(draws: SeededDraws, people: list[Person]) -> list[Group]:
     groups = []
     for number, name in enumerate(("administrators", "users", "developers", "support", "legal-hold", "empty-group")):
         d = draws(b"group", number)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ingest_ray.simulators.atlassian.content.people import Person
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, pick
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
 
 Block = tuple[Any, ...]
 Text = tuple[Block, ...]
@@ -124,7 +124,7 @@ def sentences(seed: int) -> tuple[str, ...]:
 class Prose:
     """Texts that depend only on the seed, what they are for, and an id."""
 
-    def __init__(self, draws: Draws, people: list[Person]) -> None:
+    def __init__(self, draws: SeededDraws, people: list[Person]) -> None:
         self.draws = draws
         self.people = people
         self.pool = sentences(draws.seed)
@@ -208,20 +208,22 @@ def wiki(text: Text, *, cloud: bool) -> str:
     parts = []
     for block in text:
         match block:
-            case ("p" | "wiki", words):
-                parts.append(words)
-            case ("h", words):
-                parts.append(f"h2. {words}")
+            case ("p" | "wiki", content):
+                parts.append(content)
+            case ("h", content):
+                parts.append(f"h2. {content}")
             case ("list", texts):
-                parts.append("\r\n".join(f" * {words}" for words in texts))
-            case ("code", words):
-                parts.append("{code:python}\r\n" + words + "\r\n{code}")
-            case ("mention", person, words):
-                parts.append((f"[~accountid:{person.account_id}]" if cloud else f"[~{person.username}]") + " " + words)
-            case ("link", url, words):
-                parts.append(f"[{words}|{url}]")
-            case (_, words):
-                parts.append(words)
+                parts.append("\r\n".join(f" * {content}" for content in texts))
+            case ("code", content):
+                parts.append("{code:python}\r\n" + content + "\r\n{code}")
+            case ("mention", person, content):
+                parts.append(
+                    (f"[~accountid:{person.account_id}]" if cloud else f"[~{person.username}]") + " " + content
+                )
+            case ("link", url, content):
+                parts.append(f"[{content}|{url}]")
+            case (_, content):
+                parts.append(content)
     return "\r\n\r\n".join(parts)
 
 
@@ -230,29 +232,29 @@ def storage(text: Text, *, cloud: bool) -> str:
     parts = []
     for block in text:
         match block:
-            case ("p", words):
-                parts.append(f"<p>{escape(words, quote=False)}</p>")
-            case ("h", words):
-                parts.append(f"<h2>{escape(words, quote=False)}</h2>")
+            case ("p", content):
+                parts.append(f"<p>{escape(content, quote=False)}</p>")
+            case ("h", content):
+                parts.append(f"<h2>{escape(content, quote=False)}</h2>")
             case ("list", texts):
-                items = "".join(f"<li><p>{escape(words, quote=False)}</p></li>" for words in texts)
+                items = "".join(f"<li><p>{escape(content, quote=False)}</p></li>" for content in texts)
                 parts.append(f"<ul>{items}</ul>")
-            case ("code", words):
+            case ("code", content):
                 parts.append(
                     '<ac:structured-macro ac:name="code" ac:schema-version="1"><ac:plain-text-body><![CDATA['
-                    f"{words}]]></ac:plain-text-body></ac:structured-macro>"
+                    f"{content}]]></ac:plain-text-body></ac:structured-macro>"
                 )
-            case ("mention", person, words):
+            case ("mention", person, content):
                 key = f'ri:account-id="{person.account_id}"' if cloud else f'ri:userkey="{person.key}"'
-                parts.append(f"<p><ac:link><ri:user {key} /></ac:link> {escape(words, quote=False)}</p>")
-            case ("link", url, words):
-                parts.append(f'<p><a href="{escape(url)}">{escape(words, quote=False)}</a></p>')
-            case ("page", words):
-                parts.append(f'<p><ac:link><ri:page ri:content-title="{escape(words)}" /></ac:link></p>')
-            case ("image", words):
-                parts.append(f'<ac:image><ri:attachment ri:filename="{escape(words)}" /></ac:image>')
-            case ("storage", words):
-                parts.append(words)
+                parts.append(f"<p><ac:link><ri:user {key} /></ac:link> {escape(content, quote=False)}</p>")
+            case ("link", url, content):
+                parts.append(f'<p><a href="{escape(url)}">{escape(content, quote=False)}</a></p>')
+            case ("page", content):
+                parts.append(f'<p><ac:link><ri:page ri:content-title="{escape(content)}" /></ac:link></p>')
+            case ("image", content):
+                parts.append(f'<ac:image><ri:attachment ri:filename="{escape(content)}" /></ac:image>')
+            case ("storage", content):
+                parts.append(content)
     return "".join(parts)
 
 
@@ -261,14 +263,16 @@ def view(text: Text) -> str:
     parts = []
     for block in text:
         match block:
-            case ("code", words):
-                parts.append(f'<pre class="syntaxhighlighter-pre">{escape(words, quote=False)}</pre>')
-            case ("mention", person, words):
-                parts.append(f'<p><a class="confluence-userlink">{person.display}</a> {escape(words, quote=False)}</p>')
-            case ("page", words):
-                parts.append(f'<p><a href="#">{escape(words, quote=False)}</a></p>')
-            case ("image", words):
-                parts.append(f'<img class="confluence-embedded-image" alt="{escape(words)}"/>')
+            case ("code", content):
+                parts.append(f'<pre class="syntaxhighlighter-pre">{escape(content, quote=False)}</pre>')
+            case ("mention", person, content):
+                parts.append(
+                    f'<p><a class="confluence-userlink">{person.display}</a> {escape(content, quote=False)}</p>'
+                )
+            case ("page", content):
+                parts.append(f'<p><a href="#">{escape(content, quote=False)}</a></p>')
+            case ("image", content):
+                parts.append(f'<img class="confluence-embedded-image" alt="{escape(content)}"/>')
             case _:
                 parts.append(storage((block,), cloud=True))
     return "".join(parts)

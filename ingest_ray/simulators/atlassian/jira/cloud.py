@@ -7,11 +7,11 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS, spell
 from ingest_ray.simulators.atlassian.content.people import jira_cloud
 from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Issue
-from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
-from ingest_ray.simulators.atlassian.jira.rendering import Json
-from ingest_ray.simulators.atlassian.jira.search import Found
-from ingest_ray.simulators.atlassian.jira.site_endpoints import JiraSite
-from ingest_ray.simulators.atlassian.query.syntax import QueryError
+from ingest_ray.simulators.atlassian.jira.json_renderer import Json
+from ingest_ray.simulators.atlassian.jira.search import SearchResult
+from ingest_ray.simulators.atlassian.jira.site_endpoints import PROFILE_EXTRAS, JiraSite
+from ingest_ray.simulators.atlassian.query.grammar import QueryError
+from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, GONE, NO_ISSUE, NO_LOGIN, UNBOUNDED
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, problem, reply, route
 
@@ -42,7 +42,7 @@ def _listed(value: Any) -> list[str]:
 class JiraCloud(JiraSite):
     cloud = True
 
-    def anonymous(self, call: Call) -> Reply:
+    def anonymous_reply(self, call: Call) -> Reply:
         """Who is not logged in sees a public site on which nothing is public: empty lists, no issues, no self."""
         where = call.template.partition(" ")[2]
         if where.endswith(("/search/jql", "/search")):
@@ -61,14 +61,14 @@ class JiraCloud(JiraSite):
             return self.server_info(call)
         if "/issue/" in where or "/project/" in where or "/attachment/" in where:
             return self.errors(404, NO_ISSUE)
-        return self.unauthorized()
+        return self.unauthorized_reply()
 
-    def unauthorized(self) -> Reply:
+    def unauthorized_reply(self) -> Reply:
         made = self.errors(401, NO_LOGIN)
         made.headers["WWW-Authenticate"] = f'OAuth realm="{self.site}"'
         return made
 
-    def not_found_path(self, call: Call) -> Reply:
+    def unknown_path_reply(self, call: Call) -> Reply:
         return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
 
     # Who and where.
@@ -76,12 +76,7 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/myself")
     def myself(self, call: Call) -> Reply:
         me = self.store.people[0]
-        wide = {
-            "groups": {"size": 2, "items": []},
-            "applicationRoles": {"size": 1, "items": []},
-            "expand": "groups,applicationRoles",
-        }
-        return reply(jira_cloud(me, self.site) | {"locale": me.locale} | wide)
+        return reply(jira_cloud(me, self.site) | {"locale": me.locale} | PROFILE_EXTRAS)
 
     @route("GET /rest/api/{api}/serverInfo")
     def server_info(self, call: Call) -> Reply:
@@ -107,7 +102,7 @@ class JiraCloud(JiraSite):
         return self._legacy_search(call)
 
     def _legacy_search(self, call: Call) -> Reply:
-        asked = call.json() if call.method == "POST" else {k: v[-1] for k, v in call.query.items()}
+        asked = call.json_body() if call.method == "POST" else {k: v[-1] for k, v in call.query.items()}
         try:
             found = self.searcher.find(str(asked.get("jql", "")))
         except QueryError as failure:
@@ -117,7 +112,7 @@ class JiraCloud(JiraSite):
         renderer = self.renderer(call)
         fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
         issues = self._current(found.ids[start : start + size])
-        sent = self.many(renderer, issues, fields, _listed(asked.get("expand")))
+        sent = self.render_issues(renderer, issues, fields, _listed(asked.get("expand")))
         return reply(
             {"expand": "schema,names", "startAt": start, "maxResults": size, "total": len(found.ids), "issues": sent}
         )
@@ -129,14 +124,14 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/search/jql")
     def search_get(self, call: Call) -> Reply:
         asked: Json = {k: v[-1] for k, v in call.query.items()}
-        asked["fields"] = call.many("fields")
-        asked["reconcileIssues"] = call.many("reconcileIssues")
-        asked["maxResults"] = call.whole("maxResults", 50)
+        asked["fields"] = call.parameters("fields")
+        asked["reconcileIssues"] = call.parameters("reconcileIssues")
+        asked["maxResults"] = call.integer("maxResults", 50)
         return self._search(call, asked)
 
     @route("POST /rest/api/{api}/search/jql")
     def search_post(self, call: Call) -> Reply:
-        asked = call.json()
+        asked = call.json_body()
         if "strict-payload" in self.traps:
             wrong_type = not isinstance(asked.get("expand", ""), str) or not isinstance(asked.get("fields", []), list)
             if not set(asked) <= _PROPERTIES or wrong_type:
@@ -158,25 +153,25 @@ class JiraCloud(JiraSite):
         if fields or expand:
             limit = min(limit, MOST_WIDE)
         token = str(asked.get("nextPageToken") or "")
-        page, offset = self._open(token, jql, found) if token else (0, 0)
-        size = self._short(limit, offset)
+        page, offset = self._decode_token(token, jql, found) if token else (0, 0)
+        size = self._short_page_size(limit, offset)
         part = found.ids[offset : offset + size]
         if fields or expand or "key" in names or "issuekey" in names:
-            issues: list[Any] = self.many(renderer, self._current(part), fields, expand)
+            issues: list[Any] = self.render_issues(renderer, self._current(part), fields, expand)
             if not fields and not expand:
                 issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
         else:
             issues = [{"id": str(n)} for n in part]
         return self._answer(issues, token, found, offset + size, page, jql)
 
-    def _answer(self, issues: list[Any], token: str, found: Found, end: int, page: int, jql: str) -> Reply:
+    def _answer(self, issues: list[Any], token: str, found: SearchResult, end: int, page: int, jql: str) -> Reply:
         last = end >= len(found.ids)
         made: Json = {"issues": issues, "isLast": last}
         if not last:
             repeats = self.traps.number("repeated-token")
             again = token and repeats and page >= repeats
             made["nextPageToken"] = (
-                token if again else self._seal(self.searcher.key_sets_of(found, end - 1), jql, page + 1)
+                token if again else self._encode_token(self.searcher.page_end(found, end - 1), jql, page + 1)
             )
         elif "token-absent-on-last-page" not in self.traps:
             made["nextPageToken"] = ""
@@ -184,7 +179,7 @@ class JiraCloud(JiraSite):
             del made["isLast"]
         return reply(made)
 
-    def _find(self, jql: str, reconcile: list[Any]) -> Found:
+    def _find(self, jql: str, reconcile: list[Any]) -> SearchResult:
         if len(reconcile) > 50:
             raise self.refuse(400, "The number of issues to reconcile must not be greater than 50.")
         for number in reconcile:
@@ -197,7 +192,7 @@ class JiraCloud(JiraSite):
             raise self.refuse(400, UNBOUNDED)
         return found
 
-    def _short(self, limit: int, offset: int) -> int:
+    def _short_page_size(self, limit: int, offset: int) -> int:
         share = self.traps.number("short-pages")
         if not share:
             return limit
@@ -206,11 +201,11 @@ class JiraCloud(JiraSite):
 
     # Tokens: where the last page ended, for which query, made when.
 
-    def _seal(self, place: list[Any], jql: str, page: int) -> str:
+    def _encode_token(self, place: list[Any], jql: str, page: int) -> str:
         mark = hashlib.blake2b(jql.encode(), digest_size=6).hexdigest()
         return urlsafe_b64encode(encode([place, mark, self.store.clock.now(), page])).decode()
 
-    def _open(self, token: str, jql: str, found: Found) -> tuple[int, int]:
+    def _decode_token(self, token: str, jql: str, found: SearchResult) -> tuple[int, int]:
         """(page number, offset). A token that is unreadable, too old, or of another query is refused."""
         refused = self.refuse(
             400, "The provided next page token is invalid or expired. Restart the pagination from the beginning."
@@ -231,7 +226,7 @@ class JiraCloud(JiraSite):
     @route("POST /rest/api/{api}/search/approximate-count")
     def count(self, call: Call) -> Reply:
         try:
-            number, search = self.searcher.count(str(call.json().get("jql", "")))
+            number, search = self.searcher.count(str(call.json_body().get("jql", "")))
         except QueryError as failure:
             raise self.query_failed(failure) from None
         if not search.bounded:
@@ -242,7 +237,7 @@ class JiraCloud(JiraSite):
 
     @route("POST /rest/api/{api}/issue/bulkfetch")
     def bulk_fetch(self, call: Call) -> Reply:
-        asked = call.json()
+        asked = call.json_body()
         keys = asked.get("issueIdsOrKeys", [])
         if not isinstance(keys, list) or not 1 <= len(keys) <= 100:
             raise self.refuse(400, "The number of issue IDs or keys must be between 1 and 100.")
@@ -251,14 +246,16 @@ class JiraCloud(JiraSite):
         renderer = self.renderer(call)
         fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
         chosen = {i.id: i for k in keys if (i := self.store.find(str(k))) is not None}
-        allowed = [chosen[n] for n in sorted(chosen) if not self.store.catalog.projects[chosen[n].project].forbidden]
-        issues = self.many(renderer, allowed, fields, asked.get("expand", []))
+        allowed = [
+            chosen[n] for n in sorted(chosen) if not self.store.configuration.projects[chosen[n].project].forbidden
+        ]
+        issues = self.render_issues(renderer, allowed, fields, asked.get("expand", []))
         return reply({"expand": "schema,names", "issueErrors": [], "issues": issues})
 
     @route("POST /rest/api/{api}/changelog/bulkfetch")
     def bulk_changelog(self, call: Call) -> Reply:
         """At most maxResults histories a page; a token goes on within an issue. `created` is epoch milliseconds here."""
-        asked = call.json()
+        asked = call.json_body()
         keys, limit = asked.get("issueIdsOrKeys", []), int(asked.get("maxResults", 1000))
         if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(asked.get("fieldIds") or []) > 10:
             raise self.refuse(400, BAD_PAYLOAD)
@@ -292,7 +289,7 @@ class JiraCloud(JiraSite):
 
     @route("POST /rest/api/{api}/comment/list")
     def comment_list(self, call: Call) -> Reply:
-        renderer, ids = self.renderer(call), [int(i) for i in call.json().get("ids", [])]
+        renderer, ids = self.renderer(call), [int(i) for i in call.json_body().get("ids", [])]
         if len(ids) > 1000:
             raise self.refuse(400, "The number of comment ids must not be greater than 1000.")
         sent = []
@@ -306,17 +303,17 @@ class JiraCloud(JiraSite):
 
     @route("GET /rest/api/{api}/project/search")
     def project_search(self, call: Call) -> Reply:
-        renderer, states = self.renderer(call), call.many("status") or ["live"]
-        keys, ids = set(call.many("keys")), set(call.many("id"))
+        renderer, states = self.renderer(call), call.parameters("status") or ["live"]
+        keys, ids = set(call.parameters("keys")), set(call.parameters("id"))
         chosen = [
-            p for p in self.store.catalog.projects
+            p for p in self.store.configuration.projects
             if ("deleted" if p.deleted else "archived" if p.archived else "live") in states
             and (not keys or p.key in keys) and (not ids or p.id in ids)
         ]  # fmt: skip
-        if call.one("orderBy").startswith("-"):
+        if call.parameter("orderBy").startswith("-"):
             chosen.reverse()
         bean = self.page_bean(call, chosen, 50, 100)
-        expand = call.many("expand")
+        expand = call.parameters("expand")
         sent = []
         for project in bean["values"]:
             made = self.project(renderer, project, wide=False)
@@ -336,15 +333,15 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/project")
     def projects(self, call: Call) -> Reply:
         renderer = self.renderer(call)
-        live = [p for p in self.store.catalog.projects if not p.archived and not p.deleted]
-        return reply([self.project(renderer, p, wide=False) for p in live])
+        projects = [p for p in self.store.configuration.projects if not p.archived and not p.deleted]
+        return reply([self.project(renderer, p, wide=False) for p in projects])
 
     @route("GET /rest/api/{api}/field/search")
     def field_search(self, call: Call) -> Reply:
-        kinds = call.many("type")
+        kinds = call.parameters("type")
         specs = [
             f
-            for f in self.store.catalog.fields
+            for f in self.store.configuration.fields
             if f.schema and (not kinds or ("custom" if f.custom else "system") in kinds)
         ]
         bean = self.page_bean(call, specs, 50, 50)
@@ -357,7 +354,7 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/users/search", "GET /rest/api/{api}/users")
     def users(self, call: Call) -> Reply:
         """A plain array, filtered after paging: accounts of apps leave holes, and only an empty page is the end."""
-        start, size = max(call.whole("startAt", 0), 0), min(max(call.whole("maxResults", 50), 1), 1000)
+        start, size = max(call.integer("startAt", 0), 0), min(max(call.integer("maxResults", 50), 1), 1000)
         part = self.store.people[start : start + size]
         while part and all(p.kind == "app" for p in part):
             start += size
@@ -367,7 +364,7 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/user")
     def user(self, call: Call) -> Reply:
         for person in self.store.people:
-            if person.account_id == call.one("accountId"):
+            if person.account_id == call.parameter("accountId"):
                 wide = {
                     "groups": {"size": 1, "items": []},
                     "applicationRoles": {"size": 1, "items": []},
@@ -392,8 +389,8 @@ class JiraCloud(JiraSite):
     @route("GET /rest/api/{api}/group/member")
     def group_members(self, call: Call) -> Reply:
         for group in self.store.groups:
-            if call.one("groupId") == group.group_id or call.one("groupname") == group.name:
-                inactive = call.flag("includeInactiveUsers")
+            if call.parameter("groupId") == group.group_id or call.parameter("groupname") == group.name:
+                inactive = call.boolean("includeInactiveUsers")
                 people = [self.store.people[n] for n in group.members]
                 bean = self.page_bean(call, [p for p in people if inactive or p.active], 50, 50)
                 return reply(bean | {"values": [jira_cloud(p, self.site) for p in bean["values"]]})
@@ -403,12 +400,7 @@ class JiraCloud(JiraSite):
 
     @route("GET /rest/api/{api}/attachment/{id}")
     def attachment(self, call: Call) -> Reply:
-        number = call.params["id"]
-        if self.attachment_body(call, number) is None:
-            raise self.refuse(404, f"The attachment with id '{number}' does not exist")
-        issue = self.store.issues[int(number) // PER_ISSUE]
-        made = self.renderer(call).attachment(self.store.content.attachment(issue, int(number) % PER_ISSUE))
-        return reply(made | {"id": int(number)})
+        return reply(self.attachment_document(call) | {"id": int(call.params["id"])})
 
     @route("GET /rest/api/{api}/attachment/content/{id}")
     def attachment_content(self, call: Call) -> Reply:
@@ -416,8 +408,8 @@ class JiraCloud(JiraSite):
         body = self.attachment_body(call, number)
         if body is None:
             raise self.refuse(404, f"The attachment with id '{number}' does not exist")
-        if not call.flag("redirect", True):
-            return ranged(call, body[0], body[1])
+        if not call.boolean("redirect", True):
+            return ranged_reply(call, body[0], body[1])
         signed = hashlib.blake2b(number.encode(), digest_size=8).hexdigest()
         return Reply(303, b"", {"Location": f"{self.site}/media/{number}?signature={signed}"})
 
@@ -426,16 +418,18 @@ class JiraCloud(JiraSite):
         """The signed URL of the media host; no other credentials are needed, or read."""
         number = call.params["id"]
         body = self.attachment_body(call, number)
-        if body is None or call.one("signature") != hashlib.blake2b(number.encode(), digest_size=8).hexdigest():
+        if body is None or call.parameter("signature") != hashlib.blake2b(number.encode(), digest_size=8).hexdigest():
             return Reply(403, b"", kind="text/plain")
-        return ranged(call, body[0], body[1])
+        return ranged_reply(call, body[0], body[1])
 
     @route("POST /rest/api/{api}/permissions/check")
     def permissions_check(self, call: Call) -> Reply:
         granted = []
-        for asked in call.json().get("projectPermissions", []):
+        for asked in call.json_body().get("projectPermissions", []):
             issues = [int(i) for i in asked.get("issues", []) if self.store.find(str(i)) is not None]
-            projects = [int(p) for p in asked.get("projects", []) if self.store.catalog.project(str(p)) is not None]
+            projects = [
+                int(p) for p in asked.get("projects", []) if self.store.configuration.project(str(p)) is not None
+            ]
             granted += [{"permission": p, "issues": issues, "projects": projects} for p in asked.get("permissions", [])]
         return reply({"globalPermissions": [], "projectPermissions": granted})
 

@@ -4,21 +4,20 @@ from urllib.parse import unquote
 
 from ingest_ray.simulators.atlassian.content.clock import spell
 from ingest_ray.simulators.atlassian.content.people import jira_dc
-from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE
-from ingest_ray.simulators.atlassian.jira.issue_endpoints import ranged
-from ingest_ray.simulators.atlassian.jira.rendering import Json
-from ingest_ray.simulators.atlassian.jira.site_endpoints import JiraSite
-from ingest_ray.simulators.atlassian.query.syntax import QueryError
+from ingest_ray.simulators.atlassian.jira.json_renderer import Json
+from ingest_ray.simulators.atlassian.jira.site_endpoints import PROFILE_EXTRAS, JiraSite
+from ingest_ray.simulators.atlassian.query.grammar import QueryError
+from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 
 
 class JiraDataCenter(JiraSite):
     cloud = False
 
-    def anonymous(self, call: Call) -> Reply:
-        return self.unauthorized()
+    def anonymous_reply(self, call: Call) -> Reply:
+        return self.unauthorized_reply()
 
-    def unauthorized(self) -> Reply:
+    def unauthorized_reply(self) -> Reply:
         page = b"<html><head><title>Unauthorized (401)</title></head><body>Basic Authentication Failure</body></html>"
         headers = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "WWW-Authenticate": 'OAuth realm="jira"'}
         return Reply(401, page, headers, "text/html;charset=UTF-8")
@@ -26,12 +25,7 @@ class JiraDataCenter(JiraSite):
     @route("GET /rest/api/{api}/myself")
     def myself(self, call: Call) -> Reply:
         me = self.store.people[0]
-        wide = {
-            "groups": {"size": 2, "items": []},
-            "applicationRoles": {"size": 1, "items": []},
-            "expand": "groups,applicationRoles",
-        }
-        return reply(jira_dc(me, self.site) | {"deleted": False, "locale": me.locale} | wide)
+        return reply(jira_dc(me, self.site) | {"deleted": False, "locale": me.locale} | PROFILE_EXTRAS)
 
     @route("GET /rest/api/{api}/serverInfo")
     def server_info(self, call: Call) -> Reply:
@@ -53,14 +47,14 @@ class JiraDataCenter(JiraSite):
 
     @route("GET /rest/api/{api}/search")
     def search_get(self, call: Call) -> Reply:
-        fields, expand = call.many("fields"), call.many("expand")
+        fields, expand = call.parameters("fields"), call.parameters("expand")
         return self._search(
-            call, call.one("jql"), call.whole("startAt", 0), call.whole("maxResults", 50), fields, expand
+            call, call.parameter("jql"), call.integer("startAt", 0), call.integer("maxResults", 50), fields, expand
         )
 
     @route("POST /rest/api/{api}/search")
     def search_post(self, call: Call) -> Reply:
-        asked = call.json()
+        asked = call.json_body()
         fields = [str(f) for f in asked.get("fields") or []]
         expand = asked.get("expand") or []
         if not isinstance(expand, list):
@@ -82,7 +76,7 @@ class JiraDataCenter(JiraSite):
         renderer = self.renderer(call)
         fields = renderer.selected([n for n in names or ["*navigable"] if n not in ("id", "key", "issuekey")])
         part = [i for n in found.ids[start : start + size] if (i := self.store.issues.get(n)) is not None]
-        issues = self.many(renderer, part, fields, expand)
+        issues = self.render_issues(renderer, part, fields, expand)
         if not fields:
             issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
         made: Json = {
@@ -96,22 +90,22 @@ class JiraDataCenter(JiraSite):
 
     @route("GET /rest/api/{api}/project")
     def projects(self, call: Call) -> Reply:
-        renderer, archived = self.renderer(call), call.flag("includeArchived")
-        chosen = [p for p in self.store.catalog.projects if not p.deleted and (archived or not p.archived)]
+        renderer, archived = self.renderer(call), call.boolean("includeArchived")
+        chosen = [p for p in self.store.configuration.projects if not p.deleted and (archived or not p.archived)]
         return reply([self.project(renderer, p, wide=False) for p in chosen])
 
     @route("GET /rest/api/{api}/user")
     def user(self, call: Call) -> Reply:
         for person in self.store.people:
-            if call.one("username") == person.username or call.one("key") == person.key:
+            if call.parameter("username") == person.username or call.parameter("key") == person.key:
                 return reply(jira_dc(person, self.site))
-        raise self.refuse(404, f"The user named '{call.one('username')}' does not exist")
+        raise self.refuse(404, f"The user named '{call.parameter('username')}' does not exist")
 
     @route("GET /rest/api/{api}/user/search")
     def user_search(self, call: Call) -> Reply:
         """`username=.` matches everybody; at most 1000 of them."""
-        asked, inactive = call.one("username").lower(), call.flag("includeInactive")
-        start, size = max(call.whole("startAt", 0), 0), min(max(call.whole("maxResults", 50), 0), 1000)
+        asked, inactive = call.parameter("username").lower(), call.boolean("includeInactive")
+        start, size = max(call.integer("startAt", 0), 0), min(max(call.integer("maxResults", 50), 0), 1000)
         found = [
             p for p in self.store.people
             if (p.active or inactive) and (asked in (".", "") or asked in f"{p.username} {p.display} {p.email}".lower())
@@ -120,7 +114,7 @@ class JiraDataCenter(JiraSite):
 
     @route("GET /rest/api/{api}/user/list")
     def user_list(self, call: Call) -> Reply:
-        at, size = call.whole("cursor", 0), min(max(call.whole("maxResults", 50), 1), 100)
+        at, size = call.integer("cursor", 0), min(max(call.integer("maxResults", 50), 1), 100)
         part = self.store.people[at : at + size]
         made: Json = {
             "values": [jira_dc(p, self.site) for p in part],
@@ -133,25 +127,20 @@ class JiraDataCenter(JiraSite):
     @route("GET /rest/api/{api}/group/member")
     def group_members(self, call: Call) -> Reply:
         for group in self.store.groups:
-            if call.one("groupname") == group.name:
-                inactive = call.flag("includeInactiveUsers")
+            if call.parameter("groupname") == group.name:
+                inactive = call.boolean("includeInactiveUsers")
                 people = [self.store.people[n] for n in group.members]
                 bean = self.page_bean(call, [p for p in people if inactive or p.active], 50, 50)
                 return reply(bean | {"values": [jira_dc(p, self.site) for p in bean["values"]]})
-        raise self.refuse(404, f"The group named '{call.one('groupname')}' does not exist.")
+        raise self.refuse(404, f"The group named '{call.parameter('groupname')}' does not exist.")
 
     @route("GET /rest/api/{api}/attachment/{id}")
     def attachment(self, call: Call) -> Reply:
-        number = call.params["id"]
-        if self.attachment_body(call, number) is None:
-            raise self.refuse(404, f"The attachment with id '{number}' does not exist")
-        issue = self.store.issues[int(number) // PER_ISSUE]
-        made = self.renderer(call).attachment(self.store.content.attachment(issue, int(number) % PER_ISSUE))
-        return reply({k: v for k, v in made.items() if k != "id"})
+        return reply({k: v for k, v in self.attachment_document(call).items() if k != "id"})
 
     @route("GET /secure/attachment/{id}/{file}")
     def attachment_content(self, call: Call) -> Reply:
         body = self.attachment_body(call, call.params["id"])
         if body is None or unquote(call.params["file"]) != body[2]:
             raise self.refuse(404, "The attachment does not exist")
-        return ranged(call, body[0], body[1])
+        return ranged_reply(call, body[0], body[1])

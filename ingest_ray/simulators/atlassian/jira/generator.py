@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, weighted
-from ingest_ray.simulators.atlassian.jira.catalog import Catalog
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, weighted
 from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES, Issue
+from ingest_ray.simulators.atlassian.jira.site_configuration import SiteConfiguration
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 FIRST_ID = 100_000
@@ -15,16 +15,18 @@ _BULK_EDITS = 12  # instants at which many issues were changed at once
 _CLOCK_CHANGES = tuple(int(datetime(*d, tzinfo=UTC).timestamp() * 1000) for d in ((2025, 3, 30, 1), (2025, 10, 26, 1)))
 
 
-def make_issues(draws: Draws, catalog: Catalog, people: int, count: int, now_ms: int, traps: Traps) -> list[Issue]:
+def make_issues(
+    draws: SeededDraws, configuration: SiteConfiguration, people: int, count: int, now_ms: int, traps: Traps
+) -> list[Issue]:
     """Issue ids ascend; projects have unequal sizes: the first has about a fifth of all issues."""
-    weights = [max(1, 1000 // (n + 4)) for n in range(len(catalog.projects))]
+    weights = [max(1, 1000 // (n + 4)) for n in range(len(configuration.projects))]
     numbers = [0] * len(weights)
     made = []
     for place in range(count):
         d = draws(b"issue", place)
         project = weighted(weights, d[0])
         numbers[project] += 1
-        issue = _issue(draws, catalog, people, d, FIRST_ID + place * 3, project, numbers[project], now_ms)
+        issue = _issue(draws, configuration, people, d, FIRST_ID + place * 3, project, numbers[project], now_ms)
         if "dst-zone" in traps and place % 4 == 0:
             _around_clock_change(issue, d)
         issue.spread = issue.updated
@@ -35,7 +37,14 @@ def make_issues(draws: Draws, catalog: Catalog, people: int, count: int, now_ms:
 
 
 def _issue(
-    draws: Draws, catalog: Catalog, people: int, d: tuple[int, ...], number: int, project: int, place: int, now_ms: int
+    draws: SeededDraws,
+    configuration: SiteConfiguration,
+    people: int,
+    d: tuple[int, ...],
+    number: int,
+    project: int,
+    place: int,
+    now_ms: int,
 ) -> Issue:
     age = _SPAN_MS * (d[1] % 10_000) // 10_000
     created = now_ms - DAY_MS - age - d[2] % DAY_MS
@@ -50,7 +59,7 @@ def _issue(
         updated = max(moment, created)
     e = draws(b"issue-more", number)
     status = weighted((35, 15, 8, 38, 4), e[0])
-    done = catalog.statuses[status].category == 3
+    done = configuration.statuses[status].category == 3
     issue = Issue(
         id=number,
         project=project,
@@ -67,12 +76,12 @@ def _issue(
     )
     if done:
         issue.resolution, issue.resolved = weighted((80, 10, 6, 4), e[8]), updated
-    _details(issue, catalog, draws(b"issue-details", number))
+    _details(issue, configuration, draws(b"issue-details", number))
     return issue
 
 
-def _details(issue: Issue, catalog: Catalog, d: tuple[int, ...]) -> None:
-    issue.labels = tuple(n for n in range(len(catalog.labels)) if d[0] >> n & 15 == 15)
+def _details(issue: Issue, configuration: SiteConfiguration, d: tuple[int, ...]) -> None:
+    issue.labels = tuple(n for n in range(len(configuration.labels)) if d[0] >> n & 15 == 15)
     issue.components = tuple(n for n in range(3) if d[1] >> n & 3 == 3)
     issue.fix_versions = tuple(n for n in range(4) if d[2] >> n & 7 == 7)
     issue.due = issue.created // DAY_MS * DAY_MS + d[3] % 90 * DAY_MS if d[4] % 5 == 0 else 0
@@ -95,7 +104,7 @@ def _around_clock_change(issue: Issue, d: tuple[int, ...]) -> None:
         issue.resolved = issue.updated
 
 
-def _relate(issues: list[Issue], draws: Draws) -> None:
+def _relate(issues: list[Issue], draws: SeededDraws) -> None:
     """Sub-tasks get an earlier parent of their project, stories an epic; one issue in ten blocks an earlier one."""
     parents: dict[int, list[Issue]] = {}
     epics: dict[int, list[Issue]] = {}
@@ -117,7 +126,7 @@ def _relate(issues: list[Issue], draws: Draws) -> None:
             issue.link = issues[d[4] % ((issue.id - FIRST_ID) // 3)].id
 
 
-def _trap(issues: list[Issue], draws: Draws, traps: Traps) -> None:
+def _trap(issues: list[Issue], draws: SeededDraws, traps: Traps) -> None:
     hidden_share = traps.number("permission-404") / 100
     for issue in issues:
         d = draws(b"access", issue.id)

@@ -6,8 +6,8 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS, HOUR_MS
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.content.rich_text import Prose, Text
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, pick
-from ingest_ray.simulators.atlassian.jira.catalog import Catalog
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
+from ingest_ray.simulators.atlassian.jira.site_configuration import SiteConfiguration
 
 PER_ISSUE = 10_000  # ids of comments, worklogs and histories are issue id * PER_ISSUE + number
 LINK_TYPES = (("10000", "Blocks", "is blocked by", "blocks"), ("10001", "Relates", "relates to", "relates to"))
@@ -106,11 +106,13 @@ SEVERITIES = (("10040", "S1"), ("10041", "S2"), ("10042", "S3"))
 class IssueContent:
     """Makes what an issue shows: texts, comments, worklogs, changelog, attachments."""
 
-    def __init__(self, draws: Draws, prose: Prose, people: list[Person], catalog: Catalog) -> None:
+    def __init__(
+        self, draws: SeededDraws, prose: Prose, people: list[Person], configuration: SiteConfiguration
+    ) -> None:
         self.draws = draws
         self.prose = prose
         self.people = people
-        self.catalog = catalog
+        self.configuration = configuration
 
     def summary(self, issue: Issue) -> str:
         over = issue.over.get("summary")
@@ -189,7 +191,7 @@ class IssueContent:
         d = self.draws(b"history", issue.id, number)
         span = max(issue.spread - issue.created, 1)
         created = issue.created + span * (number + 1) // issue.histories
-        statuses = self.catalog.statuses
+        statuses = self.configuration.statuses
         item: tuple[str, str, str | None, str | None, str | None, str | None]
         match d[0] % 4:
             case 0 | 1:

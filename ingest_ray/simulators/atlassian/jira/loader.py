@@ -7,8 +7,8 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS
 from ingest_ray.simulators.atlassian.content.people import Person
-from ingest_ray.simulators.atlassian.jira.catalog import Catalog, IssueType, Named, Project, Status
 from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Comment, Issue
+from ingest_ray.simulators.atlassian.jira.site_configuration import IssueType, Named, Project, SiteConfiguration, Status
 from ingest_ray.simulators.atlassian.server.routing import decode
 
 Json = dict[str, Any]
@@ -24,16 +24,16 @@ def _ms(text: str | None) -> int:
 class _Loader:
     """Collects what the documents point at, in the order in which it is first seen."""
 
-    def __init__(self, people: list[Person], catalog: Catalog) -> None:
-        self.people, self.catalog = people, catalog
+    def __init__(self, people: list[Person], configuration: SiteConfiguration) -> None:
+        self.people, self.configuration = people, configuration
         self._seen: dict[tuple[str, str], int] = {}
         for known in (
-            catalog.projects,
-            catalog.types,
-            catalog.statuses,
-            catalog.priorities,
-            catalog.resolutions,
-            catalog.labels,
+            configuration.projects,
+            configuration.types,
+            configuration.statuses,
+            configuration.priorities,
+            configuration.resolutions,
+            configuration.labels,
         ):
             known.clear()
 
@@ -60,11 +60,11 @@ class _Loader:
         return self.place("person", name, self.people, make)
 
     def issue(self, document: Json) -> Issue:
-        fields, catalog = document["fields"], self.catalog
+        fields, configuration = document["fields"], self.configuration
         project = self.place(
-            "project", fields["project"]["key"], catalog.projects, lambda n: _project(n, fields["project"])
+            "project", fields["project"]["key"], configuration.projects, lambda n: _project(n, fields["project"])
         )
-        home = catalog.projects[project]
+        home = configuration.projects[project]
         kind, status = fields["issuetype"], fields["status"]
         made = Issue(
             id=int(document["id"]),
@@ -73,16 +73,18 @@ class _Loader:
             created=_ms(fields["created"]),
             updated=_ms(fields["updated"]),
             spread=_ms(fields["updated"]),
-            type=self.place("type", kind["id"], catalog.types, lambda _: _type(kind)),
-            status=self.place("status", status["id"], catalog.statuses, lambda _: _status(status)),
-            priority=self._named("priority", fields.get("priority"), catalog.priorities),
+            type=self.place("type", kind["id"], configuration.types, lambda _: _type(kind)),
+            status=self.place("status", status["id"], configuration.statuses, lambda _: _status(status)),
+            priority=self._named("priority", fields.get("priority"), configuration.priorities),
             creator=self.person(fields.get("creator") or fields.get("reporter") or {**_NOBODY}),
             reporter=self.person(fields.get("reporter") or {**_NOBODY}),
             assignee=self.person(fields.get("assignee")),
-            resolution=self._named("resolution", fields.get("resolution"), catalog.resolutions),
+            resolution=self._named("resolution", fields.get("resolution"), configuration.resolutions),
             resolved=_ms(fields.get("resolutiondate")),
             due=_ms(fields.get("duedate")),
-            labels=tuple(self.place("label", x, catalog.labels, lambda _, x=x: x) for x in fields.get("labels", ())),
+            labels=tuple(
+                self.place("label", x, configuration.labels, lambda _, x=x: x) for x in fields.get("labels", ())
+            ),
             loaded={
                 "summary": fields.get("summary") or "",
                 "description": fields.get("description"),
@@ -136,14 +138,16 @@ def _status(document: Json) -> Status:
     return Status(document["id"], document["name"], document.get("description", ""), document["statusCategory"]["id"])
 
 
-def load_issues(path: Path, people: list[Person], catalog: Catalog, most: int, now_ms: int) -> list[Issue]:
+def load_issues(
+    path: Path, people: list[Person], configuration: SiteConfiguration, most: int, now_ms: int
+) -> list[Issue]:
     """At most `most` issues. People and catalog are filled from the documents; person 0 stays the account that asks.
 
     The newest edit of the archive is moved to the day before the simulated present; distances between edits are kept.
     """
     owner = people[0]
     people[:] = [owner]
-    loader = _Loader(people, catalog)
+    loader = _Loader(people, configuration)
     issues = []
     with gzip.open(path, "rb") as lines:
         for line in lines:

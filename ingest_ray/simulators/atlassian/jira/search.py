@@ -11,14 +11,15 @@ from functools import total_ordering
 from typing import Any
 
 from ingest_ray.simulators.atlassian.jira.issue import Issue
-from ingest_ray.simulators.atlassian.jira.store import JiraStore
-from ingest_ray.simulators.atlassian.query.jql import FOREVER_MS, JqlCompiler, Search, order_key
+from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
+from ingest_ray.simulators.atlassian.query.jql import JqlCompiler, JqlSearch, order_key
+from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS
 
 _CACHED = 64
 
 
 @total_ordering
-class _Down:
+class _Descending:
     """Sorts the other way round."""
 
     __slots__ = ("value",)
@@ -27,24 +28,24 @@ class _Down:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Down) and self.value == other.value
+        return isinstance(other, _Descending) and self.value == other.value
 
-    def __lt__(self, other: "_Down") -> bool:
+    def __lt__(self, other: "_Descending") -> bool:
         return bool(other.value < self.value)
 
 
 @dataclass(slots=True)
-class Found:
+class SearchResult:
     """Ids in order, with the sort key of each."""
 
     ids: list[int]
     keys: list[tuple[Any, ...]]
-    search: Search
+    search: JqlSearch
 
     def after(self, place: list[Any]) -> int:
-        """The offset of the first issue that comes after a place that `key_sets_of` gave."""
+        """The offset of the first issue that comes after a place that `page_end` gave."""
         names = [*self.search.order, ("id", True)] if not self.search.order else self.search.order
-        key = tuple(_Down(_plain(v)) if down else _plain(v) for v, (_, down) in zip(place, names, strict=False))
+        key = tuple(_Descending(_plain(v)) if down else _plain(v) for v, (_, down) in zip(place, names, strict=False))
         return bisect_right(self.keys, (*key, place[-1]))
 
 
@@ -53,21 +54,21 @@ def _plain(value: Any) -> Any:
 
 
 class Searcher:
-    def __init__(self, store: JiraStore) -> None:
+    def __init__(self, store: IssueStore) -> None:
         self.store = store
         self.compiler = JqlCompiler(store)
-        self._cache: OrderedDict[tuple[str, int, int], Found] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int, int], SearchResult] = OrderedDict()
 
-    def count(self, jql: str) -> tuple[int, Search]:
-        self.store.settle()
+    def count(self, jql: str) -> tuple[int, JqlSearch]:
+        self.store.index_due_changes()
         search = self.compiler.compile(jql)
         if search.test is None and search.ids is None:
             return self.store.index.count_between(search.projects, search.lower, search.upper), search
         return len(self._matching(search)), search
 
-    def find(self, jql: str) -> Found:
+    def find(self, jql: str) -> SearchResult:
         """Raises QueryError."""
-        self.store.settle()
+        self.store.index_due_changes()
         key = (jql, self.store.index.revision, 0)
         found = self._cache.get(key)
         if found is not None:
@@ -81,7 +82,7 @@ class Searcher:
                 self._cache.popitem(last=False)
         return found
 
-    def _matching(self, search: Search) -> list[int]:
+    def _matching(self, search: JqlSearch) -> list[int]:
         index = self.store.index
         if search.ids is not None:
             wanted = set(search.projects)
@@ -100,24 +101,24 @@ class Searcher:
             ids = [i for i in ids if test(documents[i])]
         return ids
 
-    def _sorted(self, search: Search) -> Found:
+    def _sorted(self, search: JqlSearch) -> SearchResult:
         ids = self._matching(search)
         documents = self.store.index.documents
         order = search.order or (("id", True),)
         if order == (("id", False),):
             ids.sort()
-            return Found(ids, [(i, i) for i in ids], search)
+            return SearchResult(ids, [(i, i) for i in ids], search)
         if order[:1] == (("updated", False),) and order[1:] in ((), (("id", False),)):
             pairs = sorted((documents[i].updated, i) for i in ids)
             extra = len(order) == 2
-            return Found([i for _, i in pairs], [(u, i, i) if extra else (u, i) for u, i in pairs], search)
+            return SearchResult([i for _, i in pairs], [(u, i, i) if extra else (u, i) for u, i in pairs], search)
         keyed = sorted((self._key(order, documents[i]), i) for i in ids)
-        return Found([i for _, i in keyed], [(*k, i) for k, i in keyed], search)
+        return SearchResult([i for _, i in keyed], [(*k, i) for k, i in keyed], search)
 
     def _key(self, order: tuple[tuple[str, bool], ...], issue: Issue) -> tuple[Any, ...]:
         values = ((order_key(self.store, name, issue), down) for name, down in order)
-        return tuple(_Down(v) if down else v for v, down in values)
+        return tuple(_Descending(v) if down else v for v, down in values)
 
-    def key_sets_of(self, found: Found, offset: int) -> list[Any]:
+    def page_end(self, result: SearchResult, offset: int) -> list[Any]:
         """Where a page ended: the sort key of the issue at `offset`, and its id, in plain values."""
-        return [k.value if isinstance(k, _Down) else k for k in found.keys[offset]]
+        return [k.value if isinstance(k, _Descending) else k for k in result.keys[offset]]

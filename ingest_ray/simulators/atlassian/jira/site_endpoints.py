@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ingest_ray.simulators.atlassian.jira.catalog import FieldSpec, Project
 from ingest_ray.simulators.atlassian.jira.issue_endpoints import JiraIssues
-from ingest_ray.simulators.atlassian.jira.rendering import JiraRenderer, Json
+from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.site_configuration import FieldSpec, Project
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
+
+PROFILE_EXTRAS: Json = {
+    "groups": {"size": 2, "items": []},
+    "applicationRoles": {"size": 1, "items": []},
+    "expand": "groups,applicationRoles",
+}  # of `myself`
 
 
 class JiraSite(JiraIssues):
@@ -14,7 +20,7 @@ class JiraSite(JiraIssues):
 
     @route("GET /rest/api/{api}/field")
     def fields(self, call: Call) -> Reply:
-        return reply([self.field(f) for f in self.store.catalog.fields if self.cloud or not f.cloud_only])
+        return reply([self.field(f) for f in self.store.configuration.fields if self.cloud or not f.cloud_only])
 
     def field(self, spec: FieldSpec) -> Json:
         made: Json = {"id": spec.id, "name": spec.name, "custom": spec.custom, "orderable": spec.custom}
@@ -26,23 +32,23 @@ class JiraSite(JiraIssues):
     @route("GET /rest/api/{api}/status")
     def statuses(self, call: Call) -> Reply:
         renderer = self.renderer(call)
-        return reply([renderer.status(s) for s in self.store.catalog.statuses])
+        return reply([renderer.status(s) for s in self.store.configuration.statuses])
 
     @route("GET /rest/api/{api}/priority")
     def priorities(self, call: Call) -> Reply:
         renderer = self.renderer(call)
         colour = {"statusColor": "#cc0000", "description": ""}
-        return reply([renderer.priority(p) | colour for p in self.store.catalog.priorities])
+        return reply([renderer.priority(p) | colour for p in self.store.configuration.priorities])
 
     @route("GET /rest/api/{api}/resolution")
     def resolutions(self, call: Call) -> Reply:
         renderer = self.renderer(call)
-        return reply([renderer.named("resolution", r) for r in self.store.catalog.resolutions])
+        return reply([renderer.named("resolution", r) for r in self.store.configuration.resolutions])
 
     @route("GET /rest/api/{api}/issuetype")
     def issue_types(self, call: Call) -> Reply:
         renderer = self.renderer(call)
-        return reply([renderer.issue_type(t) for t in self.store.catalog.types])
+        return reply([renderer.issue_type(t) for t in self.store.configuration.types])
 
     @route("GET /rest/api/{api}/issueLinkType")
     def link_types(self, call: Call) -> Reply:
@@ -52,7 +58,7 @@ class JiraSite(JiraIssues):
 
     # Projects.
 
-    def project(self, renderer: JiraRenderer, project: Project, *, wide: bool) -> Json:
+    def project(self, renderer: JsonRenderer, project: Project, *, wide: bool) -> Json:
         made = renderer.project_short(project)
         if self.cloud:
             made |= {
@@ -65,13 +71,13 @@ class JiraSite(JiraIssues):
             made["archived"] = True
         if wide:
             made |= {"description": f"All about {project.name}.", "lead": renderer.person(project.lead)}
-            made["issueTypes"] = [renderer.issue_type(t) for t in self.store.catalog.types]
+            made["issueTypes"] = [renderer.issue_type(t) for t in self.store.configuration.types]
             made["components"] = [renderer.named("component", c) for c in project.components]
             made["versions"] = [renderer.named("version", v) for v in project.versions]
             made |= {"roles": self._roles(renderer, project), "assigneeType": "UNASSIGNED"}
         return made
 
-    def _roles(self, renderer: JiraRenderer, project: Project) -> Json:
+    def _roles(self, renderer: JsonRenderer, project: Project) -> Json:
         names = ("Administrators", "Developers", "Viewers")
         return {name: f"{renderer.rest}/project/{project.id}/role/{10_002 + n}" for n, name in enumerate(names)}
 
@@ -83,9 +89,9 @@ class JiraSite(JiraIssues):
     def project_statuses(self, call: Call) -> Reply:
         renderer = self.renderer(call)
         self.project_of(call)
-        statuses = [renderer.status(s) for s in self.store.catalog.statuses]
+        statuses = [renderer.status(s) for s in self.store.configuration.statuses]
         keep = ("self", "id", "name", "subtask")
-        types = [renderer.issue_type(t) for t in self.store.catalog.types]
+        types = [renderer.issue_type(t) for t in self.store.configuration.types]
         return reply([{k: t[k] for k in keep} | {"statuses": statuses} for t in types])
 
     @route("GET /rest/api/{api}/project/{project}/role")
@@ -126,7 +132,7 @@ class JiraSite(JiraIssues):
             "name": "Default scheme",
             "description": "",
         }
-        if "all" in call.many("expand") or "permissions" in call.many("expand"):
+        if "all" in call.parameters("expand") or "permissions" in call.parameters("expand"):
             role = {"type": "projectRole", "parameter": "10002", "expand": "projectRole"} | (
                 {"value": "10002"} if self.cloud else {}
             )
@@ -141,11 +147,13 @@ class JiraSite(JiraIssues):
     def security_levels(self, call: Call) -> Reply:
         renderer = self.renderer(call)
         self.project_of(call)
-        return reply({"levels": [renderer.named("securitylevel", level) for level in self.store.catalog.security]})
+        return reply(
+            {"levels": [renderer.named("securitylevel", level) for level in self.store.configuration.security]}
+        )
 
     @route("GET /rest/api/{api}/mypermissions")
     def my_permissions(self, call: Call) -> Reply:
-        names = call.many("permissions") or ["BROWSE_PROJECTS"]
+        names = call.parameters("permissions") or ["BROWSE_PROJECTS"]
         return reply({"permissions": {n: {"id": "10", "key": n, "name": n, "type": "PROJECT", "description": "",
                                           "havePermission": n != "ADMINISTER"} for n in names}})  # fmt: skip
 
@@ -154,7 +162,7 @@ class JiraSite(JiraIssues):
     @route("GET /rest/agile/1.0/board")
     def boards(self, call: Call) -> Reply:
         values = []
-        for project in self.store.catalog.projects:
+        for project in self.store.configuration.projects:
             if project.archived or project.deleted:
                 continue
             number = project.index + 1
@@ -177,7 +185,7 @@ class JiraSite(JiraIssues):
     @route("GET /rest/agile/1.0/board/{board}/sprint")
     def sprints(self, call: Call) -> Reply:
         number = int(call.params["board"]) if call.params["board"].isdecimal() else 0
-        if not 0 < number <= len(self.store.catalog.projects):
+        if not 0 < number <= len(self.store.configuration.projects):
             raise self.refuse(
                 404,
                 "The requested board cannot be viewed because it either does not exist or you do not have permission to view it.",
@@ -205,8 +213,12 @@ class JiraSite(JiraIssues):
             if i % 3 == 0 and i % 5 == number % 10 and documents[i].type != 0
         ]  # fmt: skip
         bean = self._agile(call, ids, "issues")
-        fields = renderer.selected(call.many("fields") or ["*navigable"])
+        fields = renderer.selected(call.parameters("fields") or ["*navigable"])
         issues = [self.store.issues[i] for i in bean["issues"] if i in self.store.issues]
         return reply(
-            bean | {"issues": self.many(renderer, issues, fields, call.many("expand")), "expand": "schema,names"}
+            bean
+            | {
+                "issues": self.render_issues(renderer, issues, fields, call.parameters("expand")),
+                "expand": "schema,names",
+            }
         )

@@ -1,4 +1,4 @@
-"""CQL for the documented subset: parsed, checked, and turned into an index range and a predicate over hits.
+"""Compiles the documented subset of CQL into an index range and a predicate over hits.
 
 Date-times have minute precision and are read in the site's zone, whatever the account's profile says
 (https://jira.atlassian.com/browse/CONFCLOUD-70966). Trashed and archived content is never found.
@@ -10,31 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.content.rich_text import wiki
-from ingest_ray.simulators.atlassian.query.dates import InGap, function_ms, period_ms, wall_ms
-from ingest_ray.simulators.atlassian.query.syntax import (
+from ingest_ray.simulators.atlassian.query.dates import NonexistentLocalTime, function_ms, period_ms, wall_ms
+from ingest_ray.simulators.atlassian.query.grammar import (
     CQL,
-    And,
     Clause,
     Empty,
     Function,
-    Node,
-    Not,
     Operand,
-    Or,
     QueryError,
     Value,
     parse,
 )
+from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS, PredicateCompiler, has_words
 
-FOREVER_MS = 1 << 60
 KINDS = ("page", "blogpost", "comment", "attachment")
 
 
 @dataclass(slots=True)
 class Hit:
-    """One thing that search can find; `page` is the page itself, or the one that it hangs on."""
+    """One searchable content; `page` is the page itself, or the page of a comment or attachment."""
 
     id: int
     kind: str
@@ -45,7 +41,7 @@ class Hit:
     title: str = ""
 
 
-Test = Callable[[Hit], bool]
+Predicate = Callable[[Hit], bool]
 
 
 @dataclass(slots=True)
@@ -57,13 +53,13 @@ class CqlSearch:
     created_lower: int = 0
     created_upper: int = FOREVER_MS
     ids: set[int] | None = None
-    test: Test | None = None
+    test: Predicate | None = None
     order: tuple[tuple[str, bool], ...] = ()
     relative: bool = False
 
 
-class CqlCompiler:
-    def __init__(self, store: ConfluenceStore) -> None:
+class CqlCompiler(PredicateCompiler[Hit, CqlSearch]):
+    def __init__(self, store: PageStore) -> None:
         self.store = store
         self.relative = False
 
@@ -71,13 +67,7 @@ class CqlCompiler:
         self.relative = False
         query = parse(text, CQL)
         search = CqlSearch([s.index for s in self.store.spaces if archived or not s.archived])
-        rest: list[Test] = []
-        nodes = query.where.of if isinstance(query.where, And) else (query.where,) if query.where else ()
-        for node in nodes:
-            if not (isinstance(node, Clause) and self._narrow(search, node)):
-                rest.append(self._node(node))
-        if rest:
-            search.test = lambda h: all(t(h) for t in rest)
+        search.test = self.compile_where(search, query.where)
         for name, _ in query.order:
             if name.lower() not in ORDER_KEYS:
                 raise QueryError(f"{CQL.start}Cannot order by field '{name}'")
@@ -110,22 +100,8 @@ class CqlCompiler:
             return True
         return False
 
-    def _node(self, node: Node) -> Test:
-        match node:
-            case And(of):
-                tests = [self._node(n) for n in of]
-                return lambda h: all(t(h) for t in tests)
-            case Or(of):
-                choices = [self._node(n) for n in of]
-                return lambda h: any(t(h) for t in choices)
-            case Not(of):
-                inner = self._node(of)
-                return lambda h: not inner(h)
-            case Clause():
-                return self._clause(node)
-
-    def _clause(self, clause: Clause) -> Test:
-        makers: dict[str, Callable[[Clause], Test]] = {
+    def _clause(self, clause: Clause) -> Predicate:
+        makers: dict[str, Callable[[Clause], Predicate]] = {
             "space": lambda c: _choice(c, self._spaces(c), lambda h: h.page.space),
             "space.key": lambda c: _choice(c, self._spaces(c), lambda h: h.page.space),
             "space.type": self._space_type,
@@ -167,7 +143,7 @@ class CqlCompiler:
             raise self._fail(clause, "empty")
         try:
             instant = wall_ms(operand.text, self.store.site_zone)
-        except InGap:
+        except NonexistentLocalTime:
             raise self._fail(clause, operand.text) from None
         if instant is not None:
             return instant
@@ -177,7 +153,7 @@ class CqlCompiler:
         self.relative = True
         return self.store.clock.now() + shift
 
-    def _date(self, clause: Clause, get: Callable[[Hit], int]) -> Test:
+    def _date(self, clause: Clause, get: Callable[[Hit], int]) -> Predicate:
         value = self._instant(clause, clause.operands[0])
         match clause.operator:
             case "<":
@@ -204,7 +180,7 @@ class CqlCompiler:
         return texts
 
     def _spaces(self, clause: Clause) -> set[int]:
-        """Unknown keys find nothing; they are no error."""
+        """Unknown keys match nothing and are no error."""
         texts = {t.lower() for t in self._texts(clause)}
         return {s.index for s in self.store.spaces if s.key.lower() in texts or str(s.id) in texts}
 
@@ -235,20 +211,20 @@ class CqlCompiler:
                 raise self._fail(clause, getattr(operand, "name", "empty"))
         return found
 
-    def _space_type(self, clause: Clause) -> Test:
+    def _space_type(self, clause: Clause) -> Predicate:
         texts = set(self._texts(clause))
         return _choice(clause, texts, lambda h: self.store.spaces[h.page.space].kind)
 
-    def _ancestor(self, clause: Clause) -> Test:
+    def _ancestor(self, clause: Clause) -> Predicate:
         ids = self._ids(clause)
         below = {d for i in ids for d in self.store.descendants(i)}
         return _choice(clause, below, lambda h: h.page.id)
 
-    def _contributor(self, clause: Clause) -> Test:
+    def _contributor(self, clause: Clause) -> Predicate:
         people = self._people(clause)
         return _choice(clause, {True}, lambda h: h.author in people or h.page.editor in people)
 
-    def _label(self, clause: Clause) -> Test:
+    def _label(self, clause: Clause) -> Predicate:
         wanted = {LABELS.index(t) for t in self._texts(clause) if t in LABELS}
         return _choice(clause, {True}, lambda h: not wanted.isdisjoint(h.page.labels))
 
@@ -258,7 +234,7 @@ class CqlCompiler:
     def _text(self, hit: Hit) -> str:
         return f"{self._title(hit)} {wiki(self.store.content.body(hit.page), cloud=True)}"
 
-    def _words(self, clause: Clause, get: Callable[[Hit], str]) -> Test:
+    def _words(self, clause: Clause, get: Callable[[Hit], str]) -> Predicate:
         texts = self._texts(clause)
         match clause.operator:
             case "=" | "in":
@@ -267,15 +243,15 @@ class CqlCompiler:
                 return lambda h: get(h) not in texts
             case "~":
                 words = texts[0].lower().strip('"').split()
-                return lambda h: all(w.rstrip("*") in get(h).lower() for w in words)
+                return lambda h: has_words(get(h), words)
             case "!~":
                 words = texts[0].lower().strip('"').split()
-                return lambda h: not all(w.rstrip("*") in get(h).lower() for w in words)
+                return lambda h: not has_words(get(h), words)
             case _:
                 raise QueryError(f"{CQL.start}the operator '{clause.operator}' is not supported by '{clause.field}'")
 
 
-def _choice(clause: Clause, wanted: set[Any], get: Callable[[Hit], Any]) -> Test:
+def _choice(clause: Clause, wanted: set[Any], get: Callable[[Hit], Any]) -> Predicate:
     match clause.operator:
         case "=" | "in":
             return lambda h: get(h) in wanted
@@ -285,7 +261,7 @@ def _choice(clause: Clause, wanted: set[Any], get: Callable[[Hit], Any]) -> Test
             raise QueryError(f"{CQL.start}the operator '{clause.operator}' is not supported by '{clause.field}'")
 
 
-ORDER_KEYS: dict[str, Callable[[ConfluenceStore, Hit], Any]] = {
+ORDER_KEYS: dict[str, Callable[[PageStore, Hit], Any]] = {
     "id": lambda s, h: h.id,
     "created": lambda s, h: h.created,
     "lastmodified": lambda s, h: h.modified,

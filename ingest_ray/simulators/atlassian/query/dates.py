@@ -11,7 +11,7 @@ _PART = re.compile(r"(\d+)\s*([wdhmMy])")
 _UNITS = {"w": 7 * DAY_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "y": 365 * DAY_MS, "M": 30 * DAY_MS}
 
 
-class InGap(ValueError):
+class NonexistentLocalTime(ValueError):
     """The wall clock never shows this time on this day."""
 
 
@@ -27,7 +27,7 @@ def wall_ms(text: str, zone_name: str) -> int | None:
         return None
     instant = local_ms(moment, zone_name)
     if instant is None:
-        raise InGap(text)
+        raise NonexistentLocalTime(text)
     return instant
 
 

@@ -1,4 +1,4 @@
-"""JQL for the documented subset: parsed, checked in Jira's words, and turned into an index range and a predicate.
+"""Compiles the documented subset of JQL into an index range and a predicate; errors have Jira's wording.
 
 Quoted date-times have minute precision and are read in the zone of the account's profile; an unquoted number is epoch
 milliseconds. WAS and CHANGED are not served.
@@ -12,26 +12,22 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
 from ingest_ray.simulators.atlassian.content.rich_text import wiki
 from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES, Issue
-from ingest_ray.simulators.atlassian.jira.store import JiraStore
-from ingest_ray.simulators.atlassian.query.dates import InGap, function_ms, period_ms, wall_ms
-from ingest_ray.simulators.atlassian.query.syntax import (
+from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
+from ingest_ray.simulators.atlassian.query.dates import NonexistentLocalTime, function_ms, period_ms, wall_ms
+from ingest_ray.simulators.atlassian.query.grammar import (
     JQL,
-    And,
     Clause,
     Empty,
     Function,
-    Node,
-    Not,
     Operand,
-    Or,
     Query,
     QueryError,
     Value,
     parse,
 )
+from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS, PredicateCompiler, has_words
 
-Test = Callable[[Issue], bool]
-FOREVER_MS = 1 << 60
+Predicate = Callable[[Issue], bool]
 _ORDERED = frozenset(("<", "<=", ">", ">="))
 _EQUAL = frozenset(("=", "!=", "in", "not in", "is", "is not"))
 _TEXT = frozenset(("~", "!~", "is", "is not"))
@@ -47,40 +43,34 @@ _ALIASES = {
 
 
 @dataclass(slots=True)
-class Search:
-    """A query that was understood. The issues lie in `projects` and [lower, upper) of `updated`, and pass `test`."""
+class JqlSearch:
+    """A compiled query. Its issues lie in `projects` and in [lower, upper) of `updated`, and pass `test`."""
 
     projects: list[int]
     lower: int = 0
     upper: int = FOREVER_MS
     ids: list[int] | None = None
-    test: Test | None = None
+    test: Predicate | None = None
     order: tuple[tuple[str, bool], ...] = ()
     bounded: bool = False
     relative: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
-class JqlCompiler:
-    """Understands queries for one account: its profile zone, and what it may see."""
+class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
+    """Compiles queries for one account: in its profile zone, over what it may see."""
 
-    def __init__(self, store: JiraStore) -> None:
+    def __init__(self, store: IssueStore) -> None:
         self.store = store
         self.zone = store.people[0].zone
         self.relative = False
 
-    def compile(self, text: str) -> Search:
+    def compile(self, text: str) -> JqlSearch:
         self.relative = False
         query: Query = parse(text, JQL)
-        search = Search([p.index for p in self.store.catalog.projects])
+        search = JqlSearch([p.index for p in self.store.configuration.projects])
         search.bounded = query.where is not None
-        rest: list[Test] = []
-        nodes = query.where.of if isinstance(query.where, And) else (query.where,) if query.where else ()
-        for node in nodes:
-            if not (isinstance(node, Clause) and self._narrow(search, node)):
-                rest.append(self._node(node))
-        if rest:
-            search.test = rest[0] if len(rest) == 1 else _all(rest)
+        search.test = self.compile_where(search, query.where)
         if len(query.order) > 7:
             raise QueryError("The number of fields in the ORDER BY clause exceeds the maximum of 7.")
         search.order = tuple((self._order_field(name), down) for name, down in query.order)
@@ -96,15 +86,14 @@ class JqlCompiler:
 
     def _exists(self, name: str) -> bool:
         return any(
-            name in (c.lower() for c in f.clause_names) or name == f.id.lower() for f in self.store.catalog.fields
+            name in (c.lower() for c in f.clause_names) or name == f.id.lower() for f in self.store.configuration.fields
         )
 
     @staticmethod
     def _unknown(name: str) -> str:
         return f"Field '{name}' does not exist or you do not have permission to view it."
 
-    def _narrow(self, search: Search, clause: Clause) -> bool:
-        """Turns a clause of the top conjunction into an index range, where it is one."""
+    def _narrow(self, search: JqlSearch, clause: Clause) -> bool:
         name = _ALIASES.get(clause.field.lower(), clause.field.lower())
         if (
             name == "project"
@@ -129,31 +118,22 @@ class JqlCompiler:
             return True
         return False
 
-    def _node(self, node: Node) -> Test:
-        match node:
-            case And(of):
-                return _all([self._node(n) for n in of])
-            case Or(of):
-                tests = [self._node(n) for n in of]
-                return lambda i: any(t(i) for t in tests)
-            case Not(of):
-                inner = self._node(of)
-                return lambda i: not inner(i)
-            case Clause():
-                return self._clause(node)
-
-    def _clause(self, clause: Clause) -> Test:
+    def _clause(self, clause: Clause) -> Predicate:
         name = clause.field.lower()
         name = _ALIASES.get(name, name)
-        makers: dict[str, Callable[[Clause], Test]] = {
+        makers: dict[str, Callable[[Clause], Predicate]] = {
             "project": lambda c: _choice(c, self._projects(c), lambda i: i.project, -1),
             "issuekey": self._key,
-            "status": lambda c: _choice(c, self._named(c, self.store.catalog.statuses), lambda i: i.status, -1),
+            "status": lambda c: _choice(c, self._named(c, self.store.configuration.statuses), lambda i: i.status, -1),
             "statuscategory": self._category,
-            "issuetype": lambda c: _choice(c, self._named(c, self.store.catalog.types), lambda i: i.type, -1),
-            "priority": lambda c: _choice(c, self._named(c, self.store.catalog.priorities), lambda i: i.priority, -1),
+            "issuetype": lambda c: _choice(c, self._named(c, self.store.configuration.types), lambda i: i.type, -1),
+            "priority": lambda c: _choice(
+                c, self._named(c, self.store.configuration.priorities), lambda i: i.priority, -1
+            ),
             "resolution": lambda c: _choice(c, self._resolutions(c), lambda i: i.resolution, -1),
-            "security": lambda c: _choice(c, self._named(c, self.store.catalog.security), lambda i: i.security, -1),
+            "security": lambda c: _choice(
+                c, self._named(c, self.store.configuration.security), lambda i: i.security, -1
+            ),
             "assignee": lambda c: _choice(c, self._people(c), lambda i: i.assignee, -1),
             "reporter": lambda c: _choice(c, self._people(c), lambda i: i.reporter, -1),
             "creator": lambda c: _choice(c, self._people(c), lambda i: i.creator, -1),
@@ -200,7 +180,7 @@ class JqlCompiler:
             return number // MINUTE_MS * MINUTE_MS if "epoch-minutes" in self.store.traps else number
         try:
             instant = wall_ms(text, self.zone)
-        except InGap:
+        except NonexistentLocalTime:
             raise QueryError(f"Date value '{text}' for field '{clause.field}' is invalid. {_DATE_WORDS}") from None
         if instant is not None:
             return instant
@@ -210,7 +190,7 @@ class JqlCompiler:
         self.relative = True
         return (self.store.clock.now() + shift) // MINUTE_MS * MINUTE_MS
 
-    def _date(self, clause: Clause, get: Callable[[Issue], int]) -> Test:
+    def _date(self, clause: Clause, get: Callable[[Issue], int]) -> Predicate:
         """Instants of 0 are empty."""
         self._allow(clause, _ORDERED | _EQUAL)
         if clause.operator in ("is", "is not"):
@@ -218,7 +198,7 @@ class JqlCompiler:
         values = [self._instant(clause, o) for o in clause.operands if not isinstance(o, Empty)]
         return _compare(clause.operator, values, lambda i: get(i) or None)
 
-    def _number(self, clause: Clause, get: Callable[[Issue], float | None]) -> Test:
+    def _number(self, clause: Clause, get: Callable[[Issue], float | None]) -> Predicate:
         self._allow(clause, _ORDERED | _EQUAL)
         if clause.operator in ("is", "is not"):
             return (lambda i: get(i) is None) if clause.operator == "is" else (lambda i: get(i) is not None)
@@ -250,13 +230,13 @@ class JqlCompiler:
     def _resolutions(self, clause: Clause) -> set[int]:
         if any(isinstance(o, Value) and o.text.lower() == "unresolved" for o in clause.operands):
             return {-1}
-        return self._named(clause, self.store.catalog.resolutions)
+        return self._named(clause, self.store.configuration.resolutions)
 
     def _projects(self, clause: Clause) -> set[int]:
         found = set()
         for text in self._texts(clause):
             known = [
-                p.index for p in self.store.catalog.projects
+                p.index for p in self.store.configuration.projects
                 if text.lower() in (p.key.lower(), p.id, p.name.lower()) and not p.deleted
             ]  # fmt: skip
             if not known:
@@ -294,7 +274,7 @@ class JqlCompiler:
             found.add(issue.id)
         return found
 
-    def _key(self, clause: Clause) -> Test:
+    def _key(self, clause: Clause) -> Predicate:
         """`id > 10000` compares numbers; `key >= "ABC-5"` compares within the project of the key."""
         if clause.operator not in _ORDERED:
             return _choice(clause, self._issues(clause), lambda i: i.id, -1)
@@ -303,29 +283,29 @@ class JqlCompiler:
         if text.isdecimal():
             return _compare(clause.operator, [int(text)], lambda i: i.id)
         key, _, number = text.rpartition("-")
-        project = self.store.catalog.project(key.upper())
+        project = self.store.configuration.project(key.upper())
         if project is None or not number.isdecimal():
             raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
         within = _compare(clause.operator, [int(number)], lambda i: i.number)
         return lambda i: i.project == project.index and within(i)
 
-    def _category(self, clause: Clause) -> Test:
+    def _category(self, clause: Clause) -> Predicate:
         words = {"new": 2, "to do": 2, "indeterminate": 4, "in progress": 4, "done": 3, "complete": 3}
         try:
             wanted = {int(t) if t.isdecimal() else words[t.lower()] for t in self._texts(clause)}
         except KeyError as unknown:
             raise QueryError(f"The value {unknown} does not exist for the field 'statusCategory'.") from None
-        return _choice(clause, wanted, lambda i: self.store.catalog.statuses[i.status].category, -1)
+        return _choice(clause, wanted, lambda i: self.store.configuration.statuses[i.status].category, -1)
 
-    def _labels(self, clause: Clause) -> Test:
+    def _labels(self, clause: Clause) -> Predicate:
         texts = set(self._texts(clause))
-        wanted = {n for n, label in enumerate(self.store.catalog.labels) if label in texts}
+        wanted = {n for n, label in enumerate(self.store.configuration.labels) if label in texts}
         return _among(clause.operator, wanted, any(isinstance(o, Empty) for o in clause.operands), lambda i: i.labels)
 
-    def _members(self, clause: Clause, get: Callable[[Issue], tuple[int, ...]], kind: str) -> Test:
+    def _members(self, clause: Clause, get: Callable[[Issue], tuple[int, ...]], kind: str) -> Predicate:
         texts = self._texts(clause)
         pairs = {
-            (p.index, n) for p in self.store.catalog.projects for n, c in enumerate(getattr(p, kind))
+            (p.index, n) for p in self.store.configuration.projects for n, c in enumerate(getattr(p, kind))
             if c.id in texts or c.name.lower() in {t.lower() for t in texts}
         }  # fmt: skip
         if texts and not pairs:
@@ -333,10 +313,10 @@ class JqlCompiler:
         empty = any(isinstance(o, Empty) for o in clause.operands)
         return _among(clause.operator, pairs, empty, lambda i: tuple((i.project, n) for n in get(i)))
 
-    def _parent(self, clause: Clause) -> Test:
+    def _parent(self, clause: Clause) -> Predicate:
         return _choice(clause, self._issues(clause), lambda i: i.parent, 0)
 
-    def _severity(self, clause: Clause) -> Test:
+    def _severity(self, clause: Clause) -> Predicate:
         texts = {t.lower() for t in self._texts(clause)}
         return _choice(clause, {n for n, s in enumerate(SEVERITIES) if s[1].lower() in texts}, lambda i: i.severity, -1)
 
@@ -346,26 +326,18 @@ class JqlCompiler:
     def _comments(self, issue: Issue) -> str:
         return " ".join(wiki(c.text, cloud=True) for c in self.store.content.comments(issue))
 
-    def _words(self, clause: Clause, get: Callable[[Issue], str]) -> Test:
+    def _words(self, clause: Clause, get: Callable[[Issue], str]) -> Predicate:
         self._allow(clause, _TEXT)
         if clause.operator in ("is", "is not"):
             return (lambda i: not get(i)) if clause.operator == "is" else (lambda i: bool(get(i)))
         operand = clause.operands[0]
         words = operand.text.lower().strip('"').split() if isinstance(operand, Value) else []
         if clause.operator == "~":
-            return lambda i: _has_words(get(i).lower(), words)
-        return lambda i: not _has_words(get(i).lower(), words)
+            return lambda i: has_words(get(i), words)
+        return lambda i: not has_words(get(i), words)
 
 
-def _has_words(text: str, words: list[str]) -> bool:
-    return all(word.rstrip("*") in text for word in words)
-
-
-def _all(tests: list[Test]) -> Test:
-    return lambda i: all(t(i) for t in tests)
-
-
-def _choice(clause: Clause, wanted: set[int], get: Callable[[Issue], int], empty: int) -> Test:
+def _choice(clause: Clause, wanted: set[int], get: Callable[[Issue], int], empty: int) -> Predicate:
     """Membership; like Jira, != and NOT IN leave out the issues without a value."""
     has_empty = any(isinstance(o, Empty) for o in clause.operands)
     if has_empty:
@@ -379,7 +351,7 @@ def _choice(clause: Clause, wanted: set[int], get: Callable[[Issue], int], empty
             raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
 
 
-def _among(operator: str, wanted: set[Any], has_empty: bool, get: Callable[[Issue], tuple[Any, ...]]) -> Test:
+def _among(operator: str, wanted: set[Any], has_empty: bool, get: Callable[[Issue], tuple[Any, ...]]) -> Predicate:
     match operator:
         case "=" | "in" | "is":
             return lambda i: (has_empty and not get(i)) or any(n in wanted for n in get(i))
@@ -387,7 +359,7 @@ def _among(operator: str, wanted: set[Any], has_empty: bool, get: Callable[[Issu
             return lambda i: bool(get(i)) and not any(n in wanted for n in get(i))
 
 
-def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> Test:
+def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> Predicate:
     """None never passes."""
     value = values[0] if values else None
     match operator:
@@ -405,14 +377,14 @@ def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> T
             return lambda i: (x := get(i)) is not None and x not in values
 
 
-_ORDER_KEYS: dict[str, Callable[[JiraStore, Issue], Any]] = {
+_ORDER_KEYS: dict[str, Callable[[IssueStore, Issue], Any]] = {
     "id": lambda s, i: i.id,
-    "issuekey": lambda s, i: (s.catalog.projects[i.project].key, i.number),
+    "issuekey": lambda s, i: (s.configuration.projects[i.project].key, i.number),
     "created": lambda s, i: i.created,
     "updated": lambda s, i: i.updated,
     "resolutiondate": lambda s, i: i.resolved,
     "duedate": lambda s, i: i.due,
-    "project": lambda s, i: s.catalog.projects[i.project].key,
+    "project": lambda s, i: s.configuration.projects[i.project].key,
     "summary": lambda s, i: s.content.summary(i),
     "status": lambda s, i: i.status,
     "priority": lambda s, i: -i.priority,
@@ -423,5 +395,5 @@ _ORDER_KEYS: dict[str, Callable[[JiraStore, Issue], Any]] = {
 }
 
 
-def order_key(store: JiraStore, name: str, issue: Issue) -> Any:
+def order_key(store: IssueStore, name: str, issue: Issue) -> Any:
     return _ORDER_KEYS[name](store, issue)

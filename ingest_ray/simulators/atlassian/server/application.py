@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ingest_ray.simulators.atlassian.content.clock import Clock
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
 from ingest_ray.simulators.atlassian.server.auth import Credentials
-from ingest_ray.simulators.atlassian.server.error_messages import say
+from ingest_ray.simulators.atlassian.server.error_messages import localized
 from ingest_ray.simulators.atlassian.server.rate_limits import Bucket, Limits
 from ingest_ray.simulators.atlassian.server.request_counts import Stats
-from ingest_ray.simulators.atlassian.server.routing import Call, Endpoint, Refused, Reply, Router, problem, reply
+from ingest_ray.simulators.atlassian.server.routing import Call, Endpoint, Reply, RequestRefused, Router, problem, reply
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 Scope = MutableMapping[str, Any]
@@ -38,15 +38,15 @@ class Site(Protocol):
 
     router: Router
 
-    def anonymous(self, call: Call) -> Reply: ...
-    def unauthorized(self) -> Reply: ...
-    def not_found_path(self, call: Call) -> Reply: ...
-    def wrong_login(self, call: Call, verdict: str) -> Reply: ...
-    def after(self, call: Call, made: Reply) -> Reply: ...
+    def anonymous_reply(self, call: Call) -> Reply: ...
+    def unauthorized_reply(self) -> Reply: ...
+    def unknown_path_reply(self, call: Call) -> Reply: ...
+    def failed_login_reply(self, call: Call, verdict: str) -> Reply: ...
+    def finish_reply(self, call: Call, made: Reply) -> Reply: ...
 
 
 @dataclass(slots=True)
-class Server:
+class SiteServer:
     """Everything that one simulated site is made of."""
 
     product: str
@@ -55,7 +55,7 @@ class Server:
     site: Site
     control: Any
     clock: Clock
-    draws: Draws
+    draws: SeededDraws
     traps: Traps
     stats: Stats
     limits: Limits
@@ -113,7 +113,7 @@ class Server:
                 self.stats.faults["slow-responses"] += 1
                 await asyncio.sleep(SLOW_S)
             refusal = self._fault(call) or self._respond(call, found)
-        self._dress(refusal, bucket)
+        self._add_headers(refusal, bucket)
         return template, refusal
 
     def _gateway(self, path: str) -> tuple[bool, str]:
@@ -138,7 +138,7 @@ class Server:
 
     def _too_many(self, bucket: Bucket | None, *, retry_after: bool) -> Reply:
         headers = self.limits.headers(bucket, refused=True, retry_after=retry_after, now_ms=self.clock.now())
-        text = say("Rate limit exceeded.", german="localized" in self.traps)
+        text = localized("Rate limit exceeded.", german="localized" in self.traps)
         made = reply({"errorMessages": [text], "errors": {}}, 429)
         made.headers.update(headers)
         return made
@@ -174,7 +174,7 @@ class Server:
                 return Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind=_HTML)
 
     def _respond(self, call: Call, found: tuple[Endpoint, dict[str, str], str] | int) -> Reply:
-        common = self._common(call)
+        common = self._host_reply(call)
         if common is not None:
             return common
         if isinstance(found, int):
@@ -182,7 +182,7 @@ class Server:
                 return problem(
                     405, "Method Not Allowed", f"Request method '{call.method}' is not supported.", call.path
                 )
-            return self.site.not_found_path(call)
+            return self.site.unknown_path_reply(call)
         if call.method == "POST" and call.body and "json" not in call.headers.get("content-type", ""):
             kind = call.headers.get("content-type", "")
             return problem(415, "Unsupported Media Type", f"Content-Type '{kind}' is not supported.", call.path)
@@ -191,12 +191,12 @@ class Server:
         )
         try:
             if call.path.startswith(("/media/", "/wiki/media/")) or verdict == "known":
-                return self.site.after(call, found[0](call))
-            return self.site.wrong_login(call, verdict)
-        except Refused as refused:
+                return self.site.finish_reply(call, found[0](call))
+            return self.site.failed_login_reply(call, verdict)
+        except RequestRefused as refused:
             return refused.reply
 
-    def _common(self, call: Call) -> Reply | None:
+    def _host_reply(self, call: Call) -> Reply | None:
         """What stands on the host beside the product: tenant info, and the OAuth endpoints of the gateway."""
         if not self.cloud:
             return None
@@ -204,7 +204,7 @@ class Server:
             case ("GET", "/_edge/tenant_info"):
                 return reply({"cloudId": CLOUD_ID, "cloudName": "simulated"})
             case ("POST", "/oauth/token"):
-                issued = self.credentials.exchange(str(call.json().get("refresh_token", "")), self.clock.now())
+                issued = self.credentials.exchange(str(call.json_body().get("refresh_token", "")), self.clock.now())
                 return reply(issued) if issued else reply({"error": "invalid_grant", "error_description": "Unknown or invalid refresh token."}, 403)  # fmt: skip
             case ("GET", "/oauth/token/accessible-resources"):
                 header = call.headers.get("authorization", "")
@@ -225,7 +225,7 @@ class Server:
 
     # The way of an answer.
 
-    def _dress(self, made: Reply, bucket: Bucket | None) -> None:
+    def _add_headers(self, made: Reply, bucket: Bucket | None) -> None:
         if made.status != 429:
             headers = self.limits.headers(bucket, refused=False, retry_after=False, now_ms=self.clock.now())
             for name, value in headers.items():

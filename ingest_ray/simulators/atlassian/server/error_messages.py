@@ -21,7 +21,7 @@ GONE = (
 )
 
 
-def say(text: str, *, german: bool) -> str:
+def localized(text: str, *, german: bool) -> str:
     """Sentences without a known translation get a German frame: nobody may match on English text."""
     if not german:
         return text

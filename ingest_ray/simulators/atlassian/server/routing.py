@@ -21,7 +21,7 @@ class Reply:
     kind: str = JSON
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """Ends a request with the given answer."""
 
     def __init__(self, reply: Reply) -> None:
@@ -52,7 +52,7 @@ class Call:
     site: str
     template: str
     gateway: bool = False
-    anonymous: bool = False
+    anonymous_reply: bool = False
     _query: dict[str, list[str]] | None = None
 
     @property
@@ -61,34 +61,34 @@ class Call:
             self._query = parse_qs(self.raw_query.decode("latin-1"), keep_blank_values=True)
         return self._query
 
-    def one(self, name: str, default: str = "") -> str:
+    def parameter(self, name: str, default: str = "") -> str:
         values = self.query.get(name)
         return values[-1] if values else default
 
-    def many(self, *names: str) -> list[str]:
+    def parameters(self, *names: str) -> list[str]:
         """All values of a parameter that may be repeated, or hold several, parted by commas."""
         return [part for name in names for value in self.query.get(name, []) for part in value.split(",") if part]
 
-    def whole(self, name: str, default: int) -> int:
-        text = self.one(name)
+    def integer(self, name: str, default: int) -> int:
+        text = self.parameter(name)
         if not text:
             return default
         try:
             return int(text)
         except ValueError:
             detail = f"Failed to convert '{name}' with value: '{text}'"
-            raise Refused(problem(400, "Bad Request", detail, self.path)) from None
+            raise RequestRefused(problem(400, "Bad Request", detail, self.path)) from None
 
-    def flag(self, name: str, default: bool = False) -> bool:
-        return self.one(name, str(default)).lower() == "true"
+    def boolean(self, name: str, default: bool = False) -> bool:
+        return self.parameter(name, str(default)).lower() == "true"
 
-    def json(self) -> dict[str, Any]:
+    def json_body(self) -> dict[str, Any]:
         try:
             document = decode(self.body) if self.body else {}
         except msgspec.DecodeError:
-            raise Refused(problem(400, "Bad Request", "Failed to read request", self.path)) from None
+            raise RequestRefused(problem(400, "Bad Request", "Failed to read request", self.path)) from None
         if not isinstance(document, dict):
-            raise Refused(problem(400, "Bad Request", "Failed to read request", self.path))
+            raise RequestRefused(problem(400, "Bad Request", "Failed to read request", self.path))
         return document
 
 

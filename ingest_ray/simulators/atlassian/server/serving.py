@@ -6,8 +6,9 @@ import time
 
 import uvicorn
 
-from ingest_ray.simulators.atlassian.server.application import Server
-from ingest_ray.simulators.atlassian.site import Options, make_server
+from ingest_ray.simulators.atlassian.server.application import SiteServer
+from ingest_ray.simulators.atlassian.site import make_site_server
+from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
 HOST = "127.0.0.1"
 _START_S = 30.0
@@ -22,8 +23,8 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
-def make(options: Options, listener: socket.socket) -> tuple[Server, uvicorn.Server]:
-    app = make_server(options, f"http://{HOST}:{listener.getsockname()[1]}")
+def make(options: SiteOptions, listener: socket.socket) -> tuple[SiteServer, uvicorn.Server]:
+    app = make_site_server(options, f"http://{HOST}:{listener.getsockname()[1]}")
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -42,7 +43,7 @@ def make(options: Options, listener: socket.socket) -> tuple[Server, uvicorn.Ser
 class ServingThread:
     """A site that is served until `stop`."""
 
-    def __init__(self, options: Options, port: int = 0) -> None:
+    def __init__(self, options: SiteOptions, port: int = 0) -> None:
         self._listener = bind(port)
         self.app, self._uvicorn = make(options, self._listener)
         self._thread = threading.Thread(target=self._uvicorn.run, kwargs={"sockets": [self._listener]}, daemon=True)

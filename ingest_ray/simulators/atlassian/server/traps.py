@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Trigger:
     part: str
     seen: int = 0
 
-    def strikes(self, path: str, draws: Draws, name: bytes) -> bool:
+    def strikes(self, path: str, draws: SeededDraws, name: bytes) -> bool:
         if self.part not in path:
             return False
         self.seen += 1
@@ -147,7 +147,7 @@ class Traps:
     def __contains__(self, name: str) -> bool:
         return name in self.numbers or name in self.triggers
 
-    def strikes(self, name: str, path: str, draws: Draws) -> bool:
+    def strikes(self, name: str, path: str, draws: SeededDraws) -> bool:
         trigger = self.triggers.get(name)
         return trigger is not None and trigger.strikes(path, draws, name.encode())
 

@@ -4,7 +4,7 @@ Nothing is drawn in sequence, so any body can be made again at any time, in any 
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ _SIXTEEN = struct.Struct("<16I").unpack
 WIDTH = 1 << 32
 
 
-class Draws:
+class SeededDraws:
     """Sixteen numbers of 32 bits for each (what, number)."""
 
     __slots__ = ("_key", "seed")
@@ -27,6 +27,10 @@ class Draws:
 
     def chance(self, what: bytes, number: int, share: float) -> bool:
         return self(what, number)[0] < share * WIDTH
+
+    def sample(self, what: bytes, ids: Iterable[int], count: int) -> list[int]:
+        """At most `count` of the ids, ascending."""
+        return sorted(sorted(ids, key=lambda number: self(what, number))[:count])
 
 
 def pick(choices: Sequence[T], draw: int) -> T:

@@ -5,16 +5,16 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from ingest_ray.simulators.atlassian.confluence import changes
+from ingest_ray.simulators.atlassian.confluence import mutations
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page, PageAttachment, PageComment
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.content.rich_text import storage
-from ingest_ray.simulators.atlassian.server.control import Control, Json
+from ingest_ray.simulators.atlassian.server.control_endpoints import ControlEndpoints, Json
 
 
-class ConfluenceControl(Control):
-    store: ConfluenceStore
-    operations = changes.OPERATIONS
+class ConfluenceControlEndpoints(ControlEndpoints):
+    store: PageStore
+    operations = mutations.OPERATIONS
 
     def records(self, kind: str, asked: dict[str, str]) -> Iterator[Callable[[], Json]]:
         """`pages` (visible ones of any status, posts too; `space` narrows), `all`, `purged`, `spaces`, `containers`, `users`, `groups`."""
@@ -23,7 +23,7 @@ class ConfluenceControl(Control):
         match kind:
             case "pages" | "all":
                 space = store.space(asked["space"]) if "space" in asked else None
-                pages = store.live() if kind == "pages" else (p for _, p in sorted(store.pages.items()))
+                pages = store.visible_pages() if kind == "pages" else (p for _, p in sorted(store.pages.items()))
                 return (partial(self.page, p, brief, hashed) for p in pages if space is None or p.space == space.index)
             case "purged":
                 return (partial(dict, id=str(n), purged_ms=t) for n, t in sorted(store.purged.items()))

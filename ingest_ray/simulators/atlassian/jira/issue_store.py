@@ -8,23 +8,23 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.content.clock import Clock
 from ingest_ray.simulators.atlassian.content.people import Group, Person
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws
-from ingest_ray.simulators.atlassian.jira.catalog import Catalog, Project
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
 from ingest_ray.simulators.atlassian.jira.issue import Issue, IssueContent
 from ingest_ray.simulators.atlassian.jira.search_index import IssueIndex
+from ingest_ray.simulators.atlassian.jira.site_configuration import Project, SiteConfiguration
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 
 @dataclass(slots=True)
-class JiraStore:
+class IssueStore:
     """`issues` is the truth, by id; deleted ones are gone from it. `index` is what JQL sees."""
 
     clock: Clock
-    draws: Draws
+    draws: SeededDraws
     traps: Traps
     people: list[Person]
     groups: list[Group]
-    catalog: Catalog
+    configuration: SiteConfiguration
     content: IssueContent
     issues: dict[int, Issue]
     index: IssueIndex
@@ -38,14 +38,14 @@ class JiraStore:
     _children: dict[int, list[int]] | None = None
 
     def key(self, issue: Issue) -> str:
-        return f"{self.catalog.projects[issue.project].key}-{issue.number}"
+        return f"{self.configuration.projects[issue.project].key}-{issue.number}"
 
     def visible(self, issue: Issue) -> bool:
         """Whether the account may open it: not by security level, nor in a deleted project."""
-        return not issue.hidden and not self.catalog.projects[issue.project].deleted
+        return not issue.hidden and not self.configuration.projects[issue.project].deleted
 
     def searchable(self, issue: Issue) -> bool:
-        return self.visible(issue) and not issue.archived and not self.catalog.projects[issue.project].archived
+        return self.visible(issue) and not issue.archived and not self.configuration.projects[issue.project].archived
 
     def find(self, id_or_key: str) -> Issue | None:
         """By number or by key; the old key of a moved issue still leads to it."""
@@ -53,7 +53,7 @@ class JiraStore:
         issue = self.issues.get(number)
         return issue if issue is not None and self.visible(issue) else None
 
-    def settle(self) -> None:
+    def index_due_changes(self) -> None:
         """Lets search see what it is due to see by now."""
         now = self.clock.now()
         while self.pending and self.pending[0][0] <= now:
@@ -91,11 +91,11 @@ class JiraStore:
         if self._children is None:
             self._children = {}
             for issue in self.issues.values():
-                if issue.parent and self.catalog.types[issue.type].subtask:
+                if issue.parent and self.configuration.types[issue.type].subtask:
                     self._children.setdefault(issue.parent, []).append(issue.id)
         return [i for i in self._children.get(issue_id, ()) if i in self.issues]
 
-    def live(self) -> Iterator[Issue]:
+    def searchable_issues(self) -> Iterator[Issue]:
         """What a complete and correct reader has at the end, by ascending id."""
         return (i for _, i in sorted(self.issues.items()) if self.searchable(i))
 
@@ -114,17 +114,17 @@ class JiraStore:
         return feed[bisect_right(feed, (since_ms, -1)) : bisect_right(feed, (until_ms, -1))]
 
 
-def new_store(clock: Clock, draws: Draws, traps: Traps, people: list[Person], groups: list[Group], catalog: Catalog,
-              content: IssueContent, issues: list[Issue]) -> JiraStore:  # fmt: skip
-    store = JiraStore(
-        clock, draws, traps, people, groups, catalog, content,
-        issues={}, index=IssueIndex(len(catalog.projects)), by_key={}, pending=[], deleted={}, deleted_worklogs=[],
+def new_store(clock: Clock, draws: SeededDraws, traps: Traps, people: list[Person], groups: list[Group], configuration: SiteConfiguration,
+              content: IssueContent, issues: list[Issue]) -> IssueStore:  # fmt: skip
+    store = IssueStore(
+        clock, draws, traps, people, groups, configuration, content,
+        issues={}, index=IssueIndex(len(configuration.projects)), by_key={}, pending=[], deleted={}, deleted_worklogs=[],
     )  # fmt: skip
     for issue in issues:
         store.issues[issue.id] = issue
         store.by_key[store.key(issue)] = issue.id
     store.next_id = max(store.issues, default=100_000) + 1
-    for project in catalog.projects[: int(traps.number("forbidden-403"))]:
+    for project in configuration.projects[: int(traps.number("forbidden-403"))]:
         project.forbidden = True
     store.index.load([i for i in issues if store.searchable(i)])
     return store

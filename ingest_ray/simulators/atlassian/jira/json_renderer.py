@@ -8,7 +8,6 @@ import msgspec
 from ingest_ray.simulators.atlassian.content import people as persons
 from ingest_ray.simulators.atlassian.content.clock import spell, spell_day
 from ingest_ray.simulators.atlassian.content.rich_text import Text, adf, wiki
-from ingest_ray.simulators.atlassian.jira.catalog import IssueType, Named, Project, Status
 from ingest_ray.simulators.atlassian.jira.issue import (
     LINK_TYPES,
     SEVERITIES,
@@ -18,7 +17,8 @@ from ingest_ray.simulators.atlassian.jira.issue import (
     Issue,
     Worklog,
 )
-from ingest_ray.simulators.atlassian.jira.store import JiraStore
+from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
+from ingest_ray.simulators.atlassian.jira.site_configuration import IssueType, Named, Project, Status
 from ingest_ray.simulators.atlassian.server.routing import encode
 
 Json = dict[str, Any]
@@ -26,10 +26,10 @@ CHANGELOG_CAP = 40  # histories inline on Cloud, JRACLOUD-96459
 WORKLOG_CAP = 20  # worklogs inline, on Cloud and on Data Center
 
 
-class JiraRenderer:
+class JsonRenderer:
     """Renders for one spelling of the API. What many issues share is encoded once, and pasted in."""
 
-    def __init__(self, store: JiraStore, site: str, *, cloud: bool, version: str) -> None:
+    def __init__(self, store: IssueStore, site: str, *, cloud: bool, version: str) -> None:
         self.store = store
         self.content = store.content
         self.site = site
@@ -58,7 +58,7 @@ class JiraRenderer:
             self._persons[index] = made
         return made
 
-    def _paste(self, kind: str, number: int, state: Any, make: Callable[[], Json]) -> msgspec.Raw:
+    def _load_real_pages(self, kind: str, number: int, state: Any, make: Callable[[], Json]) -> msgspec.Raw:
         key = (kind, number, state)
         made = self._shared.get(key)
         if made is None:
@@ -121,18 +121,22 @@ class JiraRenderer:
         return self.content.summary(issue)
 
     def field_issuetype(self, issue: Issue) -> Any:
-        return self._paste("type", issue.type, None, lambda: self.issue_type(self.store.catalog.types[issue.type]))
+        return self._load_real_pages(
+            "type", issue.type, None, lambda: self.issue_type(self.store.configuration.types[issue.type])
+        )
 
     def field_project(self, issue: Issue) -> Any:
-        project = self.store.catalog.projects[issue.project]
-        return self._paste("project", issue.project, project.name, lambda: self.project_short(project))
+        project = self.store.configuration.projects[issue.project]
+        return self._load_real_pages("project", issue.project, project.name, lambda: self.project_short(project))
 
     def field_status(self, issue: Issue) -> Any:
-        return self._paste("status", issue.status, None, lambda: self.status(self.store.catalog.statuses[issue.status]))
+        return self._load_real_pages(
+            "status", issue.status, None, lambda: self.status(self.store.configuration.statuses[issue.status])
+        )
 
     def field_statusCategory(self, issue: Issue) -> Any:
-        status = self.store.catalog.statuses[issue.status]
-        return self._paste("category", issue.status, None, lambda: self.status(status)["statusCategory"])
+        status = self.store.configuration.statuses[issue.status]
+        return self._load_real_pages("category", issue.status, None, lambda: self.status(status)["statusCategory"])
 
     def field_statuscategorychangedate(self, issue: Issue) -> Any:
         return self.time(issue.resolved or issue.created)
@@ -140,15 +144,15 @@ class JiraRenderer:
     def field_priority(self, issue: Issue) -> Any:
         if issue.priority < 0:
             return None
-        return self._paste(
-            "priority", issue.priority, None, lambda: self.priority(self.store.catalog.priorities[issue.priority])
+        return self._load_real_pages(
+            "priority", issue.priority, None, lambda: self.priority(self.store.configuration.priorities[issue.priority])
         )
 
     def field_resolution(self, issue: Issue) -> Any:
         if issue.resolution < 0:
             return None
-        chosen = self.store.catalog.resolutions[issue.resolution]
-        return self._paste("resolution", issue.resolution, None, lambda: self.named("resolution", chosen))
+        chosen = self.store.configuration.resolutions[issue.resolution]
+        return self._load_real_pages("resolution", issue.resolution, None, lambda: self.named("resolution", chosen))
 
     def field_resolutiondate(self, issue: Issue) -> Any:
         return self.time(issue.resolved) if issue.resolved else None
@@ -169,14 +173,14 @@ class JiraRenderer:
         return self.person(issue.assignee) if issue.assignee >= 0 else None
 
     def field_labels(self, issue: Issue) -> Any:
-        return [self.store.catalog.labels[n] for n in issue.labels]
+        return [self.store.configuration.labels[n] for n in issue.labels]
 
     def field_components(self, issue: Issue) -> Any:
-        known = self.store.catalog.projects[issue.project].components
+        known = self.store.configuration.projects[issue.project].components
         return [self.named("component", known[n]) for n in issue.components]
 
     def field_fixVersions(self, issue: Issue) -> Any:
-        known = self.store.catalog.projects[issue.project].versions
+        known = self.store.configuration.projects[issue.project].versions
         return [self.named("version", known[n]) for n in issue.fix_versions]
 
     def field_versions(self, issue: Issue) -> Any:
@@ -196,8 +200,8 @@ class JiraRenderer:
     def field_security(self, issue: Issue) -> Any:
         if issue.security < 0:
             return None
-        level = self.store.catalog.security[issue.security]
-        return self._paste("security", issue.security, None, lambda: self.named("securitylevel", level))
+        level = self.store.configuration.security[issue.security]
+        return self._load_real_pages("security", issue.security, None, lambda: self.named("securitylevel", level))
 
     def short(self, number: int) -> Json | None:
         """An issue as others refer to it; None where the account may not see it."""
@@ -418,7 +422,7 @@ class JiraRenderer:
         for name in wanted:
             if name in ("*all", "*navigable"):
                 chosen += [
-                    f.id for f in self.store.catalog.fields
+                    f.id for f in self.store.configuration.fields
                     if f.id in self._fields and (self.cloud or not f.cloud_only) and (name == "*all" or f.navigable)
                 ]  # fmt: skip
             elif name.startswith("-"):
@@ -452,9 +456,9 @@ class JiraRenderer:
             made["changelog"] = {"startAt": 0, "maxResults": len(sent), "total": len(histories)}
             made["changelog"]["histories"] = [self.history(h) for h in sent]
         if "names" in expand:
-            made["names"] = {f.id: f.name for f in self.store.catalog.fields if f.id in fields}
+            made["names"] = {f.id: f.name for f in self.store.configuration.fields if f.id in fields}
         if "schema" in expand:
-            made["schema"] = {f.id: f.schema for f in self.store.catalog.fields if f.id in fields and f.schema}
+            made["schema"] = {f.id: f.schema for f in self.store.configuration.fields if f.id in fields and f.schema}
         return made
 
     def complete(self, issue: Issue) -> Json:

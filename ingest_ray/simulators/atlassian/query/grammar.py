@@ -76,22 +76,22 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class QueryLanguage:
     """How a product words its syntax errors; `start` of JQL, and CQL, differ."""
 
     start: str
     operators: str = "'=', '!=', '<', '>', '<=', '>=', '~', '!~', 'IN', 'NOT IN', 'IS' and 'IS NOT'"
 
 
-JQL = Voice("Error in the JQL Query: ")
-CQL = Voice("Could not parse cql : ")
+JQL = QueryLanguage("Error in the JQL Query: ")
+CQL = QueryLanguage("Could not parse cql : ")
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^\s=!<>~,()\"'&|\\]+(?:\[\d+\])?")
 _OPERATOR = re.compile(r"!=|!~|<=|>=|=|<|>|~|!|&&|\|\|")
 _RESERVED = frozenset(["and", "or", "not", "in", "is", "empty", "null", "order", "by", "was", "changed"])
 
 
-def _tokens(text: str, voice: Voice) -> list[Token]:
+def _tokens(text: str, language: QueryLanguage) -> list[Token]:
     tokens, at = [], 0
     while at < len(text):
         if space := _SPACE.match(text, at):
@@ -99,7 +99,7 @@ def _tokens(text: str, voice: Voice) -> list[Token]:
             continue
         char = text[at]
         if char in "\"'":
-            value, end = _string(text, at, voice)
+            value, end = _string(text, at, language)
             tokens.append(Token("string", value, at))
         elif char in "(),":
             tokens.append(Token("punctuation", char, at))
@@ -112,14 +112,14 @@ def _tokens(text: str, voice: Voice) -> list[Token]:
             end = word.end()
         else:
             raise QueryError(
-                f"{voice.start}The character '{char}' is a reserved JQL character. You must enclose it in a string or use the "
+                f"{language.start}The character '{char}' is a reserved JQL character. You must enclose it in a string or use the "
                 f"escape '\\u{ord(char):04x}' instead. (line 1, character {at + 1})"
             )
         at = end
     return [*tokens, Token("end", "", len(text))]
 
 
-def _string(text: str, start: int, voice: Voice) -> tuple[str, int]:
+def _string(text: str, start: int, language: QueryLanguage) -> tuple[str, int]:
     made: list[str] = []
     quote, at = text[start], start + 1
     while at < len(text):
@@ -133,14 +133,14 @@ def _string(text: str, start: int, voice: Voice) -> tuple[str, int]:
         at += 1
     broken = text[start + 1 :]
     raise QueryError(
-        f"{voice.start}The quoted string '{broken}' has not been completed. (line 1, character {start + 1})"
+        f"{language.start}The quoted string '{broken}' has not been completed. (line 1, character {start + 1})"
     )
 
 
 class _Parser:
-    def __init__(self, text: str, voice: Voice) -> None:
-        self.tokens = _tokens(text, voice)
-        self.voice = voice
+    def __init__(self, text: str, language: QueryLanguage) -> None:
+        self.tokens = _tokens(text, language)
+        self.language = language
         self.at = 0
 
     @property
@@ -150,9 +150,9 @@ class _Parser:
     def fail(self, expecting: str, advice: str = "") -> NoReturn:
         token = self.token
         if token.kind == "end":
-            raise QueryError(f"{self.voice.start}Expecting {expecting} before the end of the query.")
+            raise QueryError(f"{self.language.start}Expecting {expecting} before the end of the query.")
         where = f"(line 1, character {token.at + 1})"
-        raise QueryError(f"{self.voice.start}Expecting {expecting} but got '{token.text}'. {advice}{where}")
+        raise QueryError(f"{self.language.start}Expecting {expecting} but got '{token.text}'. {advice}{where}")
 
     def keyword(self, *words: str) -> bool:
         """Takes the words if they come next, unquoted."""
@@ -223,7 +223,7 @@ class _Parser:
         if token.kind == "word" and token.text.lower() in _RESERVED:
             where = f"(line 1, character {token.at + 1})"
             raise QueryError(
-                f"{self.voice.start}'{token.text}' is a reserved JQL word. You must surround it in quotation marks to use it "
+                f"{self.language.start}'{token.text}' is a reserved JQL word. You must surround it in quotation marks to use it "
                 f"in a query. {where}"
             )
         self.at += 1
@@ -245,7 +245,7 @@ class _Parser:
         for words in (("not", "in"), ("in",), ("is", "not"), ("is",)):
             if self.keyword(*words):
                 return " ".join(words)
-        return self.fail("operator", f"The valid operators are {self.voice.operators}. ")
+        return self.fail("operator", f"The valid operators are {self.language.operators}. ")
 
     def list_of(self) -> tuple[Operand, ...]:
         self.sign("(")
@@ -281,6 +281,6 @@ class _Parser:
         return Value(token.text, False)
 
 
-def parse(text: str, voice: Voice) -> Query:
+def parse(text: str, language: QueryLanguage) -> Query:
     """Raises QueryError in the product's words."""
-    return _Parser(text, voice).query()
+    return _Parser(text, language).query()

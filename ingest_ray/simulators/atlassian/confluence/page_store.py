@@ -8,19 +8,19 @@ from typing import Any
 from ingest_ray.simulators.atlassian.confluence.page import PER_PAGE, Container, Page, PageContent, Space
 from ingest_ray.simulators.atlassian.content.clock import Clock
 from ingest_ray.simulators.atlassian.content.people import Group, Person
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws
-from ingest_ray.simulators.atlassian.content.sorted_lists import Ordered
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
+from ingest_ray.simulators.atlassian.content.sorted_index import SortedIndex
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 ORDERS = ("id", "created", "modified")
 
 
 @dataclass(slots=True)
-class ConfluenceStore:
+class PageStore:
     """`pages` is the truth; purged ones are gone from it. `searched` is what CQL sees, by `search_keys`."""
 
     clock: Clock
-    draws: Draws
+    draws: SeededDraws
     traps: Traps
     people: list[Person]
     groups: list[Group]
@@ -29,9 +29,9 @@ class ConfluenceStore:
     spaces: list[Space]
     pages: dict[int, Page]
     containers: dict[int, Container]
-    orders: Ordered = field(default_factory=lambda: Ordered(ORDERS))
+    orders: SortedIndex = field(default_factory=lambda: SortedIndex(ORDERS))
     searched: dict[int, Page] = field(default_factory=dict)
-    search_orders: Ordered = field(default_factory=lambda: Ordered(ORDERS))
+    search_orders: SortedIndex = field(default_factory=lambda: SortedIndex(ORDERS))
     search_revision: int = 0
     revision: int = 0
     pending: list[tuple[int, int]] = field(default_factory=list)
@@ -102,7 +102,7 @@ class ConfluenceStore:
         chain = [up for n in self.ancestors(page) if (up := self.pages.get(n)) is not None]
         return [(p.id, p.restricted) for p in [*chain, page] if p.restricted]
 
-    def settle(self) -> None:
+    def index_due_changes(self) -> None:
         now = self.clock.now()
         while self.pending and self.pending[0][0] <= now:
             self.reindex(self.pending.pop(0)[1])
@@ -166,7 +166,7 @@ class ConfluenceStore:
             open_ += sorted(self.children.get(at, ()))
         return found
 
-    def live(self) -> Iterator[Page]:
+    def visible_pages(self) -> Iterator[Page]:
         """Every page that the account may see, of any status but deleted, by ascending id."""
         return (p for _, p in sorted(self.pages.items()) if self.visible(p))
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest_ray.simulators.atlassian.content.seeded_random import Draws, pick
+from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
 
 _NAMES = [
     "Apollo",
@@ -172,7 +172,7 @@ def field_specs() -> list[FieldSpec]:
 
 
 @dataclass(slots=True)
-class Catalog:
+class SiteConfiguration:
     projects: list[Project]
     types: list[IssueType]
     statuses: list[Status]
@@ -189,7 +189,7 @@ class Catalog:
         return None
 
 
-def make_projects(draws: Draws, count: int, people: int) -> list[Project]:
+def make_projects(draws: SeededDraws, count: int, people: int) -> list[Project]:
     projects = []
     for index in range(count):
         turn, place = divmod(index, len(_NAMES))
@@ -203,8 +203,8 @@ def make_projects(draws: Draws, count: int, people: int) -> list[Project]:
     return projects
 
 
-def make_catalog(draws: Draws, projects: int, people: int) -> Catalog:
-    return Catalog(
+def make_configuration(draws: SeededDraws, projects: int, people: int) -> SiteConfiguration:
+    return SiteConfiguration(
         projects=make_projects(draws, projects, people),
         types=[
             IssueType("10000", "Epic", "A large piece of work.", level=1),

@@ -4,50 +4,55 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
-from ingest_ray.simulators.atlassian.content.seeded_random import pick
-from ingest_ray.simulators.atlassian.jira.catalog import FieldSpec, Project
+from ingest_ray.simulators.atlassian.content.seeded_draws import pick
 from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Comment, History, Issue, Worklog
-from ingest_ray.simulators.atlassian.jira.store import JiraStore
+from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
+from ingest_ray.simulators.atlassian.jira.site_configuration import FieldSpec, Project
 
 Request = dict[str, Any]
 
 
-def _extra(store: JiraStore, issue: Issue) -> int:
+def _extra(store: IssueStore, issue: Issue) -> int:
     store.next_extra += 1
     return issue.id * PER_ISSUE + store.next_extra % PER_ISSUE
 
 
-def _targets(store: JiraStore, request: Request, suits: Callable[[Issue], bool]) -> list[int]:
+def _targets(store: IssueStore, request: Request, suits: Callable[[Issue], bool]) -> list[int]:
     """The named ids, or `count` of those that suit, spread by `seed`; `project` narrows them."""
     if "ids" in request:
         return [int(i) if str(i).isdecimal() else store.by_key[str(i)] for i in request["ids"]]
     project = request.get("project")
-    chosen = store.catalog.project(str(project)) if project else None
+    chosen = store.configuration.project(str(project)) if project else None
     if project and chosen is None:
         raise KeyError(f"no project is called {project!r}")
     suiting = [i for i in sorted(store.issues) if suits(store.issues[i])]
     if chosen is not None:
         suiting = [i for i in suiting if store.issues[i].project == chosen.index]
-    seed = int(request.get("seed", 0))
-    order = sorted(suiting, key=lambda i: store.draws(b"mutate-%d" % seed, i))
-    return sorted(order[: int(request.get("count", 1))])
+    return store.draws.sample(b"mutate-%d" % int(request.get("seed", 0)), suiting, int(request.get("count", 1)))
 
 
-def _history(store: JiraStore, issue: Issue, field: str, field_id: str, old: str, new: str) -> tuple[History, ...]:
+def _edit_each(store: IssueStore, request: Request, suits: Callable[[Issue], bool], **changes: Any) -> list[int]:
+    chosen = _targets(store, request, suits)
+    for number in chosen:
+        store.edit(number, **changes)
+    return chosen
+
+
+def _history(store: IssueStore, issue: Issue, field: str, field_id: str, old: str, new: str) -> tuple[History, ...]:
     entry = History(_extra(store, issue), 0, store.clock.now(), ((field, field_id, None, old, None, new),))
     return (*issue.more_histories, entry)
 
 
-def create(store: JiraStore, request: Request) -> list[int]:
+def create(store: IssueStore, request: Request) -> list[int]:
     made = []
     for number in range(int(request.get("count", 1))):
         place = store.next_id + number
         d = store.draws(b"create", place)
         wanted = request.get("project")
         project = (
-            store.catalog.project(str(wanted))
+            store.configuration.project(str(wanted))
             if wanted
-            else pick([p for p in store.catalog.projects if not p.archived], d[0])
+            else pick([p for p in store.configuration.projects if not p.archived], d[0])
         )
         if project is None:
             raise KeyError(f"no project is called {wanted!r}")
@@ -63,7 +68,7 @@ def create(store: JiraStore, request: Request) -> list[int]:
     return made
 
 
-def update(store: JiraStore, request: Request) -> list[int]:
+def update(store: IssueStore, request: Request) -> list[int]:
     """A new description, or the given `fields` (`summary`), with its changelog entry; moves `updated`."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
@@ -78,12 +83,12 @@ def update(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def transition(store: JiraStore, request: Request) -> list[int]:
+def transition(store: IssueStore, request: Request) -> list[int]:
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue = store.issues[number]
-        status = (issue.status + 1) % len(store.catalog.statuses)
-        names = store.catalog.statuses
+        status = (issue.status + 1) % len(store.configuration.statuses)
+        names = store.configuration.statuses
         history = _history(store, issue, "status", "status", names[issue.status].name, names[status].name)
         done = names[status].category == 3
         now = store.clock.now()
@@ -92,7 +97,7 @@ def transition(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def silent(store: JiraStore, request: Request) -> list[int]:
+def silent(store: IssueStore, request: Request) -> list[int]:
     """A change that does not move `updated`, as votes and links from the other side do not."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
@@ -100,7 +105,7 @@ def silent(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def comment(store: JiraStore, request: Request) -> list[int]:
+def comment(store: IssueStore, request: Request) -> list[int]:
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue, now = store.issues[number], store.clock.now()
@@ -112,7 +117,7 @@ def comment(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def log_work(store: JiraStore, request: Request) -> list[int]:
+def log_work(store: IssueStore, request: Request) -> list[int]:
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue, now = store.issues[number], store.clock.now()
@@ -125,7 +130,7 @@ def log_work(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def delete_worklog(store: JiraStore, request: Request) -> list[int]:
+def delete_worklog(store: IssueStore, request: Request) -> list[int]:
     """Deletes the first worklog of each; the answer has the worklogs' ids."""
     chosen = _targets(store, request, lambda i: store.searchable(i) and bool(store.content.worklogs(i)))
     gone = []
@@ -139,15 +144,17 @@ def delete_worklog(store: JiraStore, request: Request) -> list[int]:
     return gone
 
 
-def move(store: JiraStore, request: Request) -> list[int]:
+def move(store: IssueStore, request: Request) -> list[int]:
     """Into `to`, or the next project; the key changes, the old one still leads to the issue, the id stays."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue = store.issues[number]
-        target = store.catalog.project(str(request["to"])) if "to" in request else None
+        target = store.configuration.project(str(request["to"])) if "to" in request else None
         if target is None:
-            live = [p for p in store.catalog.projects if not p.archived and not p.deleted and p.index != issue.project]
-            target = live[issue.id % len(live)]
+            others = [
+                p for p in store.configuration.projects if not p.archived and not p.deleted and p.index != issue.project
+            ]
+            target = others[issue.id % len(others)]
         last = max((i.number for i in store.issues.values() if i.project == target.index), default=0)
         old = store.key(issue)
         history = _history(store, issue, "Key", "", old, f"{target.key}-{last + 1}")
@@ -156,7 +163,7 @@ def move(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def delete(store: JiraStore, request: Request) -> list[int]:
+def delete(store: IssueStore, request: Request) -> list[int]:
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         store.deleted[number] = store.clock.now()
@@ -167,92 +174,76 @@ def delete(store: JiraStore, request: Request) -> list[int]:
     return chosen
 
 
-def archive(store: JiraStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, store.searchable)
-    for number in chosen:
-        store.edit(number, archived=True)
-    return chosen
+def archive(store: IssueStore, request: Request) -> list[int]:
+    return _edit_each(store, request, store.searchable, archived=True)
 
 
-def restore(store: JiraStore, request: Request) -> list[int]:
+def restore(store: IssueStore, request: Request) -> list[int]:
     """Archived issues come back, with the `updated` that they had."""
-    chosen = _targets(store, request, lambda i: i.archived)
-    for number in chosen:
-        store.edit(number, archived=False)
-    return chosen
+    return _edit_each(store, request, lambda i: i.archived, archived=False)
 
 
-def restrict(store: JiraStore, request: Request) -> list[int]:
+def restrict(store: IssueStore, request: Request) -> list[int]:
     """The account loses sight of them: gone from search, 404 by id."""
-    chosen = _targets(store, request, store.searchable)
-    for number in chosen:
-        store.edit(number, security=1, hidden=True)
-    return chosen
+    return _edit_each(store, request, store.searchable, security=1, hidden=True)
 
 
-def unrestrict(store: JiraStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, lambda i: i.hidden)
-    for number in chosen:
-        store.edit(number, security=-1, hidden=False)
-    return chosen
+def unrestrict(store: IssueStore, request: Request) -> list[int]:
+    return _edit_each(store, request, lambda i: i.hidden, security=-1, hidden=False)
 
 
-def poison(store: JiraStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, store.searchable)
-    for number in chosen:
-        store.edit(number, poison=True)
-    return chosen
+def poison(store: IssueStore, request: Request) -> list[int]:
+    return _edit_each(store, request, store.searchable, poison=True)
 
 
-def cure(store: JiraStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, lambda i: i.poison)
-    for number in chosen:
-        store.edit(number, poison=False)
-    return chosen
+def cure(store: IssueStore, request: Request) -> list[int]:
+    return _edit_each(store, request, lambda i: i.poison, poison=False)
 
 
-def rename_field(store: JiraStore, request: Request) -> list[int]:
+def rename_field(store: IssueStore, request: Request) -> list[int]:
     """`{"field": "customfield_10016", "name": "Points", "schema": {...}}`: a new display name, or a new type."""
-    field: FieldSpec = next(f for f in store.catalog.fields if f.id == request["field"])
+    field: FieldSpec = next(f for f in store.configuration.fields if f.id == request["field"])
     field.name = str(request.get("name", field.name))
     field.schema = request.get("schema", field.schema)
     return []
 
 
-def _project(store: JiraStore, request: Request) -> Project:
-    project = store.catalog.project(str(request["project"]))
+def _project(store: IssueStore, request: Request) -> Project:
+    project = store.configuration.project(str(request["project"]))
     if project is None:
         raise KeyError(f"no project is called {request['project']!r}")
     return project
 
 
-def _project_state(store: JiraStore, project: Project) -> list[int]:
+def _project_state(store: IssueStore, project: Project) -> list[int]:
     ids = [i.id for i in store.issues.values() if i.project == project.index]
     for number in ids:
         store.changed(number)
     return ids
 
 
-def archive_project(store: JiraStore, request: Request) -> list[int]:
+def archive_project(store: IssueStore, request: Request) -> list[int]:
     project = _project(store, request)
     project.archived = not request.get("undo", False)
     return _project_state(store, project)
 
 
-def delete_project(store: JiraStore, request: Request) -> list[int]:
+def delete_project(store: IssueStore, request: Request) -> list[int]:
     project = _project(store, request)
     project.deleted = not request.get("undo", False)
     return _project_state(store, project)
 
 
-def create_project(store: JiraStore, request: Request) -> list[int]:
-    index = len(store.catalog.projects)
+def create_project(store: IssueStore, request: Request) -> list[int]:
+    index = len(store.configuration.projects)
     key = str(request["project"])
-    store.catalog.projects.append(Project(index, str(10_000 + index), key, str(request.get("name", key.title())), 0))
+    store.configuration.projects.append(
+        Project(index, str(10_000 + index), key, str(request.get("name", key.title())), 0)
+    )
     return []
 
 
-OPERATIONS: dict[str, Callable[[JiraStore, Request], list[int]]] = {
+OPERATIONS: dict[str, Callable[[IssueStore, Request], list[int]]] = {
     f.__name__.replace("_", "-"): f
     for f in (
         create, update, transition, silent, comment, log_work, delete_worklog, move, delete, archive, restore, restrict,

@@ -12,13 +12,13 @@ from ingest_ray.simulators.atlassian.confluence.page import (
     PageComment,
     Space,
 )
-from ingest_ray.simulators.atlassian.confluence.store import ConfluenceStore
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS
 
 Request = dict[str, Any]
 
 
-def _targets(store: ConfluenceStore, request: Request, suits: Callable[[Page], bool]) -> list[int]:
+def _targets(store: PageStore, request: Request, suits: Callable[[Page], bool]) -> list[int]:
     """The named ids, or `count` of those that suit, spread by `seed`; `space` narrows them. Homepages are left alone."""
     if "ids" in request:
         return [int(i) for i in request["ids"]]
@@ -28,27 +28,32 @@ def _targets(store: ConfluenceStore, request: Request, suits: Callable[[Page], b
         p.id for p in store.pages.values()
         if p.id not in homes and suits(p) and (chosen is None or p.space == chosen.index)
     ]  # fmt: skip
-    seed = int(request.get("seed", 0))
-    order = sorted(suiting, key=lambda i: store.draws(b"mutate-%d" % seed, i))
-    return sorted(order[: int(request.get("count", 1))])
+    return store.draws.sample(b"mutate-%d" % int(request.get("seed", 0)), suiting, int(request.get("count", 1)))
 
 
-def _space(store: ConfluenceStore, request: Request) -> Space:
+def _edit_each(store: PageStore, request: Request, suits: Callable[[Page], bool], **changes: Any) -> list[int]:
+    chosen = _targets(store, request, suits)
+    for number in chosen:
+        store.edit(number, **changes)
+    return chosen
+
+
+def _space(store: PageStore, request: Request) -> Space:
     space = store.space(str(request["space"]))
     if space is None:
         raise KeyError(f"no space is called {request['space']!r}")
     return space
 
 
-def _current(store: ConfluenceStore) -> Callable[[Page], bool]:
+def _current(store: PageStore) -> Callable[[Page], bool]:
     return lambda p: store.searchable(p) and p.kind == "page"
 
 
-def _edited(store: ConfluenceStore, page: Page) -> Request:
+def _edited(store: PageStore, page: Page) -> Request:
     return {"modified": store.clock.now(), "version": page.version + 1, "editor": 0}
 
 
-def create(store: ConfluenceStore, request: Request) -> list[int]:
+def create(store: PageStore, request: Request) -> list[int]:
     space = _space(store, request) if "space" in request else next(s for s in store.spaces if not s.archived)
     made = []
     for _ in range(int(request.get("count", 1))):
@@ -62,7 +67,7 @@ def create(store: ConfluenceStore, request: Request) -> list[int]:
     return made
 
 
-def edit(store: ConfluenceStore, request: Request) -> list[int]:
+def edit(store: PageStore, request: Request) -> list[int]:
     chosen = _targets(store, request, _current(store))
     for number in chosen:
         page = store.pages[number]
@@ -70,7 +75,7 @@ def edit(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def rename(store: ConfluenceStore, request: Request) -> list[int]:
+def rename(store: PageStore, request: Request) -> list[int]:
     """A new title is a new version."""
     chosen = _targets(store, request, _current(store))
     for number in chosen:
@@ -80,7 +85,7 @@ def rename(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def reparent(store: ConfluenceStore, request: Request) -> list[int]:
+def reparent(store: PageStore, request: Request) -> list[int]:
     """Under `to`, or the homepage: no new version, `modified` stays."""
     chosen = _targets(store, request, lambda p: _current(store)(p) and p.parent != store.spaces[p.space].homepage)
     for number in chosen:
@@ -89,7 +94,7 @@ def reparent(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def move(store: ConfluenceStore, request: Request) -> list[int]:
+def move(store: PageStore, request: Request) -> list[int]:
     """Into space `to`, or the next one that is not archived, with everything below."""
     chosen = _targets(store, request, _current(store))
     for number in chosen:
@@ -107,7 +112,7 @@ def move(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def trash(store: ConfluenceStore, request: Request) -> list[int]:
+def trash(store: PageStore, request: Request) -> list[int]:
     """Children go up to the parent, as they do when only the page is deleted; no new version."""
     chosen = _targets(store, request, _current(store))
     for number in chosen:
@@ -121,7 +126,7 @@ def trash(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def restore(store: ConfluenceStore, request: Request) -> list[int]:
+def restore(store: PageStore, request: Request) -> list[int]:
     """Back from the trash or the archive, with the same id; a restore is a new version."""
     chosen = _targets(store, request, lambda p: p.status in ("trashed", "archived"))
     for number in chosen:
@@ -131,14 +136,11 @@ def restore(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def archive(store: ConfluenceStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, _current(store))
-    for number in chosen:
-        store.edit(number, status="archived")
-    return chosen
+def archive(store: PageStore, request: Request) -> list[int]:
+    return _edit_each(store, request, _current(store), status="archived")
 
 
-def purge(store: ConfluenceStore, request: Request) -> list[int]:
+def purge(store: PageStore, request: Request) -> list[int]:
     """Leaves nothing: not in the trash, 404 by id. Takes trashed pages, or the named ones."""
     chosen = _targets(store, request, lambda p: p.status == "trashed")
     for number in chosen:
@@ -146,7 +148,7 @@ def purge(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def restrict(store: ConfluenceStore, request: Request) -> list[int]:
+def restrict(store: PageStore, request: Request) -> list[int]:
     """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account loses sight of them."""
     chosen = _targets(store, request, _current(store))
     readers = tuple(str(r) for r in request.get("readers", ("u1",)))
@@ -157,7 +159,7 @@ def restrict(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def unrestrict(store: ConfluenceStore, request: Request) -> list[int]:
+def unrestrict(store: PageStore, request: Request) -> list[int]:
     chosen = _targets(store, request, lambda p: bool(p.restricted))
     for number in chosen:
         store.edit(number, restricted=(), hidden=False)
@@ -165,7 +167,7 @@ def unrestrict(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def comment(store: ConfluenceStore, request: Request) -> list[int]:
+def comment(store: PageStore, request: Request) -> list[int]:
     """Adds `each` comments; the page's own version and `modified` stay."""
     chosen = _targets(store, request, _current(store))
     for number in chosen:
@@ -180,7 +182,7 @@ def comment(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def attach(store: ConfluenceStore, request: Request) -> list[int]:
+def attach(store: PageStore, request: Request) -> list[int]:
     chosen = _targets(store, request, _current(store))
     for number in chosen:
         page = store.pages[number]
@@ -191,7 +193,7 @@ def attach(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def attach_version(store: ConfluenceStore, request: Request) -> list[int]:
+def attach_version(store: PageStore, request: Request) -> list[int]:
     """The first attachment gets new bytes under the same id."""
     chosen = _targets(store, request, lambda p: _current(store)(p) and p.attachments > 0)
     for number in chosen:
@@ -203,7 +205,7 @@ def attach_version(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def label(store: ConfluenceStore, request: Request) -> list[int]:
+def label(store: PageStore, request: Request) -> list[int]:
     """A label more or less does not move `modified`."""
     chosen = _targets(store, request, _current(store))
     wanted = LABELS.index(str(request.get("label", LABELS[0])))
@@ -212,21 +214,15 @@ def label(store: ConfluenceStore, request: Request) -> list[int]:
     return chosen
 
 
-def poison(store: ConfluenceStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, _current(store))
-    for number in chosen:
-        store.edit(number, poison=True)
-    return chosen
+def poison(store: PageStore, request: Request) -> list[int]:
+    return _edit_each(store, request, _current(store), poison=True)
 
 
-def cure(store: ConfluenceStore, request: Request) -> list[int]:
-    chosen = _targets(store, request, lambda p: p.poison or p.storage_fails)
-    for number in chosen:
-        store.edit(number, poison=False, storage_fails=False)
-    return chosen
+def cure(store: PageStore, request: Request) -> list[int]:
+    return _edit_each(store, request, lambda p: p.poison or p.storage_fails, poison=False, storage_fails=False)
 
 
-def create_space(store: ConfluenceStore, request: Request) -> list[int]:
+def create_space(store: PageStore, request: Request) -> list[int]:
     index = len(store.spaces)
     now = store.clock.now()
     made = Space(
@@ -246,14 +242,14 @@ def create_space(store: ConfluenceStore, request: Request) -> list[int]:
     return [made.id]
 
 
-def archive_space(store: ConfluenceStore, request: Request) -> list[int]:
+def archive_space(store: PageStore, request: Request) -> list[int]:
     space = _space(store, request)
     space.archived = not request.get("undo", False)
     store.search_revision += 1
     return [space.id]
 
 
-OPERATIONS: dict[str, Callable[[ConfluenceStore, Request], list[int]]] = {
+OPERATIONS: dict[str, Callable[[PageStore, Request], list[int]]] = {
     f.__name__.replace("_", "-"): f
     for f in (
         create, edit, rename, reparent, move, trash, restore, archive, purge, restrict, unrestrict, comment, attach,

@@ -7,7 +7,7 @@ from heapq import merge
 Entry = tuple[int, int]
 
 
-class Ordered:
+class SortedIndex:
     """Groups are numbered; every item has one key per order."""
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -1,0 +1,33 @@
+"""The options of one simulated site."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ingest_ray.simulators.atlassian.content.clock import START_MS
+
+Product = Literal["jira", "confluence"]
+Mode = Literal["cloud", "dc"]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOptions:
+    """`rate_limit` is in requests per second, 0 for none; `data` is a folder with real issues or pages."""
+
+    product: Product = "jira"
+    mode: Mode = "cloud"
+    seed: int = 7
+    issues: int = 500
+    projects: int = 5
+    pages: int = 500
+    spaces: int = 5
+    users: int = 0
+    traps: tuple[str, ...] = ()
+    rate_limit: float = 0.0
+    latency_ms: float = 0.0
+    user_zone: str = "Australia/Sydney"
+    site_zone: str = "America/New_York"
+    locale: str = "en_US"
+    data: Path | None = None
+    frozen: bool = False
+    start_ms: int = field(default=START_MS)
