@@ -7,25 +7,25 @@ import sqlalchemy as sa
 
 from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import unit_datasets as t
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Dataset
 
 
-def find(connection: sa.Connection, endpoint_id: str, unit_id: str, sink_id: str) -> Dataset | None:
-    document = connection.execute(sa.select(t.c.document).where(*_here(endpoint_id, unit_id, sink_id))).scalar()
+def find(connection: sa.Connection, unit: UnitRef, sink_id: str) -> Dataset | None:
+    document = connection.execute(sa.select(t.c.document).where(*_is_row_of(unit, sink_id))).scalar()
     return None if document is None else Dataset.model_validate_json(document)
 
 
-def put(connection: sa.Connection, dataset: Dataset, unit_id: str, sink_id: str) -> None:
+def put(connection: sa.Connection, unit: UnitRef, sink_id: str, dataset: Dataset) -> None:
     values = {"document": dataset.model_dump_json(), "updated_at": now()}
-    here = _here(dataset.endpoint_id, unit_id, sink_id)
-    if connection.execute(t.update().where(*here).values(**values)).rowcount == 0:
-        ids = {"endpoint_id": dataset.endpoint_id, "unit_id": unit_id, "sink_id": sink_id}
+    if connection.execute(t.update().where(*_is_row_of(unit, sink_id)).values(**values)).rowcount == 0:
+        ids = {"endpoint_id": unit.endpoint_id, "unit_id": unit.unit_id, "sink_id": sink_id}
         connection.execute(t.insert().values(**ids, **values))
 
 
-def forget(connection: sa.Connection, endpoint_id: str, unit_id: str, sink_id: str) -> None:
-    connection.execute(t.delete().where(*_here(endpoint_id, unit_id, sink_id)))
+def forget(connection: sa.Connection, unit: UnitRef, sink_id: str) -> None:
+    connection.execute(t.delete().where(*_is_row_of(unit, sink_id)))
 
 
-def _here(endpoint_id: str, unit_id: str, sink_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id, t.c.sink_id == sink_id
+def _is_row_of(unit: UnitRef, sink_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id, t.c.sink_id == sink_id

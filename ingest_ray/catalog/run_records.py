@@ -13,6 +13,7 @@ from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import collections as c
 from ingest_ray.catalog.tables import runs as t
 from ingest_ray.sdk.errors import StateConflict
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 
 FEW = 500  # units that are named one by one in a statement
@@ -74,31 +75,29 @@ def find(connection: sa.Connection, run_id: str) -> RunRecord | None:
     return None if row is None else _read(row)
 
 
-def recent(connection: sa.Connection, endpoint_id: str, unit_id: str, limit: int = 20) -> list[RunRecord]:
+def recent(connection: sa.Connection, unit: UnitRef, limit: int = 20) -> list[RunRecord]:
     """The newest first."""
-    query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id)
+    query = sa.select(t).where(t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id)
     query = query.order_by(t.c.started_at.desc(), t.c.run_id.desc()).limit(limit)
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[tuple[str, str], RunRecord]:
-    """The newest ordinary run of every unit, by endpoint and unit; a backfill or a replay is none."""
+def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[UnitRef, RunRecord]:
+    """The newest ordinary run of every unit; a backfill or a replay is none."""
     return _latest(connection, [] if endpoint_id is None else [t.c.endpoint_id == endpoint_id])
 
 
-def latest_of(connection: sa.Connection, refs: CollectionOf[tuple[str, str]]) -> dict[tuple[str, str], RunRecord]:
-    """The same of some units, by endpoint and unit."""
-    if not refs:
+def latest_of(connection: sa.Connection, units: CollectionOf[UnitRef]) -> dict[UnitRef, RunRecord]:
+    """The same of some units."""
+    if not units:
         return {}
-    conditions: list[sa.ColumnElement[bool]] = [t.c.endpoint_id.in_({endpoint_id for endpoint_id, _ in refs})]
-    if len(refs) <= FEW:
-        conditions.append(t.c.unit_id.in_({unit_id for _, unit_id in refs}))
+    conditions: list[sa.ColumnElement[bool]] = [t.c.endpoint_id.in_({unit.endpoint_id for unit in units})]
+    if len(units) <= FEW:
+        conditions.append(t.c.unit_id.in_({unit.unit_id for unit in units}))
     return _latest(connection, conditions)
 
 
-def _latest(
-    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]
-) -> dict[tuple[str, str], RunRecord]:
+def _latest(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> dict[UnitRef, RunRecord]:
     newest = sa.select(t.c.endpoint_id, t.c.unit_id, sa.func.max(t.c.started_at).label("at"))
     newest = newest.where(t.c.task == "ingest", *conditions)
     found = newest.group_by(t.c.endpoint_id, t.c.unit_id).subquery()
@@ -109,7 +108,7 @@ def _latest(
         t.c.task == "ingest",
     )
     rows = connection.execute(sa.select(t).join(found, same).order_by(t.c.run_id)).mappings()
-    return {(row["endpoint_id"], row["unit_id"]): _read(row) for row in rows}
+    return {UnitRef(row["endpoint_id"], row["unit_id"]): _read(row) for row in rows}
 
 
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:

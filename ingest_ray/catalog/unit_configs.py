@@ -11,6 +11,7 @@ from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import unit_configs as t
 from ingest_ray.catalog.tables import unit_rules as r
 from ingest_ray.sdk.errors import StateConflict
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitConfig
 
 Origin = Literal["rule", "set"]
@@ -48,12 +49,8 @@ def replace_rules(connection: sa.Connection, new: Sequence[StoredRule]) -> None:
         )
 
 
-def find(connection: sa.Connection, endpoint_id: str, unit_id: str) -> Configured | None:
-    row = (
-        connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id))
-        .mappings()
-        .first()
-    )
+def find(connection: sa.Connection, unit: UnitRef) -> Configured | None:
+    row = connection.execute(sa.select(t).where(*_is_row_of(unit))).mappings().first()
     return None if row is None else _read(row)
 
 
@@ -69,11 +66,11 @@ def listed(
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def find_many(connection: sa.Connection, refs: Collection[tuple[str, str]]) -> list[Configured]:
-    """Those that are configured, of pairs of endpoint and unit."""
+def find_many(connection: sa.Connection, units: Collection[UnitRef]) -> list[Configured]:
+    """Those of `units` that are configured."""
     by_endpoint: dict[str, list[str]] = {}
-    for endpoint_id, unit_id in refs:
-        by_endpoint.setdefault(endpoint_id, []).append(unit_id)
+    for unit in units:
+        by_endpoint.setdefault(unit.endpoint_id, []).append(unit.unit_id)
     found: list[Configured] = []
     for endpoint_id, unit_ids in by_endpoint.items():
         for n in range(0, len(unit_ids), MOST_NAMED):
@@ -98,25 +95,30 @@ def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_versio
     Raises:
         StateConflict: somebody else changed it.
     """
-    here = (t.c.endpoint_id == config.endpoint_id, t.c.unit_id == config.unit_id)
     values = {"sink_id": config.sink_id, "document": config.model_dump_json(), "origin": origin, "updated_at": now()}
     if if_version == 0:
-        if find(connection, config.endpoint_id, config.unit_id) is None:
+        if find(connection, config.ref) is None:
             connection.execute(
                 t.insert().values(endpoint_id=config.endpoint_id, unit_id=config.unit_id, version=1, **values)
             )
             return 1
     else:
-        change = t.update().where(*here, t.c.version == if_version).values(version=if_version + 1, **values)
+        change = (
+            t.update()
+            .where(*_is_row_of(config.ref), t.c.version == if_version)
+            .values(version=if_version + 1, **values)
+        )
         if connection.execute(change).rowcount == 1:
             return if_version + 1
-    raise StateConflict(
-        f"{config.endpoint_id}:{config.unit_id}: somebody else changed its configuration", hint="read it again"
-    )
+    raise StateConflict(f"{config.ref}: somebody else changed its configuration", hint="read it again")
 
 
-def remove(connection: sa.Connection, endpoint_id: str, unit_id: str) -> None:
-    connection.execute(t.delete().where(t.c.endpoint_id == endpoint_id, t.c.unit_id == unit_id))
+def remove(connection: sa.Connection, unit: UnitRef) -> None:
+    connection.execute(t.delete().where(*_is_row_of(unit)))
+
+
+def _is_row_of(unit: UnitRef) -> tuple[sa.ColumnElement[bool], ...]:
+    return t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id
 
 
 def _read(row: sa.RowMapping) -> Configured:

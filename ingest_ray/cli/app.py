@@ -19,6 +19,7 @@ from ingest_ray.cli.serve import schema, serve
 from ingest_ray.cli.temporal import temporal_app, worker
 from ingest_ray.cli.tokens import secrets_app, token_app
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.refs import UnitRef
 
 app = typer.Typer(
     name="ingest-ray",
@@ -165,7 +166,9 @@ def plan(
       ingest-ray plan shop public.orders
       ingest-ray plan shop public.orders --slices 100
     """
-    found = lazy.service("runs.execution").plan(lazy.installation(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("runs.execution").plan(
+        lazy.installation(config, log_format, log_level), UnitRef(endpoint, unit)
+    )
     frame().give(found, lambda out: lazy.shown("plan").show_plan(found, slices, out))
     return FINE
 
@@ -254,7 +257,7 @@ def preview(
       ingest-ray preview shop public.orders -n 3 --json
     """
     found = lazy.service("units.preview").preview(
-        lazy.installation(config, log_format, log_level), endpoint, unit, rows
+        lazy.installation(config, log_format, log_level), UnitRef(endpoint, unit), rows
     )
     frame().give(found, lambda out: lazy.shown("catalog").show_rows(found, out))
     return FINE
@@ -278,9 +281,10 @@ def reset(
       ingest-ray reset shop public.orders --yes
     """
     installation, service = lazy.installation(config, log_format, log_level), lazy.service("units.reset")
-    sink = service.sink_of(installation, endpoint, unit)
+    ref = UnitRef(endpoint, unit)
+    sink = service.sink_of(installation, ref)
     if not yes:
-        ask(f"Forget the checkpoint of {endpoint}:{unit} in sink {sink}?")
-    done = service.reset(installation, endpoint, unit)
-    frame().give(done, lambda out: print(f"forgot {done.segments} segment(s) of {endpoint}:{unit}", file=out))
+        ask(f"Forget the checkpoint of {ref} in sink {sink}?")
+    done = service.reset(installation, ref)
+    frame().give(done, lambda out: print(f"forgot {done.segments} segment(s) of {ref}", file=out))
     return FINE

@@ -7,6 +7,7 @@ import typer
 from ingest_ray.cli import lazy
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
 from ingest_ray.cli.output import FAILED, FINE, frame
+from ingest_ray.sdk.refs import UnitRef
 
 
 def provision(
@@ -48,7 +49,7 @@ def remap(
     Examples:
       ingest-ray remap tracker jira.issues
     """
-    report = lazy.running().remap(lazy.installation(config, log_format, log_level), endpoint, unit)
+    report = lazy.running().remap(lazy.installation(config, log_format, log_level), UnitRef(endpoint, unit))
     frame().give(lazy.documents().run_document(report), lambda out: lazy.shown("run_report").show_report(report, out))
     return FINE if report.state == "SUCCEEDED" else FAILED
 

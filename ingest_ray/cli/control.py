@@ -8,6 +8,7 @@ from ingest_ray.cli import lazy
 from ingest_ray.cli.confirm import ask
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
 from ingest_ray.cli.output import FINE, frame
+from ingest_ray.sdk.refs import UnitRef
 
 watermark_app = typer.Typer(help="Where a unit goes on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,7 +28,7 @@ def pause(
       ingest-ray pause shop public.orders
     """
     installation = lazy.installation(config, log_format, log_level)
-    done = lazy.service("runs.control").pause(installation, endpoint, unit, requested_by="command line")
+    done = lazy.service("runs.control").pause(installation, UnitRef(endpoint, unit), requested_by="command line")
     frame().give(done, lambda out: print(done.message, file=out))
     return FINE
 
@@ -76,9 +77,9 @@ def watermark_set(
       ingest-ray watermark set shop public.orders 2024-01-01
       ingest-ray watermark set jira jira.issues 2024-01-01 --segment ABC --yes
     """
-    installation = lazy.installation(config, log_format, log_level)
+    installation, ref = lazy.installation(config, log_format, log_level), UnitRef(endpoint, unit)
     if not yes:
-        ask(f"Set the watermark of {endpoint}:{unit} to '{value}'?")
-    done = lazy.service("units.watermark").set_watermark(installation, endpoint, unit, value, segment=segment)
+        ask(f"Set the watermark of {ref} to '{value}'?")
+    done = lazy.service("units.watermark").set_watermark(installation, ref, value, segment=segment)
     frame().give(done, lambda out: print(f"set the watermark of {len(done.watermarks)} segment(s)", file=out))
     return FINE

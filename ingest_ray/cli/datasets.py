@@ -7,6 +7,7 @@ import typer
 from ingest_ray.cli import lazy
 from ingest_ray.cli.options import ConfigOption, EndpointArg, JsonOption, LogFormat, LogLevel, UnitArg
 from ingest_ray.cli.output import FINE, frame
+from ingest_ray.sdk.refs import UnitRef
 
 datasets_app = typer.Typer(help="What metadata collection found.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -53,7 +54,7 @@ def datasets_accept(
       ingest-ray datasets accept shop public.orders
     """
     done = lazy.service("units.dataset_history").accept_dataset(
-        lazy.installation(config, log_format, log_level), endpoint, unit
+        lazy.installation(config, log_format, log_level), UnitRef(endpoint, unit)
     )
     frame().give(done, lambda out: print("\n".join(done.changes or ("nothing changed",)), file=out))
     return FINE

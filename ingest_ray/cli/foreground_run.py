@@ -14,6 +14,7 @@ from ingest_ray.cli.output import frame
 from ingest_ray.cli.progress import watch
 from ingest_ray.process.exit_notice import left
 from ingest_ray.sdk.errors import ClusterUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, quarantine
 from ingest_ray.service.runs import remap as remapping
@@ -50,10 +51,10 @@ def replay(installation: Installation, endpoint_id: str, unit_id: str | None) ->
         return quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
 
 
-def remap(installation: Installation, endpoint_id: str, unit_id: str) -> RunReport:
-    again = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
+def remap(installation: Installation, unit: UnitRef) -> RunReport:
+    again = shlex.join(["ingest-ray", "remap", unit.endpoint_id, unit.unit_id])
     with _stop_on_signal(again) as stop, watch() as observe:
-        return remapping.remap(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+        return remapping.remap(installation, unit, observe=observe, stopping=stop.is_wanted)
 
 
 def _person() -> str | None:

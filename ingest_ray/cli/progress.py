@@ -67,7 +67,7 @@ class Lines:
             return
         self._last[moment.run_id] = (moment.phase, time.monotonic())
         what = "" if moment.phase == "planning" else f": {said(moment)}"
-        print(f"{moment.endpoint_id}:{moment.unit_id} {moment.phase}{what}", file=sys.stderr, flush=True)
+        print(f"{moment.ref} {moment.phase}{what}", file=sys.stderr, flush=True)
 
 
 def said(moment: Moment) -> str:

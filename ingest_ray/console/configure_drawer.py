@@ -19,8 +19,8 @@ from ingest_ray.service.units.listing import UnitView
 
 
 async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Awaitable[None]]) -> None:
-    stored = await here.look(find_config, here.installation, view.endpoint_id, view.unit_id)
-    choices = await here.look(choices_for, here.installation, view.endpoint_id, view.unit_id)
+    stored = await here.look(find_config, here.installation, view.ref)
+    choices = await here.look(choices_for, here.installation, view.ref)
     options = await here.look(filter_options, here.installation, view.endpoint_id)
     if choices is None or options is None:
         return
@@ -41,8 +41,7 @@ async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Await
                 "configure a unit",
                 configure,
                 here.installation,
-                view.endpoint_id,
-                view.unit_id,
+                view.ref,
                 change,
                 stored.version if stored is not None else 0,
             )

@@ -13,7 +13,7 @@ MOST_SLICES = 20
 
 
 async def plan_dialog(here: Visit, view: UnitView) -> None:
-    found = await here.act("preview a plan", plan, here.installation, view.endpoint_id, view.unit_id)
+    found = await here.act("preview a plan", plan, here.installation, view.ref)
     if found is None:
         return
     with ui.dialog().props('aria-label="Plan"') as dialog, ui.card().classes("wide"):

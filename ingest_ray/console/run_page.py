@@ -155,8 +155,7 @@ class Run:
             "pause a run",
             control.pause,
             self._here.installation,
-            summary.endpoint_id,
-            summary.unit_id,
+            summary.ref,
             sink_id=summary.sink_id,
             requested_by=self._here.principal.name,
         )

@@ -108,7 +108,7 @@ class UnitRow:
         self._here = here
         self._view = view
         self._page = page
-        name = f"{view.endpoint_id}:{view.unit_id}"
+        name = str(view.ref)
         with row():
             cell(view.unit_id, "mono")
             self._state = State("IDLE" if view.enabled else "not enabled", "td")
@@ -158,8 +158,7 @@ class UnitRow:
             "start a run",
             control.start,
             self._here.installation,
-            view.endpoint_id,
-            view.unit_id,
+            view.ref,
             requested_by=self._here.principal.name,
         )
         if done is not None:
@@ -173,8 +172,7 @@ class UnitRow:
             "pause a run",
             control.pause,
             self._here.installation,
-            view.endpoint_id,
-            view.unit_id,
+            view.ref,
             requested_by=self._here.principal.name,
         )
         if done is not None and done.message:
@@ -186,8 +184,6 @@ class UnitRow:
         said = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
         if not await confirmed(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
             return
-        done = await self._here.act(
-            "reset a unit", reset.reset, self._here.installation, view.endpoint_id, view.unit_id
-        )
+        done = await self._here.act("reset a unit", reset.reset, self._here.installation, view.ref)
         if done is not None:
             say(f"{view.unit_id}: forgot {done.segments} segment(s)")

@@ -8,6 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from ingest_ray.sdk.refs import UnitRef
+
 MOST_JITTER = 0.1  # of the interval: an hourly unit starts within six minutes of the hour
 
 
@@ -66,10 +68,10 @@ def next_due(schedule: Schedule, now: int) -> int:
     return slot(schedule, now) + schedule.interval_s
 
 
-def jitter_of(endpoint_id: str, unit_id: str, interval_s: int, most_s: int) -> int:
+def jitter_of(unit: UnitRef, interval_s: int, most_s: int) -> int:
     """Always the same for a unit; spread over a tenth of the interval, and no more than `most_s`."""
     span = min(int(interval_s * MOST_JITTER), most_s)
     if span <= 0:
         return 0
-    digest = hashlib.sha256(f"{endpoint_id}\0{unit_id}".encode()).digest()
+    digest = hashlib.sha256(f"{unit.endpoint_id}\0{unit.unit_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % (span + 1)

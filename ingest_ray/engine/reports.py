@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import Field, JsonValue
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Fidelity, Horizon, Model, RunFault, RunState, Slice
 
 
@@ -48,6 +49,10 @@ class PlanPreview(Model):
     executor: str = "inline"
     planned_at: datetime
 
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
 
 class ReconcileReport(Model):
     """What the comparison of a complete census of the source with the sink found and did."""
@@ -64,3 +69,7 @@ class ReconcileReport(Model):
     how: str = ""
     seconds: float = 0.0
     error: RunFault | None = None
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import (
     Dataset,
     Endpoint,
@@ -28,6 +29,10 @@ class RunOrder(Model):
     source_dataset: Dataset | None = None
     """The dataset as the source has it now, where its types are not those that are staged: see `work.fitted`."""
 
+    @property
+    def ref(self) -> UnitRef:
+        return self.spec.ref
+
 
 class Progress(Model):
     """A moment of a run; the counts only grow."""
@@ -42,3 +47,7 @@ class Progress(Model):
     estimated_rows: int | None = None
     estimated_bytes: int | None = None
     seconds: float = 0.0
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)

@@ -16,6 +16,7 @@ from ingest_ray.graphql.conversions import bounded, document, moment
 from ingest_ray.graphql.ingestion_types import IngestionUnitConfig
 from ingest_ray.graphql.request_context import Ask
 from ingest_ray.sdk.errors import EndpointNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.public_view import capabilities_of, public_config, public_url
 
 
@@ -245,7 +246,7 @@ class CatalogDataset:
 
     @strawberry.field
     async def ingestion_config(self, ask: Ask) -> IngestionUnitConfig | None:
-        found = await ask.context.loaders.config.load((str(self.source_endpoint_id), self.name))
+        found = await ask.context.loaders.config.load(UnitRef(str(self.source_endpoint_id), self.name))
         return IngestionUnitConfig.of(found) if found is not None else None
 
 

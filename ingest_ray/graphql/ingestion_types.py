@@ -19,6 +19,7 @@ from ingest_ray.graphql.filters import (
     JiraIngestionFilterInput,
 )
 from ingest_ray.graphql.request_context import Ask
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunSummary, SegmentState
 from ingest_ray.service.runs.control import ActionResult
 from ingest_ray.service.runs.schedules import view_of
@@ -111,7 +112,7 @@ class IngestionStatus:
 
     @strawberry.field
     async def checkpoint(self, ask: Ask) -> JSON | None:
-        key = (str(self.endpoint_id), str(self.unit_id), self.sink_id)
+        key = (UnitRef(str(self.endpoint_id), str(self.unit_id)), self.sink_id)
         state = await ask.context.loaders.checkpoint.load(key)
         return document(checkpoint_of(state)) if state is not None and state.segments else None
 
@@ -180,7 +181,7 @@ class IngestionUnitConfig:
     @classmethod
     def of(cls, stored: Configured) -> Self:
         config = stored.config
-        name = f"{config.endpoint_id}:{config.unit_id}"
+        name = str(config.ref)
         return cls(
             id=ID(name),
             endpoint_id=ID(config.endpoint_id),
@@ -203,12 +204,12 @@ class IngestionUnitConfig:
 
     @strawberry.field
     async def last_status(self, ask: Ask) -> IngestionStatus | None:
-        found = await ask.context.loaders.standing.load((str(self.endpoint_id), str(self.unit_id)))
+        found = await ask.context.loaders.standing.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
         return IngestionStatus.of(found) if found is not None else None
 
     @strawberry.field
     async def schedule(self, ask: Ask) -> "IngestionSchedule":
-        row = await ask.context.loaders.schedule.load((str(self.endpoint_id), str(self.unit_id)))
+        row = await ask.context.loaders.schedule.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
         view = view_of(ask.context.installation, self.stored.config, row)
         return IngestionSchedule(
             next_run_at=moment_of(view.next_due_at),

@@ -12,9 +12,10 @@ from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.collect import settled
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.unit_status import UnitRef, UnitStanding, checkpoints, standings_of
+from ingest_ray.service.units.unit_status import UnitStanding, checkpoints, standings_of
 from ingest_ray.state import UnitState
 
 K = TypeVar("K", bound=Hashable)
@@ -30,7 +31,7 @@ class Loaders:
         self.endpoint: DataLoader[str, Registration | None] = _loader(self._endpoints)
         self.config: DataLoader[UnitRef, Configured | None] = _loader(self._configs)
         self.standing: DataLoader[UnitRef, UnitStanding | None] = _loader(lambda refs: standings_of(installation, refs))
-        self.checkpoint: DataLoader[tuple[str, str, str], UnitState | None] = _loader(
+        self.checkpoint: DataLoader[tuple[UnitRef, str], UnitState | None] = _loader(
             lambda wanted: checkpoints(installation, wanted)
         )
         self.last_collection: DataLoader[str, Collection | None] = _loader(self._last_collections)
@@ -60,10 +61,10 @@ class Loaders:
     def _configs(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, Configured]:
         with self._installation.catalog.read() as connection:
             found = unit_configs.find_many(connection, refs)
-        return {(item.config.endpoint_id, item.config.unit_id): item for item in found}
+        return {item.config.ref: item for item in found}
 
     def _schedules(self, refs: Sequence[UnitRef]) -> Mapping[UnitRef, ScheduleRow]:
-        ids = {endpoint_id for endpoint_id, _ in refs}
+        ids = {unit.endpoint_id for unit in refs}
         with self._installation.catalog.read() as connection:
             return schedule_slots.listed(connection, ids.pop() if len(ids) == 1 else None)
 

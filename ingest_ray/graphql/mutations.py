@@ -25,6 +25,7 @@ from ingest_ray.graphql.ingestion_types import (
 from ingest_ray.graphql.request_context import Ask, act, who
 from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints import collect, connection_test, provision, public_view, registration
 from ingest_ray.service.endpoints.collect import CollectRequest
 from ingest_ray.service.installation import Installation
@@ -105,7 +106,7 @@ class Mutation:
         """A few rows, straight from the source."""
         endpoint_id, _, name = str(id).partition(":")
         count = bounded(limit, 10, "limit")
-        found = await act(ask, preview.preview, ask.context.installation, endpoint_id, name, count)
+        found = await act(ask, preview.preview, ask.context.installation, UnitRef(endpoint_id, name), count)
         return CatalogDatasetPreview(sampled_at=datetime.now(UTC), rows=[JSON(row) for row in found.rows])
 
     @strawberry.mutation
@@ -125,8 +126,7 @@ class Mutation:
             ask,
             configure.configure,
             ask.context.installation,
-            str(input.endpoint_id),
-            str(input.unit_id),
+            UnitRef(str(input.endpoint_id), str(input.unit_id)),
             change,
             input.expected_version,
         )
@@ -141,8 +141,7 @@ class Mutation:
             ask,
             control.start,
             ask.context.installation,
-            str(endpoint_id),
-            str(unit_id),
+            UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
             sink_endpoint_id=sink_endpoint_id,
             requested_by=who(ask).name,
@@ -158,8 +157,7 @@ class Mutation:
             ask,
             control.pause,
             ask.context.installation,
-            str(endpoint_id),
-            str(unit_id),
+            UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
             requested_by=who(ask).name,
         )
@@ -170,7 +168,7 @@ class Mutation:
         self, ask: Ask, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
     ) -> IngestionActionResult:
         """The next run starts from nothing; rows in the sink stay."""
-        return await _forgotten(ask, str(endpoint_id), str(unit_id), sink_id)
+        return await _forgotten(ask, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
 
     @strawberry.mutation
     async def update_ingestion_watermark(
@@ -184,13 +182,12 @@ class Mutation:
     ) -> IngestionActionResult:
         """From there on everything is read again. Null forgets the checkpoint."""
         if watermark is None:
-            return await _forgotten(ask, str(endpoint_id), str(unit_id), sink_id)
+            return await _forgotten(ask, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
         done = await act(
             ask,
             set_watermark,
             ask.context.installation,
-            str(endpoint_id),
-            str(unit_id),
+            UnitRef(str(endpoint_id), str(unit_id)),
             watermark,
             segment=segment,
             sink_id=sink_id,
@@ -210,8 +207,8 @@ class Mutation:
 set_watermark = watermark.set_watermark  # the argument of the field has the module's name
 
 
-async def _forgotten(ask: Ask, endpoint_id: str, unit_id: str, sink_id: str | None) -> IngestionActionResult:
-    done = await act(ask, reset.reset, ask.context.installation, endpoint_id, unit_id, sink_id)
+async def _forgotten(ask: Ask, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
+    done = await act(ask, reset.reset, ask.context.installation, unit, sink_id)
     return _idle(f"forgot {done.segments} segment(s)")
 
 

@@ -38,6 +38,7 @@ from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, R
 from ingest_ray.graphql.template_types import MetadataEndpointFamily, MetadataEndpointTemplate
 from ingest_ray.graphql.viewer_type import Viewer
 from ingest_ray.sdk.errors import ConfigError, EndpointNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints import filter_options, registration, templates
 from ingest_ray.service.endpoints.collect import settled
@@ -165,7 +166,7 @@ class Query:
         if await ask.context.loaders.endpoint.load(str(endpoint_id)) is None:
             raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
         who(ask)
-        found = await ask.context.loaders.standing.load((str(endpoint_id), str(unit_id)))
+        found = await ask.context.loaders.standing.load(UnitRef(str(endpoint_id), str(unit_id)))
         return IngestionStatus.of(found) if found is not None else None
 
     @strawberry.field
@@ -231,9 +232,9 @@ class Query:
         sink = (
             sink_id
             if sink_id is not None
-            else await asyncio.to_thread(sink_of, installation, str(endpoint_id), str(unit_id))
+            else await asyncio.to_thread(sink_of, installation, UnitRef(str(endpoint_id), str(unit_id)))
         )
-        state = await ask.context.loaders.checkpoint.load((str(endpoint_id), str(unit_id), sink))
+        state = await ask.context.loaders.checkpoint.load((UnitRef(str(endpoint_id), str(unit_id)), sink))
         names = sorted(state.segments) if state is not None else []
         count = bounded(first, 50)
         rest = [name for name in names if after is None or name > after]
@@ -255,7 +256,7 @@ class Query:
     @strawberry.field
     async def ingestion_plan(self, ask: Ask, endpoint_id: ID, unit_id: ID, slices: int | None = 50) -> IngestionPlan:
         """What a run would read now. It asks the source, so it is an admin's."""
-        found = await act(ask, plan, ask.context.installation, str(endpoint_id), str(unit_id))
+        found = await act(ask, plan, ask.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
         return IngestionPlan.of(found, bounded(slices, 50, "slices"))
 
 

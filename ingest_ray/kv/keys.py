@@ -8,6 +8,8 @@ written as `%XX`, so that no id can reach into another's keys and every part can
 import re
 from urllib.parse import unquote
 
+from ingest_ray.sdk.refs import UnitRef
+
 _SPECIAL = re.compile(r"[%\x00]|:(?=:)|(?<=:):|\A:|:\Z|\A\Z|[\ud800-\udfff]")
 
 
@@ -20,11 +22,10 @@ def unquoted(part: str) -> str:
     return "" if part == "%" else unquote(part, errors="surrogatepass")
 
 
-def unit_key(vendor: str, endpoint_id: str, unit_id: str, sink_id: str) -> str:
+def unit_key(vendor: str, unit: UnitRef, sink_id: str) -> str:
     """`vendor` is the strategy descriptor's."""
-    return (
-        f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::unit::{quoted(unit_id)}::sink::{quoted(sink_id)}"
-    )
+    endpoint_id, unit_id = quoted(unit.endpoint_id), quoted(unit.unit_id)
+    return f"ingest::{quoted(vendor)}::endpoint::{endpoint_id}::unit::{unit_id}::sink::{quoted(sink_id)}"
 
 
 def connections_key(vendor: str, endpoint_id: str) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -47,6 +48,10 @@ class RunCommand(Payload):
     """Of `runIngestionUnit`; each goes on where the one before stopped."""
     silence_s: Annotated[int, Field(ge=2, le=600)] = 20
     """Without a sign of life for so many seconds a worker is taken for dead, and another one attaches to the job."""
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 class RunRef(Payload):

@@ -20,6 +20,7 @@ import pyarrow as pa
 from ingest_ray.files.folder import Folder, hint_for
 from ingest_ray.files.path_names import path_part
 from ingest_ray.sdk.errors import LedgerMismatch, SinkUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 
 PENDING, OFFICIAL = "pending", "rows"
@@ -37,6 +38,10 @@ class QuarantineEntry(Model):
     rows: int
     first_reason: str
     at: datetime
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 class RejectedRow(Model):

@@ -28,6 +28,7 @@ from ingest_ray.payloads.documents import (
     UnitsPage,
 )
 from ingest_ray.sdk.errors import ConfigError, RunActive, RunInterrupted, StateConflict
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.endpoints.provision import provision
@@ -91,8 +92,8 @@ class Activities:
                 if self._find(run_id) is None:  # else an earlier attempt of this activity, at the same moment
                     raise
             found = record_of(self._installation, run_id).summary
-        if (found.endpoint_id, found.unit_id) != (command.endpoint_id, command.unit_id):
-            raise ConfigError(f"run '{run_id}' is of unit '{found.endpoint_id}:{found.unit_id}'")
+        if found.ref != command.ref:
+            raise ConfigError(f"run '{run_id}' is of unit '{found.ref}'")
         return RunRef(run_id=run_id, endpoint_id=found.endpoint_id, unit_id=found.unit_id, sink_id=found.sink_id)
 
     @activity.defn(name="runIngestionUnit")
@@ -147,7 +148,9 @@ class Activities:
     async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:
         info = activity.info()
         name = f"preview-{info.workflow_run_id}-{info.activity_id}.json"
-        found = await _beating(lambda: preview(self._installation, command.endpoint_id, command.unit_id, command.rows))
+        found = await _beating(
+            lambda: preview(self._installation, UnitRef(command.endpoint_id, command.unit_id), command.rows)
+        )
         text = json.dumps(found.model_dump(mode="json"), ensure_ascii=False)
         return PreviewOutcome(
             endpoint_id=found.endpoint_id,

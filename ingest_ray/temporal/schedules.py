@@ -43,7 +43,7 @@ async def sync(client: Client, installation: Installation) -> list[ScheduleChang
     prefix = f"ingest:{queue}:"
     with installation.catalog.read() as connection:
         configs = [item.config for item in unit_configs.listed(connection)]
-    wanted = {f"{prefix}{c.endpoint_id}:{c.unit_id}": c for c in configs if c.enabled and c.schedule_interval_minutes}
+    wanted = {f"{prefix}{c.ref}": c for c in configs if c.enabled and c.schedule_interval_minutes}
     found = {name: every async for name, every in _found(client, prefix)}
     changes = []
     for name, config in sorted(wanted.items()):
@@ -64,7 +64,7 @@ async def sync(client: Client, installation: Installation) -> list[ScheduleChang
 
 def schedule_of(config: UnitConfig, queue: str) -> Schedule:
     command = RunCommand(endpoint_id=config.endpoint_id, unit_id=config.unit_id, requested_by="schedule")
-    name = f"ingest:{config.endpoint_id}:{config.unit_id}"  # the server adds the time to it
+    name = f"ingest:{config.ref}"  # the server adds the time to it
     every = timedelta(minutes=config.schedule_interval_minutes or 0)
     return Schedule(
         action=ScheduleActionStartWorkflow(RUN, command, id=name, task_queue=queue),

@@ -166,7 +166,7 @@ class EndpointIngestion:
                 outcome: UnitOutcome = await workflow.execute_child_workflow(
                     RUN,
                     run,
-                    id=f"ingest:{command.endpoint_id}:{unit_id}",
+                    id=f"ingest:{run.ref}",
                     result_type=UnitOutcome,
                     parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                     cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -6,6 +6,7 @@ from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_co
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.kv.keys import segment_key, unit_key
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import (
     Column,
     Dataset,
@@ -53,7 +54,7 @@ def _fill(place: Installation, endpoint_id: str, unit_count: int, run_count: int
                 schedule_kind="INTERVAL",
                 schedule_interval_minutes=60,
             )
-            if unit_configs.find(connection, endpoint_id, name) is None:
+            if unit_configs.find(connection, config.ref) is None:
                 unit_configs.put(connection, config, "set", 0)
         for n in range(run_count):
             summary = RunSummary(
@@ -68,7 +69,7 @@ def _fill(place: Installation, endpoint_id: str, unit_count: int, run_count: int
             run_records.start(connection, summary, "{}")
             run_records.finish(connection, summary.model_copy(update={"state": RunState.SUCCEEDED}))
     for name in names:
-        key = unit_key("testing", endpoint_id, name, "lake")
+        key = unit_key("testing", UnitRef(endpoint_id, name), "lake")
         if place.kv.get(key) is None:
             place.kv.put(key, dumped(UnitDocument(epoch=1, sequence=4, run_id="r", cursor="at")), 0)
             state = SegmentState(segment="all", watermark=(1000,), is_loaded=True)

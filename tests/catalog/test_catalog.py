@@ -11,7 +11,10 @@ from ingest_ray.catalog import Catalog, accepted_schema, dataset_versions, endpo
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.tables import catalog_schema, run_lines, schedules, tables, tokens, unit_datasets
 from ingest_ray.sdk.errors import DuplicateEndpoint, StateConflict, StateUnreadable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
+
+ORDERS = UnitRef("shop", "orders")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
@@ -92,7 +95,7 @@ def test_a_unit_config_that_somebody_else_changed_is_a_conflict(catalog: Catalog
         with pytest.raises(StateConflict), catalog.begin() as c:
             unit_configs.put(c, config, "rule", stale)
     with catalog.read() as c:
-        found = unit_configs.find(c, "shop", "orders")
+        found = unit_configs.find(c, ORDERS)
         assert found is not None
         assert (found.config.enabled, found.origin, found.version) == (True, "set", 2)
 
@@ -127,11 +130,11 @@ def test_one_run_id_has_one_record_and_the_latest_of_each_unit_is_found(catalog:
         run_records.start(c, summary("2"), "{}")
         run_records.start(c, summary("3", "customers"), "{}")
         latest = run_records.latest(c, "shop")
-        assert {key: record.summary.run_id for key, record in latest.items()} == {
-            ("shop", "orders"): "2",
-            ("shop", "customers"): "3",
+        assert {unit: record.summary.run_id for unit, record in latest.items()} == {
+            ORDERS: "2",
+            UnitRef("shop", "customers"): "3",
         }
-        assert [record.summary.run_id for record in run_records.recent(c, "shop", "orders")] == ["2", "1"]
+        assert [record.summary.run_id for record in run_records.recent(c, ORDERS)] == ["2", "1"]
         assert [record.summary.run_id for record in run_records.running(c)] == ["2", "3"]
 
 
@@ -171,9 +174,9 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         c.execute(catalog_schema.update().values(number=1))
     newer = Catalog(url)
     with newer.begin() as c:
-        assert set(run_records.latest(c)) == {("e", "u")}
+        assert set(run_records.latest(c)) == {UnitRef("e", "u")}
         assert _columns(c) == expected
-        accepted_schema.put(c, table(), "orders", "lake")
+        accepted_schema.put(c, ORDERS, "lake", table())
     newer.close()
 
 
@@ -193,13 +196,13 @@ def test_a_run_that_finds_a_changed_dataset_adds_a_version_and_an_unchanged_one_
 
 def test_what_a_unit_ran_with_is_remembered_for_each_sink_and_forgotten_alone(catalog: Catalog) -> None:
     with catalog.begin() as c:
-        accepted_schema.put(c, table(), "orders", "lake")
-        accepted_schema.put(c, table("orders", "id"), "orders", "lake")
-        accepted_schema.put(c, table(), "orders", "warehouse")
-        assert accepted_schema.find(c, "shop", "orders", "lake") == table("orders", "id")
-        accepted_schema.forget(c, "shop", "orders", "lake")
-        assert accepted_schema.find(c, "shop", "orders", "lake") is None
-        assert accepted_schema.find(c, "shop", "orders", "warehouse") == table()
+        accepted_schema.put(c, ORDERS, "lake", table())
+        accepted_schema.put(c, ORDERS, "lake", table("orders", "id"))
+        accepted_schema.put(c, ORDERS, "warehouse", table())
+        assert accepted_schema.find(c, ORDERS, "lake") == table("orders", "id")
+        accepted_schema.forget(c, ORDERS, "lake")
+        assert accepted_schema.find(c, ORDERS, "lake") is None
+        assert accepted_schema.find(c, ORDERS, "warehouse") == table()
 
 
 def test_a_backfill_is_not_the_latest_run_of_its_unit(catalog: Catalog) -> None:
@@ -208,7 +211,7 @@ def test_a_backfill_is_not_the_latest_run_of_its_unit(catalog: Catalog) -> None:
         run_records.start(c, RunSummary(run_id="1", **ids), "{}")
         run_records.start(c, RunSummary(run_id="2", task="backfill", **ids), "{}")
         assert [record.summary.run_id for record in run_records.latest(c).values()] == ["1"]
-        assert [record.summary.task for record in run_records.recent(c, "shop", "orders")] == ["backfill", "ingest"]
+        assert [record.summary.task for record in run_records.recent(c, ORDERS)] == ["backfill", "ingest"]
 
 
 def test_many_that_open_a_new_catalog_at_once_make_it_once(url: str) -> None:

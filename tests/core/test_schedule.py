@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_ray.core.schedule import Decision, Known, Schedule, decide, jitter_of, next_due, slot
+from ingest_ray.sdk.refs import UnitRef
 
 schedules = st.builds(
     Schedule,
@@ -90,11 +91,11 @@ def test_a_clock_that_was_in_the_future_and_is_right_again_does_not_stop_the_sch
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(60, 10**7), st.integers(0, 3600))
 def test_jitter_is_the_same_every_time_and_within_a_tenth(endpoint: str, unit: str, interval: int, most: int) -> None:
-    found = jitter_of(endpoint, unit, interval, most)
-    assert found == jitter_of(endpoint, unit, interval, most)
+    found = jitter_of(UnitRef(endpoint, unit), interval, most)
+    assert found == jitter_of(UnitRef(endpoint, unit), interval, most)
     assert 0 <= found <= min(interval // 10, most)
 
 
 def test_units_of_one_interval_are_spread() -> None:
-    found = {jitter_of("shop", f"table-{n}", 3600, 300) for n in range(100)}
+    found = {jitter_of(UnitRef("shop", f"table-{n}"), 3600, 300) for n in range(100)}
     assert len(found) > 60

@@ -5,6 +5,7 @@ from deltalake import DeltaTable
 
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.keys import segment_key, unit_key
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.state import read_states
 from tests.run.installation import Installation
@@ -103,7 +104,7 @@ def test_c30_a_checkpoint_of_another_version_is_refused_and_left_as_it_is(tmp_pa
     there = Installation(tmp_path)
     there.run()
     kv = open_kv(there.settings.state_url)
-    unit = unit_key("testing", "e", there.unit, "lake")
+    unit = unit_key("testing", UnitRef("e", there.unit), "lake")
     key = segment_key(unit, "0") if is_segment else unit
     found = kv.get(key)
     assert found is not None
@@ -122,7 +123,7 @@ def test_c30_a_checkpoint_of_another_version_is_refused_and_left_as_it_is(tmp_pa
 def test_what_a_run_learned_is_kept_for_the_next_plan(tmp_path: Path) -> None:
     there = Installation(tmp_path)
     there.run()
-    key = unit_key("testing", "e", there.unit, "lake")
+    key = unit_key("testing", UnitRef("e", there.unit), "lake")
     learned = read_states(open_kv(there.settings.state_url), key).learned
     assert learned.bytes_per_row is not None
     assert learned.bytes_per_row > 8

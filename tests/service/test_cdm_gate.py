@@ -10,6 +10,7 @@ from ingest_ray.cdm import RowMapper, registry
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk import errors
 from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, UnitConfig
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.endpoints.provision import list_sinks, provision
@@ -41,16 +42,16 @@ def ready(workspace: Workspace, **fields: Any) -> None:
 
 
 def refused(workspace: Workspace, kind: type[IngestError], code: str, says: str) -> None:
-    for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit]), remap):
+    for use in (gate, plan, lambda installation, unit: run(installation, unit.endpoint_id, [unit.unit_id]), remap):
         with pytest.raises(kind, match=says) as caught:
-            use(workspace.installation, "shop", UNIT)
+            use(workspace.installation, UnitRef("shop", UNIT))
         assert type(caught.value) is kind
         assert caught.value.code == code
         assert caught.value.is_user_mistake
     assert workspace.calls() == []
     assert list(workspace.installation.kv.scan("")) == []
     with workspace.installation.catalog.read() as connection:
-        assert records.recent(connection, "shop", UNIT) == []
+        assert records.recent(connection, UnitRef("shop", UNIT)) == []
     assert not (workspace.folder / "cdm.db").exists()
     assert not (workspace.folder / "lake").exists()
 
@@ -114,13 +115,13 @@ def test_a_sink_of_models_takes_no_rows_as_they_are(workspace: Workspace) -> Non
 def test_policies_that_cdm_mode_cannot_have(workspace: Workspace, policy: dict[str, Any], says: str) -> None:
     ready(workspace, mode="cdm", sink_endpoint="lake", cdm={"models": {ITEM: {"cdm_id": "id"}}}, policy=policy)
     with pytest.raises(ConfigError, match=says):
-        gate(workspace.installation, "shop", UNIT)
+        gate(workspace.installation, UnitRef("shop", UNIT))
 
 
 def test_remap_of_a_unit_in_raw_mode_is_refused(workspace: Workspace) -> None:
     ready(workspace)
     with pytest.raises(errors.CdmModeUnsupported, match="not in CDM mode"):
-        remap(workspace.installation, "shop", UNIT)
+        remap(workspace.installation, UnitRef("shop", UNIT))
     assert workspace.calls() == []
 
 

@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 
 from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import plan, run
@@ -126,7 +127,7 @@ def test_c68_another_type_is_refused_by_name_with_the_way_on(ready: Workspace) -
     assert lake(ready) == before
     assert versions(ready) == [()]
     with pytest.raises(SourceChanged, match="extra"):
-        plan(ready.installation, "shop", UNIT)
+        plan(ready.installation, UnitRef("shop", UNIT))
     policy(ready, "evolve", columns=["id", "at", "payload", "segment"])
     assert run(ready.installation, "shop", [UNIT]).rows.committed == 2
 
@@ -149,7 +150,7 @@ def test_c69_freeze_refuses_any_change_until_a_person_accepts_it(
     assert next(iter(change)) in refused(again(ready, **change))
     assert collect(ready.installation, "shop").differences.changed
     refused(run(ready.installation, "shop", [UNIT]).units[0])  # collecting alone is no consent
-    assert len(accept_dataset(ready.installation, "shop", UNIT).changes) == 1
+    assert len(accept_dataset(ready.installation, UnitRef("shop", UNIT)).changes) == 1
     summary = run(ready.installation, "shop", [UNIT]).units[0]
     assert (summary.state, summary.rows.committed) == (RunState.SUCCEEDED, 2)
 
@@ -192,7 +193,7 @@ def test_a_key_or_cursor_that_vanished_is_always_refused(ready: Workspace, name:
     assert f"column '{column}', the {role} of unit" in refused(again(ready, **{column: None}))
     collect(ready.installation, "shop")  # now the catalog does not have it any more, either
     with pytest.raises(SourceChanged, match=f"'{column}'"):
-        plan(ready.installation, "shop", UNIT)
+        plan(ready.installation, UnitRef("shop", UNIT))
 
 
 def test_a_primary_key_that_became_another_one_is_refused_until_somebody_says_which(ready: Workspace) -> None:
@@ -238,5 +239,5 @@ def test_after_a_reset_the_unit_begins_with_what_is_there(ready: Workspace) -> N
     policy(ready, "freeze")
     refused(again(ready, note="int64"))
     collect(ready.installation, "shop")
-    reset(ready.installation, "shop", UNIT)
+    reset(ready.installation, UnitRef("shop", UNIT))
     assert run(ready.installation, "shop", [UNIT]).rows.committed == 1000

@@ -9,6 +9,7 @@ from ingest_ray.catalog import run_records as records
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk import errors
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, UnitConfig
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.admission import admit
@@ -58,9 +59,9 @@ def test_a5_a_refusal_has_its_type_and_touches_nothing(
         change(workspace)
         workspace.apply()
     workspace.calls()
-    for use in (gate, plan, lambda installation, endpoint, unit: run(installation, endpoint, [unit])):
+    for use in (gate, plan, lambda installation, unit: run(installation, unit.endpoint_id, [unit.unit_id])):
         with pytest.raises(kind, match=says) as caught:
-            use(workspace.installation, endpoint, unit)
+            use(workspace.installation, UnitRef(endpoint, unit))
         assert type(caught.value) is kind
         assert caught.value.is_user_mistake
     assert_untouched(workspace)
@@ -70,7 +71,7 @@ def assert_untouched(workspace: Workspace) -> None:
     assert workspace.calls() == []
     assert list(workspace.installation.kv.scan("")) == []
     with workspace.installation.catalog.read() as connection:
-        assert records.recent(connection, "shop", UNIT) == []
+        assert records.recent(connection, UnitRef("shop", UNIT)) == []
     assert not (workspace.folder / "lake").exists()
 
 
@@ -95,7 +96,7 @@ def test_a_dataset_that_has_vanished_is_unknown_and_its_configuration_stays(work
     workspace.source["units"] = [UNIT]
     workspace.apply()
     collect(workspace.installation, "shop")
-    assert gate(workspace.installation, "shop", UNIT).spec.unit_id == UNIT
+    assert gate(workspace.installation, UnitRef("shop", UNIT)).spec.unit_id == UNIT
 
 
 def test_a_sink_that_is_not_registered_is_missing(workspace: Workspace) -> None:
@@ -155,7 +156,7 @@ def test_two_units_of_one_target_are_refused(workspace: Workspace) -> None:
         patch.setattr(validation, "open_sink", OnePlace().open)
         patch.setattr(launch_catalog, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
-            gate(workspace.installation, "shop", UNIT)
+            gate(workspace.installation, UnitRef("shop", UNIT))
 
 
 def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(workspace: Workspace) -> None:
@@ -166,8 +167,8 @@ def test_the_order_has_key_and_write_mode_spelled_out_and_no_secret(workspace: W
     workspace.apply()
     collect(workspace.installation, "shop")
     full, incremental = (
-        gate(workspace.installation, "shop", UNIT),
-        gate(workspace.installation, "shop", "numbers-2x300"),
+        gate(workspace.installation, UnitRef("shop", UNIT)),
+        gate(workspace.installation, UnitRef("shop", "numbers-2x300")),
     )
     assert (full.spec.policy.write, full.spec.policy.primary_key) == ("replace", ("id",))
     assert (incremental.spec.policy.write, incremental.spec.policy.primary_key) == ("upsert", ("id",))
@@ -204,7 +205,7 @@ def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(workspac
     workspace.source["fidelities"] = {"payload": "lossy"}
     workspace.apply()
     collect(workspace.installation, "shop")
-    found = plan(workspace.installation, "shop", UNIT)
+    found = plan(workspace.installation, UnitRef("shop", UNIT))
     assert {line.column: str(line.fidelity) for line in found.certificate}["payload"] == "lossy"
     assert run(workspace.installation, "shop", [UNIT]).rows.committed == 1000
     workspace.source["fidelities"] = {"payload": "refused"}

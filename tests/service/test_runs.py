@@ -13,6 +13,7 @@ import pytest
 from ingest_ray.catalog import run_records as records
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.sdk.errors import RunActive, StagingUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import new_id
@@ -37,7 +38,7 @@ def ready(workspace: Workspace) -> Workspace:
 
 def history(workspace: Workspace, unit: str = UNIT) -> list[RunSummary]:
     with workspace.installation.catalog.read() as connection:
-        return [record.summary for record in records.recent(connection, "shop", unit)]
+        return [record.summary for record in records.recent(connection, UnitRef("shop", unit))]
 
 
 def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: Workspace) -> None:
@@ -153,7 +154,7 @@ run(place, "shop", [{UNIT!r}], observe=observe)
     with pytest.raises(RunActive, match="live run"):
         run(ready.installation, "shop", [UNIT])
     with pytest.raises(RunActive):
-        reset(ready.installation, "shop", UNIT)
+        reset(ready.installation, UnitRef("shop", UNIT))
     assert len(history(ready)) == 1
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
@@ -171,7 +172,7 @@ def test_after_a_reset_everything_is_read_again(ready: Workspace) -> None:
     ready.calls()
     run(ready.installation, "shop", [UNIT])
     assert not [call for call in ready.calls() if call.startswith("read")]
-    assert reset(ready.installation, "shop", UNIT).segments == 1
+    assert reset(ready.installation, UnitRef("shop", UNIT)).segments == 1
     assert status(ready.installation, "shop", UNIT).units[0].segments == ()
     assert run(ready.installation, "shop", [UNIT]).rows.read == 1000
     assert ready.rows(UNIT) == 1000
@@ -197,7 +198,7 @@ def test_no_planted_secret_is_in_any_file_of_the_installation(
     order = service.admit(workspace.installation, "shop", [UNIT])[0]
     run(workspace.installation, "shop", [UNIT])
     shown = [order.model_dump_json(), repr(order), status(workspace.installation).model_dump_json()]
-    shown.append(json.dumps(service.plan(workspace.installation, "shop", UNIT).model_dump(mode="json")))
+    shown.append(json.dumps(service.plan(workspace.installation, UnitRef("shop", UNIT)).model_dump(mode="json")))
     assert secret not in "".join([*shown, caplog.text])
     files = [
         file

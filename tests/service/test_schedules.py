@@ -3,12 +3,14 @@
 import pytest
 
 from ingest_ray.catalog import run_records as records
-from ingest_ray.sdk.types import RunState, RunSummary, UnitConfig
+from ingest_ray.catalog import schedule_slots
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service import launching
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching.lifecycle import begin, carry_on
 from ingest_ray.service.runs.control import pause, start
-from ingest_ray.service.runs.schedules import schedule_view, tick
+from ingest_ray.service.runs.schedules import ScheduleView, tick, view_of
 from ingest_ray.service.units.configure import UnitChange, configure, find_config
 from tests.service.workspace import Workspace
 
@@ -37,7 +39,11 @@ def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     workspace.document["serve"] = {"schedules": {"max_jitter_s": 0, "max_runs": 2}}
     workspace.apply()
     collect(workspace.installation, "shop")
-    configure(workspace.installation, "shop", UNIT, UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60))
+    configure(
+        workspace.installation,
+        UnitRef("shop", UNIT),
+        UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60),
+    )
     launcher.started.clear()
     monkeypatch.setitem(launching.MODULES, "in-process", __name__)
     return workspace
@@ -45,7 +51,7 @@ def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def history(workspace: Workspace) -> list[RunSummary]:
     with workspace.installation.catalog.read() as connection:
-        return [record.summary for record in records.recent(connection, "shop", UNIT)]
+        return [record.summary for record in records.recent(connection, UnitRef("shop", UNIT))]
 
 
 def test_a_unit_runs_once_in_every_slot_and_never_beside_itself(ready: Workspace) -> None:
@@ -69,22 +75,24 @@ def test_of_two_servers_one_starts_the_run(ready: Workspace) -> None:
 
 def test_pausing_holds_the_schedule_and_starting_releases_it(ready: Workspace) -> None:
     tick(ready.installation, NOW)
-    assert pause(ready.installation, "shop", UNIT, requested_by="ada").ok
+    assert pause(ready.installation, UnitRef("shop", UNIT), requested_by="ada").ok
     assert tick(ready.installation, NOW + 3600) == []
-    stored = _config(ready)
-    view = schedule_view(ready.installation, stored, NOW + 3600)
+    view = _schedule(ready)
     assert (view.is_held, view.held_by, view.next_due_at) == (True, "ada", None)
-    run_id = start(ready.installation, "shop", UNIT).run_id
+    run_id = start(ready.installation, UnitRef("shop", UNIT)).run_id
     assert run_id is not None
     carry_on(ready.installation, run_id)
     assert tick(ready.installation, NOW + 3700) == []  # the slot that was held is not made up
     assert len(tick(ready.installation, NOW + 7200)) == 1
 
 
-def _config(workspace: Workspace) -> UnitConfig:
-    stored = find_config(workspace.installation, "shop", UNIT)
+def _schedule(workspace: Workspace) -> ScheduleView:
+    unit = UnitRef("shop", UNIT)
+    stored = find_config(workspace.installation, unit)
     assert stored is not None
-    return stored.config
+    with workspace.installation.catalog.read() as connection:
+        row = schedule_slots.find(connection, unit)
+    return view_of(workspace.installation, stored.config, row, NOW + 3600)
 
 
 def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(ready: Workspace) -> None:
@@ -93,7 +101,7 @@ def test_what_the_gate_refuses_is_remembered_and_tried_again_at_the_next_slot(re
     ready.document["units"] = []
     ready.apply()
     assert tick(ready.installation, NOW + 3600) == []
-    error = schedule_view(ready.installation, _config(ready), NOW + 3600).last_error
+    error = _schedule(ready).last_error
     assert error is not None
     assert "E_INGESTION_SINK_MISSING" in error
     assert history(ready) == []
@@ -106,7 +114,7 @@ def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Worksp
     collect(ready.installation, "shop")
     for n in (10, 20):
         change = UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60)
-        configure(ready.installation, "shop", f"numbers-1x{n}", change)
+        configure(ready.installation, UnitRef("shop", f"numbers-1x{n}"), change)
     tick(ready.installation, NOW)
     first = tick(ready.installation, NOW + 3600)
     assert len(first) == 2

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import plan, run
@@ -59,5 +60,5 @@ def test_a_stop_ends_the_wait_for_the_first_look(workspace: Workspace) -> None:
 def test_a_plan_by_hand_is_refused_at_once(workspace: Workspace) -> None:
     away(workspace, 1)
     with pytest.raises(SourceUnavailable, match="scripted: the source is busy"):
-        plan(workspace.installation, "shop", UNIT)
+        plan(workspace.installation, UnitRef("shop", UNIT))
     assert looks(workspace) == 1

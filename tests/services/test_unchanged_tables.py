@@ -8,6 +8,7 @@ import pytest
 from ingest_ray.config import load_config
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.kv.keys import unit_key
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
@@ -49,7 +50,7 @@ units:
         return run(self.installation, "shop", [f"public.{unit}" for unit in units], **more)
 
     def epochs(self) -> list[int]:
-        keys = [unit_key("postgres", "shop", f"public.t{n}", "lake") for n in range(TABLES)]
+        keys = [unit_key("postgres", UnitRef("shop", f"public.t{n}"), "lake") for n in range(TABLES)]
         return [read_states(self.installation.kv, key).epoch for key in keys]
 
 

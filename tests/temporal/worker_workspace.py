@@ -22,6 +22,7 @@ from ingest_ray.config import load_config
 from ingest_ray.payloads.client import connect
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand, UnitOutcome
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
@@ -177,7 +178,7 @@ class WorkerWorkspace:
     def record(self, unit: str) -> RunSummary | None:
         """The newest run of a unit."""
         with self.installation.catalog.read() as connection:
-            found = records.recent(connection, "shop", unit)
+            found = records.recent(connection, UnitRef("shop", unit))
         return found[0].summary if found else None
 
     def committed_now(self, unit: str) -> int:

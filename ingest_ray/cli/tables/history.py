@@ -16,7 +16,7 @@ def show_history(found: Any, out: TextIO) -> None:
         began = run.started_at.isoformat() if run.started_at else None
         table.add_row(
             run.run_id,
-            f"{run.endpoint_id}:{run.unit_id}",
+            str(run.ref),
             run.task,
             state_text(run.state.value),
             amount(run.rows.committed),

@@ -12,6 +12,6 @@ def show_care(done: Any, out: TextIO) -> None:
     for one in done:
         report = one.report
         freed = size(max(0, report.bytes_removed - report.bytes_added))
-        name = f"{one.endpoint_id}:{one.unit_id}" + (" (would be)" if report.is_rehearsal else "")
+        name = str(one.ref) + (" (would be)" if report.is_rehearsal else "")
         table.add_row(name, str(report.files_added), str(report.files_removed), freed)
     console.print(table)

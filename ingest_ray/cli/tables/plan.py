@@ -11,7 +11,7 @@ from ingest_ray.cli.tables.layout import console_on, maybe, position_text, table
 
 def show_plan(found: Any, most: int, out: TextIO) -> None:
     console = console_on(out)
-    console.print(f"{found.endpoint_id}:{found.unit_id} -> {found.sink_id}", style="bold", soft_wrap=True)
+    console.print(f"{found.ref} -> {found.sink_id}", style="bold", soft_wrap=True)
     facts = {
         "strategy": found.strategy,
         "mode": f"{found.run_mode}, write {found.write}, executor {found.executor}",

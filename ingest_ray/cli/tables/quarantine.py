@@ -4,6 +4,7 @@ from typing import Any, TextIO
 
 from ingest_ray.cli.format import moment
 from ingest_ray.cli.tables.layout import cell_text, console_on, table_of
+from ingest_ray.sdk.refs import UnitRef
 
 
 def show_entries(found: Any, out: TextIO) -> None:
@@ -13,7 +14,7 @@ def show_entries(found: Any, out: TextIO) -> None:
         return
     table = table_of("unit", "at (UTC)", "rows", "first reason", right=("rows",), narrow=("rows",))
     for entry in found.entries:
-        name = f"{entry.endpoint_id}:{entry.unit_id}"
+        name = str(entry.ref)
         table.add_row(name, moment(entry.at.isoformat()), str(entry.rows), entry.first_reason)
     console.print(table)
     console.print(f"{found.rows} rows")
@@ -23,7 +24,7 @@ def show_rejected(found: Any, out: TextIO) -> None:
     console = console_on(out)
     for row in found.rows:
         where = f"column '{row.column}': " if row.column else ""
-        console.print(f"{found.endpoint_id}:{row.unit_id} {moment(row.at)} UTC", style="bold", soft_wrap=True)
+        console.print(f"{UnitRef(found.endpoint_id, row.unit_id)} {moment(row.at)} UTC", style="bold", soft_wrap=True)
         console.print(f"  {where}{row.reason}", style="yellow", soft_wrap=True)
         table = table_of("column", "value")
         table.show_header = False

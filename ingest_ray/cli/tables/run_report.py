@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import ModelCounts, RowCounts, RunSummary
 def show_report(report: Any, out: TextIO) -> None:
     console = console_on(out)
     for summary in report.units:
-        head = Text(f"{summary.endpoint_id}:{summary.unit_id} ", style="bold")
+        head = Text(f"{summary.ref} ", style="bold")
         task = "" if summary.task == "ingest" else f" ({summary.task})"
         console.print(head + state_text(summary.state.value) + task, soft_wrap=True)
         for change in summary.schema_changes:
@@ -40,7 +40,7 @@ def show_report(report: Any, out: TextIO) -> None:
 
 
 def _show_reconciled(console: Console, found: ReconcileReport) -> None:
-    head = Text(f"{found.endpoint_id}:{found.unit_id} reconciled ", style="bold")
+    head = Text(f"{found.ref} reconciled ", style="bold")
     console.print(head + state_text(found.state.value), soft_wrap=True)
     table = table_of("what", "value")
     table.show_header = False
@@ -87,7 +87,7 @@ def show_status(found: Any, is_one_unit: bool, out: TextIO) -> None:
             position_text(segment.watermark) if segment.watermark is not None else "-" for segment in unit.segments
         ]
         shown = marks[0] if len(marks) == 1 else f"{len(marks)} segments" if marks else "-"
-        name = f"{unit.endpoint_id}:{unit.unit_id}" + ("" if unit.enabled else " (not enabled)")
+        name = str(unit.ref) + ("" if unit.enabled else " (not enabled)")
         ended = last.started_at.isoformat() if last and last.started_at else None
         table.add_row(
             name, state_text(unit.state.value), shown, str(last.rows.committed) if last else "-", moment(ended)
@@ -101,7 +101,7 @@ def show_status(found: Any, is_one_unit: bool, out: TextIO) -> None:
             console.print(f"{endpoint_id} has no metadata yet: ingest-ray collect {endpoint_id}")
     for unit in found.units:
         if unit.error:
-            console.print(f"{unit.endpoint_id}:{unit.unit_id}", style="bold", soft_wrap=True)
+            console.print(str(unit.ref), style="bold", soft_wrap=True)
             show_fault(console, unit.error)
     if is_one_unit:
         for unit in found.units:

@@ -75,14 +75,14 @@ class Remap:
 
 def kept_of(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
-    root, name = order.settings.staging_uri, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    root = order.settings.staging_uri
     runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]
     if order.spec.write_mode is WriteMode.REPLACE:
         runs = [run for run in runs if run.is_complete][-1:]
     handles = [handle for run in runs for handle in kept_slices(staging, root, run.run_id)]
     if not handles:
         raise ConfigError(
-            f"staging keeps nothing of unit '{name}'",
+            f"staging keeps nothing of unit '{order.ref}'",
             hint="set policy.keep_staging, such as 7d, and run the unit: from then on it can be mapped again",
         )
     return handles

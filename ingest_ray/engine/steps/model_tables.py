@@ -13,12 +13,11 @@ def tables_of(spec: UnitSpec, run_id: str = "") -> tuple[ModelTable, ...]:
 
 def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
     is_ordered = spec.config.run_mode is RunMode.INCREMENTAL and spec.policy.cursor is not None
-    endpoint_id = spec.endpoint.endpoint_id
     target = Target(
         sink_id=spec.config.sink_id,
-        endpoint_id=endpoint_id,
+        endpoint_id=spec.endpoint.endpoint_id,
         unit_id=spec.unit_id,
-        app_id=f"ingest_ray:{endpoint_id}:{spec.unit_id}:cdm",
+        app_id=f"ingest_ray:{spec.ref}:cdm",
         write=spec.write_mode,
         key=(KEY,),
         version_column=VERSION if is_ordered else None,

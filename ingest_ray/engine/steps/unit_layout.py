@@ -23,7 +23,7 @@ def target_of(order: RunOrder) -> Target:
         sink_id=spec.config.sink_id,
         endpoint_id=spec.endpoint.endpoint_id,
         unit_id=spec.unit_id,
-        app_id=f"ingest_ray:{spec.endpoint.endpoint_id}:{spec.unit_id}",
+        app_id=f"ingest_ray:{spec.ref}",
         write=write,
         key=spec.key if write is WriteMode.UPSERT else (),
         version_column=spec.policy.cursor if write is WriteMode.UPSERT else None,
@@ -39,7 +39,7 @@ def system_of(spec: UnitSpec) -> str:
 def unit_key_of(order: RunOrder) -> str:
     """Under which the state of a unit and sink is kept."""
     vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
-    return unit_key(vendor, order.spec.endpoint.endpoint_id, order.spec.unit_id, order.spec.config.sink_id)
+    return unit_key(vendor, order.ref, order.spec.config.sink_id)
 
 
 def opened_spec(order: RunOrder) -> UnitSpec:

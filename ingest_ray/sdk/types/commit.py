@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types.dataset import Fidelity
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.unit import WriteMode
@@ -26,6 +27,10 @@ class Target(Model):
     model: str | None = None
     deletes: Literal["tombstone", "delete"] = "tombstone"
     """Of a model: how rows are erased that their source row does not make any more."""
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 class ModelCounts(Model):

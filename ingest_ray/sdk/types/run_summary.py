@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types.commit import ModelCounts
 from ingest_ray.sdk.types.interval import Horizon
 from ingest_ray.sdk.types.model import Model
@@ -80,3 +81,7 @@ class RunSummary(Model):
     requested_by: str | None = None
     """Who or what started it, where that is known: a person's name, `schedule`."""
     error: RunFault | None = None
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)

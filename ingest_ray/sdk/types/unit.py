@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types.dataset import Dataset
 from ingest_ray.sdk.types.endpoint import Endpoint
 from ingest_ray.sdk.types.model import Model
@@ -39,6 +40,10 @@ class Unit(Model):
     default_mode: RunMode = RunMode.FULL
     cdm_model_ids: tuple[str, ...] = ()
     stats: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -123,6 +128,10 @@ class UnitConfig(Model):
             return {**values, "sink_id": values["sink_endpoint_id"]}
         return values
 
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
 
 class Learned(Model):
     """What finished runs of a unit taught its next plan."""
@@ -146,6 +155,10 @@ class UnitSpec(Model):
     @property
     def unit_id(self) -> str:
         return self.config.unit_id
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint.endpoint_id, self.config.unit_id)
 
     @property
     def is_cdm(self) -> bool:

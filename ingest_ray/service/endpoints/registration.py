@@ -108,9 +108,8 @@ def delete(installation: Installation, endpoint_id: str, reason: str | None = No
         else:
             used = [item.config for item in unit_configs.listed(connection, endpoint_id) if item.config.enabled]
         if used:
-            first = f"{used[0].endpoint_id}:{used[0].unit_id}"
             raise EndpointInUse(
-                f"endpoint '{endpoint_id}' is used by {len(used)} unit(s), such as '{first}'",
+                f"endpoint '{endpoint_id}' is used by {len(used)} unit(s), such as '{used[0].ref}'",
                 hint="disable them, or give them another sink, first",
             )
         endpoints.describe(connection, endpoint_id, entry.about.model_copy(update={"deletion_reason": reason}))

@@ -137,10 +137,10 @@ def make_ready(installation: Installation, run_id: str) -> RunSummary:
 
 def _reopened(connection: sa.Connection, installation: Installation, mine: RunSummary) -> RunSummary:
     for other in run_records.running(connection, mine.endpoint_id):
-        is_same = (other.summary.unit_id, other.summary.sink_id) == (mine.unit_id, mine.sink_id)
+        is_same = (other.summary.ref, other.summary.sink_id) == (mine.ref, mine.sink_id)
         if is_same and is_going_on(connection, installation, other):
             raise RunActive(
-                f"unit '{mine.endpoint_id}:{mine.unit_id}' has a live run: {other.summary.run_id}",
+                f"unit '{mine.ref}' has a live run: {other.summary.run_id}",
                 hint="wait for it, or stop it first",
             )
     summary = mine.model_copy(update={"state": RunState.RUNNING, "error": None, "finished_at": None})

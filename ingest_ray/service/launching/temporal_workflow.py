@@ -51,12 +51,12 @@ async def _start(installation: Installation, command: RunCommand) -> None:
         await client.start_workflow(
             RUN,
             command,
-            id=f"ingest:{command.endpoint_id}:{command.unit_id}",
+            id=f"ingest:{command.ref}",
             task_queue=settings.temporal.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
     except WorkflowAlreadyStartedError:
-        raise RunActive(f"unit '{command.endpoint_id}:{command.unit_id}' has a live workflow") from None
+        raise RunActive(f"unit '{command.ref}' has a live workflow") from None
     except FailureError as error:
         raise ConfigError(str(error)) from None
     except RPCError as error:

@@ -8,9 +8,9 @@ from pydantic import ConfigDict, Field
 from ingest_ray.catalog import unit_configs
 from ingest_ray.catalog.endpoints import source
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.kv.keys import unit_key
-from ingest_ray.registry import strategy_for
+from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Model, WriteMode
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.gate import SinkChoice, gate
@@ -46,6 +46,10 @@ class RunRequest(Model):
     requested_by: str | None = None
 
     @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
+    @property
     def sink(self) -> SinkChoice:
         return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
 
@@ -74,25 +78,25 @@ def admit(
     base = run_id or new_id()
     launch_catalog = LaunchCatalog()
     orders = [
-        gate(installation, endpoint_id, unit_id, base if len(wanted) == 1 else f"{base}-{n:03}", sink, launch_catalog)
+        gate(
+            installation,
+            UnitRef(endpoint_id, unit_id),
+            base if len(wanted) == 1 else f"{base}-{n:03}",
+            sink,
+            launch_catalog,
+        )
         for n, unit_id in enumerate(wanted, start=1)
     ]
     for order in orders:
         _check_options(order, options)
-        lease = read_states(installation.kv, key_of_order(order)).lease
+        lease = read_states(installation.kv, unit_key_of(order)).lease
         if lease is not None and is_live(lease) and lease.run_id != run_id:
             raise RunActive(
-                f"unit '{endpoint_id}:{order.spec.unit_id}' has a live run: {describe(lease)}",
+                f"unit '{order.ref}' has a live run: {describe(lease)}",
                 hint="wait for it, or stop it first",
             )
     task = {"task": options.task, "lower": options.lower, "upper": options.upper}
     return [order.model_copy(update=task) for order in orders]
-
-
-def key_of_order(order: RunOrder) -> str:
-    spec = order.spec
-    vendor = strategy_for(spec.endpoint.template).descriptor.vendor
-    return unit_key(vendor, spec.endpoint.endpoint_id, spec.unit_id, spec.config.sink_id)
 
 
 def is_reconcilable(order: RunOrder) -> bool:
@@ -101,19 +105,21 @@ def is_reconcilable(order: RunOrder) -> bool:
 
 
 def _check_options(order: RunOrder, options: RunOptions) -> None:
-    name, write = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}", order.spec.write_mode
+    write = order.spec.write_mode
     if options.task == "remap":
         if order.spec.config.mode is not DataMode.CDM:
-            raise CdmModeUnsupported(f"unit '{name}' is not in CDM mode: there is nothing to map", hint="mode: cdm")
+            raise CdmModeUnsupported(
+                f"unit '{order.ref}' is not in CDM mode: there is nothing to map", hint="mode: cdm"
+            )
         return
     if options.task != "ingest" and write is not WriteMode.UPSERT:
         raise ConfigError(
-            f"unit '{name}' has write: {write}, and a {options.task} would double its rows or replace them all",
+            f"unit '{order.ref}' has write: {write}, and a {options.task} would double its rows or replace them all",
             hint="it needs write: upsert, with a key",
         )
     if options.reconcile and write is WriteMode.APPEND:
         raise ConfigError(
-            f"unit '{name}' has write: append, so rows that were deleted cannot be found in its sink",
+            f"unit '{order.ref}' has write: append, so rows that were deleted cannot be found in its sink",
             hint="it needs write: upsert, with a key",
         )
 

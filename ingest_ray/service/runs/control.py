@@ -1,13 +1,14 @@
 """Starting, pausing and resuming units: what a person or a schedule does with them. Resuming is starting again."""
 
-from ingest_ray.catalog import endpoints, run_records, schedule_slots, unit_configs
+from ingest_ray.catalog import run_records, schedule_slots
 from ingest_ray.catalog.run_records import RunRecord
-from ingest_ray.sdk.errors import UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.units.listing import configured_unit
 
 
 class ActionResult(Model):
@@ -21,8 +22,7 @@ class ActionResult(Model):
 
 def start(
     installation: Installation,
-    endpoint_id: str,
-    unit_id: str,
+    unit: UnitRef,
     *,
     sink_id: str | None = None,
     sink_endpoint_id: str | None = None,
@@ -35,8 +35,8 @@ def start(
         GateError, ConfigError, StateError: nothing was started, and there is no record.
     """
     request = RunRequest(
-        endpoint_id=endpoint_id,
-        unit_id=unit_id,
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
         sink_id=sink_id,
         sink_endpoint_id=sink_endpoint_id,
         options=options or RunOptions(),
@@ -44,14 +44,13 @@ def start(
     )
     run_id = launcher_for(installation).start(installation, request)
     with installation.catalog.begin() as connection:
-        schedule_slots.release(connection, endpoint_id, unit_id)
+        schedule_slots.release(connection, unit)
     return ActionResult(ok=True, run_id=run_id, state=RunState.RUNNING)
 
 
 def pause(
     installation: Installation,
-    endpoint_id: str,
-    unit_id: str,
+    unit: UnitRef,
     *,
     sink_id: str | None = None,
     requested_by: str | None = None,
@@ -62,19 +61,13 @@ def pause(
         EndpointNotFound, UnitNotFound
     """
     with installation.catalog.begin() as connection:
-        endpoints.source(connection, endpoint_id)
-        stored = unit_configs.find(connection, endpoint_id, unit_id)
-        if stored is None:
-            raise UnitNotFound(
-                f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
-            )
-        is_scheduled = stored.config.schedule_kind == "INTERVAL"
+        is_scheduled = configured_unit(connection, unit).config.schedule_kind == "INTERVAL"
         if is_scheduled:
-            schedule_slots.hold(connection, endpoint_id, unit_id, requested_by)
+            schedule_slots.hold(connection, unit, requested_by)
         live = [
             record
-            for record in run_records.running(connection, endpoint_id)
-            if _is_of(record, unit_id, sink_id) and is_going_on(connection, installation, record)
+            for record in run_records.running(connection, unit.endpoint_id)
+            if _is_of(record, unit, sink_id) and is_going_on(connection, installation, record)
         ]
     for record in live:
         launcher_for(installation).pause(installation, record.summary.run_id, requested_by)
@@ -85,5 +78,5 @@ def pause(
     return ActionResult(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
 
 
-def _is_of(record: RunRecord, unit_id: str, sink_id: str | None) -> bool:
-    return record.summary.unit_id == unit_id and sink_id in (None, record.summary.sink_id)
+def _is_of(record: RunRecord, unit: UnitRef, sink_id: str | None) -> bool:
+    return record.summary.ref == unit and sink_id in (None, record.summary.sink_id)

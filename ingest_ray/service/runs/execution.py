@@ -9,6 +9,7 @@ from ingest_ray.engine.reports import PlanPreview, ReconcileReport
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import RunStopped, preview_plan, reconcile_unit, retry_source, run_units
 from ingest_ray.sdk.errors import IngestError, SourceUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.sessions import kept
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.service.installation import Installation
@@ -43,10 +44,10 @@ class RunReport(Model):
     reconciled: tuple[ReconcileReport, ...] = ()
 
 
-def plan(installation: Installation, endpoint_id: str, unit_id: str) -> PlanPreview:
+def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
     """What `run` would read now; reads no rows and writes nothing."""
-    with logs.context(endpoint=endpoint_id, unit=unit_id):
-        seen = look(installation, gate(installation, endpoint_id, unit_id))
+    with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
+        seen = look(installation, gate(installation, unit))
         preview = preview_plan(seen.order)
     if not seen.news:
         return preview

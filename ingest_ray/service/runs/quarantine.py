@@ -103,10 +103,10 @@ def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str 
     found = list_rejected(installation, endpoint_id, unit_id)
     with installation.catalog.read() as connection:
         vendor = endpoints.source(connection, endpoint_id).vendor
-    for unit, sink in sorted({(entry.unit_id, entry.sink_id) for entry in found.entries}):
-        lease = read_states(installation.kv, unit_key(vendor, endpoint_id, unit, sink)).lease
+    for unit, sink_id in sorted({(entry.ref, entry.sink_id) for entry in found.entries}):
+        lease = read_states(installation.kv, unit_key(vendor, unit, sink_id)).lease
         if lease is not None and is_live(lease):
-            raise RunActive(f"unit '{endpoint_id}:{unit}' has a live run: {describe(lease)}", hint="wait for it")
+            raise RunActive(f"unit '{unit}' has a live run: {describe(lease)}", hint="wait for it")
     for entry in found.entries:
         rejected_rows.discard(entry.uri)
     return found

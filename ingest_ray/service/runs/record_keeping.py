@@ -9,10 +9,11 @@ from ingest_ray import logs
 from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.errors import IngestError, RunActive
 from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import RunOptions, RunRequest, key_of_order
+from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_alive, owner_text
 from ingest_ray.state import read_states
 
@@ -32,15 +33,14 @@ def start_records(
         RunActive: one of the units has a run that goes on; there is no record then.
     """
     states = {
-        (order.spec.unit_id, order.spec.config.sink_id): read_states(installation.kv, key_of_order(order))
-        for order in orders
+        (order.ref, order.spec.config.sink_id): read_states(installation.kv, unit_key_of(order)) for order in orders
     }
     with installation.catalog.begin(is_alone=True) as connection:
         for old in run_records.running(connection, orders[0].spec.endpoint.endpoint_id):
-            here = (old.summary.unit_id, old.summary.sink_id)
+            here = (old.summary.ref, old.summary.sink_id)
             if here in states and is_alive(old, states[here]):
                 raise RunActive(
-                    f"unit '{old.summary.endpoint_id}:{old.summary.unit_id}' has a live run: {old.summary.run_id}",
+                    f"unit '{old.summary.ref}' has a live run: {old.summary.run_id}",
                     hint="wait for it, or stop it first",
                 )
             if here in states:

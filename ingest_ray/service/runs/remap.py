@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ingest_ray.engine.run_order import Progress
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
@@ -11,13 +12,17 @@ from ingest_ray.service.runs.execution import RunReport
 
 def remap(
     installation: Installation,
-    endpoint_id: str,
-    unit_id: str,
+    unit: UnitRef,
     *,
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Raises the gate's errors, and `CdmModeUnsupported` for a unit that is not in CDM mode. Makes no request to the source."""
     return execution.run(
-        installation, endpoint_id, [unit_id], options=RunOptions(task="remap"), observe=observe, stopping=stopping
+        installation,
+        unit.endpoint_id,
+        [unit.unit_id],
+        options=RunOptions(task="remap"),
+        observe=observe,
+        stopping=stopping,
     )

@@ -31,7 +31,7 @@ def is_going_on(connection: sa.Connection, installation: Installation, record: R
     vendor = endpoints.vendor_of(connection, summary.endpoint_id)
     if vendor is None:
         return False
-    key = unit_key(vendor, summary.endpoint_id, summary.unit_id, summary.sink_id)
+    key = unit_key(vendor, summary.ref, summary.sink_id)
     return is_alive(record, read_states(installation.kv, key))
 
 

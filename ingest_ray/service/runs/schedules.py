@@ -9,12 +9,12 @@ from ingest_ray.catalog import run_records, schedule_slots, unit_configs
 from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.core.schedule import Decision, Known, Schedule, decide, jitter_of, next_due
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.run_liveness import is_going_on
-from ingest_ray.service.units.unit_status import UnitRef
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def tick(installation: Installation, now: float | None = None) -> list[str]:
             return []
         rows = schedule_slots.listed(connection)
         live = [record for record in run_records.running(connection) if is_going_on(connection, installation, record)]
-    running = {(record.summary.endpoint_id, record.summary.unit_id) for record in live}
+    running = {record.summary.ref for record in live}
     due = _due(installation, wanted, rows, running, moment)
     return [run_id for config in due if (run_id := _start(installation, config)) is not None]
 
@@ -56,11 +56,10 @@ def _due(
     moves: list[tuple[UnitConfig, int | None, Decision]] = []
     starting = 0
     for config in wanted:
-        here = (config.endpoint_id, config.unit_id)
-        row = rows.get(here) or ScheduleRow(endpoint_id=here[0], unit_id=here[1])
+        row = rows.get(config.ref) or ScheduleRow(endpoint_id=config.endpoint_id, unit_id=config.unit_id)
         known = Known(
             last_due=row.last_due,
-            is_running=here in running,
+            is_running=config.ref in running,
             is_held=row.held_at is not None,
             is_full=len(running) + starting >= installation.settings.serve.schedules.max_runs,
         )
@@ -74,21 +73,20 @@ def _due(
         claimed = [
             (config, decision)
             for config, before, decision in moves
-            if schedule_slots.claim(connection, config.endpoint_id, config.unit_id, before, decision.last_due or 0)
+            if schedule_slots.claim(connection, config.ref, before, decision.last_due or 0)
         ]
     return [config for config, decision in claimed if decision.starts]
 
 
 def _start(installation: Installation, config: UnitConfig) -> str | None:
-    here = (config.endpoint_id, config.unit_id)
     try:
-        request = RunRequest(endpoint_id=here[0], unit_id=here[1], requested_by=REQUESTED_BY)
+        request = RunRequest(endpoint_id=config.endpoint_id, unit_id=config.unit_id, requested_by=REQUESTED_BY)
         return launcher_for(installation).start(installation, request)
     except IngestError as error:
         said = logs.scrub(f"{error.message} [{error.code}]")
-        log.warning("scheduled unit '%s:%s' could not start: %s", *here, said)
+        log.warning("scheduled unit '%s' could not start: %s", config.ref, said)
         with installation.catalog.begin() as connection:
-            schedule_slots.blame(connection, *here, said)
+            schedule_slots.blame(connection, config.ref, said)
         return None
 
 
@@ -97,15 +95,9 @@ def schedule_of(installation: Installation, config: UnitConfig) -> Schedule:
     settings = installation.settings.serve.schedules
     return Schedule(
         interval_s=interval_s,
-        jitter_s=jitter_of(config.endpoint_id, config.unit_id, interval_s, settings.max_jitter_s),
+        jitter_s=jitter_of(config.ref, interval_s, settings.max_jitter_s),
         catch_up=settings.catch_up,
     )
-
-
-def schedule_view(installation: Installation, config: UnitConfig, now: float | None = None) -> ScheduleView:
-    with installation.catalog.read() as connection:
-        row = schedule_slots.find(connection, config.endpoint_id, config.unit_id)
-    return view_of(installation, config, row, now)
 
 
 def view_of(

@@ -21,9 +21,7 @@ def faults_of(config: UnitConfig, dataset: Dataset) -> list[ExpressionFault]:
 def check_mapping(config: UnitConfig, dataset: Dataset) -> None:
     """Raises `ConfigError`, naming unit, model and field."""
     if config.cdm.models:
-        faults = [
-            f"unit '{config.endpoint_id}:{config.unit_id}': {_named(fault)}" for fault in faults_of(config, dataset)
-        ]
+        faults = [f"unit '{config.ref}': {_named(fault)}" for fault in faults_of(config, dataset)]
         if faults:
             raise ConfigError("\n".join(faults))
 

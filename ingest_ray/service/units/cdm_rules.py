@@ -24,16 +24,15 @@ def check_unit(template: str, unit: Unit, config: UnitConfig) -> tuple[str, ...]
     Raises:
         CdmModeUnsupported, CdmModeUnavailable, CdmSinkRequired
     """
-    name = f"{unit.endpoint_id}:{unit.unit_id}"
     if not unit.cdm_model_ids and not config.cdm.models:
         raise CdmModeUnsupported(
-            f"unit '{name}' has no model of the common data model",
+            f"unit '{unit.ref}' has no model of the common data model",
             hint="map its columns in ingest.yaml with cdm.models, or use mode: raw",
         )
     models = tuple(config.cdm.models) or mapper_for(template, unit.unit_id).models
     if config.sink_endpoint_id is None:
         raise CdmSinkRequired(
-            f"unit '{name}' is in CDM mode and names no sink endpoint",
+            f"unit '{unit.ref}' is in CDM mode and names no sink endpoint",
             hint="say sink_endpoint: ID in its rule: the sink that keeps the models",
         )
     return models
@@ -41,27 +40,27 @@ def check_unit(template: str, unit: Unit, config: UnitConfig) -> tuple[str, ...]
 
 def check_sink(connection: sa.Connection, unit: Unit, sink: Registration, models: tuple[str, ...]) -> None:
     """Raises `CdmSinkRefused`, `CdmSinkUnsupported`."""
-    name, sink_id = f"{unit.endpoint_id}:{unit.unit_id}", sink.endpoint.endpoint_id
+    sink_id = sink.endpoint.endpoint_id
     taken = supported_models(sink.endpoint)
     if not taken:
-        raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) of unit '{name}' takes no CDM models")
+        raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) of unit '{unit.ref}' takes no CDM models")
     for model_id in models:
         if not is_taken(model_id, taken):
             raise CdmSinkUnsupported(
-                f"sink '{sink_id}' does not take model '{model_id}' of unit '{name}'",
+                f"sink '{sink_id}' does not take model '{model_id}' of unit '{unit.ref}'",
                 hint=f"it takes: {', '.join(taken)}",
             )
     for model_id in models:
         if is_provisioned_by_hand(sink.endpoint) and provisioned(connection, sink_id, model_id) is None:
             raise CdmSinkRefused(
-                f"sink '{sink_id}' is not provisioned for model '{model_id}' of unit '{name}'",
+                f"sink '{sink_id}' is not provisioned for model '{model_id}' of unit '{unit.ref}'",
                 hint=f"ingest-ray provision {sink_id} {model_id}",
             )
 
 
 def check_cdm_policy(spec: UnitSpec, settings: Settings) -> None:
     """Raises `ConfigError` for a policy that CDM mode cannot have."""
-    name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
+    name, policy = spec.ref, spec.policy
     if policy.write is WriteMode.APPEND:
         raise ConfigError(f"unit '{name}': write: append would double rows of a model", hint="leave policy.write out")
     if policy.columns and not spec.config.cdm.models:

@@ -23,6 +23,7 @@ from ingest_ray.sdk.errors import (
     UnitNotFound,
     VersionConflict,
 )
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Model, Policy, RunMode, Unit, UnitConfig, UnitSpec
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
@@ -49,7 +50,7 @@ class UnitChange(Model):
 
 
 def configure(
-    installation: Installation, endpoint_id: str, unit_id: str, change: UnitChange, expected_version: int | None = None
+    installation: Installation, unit: UnitRef, change: UnitChange, expected_version: int | None = None
 ) -> Configured:
     """From now on rules of the file leave this unit alone.
 
@@ -58,19 +59,19 @@ def configure(
         GateError, ConfigError: names the field; nothing is written.
     """
     with installation.catalog.begin(is_alone=True) as connection:
-        entry = endpoints.source(connection, endpoint_id)
-        unit = _unit(connection, entry, unit_id)
-        old = unit_configs.find(connection, endpoint_id, unit_id)
+        entry = endpoints.source(connection, unit.endpoint_id)
+        offered = _offered(connection, entry, unit)
+        old = unit_configs.find(connection, unit)
         version = old.version if old is not None else 0
         if expected_version is not None and expected_version != version:
             raise VersionConflict(
-                f"the configuration of unit '{endpoint_id}:{unit_id}' has version {version}, not {expected_version}: "
+                f"the configuration of unit '{unit}' has version {version}, not {expected_version}: "
                 "somebody changed it meanwhile",
                 hint="look at it again, then change it",
             )
-        config = _changed(connection, unit, old.config if old is not None else None, change)
+        config = _changed(connection, offered, old.config if old is not None else None, change)
         if config.enabled:
-            _check(connection, installation, entry, unit, config)
+            _check(connection, installation, entry, offered, config)
         try:
             version = unit_configs.put(connection, config, "set", version)
         except StateConflict as error:
@@ -78,9 +79,9 @@ def configure(
     return Configured(config=config, origin="set", version=version)
 
 
-def find_config(installation: Installation, endpoint_id: str, unit_id: str) -> Configured | None:
+def find_config(installation: Installation, unit: UnitRef) -> Configured | None:
     with installation.catalog.read() as connection:
-        return unit_configs.find(connection, endpoint_id, unit_id)
+        return unit_configs.find(connection, unit)
 
 
 class Choices(Model):
@@ -90,24 +91,23 @@ class Choices(Model):
     columns: tuple[str, ...] = ()
 
 
-def choices_for(installation: Installation, endpoint_id: str, unit_id: str) -> Choices:
+def choices_for(installation: Installation, unit: UnitRef) -> Choices:
     """Raises `DatasetUnknown`."""
     with installation.catalog.read() as connection:
-        version = dataset_versions.find(connection, endpoint_id, unit_id)
+        version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
         sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
     if version is None:
-        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog")
+        raise DatasetUnknown(f"the dataset of unit '{unit}' is not in the catalog")
     return Choices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
 
 
-def _unit(connection: sa.Connection, entry: Registration, unit_id: str) -> Unit:
-    endpoint_id = entry.endpoint.endpoint_id
-    found = next((unit for unit in units_of(connection, entry) if unit.unit_id == unit_id), None)
-    if found is not None:
-        return found
-    if unit_configs.find(connection, endpoint_id, unit_id) is not None:
-        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog any more")
-    raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'")
+def _offered(connection: sa.Connection, entry: Registration, unit: UnitRef) -> Unit:
+    offered = next((offered for offered in units_of(connection, entry) if offered.ref == unit), None)
+    if offered is not None:
+        return offered
+    if unit_configs.find(connection, unit) is not None:
+        raise DatasetUnknown(f"the dataset of unit '{unit}' is not in the catalog any more")
+    raise UnitNotFound(f"endpoint '{unit.endpoint_id}' has no unit '{unit.unit_id}'")
 
 
 def _changed(connection: sa.Connection, unit: Unit, old: UnitConfig | None, change: UnitChange) -> UnitConfig:
@@ -173,11 +173,10 @@ def _check(
     connection: sa.Connection, installation: Installation, entry: Registration, unit: Unit, config: UnitConfig
 ) -> None:
     """What the gate would refuse is not configured."""
-    name = f"{unit.endpoint_id}:{unit.unit_id}"
     if config.run_mode not in unit.supported_modes:
         known = ", ".join(unit.supported_modes)
         raise ModeUnsupported(
-            f"unit '{name}' does not support run mode {config.run_mode}", hint=f"it supports: {known}"
+            f"unit '{unit.ref}' does not support run mode {config.run_mode}", hint=f"it supports: {known}"
         )
     sink = endpoints.find(connection, config.sink_id, "sink")
     assert sink is not None
@@ -186,10 +185,10 @@ def _check(
     strategy = strategy_for(entry.endpoint.template)
     kinds = [key for key in config.filters if key.endswith("Filter")]
     if len(kinds) > 1:
-        raise FilterConflict(f"unit '{name}' has {' and '.join(kinds)}", hint="keep one")
+        raise FilterConflict(f"unit '{unit.ref}' has {' and '.join(kinds)}", hint="keep one")
     if config.filters and "filters" not in strategy.descriptor.capabilities:
         raise FilterUnsupported(
-            f"unit '{name}' cannot be filtered", hint="leave the filter out; policy.where may do it"
+            f"unit '{unit.ref}' cannot be filtered", hint="leave the filter out; policy.where may do it"
         )
     version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
     assert version is not None

@@ -1,11 +1,13 @@
 """The history of a dataset's schema, as collections found it."""
 
-from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints, unit_configs
+from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints
 from ingest_ray.catalog.dataset_versions import Version
-from ingest_ray.sdk.errors import DatasetUnknown, UnitNotFound
+from ingest_ray.sdk.errors import DatasetUnknown
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Dataset, Model
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units import schema_changes
+from ingest_ray.service.units.listing import configured_unit
 
 
 class DatasetVersion(Model):
@@ -54,30 +56,28 @@ class Accepted(Model):
     changes: tuple[str, ...] = ()
 
 
-def accept_dataset(installation: Installation, endpoint_id: str, unit_id: str) -> Accepted:
+def accept_dataset(installation: Installation, unit: UnitRef) -> Accepted:
     """From its next run on the unit goes with the dataset as the catalog has it: a person's consent to what changed.
 
     Raises:
         EndpointNotFound, UnitNotFound, DatasetUnknown
     """
     with installation.catalog.begin() as connection:
-        endpoints.source(connection, endpoint_id)
-        stored = unit_configs.find(connection, endpoint_id, unit_id)
-        if stored is None:
-            raise UnitNotFound(
-                f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
-            )
-        version = dataset_versions.find(connection, endpoint_id, unit_id)
+        stored = configured_unit(connection, unit)
+        version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
         if version is None or version.gone_at is not None:
             raise DatasetUnknown(
-                f"dataset '{endpoint_id}:{unit_id}' is not in the catalog", hint=f"ingest-ray collect {endpoint_id}"
+                f"dataset '{unit}' is not in the catalog", hint=f"ingest-ray collect {unit.endpoint_id}"
             )
         sink_id = stored.config.sink_id
-        before = accepted_schema.find(connection, endpoint_id, unit_id, sink_id)
-        accepted_schema.put(connection, version.dataset, unit_id, sink_id)
+        before = accepted_schema.find(connection, unit, sink_id)
+        accepted_schema.put(connection, unit, sink_id, version.dataset)
     found = schema_changes.changes(before, version.dataset) if before is not None else ()
     return Accepted(
-        endpoint_id=endpoint_id, unit_id=unit_id, sink_id=sink_id, changes=tuple(change.said for change in found)
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
+        sink_id=sink_id,
+        changes=tuple(change.said for change in found),
     )
 
 

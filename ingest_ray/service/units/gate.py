@@ -10,6 +10,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Dataset, Model, Unit, UnitConfig, UnitSpec
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation, new_id
@@ -37,8 +38,7 @@ class SinkChoice(Model):
 
 def gate(
     installation: Installation,
-    endpoint_id: str,
-    unit_id: str,
+    unit: UnitRef,
     run_id: str | None = None,
     sink: SinkChoice | None = None,
     launch_catalog: LaunchCatalog | None = None,
@@ -50,23 +50,23 @@ def gate(
     """
     launch_catalog = launch_catalog or LaunchCatalog()
     with installation.catalog.read() as connection:
-        entry = endpoints.source(connection, endpoint_id)
+        entry = endpoints.source(connection, unit.endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        dataset, unit = _dataset(connection, entry, unit_id, launch_catalog)
+        dataset, offered = _dataset(connection, entry, unit.unit_id, launch_catalog)
         config = _enabled(connection, unit)
         config = sink.of(config) if sink is not None else config
         is_cdm = config.mode is DataMode.CDM
-        models = check_unit(entry.endpoint.template, unit, config) if is_cdm else ()
+        models = check_unit(entry.endpoint.template, offered, config) if is_cdm else ()
         target = _sink(connection, config)
         if is_cdm:
-            check_sink(connection, unit, target, models)
-        if config.run_mode not in unit.supported_modes:
-            known = ", ".join(unit.supported_modes)
+            check_sink(connection, offered, target, models)
+        if config.run_mode not in offered.supported_modes:
+            known = ", ".join(offered.supported_modes)
             raise ModeUnsupported(
-                f"unit '{endpoint_id}:{unit_id}' does not support run mode {config.run_mode}",
+                f"unit '{unit}' does not support run mode {config.run_mode}",
                 hint=f"it supports: {known}",
             )
-        before = accepted_schema.find(connection, endpoint_id, unit_id, config.sink_id)
+        before = accepted_schema.find(connection, unit, config.sink_id)
         launch_catalog.read_targets(connection)
     spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
     check_policy(spec, before)
@@ -75,7 +75,7 @@ def gate(
         check_mapping(config, dataset)
     spec = filled(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
-    state = read_states(installation.kv, unit_key(entry.vendor, endpoint_id, unit_id, config.sink_id))
+    state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))
     spec = spec.model_copy(update={"learned": state.learned})
     order = RunOrder(run_id=run_id or new_id(), settings=installation.settings, spec=spec, sink=target.endpoint)
     check_fit(order)
@@ -83,12 +83,12 @@ def gate(
     return order
 
 
-def find_dataset(installation: Installation, endpoint_id: str, unit_id: str) -> tuple[Registration, Dataset]:
+def find_dataset(installation: Installation, unit: UnitRef) -> tuple[Registration, Dataset]:
     """For what needs no configuration: looking at a few rows, or at a dataset's history."""
     with installation.catalog.read() as connection:
-        entry = endpoints.source(connection, endpoint_id)
+        entry = endpoints.source(connection, unit.endpoint_id)
         strategy_for(entry.endpoint.template)
-        return entry, _dataset(connection, entry, unit_id, LaunchCatalog())[0]
+        return entry, _dataset(connection, entry, unit.unit_id, LaunchCatalog())[0]
 
 
 def _dataset(
@@ -105,11 +105,13 @@ def _dataset(
     version = dataset_versions.find(connection, endpoint_id, unit_id)
     if (
         unit is not None
-        or unit_configs.find(connection, endpoint_id, unit_id) is not None
+        or unit_configs.find(connection, UnitRef(endpoint_id, unit_id)) is not None
         or (version and version.gone_at)
     ):
         when = f", it is gone since {version.gone_at[:19]}" if version and version.gone_at else ""
-        raise DatasetUnknown(f"the dataset of unit '{endpoint_id}:{unit_id}' is not in the catalog{when}", hint=hint)
+        raise DatasetUnknown(
+            f"the dataset of unit '{UnitRef(endpoint_id, unit_id)}' is not in the catalog{when}", hint=hint
+        )
     close = difflib.get_close_matches(unit_id, known, n=3, cutoff=0.5)
     says = (
         f"did you mean {', '.join(repr(name) for name in close)}?"
@@ -119,16 +121,15 @@ def _dataset(
     raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'", hint=says)
 
 
-def _enabled(connection: sa.Connection, unit: Unit) -> UnitConfig:
-    found = unit_configs.find(connection, unit.endpoint_id, unit.unit_id)
-    name = f"{unit.endpoint_id}:{unit.unit_id}"
+def _enabled(connection: sa.Connection, unit: UnitRef) -> UnitConfig:
+    found = unit_configs.find(connection, unit)
     if found is None:
         raise UnitDisabled(
-            f"unit '{name}' is not configured", hint="add a rule for it under units: in ingest.yaml, then apply"
+            f"unit '{unit}' is not configured", hint="add a rule for it under units: in ingest.yaml, then apply"
         )
     if not found.config.enabled:
         raise UnitDisabled(
-            f"unit '{name}' is not enabled", hint="set enabled: true in its rule in ingest.yaml, then apply"
+            f"unit '{unit}' is not enabled", hint="set enabled: true in its rule in ingest.yaml, then apply"
         )
     return found.config
 
@@ -137,7 +138,7 @@ def _sink(connection: sa.Connection, config: UnitConfig) -> Registration:
     found = endpoints.find(connection, config.sink_id, "sink")
     if found is None:
         raise SinkMissing(
-            f"sink '{config.sink_id}' of unit '{config.endpoint_id}:{config.unit_id}' is not registered",
+            f"sink '{config.sink_id}' of unit '{config.ref}' is not registered",
             hint="add it under sinks: in ingest.yaml, then apply",
         )
     sink_family(found.endpoint.template)

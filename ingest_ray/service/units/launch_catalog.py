@@ -9,13 +9,11 @@ from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.registry import open_sink
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Dataset, Endpoint, Target, Unit, UnitConfig, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.service.units.listing import units_of
 from ingest_ray.settings import Settings
-
-Name = tuple[str, str]
-"""Endpoint and unit."""
 
 
 class LaunchCatalog:
@@ -25,7 +23,7 @@ class LaunchCatalog:
         self._sources: dict[str, tuple[Mapping[str, Unit], Mapping[str, Dataset]]] = {}
         self._enabled: list[UnitConfig] | None = None
         self._sinks: Mapping[str, Endpoint] = {}
-        self._writers: dict[str, Mapping[str, list[Name]]] = {}
+        self._writers: dict[str, Mapping[str, list[UnitRef]]] = {}
 
     def source(
         self, connection: sa.Connection, entry: Registration
@@ -43,7 +41,7 @@ class LaunchCatalog:
             self._enabled = [item.config for item in unit_configs.listed(connection) if item.config.enabled]
             self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
 
-    def writers(self, template: str, settings: Settings) -> Mapping[str, list[Name]]:
+    def writers(self, template: str, settings: Settings) -> Mapping[str, list[UnitRef]]:
         """The enabled units that write to sinks of a template, by the place that they write to. Tables of CDM models are there
         to be shared."""
         if template not in self._writers:
@@ -52,10 +50,10 @@ class LaunchCatalog:
                 for sink_id, sink in self._sinks.items()
                 if sink.template == template and (real := _resolved(sink, settings)) is not None
             }
-            found: dict[str, list[Name]] = defaultdict(list)
+            found: dict[str, list[UnitRef]] = defaultdict(list)
             for config in self._enabled or ():
                 if config.sink_id in opened and config.mode is not DataMode.CDM:
-                    found[opened[config.sink_id].location(_target(config))].append((config.endpoint_id, config.unit_id))
+                    found[opened[config.sink_id].location(_target(config))].append(config.ref)
             self._writers[template] = found
         return self._writers[template]
 

@@ -8,8 +8,10 @@ from pydantic import Field, JsonValue
 
 from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.errors import StrategyMissing
+from ingest_ray.sdk.errors import StrategyMissing, UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunMode, Unit
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
@@ -41,6 +43,10 @@ class UnitView(Model):
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
     columns: int = 0
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 class EndpointUnits(Model):
@@ -101,10 +107,22 @@ def units_of(connection: sa.Connection, entry: Registration) -> list[Unit]:
     return list(strategy_for(endpoint.template).list_units(masked(endpoint), found)) if found else []
 
 
-Configured = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
+def configured_unit(connection: sa.Connection, unit: UnitRef) -> Configured:
+    """Raises `EndpointNotFound`, `UnitNotFound`."""
+    endpoints.source(connection, unit.endpoint_id)
+    stored = unit_configs.find(connection, unit)
+    if stored is None:
+        raise UnitNotFound(
+            f"endpoint '{unit.endpoint_id}' has no configured unit '{unit.unit_id}'",
+            hint=f"ingest-ray units {unit.endpoint_id}",
+        )
+    return stored
 
 
-def configure_units(connection: sa.Connection) -> Iterator[Configured]:
+UnitChanged = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
+
+
+def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
     """Writes what the rules say of the units that the catalog has now; yields what changed.
 
     Configurations that somebody set by hand stay as they are. Those of a dataset that has vanished stay, too: the gate
@@ -117,22 +135,23 @@ def configure_units(connection: sa.Connection) -> Iterator[Configured]:
     }
     rules = unit_configs.rules(connection)
     wanted = expand(rules, collected)
-    known = {(item.config.endpoint_id, item.config.unit_id): item for item in unit_configs.listed(connection)}
+    known = {item.config.ref: item for item in unit_configs.listed(connection)}
     ruled = {str(rule.document["endpoint"]) for rule in rules}
-    for key, config in wanted.items():
-        old = known.get(key)
+    for unit, config in wanted.items():
+        old = known.get(unit)
         if old is None:
             unit_configs.put(connection, config, "rule", 0)
-            yield "+", ":".join(key), ()
+            yield "+", str(unit), ()
         elif old.origin == "rule" and old.config != config:
             unit_configs.put(connection, config, "rule", old.version)
             fields = [name for name in type(config).model_fields if getattr(config, name) != getattr(old.config, name)]
-            yield "~", ":".join(key), tuple(fields)
-    for key, item in known.items():
-        is_vanished = key[0] in ruled and key[1] not in {unit.unit_id for unit in collected.get(key[0], [])}
-        if item.origin == "rule" and key not in wanted and not is_vanished:
-            unit_configs.remove(connection, *key)
-            yield "-", ":".join(key), ()
+            yield "~", str(unit), tuple(fields)
+    for unit, item in known.items():
+        offered = {offered.ref for offered in collected.get(unit.endpoint_id, [])}
+        is_vanished = unit.endpoint_id in ruled and unit not in offered
+        if item.origin == "rule" and unit not in wanted and not is_vanished:
+            unit_configs.remove(connection, unit)
+            yield "-", str(unit), ()
 
 
 def _listed_where_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
@@ -23,14 +24,14 @@ class Rows(Model):
     rows: tuple[dict[str, JsonValue], ...]
 
 
-def preview(installation: Installation, endpoint_id: str, unit_id: str, limit: int = 10) -> Rows:
+def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> Rows:
     """Needs the dataset in the catalog; the unit need not be enabled."""
-    entry, dataset = find_dataset(installation, endpoint_id, unit_id)
+    entry, dataset = find_dataset(installation, unit)
     endpoint = resolve(entry.endpoint, installation.settings)
     table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
     return Rows(
-        endpoint_id=endpoint_id,
-        unit_id=unit_id,
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
         columns=tuple(table.column_names),
         types=tuple(str(field.type) for field in table.schema),
         rows=tuple({name: plain(value) for name, value in row.items()} for row in table.slice(0, limit).to_pylist()),

@@ -1,10 +1,11 @@
 """Forgets a unit's checkpoint: its next run starts from nothing. Rows in the sink stay where they are."""
 
-from ingest_ray.catalog import accepted_schema, endpoints, unit_configs
+from ingest_ray.catalog import accepted_schema, endpoints
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.sdk.errors import UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.listing import configured_unit
 from ingest_ray.state import reset_state
 
 
@@ -15,24 +16,18 @@ class ResetDone(Model):
     segments: int
 
 
-def sink_of(installation: Installation, endpoint_id: str, unit_id: str) -> str:
+def sink_of(installation: Installation, unit: UnitRef) -> str:
     """Raises `EndpointNotFound`, `UnitNotFound`."""
     with installation.catalog.read() as connection:
-        endpoints.source(connection, endpoint_id)
-        found = unit_configs.find(connection, endpoint_id, unit_id)
-    if found is None:
-        raise UnitNotFound(
-            f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
-        )
-    return found.config.sink_id
+        return configured_unit(connection, unit).config.sink_id
 
 
-def reset(installation: Installation, endpoint_id: str, unit_id: str, sink_id: str | None = None) -> ResetDone:
+def reset(installation: Installation, unit: UnitRef, sink_id: str | None = None) -> ResetDone:
     """`sink_id` None: the configured sink. Raises `RunActive` while the unit runs."""
-    sink_id = sink_id or sink_of(installation, endpoint_id, unit_id)
+    sink_id = sink_id or sink_of(installation, unit)
     with installation.catalog.read() as connection:
-        vendor = endpoints.source(connection, endpoint_id).vendor
-    forgotten = reset_state(installation.kv, unit_key(vendor, endpoint_id, unit_id, sink_id))
+        vendor = endpoints.source(connection, unit.endpoint_id).vendor
+    forgotten = reset_state(installation.kv, unit_key(vendor, unit, sink_id))
     with installation.catalog.begin() as connection:
-        accepted_schema.forget(connection, endpoint_id, unit_id, sink_id)
-    return ResetDone(endpoint_id=endpoint_id, unit_id=unit_id, sink_id=sink_id, segments=forgotten)
+        accepted_schema.forget(connection, unit, sink_id)
+    return ResetDone(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, sink_id=sink_id, segments=forgotten)

@@ -8,19 +8,20 @@ from typing import Any
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import UnitRule
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import CdmSettings, DataMode, Policy, Unit, UnitConfig
 
 _WILD = re.compile(r"[*?\[]")
 
 
-def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[tuple[str, str], UnitConfig]:
+def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[UnitRef, UnitConfig]:
     """The configuration of every unit that a rule speaks of. `units`: by endpoint, of those that were collected.
 
     Raises:
         ConfigError: a rule names one unit, and a collected endpoint has no such unit; or no rule names a sink.
     """
-    written: dict[tuple[str, str], list[StoredRule]] = {}
-    by_id = {(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
+    written: dict[UnitRef, list[StoredRule]] = {}
+    offered = {UnitRef(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
         matching = [unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id)]
@@ -30,8 +31,8 @@ def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> 
                 hint=f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new",
             )
         for unit_id in matching:
-            written.setdefault((rule.endpoint, unit_id), []).append(stored)
-    return {key: _merged(by_id[key], found) for key, found in written.items()}
+            written.setdefault(UnitRef(rule.endpoint, unit_id), []).append(stored)
+    return {unit: _merged(offered[unit], found) for unit, found in written.items()}
 
 
 def is_pattern(text: str) -> bool:
@@ -56,7 +57,7 @@ def _merged(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
     sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)
     if sink is None:
         raise ConfigError(
-            f"{rules[-1].written_at}: unit '{unit.endpoint_id}:{unit.unit_id}' has no sink",
+            f"{rules[-1].written_at}: unit '{unit.ref}' has no sink",
             hint="add sink: ID to its rule, or in CDM mode sink_endpoint: ID",
         )
     minutes = values.get("schedule_minutes")

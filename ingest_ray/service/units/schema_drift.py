@@ -8,7 +8,7 @@ from ingest_ray.catalog.dataset_versions import shape
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
-from ingest_ray.sdk.types import Dataset, Model, Policy, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.schema_changes import as_read, changes, followed, refused, relevant
@@ -31,10 +31,10 @@ def look(installation: Installation, order: RunOrder) -> Look:
     Raises:
         SourceChanged: the dataset is gone, or changed in a way that the policy or the sink does not follow.
     """
-    spec, name = order.spec, f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
+    spec = order.spec
     with installation.catalog.read() as connection:
-        before = accepted_schema.find(connection, spec.endpoint.endpoint_id, spec.unit_id, spec.config.sink_id)
-        stored = unit_configs.find(connection, spec.endpoint.endpoint_id, spec.unit_id)
+        before = accepted_schema.find(connection, spec.ref, spec.config.sink_id)
+        stored = unit_configs.find(connection, spec.ref)
     config = stored.config if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that nobody set follow the dataset
     if order.task in ("replay", "remap"):
@@ -43,10 +43,10 @@ def look(installation: Installation, order: RunOrder) -> Look:
     now = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
     if now is None:
         raise SourceChanged(
-            f"the dataset of unit '{name}' is gone at the source",
+            f"the dataset of unit '{spec.ref}' is gone at the source",
             hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
         )
-    staged, found = _followed(name, raw, before, now)
+    staged, found = _followed(raw, before, now)
     policy = spec.policy.on_schema_change
     is_new_to_unit = before is None or shape(staged) != shape(before)
     is_new_to_catalog = policy == "evolve" and shape(now) != shape(spec.dataset)
@@ -72,25 +72,25 @@ def adopt(installation: Installation, seen: Look) -> None:
         if seen.is_new_to_catalog:
             dataset_versions.observe(connection, seen.observed)
         if seen.is_new_to_unit:
-            accepted_schema.put(connection, spec.dataset, spec.unit_id, spec.config.sink_id)
+            accepted_schema.put(connection, spec.ref, spec.config.sink_id, spec.dataset)
 
 
-def _followed(name: str, raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
+def _followed(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
     """What is staged from now on, and what changed, in words."""
     policy = raw.policy
     is_first = before is None
     old = before if before is not None else raw.dataset
     write = raw.model_copy(update={"dataset": old}).write_mode
-    _refuse_lost_columns(name, policy, old, now, write)
+    _refuse_lost_columns(raw, old, now, write)
     if not (is_first and policy.on_schema_change == "evolve"):
-        _refuse_another_key(name, policy, old, now, write)
+        _refuse_another_key(raw, old, now, write)
     found = relevant(list(changes(old, now)), policy)
     is_made_new = write is WriteMode.REPLACE or is_first
     bad = refused(found, policy, is_made_new=is_made_new)
     if bad:
         said = "; ".join(change.said for change in bad)
         raise SourceChanged(
-            f"the dataset of unit '{name}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {said}",
+            f"the dataset of unit '{raw.ref}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {said}",
             hint=_advice(raw, is_first),
         )
     staged = now if is_first and policy.on_schema_change == "evolve" else followed(old, now, policy)
@@ -101,23 +101,24 @@ def _followed(name: str, raw: UnitSpec, before: Dataset | None, now: Dataset) ->
     ]
 
 
-def _refuse_lost_columns(name: str, policy: Policy, old: Dataset, now: Dataset, write: WriteMode) -> None:
+def _refuse_lost_columns(raw: UnitSpec, old: Dataset, now: Dataset, write: WriteMode) -> None:
+    policy = raw.policy
     key = policy.primary_key or old.primary_key
     needed = dict.fromkeys(key if write is WriteMode.UPSERT or policy.primary_key else (), "key")
     needed |= {policy.cursor: "cursor"} if policy.cursor else {}
     for column, role in needed.items():
         if now.column(column) is None:
             raise SourceChanged(
-                f"column '{column}', the {role} of unit '{name}', is gone at the source",
+                f"column '{column}', the {role} of unit '{raw.ref}', is gone at the source",
                 hint=f"choose another {role}, then reset the unit: what was loaded by the old one cannot go on",
             )
 
 
-def _refuse_another_key(name: str, policy: Policy, old: Dataset, now: Dataset, write: WriteMode) -> None:
-    if policy.primary_key or write is not WriteMode.UPSERT or set(old.primary_key) == set(now.primary_key):
+def _refuse_another_key(raw: UnitSpec, old: Dataset, now: Dataset, write: WriteMode) -> None:
+    if raw.policy.primary_key or write is not WriteMode.UPSERT or set(old.primary_key) == set(now.primary_key):
         return
     raise SourceChanged(
-        f"the primary key of unit '{name}' is ({', '.join(now.primary_key)}) now, and was ({', '.join(old.primary_key)})",
+        f"the primary key of unit '{raw.ref}' is ({', '.join(now.primary_key)}) now, and was ({', '.join(old.primary_key)})",
         hint="say which one to go on with: policy.primary_key; for the new one, reset the unit and remove its table first",
     )
 

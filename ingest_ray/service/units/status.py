@@ -6,6 +6,7 @@ from ingest_ray.catalog import endpoints, run_records, unit_configs
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.errors import EndpointNotFound, StateUnreadable, UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import settled
@@ -38,6 +39,10 @@ class UnitStatus(Model):
     history: tuple[RunSummary, ...] = ()
     """Of one unit only: its last runs, the newest first."""
 
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
 
 class Status(Model):
     home: str
@@ -65,18 +70,16 @@ def status(installation: Installation, endpoint_id: str | None = None, unit_id: 
                 f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
             )
         latest = run_records.latest(connection, endpoint_id)
-        going_on = {
-            (run.summary.endpoint_id, run.summary.unit_id): run for run in run_records.running(connection, endpoint_id)
-        }
-        history = run_records.recent(connection, str(endpoint_id), unit_id) if unit_id is not None else []
+        going_on = {run.summary.ref: run for run in run_records.running(connection, endpoint_id)}
+        history = run_records.recent(connection, configured[0].ref) if unit_id is not None else []
         asked = [endpoint_id] if endpoint_id is not None else list(vendors)
         collected = {name: _collected_at(run_records.collection_runs(connection, name)) for name in asked}
     found = []
     for config in configured:
         if config.endpoint_id not in vendors:
             continue
-        key = unit_key(vendors[config.endpoint_id], config.endpoint_id, config.unit_id, config.sink_id)
-        record = latest.get((config.endpoint_id, config.unit_id))
+        key = unit_key(vendors[config.endpoint_id], config.ref, config.sink_id)
+        record = latest.get(config.ref)
         try:
             state, fault = read_states(installation.kv, key), None
         except StateUnreadable as error:
@@ -89,7 +92,7 @@ def status(installation: Installation, endpoint_id: str | None = None, unit_id: 
                 enabled=config.enabled,
                 run_mode=config.run_mode,
                 history=tuple(settled(item, state) for item in history),
-                **_now(record, going_on.get((config.endpoint_id, config.unit_id)), state, fault),
+                **_now(record, going_on.get(config.ref), state, fault),
             )
         )
     return Status(home=installation.settings.home, units=tuple(found), collections=collected)

@@ -7,6 +7,7 @@ from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, Target
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
@@ -20,6 +21,10 @@ class UpkeepDone(Model):
     unit_id: str
     sink_id: str
     report: CareReport
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 def compact(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
@@ -42,7 +47,7 @@ def _each(
 ) -> list[UpkeepDone]:
     """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables need no care; nothing is done then."""
     launch_catalog = LaunchCatalog()
-    orders = [gate(installation, endpoint_id, unit_id, launch_catalog=launch_catalog) for unit_id in unit_ids]
+    orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in unit_ids]
     cares = [(order, _care_of(order)) for order in orders]
     return [
         UpkeepDone(

@@ -13,6 +13,7 @@ from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.kv.keys import quoted, unit_key
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import StateUnreadable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import settled
@@ -20,9 +21,6 @@ from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.unit_state import read_unit_states
 
 WALK_ABOVE = 20  # units of one endpoint: below, one short walk for each is cheaper than one over all
-
-UnitRef = tuple[str, str]
-"""Endpoint and unit."""
 
 
 class UnitStanding(Model):
@@ -34,6 +32,10 @@ class UnitStanding(Model):
     state: RunState = RunState.IDLE
     last_run: RunSummary | None = None
     error: RunFault | None = None
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
 
 
 def standings(
@@ -51,18 +53,20 @@ def standings_of(installation: Installation, wanted: Collection[UnitRef]) -> dic
     with installation.catalog.read() as connection:
         configured = unit_configs.find_many(connection, wanted)
         found = of_configured(connection, installation, configured)
-    return {(one.endpoint_id, one.unit_id): one for one in found}
+    return {one.ref: one for one in found}
 
 
 def of_configured(
     connection: sa.Connection, installation: Installation, configured: list[Configured]
 ) -> list[UnitStanding]:
-    refs = [(item.config.endpoint_id, item.config.unit_id) for item in configured]
+    refs = [item.config.ref for item in configured]
     latest = run_records.latest_of(connection, refs)
-    going_on = {(run.summary.endpoint_id, run.summary.unit_id): run for run in run_records.running(connection)}
-    vendors = {name: entry.vendor for name, entry in endpoints.known(connection, {ref[0] for ref in refs}).items()}
+    going_on = {run.summary.ref: run for run in run_records.running(connection)}
+    vendors = {
+        name: entry.vendor for name, entry in endpoints.known(connection, {ref.endpoint_id for ref in refs}).items()
+    }
     return [
-        _standing(installation.kv, vendors.get(ref[0], ""), item, latest.get(ref), going_on.get(ref))
+        _standing(installation.kv, vendors.get(ref.endpoint_id, ""), item, latest.get(ref), going_on.get(ref))
         for ref, item in zip(refs, configured, strict=True)
     ]
 
@@ -75,7 +79,7 @@ def _standing(
     last, state, fault = record.summary if record is not None else None, None, None
     if going_on is not None:
         try:
-            known = read_states(kv, unit_key(vendor, config.endpoint_id, config.unit_id, going_on.summary.sink_id))
+            known = read_states(kv, unit_key(vendor, config.ref, going_on.summary.sink_id))
         except StateUnreadable as error:
             known, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
         if record is not None:
@@ -93,14 +97,18 @@ def _standing(
 
 
 def checkpoints(
-    installation: Installation, wanted: Collection[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], UnitState]:
-    """By endpoint, unit and sink; one that cannot be read is left out."""
+    installation: Installation, wanted: Collection[tuple[UnitRef, str]]
+) -> dict[tuple[UnitRef, str], UnitState]:
+    """By unit and sink; one that cannot be read is left out."""
     with installation.catalog.read() as connection:
-        entries = endpoints.known(connection, {endpoint_id for endpoint_id, _, _ in wanted})
-    found: dict[tuple[str, str, str], UnitState] = {}
+        entries = endpoints.known(connection, {unit.endpoint_id for unit, _ in wanted})
+    found: dict[tuple[UnitRef, str], UnitState] = {}
     for endpoint_id, entry in entries.items():
-        keys = {unit_key(entry.vendor, *ref): ref for ref in wanted if ref[0] == endpoint_id}
+        keys = {
+            unit_key(entry.vendor, unit, sink_id): (unit, sink_id)
+            for unit, sink_id in wanted
+            if unit.endpoint_id == endpoint_id
+        }
         if len(keys) > WALK_ABOVE:
             whole = f"ingest::{quoted(entry.vendor)}::endpoint::{quoted(endpoint_id)}::"
             states = read_unit_states(installation.kv, whole, keys)

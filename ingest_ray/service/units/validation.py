@@ -15,7 +15,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
 
     `before` is what the unit was last run with: a column that it had raises `SourceChanged`.
     """
-    name, policy = f"{spec.endpoint.endpoint_id}:{spec.unit_id}", spec.policy
+    name, policy = spec.ref, spec.policy
     known = [column.name for column in spec.dataset.columns]
     named = {
         "cursor": (policy.cursor,) if policy.cursor else (),
@@ -66,7 +66,6 @@ def filled(spec: UnitSpec) -> UnitSpec:
 def check_fit(order: RunOrder) -> None:
     """Raises `ConfigError`, naming the columns, for types that a sink cannot hold, or not without loss and consent."""
     lines = certificate(order)
-    name = f"{order.spec.endpoint.endpoint_id}:{order.spec.unit_id}"
     for fidelity, hint in (
         (Fidelity.REFUSED, "leave these columns out with policy.columns, or choose another sink"),
         (Fidelity.LOSSY, "allow it with policy.allow_lossy: true, or leave these columns out with policy.columns"),
@@ -75,18 +74,17 @@ def check_fit(order: RunOrder) -> None:
         if bad and not (fidelity is Fidelity.LOSSY and order.spec.policy.allow_lossy):
             named = ", ".join(f"'{line.column}' ({line.source_type} -> {line.sink_type})" for line in bad)
             how = "cannot be held" if fidelity is Fidelity.REFUSED else "would lose something"
-            raise ConfigError(f"unit '{name}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
+            raise ConfigError(f"unit '{order.ref}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
 
 
 def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
     if order.spec.is_cdm:
         return
-    mine = target_of(order)
-    where = open_sink(resolve(order.sink, order.settings)).location(mine)
-    for endpoint_id, unit_id in launch_catalog.writers(order.sink.template, order.settings).get(where, ()):
-        if (endpoint_id, unit_id) != (mine.endpoint_id, mine.unit_id):
+    where = open_sink(resolve(order.sink, order.settings)).location(target_of(order))
+    for unit in launch_catalog.writers(order.sink.template, order.settings).get(where, ()):
+        if unit != order.ref:
             raise ConfigError(
-                f"units '{mine.endpoint_id}:{mine.unit_id}' and '{endpoint_id}:{unit_id}' both write to '{where}'",
+                f"units '{order.ref}' and '{unit}' both write to '{where}'",
                 hint="give one of them another sink, or disable it",
             )

@@ -7,14 +7,14 @@ from pydantic import JsonValue
 from ingest_ray import logs
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
-from ingest_ray.engine.steps.unit_layout import opened_spec
+from ingest_ray.engine.steps.unit_layout import opened_spec, unit_key_of
 from ingest_ray.engine.steps.unit_writer import TableWriter
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, Position, RunMode, WriteMode
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import key_of_order
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.unit_state import shown
@@ -32,8 +32,7 @@ class WatermarkSet(Model):
 
 def set_watermark(
     installation: Installation,
-    endpoint_id: str,
-    unit_id: str,
+    unit: UnitRef,
     value: str,
     *,
     segment: str | None = None,
@@ -45,18 +44,18 @@ def set_watermark(
         RunActive: the unit has a live run.
         ConfigError: the unit has no cursor, or the value is none of it; nothing was changed.
     """
-    order = gate(installation, endpoint_id, unit_id, sink=SinkChoice(sink_id=sink_id))
+    order = gate(installation, unit, sink=SinkChoice(sink_id=sink_id))
     config = order.spec.config
     if config.run_mode is not RunMode.INCREMENTAL:
-        raise ConfigError(f"unit '{endpoint_id}:{unit_id}' runs {config.run_mode}: it has no watermark")
+        raise ConfigError(f"unit '{unit}' runs {config.run_mode}: it has no watermark")
     if order.spec.write_mode is not WriteMode.UPSERT:
         raise ConfigError(
-            f"unit '{endpoint_id}:{unit_id}' does not upsert, and reading again would double its rows",
+            f"unit '{unit}' does not upsert, and reading again would double its rows",
             hint="it needs write: upsert, with a key",
         )
-    state = StateWriter.begin(installation.kv, key_of_order(order), order.run_id, this_process(os.getpid()))
+    state = StateWriter.begin(installation.kv, unit_key_of(order), order.run_id, this_process(os.getpid()))
     try:
-        with logs.context(endpoint=endpoint_id, unit=unit_id):
+        with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
             if state.has_intent:
                 open_sink_for(state, TableWriter(order, staging_for(order)))
             found = _positions(order, state, value, segment)
@@ -64,8 +63,8 @@ def set_watermark(
     finally:
         state.end()
     return WatermarkSet(
-        endpoint_id=endpoint_id,
-        unit_id=unit_id,
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
         sink_id=config.sink_id,
         watermarks={name: shown(position) for name, position in found.items()},
     )
