@@ -1,11 +1,19 @@
-# The two commands of the README are `make demo` and `make test`; each makes .venv first. `make check` is what to run
-# before a commit.
+# Each target makes .venv first. `make help` lists them; `make check` is what to run before a commit.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Test processes. The suite waits for servers and processes as long as it computes: one more than two cores gives.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest tests
+PARALLEL := -n $(WORKERS) --dist loadgroup
+FAST := not slow and not services and not cluster and not faults
 
-.PHONY: demo test check format bench test-faults clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check coverage test-faults bench format clean
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -15,28 +23,34 @@ $(READY): pyproject.toml
 	-$(BIN)/python -m compileall -q .venv/lib
 	touch $(READY)
 
-demo: $(READY)
+demo: $(READY) ## A shop in SQLite: loaded, killed, resumed, changed, loaded again
 	$(BIN)/python -m demo
 
-test: $(READY)
-	-scripts/install-test-services
-	$(BIN)/python -m pytest tests -m 'not faults' -n 3 --dist loadgroup --durations=10
-
-check: $(READY)
+lint: $(READY) ## Checks format, lint and strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests -m 'not services and not cluster and not faults' -x
 
-format: $(READY)
+check: lint ## Before a commit: lint, and the fast tests
+	$(PYTEST) -m '$(FAST)' $(PARALLEL) -x
+
+test: $(READY) ## All tests, with real servers and Ray
+	-scripts/install-test-services
+	$(PYTEST) -m 'not faults' $(PARALLEL) --durations=10
+
+test-faults: $(READY) ## Long searches and fault campaigns, about an hour
+	$(PYTEST) -m faults --timeout 3600
+
+coverage: $(READY) ## All tests, and which lines they ran: htmlcov/index.html
+	-scripts/install-test-services
+	$(PYTEST) -m 'not faults' $(PARALLEL) --cov=ingest_ray --cov=ingest_strategies --cov-branch --cov-report=html --cov-report=term:skip-covered
+
+bench: $(READY) ## PostgreSQL to Delta, compared with a plain script
+	$(BIN)/python -m bench.postgres_to_delta
+
+format: $(READY) ## Formats, and mends what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
-	$(BIN)/python -m bench.postgres_to_delta
-
-test-faults: $(READY)
-	$(BIN)/python -m pytest tests -m faults --timeout 3600
-
-clean:
-	rm -rf .venv demo-home
+clean: ## Removes .venv and what demo and tests left
+	rm -rf .venv demo-home htmlcov .coverage
