@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.inside import Inside
+from tests.cli.in_process import InProcessCli
 
 COMMAND = [str(Path(sys.executable).parent / "ingest-ray")]
 HEAVY = (
@@ -50,8 +50,8 @@ ONE_UNIT_FIELDS = {"task", "strategy", "executor", "horizon", "phases", "retries
 
 
 class Shop:
-    def __init__(self, folder: Path, inside: Inside) -> None:
-        self.folder, self.inside = folder, inside
+    def __init__(self, folder: Path, cli: InProcessCli) -> None:
+        self.folder, self.cli = folder, cli
         self.environment = dict(os.environ)
         (folder / "ingest.yaml").write_text(CONFIG)
         with closing(sqlite3.connect(folder / "shop.db")) as c, c:
@@ -64,7 +64,7 @@ class Shop:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """In this process: half a second less than one of its own."""
-        return subprocess.CompletedProcess(["ingest-ray", *arguments], *self.inside.run(*arguments))
+        return subprocess.CompletedProcess(["ingest-ray", *arguments], *self.cli.run(*arguments))
 
     def process(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -95,7 +95,7 @@ def shop(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY", "INGEST_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    return Shop(tmp_path, Inside(tmp_path, capfd))
+    return Shop(tmp_path, InProcessCli(tmp_path, capfd))
 
 
 def test_from_a_file_to_rows_in_the_lake(shop: Shop) -> None:

@@ -1,10 +1,6 @@
 """CDM mode as a run: mapped between staging and sink, exactly once in several tables, killed anywhere, mapped again."""
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +13,9 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.run import reconcile_unit
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
-from tests.run.installation import Installation, write_order
+from tests.run.installation import Installation
+from tests.run.test_killed import killed_at
 
-ROOT = Path(__file__).parents[2]
 ITEM, COMMENT = "cdm.work.item", "cdm.work.comment"
 MAPPING = {
     ITEM: {"cdm_id": f"cdm_id('{ITEM}', id)", "summary": "payload", "source_id": "id"},
@@ -69,14 +65,6 @@ class CdmInstallation(Installation):
     def living(self, model_id: str) -> Counter[int]:
         """How often each source row is in a table."""
         return Counter(int(row["_source_key"]) for row in self.rows(model_id) if row["_deleted_at"] is None)
-
-
-def killed_at(there: Installation, step: str) -> None:
-    order = write_order(there, there.folder / "order.json")
-    environment = os.environ | {"INGEST_FAILPOINT": step}
-    command = [sys.executable, "-m", "tests.run.run_process", str(order)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
 def test_one_unit_feeds_two_models_and_a_second_run_changes_nothing(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,9 +9,9 @@ import pytest
 
 from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.sdk.types import RunMode, RunState
+from tests import forks
 from tests.run.installation import Installation, write_order
 
-ROOT = Path(__file__).parents[2]
 STEPS = [
     "plan:after-probe",
     "read:after-batch",
@@ -33,11 +31,11 @@ STEPS = [
 
 
 def killed_at(there: Installation, step: str, *what: str) -> None:
+    """Runs the unit in a process of its own that is killed at `step`."""
     order = write_order(there, there.folder / "order.json")
     environment = os.environ | {"INGEST_FAILPOINT": step}
-    command = [sys.executable, "-m", "tests.run.run_process", str(order), *what]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    done = forks.run_module("tests.run.run_process", str(order), *what, env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def read_slices(there: Installation) -> set[str]:
