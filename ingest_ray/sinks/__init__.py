@@ -1,1 +1,1 @@
-"""Sinks: `templates` describes them, `delta` and `databases` implement the sink contracts, the other modules are shared."""
+"""Sinks: `templates` describes them, `delta` and `databases` implement the sink contracts; they share the other modules."""

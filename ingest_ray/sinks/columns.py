@@ -1,4 +1,4 @@
-"""What a source's columns look like in a sink, and what no sink takes: the checks that all sinks share."""
+"""The columns of a sink's table for a source's schema, and the checks of columns that all sinks share."""
 
 import pyarrow as pa
 
@@ -6,21 +6,21 @@ from ingest_ray.sdk.arrow_types import LOGICAL
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Fidelity, Target, WriteMode
 from ingest_ray.sinks.provenance import with_provenance
-from ingest_ray.sinks.type_mapping import TypeRules, fit_type
+from ingest_ray.sinks.type_mapping import TypeRules, map_type
 from ingest_ray.sinks.widening import is_wider
 
 
-def wanted_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
-    """Converted and with provenance. Everything may be NULL, for a source may drop its own promise later."""
+def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
+    """Converted types, and the columns of provenance. Every column is nullable: the source may drop a NOT NULL later."""
     fields = []
     for field in schema:
-        fit = fit_type(field.type, rules)
-        if fit.fidelity is Fidelity.REFUSED:
-            raise SinkRejected(f"column '{field.name}' of type '{field.type}' cannot be kept: {fit.note}")
-        fields.append(pa.field(field.name, fit.arrow))
+        mapping = map_type(field.type, rules)
+        if mapping.fidelity is Fidelity.REFUSED:
+            raise SinkRejected(f"column '{field.name}' of type '{field.type}' cannot be kept: {mapping.note}")
+        fields.append(pa.field(field.name, mapping.arrow))
     wanted = with_provenance(pa.schema(fields))
     seen: dict[str, str] = {}
-    for name in wanted.names if not rules.has_cased_names else []:
+    for name in wanted.names if not rules.has_case_sensitive_names else []:
         if seen.setdefault(name.lower(), name) != name:
             raise SinkRejected(
                 f"columns '{seen[name.lower()]}' and '{name}' differ only in case, and this sink takes them for one",
@@ -29,8 +29,8 @@ def wanted_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
     return wanted
 
 
-def refuse_unordered(target: Target, schema: pa.Schema, rules: TypeRules) -> None:
-    """Keys and versions must be there, and compare in the sink as they do at the source."""
+def refuse_unordered_keys(target: Target, schema: pa.Schema, rules: TypeRules) -> None:
+    """For upserts: the key and the version column must exist, and compare in the sink as at the source."""
     if target.write is not WriteMode.UPSERT:
         return
     if not target.key:
@@ -41,10 +41,10 @@ def refuse_unordered(target: Target, schema: pa.Schema, rules: TypeRules) -> Non
                 f"column '{name}' is a key or version of unit '{target.unit_id}', and its rows have none"
             )
         kind = schema.field(name).type
-        fit = fit_type(kind, rules)
-        is_number = pa.types.is_decimal(kind) or pa.types.is_interval(kind) or is_spelled_number(schema.field(name))
-        is_number_as_text = pa.types.is_string(fit.arrow) and is_number
-        is_nested = pa.types.is_nested(kind) or pa.types.is_nested(fit.arrow)
+        mapping = map_type(kind, rules)
+        is_number = pa.types.is_decimal(kind) or pa.types.is_interval(kind) or is_textual_number(schema.field(name))
+        is_number_as_text = pa.types.is_string(mapping.arrow) and is_number
+        is_nested = pa.types.is_nested(kind) or pa.types.is_nested(mapping.arrow)
         if is_nested or (name == target.version_column and is_number_as_text):
             raise SinkRejected(
                 f"column '{name}' of type '{kind}' cannot be ordered by this sink",
@@ -52,18 +52,22 @@ def refuse_unordered(target: Target, schema: pa.Schema, rules: TypeRules) -> Non
             )
 
 
-def is_spelled_number(field: pa.Field) -> bool:
-    """A number that its source could give only as text: as text, 10 comes before 9."""
+def is_textual_number(field: pa.Field) -> bool:
+    """True for a number that its source returns only as text: as text, 10 comes before 9."""
     return (field.metadata or {}).get(LOGICAL) in (b"decimal", b"interval")
 
 
-def must_widen(name: str, there: pa.DataType, wanted: pa.DataType, place: str) -> bool:
-    """True where the sink's column has to become wider first; a column that neither holds nor is held is refused."""
-    if there == wanted or is_wider(there, wanted):
+def must_widen(name: str, stored: pa.DataType, wanted: pa.DataType, location: str) -> bool:
+    """True where the sink's column must be widened first.
+
+    Raises:
+        SinkRejected: neither of the two types holds every value of the other.
+    """
+    if stored == wanted or is_wider(stored, wanted):
         return False
-    if is_wider(wanted, there):
+    if is_wider(wanted, stored):
         return True
     raise SinkRejected(
-        f"column '{name}' is {there} in table '{place}', and {wanted} now: neither holds the other",
+        f"column '{name}' is {stored} in table '{location}', and {wanted} now: neither holds the other",
         hint="reset the unit and remove the table to load it again",
     )

@@ -1,4 +1,4 @@
-"""Looking after a sink's tables between runs: fewer and larger files, and none that nobody needs."""
+"""The maintenance of a sink's tables between runs: fewer and larger files, and the removal of unneeded ones."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,28 +7,28 @@ from ingest_ray.sdk.types import Model, Target
 KEEP_H = 7 * 24  # Delta's own default: readers of an older version still find its files
 
 
-class CareReport(Model):
+class MaintenanceReport(Model):
     location: str
     files_added: int = 0
     files_removed: int = 0
     bytes_added: int = 0
     bytes_removed: int = 0
     is_rehearsal: bool = False
-    """Nothing was done; this is what would be."""
+    """True for a report of what would be done: nothing was changed."""
 
 
 @runtime_checkable
-class TableCare(Protocol):
-    """A sink whose tables are made of files. May run while a unit is loaded: a commit that loses the race is tried again."""
+class TableMaintenance(Protocol):
+    """A sink whose tables consist of files. May run while a unit is loaded: a commit that conflicts is tried again."""
 
-    def compact(self, target: Target) -> CareReport:
-        """Rewrites small files into large ones; rows, versions and the ledger stay as they are."""
+    def compact(self, target: Target) -> MaintenanceReport:
+        """Rewrites small files into large ones; rows, versions and the commit ledger do not change."""
         ...
 
-    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> CareReport:
-        """Deletes files that no version of the last `keep_h` hours has, and what dead runs prepared before that.
+    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
+        """Deletes files that no version of the last `keep_h` hours has, and files that dead runs prepared before that.
 
         Raises:
-            ConfigError: less than a day, which could take files from a run that is going on.
+            ConfigError: `keep_h` is less than a day, which could delete files of a live run.
         """
         ...

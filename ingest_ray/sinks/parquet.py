@@ -1,4 +1,4 @@
-"""Writes one slice as Parquet files of bounded size, with the statistics that a table format keeps of each file."""
+"""Writes one slice as Parquet files of bounded size, with the statistics that a table format records for each file."""
 
 import datetime as dt
 import json
@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-FILE_BYTES = 128 * 1024 * 1024  # what readers of lakes like; a smaller slice makes a smaller file
-GROUP_BYTES = 32 * 1024 * 1024  # what is held in memory before a row group is written
+FILE_BYTES = 128 * 1024 * 1024  # a usual size in data lakes; a smaller slice makes a smaller file
+ROW_GROUP_BYTES = 32 * 1024 * 1024  # rows held in memory before a row group is written
 STATISTICS_COLUMNS = 32  # as Delta's own default: statistics of wide tables would outgrow the log
 STATISTICS_CHARS = 64  # longer texts are left out
-SAMPLE_ROWS = 4_096  # enough to tell whether a column repeats itself
-REPEATS = 2  # a dictionary pays where each value comes at least so often in the sample
+SAMPLE_ROWS = 4_096  # enough to see whether a column's values repeat
+REPEATS = 2  # a dictionary pays where each value occurs at least so often in the sample
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WrittenFile:
     """JSON: numRecords, minValues, maxValues, nullCount."""
 
 
-class FileRoll:
+class RollingParquetWriter:
     """Writes batches to a file until it is large enough, then to the next. `create(name)` opens a file for writing."""
 
     def __init__(self, schema: pa.Schema, create: Callable[[str], pa.NativeFile]) -> None:
@@ -42,29 +42,29 @@ class FileRoll:
         self._writer: pq.ParquetWriter | None = None
         self._files: list[WrittenFile] = []
         self.names: list[str] = []
-        """Every file that was begun, for the one who has to clean up."""
+        """Every file that was begun, so that the caller can delete them after `abort`."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows == 0:
             return
         self._waiting.append(batch)
         self._waiting_bytes += batch.nbytes
-        if self._waiting_bytes >= GROUP_BYTES:
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def close(self) -> list[WrittenFile]:
         self._flush()
-        self._finish()
+        self._close_file()
         return self._files
 
-    def abandon(self) -> None:
-        """Closes what is open, whatever it holds; the files are for the caller to delete."""
+    def abort(self) -> None:
+        """Closes the open file; the caller deletes the files."""
         self._waiting = []
         writer, out, self._writer, self._out = self._writer, self._out, None, None
-        for one in (writer, out):
+        for opened in (writer, out):
             with suppress(OSError, pa.ArrowException):  # on a full disk closing fails like writing
-                if one is not None:
-                    one.close()
+                if opened is not None:
+                    opened.close()
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -80,14 +80,14 @@ class FileRoll:
                 self._schema,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=repeating(rows),
+                use_dictionary=dictionary_columns(rows),
                 store_decimal_as_integer=True,  # up to 18 digits, as Spark writes them: smaller, and faster both ways
             )
         self._writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
         if self._out is not None and self._out.tell() >= FILE_BYTES:
-            self._finish()
+            self._close_file()
 
-    def _finish(self) -> None:
+    def _close_file(self) -> None:
         if self._writer is None or self._out is None:
             return
         self._writer.close()
@@ -98,10 +98,10 @@ class FileRoll:
         self._files.append(WrittenFile(self._name, size, metadata.num_rows, file_statistics(metadata, self._schema)))
 
 
-def repeating(rows: pa.Table) -> list[str] | bool:
-    """The columns whose values come again: of the others a dictionary would be built, and thrown away when it is full.
+def dictionary_columns(rows: pa.Table) -> list[str] | bool:
+    """The columns whose values repeat: for the others a dictionary would be built, and dropped when it is full.
 
-    With nested columns all of them: a writer knows their leaves by other names.
+    True (all columns) where one is nested: the Parquet writer has other names for its leaves.
     """
     if any(pa.types.is_nested(field.type) for field in rows.schema):
         return True
@@ -114,30 +114,30 @@ def repeating(rows: pa.Table) -> list[str] | bool:
 
 
 def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
-    """Of flat columns only, and bounds only of types whose bounds JSON carries exactly; a missing bound is always safe."""
+    """JSON for flat columns only, with bounds only for types whose bounds JSON represents exactly; a missing bound is always safe."""
     least: dict[str, JsonValue] = {}
     most: dict[str, JsonValue] = {}
     nulls: dict[str, JsonValue] = {}
     names = [field.name for field in schema][:STATISTICS_COLUMNS]
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    flat = {groups[0].column(place).path_in_schema: place for place in range(metadata.num_columns)} if groups else {}
+    flat = {groups[0].column(index).path_in_schema: index for index in range(metadata.num_columns)} if groups else {}
     for name in names:
         if pa.types.is_nested(schema.field(name).type) or name not in flat:
             continue
-        found = [group.column(flat[name]).statistics for group in groups]
-        if any(one is None or not one.has_null_count for one in found):
+        chunks = [group.column(flat[name]).statistics for group in groups]
+        if any(chunk is None or not chunk.has_null_count for chunk in chunks):
             continue
-        nulls[name] = sum(one.null_count for one in found)
-        filled = [one for one, group in zip(found, groups, strict=True) if one.null_count < group.num_rows]
-        if filled and all(one.has_min_max for one in filled) and _has_exact_bounds(schema.field(name).type):
-            low, high = _json(min(one.min for one in filled)), _json(max(one.max for one in filled))
+        nulls[name] = sum(chunk.null_count for chunk in chunks)
+        filled = [chunk for chunk, group in zip(chunks, groups, strict=True) if chunk.null_count < group.num_rows]
+        if filled and all(chunk.has_min_max for chunk in filled) and _has_exact_bounds(schema.field(name).type):
+            low, high = _json(min(chunk.min for chunk in filled)), _json(max(chunk.max for chunk in filled))
             if low is not None and high is not None:
                 least[name], most[name] = low, high
     return json.dumps({"numRecords": metadata.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls})
 
 
 def _has_exact_bounds(kind: pa.DataType) -> bool:
-    """Floats are left out for NaN, decimals for JSON's numbers, bytes for their encoding, zone-less times for their spelling."""
+    """Floats are left out for NaN, decimals for JSON's numbers, bytes for their encoding, times without a zone for their text form."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_date(kind)

@@ -1,4 +1,4 @@
-"""The columns that say of every row where it came from. All sinks put them on here and nowhere else."""
+"""The columns that record where each row came from. Every sink adds them here and nowhere else."""
 
 from datetime import UTC, datetime
 
@@ -8,37 +8,38 @@ from ingest_ray.sdk.errors import SinkRejected
 
 RUN_ID = "_ingest_run_id"
 SLICE = "_ingest_slice"
-AT = "_ingest_at"
+INGESTED_AT = "_ingest_at"
 DELETED_AT = "_deleted_at"  # a tombstone: NULL until the row is gone at the source, NULL again when it comes back
 
-FIELDS = (
+PROVENANCE_FIELDS = (
     pa.field(RUN_ID, pa.string()),
     pa.field(SLICE, pa.string()),
-    pa.field(AT, pa.timestamp("us", "UTC")),
+    pa.field(INGESTED_AT, pa.timestamp("us", "UTC")),
     pa.field(DELETED_AT, pa.timestamp("us", "UTC")),
 )
-NAMES = tuple(field.name for field in FIELDS)
+PROVENANCE_COLUMNS = tuple(field.name for field in PROVENANCE_FIELDS)
 
 
 def with_provenance(schema: pa.Schema) -> pa.Schema:
-    """The schema of the rows as a sink keeps them."""
-    taken = sorted({name for name in schema.names if name.lower() in NAMES})
+    """The schema of the rows in a sink."""
+    taken = sorted({name for name in schema.names if name.lower() in PROVENANCE_COLUMNS})
     if taken:
         raise SinkRejected(
             f"column '{taken[0]}' has a name that every sink uses itself", hint="leave it out: policy.columns"
         )
-    return pa.schema([*schema, *FIELDS])
+    return pa.schema([*schema, *PROVENANCE_FIELDS])
 
 
-class Stamp:
+class Provenance:
     """One slice's provenance: the same for all its rows."""
 
     def __init__(self, run_id: str, slice_id: str) -> None:
         self.run_id = run_id
-        self.at = datetime.now(UTC)
-        values = (run_id, slice_id, self.at, None)
-        self._values = [pa.scalar(value, field.type) for value, field in zip(values, FIELDS, strict=True)]
+        self.ingested_at = datetime.now(UTC)
+        values = (run_id, slice_id, self.ingested_at, None)
+        self._values = [pa.scalar(value, field.type) for value, field in zip(values, PROVENANCE_FIELDS, strict=True)]
 
-    def put(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def add_to(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         added = [pa.repeat(value, batch.num_rows) for value in self._values]
-        return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=pa.schema([*batch.schema, *FIELDS]))
+        schema = pa.schema([*batch.schema, *PROVENANCE_FIELDS])
+        return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)

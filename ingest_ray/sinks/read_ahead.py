@@ -1,7 +1,7 @@
-"""Reads ahead in a thread of its own.
+"""Reads an iterator ahead in a thread of its own.
 
 An iterator that Delta's library pulls from inside its runtime must not call that library again, e.g. to read a file from an object
-store: it would panic. What is read in another thread is outside of that runtime.
+store: the library would panic. A read in another thread is outside of that runtime.
 """
 
 import queue
@@ -21,7 +21,7 @@ class _End:
 
 
 class ReadAhead(Generic[T]):
-    """Use as a context: leaving it stops the thread, wherever it is."""
+    """A context manager: leaving it stops the thread at any point."""
 
     def __init__(self, source: Iterator[T]) -> None:
         self._source = source
@@ -36,7 +36,7 @@ class ReadAhead(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self._is_stopped.set()
         while self._thread.is_alive():
-            self._empty()
+            self._drain()
             self._thread.join(0.01)
 
     def _items(self) -> Iterator[T]:
@@ -60,7 +60,7 @@ class ReadAhead(Generic[T]):
             end = _End(error)
         self._queue.put(end)
 
-    def _empty(self) -> None:
+    def _drain(self) -> None:
         try:
             while True:
                 self._queue.get_nowait()

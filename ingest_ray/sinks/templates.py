@@ -1,4 +1,4 @@
-"""The sinks' front doors, as their entry points name them. A sink's library is imported when a sink is opened."""
+"""The sink families that the entry points name: their configuration and description. Opening a sink imports its library."""
 
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,7 @@ from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import Endpoint
 
-__all__ = ["CdmConfig", "DeltaConfig", "DuckConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
+__all__ = ["CdmConfig", "DeltaConfig", "DuckDbConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
 
 ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
 
@@ -29,7 +29,7 @@ class DeltaConfig(BaseModel):
 class SqlConfig(BaseModel):
     """`url`: `postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`.
 
-    `schema`: where PostgreSQL's tables go (default `public`); it must be there.
+    `schema`: the schema of PostgreSQL's tables (default `public`); it must exist.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,34 +40,34 @@ class SqlConfig(BaseModel):
 
 
 class CdmConfig(SqlConfig):
-    """`prefix` stands before the name of every table. `schema`: of all tables, where PostgreSQL's are to lie in one schema; default
-    `cdm_work` and `cdm_doc`. `models`: what it takes, exact or `cdm.work.*`.
+    """`prefix` stands before the name of every table. `schema`: one PostgreSQL schema for all tables; default `cdm_work` and `cdm_doc`.
+    `models`: the accepted models, exact or `cdm.work.*`.
     """
 
     prefix: str = Field(default="", pattern=r"^[a-z][a-z0-9_]{0,19}$|^$")
     models: tuple[str, ...] = ALL_MODELS
 
 
-class DuckConfig(BaseModel):
-    """`path`: the database file; rows that are not committed yet lie beside it, in `<path>.staged`."""
+class DuckDbConfig(BaseModel):
+    """`path`: the database file; rows that are not committed yet are beside it, in `<path>.staged`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1)
 
 
-class LazySink:
+class LazySinkFamily:
     """A sink family whose module is imported when the first sink is opened."""
 
-    def __init__(self, descriptor: Descriptor, module: str, extra: str, *, takes_rows: bool = True) -> None:
+    def __init__(self, descriptor: Descriptor, module: str, extra: str, *, accepts_rows: bool = True) -> None:
         self.descriptor = descriptor
         self._module = module
         self._extra = extra
-        self._takes_rows = takes_rows
+        self._accepts_rows = accepts_rows
 
     def open(self, endpoint: Endpoint) -> Sink:
-        module, config = self._opened(endpoint)
-        if not self._takes_rows:
+        module, config = self._load_module(endpoint)
+        if not self._accepts_rows:
             raise ModeUnsupported(
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
@@ -76,16 +76,16 @@ class LazySink:
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
-        module, config = self._opened(endpoint)
+        module, config = self._load_module(endpoint)
         sink: ModelSink = module.open_models(config)
         return sink
 
-    def _opened(self, endpoint: Endpoint) -> tuple[Any, BaseModel]:
+    def _load_module(self, endpoint: Endpoint) -> tuple[Any, BaseModel]:
         try:
             config = self.descriptor.config_model.model_validate(endpoint.config)
-        except ValidationError as error:  # its own text would show values, and a value may be a secret
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ConfigError(f"sink '{endpoint.endpoint_id}' is not set up rightly: {wrong}") from None
+        except ValidationError as error:  # the error's own text contains values, and a value may be a secret
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
         try:
             module: Any = import_module(self._module)
         except ModuleNotFoundError as error:
@@ -96,7 +96,7 @@ class LazySink:
         return module, config
 
 
-delta = LazySink(
+delta = LazySinkFamily(
     Descriptor(
         template="lake.delta",
         family="STREAM",
@@ -109,11 +109,11 @@ delta = LazySink(
         sample_config={"uri": "./lake"},
         supported_cdm_models=ALL_MODELS,
     ),
-    module="ingest_ray.sinks.delta.sink",
+    module="ingest_ray.sinks.delta.connect",
     extra="delta",
 )
 
-sql = LazySink(
+sql = LazySinkFamily(
     Descriptor(
         template="sql",
         family="JDBC",
@@ -129,13 +129,13 @@ sql = LazySink(
     extra="postgres,mysql",
 )
 
-duckdb = LazySink(
+duckdb = LazySinkFamily(
     Descriptor(
         template="duckdb",
         family="JDBC",
         title="DuckDB",
         vendor="duckdb",
-        config_model=DuckConfig,
+        config_model=DuckDbConfig,
         description="A table per unit in one DuckDB file; one process writes at a time.",
         capabilities=("append", "upsert", "replace", "evolve", "cdm"),
         docs_url="https://duckdb.org/docs/",
@@ -146,7 +146,7 @@ duckdb = LazySink(
     extra="all",
 )
 
-cdm = LazySink(
+cdm = LazySinkFamily(
     Descriptor(
         template="cdm.jdbc",
         family="JDBC",
@@ -160,5 +160,5 @@ cdm = LazySink(
     ),
     module="ingest_ray.sinks.databases.connect",
     extra="postgres,mysql",
-    takes_rows=False,
+    accepts_rows=False,
 )

@@ -1,8 +1,8 @@
-"""Turns Arrow columns into the types that a sink takes, without changing a value: what has no such type becomes exact text.
+"""Converts Arrow columns to a sink's types without changing a value: a type that the sink does not have becomes exact text.
 
-Texts: times as `HH:MM:SS.ffffff`, intervals as ISO 8601 (`P1M2DT-3.5S`: months, days and seconds are never mixed), decimals
-in full digits, timestamps as `YYYY-MM-DD HH:MM:SS.ffffff` (nine digits where they count nanoseconds) in UTC, uuids in their usual form. Durations become the
-integer number of their unit. Where a sink has no lists, structs and maps they become JSON.
+Text forms: times as `HH:MM:SS.ffffff`, intervals as ISO 8601 (`P1M2DT-3.5S`: months, days and seconds are never mixed), decimals
+in full digits, timestamps as `YYYY-MM-DD HH:MM:SS.ffffff` (nine digits for nanoseconds) in UTC, uuids in their usual form. Durations become the
+integer number of their unit. In a sink without lists, structs and maps these become JSON.
 """
 
 import json
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 
 def convert_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Columns by place. Lists, structs and maps are rebuilt only where something in them changes its type."""
+    """Columns by position. Lists, structs and maps are rebuilt only where a type within them changes."""
     columns = [convert(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -51,14 +51,14 @@ def convert(column: pa.Array, target: pa.DataType) -> pa.Array:
         return column.cast(target)
     if pa.types.is_decimal(target) and pa.types.is_integer(kind):
         return column.cast(pa.decimal128(20, 0)).cast(target)
-    return column.cast(target)  # safe: it raises where a value would change
+    return column.cast(target)  # a safe cast: it raises where a value would change
 
 
 def convert_back(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Of leaf types: what a sink keeps, as the source's type again."""
+    """A sink's column of a leaf type, in the source's type again."""
     if column.type == kind:
         return column
-    if isinstance(column.type, pa.BaseExtensionType):  # a database's own types, which a driver hands out as text
+    if isinstance(column.type, pa.BaseExtensionType):  # a type of the database, which the driver returns as text
         return convert_back(column.storage, kind)
     if pa.types.is_timestamp(kind) and kind.tz and pa.types.is_string(column.type):
         return column.cast(pa.timestamp(kind.unit)).cast(kind)
@@ -79,7 +79,7 @@ def _text(column: pa.Array) -> pa.Array:
 
 
 def _plain_digits(column: pa.Array) -> pa.Array:
-    """Arrow writes small decimals as `1E-8`; then Python's own formatting spells them out."""
+    """Arrow writes small decimals as `1E-8`; Python's formatting writes all digits."""
     text = column.cast(pa.string())
     if not pc.any(pc.match_substring(text, "E")).as_py():
         return text
@@ -101,9 +101,9 @@ def _interval_text(column: pa.Array) -> pa.Array:
             texts.append(None)
             continue
         sign = "-" if value.nanoseconds < 0 else ""
-        whole, rest = divmod(abs(value.nanoseconds), 1_000_000_000)
-        fraction = f".{rest:09}".rstrip("0") if rest else ""
-        texts.append(f"P{value.months}M{value.days}DT{sign}{whole}{fraction}S")
+        seconds, nanoseconds = divmod(abs(value.nanoseconds), 1_000_000_000)
+        fraction = f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
+        texts.append(f"P{value.months}M{value.days}DT{sign}{seconds}{fraction}S")
     return pa.array(texts, pa.string())
 
 
@@ -113,7 +113,7 @@ def _json_text(column: pa.Array) -> pa.Array:
 
 
 def _json(value: Any) -> Any:
-    """Decimals and times as text, bytes as hexadecimal digits, NaN and infinities as text: nothing that JSON would round."""
+    """Decimals and times as text, bytes as hexadecimal digits, NaN and infinities as text, because JSON would round or reject them."""
     if isinstance(value, dict):
         return {name: _json(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -136,7 +136,7 @@ def _convert_list(column: pa.Array, target: pa.DataType) -> pa.Array:
     if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
         return _convert_list(column.cast(pa.large_list(kind.value_field)), target)
     values = convert(column.flatten(), target.value_type)
-    return pa.ListArray.from_arrays(_starts(column), values, type=target, mask=column.is_null())
+    return pa.ListArray.from_arrays(_offsets(column), values, type=target, mask=column.is_null())
 
 
 def _convert_map(column: pa.Array, target: pa.DataType) -> pa.Array:
@@ -146,10 +146,10 @@ def _convert_map(column: pa.Array, target: pa.DataType) -> pa.Array:
     rebuilt = pa.StructArray.from_arrays(
         [convert(keys, target.key_type), convert(items, target.item_type)], fields=[target.key_field, target.item_field]
     )
-    lists = pa.ListArray.from_arrays(_starts(entries), rebuilt, mask=column.is_null())
+    lists = pa.ListArray.from_arrays(_offsets(entries), rebuilt, mask=column.is_null())
     return lists.cast(target)
 
 
-def _starts(column: pa.Array) -> pa.Array:
+def _offsets(column: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
     return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])

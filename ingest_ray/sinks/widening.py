@@ -1,4 +1,4 @@
-"""Which type holds every value of another."""
+"""Decides which Arrow type holds every value of another."""
 
 import pyarrow as pa
 

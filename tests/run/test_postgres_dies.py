@@ -15,7 +15,7 @@ from ingest_ray.quarantine.rejected_rows import list_quarantine
 from ingest_ray.run import launch
 from ingest_ray.sdk.types import Endpoint, ModelCounts, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
-from ingest_ray.sinks.databases.model_sink import SqlModels
+from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.table_sink import SqlSink
 from ingest_ray.testing.servers.postgres import Postgres, fresh_database
 from ingest_strategies.jdbc.postgres import dialect as dialect
@@ -245,7 +245,7 @@ def test_a_lost_stage_of_one_model_is_read_again_for_all_models(
     tmp_path: Path, place: Postgres, monkeypatch: pytest.MonkeyPatch, mode: RunMode
 ) -> None:
     there = CdmInstallation(tmp_path, url=place.url, mode=mode)
-    monkeypatch.setattr(SqlModels, "commit", once(SqlModels.commit, lambda: empty(place, 1)))
+    monkeypatch.setattr(SqlModelSink, "commit", once(SqlModelSink.commit, lambda: empty(place, 1)))
     summary = there.run()
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
     assert summary.models == {name: ModelCounts(mapped=1200, committed=1200) for name in MAPPING}

@@ -49,8 +49,8 @@ class StoreWorld(DeltaWorld):
 
 
 class _StoreSink(DeltaSink):
-    def _files(self, target: Target) -> TableFiles:
-        return _as_store(super()._files(target).uri)
+    def table_files(self, target: Target) -> TableFiles:
+        return _as_store(super().table_files(target).uri)
 
 
 class TestDelta(SinkSuite):

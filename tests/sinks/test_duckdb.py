@@ -11,8 +11,8 @@ import pytest
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.duckdb import open_sink
-from ingest_ray.sinks.databases.table_names import table_of
-from ingest_ray.sinks.templates import DuckConfig
+from ingest_ray.sinks.databases.table_names import unit_table_name
+from ingest_ray.sinks.templates import DuckDbConfig
 from ingest_ray.testing.suites.sink import SinkSuite
 
 
@@ -21,11 +21,11 @@ class DuckWorld:
         self._path = path
 
     def open(self) -> Sink:
-        return open_sink(DuckConfig(path=str(self._path)))
+        return open_sink(DuckDbConfig(path=str(self._path)))
 
     def read_all(self, target: Target) -> list[dict[str, Any]]:
         with self._connected() as connection:
-            found = connection.sql(f'select * from "{table_of(target)}"').to_arrow_table()
+            found = connection.sql(f'select * from "{unit_table_name(target)}"').to_arrow_table()
         nanoseconds = [place for place, field in enumerate(found.schema) if field.type == pa.timestamp("ns")]
         for place in nanoseconds:  # Python has none
             found = found.set_column(place, found.schema.names[place], found.column(place).cast(pa.string()))

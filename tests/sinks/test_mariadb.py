@@ -8,7 +8,7 @@ import pytest
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.connect import open_sink
-from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.suites.sink import SinkSuite
@@ -25,7 +25,7 @@ class MariaWorld:
         return open_sink(SqlConfig(url=self._mariadb.url))
 
     def read_all(self, target: Target) -> list[dict[str, Any]]:
-        found = self._mariadb.run(f"select * from `{table_of(target)}`")
+        found = self._mariadb.run(f"select * from `{unit_table_name(target)}`")
         return [{name: _moment(value) for name, value in row.items()} for row in found]
 
 

@@ -13,7 +13,7 @@ from ingest_ray.registry import open_models
 from ingest_ray.sdk.contracts import ModelSink
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Endpoint
-from ingest_ray.sinks.maintenance import TableCare
+from ingest_ray.sinks.maintenance import TableMaintenance
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
@@ -190,7 +190,7 @@ def test_the_tables_of_a_lake_are_looked_after_one_by_one(tmp_path: Path) -> Non
     pages = Pages(DeltaWorld(tmp_path))
     for version in range(1, 5):
         pages.put((f"p{version}", version, ["a"]))
-    assert isinstance(pages.sink, TableCare)
+    assert isinstance(pages.sink, TableMaintenance)
     report = pages.sink.compact(pages.tables[0].target)
     assert (report.files_removed, report.files_added) == (4, 1)
     assert pages.found(ITEM) == ["p1@1", "p2@2", "p3@3", "p4@4"]

@@ -7,7 +7,7 @@ import pytest
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.databases.connect import open_sink
-from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.sink import SinkSuite
@@ -26,7 +26,7 @@ class PostgresWorld:
         connection = self._pg.connect()
         connection.register_in_adapter(114, str)  # json as the text that is stored
         cursor = connection.cursor()
-        cursor.execute(f'select * from "{table_of(target)}"')
+        cursor.execute(f'select * from "{unit_table_name(target)}"')
         names = [column[0] for column in cursor.description]
         found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         connection.close()
@@ -41,13 +41,13 @@ def test_the_first_merge_makes_an_index_and_tells_the_planner_what_the_key_is_li
     load = Load(PostgresWorld(pg), WriteMode.UPSERT)
     load.put(*((number, 1, "old") for number in range(500)), first=True)
     assert _indexes(pg, load.target) == []
-    _run(pg, f'alter table "{table_of(load.target)}" set (autovacuum_enabled = off)')
+    _run(pg, f'alter table "{unit_table_name(load.target)}" set (autovacuum_enabled = off)')
     merged = load.prepare(rows((7, 2, "new")), first=False)
     assert _statistics(pg, load.target) == []
     load.commit(merged)
     assert _statistics(pg, load.target) == [("id", -1.0)]
     assert len(_indexes(pg, load.target)) == 1
-    _run(pg, f"delete from pg_statistic where starelid = '\"{table_of(load.target)}\"'::regclass")
+    _run(pg, f"delete from pg_statistic where starelid = '\"{unit_table_name(load.target)}\"'::regclass")
     load.commit(load.prepare(rows((8, 2, "new")), first=False))
     assert _statistics(pg, load.target) == []
     assert len(_indexes(pg, load.target)) == 1
@@ -67,11 +67,11 @@ def test_a_merge_into_somebody_elses_table_makes_no_index(pg: Postgres) -> None:
 
 
 def _indexes(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:
-    return _run(pg, f"select indexdef from pg_indexes where tablename = '{table_of(target)}'")
+    return _run(pg, f"select indexdef from pg_indexes where tablename = '{unit_table_name(target)}'")
 
 
 def _statistics(pg: Postgres, target: Target) -> list[tuple[Any, ...]]:
-    return _run(pg, f"select attname, n_distinct from pg_stats where tablename = '{table_of(target)}'")
+    return _run(pg, f"select attname, n_distinct from pg_stats where tablename = '{unit_table_name(target)}'")
 
 
 def _run(pg: Postgres, sql: str) -> list[tuple[Any, ...]]:

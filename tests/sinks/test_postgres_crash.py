@@ -8,7 +8,7 @@ import pytest
 
 from ingest_ray.sdk.errors import Fenced, SinkUnavailable, StagingLost
 from ingest_ray.sdk.types import WriteMode
-from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.testing.servers.postgres import Postgres, fresh_database
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Pages
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, keys, piece, rows
@@ -94,7 +94,9 @@ def test_a_crash_in_a_commit_undoes_all_of_it(
     database = load.sink._db  # type: ignore[attr-defined]
     with monkeypatch.context() as patched:
         patched.setattr(
-            database, "drop_in", lambda session, stages: (killable_postgres.crash(), session.run("select 1"))
+            database,
+            "drop_stages_in",
+            lambda session, stages: (killable_postgres.crash(), session.execute("select 1")),
         )
         with pytest.raises(SinkUnavailable):
             load.commit(prepared)
@@ -112,14 +114,14 @@ def test_keys_to_erase_that_a_crash_took_are_not_erased_as_nothing(
     load = Load(PostgresWorld(place), WriteMode.UPSERT)
     load.put((1, 1, "a"), (2, 1, "b"))
     database = load.sink._db  # type: ignore[attr-defined]
-    loaded = database.load
+    loaded = database.load_stage
 
     def crashing(stage: str, schema: pa.Schema, batches: Any) -> None:
         loaded(stage, schema, batches)
         killable_postgres.crash()
 
     with monkeypatch.context() as patched:
-        patched.setattr(database, "load", crashing)
+        patched.setattr(database, "load_stage", crashing)
         with pytest.raises(StagingLost):
             load.sink.erase(load.target, SCHEMA, 1, 2, [keys((1,))], "delete")
     assert load.sink.open(load.target, SCHEMA, 1) == 1
@@ -172,7 +174,7 @@ def test_rows_that_are_gone_from_a_stage_are_missed_whatever_took_them(
         with pytest.raises(StagingLost, match="1 rows instead of 2"):
             load.commit(prepared)
         load.sequence = 0
-    assert place.run(f"select * from {table_of(load.target)}") in ([], ())
+    assert place.run(f"select * from {unit_table_name(load.target)}") in ([], ())
 
 
 def pages_found(place: Postgres, pages: Pages) -> tuple[list[str], list[str]]:

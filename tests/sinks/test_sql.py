@@ -17,8 +17,8 @@ from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import Endpoint, Target, WriteMode
-from ingest_ray.sinks.databases.postgres import Postgres as PostgresDatabase
-from ingest_ray.sinks.databases.table_names import NAME_BYTES, table_of
+from ingest_ray.sinks.databases.postgres import PostgresDatabase
+from ingest_ray.sinks.databases.table_names import NAME_BYTES, unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
@@ -74,11 +74,11 @@ def target(unit: str) -> Target:
     ],
 )
 def test_a_units_table_has_its_name(unit: str, table: str) -> None:
-    assert table_of(target(unit)) == table
+    assert unit_table_name(target(unit)) == table
 
 
 def test_long_names_are_cut_and_stay_different() -> None:
-    first, second = table_of(target("ä" * 50 + "1")), table_of(target("ä" * 50 + "2"))
+    first, second = unit_table_name(target("ä" * 50 + "1")), unit_table_name(target("ä" * 50 + "2"))
     assert first != second
     assert max(len(first.encode()), len(second.encode())) <= NAME_BYTES
 
@@ -153,11 +153,11 @@ def test_stages_of_dead_runs_are_swept_when_a_newer_epoch_opens(place: tuple[Any
     lost, kept = dead.prepare(rows((1, 1, "lost"))), other.prepare(rows((1, 1, "kept")))
     Load(world, WriteMode.APPEND, run="next", epoch=2)
     database = dead.sink._db  # type: ignore[attr-defined]
-    assert database.stages("_ingest_stage_") == [kept.payload["stage"]]
+    assert database.list_stages("_ingest_stage_") == [kept.payload["stage"]]
     assert lost.payload["stage"] != kept.payload["stage"]
     other.commit(kept)
     assert other.found() == [(1, 1, "kept")]
-    assert database.stages("_ingest_stage_") == []
+    assert database.list_stages("_ingest_stage_") == []
 
 
 def test_a_reader_is_not_stopped_by_a_commit_that_goes_on(place: tuple[Any, Run]) -> None:
@@ -168,10 +168,10 @@ def test_a_reader_is_not_stopped_by_a_commit_that_goes_on(place: tuple[Any, Run]
     load.put((1, 1, "old"))
     database = load.sink._db  # type: ignore[attr-defined]
     with database.transaction() as session:
-        session.run(f"delete from {database.table(table_of(load.target))}")
+        session.execute(f"delete from {database.quoted_table(unit_table_name(load.target))}")
         assert load.found() == [(1, 1, "old")]
-        session.run(
-            f"insert into {database.table(table_of(load.target))} select * from {database.table(table_of(load.target))}"
+        session.execute(
+            f"insert into {database.quoted_table(unit_table_name(load.target))} select * from {database.quoted_table(unit_table_name(load.target))}"
         )
     assert load.found() == []
 
@@ -185,7 +185,7 @@ def test_a_commit_waits_for_the_one_before_it(place: tuple[Any, Run]) -> None:
     sink = load.sink
     ends = []
     with sink._db.transaction() as session:  # type: ignore[attr-defined]
-        sink._ledger.lock(session, load.target, table_of(load.target), 1)  # type: ignore[attr-defined]
+        sink._ledger.lock_entry(session, load.target, unit_table_name(load.target), 1)  # type: ignore[attr-defined]
         late = threading.Thread(target=lambda: ends.append(load.commit(prepared)))
         late.start()
         late.join(0.3)
@@ -297,9 +297,9 @@ def test_a_server_that_goes_away_in_the_middle_undoes_everything(pg: Postgres) -
 
     def torn() -> None:
         with database.transaction() as session:
-            session.run(f"delete from {database.table(table_of(load.target))}")
+            session.execute(f"delete from {database.quoted_table(unit_table_name(load.target))}")
             pg.run(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
-            session.run("select 1")
+            session.execute("select 1")
 
     with pytest.raises(SinkUnavailable):
         torn()
@@ -310,7 +310,7 @@ def test_a_zero_character_is_refused_by_postgres_and_nothing_is_left(pg: Postgre
     load = Load(PostgresWorld(pg), WriteMode.APPEND)
     with pytest.raises(SinkRejected, match="0x00"):
         load.prepare(rows((1, 1, "a\0b")))
-    assert load.sink._db.stages("_ingest_stage_") == []  # type: ignore[attr-defined]
+    assert load.sink._db.list_stages("_ingest_stage_") == []  # type: ignore[attr-defined]
 
 
 def test_a_number_that_is_none_is_refused_by_name(mariadb: MariaDatabase) -> None:
@@ -363,7 +363,7 @@ def test_c31_a_process_killed_before_its_commit_leaves_the_table_as_it_was(
         "from ingest_ray.registry import open_sink\n"
         "from ingest_ray.testing.suites.sink import SCHEMA\n"
         "import ingest_ray.sinks.databases.table_sink as sink\n"
-        "sink.Ledger.note = lambda *args: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sink.CommitLedger.record_commit = lambda *args: os.kill(os.getpid(), signal.SIGKILL)\n"
         "endpoint, target, prepared = sys.argv[1:]\n"
         "open_sink(Endpoint.model_validate_json(endpoint)).commit("
         "Target.model_validate_json(target), SCHEMA, 1, 2, [Prepared.model_validate_json(prepared)])\n"

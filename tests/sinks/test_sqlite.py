@@ -9,7 +9,7 @@ import pytest
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.connect import open_sink
-from ingest_ray.sinks.databases.table_names import table_of
+from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.suites.sink import SinkSuite
 
@@ -26,7 +26,7 @@ class SqliteWorld:
     def read_all(self, target: Target) -> list[dict[str, Any]]:
         connection = sqlite3.connect(self._path)
         connection.row_factory = sqlite3.Row
-        found = [dict(row) for row in connection.execute(f'select * from "{table_of(target)}"')]
+        found = [dict(row) for row in connection.execute(f'select * from "{unit_table_name(target)}"')]
         connection.close()
         return found
 

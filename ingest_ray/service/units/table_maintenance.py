@@ -1,4 +1,4 @@
-"""Looks after the tables of units: fewer and larger files, and none that nobody needs."""
+"""Maintains the tables of units: fewer and larger files, and the removal of unneeded ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,14 +13,14 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
-from ingest_ray.sinks.maintenance import CareReport, TableCare
+from ingest_ray.sinks.maintenance import MaintenanceReport, TableMaintenance
 
 
 class UpkeepDone(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
-    report: CareReport
+    report: MaintenanceReport
 
     @property
     def ref(self) -> UnitRef:
@@ -28,14 +28,14 @@ class UpkeepDone(Model):
 
 
 def compact(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
-    return _each(installation, endpoint_id, unit_ids, lambda care, target: care.compact(target))
+    return _each(installation, endpoint_id, unit_ids, lambda sink, target: sink.compact(target))
 
 
 def vacuum(
     installation: Installation, endpoint_id: str, unit_ids: Sequence[str], keep_h: int, rehearse: bool
 ) -> list[UpkeepDone]:
     return _each(
-        installation, endpoint_id, unit_ids, lambda care, target: care.vacuum(target, keep_h=keep_h, rehearse=rehearse)
+        installation, endpoint_id, unit_ids, lambda sink, target: sink.vacuum(target, keep_h=keep_h, rehearse=rehearse)
     )
 
 
@@ -43,20 +43,20 @@ def _each(
     installation: Installation,
     endpoint_id: str,
     unit_ids: Sequence[str],
-    work: Callable[[TableCare, Target], CareReport],
+    work: Callable[[TableMaintenance, Target], MaintenanceReport],
 ) -> list[UpkeepDone]:
-    """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables need no care; nothing is done then."""
+    """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables are not made of files; nothing is done then."""
     launch_catalog = LaunchCatalog()
     orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in unit_ids]
-    cares = [(order, _care_of(order)) for order in orders]
+    sinks = [(order, _open_sink(order)) for order in orders]
     return [
         UpkeepDone(
             endpoint_id=endpoint_id,
             unit_id=order.spec.unit_id,
             sink_id=order.spec.config.sink_id,
-            report=work(care, target),
+            report=work(sink, target),
         )
-        for order, care in cares
+        for order, sink in sinks
         for target in _targets(order)
     ]
 
@@ -66,10 +66,10 @@ def _targets(order: RunOrder) -> list[Target]:
     return [table.target for table in tables_of(order.spec)] if order.spec.is_cdm else [target_of(order)]
 
 
-def _care_of(order: RunOrder) -> TableCare:
-    door = open_models if order.spec.is_cdm else open_sink
-    sink = door(resolve(order.sink, order.settings))
-    if not isinstance(sink, TableCare):
+def _open_sink(order: RunOrder) -> TableMaintenance:
+    open_endpoint = open_models if order.spec.is_cdm else open_sink
+    sink = open_endpoint(resolve(order.sink, order.settings))
+    if not isinstance(sink, TableMaintenance):
         raise ModeUnsupported(
             f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to look after",
             hint="databases look after their tables themselves",

@@ -1,4 +1,5 @@
-"""Databases as sinks: rows are loaded into a stage, and one transaction moves them into the table and notes it in a ledger.
+"""Databases as sinks: rows are loaded into a stage table, and one transaction moves them into the target table and records the commit.
 
-`sink` is the contract, the same for all; `database` says what it needs of a database; one module per database.
+`table_sink` and `model_sink` implement the sink contracts for every database; `database` declares what they require of one; each
+database has a module, and another for its types.
 """

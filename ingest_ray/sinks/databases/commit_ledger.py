@@ -1,6 +1,6 @@
-"""The ledger: one row per unit, written in the transaction that writes the unit's rows. There is no stronger fence.
+"""The commit ledger: one row per unit, written in the transaction that writes the unit's rows, so that an older epoch cannot commit.
 
-It has the epoch that owns the unit, the last sequence number and its counts, and the columns as this sink made them.
+A row holds the epoch that owns the unit, the last sequence number and its counts, and the table's columns as this sink made them.
 """
 
 import base64
@@ -26,8 +26,8 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The columns that were made: their Arrow types, and what the database called their types afterwards."""
+class RecordedColumns:
+    """The columns that this sink made: their Arrow types, and the types that the database reported for them afterwards."""
 
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     reported: dict[str, str] = field(default_factory=dict)
@@ -37,43 +37,48 @@ class Shape:
         return json.dumps({"schema": packed, "reported": self.reported})
 
     @classmethod
-    def from_text(cls, text: str) -> "Shape":
+    def from_text(cls, text: str) -> "RecordedColumns":
         if not text:
             return cls()
-        found = json.loads(text)
-        return cls(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found["schema"]))), found["reported"])
+        document = json.loads(text)
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"])))
+        return cls(schema, document["reported"])
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     epoch: int
     sequence: int
     committed: int
     deduplicated: int
-    shape: Shape
+    columns: RecordedColumns
 
 
-class Ledger:
+class CommitLedger:
+    """The ledger of one database: every method works in the transaction of the given session."""
+
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._table = database.table(LEDGER)
+        self._table = database.quoted_table(LEDGER)
 
-    def make(self, session: Session) -> None:
+    def create(self, session: Session) -> None:
         text, number = self._db.key_type, "bigint not null"
         kinds = dict(
             zip(_COLUMNS, (text, text, number, number, number, number, self._db.long_text, number), strict=True)
         )
         columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        session.run(f"create table if not exists {self._table} ({columns}, primary key (app_id))")
+        session.execute(f"create table if not exists {self._table} ({columns}, primary key (app_id))")
 
-    def lock(self, session: Session, target: Target, table: str, epoch: int) -> Entry:
-        """Holds the unit's row until the transaction ends; makes it where it is missing; refuses an older epoch."""
+    def lock_entry(self, session: Session, target: Target, table: str, epoch: int) -> LedgerEntry:
+        """Locks the unit's row until the transaction ends; inserts it where it is missing; refuses an older epoch."""
         values = (target.app_id, table.lower(), 0, 0, 0, 0, "", 0)
-        session.run(self._db.insert_if_missing(self._table, _COLUMNS), *values)
-        # A change of its own column, not FOR UPDATE: a database without row locks, such as DuckDB, sees a conflict only
-        # where two transactions change the same column of a row.
-        session.run(f"update {self._table} set turn = turn + 1 where app_id = {self._marks(1)}", target.app_id)
-        entry = self._read(session, target)
+        session.execute(self._db.insert_if_missing_sql(self._table, _COLUMNS), *values)
+        # A change of a column of its own, not FOR UPDATE: a database without row locks, such as DuckDB, reports a conflict
+        # only where two transactions change the same column of a row.
+        session.execute(
+            f"update {self._table} set turn = turn + 1 where app_id = {self._placeholder(1)}", target.app_id
+        )
+        entry = self.read_entry(session, target)
         if entry is None:
             raise SinkRejected(f"the ledger has lost unit '{target.unit_id}'")
         if entry.epoch > epoch:
@@ -82,13 +87,23 @@ class Ledger:
             )
         return entry
 
-    def peek(self, session: Session, target: Target) -> Entry | None:
-        return self._read(session, target)
+    def read_entry(self, session: Session, target: Target) -> LedgerEntry | None:
+        names = ", ".join(_COLUMNS[2:-1])
+        rows = session.execute(
+            f"select {names} from {self._table} where app_id = {self._placeholder(1)}", target.app_id
+        )
+        if not rows:
+            return None
+        epoch, sequence, committed, deduplicated, columns = rows[0]
+        return LedgerEntry(
+            int(epoch), int(sequence), int(committed), int(deduplicated), RecordedColumns.from_text(columns)
+        )
 
-    def claim(self, session: Session, target: Target, table: str, epoch: int) -> None:
-        """Takes the unit for an epoch. One table belongs to one unit."""
-        others = session.run(
-            f"select app_id from {self._table} where target_table = {self._marks(1)} and app_id <> {self._marks(2)}",
+    def take_over(self, session: Session, target: Target, table: str, epoch: int) -> None:
+        """Makes `epoch` the unit's owner. A table belongs to one unit."""
+        others = session.execute(
+            f"select app_id from {self._table} where target_table = {self._placeholder(1)}"
+            f" and app_id <> {self._placeholder(2)}",
             table.lower(),
             target.app_id,
         )
@@ -97,30 +112,22 @@ class Ledger:
                 f"table '{table}' already belongs to another unit: '{others[0][0]}'",
                 hint="give one of the two units a sink with another schema",
             )
-        self._set(session, target, {"epoch": epoch})
+        self._update(session, target, {"epoch": epoch})
 
-    def note(self, session: Session, target: Target, sequence: int, committed: int, deduplicated: int) -> None:
-        self._set(
+    def record_commit(self, session: Session, target: Target, sequence: int, committed: int, deduplicated: int) -> None:
+        self._update(
             session,
             target,
             {"sequence_number": sequence, "rows_committed": committed, "rows_deduplicated": deduplicated},
         )
 
-    def remember(self, session: Session, target: Target, shape: Shape) -> None:
-        self._set(session, target, {"shape": shape.to_text()})
+    def record_columns(self, session: Session, target: Target, columns: RecordedColumns) -> None:
+        self._update(session, target, {"shape": columns.to_text()})
 
-    def _set(self, session: Session, target: Target, values: dict[str, str | int]) -> None:
-        settings = ", ".join(f"{name} = {self._marks(place)}" for place, name in enumerate(values, 1))
-        last = self._marks(len(values) + 1)
-        session.run(f"update {self._table} set {settings} where app_id = {last}", *values.values(), target.app_id)
+    def _update(self, session: Session, target: Target, values: dict[str, str | int]) -> None:
+        settings = ", ".join(f"{name} = {self._placeholder(number)}" for number, name in enumerate(values, 1))
+        last = self._placeholder(len(values) + 1)
+        session.execute(f"update {self._table} set {settings} where app_id = {last}", *values.values(), target.app_id)
 
-    def _read(self, session: Session, target: Target) -> Entry | None:
-        names = ", ".join(_COLUMNS[2:-1])
-        found = session.run(f"select {names} from {self._table} where app_id = {self._marks(1)}", target.app_id)
-        if not found:
-            return None
-        epoch, sequence, committed, deduplicated, shape = found[0]
-        return Entry(int(epoch), int(sequence), int(committed), int(deduplicated), Shape.from_text(shape))
-
-    def _marks(self, number: int) -> str:
-        return self._db.mark.format(number)
+    def _placeholder(self, number: int) -> str:
+        return self._db.placeholder.format(number)

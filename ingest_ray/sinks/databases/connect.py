@@ -1,11 +1,11 @@
-"""Chooses the database by its URL, and imports only that one's driver."""
+"""Opens the sinks of a SQL database: chooses the database by its URL and imports only its driver."""
 
 from importlib import import_module
 
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sinks.databases.database import Database
-from ingest_ray.sinks.databases.model_sink import SqlModels
+from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.table_sink import SqlSink
 from ingest_ray.sinks.templates import CdmConfig, SqlConfig
 
@@ -18,8 +18,8 @@ def open_sink(config: SqlConfig) -> Sink:
 
 def open_models(config: SqlConfig) -> ModelSink:
     if isinstance(config, CdmConfig):
-        return SqlModels(_database(config), prefix=config.prefix, makes_tables=False)
-    return SqlModels(_database(config))
+        return SqlModelSink(_database(config), prefix=config.prefix, creates_tables=False)
+    return SqlModelSink(_database(config))
 
 
 def _database(config: SqlConfig) -> Database:

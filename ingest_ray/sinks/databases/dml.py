@@ -1,4 +1,4 @@
-"""Moves staged rows into a table, inside the transaction that also notes it in the ledger."""
+"""Moves staged rows into a unit's table, inside the transaction that also records the commit in the ledger."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,119 +7,135 @@ import pyarrow as pa
 
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.database import ORDER, WINNERS, Database, Session
-from ingest_ray.sinks.databases.stages import CARRIED, Arrival, refuse_less, refuse_lost
-from ingest_ray.sinks.provenance import DELETED_AT, NAMES
+from ingest_ray.sinks.databases.stages import (
+    STAGE_PROVENANCE,
+    PreparedStage,
+    refuse_lost_stages,
+    refuse_short_stage,
+)
+from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 
 
-def insert(db: Database, session: Session, table: str, arrivals: Sequence[Arrival], schema: pa.Schema) -> None:
-    plain = [db.quoted(name) for name in schema.names if name not in NAMES]
-    listed = ", ".join([*plain, *map(db.quoted, CARRIED)])
-    for one in arrivals:
-        values = ", ".join([*plain, *one.provenance(db)])
-        moved = session.change(f"insert into {db.table(table)} ({listed}) select {values} from {db.staged(one.stage)}")
-        refuse_less(db, one.stage, one.rows, moved)
+def insert(db: Database, session: Session, table: str, stages: Sequence[PreparedStage], schema: pa.Schema) -> None:
+    source_columns = _source_columns(db, schema)
+    listed = ", ".join([*source_columns, *map(db.quoted, STAGE_PROVENANCE)])
+    for stage in stages:
+        values = ", ".join([*source_columns, *stage.provenance(db)])
+        inserted = session.execute_update(
+            f"insert into {db.quoted_table(table)} ({listed}) select {values} from {db.stage_source(stage.stage)}"
+        )
+        refuse_short_stage(db, stage.stage, stage.rows, inserted)
 
 
 def upsert(
-    db: Database, session: Session, target: Target, table: str, arrivals: Sequence[Arrival], schema: pa.Schema
+    db: Database, session: Session, target: Target, table: str, stages: Sequence[PreparedStage], schema: pa.Schema
 ) -> int:
     """Returns how many of the staged rows are in the table now: the newest of each key, unless the table has a newer one.
 
-    NULLs in a key equal each other. A NULL version is older than any other; of equal versions, and without a
-    version column, the later arrival wins: later in the group, later in its slice.
+    NULLs in a key equal each other. A NULL version is older than any other; of equal versions, and without a version column, the
+    later row wins: later in the group, later in its slice.
     """
-    refuse_lost(db, session, {one.stage: one.rows for one in arrivals})
-    session.run(f"{db.drop_temporary} {WINNERS}")
-    session.run(_winners(db, target, arrivals, schema))
-    db.ready_to_merge(session, table, target.key)
-    passes = [_Match(db, target, is_null=False)]
-    if session.run(f"select 1 from {WINNERS} w where {passes[0].has_null} limit 1"):
-        passes.append(_Match(db, target, is_null=True))
-    goal = db.table(table)
-    for one in passes:
+    refuse_lost_stages(db, session, {stage.stage: stage.rows for stage in stages})
+    session.execute(f"{db.drop_temporary_sql} {WINNERS}")
+    session.execute(_create_winners_sql(db, target, stages, schema))
+    db.prepare_merge(session, table, target.key)
+    matches = [_KeyMatch(db, target, is_null=False)]
+    if session.execute(f"select 1 from {WINNERS} w where {matches[0].has_null} limit 1"):
+        matches.append(_KeyMatch(db, target, is_null=True))
+    quoted_table = db.quoted_table(table)
+    for match in matches:
         if target.version_column:
-            session.run(
-                f"delete from {WINNERS} where exists (select 1 from {goal} t where {one.of(WINNERS)}"
-                f" and {_is_newer_than(db, target, WINNERS, schema)})"
+            session.execute(
+                f"delete from {WINNERS} where exists (select 1 from {quoted_table} t where {match.condition(WINNERS)}"
+                f" and {_is_newer_in_table(db, target, WINNERS, schema)})"
             )
-    ((committed,),) = session.run(f"select count(*) from {WINNERS}")
+    ((committed,),) = session.execute(f"select count(*) from {WINNERS}")
     columns = [db.quoted(name) for name in schema.names if name != DELETED_AT]
     names, values = ", ".join(columns), {name: f"w.{name}" for name in columns}
     values[db.quoted(DELETED_AT)] = "null"
-    for one in passes:
-        session.run(db.update_from(goal, WINNERS, values, one.of("w")))
-        session.run(
-            f"insert into {goal} ({names}) select {names} from {WINNERS} w where {one.kind('w')}"
-            f" and not exists (select 1 from {goal} t where {one.of('w')})"
+    for match in matches:
+        session.execute(db.update_from_sql(quoted_table, WINNERS, values, match.condition("w")))
+        session.execute(
+            f"insert into {quoted_table} ({names}) select {names} from {WINNERS} w where {match.applies('w')}"
+            f" and not exists (select 1 from {quoted_table} t where {match.condition('w')})"
         )
-    session.run(f"{db.drop_temporary} {WINNERS}")
+    session.execute(f"{db.drop_temporary_sql} {WINNERS}")
     return int(committed)
 
 
-def select_keys(db: Database, target: Target, table: str) -> str:
+def select_keys_sql(db: Database, target: Target, table: str) -> str:
     keys = ", ".join(db.quoted(name) for name in target.key)
-    return f"select {keys} from {db.table(table)} where {db.quoted(DELETED_AT)} is null"
+    return f"select {keys} from {db.quoted_table(table)} where {db.quoted(DELETED_AT)} is null"
 
 
 def erase(db: Database, session: Session, target: Target, table: str, stage: str, how: str) -> int:
     """Marks or removes the rows whose keys are staged; returns how many."""
-    goal, keys = db.table(table), [db.quoted(name) for name in target.key]
-    db.ready_to_merge(session, table, target.key)
+    quoted_table, keys = db.quoted_table(table), [db.quoted(name) for name in target.key]
+    db.prepare_merge(session, table, target.key)
     listed = ", ".join(keys)
-    nulls = _Match(db, target, is_null=True)
-    among = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {db.staged(stage)})"
-    among_nulls = f"exists (select 1 from {db.staged(stage)} w where {nulls.beside('w', goal)})"
-    alive = f"{db.quoted(DELETED_AT)} is null" if how == "tombstone" else "1 = 1"
-    now = db.moment(datetime.now(UTC))
+    nulls = _KeyMatch(db, target, is_null=True)
+    is_staged = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {db.stage_source(stage)})"
+    is_staged_null = (
+        f"exists (select 1 from {db.stage_source(stage)} w where {nulls.null_condition('w', quoted_table)})"
+    )
+    is_alive = f"{db.quoted(DELETED_AT)} is null" if how == "tombstone" else "1 = 1"
+    now = db.timestamp_literal(datetime.now(UTC))
     erased = 0
-    for chosen in (among, among_nulls):
-        where = f"where {chosen} and {alive}"
-        ((count,),) = session.run(f"select count(*) from {goal} {where}")
+    for is_chosen in (is_staged, is_staged_null):
+        where = f"where {is_chosen} and {is_alive}"
+        ((count,),) = session.execute(f"select count(*) from {quoted_table} {where}")
         if how == "delete":
-            session.run(f"delete from {goal} {where}")
+            session.execute(f"delete from {quoted_table} {where}")
         else:
-            session.run(f"update {goal} set {db.quoted(DELETED_AT)} = {now} {where}")
+            session.execute(f"update {quoted_table} set {db.quoted(DELETED_AT)} = {now} {where}")
         erased += int(count)
     return erased
 
 
-class _Match:
-    """How a winner finds its row in the table. Keys without NULLs are compared by `=`, which can use an index."""
+class _KeyMatch:
+    """The SQL conditions under which a winner and a row of the table have the same key.
+
+    Keys without NULLs are compared by `=`, which can use an index.
+    """
 
     def __init__(self, db: Database, target: Target, *, is_null: bool) -> None:
         self._db = db
         self._keys = [db.quoted(name) for name in target.key]
         self._is_null = is_null
-        self.has_null = self._nulls("w")
+        self.has_null = self._has_null("w")
 
-    def kind(self, source: str) -> str:
-        return f"({self._nulls(source)})" if self._is_null else f"not ({self._nulls(source)})"
+    def applies(self, source: str) -> str:
+        """True for the rows of `source` that this match compares: those with, or those without a NULL in the key."""
+        return f"({self._has_null(source)})" if self._is_null else f"not ({self._has_null(source)})"
 
-    def of(self, source: str) -> str:
+    def condition(self, source: str) -> str:
+        """Compares the table `t` with `source`."""
         if not self._is_null:
             return " and ".join(f"t.{key} = {source}.{key}" for key in self._keys)
-        same = " and ".join(self._db.same(f"t.{key}", f"{source}.{key}") for key in self._keys)
-        return f"{self.kind(source)} and {same}"
+        return self.null_condition(source, "t")
 
-    def beside(self, source: str, table: str) -> str:
-        """For NULL keys only, and where the table has no other name."""
-        same = " and ".join(self._db.same(f"{table}.{key}", f"{source}.{key}") for key in self._keys)
-        return f"{self.kind(source)} and {same}"
+    def null_condition(self, source: str, table: str) -> str:
+        """For keys with NULLs."""
+        equal = " and ".join(self._db.null_safe_equal(f"{table}.{key}", f"{source}.{key}") for key in self._keys)
+        return f"{self.applies(source)} and {equal}"
 
-    def _nulls(self, source: str) -> str:
+    def _has_null(self, source: str) -> str:
         return " or ".join(f"{source}.{key} is null" for key in self._keys)
 
 
-def _winners(db: Database, target: Target, arrivals: Sequence[Arrival], schema: pa.Schema) -> str:
-    plain = [db.quoted(name) for name in schema.names if name not in NAMES]
-    carried = [db.quoted(name) for name in CARRIED]
-    names = ", ".join([*plain, *carried])
+def _source_columns(db: Database, schema: pa.Schema) -> list[str]:
+    return [db.quoted(name) for name in schema.names if name not in PROVENANCE_COLUMNS]
+
+
+def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedStage], schema: pa.Schema) -> str:
+    source_columns = _source_columns(db, schema)
+    names = ", ".join([*source_columns, *(db.quoted(name) for name in STAGE_PROVENANCE)])
     keys = ", ".join(db.quoted(name) for name in target.key)
     newest = ""
     if target.version_column:
-        version = db.ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
+        version = db.binary_ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
-    rows = " union all ".join(_rows(db, place, one, plain) for place, one in enumerate(arrivals))
+    rows = " union all ".join(_stage_query(db, index, stage, source_columns) for index, stage in enumerate(stages))
     return (
         f"create temporary table {WINNERS} as select {names} from (select a.*, row_number() over"
         f" (partition by {keys} order by {newest}_ingest_place desc, {ORDER} desc) as _ingest_rank"
@@ -127,14 +143,17 @@ def _winners(db: Database, target: Target, arrivals: Sequence[Arrival], schema: 
     )
 
 
-def _rows(db: Database, place: int, one: Arrival, plain: Sequence[str]) -> str:
-    carried = [f"{term} as {db.quoted(name)}" for term, name in zip(one.provenance(db), CARRIED, strict=True)]
-    terms = ", ".join([*plain, *carried, f"{place} as _ingest_place", f"{one.order} as {ORDER}"])
-    return f"select {terms} from {db.staged(one.stage)}"
+def _stage_query(db: Database, index: int, stage: PreparedStage, source_columns: Sequence[str]) -> str:
+    """A stage's rows with their provenance, the stage's index in the group, and each row's position in its slice."""
+    provenance = [
+        f"{term} as {db.quoted(name)}" for term, name in zip(stage.provenance(db), STAGE_PROVENANCE, strict=True)
+    ]
+    terms = ", ".join([*source_columns, *provenance, f"{index} as _ingest_place", f"{stage.order} as {ORDER}"])
+    return f"select {terms} from {db.stage_source(stage.stage)}"
 
 
-def _is_newer_than(db: Database, target: Target, source: str, schema: pa.Schema) -> str:
+def _is_newer_in_table(db: Database, target: Target, source: str, schema: pa.Schema) -> str:
     name = db.quoted(str(target.version_column))
     kind = schema.field(str(target.version_column)).type
-    there, here = db.ordered(f"t.{name}", kind), db.ordered(f"{source}.{name}", kind)
-    return f"{there} is not null and ({here} is null or {here} < {there})"
+    stored, incoming = db.binary_ordered(f"t.{name}", kind), db.binary_ordered(f"{source}.{name}", kind)
+    return f"{stored} is not null and ({incoming} is null or {incoming} < {stored})"

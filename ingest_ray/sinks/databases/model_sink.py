@@ -1,7 +1,7 @@
-"""The common data model in a database: one table per model, and all tables of a commit in the transaction of its ledger rows.
+"""The `ModelSink` contract on any `Database`: one table per CDM model, and all tables of a commit in one transaction.
 
-Many units write to one table. Each has a row in the ledger for every table that it writes to, all with the same number; the columns
-of a table are remembered once, under the table's own name.
+Many units write to one table. Each unit has a row in the ledger for every table that it writes to, all with the same sequence
+number.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,85 +9,76 @@ from typing import Literal
 
 import pyarrow as pa
 
-from ingest_ray.cdm.models import KEY, SOURCE_KEY, model_of
+from ingest_ray.cdm.models import KEY, SOURCE_KEY
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import ModelTable
-from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import wanted_schema
-from ingest_ray.sinks.databases.commit_ledger import Entry, Ledger, Shape
+from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.database import Database, Session
-from ingest_ray.sinks.databases.model_dml import ModelMove
-from ingest_ray.sinks.databases.stage_loader import Counted, Intake
-from ingest_ray.sinks.databases.stages import refuse_lost, stages_of
-from ingest_ray.sinks.databases.table_names import stage_of, stages_of_run, stages_of_unit
-from ingest_ray.sinks.databases.table_schema import grow, refuse_changes_by_hand, sink_type_of, staged_schema
-from ingest_ray.sinks.provenance import Stamp
-from ingest_ray.sinks.type_mapping import fit_schema, is_list
+from ingest_ray.sinks.databases.model_dml import ModelDml
+from ingest_ray.sinks.databases.model_tables import ModelTables
+from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
+from ingest_ray.sinks.databases.stages import drop_stages_of_older_runs, refuse_lost_stages, stages_of
+from ingest_ray.sinks.databases.table_names import new_stage_name
+from ingest_ray.sinks.provenance import Provenance
+from ingest_ray.sinks.type_mapping import map_schema
 
 
-class SqlModels:
-    """`prefix` stands before every table's name. `makes_tables`: on first use; else they must have been provisioned."""
+class SqlModelSink:
+    """`prefix` stands before every table's name. `creates_tables`: on first use; else they must have been provisioned."""
 
-    def __init__(self, database: Database, *, prefix: str = "", makes_tables: bool = True) -> None:
+    def __init__(self, database: Database, *, prefix: str = "", creates_tables: bool = True) -> None:
         self._db = database
-        self._ledger = Ledger(database)
-        self._prefix = prefix
-        self._makes_tables = makes_tables
+        self._ledger = CommitLedger(database)
+        self._tables = ModelTables(database, self._ledger, prefix)
+        self._creates_tables = creates_tables
 
     def location(self, target: Target) -> str:
-        return self._db.location(self._table(target))
+        return self._db.location(self._tables.name(target))
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        return fit_schema(schema, self._db.rules)
+        return map_schema(schema, self._db.rules)
 
     def provision(self, table: ModelTable) -> Provisioned:
-        name = self._table(table.target)
+        name = self._tables.name(table.target)
         with self._db.transaction() as session:
-            self._ledger.make(session)
+            self._ledger.create(session)
         with self._db.transaction() as session:
-            self._make_or_grow(session, table)
-        schema, dot, plain = name.rpartition(".")
+            self._tables.create_or_evolve(session, table)
+        schema, dot, table_name = name.rpartition(".")
         return Provisioned(
             model_id=str(table.target.model),
             schema_name=schema if dot else "",
-            table_name=plain,
+            table_name=table_name,
             location=self._db.location(name),
         )
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         try:
             with self._db.transaction() as session:
-                self._ledger.make(session)
+                self._ledger.create(session)
             with self._db.transaction() as session:
-                entries = [self._opened(session, table, epoch) for table in tables]
+                entries = [self._open_table(session, table, epoch) for table in tables]
             if any(entry.epoch < epoch for entry in entries):
-                self._sweep(tables)
-        except CommitUnknown as error:  # opening again is always right
+                drop_stages_of_older_runs(self._db, tables[0].target)
+        except CommitUnknown as error:  # it is always safe to open again
             raise SinkUnavailable(error.message, hint=error.hint) from error
         return max((entry.sequence for entry in entries), default=0)
 
     def prepare(self, table: ModelTable, piece: Slice, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        target, stage = table.target, stage_of(table.target)
+        target, stage = table.target, new_stage_name(table.target)
         with self._db.transaction() as session:
-            shape = staged_schema(self._db, self._table(target), table.schema, self._shape(session, target))
-        intake = Intake(shape, Stamp(target.run_id, piece.slice_id))
-        markers = _Markers()
-        try:
-            self._db.load(stage, intake.schema, intake.rows(markers.counted(batches)))
-        except CommitUnknown as error:  # a stage that nobody names is swept
-            raise SinkUnavailable(error.message, hint=error.hint) from error
-        except BaseException as error:
-            self._db.drop([stage])
-            if intake.error is not None and intake.error is not error:  # a driver made its own of it
-                raise intake.error from error
-            raise
+            columns = self._tables.stage_schema(session, table)
+        loader = StageLoader(columns, Provenance(target.run_id, piece.slice_id))
+        markers = _MarkerCount()
+        loader.load(self._db, stage, markers.count_in(batches))
         return Prepared(
             slice_id=piece.slice_id,
-            rows=intake.hash.rows,
-            bytes=intake.bytes,
-            row_hash=intake.hash.hexdigest(),
-            models={str(target.model): intake.hash.rows - markers.count},
+            rows=loader.hash.rows,
+            bytes=loader.bytes,
+            row_hash=loader.hash.hexdigest(),
+            models={str(target.model): loader.hash.rows - markers.count},
             payload={"stage": stage},
         )
 
@@ -95,26 +86,26 @@ class SqlModels:
         self, tables: Sequence[ModelTable], epoch: int, sequence: int, groups: Sequence[Sequence[Prepared]]
     ) -> Sequence[ModelCounts]:
         with self._db.transaction() as session:
-            entries = [self._locked(session, table, epoch) for table in tables]
+            entries = [self._lock_entry(session, table, epoch) for table in tables]
             counts = [
-                self._committed(session, table, entry, sequence, group, tables)
+                self._commit_table(session, table, entry, sequence, group, tables)
                 for table, entry, group in zip(tables, entries, groups, strict=True)
             ]
-            self._db.drop_in(session, _stages(groups))
+            self._db.drop_stages_in(session, _all_stages(groups))
         self.abort(groups)
         return counts
 
     def abort(self, groups: Sequence[Sequence[Prepared]]) -> None:
-        """A stage is never part of a table: dropping it is always safe."""
-        self._db.drop(_stages(groups))
+        """A stage is never part of a table: it is always safe to drop one."""
+        self._db.drop_stages(_all_stages(groups))
 
     def keys(self, tables: Sequence[ModelTable]) -> Iterator[pa.RecordBatch]:
-        wanted = pa.schema([(SOURCE_KEY, pa.string())])
+        schema = pa.schema([(SOURCE_KEY, pa.string())])
         for table in tables:
             with self._db.transaction() as session:
-                move = self._move(session, table, tables)
-                found = [str(key) for (key,) in session.run(move.keys(), *move.owner)]
-            yield pa.RecordBatch.from_arrays([pa.array(found, pa.string())], schema=wanted)
+                dml = self._dml(session, table, tables)
+                keys = [str(key) for (key,) in session.execute(dml.select_keys_sql(), *dml.owner)]
+            yield pa.RecordBatch.from_arrays([pa.array(keys, pa.string())], schema=schema)
 
     def erase(
         self,
@@ -124,145 +115,90 @@ class SqlModels:
         keys: Iterable[pa.RecordBatch],
         how: Literal["tombstone", "delete"],
     ) -> Sequence[ModelCounts]:
-        stage = stage_of(tables[0].target)
-        counted = Counted(keys)
-        self._db.load(stage, pa.schema([(SOURCE_KEY, pa.string())]), counted)
+        stage = new_stage_name(tables[0].target)
+        counted = CountedBatches(keys)
+        self._db.load_stage(stage, pa.schema([(SOURCE_KEY, pa.string())]), counted)
         counts: list[ModelCounts] = []
         try:
             with self._db.transaction() as session:
                 for table in tables:
-                    entry = self._locked(session, table, epoch)
+                    entry = self._lock_entry(session, table, epoch)
                     erased = entry.committed if entry.sequence == sequence else 0
                     if entry.sequence < sequence:
-                        refuse_lost(self._db, session, {stage: counted.rows})
-                        erased = self._move(session, table, tables).erase(stage, how)
-                        self._ledger.note(session, _ledger_target(table.target), sequence, erased, 0)
+                        refuse_lost_stages(self._db, session, {stage: counted.rows})
+                        erased = self._dml(session, table, tables).erase(stage, how)
+                        self._ledger.record_commit(session, _ledger_target(table.target), sequence, erased, 0)
                     counts.append(ModelCounts(erased=erased))
         finally:
-            self._db.drop([stage])
+            self._db.drop_stages([stage])
         return counts
 
     # --- one table
 
-    def _table(self, target: Target) -> str:
-        model = model_of(str(target.model))
-        return self._db.model_table(model.family, self._prefix + model.table)
-
-    def _opened(self, session: Session, table: ModelTable, epoch: int) -> Entry:
-        if self._makes_tables:
-            self._make_or_grow(session, table)
-        elif not self._db.columns(session, self._table(table.target)):
-            raise SinkRejected(
-                f"table '{self.location(table.target)}' of model '{table.target.model}' is not there",
-                hint="ingest-ray provision SINK MODEL makes it",
-            )
+    def _open_table(self, session: Session, table: ModelTable, epoch: int) -> LedgerEntry:
+        if self._creates_tables:
+            self._tables.create_or_evolve(session, table)
         else:
-            self._shape(session, table.target)
-        entry = self._locked(session, table, epoch)
-        self._ledger.claim(session, _ledger_target(table.target), _ledger_place(table.target), epoch)
+            self._tables.require(session, table.target)
+        entry = self._lock_entry(session, table, epoch)
+        self._ledger.take_over(session, _ledger_target(table.target), _ledger_table(table.target), epoch)
         return entry
 
-    def _locked(self, session: Session, table: ModelTable, epoch: int) -> Entry:
-        return self._ledger.lock(session, _ledger_target(table.target), _ledger_place(table.target), epoch)
+    def _lock_entry(self, session: Session, table: ModelTable, epoch: int) -> LedgerEntry:
+        return self._ledger.lock_entry(session, _ledger_target(table.target), _ledger_table(table.target), epoch)
 
-    def _make_or_grow(self, session: Session, table: ModelTable) -> None:
-        name, of_table = self._table(table.target), self._of_table(table.target)
-        entry = self._ledger.lock(session, of_table, name, 0)
-        wanted = wanted_schema(table.schema, self._db.rules)
-        kinds = {
-            field: self._db.column_type(wanted.field(field).type, sink_type_of(self._db, table.schema, field, wanted))
-            for field in wanted.names
-        }
-        if self._db.json_type is not None:
-            kinds |= {field.name: self._db.json_type for field in table.schema if _is_json(field.type)}
-        found = self._db.columns(session, name)
-        if not found:
-            self._db.make_schema(session, name)
-            columns = {self._db.quoted(field): kind for field, kind in kinds.items()}
-            self._db.create_model_table(session, name, columns, self._db.quoted(KEY), self._db.quoted(SOURCE_KEY))
-            self._ledger.remember(session, of_table, Shape(wanted, self._db.columns(session, name)))
-            return
-        if not entry.shape.reported:
-            raise SinkRejected(
-                f"table '{self._db.location(name)}' is there already, and this sink did not make it",
-                hint="remove or rename the table, or choose another prefix or schema",
-            )
-        refuse_changes_by_hand(self._db, name, entry.shape, found)
-        grown = grow(self._db, session, name, wanted, kinds, entry.shape)
-        if grown != entry.shape:
-            self._ledger.remember(session, of_table, grown)
+    def _dml(self, session: Session, table: ModelTable, tables: Sequence[ModelTable]) -> ModelDml:
+        columns = self._tables.stage_schema(session, table)
+        siblings = [self._tables.name(sibling.target) for sibling in tables]
+        return ModelDml(self._db, session, table.target, self._tables.name(table.target), columns, siblings)
 
-    def _shape(self, session: Session, target: Target) -> Shape:
-        entry = self._ledger.peek(session, self._of_table(target))
-        if entry is None or not entry.shape.reported:
-            raise SinkRejected(
-                f"table '{self.location(target)}' was not made by this sink", hint="ingest-ray provision SINK MODEL"
-            )
-        return entry.shape
-
-    def _of_table(self, target: Target) -> Target:
-        """Under which the ledger remembers the columns of a table."""
-        return target.model_copy(update={"app_id": f"cdm-table:{self._table(target)}"})
-
-    def _move(self, session: Session, table: ModelTable, tables: Sequence[ModelTable]) -> ModelMove:
-        shape = staged_schema(self._db, self._table(table.target), table.schema, self._shape(session, table.target))
-        siblings = [self._table(one.target) for one in tables]
-        return ModelMove(self._db, session, table.target, self._table(table.target), shape, siblings)
-
-    def _committed(
+    def _commit_table(
         self,
         session: Session,
         table: ModelTable,
-        entry: Entry,
+        entry: LedgerEntry,
         sequence: int,
         group: Sequence[Prepared],
         tables: Sequence[ModelTable],
     ) -> ModelCounts:
-        mapped = sum(one.models[str(table.target.model)] for one in group)
+        mapped = sum(prepared.models[str(table.target.model)] for prepared in group)
         if entry.sequence >= sequence:
             committed = entry.committed if entry.sequence == sequence else 0
             return ModelCounts(mapped=mapped, committed=committed, deduplicated=mapped - committed)
-        move = self._move(session, table, tables)
-        stages = stages_of([one for one in group if one.rows])
-        refuse_lost(self._db, session, dict(zip(stages, (one.rows for one in group if one.rows), strict=True)))
+        dml = self._dml(session, table, tables)
+        filled = [prepared for prepared in group if prepared.rows]
+        stages = stages_of(filled)
+        loaded = {stage: prepared.rows for stage, prepared in zip(stages, filled, strict=True)}
+        refuse_lost_stages(self._db, session, loaded)
         if table.target.write is WriteMode.REPLACE:
-            move.clear()
-        committed, erased = move.upsert(stages) if stages else (0, 0)
-        self._ledger.note(session, _ledger_target(table.target), sequence, committed, mapped - committed)
+            dml.delete_all()
+        committed, erased = dml.upsert(stages) if stages else (0, 0)
+        self._ledger.record_commit(session, _ledger_target(table.target), sequence, committed, mapped - committed)
         reached("sink:between-models")
         return ModelCounts(mapped=mapped, committed=committed, deduplicated=mapped - committed, erased=erased)
 
-    def _sweep(self, tables: Sequence[ModelTable]) -> None:
-        """What runs of older epochs left; they can commit nothing any more."""
-        target = tables[0].target
-        mine = stages_of_run(target)
-        self._db.drop([name for name in self._db.stages(stages_of_unit(target)) if not name.startswith(mine)])
 
-
-class _Markers:
-    """Counts rows without an id on their way."""
+class _MarkerCount:
+    """Counts rows without an id while their batches are iterated."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def count_in(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             self.count += batch.column(KEY).null_count
             yield batch
 
 
-def _stages(groups: Sequence[Sequence[Prepared]]) -> list[str]:
+def _all_stages(groups: Sequence[Sequence[Prepared]]) -> list[str]:
     return [stage for group in groups for stage in stages_of(group)]
 
 
 def _ledger_target(target: Target) -> Target:
+    """The application id of one unit's row for one table."""
     return target.model_copy(update={"app_id": f"{target.app_id}#{target.model}"})
 
 
-def _ledger_place(target: Target) -> str:
-    """Tables are shared: each unit's place in one is its own."""
+def _ledger_table(target: Target) -> str:
+    """Model tables are shared: the ledger gets a table name per unit, because it allows one unit per table."""
     return f"{target.model}#{target.app_id}"
-
-
-def _is_json(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.BaseExtensionType) or is_list(kind)

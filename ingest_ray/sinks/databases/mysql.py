@@ -1,12 +1,12 @@
-"""MySQL from 8.0 and MariaDB from 10.2. DDL commits by itself there: stages are dropped after the transaction, and nothing else is DDL in it.
+"""MySQL from 8.0 and MariaDB from 10.2. DDL commits the transaction there: stages are dropped after it, and it contains no other DDL.
 
-Text columns get a binary collation without padding, so that keys compare as they do at the source.
+Text columns get a binary collation without padding, so that keys compare as at the source.
 https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html, https://mariadb.com/kb/en/supported-character-sets-and-collations/
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,8 +16,13 @@ import pymysql
 
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.mysql_types import MYSQL, TEXT, leaf
-from ingest_ray.sinks.databases.standard_sql import StandardSql, in_batches
+from ingest_ray.sinks.databases.mysql_types import MYSQL_TYPES, TEXT, map_leaf
+from ingest_ray.sinks.databases.standard_sql import (
+    CursorSession,
+    StandardSqlDatabase,
+    read_batches,
+    zoneless_timestamp_literal,
+)
 
 LOCK_TIMEOUT_S = 60
 INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them
@@ -25,8 +30,8 @@ COLLATIONS = ("utf8mb4_0900_bin", "utf8mb4_nopad_bin")  # MySQL's, MariaDB's
 
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/: no connection (2xxx), too many connections, disk full, lock wait, deadlock,
 # table full, server shutdown.
-_LOST = frozenset({2002, 2003, 2006, 2013, 2055, 1053, 1927})
-_PASSING = _LOST | {1021, 1040, 1114, 1203, 1205, 1213}
+_CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013, 2055, 1053, 1927})
+_TRANSIENT = _CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
 _LOGIN = frozenset({1044, 1045, 1049, 1698})
 _GRANT = frozenset({1142, 1143, 1227, 1370})
 _PACKET = 1153
@@ -37,31 +42,31 @@ _SESSION = (
 )
 
 
-class MySql(StandardSql):
-    rules = MYSQL
-    mark = "%s"
+class MySqlDatabase(StandardSqlDatabase):
+    rules = MYSQL_TYPES
+    placeholder = "%s"
     json_type = "json"
     long_text = "longtext"
-    drop_temporary = "drop temporary table if exists"
+    drop_temporary_sql = "drop temporary table if exists"
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
-        place = options.get("unix_socket") or f"{options['host']}:{options['port']}"
-        self._shown = f"mysql://{options['user']}@{place}/{options['database']}"
+        address = options.get("unix_socket") or f"{options['host']}:{options['port']}"
+        self._shown_url = f"mysql://{options['user']}@{address}/{options['database']}"
 
     @cached_property
     def _collation(self) -> str:
         listed = ", ".join(f"'{name}'" for name in COLLATIONS)
         with self.transaction() as session:
-            found = session.run(
+            rows = session.execute(
                 f"select collation_name from information_schema.collations where collation_name in ({listed})"
             )
-        if not found:
+        if not rows:
             raise SinkRejected(
-                f"'{self._shown}' has no binary collation without padding: 'a' and 'a ' would be one key",
+                f"'{self._shown_url}' has no binary collation without padding: 'a' and 'a ' would be one key",
                 hint="MySQL 8.0 or MariaDB 10.2 is needed",
             )
-        return str(found[0][0])
+        return str(rows[0][0])
 
     @property
     def key_type(self) -> str:  # type: ignore[override]
@@ -71,7 +76,7 @@ class MySql(StandardSql):
         return "`" + name.replace("`", "``") + "`"
 
     def location(self, name: str) -> str:
-        return f"{self._shown}#{name}"
+        return f"{self._shown_url}#{name}"
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -79,86 +84,86 @@ class MySql(StandardSql):
             yield _MySqlSession(connection)
             self._commit(connection)
 
-    def insert_if_missing(self, table: str, columns: Sequence[str]) -> str:
-        marks = ", ".join([self.mark] * len(columns))
-        return f"insert ignore into {table} ({', '.join(columns)}) values ({marks})"
+    def insert_if_missing_sql(self, table: str, columns: Sequence[str]) -> str:
+        values = ", ".join([self.placeholder] * len(columns))
+        return f"insert ignore into {table} ({', '.join(columns)}) values ({values})"
 
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         return f"{TEXT} character set utf8mb4 collate {self._collation}" if sink_type == TEXT else sink_type
 
-    def columns(self, session: Session, table: str) -> dict[str, str]:
-        found = session.run(
+    def read_columns(self, session: Session, table: str) -> dict[str, str]:
+        rows = session.execute(
             "select column_name, column_type from information_schema.columns where table_schema = database()"
             " and table_name = %s order by ordinal_position",
             table,
         )
-        return {str(name): str(kind) for name, kind in found}
+        return {str(name): str(kind) for name, kind in rows}
 
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
         listed = [f"{name} {kind}" for name, kind in columns.items()]
         if key:
             parts = [f"{name}({INDEX_CHARS})" if columns[name].startswith("long") else name for name in key]
             listed.append(f"index ({', '.join(parts)})")
-        session.run(f"create table {self.table(table)} ({', '.join(listed)}) engine = InnoDB")
+        session.execute(f"create table {self.quoted_table(table)} ({', '.join(listed)}) engine = InnoDB")
 
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
         listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        session.run(f"create table {self.table(table)} ({listed}, index ({indexed})) engine = InnoDB")
+        session.execute(f"create table {self.quoted_table(table)} ({listed}, index ({indexed})) engine = InnoDB")
 
-    def make_temporary(self, session: Session, name: str, query: str, key: str) -> None:
-        session.run(f"{self.drop_temporary} {name}")
-        session.run(f"create temporary table {name} (index ({key}({INDEX_CHARS}))) {query}")
+    def create_temporary_table(self, session: Session, name: str, query: str, key: str) -> None:
+        session.execute(f"{self.drop_temporary_sql} {name}")
+        session.execute(f"create temporary table {name} (index ({key}({INDEX_CHARS}))) {query}")
 
-    def widen(self, session: Session, table: str, column: str, kind: str) -> None:
-        session.run(f"alter table {self.table(table)} modify column {column} {kind}")
+    def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
+        session.execute(f"alter table {self.quoted_table(table)} modify column {column} {kind}")
 
-    def same(self, left: str, right: str) -> str:
+    def null_safe_equal(self, left: str, right: str) -> str:
         return f"{left} <=> {right}"
 
-    def moment(self, instant: datetime) -> str:
-        return f"'{instant.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'microseconds')}'"
+    def timestamp_literal(self, instant: datetime) -> str:
+        return zoneless_timestamp_literal(instant)
 
-    def text(self, value: str) -> str:
-        return super().text(value.replace("\\", "\\\\"))
+    def text_literal(self, value: str) -> str:
+        return super().text_literal(value.replace("\\", "\\\\"))
 
-    def update_from(self, table: str, source: str, values: dict[str, str], where: str) -> str:
+    def update_from_sql(self, table: str, source: str, values: dict[str, str], where: str) -> str:
         settings = ", ".join(f"t.{name} = {value}" for name, value in values.items())
         return f"update {table} as t, {source} as w set {settings} where {where}"
 
-    def load(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Multi-row INSERTs: LOAD DATA LOCAL is switched off on most servers."""
         columns = {
-            self.quoted(field.name): self.column_type(field.type, leaf(field.type).sink_type) for field in schema
+            self.quoted(field.name): self.column_type(field.type, map_leaf(field.type).sink_type) for field in schema
         }
-        statement = f"insert into {self.table(stage)} values ({', '.join(['%s'] * len(schema))})"
+        statement = f"insert into {self.quoted_table(stage)} values ({', '.join(['%s'] * len(schema))})"
         with self._connection() as connection:
             session = _MySqlSession(connection)
             self.create_table(session, stage, columns, ())
             for batch in batches:
-                session.insert(statement, _rows(batch))
+                session.insert(statement, _to_rows(batch))
             self._commit(connection)
 
-    def drop_in(self, session: Session, stages: Sequence[str]) -> bool:
+    def drop_stages_in(self, session: Session, stages: Sequence[str]) -> bool:
         return False  # DROP TABLE would commit
 
-    def drop(self, stages: Sequence[str]) -> None:
+    def drop_stages(self, stages: Sequence[str]) -> None:
         if stages:
             with self.transaction() as session:
                 for stage in stages:
-                    session.run(f"drop table if exists {self.table(stage)}")
+                    session.execute(f"drop table if exists {self.quoted_table(stage)}")
 
-    def stages(self, prefix: str) -> list[str]:
+    def list_stages(self, prefix: str) -> list[str]:
         with self.transaction() as session:
-            found = session.run("select table_name from information_schema.tables where table_schema = database()")
-        return [str(name) for (name,) in found if str(name).startswith(prefix)]
+            rows = session.execute("select table_name from information_schema.tables where table_schema = database()")
+        return [str(name) for (name,) in rows if str(name).startswith(prefix)]
 
     def _commit(self, connection: Any) -> None:
         try:
             connection.commit()
         except pymysql.Error as error:
-            if _code(error) in _LOST:
-                raise CommitUnknown(f"the connection to '{self._shown}' was lost while it committed") from error
+            if _code(error) in _CONNECTION_LOST:
+                raise CommitUnknown(f"the connection to '{self._shown_url}' was lost while it committed") from error
             raise
 
     @contextmanager
@@ -171,18 +176,18 @@ class MySql(StandardSql):
                     cursor.execute(setting)
             yield connection
         except (pymysql.Error, OSError) as error:
-            raise self._translated(error) from error
+            raise self._translate_error(error) from error
         finally:
             if connection is not None:
                 with suppress(pymysql.Error):
-                    connection.close()  # rolls back what was not committed
+                    connection.close()  # rolls back uncommitted changes
 
-    def _translated(self, error: Exception) -> IngestError:
-        code, text = _code(error), f"'{self._shown}' refused: {error.args[-1] if error.args else error}"
+    def _translate_error(self, error: Exception) -> IngestError:
+        code, text = _code(error), f"'{self._shown_url}' refused: {error.args[-1] if error.args else error}"
         if code in _LOGIN:
             return ConfigError(text, hint="check user, password and database")
-        if code in _PASSING or isinstance(error, OSError):
-            return SinkUnavailable(f"'{self._shown}' does not answer: {error.args[-1] if error.args else error}")
+        if code in _TRANSIENT or isinstance(error, OSError):
+            return SinkUnavailable(f"'{self._shown_url}' does not answer: {error.args[-1] if error.args else error}")
         if code in _GRANT:
             return SinkRejected(text, hint="grant the user this right")
         if code == _PACKET:
@@ -190,31 +195,19 @@ class MySql(StandardSql):
         return SinkRejected(text)
 
 
-class _MySqlSession:
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def run(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(sql, values or None)
-            return list(cursor.fetchall()) if cursor.description else []
-
-    def change(self, sql: str) -> int:
-        with self._connection.cursor() as cursor:
-            return int(cursor.execute(sql))
-
+class _MySqlSession(CursorSession):
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor(pymysql.cursors.SSCursor) as cursor:
             cursor.execute(sql)
-            yield from in_batches([column[0] for column in cursor.description], cursor.fetchmany)
+            yield from read_batches([column[0] for column in cursor.description], cursor.fetchmany)
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 
 
-def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-    """Moments as text, which the driver does not cut; floats in all their digits."""
+def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """Times and timestamps as text, because the driver would cut their fractions; floats with all their digits."""
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         kind = column.type
@@ -236,7 +229,7 @@ def _code(error: BaseException) -> int:
     return int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
 
 
-def open_database(url: str, password: str | None, schema: str | None) -> MySql:
+def open_database(url: str, password: str | None, schema: str | None) -> MySqlDatabase:
     """`mysql://user@host:3306/db`; in its query `unix_socket`, `ssl_ca`, `ssl_cert`, `ssl_key`, `connect_timeout`."""
     if schema is not None:
         raise ConfigError("MySQL has no schemas: name the database in the url")
@@ -260,4 +253,4 @@ def open_database(url: str, password: str | None, schema: str | None) -> MySql:
     }
     if "connect_timeout" in options:
         options["connect_timeout"] = int(options["connect_timeout"])
-    return MySql(options)
+    return MySqlDatabase(options)

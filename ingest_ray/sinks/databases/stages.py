@@ -1,6 +1,7 @@
-"""What was prepared, as a commit finds it: a stage, what its rows do not carry, and whether the server still has all of them.
+"""The stages of a commit: their names in the prepared payloads, their provenance, and the check that no row of them is lost.
 
-A stage has no provenance of its own: it is the same for all of its rows and is put on when they move into the table.
+A stage of a unit's table has no provenance columns: the values are the same for all of its rows and are added when the rows move
+into the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,71 +11,85 @@ from datetime import datetime
 from ingest_ray.sdk.errors import StagingLost
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
 from ingest_ray.sinks.databases.database import ORDER, Database, Session
-from ingest_ray.sinks.provenance import AT, RUN_ID, SLICE, Stamp
+from ingest_ray.sinks.databases.table_names import run_stage_prefix, unit_stage_prefix
+from ingest_ray.sinks.provenance import INGESTED_AT, RUN_ID, SLICE, Provenance
 
-CARRIED = (RUN_ID, SLICE, AT)
+STAGE_PROVENANCE = (RUN_ID, SLICE, INGESTED_AT)
 
 
 @dataclass(frozen=True)
-class Arrival:
+class PreparedStage:
+    """A stage whose rows a commit moves into a unit's table."""
+
     stage: str
     slice_id: str
     run_id: str
-    at: datetime
+    ingested_at: datetime
     rows: int
     is_numbered: bool
 
     @classmethod
-    def of(cls, target: Target, one: Prepared) -> "Arrival":
+    def of(cls, target: Target, prepared: Prepared) -> "PreparedStage":
         return cls(
-            stage=str(one.payload["stage"]),
-            slice_id=one.slice_id,
-            run_id=str(one.payload["run"]),
-            at=datetime.fromisoformat(str(one.payload["at"])),
-            rows=one.rows,
-            is_numbered=is_numbered(target, is_insert_only=one.is_insert_only),
+            stage=str(prepared.payload["stage"]),
+            slice_id=prepared.slice_id,
+            run_id=str(prepared.payload["run"]),
+            ingested_at=datetime.fromisoformat(str(prepared.payload["at"])),
+            rows=prepared.rows,
+            is_numbered=is_numbered(target, is_insert_only=prepared.is_insert_only),
         )
 
     def provenance(self, db: Database) -> list[str]:
-        """The terms of `CARRIED`."""
-        return [db.text(self.run_id), db.text(self.slice_id), db.moment(self.at)]
+        """The SQL literals of `STAGE_PROVENANCE`."""
+        return [
+            db.text_literal(self.run_id),
+            db.text_literal(self.slice_id),
+            db.timestamp_literal(self.ingested_at),
+        ]
 
     @property
     def order(self) -> str:
+        """The SQL term of a row's position in its slice."""
         return ORDER if self.is_numbered else "0"
 
 
 def is_numbered(target: Target, *, is_insert_only: bool) -> bool:
-    """Which of two rows arrived later counts only where both may have one key."""
+    """Which of two rows came later matters only where both may have the same key."""
     return target.write is WriteMode.UPSERT and not is_insert_only
 
 
-def payload_of(stage: str, stamp: Stamp) -> dict[str, str]:
-    return {"stage": stage, "run": stamp.run_id, "at": stamp.at.isoformat()}
+def stage_payload(stage: str, provenance: Provenance) -> dict[str, str]:
+    return {"stage": stage, "run": provenance.run_id, "at": provenance.ingested_at.isoformat()}
 
 
 def stages_of(group: Sequence[Prepared]) -> list[str]:
-    return [str(one.payload["stage"]) for one in group]
+    return [str(prepared.payload["stage"]) for prepared in group]
 
 
-def refuse_lost(db: Database, session: Session, loaded: Mapping[str, int]) -> None:
-    """Stages by name, with the rows that were loaded. A server that crashed may have emptied them.
+def refuse_lost_stages(db: Database, session: Session, loaded: Mapping[str, int]) -> None:
+    """`loaded`: the rows that each stage was loaded with. A server that crashed may have emptied a stage.
 
     Raises:
-        StagingLost: nothing was committed, nor ever will be of a group with such a stage: its name is never used again.
+        StagingLost: nothing was committed, and no later commit of a group with such a stage can succeed: stage names are unique.
     """
     if not loaded:
         return
-    counts = [f"(select count(*) from {db.staged(stage)}) as c{place}" for place, stage in enumerate(loaded)]
-    (found,) = session.run(f"select {', '.join(counts)}")
-    for (stage, rows), there in zip(loaded.items(), found, strict=True):
-        refuse_less(db, stage, rows, int(there))
+    counts = [f"(select count(*) from {db.stage_source(stage)}) as c{index}" for index, stage in enumerate(loaded)]
+    (stored,) = session.execute(f"select {', '.join(counts)}")
+    for (stage, rows), stored_rows in zip(loaded.items(), stored, strict=True):
+        refuse_short_stage(db, stage, rows, int(stored_rows))
 
 
-def refuse_less(db: Database, stage: str, rows: int, there: int) -> None:
-    """As `refuse_lost`, of what is counted already."""
-    if there != rows:
+def refuse_short_stage(db: Database, stage: str, rows: int, stored_rows: int) -> None:
+    """As `refuse_lost_stages`, for a stage whose rows are counted already."""
+    if stored_rows != rows:
         raise StagingLost(
-            f"stage '{db.location(stage)}' has {there} rows instead of {rows}: the server has lost them, as after a crash",
+            f"stage '{db.location(stage)}' has {stored_rows} rows instead of {rows}: the server has lost them, as after a crash",
             hint="what is committed stays, and this is read again",
         )
+
+
+def drop_stages_of_older_runs(db: Database, target: Target) -> None:
+    """Called when a newer epoch has taken the unit over: older runs can commit nothing any more."""
+    own = run_stage_prefix(target)
+    db.drop_stages([name for name in db.list_stages(unit_stage_prefix(target)) if not name.startswith(own)])

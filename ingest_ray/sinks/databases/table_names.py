@@ -1,8 +1,8 @@
-"""The table of a unit, and the stages of a run.
+"""Names of a unit's table and of the stages of its runs.
 
-A unit's table has the unit's id as its name, with `_` for every character but letters, digits and `_`: `public.orders` becomes
-`public_orders`. A name that is too long keeps its beginning and gets a hash; one that begins like this sink's own tables gets a `t` in
-front. Two units of one name are refused when the second one is opened.
+A unit's table has the unit's id as its name, with `_` for every character except letters, digits and `_`: `public.orders` becomes
+`public_orders`. A name that is too long is cut and ends with a hash; one that begins like this sink's own tables gets the prefix
+`t`. Two units with the same table name are refused when the second one is opened.
 """
 
 import hashlib
@@ -15,26 +15,26 @@ from ingest_ray.sinks.databases.database import STAGE
 NAME_BYTES = 60  # PostgreSQL cuts at 63 bytes, MySQL at 64 characters
 
 
-def table_of(target: Target) -> str:
+def unit_table_name(target: Target) -> str:
     name = re.sub(r"[^\w]|[^\u0000-\uffff]", "_", target.unit_id)  # MySQL's names end at U+FFFF
     if name.lower().startswith("_ingest"):
         name = f"t{name}"
     content = name.encode()
     if len(content) <= NAME_BYTES:
         return name
-    kept = content[: NAME_BYTES - 9].decode(errors="ignore")
-    return f"{kept}_{_hash(target.unit_id)}"
+    beginning = content[: NAME_BYTES - 9].decode(errors="ignore")
+    return f"{beginning}_{_hash(target.unit_id)}"
 
 
-def stage_of(target: Target) -> str:
-    return f"{stages_of_run(target)}{uuid.uuid4().hex[:12]}"
+def new_stage_name(target: Target) -> str:
+    return f"{run_stage_prefix(target)}{uuid.uuid4().hex[:12]}"
 
 
-def stages_of_run(target: Target) -> str:
-    return f"{stages_of_unit(target)}{_hash(target.run_id)}_"
+def run_stage_prefix(target: Target) -> str:
+    return f"{unit_stage_prefix(target)}{_hash(target.run_id)}_"
 
 
-def stages_of_unit(target: Target) -> str:
+def unit_stage_prefix(target: Target) -> str:
     return f"{STAGE}{_hash(target.app_id)}_"
 
 

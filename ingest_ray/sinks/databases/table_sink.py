@@ -1,4 +1,4 @@
-"""The sink contract on any database of `database`."""
+"""The `Sink` contract on any `Database`: one table per unit, and each commit one transaction."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,79 +8,80 @@ import pyarrow as pa
 
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import refuse_unordered
-from ingest_ray.sinks.databases.commit_ledger import Ledger
-from ingest_ray.sinks.databases.database import Database
-from ingest_ray.sinks.databases.dml import erase, insert, select_keys, upsert
-from ingest_ray.sinks.databases.stage_loader import Counted, Intake
-from ingest_ray.sinks.databases.stages import Arrival, is_numbered, payload_of, refuse_lost, stages_of
-from ingest_ray.sinks.databases.table_names import stage_of, stages_of_run, stages_of_unit, table_of
-from ingest_ray.sinks.databases.table_schema import make_or_grow, staged_schema
-from ingest_ray.sinks.provenance import Stamp
-from ingest_ray.sinks.type_mapping import fit_schema
+from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.databases.commit_ledger import CommitLedger
+from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
+from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
+from ingest_ray.sinks.databases.stages import (
+    PreparedStage,
+    drop_stages_of_older_runs,
+    is_numbered,
+    refuse_lost_stages,
+    stage_payload,
+    stages_of,
+)
+from ingest_ray.sinks.databases.table_names import new_stage_name, unit_table_name
+from ingest_ray.sinks.databases.table_schema import create_or_evolve, stage_schema
+from ingest_ray.sinks.provenance import Provenance
+from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
 
 class SqlSink:
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._ledger = Ledger(database)
+        self._ledger = CommitLedger(database)
 
     def location(self, target: Target) -> str:
-        return self._db.location(table_of(target))
+        return self._db.location(unit_table_name(target))
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        return fit_schema(schema, self._db.rules)
+        return map_schema(schema, self._db.rules)
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
-        refuse_unordered(target, schema, self._db.rules)
-        table = table_of(target)
+        refuse_unordered_keys(target, schema, self._db.rules)
+        table = unit_table_name(target)
         try:
             with self._db.transaction() as session:
-                self._ledger.make(session)
+                self._ledger.create(session)
             with self._db.transaction() as session:
-                entry = self._ledger.lock(session, target, table, epoch)
-                self._ledger.claim(session, target, table, epoch)
-                shape = make_or_grow(self._db, session, target, table, schema, entry.shape)
-                self._ledger.remember(session, target, shape)
+                entry = self._ledger.lock_entry(session, target, table, epoch)
+                self._ledger.take_over(session, target, table, epoch)
+                columns = create_or_evolve(self._db, session, target, table, schema, entry.columns)
+                self._ledger.record_columns(session, target, columns)
             if entry.epoch < epoch:
-                self._sweep(target)
-        except CommitUnknown as error:  # opening again is always right
+                drop_stages_of_older_runs(self._db, target)
+        except CommitUnknown as error:  # it is always safe to open again
             raise SinkUnavailable(error.message, hint=error.hint) from error
         return entry.sequence
 
     def is_empty(self, target: Target) -> bool:
-        table = table_of(target)
+        table = unit_table_name(target)
         with self._db.transaction() as session:
-            if not self._db.columns(session, table):
+            if not self._db.read_columns(session, table):
                 return True
-            return not session.run(f"select 1 from {self._db.table(table)} limit 1")
+            return not session.execute(f"select 1 from {self._db.quoted_table(table)} limit 1")
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
-        table, stage = table_of(target), stage_of(target)
+        table, stage = unit_table_name(target), new_stage_name(target)
         with self._db.transaction() as session:
-            entry = self._ledger.peek(session, target)
-        if entry is None or not entry.shape.reported:
+            entry = self._ledger.read_entry(session, target)
+        if entry is None or not entry.columns.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
-        shape = staged_schema(self._db, table, schema, entry.shape)
-        intake = Intake(shape, is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only))
-        try:
-            self._db.load(stage, intake.schema, intake.rows(batches))
-        except CommitUnknown as error:  # a stage that nobody names is swept
-            raise SinkUnavailable(error.message, hint=error.hint) from error
-        except BaseException as error:
-            self._db.drop([stage])
-            if intake.error is not None and intake.error is not error:  # a driver made its own of it
-                raise intake.error from error
-            raise
+        loader = StageLoader(
+            stage_schema(self._db, table, schema, entry.columns),
+            is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only),
+        )
+        loader.load(self._db, stage, batches)
         return Prepared(
             slice_id=piece.slice_id,
-            rows=intake.hash.rows,
-            bytes=intake.bytes,
-            row_hash=intake.hash.hexdigest(),
+            rows=loader.hash.rows,
+            bytes=loader.bytes,
+            row_hash=loader.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload=payload_of(stage, Stamp(target.run_id, piece.slice_id)),
+            payload=stage_payload(stage, Provenance(target.run_id, piece.slice_id)),
             seconds=time.monotonic() - started,
         )
 
@@ -88,28 +89,20 @@ class SqlSink:
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
     ) -> Receipt:
         started = time.monotonic()
-        table, rows = table_of(target), sum(one.rows for one in group)
-        arrivals = [Arrival.of(target, one) for one in group if one.rows]
-        is_merge = target.write is WriteMode.UPSERT and not all(one.is_insert_only or one.rows == 0 for one in group)
-        is_dropped = False
+        table, rows = unit_table_name(target), sum(prepared.rows for prepared in group)
+        are_stages_dropped = False
         with self._db.transaction() as session:
-            entry = self._ledger.lock(session, target, table, epoch)
+            entry = self._ledger.lock_entry(session, target, table, epoch)
             if entry.sequence >= sequence:
                 is_this = entry.sequence == sequence
                 committed, deduplicated = (entry.committed, entry.deduplicated) if is_this else (0, 0)
             else:
-                shape = staged_schema(self._db, table, schema, entry.shape)
-                if target.write is WriteMode.REPLACE:
-                    session.run(f"delete from {self._db.table(table)}")
-                committed = rows
-                if is_merge:
-                    committed = upsert(self._db, session, target, table, arrivals, shape)
-                else:
-                    insert(self._db, session, table, arrivals, shape)
+                columns = stage_schema(self._db, table, schema, entry.columns)
+                committed = self._move(session, target, columns, group)
                 deduplicated = rows - committed
-                self._ledger.note(session, target, sequence, committed, deduplicated)
-                is_dropped = self._db.drop_in(session, stages_of(group))
-        if not is_dropped:
+                self._ledger.record_commit(session, target, sequence, committed, deduplicated)
+                are_stages_dropped = self._db.drop_stages_in(session, stages_of(group))
+        if not are_stages_dropped:
             self.abort(group)
         return Receipt(
             epoch=epoch,
@@ -121,15 +114,15 @@ class SqlSink:
         )
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        """A stage is never part of a table: dropping it is always safe."""
-        self._db.drop(stages_of(group))
+        """A stage is never part of a table: it is always safe to drop one."""
+        self._db.drop_stages(stages_of(group))
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        table, wanted = table_of(target), pa.schema([schema.field(name) for name in target.key])
+        table, wanted = unit_table_name(target), pa.schema([schema.field(name) for name in target.key])
         with self._db.transaction() as session:
-            if not self._db.columns(session, table):
+            if not self._db.read_columns(session, table):
                 return
-            for batch in session.stream(select_keys(self._db, target, table)):
+            for batch in session.stream(select_keys_sql(self._db, target, table)):
                 columns = [
                     convert_back(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)
                 ]
@@ -145,23 +138,23 @@ class SqlSink:
         how: Literal["tombstone", "delete"],
     ) -> Receipt:
         started = time.monotonic()
-        table, stage = table_of(target), stage_of(target)
+        table, stage = unit_table_name(target), new_stage_name(target)
         with self._db.transaction() as session:
-            entry = self._ledger.lock(session, target, table, epoch)
-        stored = staged_schema(self._db, table, schema, entry.shape)
+            entry = self._ledger.lock_entry(session, target, table, epoch)
+        stored = stage_schema(self._db, table, schema, entry.columns)
         key_schema = pa.schema([stored.field(name) for name in target.key])
-        counted = Counted(convert_batch(batch, key_schema) for batch in keys)
+        counted = CountedBatches(convert_batch(batch, key_schema) for batch in keys)
         try:
-            self._db.load(stage, key_schema, counted)
+            self._db.load_stage(stage, key_schema, counted)
             with self._db.transaction() as session:
-                entry = self._ledger.lock(session, target, table, epoch)
+                entry = self._ledger.lock_entry(session, target, table, epoch)
                 erased = entry.committed if entry.sequence == sequence else 0
                 if entry.sequence < sequence:
-                    refuse_lost(self._db, session, {stage: counted.rows})
+                    refuse_lost_stages(self._db, session, {stage: counted.rows})
                     erased = erase(self._db, session, target, table, stage, how)
-                    self._ledger.note(session, target, sequence, erased, 0)
+                    self._ledger.record_commit(session, target, sequence, erased, 0)
         finally:
-            self._db.drop([stage])
+            self._db.drop_stages([stage])
         return Receipt(
             epoch=epoch,
             sequence=sequence,
@@ -170,7 +163,14 @@ class SqlSink:
             seconds=time.monotonic() - started,
         )
 
-    def _sweep(self, target: Target) -> None:
-        """What runs of older epochs left; they can commit nothing any more."""
-        mine = stages_of_run(target)
-        self._db.drop([name for name in self._db.stages(stages_of_unit(target)) if not name.startswith(mine)])
+    def _move(self, session: Session, target: Target, columns: pa.Schema, group: Sequence[Prepared]) -> int:
+        """Moves the rows of a group into the table; returns how many of them are in it now."""
+        table = unit_table_name(target)
+        stages = [PreparedStage.of(target, prepared) for prepared in group if prepared.rows]
+        if target.write is WriteMode.REPLACE:
+            session.execute(f"delete from {self._db.quoted_table(table)}")
+        has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
+        if target.write is WriteMode.UPSERT and not has_only_inserts:
+            return upsert(self._db, session, target, table, stages, columns)
+        insert(self._db, session, table, stages, columns)
+        return sum(prepared.rows for prepared in group)

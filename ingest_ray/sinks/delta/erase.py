@@ -1,4 +1,4 @@
-"""Takes rows out of a Delta table by key: as tombstones, or altogether. Also tells which keys a table has."""
+"""Erases rows of a Delta table by key, as tombstones or by deletion, and reads the keys that a table has."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,26 +12,26 @@ from ingest_ray.sinks.delta.merge import quoted
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
-How = Literal["tombstone", "delete"]
+EraseMode = Literal["tombstone", "delete"]
 
 
-def key_schema_of(target: Target, schema: pa.Schema) -> pa.Schema:
+def key_schema(target: Target, schema: pa.Schema) -> pa.Schema:
     return pa.schema([schema.field(name) for name in target.key])
 
 
-def keys_of(table: DeltaTable, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def read_keys(table: DeltaTable, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The keys of rows that are not tombstones, in the types of `schema`."""
-    wanted = key_schema_of(target, schema)
-    columns = ", ".join(f"t.{quoted(name)}" for name in target.key)
+    wanted = key_schema(target, schema)
+    key_columns = ", ".join(f"t.{quoted(name)}" for name in target.key)
     has_tombstones = DELETED_AT in [field.name for field in table.schema().fields]
-    alive = f'WHERE t."{DELETED_AT}" IS NULL' if has_tombstones else ""
-    reader = QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t {alive}")
+    where = f'WHERE t."{DELETED_AT}" IS NULL' if has_tombstones else ""
+    reader = QueryBuilder().register("t", table).execute(f"SELECT {key_columns} FROM t {where}")
     for batch in reader:
-        parts = [
+        columns = [
             convert_back(column, field.type)
             for column, field in zip(pa.record_batch(batch).columns, wanted, strict=True)
         ]
-        yield pa.RecordBatch.from_arrays(parts, schema=wanted)
+        yield pa.RecordBatch.from_arrays(columns, schema=wanted)
 
 
 def erase(
@@ -39,12 +39,12 @@ def erase(
     target: Target,
     stored: pa.Schema,
     keys: Iterable[pa.RecordBatch],
-    how: How,
+    how: EraseMode,
     properties: CommitProperties,
 ) -> int:
     """One commit; returns the number of rows that were marked or removed. `stored`: the table's own types."""
-    key_schema = key_schema_of(target, stored)
-    source = pa.RecordBatchReader.from_batches(key_schema, (convert_batch(batch, key_schema) for batch in keys))
+    keys_as_stored = key_schema(target, stored)
+    source = pa.RecordBatchReader.from_batches(keys_as_stored, (convert_batch(batch, keys_as_stored) for batch in keys))
     by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
     merger = table.merge(source, by_key, source_alias="s", target_alias="t", commit_properties=properties)
     if how == "delete":

@@ -1,4 +1,4 @@
-"""What Delta's errors mean for the one who called."""
+"""Translates Delta's errors into those of `ingest_ray.sdk.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +18,17 @@ _STORAGE = {
 
 
 @contextmanager
-def translated(uri: str) -> Iterator[None]:
-    """Nothing of this project's errors changes; everything else is about the table at `uri`."""
+def translate_errors(uri: str) -> Iterator[None]:
+    """Passes this project's errors on unchanged; translates all others, with the table at `uri` in the message."""
     try:
         yield
     except IngestError:
         raise
     except Exception as error:
-        raise translate(uri, error) from error
+        raise translate_error(uri, error) from error
 
 
-def translate(uri: str, error: Exception) -> IngestError:
+def translate_error(uri: str, error: Exception) -> IngestError:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     lowered = str(error).lower()
     for sign, hint in _STORAGE.items():

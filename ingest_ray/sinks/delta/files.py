@@ -1,4 +1,4 @@
-"""Where one Delta table's files are: a local directory, or an object store through Delta's own settings."""
+"""The files of one Delta table: in a local directory, or in an object store that is reached by Delta's own settings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from pyarrow import fs
 from ingest_ray.files.path_names import path_part
 
 
-class _Store(DeltaStorageHandler):
-    """Delta's own object store as a file system; its streams take `bytes` only, and Arrow hands them buffers."""
+class _DeltaFileSystem(DeltaStorageHandler):
+    """Delta's own object store as an Arrow file system. Its streams accept only `bytes`, and Arrow passes buffers."""
 
     def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
-        return pa.PythonFile(_BytesOnly(self._handler.open_output_stream(path, metadata)), mode="w")
+        return pa.PythonFile(_BytesStream(self._handler.open_output_stream(path, metadata)), mode="w")
 
 
-class _BytesOnly:
+class _BytesStream:
     closed = False
 
     def __init__(self, out: Any) -> None:
         self._out = out
 
     def write(self, content: Any) -> int:
-        piece = bytes(content)
-        self._out.write(piece)
-        return len(piece)
+        copied = bytes(content)
+        self._out.write(copied)
+        return len(copied)
 
     def flush(self) -> None:
         self._out.flush()
@@ -65,7 +65,7 @@ class TableFiles:
         return self._remote().open_output_stream(name)
 
     def make_durable(self, names: Sequence[str]) -> None:
-        """A commit must not name a file that a power failure can take away; an object store's put is durable."""
+        """Called before a commit names files, so that they survive a power failure; an object store's put is durable already."""
         if not self.is_local or not names:
             return
         for path in [*(os.path.join(self.uri, name) for name in names), self.uri]:
@@ -80,12 +80,12 @@ class TableFiles:
             return pa.memory_map(os.path.join(self.uri, name))
         return self._remote().open_input_file(name)
 
-    def names(self) -> list[str]:
-        """The files that lie here; none where there is no such place."""
+    def list_names(self) -> list[str]:
+        """The names of the files; empty where the directory does not exist."""
         if self.is_local:
             return sorted(os.listdir(self.uri)) if os.path.isdir(self.uri) else []
-        found = self._remote().get_file_info(fs.FileSelector("", allow_not_found=True))
-        return sorted(str(item.path).rsplit("/", 1)[-1] for item in found if item.type == fs.FileType.File)
+        infos = self._remote().get_file_info(fs.FileSelector("", allow_not_found=True))
+        return sorted(str(info.path).rsplit("/", 1)[-1] for info in infos if info.type == fs.FileType.File)
 
     def delete(self, name: str) -> None:
         try:
@@ -98,5 +98,5 @@ class TableFiles:
 
     def _remote(self) -> fs.FileSystem:
         if self._fs is None:
-            self._fs = fs.PyFileSystem(_Store(self.uri, options=self.options))
+            self._fs = fs.PyFileSystem(_DeltaFileSystem(self.uri, options=self.options))
         return self._fs

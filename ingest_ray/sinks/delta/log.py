@@ -1,10 +1,10 @@
-"""One Delta table's log: who owns it, what was committed last, and the one way to commit.
+"""One Delta table's log: which epoch owns the table, which commit was the last, and how every commit is made.
 
 Delta's log keeps a version number per application id
 (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers), and two commits that name one
 application id from the same snapshot conflict. Every commit of this sink names `<app id>` with its sequence number and `<app id>::epoch`
-with its epoch, after comparing both on the very snapshot that it is made from. The library's own retries are off: they
-would take a newer snapshot and compare nothing.
+with its epoch, after comparing both on the snapshot from which the commit is made. The library's own retries are off: they
+would take a newer snapshot without comparing.
 """
 
 import time
@@ -19,42 +19,50 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkRejected
 from ingest_ray.sdk.types import Target
-from ingest_ray.sinks.delta.errors import translate, translated
+from ingest_ray.sinks.delta.errors import translate_error, translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 
-HISTORY_COMMITS = 100  # how far back the counts of a commit are looked for that is already there
+HISTORY_COMMITS = 100  # how far back the log is searched for the counts of an earlier commit
 
 
 @dataclass(frozen=True)
-class Counts:
+class CommitCounts:
     committed: int
     deduplicated: int = 0
 
 
-def load(files: TableFiles) -> DeltaTable | None:
-    with translated(files.uri):
+def load_table(files: TableFiles) -> DeltaTable | None:
+    with translate_errors(files.uri):
         try:
             return DeltaTable(files.uri, storage_options=files.options or None)
         except TableNotFoundError:
             return None
 
 
-def sequence_of(table: DeltaTable, target: Target) -> int:
+def last_sequence(table: DeltaTable, target: Target) -> int:
     return table.transaction_version(target.app_id) or 0
 
 
-def refuse_older(table: DeltaTable, target: Target, epoch: int) -> int:
+def refuse_older_epoch(table: DeltaTable, target: Target, epoch: int) -> int:
     """Returns the table's epoch, which is at most `epoch`."""
-    found = table.transaction_version(_epoch_id(target)) or 0
-    if found > epoch:
+    table_epoch = table.transaction_version(_epoch_id(target)) or 0
+    if table_epoch > epoch:
         raise Fenced(
-            f"unit '{target.unit_id}' belongs to epoch {found} in '{table.table_uri}', and this is epoch {epoch}",
-            newer_epoch=int(found),
+            f"unit '{target.unit_id}' belongs to epoch {table_epoch} in '{table.table_uri}', and this is epoch {epoch}",
+            newer_epoch=int(table_epoch),
         )
-    return int(found)
+    return int(table_epoch)
 
 
-def marks(target: Target, epoch: int, sequence: int | None = None, **facts: JsonValue) -> CommitProperties:
+def take_over(table: DeltaTable, files: TableFiles, target: Target, epoch: int) -> DeltaTable:
+    """Makes `epoch` the table's owner; returns a snapshot that has it. Refuses an epoch older than the table's."""
+    if refuse_older_epoch(table, target, epoch) == epoch:
+        return table
+    table.create_write_transaction([], "append", table.schema(), commit_properties=commit_properties(target, epoch))
+    return load_table(files) or table
+
+
+def commit_properties(target: Target, epoch: int, sequence: int | None = None, **facts: JsonValue) -> CommitProperties:
     transactions = [Transaction(_epoch_id(target), epoch)]
     if sequence is not None:
         transactions.append(Transaction(target.app_id, sequence))
@@ -63,71 +71,74 @@ def marks(target: Target, epoch: int, sequence: int | None = None, **facts: Json
 
 
 def commit_once(
-    files: TableFiles, target: Target, epoch: int, sequence: int, apply: Callable[[DeltaTable], Counts]
-) -> Counts:
-    """Calls `apply` with a snapshot that has neither this sequence number nor a newer epoch; else says what is there."""
-    table = load(files)
+    files: TableFiles, target: Target, epoch: int, sequence: int, apply: Callable[[DeltaTable], CommitCounts]
+) -> CommitCounts:
+    """Calls `apply` with a snapshot that has neither this sequence number nor a newer epoch.
+
+    Where the table has the number already, returns the counts that its log records.
+    """
+    table = load_table(files)
     if table is None:
         raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
-    refuse_older(table, target, epoch)
-    if sequence_of(table, target) >= sequence:
-        return recorded(table, target, sequence)
+    refuse_older_epoch(table, target, epoch)
+    if last_sequence(table, target) >= sequence:
+        return recorded_counts(table, target, sequence)
     try:
         return apply(table)
     except Exception as error:
-        return _after_failure(files, target, epoch, sequence, error)
+        return _resolve_failure(files, target, epoch, sequence, error)
 
 
-def _after_failure(files: TableFiles, target: Target, epoch: int, sequence: int, error: Exception) -> Counts:
-    """The commit may have happened all the same, e.g. when the checkpoint after it failed: the log knows."""
+def _resolve_failure(files: TableFiles, target: Target, epoch: int, sequence: int, error: Exception) -> CommitCounts:
+    """Looks into the log, because the commit may have happened nevertheless, e.g. when only the checkpoint after it failed."""
     unknown = f"whether commit {sequence} of '{files.uri}' happened is not known"
     try:
-        table = load(files)
+        table = load_table(files)
     except IngestError as unreachable:
         raise CommitUnknown(f"{unknown}: {unreachable}") from error
     if table is None:
         raise CommitUnknown(f"{unknown}: the table cannot be found") from error
-    refuse_older(table, target, epoch)
-    if sequence_of(table, target) >= sequence:
-        return recorded(table, target, sequence)
+    refuse_older_epoch(table, target, epoch)
+    if last_sequence(table, target) >= sequence:
+        return recorded_counts(table, target, sequence)
     if isinstance(error, IngestError):
         raise error
-    raise translate(files.uri, error) from error
+    raise translate_error(files.uri, error) from error
 
 
-def recorded(table: DeltaTable, target: Target, sequence: int) -> Counts:
-    """What a commit that is already there did; zero where it is too old for the table's history."""
-    entry = history_of(table, target, sequence)
+def recorded_counts(table: DeltaTable, target: Target, sequence: int) -> CommitCounts:
+    """The counts of an earlier commit; zero where it is too old for the table's history."""
+    entry = find_commit(table, target, sequence)
     if entry is None or "ingestRowsCommitted" in entry or "ingestErased" in entry:
-        return Counts(0)
+        return CommitCounts(0)
     if entry.get("ingestErases"):
         metrics = entry["operationMetrics"]
-        return Counts(int(metrics["num_target_rows_deleted"]) + int(metrics["num_target_rows_updated"]))
+        return CommitCounts(int(metrics["num_target_rows_deleted"]) + int(metrics["num_target_rows_updated"]))
     dropped = int(entry["ingestRowsDropped"])
     prepared = int(entry["ingestRowsPrepared"])
-    return counts_of(prepared, dropped, entry.get("operationMetrics") if entry["operation"] == "MERGE" else None)
+    return count_rows(prepared, dropped, entry.get("operationMetrics") if entry["operation"] == "MERGE" else None)
 
 
-def history_of(table: DeltaTable, target: Target, sequence: int) -> dict[str, Any] | None:
-    """What the log says of a commit; None where it is too old for the table's history."""
+def find_commit(table: DeltaTable, target: Target, sequence: int) -> dict[str, Any] | None:
+    """The log's entry of a commit; None where it is too old for the table's history."""
     for entry in table.history(HISTORY_COMMITS):
         if entry.get("ingestAppId") == target.app_id and entry.get("ingestSequence") == sequence:
             return dict(entry)
     return None
 
 
-def counts_of(prepared: int, dropped: int, metrics: dict[str, int] | None) -> Counts:
-    """`dropped`: duplicates that were taken out before the merge. Every prepared row is committed or deduplicated."""
+def count_rows(prepared: int, dropped: int, metrics: dict[str, int] | None) -> CommitCounts:
+    """`dropped`: duplicates that were removed before the merge. Every prepared row counts as committed or deduplicated."""
     if metrics is None:
-        return Counts(prepared - dropped, dropped)
+        return CommitCounts(prepared - dropped, dropped)
     written = int(metrics["num_target_rows_inserted"]) + int(metrics["num_target_rows_updated"])
-    # A table that had its key twice before gets two updates for one row; the row is still one.
+    # Where the table had a key twice already, one row updates two; it still counts once.
     committed = min(written, prepared - dropped)
-    return Counts(committed, prepared - committed)
+    return CommitCounts(committed, prepared - committed)
 
 
 def add_actions(written: Iterable[Mapping[str, JsonValue]]) -> list[AddAction | RemoveAction]:
-    """Files as the log names them, from what a `WrittenFile` says of each."""
+    """The log's actions for new files, each given as the fields of a `WrittenFile`."""
     return [
         AddAction(str(file["name"]), int(str(file["bytes"])), {}, int(time.time() * 1000), True, str(file["stats"]))
         for file in written

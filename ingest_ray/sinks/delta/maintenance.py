@@ -5,20 +5,20 @@ import json
 from deltalake import DeltaTable
 
 from ingest_ray.sdk.errors import ConfigError, SinkRejected
-from ingest_ray.sinks.delta.errors import translated
+from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import load
-from ingest_ray.sinks.maintenance import CareReport
+from ingest_ray.sinks.delta.log import load_table
+from ingest_ray.sinks.maintenance import MaintenanceReport
 from ingest_ray.sinks.parquet import FILE_BYTES
 
-LEAST_KEEP_H = 24  # rows that a run has prepared are files that no version has yet
+LEAST_KEEP_H = 24  # files that a run has prepared are in no version yet
 
 
-def compact(files: TableFiles) -> CareReport:
+def compact(files: TableFiles) -> MaintenanceReport:
     table = _table(files)
-    with translated(files.uri):
+    with translate_errors(files.uri):
         metrics = table.optimize.compact(target_size=FILE_BYTES)
-    return CareReport(
+    return MaintenanceReport(
         location=files.uri,
         files_added=int(metrics["numFilesAdded"]),
         files_removed=int(metrics["numFilesRemoved"]),
@@ -27,24 +27,24 @@ def compact(files: TableFiles) -> CareReport:
     )
 
 
-def vacuum(files: TableFiles, keep_h: int, rehearse: bool) -> CareReport:
+def vacuum(files: TableFiles, keep_h: int, rehearse: bool) -> MaintenanceReport:
     if keep_h < LEAST_KEEP_H:
         raise ConfigError(f"vacuum must keep at least {LEAST_KEEP_H} hours: a run that is going on may need its files")
     table = _table(files)
-    with translated(files.uri):
-        # full: also files that the log never named, which dead runs prepared.
+    with translate_errors(files.uri):
+        # full: also the files that dead runs prepared, which the log never named.
         removed = table.vacuum(keep_h, dry_run=rehearse, enforce_retention_duration=False, full=True)
-    return CareReport(location=files.uri, files_removed=len(removed), is_rehearsal=rehearse)
+    return MaintenanceReport(location=files.uri, files_removed=len(removed), is_rehearsal=rehearse)
 
 
 def _table(files: TableFiles) -> DeltaTable:
-    table = load(files)
+    table = load_table(files)
     if table is None:
         raise SinkRejected(f"there is no table at '{files.uri}'")
     return table
 
 
 def _bytes(metrics: object) -> int:
-    """The library has given the totals as an object and as JSON text."""
-    found = json.loads(metrics) if isinstance(metrics, str) else metrics
-    return int(found.get("totalSize") or 0) if isinstance(found, dict) else 0
+    """The library returns the totals as an object or as JSON text, depending on its version."""
+    totals = json.loads(metrics) if isinstance(metrics, str) else metrics
+    return int(totals.get("totalSize") or 0) if isinstance(totals, dict) else 0

@@ -1,8 +1,8 @@
-"""Merges prepared files into a Delta table by key: the newer version wins, whichever arrives first.
+"""Merges prepared files into a Delta table by key: the newer version wins, in whatever order versions arrive.
 
-NULLs in a key equal each other, as they do for the source that says they are a key. A NULL version is older than any
-other. Of equal versions, and where there is no version column, the later arrival wins: later in the group, later in its slice.
-A row of the table that is newer than the one that arrives stays, and the arrival counts as deduplicated.
+NULLs in a key equal each other, as they do at the source that declares the key. A NULL version is older than any other. Of equal
+versions, and without a version column, the later row wins: later in the group, later in its slice. A row of the table that is newer
+than the prepared row stays, and the prepared row counts as deduplicated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,21 +20,21 @@ from ingest_ray.sinks.read_ahead import ReadAhead
 ORDER = "_ingest_order"
 
 
-def losers(files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target) -> pa.Array:
-    """The places, in order of arrival, of rows that another row of the same key in the group makes obsolete."""
+def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target) -> pa.Array:
+    """The positions, over all prepared files, of rows that another row with the same key supersedes."""
     columns = [*target.key, *([target.version_column] if target.version_column else [])]
     narrow = pa.schema([*(schema.field(name) for name in dict.fromkeys(columns)), pa.field(ORDER, pa.int64())])
-    arrivals = pa.RecordBatchReader.from_batches(narrow, _numbered(files, names, narrow))
+    prepared = pa.RecordBatchReader.from_batches(narrow, _number_rows(files, names, narrow))
     newest = f"{quoted(target.version_column)} desc nulls last, " if target.version_column else ""
     keys = ", ".join(quoted(name) for name in target.key)
     connection = duckdb.connect(config={"threads": 1})
     try:
-        connection.register("arrivals", arrivals)
-        found: pa.Table = connection.sql(
+        connection.register("prepared", prepared)
+        positions: pa.Table = connection.sql(
             f"select {ORDER} from (select {ORDER}, row_number() over (partition by {keys} order by {newest}{ORDER} desc)"
-            f" as place from arrivals) where place > 1 order by {ORDER}"
+            f" as rank from prepared) where rank > 1 order by {ORDER}"
         ).to_arrow_table()
-        return found.column(0).combine_chunks()
+        return positions.column(0).combine_chunks()
     finally:
         connection.close()
 
@@ -51,7 +51,7 @@ def merge(
     """One commit; returns Delta's metrics."""
     by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
     values = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
-    with ReadAhead(_without(files, names, schema, dropped)) as batches:
+    with ReadAhead(_remaining_rows(files, names, schema, dropped)) as batches:
         source = pa.RecordBatchReader.from_batches(schema, batches)
         merger = table.merge(
             source, by_key, source_alias="s", target_alias="t", streamed_exec=True, commit_properties=properties
@@ -68,26 +68,28 @@ def _is_newer(target: Target) -> str | None:
     return f"t.{version} IS NULL OR s.{version} >= t.{version}"
 
 
-def _numbered(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _number_rows(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     start = 0
-    for batch in batches_of(files, names, schema.names[:-1]):
+    for batch in read_batches(files, names, schema.names[:-1]):
         numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
         start += batch.num_rows
         yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
 
 
-def _without(files: TableFiles, names: Sequence[str], schema: pa.Schema, dropped: pa.Array) -> Iterator[pa.RecordBatch]:
+def _remaining_rows(
+    files: TableFiles, names: Sequence[str], schema: pa.Schema, dropped: pa.Array
+) -> Iterator[pa.RecordBatch]:
     start = 0
-    for batch in batches_of(files, names, schema.names):
-        kept = batch
+    for batch in read_batches(files, names, schema.names):
+        remaining = batch
         if len(dropped):
             numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
-            kept = batch.filter(pc.invert(pc.is_in(numbers, value_set=dropped)))
+            remaining = batch.filter(pc.invert(pc.is_in(numbers, value_set=dropped)))
         start += batch.num_rows
-        yield kept.cast(schema)
+        yield remaining.cast(schema)
 
 
-def batches_of(files: TableFiles, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_batches(files: TableFiles, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for name in names:
         with files.open(name) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=list(columns)):

@@ -1,13 +1,12 @@
-"""Merges prepared files of one CDM model into its Delta table: rows, and what their source rows do not make any more, in one commit.
+"""Merges prepared files of one CDM model into its Delta table: new rows, and the erasure of stale ones, in one commit.
 
-The rules are those of a database (`databases.model_moves`): the newest of each id stays, a source row of which the unit's tables know a
-newer version changes nothing, and what else a source row made before is stale.
+The rules are those of a database (`databases.model_dml`): the newest row of each id stays; a source row of which the unit's tables
+hold a newer version changes nothing; rows that a source row made before and does not make any more are stale.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -16,42 +15,45 @@ from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.types import Target, WriteMode
+from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.merge import ORDER, batches_of, quoted
+from ingest_ray.sinks.delta.merge import ORDER, quoted, read_batches
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.read_ahead import ReadAhead
 
-GONE = "_ingest_gone"
+IS_STALE = "_ingest_gone"
 NARROW = pa.schema([(KEY, pa.string()), (SOURCE_KEY, pa.string()), (VERSION, pa.int64())])
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """`dropped`: places, in order of arrival, of markers and of rows that do not count. `stale`: ids to erase."""
+class MergeSelection:
+    """`winners`: the number of rows to merge. `dropped`: positions, over all prepared files, of markers and of superseded rows.
+    `stale`: ids to erase."""
 
-    kept: int
+    winners: int
     dropped: pa.Array
     stale: list[str]
 
 
 class ModelMerge:
     def __init__(
-        self, table: DeltaTable, files: TableFiles, target: Target, shape: pa.Schema, siblings: Sequence[DeltaTable]
+        self, table: DeltaTable, files: TableFiles, target: Target, columns: pa.Schema, siblings: Sequence[DeltaTable]
     ) -> None:
         self._table = table
         self._files = files
         self._target = target
-        self._shape = shape
+        self._columns = columns
         self._siblings = [table, *siblings]
 
-    def choose(self, names: Sequence[str]) -> Chosen:
-        """What of the prepared rows counts, and what becomes stale by them."""
-        with self._connected() as door:
-            door.register("arrivals", self._numbered(names))
-            door.execute("create table a as select * from arrivals")
+    def select(self, names: Sequence[str]) -> MergeSelection:
+        """Which of the prepared rows to merge, and which stored rows they make stale."""
+        with self._connect() as connection:
+            connection.register("prepared", self._number_rows(names))
+            connection.execute("create table a as select * from prepared")
             is_replace = self._target.write is WriteMode.REPLACE
-            door.execute(f"create table known as {self._known(door) if not is_replace else _NOTHING_KNOWN}")
-            door.execute(
+            newest_versions = _NO_VERSIONS if is_replace else self._newest_versions_sql(connection)
+            connection.execute(f"create table known as {newest_versions}")
+            connection.execute(
                 f"create table sources as select s.k, s.v from (select {SOURCE_KEY} as k, max({VERSION}) as v from a"
                 f" where {SOURCE_KEY} is not null group by 1) s left join known n on n.k = s.k"
                 " where n.v is null or s.v is null or n.v <= s.v"
@@ -60,52 +62,52 @@ class ModelMerge:
             id_newest = (
                 "" if is_replace else f"and (t.{VERSION} is null or a.{VERSION} is null or t.{VERSION} <= a.{VERSION})"
             )
-            door.execute(
+            connection.execute(
                 f"create table winners as select {KEY}, {ORDER} from (select a.{KEY}, a.{ORDER}, row_number() over (partition by"
                 f" a.{KEY} order by a.{VERSION} desc nulls last, a.{ORDER} desc) as place from a"
                 f" left join (select {SOURCE_KEY} as k, max({VERSION}) as v from a group by 1) s on s.k = a.{SOURCE_KEY}"
                 f" left join known n on n.k = a.{SOURCE_KEY} left join there t on t.{KEY} = a.{KEY}"
                 f" where a.{KEY} is not null and (s.v is null or a.{VERSION} >= s.v) {newest} {id_newest}) where place = 1"
             )
-            mine = f"t.{ENDPOINT} = $1 and t.{UNIT} = $2"
-            alive = "" if is_replace else f"and t.{DELETED_AT} is null and t.{SOURCE_KEY} in (select k from sources)"
-            stale = door.execute(
-                f"select t.{KEY} from there t where {mine} {alive} and t.{KEY} not in (select {KEY} from winners)",
+            is_owned = f"t.{ENDPOINT} = $1 and t.{UNIT} = $2"
+            is_alive = "" if is_replace else f"and t.{DELETED_AT} is null and t.{SOURCE_KEY} in (select k from sources)"
+            stale = connection.execute(
+                f"select t.{KEY} from there t where {is_owned} {is_alive} and t.{KEY} not in (select {KEY} from winners)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
-            dropped = door.sql(
+            dropped = connection.sql(
                 f"select {ORDER} from a where {ORDER} not in (select {ORDER} from winners) order by 1"
             ).to_arrow_table()
-            ((kept,),) = door.execute("select count(*) from winners").fetchall()
-        return Chosen(
-            int(kept), pa.table(dropped).column(0).combine_chunks().cast(pa.int64()), [str(key) for (key,) in stale]
+            ((winners,),) = connection.execute("select count(*) from winners").fetchall()
+        return MergeSelection(
+            int(winners), pa.table(dropped).column(0).combine_chunks().cast(pa.int64()), [str(key) for (key,) in stale]
         )
 
-    def of_keys(self, keys: pa.ChunkedArray) -> Chosen:
-        """Nothing new; stale are the ids of living rows that were made of these source rows."""
-        with self._connected() as door:
-            door.register("wanted", pa.table({"k": keys}))
-            found = door.execute(
+    def select_by_source_keys(self, source_keys: pa.ChunkedArray) -> MergeSelection:
+        """No winners; the rows that were made from these source rows are stale."""
+        with self._connect() as connection:
+            connection.register("wanted", pa.table({"k": source_keys}))
+            rows = connection.execute(
                 f"select t.{KEY} from there t where t.{ENDPOINT} = $1 and t.{UNIT} = $2 and t.{DELETED_AT} is null"
                 f" and t.{SOURCE_KEY} in (select k from wanted)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
-        return Chosen(0, pa.array([], pa.int64()), [str(key) for (key,) in found])
+        return MergeSelection(0, pa.array([], pa.int64()), [str(key) for (key,) in rows])
 
-    def run(
+    def commit(
         self,
         names: Sequence[str],
-        chosen: Chosen,
-        how: Literal["tombstone", "delete"],
+        selection: MergeSelection,
+        how: EraseMode,
         properties: CommitProperties,
     ) -> None:
-        """One commit, also where there is nothing to do: its number must be in the table, and an empty merge writes none."""
-        if not chosen.kept and not chosen.stale:
+        """One commit, also where nothing changes: its number must be in the table, and an empty merge writes no commit."""
+        if not selection.winners and not selection.stale:
             self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=properties)
             return
-        schema = pa.schema([*self._shape, pa.field(GONE, pa.bool_())])
-        values = {quoted(name): f"s.{quoted(name)}" for name in self._shape.names}
-        with ReadAhead(self._source(names, chosen, schema)) as batches:
+        schema = pa.schema([*self._columns, pa.field(IS_STALE, pa.bool_())])
+        values = {quoted(name): f"s.{quoted(name)}" for name in self._columns.names}
+        with ReadAhead(self._merge_source(names, selection, schema)) as batches:
             source = pa.RecordBatchReader.from_batches(schema, batches)
             merger = self._table.merge(
                 source,
@@ -115,29 +117,29 @@ class ModelMerge:
                 streamed_exec=True,
                 commit_properties=properties,
             )
-            merger = merger.when_matched_update(values, predicate=f"NOT s.{quoted(GONE)}")
+            merger = merger.when_matched_update(values, predicate=f"NOT s.{quoted(IS_STALE)}")
             if how == "delete":
-                merger = merger.when_matched_delete(predicate=f"s.{quoted(GONE)}")
+                merger = merger.when_matched_delete(predicate=f"s.{quoted(IS_STALE)}")
             else:
                 now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
                 merger = merger.when_matched_update(
-                    {quoted(DELETED_AT): f"CAST('{now}' AS TIMESTAMP)"}, predicate=f"s.{quoted(GONE)}"
+                    {quoted(DELETED_AT): f"CAST('{now}' AS TIMESTAMP)"}, predicate=f"s.{quoted(IS_STALE)}"
                 )
-            merger.when_not_matched_insert(values, predicate=f"NOT s.{quoted(GONE)}").execute()
+            merger.when_not_matched_insert(values, predicate=f"NOT s.{quoted(IS_STALE)}").execute()
 
-    # --- pieces
+    # --- steps
 
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        door = duckdb.connect(config={"threads": 1})
-        door.register("stored", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
-        door.execute("create table there as select * from stored")
-        return door
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(config={"threads": 1})
+        connection.register("stored", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
+        connection.execute("create table there as select * from stored")
+        return connection
 
-    def _known(self, door: duckdb.DuckDBPyConnection) -> str:
-        """The newest version that the unit's tables have of each source row."""
+    def _newest_versions_sql(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """Selects the newest version that the unit's tables hold of each source row of the prepared ones."""
         parts = []
         for number, table in enumerate(self._siblings):
-            door.register(f"sibling{number}", _reader(table, (SOURCE_KEY, VERSION, ENDPOINT, UNIT)))
+            connection.register(f"sibling{number}", _reader(table, (SOURCE_KEY, VERSION, ENDPOINT, UNIT)))
             endpoint, unit = (v.replace("'", "''") for v in (self._target.endpoint_id, self._target.unit_id))
             parts.append(
                 f"select {SOURCE_KEY} as k, {VERSION} as v from sibling{number} where {ENDPOINT} = '{endpoint}'"
@@ -145,23 +147,25 @@ class ModelMerge:
             )
         return f"select k, max(v) as v from ({' union all '.join(parts)}) group by k"
 
-    def _numbered(self, names: Sequence[str]) -> pa.Table:
-        found = [batch.cast(NARROW) for batch in batches_of(self._files, names, NARROW.names)]
-        table = pa.Table.from_batches(found, NARROW)
+    def _number_rows(self, names: Sequence[str]) -> pa.Table:
+        batches = [batch.cast(NARROW) for batch in read_batches(self._files, names, NARROW.names)]
+        table = pa.Table.from_batches(batches, NARROW)
         return table.append_column(ORDER, pa.array(range(table.num_rows), pa.int64()))
 
-    def _source(self, names: Sequence[str], chosen: Chosen, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _merge_source(
+        self, names: Sequence[str], selection: MergeSelection, schema: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in batches_of(self._files, names, self._shape.names):
+        for batch in read_batches(self._files, names, self._columns.names):
             numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
             start += batch.num_rows
-            kept = batch.filter(pc.invert(pc.is_in(numbers, value_set=chosen.dropped))).cast(self._shape)
-            yield pa.RecordBatch.from_arrays([*kept.columns, pa.repeat(False, kept.num_rows)], schema=schema)
-        count = len(chosen.stale)
+            winners = batch.filter(pc.invert(pc.is_in(numbers, value_set=selection.dropped))).cast(self._columns)
+            yield pa.RecordBatch.from_arrays([*winners.columns, pa.repeat(False, winners.num_rows)], schema=schema)
+        count = len(selection.stale)
         if count:
             columns = [
-                pa.array(chosen.stale, pa.string()) if field.name == KEY else pa.nulls(count, field.type)
-                for field in self._shape
+                pa.array(selection.stale, pa.string()) if field.name == KEY else pa.nulls(count, field.type)
+                for field in self._columns
             ]
             yield pa.RecordBatch.from_arrays([*columns, pa.repeat(True, count)], schema=schema)
 
@@ -171,4 +175,4 @@ def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:
     return table.to_pyarrow_dataset().scanner(columns=list(columns)).to_reader()
 
 
-_NOTHING_KNOWN = "select null::varchar as k, null::bigint as v where false"
+_NO_VERSIONS = "select null::varchar as k, null::bigint as v where false"

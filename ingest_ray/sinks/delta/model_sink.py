@@ -1,141 +1,138 @@
 """The common data model in Delta: a table per model at `<uri>/cdm/<model>`, which many units share.
 
-Delta has no transaction over tables. A commit of several is written down first, beside the lake, as a small file that names what was
-prepared for each table; then each table takes its part under the same application id and number; then the file goes. Whoever opens the
-tables next finishes what is written down and reached some of them: a table that has the number is left alone.
+Delta has no transaction over tables. A commit of several tables is recorded first (`pending_commit`); then each table takes its part
+under the same application id and sequence number; then the record is deleted. The next `open` finishes a recorded commit that
+reached only some of its tables: a table that has the number is left alone.
 """
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
-from ingest_ray.cdm.models import KEY, SOURCE_KEY, model_of
+from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, model_of
 from ingest_ray.files.path_names import path_part
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import ModelTable
-from ingest_ray.sdk.types import ColumnFit, Model, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
-from ingest_ray.sinks.delta.errors import translated
+from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
+from ingest_ray.sinks.delta.erase import EraseMode
+from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import Counts, commit_once, history_of, load, marks, refuse_older, sequence_of
+from ingest_ray.sinks.delta.log import (
+    CommitCounts,
+    commit_once,
+    commit_properties,
+    find_commit,
+    last_sequence,
+    load_table,
+    take_over,
+)
 from ingest_ray.sinks.delta.model_merge import ModelMerge
-from ingest_ray.sinks.delta.sink import PAYLOAD_BYTES, DeltaSink
-from ingest_ray.sinks.delta.table_schema import create, evolve, file_schema
-from ingest_ray.sinks.delta.types import DELTA
-from ingest_ray.sinks.maintenance import KEEP_H, CareReport
+from ingest_ray.sinks.delta.pending_commit import (
+    PendingCommit,
+    TablePart,
+    delete_all_pending,
+    delete_pending,
+    read_newest_pending,
+    write_pending,
+)
+from ingest_ray.sinks.delta.sink import PAYLOAD_BYTES, DeltaSink, prepared_files
+from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema
+from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.templates import DeltaConfig
-from ingest_ray.sinks.type_mapping import fit_schema
+from ingest_ray.sinks.type_mapping import map_schema
 
 FOLDER, COMMITS = "cdm", "cdm-commits"
 
 
-class Part(Model):
-    """What one table takes in a commit."""
+class _ModelFiles(DeltaSink):
+    """Prepares files for the tables of models."""
 
-    target: Target
-    group: tuple[Prepared, ...]
+    payload_bytes = PAYLOAD_BYTES // 4  # the files that a slice prepares for all of its models share one payload
 
-
-class Written(Model):
-    """A commit of several tables, as it was written down before the first of them took its part."""
-
-    schema_number: Literal[1] = 1
-    epoch: int
-    sequence: int
-    parts: tuple[Part, ...]
-
-
-class _Tables(DeltaSink):
-    """Prepares files for the tables of models; a replacement is a merge, too, because others' rows are in the table."""
-
-    payload_bytes = PAYLOAD_BYTES // 4  # what a slice prepared for all of its models travels together
-
-    def _files(self, target: Target) -> TableFiles:
+    def table_files(self, target: Target) -> TableFiles:
         return TableFiles.of(self._root, FOLDER, model_of(str(target.model)).table, self._options)
 
-    def commits_of(self, target: Target) -> TableFiles:
+    def pending_files(self, target: Target) -> TableFiles:
         unit = f"{path_part(target.endpoint_id)}~{path_part(target.unit_id)}"
         return TableFiles.of(self._root, COMMITS, unit, self._options)
 
 
-class DeltaModels:
+class DeltaModelSink:
     def __init__(self, config: DeltaConfig) -> None:
-        self._tables = _Tables(config)
+        self._files = _ModelFiles(config)
 
     def location(self, target: Target) -> str:
-        return self._tables.location(target)
+        return self._files.location(target)
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        return fit_schema(schema, DELTA)
+        return map_schema(schema, DELTA_TYPES)
 
     def provision(self, table: ModelTable) -> Provisioned:
-        target, files = _merging(table.target), self._tables._files(table.target)
-        with translated(files.uri):
-            evolve(load(files) or create(files, target, table.schema, 0), files, target, table.schema, 0)
+        target, files = _as_upsert(table.target), self._files.table_files(table.target)
+        with translate_errors(files.uri):
+            stored = load_table(files) or create_table(files, target, table.schema, 0)
+            evolve_table(stored, files, target, table.schema, 0)
         model = model_of(str(target.model))
         return Provisioned(model_id=model.model_id, table_name=model.table, location=files.uri)
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         for table in tables:
-            target, files = _merging(table.target), self._tables._files(table.target)
-            with translated(files.uri):
-                found = load(files) or create(files, target, table.schema, epoch)
-                if refuse_older(found, target, epoch) < epoch:
-                    found.create_write_transaction([], "append", found.schema(), commit_properties=marks(target, epoch))
-                    found = load(files) or found
-                evolve(found, files, target, table.schema, epoch)
-        self._finish(tables, epoch)
+            target, files = _as_upsert(table.target), self._files.table_files(table.target)
+            with translate_errors(files.uri):
+                stored = load_table(files) or create_table(files, target, table.schema, epoch)
+                stored = take_over(stored, files, target, epoch)
+                evolve_table(stored, files, target, table.schema, epoch)
+        self._finish_pending(tables, epoch)
         return max(self._sequences(tables), default=0)
 
     def prepare(self, table: ModelTable, piece: Slice, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        count = 0
+        rows = 0
 
-        def counted() -> Iterator[pa.RecordBatch]:
-            nonlocal count
+        def count_rows() -> Iterator[pa.RecordBatch]:
+            nonlocal rows
             for batch in batches:
-                count += batch.num_rows - batch.column(KEY).null_count
+                rows += batch.num_rows - batch.column(KEY).null_count
                 yield batch
 
-        prepared = self._tables.prepare(_merging(table.target), piece, table.schema, counted())
-        return prepared.model_copy(update={"models": {str(table.target.model): count}})
+        prepared = self._files.prepare(_as_upsert(table.target), piece, table.schema, count_rows())
+        return prepared.model_copy(update={"models": {str(table.target.model): rows}})
 
     def commit(
         self, tables: Sequence[ModelTable], epoch: int, sequence: int, groups: Sequence[Sequence[Prepared]]
     ) -> Sequence[ModelCounts]:
-        parts = [Part(target=table.target, group=tuple(group)) for table, group in zip(tables, groups, strict=True)]
-        written = Written(epoch=epoch, sequence=sequence, parts=tuple(parts))
-        if any(found < sequence for found in self._sequences(tables)):
-            self._write_down(written)
-        counts = self._take(tables, written, epoch)
-        self._forget(tables[0].target, epoch)
+        parts = [
+            TablePart(target=table.target, group=tuple(group)) for table, group in zip(tables, groups, strict=True)
+        ]
+        commit = PendingCommit(epoch=epoch, sequence=sequence, parts=tuple(parts))
+        pending_files = self._files.pending_files(tables[0].target)
+        if any(table_sequence < sequence for table_sequence in self._sequences(tables)):
+            write_pending(pending_files, commit)
+            reached("sink:after-written-down")
+        counts = self._commit_parts(tables, commit, epoch)
+        delete_pending(pending_files, epoch)
         return counts
 
     def abort(self, groups: Sequence[Sequence[Prepared]]) -> None:
         for group in groups:
-            self._tables.abort(group)
+            self._files.abort(group)
 
     def keys(self, tables: Sequence[ModelTable]) -> Iterator[pa.RecordBatch]:
         schema = pa.schema([(SOURCE_KEY, pa.string())])
         for table in tables:
-            files = self._tables._files(table.target)
-            found = load(files)
-            if found is None:
+            files = self._files.table_files(table.target)
+            stored = load_table(files)
+            if stored is None:
                 continue
-            with translated(files.uri):
-                alive = f'{_owned(table.target)} AND t."{DELETED_AT}" IS NULL AND t."{SOURCE_KEY}" IS NOT NULL'
-                reader = (
-                    QueryBuilder()
-                    .register("t", found)
-                    .execute(f'SELECT DISTINCT t."{SOURCE_KEY}" FROM t WHERE {alive}')
-                )
-                for batch in reader:
-                    yield pa.RecordBatch.from_arrays(
-                        [pa.record_batch(batch).column(0).cast(pa.string())], schema=schema
-                    )
+            with translate_errors(files.uri):
+                is_alive = f't."{DELETED_AT}" IS NULL AND t."{SOURCE_KEY}" IS NOT NULL'
+                query = f'SELECT DISTINCT t."{SOURCE_KEY}" FROM t WHERE {_is_owned(table.target)} AND {is_alive}'
+                for batch in QueryBuilder().register("t", stored).execute(query):
+                    keys = pa.record_batch(batch).column(0).cast(pa.string())
+                    yield pa.RecordBatch.from_arrays([keys], schema=schema)
 
     def erase(
         self,
@@ -145,143 +142,102 @@ class DeltaModels:
         keys: Iterable[pa.RecordBatch],
         how: Literal["tombstone", "delete"],
     ) -> Sequence[ModelCounts]:
-        """Not written down: keys that are not there are erased already, and the next comparison finds the others."""
-        wanted = pa.chunked_array([batch.column(0) for batch in keys], pa.string())
-        counts = []
-        for table in tables:
-            target, files = _merging(table.target), self._tables._files(table.target)
+        """Not recorded as pending: keys that are missing are erased already, and the next comparison finds the others."""
+        source_keys = pa.chunked_array([batch.column(0) for batch in keys], pa.string())
+        return [self._erase_from(table, epoch, sequence, source_keys, how) for table in tables]
 
-            def erased(
-                found: DeltaTable, target: Target = target, table: ModelTable = table, files: TableFiles = files
-            ) -> Counts:
-                shape = file_schema(found, target, table.schema)
-                merge = ModelMerge(found, files, target, shape, [])
-                gone = merge.of_keys(wanted)
-                merge.run([], gone, how, marks(target, epoch, sequence, ingestErased=len(gone.stale)))
-                return Counts(0)
+    def compact(self, target: Target) -> MaintenanceReport:
+        return self._files.compact(target)
 
-            commit_once(files, target, epoch, sequence, erased)
-            reached("sink:between-models")
-            counts.append(ModelCounts(erased=self._fact(files, target, sequence, "ingestErased")))
-        return counts
+    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
+        return self._files.vacuum(target, keep_h=keep_h, rehearse=rehearse)
 
-    def compact(self, target: Target) -> CareReport:
-        return self._tables.compact(target)
+    # --- one table
 
-    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> CareReport:
-        return self._tables.vacuum(target, keep_h=keep_h, rehearse=rehearse)
+    def _erase_from(
+        self, table: ModelTable, epoch: int, sequence: int, source_keys: pa.ChunkedArray, how: EraseMode
+    ) -> ModelCounts:
+        target, files = _as_upsert(table.target), self._files.table_files(table.target)
+
+        def erase(stored: DeltaTable) -> CommitCounts:
+            merge = ModelMerge(stored, files, target, file_schema(stored, target, table.schema), [])
+            selection = merge.select_by_source_keys(source_keys)
+            facts = {"ingestErased": len(selection.stale)}
+            merge.commit([], selection, how, commit_properties(target, epoch, sequence, **facts))
+            return CommitCounts(0)
+
+        commit_once(files, target, epoch, sequence, erase)
+        reached("sink:between-models")
+        return ModelCounts(erased=_recorded_fact(files, target, sequence, "ingestErased"))
+
+    def _commit_part(
+        self, part: TablePart, table: ModelTable, siblings: Sequence[TableFiles], epoch: int, sequence: int
+    ) -> ModelCounts:
+        files, target = self._files.table_files(part.target), _as_upsert(part.target)
+        mapped = sum(prepared.models[str(target.model)] for prepared in part.group)
+        is_replace = part.target.write is WriteMode.REPLACE
+
+        def merge_part(stored: DeltaTable) -> CommitCounts:
+            names = [str(file["name"]) for prepared in part.group for file in prepared_files(prepared)]
+            others = [] if is_replace else [other for other in map(load_table, siblings) if other is not None]
+            merge = ModelMerge(stored, files, part.target, file_schema(stored, target, table.schema), others)
+            selection = merge.select(names)
+            how: EraseMode = "delete" if is_replace else part.target.deletes
+            facts = {"ingestRowsCommitted": selection.winners, "ingestErased": len(selection.stale)}
+            merge.commit(names, selection, how, commit_properties(part.target, epoch, sequence, **facts))
+            return CommitCounts(selection.winners, mapped - selection.winners)
+
+        commit_once(files, target, epoch, sequence, merge_part)
+        committed = _recorded_fact(files, target, sequence, "ingestRowsCommitted")
+        erased = _recorded_fact(files, target, sequence, "ingestErased")
+        self._files.abort(part.group)  # the rows are in the table's own files now
+        reached("sink:between-models")
+        return ModelCounts(mapped=mapped, committed=committed, deduplicated=mapped - committed, erased=erased)
 
     # --- a commit of several tables
 
-    def _take(self, tables: Sequence[ModelTable], written: Written, epoch: int) -> list[ModelCounts]:
-        counts = []
+    def _commit_parts(self, tables: Sequence[ModelTable], commit: PendingCommit, epoch: int) -> list[ModelCounts]:
         by_model = {table.target.model: table for table in tables}
-        for part in written.parts:
+        counts = []
+        for part in commit.parts:
             table = by_model[part.target.model]
-            files, target = self._tables._files(part.target), _merging(part.target)
-            mapped = sum(one.models[str(target.model)] for one in part.group)
-            siblings = [self._tables._files(one.target) for one in tables if one is not table]
-
-            def taken(
-                found: DeltaTable,
-                part: Part = part,
-                table: ModelTable = table,
-                files: TableFiles = files,
-                siblings: list[TableFiles] = siblings,
-                mapped: int = mapped,
-            ) -> Counts:
-                return self._merged(found, part, table, files, siblings, mapped, epoch, written.sequence)
-
-            commit_once(files, target, epoch, written.sequence, taken)
-            committed = self._fact(files, target, written.sequence, "ingestRowsCommitted")
-            erased = self._fact(files, target, written.sequence, "ingestErased")
-            self._tables.abort(part.group)  # the rows are in the table's own files now
-            counts.append(
-                ModelCounts(mapped=mapped, committed=committed, deduplicated=mapped - committed, erased=erased)
-            )
-            reached("sink:between-models")
+            siblings = [self._files.table_files(other.target) for other in tables if other is not table]
+            counts.append(self._commit_part(part, table, siblings, epoch, commit.sequence))
         return counts
 
-    def _merged(
-        self,
-        found: DeltaTable,
-        part: Part,
-        table: ModelTable,
-        files: TableFiles,
-        siblings: list[TableFiles],
-        mapped: int,
-        epoch: int,
-        sequence: int,
-    ) -> Counts:
-        target = part.target
-        shape = file_schema(found, _merging(target), table.schema)
-        names = [str(file["name"]) for one in part.group for file in _files_of(one)]
-        others = [] if target.write is WriteMode.REPLACE else [one for one in map(load, siblings) if one is not None]
-        merge = ModelMerge(found, files, target, shape, others)
-        chosen = merge.choose(names)
-        how: Literal["tombstone", "delete"] = "delete" if target.write is WriteMode.REPLACE else target.deletes
-        facts = {"ingestRowsCommitted": chosen.kept, "ingestErased": len(chosen.stale)}
-        merge.run(names, chosen, how, marks(target, epoch, sequence, **facts))
-        return Counts(chosen.kept, mapped - chosen.kept)
+    def _finish_pending(self, tables: Sequence[ModelTable], epoch: int) -> None:
+        """Rolls a commit forward that only some of its tables have; drops one that none or all of them have.
 
-    def _fact(self, files: TableFiles, target: Target, sequence: int, name: str) -> int:
-        table = load(files)
-        entry = history_of(table, target, sequence) if table is not None else None
-        return int(entry[name]) if entry is not None and name in entry else 0
+        Older epochs are fenced in every table by now, so no other process can work on it.
+        """
+        pending_files = self._files.pending_files(tables[0].target)
+        commit = read_newest_pending(pending_files)
+        if commit is not None:
+            by_model = {table.target.model for table in tables}
+            parts = [part for part in commit.parts if part.target.model in by_model]
+            models = {part.target.model for part in parts}
+            own_tables = [table for table in tables if table.target.model in models]
+            has_number = [sequence >= commit.sequence for sequence in self._sequences(own_tables)]
+            if any(has_number) and not all(has_number):
+                self._commit_parts(tables, commit.model_copy(update={"parts": tuple(parts)}), epoch)
+        delete_all_pending(pending_files)
 
     def _sequences(self, tables: Sequence[ModelTable]) -> list[int]:
-        found = [load(self._tables._files(table.target)) for table in tables]
-        return [0 if table is None else sequence_of(table, tables[0].target) for table in found]
-
-    def _write_down(self, written: Written) -> None:
-        place = self._tables.commits_of(written.parts[0].target)
-        name = f"{written.epoch:012}.json"
-        draft = f"{name}.part" if place.is_local else name
-        with place.create(draft) as out:
-            out.write(written.model_dump_json().encode())
-        if place.is_local:
-            place.make_durable([draft])
-            os.replace(os.path.join(place.uri, draft), os.path.join(place.uri, name))
-            place.make_durable([name])
-        reached("sink:after-written-down")
-
-    def _finish(self, tables: Sequence[ModelTable], epoch: int) -> None:
-        """Rolls a commit forward that only some of its tables have; forgets one that none or all of them have.
-
-        Older epochs are fenced in every table by now, so nobody else is at work on it. Of two that are written down the one of the
-        newer epoch counts.
-        """
-        place = self._tables.commits_of(tables[0].target)
-        names = [name for name in place.names() if name.endswith(".json")]
-        if names:
-            with place.open(names[-1]) as source:
-                written = Written.model_validate(json.loads(source.read()))
-            by_model = {table.target.model for table in tables}
-            known = [part for part in written.parts if part.target.model in by_model]
-            mine = [table for table in tables if table.target.model in {part.target.model for part in known}]
-            has_it = [found >= written.sequence for found in self._sequences(mine)]
-            if any(has_it) and not all(has_it):
-                self._take(tables, written.model_copy(update={"parts": tuple(known)}), epoch)
-        for name in place.names():
-            place.delete(name)
-
-    def _forget(self, target: Target, epoch: int) -> None:
-        self._tables.commits_of(target).delete(f"{epoch:012}.json")
+        loaded = [load_table(self._files.table_files(table.target)) for table in tables]
+        return [0 if stored is None else last_sequence(stored, tables[0].target) for stored in loaded]
 
 
-def open_models(config: DeltaConfig) -> DeltaModels:
-    return DeltaModels(config)
-
-
-def _merging(target: Target) -> Target:
+def _as_upsert(target: Target) -> Target:
+    """A replacement is a merge, too: the table has the rows of other units."""
     return target.model_copy(update={"write": WriteMode.UPSERT})
 
 
-def _files_of(prepared: Prepared) -> list[dict[str, object]]:
-    files = prepared.payload.get("files")
-    return [dict(file) for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+def _recorded_fact(files: TableFiles, target: Target, sequence: int, name: str) -> int:
+    table = load_table(files)
+    entry = find_commit(table, target, sequence) if table is not None else None
+    return int(entry[name]) if entry is not None and name in entry else 0
 
 
-def _owned(target: Target) -> str:
+def _is_owned(target: Target) -> str:
     endpoint, unit = (value.replace("'", "''") for value in (target.endpoint_id, target.unit_id))
-    return f"t.\"_source_endpoint\" = '{endpoint}' AND t.\"_source_unit\" = '{unit}'"
+    return f"t.\"{ENDPOINT}\" = '{endpoint}' AND t.\"{UNIT}\" = '{unit}'"

@@ -1,60 +1,49 @@
 """Delta Lake: a table per unit, its files written in parallel, each commit one transaction of the table's log.
 
-Prepared rows are Parquet files in the table's directory that the log does not name yet. Appends, full refreshes and
-first loads put them into the log as they are; an upsert merges them, or writes them as one file where all of their keys are new, and then
-deletes them. What a dead process leaves is removed by `vacuum`.
+Prepared rows are Parquet files in the table's directory that the log does not name yet. Appends, full refreshes and first loads add
+them to the log unchanged; an upsert merges them, or writes them as one file where all of their keys are new, and then deletes them.
+`vacuum` removes the files that dead processes leave.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from typing import Literal
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, Schema
 from pydantic import JsonValue
 
-from ingest_ray.sdk.contracts import ModelSink
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import refuse_unordered
-from ingest_ray.sinks.delta.erase import erase, keys_of
-from ingest_ray.sinks.delta.errors import translated
+from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.delta.erase import erase, read_keys
+from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.fresh_keys import as_one_file, is_fresh
 from ingest_ray.sinks.delta.log import (
-    Counts,
+    CommitCounts,
     add_actions,
     commit_once,
-    counts_of,
-    load,
-    marks,
-    refuse_older,
-    sequence_of,
+    commit_properties,
+    count_rows,
+    last_sequence,
+    load_table,
+    take_over,
 )
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
-from ingest_ray.sinks.delta.merge import losers, merge
-from ingest_ray.sinks.delta.table_schema import create, evolve, file_schema, replaced_schema
-from ingest_ray.sinks.delta.types import DELTA
-from ingest_ray.sinks.maintenance import KEEP_H, CareReport
-from ingest_ray.sinks.parquet import FileRoll, WrittenFile
-from ingest_ray.sinks.provenance import NAMES, Stamp
+from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
+from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
+from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, replaced_schema
+from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
+from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.templates import DeltaConfig
-from ingest_ray.sinks.type_mapping import fit_schema
+from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_batch
 
 PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
-
-
-def open_models(config: DeltaConfig) -> ModelSink:
-    models: ModelSink = import_module("ingest_ray.sinks.delta.model_sink").open_models(config)
-    return models
-
-
-def open_sink(config: DeltaConfig) -> "DeltaSink":
-    return DeltaSink(config)
 
 
 class DeltaSink:
@@ -63,112 +52,70 @@ class DeltaSink:
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
-        self._shape: tuple[object, pa.Schema] | None = None
+        self._file_schema: tuple[object, pa.Schema] | None = None
 
     def location(self, target: Target) -> str:
-        return self._files(target).uri
+        return self.table_files(target).uri
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        return fit_schema(schema, DELTA)
+        return map_schema(schema, DELTA_TYPES)
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
-        files = self._files(target)
-        refuse_unordered(target, schema, DELTA)
-        with translated(files.uri):
-            table = load(files) or create(files, target, schema, epoch)
-            if refuse_older(table, target, epoch) < epoch:
-                table.create_write_transaction([], "append", table.schema(), commit_properties=marks(target, epoch))
-                table = load(files) or table  # the snapshot in hand does not know of it
-            evolve(table, files, target, schema, epoch)
-        return sequence_of(table, target)
+        files = self.table_files(target)
+        refuse_unordered_keys(target, schema, DELTA_TYPES)
+        with translate_errors(files.uri):
+            table = load_table(files) or create_table(files, target, schema, epoch)
+            table = take_over(table, files, target, epoch)
+            evolve_table(table, files, target, schema, epoch)
+        return last_sequence(table, target)
 
     def is_empty(self, target: Target) -> bool:
-        files = self._files(target)
-        table = load(files)
+        files = self.table_files(target)
+        table = load_table(files)
         if table is None:
             return True
-        with translated(files.uri):
+        with translate_errors(files.uri):
             return int(table.count()) == 0
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
-        files = self._files(target)
-        rows = RowHash()
-        wanted = self._shape_of(files, target, schema)
-        with translated(files.uri):
-            converted = pa.schema([field for field in wanted if field.name not in NAMES])
-            stamp = Stamp(target.run_id, piece.slice_id)
-            roll = FileRoll(wanted, files.create)
+        files = self.table_files(target)
+        row_hash = RowHash()
+        columns = self._cached_file_schema(files, target, schema)
+        with translate_errors(files.uri):
+            source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
+            provenance = Provenance(target.run_id, piece.slice_id)
+            writer = RollingParquetWriter(columns, files.create)
             try:
                 for batch in batches:
-                    rows.update(batch)
-                    roll.write(stamp.put(convert_batch(batch, converted)))
-                written = roll.close()
+                    row_hash.update(batch)
+                    writer.write(provenance.add_to(convert_batch(batch, source_columns)))
+                written = writer.close()
                 files.make_durable([file.name for file in written])
             except BaseException:
-                roll.abandon()
-                for name in roll.names:
+                writer.abort()
+                for name in writer.names:
                     files.delete(name)
                 raise
         return Prepared(
             slice_id=piece.slice_id,
-            rows=rows.rows,
+            rows=row_hash.rows,
             bytes=sum(file.bytes for file in written),
-            row_hash=rows.hexdigest(),
+            row_hash=row_hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"uri": files.uri, "files": _described(written, self.payload_bytes)},
+            payload={"uri": files.uri, "files": _describe_files(written, self.payload_bytes)},
             seconds=time.monotonic() - started,
         )
-
-    def _shape_of(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
-        """Looked up once per run: reading the log again for each slice would cost more than writing it. Only a run's opening
-        changes the columns; what somebody changes by hand meanwhile is refused by the commit."""
-        known, key = self._shape, (files.uri, target.run_id, target.write, schema)
-        if known is not None and known[0] == key:
-            return known[1]
-        table = load(files)
-        if table is None:
-            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
-        with translated(files.uri):
-            found = file_schema(table, target, schema)
-        self._shape = (key, found)
-        return found
 
     def commit(
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
     ) -> Receipt:
         started = time.monotonic()
-        files = self._files(target)
-        is_merge = target.write is WriteMode.UPSERT and not all(one.is_insert_only or one.rows == 0 for one in group)
-        described = [file for one in group for file in _files_of(one)]
-        rows = sum(one.rows for one in group)
-
-        def merged(table: DeltaTable) -> Counts:
-            shape = file_schema(table, target, schema)
-            names = [str(file["name"]) for file in described]
-            dropped = losers(files, names, shape, target)
-            if not len(dropped) and is_fresh(table, files, names, shape, target):
-                joined = as_one_file(files, names, sum(one.bytes for one in group), shape)
-                return added(table, described if joined is None else [asdict(file) for file in joined])
-            facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": len(dropped)}
-            properties = marks(target, epoch, sequence, **facts)
-            return counts_of(rows, len(dropped), merge(table, files, names, shape, target, dropped, properties))
-
-        def added(table: DeltaTable, new: Sequence[Mapping[str, JsonValue]] = described) -> Counts:
-            is_replace = target.write is WriteMode.REPLACE
-            if not is_replace:
-                file_schema(table, target, schema)  # refuses columns that were changed by hand meanwhile
-            shape = replaced_schema(table, schema) if is_replace else table.schema()
-            facts: dict[str, JsonValue] = {"ingestRowsPrepared": rows, "ingestRowsDropped": 0}
-            table.create_write_transaction(
-                add_actions(new),
-                "overwrite" if is_replace else "append",
-                Schema.from_arrow(shape) if is_replace else shape,
-                commit_properties=marks(target, epoch, sequence, **facts),
-            )
-            return Counts(rows)
-
-        counts = commit_once(files, target, epoch, sequence, merged if is_merge else added)
+        files = self.table_files(target)
+        has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
+        commit = _GroupCommit(files, target, schema, epoch, sequence, group)
+        is_merge = target.write is WriteMode.UPSERT and not has_only_inserts
+        counts = commit_once(files, target, epoch, sequence, commit.merge if is_merge else commit.add)
         if is_merge:
             self.abort(group)  # the rows are in the table's own files now; a file that is one of them stays
         return Receipt(
@@ -181,26 +128,27 @@ class DeltaSink:
         )
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        """Deletes what was prepared and is not in a table."""
-        by_table: dict[str, list[str]] = {}
-        for one in group:
-            by_table.setdefault(str(one.payload["uri"]), []).extend(str(file["name"]) for file in _files_of(one))
-        for uri, names in by_table.items():
+        """Deletes the prepared files that are not in a table."""
+        names_by_uri: dict[str, list[str]] = {}
+        for prepared in group:
+            names = [str(file["name"]) for file in prepared_files(prepared)]
+            names_by_uri.setdefault(str(prepared.payload["uri"]), []).extend(names)
+        for uri, names in names_by_uri.items():
             files = TableFiles(uri, self._options)
-            table = load(files)
-            with translated(uri):
-                kept = {path.rsplit("/", 1)[-1] for path in table.file_uris()} if table and names else set()
+            table = load_table(files)
+            with translate_errors(uri):
+                in_table = {path.rsplit("/", 1)[-1] for path in table.file_uris()} if table and names else set()
                 for name in names:
-                    if name not in kept:
+                    if name not in in_table:
                         files.delete(name)
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        files = self._files(target)
-        table = load(files)
+        files = self.table_files(target)
+        table = load_table(files)
         if table is None:
             return
-        with translated(files.uri):
-            yield from keys_of(table, target, schema)
+        with translate_errors(files.uri):
+            yield from read_keys(table, target, schema)
 
     def erase(
         self,
@@ -212,14 +160,15 @@ class DeltaSink:
         how: Literal["tombstone", "delete"],
     ) -> Receipt:
         started = time.monotonic()
-        files = self._files(target)
+        files = self.table_files(target)
 
-        def erased(table: DeltaTable) -> Counts:
+        def erase_keys(table: DeltaTable) -> CommitCounts:
             facts: dict[str, JsonValue] = {"ingestErases": True}
             stored = file_schema(table, target, schema)
-            return Counts(erase(table, target, stored, keys, how, marks(target, epoch, sequence, **facts)))
+            properties = commit_properties(target, epoch, sequence, **facts)
+            return CommitCounts(erase(table, target, stored, keys, how, properties))
 
-        counts = commit_once(files, target, epoch, sequence, erased)
+        counts = commit_once(files, target, epoch, sequence, erase_keys)
         return Receipt(
             epoch=epoch,
             sequence=sequence,
@@ -228,23 +177,93 @@ class DeltaSink:
             seconds=time.monotonic() - started,
         )
 
-    def compact(self, target: Target) -> CareReport:
-        return compact(self._files(target))
+    def compact(self, target: Target) -> MaintenanceReport:
+        return compact(self.table_files(target))
 
-    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> CareReport:
-        return vacuum(self._files(target), keep_h, rehearse)
+    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
+        return vacuum(self.table_files(target), keep_h, rehearse)
 
-    def _files(self, target: Target) -> TableFiles:
+    def table_files(self, target: Target) -> TableFiles:
         return TableFiles.of(self._root, target.endpoint_id, target.unit_id, self._options)
 
+    def _cached_file_schema(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
+        """Read once per run: reading the log again for each slice would cost more than writing it.
 
-def _described(written: Sequence[WrittenFile], most_bytes: int) -> list[JsonValue]:
-    described: list[JsonValue] = [asdict(file) for file in written]
-    if sum(len(file.stats) for file in written) > most_bytes:
-        described = [{**asdict(file), "stats": f'{{"numRecords": {file.rows}}}'} for file in written]
-    return described
+        Only the opening of a run changes the columns; the commit refuses columns that were changed by hand meanwhile.
+        """
+        cached, key = self._file_schema, (files.uri, target.run_id, target.write, schema)
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        table = load_table(files)
+        if table is None:
+            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
+        with translate_errors(files.uri):
+            columns = file_schema(table, target, schema)
+        self._file_schema = (key, columns)
+        return columns
 
 
-def _files_of(prepared: Prepared) -> list[dict[str, JsonValue]]:
+class _GroupCommit:
+    """Commits one group to the snapshot of a table, by a merge or by adding its files."""
+
+    def __init__(
+        self,
+        files: TableFiles,
+        target: Target,
+        schema: pa.Schema,
+        epoch: int,
+        sequence: int,
+        group: Sequence[Prepared],
+    ) -> None:
+        self._files = files
+        self._target = target
+        self._schema = schema
+        self._epoch = epoch
+        self._sequence = sequence
+        self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
+        self._rows = sum(prepared.rows for prepared in group)
+        self._bytes = sum(prepared.bytes for prepared in group)
+
+    def merge(self, table: DeltaTable) -> CommitCounts:
+        columns = file_schema(table, self._target, self._schema)
+        names = [str(file["name"]) for file in self._prepared_files]
+        dropped = find_superseded_rows(self._files, names, columns, self._target)
+        if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
+            rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
+            return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
+        properties = self._properties(len(dropped))
+        metrics = merge(table, self._files, names, columns, self._target, dropped, properties)
+        return count_rows(self._rows, len(dropped), metrics)
+
+    def add(self, table: DeltaTable) -> CommitCounts:
+        return self._add(table, None)
+
+    def _add(self, table: DeltaTable, rewritten: Sequence[Mapping[str, JsonValue]] | None) -> CommitCounts:
+        is_replace = self._target.write is WriteMode.REPLACE
+        if not is_replace:
+            file_schema(table, self._target, self._schema)  # refuses columns that were changed by hand meanwhile
+        columns = replaced_schema(table, self._schema) if is_replace else table.schema()
+        table.create_write_transaction(
+            add_actions(self._prepared_files if rewritten is None else rewritten),
+            "overwrite" if is_replace else "append",
+            Schema.from_arrow(columns) if is_replace else columns,
+            commit_properties=self._properties(dropped=0),
+        )
+        return CommitCounts(self._rows)
+
+    def _properties(self, dropped: int) -> CommitProperties:
+        facts: dict[str, JsonValue] = {"ingestRowsPrepared": self._rows, "ingestRowsDropped": dropped}
+        return commit_properties(self._target, self._epoch, self._sequence, **facts)
+
+
+def prepared_files(prepared: Prepared) -> list[dict[str, JsonValue]]:
+    """Each file as the fields of a `WrittenFile`."""
     files = prepared.payload.get("files")
     return [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+
+
+def _describe_files(written: Sequence[WrittenFile], most_bytes: int) -> list[JsonValue]:
+    """Without the bounds of columns where those would exceed `most_bytes`."""
+    if sum(len(file.stats) for file in written) > most_bytes:
+        return [{**asdict(file), "stats": f'{{"numRecords": {file.rows}}}'} for file in written]
+    return [asdict(file) for file in written]

@@ -1,13 +1,21 @@
 """Delta's types for Arrow's: https://github.com/delta-io/delta/blob/master/PROTOCOL.md#primitive-types
 
 Delta has neither unsigned integers nor times, intervals or decimals beyond 38 digits; the library would silently map uint32 to a
-signed int of the same width, so everything is mapped here.
+signed int of the same width, so this module maps every type.
 """
 
 import pyarrow as pa
 
-from ingest_ray.sdk.types import Fidelity
-from ingest_ray.sinks.type_mapping import Fit, TypeRules, digits_of, is_bytes, is_text, refused, widened
+from ingest_ray.sinks.type_mapping import (
+    TypeMapping,
+    TypeRules,
+    instant_note,
+    is_bytes,
+    is_text,
+    map_decimal,
+    refused,
+    widened,
+)
 
 _WIDER = {
     pa.uint8(): widened(pa.int16(), "short", "Delta has no unsigned integers"),
@@ -17,6 +25,7 @@ _WIDER = {
     pa.float16(): widened(pa.float32(), "float", "Delta has no half floats"),
     pa.null(): widened(pa.string(), "string", "a column that is always NULL"),
 }
+_LONG_DECIMAL = widened(pa.string(), "string", "Delta keeps 38 digits: text in full digits")
 _SAME = {
     pa.bool_(): "boolean",
     pa.int8(): "byte",
@@ -29,23 +38,23 @@ _SAME = {
 }
 
 
-def delta_fit(kind: pa.DataType) -> Fit:
+def map_leaf(kind: pa.DataType) -> TypeMapping:
     if kind in _SAME:
-        return Fit(kind, _SAME[kind])
+        return TypeMapping(kind, _SAME[kind])
     if kind in _WIDER:
         return _WIDER[kind]
     if isinstance(kind, pa.BaseExtensionType):  # uuid and json
-        return Fit(pa.string(), "string", note=f"{kind.extension_name} as text")
+        return TypeMapping(pa.string(), "string", note=f"{kind.extension_name} as text")
     if is_text(kind):
-        return Fit(pa.string(), "string")
+        return TypeMapping(pa.string(), "string")
     if is_bytes(kind):
-        return Fit(pa.binary(), "binary")
+        return TypeMapping(pa.binary(), "binary")
     if pa.types.is_date64(kind):
-        return Fit(pa.date32(), "date")
+        return TypeMapping(pa.date32(), "date")
     if pa.types.is_timestamp(kind):
         return _timestamp(kind)
     if pa.types.is_decimal(kind):
-        return _decimal(kind)
+        return map_decimal(kind, "decimal", 38, _LONG_DECIMAL)
     if pa.types.is_time(kind):
         return widened(pa.string(), "string", "Delta has no time of day: text HH:MM:SS.ffffff")
     if pa.types.is_duration(kind):
@@ -55,21 +64,12 @@ def delta_fit(kind: pa.DataType) -> Fit:
     return refused(kind, f"Delta has no type for '{kind}'")
 
 
-def _timestamp(kind: pa.DataType) -> Fit:
+def _timestamp(kind: pa.DataType) -> TypeMapping:
     if kind.unit == "ns":
         return widened(pa.string(), "string", "Delta counts microseconds: text with nine decimals")
     if kind.tz is None:
-        return Fit(pa.timestamp("us"), "timestamp_ntz")
-    note = None if kind.tz == "UTC" else f"the instant; that '{kind.tz}' was its zone is not kept"
-    return Fit(pa.timestamp("us", "UTC"), "timestamp", note=note)
+        return TypeMapping(pa.timestamp("us"), "timestamp_ntz")
+    return TypeMapping(pa.timestamp("us", "UTC"), "timestamp", note=instant_note(kind))
 
 
-def _decimal(kind: pa.DataType) -> Fit:
-    digits, scale = digits_of(kind)
-    if digits > 38:
-        return widened(pa.string(), "string", "Delta keeps 38 digits: text in full digits")
-    fidelity = Fidelity.EXACT if kind.scale >= 0 else Fidelity.WIDENED
-    return Fit(pa.decimal128(digits, scale), f"decimal({digits},{scale})", fidelity)
-
-
-DELTA = TypeRules(delta_fit)
+DELTA_TYPES = TypeRules(map_leaf)

@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.row_hash import row_hash
 from ingest_ray.sdk.types import Prepared, WriteMode
-from ingest_ray.sinks.provenance import AT, NAMES, RUN_ID, SLICE
+from ingest_ray.sinks.provenance import INGESTED_AT, PROVENANCE_COLUMNS, RUN_ID, SLICE
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, Row, SinkWorld, piece, rows
 
 
@@ -71,12 +71,12 @@ class WriteTests:
             1: ("run-1", piece(1).slice_id),
             2: ("run-2", piece(2).slice_id),
         }
-        assert found[1][AT] is not None
+        assert found[1][INGESTED_AT] is not None
 
     def test_a_source_column_with_a_reserved_name_is_refused(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.APPEND)
-        with pytest.raises(SinkRejected, match=NAMES[0].upper()):
-            load.sink.open(load.target, pa.schema([*SCHEMA, (NAMES[0].upper(), pa.string())]), 1)
+        with pytest.raises(SinkRejected, match=PROVENANCE_COLUMNS[0].upper()):
+            load.sink.open(load.target, pa.schema([*SCHEMA, (PROVENANCE_COLUMNS[0].upper(), pa.string())]), 1)
 
     def test_upsert_inserts_and_updates(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.UPSERT)

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from ingest_ray.sdk.errors import ConfigError, Fenced, SinkRejected
 from ingest_ray.sdk.types import WriteMode
 from ingest_ray.sinks.delta.sink import DeltaSink
-from ingest_ray.sinks.maintenance import TableCare
+from ingest_ray.sinks.maintenance import TableMaintenance
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.testing.suites.sink import SCHEMA, Load, rows
 from tests.sinks.test_delta import DeltaWorld
@@ -21,8 +21,8 @@ def load(tmp_path: Path) -> Load:
     return Load(DeltaWorld(tmp_path / "lake"), WriteMode.UPSERT, epoch=5)
 
 
-def care(load: Load) -> TableCare:
-    assert isinstance(load.sink, TableCare)
+def maintenance(load: Load) -> TableMaintenance:
+    assert isinstance(load.sink, TableMaintenance)
     return load.sink
 
 
@@ -36,7 +36,7 @@ def test_compacting_keeps_rows_ledger_and_fence(load: Load) -> None:
     for n in range(6):
         load.put((n, 1, "a"), first=True)
     before = load.found()
-    report = care(load).compact(load.target)
+    report = maintenance(load).compact(load.target)
     assert (report.files_removed, report.files_added) == (6, 1)
     assert report.bytes_removed > report.bytes_added > 0
     assert load.found() == before
@@ -51,7 +51,7 @@ def test_a_commit_goes_through_after_a_compaction_came_first(load: Load) -> None
     load.put((1, 1, "a"), first=True)
     load.put((2, 1, "a"), first=True)
     prepared = load.prepare(rows((1, 2, "b")))
-    care(load).compact(load.target)
+    maintenance(load).compact(load.target)
     load.commit(prepared)
     assert load.found() == [(1, 2, "b"), (2, 1, "a")]
 
@@ -63,10 +63,10 @@ def test_vacuum_takes_old_and_orphaned_files_and_leaves_young_ones(load: Load) -
     folder = Path(load.sink.location(load.target))
     age(folder, hours=200)
     young = load.prepare(rows((3, 1, "c")))
-    rehearsal = care(load).vacuum(load.target, rehearse=True)
+    rehearsal = maintenance(load).vacuum(load.target, rehearse=True)
     assert rehearsal.is_rehearsal
     count = len(list(folder.glob("*.parquet")))
-    report = care(load).vacuum(load.target)
+    report = maintenance(load).vacuum(load.target)
     assert report.files_removed == rehearsal.files_removed == count - len(list(folder.glob("*.parquet")))
     names = {path.name for path in folder.glob("*.parquet")}
     gone = str(orphan.payload["files"][0]["name"])  # type: ignore[index,call-overload]
@@ -77,7 +77,7 @@ def test_vacuum_takes_old_and_orphaned_files_and_leaves_young_ones(load: Load) -
 
 def test_vacuum_refuses_a_time_that_could_hurt_a_run(load: Load) -> None:
     with pytest.raises(ConfigError, match="24 hours"):
-        care(load).vacuum(load.target, keep_h=1)
+        maintenance(load).vacuum(load.target, keep_h=1)
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path: Path, load: Load) -> None:
