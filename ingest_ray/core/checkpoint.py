@@ -1,7 +1,7 @@
-"""Progress as sets of intervals: what of a scope is committed, what is missing, how far a segment's watermark is.
+"""Progress as sets of intervals: the committed part of a scope, its gaps, and the watermark of a segment.
 
 Pure functions over `Scope` and `SegmentState`. Positions are compared for equality only; the order along an axis is
-the order of ranks, which the planner gives in axis order. So no collation can make the core lose a row.
+the order of ranks, which the planner gives in axis order. So no collation of the source can make the core lose a row.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from ingest_ray.sdk.types import Effect, Interval, Island, Position, Scope, Segm
 
 @dataclass(frozen=True)
 class Gap:
-    """A part of a scope that is not committed. Pieces of it get ranks that begin with `rank`."""
+    """An uncommitted part of a scope. The ranks of its slices begin with `rank`."""
 
     interval: Interval
     rank: tuple[int, ...]
@@ -29,7 +29,7 @@ def renumbered(scope: Scope) -> Scope:
 
 
 def gaps(scope: Scope) -> Iterator[Gap]:
-    """Yields what is missing of a renumbered scope, in axis order."""
+    """Yields the gaps of a renumbered scope, in axis order."""
     lower = scope.target.lower
     for index, island in enumerate(scope.done):
         if island.interval.lower != lower:
@@ -46,10 +46,10 @@ def is_complete(scope: Scope) -> bool:
 
 
 def with_done(scope: Scope, interval: Interval, rank: tuple[int, ...]) -> Scope:
-    """Adds one committed piece. A piece that is already there changes nothing.
+    """Adds one committed interval. Adding it again changes nothing.
 
     Raises:
-        LedgerMismatch: the piece overlaps another one: two slices claimed the same rows.
+        LedgerMismatch: the interval overlaps another one: two slices claimed the same rows.
     """
     for island in scope.done:
         if island.first_rank <= rank <= island.last_rank:
@@ -77,14 +77,14 @@ def with_done(scope: Scope, interval: Interval, rank: tuple[int, ...]) -> Scope:
 
 
 def leading_end(scope: Scope) -> Position | None:
-    """The upper end of the gap-free part that begins where the scope begins."""
+    """The upper end of the gap-free part at the lower end of the scope."""
     if scope.done and scope.done[0].interval.lower == scope.target.lower:
         return scope.done[0].interval.upper
     return scope.target.lower
 
 
 def settled(state: SegmentState) -> SegmentState:
-    """Drops what is complete and moves the watermark as far as completed scopes allow, never back."""
+    """Drops complete scopes and moves the watermark as far as they allow, never back."""
     watermark, is_loaded = state.watermark, state.is_loaded
     loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
     advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
@@ -104,7 +104,7 @@ def settled(state: SegmentState) -> SegmentState:
 
 
 def folded(state: SegmentState, scope_id: str, interval: Interval, rank: tuple[int, ...]) -> SegmentState:
-    """Takes one committed slice into a segment's checkpoint. Unknown scopes (AHEAD, or already complete) change nothing."""
+    """Adds one committed slice to a segment's checkpoint. Unknown scopes (AHEAD, or already complete) change nothing."""
     scopes = tuple(with_done(scope, interval, rank) if scope.scope_id == scope_id else scope for scope in state.scopes)
     return settled(state.model_copy(update={"scopes": scopes}))
 
@@ -112,7 +112,7 @@ def folded(state: SegmentState, scope_id: str, interval: Interval, rank: tuple[i
 def opened(
     state: SegmentState, planned: Sequence[Scope], *, is_target_empty: bool
 ) -> tuple[SegmentState, tuple[Scope, ...]]:
-    """Merges what a strategy plans with what is stored; returns the state to store and the scopes to cut, renumbered.
+    """Merges planned scopes with stored ones; returns the state to store and the scopes to cut, renumbered.
 
     A stored scope goes on with its own target, horizon and islands, unless it is not resumable: then it starts again as
     a new generation. A scope may insert only when the target was empty at the moment its generation began.

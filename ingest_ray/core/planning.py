@@ -1,4 +1,4 @@
-"""Composes a strategy's scopes and cuts into the slices of a run: lazily, in axis order, checked to cover every gap."""
+"""Turns a strategy's scopes and cuts into the slices of a run: lazily, in axis order, checked to cover every gap."""
 
 from collections.abc import Container, Iterator, Sequence
 
@@ -13,7 +13,7 @@ def slices(
 ) -> Iterator[Slice]:
     """Yields the slices of every gap of every scope. The same arguments give the same slices.
 
-    `without` may grow meanwhile: nothing more is cut of the segments in it.
+    `without` may grow during the iteration: its segments are not cut any further.
     """
     for scope in scopes:
         for gap in gaps(scope):
@@ -55,13 +55,13 @@ def cut(
         )
 
 
-def recut(
+def replan(
     strategy: Strategy, spec: UnitSpec, probe: Probe, scope: Scope, piece: Slice, interval: Interval, count: int
 ) -> Iterator[Slice]:
-    """Yields the slices of the upper rest of a slice; `count` says how often the slice was cut again before.
+    """Yields the slices of the upper rest of a slice; `count` is the number of earlier replans of the slice.
 
-    When a slice is read again it may stop earlier than before, so a later rest lies below an earlier one. Hence the
-    descending number in the rank: it sorts after the slice itself, and before everything that was cut off earlier.
+    A slice that is read again may stop earlier than before, so a later rest lies below an earlier one. Hence the descending
+    number in the rank: it sorts after the slice itself, and before every rest that was cut off earlier.
     """
     yield from cut(strategy, spec, probe, scope, interval, (*piece.rank, -count))
 

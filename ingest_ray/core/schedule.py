@@ -1,7 +1,7 @@
-"""When a unit that runs by interval is due. Pure: times are seconds since 1970 and come from outside.
+"""Decides when a unit with an interval schedule is due. Pure: times are arguments, in seconds since 1970.
 
 The slots of a unit are `interval_s` apart and shifted by a jitter of its own, which is always the same, so that the units of
-one interval do not all start at once. One slot starts at most one run; what was missed is never made up more than once.
+one interval do not all start at once. One slot starts at most one run; missed slots lead to at most one run.
 """
 
 import hashlib
@@ -10,13 +10,15 @@ from typing import Literal
 
 from ingest_ray.sdk.refs import UnitRef
 
-MOST_JITTER = 0.1  # of the interval: an hourly unit starts within six minutes of the hour
+MAX_JITTER = 0.1  # of the interval: an hourly unit starts within six minutes of the hour
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """`catch_up`: what follows a slot that was missed. `once`: one run, as soon as possible; `skip`: nothing until the
-    next slot. `grace_s`: so late a slot still counts as met."""
+    """`catch_up`: after a missed slot, `once` starts one run as soon as possible, `skip` waits for the next slot.
+
+    `grace_s`: a slot that is at most so late is not missed.
+    """
 
     interval_s: int
     jitter_s: int = 0
@@ -25,27 +27,29 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Known:
-    """`last_due`: the newest slot that was decided about; None: the unit has just got its schedule."""
+class ScheduleState:
+    """`last_due`: the newest slot that was decided about; None for a new schedule."""
 
     last_due: int | None = None
     is_running: bool = False
     is_held: bool = False
     is_full: bool = False
-    """As many runs go on as may."""
+    """The limit of concurrent runs is reached."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`last_due` is to be remembered before the run is started, so that a slot cannot start two."""
+    """The caller stores `last_due` before it starts the run, so that a slot cannot start two."""
 
     starts: bool
     last_due: int | None
 
 
-def decide(schedule: Schedule, known: Known, now: int) -> Decision:
+def decide(schedule: Schedule, known: ScheduleState, now: int) -> Decision:
     due = slot(schedule, now)
-    if known.last_due is None or known.last_due > due + schedule.interval_s:  # or the clock was wrong, and is right now
+    if (
+        known.last_due is None or known.last_due > due + schedule.interval_s
+    ):  # the second case: the clock was ahead before and has been corrected
         return Decision(False, due)
     if known.last_due >= due:
         return Decision(False, known.last_due)
@@ -54,7 +58,7 @@ def decide(schedule: Schedule, known: Known, now: int) -> Decision:
     is_late = now - due > schedule.grace_s
     if schedule.catch_up == "skip" and is_late:
         return Decision(False, due)
-    if known.is_running or known.is_full:  # not beside it: the slot waits
+    if known.is_running or known.is_full:  # no second run in parallel: the slot waits
         return Decision(False, known.last_due)
     return Decision(True, due)
 
@@ -69,8 +73,8 @@ def next_due(schedule: Schedule, now: int) -> int:
 
 
 def jitter_of(unit: UnitRef, interval_s: int, most_s: int) -> int:
-    """Always the same for a unit; spread over a tenth of the interval, and no more than `most_s`."""
-    span = min(int(interval_s * MOST_JITTER), most_s)
+    """A constant delay per unit, spread over a tenth of the interval, at most `most_s`."""
+    span = min(int(interval_s * MAX_JITTER), most_s)
     if span <= 0:
         return 0
     digest = hashlib.sha256(f"{unit.endpoint_id}\0{unit.unit_id}".encode()).digest()

@@ -1,4 +1,4 @@
-"""What the control plane hands to a run, and what it hears from it: ids, statistics, never rows."""
+"""The order for one run and its progress: ids and statistics, never rows."""
 
 from typing import Literal
 
@@ -15,19 +15,19 @@ from ingest_ray.settings import Settings
 
 
 class RunOrder(Model):
-    """One unit into one sink, already through the gate. Secrets in it are references or ciphertext."""
+    """One unit and one sink that passed the gate. Secrets in it are references or ciphertext."""
 
     run_id: str
     settings: Settings
     spec: UnitSpec
     sink: Endpoint
     task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
-    """`backfill` reads `[lower, upper)` of the cursor again, `replay` what is in quarantine, `remap` what staging keeps: none
-    of them moves a watermark."""
+    """`backfill` reads `[lower, upper)` of the cursor again, `replay` the quarantined rows, `remap` the kept staging. None of
+    these moves a watermark."""
     lower: str | None = None
     upper: str | None = None
     source_dataset: Dataset | None = None
-    """The dataset as the source has it now, where its types are not those that are staged: see `work.fitted`."""
+    """The dataset as the source has it now, where its types differ from the staged ones; see `engine.readers.drifted_schema`."""
 
     @property
     def ref(self) -> UnitRef:
@@ -35,7 +35,7 @@ class RunOrder(Model):
 
 
 class Progress(Model):
-    """A moment of a run; the counts only grow."""
+    """The progress of a run at one moment; counts only grow."""
 
     run_id: str
     endpoint_id: str

@@ -1,4 +1,4 @@
-"""Carries instructions out one after the other in the calling process: for what is smaller than starting a cluster."""
+"""Performs instructions one after the other in the calling process: for runs that cost less than starting a cluster."""
 
 import logging
 import time
@@ -44,8 +44,8 @@ from ingest_ray.state.writer import StateWriter
 
 log = logging.getLogger(__name__)
 
-# What brings rows nearer to the checkpoint comes first: so little is staged at any moment.
-_FIRST = (ApplyCommit, Commit, QuerySink, RecordIntent, Drop, Abort, Prepare, Map, OpenSink, ReplanSlice, Read, Plan)
+# Instructions that bring rows nearer to the checkpoint come first, so that little is staged at any moment.
+_PRIORITY = (ApplyCommit, Commit, QuerySink, RecordIntent, Drop, Abort, Prepare, Map, OpenSink, ReplanSlice, Read, Plan)
 
 
 class InlineExecutor:
@@ -70,13 +70,13 @@ class InlineExecutor:
         self._is_stopping = True
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Nothing to end: everything ran in the calling thread."""
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._queue:
             time.sleep(timeout_s)
             return []
-        instruction = min(self._queue, key=lambda waiting: _FIRST.index(type(waiting)))
+        instruction = min(self._queue, key=lambda waiting: _PRIORITY.index(type(waiting)))
         self._queue.remove(instruction)
         event = self.perform(instruction)
         return [] if event is None else [event]
@@ -86,7 +86,7 @@ class InlineExecutor:
             case Plan(count, without):
                 return self._timed("plan", lambda: attempted(Stage.PLAN, lambda: self._planner.next(count, without)))
             case ReplanSlice(piece, interval, size, number):
-                work: Callable[[], Event] = lambda: self._planner.recut(piece, interval, size, number)  # noqa: E731
+                work: Callable[[], Event] = lambda: self._planner.replan(piece, interval, size, number)  # noqa: E731
                 return self._timed("plan", lambda: attempted(Stage.PLAN, work, piece))
             case Read(piece, attempt):
                 return attempted(Stage.READ, lambda: self._read(instruction), piece, attempt)
@@ -107,8 +107,11 @@ class InlineExecutor:
                     attempt,
                 )
             case RecordIntent(claims, is_whole, uris):
-                work = lambda: IntentRecorded(self._state.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
-                return self._timed("state", lambda: attempted(Stage.INTEND, work))
+
+                def record_intent() -> Event:
+                    return IntentRecorded(self._state.record_intent(claims, is_whole=is_whole, quarantine_uris=uris))
+
+                return self._timed("state", lambda: attempted(Stage.INTEND, record_intent))
             case Commit(sequence, group):
                 return attempted(
                     Stage.COMMIT, lambda: Committed(self._unit_writer.commit(self._state.epoch, sequence, group))
@@ -116,11 +119,11 @@ class InlineExecutor:
             case QuerySink():
                 return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
             case ApplyCommit():
-                return self._timed("state", lambda: attempted(Stage.FOLD, lambda: self._fold(instruction)))
+                return self._timed("state", lambda: attempted(Stage.FOLD, lambda: self._apply_commit(instruction)))
             case Drop(handles):
-                self._quietly(lambda: self._drop(handles))
+                self._try_clean_up(lambda: self._drop(handles))
             case Abort(group):
-                self._quietly(lambda: self._unit_writer.abort(group))
+                self._try_clean_up(lambda: self._unit_writer.abort(group))
             case _:
                 pass
         return None
@@ -130,8 +133,8 @@ class InlineExecutor:
         staged = read_slice(self._order, piece, attempt, self._staging, lambda: self._is_stopping)
         return SliceStaged(piece, attempt, staged)
 
-    def _fold(self, instruction: ApplyCommit) -> Event:
-        self._state.fold(instruction.sequence)
+    def _apply_commit(self, instruction: ApplyCommit) -> Event:
+        self._state.apply_commit(instruction.sequence)
         return CommitApplied(instruction.sequence)
 
     def _drop(self, handles: tuple[Handle, ...]) -> None:
@@ -144,8 +147,8 @@ class InlineExecutor:
         self.seconds[phase] += time.monotonic() - started
         return event
 
-    def _quietly(self, work: Callable[[], object]) -> None:
-        """Cleaning up: what is left behind is found by the sweeper."""
+    def _try_clean_up(self, work: Callable[[], object]) -> None:
+        """Runs a clean-up step; the sweeper later removes what a failed one left."""
         try:
             work()
         except (IngestError, OSError) as error:

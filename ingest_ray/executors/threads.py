@@ -1,12 +1,12 @@
-"""Carries instructions out in threads of the calling process.
+"""Performs instructions in threads of the calling process.
 
     slices      read, map, prepare           as many threads as there are readers and preparers
-    planner     plan, cut again              one: what a probe holds open is used by one thread at a time
-    committer   sink, checkpoint, cleaning   one: state and commits go one after the other
+    planner     plan, replan                 one: the probe's connection serves one thread at a time
+    committer   sink, checkpoint, clean-up   one: state changes and commits happen in order
 
-For plans that are too small for a cluster to pay and large enough to use more than one core: drivers, Arrow, DuckDB and Parquet
-work without Python's lock, so two threads keep two cores busy, and no process has to start. Readers that wait for a server get
-their next slice while a commit or a count is under way.
+For plans that are too small for a cluster and large enough for more than one core: drivers, Arrow, DuckDB and Parquet release
+Python's lock, so two threads keep two cores busy, and no process has to start. Readers that wait for a server get their next
+slice while a commit or a count is under way.
 """
 
 import time
@@ -45,7 +45,7 @@ class ThreadedExecutor:
         self._inline.stop()
 
     def close(self) -> None:
-        """Stops the readers and waits for what is under way: no thread outlives the run that it works for."""
+        """Stops the readers and waits for running steps: no thread outlives its run."""
         self._inline.stop()
         for pool in (self._slices, self._planner, self._committer):
             pool.shutdown(wait=True, cancel_futures=True)

@@ -1,7 +1,7 @@
-"""Finds what was deleted at the source: compares a complete census of its keys with the sink's, and erases the difference.
+"""Finds rows that were deleted at the source: compares a complete key scan with the keys of the sink, and erases the difference.
 
-Both key sets are streamed into a database file of their own, so that neither has to fit into memory. A row in the sink was at
-the source once; if a census that was begun later and is complete does not have its key, it was deleted.
+Both key sets are streamed into a temporary database file, so that neither has to fit into memory. A row in the sink was at the
+source once; if a complete key scan that began later does not have its key, the row was deleted.
 """
 
 import logging
@@ -35,7 +35,7 @@ BATCH_ROWS = 50_000
 
 
 def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
-    """Compares and erases, under the unit's lease. `allow_all` is a person's consent to go beyond the policy's guard.
+    """Compares and erases under the unit's lease. `allow_all`: a person consented to exceed `policy.max_delete_fraction`.
 
     Raises:
         RunActive: the unit has a live run.
@@ -44,7 +44,7 @@ def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
     with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
         state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
         try:
-            report = _reconciled(order, state, allow_all)
+            report = _reconcile(order, state, allow_all)
         except IngestError as error:
             fault = Fault.of(error)
             failure = RunFault(code=fault.code, message=fault.message, hint=fault.hint)
@@ -54,7 +54,7 @@ def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
     return report.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
 
 
-def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> ReconcileReport:
+def _reconcile(order: RunOrder, state: StateWriter, allow_all: bool) -> ReconcileReport:
     if order.spec.write_mode is not WriteMode.UPSERT:
         raise ConfigError(
             f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
@@ -63,16 +63,18 @@ def _reconciled(order: RunOrder, state: StateWriter, allow_all: bool) -> Reconci
     open_sink_for(state, writer_for(order, staging_for(order)))
     home = Path(order.settings.home)
     home.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="census-", dir=home) as folder:
+    with TemporaryDirectory(prefix="key-scan-", dir=home) as folder:
         with duckdb.connect(str(Path(folder) / "keys.duckdb")) as keys:
-            return _compared(order, state, keys, allow_all)
+            return _compare_and_erase(order, state, keys, allow_all)
 
 
-def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnection, allow_all: bool) -> ReconcileReport:
-    there = key_sets_of(order)
-    in_sink = _stored(keys, "sink", there.keys())
-    at_source = _stored(keys, "source", there.census(), "sink")
-    width = len(there.schema)
+def _compare_and_erase(
+    order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnection, allow_all: bool
+) -> ReconcileReport:
+    key_sets = key_sets_of(order)
+    in_sink = _store_keys(keys, "sink", key_sets.keys())
+    at_source = _store_keys(keys, "source", key_sets.census(), "sink")
+    width = len(key_sets.schema)
     columns = " AND ".join(f"s.k{index} IS NOT DISTINCT FROM t.k{index}" for index in range(width))
     keys.execute(
         f"CREATE TABLE missing AS SELECT t.* FROM sink t WHERE NOT EXISTS (SELECT 1 FROM source s WHERE {columns})"
@@ -86,16 +88,18 @@ def _compared(order: RunOrder, state: StateWriter, keys: duckdb.DuckDBPyConnecti
             f"the policy allows {guard:.0%}",
             hint="look at the source first; `run --reconcile --allow-deletes` goes beyond policy.max_delete_fraction",
         )
-    gone = _stored(keys, "gone", there.proven_gone(_batches(keys, "missing", there.schema)), "missing")
+    gone = _store_keys(keys, "gone", key_sets.proven_gone(_batches(keys, "missing", key_sets.schema)), "missing")
     erased = 0
     if gone:
         if order.spec.policy.keep_staging and keeps_staged(order):
-            keep_erased(order.settings.staging_uri, kept_run(order), renamed_keys(_batches(keys, "gone", there.schema)))
-        sequence = state.intend(())
+            keep_erased(
+                order.settings.staging_uri, kept_run(order), renamed_keys(_batches(keys, "gone", key_sets.schema))
+            )
+        sequence = state.record_intent(())
         reached("reconcile:before-erase")
-        erased = there.erase(state.epoch, sequence, _batches(keys, "gone", there.schema))
+        erased = key_sets.erase(state.epoch, sequence, _batches(keys, "gone", key_sets.schema))
         reached("reconcile:after-erase")
-        state.fold(sequence)
+        state.apply_commit(sequence)
     return _report(order, RunState.SUCCEEDED).model_copy(update={**counts, "erased": erased})
 
 
@@ -104,10 +108,10 @@ def renamed_keys(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield batch.rename_columns(ERASED_KEYS.names)
 
 
-def _stored(
+def _store_keys(
     keys: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch], like: str | None = None
 ) -> int:
-    """Writes key batches into a table whose columns are `k0`, `k1`, ...; returns the number of keys."""
+    """Writes key batches into a table with the columns `k0`, `k1`, ...; returns the number of distinct keys."""
     is_new = True
     for batch in batches:
         renamed = batch.rename_columns([f"k{index}" for index in range(batch.num_columns)])
@@ -117,7 +121,7 @@ def _stored(
         )
         keys.unregister("batch")
         is_new = False
-    if not is_new:  # of several tables of models, each tells the keys that it has
+    if not is_new:  # several tables of models may have the same key
         keys.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT DISTINCT * FROM {table}")
     if is_new:
         keys.execute(

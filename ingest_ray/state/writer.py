@@ -167,7 +167,7 @@ class StateWriter:
             out.extend(merged)
         return tuple(out)
 
-    def intend(
+    def record_intent(
         self, claims: Sequence[CommitClaim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()
     ) -> int:
         """Writes down what will be committed next; returns its number.
@@ -195,7 +195,7 @@ class StateWriter:
         reached("state:after-intent")
         return intent.sequence
 
-    def fold(self, sequence: int) -> None:
+    def apply_commit(self, sequence: int) -> None:
         """Takes a commit that is in the sink into the checkpoint. Folding it again changes nothing."""
         if self._unit.sequence >= sequence:
             return

@@ -66,13 +66,13 @@ def test_a_second_sink_is_started_for_a_second_slice(
     unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Any] = []
-    another = executor.RayExecutor._another
+    another = executor.RayExecutor._start_actor
 
     def counted(self: executor.RayExecutor, kind: Any) -> Any:
         begun.append(kind)
         return another(self, kind)
 
-    monkeypatch.setattr(executor.RayExecutor, "_another", counted)
+    monkeypatch.setattr(executor.RayExecutor, "_start_actor", counted)
     there = Installation(tmp_path, unit=unit, inline_below=0)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()

@@ -94,11 +94,11 @@ def answer(step: m.Instruction, state: StateWriter, slices: Iterator[Slice]) -> 
         case m.Prepare(piece, attempt, _):
             return m.SlicePrepared(piece, attempt, Prepared(slice_id=piece.slice_id, rows=1, row_hash="1"))
         case m.RecordIntent(claims, is_whole, _):
-            return m.IntentRecorded(state.intend(claims, is_whole=is_whole))
+            return m.IntentRecorded(state.record_intent(claims, is_whole=is_whole))
         case m.Commit(sequence, group):
             return m.Committed(Receipt(epoch=1, sequence=sequence, rows_committed=len(group)))
         case m.ApplyCommit(sequence):
-            state.fold(sequence)
+            state.apply_commit(sequence)
             return m.CommitApplied(sequence)
     return None
 
@@ -134,10 +134,10 @@ def commit_until_refused(state: StateWriter, pieces: list[CommitClaim]) -> int:
     for first in range(0, len(pieces), 50):
         group = pieces[first : first + 50]
         try:
-            number = state.intend(group)
+            number = state.record_intent(group)
         except PayloadTooLarge:
             return first
-        state.fold(number)
+        state.apply_commit(number)
     raise AssertionError("nothing was refused")
 
 
@@ -155,7 +155,7 @@ def test_a_checkpoint_with_too_many_gaps_is_refused_before_the_commit_and_the_ne
     known: SegmentState = after.segments["s"]
     assert len(known.scopes[0].done) == committed
     gap = CommitClaim("s", "load", (0, 2), Interval(lower=(2,), upper=(3,)))
-    after.fold(after.intend([gap]))
+    after.apply_commit(after.record_intent([gap]))
     assert len(after.segments["s"].scopes[0].done) == committed - 1
 
 

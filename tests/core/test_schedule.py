@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.core.schedule import Decision, Known, Schedule, decide, jitter_of, next_due, slot
+from ingest_ray.core.schedule import Decision, ScheduleState, Schedule, decide, jitter_of, next_due, slot
 from ingest_ray.sdk.refs import UnitRef
 
 schedules = st.builds(
@@ -37,7 +37,7 @@ def test_no_slot_starts_two_runs_and_nothing_starts_beside_a_run_or_while_it_is_
     started: Counter[int] = Counter()
     for step in steps:
         now += step
-        known = Known(
+        known = ScheduleState(
             last_due=last,
             is_running=data.draw(st.booleans()),
             is_held=data.draw(st.booleans()),
@@ -56,22 +56,22 @@ def test_no_slot_starts_two_runs_and_nothing_starts_beside_a_run_or_while_it_is_
 @given(schedules, st.integers(2, 50))
 def test_somebody_who_looks_often_enough_starts_every_slot_once(schedule: Schedule, slots: int) -> None:
     now = slot(schedule, 1_700_000_000)
-    last = decide(schedule, Known(), now).last_due
+    last = decide(schedule, ScheduleState(), now).last_due
     started = 0
     for n in range(1, slots + 1):
         for late in (0, 5, 30):
-            decision = decide(schedule, Known(last_due=last), now + n * schedule.interval_s + late)
+            decision = decide(schedule, ScheduleState(last_due=last), now + n * schedule.interval_s + late)
             last = decision.last_due
             started += decision.starts
     assert started == slots
 
 
 def test_a_unit_that_has_just_got_its_schedule_waits_for_the_next_slot() -> None:
-    assert decide(HOUR, Known(), NOW) == Decision(False, NOW - 5)
+    assert decide(HOUR, ScheduleState(), NOW) == Decision(False, NOW - 5)
 
 
 def test_after_a_long_silence_one_run_makes_up_for_all_that_was_missed_or_none() -> None:
-    long_ago = Known(last_due=NOW - 5 - 100 * 3600)
+    long_ago = ScheduleState(last_due=NOW - 5 - 100 * 3600)
     assert decide(HOUR, long_ago, NOW + 1800) == Decision(True, NOW - 5)
     assert decide(Schedule(interval_s=3600, catch_up="skip"), long_ago, NOW + 1800) == Decision(False, NOW - 5)
     assert decide(Schedule(interval_s=3600, catch_up="skip"), long_ago, NOW) == Decision(True, NOW - 5)
@@ -79,14 +79,14 @@ def test_after_a_long_silence_one_run_makes_up_for_all_that_was_missed_or_none()
 
 def test_a_slot_waits_for_the_run_before_it_and_is_forgotten_while_the_unit_is_held() -> None:
     before = NOW - 5 - 3600
-    assert decide(HOUR, Known(last_due=before, is_running=True), NOW) == Decision(False, before)
-    assert decide(HOUR, Known(last_due=before), NOW + 600) == Decision(True, NOW - 5)
-    assert decide(HOUR, Known(last_due=before, is_held=True), NOW) == Decision(False, NOW - 5)
+    assert decide(HOUR, ScheduleState(last_due=before, is_running=True), NOW) == Decision(False, before)
+    assert decide(HOUR, ScheduleState(last_due=before), NOW + 600) == Decision(True, NOW - 5)
+    assert decide(HOUR, ScheduleState(last_due=before, is_held=True), NOW) == Decision(False, NOW - 5)
 
 
 def test_a_clock_that_was_in_the_future_and_is_right_again_does_not_stop_the_schedule() -> None:
-    assert decide(HOUR, Known(last_due=NOW + 10**9), NOW) == Decision(False, NOW - 5)
-    assert decide(HOUR, Known(last_due=NOW - 5), NOW - 7200) == Decision(False, slot(HOUR, NOW - 7200))
+    assert decide(HOUR, ScheduleState(last_due=NOW + 10**9), NOW) == Decision(False, NOW - 5)
+    assert decide(HOUR, ScheduleState(last_due=NOW - 5), NOW - 7200) == Decision(False, slot(HOUR, NOW - 7200))
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(60, 10**7), st.integers(0, 3600))

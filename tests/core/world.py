@@ -328,7 +328,7 @@ class Process:
             case m.RecordIntent(claims, is_whole):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.INTEND, self._fault())]
-                return [m.IntentRecorded(self.state.intend(claims, is_whole=is_whole))]
+                return [m.IntentRecorded(self.state.record_intent(claims, is_whole=is_whole))]
             case m.Commit(sequence, group):
                 return self._commit(sequence, group)
             case m.QuerySink():
@@ -338,7 +338,7 @@ class Process:
             case m.ApplyCommit(sequence):
                 if self._is_unlucky():
                     return [m.Failed(m.Stage.FOLD, self._fault())]
-                self.state.fold(sequence)
+                self.state.apply_commit(sequence)
                 return [m.CommitApplied(sequence)]
             case _:
                 return []
@@ -346,7 +346,7 @@ class Process:
     def _recut(self, piece: Slice, interval: Interval, number: int) -> m.Event:
         scope = self.scopes[piece.segment, piece.scope_id]
         got = tuple(
-            planning.recut(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
+            planning.replan(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
         )
         return m.SliceReplanned(piece, got)
 

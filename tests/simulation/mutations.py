@@ -21,7 +21,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def fold_before_commit(patch: pytest.MonkeyPatch) -> None:
-    intend = StateWriter.intend
+    intend = StateWriter.record_intent
 
     def eager(self: StateWriter, *args: Any, **options: Any) -> int:
         number = intend(self, *args, **options)
@@ -29,7 +29,7 @@ def fold_before_commit(patch: pytest.MonkeyPatch) -> None:
         self._fold(self._intent)
         return number
 
-    patch.setattr(StateWriter, "intend", eager)
+    patch.setattr(StateWriter, "record_intent", eager)
 
 
 def roll_forward_without_asking(patch: pytest.MonkeyPatch) -> None:

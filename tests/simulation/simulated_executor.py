@@ -4,6 +4,8 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from ingest_ray.core import messages as m
 from ingest_ray.core import planning
@@ -126,7 +128,7 @@ class SimulatedExecutor:
                 stage, work = m.Stage.COMMIT, lambda: m.SinkSequence(self.unit_writer.open(self.writer.epoch))
             case m.RecordIntent(claims, is_whole, uris):
                 stage = m.Stage.INTEND
-                work = lambda: m.IntentRecorded(self.writer.intend(claims, is_whole=is_whole, quarantine_uris=uris))  # noqa: E731
+                work = partial(self._record_intent, claims, is_whole, uris)
             case m.ApplyCommit(sequence):
                 stage, work = m.Stage.FOLD, lambda: self._fold(sequence)
             case _:
@@ -241,7 +243,7 @@ class SimulatedExecutor:
         count = self.recuts[piece.slice_id]
         self.recuts[piece.slice_id] += 1
         return m.SliceReplanned(
-            piece, tuple(planning.recut(self.strategy, SPEC, self.probe, scope, piece, interval, count))
+            piece, tuple(planning.replan(self.strategy, SPEC, self.probe, scope, piece, interval, count))
         )
 
     def _read(self, piece: Slice, attempt: int) -> m.Event:
@@ -283,6 +285,9 @@ class SimulatedExecutor:
             rows_quarantined=len(rows) - len(good),
         )
 
+    def _record_intent(self, claims: Any, is_whole: bool, uris: Any) -> m.Event:
+        return m.IntentRecorded(self.writer.record_intent(claims, is_whole=is_whole, quarantine_uris=uris))
+
     def _fold(self, sequence: int) -> m.Event:
-        self.writer.fold(sequence)
+        self.writer.apply_commit(sequence)
         return m.CommitApplied(sequence)

@@ -88,10 +88,10 @@ def test_a_run_that_was_suspended_past_its_lease_cannot_promise_a_commit(clock: 
     zombie = opened(kv, 1, clock)
     clock.now += TTL_S + 1
     newer = opened(kv, 2, clock)
-    newer.fold(newer.intend([claim("a", None, (3,))]))
+    newer.apply_commit(newer.record_intent([claim("a", None, (3,))]))
     with pytest.raises(Fenced):
-        zombie.intend([claim("b")])
-    newer.fold(newer.intend([claim("a", (3,), None)]))
+        zombie.record_intent([claim("b")])
+    newer.apply_commit(newer.record_intent([claim("a", (3,), None)]))
     newer.end()
     last = begin(kv, 3, clock)
     assert not last.has_intent
@@ -126,12 +126,12 @@ def test_a_run_that_wakes_up_between_lease_and_state_gives_way_to_a_newer_one(cl
 def test_an_intent_that_was_written_at_the_last_moment_is_settled_by_the_new_owner(clock: Clock) -> None:
     kv = MemoryKV()
     zombie = opened(kv, 1, clock)
-    number = zombie.intend([claim("a")])
+    number = zombie.record_intent([claim("a")])
     clock.now += TTL_S + 1
     newer = begin(kv, 2, clock)
     assert newer.has_intent
     with pytest.raises(Fenced):
-        zombie.intend([claim("b")])
+        zombie.record_intent([claim("b")])
     assert newer.recover(number) is not None
     assert newer.segments["a"].scopes == ()
     assert not read_states(kv, "unit").has_intent
@@ -157,10 +157,10 @@ def test_a_clock_that_is_ahead_takes_the_lease_early_and_costs_a_run_but_no_row(
     first = opened(kv, 1, clock)
     second = opened(kv, 2, early)
     with pytest.raises(Fenced):
-        first.intend([claim("a")])
+        first.record_intent([claim("a")])
     with pytest.raises(Fenced):
         first.lease.renew()
-    second.fold(second.intend([claim("a")]))
+    second.apply_commit(second.record_intent([claim("a")]))
 
 
 def test_a_reset_is_refused_while_a_run_lives_and_holds_the_lease_itself(clock: Clock) -> None:
@@ -191,7 +191,7 @@ def test_a_run_that_was_suspended_across_a_reset_writes_nothing(clock: Clock) ->
     clock.now += TTL_S + 1
     reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
     with pytest.raises(Fenced):
-        zombie.intend([claim("a")])
+        zombie.record_intent([claim("a")])
     assert read_states(kv, "unit").segments == {}
 
 

@@ -1,1 +1,1 @@
-"""What reader, planner, sink and state do, in plain functions and objects: no Ray. Actors are thin shells around these."""
+"""The steps of a run as plain functions and objects, without Ray: plan, read, map, prepare, commit, recover."""

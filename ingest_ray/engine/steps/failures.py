@@ -1,4 +1,4 @@
-"""Turns what a piece of work raises into an event for the ledger: the one place where exceptions become data."""
+"""Converts the exception of a step into an event for the ledger: the one place where exceptions become data."""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _CODES = {
 
 
 def attempted(stage: Stage, work: Callable[[], Event], piece: Slice | None = None, attempt: int = 0) -> Event:
-    """Runs `work` and returns its event, or the failure as one. Anything unexpected is a defect: logged with its trace."""
+    """Runs `work` and returns its event, or a `Failed` event. An unexpected exception is a defect and is logged with its trace."""
     try:
         return work()
     except Exception as error:
@@ -33,7 +33,7 @@ def fault_of(stage: Stage, error: Exception) -> Fault:
     if isinstance(error, IngestError):
         return Fault.of(error)
     log.error("unexpected %s at stage %s", type(error).__name__, stage, exc_info=error)
-    # An unexpected error in a commit says nothing about whether the sink has it.
+    # After an unexpected error in a commit, only the sink knows whether the commit happened.
     recovery = Recovery.ASK_SINK if stage is Stage.COMMIT else Recovery.FAIL
     return Fault(
         code=_CODES[stage],

@@ -1,4 +1,4 @@
-"""What a comparison of source and sink needs of each: keys on both sides in one form, and a way to erase rows by them."""
+"""The keys of a unit at the source and in the sink, in one form, and the erasing of rows by key."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -14,9 +14,11 @@ from ingest_ray.engine.steps.unit_layout import opened_spec, resolved, staged_sc
 from ingest_ray.registry import open_models, open_sink
 
 
-class Comparable(Protocol):
+class KeySets(Protocol):
+    """Both key sets of one unit."""
+
     schema: pa.Schema
-    """Of the keys that are compared."""
+    """The columns of a key."""
 
     def keys(self) -> Iterator[pa.RecordBatch]: ...
 
@@ -29,12 +31,12 @@ class Comparable(Protocol):
         ...
 
 
-def key_sets_of(order: RunOrder) -> Comparable:
+def key_sets_of(order: RunOrder) -> KeySets:
     return ModelRows(order) if order.spec.is_cdm else UnitRows(order)
 
 
 class UnitRows:
-    """A unit's own table: keys as the source has them."""
+    """A unit with a table of its own: keys in the types of the source."""
 
     def __init__(self, order: RunOrder) -> None:
         self._spec = opened_spec(order)
@@ -59,7 +61,7 @@ class UnitRows:
 
 
 class ModelRows:
-    """The tables of a unit's models: each row tells the key of its source row, as text."""
+    """A unit in CDM mode: each row of its models has the key of its source row as text."""
 
     schema = pa.schema([(SOURCE_KEY, pa.string())])
 

@@ -1,4 +1,4 @@
-"""Prepares what was mapped at a CDM sink, and commits it: all models of a unit under one number."""
+"""Prepares mapped slices at a CDM sink and commits them: all models of a unit under one sequence number."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
 
 
 class ModelWriter:
-    """As a `TableWriter`; its counts are of source rows, and beside them those of each model."""
+    """A `UnitWriter` of the tables of a unit's models. Counts are of source rows, and separately of each model."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: ModelSink = open_models(resolved(order.sink, order.settings))
@@ -29,11 +29,11 @@ class ModelWriter:
         return self._sink.open(self.tables, epoch)
 
     def is_empty(self) -> bool:
-        """Never taken for granted: other units may have rows of the same ids."""
+        """Always False: other units may have written rows with the same ids."""
         return False
 
     def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
-        """Raises `LedgerMismatch` where the sink did not take the very rows that were mapped."""
+        """Raises `LedgerMismatch` where the sink did not prepare exactly the mapped rows."""
         assert mapped is not None
         started = time.monotonic()
         reached("sink:before-prepare")
@@ -69,13 +69,13 @@ class ModelWriter:
         self._sink.abort(self._groups(group))
 
     def _groups(self, group: Sequence[Prepared]) -> list[list[Prepared]]:
-        """The prepared parts of each table."""
+        """The prepared parts by table."""
         by_table: list[list[Prepared]] = [[] for _ in self.tables]
         for one in group:
             parts = one.payload["parts"]
             assert isinstance(parts, list)
-            for place, part in enumerate(parts):
-                by_table[place].append(Prepared.model_validate(part))
+            for index, part in enumerate(parts):
+                by_table[index].append(Prepared.model_validate(part))
         return by_table
 
 

@@ -1,4 +1,4 @@
-"""Probes a unit, holds what must stay open meanwhile (a snapshot), and cuts slices on demand."""
+"""Probes a unit, holds its snapshot open during the run, and cuts slices on demand."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, Segme
 
 
 class PlanSummary(Model):
-    """What a probe found and what is to be read, before the first cut."""
+    """The result of a probe and the scopes to read, before the first cut."""
 
     strategy: str
     rows: int | None = None
@@ -28,7 +28,7 @@ class PlanSummary(Model):
 
     @property
     def estimated_bytes(self) -> int | None:
-        """Bytes of the scopes where their rows are known, else of the whole unit."""
+        """Estimated bytes of the scopes where their row counts are known, else of the whole unit."""
         rows = [scope.estimated_rows for scope in self.scopes]
         if not self.scopes:
             return 0
@@ -38,9 +38,9 @@ class PlanSummary(Model):
 
 
 class Planner:
-    """Lives as long as a try of a run: `begin`, then `open`, then `next` until it is done, then `close`.
+    """The planner of one attempt: `begin`, then `open`, then `next` until the plan is done, then `close`.
 
-    A `begin` that failed may be asked for again. A `next` or `recut` that failed may not: what was cut of the plan is lost.
+    A failed `begin` may be repeated. A failed `next` or `replan` may not: the position in the plan is lost.
     """
 
     def __init__(self, order: RunOrder) -> None:
@@ -54,21 +54,21 @@ class Planner:
         self._without: set[str] = set()
 
     def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
-        """Connects and probes; what the probe holds open stays open until `close`.
+        """Connects and probes; the probe's connection and snapshot stay open until `close`.
 
         Raises:
-            SourceUnavailable: nothing is open; it may be asked for again.
+            SourceUnavailable: nothing is open; `begin` may be called again.
         """
         try:
-            return self._begun(known, learned)
+            return self._probe_unit(known, learned)
         except BaseException:
             self.close()
             raise
 
-    def _begun(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
+    def _probe_unit(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
         self._spec = opened_spec(self._order).model_copy(update={"learned": learned})
         self._probe = self._stack.enter_context(self._strategy.probe(self._spec, known))
-        scopes = self._wanted(self._probe, known)
+        scopes = self._plan_scopes(self._probe, known)
         reached("plan:after-probe")
         return PlanSummary(
             strategy=self._probe.strategy,
@@ -79,14 +79,14 @@ class Planner:
             scopes=tuple(scopes),
         )
 
-    def _wanted(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+    def _plan_scopes(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         order = self._order
         if order.task == "backfill":
             return self._strategy.between(self._spec, probe, known, order.lower, order.upper)
         return self._strategy.scopes(self._spec, probe, known)
 
     def open(self, scopes: Sequence[Scope]) -> None:
-        """Takes the scopes as they were written down, with what is already done of them."""
+        """Takes the scopes as they were recorded, with their committed islands."""
         assert self._probe is not None
         self._scopes = {(scope.segment, scope.scope_id): scope for scope in scopes}
         self._slices = planning.slices(self._strategy, self._spec, self._probe, scopes, self._without)
@@ -97,15 +97,15 @@ class Planner:
         slices = tuple(islice(self._slices, count))
         return Planned(slices, is_done=len(slices) < count)
 
-    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> SliceReplanned:
-        """Cuts the rest of a slice that was too large, by what its reader saw."""
+    def replan(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> SliceReplanned:
+        """Cuts the rest of a slice that was too large, with the bytes per row that its reader measured."""
         assert self._probe is not None
         scope = self._scopes[piece.segment, piece.scope_id]
         learned = self._spec.learned
         if bytes_per_row is not None:
             learned = learned.model_copy(update={"bytes_per_row": max(bytes_per_row, learned.bytes_per_row or 0.0)})
         spec = self._spec.model_copy(update={"learned": learned})
-        slices = tuple(planning.recut(self._strategy, spec, self._probe, scope, piece, interval, number))
+        slices = tuple(planning.replan(self._strategy, spec, self._probe, scope, piece, interval, number))
         return SliceReplanned(piece, slices)
 
     def close(self) -> None:

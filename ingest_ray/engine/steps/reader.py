@@ -1,4 +1,4 @@
-"""Reads one slice into staging. Stateless: any process may do it, twice, in any order."""
+"""Reads one slice into staging. Stateless: any process may read any slice, more than once, in any order."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from ingest_ray.sdk.contracts import ReadContext, StageWriter, Staging
 from ingest_ray.sdk.errors import SliceTooLarge
 from ingest_ray.sdk.types import Interval, Slice, Staged
 
-BUDGET_FACTOR = 4  # a slice may be this many times its target before its reader gives the rest back
+BUDGET_FACTOR = 4  # a slice may exceed its target size by this factor before its reader stops and returns the rest
 
 
 def read_slice(
     order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool] = lambda: False
 ) -> Staged:
-    """Streams the slice's rows into pages; returns the manifest and what was counted.
+    """Streams the slice's rows into pages; returns the manifest and the counts.
 
     Raises:
         SliceTooLarge: without a position; nothing was staged.
@@ -29,7 +29,7 @@ def read_slice(
     started = time.monotonic()
     spec = opened_spec(order)
     schema = staged_schema(spec)
-    rejects = rejects_of(order, piece, attempt)
+    rejects = open_quarantine(order, piece, attempt)
     context = ReadContext(
         schema=schema,
         page_bytes=order.settings.staging.page_bytes,
@@ -39,7 +39,7 @@ def read_slice(
     )
     writer = staging.open(order.run_id, piece.slice_id, attempt, schema)
     try:
-        stopped = streamed(strategy_of(order).read(spec, piece, context), writer)
+        stopped = write_batches(strategy_of(order).read(spec, piece, context), writer)
         reached("read:after-read")
         quarantine_uri = rejects.close()
         handle = writer.close()
@@ -61,7 +61,7 @@ def read_slice(
     )
 
 
-def rejects_of(order: RunOrder, piece: Slice, attempt: int) -> QuarantineWriter:
+def open_quarantine(order: RunOrder, piece: Slice, attempt: int) -> QuarantineWriter:
     spec = order.spec
     return QuarantineWriter(
         order.settings.quarantine_uri,
@@ -74,8 +74,8 @@ def rejects_of(order: RunOrder, piece: Slice, attempt: int) -> QuarantineWriter:
     )
 
 
-def streamed(batches: Iterator[pa.RecordBatch], writer: StageWriter) -> SliceTooLarge | None:
-    """Writes batch by batch; returns where the source stopped, if it did not come to the end of the slice."""
+def write_batches(batches: Iterator[pa.RecordBatch], writer: StageWriter) -> SliceTooLarge | None:
+    """Writes batch by batch; returns the position where the source stopped, None at the end of the slice."""
     try:
         for batch in batches:
             writer.write(batch)

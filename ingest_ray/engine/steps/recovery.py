@@ -1,4 +1,4 @@
-"""Settling what the last run left, and writing down what this one is about to do, before the first slice."""
+"""Before the first slice: settles the intent of the last run, and records the scopes that this run will read."""
 
 import logging
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
-    """Opens the target under the run's epoch and settles an intent that an older run left.
+    """Opens the target under the run's epoch and settles an intent that an older run left; returns the sink's last number.
 
-    Where the state was lost (a new home, a restored backup), the sink may know a newer epoch than the state: the run
-    then goes on above it. That is safe because a state that knows nothing has no owner that could still be at work.
+    After the state was lost (a new home, a restored backup), the sink may have a newer epoch than the state. The run then
+    takes an epoch above it. That is safe because an empty state has no owner that could still be running.
 
     Raises:
         Fenced: the state is not new, and the sink has seen a newer epoch.
@@ -38,20 +38,20 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
 def open_scopes(
     order: RunOrder, state: StateWriter, unit_writer: UnitWriter, planned: Sequence[Scope]
 ) -> tuple[Scope, ...]:
-    """Whether a load may insert without looking is decided here, once, when its generation begins.
+    """Records the planned scopes, and decides once, when a generation begins, whether a load may insert without a merge.
 
-    A backfill and a replay remember nothing, so nothing of theirs is written down, and what is stays as it is.
+    The scopes of a backfill and of a replay are not recorded, so the recorded ones stay as they are.
     """
     if order.task != "ingest":
         return tuple(planned)
     may_insert = any(scope.effect is Effect.LOAD and scope.is_insert_only for scope in planned)
     cursor = order.spec.policy.cursor if order.spec.config.run_mode is RunMode.INCREMENTAL else None
     return state.open_scopes(
-        planned, is_target_empty=may_insert and _is_surely_empty(state, unit_writer), cursor=cursor
+        planned, is_target_empty=may_insert and _is_target_empty(state, unit_writer), cursor=cursor
     )
 
 
-def _is_surely_empty(state: StateWriter, unit_writer: UnitWriter) -> bool:
-    """Opened first: a commit of an older run, still on its way, could otherwise land after the look."""
+def _is_target_empty(state: StateWriter, unit_writer: UnitWriter) -> bool:
+    """Opens the sink first, which fences older epochs: otherwise a late commit of an older run could land after the check."""
     open_sink_for(state, unit_writer)
     return unit_writer.is_empty()

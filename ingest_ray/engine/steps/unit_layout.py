@@ -1,4 +1,4 @@
-"""What follows from a unit's configuration and its dataset: schema, target, key of its state."""
+"""Derives schema, target and state key of a unit from its configuration and its dataset."""
 
 import pyarrow as pa
 
@@ -32,18 +32,18 @@ def target_of(order: RunOrder) -> Target:
 
 
 def system_of(spec: UnitSpec) -> str:
-    """What stands in the ids of the common data model."""
+    """The source system in the ids of the common data model."""
     return spec.config.cdm.system or spec.endpoint.endpoint_id
 
 
 def unit_key_of(order: RunOrder) -> str:
-    """Under which the state of a unit and sink is kept."""
+    """The KV key of the state of a unit and sink."""
     vendor = strategy_for(order.spec.endpoint.template).descriptor.vendor
     return unit_key(vendor, order.ref, order.spec.config.sink_id)
 
 
 def opened_spec(order: RunOrder) -> UnitSpec:
-    """The unit with real secrets in its endpoint: for this process only."""
+    """The unit with resolved secrets in its endpoint; never leaves this process."""
     return order.spec.model_copy(update={"endpoint": resolved(order.spec.endpoint, order.settings)})
 
 

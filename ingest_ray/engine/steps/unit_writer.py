@@ -1,4 +1,4 @@
-"""Prepares slices at the sink and commits groups of them."""
+"""Prepares slices at the sink and commits groups of them to the unit's target."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
 
 
 class UnitWriter(Protocol):
-    """One process's hold on where a unit lands. The epoch comes with each call that needs one."""
+    """Prepares slices and commits groups of them to the unit's target. Every call that needs an epoch takes it as argument."""
 
     @property
     def location(self) -> str: ...
@@ -31,12 +31,12 @@ class UnitWriter(Protocol):
 
 
 def writer_for(order: RunOrder, staging: Staging) -> UnitWriter:
-    """Of the unit's own table, or, in CDM mode, of the tables of its models."""
+    """A writer of the unit's own table, or, in CDM mode, of the tables of its models."""
     return ModelWriter(order, staging) if order.spec.is_cdm else TableWriter(order, staging)
 
 
 class TableWriter:
-    """The desk of one table, which has the unit's rows as they are staged."""
+    """Writes the staged rows of a unit to its one table."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: Sink = open_sink(resolved(order.sink, order.settings))

@@ -1,1 +1,1 @@
-"""The only users of Ray. Each actor is a thin shell around the plain object of the same name in `work` or `state`."""
+"""The only users of Ray. Each actor is a thin shell around a plain object of `engine.steps` or `state`."""

@@ -27,7 +27,7 @@ class Cluster:
     def __init__(self, settings: RaySettings) -> None:
         self._is_ours = not ray.is_initialized()
         self.is_local = settings.address == "local"
-        with guarded():  # until the vigil sees it first, Ray ends this process when a server of its dies
+        with guarded():  # until the server watch works, Ray ends this process when one of its servers dies
             if self._is_ours:
                 self._connect(settings)
             self.server_watch = ServerWatch.of_this_process(0.0 if self.is_local else JOINED_S)
@@ -36,11 +36,11 @@ class Cluster:
         reached("ray:before-connect")
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        namespace = f"ingest-{secrets.token_hex(8)}"  # of this connection alone: its throttles are found by it
-        with _own_signals():
-            self._join(settings, namespace)
+        namespace = f"ingest-{secrets.token_hex(8)}"  # unique to this connection: its throttles are found through it
+        with _restored_signals():
+            self._init_ray(settings, namespace)
 
-    def _join(self, settings: RaySettings, namespace: str) -> None:
+    def _init_ray(self, settings: RaySettings, namespace: str) -> None:
         if settings.address == "local":
             _start(settings, namespace)
             return
@@ -58,7 +58,7 @@ class Cluster:
     def close(self) -> None:
         if self._is_ours:
             with guarded():
-                if not self.server_watch.is_lost(at_once=True):  # without its servers nothing can be asked
+                if not self.server_watch.is_lost(at_once=True):  # without its servers no actor can be called
                     end_throttles()
                 ray.shutdown()
 
@@ -74,17 +74,19 @@ def _start(settings: RaySettings, namespace: str) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # whatever its servers' ends make of it: no memory, no port, one of them killed
+    except Exception as error:  # no memory, no port, a killed server: Ray raises many kinds
         raise ClusterUnavailable(
             f"a local ray does not start: {short(f'{type(error).__name__}: {error}')}",
-            hint="run again; what its servers said is in /tmp/ray/session_latest/logs",
+            hint="run again; its servers log to /tmp/ray/session_latest/logs",
         ) from error
 
 
 def address_of(settings: RaySettings) -> str:
-    """Raises `ConfigError` where nobody says which cluster is meant."""
+    """Raises `ConfigError` where the settings do not name a cluster."""
     if settings.address == "auto":
-        raise ConfigError("ray.address 'auto' would join whatever runs here", hint="name the cluster, or say 'local'")
+        raise ConfigError(
+            "ray.address 'auto' would join any cluster that runs here", hint="name the cluster, or say 'local'"
+        )
     if settings.address != "job":
         return settings.address
     if "RAY_ADDRESS" not in os.environ:  # Ray sets it for the entrypoint of every job
@@ -95,8 +97,8 @@ def address_of(settings: RaySettings) -> str:
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """`ray.init` puts its own answer to SIGTERM, which leaves at once, in the place of whatever this process had."""
+def _restored_signals() -> Iterator[None]:
+    """Restores this process's SIGTERM handler, which `ray.init` replaces with one that exits at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The actors of one run, and the executor that speaks to them."""
+"""The Ray executor: the actors of one run, and the calls to them."""
 
 import logging
 import time
@@ -32,11 +32,11 @@ from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.executors.ray.mapper import MapperActor
 from ingest_ray.executors.ray.page_store import PagesActor
 from ingest_ray.executors.ray.planner import PlannerActor
-from ingest_ray.executors.ray.reader import read, ready
+from ingest_ray.executors.ray.reader import read, warm_up
 from ingest_ray.executors.ray.remote_errors import unwrapped
 from ingest_ray.executors.ray.server_watch import CHECK_S, ServerWatch
 from ingest_ray.executors.ray.sink import SinkActor
-from ingest_ray.executors.ray.state import Beginning, StateActor
+from ingest_ray.executors.ray.state import InitialState, StateActor
 from ingest_ray.process.exit_notice import guarded
 from ingest_ray.sdk.errors import Recovery, StagingUnavailable
 from ingest_ray.sdk.types import Learned, Scope, Slice
@@ -45,20 +45,20 @@ from ingest_ray.state.lease import this_process
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 5.0
+INTERRUPT_INTERVAL_S = 5.0  # between two interrupts of a reader that goes on
 READ_HINT = "its process may have run out of memory; the slice is read again"
 
 
-def started(actor: Any, labels: Mapping[str, str]) -> Any:
-    """What starts an actor on a node with these labels; Ray's decorator hides it from type checkers.
+def actor_starter(actor: Any, labels: Mapping[str, str]) -> Any:
+    """The function that starts an actor on a node with these labels; Ray's decorator hides it from type checkers.
 
     https://docs.ray.io/en/latest/ray-core/scheduling/labels.html
     """
     return actor.options(label_selector=dict(labels)).remote if labels else actor.remote
 
 
-def as_reader(task: Any, settings: RaySettings, per_cpu: int) -> Any:
-    """The task where readers run, with what a reader takes: only one that is started alike leaves its process to the next."""
+def reader_task(task: Any, settings: RaySettings, per_cpu: int) -> Any:
+    """The task with the resources of a reader. Ray reuses a worker process only for tasks with equal options."""
     return task.options(
         num_cpus=1 / per_cpu,
         resources=dict(settings.reader_resources) or None,
@@ -67,7 +67,7 @@ def as_reader(task: Any, settings: RaySettings, per_cpu: int) -> Any:
 
 
 class RayExecutor:
-    """Planner, state, mapper and sink actors of one run; readers are tasks. Also the run's `Executor`."""
+    """The `Executor` of a run on Ray: planner, state, mapper and sink actors; readers are tasks."""
 
     name = "ray"
 
@@ -79,18 +79,20 @@ class RayExecutor:
         self._order = order
         self._server_watch = server_watch
         where = order.settings.ray.actor_labels
-        self._read = as_reader(read, order.settings.ray, readers_per_cpu)
+        self._read = reader_task(read, order.settings.ray, readers_per_cpu)
         self._order_ref = ray.put(order)
         uses_store = order.settings.staging.provider == "object-store"
-        self._pages = started(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
-        self._state = started(StateActor, where)(order, key, this_process(), self._pages)
-        self._planner = started(PlannerActor, where)(order)
+        self._pages = actor_starter(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
+        self._state = actor_starter(StateActor, where)(order, key, this_process(), self._pages)
+        self._planner = actor_starter(PlannerActor, where)(order)
         self._planner.load.remote()
-        self._sinks = [self._another(SinkActor)]
-        self._mappers = [self._another(MapperActor)] if order.spec.is_cdm else []
-        self._most = {SinkActor: sinks, MapperActor: mappers}
+        self._sinks = [self._start_actor(SinkActor)]
+        self._mappers = [self._start_actor(MapperActor)] if order.spec.is_cdm else []
+        self._max_actors = {SinkActor: sinks, MapperActor: mappers}
         self._reads = 0
-        self._readied = as_reader(ready, order.settings.ray, readers_per_cpu).remote(order)  # while the run is planned
+        self._warm_up = reader_task(warm_up, order.settings.ray, readers_per_cpu).remote(
+            order
+        )  # while the run is planned
         self._load: dict[Any, int] = {}
         self._epoch = 0
         self._pending: dict[Any, tuple[Instruction, float, Any]] = {}
@@ -98,37 +100,37 @@ class RayExecutor:
         self._interrupted_at = 0.0
         self.learned = Learned()
 
-    def _another(self, kind: Any) -> Any:
-        return started(kind, self._order.settings.ray.actor_labels)(self._order, self._pages)
+    def _start_actor(self, kind: Any) -> Any:
+        return actor_starter(kind, self._order.settings.ray.actor_labels)(self._order, self._pages)
 
-    def _side_by_side(self) -> None:
-        """A second slice is worth more sinks and mappers; for one, a process that starts takes more time than it saves."""
+    def _add_actors(self) -> None:
+        """Starts more sinks and mappers with the second slice: for a single slice, starting a process costs more than it saves."""
         for kind, actors in ((SinkActor, self._sinks), (MapperActor, self._mappers)):
-            while actors and len(actors) < self._most[kind]:
-                actors.append(self._another(kind))
+            while actors and len(actors) < self._max_actors[kind]:
+                actors.append(self._start_actor(kind))
 
     @property
     def pages(self) -> Any:
         return self._pages
 
     def begin(self) -> None:
-        """Settles what an older run left."""
-        self._beginning: Beginning = self._get(self._state.begin.remote())
+        """Takes the lease and settles the intent of an older run."""
+        self._beginning: InitialState = self._wait_for(self._state.begin.remote())
         self.learned = self._beginning.learned
 
     def plan(self) -> PlanSummary:
         """Probes the unit in the planner actor; may be called again after `SourceUnavailable`."""
         known = self._beginning
-        plan_summary: PlanSummary = self._get(self._planner.begin.remote(known.segments, known.learned))
+        plan_summary: PlanSummary = self._wait_for(self._planner.begin.remote(known.segments, known.learned))
         return plan_summary
 
     def open(self, planned: tuple[Scope, ...]) -> None:
-        scopes = self._get(self._state.open_scopes.remote(planned))
-        self._epoch = self._get(self._state.epoch.remote())
-        self._get(self._planner.open.remote(scopes))
+        scopes = self._wait_for(self._state.open_scopes.remote(planned))
+        self._epoch = self._wait_for(self._state.epoch.remote())
+        self._wait_for(self._planner.open.remote(scopes))
 
     def learn(self, learned: Learned) -> None:
-        self._get(self._state.learn.remote(learned))
+        self._wait_for(self._state.learn.remote(learned))
 
     def close(self) -> None:
         """Releases the lease and ends the actors; without Ray's servers there are none left to end."""
@@ -138,7 +140,7 @@ class RayExecutor:
             self._end_actors()
 
     def _end_actors(self) -> None:
-        ray.cancel(self._readied, force=False, recursive=False)  # it may still wait for a node
+        ray.cancel(self._warm_up, force=False, recursive=False)  # the task may still wait for a node
         for call in (self._planner.close, self._state.end):
             try:
                 ray.get(call.remote(), timeout=30)
@@ -153,35 +155,35 @@ class RayExecutor:
         ):
             ray.kill(actor)
 
-    # --- as executor
+    # --- the executor protocol
 
     def submit(self, instruction: Instruction) -> None:
         match instruction:
             case Plan(count, without):
                 self._track(self._planner.next.remote(count, without), instruction)
             case ReplanSlice(piece, interval, size, number):
-                self._track(self._planner.recut.remote(piece, interval, size, number), instruction)
+                self._track(self._planner.replan.remote(piece, interval, size, number), instruction)
             case Read(piece, attempt):
                 self._reads += 1
                 if self._reads == 2:
-                    self._side_by_side()
+                    self._add_actors()
                 self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
             case OpenSink():
                 self._track(self._state.open_sink.remote(), instruction)
             case Map(piece, attempt, handle):
-                mapper = self._idlest(self._mappers)
+                mapper = self._least_loaded(self._mappers)
                 self._track(mapper.map.remote(piece, attempt, handle), instruction, mapper)
             case Prepare(piece, attempt, handle):
-                sink = self._idlest(self._sinks)
+                sink = self._least_loaded(self._sinks)
                 self._track(sink.prepare.remote(piece, attempt, handle, instruction.mapped), instruction, sink)
             case RecordIntent(claims, is_whole, uris):
-                self._track(self._state.intend.remote(claims, is_whole, uris), instruction)
+                self._track(self._state.record_intent.remote(claims, is_whole, uris), instruction)
             case Commit(sequence, group):
                 self._track(self._sinks[0].commit.remote(self._epoch, sequence, group), instruction)
             case QuerySink():
-                self._track(self._state.ask_sink.remote(), instruction)
+                self._track(self._state.query_sink.remote(), instruction)
             case ApplyCommit(sequence):
-                self._track(self._state.fold.remote(sequence), instruction)
+                self._track(self._state.apply_commit.remote(sequence), instruction)
             case Abort(group):
                 self._sinks[-1].abort.remote(group)
             case Drop(handles):
@@ -195,7 +197,7 @@ class RayExecutor:
             return []
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
         self._server_watch.check()
-        if self._is_stopping and time.monotonic() - self._interrupted_at > AGAIN_S:
+        if self._is_stopping and time.monotonic() - self._interrupted_at > INTERRUPT_INTERVAL_S:
             self._interrupt()
         if done:
             more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
@@ -203,22 +205,22 @@ class RayExecutor:
         return [event for ref in done for event in self._outcome(ref)]
 
     def stop(self) -> None:
-        """Readers are interrupted; they stage nothing then."""
+        """Interrupts the readers, which then stage nothing."""
         self._is_stopping = True
         self._interrupt()
 
     def _interrupt(self) -> None:
-        """Said again while a reader goes on: code that is interrupted may swallow it, as a finalizer does."""
+        """Repeated while a reader goes on: interrupted code, such as a finalizer, may swallow the interrupt."""
         self._interrupted_at = time.monotonic()
         for ref, (instruction, _, _) in self._pending.items():
             if isinstance(instruction, Read):
                 ray.cancel(ref, force=False, recursive=False)
 
-    def _idlest(self, actors: list[Any]) -> Any:
+    def _least_loaded(self, actors: list[Any]) -> Any:
         return min(actors, key=lambda actor: self._load.get(actor, 0))
 
     def _track(self, ref: Any, instruction: Instruction, actor: Any = None) -> None:
-        """`actor`: one of several that do the same; its load is counted."""
+        """Registers a call. `actor`: one of several equal actors, whose load is counted."""
         if actor is not None:
             self._load[actor] = self._load.get(actor, 0) + 1
         self._pending[ref] = (instruction, time.monotonic(), actor)
@@ -233,13 +235,13 @@ class RayExecutor:
         try:
             result = ray.get(ref)
         except ray.exceptions.RayError as error:
-            return [self._lost(instruction, unwrapped(error))]
+            return [self._failed_process(instruction, unwrapped(error))]
         if isinstance(instruction, OpenSink):
             result, self._epoch = result
-        return [self._judged(result)]
+        return [self._checked_for_lost_pages(result)]
 
-    def _judged(self, event: Event) -> Event:
-        """Without the owner of its pages a run cannot go on, however often a slice is tried: it ends, and begins again."""
+    def _checked_for_lost_pages(self, event: Event) -> Event:
+        """A run that lost the owner of its pages cannot go on: the event becomes one that ends the attempt."""
         if isinstance(event, Failed) and event.fault.code == StagingUnavailable.code and self._has_lost_pages():
             self.is_broken = True
             return replace(event, fault=replace(event.fault, recovery=Recovery.FENCED))
@@ -252,12 +254,12 @@ class RayExecutor:
             ray.get(self._pages.runs.remote(), timeout=30)
         except ray.exceptions.RayActorError:
             return True
-        except TimeoutError:  # too busy to answer is alive
+        except TimeoutError:  # an actor that is too busy to answer is alive
             return False
         return False
 
-    def _lost(self, instruction: Instruction, error: BaseException) -> Event:
-        """A process died under a piece of work. Readers, mappers and sinks are tried again; without planner or state the run ends."""
+    def _failed_process(self, instruction: Instruction, error: BaseException) -> Event:
+        """The event for a process that died. Readers, mappers and sinks are retried; without planner or state the attempt ends."""
         stage = stage_of(instruction)
         piece: Slice | None = getattr(instruction, "piece", None)
         attempt = getattr(instruction, "attempt", 0)
@@ -273,7 +275,7 @@ class RayExecutor:
             )
         return Failed(stage, fault, piece, attempt)
 
-    def _get(self, ref: Any) -> Any:
+    def _wait_for(self, ref: Any) -> Any:
         while not ray.wait([ref], timeout=CHECK_S)[0]:
             self._server_watch.check()
         try:

@@ -1,4 +1,4 @@
-"""The mapper actors of CDM mode: one slice's staged rows become rows of models. Stateless: Ray restarts them."""
+"""The mapper actors of CDM mode: map the staged rows of a slice to rows of models. Stateless: Ray restarts them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The planner actor: holds probe, snapshot and the lazy iterator of slices. If it dies, the run begins again."""
+"""The planner actor: holds probe, snapshot and the lazy iterator of slices. If it dies, the attempt is restarted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ class PlannerActor:
         self._planner = Planner(order)
 
     def load(self) -> None:
-        """Beforehand, while others start. What is wrong with it is told by `begin`."""
+        """Imports the strategy while other actors start. Its errors are raised by `begin`."""
         load(self._endpoint)
 
     def begin(self, known: Mapping[str, SegmentState], learned: Learned) -> PlanSummary:
@@ -35,9 +35,9 @@ class PlannerActor:
         with using(cluster_permits()):
             return attempted(Stage.PLAN, lambda: self._planner.next(count, without))
 
-    def recut(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Event:
+    def replan(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Event:
         with using(cluster_permits()):
-            return attempted(Stage.PLAN, lambda: self._planner.recut(piece, interval, bytes_per_row, number), piece)
+            return attempted(Stage.PLAN, lambda: self._planner.replan(piece, interval, bytes_per_row, number), piece)
 
     def close(self) -> None:
         self._planner.close()

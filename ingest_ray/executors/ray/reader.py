@@ -1,4 +1,4 @@
-"""The reader task: one slice, one try. Ray never retries it, because a second try must be a new attempt."""
+"""The reader task: one attempt of one slice. Ray never retries it, because the ledger numbers the attempts."""
 
 from typing import Any
 
@@ -31,6 +31,6 @@ def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
 
 
 @ray.remote(max_retries=0, num_cpus=1)
-def ready(order: RunOrder) -> None:
-    """Loads what reading needs, and reads nothing: the first slice then finds a process that is ready for it."""
+def warm_up(order: RunOrder) -> None:
+    """Imports what reading needs, so that the first slice finds a prepared worker process."""
     load(order.spec.endpoint)

@@ -1,4 +1,4 @@
-"""The state actor: the only writer of a unit's checkpoint. If it dies, the run begins again under a new epoch."""
+"""The state actor: the only writer of a unit's checkpoint. If it dies, the attempt is restarted under a new epoch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from ingest_ray.state.documents import Owner
 from ingest_ray.state.writer import StateWriter
 
 
-class Beginning(Model):
+class InitialState(Model):
     segments: dict[str, SegmentState]
     learned: Learned
 
@@ -29,11 +29,11 @@ class StateActor:
         self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
         self._unit_writer = writer_for(order, staging_on(order, pages))
 
-    def begin(self) -> Beginning:
-        """Settles what an older run left, and tells what is known."""
+    def begin(self) -> InitialState:
+        """Settles the intent of an older run; returns the checkpoint."""
         if self._state.has_intent:
             open_sink_for(self._state, self._unit_writer)
-        return Beginning(segments=dict(self._state.segments), learned=self._state.learned)
+        return InitialState(segments=dict(self._state.segments), learned=self._state.learned)
 
     def open_scopes(self, planned: Sequence[Scope]) -> tuple[Scope, ...]:
         return open_scopes(self._order, self._state, self._unit_writer, planned)
@@ -46,18 +46,18 @@ class StateActor:
         event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._unit_writer)))
         return event, self._state.epoch
 
-    def ask_sink(self) -> Event:
+    def query_sink(self) -> Event:
         return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
 
-    def intend(self, claims: Sequence[CommitClaim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
+    def record_intent(self, claims: Sequence[CommitClaim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
         def work() -> Event:
-            return IntentRecorded(self._state.intend(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
+            return IntentRecorded(self._state.record_intent(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
 
         return attempted(Stage.INTEND, work)
 
-    def fold(self, sequence: int) -> Event:
+    def apply_commit(self, sequence: int) -> Event:
         def work() -> Event:
-            self._state.fold(sequence)
+            self._state.apply_commit(sequence)
             return CommitApplied(sequence)
 
         return attempted(Stage.FOLD, work)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from ingest_ray import logs
 from ingest_ray.catalog import run_records, schedule_slots, unit_configs
 from ingest_ray.catalog.schedule_slots import ScheduleRow
-from ingest_ray.core.schedule import Decision, Known, Schedule, decide, jitter_of, next_due
+from ingest_ray.core.schedule import Decision, Schedule, ScheduleState, decide, jitter_of, next_due
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitConfig
@@ -57,7 +57,7 @@ def _due(
     starting = 0
     for config in wanted:
         row = rows.get(config.ref) or ScheduleRow(endpoint_id=config.endpoint_id, unit_id=config.unit_id)
-        known = Known(
+        known = ScheduleState(
             last_due=row.last_due,
             is_running=config.ref in running,
             is_held=row.held_at is not None,
