@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.core.schedule import Decision, ScheduleState, Schedule, decide, jitter_of, next_due, slot
+from ingest_ray.core.schedule import Decision, Schedule, ScheduleState, decide, jitter_of, next_due, slot
 from ingest_ray.sdk.refs import UnitRef
 
 schedules = st.builds(
