@@ -234,7 +234,7 @@ def status(
       ingest-ray status shop
       ingest-ray status shop public.orders
     """
-    found = lazy.service("units.status").status(lazy.installation(config, log_format, log_level), endpoint, unit)
+    found = lazy.service("units.status").read_status(lazy.installation(config, log_format, log_level), endpoint, unit)
     frame().give(found, lambda out: lazy.shown("run_report").show_status(found, unit is not None, out))
     return FINE
 
@@ -282,7 +282,7 @@ def reset(
     """
     installation, service = lazy.installation(config, log_format, log_level), lazy.service("units.reset")
     ref = UnitRef(endpoint, unit)
-    sink = service.sink_of(installation, ref)
+    sink = service.configured_sink_id(installation, ref)
     if not yes:
         ask(f"Forget the checkpoint of {ref} in sink {sink}?")
     done = service.reset(installation, ref)

@@ -51,7 +51,7 @@ def history(
       ingest-ray history shop public.orders -n 100 --json
     """
     installation = lazy.installation(config, log_format, log_level)
-    found = lazy.service("runs.history").page_of_runs(
+    found = lazy.service("runs.history").list_runs(
         installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit
     )
     frame().give(found, lambda out: lazy.shown("history").show_history(found, out))

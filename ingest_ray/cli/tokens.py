@@ -87,7 +87,7 @@ def secrets_rotate(
     Examples:
       ingest-ray secrets rotate
     """
-    done = lazy.service("access.key_rotation").rotate(lazy.installation(config, log_format, log_level))
+    done = lazy.service("access.key_rotation").rotate_key(lazy.installation(config, log_format, log_level))
     after = "" if done.key_from == "file" else "; the old key can be taken out of INGEST_SECRET_KEY now"
     frame().give(done, lambda out: print(f"sealed {done.sealed} secret(s) with the new key{after}", file=out))
     return FINE

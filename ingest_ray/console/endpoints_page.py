@@ -6,12 +6,12 @@ from ingest_ray.console.elements import button, cell, cell_with, heading, row, t
 from ingest_ray.console.page_visit import Visit, say
 from ingest_ray.service.endpoints import collect
 from ingest_ray.service.endpoints.collect import CollectRequest
-from ingest_ray.service.endpoints.overview import EndpointView, overview
+from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoints
 
 
 async def show_endpoints(here: Visit) -> None:
     heading("Endpoints", 1)
-    found = await here.look(overview, here.installation)
+    found = await here.look(list_endpoints, here.installation)
     if found is None:
         return
     if not found:
@@ -25,7 +25,7 @@ async def show_endpoints(here: Visit) -> None:
             _show(here, view)
 
 
-def _show(here: Visit, view: EndpointView) -> None:
+def _show(here: Visit, view: EndpointOverview) -> None:
     with row():
         with cell_with():
             ui.link(view.endpoint_id, f"/endpoint/{view.endpoint_id}")
@@ -42,11 +42,11 @@ def _show(here: Visit, view: EndpointView) -> None:
 async def collect_now(here: Visit, endpoint_id: str) -> None:
     """Waits for it: the next thing that a person does needs its result."""
     request = CollectRequest(endpoint_id=endpoint_id, requested_by=here.principal.name)
-    collection_id = await here.act("collect", collect.begin, here.installation, request)
+    collection_id = await here.act("collect", collect.start_collection, here.installation, request)
     if collection_id is None:
         return
     ui.notify(f"reading the metadata of {endpoint_id}")
-    done = await here.act("collect", collect.carry_out, here.installation, collection_id, request)
+    done = await here.act("collect", collect.run_collection, here.installation, collection_id, request)
     if done is not None:
         differences = done.differences
         say(f"{endpoint_id}: {differences.found} datasets, {len(differences.added)} new, {len(differences.gone)} gone")

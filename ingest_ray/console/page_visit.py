@@ -9,7 +9,7 @@ from nicegui import ui
 
 from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError
-from ingest_ray.service.access.roles import Principal, Role, demand
+from ingest_ray.service.access.roles import Principal, Role, require_role
 from ingest_ray.service.installation import Installation
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ class Visit:
     async def act(self, what: str, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
         """An admin's; buttons that a viewer does not see are refused here, too."""
         try:
-            demand(self.principal, Role.ADMIN, what)
+            require_role(self.principal, Role.ADMIN, what)
         except IngestError as error:
             tell(error)
             return None

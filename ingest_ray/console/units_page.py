@@ -24,7 +24,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.service.runs import control
 from ingest_ray.service.units import reset
 from ingest_ray.service.units.listing import EndpointUnits, UnitView, list_units
-from ingest_ray.service.units.unit_status import UnitStanding, standings
+from ingest_ray.service.units.unit_status import UnitStatus, list_statuses
 
 EVERY_S = 2.0
 MOST_SHOWN = 100  # units on one page; the search finds the others
@@ -79,7 +79,7 @@ class Units:
         ui.timer(EVERY_S, self.refresh, immediate=False)
 
     async def refresh(self) -> None:
-        found = await self._here.look(standings, self._here.installation, self._endpoint_id)
+        found = await self._here.look(list_statuses, self._here.installation, self._endpoint_id)
         for standing in found or ():
             if standing.unit_id in self._rows:
                 self._rows[standing.unit_id].show(standing)
@@ -132,7 +132,7 @@ class UnitRow:
             button("Reset", self.reset, name)
         button("Configure", lambda: configure_drawer(self._here, self._view, self._page.reload), name)
 
-    def show(self, standing: UnitStanding) -> None:
+    def show(self, standing: UnitStatus) -> None:
         if self._view.enabled:
             self._state.show(standing.state.value)
         last = standing.last_run

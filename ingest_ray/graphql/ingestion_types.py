@@ -22,9 +22,9 @@ from ingest_ray.graphql.request_context import Ask
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunSummary, SegmentState
 from ingest_ray.service.runs.control import ActionResult
-from ingest_ray.service.runs.schedules import view_of
+from ingest_ray.service.runs.schedules import schedule_view
 from ingest_ray.service.units.listing import UnitView
-from ingest_ray.service.units.unit_status import UnitStanding
+from ingest_ray.service.units.unit_status import UnitStatus
 from ingest_ray.state import UnitState
 from ingest_ray.state.unit_state import shown
 
@@ -95,7 +95,7 @@ class IngestionStatus:
     last_error_hint: str | None
 
     @classmethod
-    def of(cls, found: UnitStanding) -> Self:
+    def of(cls, found: UnitStatus) -> Self:
         last, error = found.last_run, found.error
         return cls(
             endpoint_id=ID(found.endpoint_id),
@@ -210,7 +210,7 @@ class IngestionUnitConfig:
     @strawberry.field
     async def schedule(self, ask: Ask) -> "IngestionSchedule":
         row = await ask.context.loaders.schedule.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
-        view = view_of(ask.context.installation, self.stored.config, row)
+        view = schedule_view(ask.context.installation, self.stored.config, row)
         return IngestionSchedule(
             next_run_at=moment_of(view.next_due_at),
             is_held=view.is_held,

@@ -13,9 +13,9 @@ from ingest_ray.catalog.run_records import Collection
 from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.service.endpoints.collect import settled
+from ingest_ray.service.endpoints.collect import current_collection
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.unit_status import UnitStanding, checkpoints, standings_of
+from ingest_ray.service.units.unit_status import UnitStatus, find_statuses, read_checkpoints
 from ingest_ray.state import UnitState
 
 K = TypeVar("K", bound=Hashable)
@@ -30,9 +30,9 @@ class Loaders:
         self._by_limit: dict[tuple[str, int, str | None], DataLoader[str, Any]] = {}
         self.endpoint: DataLoader[str, Registration | None] = _loader(self._endpoints)
         self.config: DataLoader[UnitRef, Configured | None] = _loader(self._configs)
-        self.standing: DataLoader[UnitRef, UnitStanding | None] = _loader(lambda refs: standings_of(installation, refs))
+        self.standing: DataLoader[UnitRef, UnitStatus | None] = _loader(lambda refs: find_statuses(installation, refs))
         self.checkpoint: DataLoader[tuple[UnitRef, str], UnitState | None] = _loader(
-            lambda wanted: checkpoints(installation, wanted)
+            lambda wanted: read_checkpoints(installation, wanted)
         )
         self.last_collection: DataLoader[str, Collection | None] = _loader(self._last_collections)
         self.dataset: DataLoader[tuple[str, str], Version | None] = _loader(self._datasets)
@@ -75,7 +75,7 @@ class Loaders:
     def _collections(self, ids: Sequence[str], limit: int) -> Mapping[str, list[Collection]]:
         with self._installation.catalog.read() as connection:
             found = run_records.newest_collections(connection, ids, limit)
-        return {name: [settled(item) for item in items] for name, items in found.items()}
+        return {name: [current_collection(item) for item in items] for name, items in found.items()}
 
     def _datasets(self, refs: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Version]:
         with self._installation.catalog.read() as connection:

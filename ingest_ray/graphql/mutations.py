@@ -94,7 +94,7 @@ class Mutation:
             schemas=tuple(schema_override or ()),
             requested_by=who(ask).name,
         )
-        collection_id = await act(ask, collect.begin, installation, request)
+        collection_id = await act(ask, collect.start_collection, installation, request)
         task = asyncio.create_task(_collected(installation, collection_id, request))
         _BACKGROUND.add(task)
         task.add_done_callback(_BACKGROUND.discard)
@@ -218,12 +218,12 @@ def _idle(message: str) -> IngestionActionResult:
 
 async def _collected(installation: Installation, collection_id: str, request: CollectRequest) -> None:
     try:
-        await asyncio.to_thread(collect.carry_out, installation, collection_id, request)
+        await asyncio.to_thread(collect.run_collection, installation, collection_id, request)
     except IngestError as error:  # it is in the record
         log.warning("collection %s failed: %s [%s]", collection_id, error.message, error.code)
 
 
-def draft_of(given_: EndpointInput) -> registration.Draft:
+def draft_of(given_: EndpointInput) -> registration.EndpointDraft:
     config = mapping(given_.config, "config") or {}
     template = given_.template_id or config.get("templateId")
     if not isinstance(template, str):
@@ -241,7 +241,7 @@ def draft_of(given_: EndpointInput) -> registration.Draft:
         labels=tuple(given_.labels or ()),
         capabilities=tuple(given_.capabilities) if given_.capabilities is not None else None,
     )
-    return registration.Draft(source_id=given_.source_id, template=template, config=parameters, about=about)
+    return registration.EndpointDraft(source_id=given_.source_id, template=template, config=parameters, about=about)
 
 
 def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def url_field(installation: Installation, endpoint_id: str) -> str:
-    return public_view.url_field_of(registration.find(installation, endpoint_id).endpoint.template)
+    return public_view.url_field_of(registration.find_endpoint(installation, endpoint_id).endpoint.template)
 
 
 def patterns_of(filters: JSON | None) -> tuple[str, ...]:

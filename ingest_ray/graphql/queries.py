@@ -41,14 +41,14 @@ from ingest_ray.sdk.errors import ConfigError, EndpointNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints import filter_options, registration, templates
-from ingest_ray.service.endpoints.collect import settled
+from ingest_ray.service.endpoints.collect import current_collection
 from ingest_ray.service.endpoints.provision import list_sinks
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import history, quarantine
 from ingest_ray.service.runs.execution import plan
 from ingest_ray.service.units import unit_status
 from ingest_ray.service.units.listing import list_units
-from ingest_ray.service.units.reset import sink_of
+from ingest_ray.service.units.reset import configured_sink_id
 
 MOST_DATASETS = 1_000
 
@@ -73,7 +73,7 @@ class Query:
         """By id; `after` is the id of the last one that was seen."""
         found = await look(
             ask,
-            registration.search,
+            registration.search_endpoints,
             ask.context.installation,
             project=project_slug,
             capability=capability,
@@ -95,7 +95,7 @@ class Query:
     async def endpoint_templates(
         self, ask: Ask, family: MetadataEndpointFamily | None = None
     ) -> list[MetadataEndpointTemplate]:
-        found = await look(ask, templates.templates)
+        found = await look(ask, templates.list_templates)
         return [MetadataEndpointTemplate.of(one) for one in found if family is None or one.family == family.value]
 
     @strawberry.field
@@ -156,7 +156,7 @@ class Query:
     ) -> list[IngestionStatus]:
         """Of the configured units, by unit id; `first` and `after` make pages."""
         found = await look(
-            ask, unit_status.standings, ask.context.installation, str(endpoint_id), after=after, first=first
+            ask, unit_status.list_statuses, ask.context.installation, str(endpoint_id), after=after, first=first
         )
         return [IngestionStatus.of(one) for one in found]
 
@@ -197,7 +197,7 @@ class Query:
         """The newest first."""
         found = await look(
             ask,
-            history.page_of_runs,
+            history.list_runs,
             ask.context.installation,
             endpoint_id=endpoint_id,
             unit_id=unit_id,
@@ -232,7 +232,7 @@ class Query:
         sink = (
             sink_id
             if sink_id is not None
-            else await asyncio.to_thread(sink_of, installation, UnitRef(str(endpoint_id), str(unit_id)))
+            else await asyncio.to_thread(configured_sink_id, installation, UnitRef(str(endpoint_id), str(unit_id)))
         )
         state = await ask.context.loaders.checkpoint.load((UnitRef(str(endpoint_id), str(unit_id)), sink))
         names = sorted(state.segments) if state is not None else []
@@ -287,7 +287,7 @@ def _collections(
             until=_bound("to", wanted.to),
             limit=limit,
         )
-    return [settled(item) for item in found]
+    return [current_collection(item) for item in found]
 
 
 def _bound(field: str, moment: datetime | None) -> str | None:

@@ -11,7 +11,7 @@ from strawberry.types import Info
 
 from ingest_ray.graphql.loaders import Loaders
 from ingest_ray.sdk.errors import Unauthenticated
-from ingest_ray.service.access.roles import Principal, Role, demand
+from ingest_ray.service.access.roles import Principal, Role, require_role
 from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def look(ask: Ask, work: Callable[P, T], *arguments: P.args, **options: P.
 async def act(ask: Ask, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Calls a use case in a thread: for those that change something, or show rows; an admin's."""
     principal = who(ask)
-    demand(principal, Role.ADMIN, f"call {ask.field_name}")
+    require_role(principal, Role.ADMIN, f"call {ask.field_name}")
     log.info("%s by %s", ask.field_name, principal.name)
     return await _called(ask, Role.ADMIN, work, *arguments, **options)
 
@@ -54,5 +54,5 @@ def who(ask: Ask) -> Principal:
 
 
 async def _called(ask: Ask, role: Role, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    demand(who(ask), role, f"call {ask.field_name}")
+    require_role(who(ask), role, f"call {ask.field_name}")
     return await asyncio.to_thread(partial(work, *arguments, **options))

@@ -9,7 +9,7 @@ from strawberry import ID
 from ingest_ray.graphql.request_context import Ask, look
 from ingest_ray.graphql.run_types import RunProgress
 from ingest_ray.service.runs.history import view_run
-from ingest_ray.service.runs.run_observer import EVERY_S
+from ingest_ray.service.runs.run_observer import REPORT_EVERY_S
 
 
 @strawberry.type
@@ -25,4 +25,4 @@ class Subscription:
             if now.is_finished:
                 return
             last = now
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(REPORT_EVERY_S)

@@ -26,7 +26,7 @@ from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
 from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.schedules import TICK_S, tick
+from ingest_ray.service.runs.schedules import TICK_S, start_due_runs
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 async def _keep_schedules(installation: Installation) -> None:
     while True:
         try:
-            for run_id in await asyncio.to_thread(tick, installation):
+            for run_id in await asyncio.to_thread(start_due_runs, installation):
                 log.info("scheduled run %s started", run_id)
         except IngestError as error:  # the catalog may be away: it is asked again
             log.warning("schedules could not be looked at: %s", logs.scrub(error.message))

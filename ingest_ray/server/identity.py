@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from ingest_ray import logs
 from ingest_ray.sdk.errors import ConfigError, Unauthenticated
 from ingest_ray.sdk.types import Model
-from ingest_ray.service.access.oidc import Verifier
+from ingest_ray.service.access.oidc import TokenVerifier
 from ingest_ray.service.access.roles import Principal, Role
 from ingest_ray.service.access.tokens import PREFIX, principal_of_token, principal_of_token_id
 from ingest_ray.service.installation import Installation
@@ -35,7 +35,7 @@ class Authenticator:
         self._installation = installation
         self._settings = installation.settings.serve
         self._signer = URLSafeSerializer(secrets.token_hex(32), salt="session")
-        self._verifier = Verifier(self._settings.oidc) if self._settings.oidc is not None else None
+        self._verifier = TokenVerifier(self._settings.oidc) if self._settings.oidc is not None else None
 
     def principal_of(self, connection: HTTPConnection) -> Principal:
         """Blocks: reads the catalog. Raises `Unauthenticated`."""

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.metrics import figures
+from ingest_ray.service.runs.metrics import read_metrics
 
 PATHS = ("/graphql", "/console", "/healthz", "/readyz", "/metrics", "/login", "/logout")  # others would be endless
 
@@ -43,7 +43,7 @@ class FromCatalog(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
         try:
-            found = figures(self._installation)
+            found = read_metrics(self._installation)
         except IngestError:
             up.add_metric([], 0)
             yield up

@@ -33,10 +33,10 @@ from ingest_ray.sdk.types import RunFault, RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.endpoints.provision import provision
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import begin, give_up
-from ingest_ray.service.launching.ray_job import record_of
-from ingest_ray.service.launching.ray_job_watch import Watch
-from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.launching.lifecycle import fail_run, open_run
+from ingest_ray.service.launching.ray_job import read_run_record
+from ingest_ray.service.launching.ray_job_watch import RayJobWatch
+from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.preview import preview
@@ -87,11 +87,11 @@ class Activities:
                 requested_by=command.requested_by,
             )
             try:
-                begin(self._installation, request, NOBODY, run_id)
+                open_run(self._installation, request, NOBODY, run_id)
             except (StateConflict, RunActive):
                 if self._find(run_id) is None:  # else an earlier attempt of this activity, at the same moment
                     raise
-            found = record_of(self._installation, run_id).summary
+            found = read_run_record(self._installation, run_id).summary
         if found.ref != command.ref:
             raise ConfigError(f"run '{run_id}' is of unit '{found.ref}'")
         return RunRef(run_id=run_id, endpoint_id=found.endpoint_id, unit_id=found.unit_id, sink_id=found.sink_id)
@@ -102,9 +102,9 @@ class Activities:
 
         A worker that is shut down leaves the job alone: the next attempt attaches to it.
         """
-        with RayJobs(self._installation.settings) as jobs:
-            watch = Watch(self._installation, jobs, command.run_id)
-            summary, job_id = await asyncio.to_thread(watch.ensure)
+        with RayJobsClient(self._installation.settings) as jobs:
+            watch = RayJobWatch(self._installation, jobs, command.run_id)
+            summary, job_id = await asyncio.to_thread(watch.ensure_job)
             try:
                 end = summary if job_id is None else await self._end_of(watch, job_id)
             except asyncio.CancelledError:
@@ -121,17 +121,17 @@ class Activities:
         """Every run gets its end in its record, whatever became of its job."""
         summary = self._find(command.run_id)
         if summary is None or summary.state is RunState.RUNNING:
-            with RayJobs(self._installation.settings) as jobs:
-                summary = Watch(self._installation, jobs, command.run_id).settle()
+            with RayJobsClient(self._installation.settings) as jobs:
+                summary = RayJobWatch(self._installation, jobs, command.run_id).close_run()
         return _end(summary)
 
     @activity.defn(name="failIngestionRun")
     def fail_run(self, command: RunFailure) -> RunEnd:
         """A job that goes on where nobody can see it writes its own end later, and that one counts."""
-        give_up(
+        fail_run(
             self._installation, command.run_id, RunFault(code=command.code, message=command.message, hint=command.hint)
         )
-        return _end(record_of(self._installation, command.run_id).summary)
+        return _end(read_run_record(self._installation, command.run_id).summary)
 
     @activity.defn(name="listEnabledUnits")
     def list_units(self, command: UnitsCommand) -> UnitsPage:
@@ -167,10 +167,10 @@ class Activities:
         done = provision(self._installation, command.sink_endpoint_id, command.cdm_model_id)
         return ProvisionOutcome(dataset_id=done.dataset_id, schema_name=done.schema_name, table_name=done.table_name)
 
-    async def _end_of(self, watch: Watch, job_id: str) -> RunSummary:
+    async def _end_of(self, watch: RayJobWatch, job_id: str) -> RunSummary:
         began = time.monotonic()
         while True:
-            end, progress = await asyncio.to_thread(lambda: (watch.look(job_id), watch.progress()))
+            end, progress = await asyncio.to_thread(lambda: (watch.poll(job_id), watch.read_progress()))
             if end is not None:
                 return end
             beat = Beat(run_id=watch.run_id, job_id=job_id)
@@ -180,13 +180,13 @@ class Activities:
             activity.heartbeat(beat)
             await asyncio.sleep(min(SELDOM_S, LOOK_S + (time.monotonic() - began) / 30))
 
-    async def _stopped(self, watch: Watch, job_id: str) -> None:
+    async def _stopped(self, watch: RayJobWatch, job_id: str) -> None:
         """Until the job is over: Ray sees to it that it comes to that."""
         await asyncio.to_thread(watch.stop, job_id, "workflow")
         try:
             await self._end_of(watch, job_id)
         except RunInterrupted:  # it was stopped before it had begun, or was killed: the record gets its end
-            await asyncio.to_thread(watch.settle)
+            await asyncio.to_thread(watch.close_run)
 
     def _find(self, run_id: str) -> RunSummary | None:
         with self._installation.catalog.read() as connection:

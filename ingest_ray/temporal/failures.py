@@ -8,7 +8,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError, Recovery
 from ingest_ray.sdk.types import RunFault
-from ingest_ray.service.launching.ray_job_watch import PASSING
+from ingest_ray.service.launching.ray_job_watch import RETRYABLE_CODES
 from ingest_ray.temporal.results import LONGEST_MESSAGE, cut
 
 
@@ -26,7 +26,7 @@ def failure_of(error: IngestError) -> ApplicationError:
 
 
 def failure_of_run(fault: RunFault) -> ApplicationError:
-    return failure(fault.code, fault.message, fault.hint, is_passing=fault.code in PASSING)
+    return failure(fault.code, fault.message, fault.hint, is_passing=fault.code in RETRYABLE_CODES)
 
 
 class TypedFailures(Interceptor):

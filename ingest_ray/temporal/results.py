@@ -14,7 +14,7 @@ from ingest_ray.payloads.documents import (
     UnitOutcome,
 )
 from ingest_ray.sdk.types import RunSummary
-from ingest_ray.service.endpoints.collect import Collected
+from ingest_ray.service.endpoints.collect import CollectResult
 from ingest_ray.settings import Settings
 
 LONGEST_TEXT = 200
@@ -56,7 +56,7 @@ def statistics_of(summary: RunSummary) -> Statistics:
     )
 
 
-def catalog_outcome(done: Collected) -> CatalogOutcome:
+def catalog_outcome(done: CollectResult) -> CatalogOutcome:
     found = done.differences
     return CatalogOutcome(
         endpoint_id=done.endpoint_id,

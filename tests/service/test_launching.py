@@ -16,11 +16,11 @@ from ingest_ray.sdk.errors import ConfigError, RunActive, UnitDisabled, UnitNotF
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.launching.child_process import Children
-from ingest_ray.service.launching.lifecycle import begin, carry_on
+from ingest_ray.service.launching.child_process import ChildProcessLauncher
+from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.run_observer import ProgressReport
-from ingest_ray.service.units.status import status
+from ingest_ray.service.units.status import read_status
 from ingest_ray.state.documents import Owner
 from tests.service.workspace import Workspace
 
@@ -38,8 +38,8 @@ def ready(workspace: Workspace) -> Workspace:
 
 
 @pytest.fixture
-def children() -> Iterator[Children]:
-    launcher = Children()
+def children() -> Iterator[ChildProcessLauncher]:
+    launcher = ChildProcessLauncher()
     yield launcher
     launcher.join(60)
 
@@ -63,7 +63,7 @@ def pid_of(record: RunRecord) -> int:
 
 
 def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_own(
-    ready: Workspace, children: Children
+    ready: Workspace, children: ChildProcessLauncher
 ) -> None:
     run_id = children.start(ready.installation, REQUEST)
     assert record_of(ready, run_id).summary.state is RunState.RUNNING
@@ -76,19 +76,19 @@ def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_o
     assert ready.rows(UNIT) == 1000
 
 
-def test_what_the_gate_refuses_has_no_record(ready: Workspace, children: Children) -> None:
+def test_what_the_gate_refuses_has_no_record(ready: Workspace, children: ChildProcessLauncher) -> None:
     with pytest.raises(UnitNotFound):
         children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="nothing"))
     ready.document["units"][0]["enabled"] = False
     ready.apply()
     with pytest.raises(UnitDisabled):
         children.start(ready.installation, REQUEST)
-    assert status(ready.installation, "shop", UNIT).units[0].history == ()
+    assert read_status(ready.installation, "shop", UNIT).units[0].history == ()
     assert ready.calls() == []
 
 
 def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stopped(
-    ready: Workspace, children: Children
+    ready: Workspace, children: ChildProcessLauncher
 ) -> None:
     ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     ready.apply()
@@ -123,30 +123,30 @@ def _peek(workspace: Workspace) -> list[str]:
 
 
 def test_of_two_starts_at_once_one_is_refused(ready: Workspace) -> None:
-    run_id = begin(ready.installation, REQUEST)
+    run_id = open_run(ready.installation, REQUEST)
     with pytest.raises(RunActive, match=run_id):
-        begin(ready.installation, REQUEST)
-    report = carry_on(ready.installation, run_id)
+        open_run(ready.installation, REQUEST)
+    report = execute_run(ready.installation, run_id)
     assert report is not None
     assert report.state is RunState.SUCCEEDED
-    assert carry_on(ready.installation, run_id) is None
-    assert len(status(ready.installation, "shop", UNIT).units[0].history) == 1
+    assert execute_run(ready.installation, run_id) is None
+    assert len(read_status(ready.installation, "shop", UNIT).units[0].history) == 1
 
 
 def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Workspace) -> None:
-    run_id = begin(ready.installation, REQUEST)
+    run_id = open_run(ready.installation, REQUEST)
     with ready.installation.catalog.begin() as connection:
         run_channel.take(connection, run_id)
     with pytest.raises(RunActive):
-        carry_on(ready.installation, run_id)
+        execute_run(ready.installation, run_id)
 
 
 def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(ready: Workspace) -> None:
-    run_id = begin(ready.installation, REQUEST)
+    run_id = open_run(ready.installation, REQUEST)
     ready.document["units"][0]["enabled"] = False
     ready.apply()
     with pytest.raises(UnitDisabled):
-        carry_on(ready.installation, run_id)
+        execute_run(ready.installation, run_id)
     summary = record_of(ready, run_id).summary
     assert summary.error is not None
     assert (summary.state, summary.error.code) == (RunState.FAILED, "E_INGESTION_DATASET_DISABLED")
@@ -154,7 +154,7 @@ def test_what_the_gate_refuses_when_the_process_begins_is_the_error_of_the_run(r
 
 @pytest.mark.parametrize("failpoint", ["job:before-take", "job:after-take", "sink:before-commit"])
 def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is_complete(
-    ready: Workspace, children: Children, failpoint: str, monkeypatch: pytest.MonkeyPatch
+    ready: Workspace, children: ChildProcessLauncher, failpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_FAILPOINT", failpoint)
     run_id = children.start(ready.installation, REQUEST)
@@ -163,7 +163,7 @@ def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is
     assert summary.error is not None
     assert (summary.state, summary.error.code) == (RunState.FAILED, "E_RUN_INTERRUPTED")
     monkeypatch.delenv("INGEST_FAILPOINT")
-    report = carry_on(ready.installation, begin(ready.installation, REQUEST))
+    report = execute_run(ready.installation, open_run(ready.installation, REQUEST))
     assert report is not None
     assert ready.rows(UNIT) == 1000
 
@@ -191,10 +191,10 @@ def test_a_server_that_dies_before_it_has_a_process_for_the_run_leaves_what_the_
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    run_id = begin(ready.installation, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
-    assert status(ready.installation, "shop", UNIT).units[0].state is RunState.FAILED
+    run_id = open_run(ready.installation, REQUEST, Owner(host=_host(), pid=dead.pid, started="1").model_dump_json())
+    assert read_status(ready.installation, "shop", UNIT).units[0].state is RunState.FAILED
     assert launcher_for(ready.installation).state(ready.installation, run_id) is RunState.FAILED
-    carry_on(ready.installation, begin(ready.installation, REQUEST))
+    execute_run(ready.installation, open_run(ready.installation, REQUEST))
     assert record_of(ready, run_id).summary.state is RunState.FAILED
     assert ready.rows(UNIT) == 1000
 

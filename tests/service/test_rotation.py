@@ -11,9 +11,9 @@ from cryptography.fernet import Fernet
 from ingest_ray.catalog import endpoints
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse
 from ingest_ray.secrets import resolve
-from ingest_ray.service.access.key_rotation import rotate
+from ingest_ray.service.access.key_rotation import rotate_key
 from ingest_ray.service.endpoints.collect import collect
-from ingest_ray.service.launching.lifecycle import begin, carry_on
+from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs.admission import RunRequest
 from tests.service.workspace import Workspace
 
@@ -44,7 +44,7 @@ def opened(workspace: Workspace) -> object:
 
 def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Workspace) -> None:
     old_key, before = key_file(ready).read_bytes(), sealed(ready)
-    done = rotate(ready.installation)
+    done = rotate_key(ready.installation)
     assert (done.key_from, done.sealed) == ("file", 1)
     new_key = key_file(ready).read_bytes()
     assert old_key not in new_key
@@ -59,14 +59,14 @@ def test_everything_has_the_new_key_and_the_old_one_is_gone(ready: Workspace) ->
 def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Workspace, step: str) -> None:
     code = (
         "from pathlib import Path; from ingest_ray.config import load_config;"
-        "from ingest_ray.service.installation import Installation; from ingest_ray.service.access.key_rotation import rotate;"
-        f"rotate(Installation(load_config(Path({str(ready.file)!r})).settings))"
+        "from ingest_ray.service.installation import Installation; from ingest_ray.service.access.key_rotation import rotate_key;"
+        f"rotate_key(Installation(load_config(Path({str(ready.file)!r})).settings))"
     )
     environment = {**os.environ, "INGEST_FAILPOINT": step}
     died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
     assert died.returncode == -9
     assert opened(ready) == SECRET
-    rotate(ready.installation)
+    rotate_key(ready.installation)
     assert opened(ready) == SECRET
     assert len(key_file(ready).read_bytes().split()) == 1
 
@@ -78,7 +78,7 @@ def test_with_the_key_in_the_environment_the_first_seals_and_the_others_open(
     new = Fernet.generate_key().decode()
     monkeypatch.setenv("INGEST_SECRET_KEY", f"{new},{old}")
     assert opened(ready) == SECRET
-    assert rotate(ready.installation).key_from == "environment"
+    assert rotate_key(ready.installation).key_from == "environment"
     monkeypatch.setenv("INGEST_SECRET_KEY", new)
     assert opened(ready) == SECRET
     monkeypatch.setenv("INGEST_SECRET_KEY", old)
@@ -95,10 +95,10 @@ def test_a_key_that_others_can_read_is_refused(ready: Workspace) -> None:
 
 def test_while_a_run_goes_on_nothing_is_rotated(ready: Workspace) -> None:
     collect(ready.installation, "shop")
-    run_id = begin(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
+    run_id = open_run(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-1x1000"))
     before = sealed(ready)
     with pytest.raises(EndpointInUse, match=run_id):
-        rotate(ready.installation)
+        rotate_key(ready.installation)
     assert sealed(ready) == before
-    carry_on(ready.installation, run_id)
-    rotate(ready.installation)
+    execute_run(ready.installation, run_id)
+    rotate_key(ready.installation)

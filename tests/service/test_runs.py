@@ -21,7 +21,7 @@ from ingest_ray.service.runs import execution as service
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import run
 from ingest_ray.service.units.reset import reset
-from ingest_ray.service.units.status import status
+from ingest_ray.service.units.status import read_status
 from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
@@ -53,10 +53,10 @@ def test_a_run_of_all_units_lands_every_row_and_leaves_one_record_each(ready: Wo
 
 
 def test_status_before_the_first_run_is_idle_and_afterwards_tells_watermark_and_counts(ready: Workspace) -> None:
-    (before, _) = status(ready.installation, "shop").units
+    (before, _) = read_status(ready.installation, "shop").units
     assert (before.state, before.last_run, before.segments) == (RunState.IDLE, None, ())
     run(ready.installation, "shop", [UNIT])
-    (after,) = status(ready.installation, "shop", UNIT).units
+    (after,) = read_status(ready.installation, "shop", UNIT).units
     assert after.state is RunState.SUCCEEDED
     assert [(segment.segment, segment.watermark) for segment in after.segments] == [("0", 1000)]
     assert after.last_run is not None
@@ -72,13 +72,13 @@ def test_a_backfill_that_is_going_on_is_seen_and_then_the_last_ordinary_run_agai
     options = RunOptions(task="backfill", lower="0", upper="100")
     run(ready.installation, "shop", [UNIT], options=options, observe=lambda _: seen.append(_state_of(ready)))
     assert set(seen) == {RunState.RUNNING}
-    (unit,) = status(ready.installation, "shop", UNIT).units
+    (unit,) = read_status(ready.installation, "shop", UNIT).units
     assert unit.last_run is not None
     assert (unit.state, unit.last_run.run_id) == (RunState.SUCCEEDED, last)
 
 
 def _state_of(workspace: Workspace) -> RunState:
-    return status(workspace.installation, "shop", UNIT).units[0].state
+    return read_status(workspace.installation, "shop", UNIT).units[0].state
 
 
 def test_a_record_is_written_before_the_first_call_to_the_source(ready: Workspace) -> None:
@@ -98,7 +98,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
     def broken(*_: object) -> list[RunSummary]:
         raise StagingUnavailable("staging is full", hint="make room")
 
-    monkeypatch.setattr(service, "each", broken)
+    monkeypatch.setattr(service, "run_units", broken)
     report = run(ready.installation, "shop", [UNIT])
     assert report.state is RunState.FAILED
     (summary,) = history(ready)
@@ -115,7 +115,7 @@ def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Work
     ready.apply()
     report = run(ready.installation, "shop", [UNIT])
     assert report.state is RunState.FAILED
-    (unit,) = status(ready.installation, "shop", UNIT).units
+    (unit,) = read_status(ready.installation, "shop", UNIT).units
     assert unit.error is not None
     assert unit.error.code == "E_SOURCE_DENIED"
     ready.source["faults"] = {}
@@ -149,7 +149,7 @@ run(place, "shop", [{UNIT!r}], observe=observe)
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "reading\n"
-    (live,) = status(ready.installation, "shop", UNIT).units
+    (live,) = read_status(ready.installation, "shop", UNIT).units
     assert live.state is RunState.RUNNING
     with pytest.raises(RunActive, match="live run"):
         run(ready.installation, "shop", [UNIT])
@@ -158,7 +158,7 @@ run(place, "shop", [{UNIT!r}], observe=observe)
     assert len(history(ready)) == 1
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    (dead,) = status(ready.installation, "shop", UNIT).units
+    (dead,) = read_status(ready.installation, "shop", UNIT).units
     assert dead.state is RunState.FAILED
     assert dead.error is not None
     assert "interrupted" in dead.error.message
@@ -173,7 +173,7 @@ def test_after_a_reset_everything_is_read_again(ready: Workspace) -> None:
     run(ready.installation, "shop", [UNIT])
     assert not [call for call in ready.calls() if call.startswith("read")]
     assert reset(ready.installation, UnitRef("shop", UNIT)).segments == 1
-    assert status(ready.installation, "shop", UNIT).units[0].segments == ()
+    assert read_status(ready.installation, "shop", UNIT).units[0].segments == ()
     assert run(ready.installation, "shop", [UNIT]).rows.read == 1000
     assert ready.rows(UNIT) == 1000
 
@@ -197,7 +197,7 @@ def test_no_planted_secret_is_in_any_file_of_the_installation(
     collect(workspace.installation, "shop")
     order = service.admit(workspace.installation, "shop", [UNIT])[0]
     run(workspace.installation, "shop", [UNIT])
-    shown = [order.model_dump_json(), repr(order), status(workspace.installation).model_dump_json()]
+    shown = [order.model_dump_json(), repr(order), read_status(workspace.installation).model_dump_json()]
     shown.append(json.dumps(service.plan(workspace.installation, UnitRef("shop", UNIT)).model_dump(mode="json")))
     assert secret not in "".join([*shown, caplog.text])
     files = [

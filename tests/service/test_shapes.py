@@ -3,7 +3,13 @@
 import pytest
 
 from ingest_ray.sdk.types import Column, Dataset, Policy
-from ingest_ray.service.units.schema_changes import as_read, changes, followed, refused, relevant
+from ingest_ray.service.units.schema_changes import (
+    changes,
+    followed_dataset,
+    refused_changes,
+    relevant_changes,
+    source_dataset,
+)
 
 POLICIES = ("evolve", "freeze", "discard_column", "quarantine_row")
 
@@ -56,8 +62,8 @@ def test_c69_each_policy_has_its_answer_to_each_change(
     assert [one.said for one in found] == [said]
     for name, outcome in zip(POLICIES, outcomes, strict=True):
         policy = Policy(on_schema_change=name)
-        bad = refused(found, policy, is_made_new=False)
-        assert ("!" if bad else _spelled(followed(BEFORE, now, policy), column)) == outcome, name
+        bad = refused_changes(found, policy, is_made_new=False)
+        assert ("!" if bad else _spelled(followed_dataset(BEFORE, now, policy), column)) == outcome, name
 
 
 def _spelled(found: Dataset, name: str) -> str:
@@ -77,24 +83,24 @@ def test_another_order_of_columns_is_no_change() -> None:
 
 def test_a_replacement_follows_any_type_because_its_table_is_made_new() -> None:
     now = dataset(id="int64", total="string?", count="int32?")
-    assert refused(list(changes(BEFORE, now)), Policy(), is_made_new=True) == []
-    assert _spelled(followed(BEFORE, now, Policy()), "total") == "string?"
+    assert refused_changes(list(changes(BEFORE, now)), Policy(), is_made_new=True) == []
+    assert _spelled(followed_dataset(BEFORE, now, Policy()), "total") == "string?"
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_columns_that_a_unit_does_not_read_do_not_matter_and_one_that_it_names_is_needed(name: str) -> None:
     policy = Policy(on_schema_change=name, columns=("id", "count"))
     other = dataset(id="int64", total="string?", count="int32?", note="string?")
-    assert relevant(list(changes(BEFORE, other)), policy) == []
-    lost = relevant(list(changes(BEFORE, dataset(id="int64"))), policy)
-    assert [one.said for one in refused(lost, policy, is_made_new=False)] == ["- count"]
+    assert relevant_changes(list(changes(BEFORE, other)), policy) == []
+    lost = relevant_changes(list(changes(BEFORE, dataset(id="int64"))), policy)
+    assert [one.said for one in refused_changes(lost, policy, is_made_new=False)] == ["- count"]
 
 
 def test_rows_are_fitted_only_where_the_source_may_give_what_is_not_staged() -> None:
     wide = dataset(id="int64", count="int64?")
-    assert as_read(dataset(id="int64", count="int64?", more="string"), wide) is None
-    assert as_read(dataset(id="int64", count="int64"), wide) is None
-    narrow = as_read(dataset(more="string", id="int64", count="int32?"), wide)
+    assert source_dataset(dataset(id="int64", count="int64?", more="string"), wide) is None
+    assert source_dataset(dataset(id="int64", count="int64"), wide) is None
+    narrow = source_dataset(dataset(more="string", id="int64", count="int32?"), wide)
     assert narrow is not None
     assert [(column.name, column.arrow) for column in narrow.columns] == [("id", "int64"), ("count", "int32")]
-    assert as_read(dataset(id="int64?", count="int64?"), wide) is not None
+    assert source_dataset(dataset(id="int64?", count="int64?"), wide) is not None

@@ -6,13 +6,13 @@ from contextlib import suppress
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import begin, carry_on, request_stop, state_of
+from ingest_ray.service.launching.lifecycle import execute_run, open_run, read_run_state, request_stop
 from ingest_ray.service.runs.admission import RunRequest
 
 
 class Threads:
     def start(self, installation: Installation, request: RunRequest) -> str:
-        run_id = begin(installation, request)
+        run_id = open_run(installation, request)
         threading.Thread(target=self._run, args=(installation, run_id)).start()
         return run_id
 
@@ -20,11 +20,11 @@ class Threads:
         request_stop(installation, run_id, requested_by)
 
     def state(self, installation: Installation, run_id: str) -> RunState:
-        return state_of(installation, run_id)
+        return read_run_state(installation, run_id)
 
     def _run(self, installation: Installation, run_id: str) -> None:
         with suppress(IngestError):  # it is in the record
-            carry_on(installation, run_id)
+            execute_run(installation, run_id)
 
 
 launcher = Threads()

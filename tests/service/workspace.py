@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ingest_ray.config import load_config
-from ingest_ray.service.endpoints.apply import Applied, apply
+from ingest_ray.service.endpoints.apply import ApplyResult, apply
 from ingest_ray.service.installation import Installation
 
 ALL = {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True}
@@ -29,7 +29,7 @@ class Workspace:
         self.file.write_text(yaml.safe_dump(json.loads(json.dumps(self.document)), sort_keys=False))
         return self.file
 
-    def apply(self, *, dry_run: bool = False) -> Applied:
+    def apply(self, *, dry_run: bool = False) -> ApplyResult:
         return apply(load_config(self.write()), dry_run=dry_run)
 
     @property
@@ -50,5 +50,5 @@ class Workspace:
         return int(DeltaTable(self.folder / "lake" / endpoint / unit).to_pyarrow_table().num_rows)
 
 
-def said(applied: Applied) -> list[str]:
+def said(applied: ApplyResult) -> list[str]:
     return [f"{change.action} {change.kind} {change.id}" for change in applied.changes if change.kind != "settings"]

@@ -27,7 +27,7 @@ from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from tests.temporal.servers import BIN, RayHead, TemporalServer, until
 
 T = TypeVar("T")
@@ -199,7 +199,7 @@ class WorkerWorkspace:
         """The submission ids of the newest run, and how they ended."""
         summary = self.record(unit)
         assert summary is not None
-        with RayJobs(self.installation.settings) as jobs:
+        with RayJobsClient(self.installation.settings) as jobs:
             found, number = [], 1
             while (job := jobs.find(f"ingest-{summary.run_id}-{number}")) is not None:
                 found.append(job.status.value)

@@ -22,21 +22,21 @@ from ingest_ray.secrets.keyring import KeyFile, Keyring
 from ingest_ray.secrets.sealing import SECRET
 from ingest_ray.service.endpoints.apply import write_text
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.runs.run_liveness import is_run_alive
 
 
-class Rotated(Model):
+class RotationResult(Model):
     """`sealed`: how many secrets have the new key now."""
 
     key_from: Literal["file", "environment"]
     sealed: int
 
 
-def rotate(installation: Installation) -> Rotated:
+def rotate_key(installation: Installation) -> RotationResult:
     """Raises `EndpointInUse` while runs go on: they hold secrets that the old key has sealed."""
     file = KeyFile(installation.settings)
     with installation.catalog.begin(is_alone=True) as connection:
-        live = [record for record in run_records.running(connection) if is_going_on(connection, installation, record)]
+        live = [record for record in run_records.running(connection) if is_run_alive(connection, installation, record)]
         if live:
             raise EndpointInUse(
                 f"{len(live)} run(s) go on, such as '{live[0].summary.run_id}'", hint="wait for them, or pause them"
@@ -53,7 +53,7 @@ def rotate(installation: Installation) -> Rotated:
             return keys.reseal(token)
 
         for entry in endpoints.listed(connection):
-            config = {name: _walk(value, resealed) for name, value in entry.endpoint.config.items()}
+            config = {name: _resealed_secrets(value, resealed) for name, value in entry.endpoint.config.items()}
             if config != entry.endpoint.config:
                 endpoint = entry.endpoint.model_copy(update={"config": config})
                 endpoints.save(connection, entry.model_copy(update={"endpoint": endpoint}))
@@ -62,17 +62,17 @@ def rotate(installation: Installation) -> Rotated:
     reached("rotate:after-commit")
     if not file.is_overruled:
         file.drop_old()
-    return Rotated(key_from="environment" if file.is_overruled else "file", sealed=count)
+    return RotationResult(key_from="environment" if file.is_overruled else "file", sealed=count)
 
 
-def _walk(value: JsonValue, resealed: Callable[[str], str]) -> JsonValue:
+def _resealed_secrets(value: JsonValue, resealed: Callable[[str], str]) -> JsonValue:
     if isinstance(value, dict):
         return {
-            name: resealed(item) if name == SECRET and isinstance(item, str) else _walk(item, resealed)
+            name: resealed(item) if name == SECRET and isinstance(item, str) else _resealed_secrets(item, resealed)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_walk(item, resealed) for item in value]
+        return [_resealed_secrets(item, resealed) for item in value]
     return value
 
 

@@ -18,7 +18,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 REFRESH_S = 30.0  # an unknown key id makes us ask for new keys, but not more often: else anybody could make us ask
 
 
-class Verifier:
+class TokenVerifier:
     """Keeps the provider's keys for a while."""
 
     def __init__(self, settings: OidcSettings) -> None:

@@ -22,7 +22,7 @@ class Principal(Model):
 LOCAL = Principal(name="local", role=Role.ADMIN)  # whoever may run the command line owns the files anyway
 
 
-def demand(principal: Principal, role: Role, what: str) -> None:
+def require_role(principal: Principal, role: Role, what: str) -> None:
     """Raises `RoleForbidden`. An admin may do everything, a viewer may look."""
     if role is Role.ADMIN and principal.role is not Role.ADMIN:
         raise RoleForbidden(f"role '{principal.role}' may not {what}", hint="ask an admin")

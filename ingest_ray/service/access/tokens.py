@@ -63,17 +63,17 @@ def principal_of_token(installation: Installation, token: str) -> Principal:
     """Raises `Unauthenticated`, with the same words for a token that never was, has expired or was revoked."""
     with installation.catalog.read() as connection:
         found = stored_tokens.by_digest(connection, _digest(token))
-    return _principal(found)
+    return _valid_principal(found)
 
 
 def principal_of_token_id(installation: Installation, token_id: str) -> Principal:
     """Of somebody who showed the token before. Raises `Unauthenticated`."""
     with installation.catalog.read() as connection:
         found = stored_tokens.find(connection, token_id)
-    return _principal(found)
+    return _valid_principal(found)
 
 
-def _principal(found: StoredToken | None) -> Principal:
+def _valid_principal(found: StoredToken | None) -> Principal:
     is_good = found is not None and found.revoked_at is None
     if (
         found is None

@@ -19,7 +19,7 @@ from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units
 from ingest_ray.settings import Settings
@@ -34,17 +34,17 @@ class Change(Model):
     fields: tuple[str, ...] = ()
 
 
-class Applied(Model):
+class ApplyResult(Model):
     is_dry_run: bool
     home: str
     changes: tuple[Change, ...]
 
 
-class _Undo(Exception):
+class _DryRunEnd(Exception):
     """Leaves a dry run's transaction without a trace."""
 
 
-def apply(config: Config, *, dry_run: bool = False) -> Applied:
+def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     """Registers endpoints, sinks and rules. What the file no longer has is removed; data and checkpoints stay.
 
     Raises:
@@ -52,7 +52,7 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
         ConfigError: a rule names a unit that a collected endpoint does not have.
     """
     settings = config.settings
-    installation = Installation(settings, Catalog("sqlite://") if dry_run and not _exists(settings) else None)
+    installation = Installation(settings, Catalog("sqlite://") if dry_run and not _has_catalog(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     try:
@@ -67,14 +67,14 @@ def apply(config: Config, *, dry_run: bool = False) -> Applied:
             ]
             check_mappings(connection, config.lines)
             if dry_run:
-                raise _Undo
-    except _Undo:
+                raise _DryRunEnd
+    except _DryRunEnd:
         pass
     finally:
         installation.catalog.close()
     if not dry_run:
         _write_settings(settings)
-    return Applied(is_dry_run=dry_run, home=settings.home, changes=tuple(changes))
+    return ApplyResult(is_dry_run=dry_run, home=settings.home, changes=tuple(changes))
 
 
 def _register(
@@ -111,7 +111,7 @@ def _register(
 def refuse_while_running(connection: sa.Connection, installation: Installation, endpoint_id: str) -> None:
     for record in run_records.running(connection):
         summary = record.summary
-        if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_going_on(connection, installation, record):
+        if endpoint_id in (summary.endpoint_id, summary.sink_id) and is_run_alive(connection, installation, record):
             raise EndpointInUse(
                 f"endpoint '{endpoint_id}' has a live run of unit '{summary.unit_id}'",
                 hint="stop the run first, then apply again",
@@ -146,7 +146,7 @@ def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
     return named
 
 
-def _exists(settings: Settings) -> bool:
+def _has_catalog(settings: Settings) -> bool:
     """False where the embedded catalog has not been made, and a dry run should not make it."""
     url = parse(open_url(settings.state_url, settings))
     return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
@@ -160,11 +160,11 @@ def _settings_change(settings: Settings) -> list[Change]:
         old = Settings.model_validate_json(file.read_bytes())
     except ValueError:
         return [Change(action="~", kind="settings", id=str(file))]
-    names = [name for name in Settings.model_fields if _plain(old, name) != _plain(settings, name)]
+    names = [name for name in Settings.model_fields if _revealed(old, name) != _revealed(settings, name)]
     return [Change(action="~", kind="settings", id=str(file), fields=tuple(names))] if names else []
 
 
-def _plain(settings: Settings, name: str) -> object:
+def _revealed(settings: Settings, name: str) -> object:
     """Two seals of one URL differ: what is inside is compared."""
     value = getattr(settings, name)
     if not isinstance(value, str) or not value.startswith("sealed:"):

@@ -11,13 +11,13 @@ from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import Dataset, Endpoint, Model
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation, new_id
-from ingest_ray.service.runs.run_liveness import is_owner_alive, owner_text
+from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units
 from ingest_ray.service.units.rules import is_match
 
 
-class Collected(Model):
+class CollectResult(Model):
     """`warnings` are rules that fit no unit."""
 
     collection_id: str
@@ -43,7 +43,7 @@ class CollectRequest(Model):
         return bool(self.datasets or self.schemas)
 
 
-def collect(installation: Installation, endpoint_id: str) -> Collected:
+def collect(installation: Installation, endpoint_id: str) -> CollectResult:
     """Asks the source for its datasets. Where that fails half way, the catalog keeps what it had.
 
     Raises:
@@ -51,10 +51,10 @@ def collect(installation: Installation, endpoint_id: str) -> Collected:
         SourceError: recorded as a failed collection.
     """
     request = CollectRequest(endpoint_id=endpoint_id)
-    return carry_out(installation, begin(installation, request), request)
+    return run_collection(installation, start_collection(installation, request), request)
 
 
-def begin(installation: Installation, request: CollectRequest) -> str:
+def start_collection(installation: Installation, request: CollectRequest) -> str:
     """Writes the record of a collection that this process is about to carry out; returns its id.
 
     Raises:
@@ -62,7 +62,7 @@ def begin(installation: Installation, request: CollectRequest) -> str:
     """
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, request.endpoint_id)
-    _narrowed(entry.endpoint, request.schemas)
+    _with_schemas(entry.endpoint, request.schemas)
     collection_id = new_id()
     filters = {name: list(value) for name in ("datasets", "schemas") if (value := getattr(request, name))}
     with installation.catalog.begin() as connection:
@@ -70,22 +70,22 @@ def begin(installation: Installation, request: CollectRequest) -> str:
             connection,
             collection_id,
             request.endpoint_id,
-            owner=owner_text(),
+            owner=this_owner(),
             requested_by=request.requested_by,
             filters=json.dumps(filters) if filters else None,
         )
     return collection_id
 
 
-def carry_out(installation: Installation, collection_id: str, request: CollectRequest) -> Collected:
+def run_collection(installation: Installation, collection_id: str, request: CollectRequest) -> CollectResult:
     endpoint_id = request.endpoint_id
     try:
         with installation.catalog.read() as connection:
             entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        endpoint = _narrowed(resolve(entry.endpoint, installation.settings), request.schemas)
+        endpoint = _with_schemas(resolve(entry.endpoint, installation.settings), request.schemas)
         with logs.context(endpoint=endpoint_id):
-            found = checked(endpoint_id, list(strategy.collect(endpoint)))
+            found = checked_datasets(endpoint_id, list(strategy.collect(endpoint)))
     except BaseException as error:
         reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__
         with installation.catalog.begin() as connection:
@@ -105,7 +105,7 @@ def carry_out(installation: Installation, collection_id: str, request: CollectRe
         except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
             warnings.append(f"{error.message}; no unit was configured")
             configured = []
-    return Collected(
+    return CollectResult(
         collection_id=collection_id,
         endpoint_id=endpoint_id,
         differences=differences,
@@ -114,7 +114,7 @@ def carry_out(installation: Installation, collection_id: str, request: CollectRe
     )
 
 
-def _narrowed(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:
+def _with_schemas(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:
     if not schemas:
         return endpoint
     if "schemas" not in strategy_for(endpoint.template).descriptor.config_model.model_fields:
@@ -122,14 +122,14 @@ def _narrowed(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:
     return endpoint.model_copy(update={"config": {**endpoint.config, "schemas": list(schemas)}})
 
 
-def settled(found: Collection) -> Collection:
+def current_collection(found: Collection) -> Collection:
     """As it is to be read now: a collection whose process is gone has failed."""
     if found.status != "RUNNING" or found.owner is None or is_owner_alive(found.owner, found.started_at):
         return found
     return found.model_copy(update={"status": "FAILED", "error": "interrupted: the process of the collection is gone"})
 
 
-def checked(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:
+def checked_datasets(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:
     """Raises `ConfigError` for a strategy that breaks its contract: names are unique, ids are the endpoint's."""
     names: set[str] = set()
     for dataset in found:

@@ -20,10 +20,12 @@ from ingest_ray.service.installation import Installation
 
 def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
     """Can it be logged into? Nothing is registered. Raises `ConfigError` for a config that does not fit the template."""
-    return _connect(installation, checked(installation, "connection-test", template, config))
+    return _connect(installation, checked_endpoint(installation, "connection-test", template, config))
 
 
-def checked(installation: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]) -> Endpoint:
+def checked_endpoint(
+    installation: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]
+) -> Endpoint:
     """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
     role, descriptor = descriptor_of(template)
     real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), installation.settings)
@@ -35,7 +37,7 @@ def checked(installation: Installation, endpoint_id: str, template: str, config:
     return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
-def tested_about(installation: Installation, endpoint: Endpoint, about: About) -> About:
+def test_and_describe(installation: Installation, endpoint: Endpoint, about: About) -> About:
     report = _connect(installation, endpoint)
     if not report.ok:
         bad = [found for found in report.diagnostics if found.level == "error"] or list(report.diagnostics)
@@ -53,14 +55,14 @@ def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport
     if role == "source":
         return strategy_for(endpoint.template).test(real)
     try:
-        _ask_sink(real)
+        _probe_sink(real)
     except IngestError as error:
         fault = Diagnostic(level="error", code=error.code, message=logs.scrub(error.message), hint=error.hint)
         return ConnectionReport(ok=False, diagnostics=(fault,))
     return ConnectionReport(ok=True)
 
 
-def _ask_sink(sink: Endpoint) -> None:
+def _probe_sink(sink: Endpoint) -> None:
     """The cheapest question that needs a connection. One that takes CDM models only makes its ledger, as a first commit would."""
     target = Target(
         sink_id=sink.endpoint_id,

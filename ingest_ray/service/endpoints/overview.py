@@ -5,10 +5,10 @@ from collections import Counter
 from ingest_ray.catalog import endpoints, run_records, unit_configs
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.unit_status import of_configured
+from ingest_ray.service.units.unit_status import statuses_of
 
 
-class EndpointView(Model):
+class EndpointOverview(Model):
     """A source; counts are of its configured units."""
 
     endpoint_id: str
@@ -20,17 +20,17 @@ class EndpointView(Model):
     failed: int = 0
 
 
-def overview(installation: Installation) -> list[EndpointView]:
+def list_endpoints(installation: Installation) -> list[EndpointOverview]:
     with installation.catalog.read() as connection:
         known = endpoints.listed(connection, "source")
         configured = unit_configs.listed(connection)
         collected = run_records.latest_collections(connection, [entry.endpoint.endpoint_id for entry in known])
-        standings = of_configured(connection, installation, configured)
+        standings = statuses_of(connection, installation, configured)
     total = Counter(item.config.endpoint_id for item in configured)
     enabled = Counter(item.config.endpoint_id for item in configured if item.config.enabled)
     states = Counter((one.endpoint_id, one.state) for one in standings)
     return [
-        EndpointView(
+        EndpointOverview(
             endpoint_id=name,
             template=entry.endpoint.template,
             collected_at=collected[name].completed_at if name in collected else None,

@@ -10,10 +10,15 @@ from ingest_ray.sdk.errors import CdmSinkRefused, CdmSinkUnsupported
 from ingest_ray.sdk.types import Column, Dataset, Model, Provisioned
 from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.cdm_rules import is_provisioned_by_hand, provisioned, sink_endpoint, supported_models
+from ingest_ray.service.units.cdm_rules import (
+    find_sink,
+    is_provisioned_explicitly,
+    provisioned_dataset,
+    supported_models,
+)
 
 
-class ProvisionDone(Model):
+class ProvisionResult(Model):
     sink_id: str
     model_id: str
     dataset_id: str
@@ -31,11 +36,11 @@ class SinkView(Model):
     """Models whose tables were made; None where tables are made on first use."""
 
 
-def provision(installation: Installation, sink_id: str, model_id: str) -> ProvisionDone:
+def provision(installation: Installation, sink_id: str, model_id: str) -> ProvisionResult:
     """Raises `SinkMissing`, `ConfigError` for a model that there is not, `CdmSinkRefused`, `CdmSinkUnsupported`, `SinkError`."""
     model_of(model_id)
     with installation.catalog.read() as connection:
-        sink = sink_endpoint(connection, sink_id)
+        sink = find_sink(connection, sink_id)
     taken = supported_models(sink.endpoint)
     if not taken:
         raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) takes no CDM models")
@@ -44,10 +49,10 @@ def provision(installation: Installation, sink_id: str, model_id: str) -> Provis
             f"sink '{sink_id}' does not take model '{model_id}'", hint=f"it takes: {', '.join(taken)}"
         )
     made = open_models(resolve(sink.endpoint, installation.settings)).provision(provisioned_table(model_id, sink_id))
-    dataset = _published(sink_id, made)
+    dataset = _model_dataset(sink_id, made)
     with installation.catalog.begin(is_alone=True) as connection:
         is_new = dataset_versions.observe(connection, dataset)
-    return ProvisionDone(
+    return ProvisionResult(
         sink_id=sink_id,
         model_id=model_id,
         dataset_id=dataset.dataset_id,
@@ -63,19 +68,21 @@ def list_sinks(installation: Installation) -> list[SinkView]:
         views = []
         for entry in endpoints.listed(connection, "sink"):
             sink_id = entry.endpoint.endpoint_id
-            made = tuple(model_id for model_id in MODELS if provisioned(connection, sink_id, model_id) is not None)
+            made = tuple(
+                model_id for model_id in MODELS if provisioned_dataset(connection, sink_id, model_id) is not None
+            )
             views.append(
                 SinkView(
                     sink_id=sink_id,
                     template=entry.endpoint.template,
                     supported_cdm_models=supported_models(entry.endpoint),
-                    provisioned=made if is_provisioned_by_hand(entry.endpoint) else None,
+                    provisioned=made if is_provisioned_explicitly(entry.endpoint) else None,
                 )
             )
     return views
 
 
-def _published(sink_id: str, made: Provisioned) -> Dataset:
+def _model_dataset(sink_id: str, made: Provisioned) -> Dataset:
     model = model_of(made.model_id)
     columns = tuple(
         Column(

@@ -39,7 +39,7 @@ def public_config(entry: Registration) -> dict[str, JsonValue]:
     map_secrets(model, entry.endpoint.config, note)
     shown = redact(entry.endpoint.config, model)
     kept = {name: value for name, value in shown.items() if not any(path[0] == name for path in hidden)}
-    return {name: _without_marks(value) for name, value in kept.items()}
+    return {name: _without_redactions(value) for name, value in kept.items()}
 
 
 def public_url(entry: Registration) -> str:
@@ -60,7 +60,7 @@ def url_field_of(template: str) -> str:
 _MARK = re.compile(r"(:\*\*\*(?=@))|([?&;][\w-]+=\*\*\*)")
 
 
-def _without_marks(value: JsonValue) -> JsonValue:
+def _without_redactions(value: JsonValue) -> JsonValue:
     """A URL looks the same with and without a password."""
     if isinstance(value, str):
         return "" if value == logs.HIDDEN else _MARK.sub("", value)

@@ -14,7 +14,7 @@ from ingest_ray.sdk.errors import ConfigError, DuplicateEndpoint, EndpointInUse,
 from ingest_ray.sdk.types import Model
 from ingest_ray.secrets import seal
 from ingest_ray.service.endpoints.apply import refuse_while_running
-from ingest_ray.service.endpoints.connection_test import checked, tested_about
+from ingest_ray.service.endpoints.connection_test import checked_endpoint, test_and_describe
 from ingest_ray.service.endpoints.public_view import capabilities_of
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
@@ -22,7 +22,7 @@ from ingest_ray.service.installation import Installation
 _ID: TypeAdapter[str] = TypeAdapter(EndpointId)
 
 
-class Draft(Model):
+class EndpointDraft(Model):
     """An endpoint to register. `source_id` None: made from the name."""
 
     source_id: str | None = None
@@ -31,7 +31,7 @@ class Draft(Model):
     about: About
 
 
-def register(installation: Installation, draft: Draft, *, tested: bool = True) -> Registration:
+def register(installation: Installation, draft: EndpointDraft, *, tested: bool = True) -> Registration:
     """Registers a source or a sink, after it could be connected to.
 
     Raises:
@@ -43,8 +43,8 @@ def register(installation: Installation, draft: Draft, *, tested: bool = True) -
     role, descriptor = descriptor_of(draft.template)
     with installation.catalog.read() as connection:
         _refuse_taken(connection, endpoint_id)
-    endpoint = checked(installation, endpoint_id, draft.template, draft.config)
-    about = tested_about(installation, endpoint, draft.about) if tested else draft.about
+    endpoint = checked_endpoint(installation, endpoint_id, draft.template, draft.config)
+    about = test_and_describe(installation, endpoint, draft.about) if tested else draft.about
     with installation.catalog.begin(is_alone=True) as connection:
         _refuse_taken(connection, endpoint_id)
         sealed = seal(endpoint.config, descriptor.config_model, installation.settings)
@@ -56,7 +56,7 @@ def register(installation: Installation, draft: Draft, *, tested: bool = True) -
             about=about,
         )
         endpoints.save(connection, entry)
-    return find(installation, endpoint_id)
+    return find_endpoint(installation, endpoint_id)
 
 
 def update(
@@ -71,23 +71,23 @@ def update(
 
     Secrets cannot be read back, so those that are not given stay as they are.
     """
-    entry = _live(installation, endpoint_id)
+    entry = _find_registered(installation, endpoint_id)
     changed = entry.about.model_copy(update=dict(about))
     if config is None:
         with installation.catalog.begin(is_alone=True) as connection:
             endpoints.describe(connection, endpoint_id, changed)
-        return find(installation, endpoint_id)
+        return find_endpoint(installation, endpoint_id)
     merged = {name: value for name, value in {**entry.endpoint.config, **config}.items() if value is not None}
-    endpoint = checked(installation, endpoint_id, entry.endpoint.template, merged)
+    endpoint = checked_endpoint(installation, endpoint_id, entry.endpoint.template, merged)
     if tested:
-        changed = tested_about(installation, endpoint, changed)
+        changed = test_and_describe(installation, endpoint, changed)
     _, descriptor = descriptor_of(entry.endpoint.template)
     with installation.catalog.begin(is_alone=True) as connection:
         refuse_while_running(connection, installation, endpoint_id)
         sealed = seal(endpoint.config, descriptor.config_model, installation.settings, previous=entry.endpoint.config)
         new = entry.endpoint.model_copy(update={"config": sealed})
         endpoints.save(connection, entry.model_copy(update={"endpoint": new, "about": changed}))
-    return find(installation, endpoint_id)
+    return find_endpoint(installation, endpoint_id)
 
 
 def delete(installation: Installation, endpoint_id: str, reason: str | None = None) -> None:
@@ -96,7 +96,7 @@ def delete(installation: Installation, endpoint_id: str, reason: str | None = No
     Raises:
         EndpointInUse: it has a live run, or units write to it, or units of it are enabled.
     """
-    entry = _live(installation, endpoint_id)
+    entry = _find_registered(installation, endpoint_id)
     with installation.catalog.begin(is_alone=True) as connection:
         refuse_while_running(connection, installation, endpoint_id)
         if entry.role == "sink":
@@ -116,7 +116,7 @@ def delete(installation: Installation, endpoint_id: str, reason: str | None = No
         endpoints.remove(connection, endpoint_id)
 
 
-def find(installation: Installation, endpoint_id: str) -> Registration:
+def find_endpoint(installation: Installation, endpoint_id: str) -> Registration:
     """Of either role; a removed one, too. Raises `EndpointNotFound`."""
     with installation.catalog.read() as connection:
         found = endpoints.known(connection, [endpoint_id])
@@ -125,12 +125,12 @@ def find(installation: Installation, endpoint_id: str) -> Registration:
     return found[endpoint_id]
 
 
-def find_many(installation: Installation, endpoint_ids: Collection[str]) -> dict[str, Registration]:
+def find_endpoints(installation: Installation, endpoint_ids: Collection[str]) -> dict[str, Registration]:
     with installation.catalog.read() as connection:
         return endpoints.known(connection, endpoint_ids)
 
 
-def search(
+def search_endpoints(
     installation: Installation,
     *,
     project: str | None = None,
@@ -175,8 +175,8 @@ def _refuse_taken(connection: sa.Connection, endpoint_id: str) -> None:
         raise DuplicateEndpoint(f"sourceId: '{endpoint_id}' is registered already", hint="choose another id")
 
 
-def _live(installation: Installation, endpoint_id: str) -> Registration:
-    entry = find(installation, endpoint_id)
+def _find_registered(installation: Installation, endpoint_id: str) -> Registration:
+    entry = find_endpoint(installation, endpoint_id)
     if entry.deleted_at is not None:
         raise EndpointNotFound(f"endpoint '{endpoint_id}' was removed")
     return entry

@@ -45,7 +45,7 @@ class Template(Model):
     fields: tuple[TemplateField, ...] = ()
 
 
-def templates() -> list[Template]:
+def list_templates() -> list[Template]:
     """Sources, then sinks."""
     sources = [_template("source", strategy_for(name).descriptor) for name in strategy_templates()]
     return sources + [_template("sink", sink_family(name).descriptor) for name in sink_templates()]
@@ -88,7 +88,7 @@ def _field(name: str, field: FieldInfo) -> TemplateField:
         required=field.is_required(),
         value_type=value_type,
         description=field.description,
-        default_value=None if default in (None, (), [], {}) or value_type == "PASSWORD" else _spelled(default),
+        default_value=None if default in (None, (), [], {}) or value_type == "PASSWORD" else _default_text(default),
         sensitive=value_type == "PASSWORD",
         choices=tuple(str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)),
     )
@@ -112,5 +112,5 @@ def _value_type(key: str, kinds: list[Any]) -> ValueType:
     return "HOSTNAME" if key.lower() in ("host", "hostname") else "STRING"
 
 
-def _spelled(value: object) -> str:
+def _default_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,24 +15,24 @@ from ingest_ray import logs
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.job_spec import Job
-from ingest_ray.service.launching.lifecycle import begin, give_up, request_stop, state_of
+from ingest_ray.service.launching.job_spec import JobSpec
+from ingest_ray.service.launching.lifecycle import fail_run, open_run, read_run_state, request_stop
 from ingest_ray.service.runs.admission import RunRequest
 
 log = logging.getLogger(__name__)
 
 
-class Children:
+class ChildProcessLauncher:
     def __init__(self) -> None:
         self._waiting: dict[str, threading.Thread] = {}
 
     def start(self, installation: Installation, request: RunRequest) -> str:
-        run_id = begin(installation, request)
+        run_id = open_run(installation, request)
         try:
             child = self._spawn(installation, run_id)
         except OSError as error:
             fault = RunFault(code="E_RUN_INTERRUPTED", message=f"the process of the run could not be started: {error}")
-            give_up(installation, run_id, fault)
+            fail_run(installation, run_id, fault)
             raise ConfigError(fault.message, hint="look at the memory and the process limits of this machine") from None
         waiting = threading.Thread(
             target=self._wait, args=(installation, run_id, child), name=f"run-{run_id}", daemon=True
@@ -45,7 +45,7 @@ class Children:
         request_stop(installation, run_id, requested_by)
 
     def state(self, installation: Installation, run_id: str) -> RunState:
-        return state_of(installation, run_id)
+        return read_run_state(installation, run_id)
 
     def join(self, timeout_s: float) -> None:
         """Waits for the runs that this process started: for tests, and for a server that wants to see them end."""
@@ -53,8 +53,8 @@ class Children:
             waiting.join(timeout_s)
 
     def _spawn(self, installation: Installation, run_id: str) -> "subprocess.Popen[bytes]":
-        job = Job(run_id=run_id, settings=installation.settings)
-        with _log_file(installation, run_id) as out:
+        job = JobSpec(run_id=run_id, settings=installation.settings)
+        with _open_log_file(installation, run_id) as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "ingest_ray.service.launching.run_process"],
                 stdin=subprocess.PIPE,
@@ -76,7 +76,7 @@ class Children:
         if code == 0:
             return
         try:
-            give_up(installation, run_id)  # only where the child could not write its end
+            fail_run(installation, run_id)  # only where the child could not write its end
         except IngestError as error:
             log.warning("run %s: its end could not be recorded: %s", run_id, logs.scrub(error.message))
 
@@ -85,10 +85,10 @@ def _log_path(installation: Installation, run_id: str) -> Path:
     return Path(installation.settings.home) / "logs" / f"{run_id}.log"
 
 
-def _log_file(installation: Installation, run_id: str) -> IO[bytes]:
+def _open_log_file(installation: Installation, run_id: str) -> IO[bytes]:
     path = _log_path(installation, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
 
 
-launcher = Children()
+launcher = ChildProcessLauncher()

@@ -9,19 +9,19 @@ import sys
 from ingest_ray.sdk.types import Model
 from ingest_ray.settings import Settings
 
-VARIABLE = "INGEST_JOB"
+JOB_SPEC_VARIABLE = "INGEST_JOB"
 
 
-class Job(Model):
+class JobSpec(Model):
     run_id: str
     settings: Settings
 
 
-def told() -> Job:
+def read_job_spec() -> JobSpec:
     """On a cluster, the run uses the cluster that the job belongs to, whatever whoever submitted it would use."""
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get(JOB_SPEC_VARIABLE)
     if text is None:
-        return Job.model_validate_json(sys.stdin.buffer.read())
-    job = Job.model_validate_json(text)
+        return JobSpec.model_validate_json(sys.stdin.buffer.read())
+    job = JobSpec.model_validate_json(text)
     ray = job.settings.ray.model_copy(update={"address": "job"})
     return job.model_copy(update={"settings": job.settings.model_copy(update={"ray": ray})})

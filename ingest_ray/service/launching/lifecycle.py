@@ -14,13 +14,15 @@ from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunRequest, admit
-from ingest_ray.service.runs.execution import RunReport, carry_out
-from ingest_ray.service.runs.record_keeping import failed, fault_of, finish_records, paused, start_records, unfinished
-from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_going_on, owner_text
+from ingest_ray.service.runs.execution import RunReport, execute_launch
+from ingest_ray.service.runs.record_keeping import failed, fault_of, finish_records, paused, start_records, started
+from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive, this_owner
 from ingest_ray.state.lease import TTL_S
 
 
-def begin(installation: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None) -> str:
+def open_run(
+    installation: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None
+) -> str:
     """The gate and the record; returns the run's id. `owner`: whom to believe in until a process takes it over.
 
     Raises:
@@ -29,12 +31,12 @@ def begin(installation: Installation, request: RunRequest, owner: str | None = N
     orders = admit(
         installation, request.endpoint_id, [request.unit_id], request.options, run_id=run_id, sink=request.sink
     )
-    summaries = [unfinished(order, datetime.now(UTC), request.requested_by) for order in orders]
+    summaries = [started(order, datetime.now(UTC), request.requested_by) for order in orders]
     start_records(installation, summaries, orders, request.options, owner)
     return summaries[0].run_id
 
 
-def outlive(installation: Installation, run_id: str) -> None:
+def await_earlier_process(installation: Installation, run_id: str) -> None:
     """Waits for an earlier process of the same run that died on another machine: there, only its lease tells it.
 
     It was the run's own, so nobody else is kept waiting; one that lives on after all keeps the run.
@@ -46,12 +48,12 @@ def outlive(installation: Installation, run_id: str) -> None:
             is_open = record is not None and record.summary.state is RunState.RUNNING
             if record is None or line is None or line.taken_at is None or not is_open:
                 return
-            if not is_going_on(connection, installation, record):
+            if not is_run_alive(connection, installation, record):
                 return
         time.sleep(1.0)
 
 
-def carry_on(
+def execute_run(
     installation: Installation,
     run_id: str,
     observe: Callable[[Progress], None] = lambda _: None,
@@ -65,7 +67,7 @@ def carry_on(
         RunActive: a living process has taken it over before.
     """
     reached("job:before-take")
-    taken = _take(installation, run_id)
+    taken = _take_over(installation, run_id)
     reached("job:after-take")
     if taken is None:
         return None
@@ -83,10 +85,10 @@ def carry_on(
     except IngestError as error:
         finish_records(installation, [failed(summary, fault_of(error))])
         raise
-    return carry_out(installation, orders, [summary], request.options, observe, stopping)
+    return execute_launch(installation, orders, [summary], request.options, observe, stopping)
 
 
-def _take(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
+def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
     """In one transaction, so that of two processes one gets it."""
     with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
@@ -94,14 +96,14 @@ def _take(installation: Installation, run_id: str) -> tuple[RunSummary, RunReque
             raise ConfigError(f"there is no run '{run_id}'")
         if record.summary.state is not RunState.RUNNING:
             return None
-        if line.taken_at is not None and is_going_on(connection, installation, record):
+        if line.taken_at is not None and is_run_alive(connection, installation, record):
             raise RunActive(f"run '{run_id}' is carried out by a living process")
         run_channel.take(connection, run_id)
-        run_records.adopt(connection, run_id, owner_text())
+        run_records.adopt(connection, run_id, this_owner())
     return record.summary, RunRequest.model_validate_json(line.request)
 
 
-def give_up(installation: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
+def fail_run(installation: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
     """Ends the record of a run whose process is known to be gone; one that has an end keeps it."""
     with installation.catalog.begin(is_alone=True) as connection:
         record = run_records.find(connection, run_id)
@@ -109,7 +111,7 @@ def give_up(installation: Installation, run_id: str, fault: RunFault = INTERRUPT
             run_records.finish(connection, failed(record.summary, fault))
 
 
-def make_ready(installation: Installation, run_id: str) -> RunSummary:
+def prepare_run(installation: Installation, run_id: str) -> RunSummary:
     """A run that is about to be given to a process, for the first time or again, is vouched for by this one until then.
 
     One that failed is reopened, and goes on from its checkpoint. One that succeeded, was paused, or is carried out by a
@@ -125,20 +127,20 @@ def make_ready(installation: Installation, run_id: str) -> RunSummary:
         if record.summary.state in (RunState.SUCCEEDED, RunState.PAUSED):
             return record.summary
         if record.summary.state is RunState.FAILED:
-            summary = _reopened(connection, installation, record.summary)
-        elif line.taken_at is not None and is_going_on(connection, installation, record):
+            summary = _reopen(connection, installation, record.summary)
+        elif line.taken_at is not None and is_run_alive(connection, installation, record):
             return record.summary
         else:
             summary = record.summary
-        run_records.adopt(connection, run_id, owner_text())
+        run_records.adopt(connection, run_id, this_owner())
         run_channel.let_go(connection, run_id)
     return summary
 
 
-def _reopened(connection: sa.Connection, installation: Installation, mine: RunSummary) -> RunSummary:
+def _reopen(connection: sa.Connection, installation: Installation, mine: RunSummary) -> RunSummary:
     for other in run_records.running(connection, mine.endpoint_id):
         is_same = (other.summary.ref, other.summary.sink_id) == (mine.ref, mine.sink_id)
-        if is_same and is_going_on(connection, installation, other):
+        if is_same and is_run_alive(connection, installation, other):
             raise RunActive(
                 f"unit '{mine.ref}' has a live run: {other.summary.run_id}",
                 hint="wait for it, or stop it first",
@@ -148,7 +150,7 @@ def _reopened(connection: sa.Connection, installation: Installation, mine: RunSu
     return summary
 
 
-def settle(installation: Installation, run_id: str) -> RunSummary:
+def close_run(installation: Installation, run_id: str) -> RunSummary:
     """Ends the record of a run that no process carries out, or ever will; one that has an end keeps it.
 
     Paused where somebody asked it to stop, or nothing was begun; else its process is gone.
@@ -172,11 +174,11 @@ def request_stop(installation: Installation, run_id: str, requested_by: str | No
         run_channel.request_stop(connection, run_id, requested_by)
 
 
-def state_of(installation: Installation, run_id: str) -> RunState:
+def read_run_state(installation: Installation, run_id: str) -> RunState:
     with installation.catalog.read() as connection:
         record = run_records.find(connection, run_id)
         if record is None:
             raise ConfigError(f"there is no run '{run_id}'")
-        if record.summary.state is RunState.RUNNING and not is_going_on(connection, installation, record):
+        if record.summary.state is RunState.RUNNING and not is_run_alive(connection, installation, record):
             return RunState.FAILED
     return record.summary.state

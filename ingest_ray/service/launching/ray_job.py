@@ -15,22 +15,21 @@ from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.job_spec import VARIABLE, Job
-from ingest_ray.service.launching.lifecycle import begin, give_up, request_stop, state_of
-from ingest_ray.service.launching.ray_jobs_api import Job as RayJob
-from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.launching.job_spec import JOB_SPEC_VARIABLE, JobSpec
+from ingest_ray.service.launching.lifecycle import fail_run, open_run, read_run_state, request_stop
+from ingest_ray.service.launching.ray_jobs_api import RayJob, RayJobsClient
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.record_keeping import fault_of
 
 
-class Cluster:
+class RayJobLauncher:
     def start(self, installation: Installation, request: RunRequest) -> str:
-        with RayJobs(installation.settings) as jobs:
-            run_id = begin(installation, request)
+        with RayJobsClient(installation.settings) as jobs:
+            run_id = open_run(installation, request)
             try:
-                attach(installation, jobs, run_id)
+                attach_job(installation, jobs, run_id)
             except IngestError as error:
-                give_up(installation, run_id, fault_of(error))
+                fail_run(installation, run_id, fault_of(error))
                 raise
         return run_id
 
@@ -39,15 +38,15 @@ class Cluster:
 
     def state(self, installation: Installation, run_id: str) -> RunState:
         """Before a job has taken the run over, the cluster knows whether it will."""
-        state = state_of(installation, run_id)
-        if state is not RunState.FAILED or record_of(installation, run_id).summary.state is RunState.FAILED:
+        state = read_run_state(installation, run_id)
+        if state is not RunState.FAILED or read_run_record(installation, run_id).summary.state is RunState.FAILED:
             return state
-        with RayJobs(installation.settings) as jobs:
-            job = latest(jobs, run_id)
+        with RayJobsClient(installation.settings) as jobs:
+            job = find_latest_job(jobs, run_id)
         return RunState.RUNNING if job is not None and not job.status.is_over else state
 
 
-def attach(installation: Installation, jobs: RayJobs, run_id: str) -> str:
+def attach_job(installation: Installation, jobs: RayJobsClient, run_id: str) -> str:
     """The submission id of the job that carries the run out: the one that is there, or a new one."""
     number = 1
     while (job := jobs.find(submission_id(run_id, number))) is not None:
@@ -56,11 +55,11 @@ def attach(installation: Installation, jobs: RayJobs, run_id: str) -> str:
         number += 1
     name = submission_id(run_id, number)
     entrypoint = f"exec {shlex.quote(installation.settings.ray.job_python)} -m ingest_ray.service.launching.run_process"  # exec: signals arrive there
-    jobs.submit(name, entrypoint, runtime_env(installation, run_id), {"ingest_run": run_id})
+    jobs.submit(name, entrypoint, runtime_env_of(installation, run_id), {"ingest_run": run_id})
     return name
 
 
-def latest(jobs: RayJobs, run_id: str) -> RayJob | None:
+def find_latest_job(jobs: RayJobsClient, run_id: str) -> RayJob | None:
     number, last = 1, None
     while (job := jobs.find(submission_id(run_id, number))) is not None:
         number, last = number + 1, job
@@ -71,20 +70,20 @@ def submission_id(run_id: str, number: int) -> str:
     return f"ingest-{run_id}-{number}"
 
 
-def runtime_env(installation: Installation, run_id: str) -> dict[str, Any]:
+def runtime_env_of(installation: Installation, run_id: str) -> dict[str, Any]:
     """The settings' own, and what the job is told. Ray waits as long as it says for a job that is stopped."""
     environment = dict(installation.settings.ray.job_runtime_env)
     given = environment.get("env_vars", {})
     if not isinstance(given, dict):
         raise ConfigError("ray.job_runtime_env.env_vars: a mapping of names to texts is expected")
     ours = {
-        VARIABLE: Job(run_id=run_id, settings=installation.settings).model_dump_json(),
+        JOB_SPEC_VARIABLE: JobSpec(run_id=run_id, settings=installation.settings).model_dump_json(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(installation.settings.ray.stop_wait_s),
     }
     return {**environment, "env_vars": {**given, **ours}}
 
 
-def record_of(installation: Installation, run_id: str) -> RunRecord:
+def read_run_record(installation: Installation, run_id: str) -> RunRecord:
     with installation.catalog.read() as connection:
         record = run_records.find(connection, run_id)
     if record is None:
@@ -92,4 +91,4 @@ def record_of(installation: Installation, run_id: str) -> RunRecord:
     return record
 
 
-launcher = Cluster()
+launcher = RayJobLauncher()

@@ -1,6 +1,6 @@
 """Carrying a run to its end on a cluster, from a process that may die at any moment and be replaced by another.
 
-`ensure` and `look` are all that it takes; both may be called any number of times, by any process.
+`ensure_job` and `poll` are all that it takes; both may be called any number of times, by any process.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from ingest_ray.engine.run_order import Progress
 from ingest_ray.sdk.errors import RunInterrupted
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import make_ready, request_stop, settle
-from ingest_ray.service.launching.ray_job import attach, latest, record_of
-from ingest_ray.service.launching.ray_jobs_api import RayJobs
+from ingest_ray.service.launching.lifecycle import close_run, prepare_run, request_stop
+from ingest_ray.service.launching.ray_job import attach_job, find_latest_job, read_run_record
+from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from ingest_ray.service.runs.run_observer import ProgressReport
 
 # A run that failed with one of these may well succeed when it is tried again; the published list says so.
-PASSING = frozenset(
+RETRYABLE_CODES = frozenset(
     {
         "E_CLUSTER_UNAVAILABLE",
         "E_CONN_TEST_FAILED",
@@ -30,29 +30,30 @@ PASSING = frozenset(
 
 
 @dataclass(frozen=True)
-class Watch:
+class RayJobWatch:
     installation: Installation
-    jobs: RayJobs
+    jobs: RayJobsClient
     run_id: str
 
-    def ensure(self) -> tuple[RunSummary, str | None]:
+    def ensure_job(self) -> tuple[RunSummary, str | None]:
         """The run as it is, and the job that carries it out; none where it has ended for good."""
-        summary = record_of(self.installation, self.run_id).summary
-        if summary.state is RunState.FAILED and summary.error is not None and summary.error.code not in PASSING:
+        summary = read_run_record(self.installation, self.run_id).summary
+        if summary.state is RunState.FAILED and summary.error is not None and summary.error.code not in RETRYABLE_CODES:
             return summary, None
-        summary = make_ready(self.installation, self.run_id)
+        summary = prepare_run(self.installation, self.run_id)
         if summary.state is not RunState.RUNNING:
             return summary, None
-        return summary, attach(self.installation, self.jobs, self.run_id)
+        return summary, attach_job(self.installation, self.jobs, self.run_id)
 
-    def look(self, job_id: str) -> RunSummary | None:
+    def poll(self, job_id: str) -> RunSummary | None:
         """The end of the run; None while it goes on.
 
         Raises:
             RunInterrupted: its job is over, and the run is not.
         """
         job = self.jobs.find(job_id)
-        summary = record_of(self.installation, self.run_id).summary  # after the job: a run ends before its job does
+        # The record is read after the job: a run ends before its job does.
+        summary = read_run_record(self.installation, self.run_id).summary
         if summary.state is not RunState.RUNNING:
             return summary
         if job is None:
@@ -67,7 +68,7 @@ class Watch:
             )
         return None
 
-    def progress(self) -> Progress | None:
+    def read_progress(self) -> Progress | None:
         with self.installation.catalog.read() as connection:
             line = run_channel.find(connection, self.run_id)
         return ProgressReport.model_validate_json(line.progress).moment if line is not None and line.progress else None
@@ -77,11 +78,11 @@ class Watch:
         request_stop(self.installation, self.run_id, requested_by)
         self.jobs.stop(job_id)
 
-    def settle(self) -> RunSummary:
+    def close_run(self) -> RunSummary:
         """The end of a run whose job is over, or was never there."""
-        job = latest(self.jobs, self.run_id)
+        job = find_latest_job(self.jobs, self.run_id)
         if job is not None and not job.status.is_over:
-            summary = record_of(self.installation, self.run_id).summary
+            summary = read_run_record(self.installation, self.run_id).summary
             if summary.state is RunState.RUNNING:
                 raise RunInterrupted(f"run '{self.run_id}' goes on in job '{job.submission_id}'")
-        return settle(self.installation, self.run_id)
+        return close_run(self.installation, self.run_id)

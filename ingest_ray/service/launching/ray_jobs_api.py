@@ -21,13 +21,13 @@ from ingest_ray.secrets import follow
 from ingest_ray.settings import Settings
 
 TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a head that is busy answers within seconds; one that is gone, never
-TOKEN = "RAY_AUTH_TOKEN"
-_TOLD = 500  # characters of an answer that is not understood
+TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
+_MOST_QUOTED = 500  # characters of an answer that is not understood
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at a job says nothing
 
 
-class JobState(StrEnum):
+class RayJobState(StrEnum):
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
@@ -36,19 +36,19 @@ class JobState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        return self in (JobState.STOPPED, JobState.SUCCEEDED, JobState.FAILED)
+        return self in (RayJobState.STOPPED, RayJobState.SUCCEEDED, RayJobState.FAILED)
 
 
-class Job(BaseModel):
+class RayJob(BaseModel):
     """What the cluster says about one job; its answer has more fields, and newer versions have newer ones."""
 
     submission_id: str
-    status: JobState
+    status: RayJobState
     message: str | None = None
     driver_exit_code: int | None = None
 
 
-class RayJobs:
+class RayJobsClient:
     """All methods raise `ClusterUnavailable` where the cluster does not answer, or answers that it cannot."""
 
     def __init__(self, settings: Settings) -> None:
@@ -58,22 +58,22 @@ class RayJobs:
                 "no cluster to submit to: ray.jobs_url is not set", hint="ray: {jobs_url: http://head:8265}"
             )
         self._url = ray.jobs_url.rstrip("/")
-        token = follow(ray.token, "ray.token", settings) if ray.token else os.environ.get(TOKEN)
+        token = follow(ray.token, "ray.token", settings) if ray.token else os.environ.get(TOKEN_VARIABLE)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, trust_env=False)
 
-    def __enter__(self) -> "RayJobs":
+    def __enter__(self) -> "RayJobsClient":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def find(self, submission_id: str) -> Job | None:
+    def find(self, submission_id: str) -> RayJob | None:
         answer = self._ask("GET", f"/api/jobs/{submission_id}")
         if answer.status_code == 404:
             return None
         try:
-            return Job.model_validate_json(self._checked(answer).content)
+            return RayJob.model_validate_json(self._checked(answer).content)
         except ValidationError as error:
             raise ClusterUnavailable(f"'{self._url}' is no Jobs API: {error.errors()[0]['msg']}") from None
 
@@ -109,7 +109,7 @@ class RayJobs:
                 hint="ray.token, or RAY_AUTH_TOKEN, must be its token",
             )
         if answer.status_code >= 300:
-            said = re.sub(r"\s+", " ", answer.text.strip())[-_TOLD:]
+            said = re.sub(r"\s+", " ", answer.text.strip())[-_MOST_QUOTED:]
             raise ClusterUnavailable(
                 f"the cluster at '{self._url}' answers {answer.status_code}: {logs.scrub(said)}",
                 hint="see the dashboard's log on the head",

@@ -11,8 +11,8 @@ from types import FrameType
 from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.job_spec import told
-from ingest_ray.service.launching.lifecycle import carry_on, outlive
+from ingest_ray.service.launching.job_spec import read_job_spec
+from ingest_ray.service.launching.lifecycle import await_earlier_process, execute_run
 
 
 class Stop:
@@ -29,11 +29,11 @@ def main() -> int:
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop.on_signal)
-    job = told()
+    job = read_job_spec()
     installation = Installation(job.settings)
     try:
-        outlive(installation, job.run_id)
-        carry_on(installation, job.run_id, stopping=lambda: stop.is_wanted)
+        await_earlier_process(installation, job.run_id)
+        execute_run(installation, job.run_id, stopping=lambda: stop.is_wanted)
     except IngestError as error:
         print(f"error: {logs.scrub(error.message)} [{error.code}]", file=sys.stderr)
         return 1

@@ -12,14 +12,14 @@ from ingest_ray.payloads.documents import RunCommand
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, RunActive
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import begin, give_up, request_stop, state_of
+from ingest_ray.service.launching.lifecycle import fail_run, open_run, read_run_state, request_stop
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.record_keeping import fault_of
 
 
-class Workflows:
+class TemporalLauncher:
     def start(self, installation: Installation, request: RunRequest) -> str:
-        run_id = begin(installation, request)
+        run_id = open_run(installation, request)
         command = RunCommand(
             endpoint_id=request.endpoint_id,
             unit_id=request.unit_id,
@@ -30,9 +30,9 @@ class Workflows:
             **request.options.model_dump(),
         )
         try:
-            asyncio.run(_start(installation, command))
+            asyncio.run(_start_workflow(installation, command))
         except IngestError as error:
-            give_up(installation, run_id, fault_of(error))
+            fail_run(installation, run_id, fault_of(error))
             raise
         return run_id
 
@@ -41,10 +41,10 @@ class Workflows:
         request_stop(installation, run_id, requested_by)
 
     def state(self, installation: Installation, run_id: str) -> RunState:
-        return state_of(installation, run_id)
+        return read_run_state(installation, run_id)
 
 
-async def _start(installation: Installation, command: RunCommand) -> None:
+async def _start_workflow(installation: Installation, command: RunCommand) -> None:
     settings = installation.settings
     client = await connect(settings)
     try:
@@ -63,4 +63,4 @@ async def _start(installation: Installation, command: RunCommand) -> None:
         raise ClusterUnavailable(f"the Temporal server refused the workflow: {error.message}") from error
 
 
-launcher = Workflows()
+launcher = TemporalLauncher()

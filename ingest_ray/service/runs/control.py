@@ -7,7 +7,7 @@ from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
-from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.listing import configured_unit
 
 
@@ -67,7 +67,7 @@ def pause(
         live = [
             record
             for record in run_records.running(connection, unit.endpoint_id)
-            if _is_of(record, unit, sink_id) and is_going_on(connection, installation, record)
+            if _is_of(record, unit, sink_id) and is_run_alive(connection, installation, record)
         ]
     for record in live:
         launcher_for(installation).pause(installation, record.summary.run_id, requested_by)

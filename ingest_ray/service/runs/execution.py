@@ -19,15 +19,15 @@ from ingest_ray.service.runs.record_keeping import (
     failed,
     fault_of,
     finish_records,
-    of_reconciliation,
     paused,
+    reconciliation_summary,
     start_records,
-    unfinished,
+    started,
 )
 from ingest_ray.service.runs.run_liveness import INTERRUPTED
-from ingest_ray.service.runs.run_observer import Watch
+from ingest_ray.service.runs.run_observer import RunObserver
 from ingest_ray.service.units.gate import gate
-from ingest_ray.service.units.schema_drift import Look, adopt, look
+from ingest_ray.service.units.schema_drift import SchemaCheck, accept_schema, check_schema
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class RunReport(Model):
 def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
     """What `run` would read now; reads no rows and writes nothing."""
     with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
-        seen = look(installation, gate(installation, unit))
+        seen = check_schema(installation, gate(installation, unit))
         preview = preview_plan(seen.order)
     if not seen.news:
         return preview
@@ -72,12 +72,12 @@ def run(
     options = options or RunOptions()
     orders = admit(installation, endpoint_id, unit_ids, options)
     began = datetime.now(UTC)
-    summaries = [unfinished(order, began, requested_by) for order in orders]
+    summaries = [started(order, began, requested_by) for order in orders]
     start_records(installation, summaries, orders, options)
-    return carry_out(installation, orders, summaries, options, observe, stopping)
+    return execute_launch(installation, orders, summaries, options, observe, stopping)
 
 
-def carry_out(
+def execute_launch(
     installation: Installation,
     orders: Sequence[RunOrder],
     summaries: Sequence[RunSummary],
@@ -87,7 +87,7 @@ def carry_out(
 ) -> RunReport:
     """Runs what has its records, and ends them."""
     began = datetime.now(UTC)
-    watch = Watch(installation, observe, stopping)
+    watch = RunObserver(installation, observe, stopping)
     launched = Launch(installation, orders, summaries, watch)
     try:
         launched.run()
@@ -100,8 +100,8 @@ def carry_out(
     if options.reconcile:
         done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
-        reconciled = [_reconciled(installation, order, options) for order in wanted if not stopping()]
-    return report(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
+        reconciled = [_reconcile(installation, order, options) for order in wanted if not stopping()]
+    return report_of(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
 
 
 class Launch:
@@ -111,7 +111,11 @@ class Launch:
     """
 
     def __init__(
-        self, installation: Installation, orders: Sequence[RunOrder], summaries: Sequence[RunSummary], watch: Watch
+        self,
+        installation: Installation,
+        orders: Sequence[RunOrder],
+        summaries: Sequence[RunSummary],
+        watch: RunObserver,
     ) -> None:
         self.orders = {order.run_id: order for order in orders}
         self.summaries = {summary.run_id: summary for summary in summaries}
@@ -157,11 +161,11 @@ class Launch:
             self.orders[run_id], self._news[run_id] = seen.order, seen.news
             yield seen.order
 
-    def _seen(self, order: RunOrder) -> Look:
+    def _seen(self, order: RunOrder) -> SchemaCheck:
         """Patience with a source is had once: after it was away for one unit, the next ones ask it a single time."""
         attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
         try:
-            seen = _seen(self._installation, order, attempts, self._watch.is_stopping)
+            seen = _check_schema(self._installation, order, attempts, self._watch.is_stopping)
         except SourceUnavailable:
             self._is_source_away = True
             raise
@@ -169,19 +173,21 @@ class Launch:
         return seen
 
 
-def _seen(installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]) -> Look:
+def _check_schema(
+    installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]
+) -> SchemaCheck:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        seen = retry_source(lambda: look(installation, order), attempts, stopping)
-        adopt(installation, seen)
+        seen = retry_source(lambda: check_schema(installation, order), attempts, stopping)
+        accept_schema(installation, seen)
         if seen.news:
             log.warning("the dataset changed at the source: %s", "; ".join(seen.news))
     return seen
 
 
-def _reconciled(installation: Installation, order: RunOrder, options: RunOptions) -> ReconcileReport:
+def _reconcile(installation: Installation, order: RunOrder, options: RunOptions) -> ReconcileReport:
     """With a record of its own, as every run has one."""
     order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
-    begun = unfinished(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
+    begun = started(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
     start_records(installation, [begun], [order], options)
     try:
         found = reconcile_unit(order, options.allow_deletes)
@@ -197,11 +203,11 @@ def _reconciled(installation: Installation, order: RunOrder, options: RunOptions
     except BaseException:
         finish_records(installation, [failed(begun, INTERRUPTED)])
         raise
-    finish_records(installation, [of_reconciliation(begun, found)])
+    finish_records(installation, [reconciliation_summary(begun, found)])
     return found
 
 
-def report(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileReport], seconds: float) -> RunReport:
+def report_of(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileReport], seconds: float) -> RunReport:
     rows = RowCounts()
     for summary in summaries:
         rows = rows.plus(summary.rows)

@@ -4,10 +4,10 @@ from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_going_on
+from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive
 from ingest_ray.service.runs.run_observer import ProgressReport
 
-MOST = 500
+MOST_RUNS = 500
 
 
 class RunPage(Model):
@@ -23,7 +23,7 @@ class RunView(Model):
     is_stop_requested: bool = False
 
 
-def page_of_runs(
+def list_runs(
     installation: Installation,
     *,
     endpoint_id: str | None = None,
@@ -33,14 +33,14 @@ def page_of_runs(
     first: int = 50,
 ) -> RunPage:
     """`after`: the id of the last run of the page before."""
-    limit = max(1, min(first, MOST))
+    limit = max(1, min(first, MOST_RUNS))
     with installation.catalog.read() as connection:
         found = run_records.page(
             connection, endpoint_id=endpoint_id, unit_id=unit_id, state=state, before=after, limit=limit + 1
         )
         shown = [
             record.summary
-            if record.summary.state is not RunState.RUNNING or is_going_on(connection, installation, record)
+            if record.summary.state is not RunState.RUNNING or is_run_alive(connection, installation, record)
             else _interrupted(record.summary)
             for record in found[:limit]
         ]
@@ -54,7 +54,7 @@ def view_run(installation: Installation, run_id: str) -> RunView:
         if record is None:
             raise ConfigError(f"there is no run '{run_id}'")
         summary = record.summary
-        if summary.state is RunState.RUNNING and not is_going_on(connection, installation, record):
+        if summary.state is RunState.RUNNING and not is_run_alive(connection, installation, record):
             summary = _interrupted(summary)
     told = ProgressReport.model_validate_json(line.progress) if line is not None and line.progress else None
     return RunView(

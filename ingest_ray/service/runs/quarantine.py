@@ -16,12 +16,12 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
-from ingest_ray.service.units.preview import plain
+from ingest_ray.service.units.preview import json_value
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 
 
-class Quarantined(Model):
+class QuarantineListing(Model):
     """`entries`: one for each committed slice that had rejected rows, oldest first."""
 
     rows: int
@@ -51,13 +51,13 @@ class RejectedRows(Model):
 
 def list_rejected(
     installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None
-) -> Quarantined:
+) -> QuarantineListing:
     """Raises `EndpointNotFound`. A unit that is gone may have rows, so its name is not checked."""
     if endpoint_id is not None:
         with installation.catalog.read() as connection:
             endpoints.source(connection, endpoint_id)
     entries = rejected_rows.list_quarantine(installation.settings.quarantine_uri, endpoint_id, unit_id)
-    return Quarantined(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
+    return QuarantineListing(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
 
 
 def show_rejected(
@@ -69,7 +69,7 @@ def show_rejected(
         RejectedView(
             **row.model_dump(include={"unit_id", "sink_id", "run_id", "slice_id", "column", "reason"}),
             at=row.at.isoformat(),
-            raw={name: plain(value) for name, value in row.raw.items()},
+            raw={name: json_value(value) for name, value in row.raw.items()},
         )
         for row in islice(rows, limit)
     )
@@ -88,13 +88,13 @@ def replay(
     found = list_rejected(installation, endpoint_id, unit_id)
     wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
     if not wanted:
-        return execution.report([], [], 0.0)
+        return execution.report_of([], [], 0.0)
     return execution.run(
         installation, endpoint_id, wanted, options=RunOptions(task="replay"), observe=observe, stopping=stopping
     )
 
 
-def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str | None = None) -> Quarantined:
+def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str | None = None) -> QuarantineListing:
     """Deletes the rows for good; returns what was there.
 
     Raises:

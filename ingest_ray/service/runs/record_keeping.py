@@ -14,7 +14,7 @@ from ingest_ray.sdk.errors import IngestError, RunActive
 from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
-from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_alive, owner_text
+from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_alive, this_owner
 from ingest_ray.state import read_states
 
 
@@ -46,11 +46,11 @@ def start_records(
             if here in states:
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
         for summary, order in zip(summaries, orders, strict=True):
-            run_records.start(connection, summary, owner or owner_text())
-            run_channel.open_line(connection, summary.run_id, _request(summary, order, options).model_dump_json())
+            run_records.start(connection, summary, owner or this_owner())
+            run_channel.open_line(connection, summary.run_id, _request_of(summary, order, options).model_dump_json())
 
 
-def _request(summary: RunSummary, order: RunOrder, options: RunOptions) -> RunRequest:
+def _request_of(summary: RunSummary, order: RunOrder, options: RunOptions) -> RunRequest:
     return RunRequest(
         endpoint_id=summary.endpoint_id,
         unit_id=summary.unit_id,
@@ -67,7 +67,7 @@ def finish_records(installation: Installation, summaries: Sequence[RunSummary]) 
             run_records.finish(connection, summary)
 
 
-def unfinished(order: RunOrder, began: datetime, requested_by: str | None = None) -> RunSummary:
+def started(order: RunOrder, began: datetime, requested_by: str | None = None) -> RunSummary:
     spec = order.spec
     bounds: dict[str, JsonValue] = {"from": order.lower, "to": order.upper}
     return RunSummary(
@@ -111,7 +111,7 @@ def fault_of(error: IngestError) -> RunFault:
     )
 
 
-def of_reconciliation(begun: RunSummary, report: ReconcileReport) -> RunSummary:
+def reconciliation_summary(begun: RunSummary, report: ReconcileReport) -> RunSummary:
     facts: Mapping[str, JsonValue] = report.model_dump(
         mode="json", include={"keys_at_source", "keys_in_sink", "missing_at_source", "erased", "how"}
     )

@@ -21,12 +21,12 @@ INTERRUPTED = RunFault(
 )
 
 
-def owner_text() -> str:
+def this_owner() -> str:
     """This process, as a run record names it."""
     return this_process(os.getpid()).model_dump_json()
 
 
-def is_going_on(connection: sa.Connection, installation: Installation, record: RunRecord) -> bool:
+def is_run_alive(connection: sa.Connection, installation: Installation, record: RunRecord) -> bool:
     summary = record.summary
     vendor = endpoints.vendor_of(connection, summary.endpoint_id)
     if vendor is None:
@@ -45,16 +45,16 @@ def is_alive(record: RunRecord, state: UnitState | None) -> bool:
     return is_owner_alive(record.owner, record.started_at)
 
 
-def is_owner_alive(owner_text: str, started_at: str) -> bool:
+def is_owner_alive(this_owner: str, started_at: str) -> bool:
     """A process of this host is looked at; one of another host is believed for as long as a lease lives."""
-    owner = Owner.model_validate_json(owner_text)
+    owner = Owner.model_validate_json(this_owner)
     is_here = owner.host == this_process().host
     expires_at = float("inf") if is_here else datetime.fromisoformat(started_at).timestamp() + TTL_S
     # A process is asked for in the way that a lease asks: as if it had one that just now was renewed.
     return is_live(LeaseDocument(epoch=0, run_id="", owner=owner, expires_at=expires_at))
 
 
-def settled(record: RunRecord, state: UnitState | None) -> RunSummary:
+def current_summary(record: RunRecord, state: UnitState | None) -> RunSummary:
     """The record as it is to be read now."""
     if record.summary.state is not RunState.RUNNING or is_alive(record, state):
         return record.summary

@@ -14,10 +14,10 @@ from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 1.0  # one small transaction a second: a person sees it move, and a stop is soon heard
-THROTTLES_S = 5.0
+REPORT_EVERY_S = 1.0  # one small transaction a second: a person sees it move, and a stop is soon heard
+THROTTLES_EVERY_S = 5.0
 MOST_THROTTLES = 20
-SAMPLES = 240  # enough for a curve; then every other one is given up, and they are taken half as often
+MOST_SAMPLES = 240  # enough for a curve; then every other one is given up, and they are taken half as often
 
 
 class Sample(Model):
@@ -50,7 +50,7 @@ class ProgressReport(Model):
     throttles: tuple[Throttle, ...] = ()
 
 
-class Watch:
+class RunObserver:
     """Of one launch, whose units run one after the other. A request to stop concerns the unit that is running.
 
     A catalog that does not answer stops no run: it is asked again a second later.
@@ -67,7 +67,7 @@ class Watch:
     def begin(self, run_id: str) -> None:
         self._run_id = run_id
         self._samples: list[Sample] = []
-        self._apart_s = EVERY_S
+        self._apart_s = REPORT_EVERY_S
         self._told_at = time.monotonic()
         self._asked_at = float("-inf")
         self._is_stop_requested = False
@@ -76,7 +76,7 @@ class Watch:
 
     def observe(self, moment: Progress) -> None:
         self._observe(moment)
-        if moment.phase != "done" and time.monotonic() - self._told_at < EVERY_S:
+        if moment.phase != "done" and time.monotonic() - self._told_at < REPORT_EVERY_S:
             return
         self._told_at = time.monotonic()
         self._sample(moment)
@@ -91,7 +91,7 @@ class Watch:
     def is_stopping(self) -> bool:
         if self._stopping():
             return True
-        if self._run_id and not self._is_stop_requested and time.monotonic() - self._asked_at >= EVERY_S:
+        if self._run_id and not self._is_stop_requested and time.monotonic() - self._asked_at >= REPORT_EVERY_S:
             self._asked_at = time.monotonic()
             try:
                 with self._installation.catalog.read() as connection:
@@ -102,7 +102,7 @@ class Watch:
 
     def _look_at_throttles(self) -> None:
         """Not every time: on a cluster they are other processes."""
-        if time.monotonic() - self._looked_at < THROTTLES_S:
+        if time.monotonic() - self._looked_at < THROTTLES_EVERY_S:
             return
         self._looked_at = time.monotonic()
         names = set(Throttle.model_fields)
@@ -122,6 +122,6 @@ class Watch:
         self._samples.append(
             Sample(seconds=round(moment.seconds, 2), rows=rows, bytes_staged=moment.bytes_staged, slices=slices)
         )
-        if len(self._samples) > SAMPLES:
+        if len(self._samples) > MOST_SAMPLES:
             self._samples = self._samples[::2]
             self._apart_s *= 2

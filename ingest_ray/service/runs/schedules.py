@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import Model, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
-from ingest_ray.service.runs.run_liveness import is_going_on
+from ingest_ray.service.runs.run_liveness import is_run_alive
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class ScheduleView(Model):
     last_error: str | None = None
 
 
-def tick(installation: Installation, now: float | None = None) -> list[str]:
+def start_due_runs(installation: Installation, now: float | None = None) -> list[str]:
     """Starts what is due now; returns the ids of the runs. What the gate refuses is told, and waits for the next slot."""
     moment = int(time.time() if now is None else now)
     with installation.catalog.read() as connection:
@@ -39,13 +39,13 @@ def tick(installation: Installation, now: float | None = None) -> list[str]:
         if not wanted:
             return []
         rows = schedule_slots.listed(connection)
-        live = [record for record in run_records.running(connection) if is_going_on(connection, installation, record)]
+        live = [record for record in run_records.running(connection) if is_run_alive(connection, installation, record)]
     running = {record.summary.ref for record in live}
-    due = _due(installation, wanted, rows, running, moment)
+    due = _claim_due_slots(installation, wanted, rows, running, moment)
     return [run_id for config in due if (run_id := _start(installation, config)) is not None]
 
 
-def _due(
+def _claim_due_slots(
     installation: Installation,
     wanted: list[UnitConfig],
     rows: Mapping[UnitRef, ScheduleRow],
@@ -100,7 +100,7 @@ def schedule_of(installation: Installation, config: UnitConfig) -> Schedule:
     )
 
 
-def view_of(
+def schedule_view(
     installation: Installation, config: UnitConfig, row: ScheduleRow | None, now: float | None = None
 ) -> ScheduleView:
     if config.schedule_kind != "INTERVAL":

@@ -21,7 +21,7 @@ def faults_of(config: UnitConfig, dataset: Dataset) -> list[ExpressionFault]:
 def check_mapping(config: UnitConfig, dataset: Dataset) -> None:
     """Raises `ConfigError`, naming unit, model and field."""
     if config.cdm.models:
-        faults = [f"unit '{config.ref}': {_named(fault)}" for fault in faults_of(config, dataset)]
+        faults = [f"unit '{config.ref}': {_fault_text(fault)}" for fault in faults_of(config, dataset)]
         if faults:
             raise ConfigError("\n".join(faults))
 
@@ -30,13 +30,15 @@ def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
     """Of all units whose datasets are known. Raises `ConfigError`: one fault a line, with file, line and field."""
     rules = unit_configs.rules(connection)
     faults = [
-        text for item in unit_configs.listed(connection) for text in _written(connection, item.config, rules, lines)
+        text
+        for item in unit_configs.listed(connection)
+        for text in _located_faults(connection, item.config, rules, lines)
     ]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
 
 
-def _written(
+def _located_faults(
     connection: sa.Connection, config: UnitConfig, rules: Sequence[StoredRule], lines: Mapping[str, str]
 ) -> Iterator[str]:
     if not config.cdm.models:
@@ -50,7 +52,7 @@ def _written(
         number = _rule_of(config, rules)
         field = f"{number}.{fault.model_id}" + (f".{fault.field}" if fault.field else "")
         where = lines.get(field) or (rules[number].written_at if number is not None else "")
-        yield f"{where}: units[{number}].cdm.models.{_named(fault)}"
+        yield f"{where}: units[{number}].cdm.models.{_fault_text(fault)}"
 
 
 def _rule_of(config: UnitConfig, rules: Sequence[StoredRule]) -> int | None:
@@ -65,5 +67,5 @@ def _rule_of(config: UnitConfig, rules: Sequence[StoredRule]) -> int | None:
     return found
 
 
-def _named(fault: ExpressionFault) -> str:
+def _fault_text(fault: ExpressionFault) -> str:
     return f"{fault.model_id}{f'.{fault.field}' if fault.field else ''}: {fault.message}"

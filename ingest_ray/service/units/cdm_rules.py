@@ -51,7 +51,7 @@ def check_sink(connection: sa.Connection, unit: Unit, sink: Registration, models
                 hint=f"it takes: {', '.join(taken)}",
             )
     for model_id in models:
-        if is_provisioned_by_hand(sink.endpoint) and provisioned(connection, sink_id, model_id) is None:
+        if is_provisioned_explicitly(sink.endpoint) and provisioned_dataset(connection, sink_id, model_id) is None:
             raise CdmSinkRefused(
                 f"sink '{sink_id}' is not provisioned for model '{model_id}' of unit '{unit.ref}'",
                 hint=f"ingest-ray provision {sink_id} {model_id}",
@@ -78,17 +78,17 @@ def supported_models(endpoint: Endpoint) -> tuple[str, ...]:
     return family.supported_cdm_models
 
 
-def is_provisioned_by_hand(endpoint: Endpoint) -> bool:
+def is_provisioned_explicitly(endpoint: Endpoint) -> bool:
     return "provision" in sink_family(endpoint.template).descriptor.capabilities
 
 
-def provisioned(connection: sa.Connection, sink_id: str, model_id: str) -> Dataset | None:
+def provisioned_dataset(connection: sa.Connection, sink_id: str, model_id: str) -> Dataset | None:
     """The dataset that stands for the model's table in the catalog."""
     label = f"cdm_model:{model_id}"
     return next((found for found in dataset_versions.current(connection, sink_id) if label in found.labels), None)
 
 
-def sink_endpoint(connection: sa.Connection, sink_id: str) -> Registration:
+def find_sink(connection: sa.Connection, sink_id: str) -> Registration:
     found = endpoints.find(connection, sink_id, "sink")
     if found is None:
         known = ", ".join(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")) or "none"

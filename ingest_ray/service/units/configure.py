@@ -30,9 +30,9 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.listing import units_of
-from ingest_ray.service.units.validation import check_fit, check_policy, filled
+from ingest_ray.service.units.validation import check_policy, check_types, with_explicit_policy
 
-E = TypeVar("E", RunMode, DataMode)
+EnumType = TypeVar("EnumType", RunMode, DataMode)
 
 
 class UnitChange(Model):
@@ -60,7 +60,7 @@ def configure(
     """
     with installation.catalog.begin(is_alone=True) as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
-        offered = _offered(connection, entry, unit)
+        offered = _find_offered(connection, entry, unit)
         old = unit_configs.find(connection, unit)
         version = old.version if old is not None else 0
         if expected_version is not None and expected_version != version:
@@ -69,9 +69,9 @@ def configure(
                 "somebody changed it meanwhile",
                 hint="look at it again, then change it",
             )
-        config = _changed(connection, offered, old.config if old is not None else None, change)
+        config = _changed_config(connection, offered, old.config if old is not None else None, change)
         if config.enabled:
-            _check(connection, installation, entry, offered, config)
+            _check_config(connection, installation, entry, offered, config)
         try:
             version = unit_configs.put(connection, config, "set", version)
         except StateConflict as error:
@@ -84,24 +84,24 @@ def find_config(installation: Installation, unit: UnitRef) -> Configured | None:
         return unit_configs.find(connection, unit)
 
 
-class Choices(Model):
+class UnitChoices(Model):
     """What a person can choose from for one unit."""
 
     sinks: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
 
 
-def choices_for(installation: Installation, unit: UnitRef) -> Choices:
+def choices_for(installation: Installation, unit: UnitRef) -> UnitChoices:
     """Raises `DatasetUnknown`."""
     with installation.catalog.read() as connection:
         version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
         sinks = tuple(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink"))
     if version is None:
         raise DatasetUnknown(f"the dataset of unit '{unit}' is not in the catalog")
-    return Choices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
+    return UnitChoices(sinks=sinks, columns=tuple(column.name for column in version.dataset.columns))
 
 
-def _offered(connection: sa.Connection, entry: Registration, unit: UnitRef) -> Unit:
+def _find_offered(connection: sa.Connection, entry: Registration, unit: UnitRef) -> Unit:
     offered = next((offered for offered in units_of(connection, entry) if offered.ref == unit), None)
     if offered is not None:
         return offered
@@ -110,7 +110,7 @@ def _offered(connection: sa.Connection, entry: Registration, unit: UnitRef) -> U
     raise UnitNotFound(f"endpoint '{unit.endpoint_id}' has no unit '{unit.unit_id}'")
 
 
-def _changed(connection: sa.Connection, unit: Unit, old: UnitConfig | None, change: UnitChange) -> UnitConfig:
+def _changed_config(connection: sa.Connection, unit: Unit, old: UnitConfig | None, change: UnitChange) -> UnitConfig:
     config = old or UnitConfig(
         endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, sink_id="", run_mode=unit.default_mode
     )
@@ -125,22 +125,22 @@ def _changed(connection: sa.Connection, unit: Unit, old: UnitConfig | None, chan
         values["sink_endpoint_id"] = change.sink_endpoint_id or None
     in_cdm = values.get("mode", config.mode) is DataMode.CDM
     named = (change.sink_endpoint_id if in_cdm else None) or change.sink_id  # in CDM mode its endpoint is the sink
-    values["sink_id"] = _sink_id(connection, named or config.sink_id)
+    values["sink_id"] = _chosen_sink_id(connection, named or config.sink_id)
     if change.policy is not None:
         values["policy"] = parse_policy(change.policy)
     if change.filters is not None:
         values["filters"] = dict(change.filters)
-    return config.model_copy(update=values | _schedule(config, change))
+    return config.model_copy(update=values | _changed_schedule(config, change))
 
 
-def _member(kind: type[E], field: str, value: str) -> E:
+def _member(kind: type[EnumType], field: str, value: str) -> EnumType:
     try:
         return kind(value)
     except ValueError:
         raise ConfigError(f"{field}: '{value}' is none of {', '.join(kind)}") from None
 
 
-def _sink_id(connection: sa.Connection, wanted: str) -> str:
+def _chosen_sink_id(connection: sa.Connection, wanted: str) -> str:
     """The only sink there is, where none was chosen."""
     known = [entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")]
     if not wanted and len(known) == 1:
@@ -158,7 +158,7 @@ def parse_policy(document: Mapping[str, JsonValue]) -> Policy:
         raise ConfigError(said_of(error, Policy, ("policy",))) from None
 
 
-def _schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:
+def _changed_schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:
     kind = (change.schedule_kind or config.schedule_kind).upper()
     minutes = change.schedule_interval_minutes
     minutes = config.schedule_interval_minutes if minutes is None else minutes
@@ -169,7 +169,7 @@ def _schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:
     return {"schedule_kind": kind, "schedule_interval_minutes": minutes if kind == "INTERVAL" else None}
 
 
-def _check(
+def _check_config(
     connection: sa.Connection, installation: Installation, entry: Registration, unit: Unit, config: UnitConfig
 ) -> None:
     """What the gate would refuse is not configured."""
@@ -197,6 +197,6 @@ def _check(
     if config.mode is DataMode.CDM:
         check_cdm_policy(spec, installation.settings)
         check_mapping(config, version.dataset)
-    spec = filled(spec)
+    spec = with_explicit_policy(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
-    check_fit(RunOrder(run_id="", settings=installation.settings, spec=spec, sink=sink.endpoint))
+    check_types(RunOrder(run_id="", settings=installation.settings, spec=spec, sink=sink.endpoint))

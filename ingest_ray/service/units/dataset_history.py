@@ -42,21 +42,21 @@ def dataset_history(installation: Installation, endpoint_id: str, name: str) -> 
                 first_seen_at=version.first_seen_at,
                 last_seen_at=version.last_seen_at,
                 gone_at=version.gone_at,
-                changes=tuple(changes(before.dataset, version.dataset)) if before else (),
+                changes=tuple(describe_changes(before.dataset, version.dataset)) if before else (),
             )
         )
         before = version
     return DatasetHistory(dataset=found[-1].dataset, versions=tuple(versions))
 
 
-class Accepted(Model):
+class DatasetAccepted(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
     changes: tuple[str, ...] = ()
 
 
-def accept_dataset(installation: Installation, unit: UnitRef) -> Accepted:
+def accept_dataset(installation: Installation, unit: UnitRef) -> DatasetAccepted:
     """From its next run on the unit goes with the dataset as the catalog has it: a person's consent to what changed.
 
     Raises:
@@ -73,7 +73,7 @@ def accept_dataset(installation: Installation, unit: UnitRef) -> Accepted:
         before = accepted_schema.find(connection, unit, sink_id)
         accepted_schema.put(connection, unit, sink_id, version.dataset)
     found = schema_changes.changes(before, version.dataset) if before is not None else ()
-    return Accepted(
+    return DatasetAccepted(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
         sink_id=sink_id,
@@ -81,7 +81,7 @@ def accept_dataset(installation: Installation, unit: UnitRef) -> Accepted:
     )
 
 
-def changes(old: Dataset, new: Dataset) -> list[str]:
+def describe_changes(old: Dataset, new: Dataset) -> list[str]:
     """What a person would say: columns added, dropped, changed; another key."""
     said = [change.said for change in schema_changes.changes(old, new)]
     if old.primary_key != new.primary_key:

@@ -17,7 +17,7 @@ from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
-from ingest_ray.service.units.validation import check_fit, check_policy, check_target, filled
+from ingest_ray.service.units.validation import check_policy, check_target, check_types, with_explicit_policy
 from ingest_ray.state import read_states
 
 
@@ -52,12 +52,12 @@ def gate(
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        dataset, offered = _dataset(connection, entry, unit.unit_id, launch_catalog)
-        config = _enabled(connection, unit)
+        dataset, offered = _find_dataset(connection, entry, unit.unit_id, launch_catalog)
+        config = _enabled_config(connection, unit)
         config = sink.of(config) if sink is not None else config
         is_cdm = config.mode is DataMode.CDM
         models = check_unit(entry.endpoint.template, offered, config) if is_cdm else ()
-        target = _sink(connection, config)
+        target = _find_sink(connection, config)
         if is_cdm:
             check_sink(connection, offered, target, models)
         if config.run_mode not in offered.supported_modes:
@@ -73,12 +73,12 @@ def gate(
     if is_cdm:
         check_cdm_policy(spec, installation.settings)
         check_mapping(config, dataset)
-    spec = filled(spec)
+    spec = with_explicit_policy(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))
     spec = spec.model_copy(update={"learned": state.learned})
     order = RunOrder(run_id=run_id or new_id(), settings=installation.settings, spec=spec, sink=target.endpoint)
-    check_fit(order)
+    check_types(order)
     check_target(order, launch_catalog)
     return order
 
@@ -88,10 +88,10 @@ def find_dataset(installation: Installation, unit: UnitRef) -> tuple[Registratio
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
         strategy_for(entry.endpoint.template)
-        return entry, _dataset(connection, entry, unit.unit_id, LaunchCatalog())[0]
+        return entry, _find_dataset(connection, entry, unit.unit_id, LaunchCatalog())[0]
 
 
-def _dataset(
+def _find_dataset(
     connection: sa.Connection, entry: Registration, unit_id: str, launch_catalog: LaunchCatalog
 ) -> tuple[Dataset, Unit]:
     endpoint_id = entry.endpoint.endpoint_id
@@ -121,7 +121,7 @@ def _dataset(
     raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'", hint=says)
 
 
-def _enabled(connection: sa.Connection, unit: UnitRef) -> UnitConfig:
+def _enabled_config(connection: sa.Connection, unit: UnitRef) -> UnitConfig:
     found = unit_configs.find(connection, unit)
     if found is None:
         raise UnitDisabled(
@@ -134,7 +134,7 @@ def _enabled(connection: sa.Connection, unit: UnitRef) -> UnitConfig:
     return found.config
 
 
-def _sink(connection: sa.Connection, config: UnitConfig) -> Registration:
+def _find_sink(connection: sa.Connection, config: UnitConfig) -> Registration:
     found = endpoints.find(connection, config.sink_id, "sink")
     if found is None:
         raise SinkMissing(

@@ -48,7 +48,7 @@ class LaunchCatalog:
             opened = {
                 sink_id: open_sink(real)
                 for sink_id, sink in self._sinks.items()
-                if sink.template == template and (real := _resolved(sink, settings)) is not None
+                if sink.template == template and (real := _resolved_or_none(sink, settings)) is not None
             }
             found: dict[str, list[UnitRef]] = defaultdict(list)
             for config in self._enabled or ():
@@ -68,7 +68,7 @@ def _target(config: UnitConfig) -> Target:
     )
 
 
-def _resolved(sink: Endpoint, settings: Settings) -> Endpoint | None:
+def _resolved_or_none(sink: Endpoint, settings: Settings) -> Endpoint | None:
     """None where a secret of a sink is not known here: its units cannot run here either."""
     try:
         return resolve(sink, settings)

@@ -15,7 +15,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunMode, Unit
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.rules import expand
+from ingest_ray.service.units.rules import expand_rules
 
 
 class UnitView(Model):
@@ -129,12 +129,12 @@ def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
     refuses them, and they are there when it comes back.
     """
     collected = {
-        entry.endpoint.endpoint_id: _listed_where_installed(connection, entry)
+        entry.endpoint.endpoint_id: _units_if_installed(connection, entry)
         for entry in endpoints.listed(connection, "source")
         if run_records.is_collected(connection, entry.endpoint.endpoint_id)
     }
     rules = unit_configs.rules(connection)
-    wanted = expand(rules, collected)
+    wanted = expand_rules(rules, collected)
     known = {item.config.ref: item for item in unit_configs.listed(connection)}
     ruled = {str(rule.document["endpoint"]) for rule in rules}
     for unit, config in wanted.items():
@@ -154,7 +154,7 @@ def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
             yield "-", str(unit), ()
 
 
-def _listed_where_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:
+def _units_if_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:
     try:
         return units_of(connection, entry)
     except StrategyMissing:  # of another installation that shares the catalog; the gate says so for its units

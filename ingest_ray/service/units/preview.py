@@ -16,7 +16,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import find_dataset
 
 
-class Rows(Model):
+class PreviewRows(Model):
     endpoint_id: str
     unit_id: str
     columns: tuple[str, ...]
@@ -24,21 +24,23 @@ class Rows(Model):
     rows: tuple[dict[str, JsonValue], ...]
 
 
-def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> Rows:
+def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> PreviewRows:
     """Needs the dataset in the catalog; the unit need not be enabled."""
     entry, dataset = find_dataset(installation, unit)
     endpoint = resolve(entry.endpoint, installation.settings)
     table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
-    return Rows(
+    return PreviewRows(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
         columns=tuple(table.column_names),
         types=tuple(str(field.type) for field in table.schema),
-        rows=tuple({name: plain(value) for name, value in row.items()} for row in table.slice(0, limit).to_pylist()),
+        rows=tuple(
+            {name: json_value(value) for name, value in row.items()} for row in table.slice(0, limit).to_pylist()
+        ),
     )
 
 
-def plain(value: Any) -> JsonValue:
+def json_value(value: Any) -> JsonValue:
     """A value as JSON has it: exact numbers and times as text, bytes as base64."""
     match value:
         case None | bool() | int() | str():
@@ -52,8 +54,8 @@ def plain(value: Any) -> JsonValue:
         case decimal.Decimal() | dt.timedelta():
             return str(value)
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): json_value(item) for key, item in value.items()}
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [json_value(item) for item in value]
         case _:
             return str(value)

@@ -9,25 +9,25 @@ from ingest_ray.service.units.listing import configured_unit
 from ingest_ray.state import reset_state
 
 
-class ResetDone(Model):
+class ResetResult(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
     segments: int
 
 
-def sink_of(installation: Installation, unit: UnitRef) -> str:
+def configured_sink_id(installation: Installation, unit: UnitRef) -> str:
     """Raises `EndpointNotFound`, `UnitNotFound`."""
     with installation.catalog.read() as connection:
         return configured_unit(connection, unit).config.sink_id
 
 
-def reset(installation: Installation, unit: UnitRef, sink_id: str | None = None) -> ResetDone:
+def reset(installation: Installation, unit: UnitRef, sink_id: str | None = None) -> ResetResult:
     """`sink_id` None: the configured sink. Raises `RunActive` while the unit runs."""
-    sink_id = sink_id or sink_of(installation, unit)
+    sink_id = sink_id or configured_sink_id(installation, unit)
     with installation.catalog.read() as connection:
         vendor = endpoints.source(connection, unit.endpoint_id).vendor
     forgotten = reset_state(installation.kv, unit_key(vendor, unit, sink_id))
     with installation.catalog.begin() as connection:
         accepted_schema.forget(connection, unit, sink_id)
-    return ResetDone(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, sink_id=sink_id, segments=forgotten)
+    return ResetResult(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, sink_id=sink_id, segments=forgotten)

@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import CdmSettings, DataMode, Policy, Unit, UnitConfig
 _WILD = re.compile(r"[*?\[]")
 
 
-def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[UnitRef, UnitConfig]:
+def expand_rules(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[UnitRef, UnitConfig]:
     """The configuration of every unit that a rule speaks of. `units`: by endpoint, of those that were collected.
 
     Raises:
@@ -32,7 +32,7 @@ def expand(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> 
             )
         for unit_id in matching:
             written.setdefault(UnitRef(rule.endpoint, unit_id), []).append(stored)
-    return {unit: _merged(offered[unit], found) for unit, found in written.items()}
+    return {unit: _merged_config(offered[unit], found) for unit, found in written.items()}
 
 
 def is_pattern(text: str) -> bool:
@@ -44,7 +44,7 @@ def is_match(pattern: str, unit_id: str) -> bool:
     return pattern == unit_id or fnmatchcase(unit_id, pattern)
 
 
-def _merged(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
+def _merged_config(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
     values: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     cdm: dict[str, Any] = {}

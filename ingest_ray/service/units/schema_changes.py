@@ -22,9 +22,9 @@ from ingest_ray.sdk.arrow_types import from_text
 from ingest_ray.sdk.types import Column, Dataset, Fidelity, Policy
 from ingest_ray.sinks.widening import is_wider
 
-Kind = Literal["added", "dropped", "widened", "narrowed", "retyped", "described"]
+ChangeKind = Literal["added", "dropped", "widened", "narrowed", "retyped", "described"]
 
-_REFUSED: dict[str, frozenset[Kind]] = {
+_REFUSED: dict[str, frozenset[ChangeKind]] = {
     "evolve": frozenset({"retyped"}),
     "freeze": frozenset({"added", "dropped", "widened", "narrowed", "retyped", "described"}),
     "discard_column": frozenset({"dropped", "retyped"}),
@@ -33,36 +33,36 @@ _REFUSED: dict[str, frozenset[Kind]] = {
 
 
 @dataclass(frozen=True)
-class Change:
+class SchemaChange:
     """`described`: the source calls the type otherwise, and its values are the same."""
 
     column: str
-    kind: Kind
+    kind: ChangeKind
     said: str
 
 
-def changes(before: Dataset, now: Dataset) -> Iterator[Change]:
+def changes(before: Dataset, now: Dataset) -> Iterator[SchemaChange]:
     """Column by column; where columns stand does not matter."""
     for column in now.columns:
         if before.column(column.name) is None:
-            yield Change(column.name, "added", f"+ {column.name} {column.source_type}")
+            yield SchemaChange(column.name, "added", f"+ {column.name} {column.source_type}")
     for old in before.columns:
         if now.column(old.name) is None:
-            yield Change(old.name, "dropped", f"- {old.name}")
+            yield SchemaChange(old.name, "dropped", f"- {old.name}")
     for old in before.columns:
         new = now.column(old.name)
-        if new is not None and (kind := _kind(old, new)) is not None:
-            yield Change(old.name, kind, f"~ {old.name}: {_type(old, new)} -> {_type(new, old)}")
+        if new is not None and (kind := _kind_of(old, new)) is not None:
+            yield SchemaChange(old.name, kind, f"~ {old.name}: {_type_text(old, new)} -> {_type_text(new, old)}")
 
 
-def relevant(found: Sequence[Change], policy: Policy) -> list[Change]:
+def relevant_changes(found: Sequence[SchemaChange], policy: Policy) -> list[SchemaChange]:
     """Those of columns that the unit reads, or would read if nobody chose its columns."""
     if not policy.columns:
         return list(found)
     return [change for change in found if change.column in policy.columns and change.kind != "added"]
 
 
-def refused(found: Sequence[Change], policy: Policy, *, is_made_new: bool) -> list[Change]:
+def refused_changes(found: Sequence[SchemaChange], policy: Policy, *, is_made_new: bool) -> list[SchemaChange]:
     """Changes that the policy forbids to follow. `is_made_new`: the sink's table is, and may have any type."""
     kinds = _REFUSED[policy.on_schema_change]
     if policy.on_schema_change == "evolve":
@@ -70,19 +70,23 @@ def refused(found: Sequence[Change], policy: Policy, *, is_made_new: bool) -> li
     return [change for change in found if change.kind in kinds]
 
 
-def followed(before: Dataset, now: Dataset, policy: Policy) -> Dataset:
+def followed_dataset(before: Dataset, now: Dataset, policy: Policy) -> Dataset:
     """What the unit goes on with, when nothing of it is refused: `now`, with the columns and types that it may have."""
     columns = []
     for column in now.columns:
         old = before.column(column.name)
         if old is not None and (not policy.columns or column.name in policy.columns):
-            columns.append(_kept(old, column) if policy.on_schema_change == "quarantine_row" else _wider(old, column))
+            columns.append(
+                _with_old_type(old, column)
+                if policy.on_schema_change == "quarantine_row"
+                else _with_wider_type(old, column)
+            )
         elif old is not None or policy.on_schema_change == "evolve" or column.name in policy.columns:
             columns.append(column)
     return now.model_copy(update={"columns": tuple(columns), "primary_key": before.primary_key})
 
 
-def as_read(now: Dataset, staged: Dataset) -> Dataset | None:
+def source_dataset(now: Dataset, staged: Dataset) -> Dataset | None:
     """The staged columns as the source has them, where a value of the source may have to be fitted; else None."""
     pairs = [(column, now.column(column.name)) for column in staged.columns]
     read = tuple(new or column for column, new in pairs)
@@ -93,36 +97,36 @@ def as_read(now: Dataset, staged: Dataset) -> Dataset | None:
     return now.model_copy(update={"columns": read, "primary_key": staged.primary_key})
 
 
-def _kind(old: Column, new: Column) -> Kind | None:
+def _kind_of(old: Column, new: Column) -> ChangeKind | None:
     if Fidelity.REFUSED in (old.fidelity, new.fidelity):
         return "retyped" if old.fidelity is not new.fidelity else None
     if old.arrow != new.arrow:
         one, other = from_text(old.arrow), from_text(new.arrow)
-        return "widened" if holds(other, one) else "narrowed" if holds(one, other) else "retyped"
+        return "widened" if can_hold(other, one) else "narrowed" if can_hold(one, other) else "retyped"
     if old.nullable != new.nullable:
         return "widened" if new.nullable else "narrowed"
     return "described" if (old.source_type, old.logical) != (new.source_type, new.logical) else None
 
 
-def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
+def can_hold(wide: pa.DataType, narrow: pa.DataType) -> bool:
     """Every value of `narrow` is one of `wide`; of the same kind, so that it also looks the same."""
     if pa.types.is_unsigned_integer(narrow) and pa.types.is_integer(wide):
         return bool(wide.bit_width > narrow.bit_width)
     return is_wider(wide, narrow)
 
 
-def _wider(old: Column, new: Column) -> Column:
+def _with_wider_type(old: Column, new: Column) -> Column:
     """In the order of types: the new one, unless the old one holds more."""
-    is_narrowed = old.arrow != new.arrow and _kind(old, new) == "narrowed"
+    is_narrowed = old.arrow != new.arrow and _kind_of(old, new) == "narrowed"
     arrow = old.arrow if is_narrowed else new.arrow
     return new.model_copy(update={"arrow": arrow, "nullable": old.nullable or new.nullable})
 
 
-def _kept(old: Column, new: Column) -> Column:
+def _with_old_type(old: Column, new: Column) -> Column:
     return new.model_copy(update={"arrow": old.arrow, "nullable": old.nullable, "logical": old.logical})
 
 
-def _type(column: Column, other: Column) -> str:
+def _type_text(column: Column, other: Column) -> str:
     """With the Arrow type, where the source's own name does not tell the difference."""
     staged = f" ({column.arrow})" if column.source_type == other.source_type and column.arrow != other.arrow else ""
     return f"{column.source_type}{staged}{'' if column.nullable else ' not null'}"

@@ -11,11 +11,17 @@ from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.schema_changes import as_read, changes, followed, refused, relevant
-from ingest_ray.service.units.validation import check_fit, check_policy, filled
+from ingest_ray.service.units.schema_changes import (
+    changes,
+    followed_dataset,
+    refused_changes,
+    relevant_changes,
+    source_dataset,
+)
+from ingest_ray.service.units.validation import check_policy, check_types, with_explicit_policy
 
 
-class Look(Model):
+class SchemaCheck(Model):
     """`order` goes on with what the policy makes of the dataset. `news`: what is different from the last run."""
 
     order: RunOrder
@@ -25,7 +31,7 @@ class Look(Model):
     is_new_to_unit: bool = False
 
 
-def look(installation: Installation, order: RunOrder) -> Look:
+def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     """Asks the source, and writes nothing. An order without a question to the source (`replay`, `remap`) is only completed.
 
     Raises:
@@ -38,7 +44,7 @@ def look(installation: Installation, order: RunOrder) -> Look:
     config = stored.config if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that nobody set follow the dataset
     if order.task in ("replay", "remap"):
-        return Look(order=_with(order, raw, before or spec.dataset), observed=before or spec.dataset)
+        return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
     now = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
     if now is None:
@@ -46,16 +52,16 @@ def look(installation: Installation, order: RunOrder) -> Look:
             f"the dataset of unit '{spec.ref}' is gone at the source",
             hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
         )
-    staged, found = _followed(raw, before, now)
+    staged, found = _followed_dataset(raw, before, now)
     policy = spec.policy.on_schema_change
     is_new_to_unit = before is None or shape(staged) != shape(before)
     is_new_to_catalog = policy == "evolve" and shape(now) != shape(spec.dataset)
     if shape(staged) != shape(spec.dataset):
-        order = _checked(order, raw, staged)
+        order = _with_checked_dataset(order, raw, staged)
     else:
-        order = _with(order, raw, staged)
-    return Look(
-        order=order.model_copy(update={"source_dataset": as_read(now, staged)}),
+        order = _with_dataset(order, raw, staged)
+    return SchemaCheck(
+        order=order.model_copy(update={"source_dataset": source_dataset(now, staged)}),
         news=tuple(found) if is_new_to_unit or is_new_to_catalog else (),
         observed=now,
         is_new_to_catalog=is_new_to_catalog,
@@ -63,7 +69,7 @@ def look(installation: Installation, order: RunOrder) -> Look:
     )
 
 
-def adopt(installation: Installation, seen: Look) -> None:
+def accept_schema(installation: Installation, seen: SchemaCheck) -> None:
     """Remembers what the unit is run with from now on, and, where it evolves, the dataset's new version."""
     if seen.order.task in ("replay", "remap") or not (seen.is_new_to_catalog or seen.is_new_to_unit):
         return
@@ -75,7 +81,7 @@ def adopt(installation: Installation, seen: Look) -> None:
             accepted_schema.put(connection, spec.ref, spec.config.sink_id, spec.dataset)
 
 
-def _followed(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
+def _followed_dataset(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
     """What is staged from now on, and what changed, in words."""
     policy = raw.policy
     is_first = before is None
@@ -84,16 +90,16 @@ def _followed(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Data
     _refuse_lost_columns(raw, old, now, write)
     if not (is_first and policy.on_schema_change == "evolve"):
         _refuse_another_key(raw, old, now, write)
-    found = relevant(list(changes(old, now)), policy)
+    found = relevant_changes(list(changes(old, now)), policy)
     is_made_new = write is WriteMode.REPLACE or is_first
-    bad = refused(found, policy, is_made_new=is_made_new)
+    bad = refused_changes(found, policy, is_made_new=is_made_new)
     if bad:
         said = "; ".join(change.said for change in bad)
         raise SourceChanged(
             f"the dataset of unit '{raw.ref}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {said}",
-            hint=_advice(raw, is_first),
+            hint=_hint(raw, is_first),
         )
-    staged = now if is_first and policy.on_schema_change == "evolve" else followed(old, now, policy)
+    staged = now if is_first and policy.on_schema_change == "evolve" else followed_dataset(old, now, policy)
     kept = {column.name for column in staged.columns}
     return staged, [
         change.said if change.column in kept or change.kind == "dropped" else f"{change.said} (not read)"
@@ -123,7 +129,7 @@ def _refuse_another_key(raw: UnitSpec, old: Dataset, now: Dataset, write: WriteM
     )
 
 
-def _advice(raw: UnitSpec, is_first: bool) -> str:
+def _hint(raw: UnitSpec, is_first: bool) -> str:
     endpoint, unit = raw.endpoint.endpoint_id, raw.unit_id
     if raw.policy.on_schema_change != "evolve":
         if is_first:
@@ -132,19 +138,19 @@ def _advice(raw: UnitSpec, is_first: bool) -> str:
     return f"leave the column out (policy.columns), or load again: ingest-ray reset {endpoint} {unit}, and remove its table"
 
 
-def _with(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
-    spec = filled(raw.model_copy(update={"dataset": dataset}))
+def _with_dataset(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
+    spec = with_explicit_policy(raw.model_copy(update={"dataset": dataset}))
     return order.model_copy(update={"spec": spec})
 
 
-def _checked(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
+def _with_checked_dataset(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
     """The gate's checks again, of what changed: now the source is the one who made the mistake."""
     try:
         check_policy(raw.model_copy(update={"dataset": dataset}))
-        changed = _with(order, raw, dataset)
+        changed = _with_dataset(order, raw, dataset)
         strategy = strategy_for(raw.endpoint.template)
         strategy.check(changed.spec.model_copy(update={"endpoint": masked(raw.endpoint)}))
-        check_fit(changed)
+        check_types(changed)
     except (ConfigError, GateError) as error:
         raise SourceChanged(f"the dataset changed at the source: {error.message}", hint=error.hint) from error
     return changed

@@ -9,7 +9,7 @@ from ingest_ray.sdk.errors import EndpointNotFound, StateUnreadable, UnitNotFoun
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.run_liveness import settled
+from ingest_ray.service.runs.run_liveness import current_summary
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.unit_state import shown
 
@@ -24,7 +24,7 @@ class SegmentStatus(Model):
     open_scopes: int = 0
 
 
-class UnitStatus(Model):
+class UnitReport(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
@@ -44,14 +44,14 @@ class UnitStatus(Model):
         return UnitRef(self.endpoint_id, self.unit_id)
 
 
-class Status(Model):
+class StatusReport(Model):
     home: str
-    units: tuple[UnitStatus, ...] = Field(default=())
+    units: tuple[UnitReport, ...] = Field(default=())
     collections: dict[str, str | None] = Field(default_factory=dict)
     """When each endpoint's metadata was collected; None: never."""
 
 
-def status(installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> Status:
+def read_status(installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None) -> StatusReport:
     """Raises `EndpointNotFound`, `UnitNotFound`."""
     with installation.catalog.read() as connection:
         known = endpoints.listed(connection, "source")
@@ -85,25 +85,25 @@ def status(installation: Installation, endpoint_id: str | None = None, unit_id: 
         except StateUnreadable as error:
             state, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
         found.append(
-            UnitStatus(
+            UnitReport(
                 endpoint_id=config.endpoint_id,
                 unit_id=config.unit_id,
                 sink_id=config.sink_id,
                 enabled=config.enabled,
                 run_mode=config.run_mode,
-                history=tuple(settled(item, state) for item in history),
+                history=tuple(current_summary(item, state) for item in history),
                 **_now(record, going_on.get(config.ref), state, fault),
             )
         )
-    return Status(home=installation.settings.home, units=tuple(found), collections=collected)
+    return StatusReport(home=installation.settings.home, units=tuple(found), collections=collected)
 
 
 def _now(
     record: RunRecord | None, going_on: RunRecord | None, state: UnitState | None, fault: RunFault | None
 ) -> dict[str, object]:
     """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
-    last = settled(record, state) if record is not None else None
-    is_running = going_on is not None and settled(going_on, state).state is RunState.RUNNING
+    last = current_summary(record, state) if record is not None else None
+    is_running = going_on is not None and current_summary(going_on, state).state is RunState.RUNNING
     segments = state.segments.values() if state is not None else ()
     return {
         "state": _state(fault, last, is_running=is_running),

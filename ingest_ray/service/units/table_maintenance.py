@@ -16,7 +16,7 @@ from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.sinks.maintenance import MaintenanceReport, TableMaintenance
 
 
-class UpkeepDone(Model):
+class MaintenanceResult(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
@@ -27,30 +27,30 @@ class UpkeepDone(Model):
         return UnitRef(self.endpoint_id, self.unit_id)
 
 
-def compact(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[UpkeepDone]:
-    return _each(installation, endpoint_id, unit_ids, lambda sink, target: sink.compact(target))
+def compact(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[MaintenanceResult]:
+    return _maintain(installation, endpoint_id, unit_ids, lambda sink, target: sink.compact(target))
 
 
 def vacuum(
     installation: Installation, endpoint_id: str, unit_ids: Sequence[str], keep_h: int, rehearse: bool
-) -> list[UpkeepDone]:
-    return _each(
+) -> list[MaintenanceResult]:
+    return _maintain(
         installation, endpoint_id, unit_ids, lambda sink, target: sink.vacuum(target, keep_h=keep_h, rehearse=rehearse)
     )
 
 
-def _each(
+def _maintain(
     installation: Installation,
     endpoint_id: str,
     unit_ids: Sequence[str],
     work: Callable[[TableMaintenance, Target], MaintenanceReport],
-) -> list[UpkeepDone]:
+) -> list[MaintenanceResult]:
     """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables are not made of files; nothing is done then."""
     launch_catalog = LaunchCatalog()
     orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in unit_ids]
     sinks = [(order, _open_sink(order)) for order in orders]
     return [
-        UpkeepDone(
+        MaintenanceResult(
             endpoint_id=endpoint_id,
             unit_id=order.spec.unit_id,
             sink_id=order.spec.config.sink_id,

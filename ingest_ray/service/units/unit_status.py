@@ -16,14 +16,14 @@ from ingest_ray.sdk.errors import StateUnreadable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.run_liveness import settled
+from ingest_ray.service.runs.run_liveness import current_summary
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.unit_state import read_unit_states
 
-WALK_ABOVE = 20  # units of one endpoint: below, one short walk for each is cheaper than one over all
+SCAN_ENDPOINT_ABOVE = 20  # units of one endpoint: below, one short walk for each is cheaper than one over all
 
 
-class UnitStanding(Model):
+class UnitStatus(Model):
     """`last_run`: the last ordinary run, as it is to be read now."""
 
     endpoint_id: str
@@ -38,27 +38,27 @@ class UnitStanding(Model):
         return UnitRef(self.endpoint_id, self.unit_id)
 
 
-def standings(
+def list_statuses(
     installation: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
-) -> list[UnitStanding]:
+) -> list[UnitStatus]:
     """Of the configured units of an endpoint, by unit id. Raises `EndpointNotFound`."""
     with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         configured = unit_configs.listed(connection, endpoint_id, after=after, first=first)
-        return of_configured(connection, installation, configured)
+        return statuses_of(connection, installation, configured)
 
 
-def standings_of(installation: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, UnitStanding]:
+def find_statuses(installation: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, UnitStatus]:
     """Of those that are configured."""
     with installation.catalog.read() as connection:
         configured = unit_configs.find_many(connection, wanted)
-        found = of_configured(connection, installation, configured)
+        found = statuses_of(connection, installation, configured)
     return {one.ref: one for one in found}
 
 
-def of_configured(
+def statuses_of(
     connection: sa.Connection, installation: Installation, configured: list[Configured]
-) -> list[UnitStanding]:
+) -> list[UnitStatus]:
     refs = [item.config.ref for item in configured]
     latest = run_records.latest_of(connection, refs)
     going_on = {run.summary.ref: run for run in run_records.running(connection)}
@@ -73,7 +73,7 @@ def of_configured(
 
 def _standing(
     kv: KV, vendor: str, item: Configured, record: RunRecord | None, going_on: RunRecord | None
-) -> UnitStanding:
+) -> UnitStatus:
     """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
     config = item.config
     last, state, fault = record.summary if record is not None else None, None, None
@@ -83,10 +83,10 @@ def _standing(
         except StateUnreadable as error:
             known, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
         if record is not None:
-            last = settled(record, known)
-        if settled(going_on, known).state is RunState.RUNNING:
+            last = current_summary(record, known)
+        if current_summary(going_on, known).state is RunState.RUNNING:
             state = RunState.RUNNING
-    return UnitStanding(
+    return UnitStatus(
         endpoint_id=config.endpoint_id,
         unit_id=config.unit_id,
         sink_id=config.sink_id,
@@ -96,7 +96,7 @@ def _standing(
     )
 
 
-def checkpoints(
+def read_checkpoints(
     installation: Installation, wanted: Collection[tuple[UnitRef, str]]
 ) -> dict[tuple[UnitRef, str], UnitState]:
     """By unit and sink; one that cannot be read is left out."""
@@ -109,7 +109,7 @@ def checkpoints(
             for unit, sink_id in wanted
             if unit.endpoint_id == endpoint_id
         }
-        if len(keys) > WALK_ABOVE:
+        if len(keys) > SCAN_ENDPOINT_ABOVE:
             whole = f"ingest::{quoted(entry.vendor)}::endpoint::{quoted(endpoint_id)}::"
             states = read_unit_states(installation.kv, whole, keys)
         else:

@@ -52,7 +52,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
                 raise ConfigError(f"unit '{name}': policy.columns leaves out '{column}', which is key or cursor")
 
 
-def filled(spec: UnitSpec) -> UnitSpec:
+def with_explicit_policy(spec: UnitSpec) -> UnitSpec:
     """The same unit with its key, its write mode and the cursor that its source has spelled out."""
     own = spec.dataset.facts.get("cursor")
     cursor = spec.policy.cursor
@@ -63,7 +63,7 @@ def filled(spec: UnitSpec) -> UnitSpec:
     return spec.model_copy(update={"config": spec.config.model_copy(update={"policy": policy})})
 
 
-def check_fit(order: RunOrder) -> None:
+def check_types(order: RunOrder) -> None:
     """Raises `ConfigError`, naming the columns, for types that a sink cannot hold, or not without loss and consent."""
     lines = certificate(order)
     for fidelity, hint in (

@@ -21,7 +21,7 @@ from ingest_ray.state.unit_state import shown
 from ingest_ray.state.writer import StateWriter
 
 
-class WatermarkSet(Model):
+class WatermarkResult(Model):
     """`watermarks`: by segment, as the source spells them."""
 
     endpoint_id: str
@@ -37,7 +37,7 @@ def set_watermark(
     *,
     segment: str | None = None,
     sink_id: str | None = None,
-) -> WatermarkSet:
+) -> WatermarkResult:
     """Of one segment, or of all. The source says what the value means, so it is asked; unfinished work is forgotten.
 
     Raises:
@@ -62,7 +62,7 @@ def set_watermark(
             state.set_watermarks(found, order.spec.policy.cursor)
     finally:
         state.end()
-    return WatermarkSet(
+    return WatermarkResult(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
         sink_id=config.sink_id,
