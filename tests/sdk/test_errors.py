@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.sdk import errors
 from ingest_ray.sdk.errors import IngestError, SliceTooLarge
 
-CONTRACT = Path(__file__).parents[1] / ".." / "shared" / "contracts" / "errors.md"
+CONTRACT = Path(__file__).parents[2] / ".." / "shared" / "contracts" / "errors.md"
 ADDED = {  # additive: no published code says them
     "E_CLUSTER_UNAVAILABLE",
     "E_DELETES_REFUSED",

@@ -11,7 +11,7 @@ import pytest
 from bench.type_table import DECLARED, SQLITE, collected, section, statement, types
 from ingest_ray.sdk.types import Dataset
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
 CHECKS = 71
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ENGINE = Path(__file__).parents[1] / "ingest_ray"
+ENGINE = Path(__file__).parents[2] / "ingest_ray"
 OUTSIDE = {"testing", "simulators", "cli", "graphql", "console", "temporal"}
 PLACES = {"sinks", "kv", "catalog", "secrets"}
 PRODUCTS = re.compile(r"jira|confluence|atlassian|\b(jql|cql|adf)\b", re.IGNORECASE)

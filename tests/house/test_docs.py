@@ -20,7 +20,7 @@ from ingest_ray.settings import (
 )
 from ingest_strategies.confluence.config import ConfluenceConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 CONTRACT = ROOT / ".." / "shared" / "contracts" / "errors.md"
