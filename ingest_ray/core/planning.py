@@ -3,13 +3,13 @@
 from collections.abc import Container, Iterator, Sequence
 
 from ingest_ray.core.checkpoint import gaps
-from ingest_ray.sdk.contracts import Probe, Strategy
+from ingest_ray.sdk.contracts import Probe, RowSource
 from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.types import Interval, Piece, Scope, Slice, UnitSpec
 
 
 def slices(
-    strategy: Strategy, spec: UnitSpec, probe: Probe, scopes: Sequence[Scope], without: Container[str] = ()
+    strategy: RowSource, spec: UnitSpec, probe: Probe, scopes: Sequence[Scope], without: Container[str] = ()
 ) -> Iterator[Slice]:
     """Yields the slices of every gap of every scope. The same arguments give the same slices.
 
@@ -26,7 +26,7 @@ def slices(
 
 
 def cut(
-    strategy: Strategy,
+    strategy: RowSource,
     spec: UnitSpec,
     probe: Probe,
     scope: Scope,
@@ -56,7 +56,7 @@ def cut(
 
 
 def replan(
-    strategy: Strategy, spec: UnitSpec, probe: Probe, scope: Scope, piece: Slice, interval: Interval, count: int
+    strategy: RowSource, spec: UnitSpec, probe: Probe, scope: Scope, piece: Slice, interval: Interval, count: int
 ) -> Iterator[Slice]:
     """Yields the slices of the upper rest of a slice; `count` is the number of earlier replans of the slice.
 

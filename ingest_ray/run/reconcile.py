@@ -73,7 +73,7 @@ def _compare_and_erase(
 ) -> ReconcileReport:
     key_sets = key_sets_of(order)
     in_sink = _store_keys(keys, "sink", key_sets.keys())
-    at_source = _store_keys(keys, "source", key_sets.census(), "sink")
+    at_source = _store_keys(keys, "source", key_sets.scan_keys(), "sink")
     width = len(key_sets.schema)
     columns = " AND ".join(f"s.k{index} IS NOT DISTINCT FROM t.k{index}" for index in range(width))
     keys.execute(

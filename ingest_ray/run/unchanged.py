@@ -9,6 +9,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.kv import open_state
+from ingest_ray.sdk.contracts import QuickCheck, find_capability
 from ingest_ray.sdk.types import RunMode
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.lease import is_live
@@ -23,7 +24,10 @@ def summarize_unchanged(order: RunOrder, unit_key: str) -> PlanSummary | None:
     if order.task != "ingest" or order.spec.config.run_mode is not RunMode.INCREMENTAL:
         return None
     state = read_states(open_state(order.settings), unit_key)
-    if not _is_settled(order, state) or not strategy_of(order).is_unchanged(opened_spec(order), state.segments):
+    quick_check = find_capability(strategy_of(order), QuickCheck)
+    if quick_check is None or not _is_settled(order, state):
+        return None
+    if not quick_check.is_unchanged(opened_spec(order), state.segments):
         return None
     strategy = order.spec.endpoint.template
     return PlanSummary(strategy=strategy, facts={"unchanged": "nothing is newer than what was read before"})

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from ingest_ray.core import planning
 from ingest_ray.core.checkpoint import folded, opened, settled
 from ingest_ray.sdk.arrow_types import schema_of
-from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts import Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import SliceTooLarge
 from ingest_ray.sdk.types import Interval, Scope, SegmentState, Slice, UnitSpec
 
@@ -50,7 +50,7 @@ class Stopped(Exception):
 class Rehearsal:
     """A unit with its checkpoint, run as often as a test likes. The checkpoint goes through JSON between runs."""
 
-    strategy: Strategy
+    strategy: RowSource
     spec: UnitSpec
     page_bytes: int = 1024 * 1024
     budget_bytes: int = 64 * 1024 * 1024

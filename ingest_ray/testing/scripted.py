@@ -133,9 +133,6 @@ class Scripted:
         if spec.config.run_mode is RunMode.INCREMENTAL and spec.policy.cursor not in ("at", "id"):
             raise ModeUnsupported(f"unit '{spec.unit_id}' needs policy.cursor for INCREMENTAL")
 
-    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
-        return False  # its probe is what tests look at
-
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
         config = config_of(spec.endpoint)
@@ -197,7 +194,7 @@ class Scripted:
             for segment in map(str, range(shape_of(spec.unit_id)[0]))
         ]
 
-    def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         note(spec.endpoint, "census")
         config = config_of(spec.endpoint)
         segments, rows = shape_of(spec.unit_id)

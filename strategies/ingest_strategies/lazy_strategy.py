@@ -1,4 +1,4 @@
-"""A strategy that describes itself, and loads the module that does the work when its first method is called."""
+"""A strategy that has its descriptor at once, and imports the module of its implementation at the first call of a method."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,7 +6,17 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts import (
+    Backfill,
+    Descriptor,
+    KeyScan,
+    Probe,
+    QuickCheck,
+    ReadContext,
+    Strategy,
+    capability,
+    find_capability,
+)
 from ingest_ray.sdk.errors import StrategyMissing
 from ingest_ray.sdk.types import (
     ConnectionReport,
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class LazyModule:
-    """`target` is `module:name` of what makes a strategy from the descriptor; `extra` is what installs its libraries."""
+    """`target` is `module:name` of a callable that makes the strategy from its descriptor; `extra` installs its libraries."""
 
     def __init__(self, descriptor: Descriptor, target: str, extra: str) -> None:
         self.descriptor = descriptor
@@ -44,6 +54,9 @@ class LazyModule:
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from None
         return strategy
+
+    def has_capability(self, kind: type) -> bool:
+        return find_capability(self._strategy, kind) is not None
 
     def test(self, endpoint: Endpoint) -> ConnectionReport:
         return self._strategy.test(endpoint)
@@ -64,7 +77,7 @@ class LazyModule:
         self._strategy.check(spec)
 
     def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
-        return self._strategy.is_unchanged(spec, known)
+        return capability(self._strategy, QuickCheck).is_unchanged(spec, known)
 
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return self._strategy.probe(spec, known)
@@ -78,13 +91,13 @@ class LazyModule:
     def between(
         self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
     ) -> Sequence[Scope]:
-        return self._strategy.between(spec, probe, known, lower, upper)
+        return capability(self._strategy, Backfill).between(spec, probe, known, lower, upper)
 
-    def census(self, spec: UnitSpec) -> "Iterator[pa.RecordBatch]":
-        return self._strategy.census(spec)
+    def scan_keys(self, spec: UnitSpec) -> "Iterator[pa.RecordBatch]":
+        return capability(self._strategy, KeyScan).scan_keys(spec)
 
     def proven_gone(self, spec: UnitSpec, keys: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-        return self._strategy.proven_gone(spec, keys)
+        return capability(self._strategy, KeyScan).proven_gone(spec, keys)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> "Iterator[pa.RecordBatch]":
         return self._strategy.read(spec, piece, context)

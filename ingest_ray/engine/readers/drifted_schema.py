@@ -1,7 +1,7 @@
-"""Reads a dataset as the source has it now, and gives its rows in the types that the unit is staged in.
+"""Reads a dataset as the source has it now, and converts its rows to the types in which the unit is staged.
 
-For what `policy.on_schema_change` makes of a changed dataset: a type that became narrower (every value fits), and, with
-`quarantine_row`, one that became another (a row whose value does not fit goes to quarantine, with its raw values).
+Two cases of `policy.on_schema_change` need it: a type became narrower (every value fits), or, with `quarantine_row`, a type
+became another (a row whose value does not fit goes to quarantine, with its raw values).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,55 +12,67 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_ray.engine.steps.unit_layout import staged_schema
-from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts import (
+    Backfill,
+    KeyScan,
+    Probe,
+    QuickCheck,
+    ReadContext,
+    RowSource,
+    capability,
+    find_capability,
+)
 from ingest_ray.sdk.types import Dataset, Interval, Piece, Scope, SegmentState, Slice, UnitSpec
 
 
-class Fitted:
-    """A strategy around the source's own, which sees the dataset as it is."""
+class DriftedSource:
+    """Wraps the strategy of the source and gives it the dataset as the source has it now."""
 
-    def __init__(self, strategy: Strategy, dataset: Dataset) -> None:
+    def __init__(self, strategy: RowSource, dataset: Dataset) -> None:
         self.descriptor = strategy.descriptor
         self._strategy = strategy
         self._dataset = dataset
 
+    def has_capability(self, kind: type) -> bool:
+        return find_capability(self._strategy, kind) is not None
+
     def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
-        return self._strategy.is_unchanged(self._found(spec), known)
+        return capability(self._strategy, QuickCheck).is_unchanged(self._as_read(spec), known)
 
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
-        return self._strategy.probe(self._found(spec), known)
+        return self._strategy.probe(self._as_read(spec), known)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
-        return self._strategy.scopes(self._found(spec), probe, known)
+        return self._strategy.scopes(self._as_read(spec), probe, known)
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
-        return self._strategy.cut(self._found(spec), probe, scope, gap)
+        return self._strategy.cut(self._as_read(spec), probe, scope, gap)
 
     def between(
         self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
     ) -> Sequence[Scope]:
-        return self._strategy.between(self._found(spec), probe, known, lower, upper)
+        return capability(self._strategy, Backfill).between(self._as_read(spec), probe, known, lower, upper)
 
-    def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         schema = staged_schema(spec)
         keys = pa.schema([schema.field(name) for name in spec.key])
-        for batch in self._strategy.census(self._found(spec)):
+        for batch in capability(self._strategy, KeyScan).scan_keys(self._as_read(spec)):
             yield batch.cast(keys)
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return self._strategy.proven_gone(self._found(spec), keys)
+        return capability(self._strategy, KeyScan).proven_gone(self._as_read(spec), keys)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        found = self._found(spec)
-        for batch in self._strategy.read(found, piece, replace(context, schema=staged_schema(found))):
+        as_read = self._as_read(spec)
+        for batch in self._strategy.read(as_read, piece, replace(context, schema=staged_schema(as_read))):
             yield fitted_batch(batch, context)
 
-    def _found(self, spec: UnitSpec) -> UnitSpec:
+    def _as_read(self, spec: UnitSpec) -> UnitSpec:
         return spec.model_copy(update={"dataset": self._dataset})
 
 
 def fitted_batch(batch: pa.RecordBatch, context: ReadContext) -> pa.RecordBatch:
-    """The batch in `context.schema`, column by column; without the rows that do not fit, which are rejected."""
+    """Returns the batch in `context.schema`, without the rows that do not fit: those are rejected."""
     misfits: dict[int, tuple[str, str]] = {}
     columns = []
     for array, field in zip(batch.columns, context.schema, strict=True):
@@ -79,7 +91,7 @@ def fitted_batch(batch: pa.RecordBatch, context: ReadContext) -> pa.RecordBatch:
 
 
 def _cast(array: pa.Array, field: pa.Field, misfits: dict[int, tuple[str, str]]) -> pa.Array:
-    """Values that do not fit are NULL in what it returns, and their rows are in `misfits`."""
+    """Returns the array in the field's type. A value that does not fit is NULL there, and its row is added to `misfits`."""
     try:
         return array if array.type == field.type else array.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

@@ -1,7 +1,7 @@
-"""Maps again what staging keeps of a unit: kept pages are read as if they were a source, and go the way of all rows.
+"""Reads the kept staged pages of a unit as if they were a source, so that they are mapped again.
 
-Nothing is asked of the source and no watermark moves. A unit that is upserted gets all that is kept; one that is replaced
-gets the newest run that was complete.
+Makes no request to the source and moves no watermark. A unit that is upserted gets all kept runs; a unit that is replaced
+gets the newest complete run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from ingest_ray.engine.readers.drifted_schema import fitted_batch
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.source_keys import source_keys
 from ingest_ray.engine.steps.unit_layout import unit_key_of
-from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 from ingest_ray.staging import FileStaging
@@ -22,18 +22,18 @@ from ingest_ray.staging.kept_runs import erased_since, kept_runs, kept_slices
 AXIS = Axis(kind="key", columns=("slice",))
 
 
-class Remap:
-    """A strategy whose axis is the number of the kept slice."""
+class KeptStaging:
+    """A source of rows whose axis is the number of the kept slice."""
 
-    def __init__(self, strategy: Strategy, order: RunOrder) -> None:
-        self.descriptor = strategy.descriptor
+    def __init__(self, descriptor: Descriptor, order: RunOrder) -> None:
+        self.descriptor = descriptor
         self._order = order
         settings = order.settings
         self._staging = FileStaging(settings.staging_uri, page_bytes=settings.staging.page_bytes)
 
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-        handles = kept_of(self._order, self._staging)
+        handles = kept_handles(self._order, self._staging)
         facts = {"runs": len({handle.run_id for handle in handles}), "slices": len(handles)}
         yield Probe(
             strategy="remap of staging",
@@ -73,7 +73,7 @@ class Remap:
             yield fitted_batch(named, context)
 
 
-def kept_of(order: RunOrder, staging: FileStaging) -> list[Handle]:
+def kept_handles(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
     root = order.settings.staging_uri
     runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]

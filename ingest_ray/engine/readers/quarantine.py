@@ -1,6 +1,6 @@
-"""Replays what is in quarantine: the rejected rows are read as if they were a source, and go the way of all rows.
+"""Reads the rejected rows of a unit from quarantine as if they were a source.
 
-For upserts only: a replay that was interrupted is begun again, and an append could not tell what it had appended. What
+For upserts only: an interrupted replay starts again, and an append has no record of what it appended before. A row that
 still does not fit goes into quarantine again.
 """
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.engine.readers.drifted_schema import Fitted
-from ingest_ray.engine.readers.kept_staging import Remap
+from ingest_ray.engine.readers.drifted_schema import DriftedSource
+from ingest_ray.engine.readers.kept_staging import KeptStaging
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.quarantine.rejected_rows import list_quarantine, show
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.contracts import Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 
@@ -23,28 +23,28 @@ AXIS = Axis(kind="key", columns=("file",))
 BATCH_ROWS = 1_000
 
 
-def strategy_of(order: RunOrder) -> Strategy:
-    """The source's own strategy, the one that fits its rows, or the one that reads its quarantine or what staging keeps."""
+def strategy_of(order: RunOrder) -> RowSource:
+    """Returns the source of the order's rows: the strategy, a wrapper for a drifted schema, the quarantine or kept staging."""
     strategy = strategy_for(order.spec.endpoint.template)
     if order.task == "replay":
-        return Replay(strategy, order)  # type: ignore[return-value]
+        return QuarantineReplay(strategy.descriptor, order)
     if order.task == "remap":
-        return Remap(strategy, order)  # type: ignore[return-value]
-    return strategy if order.source_dataset is None else Fitted(strategy, order.source_dataset)  # type: ignore[return-value]
+        return KeptStaging(strategy.descriptor, order)
+    return strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
 
 
 def replayed_files(order: RunOrder) -> list[str]:
-    """The official files of the unit, oldest first."""
+    """Returns the URIs of the unit's committed quarantine files, oldest first."""
     config = order.spec.config
     entries = list_quarantine(order.settings.quarantine_uri, order.spec.endpoint.endpoint_id, order.spec.unit_id)
     return [entry.uri for entry in entries if entry.sink_id == config.sink_id]
 
 
-class Replay:
-    """A strategy whose axis is the number of the file, and whose pieces are files."""
+class QuarantineReplay:
+    """A source of rows whose axis is the number of the quarantine file: each piece is one file."""
 
-    def __init__(self, strategy: Strategy, order: RunOrder) -> None:
-        self.descriptor = strategy.descriptor
+    def __init__(self, descriptor: Descriptor, order: RunOrder) -> None:
+        self.descriptor = descriptor
         self._order = order
 
     @contextmanager
@@ -81,7 +81,7 @@ class Replay:
 
 
 def fitted(raw: Mapping[str, Any], context: ReadContext) -> list[pa.Scalar] | None:
-    """One row in the schema's types; None where it still does not fit, and was rejected again."""
+    """Returns one row in the schema's types; None where it still does not fit and was rejected again."""
     row = []
     for field in context.schema:
         try:

@@ -12,6 +12,7 @@ from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.source_keys import keys_as_text, keys_from_text
 from ingest_ray.engine.steps.unit_layout import opened_spec, resolved, staged_schema, target_of
 from ingest_ray.registry import open_models, open_sink
+from ingest_ray.sdk.contracts import KeyScan, capability
 
 
 class KeySets(Protocol):
@@ -22,7 +23,7 @@ class KeySets(Protocol):
 
     def keys(self) -> Iterator[pa.RecordBatch]: ...
 
-    def census(self) -> Iterator[pa.RecordBatch]: ...
+    def scan_keys(self) -> Iterator[pa.RecordBatch]: ...
 
     def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
 
@@ -43,17 +44,17 @@ class UnitRows:
         self._target = target_of(order)
         self._rows = staged_schema(order.spec)
         self._sink = open_sink(resolved(order.sink, order.settings))
-        self._strategy = strategy_of(order)
+        self._key_scan = capability(strategy_of(order), KeyScan)
         self.schema = pa.schema([self._rows.field(name) for name in self._target.key])
 
     def keys(self) -> Iterator[pa.RecordBatch]:
         return self._sink.keys(self._target, self._rows)
 
-    def census(self) -> Iterator[pa.RecordBatch]:
-        return self._strategy.census(self._spec)
+    def scan_keys(self) -> Iterator[pa.RecordBatch]:
+        return self._key_scan.scan_keys(self._spec)
 
     def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return self._strategy.proven_gone(self._spec, keys)
+        return self._key_scan.proven_gone(self._spec, keys)
 
     def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
         how = self._spec.policy.deletes
@@ -72,16 +73,16 @@ class ModelRows:
         self._typed = pa.schema([rows.field(name) for name in self._names])
         self._tables = tables_of(order.spec, order.run_id)
         self._sink = open_models(resolved(order.sink, order.settings))
-        self._strategy = strategy_of(order)
+        self._key_scan = capability(strategy_of(order), KeyScan)
 
     def keys(self) -> Iterator[pa.RecordBatch]:
         return self._sink.keys(self._tables)
 
-    def census(self) -> Iterator[pa.RecordBatch]:
-        return keys_as_text(self._strategy.census(self._spec), self._names)
+    def scan_keys(self) -> Iterator[pa.RecordBatch]:
+        return keys_as_text(self._key_scan.scan_keys(self._spec), self._names)
 
     def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        gone = self._strategy.proven_gone(self._spec, keys_from_text(keys, self._typed))
+        gone = self._key_scan.proven_gone(self._spec, keys_from_text(keys, self._typed))
         return keys_as_text(gone, self._names)
 
     def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:

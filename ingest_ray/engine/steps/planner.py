@@ -12,7 +12,7 @@ from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import Probe, Strategy
+from ingest_ray.sdk.contracts import Backfill, Probe, RowSource, capability
 from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, SegmentState, Slice, UnitSpec
 
 
@@ -46,7 +46,7 @@ class Planner:
     def __init__(self, order: RunOrder) -> None:
         self._order = order
         self._stack = ExitStack()
-        self._strategy: Strategy = strategy_of(order)
+        self._strategy: RowSource = strategy_of(order)
         self._spec: UnitSpec = order.spec
         self._probe: Probe | None = None
         self._scopes: dict[tuple[str, str], Scope] = {}
@@ -82,7 +82,7 @@ class Planner:
     def _plan_scopes(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         order = self._order
         if order.task == "backfill":
-            return self._strategy.between(self._spec, probe, known, order.lower, order.upper)
+            return capability(self._strategy, Backfill).between(self._spec, probe, known, order.lower, order.upper)
         return self._strategy.scopes(self._spec, probe, known)
 
     def open(self, scopes: Sequence[Scope]) -> None:

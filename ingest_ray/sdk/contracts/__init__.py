@@ -1,23 +1,39 @@
 """The contracts of the system, one module each; `ingest_ray.testing.suites` has a behaviour suite for source, staging, sinks and KV."""
 
+from ingest_ray.sdk.contracts.capabilities import (
+    CAPABILITIES,
+    Backfill,
+    KeyScan,
+    QuickCheck,
+    capability,
+    find_capability,
+)
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV
 from ingest_ray.sdk.contracts.model_sink import ModelSink, ModelTable
 from ingest_ray.sdk.contracts.sink import Sink
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
-from ingest_ray.sdk.contracts.source import Probe, ReadContext, Strategy
+from ingest_ray.sdk.contracts.source import MetadataSource, Probe, ReadContext, RowSource, Strategy
 from ingest_ray.sdk.contracts.staging import StageWriter, Staging
 
 __all__ = [
+    "CAPABILITIES",
     "KV",
+    "Backfill",
     "Descriptor",
+    "KeyScan",
+    "MetadataSource",
     "ModelSink",
     "ModelTable",
     "Probe",
+    "QuickCheck",
     "ReadContext",
+    "RowSource",
     "Sink",
     "SinkFamily",
     "StageWriter",
     "Staging",
     "Strategy",
+    "capability",
+    "find_capability",
 ]

@@ -9,6 +9,8 @@ from ingest_ray.catalog import unit_configs
 from ingest_ray.catalog.endpoints import source
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.contracts import Backfill, KeyScan, capability
 from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Model, WriteMode
@@ -106,6 +108,11 @@ def is_reconcilable(order: RunOrder) -> bool:
 
 def _check_options(order: RunOrder, options: RunOptions) -> None:
     write = order.spec.write_mode
+    strategy = strategy_for(order.spec.endpoint.template)
+    if options.task == "backfill":
+        capability(strategy, Backfill)
+    if options.reconcile and is_reconcilable(order):
+        capability(strategy, KeyScan)
     if options.task == "remap":
         if order.spec.config.mode is not DataMode.CDM:
             raise CdmModeUnsupported(

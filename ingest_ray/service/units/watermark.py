@@ -11,6 +11,7 @@ from ingest_ray.engine.steps.unit_layout import opened_spec, unit_key_of
 from ingest_ray.engine.steps.unit_writer import TableWriter
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging_area import staging_for
+from ingest_ray.sdk.contracts import Backfill, capability
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, Position, RunMode, WriteMode
@@ -74,8 +75,9 @@ def _positions(order: RunOrder, state: StateWriter, value: str, segment: str | N
     """What the value is in every segment: the lower bound of a backfill from there."""
     spec = opened_spec(order)
     strategy = strategy_for(spec.endpoint.template)
+    backfill = capability(strategy, Backfill)
     with strategy.probe(spec, state.segments) as probe:
-        scopes = strategy.between(spec, probe, state.segments, value, None)
+        scopes = backfill.between(spec, probe, state.segments, value, None)
     found = {scope.segment: scope.target.lower for scope in scopes if scope.target.lower is not None}
     if segment is not None and segment not in found:
         known = ", ".join(sorted(found)[:20]) or "none"

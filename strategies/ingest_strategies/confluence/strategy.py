@@ -111,9 +111,6 @@ class Confluence:
         if policy.primary_key not in ((), table.key):
             raise ConfigError(f"{spec.unit_id}: policy.primary_key can only be '{', '.join(table.key)}'")
 
-    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
-        return False  # a probe is hardly more than this question
-
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return probed(spec, known)
 
@@ -128,7 +125,7 @@ class Confluence:
     ) -> Sequence[Scope]:
         return list(scopes.between(look_of(probe), lower, upper))
 
-    def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         whole = schema_of(spec.dataset)
         schema = pa.schema([whole.field(name) for name in TABLES[spec.dataset.name].key])
         with census(spec, RowMaker(spec.dataset, whole, site_of(spec.dataset))) as counted:

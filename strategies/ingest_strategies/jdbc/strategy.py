@@ -98,7 +98,7 @@ class SqlStrategy:
     ) -> Sequence[Scope]:
         return between(look_of(probe), lower, upper)
 
-    def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         return census(self._dialect, spec)
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -109,9 +109,6 @@ class Jira:
         if policy.primary_key not in ((), table.key):
             raise ConfigError(f"{spec.unit_id}: policy.primary_key can only be '{', '.join(table.key)}'")
 
-    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
-        return False  # a probe is hardly more than this question
-
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return probed(spec, known)
 
@@ -126,7 +123,7 @@ class Jira:
     ) -> Sequence[Scope]:
         return list(scopes.between(look_of(probe), lower, upper))
 
-    def census(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         key = schema_of(spec.dataset).field(TABLES[spec.dataset.name].key[0])
         with census(spec) as counted:
             for numbers in counted.whole():

@@ -158,7 +158,7 @@ def test_a_lost_login_is_denied_and_never_empty(tmp_path: Path, mode: Any, trap:
         assert summary.error is not None
         assert summary.error.code == "E_SOURCE_DENIED"
         with pytest.raises(SourceDenied):
-            list(http.census(lake.spec()))
+            list(http.scan_keys(lake.spec()))
 
 
 @MODES
@@ -198,7 +198,7 @@ def test_what_hangs_on_pages_lands_whole_and_only_what_is_new_is_read_again(
                 truth = {(page["id"], one["number"]): one["author"] for page, one in hung(sim, "versions")}
                 assert {key: row["author_id"] for key, row in lake.rows().items()} == truth
         assert lake.run().rows.read == 0
-        keys = [key for batch in http.census(lake.spec()) for key in zip(*batch.to_pydict().values(), strict=True)]
+        keys = [key for batch in http.scan_keys(lake.spec()) for key in zip(*batch.to_pydict().values(), strict=True)]
         assert len(keys) == len(truth)
         found = lake.rows().keys()
         assert {key if len(key) > 1 else key[0] for key in keys} == found
@@ -272,7 +272,7 @@ def test_a_config_that_does_not_fit_names_its_field_and_shows_no_secret(config: 
 def test_only_a_404_is_an_absence(mode: Any) -> None:
     with simulate("confluence", mode, pages=100, spaces=3, frozen=True) as sim:
         spec = Lake(Path(), endpoint_of(sim)).spec()
-        batch = next(iter(http.census(spec)))
+        batch = next(iter(http.scan_keys(spec)))
         trashed = [n for n, r in pages_of(sim, brief=True).items() if r["status"] == "trashed"]
         gone = [str(n) for n in sim.mutate("purge", ids=trashed[:1])]
         known = next(iter(pages_of(sim, brief=True)))
@@ -290,4 +290,4 @@ def test_a_census_of_a_site_with_a_space_that_fails_is_an_error(mode: Any) -> No
     with simulate("confluence", mode, pages=100, spaces=4, traps=["failing-space=1"], frozen=True) as sim:
         spec = Lake(Path(), endpoint_of(sim, retry_wait_s=0.001)).spec()
         with pytest.raises(IngestError):
-            list(http.census(spec))
+            list(http.scan_keys(spec))

@@ -57,7 +57,7 @@ def everything(standin: Any, schema: str, names: Sequence[str]) -> None:
     with table.strategy.probe(table.spec, table.states) as probe:
         scopes = table.strategy.between(table.spec, probe, table.states, "2026-01-01", "2026-02-01")
         assert len(list(table.strategy.cut(table.spec, probe, scopes[0], scopes[0].target))) == 3
-    assert sum(batch.num_rows for batch in strategy.census(table.spec)) == 30
+    assert sum(batch.num_rows for batch in strategy.scan_keys(table.spec)) == 30
     mode = RunMode.INCREMENTAL
     rehearsal(
         endpoint, f"{schema}.{filtered}", 10, mode, cursor="N", lag=3, where="1 = 1", cursor_nulls="exclude"

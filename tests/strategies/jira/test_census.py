@@ -94,7 +94,7 @@ def test_g62_only_a_404_is_an_absence(mode: str) -> None:
 def test_g61_the_census_of_what_hangs_on_issues_is_all_of_it(unit: str, inner: str) -> None:
     with simulate(issues=150, projects=2, frozen=True) as sim:
         lake = Lake(Path(), endpoint_of(sim), unit=unit)
-        batches = list(http.census(lake.spec()))
+        batches = list(http.scan_keys(lake.spec()))
         assert {batch.schema.names[0] for batch in batches} == {"id"}
         found = [number for batch in batches for number in batch.column(0).to_pylist()]
         assert sorted(found) == sorted(child["id"] for _, child in children_of(sim, inner))
@@ -104,4 +104,4 @@ def test_g61_an_issue_that_cannot_be_read_makes_no_census_of_its_comments() -> N
     with simulate(issues=150, projects=1, traps=["poison-500=1"], frozen=True) as sim:
         spec = Lake(Path(), endpoint_of(sim, retry_wait_s=0.001), unit="jira.comments").spec()
         with pytest.raises(SourceUnavailable):
-            list(http.census(spec))
+            list(http.scan_keys(spec))

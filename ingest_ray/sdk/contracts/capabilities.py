@@ -1,0 +1,92 @@
+"""Optional capabilities of a source, each a protocol of its own, and the functions that look them up.
+
+A strategy has a capability when it has all methods of its protocol. A wrapper has the methods of every capability and
+says with `has_capability` which of them the wrapped source has.
+"""
+
+from __future__ import annotations  # so that importing a contract does not import pyarrow
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+from ingest_ray.sdk.contracts.source import Probe, RowSource
+from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.sdk.types import Scope, SegmentState, UnitSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+C = TypeVar("C")
+
+
+@runtime_checkable
+class Backfill(Protocol):
+    """Reads an interval of the cursor that a person chose."""
+
+    def between(
+        self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
+    ) -> Sequence[Scope]:
+        """Returns the scopes of the interval `[lower, upper)` of the cursor, with effect AHEAD: no watermark moves.
+
+        Raises:
+            ConfigError: a bound is no value of the cursor.
+        """
+        ...
+
+
+@runtime_checkable
+class KeyScan(Protocol):
+    """Lists all keys of a dataset. Deletes are derived from it."""
+
+    def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+        """Yields every key that the dataset has now, as its key columns in the types of the schema: all, or raises.
+
+        Never ends early, and never takes "may not be seen" for "is not there".
+        """
+        ...
+
+    def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yields those of `keys`, absent from a key scan, that the source proves not to exist. A refusal is no proof.
+
+        Where a key scan is itself the proof (one statement over a table), all of them.
+        """
+        ...
+
+
+@runtime_checkable
+class QuickCheck(Protocol):
+    """Finds out, much cheaper than a probe, that a unit has nothing to read."""
+
+    def is_unchanged(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> bool:
+        """Returns True only where a probe would find nothing to read now. False means nothing: a probe follows."""
+        ...
+
+
+CAPABILITIES: Mapping[type, str] = {
+    Backfill: "backfills",
+    KeyScan: "key scans, from which deletes are derived",
+    QuickCheck: "a quick check for changes",
+}
+"""Every optional capability, and its name in a message."""
+
+
+def find_capability(source: RowSource, kind: Callable[..., C]) -> C | None:
+    """Returns the source as an object of the protocol `kind`; None where it does not have that capability."""
+    has_capability: Callable[[object], bool] | None = getattr(source, "has_capability", None)
+    if has_capability is not None and not has_capability(kind):
+        return None
+    protocol: Any = kind
+    return source if isinstance(source, protocol) else None
+
+
+def capability(source: RowSource, kind: Callable[..., C]) -> C:
+    """Returns the source as an object of the protocol `kind`.
+
+    Raises:
+        ModeUnsupported: the source does not have that capability.
+    """
+    capable = find_capability(source, kind)
+    if capable is None:
+        name = next((name for protocol, name in CAPABILITIES.items() if protocol is kind), str(kind))
+        raise ModeUnsupported(f"sources of template '{source.descriptor.template}' do not support {name}")
+    return capable
