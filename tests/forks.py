@@ -1,7 +1,7 @@
-"""Processes for tests to kill, forked from one that has imported what runs import: 20 ms instead of a second.
+"""Processes forked from one that has imported what commands and runs import: 50 ms each instead of a second.
 
-A forked process is a whole process: its own id, exit code, environment and files. The server that forks it has one
-thread and opens nothing, so a fork of it is what a start of Python leaves after its imports.
+A forked process is a whole process, which a test may kill: its own id, exit code, environment, folder and files. The
+server that forks it has opened nothing, so its fork is what a start of Python leaves after its imports.
 """
 
 import atexit
@@ -11,35 +11,56 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PRELOADED = ["ingest_ray.run", "ingest_ray.testing.scripted", "deltalake", "duckdb", "sqlalchemy.dialects.sqlite"]
+PRELOADED = [
+    "adbc_driver_manager.dbapi",
+    "deltalake",
+    "duckdb",
+    "ingest_ray.cli.app",
+    "ingest_ray.run",
+    "ingest_ray.testing.scripted",
+    "ingest_strategies.jdbc.templates",
+    "pg8000.dbapi",
+    "sqlalchemy.dialects.sqlite",
+]
 
 
-def run_module(module: str, *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Like `python -m module arguments`: waits for its end, and gives its exit code (negative: the signal) and stderr."""
-    with tempfile.NamedTemporaryFile() as err:
-        order = {"argv": [module, *arguments], "env": env, "err": err.name}
-        server = _server()
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(f"{json.dumps(order)}\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess([module, *arguments], code, "", Path(err.name).read_text())
+def run_module(
+    module: str, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Like `python -m module arguments`, with nothing on stdin; waits for its end. A negative exit code is a signal."""
+    argv = [module, *arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        order = {"argv": argv, "env": dict(os.environ if env is None else env), "cwd": str(cwd)}
+        code = _ask({**order, "out": str(out), "err": str(err)})
+        return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
+
+
+def _ask(order: dict[str, Any]) -> int:
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(f"{json.dumps(order)}\n")
+    server.stdin.flush()
+    return int(server.stdout.readline())
 
 
 @cache
 def _server() -> "subprocess.Popen[str]":
     """Ends when this process does: its stdin is then at its end."""
-    command = [sys.executable, "-m", "tests.forks"]
-    single_threaded = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     server = subprocess.Popen(
-        command, cwd=ROOT, env=single_threaded, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.forks"],
+        cwd=ROOT,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     atexit.register(_end, server)
     return server
@@ -51,33 +72,35 @@ def _end(server: "subprocess.Popen[str]") -> None:
 
 def _serve() -> None:
     for name in PRELOADED:
-        __import__(name)
+        import_module(name)
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
         child = os.fork()
         if child == 0:
-            _become(order["argv"], order["env"], order["err"])
+            _become(order)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
-def _become(argv: Sequence[str], env: dict[str, str], err: str) -> None:
+def _become(order: dict[str, Any]) -> None:
     code = 1
     try:
         os.environ.clear()
-        os.environ.update(env)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
-        os.dup2(os.open(err, os.O_WRONLY), 2)
-        sys.argv = list(argv)
-        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+        os.environ.update(order["env"])
+        os.chdir(order["cwd"])
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, name in ((1, order["out"]), (2, order["err"])):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+        sys.argv = order["argv"]
+        runpy.run_module(order["argv"][0], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
+        atexit._run_exitfuncs()
         os._exit(code)
 
 

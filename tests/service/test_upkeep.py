@@ -8,6 +8,8 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
+from tests import forks
+
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
 CONFIG = """\
 endpoints:
@@ -20,7 +22,7 @@ units:
 
 
 def ingest(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([INGEST, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return forks.run_module("ingest_ray.cli", *arguments, cwd=folder)
 
 
 def test_small_files_become_few_and_unneeded_ones_are_found(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from ingest_ray.testing.servers.postgres import Postgres
-
-INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+from tests import forks
 
 
 @dataclass
@@ -41,9 +39,7 @@ units:
         return self
 
     def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [INGEST, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=240, check=False
-        )
+        return forks.run_module("ingest_ray.cli", *arguments, cwd=self.folder)
 
     def json(self, *arguments: str) -> dict[str, Any]:
         done = self.call(*arguments, "--json")

@@ -1,8 +1,6 @@
 """MariaDB into a Delta lake, from the command line."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,17 +8,15 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from tests import forks
 from tests.strategies.jdbc.maria import Maria
 
 pytestmark = pytest.mark.services
-INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
 ROWS = 3_000
 
 
 def call(folder: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [INGEST, *arguments, "--json"], cwd=folder, capture_output=True, text=True, timeout=240, check=False
-    )
+    done = forks.run_module("ingest_ray.cli", *arguments, "--json", cwd=folder)
     assert len(done.stdout.splitlines()) == 1, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
