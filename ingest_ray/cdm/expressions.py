@@ -1,4 +1,4 @@
-"""A mapper that ingest.yaml writes down: for each field of a model one SQL expression over the unit's columns, in DuckDB's SQL.
+"""A mapper that is defined in ingest.yaml: for each field of a model one SQL expression over the unit's columns, in DuckDB's SQL.
 
     cdm: {models: {cdm.work.item: {cdm_id: "cdm_id('cdm.work.item', number)", summary: title, labels: "string_split(tags, ',')"}}}
 
@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingest_ray.cdm.mapping import MapContext, ModelRows, batch_of, checked, said
-from ingest_ray.cdm.models import KEY, MODELS, CdmModel, Kind, model_of
+from ingest_ray.cdm.mapping import MapContext, ModelRows, batch_of, rejection_reason, row_values
+from ingest_ray.cdm.models import KEY, MODELS, CdmModel, FieldType, model_of
 from ingest_ray.sdk.errors import RecordError
 from ingest_ray.sdk.types import CdmSettings, Model
 
@@ -28,7 +28,7 @@ SETTINGS = {
     "autoinstall_known_extensions": False,
     "python_enable_replacements": False,  # else an expression could read this program's variables
 }
-_CASTS: dict[Kind, str] = {
+_CASTS: dict[FieldType, str] = {
     "text": "VARCHAR",
     "bool": "BOOLEAN",
     "int": "BIGINT",
@@ -63,7 +63,7 @@ class ExpressionFault(Model):
 
 
 class ExpressionMapper:
-    """Columns are computed page by page; where that fails, row by row, so that one bad row costs only itself."""
+    """Computes columns page by page; where that fails, row by row, so that only the bad row is rejected."""
 
     def __init__(self, settings: CdmSettings, system: str) -> None:
         self.version = f"expressions/{settings.version}"
@@ -73,15 +73,17 @@ class ExpressionMapper:
         self._system = system
 
     def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]:
-        good: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}
-        for place, made in self._rows(page, 0, context):
+        mapped: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}
+        for position, made in self._rows(page, 0, context):
             for name, values in made.items():
-                good[name][0].append(values)
-                good[name][1].append(place)
-        return {name: ModelRows(batch_of(model_of(name), rows), places) for name, (rows, places) in good.items()}
+                mapped[name][0].append(values)
+                mapped[name][1].append(position)
+        return {
+            name: ModelRows(batch_of(model_of(name), rows), positions) for name, (rows, positions) in mapped.items()
+        }
 
-    def faults(self, schema: pa.Schema | None) -> Iterator[ExpressionFault]:
-        """What is wrong: names and grammar; with a dataset's schema also columns and types. Reads no row."""
+    def find_faults(self, schema: pa.Schema | None) -> Iterator[ExpressionFault]:
+        """Checks names and grammar; with a dataset's schema also columns and types. Reads no row."""
         for name, fields in self._settings.models.items():
             if name not in MODELS:
                 yield ExpressionFault(model_id=name, message=f"no such model; there are: {', '.join(MODELS)}")
@@ -90,30 +92,30 @@ class ExpressionMapper:
             if KEY not in fields:
                 yield ExpressionFault(model_id=name, message=f"'{KEY}' is required, such as cdm_id('{name}', number)")
             for field, text in fields.items():
-                message = self._fault(model, field, text, schema)
+                message = self._find_fault(model, field, text, schema)
                 if message is not None:
                     yield ExpressionFault(model_id=name, field=field, message=message)
 
-    def _fault(self, model: CdmModel, field: str, text: str, schema: pa.Schema | None) -> str | None:
+    def _find_fault(self, model: CdmModel, field: str, text: str, schema: pa.Schema | None) -> str | None:
         if field not in model.columns:
             return f"no such field; there are: {', '.join(model.columns)}"
         try:
             expression = duckdb.SQLExpression(text)
         except duckdb.Error as error:
             return _first_line(error)
-        unfit = self._unfit(text)
-        if unfit is not None or schema is None:
-            return unfit
+        refusal = self._find_impurity(text)
+        if refusal is not None or schema is None:
+            return refusal
         try:
-            relation = self._door.from_arrow(schema.empty_table())
+            relation = self._connection.from_arrow(schema.empty_table())
             relation.select(expression.cast(duckdb.type(_CASTS[model.columns[field]])).alias(field)).fetchall()
         except duckdb.Error as error:
             return _first_line(error)
         return None
 
-    def _unfit(self, text: str) -> str | None:
-        """Why an expression would not be a function of its row alone."""
-        ((parsed,),) = self._door.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchall()
+    def _find_impurity(self, text: str) -> str | None:
+        """The reason why an expression is not a function of its row alone; None where it is."""
+        ((parsed,),) = self._connection.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchall()
         document = json.loads(parsed)
         if document.get("error"):
             return str(document.get("error_message", "not understood"))
@@ -121,7 +123,7 @@ class ExpressionMapper:
             kind, name = node.get("class"), str(node.get("function_name", "")).lower()
             if kind in ("SUBQUERY", "WINDOW", "STAR"):
                 return f"a {kind.lower()} is more than a function of one row"
-            if kind == "FUNCTION" and (name in self._refused or name in _CLOCKS or name == "unnest"):
+            if kind == "FUNCTION" and (name in self._impure_functions or name in _CLOCKS or name == "unnest"):
                 return f"'{name}' does not give the same for the same row, or one value for each row"
             columns = node.get("column_names")
             if kind == "COLUMN_REF" and columns and str(columns[-1]).lower() in _CLOCKS:
@@ -129,58 +131,60 @@ class ExpressionMapper:
         return None
 
     @cached_property
-    def _refused(self) -> frozenset[str]:
-        found = self._door.execute(
+    def _impure_functions(self) -> frozenset[str]:
+        impure = self._connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type <> 'scalar' AND function_type <> 'macro'"
             " OR stability = 'VOLATILE'"
         ).fetchall()
-        names = {str(name).lower() for (name,) in found}
-        plain = self._door.execute(
+        names = {str(name).lower() for (name,) in impure}
+        pure = self._connection.execute(
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND"
             " coalesce(stability, '') <> 'VOLATILE'"
         ).fetchall()
-        return frozenset(names - {str(name).lower() for (name,) in plain})
+        return frozenset(names - {str(name).lower() for (name,) in pure})
 
     @cached_property
-    def _door(self) -> duckdb.DuckDBPyConnection:
-        door = duckdb.connect(":memory:", config=dict(SETTINGS))
-        door.execute("SET TimeZone = 'UTC'")
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(":memory:", config=dict(SETTINGS))
+        connection.execute("SET TimeZone = 'UTC'")
         system = self._system.replace("'", "''")
-        door.execute(
+        connection.execute(
             f"CREATE MACRO cdm_id(model, part) AS replace(model, '.', ':') || ':{system}:' || CAST(part AS VARCHAR)"
         )
-        door.execute("SET lock_configuration = true")
-        return door
+        connection.execute("SET lock_configuration = true")
+        return connection
 
     def _rows(
         self, page: pa.RecordBatch, start: int, context: MapContext
     ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
-        """Halves what fails until it is one row, which is rejected with the reason."""
+        """Halves a page that fails until one row is left, which is rejected with the reason."""
         try:
-            made = {name: self._computed(page, model_of(name)) for name in self.models}
+            made = {name: self._compute(page, model_of(name)) for name in self.models}
         except (duckdb.Error, RecordError) as error:
             if page.num_rows <= 1:
                 context.reject(
-                    start, said(error) if isinstance(error, RecordError) else _first_line(error), _column(error)
+                    start,
+                    rejection_reason(error) if isinstance(error, RecordError) else _first_line(error),
+                    _column(error),
                 )
                 return
             half = page.num_rows // 2
             yield from self._rows(page.slice(0, half), start, context)
             yield from self._rows(page.slice(half), start + half, context)
             return
-        for place in range(page.num_rows):
-            yield start + place, {name: rows[place] for name, rows in made.items()}
+        for position in range(page.num_rows):
+            yield start + position, {name: rows[position] for name, rows in made.items()}
 
-    def _computed(self, page: pa.RecordBatch, model: CdmModel) -> list[list[Any]]:
+    def _compute(self, page: pa.RecordBatch, model: CdmModel) -> list[list[Any]]:
         fields = self._settings.models[model.model_id]
-        relation = self._door.from_arrow(pa.Table.from_batches([page]))
+        relation = self._connection.from_arrow(pa.Table.from_batches([page]))
         expressions = [
             duckdb.SQLExpression(text).cast(duckdb.type(_CASTS[model.columns[name]])).alias(name)
             for name, text in fields.items()
         ]
-        found = relation.select(*expressions).fetchall()
-        given = {"source_system": self._system} if "source_system" not in fields else {}
-        return [checked(model, {**given, **dict(zip(fields, row, strict=True))}) for row in found]
+        rows = relation.select(*expressions).fetchall()
+        defaults = {"source_system": self._system} if "source_system" not in fields else {}
+        return [row_values(model, {**defaults, **dict(zip(fields, row, strict=True))}) for row in rows]
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

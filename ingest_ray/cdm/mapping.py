@@ -1,6 +1,6 @@
-"""What a mapper is: a pure function from a page of source rows to rows of CDM models.
+"""The contract of a mapper: a pure function from a page of source rows to rows of CDM models.
 
-`RowMapper` makes one from a function of a single row, which most sources want. A source row that cannot be mapped is
+`RowMapper` makes a mapper from a function of a single row, which suits most sources. A source row that cannot be mapped is
 rejected as a whole, with a reason: it goes to quarantine, and none of its rows to any model.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingest_ray.cdm.models import ID_CHARS, KEY, CdmModel, Kind, model_of
+from ingest_ray.cdm.models import ID_CHARS, KEY, CdmModel, FieldType, model_of
 from ingest_ray.sdk.errors import RecordError
 from ingest_ray.sdk.types import Dataset, Endpoint
 
@@ -23,10 +23,10 @@ CdmRow = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MapContext:
-    """What a mapper knows besides the page. Secrets of the endpoint are masked.
+    """The input of a mapper besides the page. Secrets of the endpoint are masked.
 
-    `system` stands in every id: units that share one have users, items and pages in common. `reject(row, reason, column)`
-    takes a row of the page, by its place, out of what is mapped.
+    `system` is part of every id: units that share one have users, items and pages in common. `reject(row, reason, column)` sends
+    a row of the page, by its position, to quarantine.
     """
 
     endpoint: Endpoint
@@ -37,7 +37,7 @@ class MapContext:
 
 @dataclass(frozen=True)
 class ModelRows:
-    """Rows of one model in its schema, and for each the place of the source row in the page."""
+    """Rows of one model in its schema, and for each row the position of its source row in the page."""
 
     batch: pa.RecordBatch
     origins: Sequence[int]
@@ -48,7 +48,7 @@ class CdmMapper(Protocol):
 
     @property
     def version(self) -> str:
-        """Names the mapper and its version; it stands on every row. Another one says that `remap` would change rows."""
+        """The mapper's name and version, which every row records. When it differs from that of stored rows, `remap` would change them."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class CdmMapper(Protocol):
 
     @property
     def keeps(self) -> tuple[str, ...]:
-        """Models whose rows stay when their source row does not make them any more, such as a history."""
+        """Models whose rows stay when the mapper no longer makes them from their source row, such as a history."""
         ...
 
     def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]: ...
@@ -64,7 +64,7 @@ class CdmMapper(Protocol):
 
 @dataclass(frozen=True)
 class RowMapper:
-    """`row` may raise anything for a row that it cannot map: the row is rejected with that as its reason."""
+    """`row` may raise any exception for a row that it cannot map: the row is rejected, with the exception as the reason."""
 
     version: str
     models: tuple[str, ...]
@@ -72,21 +72,23 @@ class RowMapper:
     keeps: tuple[str, ...] = ()
 
     def map(self, page: pa.RecordBatch, context: MapContext) -> Mapping[str, ModelRows]:
-        kept: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}
-        for place, row in enumerate(page.to_pylist()):
+        mapped: dict[str, tuple[list[list[Any]], list[int]]] = {name: ([], []) for name in self.models}
+        for position, row in enumerate(page.to_pylist()):
             try:
-                made = [(name, checked(model_of(name), values)) for name, values in self.row(row, context)]
-            except Exception as error:  # one record's fault, whatever it is: the others are mapped
+                made = [(name, row_values(model_of(name), values)) for name, values in self.row(row, context)]
+            except Exception as error:  # any fault of one record: the others are mapped
                 column = error.column if isinstance(error, RecordError) else None
-                context.reject(place, said(error), column)
+                context.reject(position, rejection_reason(error), column)
                 continue
             for name, values in made:
-                kept[name][0].append(values)
-                kept[name][1].append(place)
-        return {name: ModelRows(batch_of(model_of(name), rows), places) for name, (rows, places) in kept.items()}
+                mapped[name][0].append(values)
+                mapped[name][1].append(position)
+        return {
+            name: ModelRows(batch_of(model_of(name), rows), positions) for name, (rows, positions) in mapped.items()
+        }
 
 
-def said(error: Exception) -> str:
+def rejection_reason(error: Exception) -> str:
     text = str(error)
     return text if isinstance(error, RecordError) and text else f"{type(error).__name__}: {text}"
 
@@ -103,26 +105,28 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def checked(model: CdmModel, values: Mapping[str, Any]) -> list[Any]:
-    """One row's values in the order of the model's columns. Raises `RecordError`, naming the column."""
+def row_values(model: CdmModel, values: Mapping[str, Any]) -> list[Any]:
+    """One row's values, checked, in the order of the model's columns. Raises `RecordError`, naming the column."""
     unknown = values.keys() - model.columns.keys()
     if unknown:
         raise RecordError(f"model '{model.model_id}' has no field '{min(unknown)}'", column=min(unknown))
-    row = [fitted(name, kind, values.get(name)) for name, kind in model.columns.items()]
-    found = values.get(KEY)
-    if not found:
+    row = [_field_value(name, kind, values.get(name)) for name, kind in model.columns.items()]
+    row_id = values.get(KEY)
+    if not row_id:
         raise RecordError("the row has no id", column=KEY)
-    if len(found) > ID_CHARS:
-        raise RecordError(f"the id has {len(found)} characters, {ID_CHARS} is the most: '{found[:60]}...'", column=KEY)
+    if len(row_id) > ID_CHARS:
+        raise RecordError(
+            f"the id has {len(row_id)} characters, {ID_CHARS} is the most: '{row_id[:60]}...'", column=KEY
+        )
     return row
 
 
-def fitted(name: str, kind: Kind, value: Any) -> Any:
+def _field_value(name: str, kind: FieldType, value: Any) -> Any:
     if value is None:
         return None
     match kind, value:
         case "text", str():
-            return _sound(name, value)
+            return _clean_text(name, value)
         case "bool", bool():
             return value
         case "int", int() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
@@ -130,16 +134,16 @@ def fitted(name: str, kind: Kind, value: Any) -> Any:
         case "instant", datetime() if value.tzinfo is not None:
             return value.astimezone(UTC)
         case "list", list() | tuple() if all(isinstance(item, str) for item in value):
-            return [_sound(name, item) for item in value]
+            return [_clean_text(name, item) for item in value]
         case "json", dict() | list():
-            return _sound(name, json.dumps(value, ensure_ascii=False, separators=(",", ":"))) if value else None
+            return _clean_text(name, json.dumps(value, ensure_ascii=False, separators=(",", ":"))) if value else None
         case "json", str():
-            return _sound(name, value)
+            return _clean_text(name, value)
     raise RecordError(f"field '{name}' takes {kind}, and got a {type(value).__name__}", column=name)
 
 
-def _sound(name: str, text: str) -> str:
-    """Zero characters are taken out, as no database keeps them all; half of a surrogate pair is no text."""
+def _clean_text(name: str, text: str) -> str:
+    """Removes zero characters, because some databases do not store them; refuses half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

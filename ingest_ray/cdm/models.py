@@ -1,14 +1,14 @@
-"""The models of the common data model, as Arrow schemas: ids, fields, types, and where each row came from.
+"""The models of the common data model, as Arrow schemas: ids, fields, types and provenance.
 
-Every model has a `cdm_id`, its own fields, `source_system` and `properties` (JSON: what has no column of its own). Behind them
-stand the columns of provenance, which the engine fills:
+Every model has a `cdm_id`, its own fields, `source_system` and `properties` (JSON: everything without a column of its own), followed by
+the columns of provenance, which the engine fills:
 
-`_source_endpoint`, `_source_unit`   the unit whose mapper made the row; a table may hold the rows of many
-`_source_key`                        the source row that it was made from: its primary key as text
+`_source_endpoint`, `_source_unit`   the unit whose mapper made the row; a table may hold rows of many units
+`_source_key`                        the primary key, as text, of the source row from which it was made
 `_source_version`                    the source row's cursor as a number (instants: microseconds since 1970): the newer one wins
-`_mapper_version`                    which mapper made it, and which version of that
+`_mapper_version`                    the mapper that made the row, and its version
 
-A row without `cdm_id` is a marker: the source row of that key has no row of this model (any more).
+A row without `cdm_id` is a marker: the source row with that key makes no row of this model (any more).
 """
 
 import hashlib
@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from ingest_ray.sdk.errors import ConfigError
 
-Kind = Literal["text", "bool", "int", "instant", "list", "json"]
+FieldType = Literal["text", "bool", "int", "instant", "list", "json"]
 
-ID_CHARS = 255  # the longest text that is a primary key everywhere
+ID_CHARS = 255  # the longest text that every database accepts as a primary key
 KEY = "cdm_id"
 ENDPOINT, UNIT, SOURCE_KEY, VERSION, MAPPER = (
     "_source_endpoint",
@@ -40,7 +40,7 @@ PROVENANCE = pa.schema(
         (MAPPER, pa.string()),
     ]
 )
-ARROW: dict[Kind, pa.DataType] = {
+ARROW: dict[FieldType, pa.DataType] = {
     "text": pa.string(),
     "bool": pa.bool_(),
     "int": pa.int64(),
@@ -52,23 +52,23 @@ ARROW: dict[Kind, pa.DataType] = {
 
 @dataclass(frozen=True)
 class CdmModel:
-    """`fields` are the contract's, in its order, without those that every model has."""
+    """`fields`: those of the contract, in its order, without the fields that every model has."""
 
     model_id: str
-    fields: dict[str, Kind]
+    fields: dict[str, FieldType]
 
     @property
-    def columns(self) -> dict[str, Kind]:
+    def columns(self) -> dict[str, FieldType]:
         return {KEY: "text", "source_system": "text", **self.fields, "properties": "json"}
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """What a mapper fills."""
+        """The columns that a mapper fills."""
         return pa.schema([(name, ARROW[kind]) for name, kind in self.columns.items()])
 
     @cached_property
     def stored(self) -> pa.Schema:
-        """What a sink keeps: a mapper's columns and those of provenance."""
+        """The columns of a sink's table: a mapper's and those of provenance."""
         return pa.schema([*self.schema, *PROVENANCE])
 
     @property
@@ -82,7 +82,7 @@ class CdmModel:
         return self.model_id.rpartition(".")[0].replace(".", "_")
 
 
-def _model(model_id: str, **fields: Kind) -> CdmModel:
+def _model(model_id: str, **fields: FieldType) -> CdmModel:
     return CdmModel(model_id, fields)
 
 
@@ -180,7 +180,7 @@ MODELS = {model.model_id: model for model in _ALL}
 
 
 def model_of(model_id: str) -> CdmModel:
-    """Raises `ConfigError`, with the models that there are."""
+    """Raises `ConfigError`, naming the models that exist."""
     try:
         return MODELS[model_id]
     except KeyError:
@@ -193,12 +193,12 @@ def cdm_id(model_id: str, system: str, *parts: str | int) -> str:
 
 
 def hashed(text: str) -> str:
-    """For ids of what has none of its own, such as a link."""
+    """An id for objects without one of their own, such as a link."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def is_taken(model_id: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a sink that says `patterns` takes a model: exact ids, or all of a family (`cdm.work.*`)."""
+def is_accepted(model_id: str, patterns: tuple[str, ...]) -> bool:
+    """True where one of a sink's `patterns` matches the model: an exact id, or all of a family (`cdm.work.*`)."""
     return any(
         model_id == pattern or (pattern.endswith(".*") and model_id.startswith(pattern[:-1])) for pattern in patterns
     )

@@ -1,7 +1,7 @@
-"""Which mapper a unit has, by the template of its endpoint and its own id.
+"""The registry of mappers, by the template of a unit's endpoint and the unit's id.
 
-Packages bring mappers through entry points of the group `ingest_ray.cdm_mappers`: the name is a template, the value a mapping
-from unit id to mapper. They are loaded when a template is first asked for.
+Packages provide mappers through entry points of the group `ingest_ray.cdm_mappers`: the name is a template, the value a mapping
+from unit id to mapper. A template's mappers are loaded on the first look-up.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,10 +26,10 @@ def register_cdm_mapper(template: str, unit_id: str, mapper: CdmMapper) -> None:
     Raises:
         ConfigError: the unit has another mapper already.
     """
-    known = _registered.setdefault((template, unit_id), mapper)
-    if known is not mapper and (known.version, known.models) != (mapper.version, mapper.models):
+    registered = _registered.setdefault((template, unit_id), mapper)
+    if registered is not mapper and (registered.version, registered.models) != (mapper.version, mapper.models):
         raise ConfigError(
-            f"unit '{unit_id}' of template '{template}' has mapper '{known.version}' already, '{mapper.version}' is another",
+            f"unit '{unit_id}' of template '{template}' has mapper '{registered.version}' already, '{mapper.version}' is another",
             hint="remove one of the packages that bring them",
         )
 
@@ -41,20 +41,20 @@ def find_mapper(template: str, unit_id: str) -> CdmMapper | None:
 
 def mapper_for(template: str, unit_id: str) -> CdmMapper:
     """Raises `CdmModeUnavailable` where none is registered."""
-    found = find_mapper(template, unit_id)
-    if found is None:
+    mapper = find_mapper(template, unit_id)
+    if mapper is None:
         known = ", ".join(sorted(unit for name, unit in _registered if name == template)) or "none"
         raise CdmModeUnavailable(
             f"unit '{unit_id}' of template '{template}' has no CDM mapper",
             hint=f"install the package that brings it, or map its columns in ingest.yaml; mappers: {known}",
         )
-    return found
+    return mapper
 
 
 def apply_cdm(
     endpoint: Endpoint, unit_id: str, batches: Iterable[pa.RecordBatch], *, dataset: Dataset, system: str | None = None
 ) -> dict[str, list[pa.RecordBatch]]:
-    """Every page through the unit's mapper: what comes out, by model id.
+    """Maps batches with the unit's mapper; returns the rows by model id.
 
     Raises:
         CdmModeUnavailable: the unit has no mapper.
@@ -66,22 +66,22 @@ def apply_cdm(
         raise RecordError(f"{unit_id}: row {row}: {reason}")
 
     context = MapContext(endpoint, dataset, system or endpoint.endpoint_id, refuse)
-    out: dict[str, list[pa.RecordBatch]] = {model: [] for model in mapper.models}
+    mapped: dict[str, list[pa.RecordBatch]] = {model: [] for model in mapper.models}
     for page in batches:
         for model, made in mapper.map(page, context).items():
-            out[model].append(made.batch)
-    return out
+            mapped[model].append(made.batch)
+    return mapped
 
 
 def _load(template: str) -> None:
     if template in _loaded:
         return
-    for unit_id, mapper in _brought(template):
+    for unit_id, mapper in _installed_mappers(template):
         register_cdm_mapper(template, unit_id, mapper)
     _loaded.add(template)
 
 
-def _brought(template: str) -> Iterator[tuple[str, CdmMapper]]:
+def _installed_mappers(template: str) -> Iterator[tuple[str, CdmMapper]]:
     for point in entry_points(group=MAPPERS, name=template):
-        brought: Mapping[str, Any] = point.load()
-        yield from brought.items()
+        mappers: Mapping[str, Any] = point.load()
+        yield from mappers.items()

@@ -9,6 +9,6 @@ from ingest_ray.secrets.fields import spelled
 
 
 def faults_of_mapping(lines: Lines, n: int, rule: UnitRule) -> Iterator[str]:
-    for fault in ExpressionMapper(rule.cdm, rule.cdm.system or rule.endpoint).faults(None):
+    for fault in ExpressionMapper(rule.cdm, rule.cdm.system or rule.endpoint).find_faults(None):
         path: Path = ("units", n, "cdm", "models", fault.model_id, *(() if fault.field is None else (fault.field,)))
         yield f"{lines.at(path)}: {spelled(path)}: {fault.message}"

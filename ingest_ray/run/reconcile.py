@@ -26,7 +26,7 @@ from ingest_ray.process.failpoints import reached
 from ingest_ray.run.staging_area import keeps_staged, kept_run, staging_for
 from ingest_ray.sdk.errors import ConfigError, DeletesRefused, IngestError
 from ingest_ray.sdk.types import RunFault, RunState, WriteMode
-from ingest_ray.staging.kept_runs import ERASED_KEYS, keep_erased
+from ingest_ray.staging.kept_runs import ERASED_KEYS, write_erased_keys
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 
@@ -92,7 +92,7 @@ def _compare_and_erase(
     erased = 0
     if gone:
         if order.spec.policy.keep_staging and keeps_staged(order):
-            keep_erased(
+            write_erased_keys(
                 order.settings.staging_uri, kept_run(order), renamed_keys(_batches(keys, "gone", key_sets.schema))
             )
         sequence = state.record_intent(())

@@ -9,7 +9,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.settings import Settings
 from ingest_ray.staging import MemoryPages, open_staging, sweep_stale
-from ingest_ray.staging.kept_runs import KeptRun, keep, kept_runs
+from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, mark_kept
 from ingest_ray.staging.object_store import PageStore
 from ingest_ray.state.documents import LeaseDocument, parsed
 from ingest_ray.state.lease import is_live
@@ -51,8 +51,8 @@ def _mark(order: RunOrder, *, is_complete: bool) -> bool:
     if not seconds or not keeps_staged(order) or order.task not in ("ingest", "backfill"):
         return False
     root, kept = order.settings.staging_uri, kept_run(order)
-    before = next((run for run in kept_runs(root, kept.unit_key) if run.run_id == kept.run_id), kept)
-    keep(root, kept.model_copy(update={"started_at": before.started_at, "is_complete": is_complete}))
+    before = next((run for run in list_kept_runs(root, kept.unit_key) if run.run_id == kept.run_id), kept)
+    mark_kept(root, kept.model_copy(update={"started_at": before.started_at, "is_complete": is_complete}))
     return True
 
 
@@ -73,5 +73,5 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
             if is_live(lease):
                 live.add(lease.run_id)
     if staging.provider == "files":
-        live |= {kept.run_id for kept in kept_runs(settings.staging_uri)}
+        live |= {kept.run_id for kept in list_kept_runs(settings.staging_uri)}
     return sum(sweep_stale(staging, live).values())

@@ -1,4 +1,4 @@
-"""Where pages wait between reader and sink: `files` survive every process, `object-store` only their owner."""
+"""Staging: the pages between reader and sink. `files` survive every process; `object-store` lives as long as its owner process."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ __all__ = ["FileStaging", "MemoryPages", "ObjectStaging", "PageStore", "open_sta
 def open_staging(
     settings: Settings, provider: Literal["files", "object-store"], store: PageStore | None = None
 ) -> Staging:
-    """`store` is where `object-store` keeps its pages: who starts Ray brings it."""
+    """`store` holds the pages of `object-store`: the executor that starts Ray passes it."""
     if provider == "files":
         return FileStaging(settings.staging_uri, page_bytes=settings.staging.page_bytes)
     if store is None:

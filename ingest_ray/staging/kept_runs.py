@@ -1,6 +1,6 @@
-"""What is kept of finished runs: a marker in the run's folder says of which unit it is, and until when.
+"""Kept runs: staged files that outlive their run. A marker in the run's folder records its unit and until when it is kept.
 
-Only files are kept. A folder without a marker, or with one that has expired, is swept like that of any dead run.
+Only the `files` provider keeps runs. A folder without a marker, or with an expired one, is swept like that of any dead run.
 """
 
 import json
@@ -19,7 +19,9 @@ from ingest_ray.staging.files import MANIFEST, FileStaging
 MARKER = "kept.json"
 ERASED = "erased.arrow"
 ERASED_KEYS = pa.schema([("key", pa.string())])
-MODEL_SIGN = "@"  # in the name of a slice's folder: pages of a model, which are made again from the slice's own
+MODEL_SIGN = (
+    "@"  # in the name of a slice's folder: pages of a model, which a remap makes again from the slice's own pages
+)
 
 
 class KeptRun(Model):
@@ -32,55 +34,56 @@ class KeptRun(Model):
     until: float
     is_complete: bool = False
     has_erased: bool = False
-    """A comparison with the source: its folder has the keys of source rows that were erased, and no pages."""
+    """The run compared the sink with the source: its folder has the keys of the erased source rows, and no pages."""
 
 
-def keep(root: str, kept: KeptRun) -> None:
-    """Doing it again prolongs it."""
+def mark_kept(root: str, kept: KeptRun) -> None:
+    """Writes the run's marker; a later call replaces it, with another `until`."""
     folder = Folder(root)
     name = quote(kept.run_id, safe="")
     folder.make(name)
     folder.put(f"{name}/{MARKER}", kept.model_dump_json().encode(), is_durable=True)
 
 
-def kept_runs(root: str, unit_key: str | None = None) -> list[KeptRun]:
-    """Those that have not expired, oldest first."""
+def list_kept_runs(root: str, unit_key: str | None = None) -> list[KeptRun]:
+    """The kept runs that have not expired, oldest first."""
     folder = Folder(root)
-    found = []
+    runs = []
     for name in folder.folders():
         if not folder.exists(f"{name}/{MARKER}"):
             continue
         try:
             kept = KeptRun.model_validate(json.loads(folder.get(f"{name}/{MARKER}").to_pybytes()))
-        except (ValidationError, ValueError):  # not one of ours, or cut short: not kept
+        except (ValidationError, ValueError):  # another program's file, or a truncated one: the run is not kept
             continue
         if kept.until > time.time() and unit_key in (None, kept.unit_key):
-            found.append(kept)
-    return sorted(found, key=lambda kept: (kept.started_at, kept.run_id))
+            runs.append(kept)
+    return sorted(runs, key=lambda kept: (kept.started_at, kept.run_id))
 
 
-def keep_erased(root: str, kept: KeptRun, keys: Iterable[pa.RecordBatch]) -> None:
-    """Written before the rows are erased: what is kept of older runs must not bring them back."""
+def write_erased_keys(root: str, kept: KeptRun, keys: Iterable[pa.RecordBatch]) -> None:
+    """Written before the rows are erased, so that a remap of older runs does not restore them."""
     folder, name = Folder(root), quote(kept.run_id, safe="")
     folder.make(name)
     with folder.create(f"{name}/{ERASED}") as out, pa.ipc.new_file(out, ERASED_KEYS) as writer:
         for batch in keys:
             writer.write_batch(batch.cast(ERASED_KEYS))
-    keep(root, kept.model_copy(update={"has_erased": True}))
+    mark_kept(root, kept.model_copy(update={"has_erased": True}))
 
 
-def erased_since(root: str, unit_key: str, started_at: float) -> set[str]:
-    """The keys of source rows that were erased after a moment."""
-    folder, found = Folder(root), set()
-    for kept in kept_runs(root, unit_key):
-        if kept.has_erased and kept.started_at >= started_at:
+def read_erased_keys(root: str, unit_key: str, since: float) -> set[str]:
+    """The keys of the source rows that were erased at or after `since`."""
+    folder = Folder(root)
+    keys: set[str] = set()
+    for kept in list_kept_runs(root, unit_key):
+        if kept.has_erased and kept.started_at >= since:
             content = folder.get(f"{quote(kept.run_id, safe='')}/{ERASED}")
-            found |= {str(key) for key in pa.ipc.open_file(content).read_all().column(0).to_pylist()}
-    return found
+            keys |= {str(key) for key in pa.ipc.open_file(content).read_all().column(0).to_pylist()}
+    return keys
 
 
-def kept_slices(staging: FileStaging, root: str, run_id: str) -> Iterator[Handle]:
-    """The source rows of a kept run, slice by slice; an attempt without a manifest was not finished and is left out."""
+def read_kept_slices(staging: FileStaging, root: str, run_id: str) -> Iterator[Handle]:
+    """The handles of a kept run's slices. An attempt without a manifest was not finished and is left out."""
     folder = Folder(root)
     for name in sorted(folder.files(quote(run_id, safe=""))):
         parts = name.split("/")

@@ -1,7 +1,7 @@
-"""Cuts a stream of batches into pages, and turns pages into checked bytes and back: the same for every provider.
+"""Cuts a stream of batches into pages, encodes pages, and decodes and checks them: the same for every provider.
 
-A page is one record batch as an Arrow IPC file with its schema, so that it can be read alone and without a copy. Pages hold
-between one and two times the target; only the last one of a slice and the one before a single larger row are smaller.
+A page is one record batch as an Arrow IPC file with its schema, so that it can be read alone and without a copy. Pages hold between
+one and two times the target size; only the last page of a slice and a page before a single larger row are smaller.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from ingest_ray.sdk.errors import SourceChanged, StagingLost
 from ingest_ray.sdk.types import Handle, PageInfo
 
 
-def fingerprint(schema: pa.Schema) -> str:
-    """Changes with a column's name, type, nullability or place; metadata does not count."""
+def schema_fingerprint(schema: pa.Schema) -> str:
+    """Changes with a column's name, type, nullability or position; metadata does not count."""
     text = "\n".join(f"{field.name}\t{field.type}\t{field.nullable}" for field in schema)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -25,9 +25,9 @@ def check_schema(slice_id: str, batch: pa.RecordBatch, schema: pa.Schema) -> Non
     if batch.schema.equals(schema):
         return
     declared = {field.name: field for field in schema}
-    wrong = [field.name for field in batch.schema if declared.get(field.name) != field]
+    changed = [field.name for field in batch.schema if declared.get(field.name) != field]
     missing = [name for name in declared if name not in batch.schema.names]
-    names = ", ".join(f"'{name}'" for name in [*wrong, *missing]) or "the order of columns"
+    names = ", ".join(f"'{name}'" for name in [*changed, *missing]) or "the order of columns"
     raise SourceChanged(f"slice '{slice_id}' was read with another schema than declared: {names}")
 
 
@@ -42,20 +42,20 @@ class Pager:
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         for part in _cut(batch, self._target):
             if self._waiting_bytes + part.nbytes > 2 * self._target:
-                yield from self.rest()
+                yield from self.flush()
             self._waiting.append(part)
             self._waiting_bytes += part.nbytes
             if self._waiting_bytes >= self._target:
-                yield from self.rest()
+                yield from self.flush()
 
-    def rest(self) -> Iterator[pa.RecordBatch]:
+    def flush(self) -> Iterator[pa.RecordBatch]:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if waiting:
             yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
 
 
 def _cut(batch: pa.RecordBatch, target: int) -> Iterator[pa.RecordBatch]:
-    """Halves a batch until each part is at most the target, or one row: rows may differ much in size."""
+    """Halves a batch until each part is at most the target, or one row: rows may differ in size."""
     if batch.num_rows == 0:
         return
     if batch.nbytes <= target or batch.num_rows == 1:
@@ -67,7 +67,7 @@ def _cut(batch: pa.RecordBatch, target: int) -> Iterator[pa.RecordBatch]:
 
 
 def encode(page: pa.RecordBatch) -> pa.Buffer:
-    """Measured first, because a buffer that grows would copy the page several times."""
+    """Measures the size first, because a growing buffer would copy the page several times."""
     size = pa.MockOutputStream()
     _write(page, size)
     content = pa.allocate_buffer(size.size())
@@ -80,7 +80,7 @@ def _write(page: pa.RecordBatch, out: pa.NativeFile) -> None:
         writer.write_batch(page)
 
 
-def describe(name: str, page: pa.RecordBatch, content: pa.Buffer) -> PageInfo:
+def page_info(name: str, page: pa.RecordBatch, content: pa.Buffer) -> PageInfo:
     return PageInfo(name=name, rows=page.num_rows, bytes=content.size, checksum=checksum(content))
 
 
@@ -89,20 +89,20 @@ def checksum(content: pa.Buffer) -> str:
 
 
 def decode(handle: Handle, page: PageInfo, content: pa.Buffer) -> pa.RecordBatch:
-    """The page's rows, after every check; no copy where the content is a memory map."""
-    place = f"page '{page.name}' of '{handle.uri}'"
+    """The page's rows, after all checks; without a copy where the content is a memory map."""
+    label = f"page '{page.name}' of '{handle.uri}'"
     if content.size != page.bytes:
-        raise StagingLost(f"{place} has {content.size} bytes instead of {page.bytes}")
+        raise StagingLost(f"{label} has {content.size} bytes instead of {page.bytes}")
     if checksum(content) != page.checksum:
-        raise StagingLost(f"{place} is damaged: its checksum is not '{page.checksum}'")
+        raise StagingLost(f"{label} is damaged: its checksum is not '{page.checksum}'")
     try:
         reader = pa.ipc.open_file(content)
-        found = fingerprint(reader.schema)
+        fingerprint = schema_fingerprint(reader.schema)
         batch = reader.get_batch(0)
     except (pa.ArrowInvalid, OSError) as error:
-        raise StagingLost(f"{place} is no Arrow file: {error}") from error
-    if found != handle.schema_fingerprint:
-        raise StagingLost(f"{place} has schema '{found}' instead of '{handle.schema_fingerprint}'")
+        raise StagingLost(f"{label} is no Arrow file: {error}") from error
+    if fingerprint != handle.schema_fingerprint:
+        raise StagingLost(f"{label} has schema '{fingerprint}' instead of '{handle.schema_fingerprint}'")
     if batch.num_rows != page.rows:
-        raise StagingLost(f"{place} has {batch.num_rows} rows instead of {page.rows}")
+        raise StagingLost(f"{label} has {batch.num_rows} rows instead of {page.rows}")
     return batch

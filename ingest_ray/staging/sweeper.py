@@ -1,4 +1,4 @@
-"""Removes what dead runs left in staging."""
+"""Sweeps the pages of dead runs from staging."""
 
 from collections.abc import Collection
 

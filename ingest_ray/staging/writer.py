@@ -6,42 +6,44 @@ import pyarrow as pa
 
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import Handle, PageInfo
-from ingest_ray.staging.pages import Pager, check_schema, describe, encode, fingerprint
+from ingest_ray.staging.pages import Pager, check_schema, encode, page_info, schema_fingerprint
 
 
-class Shelf(Protocol):
-    """Where one provider puts the pages of one attempt."""
+class AttemptPages(Protocol):
+    """The pages of one attempt at one provider."""
 
-    def put(self, number: int, content: pa.Buffer) -> str:
+    def write_page(self, number: int, content: pa.Buffer) -> str:
         """Returns the page's name."""
         ...
 
-    def seal(self, handle: Handle) -> None:
-        """Makes the attempt exist for others."""
+    def publish(self, handle: Handle) -> None:
+        """Makes the attempt visible to readers."""
         ...
 
-    def discard(self, pages: list[PageInfo]) -> None: ...
+    def delete(self, pages: list[PageInfo]) -> None: ...
 
 
 class SliceWriter:
-    def __init__(self, shelf: Shelf, draft: Handle, schema: pa.Schema, page_bytes: int) -> None:
-        self._shelf = shelf
-        self._draft = draft
+    """`handle` describes the attempt before its first page."""
+
+    def __init__(self, attempt: AttemptPages, handle: Handle, schema: pa.Schema, page_bytes: int) -> None:
+        self._attempt = attempt
+        self._handle = handle
         self._schema = schema
         self._pager = Pager(page_bytes)
         self._hash = RowHash()
         self._pages: list[PageInfo] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        check_schema(self._draft.slice_id, batch, self._schema)
+        check_schema(self._handle.slice_id, batch, self._schema)
         self._hash.update(batch)
         for page in self._pager.add(batch):
-            self._put(page)
+            self._write_page(page)
 
     def close(self) -> Handle:
-        for page in self._pager.rest():
-            self._put(page)
-        handle = self._draft.model_copy(
+        for page in self._pager.flush():
+            self._write_page(page)
+        handle = self._handle.model_copy(
             update={
                 "pages": tuple(self._pages),
                 "rows": self._hash.rows,
@@ -49,18 +51,20 @@ class SliceWriter:
                 "row_hash": self._hash.hexdigest(),
             }
         )
-        self._shelf.seal(handle)
+        self._attempt.publish(handle)
         return handle
 
     def abort(self) -> None:
-        self._shelf.discard(self._pages)
+        self._attempt.delete(self._pages)
 
-    def _put(self, page: pa.RecordBatch) -> None:
+    def _write_page(self, page: pa.RecordBatch) -> None:
         content = encode(page)
-        self._pages.append(describe(self._shelf.put(len(self._pages), content), page, content))
+        name = self._attempt.write_page(len(self._pages), content)
+        self._pages.append(page_info(name, page, content))
 
 
-def draft(provider: str, uri: str, run_id: str, slice_id: str, attempt: int, schema: pa.Schema) -> Handle:
+def empty_handle(provider: str, uri: str, run_id: str, slice_id: str, attempt: int, schema: pa.Schema) -> Handle:
+    """The handle of an attempt before its first page."""
     return Handle(
         provider=provider,
         uri=uri,
@@ -69,6 +73,6 @@ def draft(provider: str, uri: str, run_id: str, slice_id: str, attempt: int, sch
         attempt=attempt,
         rows=0,
         bytes=0,
-        schema_fingerprint=fingerprint(schema),
+        schema_fingerprint=schema_fingerprint(schema),
         row_hash="",
     )

@@ -48,11 +48,11 @@ class MemoryWorld:
         self._pages.drop([handle.pages[number].name])
 
     def damage_page(self, handle: Handle, number: int) -> None:
-        kept = self._pages._pages
-        run_id, page = kept[handle.pages[number].name]
+        pages = self._pages._index._pages
+        run_id, page, size_bytes = pages[handle.pages[number].name]
         content = bytearray(page.to_pybytes())
         content[len(content) // 2] ^= 1
-        kept[handle.pages[number].name] = (run_id, pa.py_buffer(bytes(content)))
+        pages[handle.pages[number].name] = (run_id, pa.py_buffer(bytes(content)), size_bytes)
 
 
 class TestFiles(StagingSuite):

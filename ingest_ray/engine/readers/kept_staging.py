@@ -17,7 +17,7 @@ from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 from ingest_ray.staging import FileStaging
-from ingest_ray.staging.kept_runs import erased_since, kept_runs, kept_slices
+from ingest_ray.staging.kept_runs import list_kept_runs, read_erased_keys, read_kept_slices
 
 AXIS = Axis(kind="key", columns=("slice",))
 
@@ -59,8 +59,8 @@ class KeptStaging:
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         handle = self._staging.load(str(piece.hints["uri"]))
         root, unit_key = self._order.settings.staging_uri, unit_key_of(self._order)
-        started_at = next(run.started_at for run in kept_runs(root, unit_key) if run.run_id == handle.run_id)
-        erased = erased_since(root, unit_key, started_at)
+        started_at = next(run.started_at for run in list_kept_runs(root, unit_key) if run.run_id == handle.run_id)
+        erased = read_erased_keys(root, unit_key, started_at)
         for page in self._staging.read(handle):
             if erased:
                 is_alive = [key not in erased for key in source_keys(page, spec.key)]
@@ -76,10 +76,10 @@ class KeptStaging:
 def kept_handles(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
     root = order.settings.staging_uri
-    runs = [run for run in kept_runs(root, unit_key_of(order)) if not run.has_erased]
+    runs = [run for run in list_kept_runs(root, unit_key_of(order)) if not run.has_erased]
     if order.spec.write_mode is WriteMode.REPLACE:
         runs = [run for run in runs if run.is_complete][-1:]
-    handles = [handle for run in runs for handle in kept_slices(staging, root, run.run_id)]
+    handles = [handle for run in runs for handle in read_kept_slices(staging, root, run.run_id)]
     if not handles:
         raise ConfigError(
             f"staging keeps nothing of unit '{order.ref}'",

@@ -1,7 +1,7 @@
 """Makes the table of a CDM model in a sink, and publishes it to the catalog. Doing it again changes nothing."""
 
 from ingest_ray.catalog import dataset_versions, endpoints
-from ingest_ray.cdm import is_taken
+from ingest_ray.cdm import is_accepted
 from ingest_ray.cdm.models import KEY, MODELS, model_of
 from ingest_ray.engine.steps.model_tables import provisioned_table
 from ingest_ray.registry import open_models
@@ -44,7 +44,7 @@ def provision(installation: Installation, sink_id: str, model_id: str) -> Provis
     taken = supported_models(sink.endpoint)
     if not taken:
         raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) takes no CDM models")
-    if not is_taken(model_id, taken):
+    if not is_accepted(model_id, taken):
         raise CdmSinkUnsupported(
             f"sink '{sink_id}' does not take model '{model_id}'", hint=f"it takes: {', '.join(taken)}"
         )

@@ -15,7 +15,7 @@ from ingest_ray.service.units.rules import is_match
 
 def faults_of(config: UnitConfig, dataset: Dataset) -> list[ExpressionFault]:
     schema = schema_of(dataset, config.policy.columns or None)
-    return list(ExpressionMapper(config.cdm, config.cdm.system or config.endpoint_id).faults(schema))
+    return list(ExpressionMapper(config.cdm, config.cdm.system or config.endpoint_id).find_faults(schema))
 
 
 def check_mapping(config: UnitConfig, dataset: Dataset) -> None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from ingest_ray.catalog import dataset_versions, endpoints
 from ingest_ray.catalog.endpoints import Registration
-from ingest_ray.cdm import is_taken, mapper_for
+from ingest_ray.cdm import is_accepted, mapper_for
 from ingest_ray.registry import sink_family
 from ingest_ray.sdk.errors import (
     CdmModeUnsupported,
@@ -45,7 +45,7 @@ def check_sink(connection: sa.Connection, unit: Unit, sink: Registration, models
     if not taken:
         raise CdmSinkRefused(f"sink '{sink_id}' ({sink.endpoint.template}) of unit '{unit.ref}' takes no CDM models")
     for model_id in models:
-        if not is_taken(model_id, taken):
+        if not is_accepted(model_id, taken):
             raise CdmSinkUnsupported(
                 f"sink '{sink_id}' does not take model '{model_id}' of unit '{unit.ref}'",
                 hint=f"it takes: {', '.join(taken)}",
