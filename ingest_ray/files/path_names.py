@@ -7,9 +7,9 @@ _UNSAFE = frozenset('/\\:*?"<>|%#~')
 
 
 def path_part(name: str) -> str:
-    """One path segment that no file system and no URI reads as something else; different names stay different."""
+    """One path segment that every file system and URI accepts unchanged; different names stay different."""
     quoted = [_quote(char) if char in _UNSAFE or not char.isprintable() else char for char in name]
-    if name[:1] in ("", ".", "_", " "):  # hidden from some readers, or the way up
+    if name[:1] in ("", ".", "_", " "):  # hidden from some readers, or the parent folder
         quoted[:1] = [_quote(name[:1])] if name else ["~"]
     if len(name) > 1 and name[-1] in ". ":  # cut off by some file systems
         quoted[-1] = _quote(name[-1])

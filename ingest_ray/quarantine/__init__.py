@@ -1,1 +1,1 @@
-"""Rows that could not be represented: written while a slice is read, listed and replayed later."""
+"""Quarantine: rows that cannot be represented are stored with raw value, slice and reason, to be listed and replayed."""

@@ -18,7 +18,7 @@ from ingest_ray.engine.steps.planner import Planner
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
-from ingest_ray.quarantine.rejected_rows import discard
+from ingest_ray.quarantine.rejected_rows import delete_rejected_rows
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.inline_attempt import run_inline
 from ingest_ray.run.placement import is_inline, skips_local_probe
@@ -52,7 +52,7 @@ class Run:
         result = self._run_until_final()
         if self._order.task == "replay" and result.state is RunState.SUCCEEDED:
             for uri in self._reporter.replayed_files:
-                discard(uri)
+                delete_rejected_rows(uri)
         segments = read_states(open_state(self._order.settings), self._context.unit_key).segments
         location = writer_for(self._order, staging_for(self._order)).location
         summary = self._reporter.summary(result.state, result.fault, segments, location)

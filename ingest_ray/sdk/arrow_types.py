@@ -1,8 +1,8 @@
-"""Arrow types as text, and the schema that a dataset promises before its first row.
+"""Arrow types as text, and the schema that a dataset declares before its first row.
 
-The text is close to what `pyarrow` prints, and can be read again: `timestamp[us, UTC]`, `decimal128(12, 2)`,
+The text is close to that of `pyarrow`, and can be parsed: `timestamp[us, UTC]`, `decimal128(12, 2)`,
 `list<int32>`, `struct<a: int32 !, "odd name": string>`. A `!` says that a nested field is never NULL; a name that is not a
-plain word is a JSON string. `from_text(to_text(x)) == x`; the metadata of nested fields is no part of a type.
+plain identifier is a JSON string. `from_text(to_text(x)) == x`; the metadata of nested fields is not part of a type.
 """
 
 import json
@@ -60,9 +60,9 @@ def to_text(kind: pa.DataType) -> str:
     if types.is_fixed_size_binary(kind):
         return f"fixed_size_binary[{kind.byte_width}]"
     if types.is_list(kind) or types.is_large_list(kind):
-        word = "list" if types.is_list(kind) else "large_list"
+        name = "list" if types.is_list(kind) else "large_list"
         field = kind.value_field
-        return f"{word}<{_slot_text(field) if field.name == 'item' else _field_text(field)}>"
+        return f"{name}<{_slot_text(field) if field.name == 'item' else _field_text(field)}>"
     if types.is_struct(kind):
         return f"struct<{', '.join(_field_text(kind.field(i)) for i in range(kind.num_fields))}>"
     raise ConfigError(f"Arrow type '{kind}' has no text form here")
@@ -70,11 +70,11 @@ def to_text(kind: pa.DataType) -> str:
 
 def from_text(text: str) -> pa.DataType:
     """The type that `to_text` wrote. Raises `ConfigError` for anything else."""
-    return _Parser(text).whole()
+    return _Parser(text).parse()
 
 
 def schema_of(dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Schema:
-    """What every batch of the dataset looks like: its columns in catalog order, without those that are refused.
+    """The schema of every batch of the dataset: its columns in catalog order, without the refused ones.
 
     `columns` selects (None or empty: all); an unknown or refused name is a `ConfigError`.
     """
@@ -115,30 +115,30 @@ class _Parser:
         self.text = text
         self.tokens = [match.group(1) for match in _TOKEN.finditer(text)]
         if "".join(self.tokens) != _without_blanks(text):
-            raise self.fault()
-        self.at = 0
+            raise self.error()
+        self.position = 0
 
-    def fault(self) -> ConfigError:
+    def error(self) -> ConfigError:
         return ConfigError(f"'{self.text}' is not the text of an Arrow type")
 
-    def whole(self) -> pa.DataType:
+    def parse(self) -> pa.DataType:
         try:
             kind = self.kind()
         except (ValueError, TypeError, IndexError, pa.ArrowException):
-            raise self.fault() from None
-        if self.at != len(self.tokens):
-            raise self.fault()
+            raise self.error() from None
+        if self.position != len(self.tokens):
+            raise self.error()
         return kind
 
     def next(self, expected: str | None = None) -> str:
-        token = self.tokens[self.at]
+        token = self.tokens[self.position]
         if expected is not None and token != expected:
-            raise self.fault()
-        self.at += 1
+            raise self.error()
+        self.position += 1
         return token
 
     def peek(self) -> str | None:
-        return self.tokens[self.at] if self.at < len(self.tokens) else None
+        return self.tokens[self.position] if self.position < len(self.tokens) else None
 
     def kind(self) -> pa.DataType:
         word = self.next()
@@ -160,18 +160,18 @@ class _Parser:
                 return self.list_kind(pa.list_ if word == "list" else pa.large_list)
             case "struct":
                 return self.struct_kind()
-        raise self.fault()
+        raise self.error()
 
     def arguments(self, opening: str, closing: str, least: int, most: int | None = None) -> list[str]:
         self.next(opening)
-        found = [self.next()]
+        arguments = [self.next()]
         while self.peek() == ",":
             self.next()
-            found.append(self.next())
+            arguments.append(self.next())
         self.next(closing)
-        if not least <= len(found) <= (most or least):
-            raise self.fault()
-        return found
+        if not least <= len(arguments) <= (most or least):
+            raise self.error()
+        return arguments
 
     def slot(self, name: str) -> pa.Field:
         kind = self.kind()
@@ -183,7 +183,7 @@ class _Parser:
     def list_kind(self, make: Callable[[pa.Field], pa.DataType]) -> pa.DataType:
         self.next("<")
         name = "item"
-        if self.tokens[self.at + 1] == ":":
+        if self.tokens[self.position + 1] == ":":
             name = _unquoted(self.next())
             self.next(":")
         field = self.slot(name)
@@ -208,5 +208,5 @@ def _unquoted(token: str) -> str:
 
 
 def _without_blanks(text: str) -> str:
-    """The text without the blanks between tokens; those inside of a quoted name stay."""
+    """The text without the blanks between tokens; those inside a quoted name stay."""
     return re.sub(r'("(?:[^"\\]|\\.)*")|\s+', lambda match: match.group(1) or "", text)

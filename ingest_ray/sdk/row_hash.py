@@ -1,12 +1,12 @@
-"""An order-independent hash of rows: what was staged must equal what was committed.
+"""An order-independent hash of rows: that of the staged rows must equal that of the committed rows.
 
 The hash of a set of rows is the sum, modulo 2^64, of the hashes of its rows. It does not depend on the order of rows
-or on how they were cut into batches, hashes of parts add up, and a row that is there twice counts twice (an exclusive or would
-cancel it). Values count as the bits that Arrow holds: NULL, the empty string, 0, -0.0 and NaN all differ, and so do NULL, `[]`
-and `[NULL]`. Column names do not count: the schema fingerprint has them.
+or on how they were cut into batches, hashes of parts add up, and a row that occurs twice counts twice (an exclusive or would
+cancel it). Values are hashed as the bits that Arrow holds: NULL, the empty string, 0, -0.0 and NaN all differ, and so do NULL, `[]`
+and `[NULL]`. Column names are not hashed: the schema fingerprint contains them.
 
-DuckDB hashes a row in one vectorised pass. The hash functions are those of the installed DuckDB: compare hashes
-that one installation made, and do not store them for longer than a run.
+DuckDB hashes a row in one vectorised pass. The hash functions are those of the installed DuckDB: compare only hashes
+of one DuckDB version, and do not store them for longer than a run.
 """
 
 import threading
@@ -24,7 +24,7 @@ _INTEGERS = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
 
 
 class RowHash:
-    """Adds up the hashes of the rows of the batches that it is shown."""
+    """The sum of the hashes of all rows of the batches given to `update`."""
 
     def __init__(self) -> None:
         self._total = 0
@@ -58,33 +58,28 @@ class RowHash:
             self._query = f"select sum(hash({_SALT}::ubigint, {', '.join(terms)})) from rows"
         connection.register("rows", rows)
         try:
-            ((found,),) = connection.execute(self._query).fetchall()
+            ((total,),) = connection.execute(self._query).fetchall()
         finally:
             connection.unregister("rows")
-        return int(found)
+        return int(total)
 
 
-_here = threading.local()
+_thread_local = threading.local()
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
     """One per thread: opening one costs 15 ms, more than hashing the rows of a small slice."""
-    found: duckdb.DuckDBPyConnection | None = getattr(_here, "connection", None)
-    if found is None:
-        found = _here.connection = duckdb.connect(config={"threads": 1})
-    return found
+    connection: duckdb.DuckDBPyConnection | None = getattr(_thread_local, "connection", None)
+    if connection is None:
+        connection = _thread_local.connection = duckdb.connect(config={"threads": 1})
+    return connection
 
 
 def row_hash(*batches: pa.RecordBatch) -> str:
-    counted = RowHash()
+    total = RowHash()
     for batch in batches:
-        counted.update(batch)
-    return counted.hexdigest()
-
-
-def combine(*digests: str) -> str:
-    """The hash of all rows of several parts, from the hashes of the parts."""
-    return f"{sum(int(digest, 16) for digest in digests) % _MODULUS:016x}"
+        total.update(batch)
+    return total.hexdigest()
 
 
 def plain(column: pa.Array) -> pa.Array:
@@ -102,14 +97,14 @@ def plain(column: pa.Array) -> pa.Array:
         return column.cast(pa.large_binary())
     if pa.types.is_nested(kind):
         return _plain_nested(column)
-    if _is_as_it_is(kind) or _is_small_decimal(kind):
+    if _is_hashed_unchanged(kind) or _is_small_decimal(kind):
         return column
     if pa.types.is_primitive(kind) and kind.bit_width in _INTEGERS:  # floats, dates, times, timestamps, durations
         return column.view(_INTEGERS[kind.bit_width])
     return column.view(pa.binary(kind.bit_width // 8))  # decimals, month-day-nano intervals
 
 
-def _is_as_it_is(kind: pa.DataType) -> bool:
+def _is_hashed_unchanged(kind: pa.DataType) -> bool:
     tests: tuple[Callable[[pa.DataType], bool], ...] = (
         pa.types.is_integer,
         pa.types.is_boolean,
@@ -124,13 +119,13 @@ def _is_as_it_is(kind: pa.DataType) -> bool:
 
 
 def _is_small_decimal(kind: pa.DataType) -> bool:
-    """DuckDB has these itself, and hashes their numbers three times as fast as their bytes; one type, one scale: equal numbers
-    are equal bits."""
+    """DuckDB has this type, and hashes its numbers three times as fast as their bytes. A column has one scale, so equal numbers have
+    equal bits."""
     return bool(pa.types.is_decimal128(kind) and 0 <= kind.scale <= kind.precision)
 
 
 def _plain_nested(column: pa.Array) -> pa.Array:
-    """Rebuilds a nested column without offsets into larger buffers, so that its leaves can be looked at as integers."""
+    """Rebuilds a nested column without offsets into larger buffers, so that its leaves can be viewed as integers."""
     kind = column.type
     missing = column.is_null()
     if pa.types.is_struct(kind):
@@ -151,7 +146,7 @@ def _plain_nested(column: pa.Array) -> pa.Array:
 
 
 def _hash_sql(term: str, kind: pa.DataType, depth: int = 0) -> str:
-    """DuckDB's own hash takes NULL, `[]` and `[NULL]` for the same, and `[[1], [2]]` for `[[1, 2]]`: it is spelt out."""
+    """Hashes nested values part by part: DuckDB's own hash is equal for NULL, `[]` and `[NULL]`, and for `[[1], [2]]` and `[[1, 2]]`."""
     if pa.types.is_struct(kind):
         fields = [_hash_sql(f"({term}).{field.name}", field.type, depth) for field in kind]
         return f"hash({term} is null, {', '.join(fields)})"

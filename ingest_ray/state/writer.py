@@ -16,7 +16,7 @@ from ingest_ray.core.messages import CommitClaim
 from ingest_ray.kv.documents import encode
 from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
 from ingest_ray.process.failpoints import reached
-from ingest_ray.quarantine.rejected_rows import promote
+from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.sdk.types import Island, Learned, Model, Position, Scope, SegmentState
@@ -228,7 +228,7 @@ class StateWriter:
         Rejected rows come first: as long as the intent is there, whoever rolls it forward makes them official again.
         """
         for uri in intent.quarantine_uris:
-            promote(uri)
+            promote_rejected_rows(uri)
         reached("state:after-promote")
         for _, state in self._folds(intent):
             self._put_segment(state)

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.sdk.types import Dataset, RunState
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_strategies.jira import http
@@ -38,7 +38,9 @@ def test_a_damaged_answer_is_an_error_with_a_type_or_loses_nothing(site: Simulat
         assert "unexpected" not in summary.error.message, (summary.error, damage.done)
     else:
         rejected = {
-            str(row.raw.get("id")) for entry in list_quarantine(f"{tmp_path}/quarantine") for row in show(entry.uri)
+            str(row.raw.get("id"))
+            for entry in list_quarantine(f"{tmp_path}/quarantine")
+            for row in read_rejected_rows(entry.uri)
         }
         known = set(lake.rows()) if summary.rows.committed else set()
         # What was rejected may not know its own id any more: so many ids may be missing, and no more.

@@ -1,4 +1,4 @@
-"""Rejected rows: kept exactly, official only after their slice's commit."""
+"""Rejected rows: stored exactly, official only after the commit of their slice."""
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_ray.quarantine.rejected_rows import (
-    QuarantineWriter,
-    decode_value,
-    discard,
-    encode_value,
+    delete_rejected_rows,
     list_quarantine,
-    promote,
-    show,
+    promote_rejected_rows,
+    read_rejected_rows,
     sweep_pending,
 )
+from ingest_ray.quarantine.values import decode_value, encode_value
+from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.errors import LedgerMismatch, SinkUnavailable
 
 scalars = (
@@ -44,11 +43,11 @@ def writer(root: Path, slice_id: str = "all~s~0", attempt: int = 1, run_id: str 
     return QuarantineWriter(str(root), "shop", "public.orders/x", "lake", run_id, slice_id, attempt)
 
 
-def rejected(root: Path, *raws: dict[str, Any], **facts: Any) -> str:
-    one = writer(root, **facts)
+def write_rejected(root: Path, *raws: dict[str, Any], **facts: Any) -> str:
+    opened = writer(root, **facts)
     for raw in raws:
-        one.reject(raw, "too long", "a")
-    uri = one.close()
+        opened.reject(raw, "too long", "a")
+    uri = opened.close()
     assert uri is not None
     return uri
 
@@ -61,14 +60,14 @@ def test_any_value_comes_back_as_it_was(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), pa.MonthDayNano([1, -2, 3]), "\ud800", Decimal("sNaN")])
 def test_c70_awkward_values_come_back_as_they_were(value: Any, tmp_path: Path) -> None:
-    (row,) = show(rejected(tmp_path, {"a": value}))
+    (row,) = read_rejected_rows(write_rejected(tmp_path, {"a": value}))
     assert repr(row.raw["a"]) == repr(value)
 
 
 def test_c70_a_rejected_row_keeps_raw_value_slice_and_reason(tmp_path: Path) -> None:
     raw = {"a": b"\0\xff", "d": Decimal("1.10"), "t": datetime(1, 1, 1), "u": UUID(int=5), "x": date(9999, 12, 31)}
     raw |= {"o": time(23, 59, 59, 999999), "i": timedelta(days=-1, microseconds=1)}
-    (row,) = show(promote(rejected(tmp_path, raw)))
+    (row,) = read_rejected_rows(promote_rejected_rows(write_rejected(tmp_path, raw)))
     assert (row.raw, row.slice_id, row.run_id, row.column, row.reason) == (raw, "all~s~0", "r1", "a", "too long")
 
 
@@ -78,10 +77,10 @@ def test_no_rejected_row_makes_no_file(tmp_path: Path) -> None:
 
 
 def test_pending_rows_are_not_listed_until_they_are_promoted(tmp_path: Path) -> None:
-    uri = rejected(tmp_path, {"a": 1}, {"a": 2})
+    uri = write_rejected(tmp_path, {"a": 1}, {"a": 2})
     assert list_quarantine(str(tmp_path)) == []
-    official = promote(uri)
-    assert promote(uri) == promote(official) == official
+    official = promote_rejected_rows(uri)
+    assert promote_rejected_rows(uri) == promote_rejected_rows(official) == official
     (entry,) = list_quarantine(str(tmp_path), "shop", "public.orders/x")
     assert (entry.uri, entry.rows, entry.sink_id, entry.unit_id) == (official, 2, "lake", "public.orders/x")
     assert list_quarantine(str(tmp_path), "shop", "public.orders") == []
@@ -89,8 +88,8 @@ def test_pending_rows_are_not_listed_until_they_are_promoted(tmp_path: Path) -> 
 
 
 def test_only_the_promoted_attempt_counts(tmp_path: Path) -> None:
-    rejected(tmp_path, {"a": 1}, attempt=1)
-    promote(rejected(tmp_path, {"a": 1}, {"a": 2}, attempt=2))
+    write_rejected(tmp_path, {"a": 1}, attempt=1)
+    promote_rejected_rows(write_rejected(tmp_path, {"a": 1}, {"a": 2}, attempt=2))
     (entry,) = list_quarantine(str(tmp_path))
     assert entry.rows == 2
     assert sweep_pending(str(tmp_path), live_runs=[]) == 1
@@ -98,27 +97,27 @@ def test_only_the_promoted_attempt_counts(tmp_path: Path) -> None:
 
 
 def test_the_pending_rows_of_live_runs_are_not_swept(tmp_path: Path) -> None:
-    alive = rejected(tmp_path, {"a": 1}, run_id="run/live")
-    dead = rejected(tmp_path, {"a": 1}, run_id="dead")
+    alive = write_rejected(tmp_path, {"a": 1}, run_id="run/live")
+    dead = write_rejected(tmp_path, {"a": 1}, run_id="dead")
     assert sweep_pending(str(tmp_path), live_runs=["run/live"]) == 1
-    promote(alive)
+    promote_rejected_rows(alive)
     with pytest.raises(LedgerMismatch, match="are gone"):
-        promote(dead)
+        promote_rejected_rows(dead)
 
 
 def test_a_discarded_file_is_gone(tmp_path: Path) -> None:
-    official = promote(rejected(tmp_path, {"a": 1}))
-    discard(official)
-    discard(official)
+    official = promote_rejected_rows(write_rejected(tmp_path, {"a": 1}))
+    delete_rejected_rows(official)
+    delete_rejected_rows(official)
     assert list_quarantine(str(tmp_path)) == []
     with pytest.raises(SinkUnavailable):
-        list(show(official))
+        list(read_rejected_rows(official))
 
 
 def test_an_aborted_writer_leaves_nothing(tmp_path: Path) -> None:
-    one = writer(tmp_path)
-    one.reject({"a": 1}, "x")
-    one.abort()
+    opened = writer(tmp_path)
+    opened.reject({"a": 1}, "x")
+    opened.abort()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.run import reconcile_unit
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
 from tests.run.installation import Installation
@@ -124,7 +124,7 @@ def test_one_bad_record_is_quarantined_whole_with_its_payload_and_can_be_replaye
     assert (first.rows.read, first.rows.committed, first.rows.quarantined) == (1200, 1199, 1)
     assert there.living(ITEM) == there.living(COMMENT) == there.expected_ids() - Counter([7])
     (entry,) = list_quarantine(there.settings.quarantine_uri)
-    (rejected,) = show(entry.uri)
+    (rejected,) = read_rejected_rows(entry.uri)
     assert (rejected.raw["id"], "no body" in rejected.reason) == (7, True)
     assert there.run(there.order(task="replay")).rows.quarantined == 1
     there.models, there.version = dict(MAPPING), "2"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.sdk.types import RunMode, RunState
 from tests import forks
 from tests.run.installation import Installation, write_order
@@ -88,6 +88,10 @@ def test_c70_rejected_rows_of_a_committed_slice_survive_a_kill_and_are_there_onc
     killed_at(there, step)
     summary = there.run()
     assert summary.state is RunState.SUCCEEDED
-    rejected = [row.raw["id"] for entry in list_quarantine(there.settings.quarantine_uri) for row in show(entry.uri)]
+    rejected = [
+        row.raw["id"]
+        for entry in list_quarantine(there.settings.quarantine_uri)
+        for row in read_rejected_rows(entry.uri)
+    ]
     assert sorted(rejected) == [3, 700]
     assert there.ids() == there.expected_ids() - Counter([3, 700])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
@@ -181,7 +181,7 @@ def test_c69_quarantine_row_keeps_the_types_and_sets_rows_that_do_not_fit_aside(
     assert "note" not in table.column_names
     assert {one["id"]: one["extra"] for one in table.to_pylist()}[5] == 105
     (entry,) = list_quarantine(workspace.installation.settings.quarantine_uri)
-    (rejected,) = show(entry.uri)
+    (rejected,) = read_rejected_rows(entry.uri)
     assert (rejected.column, rejected.raw["id"], str(rejected.raw["extra"])) == ("extra", 50, "150")
 
 

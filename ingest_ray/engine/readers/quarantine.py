@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest_ray.engine.readers.drifted_schema import DriftedSource
 from ingest_ray.engine.readers.kept_staging import KeptStaging
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.quarantine.rejected_rows import list_quarantine, show
+from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
@@ -69,7 +69,7 @@ class QuarantineReplay:
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         rows: list[list[pa.Scalar]] = []
-        for rejected in show(str(piece.hints["uri"])):
+        for rejected in read_rejected_rows(str(piece.hints["uri"])):
             row = fitted(rejected.raw, context)
             if row is not None:
                 rows.append(row)

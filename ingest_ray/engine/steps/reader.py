@@ -9,7 +9,7 @@ from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
 from ingest_ray.process.failpoints import reached
-from ingest_ray.quarantine.rejected_rows import QuarantineWriter
+from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import ReadContext, StageWriter, Staging
 from ingest_ray.sdk.errors import SliceTooLarge
 from ingest_ray.sdk.types import Interval, Slice, Staged

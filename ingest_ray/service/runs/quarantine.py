@@ -64,7 +64,7 @@ def show_rejected(
     installation: Installation, endpoint_id: str, unit_id: str | None = None, limit: int = 10
 ) -> RejectedRows:
     found = list_rejected(installation, endpoint_id, unit_id)
-    rows = (row for entry in found.entries for row in rejected_rows.show(entry.uri))
+    rows = (row for entry in found.entries for row in rejected_rows.read_rejected_rows(entry.uri))
     views = tuple(
         RejectedView(
             **row.model_dump(include={"unit_id", "sink_id", "run_id", "slice_id", "column", "reason"}),
@@ -108,5 +108,5 @@ def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str 
         if lease is not None and is_live(lease):
             raise RunActive(f"unit '{unit}' has a live run: {describe(lease)}", hint="wait for it")
     for entry in found.entries:
-        rejected_rows.discard(entry.uri)
+        rejected_rows.delete_rejected_rows(entry.uri)
     return found

@@ -1,0 +1,65 @@
+"""Writes the rejected rows of a slice, while it is read, into a pending file: one JSON line per row."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from ingest_ray.files.folder import Folder
+from ingest_ray.files.path_names import path_part
+from ingest_ray.quarantine.storage import PENDING, translate_errors
+from ingest_ray.quarantine.values import encode_value
+
+
+class QuarantineWriter:
+    """Writes the rejected rows of one attempt of one slice; without a rejected row it makes no file."""
+
+    def __init__(
+        self, root: str, endpoint_id: str, unit_id: str, sink_id: str, run_id: str, slice_id: str, attempt: int
+    ) -> None:
+        self._folder = Folder(root)
+        self._ids = {
+            "endpoint_id": endpoint_id,
+            "unit_id": unit_id,
+            "sink_id": sink_id,
+            "run_id": run_id,
+            "slice_id": slice_id,
+        }
+        parts = [endpoint_id, unit_id, sink_id, PENDING, run_id]
+        self._run_folder = "/".join(path_part(part) for part in parts)
+        self._name = f"{self._run_folder}/{path_part(slice_id)}~{attempt}.jsonl"
+        self._out: pa.NativeFile | None = None
+        self.rows = 0
+
+    def reject(self, raw: Mapping[str, Any], reason: str, column: str | None = None) -> None:
+        line = {
+            "at": datetime.now(UTC).isoformat(),
+            **self._ids,
+            "column": column,
+            "reason": reason,
+            "raw": {str(name): encode_value(value) for name, value in raw.items()},
+        }
+        with translate_errors(self._folder.uri_of(self._name)):
+            if self._out is None:
+                self._folder.make(self._run_folder)
+                self._out = self._folder.create(self._name)
+            self._out.write(json.dumps(line).encode() + b"\n")
+        self.rows += 1
+
+    def close(self) -> str | None:
+        """The pending file, or None where no row was rejected."""
+        if self._out is None:
+            return None
+        with translate_errors(self._folder.uri_of(self._name)):
+            self._out.close()
+        self._out = None
+        return self._folder.uri_of(self._name)
+
+    def abort(self) -> None:
+        with translate_errors(self._folder.uri_of(self._name)):
+            if self._out is not None:
+                self._out.close()
+                self._out = None
+            self._folder.delete(self._name)
