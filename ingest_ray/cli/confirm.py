@@ -1,12 +1,12 @@
-"""Asks a person before something is lost."""
+"""Asks for a confirmation before a command deletes something."""
 
 import sys
 
 from ingest_ray.sdk.errors import ConfigError
 
 
-def ask(question: str) -> None:
-    """Returns when the answer is yes. Raises `ConfigError` for a no, and where nobody can answer."""
+def confirm(question: str) -> None:
+    """Returns when the answer is yes. Raises `ConfigError` for a no, and when stdin is no terminal."""
     if not sys.stdin.isatty():
         raise ConfigError("this asks first, and nobody is there to answer", hint="say --yes")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`run` at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
+"""Runs at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
 
 import getpass
 import os
@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Literal
 
-from ingest_ray.cli.output import frame
-from ingest_ray.cli.progress import watch
-from ingest_ray.process.exit_notice import left
+from ingest_ray.cli.output import FAILURE, SUCCESS, Output
+from ingest_ray.cli.progress import show_progress
+from ingest_ray.cli.run_document import run_document
+from ingest_ray.cli.tables.run_report import show_report
+from ingest_ray.process.exit_notice import announce
 from ingest_ray.sdk.errors import ClusterUnavailable
-from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, quarantine
 from ingest_ray.service.runs import remap as remapping
@@ -25,40 +26,50 @@ ENDED_BY_RAY = "the run was ended while it connected to ray or left it, as when 
 
 
 def run_options(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> RunOptions:
-    task: Literal["ingest", "backfill"] = "ingest" if lower is None and upper is None else "backfill"
+    task = "ingest" if lower is None and upper is None else "backfill"
     return RunOptions(task=task, lower=lower, upper=upper, reconcile=reconcile, allow_deletes=allow_deletes)
 
 
-def run(installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: RunOptions) -> RunReport:
+def run(
+    output: Output, installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: RunOptions
+) -> int:
     bounds = {"--from": options.lower, "--to": options.upper}
     arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
-    again = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
-    with _stop_on_signal(again) as stop, watch() as observe:
-        return execution.run(
+    command = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
+    with _stop_on_signal(output, command) as stop, show_progress() as observe:
+        report = execution.run(
             installation,
             endpoint_id,
             unit_ids,
             options=options,
-            requested_by=_person(),
+            requested_by=_user_name(),
             observe=observe,
             stopping=stop.is_wanted,
         )
+    return _write_report(output, report)
 
 
-def replay(installation: Installation, endpoint_id: str, unit_id: str | None) -> RunReport:
-    again = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
-    with _stop_on_signal(again) as stop, watch() as observe:
-        return quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+def replay(output: Output, installation: Installation, endpoint_id: str, unit_id: str | None) -> int:
+    command = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
+    with _stop_on_signal(output, command) as stop, show_progress() as observe:
+        report = quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+    return _write_report(output, report)
 
 
-def remap(installation: Installation, unit: UnitRef) -> RunReport:
-    again = shlex.join(["ingest-ray", "remap", unit.endpoint_id, unit.unit_id])
-    with _stop_on_signal(again) as stop, watch() as observe:
-        return remapping.remap(installation, unit, observe=observe, stopping=stop.is_wanted)
+def remap(output: Output, installation: Installation, endpoint_id: str, unit_id: str) -> int:
+    command = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
+    with _stop_on_signal(output, command) as stop, show_progress() as observe:
+        report = remapping.remap(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+    return _write_report(output, report)
 
 
-def _person() -> str | None:
-    """Who sits at this terminal, for the history."""
+def _write_report(output: Output, report: RunReport) -> int:
+    output.write(run_document(report), lambda out: show_report(report, out))
+    return SUCCESS if report.state is RunState.SUCCEEDED else FAILURE
+
+
+def _user_name() -> str | None:
+    """The user of this terminal, for the history."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -82,11 +93,12 @@ class _Stop:
 
 
 @contextmanager
-def _stop_on_signal(again: str) -> Iterator[_Stop]:
-    stop = _Stop(again)
+def _stop_on_signal(output: Output, command: str) -> Iterator[_Stop]:
+    """`command`: the one that goes on with the run."""
+    stop = _Stop(command)
     before = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with left(frame().refusal(ClusterUnavailable.code, ENDED_BY_RAY, f"to go on: {again}")):
+        with announce(output.error_notice(ClusterUnavailable.code, ENDED_BY_RAY, f"to go on: {command}")):
             yield stop
     finally:
         for number, handler in before.items():

@@ -1,7 +1,7 @@
-"""Numbers as people read them."""
+"""Formats numbers and times for people."""
 
 
-def amount(number: float) -> str:
+def format_count(number: float) -> str:
     """`950`, `12.3 k`, `1.2 M`, `3.4 G`."""
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if number >= limit:
@@ -9,8 +9,8 @@ def amount(number: float) -> str:
     return f"{number:.0f}"
 
 
-def size(count: float) -> str:
-    """Bytes: `512 B`, `8.0 MiB`."""
+def format_bytes(count: float) -> str:
+    """`512 B`, `8.0 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -18,13 +18,13 @@ def size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0:42`, `1:02:03`."""
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def moment(text: str | None) -> str:
+def format_time(text: str | None) -> str:
     """An ISO time to the second, in UTC; `-` for none."""
     return text[:19].replace("T", " ") if text else "-"

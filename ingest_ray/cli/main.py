@@ -1,4 +1,4 @@
-"""From arguments to an exit code: 0 fine, 1 a run failed, 2 the user's mistake."""
+"""Runs the command of the arguments, and returns its exit code: 0 success, 1 a run failed, 2 the user's mistake."""
 
 import os
 import sys
@@ -10,13 +10,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 
 from ingest_ray.cli.app import app
-from ingest_ray.cli.output import FAILED, FINE, MISTAKE, Frame, debug, open_frame, refuse_error
+from ingest_ray.cli.output import (
+    FAILURE,
+    MISTAKE,
+    SUCCESS,
+    Output,
+    open_output,
+    print_traceback_when_debugging,
+    report_error,
+)
 from ingest_ray.sdk.errors import IngestError
 
 # Typer carries its own copy of click in newer versions; its classes are found through what typer itself exports.
 _ClickError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-INTERRUPTED = 130  # what newer versions of Typer make of a KeyboardInterrupt
+INTERRUPTED = 130  # newer versions of Typer return this for a KeyboardInterrupt
 
 
 def main() -> None:
@@ -24,45 +32,45 @@ def main() -> None:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    frame = open_frame("--json" in arguments)
+    output = open_output("--json" in arguments)
     try:
-        return _run(frame, arguments)
+        return _run(output, arguments)
     finally:
-        frame.close()
+        output.close()
 
 
-def _run(frame: Frame, arguments: Sequence[str]) -> int:
+def _run(output: Output, arguments: Sequence[str]) -> int:
     try:
-        code = app(args=list(arguments), prog_name="ingest-ray", standalone_mode=False)
+        code = app(args=list(arguments), prog_name="ingest-ray", standalone_mode=False, obj=output)
         sys.stdout.flush()
         if code == INTERRUPTED:
-            return _stopped(frame)
-        return code if isinstance(code, int) else FINE
+            return _report_interrupt(output)
+        return code if isinstance(code, int) else SUCCESS
     except IngestError as error:
-        return refuse_error(frame, error)
-    except typer.Exit as leaving:
-        return leaving.exit_code
+        return report_error(output, error)
+    except typer.Exit as exit_:
+        return exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return _stopped(frame)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+        return _report_interrupt(output)
+    except BrokenPipeError:  # the reader of the pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return FINE
+        return SUCCESS
     except Exception as error:
-        return _other(frame, error)
+        return _report_other(output, error)
 
 
-def _stopped(frame: Frame) -> int:
-    frame.refuse("E_RUN_INTERRUPTED", "stopped", None)
-    return FAILED
+def _report_interrupt(output: Output) -> int:
+    output.write_error("E_RUN_INTERRUPTED", "stopped", None)
+    return FAILURE
 
 
-def _other(frame: Frame, error: Exception) -> int:
-    debug()
+def _report_other(output: Output, error: Exception) -> int:
+    print_traceback_when_debugging()
     if isinstance(error, _ClickError):
         text = str(error.format_message())  # type: ignore[attr-defined]
-        frame.refuse(
+        output.write_error(
             "E_BAD_INPUT", text[:1].lower() + text[1:].rstrip("."), "ingest-ray --help, or ingest-ray COMMAND --help"
         )
         return MISTAKE
-    frame.refuse("E_INTERNAL", f"{type(error).__name__}: {error}", "INGEST_DEBUG=1 shows where; please report it")
-    return FAILED
+    output.write_error("E_INTERNAL", f"{type(error).__name__}: {error}", "INGEST_DEBUG=1 shows where; please report it")
+    return FAILURE

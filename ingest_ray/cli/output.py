@@ -1,87 +1,80 @@
-"""What every command shares: where the configuration is, one JSON document or text, errors without tracebacks."""
+"""The output of a command: one JSON document or text on stdout, and errors without tracebacks."""
 
 import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ingest_ray import logs
-from ingest_ray.process.exit_notice import Words
+from ingest_ray.process.exit_notice import ExitNotice
 from ingest_ray.sdk.errors import IngestError
 
-FINE, FAILED, MISTAKE = 0, 1, 2
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+SUCCESS, FAILURE, MISTAKE = 0, 1, 2  # exit codes
 
 
 @dataclass
-class Frame:
-    """`out` gets the result and nothing else. With `--json` it is the real stdout, and what others print goes to stderr."""
+class Output:
+    """`stream` gets the result and nothing else. With `--json` it is the real stdout, and other prints go to stderr."""
 
     is_json: bool
-    out: TextIO
-    config: Path | None = None
+    stream: TextIO
 
-    def give(self, document: Any, show: Callable[[TextIO], None]) -> None:
-        """`document`: a mapping, or a pydantic model."""
+    def write(self, document: "Mapping[str, object] | BaseModel", show: Callable[[TextIO], None]) -> None:
+        """Writes `document` with `--json`, else calls `show` with the stream."""
         if self.is_json:
-            value = document if isinstance(document, dict) else document.model_dump(mode="json")
-            print(json.dumps(value, ensure_ascii=False), file=self.out, flush=True)
+            value = document if isinstance(document, Mapping) else document.model_dump(mode="json")
+            print(json.dumps(value, ensure_ascii=False), file=self.stream, flush=True)
         else:
-            show(self.out)
+            show(self.stream)
 
-    def close(self) -> None:
-        """Gives stdout its number back."""
-        if self.is_json:
-            sys.stdout.flush()
-            os.dup2(self.out.fileno(), 1)
-            with suppress(BrokenPipeError):  # the reader of the pipe has seen enough
-                self.out.close()
+    def write_error(self, code: str, message: str, hint: str | None) -> None:
+        notice = self.error_notice(code, message, hint)
+        print(notice.text, end="", file=notice.out, flush=True)
 
-    def refuse(self, code: str, message: str, hint: str | None) -> None:
-        words = self.refusal(code, message, hint)
-        print(words.text, end="", file=words.out, flush=True)
-
-    def refusal(self, code: str, message: str, hint: str | None) -> Words:
+    def error_notice(self, code: str, message: str, hint: str | None) -> ExitNotice:
+        """The text of an error and the stream that it belongs to, for a process that may not be able to write it itself."""
         message, hint = logs.scrub(message), logs.scrub(hint) if hint else None
         if self.is_json:
             fault = {"code": code, "message": message, "hint": hint}
-            return Words(json.dumps({"error": fault}, ensure_ascii=False) + "\n", self.out)
-        said = f"error: {message} [{code}]\n"
-        return Words(f"{said}hint: {hint}\n" if hint else said, sys.stderr)
+            return ExitNotice(json.dumps({"error": fault}, ensure_ascii=False) + "\n", self.stream)
+        text = f"error: {message} [{code}]\n"
+        return ExitNotice(f"{text}hint: {hint}\n" if hint else text, sys.stderr)
+
+    def close(self) -> None:
+        """Gives stdout its file descriptor back."""
+        if self.is_json:
+            sys.stdout.flush()
+            os.dup2(self.stream.fileno(), 1)
+            with suppress(BrokenPipeError):  # the reader of the pipe has closed it
+                self.stream.close()
 
 
-_frame: ContextVar[Frame] = ContextVar("ingest_ray_frame")
+def open_output(is_json: bool) -> Output:
+    return Output(is_json, _separate_stdout() if is_json else sys.stdout)
 
 
-def open_frame(is_json: bool) -> Frame:
-    frame = Frame(is_json, _stdout_alone() if is_json else sys.stdout)
-    _frame.set(frame)
-    return frame
-
-
-def frame() -> Frame:
-    return _frame.get()
-
-
-def _stdout_alone() -> TextIO:
-    """The real stdout under another number; whatever else this process or its children print goes to stderr."""
+def _separate_stdout() -> TextIO:
+    """The real stdout under another descriptor; everything else that this process or its children print goes to stderr."""
     sys.stdout.flush()
-    alone = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return alone
+    return stream
 
 
-def refuse_error(frame: Frame, error: IngestError) -> int:
-    debug()
-    frame.refuse(error.code, error.message or type(error).__name__, error.hint)
-    return MISTAKE if error.is_user_mistake else FAILED
+def report_error(output: Output, error: IngestError) -> int:
+    """Writes the error, and returns the exit code."""
+    print_traceback_when_debugging()
+    output.write_error(error.code, error.message or type(error).__name__, error.hint)
+    return MISTAKE if error.is_user_mistake else FAILURE
 
 
-def debug() -> None:
+def print_traceback_when_debugging() -> None:
     if os.environ.get("INGEST_DEBUG") == "1":
         print(logs.scrub(traceback.format_exc()), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: bars at a terminal, plain lines elsewhere."""
+"""Shows the progress of a run on stderr: bars at a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -6,81 +6,86 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as BarDisplay
 
-from ingest_ray.cli.format import amount, duration, size
-from ingest_ray.engine.run_order import Progress as Moment
+from ingest_ray.cli.format import format_bytes, format_count, format_duration
+from ingest_ray.engine.run_order import Progress
 
-EVERY_S = 5.0  # plain lines: often enough to see that it moves, rare enough for a log file
+LINE_EVERY_S = 5.0  # plain lines: often enough to show that the run moves, rare enough for a log file
 
 
 @contextmanager
-def watch() -> Iterator[Callable[[Moment], None]]:
+def show_progress() -> Iterator[Callable[[Progress], None]]:
+    """Yields the observer to pass to a run."""
     if sys.stderr.isatty():
-        with _bars() as bars:
-            yield Bars(bars).show
+        with _bar_display() as display:
+            yield ProgressBars(display).show
     else:
-        yield Lines().show
+        yield ProgressLines().show
 
 
-def _bars() -> Progress:
-    return Progress(
+def _bar_display() -> BarDisplay:
+    return BarDisplay(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[summary]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         expand=True,
     )
 
 
-class Bars:
+class ProgressBars:
     """One bar for each unit."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, display: BarDisplay) -> None:
+        self._display = display
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, moment: Moment) -> None:
-        task = self._tasks.get(moment.run_id)
+    def show(self, progress: Progress) -> None:
+        task = self._tasks.get(progress.run_id)
         if task is None:
-            task = self._tasks[moment.run_id] = self._progress.add_task(
-                moment.unit_id[-30:], total=None, said="planning"
+            task = self._tasks[progress.run_id] = self._display.add_task(
+                progress.unit_id[-30:], total=None, summary="planning"
             )
-        done = moment.phase == "done"
-        total = max(moment.estimated_rows or 0, moment.rows.read) or None
-        finished = moment.rows.committed if not done else total
-        self._progress.update(
-            task, total=total or (1 if done else None), completed=finished or (1 if done else 0), said=said(moment)
+        is_done = progress.phase == "done"
+        total = max(progress.estimated_rows or 0, progress.rows.read) or None
+        completed = progress.rows.committed if not is_done else total
+        self._display.update(
+            task,
+            total=total or (1 if is_done else None),
+            completed=completed or (1 if is_done else 0),
+            summary=progress_text(progress),
         )
 
 
-class Lines:
+class ProgressLines:
     """A line when the phase of a unit changes, and every few seconds."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[str, float]] = {}
+        self._last_line: dict[str, tuple[str, float]] = {}
 
-    def show(self, moment: Moment) -> None:
-        phase, at = self._last.get(moment.run_id, ("", 0.0))
-        if phase == moment.phase and time.monotonic() - at < EVERY_S:
+    def show(self, progress: Progress) -> None:
+        phase, at = self._last_line.get(progress.run_id, ("", 0.0))
+        if phase == progress.phase and time.monotonic() - at < LINE_EVERY_S:
             return
-        self._last[moment.run_id] = (moment.phase, time.monotonic())
-        what = "" if moment.phase == "planning" else f": {said(moment)}"
-        print(f"{moment.ref} {moment.phase}{what}", file=sys.stderr, flush=True)
+        self._last_line[progress.run_id] = (progress.phase, time.monotonic())
+        text = "" if progress.phase == "planning" else f": {progress_text(progress)}"
+        print(f"{progress.endpoint_id}:{progress.unit_id} {progress.phase}{text}", file=sys.stderr, flush=True)
 
 
-def said(moment: Moment) -> str:
+def progress_text(progress: Progress) -> str:
     """`1.2 M rows  310 k/s  96 MiB  ETA 0:42`."""
-    if moment.phase == "planning":
+    if progress.phase == "planning":
         return "planning"
-    parts = [f"{amount(moment.rows.committed)} rows"]
-    rate = moment.rows.committed / moment.seconds if moment.seconds > 0 else 0.0
+    parts = [f"{format_count(progress.rows.committed)} rows"]
+    rate = progress.rows.committed / progress.seconds if progress.seconds > 0 else 0.0
     if rate:
-        parts.append(f"{amount(rate)}/s")
-    if moment.bytes_staged:
-        parts.append(size(moment.bytes_staged))
-    left = (moment.estimated_rows or 0) - moment.rows.committed
-    if moment.phase != "done" and rate and left > 0:
-        parts.append(f"ETA {duration(left / rate)}")
+        parts.append(f"{format_count(rate)}/s")
+    if progress.bytes_staged:
+        parts.append(format_bytes(progress.bytes_staged))
+    rows_left = (progress.estimated_rows or 0) - progress.rows.committed
+    if progress.phase != "done" and rate and rows_left > 0:
+        parts.append(f"ETA {format_duration(rows_left / rate)}")
     return "  ".join(parts)

@@ -55,7 +55,7 @@ ACTIVITIES = {
 }
 
 
-def schemas() -> dict[str, JsonValue]:
+def schemas() -> dict[str, dict[str, JsonValue]]:
     """Per workflow and activity the JSON Schema of its one argument and of its result."""
 
     def of(signatures: dict[str, Signature]) -> dict[str, JsonValue]:

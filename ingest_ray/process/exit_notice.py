@@ -1,7 +1,7 @@
-"""What is said for a process that is ended at a moment when it cannot answer itself.
+"""Prints an error on behalf of a process that Ray ends from outside.
 
-While a process connects to Ray or leaves it, Ray's own code ends it when a server of Ray dies: no exception, and no exit handler
-runs. So for that long a small process waits beside it with the words, and says them where it is left without a sign that all is well.
+While a process connects to Ray or disconnects, Ray's own code ends it when a server of Ray dies: no exception, and no exit handler
+runs. For that time a small witness process waits beside it with the notice, and prints it unless it is dismissed first.
 """
 
 import subprocess
@@ -12,59 +12,62 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TextIO
 
-FINE = b"\0"
-_WAIT = f"""
+DISMISSED = b"\0"
+_WITNESS = f"""
 import sys
-heard = sys.stdin.buffer.read()
-if not heard.endswith({FINE!r}):
-    sys.stdout.buffer.write(heard)
+notice = sys.stdin.buffer.read()
+if not notice.endswith({DISMISSED!r}):
+    sys.stdout.buffer.write(notice)
 """
 
 
 @dataclass(frozen=True)
-class Words:
-    """`out`: where the process itself would have said them."""
+class ExitNotice:
+    """`out`: the stream that the process itself would have written to."""
 
     text: str
     out: TextIO
 
 
-_words: ContextVar[Words | None] = ContextVar("exit_notice", default=None)
+_current: ContextVar[ExitNotice | None] = ContextVar("exit_notice", default=None)
 
 
 @contextmanager
-def left(words: Words) -> Iterator[None]:
-    """In here, somebody wants an answer whatever happens."""
-    token = _words.set(words)
+def announce(notice: ExitNotice) -> Iterator[None]:
+    """Makes `guard_exit` print this notice, within the block."""
+    token = _current.set(notice)
     try:
         yield
     finally:
-        _words.reset(token)
+        _current.reset(token)
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """In here, this process may be ended from outside. Whatever leaves by itself, errors included, is answered by others."""
-    words = _words.get()
-    if words is None:
+def guard_exit() -> Iterator[None]:
+    """Prints the announced notice if this process is ended within the block. Without one, does nothing.
+
+    A block that ends by itself, with an error or without, dismisses the notice: its caller reports the error.
+    """
+    notice = _current.get()
+    if notice is None:
         yield
         return
-    with _waiting(words) as witness:
+    with _start_witness(notice) as witness:
         try:
             yield
         finally:
             assert witness.stdin is not None
-            with suppress(OSError):  # it is gone already, and nobody needs it
-                witness.stdin.write(FINE)
+            with suppress(OSError):  # the witness has ended already
+                witness.stdin.write(DISMISSED)
                 witness.stdin.flush()
 
 
-def _waiting(words: Words) -> "subprocess.Popen[bytes]":
-    """In a session of its own: Ctrl-C is not for it."""
-    command = [sys.executable, "-I", "-S", "-c", _WAIT]
-    witness = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words.out, start_new_session=True)
+def _start_witness(notice: ExitNotice) -> "subprocess.Popen[bytes]":
+    """In a session of its own, so that Ctrl-C does not reach it."""
+    command = [sys.executable, "-I", "-S", "-c", _WITNESS]
+    witness = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=notice.out, start_new_session=True)
     assert witness.stdin is not None
     with suppress(OSError):
-        witness.stdin.write(words.text.encode())
+        witness.stdin.write(notice.text.encode())
         witness.stdin.flush()
     return witness

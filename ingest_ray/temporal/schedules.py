@@ -34,7 +34,7 @@ class ScheduleChange(Model):
     minutes: int | None = None
 
 
-async def sync(client: Client, installation: Installation) -> list[ScheduleChange]:
+async def sync_schedules(client: Client, installation: Installation) -> list[ScheduleChange]:
     """Makes the server's schedules of this task queue what the catalog says; the same again changes nothing.
 
     A run that still goes on when the next is due is left alone, and that one is left out.

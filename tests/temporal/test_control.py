@@ -25,7 +25,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.temporal.activities import Activities
-from ingest_ray.temporal.schedules import sync
+from ingest_ray.temporal.schedules import sync_schedules
 from tests.temporal.conftest import PlantMaker
 from tests.temporal.servers import free_ports, until
 from tests.temporal.worker_workspace import HELD, WorkerWorkspace
@@ -77,7 +77,7 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
     workspace = scripted("numbers-1x400", "numbers-1x500")
 
     def synced() -> list[str]:
-        changes = workspace.with_client(lambda client: sync(client, workspace.installation))
+        changes = workspace.with_client(lambda client: sync_schedules(client, workspace.installation))
         return [f"{one.action} {one.schedule_id.rpartition(':')[2]} {one.minutes}" for one in changes]
 
     assert synced() == []

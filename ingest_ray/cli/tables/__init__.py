@@ -1,1 +1,1 @@
-"""Results as tables that fit 80 columns, by subject."""
+"""Results of use cases as tables that fit 80 columns, by subject."""

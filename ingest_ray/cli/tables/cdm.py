@@ -1,24 +1,24 @@
-"""What `provision` and `sinks` show."""
+"""The results of `provision` and `sinks`."""
 
-from typing import Any, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
 from ingest_ray.cli.tables.layout import console_on, table_of
+from ingest_ray.service.endpoints.provision import ProvisionDone, SinkView
 
 
-def show_provisioned(done: Any, out: TextIO) -> None:
-    console = console_on(out)
+def show_provisioned(provisioned: Sequence[ProvisionDone], out: TextIO) -> None:
     table = table_of("model", "table", "dataset", "catalog")
-    for one in done:
-        name = f"{one.schema_name}.{one.table_name}" if one.schema_name else one.table_name
-        table.add_row(one.model_id, name, one.dataset_id, "published" if one.is_new_to_catalog else "as it was")
-    console.print(table)
+    for entry in provisioned:
+        name = f"{entry.schema_name}.{entry.table_name}" if entry.schema_name else entry.table_name
+        table.add_row(entry.model_id, name, entry.dataset_id, "published" if entry.is_new_to_catalog else "as it was")
+    console_on(out).print(table)
 
 
-def show_sinks(found: Any, out: TextIO) -> None:
-    console = console_on(out)
+def show_sinks(sinks: Sequence[SinkView], out: TextIO) -> None:
     table = table_of("sink", "template", "takes", "provisioned")
-    for one in found:
-        made = "on first use" if one.provisioned is None else ", ".join(one.provisioned) or "nothing"
-        taken = ", ".join(one.supported_cdm_models)
-        table.add_row(one.sink_id, one.template, taken or "no models", made if taken else "-")
-    console.print(table)
+    for sink in sinks:
+        provisioned = "on first use" if sink.provisioned is None else ", ".join(sink.provisioned) or "nothing"
+        supported = ", ".join(sink.supported_cdm_models)
+        table.add_row(sink.sink_id, sink.template, supported or "no models", provisioned if supported else "-")
+    console_on(out).print(table)

@@ -1,6 +1,7 @@
-"""What tables are made of: a console, cells, faults."""
+"""The parts that tables share: a console, cells, errors."""
 
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -22,8 +23,15 @@ def table_of(*columns: str, right: tuple[str, ...] = (), narrow: tuple[str, ...]
     return table
 
 
-def state_text(text: str) -> Text:
-    return Text(text, style=_STYLES.get(text, ""))
+def table_without_header() -> Table:
+    """Two columns: a name and a value."""
+    table = table_of("name", "value")
+    table.show_header = False
+    return table
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=_STYLES.get(state, ""))
 
 
 def show_fault(console: Console, fault: RunFault | None) -> None:
@@ -34,15 +42,15 @@ def show_fault(console: Console, fault: RunFault | None) -> None:
         console.print(f"  hint: {fault.hint}")
 
 
-def position_text(value: Any) -> str:
+def position_text(value: object) -> str:
     if value is None:
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def maybe(value: float | None, words: Any) -> str:
-    return "?" if value is None else words(value)
+def estimate_text(value: float | None, format_: Callable[[float], str]) -> str:
+    return "?" if value is None else format_(value)
 
 
-def cell_text(value: Any) -> str:
+def cell_text(value: object) -> str:
     return "NULL" if value is None else str(value)

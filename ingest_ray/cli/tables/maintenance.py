@@ -1,17 +1,18 @@
-"""What `compact` and `vacuum` show."""
+"""The results of `compact` and `vacuum`."""
 
-from typing import Any, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
-from ingest_ray.cli.format import size
+from ingest_ray.cli.format import format_bytes
 from ingest_ray.cli.tables.layout import console_on, table_of
+from ingest_ray.service.units.table_maintenance import UpkeepDone
 
 
-def show_care(done: Any, out: TextIO) -> None:
-    console = console_on(out)
+def show_maintained(maintained: Sequence[UpkeepDone], out: TextIO) -> None:
     table = table_of("unit", "files added", "files removed", "bytes freed", right=("files added", "files removed"))
-    for one in done:
-        report = one.report
-        freed = size(max(0, report.bytes_removed - report.bytes_added))
-        name = str(one.ref) + (" (would be)" if report.is_rehearsal else "")
+    for entry in maintained:
+        report = entry.report
+        freed = format_bytes(max(0, report.bytes_removed - report.bytes_added))
+        name = f"{entry.endpoint_id}:{entry.unit_id}" + (" (would be)" if report.is_rehearsal else "")
         table.add_row(name, str(report.files_added), str(report.files_removed), freed)
-    console.print(table)
+    console_on(out).print(table)

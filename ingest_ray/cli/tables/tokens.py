@@ -1,24 +1,25 @@
-"""What `token list` shows."""
+"""Tokens of the server: what `token list` shows."""
 
-from typing import Any, TextIO
+from typing import TextIO
 
-from ingest_ray.cli.format import moment
+from ingest_ray.cli.format import format_time
 from ingest_ray.cli.tables.layout import console_on, table_of
+from ingest_ray.service.access.tokens import Tokens
 
 
-def show_tokens(found: Any, out: TextIO) -> None:
+def show_tokens(listed: Tokens, out: TextIO) -> None:
     console = console_on(out)
-    if not found.tokens:
+    if not listed.tokens:
         console.print("no token yet: ingest-ray token create --name NAME --role admin")
         return
     table = table_of("id", "name", "role", "made (UTC)", "expires", "revoked")
-    for token in found.tokens:
+    for token in listed.tokens:
         table.add_row(
             token.token_id,
             token.name,
             token.role,
-            moment(token.created_at),
-            moment(token.expires_at),
-            moment(token.revoked_at),
+            format_time(token.created_at),
+            format_time(token.expires_at),
+            format_time(token.revoked_at),
         )
     console.print(table)

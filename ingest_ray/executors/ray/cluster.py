@@ -13,7 +13,7 @@ import ray
 from ingest_ray.core.messages import short
 from ingest_ray.executors.ray.server_watch import JOINED_S, ServerWatch
 from ingest_ray.executors.ray.throttle import end_throttles
-from ingest_ray.process.exit_notice import guarded
+from ingest_ray.process.exit_notice import guard_exit
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
 from ingest_ray.settings import RaySettings
@@ -27,7 +27,7 @@ class Cluster:
     def __init__(self, settings: RaySettings) -> None:
         self._is_ours = not ray.is_initialized()
         self.is_local = settings.address == "local"
-        with guarded():  # until the server watch works, Ray ends this process when one of its servers dies
+        with guard_exit():  # until the server watch works, Ray ends this process when one of its servers dies
             if self._is_ours:
                 self._connect(settings)
             self.server_watch = ServerWatch.of_this_process(0.0 if self.is_local else JOINED_S)
@@ -57,7 +57,7 @@ class Cluster:
 
     def close(self) -> None:
         if self._is_ours:
-            with guarded():
+            with guard_exit():
                 if not self.server_watch.is_lost(at_once=True):  # without its servers no actor can be called
                     end_throttles()
                 ray.shutdown()

@@ -37,7 +37,7 @@ from ingest_ray.executors.ray.remote_errors import unwrapped
 from ingest_ray.executors.ray.server_watch import CHECK_S, ServerWatch
 from ingest_ray.executors.ray.sink import SinkActor
 from ingest_ray.executors.ray.state import InitialState, StateActor
-from ingest_ray.process.exit_notice import guarded
+from ingest_ray.process.exit_notice import guard_exit
 from ingest_ray.sdk.errors import Recovery, StagingUnavailable
 from ingest_ray.sdk.types import Learned, Scope, Slice
 from ingest_ray.settings import RaySettings
@@ -136,7 +136,7 @@ class RayExecutor:
         """Releases the lease and ends the actors; without Ray's servers there are none left to end."""
         if self._server_watch.is_lost(at_once=True):
             return
-        with guarded():
+        with guard_exit():
             self._end_actors()
 
     def _end_actors(self) -> None:

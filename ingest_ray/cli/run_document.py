@@ -1,18 +1,28 @@
-"""The JSON documents of commands whose shape is published."""
+"""The published JSON document of `run --json`, `quarantine replay --json` and `remap --json`."""
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import RunSummary
 from ingest_ray.service.runs.execution import RunReport
 
-_OF_ONE_UNIT = ("target", "task", "strategy", "executor", "horizon", "phases", "retries", "schema_changes", "reconcile")
+_FIELDS_OF_ONE_UNIT = (
+    "target",
+    "task",
+    "strategy",
+    "executor",
+    "horizon",
+    "phases",
+    "retries",
+    "schema_changes",
+    "reconcile",
+)
 
 
 def run_document(report: RunReport) -> dict[str, JsonValue]:
     """Of one unit the fields are that unit's; of several they are totals, and `watermarks` are by unit id."""
-    units = [_unit(summary, report) for summary in report.units]
+    units = [_unit_document(summary, report) for summary in report.units]
     errors = [unit["error"] for unit in units if unit["error"]]
-    errors += [found.error.model_dump(mode="json") for found in report.reconciled if found.error]
+    errors += [reconciled.error.model_dump(mode="json") for reconciled in report.reconciled if reconciled.error]
     single = units[0] if len(units) == 1 else None
     document: dict[str, JsonValue] = {
         "run_id": report.run_id,
@@ -25,10 +35,10 @@ def run_document(report: RunReport) -> dict[str, JsonValue]:
         "error": errors[0] if errors else None,
         "units": [*units],
     }
-    return document | {name: single[name] for name in _OF_ONE_UNIT} if single else document
+    return document | {name: single[name] for name in _FIELDS_OF_ONE_UNIT} if single else document
 
 
-def _unit(summary: RunSummary, report: RunReport) -> dict[str, JsonValue]:
+def _unit_document(summary: RunSummary, report: RunReport) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = summary.model_dump(mode="json")
-    found = [one for one in report.reconciled if one.unit_id == summary.unit_id]
-    return document | {"reconcile": found[0].model_dump(mode="json") if found else None}
+    reconciled = next((one for one in report.reconciled if one.unit_id == summary.unit_id), None)
+    return document | {"reconcile": reconciled.model_dump(mode="json") if reconciled is not None else None}

@@ -1,0 +1,90 @@
+"""`apply`, `collect`, `units` and `preview`: endpoints, and what metadata collection found at them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.sdk.errors import ConfigError
+
+
+@shared_options()
+def apply(
+    invocation: Invocation,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="ingest.yaml", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+) -> None:
+    """Register endpoints, sinks and units as a file says.
+
+    Applying twice changes nothing. What the file no longer has is removed; rows and checkpoints stay.
+
+    \b
+    Examples:
+      ingest-ray apply
+      ingest-ray apply prod/ingest.yaml --dry-run
+    """
+    from ingest_ray.cli.tables.apply import show_changes
+    from ingest_ray.config import load_config
+    from ingest_ray.service.endpoints import apply as use_case
+
+    config_file = invocation.config_file
+    if file is not None and config_file is not None and file != config_file:
+        raise ConfigError("two files: give FILE or --config, not both")
+    applied = use_case.apply(load_config(file or config_file or Path("ingest.yaml")), dry_run=dry_run)
+    invocation.output.write(applied, lambda out: show_changes(applied, out))
+
+
+@shared_options()
+def collect(invocation: Invocation, endpoint: EndpointArg) -> None:
+    """Read an endpoint's metadata into the catalog.
+
+    Every changed dataset gets a new version; one that has vanished is marked, not deleted.
+
+    \b
+    Examples:
+      ingest-ray collect shop
+      ingest-ray collect shop --json
+    """
+    from ingest_ray.cli.tables.collect import show_collected
+    from ingest_ray.service.endpoints import collect as use_case
+
+    collected = use_case.collect(invocation.installation, endpoint)
+    invocation.output.write(collected, lambda out: show_collected(collected, out))
+
+
+@shared_options()
+def units(invocation: Invocation, endpoint: EndpointArg) -> None:
+    """Show what can be ingested from an endpoint, and whether it is enabled.
+
+    \b
+    Examples:
+      ingest-ray units shop
+      ingest-ray units shop --json
+    """
+    from ingest_ray.cli.tables.units import show_units
+    from ingest_ray.service.units.listing import list_units
+
+    listed = list_units(invocation.installation, endpoint)
+    invocation.output.write(listed, lambda out: show_units(listed, out))
+
+
+@shared_options()
+def preview(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    unit: UnitArg,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="How many rows.")] = 10,
+) -> None:
+    """Show a few rows of a unit, straight from the source.
+
+    \b
+    Examples:
+      ingest-ray preview shop public.orders
+      ingest-ray preview shop public.orders -n 3 --json
+    """
+    from ingest_ray.cli.tables.preview import show_rows
+    from ingest_ray.service.units import preview as use_case
+
+    sample = use_case.preview(invocation.installation, endpoint, unit, rows)
+    invocation.output.write(sample, lambda out: show_rows(sample, out))

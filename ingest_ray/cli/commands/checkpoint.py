@@ -1,0 +1,58 @@
+"""`reset` and `watermark set`: change where the next run of a unit starts."""
+
+from typing import Annotated
+
+import typer
+
+from ingest_ray.cli.confirm import confirm
+from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, YesOption, shared_options
+
+watermark_app = typer.Typer(help="Where a unit goes on.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@shared_options()
+def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: YesOption = False) -> None:
+    """Forget a unit's checkpoint: its next run starts from nothing. Rows in the sink stay.
+
+    \b
+    Examples:
+      ingest-ray reset shop public.orders
+      ingest-ray reset shop public.orders --yes
+    """
+    from ingest_ray.service.units import reset as use_case
+
+    sink = use_case.sink_of(invocation.installation, endpoint, unit)
+    if not yes:
+        confirm(f"Forget the checkpoint of {endpoint}:{unit} in sink {sink}?")
+    result = use_case.reset(invocation.installation, endpoint, unit)
+    invocation.output.write(
+        result, lambda out: print(f"forgot {result.segments} segment(s) of {endpoint}:{unit}", file=out)
+    )
+
+
+@watermark_app.command("set")
+@shared_options()
+def watermark_set(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    unit: UnitArg,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="A value of the cursor.", show_default=False)],
+    segment: Annotated[str | None, typer.Option(help="One segment; all by default.")] = None,
+    yes: YesOption = False,
+) -> None:
+    """Let a unit go on from a value of its cursor: what is above is read again, what is below is not.
+
+    \b
+    Examples:
+      ingest-ray watermark set shop public.orders 2024-01-01
+      ingest-ray watermark set jira jira.issues 2024-01-01 --segment ABC --yes
+    """
+    from ingest_ray.service.units.watermark import set_watermark
+
+    installation = invocation.installation
+    if not yes:
+        confirm(f"Set the watermark of {endpoint}:{unit} to '{value}'?")
+    result = set_watermark(installation, endpoint, unit, value, segment=segment)
+    invocation.output.write(
+        result, lambda out: print(f"set the watermark of {len(result.watermarks)} segment(s)", file=out)
+    )

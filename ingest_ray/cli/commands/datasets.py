@@ -1,0 +1,49 @@
+"""`datasets show` and `datasets accept`: what metadata collection found, and what changed in it."""
+
+from typing import Annotated
+
+import typer
+
+from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+
+datasets_app = typer.Typer(help="What metadata collection found.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@datasets_app.command("show")
+@shared_options()
+def datasets_show(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Name of the dataset, such as public.orders.", show_default=False)
+    ],
+) -> None:
+    """Show a dataset's columns and the history of its schema.
+
+    \b
+    Examples:
+      ingest-ray datasets show shop public.orders
+    """
+    from ingest_ray.cli.tables.dataset import show_dataset
+    from ingest_ray.service.units.dataset_history import dataset_history
+
+    history = dataset_history(invocation.installation, endpoint, dataset)
+    invocation.output.write(history, lambda out: show_dataset(history, out))
+
+
+@datasets_app.command("accept")
+@shared_options()
+def datasets_accept(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> None:
+    """Let a unit go on with its dataset as the catalog has it now.
+
+    For a unit whose policy.on_schema_change refused what changed: look at it, collect, and accept it.
+
+    \b
+    Examples:
+      ingest-ray datasets accept shop public.orders
+    """
+    from ingest_ray.service.units.dataset_history import accept_dataset
+
+    accepted = accept_dataset(invocation.installation, endpoint, unit)
+    changes = accepted.changes or ("nothing changed",)
+    invocation.output.write(accepted, lambda out: print("\n".join(changes), file=out))

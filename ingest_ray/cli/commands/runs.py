@@ -1,0 +1,126 @@
+"""`plan`, `run`, `pause`, `status` and `history`."""
+
+from typing import Annotated
+
+import typer
+
+from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+
+
+@shared_options()
+def plan(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    unit: UnitArg,
+    slices: Annotated[int, typer.Option("--slices", min=0, help="How many slices to show.")] = 10,
+) -> None:
+    """Show what a run would read now: strategy, horizon, segments, slices, types. Reads no rows.
+
+    \b
+    Examples:
+      ingest-ray plan shop public.orders
+      ingest-ray plan shop public.orders --slices 100
+    """
+    from ingest_ray.cli.tables.plan import show_plan
+    from ingest_ray.service.runs import execution
+
+    planned = execution.plan(invocation.installation, endpoint, unit)
+    invocation.output.write(planned, lambda out: show_plan(planned, slices, out))
+
+
+@shared_options()
+def run(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    unit: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="UNIT", help="Units; all enabled ones by default.", show_default=False),
+    ] = None,
+    lower: Annotated[
+        str | None,
+        typer.Option("--from", metavar="VALUE", help="Backfill: the first value of the cursor to read again."),
+    ] = None,
+    upper: Annotated[
+        str | None, typer.Option("--to", metavar="VALUE", help="Backfill: the first value that is not read again.")
+    ] = None,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Afterwards, find rows that were deleted at the source.")
+    ] = False,
+    allow_deletes: Annotated[
+        bool, typer.Option("--allow-deletes", help="Consent to more deletes than policy.max_delete_fraction.")
+    ] = False,
+) -> int:
+    """Run units of an endpoint: read what is new, and commit it exactly once.
+
+    Ctrl-C finishes the commit under way; running again goes on where it stopped.
+    A backfill (--from, --to) reads a part again and moves no watermark.
+
+    \b
+    Examples:
+      ingest-ray run shop
+      ingest-ray run shop public.orders public.customers
+      ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
+      ingest-ray run shop public.orders --reconcile --json
+    """
+    from ingest_ray.cli import foreground_run
+
+    installation = invocation.installation
+    options = foreground_run.run_options(lower, upper, reconcile, allow_deletes)
+    return foreground_run.run(invocation.output, installation, endpoint, unit or [], options)
+
+
+@shared_options()
+def pause(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> None:
+    """Stop a unit's run after the commit under way, wherever it runs; its schedule is held until it is started again.
+
+    \b
+    Examples:
+      ingest-ray pause shop public.orders
+    """
+    from ingest_ray.service.runs import control
+
+    result = control.pause(invocation.installation, endpoint, unit, requested_by="command line")
+    invocation.output.write(result, lambda out: print(result.message, file=out))
+
+
+@shared_options()
+def status(
+    invocation: Invocation,
+    endpoint: Annotated[str | None, typer.Argument(metavar="ENDPOINT", show_default=False)] = None,
+    unit: Annotated[str | None, typer.Argument(metavar="UNIT", show_default=False)] = None,
+) -> None:
+    """Show where units stand: state, watermark per segment, last run, counts, errors.
+
+    \b
+    Examples:
+      ingest-ray status
+      ingest-ray status shop
+      ingest-ray status shop public.orders
+    """
+    from ingest_ray.cli.tables.status import show_status
+    from ingest_ray.service.units import status as use_case
+
+    report = use_case.status(invocation.installation, endpoint, unit)
+    invocation.output.write(report, lambda out: show_status(report, unit is not None, out))
+
+
+@shared_options()
+def history(
+    invocation: Invocation,
+    endpoint: Annotated[str | None, typer.Argument(metavar="ENDPOINT", show_default=False)] = None,
+    unit: Annotated[str | None, typer.Argument(metavar="UNIT", show_default=False)] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many runs.")] = 20,
+    after: Annotated[str | None, typer.Option(metavar="RUN", help="Those before this run.")] = None,
+) -> None:
+    """Show runs, the newest first.
+
+    \b
+    Examples:
+      ingest-ray history
+      ingest-ray history shop public.orders -n 100 --json
+    """
+    from ingest_ray.cli.tables.history import show_history
+    from ingest_ray.service.runs.history import page_of_runs
+
+    page = page_of_runs(invocation.installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit)
+    invocation.output.write(page, lambda out: show_history(page, out))

@@ -1,0 +1,22 @@
+"""The result of `apply`."""
+
+from typing import TextIO
+
+from rich.text import Text
+
+from ingest_ray.cli.tables.layout import console_on
+from ingest_ray.service.endpoints.apply import Applied
+
+_STYLES = {"+": "green", "~": "yellow", "-": "red"}
+
+
+def show_changes(applied: Applied, out: TextIO) -> None:
+    console = console_on(out)
+    for change in applied.changes:
+        fields = f" ({', '.join(change.fields)})" if change.fields else ""
+        console.print(
+            Text(f"{change.action} {change.kind} {change.id}{fields}", style=_STYLES[change.action]), soft_wrap=True
+        )
+    count = len(applied.changes)
+    summary = "nothing changed" if not count else f"{count} change{'s' if count > 1 else ''}"
+    console.print(f"{summary}{', none made (dry run)' if applied.is_dry_run and count else ''}")

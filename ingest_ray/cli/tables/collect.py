@@ -1,0 +1,21 @@
+"""The result of `collect`."""
+
+from typing import TextIO
+
+from ingest_ray.cli.tables.layout import console_on
+from ingest_ray.service.endpoints.collect import Collected
+
+
+def show_collected(collected: Collected, out: TextIO) -> None:
+    console, differences = console_on(out), collected.differences
+    for action, names in (("+", differences.added), ("~", differences.changed), ("-", differences.gone)):
+        for name in names:
+            console.print(f"{action} {name}", soft_wrap=True)
+    console.print(
+        f"{collected.endpoint_id}: {differences.found} datasets, {len(differences.added)} new, "
+        f"{len(differences.changed)} changed, {len(differences.gone)} gone"
+    )
+    for line in collected.configured:
+        console.print(f"unit {line}", soft_wrap=True)
+    for warning in collected.warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
