@@ -30,7 +30,7 @@ HEAVY = (
     "adbc_driver_manager",
     "redis",
     "pg8000",
-    "strategies",
+    "ingest_strategies",
     "ingest_ray.run",
 )
 CONFIG = """\

@@ -1,4 +1,4 @@
-"""`run` answers even where it is ended from outside while it connects to Ray or leaves it, as Ray does when a server dies."""
+"""`run` writes its error even if Ray ends the process while it connects or disconnects, as Ray does when a server dies."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.process.exit_notice import Words, guarded, left
+from ingest_ray.process.exit_notice import ExitNotice, announce, guard_exit
 from ingest_ray.service.endpoints.collect import collect
 from tests.service.workspace import Workspace
 
@@ -53,13 +53,13 @@ def test_for_a_person_it_is_a_line_of_text(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    "leaving",
+    "disconnect",
     [
-        "there = Cluster.__new__(Cluster); there._is_ours, ray.shutdown = True, lambda: os._exit(1)",
-        "there = RayExecutor.__new__(RayExecutor); there._server_watch, there._end_actors = WATCH, lambda: os._exit(1)",
+        "connection = Cluster.__new__(Cluster); connection._is_ours, ray.shutdown = True, lambda: os._exit(1)",
+        "connection = RayExecutor.__new__(RayExecutor); connection._server_watch, connection._end_actors = WATCH, lambda: os._exit(1)",
     ],
 )
-def test_a_process_that_is_ended_while_it_leaves_ray_is_spoken_for(leaving: str) -> None:
+def test_the_notice_of_a_process_that_is_ended_while_it_disconnects_is_printed(disconnect: str) -> None:
     """Without a Ray, whose servers would have to die in the last milliseconds of a run."""
     code = f"""
 import os, sys, ray
@@ -67,23 +67,22 @@ from types import SimpleNamespace
 from ingest_ray.executors.ray import cluster
 from ingest_ray.executors.ray.cluster import Cluster
 from ingest_ray.executors.ray.executor import RayExecutor
-from ingest_ray.process.exit_notice import Words
-from ingest_ray.process.exit_notice import left
+from ingest_ray.process.exit_notice import ExitNotice, announce
 WATCH = SimpleNamespace(is_lost=lambda at_once: False)
 cluster.end_throttles = lambda: None
-{leaving}
-there.server_watch = WATCH
-with left(Words("ended", sys.stdout)):
-    there.close()
+{disconnect}
+connection.server_watch = WATCH
+with announce(ExitNotice("ended", sys.stdout)):
+    connection.close()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "ended"), done.stderr
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
-def test_who_leaves_by_itself_is_not_spoken_for(tmp_path: Path, error: type[BaseException] | None) -> None:
-    with (tmp_path / "out").open("w") as out, left(Words("gone", out)):
-        with suppress(ValueError, KeyboardInterrupt), guarded():
+def test_a_block_that_ends_by_itself_dismisses_the_notice(tmp_path: Path, error: type[BaseException] | None) -> None:
+    with (tmp_path / "out").open("w") as out, announce(ExitNotice("gone", out)):
+        with suppress(ValueError, KeyboardInterrupt), guard_exit():
             if error is not None:
                 raise error
     assert (tmp_path / "out").read_text() == ""
