@@ -15,6 +15,7 @@ from ingest_ray.cli.run_document import run_document
 from ingest_ray.cli.tables.run_report import show_report
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.sdk.errors import ClusterUnavailable
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, quarantine
@@ -56,10 +57,10 @@ def replay(output: Output, installation: Installation, endpoint_id: str, unit_id
     return _write_report(output, report)
 
 
-def remap(output: Output, installation: Installation, endpoint_id: str, unit_id: str) -> int:
-    command = shlex.join(["ingest-ray", "remap", endpoint_id, unit_id])
+def remap(output: Output, installation: Installation, unit: UnitRef) -> int:
+    command = shlex.join(["ingest-ray", "remap", unit.endpoint_id, unit.unit_id])
     with _stop_on_signal(output, command) as stop, show_progress() as observe:
-        report = remapping.remap(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+        report = remapping.remap(installation, unit, observe=observe, stopping=stop.is_wanted)
     return _write_report(output, report)
 
 

@@ -72,7 +72,7 @@ class ProgressLines:
             return
         self._last_line[progress.run_id] = (progress.phase, time.monotonic())
         text = "" if progress.phase == "planning" else f": {progress_text(progress)}"
-        print(f"{progress.endpoint_id}:{progress.unit_id} {progress.phase}{text}", file=sys.stderr, flush=True)
+        print(f"{progress.ref} {progress.phase}{text}", file=sys.stderr, flush=True)
 
 
 def progress_text(progress: Progress) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.refs import UnitRef
 
 
 @shared_options()
@@ -86,5 +87,5 @@ def preview(
     from ingest_ray.cli.tables.preview import show_rows
     from ingest_ray.service.units import preview as use_case
 
-    sample = use_case.preview(invocation.installation, endpoint, unit, rows)
+    sample = use_case.preview(invocation.installation, UnitRef(endpoint, unit), rows)
     invocation.output.write(sample, lambda out: show_rows(sample, out))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.sdk.refs import UnitRef
 
 
 @shared_options()
@@ -42,7 +43,7 @@ def remap(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> int:
     """
     from ingest_ray.cli import foreground_run
 
-    return foreground_run.remap(invocation.output, invocation.installation, endpoint, unit)
+    return foreground_run.remap(invocation.output, invocation.installation, UnitRef(endpoint, unit))
 
 
 @shared_options()

@@ -6,6 +6,7 @@ import typer
 
 from ingest_ray.cli.confirm import confirm
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, YesOption, shared_options
+from ingest_ray.sdk.refs import UnitRef
 
 watermark_app = typer.Typer(help="Where a unit goes on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,13 +22,12 @@ def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: Yes
     """
     from ingest_ray.service.units import reset as use_case
 
-    sink = use_case.sink_of(invocation.installation, endpoint, unit)
+    ref = UnitRef(endpoint, unit)
+    sink = use_case.sink_of(invocation.installation, ref)
     if not yes:
-        confirm(f"Forget the checkpoint of {endpoint}:{unit} in sink {sink}?")
-    result = use_case.reset(invocation.installation, endpoint, unit)
-    invocation.output.write(
-        result, lambda out: print(f"forgot {result.segments} segment(s) of {endpoint}:{unit}", file=out)
-    )
+        confirm(f"Forget the checkpoint of {ref} in sink {sink}?")
+    result = use_case.reset(invocation.installation, ref)
+    invocation.output.write(result, lambda out: print(f"forgot {result.segments} segment(s) of {ref}", file=out))
 
 
 @watermark_app.command("set")
@@ -49,10 +49,10 @@ def watermark_set(
     """
     from ingest_ray.service.units.watermark import set_watermark
 
-    installation = invocation.installation
+    installation, ref = invocation.installation, UnitRef(endpoint, unit)
     if not yes:
-        confirm(f"Set the watermark of {endpoint}:{unit} to '{value}'?")
-    result = set_watermark(installation, endpoint, unit, value, segment=segment)
+        confirm(f"Set the watermark of {ref} to '{value}'?")
+    result = set_watermark(installation, ref, value, segment=segment)
     invocation.output.write(
         result, lambda out: print(f"set the watermark of {len(result.watermarks)} segment(s)", file=out)
     )

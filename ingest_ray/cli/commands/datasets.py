@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.sdk.refs import UnitRef
 
 datasets_app = typer.Typer(help="What metadata collection found.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,6 +45,6 @@ def datasets_accept(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg
     """
     from ingest_ray.service.units.dataset_history import accept_dataset
 
-    accepted = accept_dataset(invocation.installation, endpoint, unit)
+    accepted = accept_dataset(invocation.installation, UnitRef(endpoint, unit))
     changes = accepted.changes or ("nothing changed",)
     invocation.output.write(accepted, lambda out: print("\n".join(changes), file=out))

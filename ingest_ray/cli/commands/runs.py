@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.sdk.refs import UnitRef
 
 
 @shared_options()
@@ -24,7 +25,7 @@ def plan(
     from ingest_ray.cli.tables.plan import show_plan
     from ingest_ray.service.runs import execution
 
-    planned = execution.plan(invocation.installation, endpoint, unit)
+    planned = execution.plan(invocation.installation, UnitRef(endpoint, unit))
     invocation.output.write(planned, lambda out: show_plan(planned, slices, out))
 
 
@@ -79,7 +80,7 @@ def pause(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> None:
     """
     from ingest_ray.service.runs import control
 
-    result = control.pause(invocation.installation, endpoint, unit, requested_by="command line")
+    result = control.pause(invocation.installation, UnitRef(endpoint, unit), requested_by="command line")
     invocation.output.write(result, lambda out: print(result.message, file=out))
 
 

@@ -13,6 +13,6 @@ def show_maintained(maintained: Sequence[UpkeepDone], out: TextIO) -> None:
     for entry in maintained:
         report = entry.report
         freed = format_bytes(max(0, report.bytes_removed - report.bytes_added))
-        name = f"{entry.endpoint_id}:{entry.unit_id}" + (" (would be)" if report.is_rehearsal else "")
+        name = str(entry.ref) + (" (would be)" if report.is_rehearsal else "")
         table.add_row(name, str(report.files_added), str(report.files_removed), freed)
     console_on(out).print(table)

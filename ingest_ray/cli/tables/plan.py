@@ -15,7 +15,7 @@ _FIDELITY_STYLES = {"exact": "green", "widened": "", "lossy": "yellow", "refused
 
 def show_plan(plan: PlanPreview, most_slices: int, out: TextIO) -> None:
     console = console_on(out)
-    console.print(f"{plan.endpoint_id}:{plan.unit_id} -> {plan.sink_id}", style="bold", soft_wrap=True)
+    console.print(f"{plan.ref} -> {plan.sink_id}", style="bold", soft_wrap=True)
     _show_facts(console, plan)
     _show_segments(console, plan)
     _show_slices(console, plan, most_slices)

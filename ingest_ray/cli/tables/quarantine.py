@@ -4,6 +4,7 @@ from typing import TextIO
 
 from ingest_ray.cli.format import format_time
 from ingest_ray.cli.tables.layout import cell_text, console_on, table_of, table_without_header
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.runs.quarantine import Quarantined, RejectedRows
 
 
@@ -14,7 +15,7 @@ def show_entries(listed: Quarantined, out: TextIO) -> None:
         return
     table = table_of("unit", "at (UTC)", "rows", "first reason", right=("rows",), narrow=("rows",))
     for entry in listed.entries:
-        name = f"{entry.endpoint_id}:{entry.unit_id}"
+        name = str(entry.ref)
         table.add_row(name, format_time(entry.at.isoformat()), str(entry.rows), entry.first_reason)
     console.print(table)
     console.print(f"{listed.rows} rows")
@@ -24,7 +25,9 @@ def show_rejected(rejected: RejectedRows, out: TextIO) -> None:
     console = console_on(out)
     for row in rejected.rows:
         column = f"column '{row.column}': " if row.column else ""
-        console.print(f"{rejected.endpoint_id}:{row.unit_id} {format_time(row.at)} UTC", style="bold", soft_wrap=True)
+        console.print(
+            f"{UnitRef(rejected.endpoint_id, row.unit_id)} {format_time(row.at)} UTC", style="bold", soft_wrap=True
+        )
         console.print(f"  {column}{row.reason}", style="yellow", soft_wrap=True)
         table = table_without_header()
         for name, value in row.raw.items():

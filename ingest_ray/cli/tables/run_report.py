@@ -29,7 +29,7 @@ def show_report(report: RunReport, out: TextIO) -> None:
 
 
 def _show_unit(console: Console, summary: RunSummary) -> None:
-    head = Text(f"{summary.endpoint_id}:{summary.unit_id} ", style="bold")
+    head = Text(f"{summary.ref} ", style="bold")
     task = "" if summary.task == "ingest" else f" ({summary.task})"
     console.print(head + state_text(summary.state.value) + task, soft_wrap=True)
     for change in summary.schema_changes:
@@ -69,7 +69,7 @@ def _model_text(counts: ModelCounts) -> str:
 
 
 def _show_reconciled(console: Console, report: ReconcileReport) -> None:
-    head = Text(f"{report.endpoint_id}:{report.unit_id} reconciled ", style="bold")
+    head = Text(f"{report.ref} reconciled ", style="bold")
     console.print(head + state_text(report.state.value), soft_wrap=True)
     table = table_without_header()
     outcome = {"tombstone": "marked as deleted", "delete": "deleted"}.get(report.how, report.how)

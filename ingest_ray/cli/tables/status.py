@@ -20,7 +20,7 @@ def show_status(status: Status, is_one_unit: bool, out: TextIO) -> None:
             console.print(f"{endpoint_id} has no metadata yet: ingest-ray collect {endpoint_id}")
     for unit in status.units:
         if unit.error:
-            console.print(f"{unit.endpoint_id}:{unit.unit_id}", style="bold", soft_wrap=True)
+            console.print(str(unit.ref), style="bold", soft_wrap=True)
             show_fault(console, unit.error)
     if is_one_unit:
         for unit in status.units:
@@ -34,7 +34,7 @@ def _show_units(console: Console, status: Status) -> None:
         last = unit.last_run
         started_at = last.started_at.isoformat() if last and last.started_at else None
         table.add_row(
-            f"{unit.endpoint_id}:{unit.unit_id}" + ("" if unit.enabled else " (not enabled)"),
+            str(unit.ref) + ("" if unit.enabled else " (not enabled)"),
             state_text(unit.state.value),
             _watermark_text(unit),
             str(last.rows.committed) if last else "-",
