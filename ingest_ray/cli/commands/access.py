@@ -68,7 +68,7 @@ def token_list(invocation: Invocation) -> None:
 
 @secrets_app.command("rotate")
 @shared_options()
-def secrets_rotate(invocation: Invocation) -> None:
+def secrets_rotate_key(invocation: Invocation) -> None:
     """Seal all stored secrets with a new key.
 
     With INGEST_SECRET_KEY, put the new key before the old one first: new,old.
@@ -77,9 +77,9 @@ def secrets_rotate(invocation: Invocation) -> None:
     Examples:
       ingest-ray secrets rotate
     """
-    from ingest_ray.service.access.key_rotation import rotate
+    from ingest_ray.service.access.key_rotation import rotate_key
 
-    rotated = rotate(invocation.installation)
+    rotated = rotate_key(invocation.installation)
     after = "" if rotated.key_from == "file" else "; the old key can be taken out of INGEST_SECRET_KEY now"
     invocation.output.write(
         rotated, lambda out: print(f"sealed {rotated.sealed} secret(s) with the new key{after}", file=out)

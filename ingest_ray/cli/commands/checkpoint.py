@@ -23,7 +23,7 @@ def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: Yes
     from ingest_ray.service.units import reset as use_case
 
     ref = UnitRef(endpoint, unit)
-    sink = use_case.sink_of(invocation.installation, ref)
+    sink = use_case.configured_sink_id(invocation.installation, ref)
     if not yes:
         confirm(f"Forget the checkpoint of {ref} in sink {sink}?")
     result = use_case.reset(invocation.installation, ref)

@@ -101,7 +101,7 @@ def status(
     from ingest_ray.cli.tables.status import show_status
     from ingest_ray.service.units import status as use_case
 
-    report = use_case.status(invocation.installation, endpoint, unit)
+    report = use_case.read_status(invocation.installation, endpoint, unit)
     invocation.output.write(report, lambda out: show_status(report, unit is not None, out))
 
 
@@ -121,7 +121,7 @@ def history(
       ingest-ray history shop public.orders -n 100 --json
     """
     from ingest_ray.cli.tables.history import show_history
-    from ingest_ray.service.runs.history import page_of_runs
+    from ingest_ray.service.runs.history import list_runs
 
-    page = page_of_runs(invocation.installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit)
+    page = list_runs(invocation.installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit)
     invocation.output.write(page, lambda out: show_history(page, out))

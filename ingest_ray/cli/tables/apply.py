@@ -5,12 +5,12 @@ from typing import TextIO
 from rich.text import Text
 
 from ingest_ray.cli.tables.layout import console_on
-from ingest_ray.service.endpoints.apply import Applied
+from ingest_ray.service.endpoints.apply import ApplyResult
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
-def show_changes(applied: Applied, out: TextIO) -> None:
+def show_changes(applied: ApplyResult, out: TextIO) -> None:
     console = console_on(out)
     for change in applied.changes:
         fields = f" ({', '.join(change.fields)})" if change.fields else ""

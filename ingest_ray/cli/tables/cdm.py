@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from ingest_ray.cli.tables.layout import console_on, table_of
-from ingest_ray.service.endpoints.provision import ProvisionDone, SinkView
+from ingest_ray.service.endpoints.provision import ProvisionResult, SinkView
 
 
-def show_provisioned(provisioned: Sequence[ProvisionDone], out: TextIO) -> None:
+def show_provisioned(provisioned: Sequence[ProvisionResult], out: TextIO) -> None:
     table = table_of("model", "table", "dataset", "catalog")
     for entry in provisioned:
         name = f"{entry.schema_name}.{entry.table_name}" if entry.schema_name else entry.table_name

@@ -3,10 +3,10 @@
 from typing import TextIO
 
 from ingest_ray.cli.tables.layout import console_on
-from ingest_ray.service.endpoints.collect import Collected
+from ingest_ray.service.endpoints.collect import CollectResult
 
 
-def show_collected(collected: Collected, out: TextIO) -> None:
+def show_collected(collected: CollectResult, out: TextIO) -> None:
     console, differences = console_on(out), collected.differences
     for action, names in (("+", differences.added), ("~", differences.changed), ("-", differences.gone)):
         for name in names:

@@ -5,10 +5,10 @@ from typing import TextIO
 
 from ingest_ray.cli.format import format_bytes
 from ingest_ray.cli.tables.layout import console_on, table_of
-from ingest_ray.service.units.table_maintenance import UpkeepDone
+from ingest_ray.service.units.table_maintenance import MaintenanceResult
 
 
-def show_maintained(maintained: Sequence[UpkeepDone], out: TextIO) -> None:
+def show_maintained(maintained: Sequence[MaintenanceResult], out: TextIO) -> None:
     table = table_of("unit", "files added", "files removed", "bytes freed", right=("files added", "files removed"))
     for entry in maintained:
         report = entry.report

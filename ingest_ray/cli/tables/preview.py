@@ -3,12 +3,12 @@
 from typing import TextIO
 
 from ingest_ray.cli.tables.layout import cell_text, console_on, table_of
-from ingest_ray.service.units.preview import Rows
+from ingest_ray.service.units.preview import PreviewRows
 
 MOST_COLUMNS = 6  # of a table with one line for each row
 
 
-def show_rows(preview: Rows, out: TextIO) -> None:
+def show_rows(preview: PreviewRows, out: TextIO) -> None:
     console = console_on(out)
     if len(preview.columns) <= MOST_COLUMNS:
         table = table_of(*preview.columns)

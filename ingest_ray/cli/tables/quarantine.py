@@ -5,10 +5,10 @@ from typing import TextIO
 from ingest_ray.cli.format import format_time
 from ingest_ray.cli.tables.layout import cell_text, console_on, table_of, table_without_header
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.service.runs.quarantine import Quarantined, RejectedRows
+from ingest_ray.service.runs.quarantine import QuarantineListing, RejectedRows
 
 
-def show_entries(listed: Quarantined, out: TextIO) -> None:
+def show_entries(listed: QuarantineListing, out: TextIO) -> None:
     console = console_on(out)
     if not listed.entries:
         console.print("nothing is in quarantine")

@@ -6,10 +6,10 @@ from rich.console import Console
 
 from ingest_ray.cli.format import format_time
 from ingest_ray.cli.tables.layout import console_on, position_text, show_fault, state_text, table_of
-from ingest_ray.service.units.status import Status, UnitStatus
+from ingest_ray.service.units.status import StatusReport, UnitReport
 
 
-def show_status(status: Status, is_one_unit: bool, out: TextIO) -> None:
+def show_status(status: StatusReport, is_one_unit: bool, out: TextIO) -> None:
     console = console_on(out)
     if not status.units:
         console.print("no unit is configured: write rules under units: in ingest.yaml, apply, collect")
@@ -28,7 +28,7 @@ def show_status(status: Status, is_one_unit: bool, out: TextIO) -> None:
             _show_history(console, unit)
 
 
-def _show_units(console: Console, status: Status) -> None:
+def _show_units(console: Console, status: StatusReport) -> None:
     table = table_of("unit", "state", "watermark", "rows", "last run (UTC)", right=("rows",), narrow=("state", "rows"))
     for unit in status.units:
         last = unit.last_run
@@ -43,13 +43,13 @@ def _show_units(console: Console, status: Status) -> None:
     console.print(table)
 
 
-def _watermark_text(unit: UnitStatus) -> str:
+def _watermark_text(unit: UnitReport) -> str:
     if len(unit.segments) == 1:
         return position_text(unit.segments[0].watermark)
     return f"{len(unit.segments)} segments" if unit.segments else "-"
 
 
-def _show_segments(console: Console, unit: UnitStatus) -> None:
+def _show_segments(console: Console, unit: UnitReport) -> None:
     if not unit.segments:
         return
     table = table_of("segment", "watermark", "loaded", "generation", "open", right=("generation", "open"))
@@ -65,7 +65,7 @@ def _show_segments(console: Console, unit: UnitStatus) -> None:
     console.print(table)
 
 
-def _show_history(console: Console, unit: UnitStatus) -> None:
+def _show_history(console: Console, unit: UnitReport) -> None:
     if not unit.history:
         return
     table = table_of(
