@@ -9,6 +9,7 @@ ENGINE = ROOT / "ingest_ray"
 # From the top to the ground; a module may import from its own floor and from those below it.
 FLOORS = [
     {"cli", "graphql", "console", "server", "temporal"},
+    {"simulators"},
     {"service"},
     {"run", "payloads"},
     {"executors"},
