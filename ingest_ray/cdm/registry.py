@@ -10,7 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.cdm.mapping import CdmMapper, MapContext
+from ingest_ray.cdm.mapping import CdmMapper, MapContext, RowMapper
+from ingest_ray.cdm.models import MODELS
+from ingest_ray.registry.shape import HINT, check_methods, load_plugin, title
 from ingest_ray.sdk.errors import CdmModeUnavailable, ConfigError, RecordError
 from ingest_ray.sdk.types import Dataset, Endpoint
 
@@ -83,5 +85,27 @@ def _load(template: str) -> None:
 
 def _installed_mappers(template: str) -> Iterator[tuple[str, CdmMapper]]:
     for point in entry_points(group=MAPPERS, name=template):
-        mappers: Mapping[str, Any] = point.load()
-        yield from mappers.items()
+        mappers = load_plugin(point)
+        if not isinstance(mappers, Mapping):
+            kind = type(mappers).__name__
+            raise ConfigError(f"{title(point)} is a {kind}: it must be a mapping from unit id to mapper", hint=HINT)
+        for unit_id, mapper in mappers.items():
+            _check_mapper(mapper, f"{title(point)}: the mapper of unit '{unit_id}'")
+            yield unit_id, mapper
+
+
+def _check_mapper(mapper: Any, owner: str) -> None:
+    """Raises `ConfigError` where the object does not have the shape of `CdmMapper`."""
+    kind = type(mapper).__name__
+    if not isinstance(getattr(mapper, "version", None), str) or not mapper.version:
+        raise ConfigError(f"{owner}: {kind} has no version", hint=HINT)
+    for name in ("models", "keeps"):
+        models = getattr(mapper, name, None)
+        if not isinstance(models, tuple):
+            raise ConfigError(f"{owner}: {name} of {kind} is no tuple of model ids", hint=HINT)
+        unknown = [model_id for model_id in models if model_id not in MODELS]
+        if unknown:
+            raise ConfigError(f"{owner}: there is no CDM model '{unknown[0]}'", hint=f"there are: {', '.join(MODELS)}")
+    check_methods(mapper, {"map": ("page", "context")}, owner)
+    if isinstance(mapper, RowMapper):
+        check_methods(mapper, {"row": ("row", "context")}, owner)

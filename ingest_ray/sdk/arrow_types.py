@@ -96,6 +96,27 @@ def schema_of(dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Sche
     return pa.schema(fields)
 
 
+def check_column_types(dataset: Dataset) -> None:
+    """Raises `ConfigError` for the first column whose `arrow` is not the text of a type."""
+    for column in dataset.columns:
+        if column.fidelity is Fidelity.REFUSED:
+            continue
+        try:
+            from_text(column.arrow)
+        except ConfigError as error:
+            raise ConfigError(
+                f"dataset '{dataset.name}', column '{column.name}': {error.message}", hint=_type_hint(column.arrow)
+            ) from None
+
+
+def _type_hint(text: str) -> str:
+    """Names the type that PyArrow calls so (`double` is `float64`), else the types that there are."""
+    try:
+        return f"write '{to_text(pa.type_for_alias(text))}', or give the pyarrow type itself"
+    except (ValueError, ConfigError):
+        return "docs/types.md has the texts of types; a pyarrow type can be given instead of a text"
+
+
 def _name(text: str) -> str:
     return text if _BARE.match(text) else json.dumps(text)
 

@@ -6,7 +6,6 @@ still does not fit goes into quarantine again.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,10 +16,10 @@ from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_r
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.row_batches import batches_of
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 
 AXIS = Axis(kind="key", columns=("file",))
-BATCH_ROWS = 1_000
 
 
 def strategy_of(order: RunOrder) -> RowSource:
@@ -68,41 +67,4 @@ class QuarantineReplay:
             yield Piece(interval=Interval(lower=(number,), upper=(number + 1,)), hints={"uri": uri})
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        rows: list[list[pa.Scalar]] = []
-        for rejected in read_rejected_rows(str(piece.hints["uri"])):
-            row = fitted(rejected.raw, context)
-            if row is not None:
-                rows.append(row)
-            if len(rows) == BATCH_ROWS:
-                yield batch_of(rows, context.schema)
-                rows = []
-        if rows:
-            yield batch_of(rows, context.schema)
-
-
-def fitted(raw: Mapping[str, Any], context: ReadContext) -> list[pa.Scalar] | None:
-    """Returns one row in the schema's types; None where it still does not fit and was rejected again."""
-    row = []
-    for field in context.schema:
-        try:
-            row.append(typed(raw.get(field.name), field))
-        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-            context.reject(raw, f"{type(error).__name__}: {error}", field.name)
-            return None
-    return row
-
-
-def typed(value: Any, field: pa.Field) -> pa.Scalar:
-    if value is None:
-        if not field.nullable:
-            raise ValueError("the column has no value, and may not be NULL")
-        return pa.scalar(None, field.type)
-    try:
-        return pa.scalar(value, field.type)
-    except (pa.ArrowException, ValueError, TypeError):
-        return pa.scalar(str(value)).cast(field.type)
-
-
-def batch_of(rows: Sequence[Sequence[pa.Scalar]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = [pa.array([row[index].as_py() for row in rows], field.type) for index, field in enumerate(schema)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+        return batches_of((rejected.raw for rejected in read_rejected_rows(str(piece.hints["uri"]))), context)

@@ -3,8 +3,9 @@
 import hashlib
 from enum import StrEnum
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
+from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types.model import Model
 
 
@@ -16,16 +17,16 @@ class Fidelity(StrEnum):
 
 
 def worst_fidelity(first: Fidelity, second: Fidelity) -> Fidelity:
-    """The one that keeps less of a value."""
+    """Returns the one that keeps less of a value."""
     order = list(Fidelity)
     return max(first, second, key=order.index)
 
 
 class Column(Model):
-    """One column of a dataset: what the source calls its type, and the Arrow type that its values are staged in.
+    """One column of a dataset: the source's name of its type, and the Arrow type in which its values are staged.
 
-    `arrow` is the text form of `ingest_ray.sdk.arrow_types`. `logical` names what the Arrow type alone does not say
-    (`uuid`, `json`, `enum`, `interval`, ...), for sinks that have such a type.
+    `arrow` is the text form of `ingest_ray.sdk.arrow_types`; a `pyarrow.DataType` is converted to it. `logical` names a type
+    that the Arrow type alone does not show (`uuid`, `json`, `enum`, `interval`, ...), for sinks that have such a type.
     """
 
     name: str
@@ -37,9 +38,21 @@ class Column(Model):
     note: str | None = None
     description: str | None = None
 
+    @field_validator("arrow", mode="before")
+    @classmethod
+    def _as_text(cls, value: object, info: ValidationInfo) -> object:
+        if not type(value).__module__.startswith("pyarrow"):
+            return value
+        from ingest_ray.sdk.arrow_types import to_text  # here, because importing it imports pyarrow
+
+        try:
+            return to_text(value)
+        except ConfigError as error:
+            raise ConfigError(f"column '{info.data.get('name')}': {error.message}") from None
+
 
 class Dataset(Model):
-    """What metadata collection found at an endpoint. `name` is unique per endpoint and is the unit's id."""
+    """One table or kind of record that metadata collection found. `name` is unique per endpoint and is the unit's id."""
 
     endpoint_id: str
     name: str
@@ -52,7 +65,7 @@ class Dataset(Model):
     description: str | None = None
     labels: tuple[str, ...] = ()
     facts: dict[str, JsonValue] = Field(default_factory=dict)
-    """What the strategy wants to remember for planning, e.g. the quoted name or the collation of a key."""
+    """The strategy's own facts for planning, such as the quoted name or the collation of a key."""
 
     @property
     def dataset_id(self) -> str:

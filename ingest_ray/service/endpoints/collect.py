@@ -7,6 +7,7 @@ from ingest_ray.catalog import dataset_versions, endpoints, run_records
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.arrow_types import check_column_types
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import Dataset, Endpoint, Model
 from ingest_ray.secrets import resolve
@@ -130,7 +131,7 @@ def current_collection(found: Collection) -> Collection:
 
 
 def checked_datasets(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:
-    """Raises `ConfigError` for a strategy that breaks its contract: names are unique, ids are the endpoint's."""
+    """Raises `ConfigError` for a strategy that breaks its contract: unique names, ids of the endpoint, types that can be read."""
     names: set[str] = set()
     for dataset in found:
         if dataset.name in names or dataset.endpoint_id != endpoint_id:
@@ -138,4 +139,5 @@ def checked_datasets(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:
                 f"{endpoint_id}: the strategy gave dataset '{dataset.dataset_id}' twice or of another endpoint"
             )
         names.add(dataset.name)
+        check_column_types(dataset)
     return found

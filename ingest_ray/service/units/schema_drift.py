@@ -7,6 +7,7 @@ from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
 from ingest_ray.catalog.dataset_versions import shape
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.arrow_types import check_column_types
 from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve
@@ -52,6 +53,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
             f"the dataset of unit '{spec.ref}' is gone at the source",
             hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
         )
+    check_column_types(now)
     staged, found = _followed_dataset(raw, before, now)
     policy = spec.policy.on_schema_change
     is_new_to_unit = before is None or shape(staged) != shape(before)

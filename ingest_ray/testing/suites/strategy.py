@@ -1,16 +1,14 @@
-"""How every source strategy behaves. One joins with a fixture:
+"""How every source strategy behaves. A new one joins in one line:
 
-class TestMySource(StrategySuite):
-    @pytest.fixture
-    def known(self) -> KnownUnit:
-        return KnownUnit(strategy, endpoint, "orders", rows=[{"id": 1, "name": "a"}, ...])
+TestMySource = strategy_suite(lambda: KnownUnit(strategy, endpoint, "orders", rows=[{"id": 1, "name": "a"}, ...]))
 
-`rows` is all that the unit holds, as `pyarrow` gives it to Python; there should be enough of them for several slices.
+`rows` are all rows of the unit, as `pyarrow` converts them to Python. There should be enough of them for several slices; a source
+that reads a unit whole sets `least_slices=1`.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 
 from ingest_ray.core import planning
 from ingest_ray.core.checkpoint import opened
+from ingest_ray.sdk.arrow_types import check_column_types
 from ingest_ray.sdk.contracts import Strategy
 from ingest_ray.sdk.types import Dataset, Endpoint, Interval, Learned, Policy, SegmentState, Slice, UnitConfig, UnitSpec
 from ingest_ray.testing.dry_run import Rehearsal
@@ -25,7 +24,7 @@ from ingest_ray.testing.dry_run import Rehearsal
 
 @dataclass(frozen=True)
 class KnownUnit:
-    """A unit whose every row a test knows. `bytes_per_row` is what makes its slices small."""
+    """A unit all of whose rows a test knows. A large `bytes_per_row` makes its slices small."""
 
     strategy: Strategy
     endpoint: Endpoint
@@ -68,6 +67,17 @@ def slices_of(known: KnownUnit, spec: UnitSpec) -> list[Slice]:
         return found
 
 
+def strategy_suite(known_unit: Callable[[], KnownUnit]) -> type["StrategySuite"]:
+    """Returns the suite of one unit: `TestMySource = strategy_suite(lambda: KnownUnit(...))`."""
+
+    class Suite(StrategySuite):
+        @pytest.fixture
+        def known(self) -> KnownUnit:
+            return known_unit()
+
+    return Suite
+
+
 class StrategySuite:
     """Subclasses give the fixture `known`."""
 
@@ -83,6 +93,10 @@ class StrategySuite:
         first, second = known.datasets(), known.datasets()
         assert first == second
         assert len({dataset.name for dataset in first}) == len(first)
+
+    def test_types_of_columns_can_be_read(self, known: KnownUnit) -> None:
+        for dataset in known.datasets():
+            check_column_types(dataset)
 
     def test_a3_keys_are_columns(self, known: KnownUnit) -> None:
         for dataset in known.datasets():

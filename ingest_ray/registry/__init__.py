@@ -1,0 +1,90 @@
+"""Finds strategies and sinks by template id, through entry points: the engine knows none by name.
+
+A plug-in is checked when it is loaded, see `shape.py`.
+"""
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from ingest_ray.registry.shape import check_family, check_sink, check_strategy, load_plugin
+from ingest_ray.sdk.contracts import ModelSink, Sink, SinkFamily, Strategy
+from ingest_ray.sdk.errors import SinkMissing, StrategyMissing
+from ingest_ray.sdk.types import Endpoint
+
+STRATEGIES = "ingest_ray.strategies"
+SINKS = "ingest_ray.sinks"
+
+
+def strategy_templates() -> list[str]:
+    return list(_names(STRATEGIES))
+
+
+def sink_templates() -> list[str]:
+    return list(_names(SINKS))
+
+
+@cache
+def _names(group: str) -> tuple[str, ...]:
+    """Read once: it reads the metadata of every installed package, which takes 10 ms."""
+    return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
+@cache
+def strategy_for(template: str) -> Strategy:
+    """Returns the strategy of a template.
+
+    Raises:
+        StrategyMissing: no installed package has it.
+        ConfigError: it cannot be loaded, or does not have the shape of the contract.
+    """
+    for point in entry_points(group=STRATEGIES, name=template):
+        strategy: Strategy = load_plugin(point)
+        check_strategy(strategy, point)
+        return strategy
+    raise StrategyMissing(
+        f"template '{template}' has no strategy installed",
+        hint=f"installed: {', '.join(strategy_templates()) or 'none'}",
+    )
+
+
+@cache
+def sink_family(template: str) -> SinkFamily:
+    """Returns the sinks of a template.
+
+    Raises:
+        SinkMissing: no installed package has it.
+        ConfigError: it cannot be loaded, or does not have the shape of the contract.
+    """
+    for point in entry_points(group=SINKS, name=template):
+        family: SinkFamily = load_plugin(point)
+        check_family(family, point)
+        return family
+    raise SinkMissing(
+        f"template '{template}' is no sink that is installed",
+        hint=f"installed: {', '.join(sink_templates()) or 'none'}",
+    )
+
+
+def open_sink(endpoint: Endpoint) -> Sink:
+    """Opens the sink of an endpoint whose secrets are already resolved."""
+    sink = sink_family(endpoint.template).open(endpoint)
+    check_sink(type(sink), Sink, endpoint.template)
+    return sink
+
+
+def open_models(endpoint: Endpoint) -> ModelSink:
+    """Opens the CDM sink of an endpoint whose secrets are already resolved."""
+    sink = sink_family(endpoint.template).open_models(endpoint)
+    check_sink(type(sink), ModelSink, endpoint.template)
+    return sink
+
+
+def forget() -> None:
+    """Forgets what was found, so that entry points are read again."""
+    for found in (_names, strategy_for, sink_family):
+        found.cache_clear()
+
+
+def load(endpoint: Endpoint) -> None:
+    """Imports the modules of the endpoint's strategy. Listing the units of no dataset makes no request."""
+    strategy_for(endpoint.template).list_units(endpoint, ())
