@@ -71,7 +71,7 @@ class Run:
             await self._show_end(found)
 
     def _show_progress(self, found: RunView) -> None:
-        summary, told = found.summary, found.told
+        summary, told = found.summary, found.progress
         is_running = summary.state is RunState.RUNNING
         self._state.show(summary.state.value)
         rows = told.moment.rows if told is not None and is_running else summary.rows

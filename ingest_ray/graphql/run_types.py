@@ -175,7 +175,7 @@ class RunProgress:
     def of(cls, view: RunView) -> Self:
         summary = view.summary
         is_finished = summary.state.value != "RUNNING"
-        moment = view.told.moment if view.told is not None and not is_finished else _last(summary)
+        moment = view.progress.moment if view.progress is not None and not is_finished else _last(summary)
         return cls(
             run_id=ID(summary.run_id),
             state=IngestionState(summary.state.value),
@@ -187,9 +187,10 @@ class RunProgress:
             seconds=moment.seconds,
             is_stop_requested=view.is_stop_requested,
             is_finished=is_finished,
-            samples=[RunSample.of(sample) for sample in (view.told.samples if view.told is not None else ())],
+            samples=[RunSample.of(sample) for sample in (view.progress.samples if view.progress is not None else ())],
             throttles=[
-                RunThrottle(**one.model_dump()) for one in (view.told.throttles if view.told is not None else ())
+                RunThrottle(**one.model_dump())
+                for one in (view.progress.throttles if view.progress is not None else ())
             ],
         )
 

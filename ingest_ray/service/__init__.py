@@ -1,1 +1,1 @@
-"""The use cases. Surfaces call them and decide nothing; each lives in the module of its name."""
+"""The use cases, each in the module of its name. Surfaces call them and decide nothing."""

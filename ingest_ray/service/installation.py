@@ -1,4 +1,4 @@
-"""One installation: its settings, and the doors to catalog and KV, opened when first used."""
+"""One installation: its settings, its catalog and its KV, which are opened at first use."""
 
 import uuid
 from datetime import UTC, datetime
@@ -26,5 +26,5 @@ class Installation:
 
 
 def new_id() -> str:
-    """Unique, and later ones sort after earlier ones."""
+    """A unique id; later ids sort after earlier ones."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:10]}"

@@ -1,9 +1,9 @@
-"""A new key for the secrets at rest.
+"""Rotates the key that seals stored secrets.
 
     key file    new and old key -> everything sealed again with the new one -> new key only
     INGEST_SECRET_KEY=new,old   -> everything sealed again with the first; then the old one can be left out
 
-Dying in between loses nothing: both keys open what either has sealed, and rotating again goes on.
+A crash in between loses nothing: either key opens what it has sealed, and a second rotation continues.
 """
 
 import json
@@ -26,14 +26,14 @@ from ingest_ray.service.runs.run_liveness import is_run_alive
 
 
 class RotationResult(Model):
-    """`sealed`: how many secrets have the new key now."""
+    """`sealed`: the number of secrets that the new key sealed."""
 
     key_from: Literal["file", "environment"]
     sealed: int
 
 
 def rotate_key(installation: Installation) -> RotationResult:
-    """Raises `EndpointInUse` while runs go on: they hold secrets that the old key has sealed."""
+    """Raises `EndpointInUse` while runs are live: they hold secrets that the old key has sealed."""
     file = KeyFile(installation.settings)
     with installation.catalog.begin(is_alone=True) as connection:
         live = [record for record in run_records.running(connection) if is_run_alive(connection, installation, record)]
@@ -77,7 +77,7 @@ def _resealed_secrets(value: JsonValue, resealed: Callable[[str], str]) -> JsonV
 
 
 def _rewrite_settings(file: Path, resealed: Callable[[str], str]) -> None:
-    """State URLs with a password in them."""
+    """Seals state URLs with a password again."""
     if not file.is_file():
         return
     document = json.loads(file.read_text())

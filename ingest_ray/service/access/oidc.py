@@ -1,6 +1,6 @@
-"""JSON Web Tokens of an identity provider: signature, issuer, audience and times by PyJWT; the role from a claim.
+"""Verifies JSON Web Tokens of an identity provider: signature, issuer, audience and times by PyJWT; the role from a claim.
 
-Only asymmetric algorithms: with a symmetric one, whoever knows the provider's public key could sign.
+Only asymmetric algorithms: with a symmetric one, everyone who knows the provider's public key could sign.
 https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
 """
 
@@ -15,17 +15,19 @@ from ingest_ray.service.access.roles import Principal, Role
 from ingest_ray.settings import OidcSettings
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-REFRESH_S = 30.0  # an unknown key id makes us ask for new keys, but not more often: else anybody could make us ask
+REFRESH_S = (
+    30.0  # an unknown key id causes a request for new keys, at most this often: else any client could cause requests
+)
 
 
 class TokenVerifier:
-    """Keeps the provider's keys for a while."""
+    """Verifies tokens; caches the provider's keys for 300 seconds."""
 
     def __init__(self, settings: OidcSettings) -> None:
         self._settings = settings
         self._client = jwt.PyJWKClient(settings.jwks_url, cache_keys=False, lifespan=300, timeout=10)
         self._lock = threading.Lock()
-        self._asked_at = float("-inf")
+        self._requested_at = float("-inf")
 
     def principal_of(self, token: str) -> Principal:
         """Raises `Unauthenticated`."""
@@ -52,9 +54,9 @@ class TokenVerifier:
         key = self._find(wanted, is_fresh=False)
         if key is None:
             with self._lock:
-                may_ask = time.monotonic() - self._asked_at >= REFRESH_S
-                self._asked_at = time.monotonic() if may_ask else self._asked_at
-            key = self._find(wanted, is_fresh=True) if may_ask else None
+                may_request = time.monotonic() - self._requested_at >= REFRESH_S
+                self._requested_at = time.monotonic() if may_request else self._requested_at
+            key = self._find(wanted, is_fresh=True) if may_request else None
         if key is None:
             raise jwt.InvalidTokenError("unknown key")
         return key
@@ -66,9 +68,9 @@ class TokenVerifier:
         return next((key for key in keys if key.key_id == wanted), None)
 
     def _role(self, claims: dict[str, Any]) -> Role:
-        """A token that names no role of ours is somebody else's: it may not even look."""
-        found = claims.get(self._settings.role_claim)
-        names = {str(name) for name in (found if isinstance(found, list) else [found])}
+        """Raises `Unauthenticated` for a token that names no role of this service: it was made for another one."""
+        claimed = claims.get(self._settings.role_claim)
+        names = {str(name) for name in (claimed if isinstance(claimed, list) else [claimed])}
         for role, accepted in ((Role.ADMIN, self._settings.admins), (Role.VIEWER, self._settings.viewers)):
             if names & set(accepted):
                 return role

@@ -1,4 +1,4 @@
-"""Bearer tokens: made, listed, revoked, and recognized. A token is shown once; what is stored is its SHA-256."""
+"""Creates, lists, revokes and recognizes bearer tokens. A token is shown once; only its SHA-256 is stored."""
 
 import hashlib
 import secrets
@@ -12,7 +12,7 @@ from ingest_ray.sdk.types import Model
 from ingest_ray.service.access.roles import Principal, Role
 from ingest_ray.service.installation import Installation
 
-PREFIX = "ingest_"  # so that scanners for leaked secrets can know one
+PREFIX = "ingest_"  # lets scanners for leaked secrets recognize a token
 
 
 class NewToken(Model):
@@ -27,7 +27,7 @@ class Tokens(Model):
 
 
 def create_token(installation: Installation, name: str, role: Role, days: int | None = None) -> NewToken:
-    """256 random bits need no slow hash: nobody can guess them, and a digest of them says nothing."""
+    """Creates a token of 256 random bits. They need no slow hash: they cannot be guessed, neither directly nor from a digest."""
     if not name.strip():
         raise ConfigError("a token needs a name: whose it is")
     token = PREFIX + secrets.token_urlsafe(32)
@@ -60,14 +60,14 @@ def revoke_token(installation: Installation, token_id: str) -> StoredToken:
 
 
 def principal_of_token(installation: Installation, token: str) -> Principal:
-    """Raises `Unauthenticated`, with the same words for a token that never was, has expired or was revoked."""
+    """Raises `Unauthenticated`, with the same message for an unknown, an expired and a revoked token."""
     with installation.catalog.read() as connection:
         found = stored_tokens.by_digest(connection, _digest(token))
     return _valid_principal(found)
 
 
 def principal_of_token_id(installation: Installation, token_id: str) -> Principal:
-    """Of somebody who showed the token before. Raises `Unauthenticated`."""
+    """The principal of a token that was verified before. Raises `Unauthenticated`."""
     with installation.catalog.read() as connection:
         found = stored_tokens.find(connection, token_id)
     return _valid_principal(found)

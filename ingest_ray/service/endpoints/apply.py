@@ -1,4 +1,4 @@
-"""Makes the catalog what `ingest.yaml` says: idempotent, all or nothing, and tells what changed."""
+"""Applies `ingest.yaml` to the catalog, all or nothing, and returns the changes. Applying again changes nothing."""
 
 import os
 import tempfile
@@ -41,14 +41,14 @@ class ApplyResult(Model):
 
 
 class _DryRunEnd(Exception):
-    """Leaves a dry run's transaction without a trace."""
+    """Rolls back the transaction of a dry run."""
 
 
 def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
-    """Registers endpoints, sinks and rules. What the file no longer has is removed; data and checkpoints stay.
+    """Registers endpoints, sinks and rules. Entries that the file no longer has are removed; data and checkpoints stay.
 
     Raises:
-        EndpointInUse: an endpoint that is to go has a live run.
+        EndpointInUse: an endpoint that the file no longer has has a live run.
         ConfigError: a rule names a unit that a collected endpoint does not have.
     """
     settings = config.settings
@@ -82,11 +82,11 @@ def _register(
 ) -> Iterator[Change]:
     kind: Literal["endpoint", "sink"] = "endpoint" if role == "source" else "sink"
     for entry in endpoints.listed(connection, role):  # first, so that an id may change its role
-        gone = entry.endpoint.endpoint_id
-        if entry.origin == "file" and gone not in {endpoint.endpoint_id for endpoint in wanted}:
-            refuse_while_running(connection, installation, gone)
-            endpoints.remove(connection, gone)
-            yield Change(action="-", kind=kind, id=gone)
+        endpoint_id = entry.endpoint.endpoint_id
+        if entry.origin == "file" and endpoint_id not in {endpoint.endpoint_id for endpoint in wanted}:
+            refuse_while_running(connection, installation, endpoint_id)
+            endpoints.remove(connection, endpoint_id)
+            yield Change(action="-", kind=kind, id=endpoint_id)
     for endpoint in wanted:
         family = strategy_for(endpoint.template) if role == "source" else sink_family(endpoint.template)
         old = endpoints.find(connection, endpoint.endpoint_id, role)
@@ -147,7 +147,7 @@ def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
 
 
 def _has_catalog(settings: Settings) -> bool:
-    """False where the embedded catalog has not been made, and a dry run should not make it."""
+    """False where the embedded catalog does not exist yet; a dry run must not create it."""
     url = parse(open_url(settings.state_url, settings))
     return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
 
@@ -165,7 +165,7 @@ def _settings_change(settings: Settings) -> list[Change]:
 
 
 def _revealed(settings: Settings, name: str) -> object:
-    """Two seals of one URL differ: what is inside is compared."""
+    """The value with seals opened, for comparison: two seals of one URL differ."""
     value = getattr(settings, name)
     if not isinstance(value, str) or not value.startswith("sealed:"):
         return value
@@ -184,7 +184,7 @@ def _write_settings(settings: Settings) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Whole or not at all, and for its owner only."""
+    """Writes the file atomically, readable by its owner only."""
     descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}")
     with os.fdopen(descriptor, "w") as out:
         out.write(text)

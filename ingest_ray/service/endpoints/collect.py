@@ -1,4 +1,4 @@
-"""Metadata of one endpoint into the catalog."""
+"""Collects the metadata of one endpoint into the catalog."""
 
 import json
 
@@ -19,7 +19,7 @@ from ingest_ray.service.units.rules import is_match
 
 
 class CollectResult(Model):
-    """`warnings` are rules that fit no unit."""
+    """`warnings`: rules that could not be applied."""
 
     collection_id: str
     endpoint_id: str
@@ -29,9 +29,9 @@ class CollectResult(Model):
 
 
 class CollectRequest(Model):
-    """`datasets`: patterns of names; empty: all. `schemas` take the place of the endpoint's own list, where it has one.
+    """`datasets`: patterns of names; empty: all. `schemas` replace the endpoint's own list, where it has one.
 
-    A collection that is so narrowed marks nothing as gone.
+    A collection narrowed by either marks no dataset as gone.
     """
 
     endpoint_id: str
@@ -45,7 +45,7 @@ class CollectRequest(Model):
 
 
 def collect(installation: Installation, endpoint_id: str) -> CollectResult:
-    """Asks the source for its datasets. Where that fails half way, the catalog keeps what it had.
+    """Reads the datasets of the source into the catalog. Where that fails half way, the catalog stays as it was.
 
     Raises:
         EndpointNotFound, StrategyMissing: nothing was recorded.
@@ -56,7 +56,7 @@ def collect(installation: Installation, endpoint_id: str) -> CollectResult:
 
 
 def start_collection(installation: Installation, request: CollectRequest) -> str:
-    """Writes the record of a collection that this process is about to carry out; returns its id.
+    """Writes the record of a collection that this process is about to run; returns its id.
 
     Raises:
         EndpointNotFound, StrategyMissing, ConfigError: nothing was recorded.
@@ -103,7 +103,7 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
             with connection.begin_nested():
                 configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
                 check_mappings(connection, {})
-        except ConfigError as error:  # the datasets are right, a rule is not: say it, and keep them
+        except ConfigError as error:  # the datasets are right, a rule is not: warn, and keep the datasets
             warnings.append(f"{error.message}; no unit was configured")
             configured = []
     return CollectResult(
@@ -123,11 +123,11 @@ def _with_schemas(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:
     return endpoint.model_copy(update={"config": {**endpoint.config, "schemas": list(schemas)}})
 
 
-def current_collection(found: Collection) -> Collection:
-    """As it is to be read now: a collection whose process is gone has failed."""
-    if found.status != "RUNNING" or found.owner is None or is_owner_alive(found.owner, found.started_at):
-        return found
-    return found.model_copy(update={"status": "FAILED", "error": "interrupted: the process of the collection is gone"})
+def current_collection(record: Collection) -> Collection:
+    """The record of a collection; FAILED where it has no end and its process is gone."""
+    if record.status != "RUNNING" or record.owner is None or is_owner_alive(record.owner, record.started_at):
+        return record
+    return record.model_copy(update={"status": "FAILED", "error": "interrupted: the process of the collection is gone"})
 
 
 def checked_datasets(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:

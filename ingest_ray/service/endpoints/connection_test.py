@@ -1,4 +1,4 @@
-"""Whether an endpoint's configuration fits its template, and whether it can be connected to."""
+"""Checks that an endpoint's configuration suits its template, and tests the connection."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +19,14 @@ from ingest_ray.service.installation import Installation
 
 
 def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
-    """Can it be logged into? Nothing is registered. Raises `ConfigError` for a config that does not fit the template."""
+    """Tests whether a login succeeds; registers nothing. Raises `ConfigError` for a config that does not suit the template."""
     return _connect(installation, checked_endpoint(installation, "connection-test", template, config))
 
 
 def checked_endpoint(
     installation: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]
 ) -> Endpoint:
-    """Raises `ConfigError` naming each field that does not fit; what is sealed already is opened to be checked."""
+    """The endpoint with absolute paths. Raises `ConfigError` naming each invalid field; sealed values are opened for the check."""
     role, descriptor = descriptor_of(template)
     real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), installation.settings)
     try:
@@ -38,13 +38,14 @@ def checked_endpoint(
 
 
 def test_and_describe(installation: Installation, endpoint: Endpoint, about: About) -> About:
+    """`about` with the server's version. Raises `ConnectionTestFailed`."""
     report = _connect(installation, endpoint)
     if not report.ok:
-        bad = [found for found in report.diagnostics if found.level == "error"] or list(report.diagnostics)
-        said = "; ".join(found.message for found in bad) or "it does not answer"
+        errors = [item for item in report.diagnostics if item.level == "error"] or list(report.diagnostics)
+        message = "; ".join(item.message for item in errors) or "it does not answer"
         raise ConnectionTestFailed(
-            logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {said}"),
-            hint=next((found.hint for found in bad if found.hint), None),
+            logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {message}"),
+            hint=next((item.hint for item in errors if item.hint), None),
         )
     return about.model_copy(update={"version": report.version})
 
@@ -63,7 +64,7 @@ def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport
 
 
 def _probe_sink(sink: Endpoint) -> None:
-    """The cheapest question that needs a connection. One that takes CDM models only makes its ledger, as a first commit would."""
+    """Makes the cheapest request that needs a connection. A sink of CDM models creates its commit ledger, as a first commit would."""
     target = Target(
         sink_id=sink.endpoint_id,
         endpoint_id="connection",

@@ -1,4 +1,4 @@
-"""What a filter can be made of: the short lists that strategies leave with their datasets when they collect."""
+"""The values that filters offer: short lists that strategies store with their datasets during collection."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ Options = Mapping[str, Sequence[Mapping[str, JsonValue]]]
 
 
 def filter_options(installation: Installation, endpoint_id: str) -> Options:
-    """By the name of the dataset; nothing before it was collected. Raises `EndpointNotFound`."""
+    """The options by the name of the dataset; empty before the first collection. Raises `EndpointNotFound`."""
     with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         found = dataset_versions.current(connection, endpoint_id)

@@ -1,4 +1,4 @@
-"""All endpoints at a glance."""
+"""Lists all sources with counts of their units."""
 
 from collections import Counter
 
@@ -25,10 +25,10 @@ def list_endpoints(installation: Installation) -> list[EndpointOverview]:
         known = endpoints.listed(connection, "source")
         configured = unit_configs.listed(connection)
         collected = run_records.latest_collections(connection, [entry.endpoint.endpoint_id for entry in known])
-        standings = statuses_of(connection, installation, configured)
+        statuses = statuses_of(connection, installation, configured)
     total = Counter(item.config.endpoint_id for item in configured)
     enabled = Counter(item.config.endpoint_id for item in configured if item.config.enabled)
-    states = Counter((one.endpoint_id, one.state) for one in standings)
+    states = Counter((status.endpoint_id, status.state) for status in statuses)
     return [
         EndpointOverview(
             endpoint_id=name,

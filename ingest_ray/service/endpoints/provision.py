@@ -1,4 +1,4 @@
-"""Makes the table of a CDM model in a sink, and publishes it to the catalog. Doing it again changes nothing."""
+"""Creates the table of a CDM model in a sink, and publishes it to the catalog. A second call changes nothing."""
 
 from ingest_ray.catalog import dataset_versions, endpoints
 from ingest_ray.cdm import is_accepted
@@ -33,11 +33,11 @@ class SinkView(Model):
     template: str
     supported_cdm_models: tuple[str, ...] = ()
     provisioned: tuple[str, ...] | None = None
-    """Models whose tables were made; None where tables are made on first use."""
+    """Models whose tables exist; None where tables are created at first use."""
 
 
 def provision(installation: Installation, sink_id: str, model_id: str) -> ProvisionResult:
-    """Raises `SinkMissing`, `ConfigError` for a model that there is not, `CdmSinkRefused`, `CdmSinkUnsupported`, `SinkError`."""
+    """Raises `SinkMissing`, `ConfigError` for an unknown model, `CdmSinkRefused`, `CdmSinkUnsupported`, `SinkError`."""
     model_of(model_id)
     with installation.catalog.read() as connection:
         sink = find_sink(connection, sink_id)

@@ -1,4 +1,4 @@
-"""What everybody may see of an endpoint: nothing of its secrets, and no sign of whether there are any."""
+"""The public view of an endpoint: without its secrets, and without a sign of whether it has any."""
 
 import re
 
@@ -24,32 +24,32 @@ def capabilities_of(entry: Registration) -> tuple[str, ...]:
 
 
 def public_config(entry: Registration) -> dict[str, JsonValue]:
-    """What everybody may see: without secrets, and without a sign of whether there are any."""
+    """The configuration without secrets, and without a sign of whether there are any."""
     try:
         model = descriptor_of(entry.endpoint.template)[1].config_model
     except ConfigError:
         return {}
     hidden: set[tuple[str | int, ...]] = set()
 
-    def note(path: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
+    def hide(path: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
         if not is_url:
             hidden.add(path)
         return value
 
-    map_secrets(model, entry.endpoint.config, note)
-    shown = redact(entry.endpoint.config, model)
-    kept = {name: value for name, value in shown.items() if not any(path[0] == name for path in hidden)}
-    return {name: _without_redactions(value) for name, value in kept.items()}
+    map_secrets(model, entry.endpoint.config, hide)
+    redacted = redact(entry.endpoint.config, model)
+    visible = {name: value for name, value in redacted.items() if not any(path[0] == name for path in hidden)}
+    return {name: _without_redactions(value) for name, value in visible.items()}
 
 
 def public_url(entry: Registration) -> str:
-    """Where it is: the URL or path of its configuration."""
+    """The URL or path in the endpoint's configuration."""
     shown = public_config(entry)
     return next((str(shown[name]) for name in URL_FIELDS if shown.get(name)), "")
 
 
 def url_field_of(template: str) -> str:
-    """The field that says where an endpoint of the template is. Raises `ConfigError` where there is none."""
+    """The field with the URL or path of an endpoint of the template. Raises `ConfigError` where there is none."""
     known = descriptor_of(template)[1].config_model.model_fields
     found = next((name for name in URL_FIELDS if name in known), None)
     if found is None:

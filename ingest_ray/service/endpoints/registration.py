@@ -1,4 +1,4 @@
-"""Registering, testing, changing and removing endpoints: what `apply` does with a file, for one endpoint at a time."""
+"""Registers, changes, removes and finds endpoints one at a time; `apply` does the same for a file."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ _ID: TypeAdapter[str] = TypeAdapter(EndpointId)
 
 
 class EndpointDraft(Model):
-    """An endpoint to register. `source_id` None: made from the name."""
+    """An endpoint to register. `source_id` None: derived from the name."""
 
     source_id: str | None = None
     template: str
@@ -32,7 +32,7 @@ class EndpointDraft(Model):
 
 
 def register(installation: Installation, draft: EndpointDraft, *, tested: bool = True) -> Registration:
-    """Registers a source or a sink, after it could be connected to.
+    """Registers a source or a sink after a connection test.
 
     Raises:
         DuplicateEndpoint: the id is taken.
@@ -117,7 +117,7 @@ def delete(installation: Installation, endpoint_id: str, reason: str | None = No
 
 
 def find_endpoint(installation: Installation, endpoint_id: str) -> Registration:
-    """Of either role; a removed one, too. Raises `EndpointNotFound`."""
+    """An endpoint of either role, also a removed one. Raises `EndpointNotFound`."""
     with installation.catalog.read() as connection:
         found = endpoints.known(connection, [endpoint_id])
     if endpoint_id not in found:
@@ -139,7 +139,7 @@ def search_endpoints(
     after: str | None = None,
     first: int = 50,
 ) -> list[Registration]:
-    """By id. `text` is a part of id, name or description."""
+    """The matching endpoints by id. `text` is a part of id, name or description."""
     with installation.catalog.read() as connection:
         found = endpoints.listed(connection)
     wanted = text.lower() if text else ""

@@ -1,4 +1,4 @@
-"""What endpoints there can be: the templates that are installed, with the fields of their configuration."""
+"""Lists the installed templates of endpoints with the fields of their configuration."""
 
 import types
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def list_templates() -> list[Template]:
 
 
 def descriptor_of(template: str) -> tuple[Literal["source", "sink"], Descriptor]:
-    """Raises `ConfigError` that names the templates there are."""
+    """Raises `ConfigError` that names the installed templates."""
     if template in sink_templates():
         return "sink", sink_family(template).descriptor
     if template in strategy_templates():

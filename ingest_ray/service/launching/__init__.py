@@ -1,11 +1,11 @@
-"""Starting a run in the background, asking it to stop, and finding out how it is: one interface, several launchers.
+"""Launchers start runs in the background, request their stop and read their state: one interface, several launchers.
 
-    begin       the gate, then the run record and its line, in one transaction: only then does the run exist
-    launcher    brings a process to life that knows nothing but the settings and the run's id
-    carry_on    that process takes the run over (once), passes the gate again, and runs it to its end
+    open_run       the gate, then the run record and its channel in one transaction: only then does the run exist
+    launcher       starts a process that gets nothing but the settings and the run's id
+    execute_run    in that process: takes the run over (once), passes the gate again, and runs it to its end
 
-A process that dies in between leaves a record that nobody lives behind: `service.liveness` tells so, and the next start
-ends it.
+A process that dies in between leaves a record without a living owner: `service.runs.run_liveness` detects that, and the
+next start of the unit ends the record.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ class Launcher(Protocol):
         ...
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
-        """Asks a run to stop after the commit under way, in whatever process it is. Asking twice is asking once."""
+        """Requests that a run stops after the commit under way, whichever process it runs in. A second request changes nothing."""
         ...
 
     def state(self, installation: Installation, run_id: str) -> RunState:
@@ -43,7 +43,7 @@ MODULES = {
 
 
 def launcher_for(installation: Installation) -> Launcher:
-    """The one that the settings name. Raises `ConfigError` where its library is not installed."""
+    """The launcher that the settings name. Raises `ConfigError` where its library is not installed."""
     name = installation.settings.launcher
     try:
         launcher: Launcher = import_module(MODULES[name]).launcher

@@ -1,7 +1,7 @@
 """The launcher of an installation on one machine: every run is a child process with a session of its own.
 
-The child outlives the server that started it, ends its own record, and hears a stop through the catalog, so a server may
-come and go. What it logs is in `<home>/logs/<run id>.log`.
+The child outlives the server that started it, ends its own record, and reads stop requests from the catalog, so a server
+may restart at any time. Its log is `<home>/logs/<run id>.log`.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 class ChildProcessLauncher:
     def __init__(self) -> None:
-        self._waiting: dict[str, threading.Thread] = {}
+        self._waiters: dict[str, threading.Thread] = {}
 
     def start(self, installation: Installation, request: RunRequest) -> str:
         run_id = open_run(installation, request)
@@ -34,11 +34,11 @@ class ChildProcessLauncher:
             fault = RunFault(code="E_RUN_INTERRUPTED", message=f"the process of the run could not be started: {error}")
             fail_run(installation, run_id, fault)
             raise ConfigError(fault.message, hint="look at the memory and the process limits of this machine") from None
-        waiting = threading.Thread(
+        waiter = threading.Thread(
             target=self._wait, args=(installation, run_id, child), name=f"run-{run_id}", daemon=True
         )
-        self._waiting[run_id] = waiting
-        waiting.start()
+        self._waiters[run_id] = waiter
+        waiter.start()
         return run_id
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
@@ -48,9 +48,9 @@ class ChildProcessLauncher:
         return read_run_state(installation, run_id)
 
     def join(self, timeout_s: float) -> None:
-        """Waits for the runs that this process started: for tests, and for a server that wants to see them end."""
-        for waiting in list(self._waiting.values()):
-            waiting.join(timeout_s)
+        """Waits for the runs that this process started: for tests, and for a server that shuts down after them."""
+        for waiter in list(self._waiters.values()):
+            waiter.join(timeout_s)
 
     def _spawn(self, installation: Installation, run_id: str) -> "subprocess.Popen[bytes]":
         job = JobSpec(run_id=run_id, settings=installation.settings)
@@ -66,17 +66,17 @@ class ChildProcessLauncher:
         try:
             with child.stdin:
                 child.stdin.write(job.model_dump_json().encode())
-        except BrokenPipeError:  # it ended at once: `_wait` says so
-            log.warning("the process of run %s did not take its order", run_id)
+        except BrokenPipeError:  # it ended at once: `_wait` records that
+            log.warning("the process of run %s did not read its job", run_id)
         return child
 
     def _wait(self, installation: Installation, run_id: str, child: "subprocess.Popen[bytes]") -> None:
         code = child.wait()
-        del self._waiting[run_id]
+        del self._waiters[run_id]
         if code == 0:
             return
         try:
-            fail_run(installation, run_id)  # only where the child could not write its end
+            fail_run(installation, run_id)  # changes nothing where the child has written its end
         except IngestError as error:
             log.warning("run %s: its end could not be recorded: %s", run_id, logs.scrub(error.message))
 

@@ -1,6 +1,6 @@
-"""What the process of a run is told, and how: on its standard input, or, where a cluster starts it, in its environment.
+"""The input of a run's process: read from standard input, or from `$INGEST_JOB` where a cluster starts the process.
 
-Never in its arguments, which everybody on the machine can read. Secrets in it are references or sealed.
+It is never passed as arguments, which every user of the machine can read. Secrets in it are references or sealed.
 """
 
 import os
@@ -18,7 +18,7 @@ class JobSpec(Model):
 
 
 def read_job_spec() -> JobSpec:
-    """On a cluster, the run uses the cluster that the job belongs to, whatever whoever submitted it would use."""
+    """`$INGEST_JOB` sets the Ray address to `job`: the run uses the cluster that started it, not the submitter's."""
     text = os.environ.get(JOB_SPEC_VARIABLE)
     if text is None:
         return JobSpec.model_validate_json(sys.stdin.buffer.read())

@@ -1,4 +1,4 @@
-"""What every launcher does the same way: the record at the start, taking a run over, the request to stop, the state."""
+"""The steps that all launchers share: opening a run, taking it over in its process, the request to stop, closing it."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,9 @@ from ingest_ray.state.lease import TTL_S
 def open_run(
     installation: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None
 ) -> str:
-    """The gate and the record; returns the run's id. `owner`: whom to believe in until a process takes it over.
+    """Passes the gate and writes the record; returns the run's id.
+
+    `owner` is the process that vouches for the run until another one takes it over; None: this process.
 
     Raises:
         GateError, ConfigError, StateError: there is no record.
@@ -37,9 +39,9 @@ def open_run(
 
 
 def await_earlier_process(installation: Installation, run_id: str) -> None:
-    """Waits for an earlier process of the same run that died on another machine: there, only its lease tells it.
+    """Waits until an earlier process of the same run is known to be dead: on another host, death shows only as an expired lease.
 
-    It was the run's own, so nobody else is kept waiting; one that lives on after all keeps the run.
+    No other run waits, because the lease is this run's own. If the earlier process is still alive, it keeps the run.
     """
     deadline = time.monotonic() + 2 * TTL_S
     while time.monotonic() < deadline:
@@ -59,12 +61,12 @@ def execute_run(
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport | None:
-    """Takes a run over that has its record, and runs it to its end; None where the run has ended already.
+    """Takes over a run that has its record, and runs it to its end; None where the run has ended already.
 
-    The gate is asked again: what it refuses now is the run's error.
+    The run passes the gate again; a refusal becomes the run's error.
 
     Raises:
-        RunActive: a living process has taken it over before.
+        RunActive: a living process has taken it over.
     """
     reached("job:before-take")
     taken = _take_over(installation, run_id)
@@ -89,7 +91,7 @@ def execute_run(
 
 
 def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
-    """In one transaction, so that of two processes one gets it."""
+    """In one transaction, so that only one of two processes gets the run."""
     with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None or line is None:
@@ -104,7 +106,7 @@ def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, Run
 
 
 def fail_run(installation: Installation, run_id: str, fault: RunFault = INTERRUPTED) -> None:
-    """Ends the record of a run whose process is known to be gone; one that has an end keeps it."""
+    """Ends the record of a run whose process is known to be gone; a record that has an end keeps it."""
     with installation.catalog.begin(is_alone=True) as connection:
         record = run_records.find(connection, run_id)
         if record is not None and record.summary.state is RunState.RUNNING:
@@ -112,13 +114,13 @@ def fail_run(installation: Installation, run_id: str, fault: RunFault = INTERRUP
 
 
 def prepare_run(installation: Installation, run_id: str) -> RunSummary:
-    """A run that is about to be given to a process, for the first time or again, is vouched for by this one until then.
+    """Makes this process the owner of a run until the process that is about to be started takes it over.
 
-    One that failed is reopened, and goes on from its checkpoint. One that succeeded, was paused, or is carried out by a
-    living process stays as it is.
+    A failed run is reopened and continues from its checkpoint. A run that succeeded, was paused, or has a living process
+    stays as it is.
 
     Raises:
-        RunActive: meanwhile the unit has another run.
+        RunActive: the unit has another run by now.
     """
     with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
@@ -151,9 +153,9 @@ def _reopen(connection: sa.Connection, installation: Installation, mine: RunSumm
 
 
 def close_run(installation: Installation, run_id: str) -> RunSummary:
-    """Ends the record of a run that no process carries out, or ever will; one that has an end keeps it.
+    """Ends the record of a run that has no process and will get none; a record that has an end keeps it.
 
-    Paused where somebody asked it to stop, or nothing was begun; else its process is gone.
+    The state is PAUSED where a stop was requested or no process took the run over, else FAILED.
     """
     with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)

@@ -1,10 +1,10 @@
-"""The launcher of a cluster: every run is a Ray job, and its submission id says which run and which try of it.
+"""The launcher of a cluster: every run is a Ray job, and its submission id names the run and the number of the job.
 
     ingest-<run id>-1 is running    attach to it
-    ... is over, the run is not     its driver died: submit ingest-<run id>-2, which goes on from the checkpoint
+    ... is over, the run is not     its driver died: submit ingest-<run id>-2, which continues from the checkpoint
     ... is over, and so is the run  nothing
 
-Whoever submits may die at any moment, and two may submit at once: Ray takes each id once.
+A submitter may die at any moment, and two may submit at once: Ray accepts each id once.
 """
 
 import shlex
@@ -37,7 +37,7 @@ class RayJobLauncher:
         request_stop(installation, run_id, requested_by)
 
     def state(self, installation: Installation, run_id: str) -> RunState:
-        """Before a job has taken the run over, the cluster knows whether it will."""
+        """Before a job has taken the run over, the state of the job decides whether the run still goes on."""
         state = read_run_state(installation, run_id)
         if state is not RunState.FAILED or read_run_record(installation, run_id).summary.state is RunState.FAILED:
             return state
@@ -47,7 +47,7 @@ class RayJobLauncher:
 
 
 def attach_job(installation: Installation, jobs: RayJobsClient, run_id: str) -> str:
-    """The submission id of the job that carries the run out: the one that is there, or a new one."""
+    """The submission id of the job that executes the run: the job that is not over, or a new one."""
     number = 1
     while (job := jobs.find(submission_id(run_id, number))) is not None:
         if not job.status.is_over:
@@ -71,16 +71,16 @@ def submission_id(run_id: str, number: int) -> str:
 
 
 def runtime_env_of(installation: Installation, run_id: str) -> dict[str, Any]:
-    """The settings' own, and what the job is told. Ray waits as long as it says for a job that is stopped."""
+    """The runtime environment of the settings, with the job spec and the time that Ray waits for a job that it stops."""
     environment = dict(installation.settings.ray.job_runtime_env)
     given = environment.get("env_vars", {})
     if not isinstance(given, dict):
         raise ConfigError("ray.job_runtime_env.env_vars: a mapping of names to texts is expected")
-    ours = {
+    added = {
         JOB_SPEC_VARIABLE: JobSpec(run_id=run_id, settings=installation.settings).model_dump_json(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(installation.settings.ray.stop_wait_s),
     }
-    return {**environment, "env_vars": {**given, **ours}}
+    return {**environment, "env_vars": {**given, **added}}
 
 
 def read_run_record(installation: Installation, run_id: str) -> RunRecord:

@@ -1,6 +1,6 @@
-"""Carrying a run to its end on a cluster, from a process that may die at any moment and be replaced by another.
+"""Watches a run on a cluster until its end, from a process that may die at any moment and be replaced by another.
 
-`ensure_job` and `poll` are all that it takes; both may be called any number of times, by any process.
+`ensure_job` and `poll` are enough for that; any process may call both any number of times.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ingest_ray.service.launching.ray_job import attach_job, find_latest_job, re
 from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from ingest_ray.service.runs.run_observer import ProgressReport
 
-# A run that failed with one of these may well succeed when it is tried again; the published list says so.
+# A run that failed with one of these may succeed when it is tried again, as the published list of errors says.
 RETRYABLE_CODES = frozenset(
     {
         "E_CLUSTER_UNAVAILABLE",
@@ -36,7 +36,7 @@ class RayJobWatch:
     run_id: str
 
     def ensure_job(self) -> tuple[RunSummary, str | None]:
-        """The run as it is, and the job that carries it out; none where it has ended for good."""
+        """The run's summary and the id of the job that executes it; None where the run has ended for good."""
         summary = read_run_record(self.installation, self.run_id).summary
         if summary.state is RunState.FAILED and summary.error is not None and summary.error.code not in RETRYABLE_CODES:
             return summary, None
@@ -46,7 +46,7 @@ class RayJobWatch:
         return summary, attach_job(self.installation, self.jobs, self.run_id)
 
     def poll(self, job_id: str) -> RunSummary | None:
-        """The end of the run; None while it goes on.
+        """The summary of the ended run; None while it goes on.
 
         Raises:
             RunInterrupted: its job is over, and the run is not.
@@ -74,12 +74,12 @@ class RayJobWatch:
         return ProgressReport.model_validate_json(line.progress).moment if line is not None and line.progress else None
 
     def stop(self, job_id: str, requested_by: str | None) -> None:
-        """The commit under way is finished, the rest is left; a try that is yet to come stops at once."""
+        """The job finishes the commit under way and leaves the rest; a job that starts later stops at once."""
         request_stop(self.installation, self.run_id, requested_by)
         self.jobs.stop(job_id)
 
     def close_run(self) -> RunSummary:
-        """The end of a run whose job is over, or was never there."""
+        """Ends the record of a run whose job is over or was never submitted."""
         job = find_latest_job(self.jobs, self.run_id)
         if job is not None and not job.status.is_over:
             summary = read_run_record(self.installation, self.run_id).summary

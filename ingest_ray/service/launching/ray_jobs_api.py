@@ -1,8 +1,8 @@
-"""A cluster's Jobs API, over HTTP: whoever submits runs needs neither Ray nor the cluster's version of it.
+"""A client of a cluster's Jobs API over HTTP: submitting runs needs neither Ray nor the cluster's version of it.
 
 https://docs.ray.io/en/latest/cluster/running-applications/job-submission/rest.html
-Ray's own client (`ray.job_submission`) waits for ever for a head that is gone, has one exception for everything, and
-lets `RAY_ADDRESS` win over the address that it is given.
+Ray's own client (`ray.job_submission`) waits without limit for a head that is gone, has one exception for everything, and
+prefers `RAY_ADDRESS` to the address that it is given.
 """
 
 import logging
@@ -20,11 +20,11 @@ from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
 from ingest_ray.secrets import follow
 from ingest_ray.settings import Settings
 
-TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a head that is busy answers within seconds; one that is gone, never
+TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a busy head answers within seconds; a head that is gone never answers
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
-_MOST_QUOTED = 500  # characters of an answer that is not understood
+_MOST_QUOTED = 500  # characters of an unexpected answer that an error quotes
 
-logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every look at a job says nothing
+logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request about a job is noise
 
 
 class RayJobState(StrEnum):
@@ -40,7 +40,7 @@ class RayJobState(StrEnum):
 
 
 class RayJob(BaseModel):
-    """What the cluster says about one job; its answer has more fields, and newer versions have newer ones."""
+    """The fields of a job that are used; the cluster's answer has more, and newer versions add others."""
 
     submission_id: str
     status: RayJobState
@@ -69,31 +69,33 @@ class RayJobsClient:
         self._client.close()
 
     def find(self, submission_id: str) -> RayJob | None:
-        answer = self._ask("GET", f"/api/jobs/{submission_id}")
-        if answer.status_code == 404:
+        response = self._request("GET", f"/api/jobs/{submission_id}")
+        if response.status_code == 404:
             return None
         try:
-            return RayJob.model_validate_json(self._checked(answer).content)
+            return RayJob.model_validate_json(self._checked_response(response).content)
         except ValidationError as error:
             raise ClusterUnavailable(f"'{self._url}' is no Jobs API: {error.errors()[0]['msg']}") from None
 
     def submit(
         self, submission_id: str, entrypoint: str, runtime_env: Mapping[str, JsonValue], metadata: Mapping[str, str]
     ) -> None:
-        """Submitting an id twice is submitting it once, also where the first answer was lost."""
+        """Submitting an id again changes nothing, also where the first answer was lost."""
         job = {"submission_id": submission_id, "entrypoint": entrypoint}
-        answer = self._ask("POST", "/api/jobs/", {**job, "runtime_env": dict(runtime_env), "metadata": dict(metadata)})
-        if answer.status_code >= 400 and self.find(submission_id) is not None:
+        response = self._request(
+            "POST", "/api/jobs/", {**job, "runtime_env": dict(runtime_env), "metadata": dict(metadata)}
+        )
+        if response.status_code >= 400 and self.find(submission_id) is not None:
             return
-        self._checked(answer)
+        self._checked_response(response)
 
     def stop(self, submission_id: str) -> None:
-        """Sends SIGTERM; Ray kills what is still there after `RAY_JOB_STOP_WAIT_TIME_S`. Nothing for a job that is over."""
-        answer = self._ask("POST", f"/api/jobs/{submission_id}/stop")
-        if answer.status_code != 404:
-            self._checked(answer)
+        """Sends SIGTERM; Ray kills the job after `RAY_JOB_STOP_WAIT_TIME_S`. Does nothing for a job that is over."""
+        response = self._request("POST", f"/api/jobs/{submission_id}/stop")
+        if response.status_code != 404:
+            self._checked_response(response)
 
-    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def _request(self, method: str, path: str, body: Any = None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
@@ -102,16 +104,16 @@ class RayJobsClient:
                 hint="is its head running, and is this its dashboard?",
             ) from error
 
-    def _checked(self, answer: httpx.Response) -> httpx.Response:
-        if answer.status_code in (401, 403):
+    def _checked_response(self, response: httpx.Response) -> httpx.Response:
+        if response.status_code in (401, 403):
             raise ConfigError(
-                f"the cluster at '{self._url}' refuses: {answer.status_code}",
+                f"the cluster at '{self._url}' refuses: {response.status_code}",
                 hint="ray.token, or RAY_AUTH_TOKEN, must be its token",
             )
-        if answer.status_code >= 300:
-            said = re.sub(r"\s+", " ", answer.text.strip())[-_MOST_QUOTED:]
+        if response.status_code >= 300:
+            text = re.sub(r"\s+", " ", response.text.strip())[-_MOST_QUOTED:]
             raise ClusterUnavailable(
-                f"the cluster at '{self._url}' answers {answer.status_code}: {logs.scrub(said)}",
+                f"the cluster at '{self._url}' answers {response.status_code}: {logs.scrub(text)}",
                 hint="see the dashboard's log on the head",
             )
-        return answer
+        return response

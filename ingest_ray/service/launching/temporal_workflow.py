@@ -1,4 +1,4 @@
-"""The launcher of an installation with Temporal: every run is a workflow, which has a Ray job carry it out."""
+"""The launcher of an installation with Temporal: every run is a workflow that starts a Ray job."""
 
 import asyncio
 
@@ -37,7 +37,7 @@ class TemporalLauncher:
         return run_id
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
-        """The run hears it itself, so that it is stopped also while Temporal is not there."""
+        """The run reads the request from the catalog, so it stops also while Temporal is not there."""
         request_stop(installation, run_id, requested_by)
 
     def state(self, installation: Installation, run_id: str) -> RunState:

@@ -1,4 +1,4 @@
-"""Which units a launch may run, and for what: the gate for each, and what a backfill, a replay and deletes need."""
+"""Admits the units of a launch: the gate for each, and the conditions of backfill, replay, remap and deletes."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ from ingest_ray.state.lease import describe, is_live
 
 
 class RunOptions(Model):
-    """What a launch is for. `lower` and `upper` are a backfill's; `reconcile` comes after an ordinary run."""
+    """The task of a launch. `lower` and `upper` bound a backfill; `reconcile` follows an ordinary run."""
 
     task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
     lower: str | None = None
@@ -32,7 +32,7 @@ class RunOptions(Model):
 
 
 class RunRequest(Model):
-    """One run of one unit, as somebody asked for it: whoever carries it out needs to be told nothing else.
+    """A request for one run of one unit: the process that executes the run needs nothing else.
 
     `sink_id` and `sink_endpoint_id` override what is configured.
     """
@@ -65,7 +65,7 @@ def admit(
     run_id: str | None = None,
     sink: SinkChoice | None = None,
 ) -> list[RunOrder]:
-    """The orders of a launch: through the gate, fit for the errand, and no unit of them has a live run.
+    """The orders of a launch: every unit passed the gate, suits the options, and has no live run.
 
     `run_id` is the first part of each run's id.
     """

@@ -1,4 +1,4 @@
-"""Starting, pausing and resuming units: what a person or a schedule does with them. Resuming is starting again."""
+"""Starts and pauses units, for a person or a schedule. Resuming is starting again."""
 
 from ingest_ray.catalog import run_records, schedule_slots
 from ingest_ray.catalog.run_records import RunRecord
@@ -12,7 +12,7 @@ from ingest_ray.service.units.listing import configured_unit
 
 
 class ActionResult(Model):
-    """What became of a request about a unit. `ok` False: there was nothing to do, and `message` says why."""
+    """The result of a request about a unit. `ok` False: there was nothing to do, and `message` says why."""
 
     ok: bool
     run_id: str | None = None
@@ -29,7 +29,7 @@ def start(
     options: RunOptions | None = None,
     requested_by: str | None = None,
 ) -> ActionResult:
-    """Starts a run in the background; a schedule that was held goes on.
+    """Starts a run in the background, and releases the unit's schedule if it is held.
 
     Raises:
         GateError, ConfigError, StateError: nothing was started, and there is no record.
@@ -55,7 +55,7 @@ def pause(
     sink_id: str | None = None,
     requested_by: str | None = None,
 ) -> ActionResult:
-    """Asks a live run to stop after the commit under way, and holds the unit's schedule until it is started again.
+    """Requests that a live run stops after the commit under way, and holds the unit's schedule until the unit is started again.
 
     Raises:
         EndpointNotFound, UnitNotFound
@@ -73,8 +73,8 @@ def pause(
         launcher_for(installation).pause(installation, record.summary.run_id, requested_by)
     held = "; its schedule is held until it is started again" if is_scheduled else ""
     if live:
-        said = f"the run stops after the commit under way{held}"
-        return ActionResult(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=said)
+        message = f"the run stops after the commit under way{held}"
+        return ActionResult(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=message)
     return ActionResult(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
 
 

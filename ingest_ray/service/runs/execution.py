@@ -1,4 +1,4 @@
-"""Planning and running units that passed the gate; the run record is written at the start and at the end."""
+"""Plans and runs units that passed the gate; the run record is written at the start and at the end."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -47,11 +47,11 @@ class RunReport(Model):
 def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
     """What `run` would read now; reads no rows and writes nothing."""
     with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
-        seen = check_schema(installation, gate(installation, unit))
-        preview = preview_plan(seen.order)
-    if not seen.news:
+        checked = check_schema(installation, gate(installation, unit))
+        preview = preview_plan(checked.order)
+    if not checked.changes:
         return preview
-    return preview.model_copy(update={"facts": {**preview.facts, "schema changes": "; ".join(seen.news)}})
+    return preview.model_copy(update={"facts": {**preview.facts, "schema changes": "; ".join(checked.changes)}})
 
 
 def run(
@@ -85,29 +85,28 @@ def execute_launch(
     observe: Callable[[Progress], None],
     stopping: Callable[[], bool],
 ) -> RunReport:
-    """Runs what has its records, and ends them."""
+    """Runs units whose records are written, and ends the records."""
     began = datetime.now(UTC)
-    watch = RunObserver(installation, observe, stopping)
-    launched = Launch(installation, orders, summaries, watch)
+    launch = Launch(installation, orders, summaries, RunObserver(installation, observe, stopping))
     try:
-        launched.run()
+        launch.run()
     except BaseException:
-        launched.end_all(lambda summary: failed(summary, INTERRUPTED))
+        launch.end_all(lambda summary: failed(summary, INTERRUPTED))
         raise
-    launched.end_all(paused)
-    finished = list(launched.summaries.values())
+    launch.end_all(paused)
+    finished = list(launch.summaries.values())
     reconciled = []
     if options.reconcile:
-        done = [launched.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
+        done = [launch.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
         reconciled = [_reconcile(installation, order, options) for order in wanted if not stopping()]
     return report_of(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
 
 
 class Launch:
-    """The units of one launch, one after the other; the record of each is ended when its run has.
+    """Runs the units of one launch one after the other, and ends the record of each with its run.
 
-    `summaries` says at every moment what became of them.
+    `summaries` holds the state of each run at every moment.
     """
 
     def __init__(
@@ -115,28 +114,28 @@ class Launch:
         installation: Installation,
         orders: Sequence[RunOrder],
         summaries: Sequence[RunSummary],
-        watch: RunObserver,
+        observer: RunObserver,
     ) -> None:
         self.orders = {order.run_id: order for order in orders}
         self.summaries = {summary.run_id: summary for summary in summaries}
         self._installation = installation
-        self._watch = watch
-        self._news: dict[str, tuple[str, ...]] = {}
+        self._observer = observer
+        self._schema_changes: dict[str, tuple[str, ...]] = {}
         self._is_source_away = False
 
     def run(self) -> None:
         begun = dict(self.summaries)
         try:
             with kept():
-                for summary in run_units(self._followed(), self._watch.observe, self._watch.is_stopping):
-                    self._end(ended(begun[summary.run_id], summary, self._news[summary.run_id]))
+                for summary in run_units(self._checked_orders(), self._observer.observe, self._observer.is_stopping):
+                    self._end(ended(begun[summary.run_id], summary, self._schema_changes[summary.run_id]))
         except IngestError as error:
             log.exception("the launch failed")
             fault = fault_of(error)
             self.end_all(lambda summary: failed(summary, fault))
 
     def end_all(self, how: Callable[[RunSummary], RunSummary]) -> None:
-        """Ends those that have no end yet."""
+        """Ends the records that have no end yet."""
         for summary in list(self.summaries.values()):
             if summary.state is RunState.RUNNING:
                 self._end(how(summary))
@@ -145,47 +144,47 @@ class Launch:
         self.summaries[summary.run_id] = summary
         finish_records(self._installation, [summary])
 
-    def _followed(self) -> Iterator[RunOrder]:
-        """Each order right before it runs, with its dataset as the source has it now."""
+    def _checked_orders(self) -> Iterator[RunOrder]:
+        """Yields each order right before it runs, with its dataset as the source has it now."""
         for run_id, order in list(self.orders.items()):
-            self._watch.begin(run_id)
-            if self._watch.is_stopping():
+            self._observer.start_run(run_id)
+            if self._observer.is_stopping():
                 continue
             try:
-                seen = self._seen(order)
+                checked = self._check_schema(order)
             except RunStopped:
                 continue
             except IngestError as error:
                 self._end(failed(self.summaries[run_id], fault_of(error)))
                 continue
-            self.orders[run_id], self._news[run_id] = seen.order, seen.news
-            yield seen.order
+            self.orders[run_id], self._schema_changes[run_id] = checked.order, checked.changes
+            yield checked.order
 
-    def _seen(self, order: RunOrder) -> SchemaCheck:
-        """Patience with a source is had once: after it was away for one unit, the next ones ask it a single time."""
+    def _check_schema(self, order: RunOrder) -> SchemaCheck:
+        """After one unit exhausted its retries, later units try the source only once, until it answers."""
         attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
         try:
-            seen = _check_schema(self._installation, order, attempts, self._watch.is_stopping)
+            checked = _check_schema(self._installation, order, attempts, self._observer.is_stopping)
         except SourceUnavailable:
             self._is_source_away = True
             raise
         self._is_source_away = False
-        return seen
+        return checked
 
 
 def _check_schema(
     installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]
 ) -> SchemaCheck:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        seen = retry_source(lambda: check_schema(installation, order), attempts, stopping)
-        accept_schema(installation, seen)
-        if seen.news:
-            log.warning("the dataset changed at the source: %s", "; ".join(seen.news))
-    return seen
+        checked = retry_source(lambda: check_schema(installation, order), attempts, stopping)
+        accept_schema(installation, checked)
+        if checked.changes:
+            log.warning("the dataset changed at the source: %s", "; ".join(checked.changes))
+    return checked
 
 
 def _reconcile(installation: Installation, order: RunOrder, options: RunOptions) -> ReconcileReport:
-    """With a record of its own, as every run has one."""
+    """Reconciles one unit; the reconciliation has a record of its own, like every run."""
     order = order.model_copy(update={"run_id": f"{order.run_id}-reconcile"})
     begun = started(order, datetime.now(UTC)).model_copy(update={"task": "reconcile"})
     start_records(installation, [begun], [order], options)

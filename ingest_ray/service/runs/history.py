@@ -1,4 +1,4 @@
-"""Runs that were, the newest first, page by page; and one run with how far it has come."""
+"""Lists runs page by page, the newest first, and shows one run with its progress."""
 
 from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.sdk.errors import ConfigError
@@ -16,10 +16,10 @@ class RunPage(Model):
 
 
 class RunView(Model):
-    """`told`: what the run has said of itself so far; None: nothing yet."""
+    """`progress`: the last report of the run; None: there is none yet."""
 
     summary: RunSummary
-    told: ProgressReport | None = None
+    progress: ProgressReport | None = None
     is_stop_requested: bool = False
 
 
@@ -32,19 +32,19 @@ def list_runs(
     after: str | None = None,
     first: int = 50,
 ) -> RunPage:
-    """`after`: the id of the last run of the page before."""
+    """The page that follows the run `after`."""
     limit = max(1, min(first, MOST_RUNS))
     with installation.catalog.read() as connection:
-        found = run_records.page(
+        records = run_records.page(
             connection, endpoint_id=endpoint_id, unit_id=unit_id, state=state, before=after, limit=limit + 1
         )
         shown = [
             record.summary
             if record.summary.state is not RunState.RUNNING or is_run_alive(connection, installation, record)
             else _interrupted(record.summary)
-            for record in found[:limit]
+            for record in records[:limit]
         ]
-    return RunPage(runs=tuple(shown), has_next=len(found) > limit)
+    return RunPage(runs=tuple(shown), has_next=len(records) > limit)
 
 
 def view_run(installation: Installation, run_id: str) -> RunView:
@@ -56,9 +56,9 @@ def view_run(installation: Installation, run_id: str) -> RunView:
         summary = record.summary
         if summary.state is RunState.RUNNING and not is_run_alive(connection, installation, record):
             summary = _interrupted(summary)
-    told = ProgressReport.model_validate_json(line.progress) if line is not None and line.progress else None
+    progress = ProgressReport.model_validate_json(line.progress) if line is not None and line.progress else None
     return RunView(
-        summary=summary, told=told, is_stop_requested=line is not None and line.stop_requested_at is not None
+        summary=summary, progress=progress, is_stop_requested=line is not None and line.stop_requested_at is not None
     )
 
 

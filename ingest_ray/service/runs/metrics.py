@@ -1,4 +1,4 @@
-"""A few numbers about everything, for monitoring."""
+"""Counts over the whole catalog, for monitoring."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Rows that could not be represented: listing them, looking at them, trying them again, giving them up."""
+"""Rejected rows in quarantine: list, show, replay and discard them."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -52,7 +52,7 @@ class RejectedRows(Model):
 def list_rejected(
     installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None
 ) -> QuarantineListing:
-    """Raises `EndpointNotFound`. A unit that is gone may have rows, so its name is not checked."""
+    """Raises `EndpointNotFound`. The unit's name is not checked, because a unit that is gone may still have rows."""
     if endpoint_id is not None:
         with installation.catalog.read() as connection:
             endpoints.source(connection, endpoint_id)
@@ -84,7 +84,7 @@ def replay(
     observe: Callable[[Progress], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
-    """Tries the rows again, of one unit or of all that have any; what still does not fit stays in quarantine."""
+    """Ingests the rejected rows of one unit or of all units again; rows that still do not fit stay in quarantine."""
     found = list_rejected(installation, endpoint_id, unit_id)
     wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
     if not wanted:
@@ -95,10 +95,10 @@ def replay(
 
 
 def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str | None = None) -> QuarantineListing:
-    """Deletes the rows for good; returns what was there.
+    """Deletes the rows for good, and returns the list of them.
 
     Raises:
-        RunActive: a unit of them has a live run, which may be replaying them.
+        RunActive: one of the units has a live run, which may be replaying its rows.
     """
     found = list_rejected(installation, endpoint_id, unit_id)
     with installation.catalog.read() as connection:

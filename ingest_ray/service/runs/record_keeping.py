@@ -1,4 +1,4 @@
-"""Run records: written when a run starts, and when it ends, whatever happened in between."""
+"""Writes run records, when a run starts and when it ends, and derives the summaries that they hold."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,25 +25,25 @@ def start_records(
     options: RunOptions,
     owner: str | None = None,
 ) -> None:
-    """Also ends the records of earlier runs whose process died: each run has one record, with an end.
+    """Writes the records of new runs, and ends the records of earlier runs whose process died.
 
-    `owner` None: this process carries them out.
+    `owner` None: this process executes the runs.
 
     Raises:
-        RunActive: one of the units has a run that goes on; there is no record then.
+        RunActive: one of the units has a live run; no record is written then.
     """
     states = {
         (order.ref, order.spec.config.sink_id): read_states(installation.kv, unit_key_of(order)) for order in orders
     }
     with installation.catalog.begin(is_alone=True) as connection:
         for old in run_records.running(connection, orders[0].spec.endpoint.endpoint_id):
-            here = (old.summary.ref, old.summary.sink_id)
-            if here in states and is_alive(old, states[here]):
+            target = (old.summary.ref, old.summary.sink_id)
+            if target in states and is_alive(old, states[target]):
                 raise RunActive(
                     f"unit '{old.summary.ref}' has a live run: {old.summary.run_id}",
                     hint="wait for it, or stop it first",
                 )
-            if here in states:
+            if target in states:
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
         for summary, order in zip(summaries, orders, strict=True):
             run_records.start(connection, summary, owner or this_owner())
@@ -83,12 +83,12 @@ def started(order: RunOrder, began: datetime, requested_by: str | None = None) -
     )
 
 
-def ended(begun: RunSummary, summary: RunSummary, news: Sequence[str]) -> RunSummary:
-    """The summary of the engine, with what only its order knew."""
+def ended(begun: RunSummary, summary: RunSummary, schema_changes: Sequence[str]) -> RunSummary:
+    """The summary of the engine, completed with what the record had from the start."""
     update = {
         "task": begun.task,
         "facts": begun.facts,
-        "schema_changes": tuple(news),
+        "schema_changes": tuple(schema_changes),
         "requested_by": begun.requested_by,
     }
     return summary.model_copy(update=update)
@@ -101,7 +101,7 @@ def failed(summary: RunSummary, fault: RunFault) -> RunSummary:
 
 
 def paused(summary: RunSummary) -> RunSummary:
-    """A stop leaves units that were never begun: they are paused like the one that was stopped half way."""
+    """Units of a stopped launch that never began are paused like the one that was stopped."""
     return summary.model_copy(update={"state": RunState.PAUSED}) if summary.state is RunState.RUNNING else summary
 
 

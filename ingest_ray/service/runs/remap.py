@@ -1,4 +1,4 @@
-"""Maps again what staging keeps of a unit."""
+"""Maps the kept staging of a unit again."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Whether a run whose record has no end goes on, or its process died."""
+"""Run liveness: whether a run without an end in its record goes on, or its process died."""
 
 import os
 from datetime import datetime
@@ -22,7 +22,7 @@ INTERRUPTED = RunFault(
 
 
 def this_owner() -> str:
-    """This process, as a run record names it."""
+    """This process as the owner in a run record."""
     return this_process(os.getpid()).model_dump_json()
 
 
@@ -36,26 +36,26 @@ def is_run_alive(connection: sa.Connection, installation: Installation, record: 
 
 
 def is_alive(record: RunRecord, state: UnitState | None) -> bool:
-    """By its lease; before it has one, and after it gave it back, by the process that wrote the record."""
+    """Decides by the run's lease; before the run has one, and after it released it, by the process that owns the record."""
     lease = state.lease if state is not None else None
     if lease is not None and lease.run_id == record.summary.run_id and is_live(lease):
         return True
-    if lease is not None and is_live(lease):  # somebody else's: two runs of a unit cannot be
+    if lease is not None and is_live(lease):  # another run's: a unit has one live run
         return False
     return is_owner_alive(record.owner, record.started_at)
 
 
 def is_owner_alive(this_owner: str, started_at: str) -> bool:
-    """A process of this host is looked at; one of another host is believed for as long as a lease lives."""
+    """Checks a process of this host; a process of another host counts as alive for as long as a lease would last."""
     owner = Owner.model_validate_json(this_owner)
     is_here = owner.host == this_process().host
     expires_at = float("inf") if is_here else datetime.fromisoformat(started_at).timestamp() + TTL_S
-    # A process is asked for in the way that a lease asks: as if it had one that just now was renewed.
+    # The check is that of a lease, as if the process had just renewed one.
     return is_live(LeaseDocument(epoch=0, run_id="", owner=owner, expires_at=expires_at))
 
 
 def current_summary(record: RunRecord, state: UnitState | None) -> RunSummary:
-    """The record as it is to be read now."""
+    """The summary in the record; FAILED where the record has no end and its process is gone."""
     if record.summary.state is not RunState.RUNNING or is_alive(record, state):
         return record.summary
     return record.summary.model_copy(update={"state": RunState.FAILED, "error": INTERRUPTED})

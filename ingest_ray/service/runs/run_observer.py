@@ -1,4 +1,4 @@
-"""A run's own end of its line: it tells how far it is, and hears that it should stop."""
+"""Reports the progress of a run to the run channel, and reads stop requests from it."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
 
-REPORT_EVERY_S = 1.0  # one small transaction a second: a person sees it move, and a stop is soon heard
+REPORT_EVERY_S = 1.0  # one small transaction a second: progress is visible, and a stop request is read soon
 THROTTLES_EVERY_S = 5.0
 MOST_THROTTLES = 20
-MOST_SAMPLES = 240  # enough for a curve; then every other one is given up, and they are taken half as often
+MOST_SAMPLES = 240  # enough for a curve; above, every other sample is dropped, and samples are taken half as often
 
 
 class Sample(Model):
-    """How far a run was after so many seconds."""
+    """The progress of a run after some seconds."""
 
     seconds: float
     rows: int
@@ -30,7 +30,7 @@ class Sample(Model):
 
 
 class Throttle(Model):
-    """How fast a host may be asked now; `reason` says what slowed it down last."""
+    """The request rate of a host at present; `reason` says what slowed it down last."""
 
     host: str
     endpoint_class: str
@@ -43,7 +43,7 @@ class Throttle(Model):
 
 
 class ProgressReport(Model):
-    """What a run has told so far."""
+    """The last report of a run; stored in the run channel."""
 
     moment: Progress
     samples: tuple[Sample, ...] = ()
@@ -51,9 +51,9 @@ class ProgressReport(Model):
 
 
 class RunObserver:
-    """Of one launch, whose units run one after the other. A request to stop concerns the unit that is running.
+    """Observes one launch, whose units run one after the other. A stop request concerns the unit that is running.
 
-    A catalog that does not answer stops no run: it is asked again a second later.
+    A catalog that does not answer stops no run: the next attempt follows a second later.
     """
 
     def __init__(
@@ -62,49 +62,51 @@ class RunObserver:
         self._installation = installation
         self._observe = observe
         self._stopping = stopping
-        self.begin("")
+        self.start_run("")
 
-    def begin(self, run_id: str) -> None:
+    def start_run(self, run_id: str) -> None:
         self._run_id = run_id
         self._samples: list[Sample] = []
-        self._apart_s = REPORT_EVERY_S
-        self._told_at = time.monotonic()
-        self._asked_at = float("-inf")
+        self._sample_every_s = REPORT_EVERY_S
+        self._reported_at = time.monotonic()
+        self._stop_checked_at = float("-inf")
         self._is_stop_requested = False
         self._throttles: tuple[Throttle, ...] = ()
-        self._looked_at = float("-inf")
+        self._throttles_read_at = float("-inf")
 
     def observe(self, moment: Progress) -> None:
         self._observe(moment)
-        if moment.phase != "done" and time.monotonic() - self._told_at < REPORT_EVERY_S:
+        if moment.phase != "done" and time.monotonic() - self._reported_at < REPORT_EVERY_S:
             return
-        self._told_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._sample(moment)
-        self._look_at_throttles()
-        told = ProgressReport(moment=moment, samples=tuple(self._samples), throttles=self._throttles).model_dump_json()
+        self._read_throttles()
+        document = ProgressReport(
+            moment=moment, samples=tuple(self._samples), throttles=self._throttles
+        ).model_dump_json()
         try:
             with self._installation.catalog.begin() as connection:
-                run_channel.tell(connection, moment.run_id, told)
+                run_channel.tell(connection, moment.run_id, document)
         except IngestError as error:
-            log.warning("progress could not be told: %s", error.message)
+            log.warning("progress could not be reported: %s", error.message)
 
     def is_stopping(self) -> bool:
         if self._stopping():
             return True
-        if self._run_id and not self._is_stop_requested and time.monotonic() - self._asked_at >= REPORT_EVERY_S:
-            self._asked_at = time.monotonic()
+        if self._run_id and not self._is_stop_requested and time.monotonic() - self._stop_checked_at >= REPORT_EVERY_S:
+            self._stop_checked_at = time.monotonic()
             try:
                 with self._installation.catalog.read() as connection:
                     self._is_stop_requested = run_channel.is_stop_requested(connection, self._run_id)
             except IngestError as error:
-                log.warning("the catalog could not be asked for a stop: %s", error.message)
+                log.warning("the catalog could not be read for a stop request: %s", error.message)
         return self._is_stop_requested
 
-    def _look_at_throttles(self) -> None:
-        """Not every time: on a cluster they are other processes."""
-        if time.monotonic() - self._looked_at < THROTTLES_EVERY_S:
+    def _read_throttles(self) -> None:
+        """Seldom, because on a cluster throttles are in other processes."""
+        if time.monotonic() - self._throttles_read_at < THROTTLES_EVERY_S:
             return
-        self._looked_at = time.monotonic()
+        self._throttles_read_at = time.monotonic()
         names = set(Throttle.model_fields)
         self._throttles = tuple(
             Throttle(**{name: value for name, value in asdict(state).items() if name in names})
@@ -115,7 +117,7 @@ class RunObserver:
         if (
             self._samples
             and moment.phase != "done"
-            and moment.seconds - self._samples[-1].seconds < self._apart_s * 0.9
+            and moment.seconds - self._samples[-1].seconds < self._sample_every_s * 0.9
         ):
             return
         rows, slices = moment.rows.committed, moment.slices.committed
@@ -124,4 +126,4 @@ class RunObserver:
         )
         if len(self._samples) > MOST_SAMPLES:
             self._samples = self._samples[::2]
-            self._apart_s *= 2
+            self._sample_every_s *= 2

@@ -1,4 +1,4 @@
-"""Starts the units that are due, once per slot, however many servers there are: who moves the slot on starts the run."""
+"""Starts the units that are due, once per slot for any number of servers: the server that claims a slot starts the run."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ class ScheduleView(Model):
 
 
 def start_due_runs(installation: Installation, now: float | None = None) -> list[str]:
-    """Starts what is due now; returns the ids of the runs. What the gate refuses is told, and waits for the next slot."""
+    """Starts the units that are due now; returns the ids of the runs. A refusal of the gate is recorded; the unit waits for its next slot."""
     moment = int(time.time() if now is None else now)
     with installation.catalog.read() as connection:
         wanted = [item.config for item in unit_configs.by_interval(connection)]
@@ -52,7 +52,7 @@ def _claim_due_slots(
     running: Collection[UnitRef],
     moment: int,
 ) -> list[UnitConfig]:
-    """Moves every slot on that is to be moved, in one transaction; returns the units that this server is to start."""
+    """Claims all slots that are due, in one transaction; returns the units whose runs this server must start."""
     moves: list[tuple[UnitConfig, int | None, Decision]] = []
     starting = 0
     for config in wanted:
@@ -83,10 +83,10 @@ def _start(installation: Installation, config: UnitConfig) -> str | None:
         request = RunRequest(endpoint_id=config.endpoint_id, unit_id=config.unit_id, requested_by=REQUESTED_BY)
         return launcher_for(installation).start(installation, request)
     except IngestError as error:
-        said = logs.scrub(f"{error.message} [{error.code}]")
-        log.warning("scheduled unit '%s' could not start: %s", config.ref, said)
+        reason = logs.scrub(f"{error.message} [{error.code}]")
+        log.warning("scheduled unit '%s' could not start: %s", config.ref, reason)
         with installation.catalog.begin() as connection:
-            schedule_slots.blame(connection, config.ref, said)
+            schedule_slots.blame(connection, config.ref, reason)
         return None
 
 

@@ -1,4 +1,4 @@
-"""The expressions that map a unit's columns, against its dataset: what is wrong, and where it is written."""
+"""Checks the expressions that map a unit's columns against its dataset, and locates each fault in `ingest.yaml`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,7 +27,7 @@ def check_mapping(config: UnitConfig, dataset: Dataset) -> None:
 
 
 def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
-    """Of all units whose datasets are known. Raises `ConfigError`: one fault a line, with file, line and field."""
+    """Checks all units whose datasets are known. Raises `ConfigError`: one fault a line, with file, line and field."""
     rules = unit_configs.rules(connection)
     faults = [
         text
@@ -56,15 +56,15 @@ def _located_faults(
 
 
 def _rule_of(config: UnitConfig, rules: Sequence[StoredRule]) -> int | None:
-    """The last rule that says a mapping for the unit: it is the one that counts."""
-    found = None
+    """The number of the last rule with a mapping for the unit, which is the one that applies."""
+    last = None
     for number, rule in enumerate(rules):
         document = rule.document
         is_of_unit = document["endpoint"] == config.endpoint_id and is_match(str(document["unit"]), config.unit_id)
         cdm = document.get("cdm")
         if is_of_unit and isinstance(cdm, dict) and "models" in cdm:
-            found = number
-    return found
+            last = number
+    return last
 
 
 def _fault_text(fault: ExpressionFault) -> str:

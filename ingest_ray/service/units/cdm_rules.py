@@ -33,7 +33,7 @@ def check_unit(template: str, unit: Unit, config: UnitConfig) -> tuple[str, ...]
     if config.sink_endpoint_id is None:
         raise CdmSinkRequired(
             f"unit '{unit.ref}' is in CDM mode and names no sink endpoint",
-            hint="say sink_endpoint: ID in its rule: the sink that keeps the models",
+            hint="set sink_endpoint: ID in its rule: the sink that keeps the models",
         )
     return models
 
@@ -70,7 +70,7 @@ def check_cdm_policy(spec: UnitSpec, settings: Settings) -> None:
 
 
 def supported_models(endpoint: Endpoint) -> tuple[str, ...]:
-    """What a sink endpoint takes: what it was configured to, else all that its family does."""
+    """The models that a sink endpoint takes: those that its configuration names, else all of its family."""
     family = sink_family(endpoint.template).descriptor
     chosen = endpoint.config.get("models")
     if family.supported_cdm_models and isinstance(chosen, list):
@@ -83,14 +83,14 @@ def is_provisioned_explicitly(endpoint: Endpoint) -> bool:
 
 
 def provisioned_dataset(connection: sa.Connection, sink_id: str, model_id: str) -> Dataset | None:
-    """The dataset that stands for the model's table in the catalog."""
+    """The dataset of the model's table in the catalog."""
     label = f"cdm_model:{model_id}"
-    return next((found for found in dataset_versions.current(connection, sink_id) if label in found.labels), None)
+    return next((d for d in dataset_versions.current(connection, sink_id) if label in d.labels), None)
 
 
 def find_sink(connection: sa.Connection, sink_id: str) -> Registration:
-    found = endpoints.find(connection, sink_id, "sink")
-    if found is None:
+    registration = endpoints.find(connection, sink_id, "sink")
+    if registration is None:
         known = ", ".join(entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")) or "none"
         raise SinkMissing(f"sink '{sink_id}' is not registered", hint=f"registered: {known}; or apply your ingest.yaml")
-    return found
+    return registration

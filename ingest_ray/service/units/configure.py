@@ -1,4 +1,4 @@
-"""One unit's configuration, changed by somebody: checked like a rule of the file, and never over somebody else's change."""
+"""Changes the configuration of one unit: checked like a rule of the file, and never over a concurrent change."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -36,7 +36,7 @@ EnumType = TypeVar("EnumType", RunMode, DataMode)
 
 
 class UnitChange(Model):
-    """What is None stays as it is. `policy` and `filters` take the place of what was there."""
+    """Fields that are None stay as they are. `policy` and `filters` replace the old values."""
 
     enabled: bool | None = None
     run_mode: str | None = None
@@ -52,10 +52,10 @@ class UnitChange(Model):
 def configure(
     installation: Installation, unit: UnitRef, change: UnitChange, expected_version: int | None = None
 ) -> Configured:
-    """From now on rules of the file leave this unit alone.
+    """Changes the configuration; from then on, rules of the file do not apply to this unit.
 
     Raises:
-        VersionConflict: it was changed since `expected_version`; nothing is written.
+        VersionConflict: the configuration was changed since `expected_version`; nothing is written.
         GateError, ConfigError: names the field; nothing is written.
     """
     with installation.catalog.begin(is_alone=True) as connection:
@@ -85,7 +85,7 @@ def find_config(installation: Installation, unit: UnitRef) -> Configured | None:
 
 
 class UnitChoices(Model):
-    """What a person can choose from for one unit."""
+    """The values that a form offers for one unit."""
 
     sinks: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -124,8 +124,8 @@ def _changed_config(connection: sa.Connection, unit: Unit, old: UnitConfig | Non
     if change.sink_endpoint_id is not None:
         values["sink_endpoint_id"] = change.sink_endpoint_id or None
     in_cdm = values.get("mode", config.mode) is DataMode.CDM
-    named = (change.sink_endpoint_id if in_cdm else None) or change.sink_id  # in CDM mode its endpoint is the sink
-    values["sink_id"] = _chosen_sink_id(connection, named or config.sink_id)
+    chosen = (change.sink_endpoint_id if in_cdm else None) or change.sink_id  # in CDM mode its endpoint is the sink
+    values["sink_id"] = _chosen_sink_id(connection, chosen or config.sink_id)
     if change.policy is not None:
         values["policy"] = parse_policy(change.policy)
     if change.filters is not None:
@@ -141,13 +141,13 @@ def _member(kind: type[EnumType], field: str, value: str) -> EnumType:
 
 
 def _chosen_sink_id(connection: sa.Connection, wanted: str) -> str:
-    """The only sink there is, where none was chosen."""
+    """The chosen sink; the only registered one where none was chosen."""
     known = [entry.endpoint.endpoint_id for entry in endpoints.listed(connection, "sink")]
     if not wanted and len(known) == 1:
         return known[0]
     if wanted not in known:
-        named = f"sinkId: sink '{wanted}' is not registered" if wanted else "sinkId: choose a sink"
-        raise SinkMissing(named, hint=f"registered: {', '.join(known) or 'none'}")
+        message = f"sinkId: sink '{wanted}' is not registered" if wanted else "sinkId: choose a sink"
+        raise SinkMissing(message, hint=f"registered: {', '.join(known) or 'none'}")
     return wanted
 
 
@@ -172,7 +172,7 @@ def _changed_schedule(config: UnitConfig, change: UnitChange) -> dict[str, objec
 def _check_config(
     connection: sa.Connection, installation: Installation, entry: Registration, unit: Unit, config: UnitConfig
 ) -> None:
-    """What the gate would refuse is not configured."""
+    """Raises what the gate would raise for this configuration."""
     if config.run_mode not in unit.supported_modes:
         known = ", ".join(unit.supported_modes)
         raise ModeUnsupported(

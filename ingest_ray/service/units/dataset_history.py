@@ -1,4 +1,4 @@
-"""The history of a dataset's schema, as collections found it."""
+"""The history of a dataset's schema in the catalog, and the consent to its changes."""
 
 from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints
 from ingest_ray.catalog.dataset_versions import Version
@@ -16,7 +16,7 @@ class DatasetVersion(Model):
     last_seen_at: str
     gone_at: str | None = None
     changes: tuple[str, ...] = ()
-    """Against the version before."""
+    """Compared with the version before."""
 
 
 class DatasetHistory(Model):
@@ -28,14 +28,14 @@ def dataset_history(installation: Installation, endpoint_id: str, name: str) -> 
     """Raises `EndpointNotFound`, `DatasetUnknown`."""
     with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
-        found = dataset_versions.history(connection, endpoint_id, name)
-    if not found:
+        stored = dataset_versions.history(connection, endpoint_id, name)
+    if not stored:
         raise DatasetUnknown(
             f"dataset '{endpoint_id}:{name}' is not in the catalog", hint=f"ingest-ray collect {endpoint_id}"
         )
     before: Version | None = None
     versions = []
-    for version in found:
+    for version in stored:
         versions.append(
             DatasetVersion(
                 version=version.version,
@@ -46,7 +46,7 @@ def dataset_history(installation: Installation, endpoint_id: str, name: str) -> 
             )
         )
         before = version
-    return DatasetHistory(dataset=found[-1].dataset, versions=tuple(versions))
+    return DatasetHistory(dataset=stored[-1].dataset, versions=tuple(versions))
 
 
 class DatasetAccepted(Model):
@@ -57,7 +57,7 @@ class DatasetAccepted(Model):
 
 
 def accept_dataset(installation: Installation, unit: UnitRef) -> DatasetAccepted:
-    """From its next run on the unit goes with the dataset as the catalog has it: a person's consent to what changed.
+    """Accepts the dataset as the catalog has it, for the unit's next runs: a person's consent to what changed.
 
     Raises:
         EndpointNotFound, UnitNotFound, DatasetUnknown
@@ -72,23 +72,23 @@ def accept_dataset(installation: Installation, unit: UnitRef) -> DatasetAccepted
         sink_id = stored.config.sink_id
         before = accepted_schema.find(connection, unit, sink_id)
         accepted_schema.put(connection, unit, sink_id, version.dataset)
-    found = schema_changes.changes(before, version.dataset) if before is not None else ()
+    changes = schema_changes.changes(before, version.dataset) if before is not None else ()
     return DatasetAccepted(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
         sink_id=sink_id,
-        changes=tuple(change.said for change in found),
+        changes=tuple(change.text for change in changes),
     )
 
 
 def describe_changes(old: Dataset, new: Dataset) -> list[str]:
-    """What a person would say: columns added, dropped, changed; another key."""
-    said = [change.said for change in schema_changes.changes(old, new)]
+    """The changes in words: columns added, dropped, changed; another key."""
+    lines = [change.text for change in schema_changes.changes(old, new)]
     if old.primary_key != new.primary_key:
-        said.append(f"~ primary key: {', '.join(old.primary_key) or 'none'} -> {', '.join(new.primary_key) or 'none'}")
+        lines.append(f"~ primary key: {', '.join(old.primary_key) or 'none'} -> {', '.join(new.primary_key) or 'none'}")
     kept = [column.name for column in old.columns if new.column(column.name)]
     if kept != [column.name for column in new.columns if old.column(column.name)]:
-        said.append("~ order of the columns")
+        lines.append("~ order of the columns")
     if old.kind != new.kind:
-        said.append(f"~ kind: {old.kind} -> {new.kind}")
-    return said or ["~ details of keys or types"]
+        lines.append(f"~ kind: {old.kind} -> {new.kind}")
+    return lines or ["~ details of keys or types"]

@@ -1,4 +1,4 @@
-"""The gate: what may run, and the typed error for what may not. It asks the catalog; never the source."""
+"""The gate: admits units that may run, and raises a typed error for the others. It reads the catalog, never the source."""
 
 import difflib
 
@@ -22,15 +22,15 @@ from ingest_ray.state import read_states
 
 
 class SinkChoice(Model):
-    """What takes the place of the configured sink, for one run. In CDM mode the sink endpoint is the sink."""
+    """Overrides the configured sink for one run. In CDM mode the sink endpoint is the sink."""
 
     sink_id: str | None = None
     sink_endpoint_id: str | None = None
 
     def of(self, config: UnitConfig) -> UnitConfig:
-        named = self.sink_endpoint_id if config.mode is DataMode.CDM and self.sink_endpoint_id else self.sink_id
+        chosen = self.sink_endpoint_id if config.mode is DataMode.CDM and self.sink_endpoint_id else self.sink_id
         update = {
-            "sink_id": named or config.sink_id,
+            "sink_id": chosen or config.sink_id,
             "sink_endpoint_id": self.sink_endpoint_id or config.sink_endpoint_id,
         }
         return config.model_copy(update=update)
@@ -43,7 +43,7 @@ def gate(
     sink: SinkChoice | None = None,
     launch_catalog: LaunchCatalog | None = None,
 ) -> RunOrder:
-    """An order for a unit that may run now. Changes nothing and connects to nothing but state. Units of one launch share a roster.
+    """The order for a unit that may run now. Reads only catalog and state, and changes nothing. Units of one launch share a `LaunchCatalog`.
 
     The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
     own check, types, target.
@@ -84,7 +84,7 @@ def gate(
 
 
 def find_dataset(installation: Installation, unit: UnitRef) -> tuple[Registration, Dataset]:
-    """For what needs no configuration: looking at a few rows, or at a dataset's history."""
+    """The endpoint and dataset of a unit that need not be configured, for a preview."""
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
         strategy_for(entry.endpoint.template)

@@ -1,4 +1,4 @@
-"""What the gate must know of all units to judge one, read once for a launch: a thousand units are not looked at a million times."""
+"""The part of the catalog that the gate needs for all units of a launch, read once instead of once for each unit."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from ingest_ray.settings import Settings
 
 
 class LaunchCatalog:
-    """The catalog as one launch found it. Answers are read when they are first asked for."""
+    """The catalog as one launch reads it. Each part is read at first use."""
 
     def __init__(self) -> None:
         self._sources: dict[str, tuple[Mapping[str, Unit], Mapping[str, Dataset]]] = {}
@@ -36,14 +36,14 @@ class LaunchCatalog:
         return self._sources[endpoint_id]
 
     def read_targets(self, connection: sa.Connection) -> None:
-        """What `writers` then needs no connection for."""
+        """Reads what `writers` needs, so that it needs no connection."""
         if self._enabled is None:
             self._enabled = [item.config for item in unit_configs.listed(connection) if item.config.enabled]
             self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
 
     def writers(self, template: str, settings: Settings) -> Mapping[str, list[UnitRef]]:
-        """The enabled units that write to sinks of a template, by the place that they write to. Tables of CDM models are there
-        to be shared."""
+        """The enabled units that write to sinks of a template, by the location that they write to. Units in CDM mode are left
+        out, because the tables of CDM models are shared."""
         if template not in self._writers:
             opened = {
                 sink_id: open_sink(real)
@@ -69,7 +69,7 @@ def _target(config: UnitConfig) -> Target:
 
 
 def _resolved_or_none(sink: Endpoint, settings: Settings) -> Endpoint | None:
-    """None where a secret of a sink is not known here: its units cannot run here either."""
+    """None where a secret of the sink cannot be resolved on this host: its units cannot run here either."""
     try:
         return resolve(sink, settings)
     except IngestError:

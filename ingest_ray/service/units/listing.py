@@ -1,4 +1,4 @@
-"""What can be ingested, and how it is configured."""
+"""Lists the units of endpoints with their configuration, and derives configurations from rules."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -19,7 +19,7 @@ from ingest_ray.service.units.rules import expand_rules
 
 
 class UnitView(Model):
-    """A unit, and what is configured for it; without a configuration it is not enabled and has no sink."""
+    """A unit and its configuration; without one, it is not enabled and has no sink."""
 
     endpoint_id: str
     unit_id: str
@@ -123,10 +123,10 @@ UnitChanged = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
 
 
 def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
-    """Writes what the rules say of the units that the catalog has now; yields what changed.
+    """Applies the rules to the units that the catalog has now; yields the changes.
 
-    Configurations that somebody set by hand stay as they are. Those of a dataset that has vanished stay, too: the gate
-    refuses them, and they are there when it comes back.
+    Configurations that were set by hand stay as they are. Configurations of a vanished dataset stay, too: the gate refuses
+    them, and they apply again when the dataset comes back.
     """
     collected = {
         entry.endpoint.endpoint_id: _units_if_installed(connection, entry)
@@ -157,5 +157,5 @@ def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
 def _units_if_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:
     try:
         return units_of(connection, entry)
-    except StrategyMissing:  # of another installation that shares the catalog; the gate says so for its units
+    except StrategyMissing:  # of another installation that shares the catalog; the gate refuses its units
         return []

@@ -1,4 +1,4 @@
-"""A few rows of a unit, straight from the source."""
+"""Reads a few rows of a unit directly from the source."""
 
 import base64
 import datetime as dt
@@ -41,7 +41,7 @@ def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> Previ
 
 
 def json_value(value: Any) -> JsonValue:
-    """A value as JSON has it: exact numbers and times as text, bytes as base64."""
+    """The JSON form of a value: exact numbers and times as text, bytes as base64."""
     match value:
         case None | bool() | int() | str():
             return value

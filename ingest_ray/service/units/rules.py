@@ -1,4 +1,4 @@
-"""From rules to configurations: patterns over units, later rules over earlier ones, field by field. Pure."""
+"""Expands rules to configurations: patterns select units, and later rules override earlier ones field by field. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _WILD = re.compile(r"[*?\[]")
 
 
 def expand_rules(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[UnitRef, UnitConfig]:
-    """The configuration of every unit that a rule speaks of. `units`: by endpoint, of those that were collected.
+    """The configuration of every unit that a rule selects. `units`: of the collected endpoints, by endpoint.
 
     Raises:
         ConfigError: a rule names one unit, and a collected endpoint has no such unit; or no rule names a sink.
@@ -40,7 +40,7 @@ def is_pattern(text: str) -> bool:
 
 
 def is_match(pattern: str, unit_id: str) -> bool:
-    """A unit's own id always matches, whatever signs are in it."""
+    """A unit's own id always matches, also where it contains wildcard characters."""
     return pattern == unit_id or fnmatchcase(unit_id, pattern)
 
 

@@ -1,9 +1,9 @@
-"""What changed in a dataset, and what a unit makes of it: the policies of `policy.on_schema_change`. Pure.
+"""Compares two versions of a dataset and applies `policy.on_schema_change` to the changes. Pure.
 
 | change | evolve | freeze | discard_column | quarantine_row |
 |---|---|---|---|---|
-| column added | is read, too | refused | is not read | is not read |
-| column dropped | left out; the sink keeps what it has, new rows have NULL | refused | refused | refused |
+| column added | read | refused | not read | not read |
+| column dropped | left out; the sink keeps its values, new rows have NULL | refused | refused | refused |
 | type widened, or may be NULL now | followed | refused | followed | kept: rows that do not fit go to quarantine |
 | type narrowed | the wider one is kept | refused | the wider one is kept | kept |
 | another type | refused; a replacement follows it | refused | refused | kept: rows that do not fit go to quarantine |
@@ -34,15 +34,15 @@ _REFUSED: dict[str, frozenset[ChangeKind]] = {
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """`described`: the source calls the type otherwise, and its values are the same."""
+    """`described`: the source names the type differently, and the values are the same."""
 
     column: str
     kind: ChangeKind
-    said: str
+    text: str
 
 
 def changes(before: Dataset, now: Dataset) -> Iterator[SchemaChange]:
-    """Column by column; where columns stand does not matter."""
+    """Compares column by column; the order of columns does not matter."""
     for column in now.columns:
         if before.column(column.name) is None:
             yield SchemaChange(column.name, "added", f"+ {column.name} {column.source_type}")
@@ -56,14 +56,14 @@ def changes(before: Dataset, now: Dataset) -> Iterator[SchemaChange]:
 
 
 def relevant_changes(found: Sequence[SchemaChange], policy: Policy) -> list[SchemaChange]:
-    """Those of columns that the unit reads, or would read if nobody chose its columns."""
+    """The changes of columns that the unit reads; of all columns where the policy chooses none."""
     if not policy.columns:
         return list(found)
     return [change for change in found if change.column in policy.columns and change.kind != "added"]
 
 
 def refused_changes(found: Sequence[SchemaChange], policy: Policy, *, is_made_new: bool) -> list[SchemaChange]:
-    """Changes that the policy forbids to follow. `is_made_new`: the sink's table is, and may have any type."""
+    """The changes that the policy refuses. `is_made_new`: the sink's table is made anew, so it may have any type."""
     kinds = _REFUSED[policy.on_schema_change]
     if policy.on_schema_change == "evolve":
         kinds = (kinds - {"retyped"} if is_made_new else kinds) | ({"dropped"} if policy.columns else set())
@@ -71,7 +71,7 @@ def refused_changes(found: Sequence[SchemaChange], policy: Policy, *, is_made_ne
 
 
 def followed_dataset(before: Dataset, now: Dataset, policy: Policy) -> Dataset:
-    """What the unit goes on with, when nothing of it is refused: `now`, with the columns and types that it may have."""
+    """The dataset that the unit runs with where no change is refused: `now`, with the columns and types that the policy allows."""
     columns = []
     for column in now.columns:
         old = before.column(column.name)
@@ -87,7 +87,7 @@ def followed_dataset(before: Dataset, now: Dataset, policy: Policy) -> Dataset:
 
 
 def source_dataset(now: Dataset, staged: Dataset) -> Dataset | None:
-    """The staged columns as the source has them, where a value of the source may have to be fitted; else None."""
+    """The staged columns with the source's types; None where those are the staged types."""
     pairs = [(column, now.column(column.name)) for column in staged.columns]
     read = tuple(new or column for column, new in pairs)
     if all(
@@ -101,22 +101,22 @@ def _kind_of(old: Column, new: Column) -> ChangeKind | None:
     if Fidelity.REFUSED in (old.fidelity, new.fidelity):
         return "retyped" if old.fidelity is not new.fidelity else None
     if old.arrow != new.arrow:
-        one, other = from_text(old.arrow), from_text(new.arrow)
-        return "widened" if can_hold(other, one) else "narrowed" if can_hold(one, other) else "retyped"
+        before, after = from_text(old.arrow), from_text(new.arrow)
+        return "widened" if can_hold(after, before) else "narrowed" if can_hold(before, after) else "retyped"
     if old.nullable != new.nullable:
         return "widened" if new.nullable else "narrowed"
     return "described" if (old.source_type, old.logical) != (new.source_type, new.logical) else None
 
 
 def can_hold(wide: pa.DataType, narrow: pa.DataType) -> bool:
-    """Every value of `narrow` is one of `wide`; of the same kind, so that it also looks the same."""
+    """True where every value of `narrow` is a value of `wide`, and the types are of one kind, so that it also looks the same."""
     if pa.types.is_unsigned_integer(narrow) and pa.types.is_integer(wide):
         return bool(wide.bit_width > narrow.bit_width)
     return is_wider(wide, narrow)
 
 
 def _with_wider_type(old: Column, new: Column) -> Column:
-    """In the order of types: the new one, unless the old one holds more."""
+    """The new column, with the old type where that holds more values."""
     is_narrowed = old.arrow != new.arrow and _kind_of(old, new) == "narrowed"
     arrow = old.arrow if is_narrowed else new.arrow
     return new.model_copy(update={"arrow": arrow, "nullable": old.nullable or new.nullable})
@@ -127,6 +127,6 @@ def _with_old_type(old: Column, new: Column) -> Column:
 
 
 def _type_text(column: Column, other: Column) -> str:
-    """With the Arrow type, where the source's own name does not tell the difference."""
+    """The source's type; with the Arrow type where the source has one name for both."""
     staged = f" ({column.arrow})" if column.source_type == other.source_type and column.arrow != other.arrow else ""
     return f"{column.source_type}{staged}{'' if column.nullable else ' not null'}"

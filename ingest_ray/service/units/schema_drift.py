@@ -1,6 +1,6 @@
-"""Before a run: is the dataset at the source what the unit was last run with? If not, the policy says what follows.
+"""Compares the dataset at the source with the accepted schema before a run, and applies the policy to the differences.
 
-One cheap question to the source, the first of a run; where nothing changed, nothing is written.
+It costs one cheap request, the first of a run; where nothing changed, nothing is written.
 """
 
 from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
@@ -23,17 +23,17 @@ from ingest_ray.service.units.validation import check_policy, check_types, with_
 
 
 class SchemaCheck(Model):
-    """`order` goes on with what the policy makes of the dataset. `news`: what is different from the last run."""
+    """`order` has the dataset that the policy allows. `changes`: the differences from the last run, in words."""
 
     order: RunOrder
-    news: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     observed: Dataset
     is_new_to_catalog: bool = False
     is_new_to_unit: bool = False
 
 
 def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
-    """Asks the source, and writes nothing. An order without a question to the source (`replay`, `remap`) is only completed.
+    """Reads the source's description of the dataset, and writes nothing. `replay` and `remap` do not contact the source.
 
     Raises:
         SourceChanged: the dataset is gone, or changed in a way that the policy or the sink does not follow.
@@ -43,7 +43,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
         before = accepted_schema.find(connection, spec.ref, spec.config.sink_id)
         stored = unit_configs.find(connection, spec.ref)
     config = stored.config if stored is not None else spec.config
-    raw = spec.model_copy(update={"config": config})  # keys that nobody set follow the dataset
+    raw = spec.model_copy(update={"config": config})  # keys that the configuration does not set follow the dataset
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
@@ -64,27 +64,27 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
         order = _with_dataset(order, raw, staged)
     return SchemaCheck(
         order=order.model_copy(update={"source_dataset": source_dataset(now, staged)}),
-        news=tuple(found) if is_new_to_unit or is_new_to_catalog else (),
+        changes=tuple(found) if is_new_to_unit or is_new_to_catalog else (),
         observed=now,
         is_new_to_catalog=is_new_to_catalog,
         is_new_to_unit=is_new_to_unit,
     )
 
 
-def accept_schema(installation: Installation, seen: SchemaCheck) -> None:
-    """Remembers what the unit is run with from now on, and, where it evolves, the dataset's new version."""
-    if seen.order.task in ("replay", "remap") or not (seen.is_new_to_catalog or seen.is_new_to_unit):
+def accept_schema(installation: Installation, checked: SchemaCheck) -> None:
+    """Stores the dataset that the unit runs with as its accepted schema, and, where the unit evolves, the dataset's new version."""
+    if checked.order.task in ("replay", "remap") or not (checked.is_new_to_catalog or checked.is_new_to_unit):
         return
-    spec = seen.order.spec
+    spec = checked.order.spec
     with installation.catalog.begin(is_alone=True) as connection:
-        if seen.is_new_to_catalog:
-            dataset_versions.observe(connection, seen.observed)
-        if seen.is_new_to_unit:
+        if checked.is_new_to_catalog:
+            dataset_versions.observe(connection, checked.observed)
+        if checked.is_new_to_unit:
             accepted_schema.put(connection, spec.ref, spec.config.sink_id, spec.dataset)
 
 
 def _followed_dataset(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tuple[Dataset, list[str]]:
-    """What is staged from now on, and what changed, in words."""
+    """The dataset that is staged from now on, and the changes in words."""
     policy = raw.policy
     is_first = before is None
     old = before if before is not None else raw.dataset
@@ -94,17 +94,17 @@ def _followed_dataset(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tu
         _refuse_another_key(raw, old, now, write)
     found = relevant_changes(list(changes(old, now)), policy)
     is_made_new = write is WriteMode.REPLACE or is_first
-    bad = refused_changes(found, policy, is_made_new=is_made_new)
-    if bad:
-        said = "; ".join(change.said for change in bad)
+    refused = refused_changes(found, policy, is_made_new=is_made_new)
+    if refused:
+        text = "; ".join(change.text for change in refused)
         raise SourceChanged(
-            f"the dataset of unit '{raw.ref}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {said}",
+            f"the dataset of unit '{raw.ref}' changed, and policy.on_schema_change is '{policy.on_schema_change}': {text}",
             hint=_hint(raw, is_first),
         )
     staged = now if is_first and policy.on_schema_change == "evolve" else followed_dataset(old, now, policy)
-    kept = {column.name for column in staged.columns}
+    read = {column.name for column in staged.columns}
     return staged, [
-        change.said if change.column in kept or change.kind == "dropped" else f"{change.said} (not read)"
+        change.text if change.column in read or change.kind == "dropped" else f"{change.text} (not read)"
         for change in found
     ]
 
@@ -146,7 +146,7 @@ def _with_dataset(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
 
 
 def _with_checked_dataset(order: RunOrder, raw: UnitSpec, dataset: Dataset) -> RunOrder:
-    """The gate's checks again, of what changed: now the source is the one who made the mistake."""
+    """Repeats the gate's checks for the changed dataset; their errors become `SourceChanged`."""
     try:
         check_policy(raw.model_copy(update={"dataset": dataset}))
         changed = _with_dataset(order, raw, dataset)

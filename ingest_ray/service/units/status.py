@@ -1,21 +1,24 @@
-"""Where every unit stands: last run, watermarks, counts, errors. Imports nothing heavy: it is asked often."""
+"""The status of units with checkpoints: last run, watermarks, counts, errors. Imports nothing heavy, because it is called often."""
+
+from collections.abc import Sequence
 
 from pydantic import Field, JsonValue
 
 from ingest_ray.catalog import endpoints, run_records, unit_configs
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.sdk.errors import EndpointNotFound, StateUnreadable, UnitNotFound
+from ingest_ray.sdk.contracts import KV
+from ingest_ray.sdk.errors import EndpointNotFound, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState
+from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import current_summary
-from ingest_ray.state import UnitState, read_states
+from ingest_ray.service.units.unit_status import current_state, read_checkpoint
 from ingest_ray.state.unit_state import shown
 
 
 class SegmentStatus(Model):
-    """`is_loaded`: the first full load is complete. `open_scopes`: parts that are begun or owed."""
+    """`is_loaded`: the first full load is complete. `open_scopes`: parts that are not complete yet."""
 
     segment: str
     watermark: JsonValue = None
@@ -70,57 +73,43 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
                 f"endpoint '{endpoint_id}' has no configured unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}"
             )
         latest = run_records.latest(connection, endpoint_id)
-        going_on = {run.summary.ref: run for run in run_records.running(connection, endpoint_id)}
+        running = {run.summary.ref: run for run in run_records.running(connection, endpoint_id)}
         history = run_records.recent(connection, configured[0].ref) if unit_id is not None else []
-        asked = [endpoint_id] if endpoint_id is not None else list(vendors)
-        collected = {name: _collected_at(run_records.collection_runs(connection, name)) for name in asked}
-    found = []
-    for config in configured:
-        if config.endpoint_id not in vendors:
-            continue
-        key = unit_key(vendors[config.endpoint_id], config.ref, config.sink_id)
-        record = latest.get(config.ref)
-        try:
-            state, fault = read_states(installation.kv, key), None
-        except StateUnreadable as error:
-            state, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
-        found.append(
-            UnitReport(
-                endpoint_id=config.endpoint_id,
-                unit_id=config.unit_id,
-                sink_id=config.sink_id,
-                enabled=config.enabled,
-                run_mode=config.run_mode,
-                history=tuple(current_summary(item, state) for item in history),
-                **_now(record, going_on.get(config.ref), state, fault),
-            )
-        )
-    return StatusReport(home=installation.settings.home, units=tuple(found), collections=collected)
+        names = [endpoint_id] if endpoint_id is not None else list(vendors)
+        collected = {name: _collected_at(run_records.collection_runs(connection, name)) for name in names}
+    kv = installation.kv
+    reports = [
+        _report_of(kv, vendors[config.endpoint_id], config, latest.get(config.ref), running.get(config.ref), history)
+        for config in configured
+        if config.endpoint_id in vendors
+    ]
+    return StatusReport(home=installation.settings.home, units=tuple(reports), collections=collected)
 
 
-def _now(
-    record: RunRecord | None, going_on: RunRecord | None, state: UnitState | None, fault: RunFault | None
-) -> dict[str, object]:
-    """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
-    last = current_summary(record, state) if record is not None else None
-    is_running = going_on is not None and current_summary(going_on, state).state is RunState.RUNNING
-    segments = state.segments.values() if state is not None else ()
-    return {
-        "state": _state(fault, last, is_running=is_running),
-        "segments": tuple(_segment(segment) for segment in segments),
-        "last_run": last,
-        "epoch": state.epoch if state else 0,
-        "commits": state.sequence if state else 0,
-        "error": fault or (last.error if last else None),
-    }
-
-
-def _state(fault: RunFault | None, last: RunSummary | None, *, is_running: bool) -> RunState:
-    if fault is not None:
-        return RunState.FAILED
-    if is_running:
-        return RunState.RUNNING
-    return last.state if last is not None else RunState.IDLE
+def _report_of(
+    kv: KV,
+    vendor: str,
+    config: UnitConfig,
+    record: RunRecord | None,
+    running: RunRecord | None,
+    history: Sequence[RunRecord],
+) -> UnitReport:
+    checkpoint, fault = read_checkpoint(kv, unit_key(vendor, config.ref, config.sink_id))
+    state, last, error = current_state(record, running, checkpoint, fault)
+    return UnitReport(
+        endpoint_id=config.endpoint_id,
+        unit_id=config.unit_id,
+        sink_id=config.sink_id,
+        enabled=config.enabled,
+        run_mode=config.run_mode,
+        state=state,
+        segments=tuple(map(_segment, checkpoint.segments.values())) if checkpoint is not None else (),
+        last_run=last,
+        epoch=checkpoint.epoch if checkpoint is not None else 0,
+        commits=checkpoint.sequence if checkpoint is not None else 0,
+        error=error,
+        history=tuple(current_summary(run, checkpoint) for run in history),
+    )
 
 
 def _segment(state: SegmentState) -> SegmentStatus:
@@ -133,5 +122,5 @@ def _segment(state: SegmentState) -> SegmentStatus:
     )
 
 
-def _collected_at(found: list[run_records.Collection]) -> str | None:
-    return next((item.completed_at for item in found if item.status == "SUCCEEDED"), None)
+def _collected_at(collections: list[run_records.Collection]) -> str | None:
+    return next((item.completed_at for item in collections if item.status == "SUCCEEDED"), None)

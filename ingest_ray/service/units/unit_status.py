@@ -1,6 +1,6 @@
-"""Where many units stand, in a handful of statements however many they are: what lists and dashboards ask for.
+"""The status of many units in a fixed number of statements, for lists and dashboards.
 
-The checkpoint costs a walk over the KV, so it is read apart, and only for those that are asked about it.
+Checkpoints cost a scan of the KV, so `read_checkpoints` reads them separately, for the units that need them.
 """
 
 from collections.abc import Collection
@@ -20,11 +20,11 @@ from ingest_ray.service.runs.run_liveness import current_summary
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.unit_state import read_unit_states
 
-SCAN_ENDPOINT_ABOVE = 20  # units of one endpoint: below, one short walk for each is cheaper than one over all
+SCAN_ENDPOINT_ABOVE = 20  # units of one endpoint: below, one short scan for each is cheaper than one over the endpoint
 
 
 class UnitStatus(Model):
-    """`last_run`: the last ordinary run, as it is to be read now."""
+    """`last_run`: the last ordinary run; FAILED where its process is gone."""
 
     endpoint_id: str
     unit_id: str
@@ -41,7 +41,7 @@ class UnitStatus(Model):
 def list_statuses(
     installation: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
 ) -> list[UnitStatus]:
-    """Of the configured units of an endpoint, by unit id. Raises `EndpointNotFound`."""
+    """The statuses of an endpoint's configured units, by unit id. Raises `EndpointNotFound`."""
     with installation.catalog.read() as connection:
         endpoints.source(connection, endpoint_id)
         configured = unit_configs.listed(connection, endpoint_id, after=after, first=first)
@@ -49,11 +49,11 @@ def list_statuses(
 
 
 def find_statuses(installation: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, UnitStatus]:
-    """Of those that are configured."""
+    """The statuses of those units that are configured."""
     with installation.catalog.read() as connection:
         configured = unit_configs.find_many(connection, wanted)
         found = statuses_of(connection, installation, configured)
-    return {one.ref: one for one in found}
+    return {status.ref: status for status in found}
 
 
 def statuses_of(
@@ -61,45 +61,64 @@ def statuses_of(
 ) -> list[UnitStatus]:
     refs = [item.config.ref for item in configured]
     latest = run_records.latest_of(connection, refs)
-    going_on = {run.summary.ref: run for run in run_records.running(connection)}
-    vendors = {
-        name: entry.vendor for name, entry in endpoints.known(connection, {ref.endpoint_id for ref in refs}).items()
-    }
+    running = {run.summary.ref: run for run in run_records.running(connection)}
+    entries = endpoints.known(connection, {ref.endpoint_id for ref in refs})
+    vendors = {name: entry.vendor for name, entry in entries.items()}
     return [
-        _standing(installation.kv, vendors.get(ref.endpoint_id, ""), item, latest.get(ref), going_on.get(ref))
+        _status_of(installation.kv, vendors.get(ref.endpoint_id, ""), item, latest.get(ref), running.get(ref))
         for ref, item in zip(refs, configured, strict=True)
     ]
 
 
-def _standing(
-    kv: KV, vendor: str, item: Configured, record: RunRecord | None, going_on: RunRecord | None
+def _status_of(
+    kv: KV, vendor: str, item: Configured, record: RunRecord | None, running: RunRecord | None
 ) -> UnitStatus:
-    """The last ordinary run tells the state, unless another one (a backfill, say) is going on."""
+    """Reads the unit's state only where a run has no end in its record."""
     config = item.config
-    last, state, fault = record.summary if record is not None else None, None, None
-    if going_on is not None:
-        try:
-            known = read_states(kv, unit_key(vendor, config.ref, going_on.summary.sink_id))
-        except StateUnreadable as error:
-            known, fault = None, RunFault(code=error.code, message=error.message, hint=error.hint)
-        if record is not None:
-            last = current_summary(record, known)
-        if current_summary(going_on, known).state is RunState.RUNNING:
-            state = RunState.RUNNING
+    checkpoint, fault = None, None
+    if running is not None:
+        checkpoint, fault = read_checkpoint(kv, unit_key(vendor, config.ref, running.summary.sink_id))
+    state, last, error = current_state(record, running, checkpoint, fault)
     return UnitStatus(
         endpoint_id=config.endpoint_id,
         unit_id=config.unit_id,
         sink_id=config.sink_id,
-        state=RunState.FAILED if fault else state or (last.state if last is not None else RunState.IDLE),
+        state=state,
         last_run=last,
-        error=fault or (last.error if last is not None else None),
+        error=error,
     )
+
+
+def current_state(
+    record: RunRecord | None, running: RunRecord | None, checkpoint: UnitState | None, fault: RunFault | None
+) -> tuple[RunState, RunSummary | None, RunFault | None]:
+    """The state of a unit, its last ordinary run, and its error.
+
+    The last ordinary run decides the state, unless another run, such as a backfill, is live. `fault`: the checkpoint cannot
+    be read.
+    """
+    last = current_summary(record, checkpoint) if record is not None else None
+    if fault is not None:
+        state = RunState.FAILED
+    elif running is not None and current_summary(running, checkpoint).state is RunState.RUNNING:
+        state = RunState.RUNNING
+    else:
+        state = last.state if last is not None else RunState.IDLE
+    return state, last, fault or (last.error if last is not None else None)
+
+
+def read_checkpoint(kv: KV, key: str) -> tuple[UnitState | None, RunFault | None]:
+    """The state under a unit's key, or the fault that makes it unreadable."""
+    try:
+        return read_states(kv, key), None
+    except StateUnreadable as error:
+        return None, RunFault(code=error.code, message=error.message, hint=error.hint)
 
 
 def read_checkpoints(
     installation: Installation, wanted: Collection[tuple[UnitRef, str]]
 ) -> dict[tuple[UnitRef, str], UnitState]:
-    """By unit and sink; one that cannot be read is left out."""
+    """The checkpoints by unit and sink, without those that cannot be read."""
     with installation.catalog.read() as connection:
         entries = endpoints.known(connection, {unit.endpoint_id for unit, _ in wanted})
     found: dict[tuple[UnitRef, str], UnitState] = {}

@@ -1,4 +1,4 @@
-"""Whether a unit's policy fits its dataset, its types fit its sink, and its target is its own."""
+"""Checks that a unit's policy suits its dataset, that its sink can hold its types, and that no other unit has its target."""
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
@@ -13,7 +13,7 @@ from ingest_ray.service.units.launch_catalog import LaunchCatalog
 def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
     """Raises `ConfigError`, naming unit and field, for columns that do not exist and modes that contradict each other.
 
-    `before` is what the unit was last run with: a column that it had raises `SourceChanged`.
+    `before` is the accepted schema: a missing column that it had raises `SourceChanged`.
     """
     name, policy = spec.ref, spec.policy
     known = [column.name for column in spec.dataset.columns]
@@ -53,7 +53,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
 
 
 def with_explicit_policy(spec: UnitSpec) -> UnitSpec:
-    """The same unit with its key, its write mode and the cursor that its source has spelled out."""
+    """The same unit with key, write mode and the source's own cursor written into its policy."""
     own = spec.dataset.facts.get("cursor")
     cursor = spec.policy.cursor
     if cursor is None and isinstance(own, str) and spec.config.run_mode is RunMode.INCREMENTAL:
@@ -78,7 +78,7 @@ def check_types(order: RunOrder) -> None:
 
 
 def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
-    """Raises `ConfigError` where another enabled unit writes to the same place. Tables of CDM models are there to be shared."""
+    """Raises `ConfigError` where another enabled unit writes to the same location. Tables of CDM models are shared."""
     if order.spec.is_cdm:
         return
     where = open_sink(resolve(order.sink, order.settings)).location(target_of(order))

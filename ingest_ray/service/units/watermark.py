@@ -1,4 +1,4 @@
-"""Sets a unit's watermark by hand: from there on everything is read again, and nothing below it."""
+"""Sets a unit's watermark by hand: the next run reads everything above it again, and nothing below it."""
 
 import os
 
@@ -23,7 +23,7 @@ from ingest_ray.state.writer import StateWriter
 
 
 class WatermarkResult(Model):
-    """`watermarks`: by segment, as the source spells them."""
+    """`watermarks`: by segment, in the source's notation."""
 
     endpoint_id: str
     unit_id: str
@@ -39,11 +39,11 @@ def set_watermark(
     segment: str | None = None,
     sink_id: str | None = None,
 ) -> WatermarkResult:
-    """Of one segment, or of all. The source says what the value means, so it is asked; unfinished work is forgotten.
+    """Sets the watermark of one segment, or of all. The source interprets the value; unfinished scopes are dropped.
 
     Raises:
         RunActive: the unit has a live run.
-        ConfigError: the unit has no cursor, or the value is none of it; nothing was changed.
+        ConfigError: the unit has no cursor, or the value is not one of the cursor; nothing was changed.
     """
     order = gate(installation, unit, sink=SinkChoice(sink_id=sink_id))
     config = order.spec.config
@@ -72,7 +72,7 @@ def set_watermark(
 
 
 def _positions(order: RunOrder, state: StateWriter, value: str, segment: str | None) -> dict[str, Position]:
-    """What the value is in every segment: the lower bound of a backfill from there."""
+    """The position of the value in every segment: the lower bound of a backfill from there."""
     spec = opened_spec(order)
     strategy = strategy_for(spec.endpoint.template)
     backfill = capability(strategy, Backfill)
