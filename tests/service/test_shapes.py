@@ -52,14 +52,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said", "column", "outcomes"), CASES, ids=[case[1] for case in CASES])
+@pytest.mark.parametrize(("change", "text", "column", "outcomes"), CASES, ids=[case[1] for case in CASES])
 def test_c69_each_policy_has_its_answer_to_each_change(
-    change: dict[str, str | None], said: str, column: str, outcomes: tuple[str, ...]
+    change: dict[str, str | None], text: str, column: str, outcomes: tuple[str, ...]
 ) -> None:
     kinds = {c.name: f"{c.arrow}{'?' if c.nullable else ''}" for c in BEFORE.columns} | change
     now = dataset(**{name: kind for name, kind in kinds.items() if kind is not None})
     found = list(changes(BEFORE, now))
-    assert [one.said for one in found] == [said]
+    assert [found_change.text for found_change in found] == [text]
     for name, outcome in zip(POLICIES, outcomes, strict=True):
         policy = Policy(on_schema_change=name)
         bad = refused_changes(found, policy, is_made_new=False)
@@ -73,7 +73,7 @@ def _spelled(found: Dataset, name: str) -> str:
 
 def test_a_rename_is_a_drop_and_an_addition() -> None:
     now = dataset(id="int64", total="decimal128(10, 2)?", pieces="int32?")
-    assert [one.said for one in changes(BEFORE, now)] == ["+ pieces int32", "- count"]
+    assert [change.text for change in changes(BEFORE, now)] == ["+ pieces int32", "- count"]
 
 
 def test_another_order_of_columns_is_no_change() -> None:
@@ -93,7 +93,7 @@ def test_columns_that_a_unit_does_not_read_do_not_matter_and_one_that_it_names_i
     other = dataset(id="int64", total="string?", count="int32?", note="string?")
     assert relevant_changes(list(changes(BEFORE, other)), policy) == []
     lost = relevant_changes(list(changes(BEFORE, dataset(id="int64"))), policy)
-    assert [one.said for one in refused_changes(lost, policy, is_made_new=False)] == ["- count"]
+    assert [change.text for change in refused_changes(lost, policy, is_made_new=False)] == ["- count"]
 
 
 def test_rows_are_fitted_only_where_the_source_may_give_what_is_not_staged() -> None:
