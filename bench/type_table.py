@@ -16,9 +16,9 @@ from typing import Any
 from ingest_ray.registry import open_sink, strategy_for
 from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.types import Column, ColumnFit, Dataset, Endpoint, worst_fidelity
+from ingest_strategies.jdbc.catalog_rows import column_of
 from ingest_strategies.jdbc.mssql import types as mssql_types
 from ingest_strategies.jdbc.oracle import types as oracle_types
-from ingest_strategies.jdbc.values.server_columns import column_of
 
 POSTGRES = """smallint, integer, bigint, real, double precision, numeric(12,2), numeric(38,9), numeric(60,5), numeric, money,
 boolean, text, varchar(20), char(5), "char", name, uuid, json, jsonb, xml, bytea, bit(5), varbit, date, time, timetz, timestamp,
@@ -119,7 +119,7 @@ def oracle() -> Iterator[Dataset]:
     columns = []
     for number, (name, precision, scale, length) in enumerate(ORACLE):
         is_own = name != "SDO_GEOMETRY"
-        found = oracle_types.carried(name, precision, scale, None, is_own)
+        found = oracle_types.carrier_of(name, precision, scale, None, is_own)
         told = oracle_types.type_text(name, length, precision, scale, length) if is_own else f"MDSYS.{name}"
         columns.append(column_of(f"c{number}", told, True, found))
     yield Dataset(endpoint_id="e", name="t", columns=tuple(columns))
@@ -128,7 +128,9 @@ def oracle() -> Iterator[Dataset]:
 @contextmanager
 def mssql() -> Iterator[Dataset]:
     columns = [
-        column_of(f"c{number}", mssql_types.type_text(*kind), True, mssql_types.carried(*kind, "Latin1_General_CI_AS"))
+        column_of(
+            f"c{number}", mssql_types.type_text(*kind), True, mssql_types.carrier_of(*kind, "Latin1_General_CI_AS")
+        )
         for number, kind in enumerate(MSSQL)
     ]
     yield Dataset(endpoint_id="e", name="t", columns=tuple(columns))

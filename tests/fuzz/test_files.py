@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ingest_ray.config import load_config
 from ingest_ray.sdk.types import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec
-from ingest_strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config
+from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jira import http
 from tests.fuzz.refusals import is_good, refusal
 

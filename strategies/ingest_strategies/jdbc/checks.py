@@ -1,4 +1,4 @@
-"""What a policy may ask of a table. Makes no request to the source."""
+"""Units of the catalog's tables, and checks of their policies. Makes no request to the source."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ingest_strategies.jdbc.dialect import CURSOR_KINDS, Dialect
 from ingest_strategies.jdbc.table_view import TableView
 
 
-def units(dialect: Dialect, endpoint: Endpoint, datasets: Sequence[Dataset]) -> list[Unit]:
+def list_units(dialect: Dialect, endpoint: Endpoint, datasets: Sequence[Dataset]) -> list[Unit]:
     return [unit_of(dialect, dataset) for dataset in datasets if dataset.endpoint_id == endpoint.endpoint_id]
 
 
@@ -33,7 +33,7 @@ def is_cursor(dialect: Dialect, dataset: Dataset, name: str) -> bool:
     return column is not None and column.kind in CURSOR_KINDS
 
 
-def check(dialect: Dialect, spec: UnitSpec) -> None:
+def check_policy(dialect: Dialect, spec: UnitSpec) -> None:
     dataset, policy = spec.dataset, spec.policy
     readable = schema_of(dataset, policy.columns or None)
     if not readable.names:

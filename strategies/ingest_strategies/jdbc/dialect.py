@@ -1,6 +1,6 @@
-"""What one database adds to the family: how it spells, what it knows of itself, how it is read.
+"""The protocol of one database: how it writes SQL, what its catalog says, how it is read.
 
-Everything about slices (axes, cuts, scopes) is written once, over this protocol; a database is one more file of it.
+Axes, cuts and scopes are written once, over this protocol; a new database is one more implementation of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,13 +38,13 @@ class AxisColumn:
     def sql(self) -> str:
         return f"{self.expression} COLLATE {self.collation}" if self.collation else self.expression
 
-    def renamed(self, expression: str) -> Self:
+    def with_expression(self, expression: str) -> Self:
         return replace(self, expression=expression)
 
 
 @dataclass(frozen=True)
-class Size:
-    """What is known of a table without reading it; `blocks` are those of a heap that has physical addresses."""
+class TableSize:
+    """The size of a table, without reading it; `blocks` are those of a heap that has physical addresses."""
 
     rows: int | None = None
     bytes: int | None = None
@@ -52,7 +52,15 @@ class Size:
     blocks: int | None = None
     block_bytes: int = 8192
     file_node: int | None = None
-    """Changes when a heap is rewritten: physical addresses of before mean nothing then."""
+    """Changes when a heap is rewritten: physical addresses from before are then invalid."""
+
+
+@dataclass(frozen=True)
+class FetchedBatch:
+    """One batch of rows that fit, and how many were read for it."""
+
+    batch: pa.RecordBatch
+    rows_read: int
 
 
 class Session(Protocol):
@@ -65,15 +73,56 @@ class Session(Protocol):
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]: ...
 
 
-class Dialect(Protocol):
+class SqlSyntax(Protocol):
+    """How a database writes what the planner needs besides positions; `StandardSql` implements it."""
+
+    def quote(self, name: str) -> str: ...
+
+    def limit_clause(self, limit: int, offset: int = 0, order: str = "") -> str:
+        """The end of a SELECT that takes `limit` rows after `offset` others, in this order or in any."""
+        ...
+
+    def remainder(self, value: str, divisor: int) -> str:
+        """An expression for the remainder of a whole number's division."""
+        ...
+
+    def select_value(self, expression: str) -> str:
+        """A SELECT of one expression over no table."""
+        ...
+
+    def table(self, dataset: Dataset) -> str: ...
+
+
+class AxisSyntax(Protocol):
+    """How a database writes positions of an axis, and how they are read back."""
+
+    def literal(self, column: AxisColumn, value: int | str) -> str: ...
+
+    def position(self, column: AxisColumn, sql: str) -> str:
+        """An expression for one item of a position, in a form that `decode` reads; NULL where the value has none."""
+        ...
+
+    def decode(self, column: AxisColumn, value: Any) -> int | str: ...
+
+    def lowest(self, column: AxisColumn) -> int | str:
+        """Not above any value of the column."""
+        ...
+
+    def earlier(self, column: AxisColumn, value: int | str, span: int) -> str:
+        """An expression for the value that lies `span` (seconds; units of a number) below another."""
+        ...
+
+
+class Dialect(SqlSyntax, AxisSyntax, Protocol):
     template: str
     has_cheap_offset: bool
     """Whether `ORDER BY indexed OFFSET n LIMIT 1` walks the index."""
     has_row_values: bool
-    """Whether `(a, b) >= (1, 2)` is understood, and found by an index."""
+    """Whether `(a, b) >= (1, 2)` is supported, and uses an index."""
 
     keeps_session: bool
-    """Whether one session may answer questions for many units: it is worth it, and every statement sees what is committed."""
+    """Whether one session may serve the short queries of many units: connecting is costly, and every statement sees what is
+    committed."""
 
     def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]: ...
 
@@ -85,76 +134,36 @@ class Dialect(Protocol):
         """One table as it is now, in a few catalog queries; None where it is gone."""
         ...
 
-    def quote(self, name: str) -> str: ...
-
-    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
-        """The end of a SELECT that takes `limit` rows after `offset` others, in this order or in any."""
-        ...
-
-    def remainder(self, value: str, divisor: int) -> str:
-        """An expression for what is left of a whole number when it is divided."""
-        ...
-
-    def scalar(self, expression: str) -> str:
-        """A SELECT of one expression over no table."""
-        ...
-
-    def table(self, dataset: Dataset) -> str: ...
-
     def axis_column(self, dataset: Dataset, name: str, *, is_cursor: bool) -> AxisColumn | None:
-        """None: there is no such column, or it has no order that can be relied on."""
+        """None: there is no such column, or it has no reliable order."""
         ...
 
     def has_index(self, dataset: Dataset, columns: Sequence[AxisColumn]) -> bool: ...
 
-    def literal(self, column: AxisColumn, value: int | str) -> str: ...
-
-    def position(self, column: AxisColumn, sql: str) -> str:
-        """An expression for one item of a position: text that `decode` understands, NULL where it cannot be spelled."""
-        ...
-
-    def decode(self, column: AxisColumn, value: Any) -> int | str: ...
-
-    def lowest(self, column: AxisColumn) -> int | str:
-        """Not above any value of the column."""
-        ...
-
-    def earlier(self, column: AxisColumn, value: int | str, span: int) -> str:
-        """An expression for what lies `span` (seconds; units of a number) below a value."""
-        ...
-
-    def size(self, session: Session, spec: UnitSpec) -> Size: ...
+    def size(self, session: Session, spec: UnitSpec) -> TableSize: ...
 
     def horizon(
         self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
     ) -> Horizon: ...
 
-    def begin(self, session: Session, spec: UnitSpec) -> str | None:
-        """Begins what the probe sees; returns the token with which readers see the same."""
+    def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
+        """Begins the transaction of the probe; returns the token with which readers see the same rows, where there is one."""
         ...
 
-    def enter(self, session: Session, snapshot: str | None) -> None:
-        """Begins what a reader sees. Raises `SnapshotLost` when the snapshot is gone."""
+    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+        """Begins the transaction of a reader. Raises `SnapshotLost` when the snapshot is gone."""
         ...
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
-        """Raises `SourceChanged` where the table no longer is what the catalog says."""
+        """Raises `SourceChanged` where the table differs from the catalog's description."""
         ...
 
-    def allow_filter(self, session: Session) -> None:
-        """Makes the names of a policy's own filter mean what they mean to its author."""
+    def prepare_filter(self, session: Session) -> None:
+        """Restores the session settings that a policy's own filter is written for."""
         ...
 
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
-    ) -> Iterator["Fetched"]:
-        """Yields what `SELECT ... <source>` holds, where `source` is everything from FROM on."""
+    ) -> Iterator[FetchedBatch]:
+        """Yields the rows of `SELECT ... <source>`, where `source` is everything from FROM on."""
         ...
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """One batch of rows that fit, and how many were read for it."""
-
-    batch: pa.RecordBatch
-    rows_read: int

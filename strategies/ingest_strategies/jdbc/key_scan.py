@@ -1,4 +1,4 @@
-"""Every key that a table has now, in one statement: what deletes are derived from."""
+"""The key scan: all keys that a table has now, in one statement, from which deletes are derived."""
 
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
@@ -14,21 +14,21 @@ from ingest_strategies.jdbc.dialect import Dialect
 from ingest_strategies.jdbc.planning.probe import SEGMENT
 from ingest_strategies.jdbc.reader import read
 
-PAGE_BYTES = 4 * 1024 * 1024  # keys are narrow: some hundred thousand of them
-NO_LIMIT = 2**62  # a census is never cut: half of it would look like deletes
+PAGE_BYTES = 4 * 1024 * 1024  # some hundred thousand narrow keys
+NO_LIMIT = 2**62  # a key scan is never cut: the missing keys would count as deleted
 
 
-def census(dialect: Dialect, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
+def scan_keys(dialect: Dialect, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
     key = spec.key
     if not key:
-        raise ConfigError(f"{spec.unit_id}: without a key there is no census", hint="set policy.primary_key")
+        raise ConfigError(f"{spec.unit_id}: a key scan needs a key", hint="set policy.primary_key")
     policy = spec.policy.model_copy(update={"columns": key, "cursor": None})
     config = spec.config.model_copy(update={"policy": policy, "run_mode": RunMode.FULL})
     narrow = spec.model_copy(update={"config": config})
-    piece = Slice(segment=SEGMENT, scope_id="census", rank=(0,), axis=Axis(kind="whole"), effect=Effect.LOAD)
+    piece = Slice(segment=SEGMENT, scope_id="key-scan", rank=(0,), axis=Axis(kind="whole"), effect=Effect.LOAD)
 
     def refuse(raw: Mapping[str, JsonValue], reason: str, column: str | None) -> NoReturn:
-        raise SourceChanged(f"{spec.unit_id}: a key cannot be represented, so the census is not complete: {reason}")
+        raise SourceChanged(f"{spec.unit_id}: a key cannot be represented, so the key scan is not complete: {reason}")
 
     columns = [schema_of(spec.dataset, key).field(name) for name in key]
     for batch in read(dialect, narrow, piece, ReadContext(schema_of(spec.dataset, key), PAGE_BYTES, NO_LIMIT, refuse)):

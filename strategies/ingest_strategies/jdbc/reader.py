@@ -1,4 +1,4 @@
-"""Reads one slice: the same way for every database."""
+"""Reads one slice of any database."""
 
 from collections.abc import Iterator
 
@@ -8,33 +8,33 @@ from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SliceTooLarge, SourceUnavailable
 from ingest_ray.sdk.types import Interval, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.dialect import Dialect, Session
-from ingest_strategies.jdbc.planning.cuts import next_cut
+from ingest_strategies.jdbc.planning.cuts import next_boundary
 from ingest_strategies.jdbc.planning.probe import DEFAULT_ROW_BYTES
 from ingest_strategies.jdbc.table_view import TableView
 
 TOLERANCE = 2.0
-"""Rows may be this many times larger than planned before a slice over its budget is given back: one huge row among small
-ones then does not send a slice back again and again."""
+"""Rows may be this many times larger than planned before a slice over its budget is returned for another cut: one huge row among
+small ones then does not return a slice again and again."""
 
 
 def read(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-    """Yields the slice's rows. Where the table may have grown since it was cut, the database first names the position
-    up to which the budget reaches; without a snapshot that is the only bound there is."""
+    """Yields the slice's rows. Where the table may have grown since it was cut, the database first returns the position
+    up to which the budget reaches; without a snapshot that is the only bound."""
     view = TableView(dialect, spec)
     with dialect.open(spec.endpoint) as session:
         dialect.check_columns(session, spec.dataset, view.columns)
-        dialect.enter(session, piece.snapshot)
+        dialect.enter_snapshot(session, piece.snapshot)
         if spec.policy.where:
-            dialect.allow_filter(session)
+            dialect.prepare_filter(session)
         end = budget_end(session, view, piece, context)
         interval = piece.interval if end is None else Interval(lower=piece.interval.lower, upper=end)
-        yield from streamed(dialect, session, view, piece, interval, context)
+        yield from stream_rows(dialect, session, view, piece, interval, context)
     if end is not None:
         raise SliceTooLarge(f"{spec.unit_id}: slice '{piece.slice_id}' grew beyond its budget", position=end)
 
 
 def budget_end(session: Session, view: TableView, piece: Slice, context: ReadContext) -> Position | None:
-    """The position at which a slice that has grown must stop; None: it is as it was cut."""
+    """The position at which a slice that has grown must stop; None: it has not grown."""
     if (
         piece.snapshot is not None
         or piece.nulls
@@ -43,29 +43,35 @@ def budget_end(session: Session, view: TableView, piece: Slice, context: ReadCon
     ):
         return None
     rows = max(
-        int(number(piece, "max_rows", 1)), int(context.budget_bytes / number(piece, "row_bytes", DEFAULT_ROW_BYTES))
+        int(numeric_hint(piece, "max_rows", 1)),
+        int(context.budget_bytes / numeric_hint(piece, "row_bytes", DEFAULT_ROW_BYTES)),
     )
-    return next_cut(session, view, view.axis(piece.axis), piece.interval, rows)
+    return next_boundary(session, view, view.axis(piece.axis), piece.interval, rows)
 
 
-def streamed(
+def stream_rows(
     dialect: Dialect, session: Session, view: TableView, piece: Slice, interval: Interval, context: ReadContext
 ) -> Iterator[pa.RecordBatch]:
     rows = total = 0
-    planned = number(piece, "row_bytes", DEFAULT_ROW_BYTES)
-    for found in dialect.read(session, view.spec, piece, source_of(view, piece, interval), context):
+    planned = numeric_hint(piece, "row_bytes", DEFAULT_ROW_BYTES)
+    for fetched in dialect.read(session, view.spec, piece, source_of(view, piece, interval), context):
         if context.is_stopping():
             raise SourceUnavailable(f"{view.spec.unit_id}: reading was stopped")
-        rows += found.rows_read
-        total += found.batch.nbytes
-        seen = total / rows
-        if total > context.budget_bytes and rows > 1 and seen > TOLERANCE * planned and not piece.hints.get("is_atom"):
+        rows += fetched.rows_read
+        total += fetched.batch.nbytes
+        row_bytes = total / rows
+        if (
+            total > context.budget_bytes
+            and rows > 1
+            and row_bytes > TOLERANCE * planned
+            and not piece.hints.get("is_atom")
+        ):
             raise SliceTooLarge(
-                f"{view.spec.unit_id}: slice '{piece.slice_id}' has {seen:.0f} bytes a row, not {planned:.0f}",
-                bytes_per_row=seen,
+                f"{view.spec.unit_id}: slice '{piece.slice_id}' has {row_bytes:.0f} bytes a row, not {planned:.0f}",
+                bytes_per_row=row_bytes,
             )
-        if found.batch.num_rows:
-            yield found.batch
+        if fetched.batch.num_rows:
+            yield fetched.batch
 
 
 def source_of(view: TableView, piece: Slice, interval: Interval) -> str:
@@ -75,6 +81,6 @@ def source_of(view: TableView, piece: Slice, interval: Interval) -> str:
     return view.source([*conditions, *view.load_filters(piece.effect, position)])
 
 
-def number(piece: Slice, name: str, default: float) -> float:
+def numeric_hint(piece: Slice, name: str, default: float) -> float:
     value = piece.hints.get(name)
     return float(value) if isinstance(value, int | float) and value > 0 else default

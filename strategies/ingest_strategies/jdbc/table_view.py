@@ -1,4 +1,4 @@
-"""One unit's table as SQL: its axes, the conditions of an interval, the filters of a policy."""
+"""A unit's table in SQL: its axes, the conditions of an interval, the filters of a policy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ingest_strategies.jdbc.dialect import CURSOR_KINDS, KEY_KINDS, AxisColumn, 
 
 @dataclass(frozen=True)
 class AxisView:
-    """Conditions along one axis. The database compares; positions go back to it as literals of the column's type."""
+    """Conditions along one axis. The database compares: positions are passed to it as literals of the column's type."""
 
     dialect: Dialect
     columns: tuple[AxisColumn, ...]
@@ -30,7 +30,7 @@ class AxisView:
         return ", ".join(self.dialect.position(column, column.sql) for column in self.columns)
 
     def decode(self, row: tuple[object, ...]) -> Position | None:
-        """The position of one row of `positions`; None where one of its items cannot be spelled."""
+        """The position of one row of `positions`; None where one of its items has no position."""
         items = row[: len(self.columns)]
         if any(item is None for item in items):
             return None
@@ -43,21 +43,21 @@ class AxisView:
         if len(self.columns) == 1:
             return f"{self.expressions} {operator} {self.literals(position)}"
         if self.dialect.has_row_values:
-            # PostgreSQL guesses that two row comparisons leave a quarter of the table, and then reads all of it for each slice; of
-            # two bounds on one column it knows what lies between them. They follow from the others.
+            # PostgreSQL estimates that two row comparisons select a quarter of the table, and then scans all of it for each slice; for
+            # two bounds on one column its estimate is good. The extra bounds follow from the row comparisons.
             first = f"{self.columns[0].sql} {operator[0]}= {self.dialect.literal(self.columns[0], position[0])}"
             return f"({first} AND ({self.expressions}) {operator} ({self.literals(position)}))"
-        return self._spelled_out(operator, position)
+        return self._without_row_values(operator, position)
 
-    def _spelled_out(self, operator: str, position: Position) -> str:
+    def _without_row_values(self, operator: str, position: Position) -> str:
         """`(a, b) >= (1, 2)` as `a > 1 OR (a = 1 AND b >= 2)`, with a first condition that an index can use."""
         strict = operator[0]
         last = len(self.columns) - 1
         pairs = [(c.sql, self.dialect.literal(c, value)) for c, value in zip(self.columns, position, strict=True)]
         cases = []
         for index, (sql, literal) in enumerate(pairs):
-            same = [f"{before} = {value}" for before, value in pairs[:index]]
-            cases.append(" AND ".join([*same, f"{sql} {operator if index == last else strict} {literal}"]))
+            equal = [f"{column} = {value}" for column, value in pairs[:index]]
+            cases.append(" AND ".join([*equal, f"{sql} {operator if index == last else strict} {literal}"]))
         return f"({pairs[0][0]} {strict}= {pairs[0][1]} AND ({' OR '.join(f'({case})' for case in cases)}))"
 
     @property
@@ -68,12 +68,12 @@ class AxisView:
         """The conditions of `[lower, upper)`, without the rows that have a NULL on the axis; or exactly those."""
         if nulls:
             return [f"({' OR '.join(f'{column.sql} IS NULL' for column in self.nullable)})"]
-        found = [f"{column.sql} IS NOT NULL" for column in self.nullable]
+        conditions = [f"{column.sql} IS NOT NULL" for column in self.nullable]
         if interval.lower is not None:
-            found.append(self.compare(">=", interval.lower))
+            conditions.append(self.compare(">=", interval.lower))
         if interval.upper is not None:
-            found.append(self.compare("<", interval.upper))
-        return found
+            conditions.append(self.compare("<", interval.upper))
+        return conditions
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TableView:
 
     @property
     def columns(self) -> list[str]:
-        """What is read of the table: the selected columns, and the cursor."""
+        """The columns to read: the selected ones, and the cursor."""
         names = schema_of(self.spec.dataset, self.spec.policy.columns or None).names
         return [*names, *([self.spec.policy.cursor] if self.is_incremental and self.spec.policy.cursor else [])]
 
@@ -120,11 +120,11 @@ class TableView:
     def source(self, conditions: list[str]) -> str:
         """Everything from FROM on, with the policy's own filter."""
         where = self.spec.policy.where
-        everything = [*conditions, *([f"({where}\n)"] if where else [])]
-        return f"FROM {self.table}" + (f" WHERE {' AND '.join(everything)}" if everything else "")
+        all_conditions = [*conditions, *([f"({where}\n)"] if where else [])]
+        return f"FROM {self.table}" + (f" WHERE {' AND '.join(all_conditions)}" if all_conditions else "")
 
     def load_filters(self, effect: Effect, below: Position | None) -> list[str]:
-        """What a first load of an incremental unit leaves to later runs, or leaves out."""
+        """The conditions that leave rows of a first load to later runs, or leave them out."""
         if effect is not Effect.LOAD or not self.is_incremental:
             return []
         cursor, nulls = self.cursor, self.spec.policy.cursor_nulls
@@ -137,8 +137,8 @@ class TableView:
     def candidate_keys(self) -> Iterator[tuple[str, ...]]:
         """Unique keys of this table in the order of preference; only those whose every column has a reliable order."""
         dataset = self.spec.dataset
-        every = [dataset.primary_key, *sorted(dataset.unique_keys, key=lambda key: (self._nullables(key), len(key)))]
-        for key in every:
+        keys = [dataset.primary_key, *sorted(dataset.unique_keys, key=lambda key: (self._nullables(key), len(key)))]
+        for key in keys:
             columns = [self.dialect.axis_column(dataset, name, is_cursor=False) for name in key]
             if key and all(column is not None and column.kind in KEY_KINDS for column in columns):
                 yield key

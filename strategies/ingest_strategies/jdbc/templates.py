@@ -1,15 +1,14 @@
-"""SQL databases as sources. A unit is one table or view, its one segment the whole of it, a slice a range of its key, of
-its physical addresses, or of its cursor. See `dialect.py` for what one database adds.
+"""The templates of SQL databases: descriptors that load their strategy when it is first used.
 
-A dialect may not have the name of its template here: importing the submodule would hide the template.
-Importing this module imports no driver: the templates below describe themselves and load the rest when it is used.
+Importing this module imports no driver.
 """
 
 from ingest_ray.sdk.contracts import Descriptor
-from ingest_strategies.jdbc.config import PostgresConfig, SqliteConfig
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.oracle.config import OracleConfig
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.lazy_strategy import LazyModule
 
 postgres = LazyModule(

@@ -122,7 +122,7 @@ def compiled(statement: Any, compiler: Compiler) -> str:
 @pytest.mark.parametrize(("dialect", "make"), CASES, ids=["oracle", "mssql"])
 def test_paging_is_what_sqlalchemy_compiles(dialect: Dialect, make: Callable[[], Compiler]) -> None:
     statement = select(NAMED.c.k).order_by(NAMED.c.k).offset(20).limit(5)
-    ours = dialect.page(5, 20, "ORDER BY t.k").strip()
+    ours = dialect.limit_clause(5, 20, "ORDER BY t.k").strip()
     compiler: Any = make()
     compiler._supports_offset_fetch = True  # SQL Server 2012 and newer: what SQLAlchemy learns when it connects
     theirs = compiled(statement, compiler)

@@ -10,9 +10,11 @@ import pytest
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
-from ingest_strategies.jdbc.config import PostgresConfig, SqliteConfig, parse_config, sqlite_path
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.session import conninfo, fault_of
-from ingest_strategies.jdbc.sessions.adbc import without_secrets
+from ingest_strategies.jdbc.sessions.faults import without_secrets
+from ingest_strategies.jdbc.sqlite.config import SqliteConfig, sqlite_path
 
 SECRET = "s3cr3t/@:'\\ p%"
 QUOTED = "s3cr3t%2F%40%3A%27%5C%20p%25"

@@ -112,12 +112,12 @@ def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -
     thread.start()
     time.sleep(1.2)
     from ingest_strategies.jdbc.mysql.config import MysqlConfig
-    from ingest_strategies.jdbc.mysql.horizon import clock_of, oldest_of
+    from ingest_strategies.jdbc.mysql.horizon import read_clock, read_oldest_transaction
     from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     session = MysqlSession(MysqlConfig(url=maria.url), lambda message, number: ConfigError(message))
-    oldest, count = oldest_of(session)
-    clock = clock_of(session)
+    oldest, count = read_oldest_transaction(session)
+    clock = read_clock(session)
     session.close()
     maria.run("UNLOCK TABLES", holder)
     thread.join()

@@ -13,7 +13,7 @@ def refused(self):
     raise PermissionError("read-only")
 caching._CacheLocator.ensure_cache_path = refused
 from ingest_strategies.jdbc.mysql import packet_kernel as mysql_kernel
-print(len(mysql_kernel.split.signatures), len(mysql_kernel.gather.signatures))
+print(len(mysql_kernel.split_rows.signatures), len(mysql_kernel.gather_column.signatures))
 """
 
 
@@ -32,7 +32,7 @@ def test_processes_that_compile_at_once_all_succeed(tmp_path: object, monkeypatc
     command = [
         sys.executable,
         "-c",
-        "from ingest_strategies.jdbc.mysql import packet_kernel as k; print(len(k.split.signatures))",
+        "from ingest_strategies.jdbc.mysql import packet_kernel as k; print(len(k.split_rows.signatures))",
     ]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=100)[0] for process in started] == ["1\n"] * 3

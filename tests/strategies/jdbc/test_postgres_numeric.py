@@ -13,7 +13,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.testing.dry_run import Rehearsal
 from ingest_ray.testing.servers.postgres import Postgres
-from ingest_strategies.jdbc.postgres.numeric import OddNumeric, decimals, spelled
+from ingest_strategies.jdbc.postgres.numeric import NumericOutOfRange, decode_numerics, numeric_text
 
 
 @st.composite
@@ -55,31 +55,31 @@ def test_any_value_of_any_precision_arrives_as_postgresql_has_it(
     precision, scale, values = column
     sent, texts = sent_by(pg, precision, scale, [literal(value) for value in values])
     target = pa.decimal128(precision, scale)
-    decoded, special = decimals(sent, target)
+    decoded, special = decode_numerics(sent, target)
     decoded.validate(full=True)
     assert (decoded.type, special) == (target, None)
     assert decoded.to_pylist() == [None if text is None else Decimal(text) for text in texts]
     assert decoded.to_pylist() == values
-    assert [None if one is None else spelled(one) for one in sent.to_pylist()] == texts
-    part, _ = decimals(sent.slice(1), target)  # an array that does not begin at its buffer's beginning
+    assert [None if one is None else numeric_text(one) for one in sent.to_pylist()] == texts
+    part, _ = decode_numerics(sent.slice(1), target)  # an array that does not begin at its buffer's beginning
     assert part.to_pylist() == values[1:]
 
 
 def test_nan_is_marked_and_its_neighbours_arrive(pg: Postgres) -> None:
     sent, _ = sent_by(pg, 10, 2, ["'NaN'", "'1.5'", "NULL", "'-2.25'", "'NaN'"])
-    decoded, special = decimals(sent, pa.decimal128(10, 2))
+    decoded, special = decode_numerics(sent, pa.decimal128(10, 2))
     assert decoded.to_pylist() == [None, Decimal("1.50"), None, Decimal("-2.25"), None]
     assert special is not None
     assert [bool(one) for one in special.to_pylist()] == [True, False, False, False, True]
-    assert decimals(pa.array([None, None], pa.binary()), pa.decimal128(10, 2))[0].null_count == 2
+    assert decode_numerics(pa.array([None, None], pa.binary()), pa.decimal128(10, 2))[0].null_count == 2
 
 
 @pytest.mark.parametrize("text", ["1234.5", "0.001", "0.0000001", "100000", "1" + "0" * 60, "99999999999999999999.99"])
 def test_a_value_beyond_the_declared_type_is_never_rounded(pg: Postgres, text: str) -> None:
     """A foreign table may deliver what its declaration forbids."""
     sent = pa.array([pg.run(f"SELECT numeric_send('{text}'::numeric)")[0][0]], pa.binary())
-    with pytest.raises(OddNumeric):
-        decimals(sent, pa.decimal128(4, 2) if text != "1" + "0" * 60 else pa.decimal128(38, 2))
+    with pytest.raises(NumericOutOfRange):
+        decode_numerics(sent, pa.decimal128(4, 2) if text != "1" + "0" * 60 else pa.decimal128(38, 2))
 
 
 def by_text(pg: Postgres, make: Callable[..., Rehearsal], name: str, **policy: Any) -> Rehearsal:

@@ -21,7 +21,7 @@ from ingest_strategies.jdbc.oracle import session as oracle_session
 from ingest_strategies.jdbc.oracle import types as oracle_types
 from ingest_strategies.jdbc.oracle.config import OracleConfig
 from ingest_strategies.jdbc.oracle.dialect import Oracle
-from ingest_strategies.jdbc.sessions.dbapi import spelled
+from ingest_strategies.jdbc.sessions.dbapi import wire_bytes
 
 
 def endpoint(template: str, **config: Any) -> Endpoint:
@@ -177,14 +177,14 @@ ORACLE_TYPES = [
 def test_h66_what_oracle_types_become(
     name: str, precision: int | None, scale: int | None, arrow: str, kind: str, fidelity: str
 ) -> None:
-    found = oracle_types.carried(name, precision, scale, None, is_own=True)
+    found = oracle_types.carrier_of(name, precision, scale, None, is_own=True)
     assert (found.arrow, found.kind, found.fidelity) == (arrow, kind, Fidelity(fidelity))
     from_text(found.arrow)
     assert found.note or found.fidelity is Fidelity.EXACT
 
 
 def test_h66_an_oracle_number_without_precision_may_be_declared_a_decimal() -> None:
-    found = oracle_types.carried("NUMBER", None, None, 9, is_own=True)
+    found = oracle_types.carrier_of("NUMBER", None, None, 9, is_own=True)
     assert (found.arrow, found.fidelity) == ("decimal128(38, 9)", Fidelity.EXACT)
     assert "quarantine" in str(found.note)
 
@@ -221,7 +221,7 @@ MSSQL_TYPES = [
 def test_h66_what_mssql_types_become(
     name: str, length: int, precision: int, scale: int, arrow: str, kind: str, fidelity: str
 ) -> None:
-    found = mssql_types.carried(name, length, precision, scale, "Latin1_General_CI_AS")
+    found = mssql_types.carrier_of(name, length, precision, scale, "Latin1_General_CI_AS")
     assert (found.arrow, found.kind, found.fidelity) == (arrow, kind, Fidelity(fidelity))
     from_text(found.arrow)
     assert found.note or found.fidelity is Fidelity.EXACT
@@ -282,7 +282,7 @@ def test_b17_a_bound_that_is_no_value_never_becomes_sql(dialect: Any, kind: Any,
 )
 def test_oracles_errors_are_told_by_their_code(message: str, kind: type[IngestError]) -> None:
     config = OracleConfig(host="h", service="s", password="sekret-sekret")
-    error = oracle_session.fault("e", config)(oracledb.DatabaseError(f"{message} sekret-sekret"))
+    error = oracle_session.translate_errors("e", config)(oracledb.DatabaseError(f"{message} sekret-sekret"))
     assert type(error) is kind
     assert "sekret-sekret" not in str(error)
 
@@ -295,11 +295,11 @@ def test_oracles_errors_are_told_by_their_code(message: str, kind: type[IngestEr
 def test_mssql_errors_are_told_by_their_number(number: int, kind: type[IngestError]) -> None:
     error = LoginError("Login failed for user 'app', sekret-sekret")
     error.msg_no = number
-    told = mssql_session.fault("e", MssqlConfig(host="h", password="sekret-sekret"))(error)
+    told = mssql_session.translate_errors("e", MssqlConfig(host="h", password="sekret-sekret"))(error)
     assert type(told) is kind
     assert "sekret-sekret" not in str(told)
 
 
 def test_h66_what_a_driver_gives_is_spelled_without_loss() -> None:
     values = [None, b"\x00", "ü", True, False, 12, 0.1, float("inf")]
-    assert [spelled(value) for value in values] == [None, b"\x00", "ü".encode(), b"1", b"0", b"12", b"0.1", b"inf"]
+    assert [wire_bytes(value) for value in values] == [None, b"\x00", "ü".encode(), b"1", b"0", b"12", b"0.1", b"inf"]

@@ -1,25 +1,25 @@
-"""What SQL Server's catalog views say of tables, columns, keys, indexes and sizes. SQL Server 2016 or newer.
+"""Reads tables, columns, keys, indexes and sizes from the catalog views of SQL Server 2016 or newer.
 
-https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/catalog-views-transact-sql. They show what
-the login may see, and nothing of the rest.
+https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views/catalog-views-transact-sql. They show only what
+the login may see.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first
 from ingest_strategies.jdbc.config import parse_config
-from ingest_strategies.jdbc.dialect import Session, Size
+from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
-from ingest_strategies.jdbc.mssql.types import carried, type_text
-from ingest_strategies.jdbc.values.column_carriers import Carried, refused
-from ingest_strategies.jdbc.values.server_columns import column_of, difference, remembered
+from ingest_strategies.jdbc.mssql.types import carrier_of, type_text
+from ingest_strategies.jdbc.values.column_carriers import ColumnCarrier, refused
+from ingest_strategies.jdbc.values.server_columns import column_facts
 
-COUNT_LIMIT = 100_000  # rows that are counted; beyond it the server's own count tells
+COUNT_LIMIT = 100_000  # rows that are counted; beyond it the server's own count is used
 PAGE = 8192  # bytes of a page, https://learn.microsoft.com/en-us/sql/relational-databases/pages-and-extents-architecture-guide
 
 RELATIONS = (
@@ -40,7 +40,7 @@ COLUMNS = (
     " LEFT JOIN sys.types t ON t.system_type_id = c.system_type_id AND t.user_type_id = c.system_type_id"
     " WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND {where} ORDER BY c.object_id, c.column_id"
 )
-# An index with a filter is no key of the table; a column that is only included orders nothing.
+# An index with a filter is no key of the table; an included column orders nothing.
 INDEXES = (
     "SELECT i.object_id, i.index_id, i.is_primary_key, i.is_unique, c.name, k.is_descending_key FROM sys.indexes i"
     " JOIN sys.index_columns k ON k.object_id = i.object_id AND k.index_id = i.index_id"
@@ -58,45 +58,44 @@ def text(value: str) -> str:
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(MssqlConfig, endpoint)
     where = f"s.name IN ({', '.join(text(name) for name in config.schemas)})" if config.schemas else "1 = 1"
-    for dataset in datasets(endpoint, session, where):
+    for dataset in read_datasets(endpoint, session, where):
         if config.schemas and dataset.facts["schema"] not in config.schemas:
-            continue  # the server's own comparison may not tell capitals apart
-        if config.include and not any(fnmatchcase(dataset.name, pattern) for pattern in config.include):
-            continue
-        if any(fnmatchcase(dataset.name, pattern) for pattern in config.exclude):
-            continue
-        yield dataset
+            continue  # the server's own comparison may ignore case
+        if config.includes(dataset.name):
+            yield dataset
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
-    return next(datasets(endpoint, session, only(dataset)), None)
+    return next(read_datasets(endpoint, session, table_condition(dataset)), None)
 
 
-def only(dataset: Dataset) -> str:
+def table_condition(dataset: Dataset) -> str:
     return f"s.name = {text(str(dataset.facts['schema']))} AND o.name = {text(str(dataset.facts['table']))}"
 
 
-def datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:
-    columns = grouped(session.rows(COLUMNS.replace("{where}", where)))
-    indexes = grouped(session.rows(INDEXES.replace("{where}", where)))
-    for place, schema, table, kind, rows, pages, comment in session.rows(RELATIONS.replace("{where}", where)):
-        found = {row[0]: carried_of(row) for row in columns.get(place, [])}
-        if not found:
+def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:
+    columns = group_by_first(session.rows(COLUMNS.replace("{where}", where)))
+    indexes = group_by_first(session.rows(INDEXES.replace("{where}", where)))
+    for object_id, schema, table, kind, rows, pages, comment in session.rows(RELATIONS.replace("{where}", where)):
+        carriers = {row[0]: row_carrier(row) for row in columns.get(object_id, [])}
+        if not carriers:
             continue
-        primary, unique, leading = keys(indexes.get(place, []))
+        primary, unique, leading = keys_of(indexes.get(object_id, []))
         facts: dict[str, JsonValue] = {
             "schema": schema,
             "table": table,
             "kind": kind,
-            "columns": remembered(found),
-            "collations": {row[0]: row[6] for row in columns[place] if row[6]},
+            "columns": column_facts(carriers),
+            "collations": {row[0]: row[6] for row in columns[object_id] if row[6]},
             "indexes": [list(index) for index in leading],
         }
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
             name=f"{schema}.{table}",
             kind=kind,
-            columns=tuple(column_of(row[0], spelled_type(row), bool(row[5]), found[row[0]]) for row in columns[place]),
+            columns=tuple(
+                column_of(row[0], source_type_of(row), bool(row[5]), carriers[row[0]]) for row in columns[object_id]
+            ),
             primary_key=primary,
             unique_keys=unique,
             estimated_rows=None if rows is None or kind == "view" else int(rows),
@@ -106,28 +105,21 @@ def datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[Datas
         )
 
 
-def grouped(rows: Sequence[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    found: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for place, *rest in rows:
-        found[place].append(tuple(rest))
-    return found
+def source_type_of(row: tuple[Any, ...]) -> str:
+    _, name, length, precision, scale, _, _, _, user_type, *_ = row
+    return type_text(name, int(length), int(precision), int(scale)) if name else str(user_type)
 
 
-def spelled_type(row: tuple[Any, ...]) -> str:
-    _, name, length, precision, scale, _, _, _, given, *_ = row
-    return type_text(name, int(length), int(precision), int(scale)) if name else str(given)
-
-
-def carried_of(row: tuple[Any, ...]) -> Carried:
-    _, name, length, precision, scale, _, collation, is_assembly, given, encryption = row
+def row_carrier(row: tuple[Any, ...]) -> ColumnCarrier:
+    _, name, length, precision, scale, _, collation, is_assembly, user_type, encryption = row
     if encryption is not None:
-        return refused("an encrypted column is not read: its key is not here")
+        return refused("an encrypted column is not read: its key is not available")
     if is_assembly or not name:
-        return carried(str(given), 0, 0, 0, None)
-    return carried(name, int(length), int(precision), int(scale), collation)
+        return carrier_of(str(user_type), 0, 0, 0, None)
+    return carrier_of(name, int(length), int(precision), int(scale), collation)
 
 
-def keys(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
+def keys_of(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
     """Primary key, other unique keys, and the columns of every ascending index."""
     members: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for index, *rest in rows:
@@ -145,20 +137,20 @@ def keys(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, ...], tuple[tuple[
     return primary, tuple(sorted(unique)), leading
 
 
-def drifted(session: Session, dataset: Dataset, names: Sequence[str]) -> str | None:
-    found = {row[1]: spelled_type(tuple(row[1:])) for row in session.rows(COLUMNS.replace("{where}", only(dataset)))}
-    return difference(found, dataset, names)
+def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
+    rows = session.rows(COLUMNS.replace("{where}", table_condition(dataset)))
+    return {row[1]: source_type_of(tuple(row[1:])) for row in rows}
 
 
-def size_of(session: Session, dataset: Dataset, table: str, first_rows: str) -> Size:
-    """A bounded count, beyond it the number that the server keeps; bytes of the pages that hold the rows."""
+def read_size(session: Session, dataset: Dataset, table: str, first_rows: str) -> TableSize:
+    """A bounded count, beyond it the server's own count; bytes of the pages that hold the rows."""
     if dataset.facts.get("kind") == "view":
-        return Size()
+        return TableSize()
     counted = f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {table} {first_rows}) counted"
     rows = int(session.rows(counted)[0][0])
-    told = session.rows(RELATIONS.replace("{where}", only(dataset)))
-    kept, pages = (told[0][4], told[0][5]) if told else (None, None)
+    statistics = session.rows(RELATIONS.replace("{where}", table_condition(dataset)))
+    server_count, pages = (statistics[0][4], statistics[0][5]) if statistics else (None, None)
     if rows > COUNT_LIMIT:
-        rows = max(rows, int(kept or 0))
+        rows = max(rows, int(server_count or 0))
     size = int(pages) * PAGE if pages is not None else None
-    return Size(rows=rows, bytes=size, bytes_per_row=size / rows if size and rows else None)
+    return TableSize(rows=rows, bytes=size, bytes_per_row=size / rows if size and rows else None)

@@ -1,11 +1,11 @@
-"""Values of an axis as literals of SQL Server's, each of exactly its column's type: what is converted otherwise may be the
-column, by other rules of order."""
+"""Values of an axis as SQL Server literals, each of exactly its column's type: with another type the server may convert the
+column, which then has another order."""
 
 import re
 
-from ingest_ray.sdk.errors import ConfigError
 from ingest_strategies.jdbc.dialect import AxisColumn
 from ingest_strategies.jdbc.mssql.catalog import text
+from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
 
 LOWEST: dict[str, int | str] = {
     "int": -(2**63),
@@ -26,14 +26,14 @@ def literal(column: AxisColumn, value: int | str) -> str:
     match column.kind:
         case "int" if column.cast == ROWVERSION:
             return f"CAST(CAST({int(value)} AS bigint) AS binary(8))"
-        case "int":  # a longer literal would be a decimal, and the column be converted to one
+        case "int":  # a longer literal would be a decimal, and the server would convert the column
             return str(value) if abs(int(value)) < 2**31 else f"CAST({int(value)} AS bigint)"
         case "decimal":
-            return f"CAST({checked(column, str(value), _NUMBER)} AS {column.cast})"
+            return f"CAST({require_form(column, str(value), _NUMBER)} AS {column.cast})"
         case "float":
-            return f"CAST('{checked(column, str(value), _NUMBER)}' AS float)"
+            return f"CAST('{require_form(column, str(value), _NUMBER)}' AS float)"
         case "date" | "timestamp" | "timestamptz":
-            return moment(column.cast, re.sub(r"(Z|\+00:?00)\Z", "", checked(column, str(value), _STAMP)))
+            return time_literal(column.cast, require_utc_time(column, str(value), _STAMP))
         case "uuid":
             return f"CAST({text(str(value))} AS uniqueidentifier)"
         case "bytes":
@@ -50,14 +50,8 @@ def lowest(column: AxisColumn) -> int | str:
     return LOWEST_BY_TYPE.get(column.cast, LOWEST.get(column.kind, ""))
 
 
-def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
-    if not form.match(value):
-        raise ConfigError(f"cursor '{column.name}': '{value[:40]}' is no {column.kind}")
-    return value
-
-
-def moment(kind: str, value: str) -> str:
-    """ISO 8601 with a T means the same under every language and DATEFORMAT."""
+def time_literal(kind: str, value: str) -> str:
+    """ISO 8601 with a T has one meaning under every language and DATEFORMAT."""
     written = value.replace(" ", "T")
     if kind == "date":
         return f"CAST('{written[:10]}' AS date)"

@@ -1,4 +1,4 @@
-"""One connection through python-tds, which is all Python and speaks the server's own protocol."""
+"""One connection through python-tds, a pure Python driver of the server's own protocol."""
 
 import ssl
 from collections.abc import Callable
@@ -7,27 +7,31 @@ from typing import Any
 import pytds
 from pytds.tds_base import Error as TdsError
 
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
-from ingest_strategies.jdbc.sessions.adbc import without_secrets
 from ingest_strategies.jdbc.sessions.dbapi import DbapiSession
+from ingest_strategies.jdbc.sessions.faults import ErrorCodes, without_secrets
 
-# What statements mean and how much of a value is sent, the same in every session. A TEXTSIZE or ROWCOUNT of a login's
-# would end values and results early without a word.
+# What statements mean and how much of a value is sent, the same in every session. A login's own TEXTSIZE or ROWCOUNT
+# would cut values and results short without an error.
 SETTINGS = (
     "SET QUOTED_IDENTIFIER, ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, CONCAT_NULL_YIELDS_NULL, ARITHABORT, NOCOUNT ON;"
     " SET NUMERIC_ROUNDABORT, IMPLICIT_TRANSACTIONS OFF; SET LANGUAGE us_english; SET DATEFORMAT ymd;"
     " SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET DEADLOCK_PRIORITY LOW"
 )
-PLAIN = {"params": None}  # a statement as it is: its percent signs are no places for parameters
-DENIED = frozenset({229, 230, 262, 297, 300, 371, 916, 18452, 18456, 18470, 18486, 18487, 18488})
-GONE = frozenset({207, 208, 3961, 4413, 4502})
-SPELLING = frozenset({102, 105, 137, 156, 170, 174, 195, 241, 245, 402, 4104, 4145, 8114})
-VALUES = frozenset({220, 232, 517, 535, 8115, 9810, 9813})
+PLAIN = {"params": None}  # a statement as it is: its percent signs are no placeholders
+# https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/
+ERROR_CODES = ErrorCodes(
+    denied=frozenset({229, 230, 262, 297, 300, 371, 916, 18452, 18456, 18470, 18486, 18487, 18488}),
+    no_database=frozenset({4060}),
+    changed=frozenset({207, 208, 3961, 4413, 4502}),
+    syntax=frozenset({102, 105, 137, 156, 170, 174, 195, 241, 245, 402, 4104, 4145, 8114}),
+    values=frozenset({220, 232, 517, 535, 8115, 9810, 9813}),
+)
 
 
-def connected(endpoint_id: str, config: MssqlConfig) -> DbapiSession:
-    session = DbapiSession(lambda: connect(config), (TdsError,), fault(endpoint_id, config), PLAIN)
+def open_session(endpoint_id: str, config: MssqlConfig) -> DbapiSession:
+    session = DbapiSession(lambda: connect(config), (TdsError,), translate_errors(endpoint_id, config), PLAIN)
     session.run(f"{SETTINGS}; SET LOCK_TIMEOUT {int(config.lock_timeout_s * 1000)}")
     return session
 
@@ -52,25 +56,10 @@ def connect(config: MssqlConfig) -> Any:
     )
 
 
-def fault(endpoint_id: str, config: MssqlConfig) -> Callable[[Exception], IngestError]:
-    def told(error: Exception) -> IngestError:
+def translate_errors(endpoint_id: str, config: MssqlConfig) -> Callable[[Exception], IngestError]:
+    def translate(error: Exception) -> IngestError:
         number = int(getattr(error, "msg_no", 0) or getattr(error, "number", 0) or 0)
         message = without_secrets(str(error.args[0] if error.args else error), config.secrets)
-        return fault_of(f"{endpoint_id}: {message}{f' ({number})' if number else ''}", number)
+        return ERROR_CODES.error(number, f"{endpoint_id}: {message}{f' ({number})' if number else ''}")
 
-    return told
-
-
-def fault_of(told: str, number: int) -> IngestError:
-    """An error by its number, https://learn.microsoft.com/en-us/sql/relational-databases/errors-events/."""
-    if number in DENIED:
-        return SourceDenied(told, hint="check user and password, and GRANT SELECT on the table")
-    if number == 4060:
-        return ConfigError(told, hint="field 'database'")
-    if number in GONE:
-        return SourceChanged(told, hint="collect metadata again")
-    if number in SPELLING:
-        return ConfigError(told, hint="check the policy's 'where'")
-    if number in VALUES:
-        return SourceError(told)
-    return SourceUnavailable(told)
+    return translate

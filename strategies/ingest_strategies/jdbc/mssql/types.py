@@ -1,4 +1,4 @@
-"""SQL Server's types: what each becomes in Arrow, how it is selected, whether it orders an axis.
+"""SQL Server's types: the Arrow type of each, how it is selected, whether it orders an axis.
 
 https://learn.microsoft.com/en-us/sql/t-sql/data-types/data-types-transact-sql. Numbers with a point and times are selected
 as the server's own text: style 3 writes a float in full digits, 2 money with all four, 121 a time with all of its own
@@ -6,7 +6,7 @@ as the server's own text: style 3 writes a float in full digits, 2 money with al
 """
 
 from ingest_ray.sdk.types import Fidelity
-from ingest_strategies.jdbc.values.column_carriers import Carried, refused
+from ingest_strategies.jdbc.values.column_carriers import ColumnCarrier, refused
 
 _INTS = {"tinyint": "uint8", "smallint": "int16", "int": "int32", "bigint": "int64"}
 _TEXTS = frozenset({"char", "varchar", "nchar", "nvarchar"})
@@ -16,7 +16,7 @@ _CUT = "the moment is cut to microseconds; "
 
 
 def type_text(name: str, length: int, precision: int, scale: int) -> str:
-    """The type as a CREATE TABLE says it; `length` in bytes, as sys.columns has it."""
+    """The type as CREATE TABLE writes it; `length` in bytes, as sys.columns has it."""
     if name in ("decimal", "numeric"):
         return f"{name}({precision},{scale})"
     if name in ("time", "datetime2", "datetimeoffset"):
@@ -27,12 +27,12 @@ def type_text(name: str, length: int, precision: int, scale: int) -> str:
     return "rowversion" if name == "timestamp" else name
 
 
-def carried(name: str, length: int, precision: int, scale: int, collation: str | None) -> Carried:
-    """`name` is the server's own type, also under a name that somebody gave it."""
+def carrier_of(name: str, length: int, precision: int, scale: int, collation: str | None) -> ColumnCarrier:
+    """`name` is the server's own type, also where the column has a user-defined alias of it."""
     if name in _INTS:
-        return Carried(_INTS[name], "int", cast=name)
+        return ColumnCarrier(_INTS[name], "int", cast=name)
     if name in ("decimal", "numeric"):
-        return Carried(
+        return ColumnCarrier(
             f"decimal128({precision}, {scale})",
             "decimal",
             "CONVERT(varchar(60), {0})",
@@ -40,12 +40,12 @@ def carried(name: str, length: int, precision: int, scale: int, collation: str |
         )
     if name in ("money", "smallmoney"):
         digits = 19 if name == "money" else 10
-        return Carried(f"decimal128({digits}, 4)", "decimal", "CONVERT(varchar(60), {0}, 2)", cast=name)
+        return ColumnCarrier(f"decimal128({digits}, 4)", "decimal", "CONVERT(varchar(60), {0}, 2)", cast=name)
     if name in ("float", "real"):
         width = "float64" if name == "float" else "float32"
-        return Carried(width, "float", "CONVERT(varchar(60), {0}, 3)", cast=name)
+        return ColumnCarrier(width, "float", "CONVERT(varchar(60), {0}, 3)", cast=name)
     if name in _TEXTS:
-        return Carried("string", "other" if length == _LONG else "text", cast=text_cast(name, collation))
+        return ColumnCarrier("string", "other" if length == _LONG else "text", cast=text_cast(name, collation))
     if name in _SPATIAL:
         return refused(f"'{name}' is not read: select it as text in a view ({{column}}.ToString())")
     return (
@@ -54,21 +54,23 @@ def carried(name: str, length: int, precision: int, scale: int, collation: str |
 
 
 def text_cast(name: str, collation: str | None) -> str:
-    """What a literal is cast to, as `collation|type`; empty for text of Unicode, whose literals need no cast."""
+    """The cast of a literal, as `collation|type`; empty for Unicode text, whose literals need no cast."""
     return "" if name.startswith("n") else f"{collation}|varchar(8000)"
 
 
-def _moment(name: str, scale: int) -> Carried | None:
+def _moment(name: str, scale: int) -> ColumnCarrier | None:
     match name:
         case "date":
-            return Carried("date32", "date", "CONVERT(char(10), {0}, 23)", cast=name)
+            return ColumnCarrier("date32", "date", "CONVERT(char(10), {0}, 23)", cast=name)
         case "datetime" | "smalldatetime":
-            return Carried("timestamp[us]", "timestamp", "CONVERT(char(23), {0}, 121)", cast=name)
+            return ColumnCarrier("timestamp[us]", "timestamp", "CONVERT(char(23), {0}, 121)", cast=name)
         case "datetime2" if scale <= 6:
-            return Carried("timestamp[us]", "timestamp", "CONVERT(varchar(27), {0}, 121)", cast=f"datetime2({scale})")
+            return ColumnCarrier(
+                "timestamp[us]", "timestamp", "CONVERT(varchar(27), {0}, 121)", cast=f"datetime2({scale})"
+            )
         case "datetime2":
             note = "exact text with 7 digits of a second, which orders as the times do"
-            return Carried(
+            return ColumnCarrier(
                 "string",
                 "timestamp",
                 "CONVERT(varchar(27), {0}, 121)",
@@ -80,33 +82,33 @@ def _moment(name: str, scale: int) -> Carried | None:
         case "datetimeoffset":
             utc = f"CAST(SWITCHOFFSET({{0}}, '+00:00') AS datetime2({scale}))"
             note = f"{_CUT if scale > 6 else ''}the offset that it was written with is not kept"
-            return Carried(
+            return ColumnCarrier(
                 "timestamp[us, UTC]", "timestamptz", f"LEFT(CONVERT(varchar(27), {utc}, 121), 26)", None,
                 Fidelity.LOSSY, note, f"datetimeoffset({scale})",
             )  # fmt: skip
         case "time" if scale <= 6:
-            return Carried("time64[us]", "other", "CONVERT(varchar(16), {0}, 121)")
+            return ColumnCarrier("time64[us]", "other", "CONVERT(varchar(16), {0}, 121)")
         case "time":
             note = "exact text with 7 digits of a second"
-            return Carried("string", "other", "CONVERT(varchar(16), {0}, 121)", "time", Fidelity.WIDENED, note)
+            return ColumnCarrier("string", "other", "CONVERT(varchar(16), {0}, 121)", "time", Fidelity.WIDENED, note)
     return None
 
 
 _OTHERS = {
-    "bit": Carried("bool"),
-    "text": Carried("string"),
-    "ntext": Carried("string"),
-    "xml": Carried(
+    "bit": ColumnCarrier("bool"),
+    "text": ColumnCarrier("string"),
+    "ntext": ColumnCarrier("string"),
+    "xml": ColumnCarrier(
         "string", select="CONVERT(nvarchar(max), {0})", logical="xml", fidelity=Fidelity.WIDENED,
         note="as the server spells it",
     ),
-    "json": Carried(
+    "json": ColumnCarrier(
         "string", select="CONVERT(nvarchar(max), {0})", logical="json", fidelity=Fidelity.WIDENED,
         note="as the server spells it",
     ),
-    "uniqueidentifier": Carried("string", "uuid", "LOWER(CONVERT(char(36), {0}))", "uuid", cast="uniqueidentifier"),
-    "binary": Carried("binary", "bytes"),
-    "varbinary": Carried("binary", "bytes"),
-    "image": Carried("binary"),
-    "timestamp": Carried("int64", "int", "CONVERT(bigint, {0})", "rowversion", note="a rowversion as its number", cast="rowversion"),
+    "uniqueidentifier": ColumnCarrier("string", "uuid", "LOWER(CONVERT(char(36), {0}))", "uuid", cast="uniqueidentifier"),
+    "binary": ColumnCarrier("binary", "bytes"),
+    "varbinary": ColumnCarrier("binary", "bytes"),
+    "image": ColumnCarrier("binary"),
+    "timestamp": ColumnCarrier("int64", "int", "CONVERT(bigint, {0})", "rowversion", note="a rowversion as its number", cast="rowversion"),
 }  # fmt: skip

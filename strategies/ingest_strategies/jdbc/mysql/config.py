@@ -1,10 +1,10 @@
-"""How MySQL and MariaDB are configured."""
+"""The configuration of a MySQL or MariaDB endpoint."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from ingest_strategies.jdbc.config import Seconds, SqlConfig, with_url_parts
+from ingest_strategies.jdbc.config import Seconds, SqlConfig, spread_url
 
 MysqlSslMode = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
 
@@ -15,7 +15,7 @@ class MysqlConfig(SqlConfig):
     host: str = "localhost"
     port: Annotated[int, Field(ge=1, le=65_535)] = 3306
     unix_socket: str | None = None
-    """Where the server listens on this machine; host and port are then not used."""
+    """The server's socket on this machine; host and port are then not used."""
     database: str | None = None
     user: str | None = None
     password: SecretStr | None = None
@@ -27,17 +27,13 @@ class MysqlConfig(SqlConfig):
     ssl_key: str | None = None
     connect_timeout_s: Seconds = 10
     read_timeout_s: Seconds = 3600
-    """How long an answer may take to begin or to go on, before the server counts as gone."""
+    """How long an answer may take to begin or to continue before the server counts as unavailable."""
     statement_timeout_s: Seconds | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _take_url_apart(cls, given: Any) -> Any:
-        return with_url_parts(given, ("mysql", "mariadb"), _QUERY)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.password.get_secret_value(),) if self.password else ()
+    def _spread_url(cls, given: Any) -> Any:
+        return spread_url(given, ("mysql", "mariadb"), _QUERY)
 
 
 _QUERY = {

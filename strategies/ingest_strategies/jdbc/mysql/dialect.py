@@ -1,29 +1,32 @@
-"""MySQL and MariaDB: their spelling and their sessions.
+"""The dialect of MySQL and MariaDB: SQL, sessions, transactions.
 
-A unit is a table or view; its segment is the whole of it; an interval lies on a unique key or on the cursor. There is no
-snapshot that two connections share: each slice is read in a consistent snapshot of its own
-(https://mariadb.com/kb/en/start-transaction/), so a full load is not one moment of the table; an incremental unit catches
+A unit is a table or view; its segment is the whole table; an interval lies on a unique key or on the cursor. Two
+connections cannot share a snapshot: each slice is read in a consistent snapshot of its own
+(https://mariadb.com/kb/en/start-transaction/), so a full load does not show the table at one time; an incremental unit catches
 up from the horizon that was captured before its load.
-Rights: SELECT on the tables; PROCESS so that the horizon can be told exactly.
+Rights: SELECT on the tables; PROCESS for an exact horizon.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
+from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
-from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Fetched, Kind, Session, Size
-from ingest_strategies.jdbc.mysql.catalog import collect, describe, drifted, quoted, size_of, text
+from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, FetchedBatch, Kind, Session, TableSize
+from ingest_strategies.jdbc.mysql.catalog import collect, describe, quoted, read_column_types, read_size, text
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
-from ingest_strategies.jdbc.mysql.horizon import horizon_of
-from ingest_strategies.jdbc.mysql.reader import fetched
+from ingest_strategies.jdbc.mysql.horizon import find_horizon
+from ingest_strategies.jdbc.mysql.reader import fetch_rows
 from ingest_strategies.jdbc.mysql.session import MysqlSession
-from ingest_strategies.jdbc.mysql.types import carried
+from ingest_strategies.jdbc.mysql.types import carrier_of
+from ingest_strategies.jdbc.sessions.faults import ErrorCodes
+from ingest_strategies.jdbc.standard_sql import StandardSql
 from ingest_strategies.jdbc.strategy import SqlStrategy
+from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
 from ingest_strategies.jdbc.values.text_times import earlier_text
 
 LOWEST: dict[str, int | str] = {
@@ -35,8 +38,8 @@ LOWEST: dict[str, int | str] = {
     "timestamp": "0000-00-00 00:00:00",
     "timestamptz": "0000-00-00 00:00:00",
 }
-# How values are written and what statements mean, the same on every server; and nothing may be written.
-# `sql_select_limit` of a server would end results early without a word.
+# The same text forms and meaning of statements on every server; a read-only session.
+# A server's own `sql_select_limit` would cut results short without an error.
 SETTINGS = {
     "sql_mode": "''",
     "time_zone": "'+00:00'",
@@ -48,18 +51,30 @@ SETTINGS = {
 SYNTAX_MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?\Z", re.IGNORECASE)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|\+00:?00)?\Z")
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
+ERROR_CODES = ErrorCodes(
+    denied=frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698, 3118, 3159}),
+    no_database=frozenset({1049}),
+    changed=frozenset({1051, 1054, 1146, 1356, 1412}),
+    syntax=frozenset({1064, 1305, 1525, 1582}),
+    values=frozenset({1267, 1366, 1411, 1690, 1792}),
+)
 
 
-class Mysql:
+class Mysql(StandardSql):
     template = "jdbc.mysql"
     has_cheap_offset = True
-    has_row_values = False  # they are understood, but no range of an index is found by them
+    has_row_values = False  # they are supported, but do not use a range of an index
     keeps_session = True
 
     @contextmanager
     def open(self, endpoint: Endpoint) -> Iterator[Session]:
         config = parse_config(MysqlConfig, endpoint)
-        session = MysqlSession(config, lambda message, number: fault_of(endpoint.endpoint_id, message, number))
+
+        def fault(message: str, number: int) -> IngestError:
+            return ERROR_CODES.error(number, f"{endpoint.endpoint_id}: {message}")
+
+        session = MysqlSession(config, fault)
         try:
             is_mariadb = "MariaDB" in self.version(session)
             settings = dict(SETTINGS)
@@ -76,8 +91,8 @@ class Mysql:
             session.close()
 
     def version(self, session: Session) -> str:
-        told = str(session.rows("SELECT version()")[0][0])
-        return told if "MariaDB" in told else f"MySQL {told}"
+        version = str(session.rows("SELECT version()")[0][0])
+        return version if "MariaDB" in version else f"MySQL {version}"
 
     def collect(self, endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
         return collect(endpoint, session)
@@ -88,32 +103,20 @@ class Mysql:
     def quote(self, name: str) -> str:
         return quoted(name)
 
-    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
-        return f"{order} LIMIT {limit} OFFSET {offset}" if offset else f"{order} LIMIT {limit}"
-
-    def remainder(self, value: str, divisor: int) -> str:
-        return f"{value} % {divisor}"
-
-    def scalar(self, expression: str) -> str:
-        return f"SELECT {expression}"
-
-    def table(self, dataset: Dataset) -> str:
-        return f"{quoted(str(dataset.facts['schema']))}.{quoted(str(dataset.facts['table']))}"
-
     def axis_column(self, dataset: Dataset, name: str, *, is_cursor: bool) -> AxisColumn | None:
         column = dataset.column(name)
-        types, charsets, collations = (dataset.facts.get(word) for word in ("types", "charsets", "collations"))
+        types, charsets, collations = (dataset.facts.get(fact) for fact in ("types", "charsets", "collations"))
         if column is None or not isinstance(types, dict) or not isinstance(charsets, dict):
             return None
         charset = charsets.get(name)
-        kind: Kind = carried(str(types.get(name)), column.source_type, str(charset) if charset else None).kind
+        kind: Kind = carrier_of(str(types.get(name)), column.source_type, str(charset) if charset else None).kind
         if kind == "other" or column.logical == "json" or (kind == "enum" and is_cursor):
             return None
         own = collations.get(name) if isinstance(collations, dict) else None
         # A cursor of text is followed in the order of its code points; a key in whatever order its index has.
         collation = f"{charset}_bin" if kind == "text" and is_cursor and not str(own).endswith("_bin") else ""
-        expression = f"{quoted(str(dataset.facts['table']))}.{quoted(name)}"
-        if kind == "enum":  # ordered by number, compared with text as text: so it is always taken as its number
+        expression = self.qualified_column(dataset, name)
+        if kind == "enum":  # ordered by number, but compared with text as text: so its number is used everywhere
             return AxisColumn(name, "int", f"({expression} + 0)", "enum", column.nullable)
         form = column.source_type if kind in TIME_KINDS else str(types.get(name))
         return AxisColumn(name, kind, expression, form, column.nullable, collation)
@@ -121,11 +124,7 @@ class Mysql:
     def has_index(self, dataset: Dataset, columns: Sequence[AxisColumn]) -> bool:
         if any(column.collation or column.cast == "enum" for column in columns):
             return False
-        names = [column.name for column in columns]
-        indexes = dataset.facts.get("indexes")
-        return isinstance(indexes, list) and any(
-            isinstance(index, list) and index[: len(names)] == names for index in indexes
-        )
+        return is_indexed(dataset, [column.name for column in columns])
 
     def literal(self, column: AxisColumn, value: int | str) -> str:
         """Free of quotes and backslashes that a sql_mode could read in two ways."""
@@ -133,10 +132,9 @@ class Mysql:
             case "int":
                 return str(int(value))
             case "decimal" | "float":
-                return checked(column, str(value), _NUMBER) + ("e0" if _is_plain(column, str(value)) else "")
+                return require_form(column, str(value), _NUMBER) + ("e0" if _is_plain(column, str(value)) else "")
             case "date" | "timestamp" | "timestamptz":
-                written = re.sub(r"(Z|\+00:?00)\Z", "", checked(column, str(value), _STAMP)).replace("T", " ")
-                return f"'{written}'"
+                return f"'{require_utc_time(column, str(value), _STAMP).replace('T', ' ')}'"
             case "bytes":
                 return f"X'{bytes.fromhex(str(value)).hex()}'"
             case "uuid":
@@ -159,11 +157,6 @@ class Mysql:
             case _:
                 return f"CAST({sql} AS CHAR)"
 
-    def decode(self, column: AxisColumn, value: Any) -> int | str:
-        if value is None:
-            raise ValueError(f"no value of cursor '{column.name}'")
-        return int(value) if column.kind == "int" else str(value)
-
     def lowest(self, column: AxisColumn) -> int | str:
         return LOWEST.get(column.kind, "")
 
@@ -174,68 +167,44 @@ class Mysql:
         if column.kind in ("decimal", "float"):
             return f"({literal} - {span})"
         if column.kind in TIME_KINDS:
-            moved = f"CAST({literal} AS DATETIME(6)) - INTERVAL {span} SECOND"
-            return f"coalesce({moved}, '{LOWEST[column.kind]}')"
+            time = f"CAST({literal} AS DATETIME(6)) - INTERVAL {span} SECOND"
+            return f"coalesce({time}, '{LOWEST[column.kind]}')"
         return self.literal(column, earlier_text(column.name, value, span))
 
-    def size(self, session: Session, spec: UnitSpec) -> Size:
-        return size_of(session, spec.dataset, self.table(spec.dataset))
+    def size(self, session: Session, spec: UnitSpec) -> TableSize:
+        return read_size(session, spec.dataset, self.table(spec.dataset))
 
     def horizon(
         self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
     ) -> Horizon:
-        return horizon_of(self, session, spec, column, table, watermark)
+        return find_horizon(self, session, spec, column, table, watermark)
 
-    def begin(self, session: Session, spec: UnitSpec) -> str | None:
-        """The planner sees one moment of the table; nobody else can see the same."""
+    def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
+        """The planner sees the table at one time; no other connection can see the same."""
         if spec.policy.snapshot:
             session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return None
 
-    def enter(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
-        change = drifted(session, dataset, names)
-        if change:
-            raise SourceChanged(f"{dataset.name}: {change}", hint="collect metadata again")
+        require_same_columns(read_column_types(session, dataset), dataset, names)
 
-    def allow_filter(self, session: Session) -> None:
-        """A policy's own filter is written for the server's own way of reading quotes and backslashes."""
-        given = str(session.rows("SELECT @@global.sql_mode")[0][0]).split(",")
-        session.run(f"SET SESSION sql_mode = '{','.join(mode for mode in SYNTAX_MODES if mode in given)}'")
+    def prepare_filter(self, session: Session) -> None:
+        """A policy's own filter is written for the server's own rules of quotes and backslashes."""
+        modes = str(session.rows("SELECT @@global.sql_mode")[0][0]).split(",")
+        session.run(f"SET SESSION sql_mode = '{','.join(mode for mode in SYNTAX_MODES if mode in modes)}'")
 
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
-    ) -> Iterator[Fetched]:
-        return fetched(session, spec.dataset, piece, source, context)
-
-
-def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
-    if not form.match(value):
-        raise ConfigError(f"cursor '{column.name}': '{value[:40]}' is no {column.kind}")
-    return value
+    ) -> Iterator[FetchedBatch]:
+        return fetch_rows(session, spec.dataset, piece, source, context)
 
 
 def _is_plain(column: AxisColumn, value: str) -> bool:
-    """A double is written with an exponent, lest it be taken for a decimal."""
+    """A double is written with an exponent: without one it would be a decimal."""
     return column.kind == "float" and "e" not in value.lower()
-
-
-def fault_of(endpoint_id: str, message: str, number: int) -> IngestError:
-    """An error by its number, https://mariadb.com/kb/en/mariadb-error-code-reference/."""
-    told = f"{endpoint_id}: {message}"
-    if number in (1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698, 3118, 3159):
-        return SourceDenied(told, hint="check user and password, and GRANT SELECT on the table")
-    if number == 1049:
-        return ConfigError(told, hint="field 'database'")
-    if number in (1051, 1054, 1146, 1356, 1412):
-        return SourceChanged(told, hint="collect metadata again")
-    if number in (1064, 1305, 1525, 1582):
-        return ConfigError(told, hint="check the policy's 'where'")
-    if number in (1267, 1366, 1411, 1690, 1792):
-        return SourceError(told)
-    return SourceUnavailable(told)
 
 
 def strategy(descriptor: Descriptor) -> SqlStrategy:

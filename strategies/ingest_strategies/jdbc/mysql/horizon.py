@@ -1,35 +1,35 @@
-"""The upper bound of a run at MySQL: below it nothing can be committed any more. Captured before the snapshot.
+"""The upper bound of a run of MySQL: nothing can be committed below it any more. Captured before the snapshot.
 
-What others do is told by `information_schema.innodb_trx` (https://mariadb.com/kb/en/information-schema-innodb_trx-table/)
-and the list of processes; both need the right PROCESS. InnoDB keeps its answer for 100 ms.
+Other transactions are read from `information_schema.innodb_trx` (https://mariadb.com/kb/en/information-schema-innodb_trx-table/)
+and the list of processes; both need the right PROCESS. InnoDB caches the former for 100 ms.
 """
 
 import re
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest_ray.sdk.errors import ConfigError, SourceDenied
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
-from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Session
+from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.mysql.session import MARK
+from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
 
-if TYPE_CHECKING:
-    from ingest_strategies.jdbc.mysql.dialect import Mysql
-
-DEFAULT_LAG_S = 300  # where other transactions cannot be seen: longer than what an interactive application holds open
-SETTLE_S = 0.15  # InnoDB tells what it knew up to 100 ms ago
+DEFAULT_LAG_S = (
+    300  # where other transactions are not visible: longer than an interactive application usually holds one open
+)
+SETTLE_S = 0.15  # InnoDB answers with a state of up to 100 ms ago
 LOCK_WAIT_S = 5.0  # how long writers may take to end before a counter's horizon is held
 LOCK_POLL_S = 0.15
-GRANT = "GRANT PROCESS ON *.* TO the user of this endpoint, so that the horizon can be told exactly"
+GRANT = "GRANT PROCESS ON *.* TO the user of this endpoint, for an exact horizon"
 ZERO = "0000-00-00 00:00:00"
 
 # A transaction that was started READ ONLY, as this project's are, holds nothing back.
 _TRANSACTIONS = (
     "FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> connection_id() AND trx_is_read_only = 0"
 )
-# A statement that waits has no transaction yet, but knows its `now()` already.
+# A waiting statement has no transaction yet, but its `now()` is already fixed.
 _STATEMENTS = (
     "FROM information_schema.processlist WHERE id <> connection_id() AND command IN ('Query', 'Execute')"
     f" AND coalesce(info, '') NOT LIKE '{MARK}%'"
@@ -40,15 +40,15 @@ _REPLICAS = (
 )
 
 
-def horizon_of(
-    dialect: "Mysql", session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+def find_horizon(
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
     if column.kind in TIME_KINDS:
-        return of_time(dialect, session, spec, column, table, watermark)
-    return of_counter(dialect, session, spec, column, table, watermark)
+        return time_horizon(dialect, session, spec, column, table, watermark)
+    return counter_horizon(dialect, session, spec, column, table, watermark)
 
 
-def in_zone(session: Session, zone: str, sql: str) -> list[tuple[Any, ...]]:
+def query_in_zone(session: Session, zone: str, sql: str) -> list[tuple[Any, ...]]:
     """One query in another time zone than the session's own."""
     session.run(f"SET SESSION time_zone = {zone}")
     try:
@@ -57,37 +57,37 @@ def in_zone(session: Session, zone: str, sql: str) -> list[tuple[Any, ...]]:
         session.run("SET SESSION time_zone = '+00:00'")
 
 
-def clock_of(session: Session) -> Decimal:
+def read_clock(session: Session) -> Decimal:
     return Decimal(session.rows("SELECT unix_timestamp(sysdate(6))")[0][0])
 
 
-def oldest_of(session: Session) -> tuple[Decimal | None, int]:
+def read_oldest_transaction(session: Session) -> tuple[Decimal | None, int]:
     """When the oldest open transaction or running statement began, in seconds since 1970, and how many there are.
 
-    InnoDB tells the server's wall time in whole seconds; in the hour that repeats in autumn the earlier one counts.
+    InnoDB reports the server's wall time in whole seconds; in the hour that repeats in autumn the earlier one is taken.
     """
-    began = "min(unix_timestamp(trx_started))"
-    trx, before, again, count = in_zone(
+    started = "min(unix_timestamp(trx_started))"
+    transaction, hour_earlier, is_repeated, count = query_in_zone(
         session,
         "'SYSTEM'",
-        f"SELECT {began}, {began} - 3600, CASE WHEN from_unixtime({began} - 3600) = min(trx_started) THEN 1 ELSE 0 END,"
+        f"SELECT {started}, {started} - 3600, CASE WHEN from_unixtime({started} - 3600) = min(trx_started) THEN 1 ELSE 0 END,"
         f" count(*) {_TRANSACTIONS}",
     )[0]
     seconds, statements = session.rows(f"SELECT unix_timestamp(sysdate(6)) - max(time) - 1, count(*) {_STATEMENTS}")[0]
-    found = [Decimal(value) for value in (before if again else trx, seconds) if value is not None]
-    return (min(found) if found else None), int(count) + int(statements)
+    starts = [Decimal(value) for value in (hour_earlier if is_repeated else transaction, seconds) if value is not None]
+    return (min(starts) if starts else None), int(count) + int(statements)
 
 
-def of_time(
-    dialect: "Mysql", session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+def time_horizon(
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
     """The oldest open transaction, else the server's clock; never below the watermark."""
-    clock = clock_of(session)
+    clock = read_clock(session)
     time.sleep(SETTLE_S)
     lag, method, notes = spec.policy.lag, "server clock", []
     moments = [clock]
     try:
-        oldest, count = oldest_of(session)
+        oldest, count = read_oldest_transaction(session)
         is_replica = int(session.rows(_REPLICAS)[0][0]) > 0
         if oldest is not None:
             moments.append(oldest)
@@ -104,25 +104,25 @@ def of_time(
     if lag:
         moments.append(clock - lag)
         notes.append(f"lag: {lag} s")
-    value, note = written(session, column, table, min(moments))
+    value, note = column_time(session, column, table, min(moments))
     notes.extend([note] if note else [])
     if watermark is not None and not is_above(dialect, session, column, value, watermark[0]):
         value = str(watermark[0])
     return Horizon(value=(value,), method=method, note="; ".join(notes) or None)
 
 
-def written(session: Session, column: AxisColumn, table: str, moment: Decimal) -> tuple[str, str | None]:
-    """The moment as the column has it: TIMESTAMP in UTC; DATETIME and DATE as the server's wall shows it.
+def column_time(session: Session, column: AxisColumn, table: str, moment: Decimal) -> tuple[str, str | None]:
+    """The moment in the column's type: TIMESTAMP in UTC; DATETIME and DATE as the server's wall time.
 
     Wall times repeat an hour in autumn, so the horizon is the least wall time from that moment on. An application that
-    writes another zone's wall time can be behind the server's: hence also not above the newest row.
+    writes another zone's wall time can be behind the server's: so the horizon is not above the newest row either.
     """
     if column.kind == "timestamptz":
         micros = int(moment * 1_000_000)
         stamp = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
-        return floored(stamp.strftime("%Y-%m-%d %H:%M:%S.%f"), column), None
+        return rounded_down(stamp.strftime("%Y-%m-%d %H:%M:%S.%f"), column), None
     walls = ", ".join(f"from_unixtime({moment:f} + {minutes * 60})" for minutes in range(0, 181, 15))
-    zone, wall = in_zone(
+    zone, wall = query_in_zone(
         session, "@@global.time_zone", f"SELECT @@session.time_zone, CAST(CAST(least({walls}) AS DATETIME(6)) AS CHAR)"
     )[0]
     note = f"times without a zone are taken as '{zone}', the server's"
@@ -134,18 +134,18 @@ def written(session: Session, column: AxisColumn, table: str, moment: Decimal) -
     )
     if not newest or newest[0][0] is None:
         return ZERO, f"{note}; the table has no row with a time yet"
-    return min(floored(str(wall), column), str(newest[0][0])), f"{note}; not above the newest row"
+    return min(rounded_down(str(wall), column), str(newest[0][0])), f"{note}; not above the newest row"
 
 
-def floored(text: str, column: AxisColumn) -> str:
-    """Down to the digits that the column keeps: what is written later in the same second would lie below otherwise."""
+def rounded_down(text: str, column: AxisColumn) -> str:
+    """The time in the digits that the column stores: otherwise a later write of the same second would lie below it."""
     size = re.search(r"\((\d)\)", column.cast)
     digits = int(size[1]) if size else 0
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction[:digits].ljust(6, '0')}"
 
 
-def is_above(dialect: "Mysql", session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:
+def is_above(dialect: Dialect, session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:
     left, right = (dialect.literal(column, item) for item in (value, floor))
     if column.kind in TIME_KINDS:
         left, right = (f"CAST({item} AS DATETIME(6))" for item in (left, right))
@@ -153,28 +153,29 @@ def is_above(dialect: "Mysql", session: Session, column: AxisColumn, value: int 
     return bool(session.rows(f"SELECT CASE WHEN {left}{collation} > {right} THEN 1 ELSE 0 END")[0][0])
 
 
-def newest_of(dialect: "Mysql", session: Session, column: AxisColumn, table: str) -> int | str | None:
-    found = session.rows(
+def read_newest_value(dialect: Dialect, session: Session, column: AxisColumn, table: str) -> int | str | None:
+    newest = session.rows(
         f"SELECT {dialect.position(column, column.sql)} FROM {table} WHERE {column.sql} IS NOT NULL"
         f" ORDER BY {column.sql} DESC LIMIT 1"
     )
-    return dialect.decode(column, found[0][0]) if found else None
+    return dialect.decode(column, newest[0][0]) if newest else None
 
 
-def of_counter(
-    dialect: "Mysql", session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+def counter_horizon(
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
     """Just above the newest value, once every transaction that could still commit a smaller one has ended."""
     floor = watermark[0] if watermark is not None else dialect.lowest(column)
-    newest = newest_of(dialect, session, column, table)
+    newest = read_newest_value(dialect, session, column, table)
     if newest is None:
-        return Horizon(value=(floor,), method="the table has no counted row yet")
+        return Horizon(value=(floor,), method=NO_ROW)
     method, note = "newest value after all writers ended", None
     try:
-        still = wait_for_writers(session)
+        time.sleep(SETTLE_S)
+        open_writers = wait_for_writers(lambda: read_writers(session), LOCK_WAIT_S, LOCK_POLL_S)
         is_blind = int(session.rows(_REPLICAS)[0][0]) > 0
     except SourceDenied:
-        still, is_blind = [], True
+        open_writers, is_blind = [], True
     if is_blind and not spec.policy.lag:
         raise ConfigError(
             f"{spec.unit_id}: it cannot be seen who writes, so the counter '{column.name}' has no safe horizon",
@@ -182,41 +183,22 @@ def of_counter(
         )
     if is_blind:
         method, note = f"newest value minus a declared lag of {spec.policy.lag}", GRANT
-    if still:
-        who = f"open writers after {LOCK_WAIT_S:g} s: {', '.join(still)}"
-        return Horizon(value=(floor,), method="held at the watermark by open writers", note=who)
-    top: int | str = newest
-    is_unique = (column.name,) in (spec.dataset.primary_key, *spec.dataset.unique_keys)
-    if spec.policy.lag:
-        shifted = dialect.earlier(column, newest, spec.policy.lag)
-        top = dialect.decode(column, session.rows(f"SELECT {dialect.position(column, shifted)}")[0][0])
-    elif column.kind == "int" and is_unique and int(newest) < 2**64 - 1:
-        top = int(newest) + 1
-    else:
-        note = f"'{column.name}' is not unique: rows that tie at {newest} belong to a later run until it is passed"
+    if open_writers:
+        names = f"open writers after {LOCK_WAIT_S:g} s: {', '.join(open_writers)}"
+        return Horizon(value=(floor,), method="held at the watermark by open writers", note=names)
+    top, ties = above_newest(dialect, session, spec, column, newest, greatest=2**64 - 1)
+    note = ties or note
     value = top if is_above(dialect, session, column, top, floor) else floor
     return Horizon(value=(value,), method=method, note=note)
 
 
-def writers(session: Session) -> dict[str, str]:
-    """Transactions that hold locks or have changed rows, of any table, and statements that are on their way."""
-    found = session.rows(
+def read_writers(session: Session) -> dict[str, str]:
+    """Transactions that hold locks or have changed rows, of any table, and running statements: id -> name."""
+    transactions = session.rows(
         "SELECT concat('t', trx_id), concat('connection ', trx_mysql_thread_id)"
         f" {_TRANSACTIONS} AND (trx_rows_modified > 0 OR trx_lock_structs > 0 OR trx_tables_locked > 0)"
     )
-    running = session.rows(
+    statements = session.rows(
         f"SELECT concat('s', id), concat('connection ', id) {_STATEMENTS} AND info NOT LIKE 'SELECT%'"
     )
-    return dict([*found, *running])
-
-
-def wait_for_writers(session: Session) -> list[str]:
-    """Waits for exactly those that write now; returns who has not ended in time."""
-    time.sleep(SETTLE_S)
-    first = writers(session)
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while first and time.monotonic() < deadline:
-        time.sleep(LOCK_POLL_S)
-        now = writers(session)
-        first = {key: who for key, who in first.items() if key in now}
-    return sorted(first.values())
+    return dict([*transactions, *statements])

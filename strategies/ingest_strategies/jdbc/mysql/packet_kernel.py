@@ -1,7 +1,7 @@
-"""Compiled: the packets of a result, in the order in which they arrive, split into columns.
+"""Splits the packets of a result into columns, in machine code.
 
-Machine code is made once per machine and kept beside this file, or in the user's cache where that is not writable; NUMBA_CACHE_DIR
-names another place. Processes that make it at once each put a whole file in place. Where nothing is writable, every process makes its own.
+The code is compiled once per machine and stored beside this file, or in the user's cache where that is not writable; NUMBA_CACHE_DIR
+names another folder. Processes that compile at the same time each write a whole file. Where no folder is writable, every process compiles.
 A packet is a length of three bytes, a number, and a payload; a payload of 0xffffff bytes goes on in the next packet
 (https://mariadb.com/kb/en/0-packet/). A row is one text with its length in front per column
 (https://mariadb.com/kb/en/resultset-row/).
@@ -15,37 +15,37 @@ from numba import njit
 
 log = logging.getLogger(__name__)
 
-# How `split` ends, the first four in the ordinary course of things; and what `whole` tells of a row that is all there.
+# How `split` ends, the first four in the ordinary course of things; and what `measure_row` tells of a row that is all there.
 MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
-# What is in `state`: where the next packet begins and how many bytes it takes as far as is known, the number that it must have,
+# The items of `state`: where the next packet begins and how many bytes it needs as far as is known, the number that it must have,
 # the rows so far; where the payload of an `END` or a `FAILED` begins and ends.
 AT, NEED, NUMBER, ROWS, BEGIN, STOP = 0, 1, 2, 3, 4, 5
 STATES = 6
 
 LONGEST_PACKET = 0xFFFFFF
-LONGEST_CELL = 2**31 - 1  # what an offset of Arrow's binary can say
+LONGEST_CELL = 2**31 - 1  # the largest offset of Arrow's binary type
 
 
 def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def compile_now(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = njit(nogil=True)(function)
+        kernel = njit(nogil=True)(function)
         try:
-            made.enable_caching()
-        except RuntimeError as error:  # no folder can be written; a function that cannot be compiled is another error
+            kernel.enable_caching()
+        except RuntimeError as error:  # no folder is writable; a function that cannot be compiled raises another error
             log.warning("%s: compiled for this process only", error)
-        made.compile(signature)
-        made.disable_compile()
-        found: Callable[..., Any] = made
-        return found
+        kernel.compile(signature)
+        kernel.disable_compile()
+        result: Callable[..., Any] = kernel
+        return result
 
     return compile_now
 
 
 @njit(nogil=True)
-def whole(wire, at, end, number):  # type: ignore[no-untyped-def]
+def measure_row(wire, at, end, number):  # type: ignore[no-untyped-def]
     """The packets of the row that begins at `at`: (`WHOLE`, where it ends, the number of the next packet, bytes of payload).
 
-    Else `MORE` and where the next bytes that are needed end, or `OUT_OF_ORDER` and where the packet begins.
+    Else `MORE` and where the needed bytes end, or `OUT_OF_ORDER` and where the packet begins.
     """
     after, payload, last = at, 0, LONGEST_PACKET
     while last == LONGEST_PACKET:
@@ -63,9 +63,9 @@ def whole(wire, at, end, number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def close_up(wire, place, stop):  # type: ignore[no-untyped-def]
-    """Takes the heads of all packets but the first out of a payload that begins at `place`."""
-    into = source = place + LONGEST_PACKET
+def remove_headers(wire, position, stop):  # type: ignore[no-untyped-def]
+    """Takes the heads of all packets but the first out of a payload that begins at `position`."""
+    into = source = position + LONGEST_PACKET
     while into < stop:
         size = min(LONGEST_PACKET, stop - into)
         source += 4
@@ -76,68 +76,68 @@ def close_up(wire, place, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def cells(wire, place, stop, row, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
-    """Notes where each value of a row is; False where its payload is none."""
+def split_row(wire, position, stop, row, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
+    """Records where each value of a row is; False where the payload is malformed."""
     for column in range(starts.shape[0]):
-        if place >= stop:
+        if position >= stop:
             return False
-        length = int(wire[place])
-        place += 1
+        length = int(wire[position])
+        position += 1
         if length == 0xFB:
-            starts[column, row], lengths[column, row] = place, -1
+            starts[column, row], lengths[column, row] = position, -1
             nulls[column] += 1
             continue
         if length > 0xFB:
             width = length - 0xFA if length < 0xFE else 8
-            if length == 0xFF or stop - place < width:
+            if length == 0xFF or stop - position < width:
                 return False
             length = 0
             for index in range(width):
-                length |= int(wire[place + index]) << (8 * index)
-            place += width
+                length |= int(wire[position + index]) << (8 * index)
+            position += width
             if length < 0 or length > LONGEST_CELL:
                 return False
-        starts[column, row], lengths[column, row] = place, length
+        starts[column, row], lengths[column, row] = position, length
         sizes[column] += length
-        place += length
-    return place == stop
+        position += length
+    return position == stop
 
 
 @compiled("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
-def split(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
-    """Takes whole rows out of `wire[:end]` until one of the constants above is to be told.
+def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
+    """Takes whole rows out of `wire[:end]`, until it returns one of the constants above.
 
     `starts` and `lengths` (-1: NULL) of every value, column by column; `sizes` and `nulls` per column. A batch of more than one row
-    takes at most `budget` bytes as Arrow. A row of several packets is closed up in its place.
+    takes at most `budget` bytes as Arrow. A row of several packets is joined in place.
     """
     columns, most = starts.shape
     first = state[AT] if state[ROWS] == 0 else starts[0, 0]
     while True:
         at, rows = state[AT], state[ROWS]
-        told, after, number, payload = whole(wire, at, end, state[NUMBER])
-        if told == MORE:
+        status, after, number, payload = measure_row(wire, at, end, state[NUMBER])
+        if status == MORE:
             state[NEED] = after - at
             return MORE
-        if told == OUT_OF_ORDER:
+        if status == OUT_OF_ORDER:
             state[BEGIN] = after
             return OUT_OF_ORDER
         if rows == most or (rows and after - first + 4 * columns * (rows + 1) > budget):
             return FULL
-        place, stop = at + 4, at + 4 + payload
+        position, stop = at + 4, at + 4 + payload
         if payload >= LONGEST_PACKET:
-            close_up(wire, place, stop)
-        is_last = payload and (wire[place] == 0xFF or (wire[place] == 0xFE and payload < 9))
-        if not is_last and not cells(wire, place, stop, rows, starts, lengths, sizes, nulls):
+            remove_headers(wire, position, stop)
+        is_last = payload and (wire[position] == 0xFF or (wire[position] == 0xFE and payload < 9))
+        if not is_last and not split_row(wire, position, stop, rows, starts, lengths, sizes, nulls):
             return MALFORMED
         state[AT], state[NUMBER] = after, number
         if is_last:
-            state[BEGIN], state[STOP] = place, stop
-            return FAILED if wire[place] == 0xFF else END
+            state[BEGIN], state[STOP] = position, stop
+            return FAILED if wire[position] == 0xFF else END
         state[ROWS] = rows + 1
 
 
 @compiled("void(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1], uint8[::1])")
-def gather(wire, starts, lengths, offsets, data, valid):  # type: ignore[no-untyped-def]
+def gather_column(wire, starts, lengths, offsets, data, valid):  # type: ignore[no-untyped-def]
     """One column of the split rows as Arrow's offsets, data and, where `valid` has any bytes (zeros), its validity bits."""
     filled = 0
     offsets[0] = 0

@@ -1,7 +1,7 @@
-"""The rows of a result whose columns PyMySQL has read: the connection's bytes in bulk, a batch of binary columns at a time.
+"""Reads the rows of a result from a PyMySQL connection in bulk, a batch of binary columns at a time.
 
-PyMySQL's buffered reader holds the first of these bytes already. They are taken from it; the rest comes from the stream below it, so
-that it holds none when PyMySQL reads again. (Its `readinto1` waits for more than it holds.)
+PyMySQL has read the columns before, and its buffered reader already holds the first bytes of the rows. They are taken from it; the
+rest comes from the stream below, so that the reader is empty when PyMySQL reads again. (Its `readinto1` waits for more than it holds.)
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from pymysql.protocol import MysqlPacket
 
 from ingest_strategies.jdbc.mysql import packet_kernel as kernel
 
-MOST_ROWS = 65_536
-MOST_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
-LEAST_ROOM = 256 * 1024  # a read of the socket brings up to this much, whatever a page may hold
+MAX_ROWS = 65_536
+MAX_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
+MIN_BUFFER_BYTES = 256 * 1024  # one read of the socket takes up to this much, for small pages, too
 SHORTEST_ERROR = 9  # a mark, a number, and an SQLSTATE with a mark of its own
 SHORTEST_END = 5  # a mark, a count of warnings, the server's status
 
@@ -26,22 +26,22 @@ Octets = npt.NDArray[np.uint8]
 
 
 class MysqlRows:
-    """`result` is unbuffered and nothing of its rows was read. What goes wrong is raised as PyMySQL would raise it."""
+    """`result` is unbuffered, and none of its rows was read. Errors are those that PyMySQL raises."""
 
     def __init__(self, connection: Any, result: Any, page_bytes: int) -> None:
         self._connection = connection
         self._result = result
-        self._page_bytes = page_bytes = min(page_bytes, MOST_BYTES)
+        self._page_bytes = page_bytes = min(page_bytes, MAX_BYTES)
         columns = result.field_count
-        most = max(1, min(MOST_ROWS, page_bytes // (5 * columns + 4)))  # rows of nothing fill a page with so many
-        most += 16 - most % 16  # no power of two: the columns would meet in the same lines of the cache
+        most = max(1, min(MAX_ROWS, page_bytes // (5 * columns + 4)))  # so many rows of NULL fill a page
+        most += 16 - most % 16  # no power of two, with which the columns would share cache lines
         self._starts = np.empty((columns, most), np.int64)
         self._lengths = np.empty((columns, most), np.int32)
         self._sizes = np.zeros(columns, np.int64)
         self._nulls = np.zeros(columns, np.int64)
         self._state = np.zeros(kernel.STATES, np.int64)
         self._state[kernel.NUMBER] = connection._next_seq_id
-        self._room = max(page_bytes, LEAST_ROOM)
+        self._room = max(page_bytes, MIN_BUFFER_BYTES)
         self._wire: Octets = np.empty(self._room, np.uint8)
         self._end = 0
         self._is_drained = False
@@ -71,7 +71,7 @@ class MysqlRows:
                     self._drop(pymysql.InternalError("a row that is not of the protocol"))
 
     def _split(self) -> int:
-        told: int = kernel.split(
+        status: int = kernel.split_rows(
             self._wire,
             self._end,
             self._page_bytes,
@@ -81,10 +81,10 @@ class MysqlRows:
             self._sizes,
             self._nulls,
         )
-        return told
+        return status
 
     def _receive(self) -> None:
-        """What the buffered reader holds, then one read of the stream at a time."""
+        """Takes the bytes of the buffered reader, then one read of the stream at a time."""
         room = self._wire.data[self._end :]
         reader = self._connection._rfile
         try:
@@ -100,7 +100,7 @@ class MysqlRows:
         self._end += count
 
     def _make_room(self, need: int) -> None:
-        """What is not a whole row yet goes to the front, where there is room for `need` bytes; what a long row took is given back."""
+        """Moves the incomplete row to the front of a buffer with room for `need` bytes; a buffer that a long row enlarged shrinks again."""
         begin = int(self._state[kernel.AT])
         left = self._wire[begin : self._end]
         room = self._room if max(need, len(left)) <= self._room else max(need, len(left), 2 * len(left))
@@ -121,7 +121,7 @@ class MysqlRows:
         offsets = pa.allocate_buffer(4 * (rows + 1))
         filled = pa.allocate_buffer(int(self._sizes[index]))
         valid = np.zeros((rows + 7) // 8 if nulls else 0, np.uint8)
-        kernel.gather(
+        kernel.gather_column(
             self._wire,
             self._starts[index, :rows],
             self._lengths[index, :rows],
@@ -144,26 +144,26 @@ class MysqlRows:
         if len(packet.get_all_data()) < SHORTEST_END:
             self._drop(pymysql.InternalError("an end that is not of the protocol"))
         self._result._check_packet_is_eof(packet)
-        self._done()
+        self._release_connection()
 
     def _fail(self) -> NoReturn:
-        """Nothing comes after an error: the connection may be used again."""
+        """An error ends the result: the connection may be used again."""
         packet = self._packet()
-        told = packet.get_all_data()
-        if len(told) < SHORTEST_ERROR or not told[3:SHORTEST_ERROR].isascii():
+        content = packet.get_all_data()
+        if len(content) < SHORTEST_ERROR or not content[3:SHORTEST_ERROR].isascii():
             self._drop(pymysql.InternalError("an error that is not of the protocol"))
-        self._done()
+        self._release_connection()
         packet.raise_for_error()
         raise AssertionError("an error packet raises")
 
-    def _done(self) -> None:
+    def _release_connection(self) -> None:
         self._result.unbuffered_active = False
         self._result.connection = None
         self._result.rows = None
 
     def _refuse_order(self) -> NoReturn:
         number = int(self._wire[int(self._state[kernel.BEGIN]) + 3])
-        if number == 0:  # how MariaDB says that it shuts down, https://jira.mariadb.org/browse/MDEV-9409
+        if number == 0:  # MariaDB sends it when it shuts down, https://jira.mariadb.org/browse/MDEV-9409
             self._lose("Lost connection to MySQL server during query")
         self._drop(pymysql.InternalError(f"a packet numbered {number} out of its turn"))
 

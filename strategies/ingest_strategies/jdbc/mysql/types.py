@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's types: what each becomes in Arrow, how it is selected, whether it orders an axis.
+"""MySQL's and MariaDB's types: the Arrow type of each, how it is selected, whether it orders an axis.
 
 Facts behind the choices, seen by running MariaDB 10.11: the text protocol rounds FLOAT to six digits, so floats are
 multiplied by `1e0`, which is a double in full digits; TIME goes from -838:59:59 to 838:59:59
@@ -7,7 +7,7 @@ multiplied by `1e0`, which is a double in full digits; TIME goes from -838:59:59
 
 import re
 
-from ingest_strategies.jdbc.values.column_carriers import Carried, refused
+from ingest_strategies.jdbc.values.column_carriers import ColumnCarrier, refused
 
 _INTS = {"tinyint": 8, "smallint": 16, "mediumint": 32, "int": 32, "bigint": 64}
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -23,47 +23,47 @@ _SIZE = re.compile(r"\((\d+)(?:,(\d+))?\)")
 ZERO = "a zero date ('0000-00-00', or a month or day of 00) goes to quarantine"
 LONE_BOOL = "a number, not a truth value: 'boolean' is another name of it and holds -128 to 127"
 _TIME_NOTE = "exact text: a span from -838:59:59 to 838:59:59, not a time of day"
-_STAMPS: dict[str, Carried] = {
-    "date": Carried("date32", "date", note=ZERO),
-    "datetime": Carried("timestamp[us]", "timestamp", note=f"without a zone, as stored; {ZERO}"),
-    "timestamp": Carried("timestamp[us, UTC]", "timestamptz", note=ZERO),
-    "time": Carried("string", logical="interval", note=_TIME_NOTE),
-    "year": Carried("int16", "int"),
+_STAMPS: dict[str, ColumnCarrier] = {
+    "date": ColumnCarrier("date32", "date", note=ZERO),
+    "datetime": ColumnCarrier("timestamp[us]", "timestamp", note=f"without a zone, as stored; {ZERO}"),
+    "timestamp": ColumnCarrier("timestamp[us, UTC]", "timestamptz", note=ZERO),
+    "time": ColumnCarrier("string", logical="interval", note=_TIME_NOTE),
+    "year": ColumnCarrier("int16", "int"),
 }
 
 
-def carried(name: str, type_text: str, charset: str | None, *, is_json: bool = False) -> Carried:
-    """`name` is DATA_TYPE, `type_text` COLUMN_TYPE of the information schema; REFUSED for what has no exact form here."""
+def carrier_of(name: str, type_text: str, charset: str | None, *, is_json: bool = False) -> ColumnCarrier:
+    """`name` is DATA_TYPE, `type_text` COLUMN_TYPE of the information schema; REFUSED for a type without an exact form."""
     if name in _INTS:
         is_unsigned = "unsigned" in type_text
         note = LONE_BOOL if type_text.startswith("tinyint(1)") else None
-        return Carried(f"{'u' if is_unsigned else ''}int{_INTS[name]}", "int", note=note)
+        return ColumnCarrier(f"{'u' if is_unsigned else ''}int{_INTS[name]}", "int", note=note)
     if name == "decimal":
         return _decimal(type_text)
     if name in ("float", "double"):
-        return Carried("float32" if name == "float" else "float64", "float", "{0} * 1e0")
+        return ColumnCarrier("float32" if name == "float" else "float64", "float", "{0} * 1e0")
     if name in _STAMPS:
         return _STAMPS[name]
     if name == "json" or is_json:
-        return Carried("string", logical="json")
+        return ColumnCarrier("string", logical="json")
     if name in _TEXTS:
-        return Carried("string", "text") if charset != "binary" else Carried("binary", "bytes")
+        return ColumnCarrier("string", "text") if charset != "binary" else ColumnCarrier("binary", "bytes")
     if name in _BYTES:
-        return Carried("binary", "bytes")
+        return ColumnCarrier("binary", "bytes")
     if name == "bit":
-        return Carried("uint64", "int", "{0} + 0", "bits", note="the bits as a number")
+        return ColumnCarrier("uint64", "int", "{0} + 0", "bits", note="the bits as a number")
     if name in ("enum", "set"):
-        return Carried("string", "enum" if name == "enum" else "other", logical=name)
+        return ColumnCarrier("string", "enum" if name == "enum" else "other", logical=name)
     if name == "uuid":
-        return Carried("string", "uuid", logical="uuid")
+        return ColumnCarrier("string", "uuid", logical="uuid")
     if name in _ADDRESSES:
-        return Carried("string", logical="inet")
+        return ColumnCarrier("string", logical="inet")
     if name in _GEOMETRY:
         return refused(f"geometry ('{name}') is not read: select it as text in a view")
     return refused(f"type '{name}' is not known: select it as text in a view")
 
 
-def _decimal(type_text: str) -> Carried:
+def _decimal(type_text: str) -> ColumnCarrier:
     size = _SIZE.search(type_text)
     precision, scale = (int(size[1]), int(size[2] or 0)) if size else (10, 0)
-    return Carried(f"decimal{128 if precision <= 38 else 256}({precision}, {scale})", "decimal")
+    return ColumnCarrier(f"decimal{128 if precision <= 38 else 256}({precision}, {scale})", "decimal")

@@ -1,27 +1,26 @@
-"""What Oracle's ALL_ views say of tables, columns, keys, indexes and sizes. Needs Oracle 12.2 or newer.
+"""Reads tables, columns, keys, indexes and sizes from Oracle's ALL_ views. Needs Oracle 12.2 or newer.
 
 https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/static-data-dictionary-views.html
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table
 from ingest_strategies.jdbc.config import parse_config
-from ingest_strategies.jdbc.dialect import Session, Size
+from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.oracle.config import OracleConfig
-from ingest_strategies.jdbc.oracle.types import carried, type_text
-from ingest_strategies.jdbc.values.column_carriers import Carried
-from ingest_strategies.jdbc.values.server_columns import column_of, difference, remembered
+from ingest_strategies.jdbc.oracle.types import carrier_of, type_text
+from ingest_strategies.jdbc.standard_sql import quoted_text
+from ingest_strategies.jdbc.values.column_carriers import ColumnCarrier
+from ingest_strategies.jdbc.values.server_columns import column_facts
 
-COUNT_LIMIT = 100_000  # rows that are counted; beyond it the server's statistics tell
+COUNT_LIMIT = 100_000  # rows that are counted; beyond it the server's statistics are used
 PLAIN_COLLATIONS = (None, "USING_NLS_COMP", "BINARY")
-
-Key = tuple[str, str]
 
 RELATIONS = (
     "SELECT t.owner, t.table_name, CASE WHEN m.mview_name IS NULL THEN 'table' ELSE 'materialized view' END,"
@@ -39,8 +38,7 @@ COLUMNS = (
     " ON c.owner = t.owner AND c.table_name = t.table_name AND c.column_name = t.column_name"
     " WHERE t.hidden_column = 'NO' AND {where} ORDER BY t.owner, t.table_name, t.column_id"
 )
-# A constraint that is not validated, or may be deferred to the end of a transaction, still holds for what is committed
-# only where it is validated.
+# Committed rows satisfy a constraint only where it is validated; a deferrable one is checked at the end of a transaction.
 KEYS = (
     "SELECT t.owner, t.table_name, t.constraint_name, t.constraint_type, c.column_name FROM all_constraints t"
     " JOIN all_cons_columns c ON c.owner = t.owner AND c.constraint_name = t.constraint_name"
@@ -56,53 +54,46 @@ INDEXES = (
 SIZE = "SELECT num_rows, avg_row_len FROM all_tables t WHERE {where}"
 
 
-def text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(OracleConfig, endpoint)
-    owners = ", ".join(text(name) for name in config.schemas)
+    owners = ", ".join(quoted_text(name) for name in config.schemas)
     owners = owners or "SELECT username FROM all_users WHERE oracle_maintained = 'N'"
-    for dataset in datasets(config, endpoint, session, f"{{owner}} IN ({owners})"):
-        if config.include and not any(fnmatchcase(dataset.name, pattern) for pattern in config.include):
-            continue
-        if any(fnmatchcase(dataset.name, pattern) for pattern in config.exclude):
-            continue
-        yield dataset
+    for dataset in read_datasets(config, endpoint, session, f"{{owner}} IN ({owners})"):
+        if config.includes(dataset.name):
+            yield dataset
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
-    return next(datasets(parse_config(OracleConfig, endpoint), endpoint, session, only(dataset)), None)
+    return next(read_datasets(parse_config(OracleConfig, endpoint), endpoint, session, table_condition(dataset)), None)
 
 
-def only(dataset: Dataset) -> str:
-    return f"{{owner}} = {text(str(dataset.facts['schema']))} AND {{name}} = {text(str(dataset.facts['table']))}"
+def table_condition(dataset: Dataset) -> str:
+    return f"{{owner}} = {quoted_text(str(dataset.facts['schema']))} AND {{name}} = {quoted_text(str(dataset.facts['table']))}"
 
 
-def asked(query: str, where: str, owner: str = "t.owner") -> str:
-    """A query of the dictionary; what owner and name are called differs from view to view."""
-    here = where.replace("{owner}", owner).replace("{name}", "t.table_name")
+def dictionary_query(query: str, where: str, owner: str = "t.owner") -> str:
+    """A query of the data dictionary; the columns of owner and name differ from view to view."""
+    tables = where.replace("{owner}", owner).replace("{name}", "t.table_name")
     views = where.replace("{owner}", owner).replace("{name}", "t.view_name")
-    return query.replace("{where}", here).replace("{views}", views)
+    return query.replace("{where}", tables).replace("{views}", views)
 
 
-def datasets(config: OracleConfig, endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:
-    columns = grouped(session.rows(asked(COLUMNS, where)))
-    constraints = grouped(session.rows(asked(KEYS, where)))
-    indexes = grouped(session.rows(asked(INDEXES, where, "t.table_owner")))
-    for owner, table, kind, rows, row_bytes, comment in session.rows(asked(RELATIONS, where)):
-        place = (owner, table)
-        found = {row[0]: carried_of(row, config) for row in columns.get(place, [])}
-        if not found:
+def read_datasets(config: OracleConfig, endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:
+    columns = group_by_table(session.rows(dictionary_query(COLUMNS, where)))
+    constraints = group_by_table(session.rows(dictionary_query(KEYS, where)))
+    indexes = group_by_table(session.rows(dictionary_query(INDEXES, where, "t.table_owner")))
+    for owner, table, kind, rows, row_bytes, comment in session.rows(dictionary_query(RELATIONS, where)):
+        name = (owner, table)
+        carriers = {row[0]: row_carrier(row, config) for row in columns.get(name, [])}
+        if not carriers:
             continue
-        primary, unique, leading = keys(constraints.get(place, []), indexes.get(place, []))
+        primary, unique, leading = keys_of(constraints.get(name, []), indexes.get(name, []))
         facts: dict[str, JsonValue] = {
             "schema": owner,
             "table": table,
             "kind": kind,
-            "columns": remembered(found),
-            "collations": {row[0]: row[8] for row in columns[place] if row[8] not in PLAIN_COLLATIONS},
+            "columns": column_facts(carriers),
+            "collations": {row[0]: row[8] for row in columns[name] if row[8] not in PLAIN_COLLATIONS},
             "indexes": [list(index) for index in leading],
         }
         yield Dataset(
@@ -110,7 +101,7 @@ def datasets(config: OracleConfig, endpoint: Endpoint, session: Session, where: 
             name=f"{owner}.{table}",
             kind=kind,
             columns=tuple(
-                column_of(row[0], spelled_type(row), row[7] == "Y", found[row[0]], row[9]) for row in columns[place]
+                column_of(row[0], source_type_of(row), row[7] == "Y", carriers[row[0]], row[9]) for row in columns[name]
             ),
             primary_key=primary,
             unique_keys=unique,
@@ -121,14 +112,7 @@ def datasets(config: OracleConfig, endpoint: Endpoint, session: Session, where: 
         )
 
 
-def grouped(rows: Sequence[tuple[Any, ...]]) -> dict[Key, list[tuple[Any, ...]]]:
-    found: dict[Key, list[tuple[Any, ...]]] = defaultdict(list)
-    for owner, table, *rest in rows:
-        found[owner, table].append(tuple(rest))
-    return found
-
-
-def spelled_type(row: tuple[Any, ...]) -> str:
+def source_type_of(row: tuple[Any, ...]) -> str:
     _, name, type_owner, length, precision, scale, chars, *_ = row
     return type_text(name, length, precision, scale, chars) if is_own(name, type_owner) else f"{type_owner}.{name}"
 
@@ -137,12 +121,12 @@ def is_own(name: str, type_owner: str | None) -> bool:
     return type_owner is None or name == "XMLTYPE"
 
 
-def carried_of(row: tuple[Any, ...], config: OracleConfig) -> Carried:
+def row_carrier(row: tuple[Any, ...], config: OracleConfig) -> ColumnCarrier:
     _, name, type_owner, _, precision, scale, *_ = row
-    return carried(name, precision, scale, config.number_scale, is_own(name, type_owner))
+    return carrier_of(name, precision, scale, config.number_scale, is_own(name, type_owner))
 
 
-def keys(
+def keys_of(
     constraints: Sequence[tuple[Any, ...]], indexes: Sequence[tuple[Any, ...]]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
     """Primary key, other unique keys, and the columns of every ascending index."""
@@ -154,25 +138,25 @@ def keys(
         parts[index].append(tuple(rest))
     primary = next((tuple(columns) for (_, kind), columns in members.items() if kind == "P"), ())
     unique = {tuple(columns) for (_, kind), columns in members.items() if kind == "U"}
-    unique |= {tuple(part[1] for part in found) for found in parts.values() if found[0][0] == "UNIQUE"}
-    leading = [[part[1] for part in found] for found in parts.values() if all(part[2] == "ASC" for part in found)]
+    unique |= {tuple(column[1] for column in index) for index in parts.values() if index[0][0] == "UNIQUE"}
+    leading = [[part[1] for part in index] for index in parts.values() if all(part[2] == "ASC" for part in index)]
     return primary, tuple(sorted(unique - {primary})), leading
 
 
-def drifted(session: Session, dataset: Dataset, names: Sequence[str]) -> str | None:
-    found = {row[2]: spelled_type(tuple(row[2:])) for row in session.rows(asked(COLUMNS, only(dataset)))}
-    return difference(found, dataset, names)
+def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
+    rows = session.rows(dictionary_query(COLUMNS, table_condition(dataset)))
+    return {row[2]: source_type_of(tuple(row[2:])) for row in rows}
 
 
-def size_of(session: Session, dataset: Dataset, table: str) -> Size:
+def read_size(session: Session, dataset: Dataset, table: str) -> TableSize:
     """A bounded count, beyond it the server's statistics, which may be old or missing."""
     if dataset.facts.get("kind") == "view":
-        return Size()
+        return TableSize()
     inner = f"SELECT 1 AS one FROM {table} FETCH FIRST {COUNT_LIMIT + 1} ROWS ONLY"
     rows = int(session.rows(f"SELECT count(*) FROM ({inner}) counted")[0][0])
-    told = session.rows(asked(SIZE, only(dataset)))
-    statistics, row_bytes = told[0] if told else (None, None)
+    sizes = session.rows(dictionary_query(SIZE, table_condition(dataset)))
+    statistics, row_bytes = sizes[0] if sizes else (None, None)
     if rows > COUNT_LIMIT:
         rows = max(rows, int(statistics or 0))
     per_row = float(row_bytes) + 8.0 * len(dataset.columns) if row_bytes else None
-    return Size(rows=rows, bytes=int(rows * per_row) if per_row else None, bytes_per_row=per_row)
+    return TableSize(rows=rows, bytes=int(rows * per_row) if per_row else None, bytes_per_row=per_row)

@@ -1,12 +1,12 @@
-"""Values of an axis as literals of Oracle's, each of exactly its column's type: another one would make the server convert the
+"""Values of an axis as Oracle literals, each of exactly its column's type: with another type the server would convert the
 column, not the literal."""
 
 import re
 
-from ingest_ray.sdk.errors import ConfigError
 from ingest_strategies.jdbc.dialect import AxisColumn
-from ingest_strategies.jdbc.oracle.catalog import text
 from ingest_strategies.jdbc.oracle.types import STAMP
+from ingest_strategies.jdbc.standard_sql import quoted_text
+from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
 
 LOWEST: dict[str, int | str] = {
     "int": -(2**63),
@@ -28,27 +28,23 @@ def literal(column: AxisColumn, value: int | str) -> str:
         case "int":
             return str(int(value))
         case "decimal":
-            return checked(column, str(value), _NUMBER)
+            return require_form(column, str(value), _NUMBER)
         case "float":
-            return f"TO_BINARY_DOUBLE('{checked(column, str(value), _FLOAT)}')"
+            return f"TO_BINARY_DOUBLE('{require_form(column, str(value), _FLOAT)}')"
         case "date" | "timestamp" | "timestamptz":
-            return moment(column.cast, re.sub(r"(Z|\+00:?00)\Z", "", checked(column, str(value), _STAMP)))
+            return time_literal(column.cast, require_utc_time(column, str(value), _STAMP))
         case "bytes":
             return f"HEXTORAW('{bytes.fromhex(str(value)).hex()}')"
         case _:
-            return letters(str(value), is_national=column.cast.startswith("N"))
+            return text_literal(str(value), is_national=column.cast.startswith("N"))
 
 
-def checked(column: AxisColumn, value: str, form: re.Pattern[str]) -> str:
-    if not form.match(value):
-        raise ConfigError(f"cursor '{column.name}': '{value[:40]}' is no {column.kind}")
-    return value
-
-
-def moment(kind: str, value: str) -> str:
+def time_literal(kind: str, value: str) -> str:
     written = value.replace(" ", "T")
     written += "T00:00:00" if "T" not in written else ":00" if written.count(":") == 1 else ""
-    written = written if written.startswith("-") else f" {written}"  # the place of the sign, as Oracle itself writes it
+    written = (
+        written if written.startswith("-") else f" {written}"
+    )  # a blank instead of a sign, as Oracle itself writes it
     if kind == "DATE":
         whole = written.partition(".")[0]
         return f"TO_DATE('{whole}', '{STAMP}')"
@@ -59,10 +55,10 @@ def moment(kind: str, value: str) -> str:
     return zoned if kind == "TIMESTAMP WITH TIME ZONE" else f"CAST({zoned} AS {kind})"
 
 
-def letters(value: str, *, is_national: bool) -> str:
-    """Text as a literal of the column's own character set: comparing with the other one would convert the column."""
+def text_literal(value: str, *, is_national: bool) -> str:
+    """Text as a literal of the column's own character set: comparing with another one would convert the column."""
     if _PLAIN.match(value):
-        return f"{'N' if is_national else ''}{text(value)}"
+        return f"{'N' if is_national else ''}{quoted_text(value)}"
     units = (value or "\0").encode("utf-16-be").hex()  # '' is NULL in Oracle; nothing is below the character zero
     escaped = "".join(f"\\{units[start : start + 4]}" for start in range(0, len(units), 4))
     return f"UNISTR('{escaped}')" if is_national else f"TO_CHAR(UNISTR('{escaped}'))"

@@ -6,10 +6,10 @@ from typing import Any
 
 import oracledb
 
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError
 from ingest_strategies.jdbc.oracle.config import OracleConfig
-from ingest_strategies.jdbc.sessions.adbc import without_secrets
 from ingest_strategies.jdbc.sessions.dbapi import DbapiSession
+from ingest_strategies.jdbc.sessions.faults import ErrorCodes, without_secrets
 
 # How values are written and compared, the same in every session.
 SETTINGS = (
@@ -17,23 +17,28 @@ SETTINGS = (
     " NLS_DATE_LANGUAGE = AMERICAN TIME_ZONE = '+00:00'"
 )
 _CODE = re.compile(r"\b((?:ORA|DPY)-\d{4,5})\b")
-DENIED = frozenset(
-    {"ORA-01017", "ORA-01031", "ORA-01045", "ORA-28000", "ORA-28001", "ORA-01005", "ORA-06550", "DPY-4001"}
-)
-GONE = frozenset({"ORA-00942", "ORA-00904", "ORA-01466", "ORA-04043", "ORA-04063", "ORA-00980"})
-SPELLING = frozenset(
-    {
-        "ORA-00900", "ORA-00905", "ORA-00907", "ORA-00911", "ORA-00920", "ORA-00923", "ORA-00932", "ORA-00933",
-        "ORA-00936", "ORA-01722", "ORA-01756", "ORA-01861", "ORA-01008", "DPY-4010",
-    }
+# https://docs.oracle.com/en/error-help/db/
+ERROR_CODES = ErrorCodes(
+    denied=frozenset(
+        {"ORA-01017", "ORA-01031", "ORA-01045", "ORA-28000", "ORA-28001", "ORA-01005", "ORA-06550", "DPY-4001"}
+    ),
+    no_database=frozenset({"ORA-12505", "ORA-12514", "ORA-12154", "DPY-6001", "DPY-6003", "DPY-4026", "DPY-4027"}),
+    changed=frozenset({"ORA-00942", "ORA-00904", "ORA-01466", "ORA-04043", "ORA-04063", "ORA-00980"}),
+    syntax=frozenset(
+        {
+            "ORA-00900", "ORA-00905", "ORA-00907", "ORA-00911", "ORA-00920", "ORA-00923", "ORA-00932", "ORA-00933",
+            "ORA-00936", "ORA-01722", "ORA-01756", "ORA-01861", "ORA-01008", "DPY-4010",
+        }
+    ),
+    values=frozenset({"ORA-01426", "ORA-01841", "ORA-01873", "ORA-01878"}),
+    database_hint="fields 'service' and 'sid'",
+    changed_hint="collect metadata again; Oracle says the same where the grant is missing",
 )  # fmt: skip
-NO_DATABASE = frozenset({"ORA-12505", "ORA-12514", "ORA-12154", "DPY-6001", "DPY-6003", "DPY-4026", "DPY-4027"})
-VALUES = frozenset({"ORA-01426", "ORA-01841", "ORA-01873", "ORA-01878"})
 
 
-def connected(endpoint_id: str, config: OracleConfig) -> DbapiSession:
+def open_session(endpoint_id: str, config: OracleConfig) -> DbapiSession:
     options = {"fetch_lobs": False}  # text and bytes come with their rows, not one by one afterwards
-    session = DbapiSession(lambda: connect(config), (oracledb.Error,), fault(endpoint_id, config), options)
+    session = DbapiSession(lambda: connect(config), (oracledb.Error,), translate_errors(endpoint_id, config), options)
     session.run(f"ALTER SESSION SET {SETTINGS}")
     return session
 
@@ -59,26 +64,10 @@ def connect(config: OracleConfig) -> Any:
     return connection
 
 
-def fault(endpoint_id: str, config: OracleConfig) -> Callable[[Exception], IngestError]:
-    def told(error: Exception) -> IngestError:
+def translate_errors(endpoint_id: str, config: OracleConfig) -> Callable[[Exception], IngestError]:
+    def translate(error: Exception) -> IngestError:
         message = without_secrets(str(error), config.secrets)
-        return fault_of(f"{endpoint_id}: {message}", message)
+        first_code = _CODE.search(message)
+        return ERROR_CODES.error(first_code[1] if first_code else "", f"{endpoint_id}: {message}")
 
-    return told
-
-
-def fault_of(told: str, message: str) -> IngestError:
-    """An error by its first code, https://docs.oracle.com/en/error-help/db/."""
-    found = _CODE.search(message)
-    code = found[1] if found else ""
-    if code in DENIED:
-        return SourceDenied(told, hint="check user and password, and GRANT SELECT on the table")
-    if code in NO_DATABASE:
-        return ConfigError(told, hint="fields 'service' and 'sid'")
-    if code in GONE:
-        return SourceChanged(told, hint="collect metadata again; Oracle says the same where the grant is missing")
-    if code in SPELLING:
-        return ConfigError(told, hint="check the policy's 'where'")
-    if code in VALUES:
-        return SourceError(told)
-    return SourceUnavailable(told)
+    return translate

@@ -1,1 +1,1 @@
-"""What has to be read of a table now: probe, horizon, scopes, cuts."""
+"""Planning of a table: probe, horizon, scopes, cuts."""

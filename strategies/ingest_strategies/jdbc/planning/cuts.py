@@ -1,7 +1,7 @@
-"""Cuts one gap into pieces: by arithmetic where whole keys lie dense, else at keys that the database names.
+"""Cuts one gap into pieces: by arithmetic where whole keys are dense, else at keys that the database returns.
 
-A boundary is always a position that the database gave or a whole number between two that it gave; the order of two
-positions is never decided here.
+A boundary is always a position that the database returned, or a whole number between two of them; this module never compares
+positions.
 """
 
 from collections.abc import Iterator
@@ -10,136 +10,132 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Interval, Piece, Position, Scope
 from ingest_strategies.jdbc.dialect import Session
-from ingest_strategies.jdbc.planning.probe import Look
+from ingest_strategies.jdbc.planning.probe import TableProbe, end_position
 from ingest_strategies.jdbc.table_view import AxisView, TableView
 
 DENSE = 2.0
-"""Up to this many keys per row, steps of whole numbers are as good as a walk and cost no query: a slice then holds at
-least half of what it could. Beyond it, gaps in the keys would make slices of very different size."""
+"""Up to this many keys per row, boundaries are steps of whole numbers, which cost no query: a slice then holds at least half of
+its rows. Beyond it, gaps in the keys would make slices of very different sizes."""
 
 
-def pieces(look: Look, scope: Scope, gap: Interval) -> Iterator[Piece]:
+def cut_gap(probe: TableProbe, scope: Scope, gap: Interval) -> Iterator[Piece]:
     if scope.nulls or scope.axis.kind == "whole":
-        yield Piece(interval=gap, estimated_rows=scope.estimated_rows, hints=hints(look, scope, is_atom=True))
+        yield Piece(interval=gap, estimated_rows=scope.estimated_rows, hints=piece_hints(probe, scope, is_atom=True))
         return
-    cuts, rows = boundaries(look, scope, gap)
-    is_exact = is_stepped(look, scope)
+    positions, rows = find_boundaries(probe, scope, gap)
+    is_exact = has_dense_key(probe, scope)
     lower = gap.lower
-    for position in cuts:
-        yield piece(look, scope, Interval(lower=lower, upper=position), rows, is_exact=is_exact and lower is not None)
+    for position in positions:
+        yield make_piece(
+            probe, scope, Interval(lower=lower, upper=position), rows, is_exact=is_exact and lower is not None
+        )
         lower = position
-    if is_exact and look.span and lower is not None and gap.upper is None:
-        rows = min(rows, max(0, look.span[1] - int(lower[0]) + 1))
-    yield piece(look, scope, Interval(lower=lower, upper=gap.upper), rows)
+    if is_exact and probe.key_span and lower is not None and gap.upper is None:
+        rows = min(rows, max(0, probe.key_span[1] - int(lower[0]) + 1))
+    yield make_piece(probe, scope, Interval(lower=lower, upper=gap.upper), rows)
 
 
-def piece(look: Look, scope: Scope, interval: Interval, rows: int, is_exact: bool = False) -> Piece:
-    """One piece. `max_rows` is how many rows it had when it was cut."""
-    rows = min([rows, *(known for known in (look.size.rows, scope.estimated_rows) if known is not None)])
+def make_piece(probe: TableProbe, scope: Scope, interval: Interval, rows: int, is_exact: bool = False) -> Piece:
+    """`max_rows` in the hints is the number of rows that the piece was cut for."""
+    rows = min([rows, *(known for known in (probe.size.rows, scope.estimated_rows) if known is not None)])
     return Piece(
         interval=interval,
         estimated_rows=rows,
-        estimated_bytes=int(rows * look.row_bytes),
-        hints=hints(look, scope, max_rows=look.slice_rows, **({"is_exact": True} if is_exact else {})),
+        estimated_bytes=int(rows * probe.row_bytes),
+        hints=piece_hints(probe, scope, max_rows=probe.slice_rows, **({"is_exact": True} if is_exact else {})),
     )
 
 
-def hints(look: Look, scope: Scope, **more: int | bool) -> dict[str, JsonValue]:
-    """What the reader needs besides the interval. `below`: a first load into a sink without a key stops at the horizon."""
-    found: dict[str, JsonValue] = {"row_bytes": round(look.row_bytes, 2), **more}
-    if look.cursor is not None and scope.horizon is not None and look.view.is_append:
-        found["below"] = list(scope.horizon)
-    return found
+def piece_hints(probe: TableProbe, scope: Scope, **more: int | bool) -> dict[str, JsonValue]:
+    """The reader's hints besides the interval. `below`: a first load into a sink without a key stops at the horizon."""
+    values: dict[str, JsonValue] = {"row_bytes": round(probe.row_bytes, 2), **more}
+    if probe.cursor is not None and scope.horizon is not None and probe.view.is_append:
+        values["below"] = list(scope.horizon)
+    return values
 
 
-def boundaries(look: Look, scope: Scope, gap: Interval) -> tuple[Iterator[Position], int]:
-    """The cuts of a gap, and the rows between two of them."""
-    rows = look.slice_rows
+def find_boundaries(probe: TableProbe, scope: Scope, gap: Interval) -> tuple[Iterator[Position], int]:
+    """The boundaries inside a gap, and the number of rows between two of them."""
+    rows = probe.slice_rows
     if scope.axis.kind == "tid":
-        return by_blocks(look, gap, rows)
-    axis = look.view.axis(scope.axis)
-    if look.span and is_stepped(look, scope):
-        return by_steps(gap, *look.span, rows), rows
-    if look.view.dialect.has_cheap_offset and look.view.dialect.has_index(look.view.spec.dataset, axis.columns):
-        return walked(look, axis, gap, rows), rows
-    return listed(look, axis, gap, rows), rows
+        return block_boundaries(probe, gap, rows)
+    axis = probe.view.axis(scope.axis)
+    if probe.key_span and has_dense_key(probe, scope):
+        return step_boundaries(gap, *probe.key_span, rows), rows
+    if probe.view.dialect.has_cheap_offset and probe.view.dialect.has_index(probe.view.spec.dataset, axis.columns):
+        return offset_boundaries(probe, axis, gap, rows), rows
+    return sorted_boundaries(probe, axis, gap, rows), rows
 
 
-def is_stepped(look: Look, scope: Scope) -> bool:
-    if scope.axis.kind != "key" or not look.span or not look.size.rows or not look.view.is_unique(scope.axis):
+def has_dense_key(probe: TableProbe, scope: Scope) -> bool:
+    if scope.axis.kind != "key" or not probe.key_span or not probe.size.rows or not probe.view.is_unique(scope.axis):
         return False
-    first, last = look.span
-    return (last - first + 1) / look.size.rows <= DENSE
+    first, last = probe.key_span
+    return (last - first + 1) / probe.size.rows <= DENSE
 
 
-def by_steps(gap: Interval, first: int, last: int, rows: int) -> Iterator[Position]:
-    """Steps of a unique whole key: none can hold more rows than keys."""
+def step_boundaries(gap: Interval, first: int, last: int, rows: int) -> Iterator[Position]:
+    """Steps of a unique whole key: a step cannot hold more rows than keys."""
     start = first if gap.lower is None else int(gap.lower[0])
     end = last if gap.upper is None else min(last, int(gap.upper[0]) - 1)
     for key in range(start + rows, end + 1, rows):
         yield (key,)
 
 
-def by_blocks(look: Look, gap: Interval, rows: int) -> tuple[Iterator[Position], int]:
-    """Blocks of a heap, under one snapshot; the last piece is open, though nothing new is visible in it."""
-    blocks = look.size.blocks or 0
-    per_block = max(1.0, (look.size.rows or 0) / blocks) if blocks else 1.0
-    # Old statistics may be far off, a block's size is not: no slice has more heap than its target.
-    most = look.view.spec.policy.target_slice_bytes // look.size.block_bytes
-    step = max(1, min(int(rows / per_block), most))
+def block_boundaries(probe: TableProbe, gap: Interval, rows: int) -> tuple[Iterator[Position], int]:
+    """Blocks of a heap, under one snapshot; the last piece is open, although the snapshot shows no newer rows in it."""
+    blocks = probe.size.blocks or 0
+    per_block = max(1.0, (probe.size.rows or 0) / blocks) if blocks else 1.0
+    # Old statistics may be wrong, but the size of a block is exact: no slice has more heap than its target.
+    most_blocks = probe.view.spec.policy.target_slice_bytes // probe.size.block_bytes
+    step = max(1, min(int(rows / per_block), most_blocks))
     start = 0 if gap.lower is None else int(gap.lower[0])
     end = blocks if gap.upper is None else min(blocks, int(gap.upper[0]))
     return (((block,)) for block in range(start + step, end, step)), int(step * per_block)
 
 
-def walked(look: Look, axis: AxisView, gap: Interval, rows: int) -> Iterator[Position]:
-    """One look-up per boundary, lazily."""
+def offset_boundaries(probe: TableProbe, axis: AxisView, gap: Interval, rows: int) -> Iterator[Position]:
+    """One index look-up per boundary, lazily."""
     rest = gap
-    while (position := next_cut(look.session, look.view, axis, rest, rows)) is not None:
+    while (position := next_boundary(probe.session, probe.view, axis, rest, rows)) is not None:
         yield position
         rest = Interval(lower=position, upper=gap.upper)
 
 
-def next_cut(session: Session, view: TableView, axis: AxisView, gap: Interval, rows: int) -> Position | None:
+def next_boundary(session: Session, view: TableView, axis: AxisView, gap: Interval, rows: int) -> Position | None:
     """The key `rows` further along the axis, or None where the gap ends before. It lies strictly above the gap's first
     key: a group of ties that is larger than a slice becomes one slice."""
-    lower = gap.lower or first_of(session, view, axis, gap)
+    lower = gap.lower or end_position(session, view, axis, gap)
     if lower is None:
         return None
     conditions = axis.within(Interval(lower=lower, upper=gap.upper))
     is_above = f"CASE WHEN {axis.compare('>', lower)} THEN 1 ELSE 0 END"
-    found = session.rows(
-        f"SELECT {axis.positions}, {is_above} {view.source(conditions)} {view.dialect.page(1, rows, axis.order)}"
+    boundary = session.rows(
+        f"SELECT {axis.positions}, {is_above} {view.source(conditions)} {view.dialect.limit_clause(1, rows, axis.order)}"
     )
-    if found and not found[0][-1]:
-        above = [*axis.within(Interval(upper=gap.upper)), axis.compare(">", lower)]
-        found = session.rows(f"SELECT {axis.positions} {view.source(above)} {view.dialect.page(1, order=axis.order)}")
-    return axis.decode(found[0]) if found else None
+    if boundary and not boundary[0][-1]:
+        conditions = [*axis.within(Interval(upper=gap.upper)), axis.compare(">", lower)]
+        end = view.dialect.limit_clause(1, order=axis.order)
+        boundary = session.rows(f"SELECT {axis.positions} {view.source(conditions)} {end}")
+    return axis.decode(boundary[0]) if boundary else None
 
 
-def first_of(session: Session, view: TableView, axis: AxisView, gap: Interval) -> Position | None:
-    found = session.rows(
-        f"SELECT {axis.positions} {view.source(axis.within(gap))} {view.dialect.page(1, order=axis.order)}"
-    )
-    return axis.decode(found[0]) if found else None
-
-
-def listed(look: Look, axis: AxisView, gap: Interval, rows: int) -> Iterator[Position]:
-    """All boundaries from one sorted pass, for an axis without an index: a walk would sort once per boundary."""
-    lower = first_of(look.session, look.view, axis, gap)
+def sorted_boundaries(probe: TableProbe, axis: AxisView, gap: Interval, rows: int) -> Iterator[Position]:
+    """All boundaries from one sorted pass, for an axis without an index: a look-up per boundary would sort each time."""
+    lower = end_position(probe.session, probe.view, axis, gap)
     if lower is None:
         return
     conditions = [*axis.within(gap), axis.compare(">=", lower)]
     names = [f"k{index}" for index in range(len(axis.columns))]
     keys = ", ".join(f"{column.sql} AS {name}" for column, name in zip(axis.columns, names, strict=True))
-    ranked = f"SELECT {keys}, row_number() OVER ({axis.order}) AS place {look.view.source(conditions)}"
-    inner = AxisView(axis.dialect, tuple(c.renamed(name) for c, name in zip(axis.columns, names, strict=True)))
-    above = inner.compare(">", lower)
+    ranked = f"SELECT {keys}, row_number() OVER ({axis.order}) AS place {probe.view.source(conditions)}"
+    inner = AxisView(axis.dialect, tuple(c.with_expression(name) for c, name in zip(axis.columns, names, strict=True)))
+    is_above = inner.compare(">", lower)
     sql = (
         f"SELECT {inner.positions} FROM (SELECT DISTINCT {', '.join(names)} FROM ({ranked}) ranked"
-        f" WHERE {axis.dialect.remainder('place', rows)} = {1 % rows} AND {above}) cuts {inner.order}"
+        f" WHERE {axis.dialect.remainder('place', rows)} = {1 % rows} AND {is_above}) cuts {inner.order}"
     )
-    for row in look.session.rows(sql):
+    for row in probe.session.rows(sql):
         position = axis.decode(row)
         if position is None:
             return

@@ -1,18 +1,19 @@
-"""What PostgreSQL's own catalog says: relations, columns, keys, indexes, sizes. Reads no rows of a user's table."""
+"""Reads relations, columns, keys, indexes and sizes from PostgreSQL's catalog. Reads no rows of a user's table."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset, Endpoint
-from ingest_strategies.jdbc.config import PostgresConfig, parse_config
-from ingest_strategies.jdbc.dialect import Session, Size
-from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carried
+from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import Session, TableSize
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carrier_of
+from ingest_strategies.jdbc.standard_sql import quoted_text
 
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
@@ -58,7 +59,7 @@ SELECT t.oid::bigint, t.typname::text, n.nspname::text, t.typtype::text, t.typba
        t.typsend::text
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 
-# One relation and all that is known of it in one row, each part as a list of lists; of the types only those that its columns lead to.
+# One relation with its columns and indexes in one row, each part as a list of lists; of the types only those that its columns use.
 _ONE = f"""
 WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about) AS ({{relations}}),
 columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about) AS ({{columns}}),
@@ -85,48 +86,45 @@ def types_of(rows: Rows) -> dict[int, PgType]:
 
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(PostgresConfig, endpoint)
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name in config.schemas)
+    names = ", ".join(quoted_text(name) for name in config.schemas)
     relations = [
         relation
         for relation in session.rows(_RELATIONS.format(filter=f"AND n.nspname IN ({names})" if names else ""))
-        if is_wanted(config, f"{relation[1]}.{relation[2]}")
+        if config.includes(f"{relation[1]}.{relation[2]}")
     ]
-    columns, indexes = (session.rows(text.format(only="")) for text in (_COLUMNS, _INDEXES))
-    yield from described(endpoint, relations, columns, indexes, session.rows(_TYPES))
-
-
-def is_wanted(config: PostgresConfig, name: str) -> bool:
-    if config.include and not any(fnmatchcase(name, pattern) for pattern in config.include):
-        return False
-    return not any(fnmatchcase(name, pattern) for pattern in config.exclude)
+    columns, indexes = (session.rows(query.format(only="")) for query in (_COLUMNS, _INDEXES))
+    yield from datasets_of(endpoint, relations, columns, indexes, session.rows(_TYPES))
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
     """One relation as it is now, from one statement; None where it is gone."""
-    schema, table = (str(dataset.facts[part]).replace("'", "''") for part in ("schema", "table"))
-    oid = f"(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = '{table}')"
-    text = _ONE.format(
+    schema, table = (quoted_text(str(dataset.facts[part])) for part in ("schema", "table"))
+    oid = (
+        "(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = {schema} AND c.relname = {table})"
+    )
+    query = _ONE.format(
         relations=_RELATIONS.format(filter=f"AND c.oid = {oid}"),
         columns=_COLUMNS.format(only=f"AND a.attrelid = {oid}"),
         indexes=_INDEXES.format(only=f"AND i.indrelid = {oid}"),
     )
-    parts: list[Rows] = [part or [] for part in json.loads(session.rows(text)[0][0])]
-    return next(described(endpoint, *parts), None)
+    parts: list[Rows] = [part or [] for part in json.loads(session.rows(query)[0][0])]
+    return next(datasets_of(endpoint, *parts), None)
 
 
-def described(
+def datasets_of(
     endpoint: Endpoint, relations: Rows, column_rows: Rows, index_rows: Rows, type_rows: Rows
 ) -> Iterator[Dataset]:
-    types, columns, indexes = types_of(type_rows), grouped(column_rows), grouped(index_rows)
+    types, columns, indexes = types_of(type_rows), group_by_first(column_rows), group_by_first(index_rows)
     for oid, schema, table, relkind, tuples, size, description in relations:
         name = f"{schema}.{table}"
-        primary, unique, leading = keys(indexes.get(oid, []))
+        primary, unique, leading = keys_of(indexes.get(oid, []))
         rows = columns.get(oid, [])
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
             name=name,
             kind=KINDS[relkind],
-            columns=tuple(column_of(types, row) for row in rows),
+            columns=tuple(catalog_column(types, row) for row in rows),
             primary_key=primary,
             unique_keys=unique,
             estimated_rows=int(tuples) if tuples >= 0 and relkind != "v" else None,
@@ -137,26 +135,9 @@ def described(
         )
 
 
-def grouped(rows: Rows) -> dict[int, list[Sequence[Any]]]:
-    found: dict[int, list[Sequence[Any]]] = defaultdict(list)
-    for row in rows:
-        found[row[0]].append(row[1:])
-    return found
-
-
-def column_of(types: dict[int, PgType], row: Sequence[Any]) -> Column:
+def catalog_column(types: dict[int, PgType], row: Sequence[Any]) -> Column:
     name, type_text, oid, mod, not_null, dimensions, _, description = row
-    found = carried(types, oid, mod, dimensions)
-    return Column(
-        name=name,
-        source_type=type_text,
-        arrow=found.arrow,
-        nullable=not not_null,
-        logical=found.logical,
-        fidelity=found.fidelity,
-        note=found.note,
-        description=description or None,
-    )
+    return column_of(name, type_text, not not_null, carrier_of(types, oid, mod, dimensions), description)
 
 
 def facts_of(
@@ -171,7 +152,7 @@ def facts_of(
     axis: dict[str, JsonValue] = {}
     collations: dict[str, JsonValue] = {}
     for name, type_text, oid, mod, _, dimensions, collation, _ in rows:
-        if form := carried(types, oid, mod, dimensions).select:
+        if form := carrier_of(types, oid, mod, dimensions).select:
             select[name] = form
         if kind := axis_kind(types, oid, mod, type_text):
             axis[name] = list(kind)
@@ -190,13 +171,11 @@ def facts_of(
     }
 
 
-def keys(
+def keys_of(
     rows: Rows,
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], list[list[str]]]:
     """Primary key, other unique keys, and the columns of every btree."""
-    by_index: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for index, *rest in rows:
-        by_index[index].append(tuple(rest))
+    by_index = group_by_first(rows)
     primary: tuple[str, ...] = ()
     unique: list[tuple[str, ...]] = []
     leading = []
@@ -210,33 +189,23 @@ def keys(
     return primary, tuple(sorted(unique)), leading
 
 
-def drifted(session: Session, dataset: Dataset, names: Sequence[str]) -> str | None:
-    """What no longer is as the catalog says, of the columns that are to be read."""
-    schema, table = (str(dataset.facts[name]).replace("'", "''") for name in ("schema", "table"))
-    found = dict(
+def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
+    schema, table = (quoted_text(str(dataset.facts[name])) for name in ("schema", "table"))
+    return dict(
         session.rows(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a"
             " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
-            f" WHERE n.nspname = '{schema}' AND c.relname = '{table}' AND a.attnum > 0 AND NOT a.attisdropped"
+            f" WHERE n.nspname = {schema} AND c.relname = {table} AND a.attnum > 0 AND NOT a.attisdropped"
         )
     )
-    if not found:
-        return "the table is gone"
-    for name in names:
-        column = dataset.column(name)
-        if column is not None and name not in found:
-            return f"column '{name}' is gone"
-        if column is not None and found[name] != column.source_type:
-            return f"column '{name}' was '{column.source_type}' and is '{found[name]}'"
-    return None
 
 
-def size_of(session: Session, dataset: Dataset, table: str) -> Size:
+def read_size(session: Session, dataset: Dataset, table: str) -> TableSize:
     """Statistics, scaled to the size that the files have now; a bounded count where there are none."""
-    literal = "'" + table.replace("'", "''") + "'::regclass"
+    literal = f"{quoted_text(table)}::regclass"
     kind = dataset.facts["relkind"]
     if kind in ("v", "f"):
-        return Size()
+        return TableSize()
     rows = session.rows(
         "SELECT sum(greatest(c.reltuples, 0))::float8, sum(c.relpages)::bigint, sum(pg_relation_size(c.oid))::bigint,"
         " sum(pg_table_size(c.oid))::bigint, current_setting('block_size')::bigint, min(c.reltuples)::float8,"
@@ -253,7 +222,7 @@ def size_of(session: Session, dataset: Dataset, table: str) -> Size:
         counted = session.rows(f"SELECT count(*)::bigint FROM (SELECT 1 FROM {table} LIMIT {COUNT_LIMIT + 1}) t")[0][0]
         count = counted if counted <= COUNT_LIMIT else max(counted, total_bytes // DEFAULT_ROW_BYTES)
     per_row = total_bytes / count if count and total_bytes else None
-    return Size(count, total_bytes, per_row, blocks if kind in ("r", "m") else None, block, node)
+    return TableSize(count, total_bytes, per_row, blocks if kind in ("r", "m") else None, block, node)
 
 
-DEFAULT_ROW_BYTES = 128  # a guess for a large heap that was never analysed; slices are cut by what readers see
+DEFAULT_ROW_BYTES = 128  # a guess for a large heap that was never analysed; readers correct it

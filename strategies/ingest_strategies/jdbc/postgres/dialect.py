@@ -1,9 +1,9 @@
-"""PostgreSQL: its spelling, its sessions, its snapshot.
+"""The dialect of PostgreSQL: SQL, sessions, snapshots.
 
-A unit is a table, view, materialized view, partitioned or foreign table; its segment is the whole of it; an interval
+A unit is a table, view, materialized view, partitioned or foreign table; its segment is the whole table; an interval
 lies on a unique key, on `ctid` (TID ranges, https://www.postgresql.org/docs/current/ddl-system-columns.html) or on the
 cursor. Readers import the planner's snapshot (https://www.postgresql.org/docs/current/functions-admin.html).
-Rights: SELECT on the tables; `pg_read_all_stats` so that the horizon can be told exactly.
+Rights: SELECT on the tables; `pg_read_all_stats` for an exact horizon.
 """
 
 import re
@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
-from ingest_ray.sdk.errors import IngestError, SnapshotLost, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError, SnapshotLost, SourceDenied, SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
-from ingest_strategies.jdbc.config import PostgresConfig, parse_config
-from ingest_strategies.jdbc.dialect import AxisColumn, Fetched, Session, Size
-from ingest_strategies.jdbc.postgres.catalog import collect, describe, drifted, size_of
-from ingest_strategies.jdbc.postgres.horizon import horizon_of
-from ingest_strategies.jdbc.postgres.reader import fetched
+from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Session, TableSize
+from ingest_strategies.jdbc.postgres.catalog import collect, describe, read_column_types, read_size
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.horizon import find_horizon
+from ingest_strategies.jdbc.postgres.reader import fetch_rows
 from ingest_strategies.jdbc.postgres.session import connect, conninfo, fault_of
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession
+from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
 
@@ -34,7 +37,7 @@ LOWEST: dict[str, int | str] = {
     "timestamp": "-infinity",
     "timestamptz": "-infinity",
 }
-# How text forms are written, so that they mean the same in every session; and nothing may be written but them.
+# The same text forms in every session; a read-only session.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "TimeZone": "UTC",
@@ -44,11 +47,11 @@ SETTINGS = {
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "0",
-    "search_path": "pg_catalog",  # type names are then always qualified; restored where a policy has its own filter
+    "search_path": "pg_catalog",  # type names are then always qualified; reset where a policy has its own filter
 }
 
 
-class Postgres:
+class Postgres(StandardSql):
     template = "jdbc.postgres"
     has_cheap_offset = True
     has_row_values = True
@@ -81,53 +84,31 @@ class Postgres:
     def describe(self, endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
         return describe(endpoint, session, dataset)
 
-    def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
-
-    def page(self, limit: int, offset: int = 0, order: str = "") -> str:
-        return f"{order} LIMIT {limit} OFFSET {offset}" if offset else f"{order} LIMIT {limit}"
-
-    def remainder(self, value: str, divisor: int) -> str:
-        return f"{value} % {divisor}"
-
-    def scalar(self, expression: str) -> str:
-        return f"SELECT {expression}"
-
-    def table(self, dataset: Dataset) -> str:
-        return f"{self.quote(str(dataset.facts['schema']))}.{self.quote(str(dataset.facts['table']))}"
-
     def axis_column(self, dataset: Dataset, name: str, *, is_cursor: bool) -> AxisColumn | None:
         if name == "ctid":
-            return AxisColumn(name, "tid", f"{self._qualifier(dataset)}.ctid", "tid")
+            return AxisColumn(name, "tid", f"{self.quote(str(dataset.facts['table']))}.ctid", "tid")
         column, axis = dataset.column(name), dataset.facts.get("axis")
-        found = axis.get(name) if isinstance(axis, dict) else None
-        if column is None or not isinstance(found, list):
+        fact = axis.get(name) if isinstance(axis, dict) else None
+        if column is None or not isinstance(fact, list):
             return None
-        kind: Any = found[0]
+        kind: Any = fact[0]
         collation = '"C"' if kind == "text" and is_cursor else ""
-        expression = f"{self._qualifier(dataset)}.{self.quote(name)}"
-        return AxisColumn(name, kind, expression, str(found[1]), column.nullable, collation)
-
-    def _qualifier(self, dataset: Dataset) -> str:
-        """Axis columns are qualified: `SELECT "k"::text ... ORDER BY "k"` would order by the text."""
-        return self.quote(str(dataset.facts["table"]))
+        expression = self.qualified_column(dataset, name)
+        return AxisColumn(name, kind, expression, str(fact[1]), column.nullable, collation)
 
     def has_index(self, dataset: Dataset, columns: Sequence[AxisColumn]) -> bool:
-        names = [column.name for column in columns]
-        indexes, plain = dataset.facts.get("indexes"), dataset.facts.get("collations")
-        collations = plain if isinstance(plain, dict) else {}
+        facts = dataset.facts.get("collations")
+        collations = facts if isinstance(facts, dict) else {}
         for column in columns:
             if column.collation and collations.get(column.name) not in ("C", "POSIX"):
                 return False
-        return isinstance(indexes, list) and any(
-            isinstance(index, list) and index[: len(names)] == names for index in indexes
-        )
+        return is_indexed(dataset, [column.name for column in columns])
 
     def literal(self, column: AxisColumn, value: int | str) -> str:
         if column.kind == "tid":
             return f"'({int(value)},0)'::tid"
         text = f"\\x{value}" if column.kind == "bytes" else str(value)
-        return "'" + text.replace("'", "''") + f"'::{column.cast}"
+        return f"{quoted_text(text)}::{column.cast}"
 
     def position(self, column: AxisColumn, sql: str) -> str:
         match column.kind:
@@ -162,25 +143,25 @@ class Postgres:
             case _:
                 return self.literal(column, earlier_text(column.name, str(value), span))
 
-    def size(self, session: Session, spec: UnitSpec) -> Size:
-        return size_of(session, spec.dataset, self.table(spec.dataset))
+    def size(self, session: Session, spec: UnitSpec) -> TableSize:
+        return read_size(session, spec.dataset, self.table(spec.dataset))
 
     def horizon(
         self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
     ) -> Horizon:
-        return horizon_of(self, session, spec, column, table, watermark)
+        return find_horizon(self, session, spec, column, table, watermark)
 
-    def begin(self, session: Session, spec: UnitSpec) -> str | None:
+    def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
         if not spec.policy.snapshot:
             return None
         session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         return str(session.rows("SELECT pg_export_snapshot()")[0][0])
 
-    def enter(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
         if snapshot is None:
             return
         if not re.fullmatch(r"[0-9A-Fa-f]{1,16}(-[0-9A-Fa-f]{1,16}){1,3}", snapshot):
-            raise SourceUnavailable("the snapshot's name is not one of PostgreSQL's")
+            raise SourceUnavailable("the snapshot's name is not a name of PostgreSQL's")
         session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             session.run(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
@@ -193,11 +174,9 @@ class Postgres:
             ) from None
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
-        change = drifted(session, dataset, names)
-        if change:
-            raise SourceChanged(f"{dataset.name}: {change}", hint="collect metadata again")
+        require_same_columns(read_column_types(session, dataset), dataset, names)
 
-    def allow_filter(self, session: Session) -> None:
+    def prepare_filter(self, session: Session) -> None:
         """A policy's own filter is written for the role's search path."""
         session.rows(
             "SELECT set_config('search_path', (SELECT reset_val FROM pg_settings WHERE name = 'search_path'), false)"
@@ -205,13 +184,13 @@ class Postgres:
 
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
-    ) -> Iterator[Fetched]:
-        return fetched(self, session, spec.dataset, source, context)
+    ) -> Iterator[FetchedBatch]:
+        return fetch_rows(session, spec.dataset, source, context)
 
 
-def _stamp(sql: str, written: str) -> str:
-    """ISO 8601 where a year has four digits; PostgreSQL's own spelling of what lies outside, and of infinity."""
-    return f"CASE WHEN {sql} >= '0001-01-01' AND {sql} < '10000-01-01' THEN {written} ELSE ({sql})::text END"
+def _stamp(sql: str, iso: str) -> str:
+    """ISO 8601 where a year has four digits; PostgreSQL's own form of other times and of infinity."""
+    return f"CASE WHEN {sql} >= '0001-01-01' AND {sql} < '10000-01-01' THEN {iso} ELSE ({sql})::text END"
 
 
 def strategy(descriptor: Descriptor) -> SqlStrategy:

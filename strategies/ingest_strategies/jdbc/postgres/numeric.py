@@ -3,7 +3,7 @@
 `numeric_send` writes four big-endian 16-bit words (number of digits, weight, sign, scale for display) and then digits to
 the base 10,000; the value is the sum of `digit[i] * 10000 ** (weight - i)`
 (https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/numeric.c, `numeric_send`). Nothing is
-compiled at run time and nothing but Arrow is imported: a reader starts as fast as before.
+compiled at run time and only Arrow is imported, so that a reader starts quickly.
 """
 
 import struct
@@ -15,16 +15,16 @@ import pyarrow.compute as pc
 GROUP = 4  # decimal digits in one digit to the base 10,000
 LIMB = 4  # groups in one limb: 10 ** 16 fits an int64 with room to spare
 HEADER = 4  # words before the first digit
-MOST_DIGITS = 38  # what a decimal128 holds
+MAX_DIGITS = 38  # what a decimal128 holds
 SIGN_MINUS, SIGN_NAN, SIGN_PLUS_INFINITY, SIGN_MINUS_INFINITY = 0x4000, 0xC000, 0xD000, 0xF000
 _SPECIAL = {SIGN_NAN: "nan", SIGN_PLUS_INFINITY: "inf", SIGN_MINUS_INFINITY: "-inf"}  # as ADBC spells them
 
 
-class OddNumeric(Exception):
-    """A value that its declared type does not allow, as a foreign table may have it: decode one by one."""
+class NumericOutOfRange(Exception):
+    """A value outside its declared type, as a foreign table may have it: the caller decodes the batch one by one."""
 
 
-def decimals(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
+def decode_numerics(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | None]:
     """`numeric_send`'s bytes as `target`, and a mask of NaN and infinities (they are NULL in the values), None without any.
 
     Raises:
@@ -34,8 +34,10 @@ def decimals(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | 
     if not words.size:
         return pa.nulls(len(sent), target), None
     special = pc.greater(words.sign, _swapped(SIGN_MINUS))  # as they lie in memory; NaN and the infinities lie above
-    found = special.cast(pa.int8()) if not sent.null_count else pc.and_kleene(special, sent.is_valid()).cast(pa.int8())
-    has_special = bool(pc.max(found).as_py())
+    is_special = (
+        special.cast(pa.int8()) if not sent.null_count else pc.and_kleene(special, sent.is_valid()).cast(pa.int8())
+    )
+    has_special = bool(pc.max(is_special).as_py())
     limbs = _limbs(words, sent, target.scale)
     values = _joined(limbs, target)
     if (pc.max(words.sign).as_py() or 0) != 0:
@@ -47,18 +49,18 @@ def decimals(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array | 
     return decoded, pc.and_(special, sent.is_valid()) if has_special else None
 
 
-def spelled(sent: bytes) -> str:
+def numeric_text(sent: bytes) -> str:
     """One value as text, in full digits."""
     count, weight, sign, scale = struct.unpack_from(">hhHh", sent)
     if sign in _SPECIAL:
         return _SPECIAL[sign]
     digits = struct.unpack_from(f">{count}h", sent, 2 * HEADER)
-    written = "".join(f"{digit:04}" for digit in digits)
+    text = "".join(f"{digit:04}" for digit in digits)
     point = GROUP * (weight + 1)
     if point <= 0:
-        written, point = "0" * (1 - point) + written, 1
-    whole = written[:point].ljust(point, "0").lstrip("0") or "0"
-    rest = written[point:][:scale].ljust(scale, "0")
+        text, point = "0" * (1 - point) + text, 1
+    whole = text[:point].ljust(point, "0").lstrip("0") or "0"
+    rest = text[point:][:scale].ljust(scale, "0")
     return ("-" if sign == SIGN_MINUS else "") + whole + (f".{rest}" if scale else "")
 
 
@@ -84,13 +86,13 @@ class _Words:
         self.count = pc.subtract(pc.shift_right(lengths, 1), HEADER)  # -4 where NULL
         self.sign = self.at(2)
 
-    def at(self, place: int) -> pa.Array:
-        """The word at this place of each value, as it lies in memory."""
-        need = place + 1 - len(self._spare)
-        if need > 0:
-            self._spare = pa.array([0] * (place + 8), pa.uint16())
+    def at(self, index: int) -> pa.Array:
+        """The word at this index of each value, as it lies in memory."""
+        missing = index + 1 - len(self._spare)
+        if missing > 0:
+            self._spare = pa.array([0] * (index + 8), pa.uint16())
             self._words = pa.concat_arrays([self._words, self._spare])
-        return pc.take(self._words, pc.add(self._start, place), boundscheck=False)
+        return pc.take(self._words, pc.add(self._start, index), boundscheck=False)
 
     def weight(self) -> pa.Array:
         return pc.take(_signed(), self.at(1), boundscheck=False)
@@ -112,11 +114,11 @@ def _limbs(words: _Words, sent: pa.Array, scale: int) -> list[pa.Array]:
     least = pc.subtract(top, words.count)
     is_number = pc.and_(pc.greater(words.count, 0), pc.less_equal(words.sign, _swapped(SIGN_MINUS)))
     if (pc.min(pc.if_else(is_number, least, 0)).as_py() or 0) < -1:
-        raise OddNumeric
+        raise NumericOutOfRange
     top, count = pc.if_else(is_number, top, 0), pc.if_else(is_number, words.count, 0)
     most_top, most_count = pc.max(top).as_py(), pc.max(count).as_py()
-    if most_top > -(-MOST_DIGITS // GROUP) + 1:
-        raise OddNumeric
+    if most_top > -(-MAX_DIGITS // GROUP) + 1:
+        raise NumericOutOfRange
     width = most_count + 1
     key = pc.add(pc.multiply(top, width), count)
     digits = [words.digit(index) for index in range(most_count)]
@@ -131,20 +133,20 @@ def _limbs(words: _Words, sent: pa.Array, scale: int) -> list[pa.Array]:
     if pad:
         short = pc.divide(limbs[0], 10**pad)
         if not pc.all(pc.equal(pc.multiply(short, 10**pad), limbs[0])).as_py():
-            raise OddNumeric
+            raise NumericOutOfRange
         limbs[0] = short
     return limbs
 
 
 @cache
 def _factors(limb: int, index: int, most_top: int, width: int) -> pa.Array:
-    """By `top * width + count`: what the digit at `index` counts in this limb, 0 where the value has no such digit."""
-    found = []
+    """By `top * width + count`: the weight of the digit at `index` in this limb, 0 where the value has no such digit."""
+    factors = []
     for top in range(most_top + 1):
         for count in range(width):
             group = top - index - limb * LIMB
-            found.append(10 ** (GROUP * group) if index < count and 0 <= group < LIMB else 0)
-    return pa.array(found, pa.int64())
+            factors.append(10 ** (GROUP * group) if index < count and 0 <= group < LIMB else 0)
+    return pa.array(factors, pa.int64())
 
 
 def _joined(limbs: list[pa.Array], target: pa.DataType) -> pa.Array:
@@ -154,13 +156,13 @@ def _joined(limbs: list[pa.Array], target: pa.DataType) -> pa.Array:
     pad = -target.scale % GROUP
     wide = pa.decimal256 if len(limbs) > 2 else pa.decimal128
     joined = limbs[-1].cast(wide(19, 0))
-    for place in range(len(limbs) - 2, -1, -1):
-        step = 10 ** (LIMB * GROUP - (pad if place == 0 else 0))
-        joined = pc.add(pc.multiply(joined, pa.scalar(step, wide(17, 0))), limbs[place].cast(wide(19, 0)))
+    for index in range(len(limbs) - 2, -1, -1):
+        step = 10 ** (LIMB * GROUP - (pad if index == 0 else 0))
+        joined = pc.add(pc.multiply(joined, pa.scalar(step, wide(17, 0))), limbs[index].cast(wide(19, 0)))
     try:
-        return joined.cast(pa.decimal128(MOST_DIGITS, 0))
+        return joined.cast(pa.decimal128(MAX_DIGITS, 0))
     except pa.ArrowInvalid:
-        raise OddNumeric from None
+        raise NumericOutOfRange from None
 
 
 def _as_decimal(values: pa.Array, target: pa.DataType) -> pa.Array:
@@ -170,13 +172,13 @@ def _as_decimal(values: pa.Array, target: pa.DataType) -> pa.Array:
             target.precision < 19
             and max(abs(bound or 0) for bound in pc.min_max(values).as_py().values()) >= 10**target.precision
         ):
-            raise OddNumeric
+            raise NumericOutOfRange
         values = values.cast(pa.decimal128(19, 0))
     else:
         try:
             values = values.cast(pa.decimal128(target.precision, 0))
         except pa.ArrowInvalid:
-            raise OddNumeric from None
+            raise NumericOutOfRange from None
     return pa.Array.from_buffers(target, len(values), values.buffers(), offset=values.offset)
 
 

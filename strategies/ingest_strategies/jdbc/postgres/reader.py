@@ -1,9 +1,8 @@
-"""Reads one slice of PostgreSQL through ADBC's binary COPY and makes sure that nothing changed on the way."""
+"""Reads one slice of PostgreSQL through ADBC's binary COPY, and rejects rows whose values ADBC cannot carry."""
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,15 +11,13 @@ from pydantic import JsonValue
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset
-from ingest_strategies.jdbc.dialect import Fetched, Session
-from ingest_strategies.jdbc.postgres.numeric import OddNumeric, decimals, spelled
-from ingest_strategies.jdbc.values.convert import Misfits, fitted, kept, places, raw_value, storage
+from ingest_strategies.jdbc.dialect import FetchedBatch, Session
+from ingest_strategies.jdbc.postgres.numeric import NumericOutOfRange, decode_numerics, numeric_text
+from ingest_strategies.jdbc.standard_sql import quoted
+from ingest_strategies.jdbc.values.convert import Misfits, fit_array, raw_value, rows_where, storage, without_misfits
 
-if TYPE_CHECKING:
-    from ingest_strategies.jdbc.postgres.dialect import Postgres
-
-# ADBC adds the distance between 2000 and 1970 without a check, so whatever PostgreSQL stores above Arrow's range, and
-# infinity, wraps around to below the year 4713 BC, where PostgreSQL has no values: those are recognised exactly.
+# ADBC adds the distance between 2000 and 1970 without a check, so infinity and times above Arrow's range wrap around to
+# before the year 4713 BC, where PostgreSQL has no values: so they are recognised exactly.
 EPOCH_US = 946_684_800_000_000
 EPOCH_DAYS = 10_957
 EARLIEST_US = -210_866_803_200_000_000
@@ -39,7 +36,7 @@ _FORMS = {
 
 
 @dataclass(frozen=True)
-class Item:
+class SelectedExpression:
     """One selected expression: a column, or the guard of an array column (its text where Arrow cannot hold it)."""
 
     column: Column
@@ -49,66 +46,64 @@ class Item:
     """A numeric in its binary form."""
 
 
-def items(dialect: "Postgres", dataset: Dataset, names: list[str]) -> list[Item]:
+def selected_expressions(dataset: Dataset, names: list[str]) -> list[SelectedExpression]:
     forms = dataset.facts.get("select")
-    found: list[Item] = []
-    guards: list[Item] = []
+    columns: list[SelectedExpression] = []
+    guards: list[SelectedExpression] = []
     for name in names:
         column = dataset.column(name)
         if column is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
-        quoted = dialect.quote(name)
+        sql = quoted(name)
         form = str(forms.get(name, "")) if isinstance(forms, dict) else ""
-        found.append(Item(column, _FORMS[form].format(quoted), is_sent=form == "sent"))
+        columns.append(SelectedExpression(column, _FORMS[form].format(sql), is_sent=form == "sent"))
         if form.endswith("list"):
-            odd = f"array_ndims({quoted}) > 1 OR array_lower({quoted}, 1) <> 1"
-            guards.append(Item(column, f"CASE WHEN {odd} THEN {quoted}::text END", is_guard=True))
-    return [*found, *guards]
+            is_odd = f"array_ndims({sql}) > 1 OR array_lower({sql}, 1) <> 1"
+            guards.append(SelectedExpression(column, f"CASE WHEN {is_odd} THEN {sql}::text END", is_guard=True))
+    return [*columns, *guards]
 
 
-def fetched(
-    dialect: "Postgres", session: Session, dataset: Dataset, source: str, context: ReadContext
-) -> Iterator[Fetched]:
-    selected = items(dialect, dataset, context.schema.names)
+def fetch_rows(session: Session, dataset: Dataset, source: str, context: ReadContext) -> Iterator[FetchedBatch]:
+    selected = selected_expressions(dataset, context.schema.names)
     columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(selected))
     options = {"adbc.postgresql.batch_size_hint_bytes": str(context.page_bytes)}
     for batch in session.batches(f"SELECT {columns} {source}", options):
         if batch.num_rows:
-            yield Fetched(checked(batch, selected, context), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, selected, context), batch.num_rows)
 
 
-def checked(batch: pa.RecordBatch, selected: list[Item], context: ReadContext) -> pa.RecordBatch:
+def convert_batch(batch: pa.RecordBatch, selected: list[SelectedExpression], context: ReadContext) -> pa.RecordBatch:
     """The batch in the declared types; rows that Arrow cannot hold go to quarantine with their raw values."""
     misfits, arrays = Misfits(), []
     count = len(context.schema)
     for index, item in enumerate(selected):
         array = storage(batch.column(index))
         if item.is_guard:
-            for row in places(array.is_valid()):
+            for row in rows_where(array.is_valid()):
                 misfits.add(row, "an array of several dimensions, or that does not begin at 1", item.column.name)
             continue
         target = context.schema.field(index).type
         if item.is_sent:
-            arrays.append(decoded(array, target, item.column.name, misfits))
+            arrays.append(decode_numeric(array, target, item.column.name, misfits))
             continue
-        for row, reason in beyond(array):
+        for row, reason in wrapped_times(array):
             misfits.add(row, reason, item.column.name)
-        arrays.append(fitted(array, target, item.column.name, misfits, as_declared))
+        arrays.append(fit_array(array, target, item.column.name, misfits, as_declared))
     if misfits.reasons:
         guards = {item.column.name: index for index, item in enumerate(selected) if item.is_guard}
         for row, (reason, column) in sorted(misfits.reasons.items()):
             context.reject(raw_row(batch, selected[:count], guards, row), reason, column)
-    return kept(arrays, context.schema, misfits, batch.num_rows)
+    return without_misfits(arrays, context.schema, misfits, batch.num_rows)
 
 
-def decoded(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
-    """Binary numerics as decimals; a batch with a value that the declared type does not allow goes by way of text."""
+def decode_numeric(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
+    """Binary numerics as decimals; a batch with a value outside the declared type is converted from text."""
     try:
-        values, special = decimals(sent, target)
-    except OddNumeric:
-        texts = pa.array([None if value is None else spelled(value) for value in sent.to_pylist()], pa.string())
-        return fitted(texts, target, column, misfits, as_declared)
-    for row in places(special) if special is not None else ():
+        values, special = decode_numerics(sent, target)
+    except NumericOutOfRange:
+        texts = pa.array([None if value is None else numeric_text(value) for value in sent.to_pylist()], pa.string())
+        return fit_array(texts, target, column, misfits, as_declared)
+    for row in rows_where(special) if special is not None else ():
         misfits.add(row, f"not a value of {target}", column)
     return values
 
@@ -125,43 +120,45 @@ def as_declared(array: pa.Array, target: pa.DataType) -> pa.Array:
     return array if array.type == target else array.cast(target)
 
 
-def beyond(array: pa.Array) -> Iterator[tuple[int, str]]:
-    """Yields the rows with a time that wrapped around on the way, and why."""
+def wrapped_times(array: pa.Array) -> Iterator[tuple[int, str]]:
+    """Yields the rows with a time that wrapped around in ADBC, and the reason."""
     kind = array.type
     if pa.types.is_list(kind):
-        found = list(beyond(storage(array.flatten())))
-        if found:
+        items = list(wrapped_times(storage(array.flatten())))
+        if items:
             parents = pc.list_parent_indices(array)
-            yield from ((parents[place].as_py(), reason) for place, reason in found)
+            yield from ((parents[index].as_py(), reason) for index, reason in items)
     elif pa.types.is_timestamp(kind):
         yield from _below(array, pa.int64(), EARLIEST_US, "a timestamp that Arrow cannot hold")
     elif pa.types.is_date32(kind):
         yield from _below(array, pa.int32(), EARLIEST_DAYS, "an infinite date")
     elif pa.types.is_time64(kind):
-        yield from ((row, "time 24:00") for row in places(pc.greater_equal(array.view(pa.int64()), DAY_US)))
+        yield from ((row, "time 24:00") for row in rows_where(pc.greater_equal(array.view(pa.int64()), DAY_US)))
 
 
 def _below(array: pa.Array, plain: pa.DataType, limit: int, reason: str) -> Iterator[tuple[int, str]]:
     values = array.view(plain)
     least = pc.min(values).as_py()
     if least is not None and least < limit:
-        yield from ((row, reason) for row in places(pc.less(values, limit)))
+        yield from ((row, reason) for row in rows_where(pc.less(values, limit)))
 
 
-def raw_row(batch: pa.RecordBatch, selected: list[Item], guards: dict[str, int], row: int) -> dict[str, JsonValue]:
+def raw_row(
+    batch: pa.RecordBatch, selected: list[SelectedExpression], guards: dict[str, int], row: int
+) -> dict[str, JsonValue]:
     raw: dict[str, JsonValue] = {}
     for index, item in enumerate(selected):
         array = storage(batch.column(index))
         guard = guards.get(item.column.name)
         text = batch.column(guard)[row].as_py() if guard is not None else None
         if item.is_sent and array[row].is_valid:
-            text = spelled(array[row].as_py())
-        raw[item.column.name] = text if text is not None else original(array, row)
+            text = numeric_text(array[row].as_py())
+        raw[item.column.name] = text if text is not None else stored_value(array, row)
     return raw
 
 
-def original(array: pa.Array, row: int) -> JsonValue:
-    """The value that PostgreSQL has, also where it wrapped around."""
+def stored_value(array: pa.Array, row: int) -> JsonValue:
+    """The value as PostgreSQL stores it, also where it wrapped around."""
     if pa.types.is_timestamp(array.type) and array[row].is_valid:
         stored = array.view(pa.int64())[row].as_py()
         if stored < EARLIEST_US:
@@ -174,7 +171,7 @@ def original(array: pa.Array, row: int) -> JsonValue:
         return "24:00:00"
     if pa.types.is_list(array.type) and array[row].is_valid:
         values = storage(array[row].values)
-        return [original(values, place) for place in range(len(values))]
+        return [stored_value(values, index) for index in range(len(values))]
     return raw_value(array, row)
 
 

@@ -1,4 +1,4 @@
-"""How a session of PostgreSQL is opened, and what its errors mean."""
+"""Opens sessions of PostgreSQL, and maps their errors."""
 
 import re
 from functools import lru_cache
@@ -8,13 +8,13 @@ import adbc_driver_postgresql
 from adbc_driver_manager import AdbcConnection, AdbcDatabase, dbapi
 
 from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
-from ingest_strategies.jdbc.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
 
 _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
 
 
 def conninfo(config: PostgresConfig) -> str:
-    """libpq's `key='value'` form: nothing in it can be mistaken for another key."""
+    """libpq's `key='value'` form, quoted so that no value can be read as another key."""
     given = {
         "host": config.host,
         "port": config.port,
@@ -25,7 +25,7 @@ def conninfo(config: PostgresConfig) -> str:
         "sslrootcert": config.sslrootcert,
         "sslcert": config.sslcert,
         "sslkey": config.sslkey,
-        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq knows whole seconds, at least 2
+        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq takes whole seconds, at least 2
         "application_name": config.application_name,
         "client_encoding": "UTF8",
     }
@@ -39,33 +39,33 @@ def conninfo(config: PostgresConfig) -> str:
 
 @lru_cache(maxsize=16)
 def database(info: str) -> AdbcDatabase:
-    """What connections of one process share: the server's types, whose reading costs ten times what a connection costs.
+    """The part that the connections of one process share: the server's types, which cost ten times a connection to read.
 
-    Holds no connection. Types that are made later are not in it: columns of such types are selected as text.
+    Holds no connection. Types that are created later are not in it: columns of such types are selected as text.
     """
-    kept: AdbcDatabase = adbc_driver_postgresql.connect(info)
-    return kept
+    shared: AdbcDatabase = adbc_driver_postgresql.connect(info)
+    return shared
 
 
-class _Kept:
-    """Takes the place of a database that its connections must not close."""
+class _SharedDatabase:
+    """Stands for the shared database, which its connections must not close."""
 
     def close(self) -> None:
         pass
 
 
 def connect(info: str) -> Any:
-    kept: Any = _Kept()
-    return dbapi.Connection(kept, AdbcConnection(database(info)), autocommit=True)
+    shared: Any = _SharedDatabase()
+    return dbapi.Connection(shared, AdbcConnection(database(info)), autocommit=True)
 
 
 _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 
 
-def plain(message: str) -> str:
-    """What the server says, without what the driver says around it and the statement that it points into."""
-    bare = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
-    return re.sub(r"^ *ERROR: +", "", bare).partition(" LINE 1: ")[0]
+def server_message(message: str) -> str:
+    """The server's message, without the driver's words around it and the statement that it quotes."""
+    text = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
+    return re.sub(r"^ *ERROR: +", "", text).partition(" LINE 1: ")[0]
 
 
 def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
@@ -73,8 +73,8 @@ def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
     if state is None or state == "00000":
         match = _CODE.search(message)
         state = match.group(1) if match else ""
-    text = f"{endpoint_id}: {plain(message)}"
-    if state.startswith("28") or state == "42501" or any(re.search(word, message) for word in _LOGIN):
+    text = f"{endpoint_id}: {server_message(message)}"
+    if state.startswith("28") or state == "42501" or any(re.search(pattern, message) for pattern in _LOGIN):
         return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
     if re.search(r'database ".*" does not exist', message) or state == "3D000":
         return ConfigError(text, hint="field 'database'")

@@ -1,9 +1,9 @@
-"""PostgreSQL's types: what each becomes in Arrow, how it is selected, whether it orders an axis.
+"""PostgreSQL's types: the Arrow type of each, how it is selected, whether it orders an axis.
 
 Facts behind the choices, all seen by running ADBC 1.13 against PostgreSQL 18: numeric arrives as text, and writing that text
-costs more than all else (`postgres_numeric` decodes the binary form instead, where the server has `numeric_send`); `infinity`
+costs more than all other work (`postgres.numeric` decodes the binary form instead, where the server has `numeric_send`); `infinity`
 dates and timestamps wrap around; arrays of several dimensions are flattened; `time '24:00'` reads as 00:00; `oid`
-arrives as int32. What would change on the way is selected as text instead, or checked after it arrived.
+arrives as int32. A value that this would change is selected as text instead, or checked after it was read.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class PgType:
 
 
 @dataclass(frozen=True)
-class Carried:
-    """How one column travels. `select` is the form of its expression: as it is, or a cast that keeps it exact."""
+class PostgresCarrier:
+    """How one column travels. `select` names the form of its expression: the column itself, or a cast that keeps it exact."""
 
     arrow: str
     select: str = ""
@@ -101,8 +101,8 @@ _KINDS: dict[str, tuple[Kind, str]] = {
 }
 
 
-def resolved(types: dict[int, PgType], oid: int, mod: int) -> tuple[PgType, int]:
-    """What is under a domain, with the length or precision that applies."""
+def base_type(types: dict[int, PgType], oid: int, mod: int) -> tuple[PgType, int]:
+    """The type under a domain, with the length or precision that applies."""
     kind = types[oid]
     while kind.sort == "d":
         mod = kind.base_mod if mod == -1 else mod
@@ -112,43 +112,45 @@ def resolved(types: dict[int, PgType], oid: int, mod: int) -> tuple[PgType, int]
 
 def axis_kind(types: dict[int, PgType], oid: int, mod: int, type_text: str) -> tuple[Kind, str] | None:
     """The kind and the type of literals where the type orders an axis: only types whose order is built in."""
-    kind, _ = resolved(types, oid, mod)
+    kind, _ = base_type(types, oid, mod)
     if kind.sort == "e":
         return ("enum", type_text if types[oid].sort == "e" else f"{kind.schema}.{kind.name}")
     return _KINDS.get(kind.name) if kind.schema == "pg_catalog" else None
 
 
-def carried(types: dict[int, PgType], oid: int, mod: int, dimensions: int) -> Carried:
-    """How a column of this type travels; REFUSED for what has no exact form here."""
-    kind, mod = resolved(types, oid, mod)
+def carrier_of(types: dict[int, PgType], oid: int, mod: int, dimensions: int) -> PostgresCarrier:
+    """How a column of this type travels; REFUSED for a type without an exact form."""
+    kind, mod = base_type(types, oid, mod)
     if kind.is_array:
         return _array(types, kind, mod, dimensions)
     if kind.sort == "e":
-        return Carried("string", "text", "enum")
+        return PostgresCarrier("string", "text", "enum")
     if kind.sort == "c":
-        return Carried("string", "text", "composite", Fidelity.WIDENED, "a composite value as PostgreSQL writes it")
+        return PostgresCarrier(
+            "string", "text", "composite", Fidelity.WIDENED, "a composite value as PostgreSQL writes it"
+        )
     if kind.sort in "rm":
-        return Carried("string", "text", "range", Fidelity.WIDENED, "a range as PostgreSQL writes it")
+        return PostgresCarrier("string", "text", "range", Fidelity.WIDENED, "a range as PostgreSQL writes it")
     if kind.name in _SAME and kind.schema == "pg_catalog":
-        return Carried(_SAME[kind.name], note=_NOTES.get(kind.name))
+        return PostgresCarrier(_SAME[kind.name], note=_NOTES.get(kind.name))
     if kind.name == "numeric":
         return _numeric(mod, kind.send)
     if kind.name == "money":
         note = "the amount as exact decimal text, without the currency of lc_monetary"
-        return Carried("string", "money", "decimal", Fidelity.WIDENED, note)
+        return PostgresCarrier("string", "money", "decimal", Fidelity.WIDENED, note)
     if kind.name in ("oid", "xid", "cid"):
-        return Carried("int64", "unsigned" if kind.name != "oid" else "bigint")
+        return PostgresCarrier("int64", "unsigned" if kind.name != "oid" else "bigint")
     if kind.name in _AS_TEXT:
-        return Carried("string", "text", _AS_TEXT[kind.name], note=_TEXT_NOTES.get(kind.name))
+        return PostgresCarrier("string", "text", _AS_TEXT[kind.name], note=_TEXT_NOTES.get(kind.name))
     if kind.name in _WIDENED:
-        return Carried("string", "text", kind.name, Fidelity.WIDENED, "as PostgreSQL writes it")
+        return PostgresCarrier("string", "text", kind.name, Fidelity.WIDENED, "as PostgreSQL writes it")
     if kind.name in _GEOMETRY:
         return _refused(f"geometry ('{kind.name}') is not read: select it as text in a view")
     return _refused(f"type '{kind.name}' is not known: select it as text in a view")
 
 
-def _refused(note: str) -> Carried:
-    return Carried("null", fidelity=Fidelity.REFUSED, note=note)
+def _refused(note: str) -> PostgresCarrier:
+    return PostgresCarrier("null", fidelity=Fidelity.REFUSED, note=note)
 
 
 def numeric_size(mod: int) -> tuple[int, int] | None:
@@ -161,33 +163,35 @@ def numeric_size(mod: int) -> tuple[int, int] | None:
 
 def decimal_type(precision: int, scale: int) -> str | None:
     """Arrow's decimal that holds every `numeric(precision, scale)`; None beyond 76 digits."""
-    digits, places = (precision - scale, 0) if scale < 0 else (max(precision, scale), scale)
+    digits, fraction_digits = (precision - scale, 0) if scale < 0 else (max(precision, scale), scale)
     if digits > 76:
         return None
-    return f"decimal{128 if digits <= 38 else 256}({digits}, {places})"
+    return f"decimal{128 if digits <= 38 else 256}({digits}, {fraction_digits})"
 
 
-def _numeric(mod: int, send: str) -> Carried:
+def _numeric(mod: int, send: str) -> PostgresCarrier:
     size = numeric_size(mod)
     arrow = decimal_type(*size) if size else None
     if arrow is None:
-        why = "beyond 76 digits" if size else "without precision"
-        return Carried("string", "text", "decimal", note=f"numeric {why}: exact text, NaN and Infinity included")
+        reason = "beyond 76 digits" if size else "without precision"
+        return PostgresCarrier(
+            "string", "text", "decimal", note=f"numeric {reason}: exact text, NaN and Infinity included"
+        )
     if send == "numeric_send" and arrow.startswith("decimal128") and size is not None and size[1] >= 0:
-        return Carried(arrow, "sent", note="NaN goes to quarantine; decoded from its binary form")
-    return Carried(arrow, note="NaN goes to quarantine")
+        return PostgresCarrier(arrow, "sent", note="NaN goes to quarantine; decoded from its binary form")
+    return PostgresCarrier(arrow, note="NaN goes to quarantine")
 
 
-def _array(types: dict[int, PgType], kind: PgType, mod: int, dimensions: int) -> Carried:
+def _array(types: dict[int, PgType], kind: PgType, mod: int, dimensions: int) -> PostgresCarrier:
     if dimensions > 1:
         note = "an array of several dimensions as PostgreSQL writes it"
-        return Carried("string", "text", "array", Fidelity.WIDENED, note)
-    inside = carried(types, kind.element, mod, 0)
-    if inside.fidelity is Fidelity.REFUSED:
-        return inside
-    element, _ = resolved(types, kind.element, mod)
+        return PostgresCarrier("string", "text", "array", Fidelity.WIDENED, note)
+    item = carrier_of(types, kind.element, mod, 0)
+    if item.fidelity is Fidelity.REFUSED:
+        return item
+    element, _ = base_type(types, kind.element, mod)
     is_same = element.name in _SAME and element.schema == "pg_catalog" and not element.is_array
-    if element.name == "money" or inside.select in ("bigint", "unsigned"):
-        return Carried("string", "text", "array", Fidelity.WIDENED, "an array as PostgreSQL writes it")
+    if element.name == "money" or item.select in ("bigint", "unsigned"):
+        return PostgresCarrier("string", "text", "array", Fidelity.WIDENED, "an array as PostgreSQL writes it")
     note = "a value of several dimensions, or that does not begin at index 1, goes to quarantine"
-    return Carried(f"list<{inside.arrow}>", "list" if is_same else "text list", inside.logical, inside.fidelity, note)
+    return PostgresCarrier(f"list<{item.arrow}>", "list" if is_same else "text list", item.logical, item.fidelity, note)

@@ -1,18 +1,18 @@
-"""One connection through a DB-API driver, its errors told in this project's words."""
+"""One connection through a DB-API driver; its errors are those of `ingest_ray.sdk.errors`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_strategies.jdbc.sessions.driver_session import DriverSession, close_quietly
 
-MOST_ROWS = 65_536
+MAX_ROWS = 65_536
 
 
-class DbapiSession:
-    """`fault` makes an error of a driver's, without secrets; `options` go with every statement."""
+class DbapiSession(DriverSession):
+    """`options` go with every statement."""
 
     def __init__(
         self,
@@ -21,64 +21,44 @@ class DbapiSession:
         fault: Callable[[Exception], IngestError],
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._errors: tuple[type[Exception], ...] = (*errors, OSError)
-        self._fault = fault
         self._options = dict(options or {})
-        try:
-            self._connection = connect()
-        except self._errors as error:
-            self._tell(error)
-
-    def _tell(self, error: Exception) -> NoReturn:
-        raise self._fault(error) from None
+        super().__init__(connect, (*errors, OSError), fault)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         cursor = self._connection.cursor()
         try:
-            cursor.execute(sql, **self._options)
-            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
-        except self._errors as error:
-            self._tell(error)
+            with self._translate_errors():
+                cursor.execute(sql, **self._options)
+                return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         finally:
-            self._end(cursor)
-
-    def run(self, sql: str) -> None:
-        self.rows(sql)
+            close_quietly(cursor)
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-        """What was read, spelled out, as binary columns; `first_rows` and `page_bytes` bound a batch."""
-        rows, page_bytes = int(options["first_rows"]), int(options["page_bytes"])
+        """The values as text in binary columns; `first_rows` and `page_bytes` bound a batch."""
+        count, page_bytes = int(options["first_rows"]), int(options["page_bytes"])
         cursor = self._connection.cursor()
         try:
-            cursor.arraysize = rows
-            cursor.execute(sql, **self._options)
-            while found := cursor.fetchmany(rows):
-                columns = [
-                    pa.array([spelled(value) for value in values], pa.binary()) for values in zip(*found, strict=True)
-                ]
-                batch = pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
-                rows = cursor.arraysize = grown(rows, batch, page_bytes)
-                yield batch
-        except self._errors as error:
-            self._tell(error)
+            with self._translate_errors():
+                cursor.arraysize = count
+                cursor.execute(sql, **self._options)
+                while rows := cursor.fetchmany(count):
+                    columns = [
+                        pa.array([wire_bytes(value) for value in values], pa.binary())
+                        for values in zip(*rows, strict=True)
+                    ]
+                    batch = pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
+                    count = cursor.arraysize = next_row_count(count, batch, page_bytes)
+                    yield batch
         finally:
-            self._end(cursor)
-
-    def _end(self, cursor: Any) -> None:
-        with suppress(Exception):  # the statement is over either way; the first error is the one to tell
-            cursor.close()
-
-    def close(self) -> None:
-        with suppress(Exception):  # a connection that the server has already dropped cannot be closed again
-            self._connection.close()
+            close_quietly(cursor)
 
 
-def grown(rows: int, batch: pa.RecordBatch, page_bytes: int) -> int:
+def next_row_count(count: int, batch: pa.RecordBatch, page_bytes: int) -> int:
     """How many rows to fetch next, so that a page is filled and not much more."""
-    return max(1, min(4 * rows, int(page_bytes * batch.num_rows / max(1, batch.nbytes)), MOST_ROWS))
+    return max(1, min(4 * count, int(page_bytes * batch.num_rows / max(1, batch.nbytes)), MAX_ROWS))
 
 
-def spelled(value: object) -> bytes | None:
+def wire_bytes(value: object) -> bytes | None:
     """A driver's value as text; a float in the shortest form that is read back to the same bits."""
     match value:
         case None | bytes():

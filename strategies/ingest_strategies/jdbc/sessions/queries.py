@@ -1,4 +1,4 @@
-"""Small questions to a database, over the session that the launch keeps where it keeps one."""
+"""Short queries to a database, over the session that the launch caches where the dialect allows that."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -11,27 +11,27 @@ from ingest_strategies.jdbc.dialect import Dialect, Session
 T = TypeVar("T")
 
 
-def asked(dialect: Dialect, endpoint: Endpoint, question: Callable[[Session], T]) -> T:
-    """The answer. The question may be put twice: a session that was lost since the last one is opened again."""
-    kept = sessions.current()
-    if kept is None or not dialect.keeps_session:
+def query_session(dialect: Dialect, endpoint: Endpoint, query: Callable[[Session], T]) -> T:
+    """The result of `query`, which may run twice: where the cached session was lost, it is opened again."""
+    cache = sessions.current()
+    if cache is None or not dialect.keeps_session:
         with dialect.open(endpoint) as session:
-            return question(session)
-    found = cast(Session | None, kept.find(endpoint))
-    if found is not None:
+            return query(session)
+    cached = cast(Session | None, cache.find(endpoint))
+    if cached is not None:
         try:
-            return question(found)
+            return query(cached)
         except SourceUnavailable:
-            kept.close(endpoint)
+            cache.close(endpoint)
     try:
-        return question(kept.open(endpoint, dialect.open(endpoint)))
+        return query(cache.open(endpoint, dialect.open(endpoint)))
     except BaseException:
-        kept.close(endpoint)
+        cache.close(endpoint)
         raise
 
 
-def leave(endpoint: Endpoint) -> None:
-    """Gives up the kept session: what comes now opens its own, and an endpoint's connections may be counted."""
-    kept = sessions.current()
-    if kept is not None:
-        kept.close(endpoint)
+def drop_session(endpoint: Endpoint) -> None:
+    """Closes the cached session, so that a probe and its readers stay within the limit of connections to an endpoint."""
+    cache = sessions.current()
+    if cache is not None:
+        cache.close(endpoint)

@@ -1,30 +1,28 @@
-"""What a SQLite file says of its tables and views: `PRAGMA table_list`, `table_xinfo`, `index_list`."""
+"""Reads a SQLite file's tables and views: `PRAGMA table_list`, `table_xinfo`, `index_list`."""
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import JsonValue
 
-from ingest_ray.sdk.types import Column, Dataset, Endpoint
-from ingest_strategies.jdbc.config import SqliteConfig, parse_config
-from ingest_strategies.jdbc.dialect import Session, Size
-from ingest_strategies.jdbc.sqlite.types import stored
+from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_strategies.jdbc.catalog_rows import column_of
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import Session, TableSize
+from ingest_strategies.jdbc.sqlite.config import SqliteConfig
+from ingest_strategies.jdbc.sqlite.types import carrier_of
+from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 
 COUNT_LIMIT = 200_000  # rows that are counted: some 10 ms
-SAMPLE_ROWS = 200  # rows that are weighed, inside of the database, to tell bytes per row
+SAMPLE_ROWS = 200  # rows whose lengths the database averages, for the bytes per row
 ROWIDS = ("rowid", "_rowid_", "oid")
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text(value: str) -> str:
     """A literal that also holds a NUL."""
     if "\0" in value:
         return f"CAST(x'{value.encode().hex()}' AS TEXT)"
-    return "'" + value.replace("'", "''") + "'"
+    return quoted_text(value)
 
 
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
@@ -34,37 +32,34 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
         " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
     for name, kind, without_rowid in tables:
-        if config.include and not any(fnmatchcase(name, pattern) for pattern in config.include):
-            continue
-        if any(fnmatchcase(name, pattern) for pattern in config.exclude):
-            continue
-        yield dataset_of(endpoint, session, name, kind, bool(without_rowid))
+        if config.includes(name):
+            yield read_dataset(endpoint, session, name, kind, bool(without_rowid))
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
     """One table or view as it is now; None where it is gone."""
-    found = session.rows(
+    tables = session.rows(
         f"SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = {text(dataset.name)}"
     )
-    return dataset_of(endpoint, session, found[0][0], found[0][1], bool(found[0][2])) if found else None
+    return read_dataset(endpoint, session, tables[0][0], tables[0][1], bool(tables[0][2])) if tables else None
 
 
-def columns_of(session: Session, table: str) -> list[tuple[Any, ...]]:
-    """name, declared type, NOT NULL, place in the primary key (from 1; 0: not in it). Hidden columns are no columns."""
+def read_columns(session: Session, table: str) -> list[tuple[Any, ...]]:
+    """name, declared type, NOT NULL, index in the primary key (from 1; 0: not in it). Hidden columns are left out."""
     return session.rows(
         f'SELECT name, type, "notnull", pk FROM pragma_table_xinfo({text(table)}) WHERE hidden <> 1 ORDER BY cid'
     )
 
 
-def dataset_of(endpoint: Endpoint, session: Session, name: str, kind: str, without_rowid: bool) -> Dataset:
-    rows = columns_of(session, name)
+def read_dataset(endpoint: Endpoint, session: Session, name: str, kind: str, without_rowid: bool) -> Dataset:
+    rows = read_columns(session, name)
     names = {row[0].lower() for row in rows}
     primary = tuple(row[0] for row in sorted((row for row in rows if row[3]), key=lambda row: row[3]))
     # An INTEGER PRIMARY KEY is the rowid; only it and the keys of WITHOUT ROWID tables exclude NULL by themselves.
     is_rowid = len(primary) == 1 and any(row[0] == primary[0] and row[1].upper() == "INTEGER" for row in rows)
-    unique, indexes = indexes_of(session, name)
+    unique, indexes = read_indexes(session, name)
     facts: dict[str, JsonValue] = {"table": name, "indexes": [*indexes, *([list(primary)] if is_rowid else [])]}
-    free = next((word for word in ROWIDS if word not in names), None)
+    free = next((alias for alias in ROWIDS if alias not in names), None)
     if kind == "table" and not without_rowid and free:
         facts["rowid"] = free
     return Dataset(
@@ -72,7 +67,8 @@ def dataset_of(endpoint: Endpoint, session: Session, name: str, kind: str, witho
         name=name,
         kind="view" if kind == "view" else "table",
         columns=tuple(
-            column_of(row, not_null=bool(row[2]) or (bool(row[3]) and (without_rowid or is_rowid))) for row in rows
+            column_of(row[0], row[1], is_nullable(row, is_key_filled=without_rowid or is_rowid), carrier_of(row[1]))
+            for row in rows
         ),
         primary_key=primary,
         unique_keys=tuple(key for key in unique if key != primary),
@@ -80,27 +76,18 @@ def dataset_of(endpoint: Endpoint, session: Session, name: str, kind: str, witho
     )
 
 
-def column_of(row: tuple[Any, ...], *, not_null: bool) -> Column:
-    found = stored(row[1])
-    return Column(
-        name=row[0],
-        source_type=row[1],
-        arrow=found.arrow,
-        nullable=not not_null,
-        logical=found.logical,
-        fidelity=found.fidelity,
-        note=found.note,
-    )
+def is_nullable(row: tuple[Any, ...], *, is_key_filled: bool) -> bool:
+    return not row[2] and not (row[3] and is_key_filled)
 
 
-def indexes_of(session: Session, table: str) -> tuple[list[tuple[str, ...]], list[JsonValue]]:
+def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], list[JsonValue]]:
     """Unique keys, and the columns of every index: only whole ones, over plain columns in their own collation."""
-    found = session.rows(
+    rows = session.rows(
         'SELECT l.name, l."unique", i.name, i.coll, coalesce(i."desc", 0) FROM pragma_index_list('
         f"{text(table)}) l, pragma_index_xinfo(l.name) i WHERE l.partial = 0 AND i.key = 1 ORDER BY l.seq, i.seqno"
     )
     members: dict[str, list[tuple[Any, ...]]] = {}
-    for index, *rest in found:
+    for index, *rest in rows:
         members.setdefault(index, []).append(tuple(rest))
     unique: list[tuple[str, ...]] = []
     plain: list[JsonValue] = []
@@ -115,41 +102,32 @@ def indexes_of(session: Session, table: str) -> tuple[list[tuple[str, ...]], lis
     return sorted(unique), plain
 
 
-def drifted(session: Session, dataset: Dataset, names: Sequence[str]) -> str | None:
-    found = {row[0]: row[1] for row in columns_of(session, str(dataset.facts["table"]))}
-    if not found:
-        return "the table is gone"
-    for name in names:
-        column = dataset.column(name)
-        if column is not None and name not in found:
-            return f"column '{name}' is gone"
-        if column is not None and found[name] != column.source_type:
-            return f"column '{name}' was '{column.source_type}' and is '{found[name]}'"
-    return None
+def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
+    return {row[0]: row[1] for row in read_columns(session, str(dataset.facts["table"]))}
 
 
-def size_of(session: Session, dataset: Dataset) -> Size:
-    """A bounded count, then the span of the rowid; bytes per row of the first rows, weighed inside of the database."""
+def read_size(session: Session, dataset: Dataset) -> TableSize:
+    """A bounded count, then the span of the rowid; bytes per row of the first rows, averaged by the database."""
     table = quoted(str(dataset.facts["table"]))
-    weights = " + ".join(
+    lengths = " + ".join(
         f"coalesce(length(CAST({quoted(column.name)} AS BLOB)), 0)" for column in dataset.columns[:500]
     )
-    weight = session.rows(f"SELECT avg({weights}) FROM (SELECT * FROM {table} LIMIT {SAMPLE_ROWS})")[0][0]
+    row_bytes = session.rows(f"SELECT avg({lengths}) FROM (SELECT * FROM {table} LIMIT {SAMPLE_ROWS})")[0][0]
     rows = session.rows(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {COUNT_LIMIT + 1})")[0][0]
     rowid = dataset.facts.get("rowid")
     if rows > COUNT_LIMIT and rowid:
         first = session.rows(f"SELECT {rowid} FROM {table} ORDER BY {rowid} LIMIT 1")[0][0]
         last = session.rows(f"SELECT {rowid} FROM {table} ORDER BY {rowid} DESC LIMIT 1")[0][0]
-        rows = max(rows, min(last - first + 1, file_rows(session, float(weight or 1))))
+        rows = max(rows, min(last - first + 1, file_rows(session, float(row_bytes or 1))))
     elif rows > COUNT_LIMIT:
-        rows = max(rows, file_rows(session, float(weight or 1)))
+        rows = max(rows, file_rows(session, float(row_bytes or 1)))
     # Arrow keeps eight bytes where SQLite keeps one of a small number.
-    per_row = float(weight) + 4 * len(dataset.columns) if weight is not None else None
-    return Size(rows=rows, bytes=int(rows * per_row) if per_row else None, bytes_per_row=per_row)
+    per_row = float(row_bytes) + 4 * len(dataset.columns) if row_bytes is not None else None
+    return TableSize(rows=rows, bytes=int(rows * per_row) if per_row else None, bytes_per_row=per_row)
 
 
-def file_rows(session: Session, weight: float) -> int:
+def file_rows(session: Session, row_bytes: float) -> int:
     pages, page_bytes = session.rows(
         "SELECT (SELECT page_count FROM pragma_page_count), page_size FROM pragma_page_size"
     )[0]
-    return int(pages * page_bytes / max(1.0, weight))
+    return int(pages * page_bytes / max(1.0, row_bytes))

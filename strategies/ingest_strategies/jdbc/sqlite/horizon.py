@@ -1,12 +1,11 @@
-"""The upper bound of a run at SQLite, where one connection writes at a time.
+"""The upper bound of a run of SQLite, where one connection writes at a time.
 
-Commits happen in the order of writing, so whatever is still to come is not older than what can be seen, except for one
-transaction that may be open at this moment: whether there is one is asked of SQLite's own lock.
+Commits happen in the order of writing, so later rows are not older than the visible ones, except those of the one
+transaction that may be open now: SQLite's write lock shows whether there is one.
 """
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import adbc_driver_sqlite.dbapi as driver
@@ -14,22 +13,21 @@ from adbc_driver_manager import Error as AdbcError
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
-from ingest_strategies.jdbc.config import SqliteConfig, parse_config
-from ingest_strategies.jdbc.dialect import AxisColumn, Session
-from ingest_strategies.jdbc.values.text_times import Shape, moment_of, now_utc, shape_of
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import AxisColumn, Dialect, Session
+from ingest_strategies.jdbc.planning.counters import value_earlier
+from ingest_strategies.jdbc.sqlite.config import SqliteConfig
+from ingest_strategies.jdbc.values.text_times import TimeShape, moment_of, now_utc, shape_of
 
-if TYPE_CHECKING:
-    from ingest_strategies.jdbc.sqlite.dialect import Sqlite
 
-
-def horizon_of(
-    dialect: "Sqlite", session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
+def find_horizon(
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
     """Never below the watermark. The clock is read before the lock, the lock before the newest row."""
     moment = now_utc()
     is_writing = has_writer(spec)
     floor = watermark[0] if watermark is not None else dialect.lowest(column)
-    newest = newest_of(dialect, session, column, table)
+    newest = read_newest_value(dialect, session, column, table)
     if newest is None:
         return Horizon(value=(floor,), method="the table has no row with a cursor yet")
     shape = shape_of(newest) if isinstance(newest, str) and column.kind in ("text", "date", "timestamp") else None
@@ -38,15 +36,15 @@ def horizon_of(
         top, method = newest, "newest row, while a transaction is open"
         note = "rows that tie with the newest one belong to a later run"
     elif shape is not None and isinstance(newest, str):
-        top, method = of_time(spec, shape, newest, moment)
+        top, method = time_horizon(spec, shape, newest, moment)
     else:
-        top, method, note = of_counter(dialect, session, spec, column, newest)
+        top, method, note = counter_horizon(dialect, session, spec, column, newest)
     if watermark is not None and not is_above(dialect, session, column, top, floor):
         top = floor
     return Horizon(value=(top,), method=method, note=note)
 
 
-def of_time(spec: UnitSpec, shape: Shape, newest: str, moment: datetime) -> tuple[str, str]:
+def time_horizon(spec: UnitSpec, shape: TimeShape, newest: str, moment: datetime) -> tuple[str, str]:
     """The clock in the shape of the stored text, but not above the newest row: an application that writes local time may
     be behind UTC. Both are of one shape, and text of one shape orders as time does."""
     lag_s = spec.policy.lag or 0
@@ -58,15 +56,13 @@ def of_time(spec: UnitSpec, shape: Shape, newest: str, moment: datetime) -> tupl
     return clock, f"clock (UTC) minus {lag_s} s" if lag_s else "clock (UTC); no transaction is open"
 
 
-def of_counter(
-    dialect: "Sqlite", session: Session, spec: UnitSpec, column: AxisColumn, newest: int | str
+def counter_horizon(
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, newest: int | str
 ) -> tuple[int | str, str, str | None]:
     """Just above the newest value of a unique whole number; else the newest value itself, whose ties wait."""
     method = "newest value; no transaction is open"
     if spec.policy.lag:
-        expression = dialect.earlier(column, newest, spec.policy.lag)
-        value = session.rows(f"SELECT {dialect.position(column, expression)}")[0][0]
-        return dialect.decode(column, value), method, f"lag: {spec.policy.lag}"
+        return value_earlier(dialect, session, column, newest, spec.policy.lag), method, f"lag: {spec.policy.lag}"
     is_unique = (column.name,) in (spec.dataset.primary_key, *spec.dataset.unique_keys)
     is_rowid = column.name == spec.dataset.facts.get("rowid")
     if isinstance(newest, int) and (is_unique or is_rowid) and newest < 2**63 - 1:
@@ -74,17 +70,17 @@ def of_counter(
     return newest, method, f"rows that tie at {newest} belong to a later run until it is passed"
 
 
-def newest_of(dialect: "Sqlite", session: Session, column: AxisColumn, table: str) -> int | str | None:
-    """The largest cursor. Text among numbers, or two ways of writing a time, have no common order: that is refused."""
+def read_newest_value(dialect: Dialect, session: Session, column: AxisColumn, table: str) -> int | str | None:
+    """The largest cursor. Text among numbers, or two forms of a time, have no common order: they are refused."""
     ends = []
     for direction in ("", " DESC"):
-        found = session.rows(
+        rows = session.rows(
             f"SELECT {dialect.position(column, column.sql)}, typeof({column.sql}) FROM {table}"
             f" WHERE {column.sql} IS NOT NULL ORDER BY {column.sql}{direction} LIMIT 1"
         )
-        if not found:
+        if not rows:
             return None
-        ends.append(found[0])
+        ends.append(rows[0])
     classes = {"number" if kind in ("integer", "real") else kind for _, kind in ends}
     if len(classes) > 1 or ends[1][0] is None:
         raise ConfigError(
@@ -94,15 +90,15 @@ def newest_of(dialect: "Sqlite", session: Session, column: AxisColumn, table: st
     return dialect.decode(column, ends[1][0])
 
 
-def is_above(dialect: "Sqlite", session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:
+def is_above(dialect: Dialect, session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:
     left, right = dialect.literal(column, value), dialect.literal(column, floor)
     return bool(session.rows(f"SELECT {left} > {right} COLLATE BINARY")[0][0])
 
 
 def has_writer(spec: UnitSpec) -> bool:
-    """Whether somebody holds the file's one write lock, found by asking for it and giving it back at once.
+    """Whether the file's one write lock is held, tested by acquiring it and releasing it at once.
 
-    A file that cannot be opened for writing counts as being written: that is the safe answer.
+    A file that cannot be opened for writing counts as locked: that is the safe answer.
     """
     config = parse_config(SqliteConfig, spec.endpoint)
     target = f"file:{quote(str(Path(config.path).absolute()))}?mode=rw"

@@ -1,5 +1,5 @@
-"""Reads one slice of SQLite through ADBC, which takes a column's type from its first rows: so an anchor row that has the
-right types comes first and is cut off again."""
+"""Reads one slice of SQLite through ADBC, which infers a column's type from its first rows: so an anchor row of the right
+types is selected first and cut off again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,20 @@ from pydantic import JsonValue
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset, Slice
-from ingest_strategies.jdbc.dialect import Fetched, Session
-from ingest_strategies.jdbc.sqlite.catalog import quoted
-from ingest_strategies.jdbc.sqlite.types import Stored, stored
-from ingest_strategies.jdbc.values.convert import Misfits, cast_exactly, fitted, kept, places, raw_value
+from ingest_strategies.jdbc.dialect import FetchedBatch, Session
+from ingest_strategies.jdbc.sqlite.types import SqliteCarrier, carrier_of
+from ingest_strategies.jdbc.standard_sql import quoted
+from ingest_strategies.jdbc.values.convert import (
+    Misfits,
+    cast_exactly,
+    fit_array,
+    raw_value,
+    rows_where,
+    without_misfits,
+)
 
 RAW_PER_ARRAY = 50  # SQLite's functions take at most 127 arguments in older builds
-MOST_ROWS = 65_536
+MAX_ROWS = 65_536
 SHORT_CHAIN = 50  # terms of a conjunction that are simply written one after the other
 FACTORS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
 _WHOLE = r"^-?[0-9]+$"
@@ -27,39 +34,39 @@ _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 @dataclass(frozen=True)
-class Item:
+class SelectedColumn:
     column: Column
-    stored: Stored
+    carrier: SqliteCarrier
     name: str
     """Quoted."""
 
 
-def fetched(
+def fetch_rows(
     session: Session, dataset: Dataset, piece: Slice, source: str, context: ReadContext, unit: str
-) -> Iterator[Fetched]:
+) -> Iterator[FetchedBatch]:
     items = []
     for name in context.schema.names:
         column = dataset.column(name)
         if column is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
-        items.append(Item(column, stored(column.source_type), quoted(name)))
+        items.append(SelectedColumn(column, carrier_of(column.source_type), quoted(name)))
     row_bytes = piece.hints.get("row_bytes")
     rows = int(context.page_bytes / max(1.0, float(row_bytes if isinstance(row_bytes, int | float) else 256)))
-    options = {"adbc.sqlite.query.batch_rows": str(max(1, min(MOST_ROWS, rows)))}
+    options = {"adbc.sqlite.query.batch_rows": str(max(1, min(MAX_ROWS, rows)))}
     is_first = True
     for batch in session.batches(statement(items, source), options):
         if is_first:
             batch, is_first = batch.slice(1), False
         if batch.num_rows:
-            yield Fetched(checked(batch, items, context, unit), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, items, context, unit), batch.num_rows)
 
 
-def statement(items: list[Item], source: str) -> str:
+def statement(items: list[SelectedColumn], source: str) -> str:
     """Values, then SQLite's literals of the rows that do not fit (NULL for all others)."""
     groups = [items[start : start + RAW_PER_ARRAY] for start in range(0, len(items), RAW_PER_ARRAY)]
-    fits = conjunction([item.stored.fits.format(item.name) for item in items])
+    fits = conjunction([item.carrier.fits.format(item.name) for item in items])
     values = [
-        f"CASE WHEN {item.stored.fits.format(item.name)} THEN {item.stored.value.format(item.name)} END"
+        f"CASE WHEN {item.carrier.fits.format(item.name)} THEN {item.carrier.value.format(item.name)} END"
         for item in items
     ]
     raws = [
@@ -67,29 +74,31 @@ def statement(items: list[Item], source: str) -> str:
         for group in groups
     ]
     named = [f"{sql} AS c{index}" for index, sql in enumerate([*values, *raws])]
-    anchor = [*(item.stored.wire for item in items), *("''" for _ in groups)]
+    anchor = [*(item.carrier.wire for item in items), *("''" for _ in groups)]
     anchors = [f"{sql} AS c{index}" for index, sql in enumerate(anchor)]
     return f"SELECT {', '.join(anchors)} UNION ALL SELECT * FROM (SELECT {', '.join(named)} {source})"
 
 
-def checked(batch: pa.RecordBatch, items: list[Item], context: ReadContext, unit: str) -> pa.RecordBatch:
+def convert_batch(
+    batch: pa.RecordBatch, items: list[SelectedColumn], context: ReadContext, unit: str
+) -> pa.RecordBatch:
     misfits, arrays = Misfits(), []
     raws = batch.columns[len(items) :]
     if raws:
-        for row in places(raws[0].is_valid()):
+        for row in rows_where(raws[0].is_valid()):
             column = misfit_column(batch, items, raw_row(batch, items, raws, row), row)
             misfits.add(row, "stored as another type than the column declares", column)
     for index, item in enumerate(items):
         target = context.schema.field(index).type
         arrays.append(
-            fitted(batch.column(index), target, item.column.name, misfits, lambda a, t: converted(a, t, unit))
+            fit_array(batch.column(index), target, item.column.name, misfits, lambda a, t: convert_array(a, t, unit))
         )
     for row, (reason, column) in sorted(misfits.reasons.items()):
         context.reject(raw_row(batch, items, raws, row), reason, column)
-    return kept(arrays, context.schema, misfits, batch.num_rows)
+    return without_misfits(arrays, context.schema, misfits, batch.num_rows)
 
 
-def converted(array: pa.Array, target: pa.DataType, unit: str) -> pa.Array:
+def convert_array(array: pa.Array, target: pa.DataType, unit: str) -> pa.Array:
     """Raises where any value does not fit."""
     if pa.types.is_string(target):
         array.validate(full=True)  # SQLite does not check that text is UTF-8
@@ -97,54 +106,54 @@ def converted(array: pa.Array, target: pa.DataType, unit: str) -> pa.Array:
     if pa.types.is_boolean(target):
         return array.cast(pa.bool_())
     if pa.types.is_timestamp(target):
-        return stamps(array, FACTORS[unit])
+        return times_of(array, FACTORS[unit])
     if pa.types.is_date32(target):
-        return days(stamps(array, FACTORS[unit]))
+        return dates_of(times_of(array, FACTORS[unit]))
     if pa.types.is_time64(target):
-        return clock(array, target)
+        return times_of_day(array, target)
     return cast_exactly(array, target)
 
 
-def stamps(array: pa.Array, factor: int) -> pa.Array:
+def times_of(array: pa.Array, factor: int) -> pa.Array:
     """Times as text to microseconds: whole numbers since 1970, ISO 8601 without a zone, and with one as UTC."""
     is_number = pc.match_substring_regex(array, _WHOLE)
     has_zone = pc.and_not(pc.match_substring_regex(array, _ZONE), pc.match_substring_regex(array, _DATE))
     nothing = pa.scalar(None, pa.string())
     plain = pc.if_else(pc.or_(is_number, has_zone), nothing, array)
-    found = plain.cast(pa.timestamp("us"))
+    times = plain.cast(pa.timestamp("us"))
     if pc.any(is_number).as_py():
         numbers = pc.if_else(is_number, array, nothing).cast(pa.int64())
         micros = pc.multiply_checked(numbers, pa.scalar(factor, pa.int64()))
-        found = pc.coalesce(found, micros.cast(pa.timestamp("us")))
+        times = pc.coalesce(times, micros.cast(pa.timestamp("us")))
     if pc.any(has_zone).as_py():
         zoned = pc.if_else(has_zone, array, nothing).cast(pa.timestamp("us", "UTC"))
-        found = pc.coalesce(found, zoned.cast(pa.timestamp("us")))
-    return found
+        times = pc.coalesce(times, zoned.cast(pa.timestamp("us")))
+    return times
 
 
-def days(moments: pa.Array) -> pa.Array:
-    """Raises where there is a time of day: a date does not hold it."""
-    found = moments.cast(pa.date32())
-    if pc.any(pc.not_equal(found.cast(pa.timestamp("us")), moments)).as_py():
+def dates_of(moments: pa.Array) -> pa.Array:
+    """Raises where there is a time of day, which a date cannot hold."""
+    dates = moments.cast(pa.date32())
+    if pc.any(pc.not_equal(dates.cast(pa.timestamp("us")), moments)).as_py():
         raise ValueError("a date with a time of day")
-    return found
+    return dates
 
 
-def clock(array: pa.Array, target: pa.DataType) -> pa.Array:
+def times_of_day(array: pa.Array, target: pa.DataType) -> pa.Array:
     """`HH:MM`, with seconds and a fraction or without. Arrow reads a time of day only as part of a timestamp."""
     return pc.binary_join_element_wise("1970-01-01", array, "T").cast(pa.timestamp("us")).cast(target)
 
 
-def misfit_column(batch: pa.RecordBatch, items: list[Item], raw: dict[str, JsonValue], row: int) -> str:
-    """The first column that has a value which was not let through."""
+def misfit_column(batch: pa.RecordBatch, items: list[SelectedColumn], raw: dict[str, JsonValue], row: int) -> str:
+    """The first column with a value that the test in SQL refused."""
     for index, item in enumerate(items):
         if raw[item.column.name] is not None and not batch.column(index)[row].is_valid:
             return item.column.name
     return items[0].column.name
 
 
-def raw_row(batch: pa.RecordBatch, items: list[Item], raws: list[pa.Array], row: int) -> dict[str, JsonValue]:
-    """What SQLite stores, by its own literals where the row was refused in SQL, else as it came."""
+def raw_row(batch: pa.RecordBatch, items: list[SelectedColumn], raws: list[pa.Array], row: int) -> dict[str, JsonValue]:
+    """The stored values: as SQLite's own literals where the row was refused in SQL, else as they were read."""
     if not raws[0][row].is_valid:
         return {item.column.name: raw_value(batch.column(index), row) for index, item in enumerate(items)}
     literals = [literal for raw in raws for literal in json.loads(raw[row].as_py())]
@@ -164,7 +173,7 @@ def stored_value(literal: str) -> JsonValue:
 
 
 def conjunction(terms: Sequence[str]) -> str:
-    """SQLite's expressions are at most 1,000 deep, and a chain of AND is as deep as it is long: so by halves.
+    """SQLite's expressions are at most 1,000 deep, and a chain of AND is as deep as it is long: so it is built by halves.
 
     https://www.sqlite.org/limits.html
     """

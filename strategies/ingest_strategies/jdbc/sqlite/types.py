@@ -1,6 +1,6 @@
-"""SQLite's declared types: what each becomes in Arrow, which expression carries it, what does not fit.
+"""SQLite's declared types: the Arrow type of each, the expression that reads it, the test of values that do not fit.
 
-A column's declared type is only advice to SQLite (https://www.sqlite.org/datatype3.html): any row may hold anything. So
+SQLite does not enforce a column's declared type (https://www.sqlite.org/datatype3.html): any row may hold any type. So
 every column has a test in SQL on the storage class, and rows that fail it go to quarantine with SQLite's own literals.
 """
 
@@ -15,9 +15,9 @@ _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
 @dataclass(frozen=True)
-class Stored:
-    """How one declared type travels. `value` is the expression that carries it, `fits` its test; both over `{0}`. `wire`
-    is a literal of the type that the expression has."""
+class SqliteCarrier:
+    """How one declared type travels. `value` is the expression that reads it, `fits` its test; both over `{0}`. `wire`
+    is a literal of the expression's type."""
 
     arrow: str
     wire: str
@@ -29,11 +29,11 @@ class Stored:
     note: str | None = None
 
 
-INT = Stored("int64", "0", "{0}", "typeof({0}) IN ('integer', 'null')", "int")
-REAL = Stored("float64", "0.0", "{0}", "typeof({0}) IN ('real', 'null')", "float")
-TEXT = Stored("string", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text")
-BLOB = Stored("binary", "x''", "{0}", "typeof({0}) IN ('blob', 'null')", "bytes")
-BOOL = Stored(
+INT = SqliteCarrier("int64", "0", "{0}", "typeof({0}) IN ('integer', 'null')", "int")
+REAL = SqliteCarrier("float64", "0.0", "{0}", "typeof({0}) IN ('real', 'null')", "float")
+TEXT = SqliteCarrier("string", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text")
+BLOB = SqliteCarrier("binary", "x''", "{0}", "typeof({0}) IN ('blob', 'null')", "bytes")
+BOOL = SqliteCarrier(
     "bool",
     "0",
     "CASE lower({0}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE {0} END",
@@ -46,7 +46,7 @@ _NUMBER = (
     " WHEN CAST(printf('%!.16g', {0}) AS REAL) = {0} THEN printf('%!.16g', {0}) ELSE printf('%!.17g', {0}) END"
 )
 _ANY = f"CASE typeof({{0}}) WHEN 'integer' THEN CAST({{0}} AS TEXT) WHEN 'real' THEN {_NUMBER} ELSE {{0}} END"
-ANY = Stored(
+ANY = SqliteCarrier(
     "string",
     "''",
     _ANY,
@@ -56,35 +56,35 @@ ANY = Stored(
     Fidelity.WIDENED,
     "no declared type: numbers become their exact text; a blob goes to quarantine",
 )
-JSON = Stored("string", "''", _ANY, "typeof({0}) <> 'blob'", "other", "json")
-UUID = Stored("string", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text", "uuid")
-FREE_DECIMAL = Stored(
+JSON = SqliteCarrier("string", "''", _ANY, "typeof({0}) <> 'blob'", "other", "json")
+UUID = SqliteCarrier("string", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text", "uuid")
+FREE_DECIMAL = SqliteCarrier(
     "string", "''", _ANY, "typeof({0}) IN ('integer', 'real', 'null')", "decimal", "decimal", note="exact decimal text"
 )
 _TIME_VALUE = "CASE typeof({0}) WHEN 'integer' THEN CAST({0} AS TEXT) ELSE {0} END"
 _TIME_FITS = "typeof({0}) IN ('text', 'integer', 'null')"
 STAMP_NOTE = "text as ISO 8601, UTC where it has a zone; integers as the endpoint's 'integer_time'; else quarantine"
-STAMP = Stored("timestamp[us]", "''", _TIME_VALUE, _TIME_FITS, "timestamp", note=STAMP_NOTE)
-DATE = Stored(
+STAMP = SqliteCarrier("timestamp[us]", "''", _TIME_VALUE, _TIME_FITS, "timestamp", note=STAMP_NOTE)
+DATE = SqliteCarrier(
     "date32", "''", _TIME_VALUE, _TIME_FITS, "date", note="text as ISO 8601; a time of day goes to quarantine"
 )
-TIME = Stored(
+TIME = SqliteCarrier(
     "time64[us]", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text", note="text as ISO 8601; else quarantine"
 )
 
 
-def decimal(precision: int, scale: int) -> Stored:
-    """DECIMAL(p, s): SQLite keeps it as an integer or a double. A double counts as the decimal that it was rounded from,
+def decimal(precision: int, scale: int) -> SqliteCarrier:
+    """DECIMAL(p, s): SQLite stores it as an integer or a double. A double counts as the decimal that it was rounded from,
     when rounding to `scale` places leads back to the same double; any other goes to quarantine."""
     rounded = f"printf('%.{scale}f', {{0}})"
     value = f"CASE typeof({{0}}) WHEN 'integer' THEN CAST({{0}} AS TEXT) WHEN 'real' THEN {rounded} ELSE {{0}} END"
     fits = f"(typeof({{0}}) IN ('integer', 'null') OR (typeof({{0}}) = 'real' AND CAST({rounded} AS REAL) = {{0}}))"
     width = 128 if precision <= 38 else 256
     note = "SQLite keeps it as a double or an integer; what has more places goes to quarantine"
-    return Stored(f"decimal{width}({precision}, {scale})", "''", value, fits, "decimal", note=note)
+    return SqliteCarrier(f"decimal{width}({precision}, {scale})", "''", value, fits, "decimal", note=note)
 
 
-_RULES: list[tuple[Callable[[str], bool], Stored]] = [
+_RULES: list[tuple[Callable[[str], bool], SqliteCarrier]] = [
     (lambda t: "BOOL" in t, BOOL),
     (lambda t: t.startswith(("DATETIME", "TIMESTAMP")), STAMP),
     (lambda t: t == "DATE", DATE),
@@ -100,13 +100,13 @@ _RULES: list[tuple[Callable[[str], bool], Stored]] = [
 ]
 
 
-def stored(declared: str) -> Stored:
-    """The first rule that a declared type meets."""
+def carrier_of(declared: str) -> SqliteCarrier:
+    """The carrier by the first rule that matches a declared type."""
     text = declared.strip().upper()
     size = _SIZE.search(text)
-    word = text.split("(")[0].strip()
-    if word.startswith(("DECIMAL", "NUMERIC", "NUMBER", "DEC")):
+    name = text.split("(")[0].strip()
+    if name.startswith(("DECIMAL", "NUMERIC", "NUMBER", "DEC")):
         precision, scale = (int(size[1]), int(size[2] or 0)) if size else (0, 0)
         return decimal(precision, scale) if 0 < precision <= 76 and scale <= precision else FREE_DECIMAL
-    found = next((rule for matches, rule in _RULES if matches(word)), None)
-    return found or Stored(**{**vars(ANY), "note": f"'{declared}' is no type that SQLite knows: {ANY.note}"})
+    carrier = next((rule for matches, rule in _RULES if matches(name)), None)
+    return carrier or SqliteCarrier(**{**vars(ANY), "note": f"'{declared}' is no type that SQLite knows: {ANY.note}"})

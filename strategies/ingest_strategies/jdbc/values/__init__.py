@@ -1,1 +1,1 @@
-"""How a column of a database becomes an Arrow column."""
+"""Conversion of a database's columns to Arrow columns."""

@@ -1,4 +1,4 @@
-"""How one column of a server travels as text: its Arrow type, its expression in a SELECT, its place on an axis."""
+"""How one column of a server travels as text: its Arrow type, its expression in a SELECT, its role on an axis."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from ingest_strategies.jdbc.dialect import Kind
 
 
 @dataclass(frozen=True)
-class Carried:
-    """`select` is the expression over `{0}`; `kind` says whether the column orders an axis, `cast` what its literals are."""
+class ColumnCarrier:
+    """`select` is the expression over `{0}`; `kind` says whether the column orders an axis, `cast` the type of its literals."""
 
     arrow: str
     kind: Kind = "other"
@@ -19,5 +19,5 @@ class Carried:
     cast: str = ""
 
 
-def refused(note: str) -> Carried:
-    return Carried("null", fidelity=Fidelity.REFUSED, note=note)
+def refused(note: str) -> ColumnCarrier:
+    return ColumnCarrier("null", fidelity=Fidelity.REFUSED, note=note)

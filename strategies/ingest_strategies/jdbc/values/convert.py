@@ -1,6 +1,6 @@
-"""Turns what a driver delivers into the declared Arrow types: a column at a time where all fits, else row by row.
+"""Converts a driver's arrays to the declared Arrow types, and finds the rows that do not fit.
 
-The fast path costs one cast; only a batch with a value that does not fit looks for it. No value becomes NULL on the
+The fast path costs one cast; only a batch with a value that does not fit is searched for it. No value becomes NULL on the
 way: a row that does not fit is rejected as a whole, with its raw values.
 """
 
@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 @dataclass
 class Misfits:
-    """Rows of one batch that cannot be staged: row -> (reason, column). The first reason of a row is the one told."""
+    """Rows of one batch that cannot be staged: row -> (reason, column). The first reason of a row is reported."""
 
     reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -35,21 +35,23 @@ def cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array:
     return array if array.type == target else array.cast(target)
 
 
-def fitted(
+def fit_array(
     array: pa.Array, target: pa.DataType, column: str, misfits: Misfits, convert: Convert = cast_exactly
 ) -> pa.Array:
     """The array as `target`; values that do not fit are NULL in it and their rows are in `misfits`."""
     try:
         return convert(array, target)
-    except ValueError:  # Arrow's own `ArrowInvalid` is one; what it cannot do at all is another error, and not caught
+    except (
+        ValueError
+    ):  # `ArrowInvalid` is one; a conversion that Arrow does not support raises another error, which is not caught
         pass
     bad = bad_rows(array, target, convert)
     for row in bad:
         misfits.add(row, f"not a value of {target}", column)
-    return convert(pc.if_else(marked(bad, len(array)), pa.scalar(None, array.type), array), target)
+    return convert(pc.if_else(row_mask(bad, len(array)), pa.scalar(None, array.type), array), target)
 
 
-def marked(rows: Iterable[int], length: int) -> pa.Array:
+def row_mask(rows: Iterable[int], length: int) -> pa.Array:
     """True at these rows."""
     mask = bytearray(length)
     for row in rows:
@@ -57,10 +59,10 @@ def marked(rows: Iterable[int], length: int) -> pa.Array:
     return pa.array(mask, pa.uint8()).cast(pa.bool_())
 
 
-def places(mask: pa.Array) -> list[int]:
+def rows_where(mask: pa.Array) -> list[int]:
     """The rows where a mask is true."""
-    found: list[int] = pc.indices_nonzero(mask.fill_null(False)).to_pylist()
-    return found
+    rows: list[int] = pc.indices_nonzero(mask.fill_null(False)).to_pylist()
+    return rows
 
 
 def bad_rows(array: pa.Array, target: pa.DataType, convert: Convert, first: int = 0) -> list[int]:
@@ -82,17 +84,17 @@ def storage(array: pa.Array) -> pa.Array:
 
 
 def raw_value(array: pa.Array, row: int) -> JsonValue:
-    """One value as JSON, exactly: what JSON cannot hold is text."""
+    """One value as JSON, exactly: a value that JSON cannot hold is text."""
     try:
         value = storage(array)[row].as_py()
     except UnicodeDecodeError:
         return f"X'{array.view(pa.binary())[row].as_py().hex()}'"
     except (OverflowError, ValueError):  # a time outside of Python's years
         return str(storage(array).view(pa.int64() if array.type.bit_width == 64 else pa.int32())[row].as_py())
-    return plain(value)
+    return json_value(value)
 
 
-def plain(value: Any) -> JsonValue:
+def json_value(value: Any) -> JsonValue:
     match value:
         case None | bool() | int() | str():
             return value
@@ -105,14 +107,14 @@ def plain(value: Any) -> JsonValue:
         case datetime() | date() | time():
             return value.isoformat()
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [json_value(item) for item in value]
         case _:
             return str(value)
 
 
-def kept(arrays: Sequence[pa.Array], schema: pa.Schema, misfits: Misfits, rows: int) -> pa.RecordBatch:
+def without_misfits(arrays: Sequence[pa.Array], schema: pa.Schema, misfits: Misfits, rows: int) -> pa.RecordBatch:
     """The batch without the rows that do not fit."""
     if misfits.reasons:
-        good = pc.invert(marked(misfits.reasons, rows))
+        good = pc.invert(row_mask(misfits.reasons, rows))
         arrays = [array.filter(good) for array in arrays]
     return pa.RecordBatch.from_arrays(list(arrays), schema=schema)

@@ -1,4 +1,4 @@
-"""What the catalog remembers of a table's columns where a server's values are read as text.
+"""The catalog's facts on the columns of a table whose values the server sends as text.
 
 `facts["columns"]`: name -> [kind, cast, expression in a SELECT]; `facts["collations"]`: name -> collation of text.
 """
@@ -9,78 +9,43 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
-from ingest_ray.sdk.types import Column, Dataset, Slice
-from ingest_strategies.jdbc.dialect import AxisColumn, Fetched, Session
-from ingest_strategies.jdbc.values.column_carriers import Carried
-from ingest_strategies.jdbc.values.wire_text import Item, batching, checked
+from ingest_ray.sdk.types import Dataset, Slice
+from ingest_strategies.jdbc.catalog_rows import is_indexed
+from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Session
+from ingest_strategies.jdbc.standard_sql import quoted
+from ingest_strategies.jdbc.values.column_carriers import ColumnCarrier
+from ingest_strategies.jdbc.values.wire_text import SelectedColumn, fetch_columns
 
 
-def remembered(columns: Mapping[str, Carried]) -> dict[str, JsonValue]:
-    return {name: [found.kind, found.cast, found.select] for name, found in columns.items()}
+def column_facts(columns: Mapping[str, ColumnCarrier]) -> dict[str, JsonValue]:
+    return {name: [carrier.kind, carrier.cast, carrier.select] for name, carrier in columns.items()}
 
 
-def column_of(name: str, source_type: str, is_nullable: bool, found: Carried, description: str | None = None) -> Column:
-    return Column(
-        name=name,
-        source_type=source_type,
-        arrow=found.arrow,
-        nullable=is_nullable,
-        logical=found.logical,
-        fidelity=found.fidelity,
-        note=found.note,
-        description=description or None,
-    )
-
-
-def fact(dataset: Dataset, name: str) -> tuple[str, str, str] | None:
+def column_fact(dataset: Dataset, name: str) -> tuple[str, str, str] | None:
     columns = dataset.facts.get("columns")
-    found = columns.get(name) if isinstance(columns, dict) else None
-    return (str(found[0]), str(found[1]), str(found[2])) if isinstance(found, list) else None
+    fact = columns.get(name) if isinstance(columns, dict) else None
+    return (str(fact[0]), str(fact[1]), str(fact[2])) if isinstance(fact, list) else None
 
 
 def collation_of(dataset: Dataset, name: str) -> str:
     collations = dataset.facts.get("collations")
-    found = collations.get(name) if isinstance(collations, dict) else None
-    return str(found) if found else ""
+    collation = collations.get(name) if isinstance(collations, dict) else None
+    return str(collation) if collation else ""
 
 
-def is_indexed(dataset: Dataset, columns: Sequence[AxisColumn]) -> bool:
-    if any(column.collation for column in columns):
-        return False
-    names = [column.name for column in columns]
-    indexes = dataset.facts.get("indexes")
-    return isinstance(indexes, list) and any(
-        isinstance(index, list) and index[: len(names)] == names for index in indexes
-    )
+def has_plain_index(dataset: Dataset, columns: Sequence[AxisColumn]) -> bool:
+    """Whether an index orders by these columns in their own collation."""
+    return not any(column.collation for column in columns) and is_indexed(dataset, [column.name for column in columns])
 
 
-def difference(found: Mapping[str, str], dataset: Dataset, names: Sequence[str]) -> str | None:
-    """What no longer is as the catalog says, of the columns that are to be read. `found`: name -> type."""
-    if not found:
-        return "the table is gone, or may not be seen any more"
-    for name in names:
-        column = dataset.column(name)
-        if column is not None and name not in found:
-            return f"column '{name}' is gone"
-        if column is not None and found[name] != column.source_type:
-            return f"column '{name}' was '{column.source_type}' and is '{found[name]}'"
-    return None
-
-
-def fetched(
-    session: Session, dataset: Dataset, piece: Slice, source: str, context: ReadContext, quoted_table: str
-) -> Iterator[Fetched]:
+def fetch_rows(
+    session: Session, dataset: Dataset, piece: Slice, source: str, context: ReadContext
+) -> Iterator[FetchedBatch]:
+    table = quoted(str(dataset.facts["table"]))
     items = []
     for name in context.schema.names:
-        column, found = dataset.column(name), fact(dataset, name)
-        if column is None or found is None:
+        column, fact = dataset.column(name), column_fact(dataset, name)
+        if column is None or fact is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
-        items.append(Item(column, found[2].format(f"{quoted_table}.{quoted(name)}")))
-    columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(items))
-    for batch in session.batches(f"SELECT {columns} {source}", batching(piece, context)):
-        yield Fetched(checked(batch, items, context), batch.num_rows)
-
-
-def quoted(name: str) -> str:
-    """As standard SQL, Oracle, and SQL Server under QUOTED_IDENTIFIER write it."""
-    return '"' + name.replace('"', '""') + '"'
+        items.append(SelectedColumn(column, fact[2].format(f"{table}.{quoted(name)}")))
+    return fetch_columns(session, items, piece, source, context)

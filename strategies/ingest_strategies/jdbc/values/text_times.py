@@ -1,4 +1,4 @@
-"""Times that a source stores as text: their shape, and arithmetic that keeps it."""
+"""Times that a source stores as text: their shape, and arithmetic that keeps the shape."""
 
 import re
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from datetime import UTC, datetime, timedelta
 from ingest_ray.sdk.errors import ConfigError
 
 _STAMP = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)(?:(?P<mark>[ T])(?P<time>\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,9}))?)?)"
+    r"(?P<date>\d{4}-\d\d-\d\d)(?:(?P<separator>[ T])(?P<time>\d\d:\d\d(?::\d\d(?:\.(?P<fraction>\d{1,9}))?)?)"
     r"(?P<zone>Z|[+-]00:?00)?)?\Z"
 )
 
 
 @dataclass(frozen=True)
-class Shape:
+class TimeShape:
     """How one text of a time is written: two texts of one shape in UTC order as they order as text."""
 
-    mark: str = ""
+    separator: str = ""
     has_seconds: bool = False
     digits: int = 0
     zone: str = ""
 
     def write(self, moment: datetime) -> str:
-        """The moment (naive: UTC), cut down to what the shape holds."""
+        """The moment (naive: UTC), cut down to the precision of the shape."""
         text = moment.strftime("%Y-%m-%d").rjust(10, "0")
-        if not self.mark:
+        if not self.separator:
             return text
-        text += self.mark + moment.strftime("%H:%M:%S" if self.has_seconds else "%H:%M")
+        text += self.separator + moment.strftime("%H:%M:%S" if self.has_seconds else "%H:%M")
         if self.digits:
             text += "." + f"{moment.microsecond:06d}".ljust(9, "0")[: self.digits]
         return text + self.zone
@@ -34,7 +34,7 @@ class Shape:
     @property
     def step(self) -> timedelta:
         """The smallest difference that the shape can show, at least a microsecond."""
-        if not self.mark:
+        if not self.separator:
             return timedelta(days=1)
         if not self.has_seconds:
             return timedelta(minutes=1)
@@ -43,13 +43,13 @@ class Shape:
         )
 
 
-def shape_of(text: str) -> Shape | None:
+def shape_of(text: str) -> TimeShape | None:
     """None: not an ISO 8601 time in UTC or without a zone."""
     match = _STAMP.match(text)
     if match is None or moment_of(text) is None:
         return None
     time = match["time"] or ""
-    return Shape(match["mark"] or "", time.count(":") == 2, len(match["fraction"] or ""), match["zone"] or "")
+    return TimeShape(match["separator"] or "", time.count(":") == 2, len(match["fraction"] or ""), match["zone"] or "")
 
 
 def moment_of(text: str) -> datetime | None:

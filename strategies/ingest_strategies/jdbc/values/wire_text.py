@@ -1,6 +1,6 @@
-"""Batches that hold a server's own text of every value, turned into the declared types a column at a time."""
+"""Reads values as the server's own text and converts them to the declared types, a column at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -9,39 +9,48 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.types import Column, Slice
-from ingest_strategies.jdbc.values.convert import Misfits, cast_exactly, fitted, kept
+from ingest_strategies.jdbc.dialect import FetchedBatch, Session
+from ingest_strategies.jdbc.values.convert import Misfits, cast_exactly, fit_array, without_misfits
 
 FIRST_ROWS = 4_096
 
 
 @dataclass(frozen=True)
-class Item:
+class SelectedColumn:
     column: Column
     sql: str
 
 
-def batching(piece: Slice, context: ReadContext) -> Mapping[str, str]:
-    """How many rows are fetched first, by what the planner knows of a row, and what a page may hold."""
+def fetch_columns(
+    session: Session, selected: Sequence[SelectedColumn], piece: Slice, source: str, context: ReadContext
+) -> Iterator[FetchedBatch]:
+    columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(selected))
+    for batch in session.batches(f"SELECT {columns} {source}", batch_options(piece, context)):
+        yield FetchedBatch(convert_batch(batch, selected, context), batch.num_rows)
+
+
+def batch_options(piece: Slice, context: ReadContext) -> Mapping[str, str]:
+    """How many rows are fetched first, by the planned bytes per row, and how many bytes a page may hold."""
     row_bytes = piece.hints.get("row_bytes")
     planned = float(row_bytes) if isinstance(row_bytes, int | float) else 256.0
     first = max(1, min(FIRST_ROWS, int(context.page_bytes / max(1.0, planned))))
     return {"first_rows": str(first), "page_bytes": str(context.page_bytes)}
 
 
-def checked(batch: pa.RecordBatch, selected: list[Item], context: ReadContext) -> pa.RecordBatch:
+def convert_batch(batch: pa.RecordBatch, selected: Sequence[SelectedColumn], context: ReadContext) -> pa.RecordBatch:
     """The batch in the declared types; rows that Arrow cannot hold go to quarantine with the server's text of them."""
     misfits = Misfits()
     arrays = [
-        fitted(batch.column(index), context.schema.field(index).type, item.column.name, misfits, parsed)
+        fit_array(batch.column(index), context.schema.field(index).type, item.column.name, misfits, parse_text)
         for index, item in enumerate(selected)
     ]
     for row, (reason, column) in sorted(misfits.reasons.items()):
         context.reject(raw_row(batch, selected, row), reason, column)
-    return kept(arrays, context.schema, misfits, batch.num_rows)
+    return without_misfits(arrays, context.schema, misfits, batch.num_rows)
 
 
-def parsed(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Text to the target; raises where any value is not one of it."""
+def parse_text(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Text converted to the target; raises where a value is not of that type."""
     if pa.types.is_binary(target):
         return array
     text = array.cast(pa.string())  # checks that it is UTF-8
@@ -60,7 +69,7 @@ def _refuse_short_years(text: pa.Array) -> None:
         raise ValueError("a date that is not written with ten characters")
 
 
-def raw_row(batch: pa.RecordBatch, selected: list[Item], row: int) -> dict[str, JsonValue]:
+def raw_row(batch: pa.RecordBatch, selected: Sequence[SelectedColumn], row: int) -> dict[str, JsonValue]:
     raw: dict[str, JsonValue] = {}
     for index, item in enumerate(selected):
         value = batch.column(index)[row].as_py()
