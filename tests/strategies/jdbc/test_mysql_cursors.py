@@ -215,7 +215,7 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
 
     from ingest_strategies.jdbc.dialect import AxisColumn
     from ingest_strategies.jdbc.mysql.config import MysqlConfig
-    from ingest_strategies.jdbc.mysql.horizon import written
+    from ingest_strategies.jdbc.mysql.horizon import column_time
     from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     maria.run("CREATE TABLE t (id int, ts datetime(6))")
@@ -224,7 +224,7 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
     before = maria.run("SELECT @@global.time_zone")[0][0]
     try:
         maria.run("SET GLOBAL time_zone = '+05:45'")
-        value, note = written(
+        value, note = column_time(
             session, AxisColumn("ts", "timestamp", "t.ts", "datetime(6)"), "t", Decimal("1800000000.25")
         )
     finally:
