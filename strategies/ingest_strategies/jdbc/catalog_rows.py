@@ -1,4 +1,4 @@
-"""What all databases' catalog queries share: grouping of rows, columns of a dataset, indexes, changed columns."""
+"""Functions for the rows of every database's catalog queries: grouping, columns of a dataset, indexes, changed columns."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -28,7 +28,7 @@ class SqlConfig(BaseModel):
         return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value)
 
     def includes(self, name: str) -> bool:
-        """Whether `include` and `exclude` let a dataset of this name through."""
+        """Whether `include` and `exclude` select a dataset of this name."""
         if self.include and not any(fnmatchcase(name, pattern) for pattern in self.include):
             return False
         return not any(fnmatchcase(name, pattern) for pattern in self.exclude)

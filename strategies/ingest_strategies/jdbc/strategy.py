@@ -116,5 +116,5 @@ class SqlStrategy:
 
 
 def table_probe_of(probe: Probe) -> TableProbe:
-    look: TableProbe = probe.live
-    return look
+    table_probe: TableProbe = probe.live
+    return table_probe

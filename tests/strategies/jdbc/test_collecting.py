@@ -1,4 +1,4 @@
-"""What is collected: patterns that let in and keep out, schemas, and every kind of relation."""
+"""Collecting datasets: patterns that include and exclude, schemas, and every kind of relation."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ def test_patterns_over_sqlite_tables(sqlite_file: Any) -> None:
     path: Path = sqlite_file(*(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY);' for name in names))
     assert set(collected("jdbc.sqlite", path=str(path))) == set(names)
     assert set(collected("jdbc.sqlite", path=str(path), include=["order*"])) == {"orders", "order_lines"}
-    kept = collected("jdbc.sqlite", path=str(path), include=["order*", "cust*"], exclude=["*_lines"])
-    assert set(kept) == {"orders", "customers"}
+    selected = collected("jdbc.sqlite", path=str(path), include=["order*", "cust*"], exclude=["*_lines"])
+    assert set(selected) == {"orders", "customers"}
     assert set(collected("jdbc.sqlite", path=str(path), exclude=["*"])) == set()
     assert set(collected("jdbc.sqlite", path=str(path), include=["odd [[]name]"])) == {"odd [name]"}
 
@@ -39,9 +39,9 @@ def test_schemas_patterns_and_kinds_of_postgres(pg: Postgres) -> None:
         CREATE TABLE sales.log_2026 PARTITION OF sales.log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
         CREATE TEMP TABLE passing (id int)"""
     )
-    everything = collected("jdbc.postgres", url=pg.url)
-    assert everything["public.orders"] == "table"
-    assert {name.partition(".")[0] for name in everything} == {"public", "sales"}
+    datasets = collected("jdbc.postgres", url=pg.url)
+    assert datasets["public.orders"] == "table"
+    assert {name.partition(".")[0] for name in datasets} == {"public", "sales"}
     sales = collected("jdbc.postgres", url=pg.url, schemas=["sales"])
     assert set(sales) == {"sales.orders", "sales.recent", "sales.daily", "sales.log"}
     assert len({sales[name] for name in ("sales.orders", "sales.recent", "sales.daily")}) == 3
@@ -64,20 +64,20 @@ def test_schemas_patterns_and_kinds_of_mariadb(maria: Maria) -> None:
 
 
 @pytest.mark.services
-def test_a_filter_that_the_database_does_not_understand_is_the_policys_fault(pg_unit: Any, pg: Postgres) -> None:
+def test_a_filter_that_the_database_cannot_parse_is_an_error_of_the_policy(pg_unit: Any, pg: Postgres) -> None:
     pg.run("CREATE TABLE t (id int PRIMARY KEY)")
     for where in ("nocol = 1", "id = = 1", "id = 'x'", "nofunc(id)"):
         with pytest.raises(ConfigError) as caught:
             pg_unit("t", where=where).run()
-        told = f"{caught.value.message} {caught.value.hint}"
-        assert "where" in told
-        assert "LINE 1" not in told
-        assert "libpq" not in told
+        message = f"{caught.value.message} {caught.value.hint}"
+        assert "where" in message
+        assert "LINE 1" not in message
+        assert "libpq" not in message
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
-def test_a_declared_key_that_rows_share_is_refused_where_nothing_says_which_is_newer(
+def test_a_declared_key_that_rows_share_is_refused_where_no_cursor_orders_them(
     kind: str, pg: Postgres, pg_unit: Any, maria: Maria
 ) -> None:
     run, unit = (pg.run, pg_unit) if kind == "postgres" else (maria.run, maria.unit)

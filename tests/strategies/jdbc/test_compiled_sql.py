@@ -1,7 +1,7 @@
-"""Every statement that is sent to Oracle and to SQL Server, beside the file that a person can review.
+"""Every statement that is sent to Oracle and to SQL Server, compared with a file for review.
 
 `UPDATE_GOLDEN=1 pytest tests/strategies/jdbc/test_compiled_sql.py` writes the files anew. The stand-in parses each statement
-in its own dialect; here what the dialects spell is compared with what SQLAlchemy compiles for them.
+in its own dialect; here the dialects' SQL is compared with SQLAlchemy's.
 """
 
 import os
@@ -33,7 +33,7 @@ ODD = """o"d'd ü"""
 
 
 def reviewed(name: str, statements: Iterable[str]) -> None:
-    """Compares the statements, each once, with the file; numbers and times of this very run are left out."""
+    """Compares the statements, each once, with the file; numbers and times of this run are left out."""
     found = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+", "<time>", sql) for sql in statements]
     text = "\n".join(f"{sql};" for sql in dict.fromkeys(found)) + "\n"
     file = GOLDEN / name
@@ -42,8 +42,8 @@ def reviewed(name: str, statements: Iterable[str]) -> None:
     assert text == file.read_text()
 
 
-def everything(standin: Any, schema: str, names: Sequence[str]) -> None:
-    """Each kind of statement: collecting, probing, planning, reading, looking back, filling in, previewing, a census."""
+def run_every_statement(standin: Any, schema: str, names: Sequence[str]) -> None:
+    """Each kind of statement: collecting, probing, planning, reading, looking back, filling in, previewing, a key scan."""
     key, cursor, filtered, composite = names
     strategy, endpoint = strategy_for(standin.endpoint.template), standin.endpoint
     assert strategy.test(endpoint).ok
@@ -68,7 +68,7 @@ def everything(standin: Any, schema: str, names: Sequence[str]) -> None:
 @pytest.mark.services
 def test_b12_every_oracle_statement_is_as_it_was_reviewed(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     oracle = ora.OracleStandin(pg)
-    monkeypatch.setattr(oracle_session, "connect", oracle.door.connect)
+    monkeypatch.setattr(oracle_session, "connect", oracle.server.connect)
     number = ora.Col("N", "NUMBER", 9, 0)
     fixed = [ora.Col("K", "CHAR", length=6, is_nullable=False), ora.Col("TS", "TIMESTAMP(6)")]
     oracle.declare("KEYED", [ora.Col("ID", "NUMBER", 10, 0, is_nullable=False), ora.Col("D", "DATE")], ["ID"])
@@ -85,14 +85,14 @@ def test_b12_every_oracle_statement_is_as_it_was_reviewed(pg: Postgres, monkeypa
         """INSERT INTO "SHOP"."BOTH" SELECT i % 2, decode(lpad(to_hex(i), 8, '0'), 'hex') FROM generate_series(1, 30) i"""
     )
     run("DELETE FROM ora.all_indexes WHERE table_name = 'BOTH'")
-    everything(oracle, "SHOP", ["KEYED", "FOLLOWED", ODD, "BOTH"])
-    reviewed("oracle.sql", oracle.door.statements)
+    run_every_statement(oracle, "SHOP", ["KEYED", "FOLLOWED", ODD, "BOTH"])
+    reviewed("oracle.sql", oracle.server.statements)
 
 
 @pytest.mark.services
 def test_b12_every_mssql_statement_is_as_it_was_reviewed(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     mssql = ms.MssqlStandin(pg)
-    monkeypatch.setattr(mssql_session, "connect", mssql.door.connect)
+    monkeypatch.setattr(mssql_session, "connect", mssql.server.connect)
     fixed = [ms.Col("K", "varchar", 20, is_nullable=False, collation=ms.CI), ms.Col("TS", "datetime2", scale=6)]
     mssql.declare("KEYED", [ms.Col("ID", "int", is_nullable=False), ms.Col("D", "date")], ["ID"])
     mssql.declare("FOLLOWED", fixed, ["K"])
@@ -106,8 +106,8 @@ def test_b12_every_mssql_statement_is_as_it_was_reviewed(pg: Postgres, monkeypat
     run(f"INSERT INTO dbo.{ora.ident(ODD)} VALUES (NULL, NULL)")
     run("""INSERT INTO dbo."BOTH" SELECT i % 2, decode(lpad(to_hex(i), 8, '0'), 'hex') FROM generate_series(1, 30) i""")
     run("UPDATE sys.index_columns SET is_descending_key = 1 WHERE object_id = 4")
-    everything(mssql, "dbo", ["KEYED", "FOLLOWED", ODD, "BOTH"])
-    reviewed("mssql.sql", mssql.door.statements)
+    run_every_statement(mssql, "dbo", ["KEYED", "FOLLOWED", ODD, "BOTH"])
+    reviewed("mssql.sql", mssql.server.statements)
 
 
 CASES: list[tuple[Dialect, Callable[[], Compiler]]] = [(Oracle(), sa_oracle.dialect), (Mssql(), sa_mssql.dialect)]
@@ -124,7 +124,7 @@ def test_paging_is_what_sqlalchemy_compiles(dialect: Dialect, make: Callable[[],
     statement = select(NAMED.c.k).order_by(NAMED.c.k).offset(20).limit(5)
     ours = dialect.limit_clause(5, 20, "ORDER BY t.k").strip()
     compiler: Any = make()
-    compiler._supports_offset_fetch = True  # SQL Server 2012 and newer: what SQLAlchemy learns when it connects
+    compiler._supports_offset_fetch = True  # SQL Server 2012 and newer: what SQLAlchemy detects when it connects
     theirs = compiled(statement, compiler)
     plain = theirs.replace("FETCH FIRST", "FETCH NEXT")
     assert plain.endswith(ours), f"{ours!r} is not the end of {theirs!r}"

@@ -1,4 +1,4 @@
-"""How an endpoint is written, and that no secret of it is ever shown."""
+"""The configuration of an endpoint in all its forms, none of which shows a secret."""
 
 import subprocess
 import sys
@@ -93,10 +93,10 @@ def test_a_mistake_names_its_field_and_shows_no_value(config: dict[str, Any], fi
     ],
 )
 def test_messages_of_drivers_lose_their_secrets(message: str) -> None:
-    told = without_secrets(message, (SECRET,))
-    assert "s3cr3t" not in told
-    assert "unquoted-other" not in told
-    assert "***" in told
+    cleaned = without_secrets(message, (SECRET,))
+    assert "s3cr3t" not in cleaned
+    assert "unquoted-other" not in cleaned
+    assert "***" in cleaned
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_missing_file_is_an_error_and_is_not_made(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_text("this is no database, " * 100)
     report = strategy_for("jdbc.sqlite").test(
@@ -158,7 +158,7 @@ def test_a_descriptor_is_known_without_its_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "expected"),
     [
         (
             "UNAUTHORIZED: [libpq] Failed to execute query: could not begin COPY: ERROR: permission denied for table t",
@@ -174,5 +174,5 @@ def test_a_descriptor_is_known_without_its_driver() -> None:
         ),
     ],
 )
-def test_what_a_driver_says_around_the_servers_words_is_left_out(message: str, told: str) -> None:
-    assert fault_of("e", message, "42501").message == told
+def test_the_drivers_words_around_the_servers_message_are_left_out(message: str, expected: str) -> None:
+    assert fault_of("e", message, "42501").message == expected

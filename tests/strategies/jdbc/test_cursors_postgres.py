@@ -1,4 +1,4 @@
-"""Section C of the conformance list at PostgreSQL: what changes between and during runs arrives, each row once."""
+"""Section C of the conformance list for PostgreSQL: rows that change between and during runs arrive, each once."""
 
 import threading
 import time
@@ -24,11 +24,11 @@ def run(rehearsal: Rehearsal) -> list[int]:
     return ids(rehearsal)
 
 
-def everything(pg: Postgres) -> dict[int, str]:
+def source_rows(pg: Postgres) -> dict[int, str]:
     return {row[0]: row[1] for row in pg.run("SELECT id, v FROM t")}
 
 
-def landed(rehearsal: Rehearsal) -> dict[int, str]:
+def sink_rows(rehearsal: Rehearsal) -> dict[int, str]:
     return {row["id"]: row["v"] for row in rehearsal.sink.values()}
 
 
@@ -59,9 +59,9 @@ def test_c29_a_full_load_then_changes_have_neither_gap_nor_double(is_append: boo
         pg.run("UPDATE t SET v = 'changed', ts = now() WHERE id % 10 = 0")
     rehearsal.run()
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
     if is_append:
-        assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(everything(pg)))
+        assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(source_rows(pg)))
     assert run(rehearsal) == []
 
 
@@ -86,10 +86,10 @@ def test_c21_a_transaction_open_across_two_runs_is_found(
     late.commit()
     rehearsal.run()
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
-    assert 21 in landed(rehearsal)
+    assert sink_rows(rehearsal) == source_rows(pg)
+    assert 21 in sink_rows(rehearsal)
     if is_append:
-        assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(everything(pg)))
+        assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(source_rows(pg)))
     assert run(rehearsal) == []
 
 
@@ -104,7 +104,7 @@ def test_c21_a_transaction_open_before_the_first_load_is_found(pg: Postgres, pg_
     late.commit()
     rehearsal.run()
     rehearsal.run()
-    assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(everything(pg)))
+    assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(source_rows(pg)))
 
 
 def test_c20_a_row_committed_between_horizon_and_snapshot_is_found(pg: Postgres, pg_unit: Any) -> None:
@@ -129,8 +129,8 @@ def test_c20_a_row_committed_between_horizon_and_snapshot_is_found(pg: Postgres,
     stop.set()
     thread.join()
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
-    assert len(everything(pg)) > 40
+    assert sink_rows(rehearsal) == source_rows(pg)
+    assert len(source_rows(pg)) > 40
 
 
 @pytest.mark.parametrize("cursor", ["ts", "id"])
@@ -153,7 +153,7 @@ def test_c21_a_prepared_transaction_is_found(
     assert "prepared transaction" in note
     pg.run("COMMIT PREPARED 'held'")
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
 
 
 def test_c21_a_counter_waits_for_a_writer_that_ends_soon(pg: Postgres, pg_unit: Any) -> None:
@@ -189,9 +189,9 @@ def test_c19_ties_at_the_watermark_on_both_sides_of_a_run(pg: Postgres, pg_unit:
         rehearsal.run()
         pg.run(f"INSERT INTO t (v, batch) VALUES ('last', {before + 2})")
         rehearsal.run()
-        newest = max(everything(pg))
-        expected = {k: v for k, v in everything(pg).items() if write == "upsert" or k != newest}
-        assert landed(rehearsal) == expected
+        newest = max(source_rows(pg))
+        expected = {k: v for k, v in source_rows(pg).items() if write == "upsert" or k != newest}
+        assert sink_rows(rehearsal) == expected
         if write == "append":
             assert Counter(row["id"] for row in rehearsal.appended) == Counter(list(expected))
 
@@ -231,12 +231,12 @@ def test_c22_a_late_row_in_the_lookback_is_found_in_new_and_old_intervals(
     pg.run("INSERT INTO t (v, ts) SELECT 'late', now() - i * interval '7 minutes' FROM generate_series(0, 7) i")
     pg.run("INSERT INTO t (v, ts) VALUES ('too late', now() - interval '2 hours')")
     rehearsal.run()
-    wanted = {k: v for k, v in everything(pg).items() if v != "too late"}
-    assert landed(rehearsal) == wanted
+    wanted = {k: v for k, v in source_rows(pg).items() if v != "too late"}
+    assert sink_rows(rehearsal) == wanted
     assert {scope.effect for scope in rehearsal.outcome.scopes} >= {Effect.REPEAT}
 
 
-def test_c22_a_lookback_that_was_not_finished_is_owed(pg: Postgres, pg_unit: Any) -> None:
+def test_c22_an_unfinished_lookback_is_repeated(pg: Postgres, pg_unit: Any) -> None:
     pg.run(TIMED.format("timestamptz"))
     pg.run("INSERT INTO t (v, ts) SELECT 'v', now() - i * interval '1 minute' FROM generate_series(1, 30) i")
     rehearsal = pg_unit("t", cursor="ts", lookback="10m", rows_per_slice=3)
@@ -250,11 +250,11 @@ def test_c22_a_lookback_that_was_not_finished_is_owed(pg: Postgres, pg_unit: Any
     with pytest.raises(Stopped):
         rehearsal.run(stop_after=1)
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
     assert not [scope for scope in rehearsal.states["all"].scopes if scope.effect is Effect.REPEAT]
 
 
-def test_c22_a_lookback_is_owed_though_the_window_has_moved_on(pg: Postgres, pg_unit: Any) -> None:
+def test_c22_an_unfinished_lookback_is_repeated_after_the_window_has_moved(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (id serial PRIMARY KEY, v text, c integer UNIQUE)")
     pg.run("INSERT INTO t (v, c) SELECT 'v', i FROM generate_series(1, 100) i")
     rehearsal = pg_unit("t", cursor="c", lookback=20, rows_per_slice=10)
@@ -265,7 +265,7 @@ def test_c22_a_lookback_is_owed_though_the_window_has_moved_on(pg: Postgres, pg_
         rehearsal.run(stop_after=1)
     rehearsal.run()
     assert {scope.scope_id for scope in rehearsal.outcome.scopes} == {"repeat-1", "repeat-2"}
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
 
 
 def test_c23_a_failed_middle_slice_is_read_again_and_no_other(pg: Postgres, pg_unit: Any) -> None:
@@ -279,12 +279,12 @@ def test_c23_a_failed_middle_slice_is_read_again_and_no_other(pg: Postgres, pg_u
     assert len(first) == 40
     rehearsal.run()
     assert len(rehearsal.outcome.slices) == 1
-    assert set(ids(rehearsal)) == set(everything(pg)) - first
+    assert set(ids(rehearsal)) == set(source_rows(pg)) - first
     assert run(rehearsal) == []
 
 
 def len_of(rehearsal: Rehearsal) -> int:
-    """How many slices the next run will have."""
+    """The number of slices of the next run."""
     twin = Rehearsal(rehearsal.strategy, rehearsal.spec, states=dict(rehearsal.states))
     twin.run()
     return len(twin.outcome.slices)
@@ -303,7 +303,7 @@ def test_d34_a_load_that_was_killed_goes_on_under_its_first_horizon(pg: Postgres
     assert rehearsal.states["all"].watermark == first
     rehearsal.run()
     assert ids(rehearsal) == [5, 95]
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
     assert run(rehearsal) == []
 
 
@@ -322,7 +322,7 @@ def test_a_heap_load_that_was_killed_goes_on_only_where_rows_may_come_twice(
         assert Counter(row["id"] for row in rehearsal.appended) == Counter(range(1, 101))
     else:
         assert len(rehearsal.appended) < 100
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
     assert run(rehearsal) == []
 
 
@@ -335,7 +335,7 @@ def test_a_heap_that_was_rewritten_is_loaded_from_its_start(pg: Postgres, pg_uni
         rehearsal.run(stop_after=4)
     pg.run("VACUUM FULL t")
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
 
 
 @pytest.mark.parametrize("write", ["upsert", "append"])
@@ -347,7 +347,7 @@ def test_c24_null_cursors_included_are_read_once_by_the_load(write: str, pg: Pos
     pg.run("INSERT INTO t (v, ts) SELECT 'new', NULL FROM generate_series(1, 5) i")
     rehearsal.run()
     if write == "upsert":
-        assert landed(rehearsal) == everything(pg)
+        assert sink_rows(rehearsal) == source_rows(pg)
         assert [scope.scope_id for scope in rehearsal.outcome.scopes] == ["nulls"]
     else:
         assert rehearsal.outcome.slices == []
@@ -371,7 +371,7 @@ def test_c24_a_table_of_null_cursors_only(pg: Postgres, pg_unit: Any) -> None:
     assert run(rehearsal) == list(range(1, 31))
     pg.run("INSERT INTO t (v) VALUES ('dated')")
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
 
 
 def test_c25_microseconds_and_floats_are_bounds_without_loss(pg: Postgres, pg_unit: Any) -> None:
@@ -389,9 +389,9 @@ def test_c25_microseconds_and_floats_are_bounds_without_loss(pg: Postgres, pg_un
     for unit in units:
         unit.run()
         wanted = (
-            everything(pg)
+            source_rows(pg)
             if unit.spec.policy.cursor == "ts"
-            else {k: v for k, v in everything(pg).items() if v != "top"}
+            else {k: v for k, v in source_rows(pg).items() if v != "top"}
         )
         assert Counter(row["id"] for row in unit.appended) == Counter(list(wanted)), unit.spec.policy.cursor
 
@@ -411,7 +411,7 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(pg: Postgres, pg_unit: A
     rehearsal.run()
     pg.run(f"INSERT INTO t (v, ts) SELECT 'in the repeated hour', to_timestamp({change + 300})::timestamp")
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
     wall = pg.run("SELECT now()::timestamp")[0][0]
     horizon = rehearsal.states["all"].watermark
     assert horizon is not None
@@ -442,7 +442,7 @@ def test_c27_future_rows_and_cursors_that_go_backwards_move_nothing(pg: Postgres
     after = rehearsal.states["all"].watermark
     assert after is not None
     assert str(after[0]) >= str(before[0])
-    assert landed(rehearsal)[21] == "future"
+    assert sink_rows(rehearsal)[21] == "future"
 
 
 def test_c28_reading_a_part_again_leaves_the_watermark_alone(pg: Postgres, pg_unit: Any) -> None:
@@ -473,7 +473,7 @@ def test_cursors_of_every_kind(kind: str, first: str, then: str, pg: Postgres, p
     rehearsal.run()
     pg.run(f"INSERT INTO t (v, c) SELECT 'b', {then} FROM generate_series(1, 40) i")
     rehearsal.run()
-    assert landed(rehearsal) == everything(pg)
+    assert sink_rows(rehearsal) == source_rows(pg)
 
 
 def test_a3_what_cannot_be_a_cursor_is_refused_before_a_request(pg: Postgres, pg_unit: Any) -> None:
@@ -516,7 +516,7 @@ def test_b16_an_unindexed_cursor_is_cut_in_one_pass(pg: Postgres, pg_unit: Any) 
     assert max(sizes) <= 8
 
 
-def test_a_cut_can_be_made_again_with_what_was_learned(pg: Postgres, pg_unit: Any) -> None:
+def test_a_gap_can_be_cut_again_with_learned_sizes(pg: Postgres, pg_unit: Any) -> None:
     pg.run(TIMED.format("timestamptz"))
     pg.run("INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 100) i")
     rehearsal = pg_unit("t", cursor="ts")

@@ -1,4 +1,4 @@
-"""Section C of the conformance list at SQLite. Other writers are other processes: two copies of the library in one process
+"""Section C of the conformance list for SQLite. Other writers are other processes: two copies of the library in one process
 would not see each other's locks."""
 
 import sqlite3
@@ -25,17 +25,17 @@ def write(path: Path, *statements: str) -> None:
         connection.commit()
 
 
-def everything(path: Path) -> dict[int, str]:
+def source_rows(path: Path) -> dict[int, str]:
     with closing(sqlite3.connect(path)) as connection:
         return dict(connection.execute("SELECT id, v FROM t"))
 
 
-def landed(rehearsal: Rehearsal) -> dict[int, str]:
+def sink_rows(rehearsal: Rehearsal) -> dict[int, str]:
     return {row["id"]: row["v"] for row in rehearsal.sink.values()}
 
 
 class Writer:
-    """Another process with a transaction that it opens, fills and commits when it is told to."""
+    """Another process with a transaction, which opens, fills and commits it on command."""
 
     CODE = """
 import sqlite3, sys
@@ -102,11 +102,11 @@ def test_c29_a_load_then_changes_have_neither_gap_nor_double(
     rehearsal.run()
     if how == "append":
         assert max(Counter(row["id"] for row in rehearsal.appended).values()) == 1
-        assert set(landed(rehearsal)) >= set(range(1, 82))
+        assert set(sink_rows(rehearsal)) >= set(range(1, 82))
     else:
-        assert landed(rehearsal) == everything(path)
+        assert sink_rows(rehearsal) == source_rows(path)
     if kind not in ("integer", "real"):
-        assert set(landed(rehearsal)) == set(range(1, 83))
+        assert set(sink_rows(rehearsal)) == set(range(1, 83))
         rehearsal.run()
         assert rehearsal.outcome.slices == []
 
@@ -136,8 +136,8 @@ def test_c21_a_transaction_open_across_two_runs_is_found(journal: str, how: str,
     write(table, _series(22, 30))
     rehearsal.run()
     rehearsal.run()
-    assert landed(rehearsal) == everything(table)
-    assert 21 in landed(rehearsal)
+    assert sink_rows(rehearsal) == source_rows(table)
+    assert 21 in sink_rows(rehearsal)
     if how == "append":
         assert max(Counter(row["id"] for row in rehearsal.appended).values()) == 1
     rehearsal.run()
@@ -164,7 +164,7 @@ def test_c26_an_application_behind_utc_loses_no_row(sqlite_file: SqliteMaker, li
     rehearsal.run()
     write(path, _series(11, 20), "UPDATE t SET ts = datetime('now', '-7 hours') WHERE id > 10")
     rehearsal.run()
-    assert landed(rehearsal) == everything(path)
+    assert sink_rows(rehearsal) == source_rows(path)
 
 
 def test_c27_future_rows_move_nothing(table: Path, lite_unit: Any) -> None:
@@ -173,7 +173,7 @@ def test_c27_future_rows_move_nothing(table: Path, lite_unit: Any) -> None:
     rehearsal.run()
     write(table, _series(11, 20))
     rehearsal.run()
-    assert landed(rehearsal) == everything(table)
+    assert sink_rows(rehearsal) == source_rows(table)
     watermark = rehearsal.states["all"].watermark
     assert watermark is not None
     assert str(watermark[0]) < "2900"
@@ -186,7 +186,7 @@ def test_c22_a_lookback_over_text(table: Path, lite_unit: Any) -> None:
     write(table, "INSERT INTO t VALUES (11, 'late', strftime('%Y-%m-%d %H:%M:%f', 'now', '-9 minutes'))")
     write(table, "INSERT INTO t VALUES (12, 'too late', strftime('%Y-%m-%d %H:%M:%f', 'now', '-11 minutes'))")
     rehearsal.run()
-    assert sorted(landed(rehearsal)) == list(range(1, 12))
+    assert sorted(sink_rows(rehearsal)) == list(range(1, 12))
 
 
 def test_c22_a_lookback_over_text_that_is_no_time_is_refused(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
@@ -224,4 +224,4 @@ def test_b11_a_cursor_is_compared_byte_by_byte(sqlite_file: SqliteMaker, lite_un
     rehearsal.run()
     write(path, "INSERT INTO t VALUES (4, 'd', 'b')")
     rehearsal.run()
-    assert landed(rehearsal) == everything(path)
+    assert sink_rows(rehearsal) == source_rows(path)

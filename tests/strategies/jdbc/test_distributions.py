@@ -65,7 +65,7 @@ def test_b9_every_postgres_row_is_in_one_slice(name: str, pg: Postgres, pg_unit:
 
 
 def collations(pg: Postgres) -> list[str]:
-    """Those that this build of the server has; ICU's are there only where it was built with ICU."""
+    """The collations of this build of the server; ICU's exist only where it was built with ICU."""
     found = ["C", "C.utf8", "pg_unicode_fast", "en_US.utf8", "de_DE.utf8"]
     names = {row[0] for row in pg.run("SELECT collname FROM pg_collation WHERE collprovider <> 'i'")}
     try:
@@ -316,7 +316,7 @@ def test_a_filter_and_a_selection_hold_in_every_slice(pg: Postgres, pg_unit: Any
     assert sorted(row["n"] for row in outcome.rows) == [i for i in range(1, 91) if i % 2]
 
 
-def test_rows_larger_than_planned_send_a_slice_back_with_what_was_seen(pg: Postgres, pg_unit: Any) -> None:
+def test_rows_larger_than_planned_return_a_slice_with_the_measured_size(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (n integer PRIMARY KEY, pad text)")
     pg.run("INSERT INTO t SELECT i, repeat(md5(i::text), 100) FROM generate_series(1, 300) i")
     rehearsal = pg_unit("t", rows_per_slice=600)

@@ -1,4 +1,4 @@
-"""What goes wrong at a source is told by what to do next: denied, changed, unavailable; never as an end of the data."""
+"""Faults of a source become errors by what to do next: denied, changed, unavailable; never an end of the data."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def first_slice(rehearsal: Rehearsal) -> Slice:
         return next(planning.slices(rehearsal.strategy, rehearsal.spec, probe, scopes))
 
 
-def whole(rehearsal: Rehearsal) -> Slice:
+def whole_table(rehearsal: Rehearsal) -> Slice:
     """The table as one slice, outside of the snapshot that has ended."""
     update = {"snapshot": None, "interval": Interval(), "hints": {"is_exact": True}}
     return first_slice(rehearsal).model_copy(update=update)
@@ -37,7 +37,7 @@ def unit(pg: Postgres, pg_unit: Any) -> Rehearsal:
     return made
 
 
-def test_a_snapshot_that_is_gone_is_told_apart_from_a_source_that_is_away(unit: Rehearsal) -> None:
+def test_a_snapshot_that_is_gone_differs_from_a_source_that_is_away(unit: Rehearsal) -> None:
     piece = first_slice(unit)
     with pytest.raises(SnapshotLost, match="is gone"):
         list(unit.read(piece))
@@ -46,7 +46,7 @@ def test_a_snapshot_that_is_gone_is_told_apart_from_a_source_that_is_away(unit: 
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "message"),
     [
         ("DROP TABLE t", "the table is gone"),
         ("ALTER TABLE t DROP COLUMN v", "column 'v' is gone"),
@@ -55,13 +55,13 @@ def test_a_snapshot_that_is_gone_is_told_apart_from_a_source_that_is_away(unit: 
     ],
 )
 def test_c68_a_table_that_changed_between_plan_and_read(
-    statement: str, told: str, unit: Rehearsal, pg: Postgres
+    statement: str, message: str, unit: Rehearsal, pg: Postgres
 ) -> None:
     piece = first_slice(unit).model_copy(update={"snapshot": None})
     pg.run(statement)
-    with pytest.raises(SourceChanged, match=told):
+    with pytest.raises(SourceChanged, match=message):
         list(unit.read(piece))
-    with pytest.raises(SourceChanged, match=told):
+    with pytest.raises(SourceChanged, match=message):
         unit.run()
 
 
@@ -136,7 +136,7 @@ def test_a_database_that_does_not_exist_names_the_field(pg: Postgres) -> None:
 
 def test_a_session_that_is_ended_by_the_server_is_unavailable(unit: Rehearsal, pg: Postgres) -> None:
     pg.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(100, 40000) i")
-    piece = whole(unit)
+    piece = whole_table(unit)
     unit.page_bytes = 64 * 1024
     batches = unit.read(piece)
     next(batches)
@@ -197,7 +197,7 @@ def test_d37_reading_can_be_stopped(unit: Rehearsal) -> None:
 def test_d37_a_reader_that_is_left_early_leaves_no_session(unit: Rehearsal, pg: Postgres) -> None:
     pg.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(100, 20000) i")
     unit.page_bytes = 64 * 1024
-    piece = whole(unit)
+    piece = whole_table(unit)
     batches = unit.read(piece)
     next(batches)
     batches.close()  # type: ignore[attr-defined]

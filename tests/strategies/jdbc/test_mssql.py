@@ -25,7 +25,7 @@ Unit = Callable[..., Rehearsal]
 @pytest.fixture
 def mssql(module_pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> MssqlStandin:
     standin = MssqlStandin(module_pg)
-    monkeypatch.setattr(session, "connect", standin.door.connect)
+    monkeypatch.setattr(session, "connect", standin.server.connect)
     return standin
 
 
@@ -72,14 +72,14 @@ def test_b9_every_mssql_row_is_in_one_slice(mssql: MssqlStandin, unit: Unit, cas
 
 
 def test_b12_uuid_keys_are_cut_and_compared_by_the_server_alone(mssql: MssqlStandin, unit: Unit) -> None:
-    """SQL Server orders a uniqueidentifier by its last bytes first: an order that no other program has."""
+    """SQL Server orders a uniqueidentifier by its last bytes first: an order of its own."""
     mssql.pg.run(
         "CREATE OR REPLACE FUNCTION ms.reversed(uuid) RETURNS text LANGUAGE sql IMMUTABLE AS"
         " $$SELECT reverse(replace($1::text, '-', ''))$$"
     )
     mssql.declare("t", [Col("k", "uniqueidentifier", is_nullable=False), Col("n", "int")], ["k"])
     mssql.pg.run("INSERT INTO dbo.t SELECT md5(i::text)::uuid, i FROM generate_series(1, 90) i")
-    translate = mssql.door.translate
+    translate = mssql.server.translate
 
     def in_its_order(sql: str) -> Any:
         answer = translate(sql)
@@ -94,7 +94,7 @@ def test_b12_uuid_keys_are_cut_and_compared_by_the_server_alone(mssql: MssqlStan
             answer = head
         return answer
 
-    mssql.door.translate = in_its_order
+    mssql.server.translate = in_its_order
     outcome = unit("t").run()
     assert sorted(row["n"] for row in outcome.rows) == list(range(1, 91))
     bounds = [str(piece.interval.lower[0]) for piece in outcome.slices if piece.interval.lower]
@@ -111,7 +111,7 @@ def test_b9_composite_mssql_keys_are_cut(mssql: MssqlStandin, unit: Unit) -> Non
     mssql.pg.run("UPDATE sys.index_columns SET is_descending_key = 1")
     again = unit("t").run()
     assert len(again.rows) == 90
-    assert any("row_number() OVER" in sql for sql in mssql.door.statements)
+    assert any("row_number() OVER" in sql for sql in mssql.server.statements)
 
 
 def test_b17_b18_odd_names_of_mssql_tables_keys_and_columns(mssql: MssqlStandin, unit: Unit) -> None:
@@ -152,17 +152,17 @@ def test_c21_a_rowversion_has_an_exact_horizon(mssql: MssqlStandin, unit: Unit) 
     assert 90 in {row["id"] for row in second.rows}
     assert table.states["all"].watermark == (61,)
     assert len(table.sink) == 51
-    assert any("CAST(CAST(41 AS bigint) AS binary(8))" in sql for sql in mssql.door.statements)
+    assert any("CAST(CAST(41 AS bigint) AS binary(8))" in sql for sql in mssql.server.statements)
 
 
 def test_c21_a_copy_of_a_database_has_no_horizon_of_rowversions(mssql: MssqlStandin, unit: Unit) -> None:
     mssql.declare("t", [ID, Col("v", "timestamp", 8)], ["id"])
-    translate = mssql.door.translate
+    translate = mssql.server.translate
 
     def of_a_copy(sql: str) -> Any:
         return [(41, "READ_ONLY")] if "MIN_ACTIVE_ROWVERSION" in sql else translate(sql)
 
-    mssql.door.translate = of_a_copy
+    mssql.server.translate = of_a_copy
     with pytest.raises(ConfigError, match="a read-only copy"):
         unit("t", cursor="v").run()
 
@@ -190,10 +190,10 @@ def test_a_database_without_row_versions_is_refused_or_locked(mssql: MssqlStandi
         table.run()
     mssql.pg.run("UPDATE sys.databases SET is_read_committed_snapshot_on = 1")
     assert len(table.run().rows) == 50
-    assert "SET TRANSACTION ISOLATION LEVEL READ COMMITTED" in mssql.door.statements
+    assert "SET TRANSACTION ISOLATION LEVEL READ COMMITTED" in mssql.server.statements
     locked = mssql.endpoint.model_copy(update={"config": {**mssql.endpoint.config, "isolation": "serializable"}})
     assert len(rehearsal(locked, "dbo.t", 10, RunMode.FULL).run().rows) == 50
-    assert "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE" in mssql.door.statements
+    assert "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE" in mssql.server.statements
 
 
 def test_b11_an_mssql_cursor_of_text_is_compared_by_code_points(mssql: MssqlStandin, unit: Unit) -> None:
@@ -208,7 +208,7 @@ def test_b11_an_mssql_cursor_of_text_is_compared_by_code_points(mssql: MssqlStan
     table.run()
     assert len(table.sink) == 52
     compared = 'CAST("t"."c" AS nvarchar(4000)) COLLATE Latin1_General_BIN2 >= N\'2026-01-01T00:00:40\''
-    assert any(compared in sql for sql in mssql.door.statements)
+    assert any(compared in sql for sql in mssql.server.statements)
 
 
 def test_c68_an_mssql_table_that_changed_between_plan_and_read(mssql: MssqlStandin, unit: Unit) -> None:

@@ -14,21 +14,21 @@ from tests.strategies.jdbc.maria import Maria
 pytestmark = pytest.mark.services
 
 
-def settle(unit: Rehearsal) -> None:
-    """A run some moments later: what was written before is then below the horizon."""
+def run_later(unit: Rehearsal) -> None:
+    """A run some moments later: rows written before are then below the horizon."""
     time.sleep(1.1)
     unit.run()
 
 
-def source(maria: Maria) -> Counter[int]:
+def source_ids(maria: Maria) -> Counter[int]:
     return Counter(int(row[0]) for row in maria.run("SELECT id FROM t"))  # type: ignore[call-overload]
 
 
-def arrived(unit: Rehearsal) -> Counter[int]:
+def sink_ids(unit: Rehearsal) -> Counter[int]:
     return Counter(row["id"] for row in unit.sink.values())
 
 
-def stamps(maria: Maria, kind: str = "timestamp(6)", rows: int = 40) -> None:
+def create_times(maria: Maria, kind: str = "timestamp(6)", rows: int = 40) -> None:
     maria.run(f"CREATE TABLE t (id bigint PRIMARY KEY, ts {kind} NOT NULL DEFAULT now(6), note varchar(20), KEY (ts))")
     maria.run(f"INSERT INTO t SELECT seq, '2026-01-01' + INTERVAL seq * 7 MICROSECOND, 'old' FROM seq_1_to_{rows}")
 
@@ -39,7 +39,7 @@ CURSORS = ["timestamp(6)", "timestamp", "datetime(6)", "datetime", "date"]
 @pytest.mark.parametrize("write", ["upsert", "append"])
 @pytest.mark.parametrize("kind", CURSORS)
 def test_c29_a_load_then_changes_have_neither_gap_nor_double(kind: str, write: str, maria: Maria) -> None:
-    stamps(maria, kind)
+    create_times(maria, kind)
     maria.run("SET SESSION time_zone = '+00:00'")
     unit = maria.unit("t", cursor="ts", write=write)
     unit.run()
@@ -48,9 +48,9 @@ def test_c29_a_load_then_changes_have_neither_gap_nor_double(kind: str, write: s
     maria.run("INSERT INTO t (id) VALUES (1003)")
     unit.run()
     maria.run("INSERT INTO t (id) VALUES (1004)")
-    settle(unit)
+    run_later(unit)
     if write == "upsert":
-        assert arrived(unit) == source(maria)
+        assert sink_ids(unit) == source_ids(maria)
     else:
         doubled = {key: n for key, n in Counter(row["id"] for row in unit.appended).items() if n > 1}
         assert not doubled
@@ -67,13 +67,13 @@ def test_cursors_of_every_kind(kind: str, maria: Maria) -> None:
     unit.run()
     maria.run(f"INSERT INTO t SELECT seq, {value.format('seq * 10')} FROM seq_41_to_60")
     unit.run()
-    assert arrived(unit) == source(maria)
+    assert sink_ids(unit) == source_ids(maria)
     again = unit.run()
     assert len(again.rows) <= 1, "only the tie at the boundary is read again"
 
 
 def test_a_second_run_over_an_unchanged_table_has_no_slices(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     unit = maria.unit("t", cursor="ts")
     assert len(unit.run().rows) == 40
     assert unit.run().slices == []
@@ -81,7 +81,7 @@ def test_a_second_run_over_an_unchanged_table_has_no_slices(maria: Maria) -> Non
 
 @pytest.mark.parametrize("kind", ["timestamp(6)", "datetime(6)"])
 def test_c21_a_transaction_open_across_two_runs_is_found(kind: str, maria: Maria) -> None:
-    stamps(maria, kind)
+    create_times(maria, kind)
     unit = maria.unit("t", cursor="ts", write="append")
     slow = maria.connect()
     maria.run("INSERT INTO t (id, note) VALUES (1001, 'slow')", slow)
@@ -94,18 +94,18 @@ def test_c21_a_transaction_open_across_two_runs_is_found(kind: str, maria: Maria
     unit.run()
     assert 1001 not in {row["id"] for row in unit.appended}
     slow.commit()
-    settle(unit)
+    run_later(unit)
     maria.run("INSERT INTO t (id, note) VALUES (1003, 'later')")
-    settle(unit)
-    settle(unit)
+    run_later(unit)
+    run_later(unit)
     found = Counter(row["id"] for row in unit.appended)
-    assert found - source(maria) == Counter()
+    assert found - source_ids(maria) == Counter()
     assert {1001, 1002} <= set(found)
 
 
 def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -> None:
-    """It knows its `now()` before it has a transaction."""
-    stamps(maria, "timestamp(6)", 5)
+    """Its `now()` is fixed before it has a transaction."""
+    create_times(maria, "timestamp(6)", 5)
     holder, waiter = maria.connect(), maria.connect(autocommit=True)
     maria.run("LOCK TABLES t WRITE", holder)
     thread = threading.Thread(target=maria.run, args=("INSERT INTO t (id, ts) VALUES (77, now(6))", waiter))
@@ -143,7 +143,7 @@ def test_c21_a_counter_is_held_by_an_open_writer(maria: Maria, monkeypatch: pyte
     assert outcome.rows == []
     slow.commit()
     unit.run()
-    assert Counter(row["id"] for row in unit.appended) == source(maria)
+    assert Counter(row["id"] for row in unit.appended) == source_ids(maria)
 
 
 def test_c21_a_counter_waits_for_a_writer_that_ends_soon(maria: Maria) -> None:
@@ -156,11 +156,11 @@ def test_c21_a_counter_waits_for_a_writer_that_ends_soon(maria: Maria) -> None:
     timer.start()
     unit.run()
     timer.join()
-    assert Counter(row["id"] for row in unit.appended) == source(maria) == Counter([1, 2])
+    assert Counter(row["id"] for row in unit.appended) == source_ids(maria) == Counter([1, 2])
 
 
 def test_c20_a_row_committed_while_slices_are_read_is_found_next_run(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     unit = maria.unit("t", cursor="ts")
 
     def write(done: int) -> None:
@@ -170,8 +170,8 @@ def test_c20_a_row_committed_while_slices_are_read_is_found_next_run(maria: Mari
 
     maria.run("SET SESSION time_zone = '+00:00'")
     unit.run(between=write)
-    settle(unit)
-    assert arrived(unit) == source(maria)
+    run_later(unit)
+    assert sink_ids(unit) == source_ids(maria)
     assert unit.sink[39,]["note"] == "new"
 
 
@@ -180,10 +180,10 @@ def test_c19_a_group_of_ties_larger_than_a_slice_is_one_slice(maria: Maria) -> N
     maria.run("INSERT INTO t SELECT seq, CASE WHEN seq < 60 THEN '2026-01-01' ELSE '2026-01-02' END FROM seq_1_to_95")
     unit = maria.unit("t", cursor="ts", write="append")
     unit.run()
-    settle(unit)
+    run_later(unit)
     maria.run("INSERT INTO t SELECT seq, '2026-01-03' FROM seq_101_to_195")
-    settle(unit)
-    assert Counter(row["id"] for row in unit.appended) == source(maria)
+    run_later(unit)
+    assert Counter(row["id"] for row in unit.appended) == source_ids(maria)
 
 
 @pytest.mark.parametrize("write", ["upsert", "append"])
@@ -201,12 +201,12 @@ def test_c24_null_cursors_are_included_left_out_or_refused(write: str, maria: Ma
 
 
 def test_c22_a_late_row_in_the_lookback_is_found(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     unit = maria.unit("t", cursor="ts", lookback="365d")
     unit.run()
     maria.run("INSERT INTO t (id, ts) VALUES (2001, '2025-12-31 23:00:00'), (2002, '2026-01-01 00:00:00.000001')")
     unit.run()
-    assert arrived(unit) == source(maria)
+    assert sink_ids(unit) == source_ids(maria)
 
 
 def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
@@ -236,18 +236,18 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
 
 
 def test_c27_future_rows_move_nothing(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     maria.run("INSERT INTO t (id, ts) VALUES (3001, '2037-01-01')")
     unit = maria.unit("t", cursor="ts")
     unit.run()
     maria.run("SET SESSION time_zone = '+00:00'")
     maria.run("INSERT INTO t (id) VALUES (3002)")
-    settle(unit)
-    assert arrived(unit) == source(maria)
+    run_later(unit)
+    assert sink_ids(unit) == source_ids(maria)
 
 
 def test_c28_a_backfill_reads_its_interval_and_moves_nothing(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     unit = maria.unit("t", cursor="ts")
     unit.run()
     with unit.strategy.probe(unit.spec, unit.states) as probe:
@@ -263,19 +263,19 @@ def test_c28_a_backfill_reads_its_interval_and_moves_nothing(maria: Maria) -> No
 def test_d34_a_load_that_was_killed_goes_on_under_its_first_horizon(maria: Maria) -> None:
     from ingest_ray.testing.dry_run import Stopped
 
-    stamps(maria, rows=95)
+    create_times(maria, rows=95)
     unit = maria.unit("t", cursor="ts")
     with pytest.raises(Stopped):
         unit.run(stop_after=4)
     maria.run("UPDATE t SET note = 'changed', ts = utc_timestamp(6) WHERE id IN (1, 95)")
     unit.run()
-    settle(unit)
-    assert arrived(unit) == source(maria)
+    run_later(unit)
+    assert sink_ids(unit) == source_ids(maria)
     assert unit.sink[1,]["note"] == "changed"
 
 
 def test_a_user_without_process_declares_a_lag_for_times_and_refuses_counters(maria: Maria) -> None:
-    stamps(maria)
+    create_times(maria)
     maria.run("CREATE USER IF NOT EXISTS 'blind'@'localhost'")
     maria.run(f"GRANT SELECT ON `{maria.name}`.* TO 'blind'@'localhost'")
     outcome = maria.unit("t", user="blind", cursor="ts").run()
@@ -300,7 +300,7 @@ def test_a3_what_cannot_be_a_cursor_is_refused_before_a_request(kind: str, maria
 
 
 def test_the_plan_says_that_there_is_no_common_snapshot(maria: Maria) -> None:
-    stamps(maria, rows=3)
+    create_times(maria, rows=3)
     outcome = maria.unit("t").run()
     assert outcome.probe is not None
     assert outcome.probe.snapshot is None

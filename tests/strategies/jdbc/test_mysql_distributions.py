@@ -103,7 +103,7 @@ def test_b11_keys_under_any_collation(collation: str, maria: Maria) -> None:
 
 @pytest.mark.parametrize("collation", COLLATIONS)
 def test_b9_ties_of_a_collation_are_never_cut_apart(collation: str, maria: Maria) -> None:
-    """A cursor of text: `a`, `A` and `a ` may tie, and are in one slice whatever the database takes them for."""
+    """A cursor of text: `a`, `A` and `a ` may tie, and are in one slice however the database compares them."""
     maria.run(f"CREATE TABLE t (n int PRIMARY KEY, c varchar(20) COLLATE {collation})")
     words = ["a", "A", "a ", "b", "B", "á", "Á", "c"]
     maria.run("INSERT INTO t VALUES " + ", ".join(f"({n}, '{words[n % 8]}')" for n in range(64)))
@@ -183,7 +183,7 @@ def test_tables_that_differ_only_in_case_are_two_units(maria: Maria) -> None:
     assert maria.unit("T").run().rows == [{"n": 1, "large": 2}]
 
 
-def test_the_census_has_every_key(maria: Maria) -> None:
+def test_the_key_scan_has_every_key(maria: Maria) -> None:
     maria.run("CREATE TABLE t (a int, b varchar(9), n int, PRIMARY KEY (b, a))")
     maria.run("INSERT INTO t SELECT seq, concat('b', seq), 0 FROM seq_1_to_95")
     unit = maria.unit("t")
@@ -191,7 +191,7 @@ def test_the_census_has_every_key(maria: Maria) -> None:
     assert Counter((row["b"], row["a"]) for row in found) == Counter((f"b{i}", i) for i in range(1, 96))
 
 
-def test_describe_tells_a_change_and_that_a_table_is_gone(maria: Maria) -> None:
+def test_describe_reports_a_change_and_that_a_table_is_gone(maria: Maria) -> None:
     maria.run("CREATE TABLE t (a int PRIMARY KEY)")
     unit = maria.unit("t")
     assert unit.strategy.describe(unit.spec.endpoint, unit.spec.dataset) == unit.spec.dataset

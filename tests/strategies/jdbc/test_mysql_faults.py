@@ -1,4 +1,4 @@
-"""What goes wrong at a MariaDB, and how it is told."""
+"""Faults of a MariaDB server, and the errors that they become."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the compiled code of the MySQL reader is kept, and when it is made."""
+"""Where the compiled code of the MySQL reader is stored, and when it is compiled."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Results as a MySQL server sends them, byte by byte: split at any place, long, broken off, out of order."""
+"""Results as a MySQL server sends them, byte by byte: split at any byte, long, broken off, out of order."""
 
 import io
 import random
@@ -64,7 +64,7 @@ PAYLOADS = st.binary(max_size=30) | st.builds(
 
 
 class Pieces(io.RawIOBase):
-    """A stream that brings its bytes in pieces of any size; then it ends, or an error is raised."""
+    """A stream that returns its bytes in pieces of any size; then it ends, or an error is raised."""
 
     def __init__(self, sent: bytes, cut: random.Random, most: int, error: Exception | None = None) -> None:
         self._sent, self._at, self._cut, self._most, self._error = sent, 0, cut, most, error

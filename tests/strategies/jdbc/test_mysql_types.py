@@ -121,7 +121,7 @@ def test_h66_zero_dates_as_keys_are_read_once(kind: str, maria: Maria) -> None:
 
 
 def test_h66_a_timestamp_is_utc_whatever_zone_the_server_and_the_writer_have(maria: Maria) -> None:
-    """Both hours of the autumn night, which the writer's wall shows as one."""
+    """Both hours of the autumn night, which have one wall time of the writer."""
     maria.run("CREATE TABLE t (n int PRIMARY KEY, v timestamp NULL, d datetime NULL)")
     maria.run("SET SESSION time_zone = '+02:00'")
     maria.run("INSERT INTO t VALUES (1, '2026-10-25 02:30:00', '2026-10-25 02:30:00')")

@@ -25,7 +25,7 @@ Unit = Callable[..., Rehearsal]
 @pytest.fixture
 def oracle(module_pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> OracleStandin:
     standin = OracleStandin(module_pg)
-    monkeypatch.setattr(session, "connect", standin.door.connect)
+    monkeypatch.setattr(session, "connect", standin.server.connect)
     return standin
 
 
@@ -89,7 +89,7 @@ def test_b9_composite_oracle_keys_without_an_index_are_cut_in_one_pass(oracle: O
     oracle.pg.run("DELETE FROM ora.all_indexes")
     outcome = unit("T").run()
     assert len({(row["A"], row["B"]) for row in outcome.rows}) == len(outcome.rows) == 90
-    assert any("row_number() OVER" in sql for sql in oracle.door.statements)
+    assert any("row_number() OVER" in sql for sql in oracle.server.statements)
     assert len(outcome.slices) > 5
 
 
@@ -134,7 +134,7 @@ def test_c21_the_horizon_is_a_declared_lag_and_below_open_transactions(oracle: O
     assert str(held.horizon.value[0]) < free
 
 
-def test_an_oracle_user_who_cannot_see_transactions_is_told_the_grant(oracle: OracleStandin, unit: Unit) -> None:
+def test_an_oracle_user_who_cannot_see_transactions_gets_the_grant_as_a_note(oracle: OracleStandin, unit: Unit) -> None:
     incremental(oracle)
     oracle.oldest = False
     probe = unit("T", cursor="TS").run().probe

@@ -1,4 +1,4 @@
-"""Binary numerics, decoded by column: equal to what PostgreSQL itself writes as text, for any value of any declared type."""
+"""Binary numerics, decoded by column: equal to PostgreSQL's own text, for any value of any declared type."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -34,7 +34,7 @@ def columns(draw: st.DrawFn) -> tuple[int, int, list[Decimal | None]]:
 
 
 def sent_by(pg: Postgres, precision: int, scale: int, literals: list[str]) -> tuple[pa.Array, list[str | None]]:
-    """What `numeric_send` and the text form say of these literals."""
+    """These literals as `numeric_send` writes them, and as text."""
     rows = ", ".join(f"({index}, {literal})" for index, literal in enumerate(literals))
     found = pg.run(
         f"SELECT numeric_send(v), v::text FROM (SELECT i, v::numeric({precision}, {scale}) AS v"
@@ -76,7 +76,7 @@ def test_nan_is_marked_and_its_neighbours_arrive(pg: Postgres) -> None:
 
 @pytest.mark.parametrize("text", ["1234.5", "0.001", "0.0000001", "100000", "1" + "0" * 60, "99999999999999999999.99"])
 def test_a_value_beyond_the_declared_type_is_never_rounded(pg: Postgres, text: str) -> None:
-    """A foreign table may deliver what its declaration forbids."""
+    """A foreign table may deliver values outside its declared type."""
     sent = pa.array([pg.run(f"SELECT numeric_send('{text}'::numeric)")[0][0]], pa.binary())
     with pytest.raises(NumericOutOfRange):
         decode_numerics(sent, pa.decimal128(4, 2) if text != "1" + "0" * 60 else pa.decimal128(38, 2))
@@ -115,7 +115,7 @@ def test_both_paths_deliver_the_same_rows_and_the_same_rejects(pg: Postgres, pg_
     assert rejects[0] == rejects[1]
 
 
-def test_the_plan_tells_which_columns_are_decoded_from_the_binary_form(pg: Postgres) -> None:
+def test_the_plan_shows_which_columns_are_decoded_from_the_binary_form(pg: Postgres) -> None:
     pg.run("CREATE TABLE t (id integer PRIMARY KEY, a numeric(15, 2), b numeric(50, 2), c numeric, d numeric(5, -2))")
     endpoint = Endpoint(endpoint_id="pg", template="jdbc.postgres", config={"url": pg.url})
     (dataset,) = strategy_for("jdbc.postgres").collect(endpoint)

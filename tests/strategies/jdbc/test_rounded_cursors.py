@@ -1,4 +1,4 @@
-"""Cursors of whole seconds: what is written in the horizon's own second is not lost."""
+"""Cursors of whole seconds: rows written in the horizon's own second are not lost."""
 
 import time
 from typing import Any

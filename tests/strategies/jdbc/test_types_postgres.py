@@ -1,4 +1,4 @@
-"""Section H of the conformance list at PostgreSQL: types are exact or declared; what does not fit is in quarantine."""
+"""Section H of the conformance list for PostgreSQL: types are exact or declared; values that do not fit are in quarantine."""
 
 import datetime as dt
 from decimal import Decimal

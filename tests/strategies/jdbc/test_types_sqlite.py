@@ -1,4 +1,4 @@
-"""Section H of the conformance list at SQLite, where any row may hold anything whatever its column declares."""
+"""Section H of the conformance list for SQLite, where any row may hold any type, whatever its column declares."""
 
 import datetime as dt
 import sqlite3
@@ -137,7 +137,7 @@ def test_what_an_integer_counts_is_declared_at_the_endpoint(
 
 
 def test_h67_types_do_not_depend_on_the_first_rows(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
-    """The driver takes a column's type from its first rows: NULLs, then whole numbers, then others."""
+    """The driver infers a column's type from its first rows: NULLs, then whole numbers, then others."""
     path = sqlite_file(
         "CREATE TABLE t (id integer PRIMARY KEY, r real, s text, d decimal(9,1), b blob, v)",
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO t (id) SELECT i FROM n",

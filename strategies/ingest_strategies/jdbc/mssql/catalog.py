@@ -113,7 +113,7 @@ def source_type_of(row: tuple[Any, ...]) -> str:
 def row_carrier(row: tuple[Any, ...]) -> ColumnCarrier:
     _, name, length, precision, scale, _, collation, is_assembly, user_type, encryption = row
     if encryption is not None:
-        return refused("an encrypted column is not read: its key is not available")
+        return refused("an encrypted column is not read: its key is not here")
     if is_assembly or not name:
         return carrier_of(str(user_type), 0, 0, 0, None)
     return carrier_of(name, int(length), int(precision), int(scale), collation)

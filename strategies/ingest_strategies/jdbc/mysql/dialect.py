@@ -113,7 +113,7 @@ class Mysql(StandardSql):
         if kind == "other" or column.logical == "json" or (kind == "enum" and is_cursor):
             return None
         own = collations.get(name) if isinstance(collations, dict) else None
-        # A cursor of text is followed in the order of its code points; a key in whatever order its index has.
+        # A cursor of text is ordered by code points; a key by the order of its index.
         collation = f"{charset}_bin" if kind == "text" and is_cursor and not str(own).endswith("_bin") else ""
         expression = self.qualified_column(dataset, name)
         if kind == "enum":  # ordered by number, but compared with text as text: so its number is used everywhere

@@ -15,7 +15,7 @@ from numba import njit
 
 log = logging.getLogger(__name__)
 
-# How `split` ends, the first four in the ordinary course of things; and what `measure_row` tells of a row that is all there.
+# The results of `split_rows`, the first four of them without a fault; and `WHOLE`, that of `measure_row` for a complete row.
 MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
 # The items of `state`: where the next packet begins and how many bytes it needs as far as is known, the number that it must have,
 # the rows so far; where the payload of an `END` or a `FAILED` begins and ends.
@@ -64,7 +64,7 @@ def measure_row(wire, at, end, number):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True)
 def remove_headers(wire, position, stop):  # type: ignore[no-untyped-def]
-    """Takes the heads of all packets but the first out of a payload that begins at `position`."""
+    """Removes the headers of all packets but the first from a payload that begins at `position`."""
     into = source = position + LONGEST_PACKET
     while into < stop:
         size = min(LONGEST_PACKET, stop - into)

@@ -1,4 +1,4 @@
-"""What the horizons of counters share: the value above the newest one, and the wait for open writers."""
+"""Steps of every counter's horizon: the value above the newest one, and the wait for open writers."""
 
 import time
 from collections.abc import Callable

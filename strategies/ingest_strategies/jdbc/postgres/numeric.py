@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 GROUP = 4  # decimal digits in one digit to the base 10,000
 LIMB = 4  # groups in one limb: 10 ** 16 fits an int64 with room to spare
 HEADER = 4  # words before the first digit
-MAX_DIGITS = 38  # what a decimal128 holds
+MAX_DIGITS = 38  # of a decimal128
 SIGN_MINUS, SIGN_NAN, SIGN_PLUS_INFINITY, SIGN_MINUS_INFINITY = 0x4000, 0xC000, 0xD000, 0xF000
 _SPECIAL = {SIGN_NAN: "nan", SIGN_PLUS_INFINITY: "inf", SIGN_MINUS_INFINITY: "-inf"}  # as ADBC spells them
 
@@ -33,7 +33,7 @@ def decode_numerics(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.A
     words = _Words(sent)
     if not words.size:
         return pa.nulls(len(sent), target), None
-    special = pc.greater(words.sign, _swapped(SIGN_MINUS))  # as they lie in memory; NaN and the infinities lie above
+    special = pc.greater(words.sign, _swapped(SIGN_MINUS))  # as they lie in memory; NaN and the infinities are greater
     is_special = (
         special.cast(pa.int8()) if not sent.null_count else pc.and_kleene(special, sent.is_valid()).cast(pa.int8())
     )
@@ -67,7 +67,7 @@ def numeric_text(sent: bytes) -> str:
 class _Words:
     """The 16-bit words of a column, as they lie in memory, and where each value begins.
 
-    A value is read beyond its end by up to one limb's digits, which then count zero times: there are words to spare.
+    A value is read beyond its end by up to one limb's digits, which then count zero times: so there are spare words.
     """
 
     def __init__(self, sent: pa.Array) -> None:

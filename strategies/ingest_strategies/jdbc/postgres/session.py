@@ -15,7 +15,7 @@ _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.c
 
 def conninfo(config: PostgresConfig) -> str:
     """libpq's `key='value'` form, quoted so that no value can be read as another key."""
-    given = {
+    fields = {
         "host": config.host,
         "port": config.port,
         "dbname": config.database,
@@ -30,7 +30,7 @@ def conninfo(config: PostgresConfig) -> str:
         "client_encoding": "UTF8",
     }
     parts = []
-    for name, value in given.items():
+    for name, value in fields.items():
         if value is not None:
             text = str(value).replace("\\", "\\\\").replace("'", "\\'")
             parts.append(f"{name}='{text}'")

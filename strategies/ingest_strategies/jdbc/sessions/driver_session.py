@@ -1,4 +1,4 @@
-"""What every session over a driver has: errors of `ingest_ray.sdk.errors` instead of the driver's, and a quiet close."""
+"""The base of sessions over a driver: errors of `ingest_ray.sdk.errors` instead of the driver's, and a quiet close."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,4 @@
-"""A driver's error as one of `ingest_ray.sdk.errors`: by its code, and without secrets in its message."""
+"""Maps a driver's error to one of `ingest_ray.sdk.errors` by its code, and removes secrets from its message."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def without_secrets(text: str, secrets: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class ErrorCodes:
-    """A server's own error codes, by what the caller should do next; any other code means that the server is away."""
+    """A server's own error codes, by what the caller should do next; any other code means `SourceUnavailable`."""
 
     denied: frozenset[int | str]
     no_database: frozenset[int | str]

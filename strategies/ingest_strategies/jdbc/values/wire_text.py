@@ -38,7 +38,7 @@ def batch_options(piece: Slice, context: ReadContext) -> Mapping[str, str]:
 
 
 def convert_batch(batch: pa.RecordBatch, selected: Sequence[SelectedColumn], context: ReadContext) -> pa.RecordBatch:
-    """The batch in the declared types; rows that Arrow cannot hold go to quarantine with the server's text of them."""
+    """The batch in the declared types; rows that Arrow cannot hold go to quarantine with the server's text."""
     misfits = Misfits()
     arrays = [
         fit_array(batch.column(index), context.schema.field(index).type, item.column.name, misfits, parse_text)

@@ -1,4 +1,4 @@
-"""SQL Server on PostgreSQL: `declare` makes a table and says in the `sys` views what SQL Server would say of it."""
+"""SQL Server on PostgreSQL: `declare` makes a table and describes it in the `sys` views as SQL Server would."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from sqlglot import exp
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc.mssql.dialect import OLDEST
-from tests.strategies.jdbc.standin.door import Door
 from tests.strategies.jdbc.standin.oracle import ident, lit, num
+from tests.strategies.jdbc.standin.server import StandinServer
 
 CI = "SQL_Latin1_General_CP1_CI_AS"
 SCHEMA = """
@@ -84,7 +84,7 @@ class MssqlStandin:
     tables: int = 0
 
     def __post_init__(self) -> None:
-        self.door = Door(self.pg, SESSION, "tsql", self.translate, fault)
+        self.server = StandinServer(self.pg, SESSION, "tsql", self.translate, fault)
         if not self.pg.run("SELECT 1 FROM pg_namespace WHERE nspname = 'ms'"):
             self.pg.run(SCHEMA)
         self.pg.run(CLEAR)
@@ -102,13 +102,13 @@ class MssqlStandin:
             return []
         if sql == "BEGIN TRANSACTION":
             return "BEGIN ISOLATION LEVEL REPEATABLE READ"
-        tree = self.door.parsed(sql)
+        tree = self.server.parsed(sql)
         if sql == OLDEST:
             if self.oldest is False:
                 raise refusal(300, "VIEW SERVER STATE permission was denied")
             return [(self.oldest,)]
         if BINARY.search(sql):
-            tree = self.door.parsed(BINARY.sub(r"\1", sql))
+            tree = self.server.parsed(BINARY.sub(r"\1", sql))
         answer = tree.transform(styled).sql(dialect="postgres")
         return answer.replace("AS MONEY)", "AS NUMERIC(19, 4))").replace("CURRENT_TIMESTAMP_L_T_Z()", "now()")
 
@@ -118,13 +118,13 @@ class MssqlStandin:
         parts = ", ".join(f"{ident(c.name)} {type_of(c)}" for c in columns)
         self.pg.run(f"CREATE TABLE dbo.{ident(name)} ({parts})")
         self.tables += 1
-        place, kinds = self.tables, [*POSTGRES, "sql_variant"]
-        self.pg.run(f"INSERT INTO sys.objects VALUES ({place}, {lit(name)}, 'U')")
-        self.pg.run(f"INSERT INTO sys.partitions VALUES ({place}, 1, {place}, 0)")
+        object_id, kinds = self.tables, [*POSTGRES, "sql_variant"]
+        self.pg.run(f"INSERT INTO sys.objects VALUES ({object_id}, {lit(name)}, 'U')")
+        self.pg.run(f"INSERT INTO sys.partitions VALUES ({object_id}, 1, {object_id}, 0)")
         for number, c in enumerate(columns):
             kind = str(kinds.index(c.kind))
             values = [
-                str(place), str(number), lit(c.name), kind, kind, num(c.length), num(c.precision), num(c.scale),
+                str(object_id), str(number), lit(c.name), kind, kind, num(c.length), num(c.precision), num(c.scale),
                 str(int(c.is_nullable)), lit(c.collation), "NULL",
             ]  # fmt: skip
             self.pg.run(f"INSERT INTO sys.columns VALUES ({', '.join(values)})")
@@ -132,10 +132,10 @@ class MssqlStandin:
         for index, (key, is_primary) in enumerate(((primary, 1), (unique, 0)), 1):
             if key:
                 self.pg.run(f"CREATE UNIQUE INDEX ON dbo.{ident(name)} ({', '.join(ident(k) for k in key)})")
-                self.pg.run(f"INSERT INTO sys.indexes VALUES ({place}, {index}, {is_primary}, 1)")
+                self.pg.run(f"INSERT INTO sys.indexes VALUES ({object_id}, {index}, {is_primary}, 1)")
                 for ordinal, column in enumerate(key):
                     at = names.index(column)
-                    self.pg.run(f"INSERT INTO sys.index_columns VALUES ({place}, {index}, {at}, {ordinal})")
+                    self.pg.run(f"INSERT INTO sys.index_columns VALUES ({object_id}, {index}, {at}, {ordinal})")
 
 
 def styled(node: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Oracle on PostgreSQL: `declare` makes a table and says in the ALL_ views what Oracle would say of it."""
+"""Oracle on PostgreSQL: `declare` makes a table and describes it in the ALL_ views as Oracle would."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import oracledb
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc.oracle.dialect import OLDEST
-from tests.strategies.jdbc.standin.door import Door
+from tests.strategies.jdbc.standin.server import StandinServer
 
 SCHEMA = """
 CREATE SCHEMA ora; SET search_path = ora, pg_catalog;
@@ -90,7 +90,7 @@ class OracleStandin:
     snapshots: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.door = Door(self.pg, SESSION, "oracle", self.translate, fault)
+        self.server = StandinServer(self.pg, SESSION, "oracle", self.translate, fault)
         if not self.pg.run("SELECT 1 FROM pg_namespace WHERE nspname = 'ora'"):
             self.pg.run(SCHEMA)
         self.pg.run(CLEAR)
@@ -107,7 +107,7 @@ class OracleStandin:
             return "ROLLBACK"
         if match := ENABLE.match(sql):
             return f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{self.snapshots[match[1]]}'"
-        self.door.parsed(sql)
+        self.server.parsed(sql)
         if sql == OLDEST:
             if self.oldest is False:
                 raise oracledb.DatabaseError("ORA-00942: table or view does not exist")
@@ -118,7 +118,7 @@ class OracleStandin:
         return sql.replace("WITH LOCAL TIME ZONE", "WITH TIME ZONE")
 
     def flashback(self) -> str:
-        """What is seen now stays as it is under a number."""
+        """Keeps a snapshot of the present state under a change number."""
         if not self.may_flash_back:
             raise oracledb.DatabaseError('ORA-00904: "DBMS_FLASHBACK": invalid identifier')
         holder = self.pg.connect()

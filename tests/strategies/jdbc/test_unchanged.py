@@ -1,4 +1,4 @@
-"""A unit with nothing to read is told by one statement, over a session that a launch keeps; what is there is never missed."""
+"""One statement over a cached session recognises an unchanged unit, and never misses new rows."""
 
 import time
 from typing import Any
@@ -12,12 +12,12 @@ from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
 from tests.strategies.jdbc.maria import Maria
 
 
-def at_rest(unit: Rehearsal) -> bool:
+def is_unchanged(unit: Rehearsal) -> bool:
     return unit.strategy.is_unchanged(unit.spec, unit.states)
 
 
-def has_nothing(unit: Rehearsal) -> bool:
-    """What a whole probe says."""
+def has_no_scopes(unit: Rehearsal) -> bool:
+    """The result of a whole probe."""
     with unit.strategy.probe(unit.spec, unit.states) as probe:
         return not unit.strategy.scopes(unit.spec, probe, unit.states)
 
@@ -36,18 +36,18 @@ KINDS = {
 
 @pytest.mark.parametrize("is_nullable", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_that_is_newer_ends_the_rest_whatever_the_cursor(
+def test_a_newer_row_is_a_change_for_every_kind_of_cursor(
     kind: str, is_nullable: bool, pg: Postgres, pg_unit: Any
 ) -> None:
     pg.run(f"CREATE TABLE t (id int PRIMARY KEY, c {kind} {'' if is_nullable else 'NOT NULL UNIQUE'})")
     pg.run(f"INSERT INTO t SELECT i, {KINDS[kind]} FROM generate_series(1, 9) i")
     unit = pg_unit("t", cursor="c")
-    assert not at_rest(unit), "nothing was loaded yet"
+    assert not is_unchanged(unit), "nothing was loaded yet"
     unit.run()
-    assert at_rest(unit) == has_nothing(unit)
+    assert is_unchanged(unit) == has_no_scopes(unit)
     pg.run(f"INSERT INTO t SELECT i, {KINDS[kind]} FROM generate_series(10, 11) i")
-    assert at_rest(unit) == has_nothing(unit)
-    assert kind in ("date", "timestamp", "timestamptz(3)") or not at_rest(unit)
+    assert is_unchanged(unit) == has_no_scopes(unit)
+    assert kind in ("date", "timestamp", "timestamptz(3)") or not is_unchanged(unit)
 
 
 @pytest.mark.parametrize(("nulls", "expected"), [("include", False), ("exclude", True), ("raise", False)])
@@ -58,38 +58,40 @@ def test_rows_without_a_cursor_count_where_they_are_read_or_refused(
     pg.run("INSERT INTO t SELECT i, '2024-01-01' FROM generate_series(1, 9) i")
     unit = pg_unit("t", cursor="c", cursor_nulls=nulls)
     unit.run()
-    assert at_rest(unit)
+    assert is_unchanged(unit)
     pg.run("INSERT INTO t VALUES (10, NULL)")
-    assert at_rest(unit) is expected
+    assert is_unchanged(unit) is expected
 
 
-def test_a_look_back_that_reaches_rows_is_no_rest(pg: Postgres, pg_unit: Any) -> None:
+def test_a_look_back_that_reaches_rows_is_a_change(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (id int PRIMARY KEY, c timestamptz NOT NULL)")
     pg.run("INSERT INTO t VALUES (1, now() - interval '1 hour')")
     near, far = pg_unit("t", cursor="c", lookback="10m"), pg_unit("t", cursor="c", lookback="2h")
     near.run(), far.run()
-    assert at_rest(near)
-    assert has_nothing(near)
-    assert not at_rest(far)
+    assert is_unchanged(near)
+    assert has_no_scopes(near)
+    assert not is_unchanged(far)
 
 
-def test_what_is_unfinished_is_no_rest(pg: Postgres, pg_unit: Any) -> None:
+def test_unfinished_scopes_are_a_change(pg: Postgres, pg_unit: Any) -> None:
     pg.run("CREATE TABLE t (id int PRIMARY KEY, c bigint NOT NULL UNIQUE)")
     pg.run("INSERT INTO t SELECT i, i FROM generate_series(1, 30) i")
     unit = pg_unit("t", cursor="c")
     with pytest.raises(Stopped):
         unit.run(stop_after=1)
-    assert not at_rest(unit)
+    assert not is_unchanged(unit)
     unit.run()
-    assert at_rest(unit)
+    assert is_unchanged(unit)
     pg.run("INSERT INTO t SELECT i, i FROM generate_series(31, 60) i")
     with pytest.raises(Stopped):
         unit.run(stop_after=1)
     pg.run("DELETE FROM t WHERE c > 20")
-    assert not at_rest(unit)
+    assert not is_unchanged(unit)
 
 
-def test_a_transaction_that_is_open_during_the_rest_is_read_by_a_later_run(pg: Postgres, pg_unit: Any) -> None:
+def test_a_transaction_that_is_open_while_a_unit_is_unchanged_is_read_by_a_later_run(
+    pg: Postgres, pg_unit: Any
+) -> None:
     pg.run("CREATE TABLE t (id int PRIMARY KEY, c timestamptz NOT NULL DEFAULT now())")
     pg.run("INSERT INTO t VALUES (1)")
     unit = pg_unit("t", cursor="c")
@@ -97,9 +99,9 @@ def test_a_transaction_that_is_open_during_the_rest_is_read_by_a_later_run(pg: P
     unit.run()
     writer = pg.connect()
     pg.run("INSERT INTO t VALUES (2)", writer)
-    assert at_rest(unit)
+    assert is_unchanged(unit)
     writer.commit()
-    assert not at_rest(unit)
+    assert not is_unchanged(unit)
     unit.run()
     assert {row["id"] for row in unit.sink.values()} == {1, 2}
 
@@ -123,7 +125,7 @@ def pair(pg: Postgres, pg_unit: Any) -> list[Rehearsal]:
     return made
 
 
-def described(unit: Rehearsal) -> Dataset | None:
+def describe(unit: Rehearsal) -> Dataset | None:
     return unit.strategy.describe(unit.spec.endpoint, unit.spec.dataset)
 
 
@@ -131,8 +133,8 @@ def test_one_session_serves_all_units_and_ends_with_the_launch(pair: list[Rehear
     with kept():
         seen = []
         for unit in pair:
-            assert described(unit) == unit.spec.dataset
-            assert at_rest(unit)
+            assert describe(unit) == unit.spec.dataset
+            assert is_unchanged(unit)
             seen.append(sessions(pg))
         assert len(seen[0]) == 1
         assert seen[0] == seen[1]
@@ -144,37 +146,37 @@ def test_one_session_serves_all_units_and_ends_with_the_launch(pair: list[Rehear
 
 def test_a_session_that_is_lost_between_units_is_opened_again(pair: list[Rehearsal], pg: Postgres) -> None:
     with kept():
-        assert at_rest(pair[0])
+        assert is_unchanged(pair[0])
         (first,) = sessions(pg)
         pg.run(f"SELECT pg_terminate_backend({first}, 5000)")
-        assert described(pair[1]) == pair[1].spec.dataset
+        assert describe(pair[1]) == pair[1].spec.dataset
         (second,) = sessions(pg)
         assert second != first
         pg.run(f"SELECT pg_terminate_backend({second}, 5000)")
         pg.run("INSERT INTO two VALUES (2)")
-        assert not at_rest(pair[1])
+        assert not is_unchanged(pair[1])
 
 
-def test_a_change_of_the_second_table_is_seen_over_the_kept_session(pair: list[Rehearsal], pg: Postgres) -> None:
+def test_a_change_of_the_second_table_is_seen_over_the_cached_session(pair: list[Rehearsal], pg: Postgres) -> None:
     one, two = pair
     with kept():
         for unit in pair:
-            assert described(unit) == unit.spec.dataset
+            assert describe(unit) == unit.spec.dataset
         pg.run("ALTER TABLE two ADD COLUMN more numeric(9, 2)[]")
         pg.run("CREATE UNIQUE INDEX ON two (c, id)")
-        now = described(two)
+        now = describe(two)
         assert now is not None
         assert [column.name for column in now.columns] == ["id", "c", "more"]
         assert now == next(found for found in two.strategy.collect(two.spec.endpoint) if found.name == "public.two")
         pg.run("DROP TABLE two")
-        assert described(two) is None
-        assert described(one) == one.spec.dataset
+        assert describe(two) is None
+        assert describe(one) == one.spec.dataset
 
 
-def test_the_kept_session_is_given_up_before_a_probe_opens_its_own(pair: list[Rehearsal], pg: Postgres) -> None:
+def test_the_cached_session_is_closed_before_a_probe_opens_its_own(pair: list[Rehearsal], pg: Postgres) -> None:
     """So that an endpoint's connections stay within a policy's cap."""
     with kept():
-        assert at_rest(pair[0])
+        assert is_unchanged(pair[0])
         with pair[0].strategy.probe(pair[0].spec, pair[0].states):
             assert len(sessions(pg)) == 1
 
@@ -189,37 +191,37 @@ def test_every_type_is_described_alone_as_among_all(pg: Postgres, pg_unit: Any) 
     pg.run('CREATE INDEX ON "o\'ne ""q" (p, id)')
     pg.run('CREATE VIEW v AS SELECT m, p FROM "o\'ne ""q"')
     for unit in (pg_unit("o'ne \"q"), pg_unit("v")):
-        assert described(unit) == unit.spec.dataset
+        assert describe(unit) == unit.spec.dataset
 
 
 @pytest.mark.services
-def test_mariadb_rests_alike_over_a_kept_session(maria: Maria) -> None:
+def test_mariadb_is_unchanged_alike_over_a_cached_session(maria: Maria) -> None:
     maria.run("CREATE TABLE t (id bigint PRIMARY KEY, c bigint NOT NULL UNIQUE)")
     maria.run("INSERT INTO t VALUES (1, 1)")
     unit = maria.unit("t", cursor="c")
     unit.run()
     with kept():
-        assert at_rest(unit)
-        assert has_nothing(unit)
-        assert at_rest(unit)
+        assert is_unchanged(unit)
+        assert has_no_scopes(unit)
+        assert is_unchanged(unit)
         maria.run("INSERT INTO t VALUES (2, 2)")
-        assert not at_rest(unit), "a kept session must not see an old snapshot"
+        assert not is_unchanged(unit), "a cached session must not see an old snapshot"
         ours = maria.run(
             "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
         )
         for row in ours:
             maria.run(f"KILL {row[0]}")
-        assert not at_rest(unit)
+        assert not is_unchanged(unit)
 
 
 @pytest.mark.parametrize("kind", ["integer", "text", "real"])
-def test_sqlite_rests_alike(kind: str, sqlite_file: SqliteMaker, lite_unit: Any) -> None:
+def test_sqlite_is_unchanged_alike(kind: str, sqlite_file: SqliteMaker, lite_unit: Any) -> None:
     path = sqlite_file(
         f"CREATE TABLE t (id integer PRIMARY KEY, c {kind} NOT NULL UNIQUE)", "INSERT INTO t VALUES (1, 1)"
     )
     unit = lite_unit(path, "t", cursor="c")
     unit.run()
     with kept():
-        assert at_rest(unit) == has_nothing(unit)
+        assert is_unchanged(unit) == has_no_scopes(unit)
         sqlite_file("INSERT INTO t VALUES (2, 2)")
-        assert not at_rest(unit)
+        assert not is_unchanged(unit)

@@ -1,4 +1,4 @@
-"""Oracle and SQL Server as far as no server is needed: configuration, types, errors, and a host that does not answer."""
+"""Oracle and SQL Server without a server: configuration, types, errors, and a host that does not answer."""
 
 import ssl
 from typing import Any
@@ -174,7 +174,7 @@ ORACLE_TYPES = [
 
 
 @pytest.mark.parametrize(("name", "precision", "scale", "arrow", "kind", "fidelity"), ORACLE_TYPES)
-def test_h66_what_oracle_types_become(
+def test_h66_the_arrow_types_of_oracle(
     name: str, precision: int | None, scale: int | None, arrow: str, kind: str, fidelity: str
 ) -> None:
     found = oracle_types.carrier_of(name, precision, scale, None, is_own=True)
@@ -218,7 +218,7 @@ MSSQL_TYPES = [
 
 
 @pytest.mark.parametrize(("name", "length", "precision", "scale", "arrow", "kind", "fidelity"), MSSQL_TYPES)
-def test_h66_what_mssql_types_become(
+def test_h66_the_arrow_types_of_mssql(
     name: str, length: int, precision: int, scale: int, arrow: str, kind: str, fidelity: str
 ) -> None:
     found = mssql_types.carrier_of(name, length, precision, scale, "Latin1_General_CI_AS")
@@ -280,7 +280,7 @@ def test_b17_a_bound_that_is_no_value_never_becomes_sql(dialect: Any, kind: Any,
         ("DPY-6005: cannot connect to database", SourceUnavailable),
     ],
 )
-def test_oracles_errors_are_told_by_their_code(message: str, kind: type[IngestError]) -> None:
+def test_oracles_errors_are_mapped_by_their_code(message: str, kind: type[IngestError]) -> None:
     config = OracleConfig(host="h", service="s", password="sekret-sekret")
     error = oracle_session.translate_errors("e", config)(oracledb.DatabaseError(f"{message} sekret-sekret"))
     assert type(error) is kind
@@ -292,7 +292,7 @@ def test_oracles_errors_are_told_by_their_code(message: str, kind: type[IngestEr
     [(18456, SourceDenied), (229, SourceDenied), (208, SourceChanged), (102, ConfigError), (4060, ConfigError),
      (1205, SourceUnavailable), (517, SourceError), (0, SourceUnavailable)],
 )  # fmt: skip
-def test_mssql_errors_are_told_by_their_number(number: int, kind: type[IngestError]) -> None:
+def test_mssql_errors_are_mapped_by_their_number(number: int, kind: type[IngestError]) -> None:
     error = LoginError("Login failed for user 'app', sekret-sekret")
     error.msg_no = number
     told = mssql_session.translate_errors("e", MssqlConfig(host="h", password="sekret-sekret"))(error)
@@ -300,6 +300,6 @@ def test_mssql_errors_are_told_by_their_number(number: int, kind: type[IngestErr
     assert "sekret-sekret" not in str(told)
 
 
-def test_h66_what_a_driver_gives_is_spelled_without_loss() -> None:
+def test_h66_a_drivers_values_are_written_without_loss() -> None:
     values = [None, b"\x00", "ü", True, False, 12, 0.1, float("inf")]
     assert [wire_bytes(value) for value in values] == [None, b"\x00", "ü".encode(), b"1", b"0", b"12", b"0.1", b"inf"]

@@ -1,4 +1,4 @@
-"""A DB-API connection to PostgreSQL that takes another server's statements, and keeps a list of them."""
+"""A DB-API connection to PostgreSQL that takes another server's statements, and records them."""
 
 import warnings
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Translate = Callable[[str], str | list[tuple[Any, ...]]]
 """A statement -> that of PostgreSQL, or the rows that the stand-in itself answers."""
 
 
-class Door:
+class StandinServer:
     """`fault` makes the driver's own error of a PostgreSQL SQLSTATE and message."""
 
     def __init__(
@@ -36,11 +36,11 @@ class Door:
 
 
 class Connection:
-    def __init__(self, door: Door) -> None:
-        self.door = door
-        self._connection = door.pg.connect()
+    def __init__(self, server: StandinServer) -> None:
+        self.server = server
+        self._connection = server.pg.connect()
         self._connection.autocommit = True
-        self._run(door.setup)
+        self._run(server.setup)
 
     def _run(self, sql: str) -> Any:
         cursor = self._connection.cursor()
@@ -65,27 +65,27 @@ class Cursor:
         self.description: Any = None
 
     def execute(self, sql: str, **_: Any) -> None:
-        door = self._connection.door
-        door.statements.append(sql)
-        answer = door.translate(sql)
+        server = self._connection.server
+        server.statements.append(sql)
+        answer = server.translate(sql)
         if isinstance(answer, list):
             self._rows, self.description = answer, [None] if answer else None
             return
         try:
-            found = self._connection._run(answer)
+            result = self._connection._run(answer)
         except pg8000.dbapi.Error as error:
-            told = error.args[0]
-            raise door.fault(str(told.get("C")), str(told.get("M"))) from None
-        self.description = found.description
-        self._rows = [tuple(row) for row in found.fetchall()] if found.description else []
+            fields = error.args[0]
+            raise server.fault(str(fields.get("C")), str(fields.get("M"))) from None
+        self.description = result.description
+        self._rows = [tuple(row) for row in result.fetchall()] if result.description else []
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        found, self._rows = self._rows, []
-        return found
+        result, self._rows = self._rows, []
+        return result
 
     def fetchmany(self, count: int) -> list[tuple[Any, ...]]:
-        found, self._rows = self._rows[:count], self._rows[count:]
-        return found
+        result, self._rows = self._rows[:count], self._rows[count:]
+        return result
 
     def close(self) -> None:
         self._rows = []
