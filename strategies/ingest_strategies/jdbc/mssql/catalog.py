@@ -51,13 +51,13 @@ INDEXES = (
 )
 
 
-def text(value: str) -> str:
+def text_literal(value: str) -> str:
     return "N'" + value.replace("'", "''") + "'"
 
 
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(MssqlConfig, endpoint)
-    where = f"s.name IN ({', '.join(text(name) for name in config.schemas)})" if config.schemas else "1 = 1"
+    where = f"s.name IN ({', '.join(text_literal(name) for name in config.schemas)})" if config.schemas else "1 = 1"
     for dataset in read_datasets(endpoint, session, where):
         if config.schemas and dataset.facts["schema"] not in config.schemas:
             continue  # the server's own comparison may ignore case
@@ -70,7 +70,7 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 
 
 def table_condition(dataset: Dataset) -> str:
-    return f"s.name = {text(str(dataset.facts['schema']))} AND o.name = {text(str(dataset.facts['table']))}"
+    return f"s.name = {text_literal(str(dataset.facts['schema']))} AND o.name = {text_literal(str(dataset.facts['table']))}"
 
 
 def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:

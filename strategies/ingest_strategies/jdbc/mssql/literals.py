@@ -4,7 +4,7 @@ column, which then has another order."""
 import re
 
 from ingest_strategies.jdbc.dialect import AxisColumn
-from ingest_strategies.jdbc.mssql.catalog import text
+from ingest_strategies.jdbc.mssql.catalog import text_literal
 from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
 
 LOWEST: dict[str, int | str] = {
@@ -35,12 +35,14 @@ def literal(column: AxisColumn, value: int | str) -> str:
         case "date" | "timestamp" | "timestamptz":
             return time_literal(column.cast, require_utc_time(column, str(value), _STAMP))
         case "uuid":
-            return f"CAST({text(str(value))} AS uniqueidentifier)"
+            return f"CAST({text_literal(str(value))} AS uniqueidentifier)"
         case "bytes":
             return f"0x{bytes.fromhex(str(value)).hex()}"
         case _:
             collation, _, form = column.cast.partition("|")
-            return f"CAST({text(str(value))} COLLATE {collation} AS {form})" if form else text(str(value))
+            return (
+                f"CAST({text_literal(str(value))} COLLATE {collation} AS {form})" if form else text_literal(str(value))
+            )
 
 
 def lowest(column: AxisColumn) -> int | str:

@@ -27,7 +27,7 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def text(value: str) -> str:
+def text_literal(value: str) -> str:
     """A literal of any text, the same in every sql_mode: it contains neither quotes nor backslashes."""
     return f"_utf8mb4 X'{value.encode().hex()}'" if value else "_utf8mb4 ''"
 
@@ -37,7 +37,7 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     schemas = config.schemas or ((config.database,) if config.database else ())
     where = f"table_schema NOT IN ({SYSTEM})"
     if schemas:
-        where = f"BINARY table_schema IN ({', '.join(f'BINARY {text(name)}' for name in schemas)})"
+        where = f"BINARY table_schema IN ({', '.join(f'BINARY {text_literal(name)}' for name in schemas)})"
     for dataset in read_datasets(endpoint, session, where):
         if config.includes(dataset.name):
             yield dataset
@@ -49,7 +49,7 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 
 def table_condition(dataset: Dataset) -> str:
     """The condition of one table; names are compared byte by byte: the server's file system may distinguish case."""
-    schema, table = (text(str(dataset.facts[name])) for name in ("schema", "table"))
+    schema, table = (text_literal(str(dataset.facts[name])) for name in ("schema", "table"))
     return (
         f"table_schema = {schema} AND table_name = {table}"
         f" AND BINARY table_schema = BINARY {schema} AND BINARY table_name = BINARY {table}"

@@ -17,7 +17,7 @@ from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, Un
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, FetchedBatch, Kind, Session, TableSize
-from ingest_strategies.jdbc.mysql.catalog import collect, describe, quoted, read_column_types, read_size, text
+from ingest_strategies.jdbc.mysql.catalog import collect, describe, quoted, read_column_types, read_size, text_literal
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.mysql.horizon import find_horizon
 from ingest_strategies.jdbc.mysql.reader import fetch_rows
@@ -138,9 +138,9 @@ class Mysql(StandardSql):
             case "bytes":
                 return f"X'{bytes.fromhex(str(value)).hex()}'"
             case "uuid":
-                return f"CAST({text(str(value))} AS UUID)"
+                return f"CAST({text_literal(str(value))} AS UUID)"
             case _:
-                return text(str(value))
+                return text_literal(str(value))
 
     def position(self, column: AxisColumn, sql: str) -> str:
         match column.kind:

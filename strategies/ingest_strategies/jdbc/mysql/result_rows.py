@@ -102,11 +102,13 @@ class MysqlRows:
     def _make_room(self, need: int) -> None:
         """Moves the incomplete row to the front of a buffer with room for `need` bytes; a buffer that a long row enlarged shrinks again."""
         begin = int(self._state[kernel.AT])
-        left = self._wire[begin : self._end]
-        room = self._room if max(need, len(left)) <= self._room else max(need, len(left), 2 * len(left))
+        incomplete = self._wire[begin : self._end]
+        room = (
+            self._room if max(need, len(incomplete)) <= self._room else max(need, len(incomplete), 2 * len(incomplete))
+        )
         wire = self._wire if len(self._wire) == room else np.empty(room, np.uint8)
-        wire[: len(left)] = left
-        self._wire, self._end, self._state[kernel.AT] = wire, len(left), 0
+        wire[: len(incomplete)] = incomplete
+        self._wire, self._end, self._state[kernel.AT] = wire, len(incomplete), 0
 
     def _batch(self) -> pa.RecordBatch:
         rows = int(self._state[kernel.ROWS])

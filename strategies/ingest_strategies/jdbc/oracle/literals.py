@@ -42,9 +42,8 @@ def literal(column: AxisColumn, value: int | str) -> str:
 def time_literal(kind: str, value: str) -> str:
     written = value.replace(" ", "T")
     written += "T00:00:00" if "T" not in written else ":00" if written.count(":") == 1 else ""
-    written = (
-        written if written.startswith("-") else f" {written}"
-    )  # a blank instead of a sign, as Oracle itself writes it
+    # A blank instead of a sign, as Oracle itself writes it.
+    written = written if written.startswith("-") else f" {written}"
     if kind == "DATE":
         whole = written.partition(".")[0]
         return f"TO_DATE('{whole}', '{STAMP}')"

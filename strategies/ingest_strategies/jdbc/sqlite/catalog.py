@@ -18,7 +18,7 @@ SAMPLE_ROWS = 200  # rows whose lengths the database averages, for the bytes per
 ROWIDS = ("rowid", "_rowid_", "oid")
 
 
-def text(value: str) -> str:
+def text_literal(value: str) -> str:
     """A literal that also holds a NUL."""
     if "\0" in value:
         return f"CAST(x'{value.encode().hex()}' AS TEXT)"
@@ -39,7 +39,7 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
     """One table or view as it is now; None where it is gone."""
     tables = session.rows(
-        f"SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = {text(dataset.name)}"
+        f"SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = {text_literal(dataset.name)}"
     )
     return read_dataset(endpoint, session, tables[0][0], tables[0][1], bool(tables[0][2])) if tables else None
 
@@ -47,7 +47,7 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 def read_columns(session: Session, table: str) -> list[tuple[Any, ...]]:
     """name, declared type, NOT NULL, index in the primary key (from 1; 0: not in it). Hidden columns are left out."""
     return session.rows(
-        f'SELECT name, type, "notnull", pk FROM pragma_table_xinfo({text(table)}) WHERE hidden <> 1 ORDER BY cid'
+        f'SELECT name, type, "notnull", pk FROM pragma_table_xinfo({text_literal(table)}) WHERE hidden <> 1 ORDER BY cid'
     )
 
 
@@ -84,7 +84,7 @@ def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], l
     """Unique keys, and the columns of every index: only whole ones, over plain columns in their own collation."""
     rows = session.rows(
         'SELECT l.name, l."unique", i.name, i.coll, coalesce(i."desc", 0) FROM pragma_index_list('
-        f"{text(table)}) l, pragma_index_xinfo(l.name) i WHERE l.partial = 0 AND i.key = 1 ORDER BY l.seq, i.seqno"
+        f"{text_literal(table)}) l, pragma_index_xinfo(l.name) i WHERE l.partial = 0 AND i.key = 1 ORDER BY l.seq, i.seqno"
     )
     members: dict[str, list[tuple[Any, ...]]] = {}
     for index, *rest in rows:

@@ -23,7 +23,7 @@ from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Kind, Session, TableSize
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession
-from ingest_strategies.jdbc.sqlite.catalog import collect, describe, read_column_types, read_size, text
+from ingest_strategies.jdbc.sqlite.catalog import collect, describe, read_column_types, read_size, text_literal
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jdbc.sqlite.horizon import find_horizon
 from ingest_strategies.jdbc.sqlite.reader import fetch_rows
@@ -94,8 +94,8 @@ class Sqlite(StandardSql):
         if column.kind == "bytes":
             return f"x'{bytes.fromhex(value).hex()}'"
         if column.kind in NUMBERS:
-            return str(float(value)) if value in ("-9e999", "9e999") else text(value)
-        return text(value)
+            return str(float(value)) if value in ("-9e999", "9e999") else text_literal(value)
+        return text_literal(value)
 
     def position(self, column: AxisColumn, sql: str) -> str:
         if column.kind == "bytes":
