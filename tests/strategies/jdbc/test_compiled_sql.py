@@ -147,6 +147,6 @@ def test_remainders_and_ranks_are_what_sqlalchemy_compiles(dialect: Dialect, mak
 
 
 def test_oracle_takes_scalars_from_dual_as_sqlalchemy_does() -> None:
-    assert compiled(select(func.foo(1)), sa_oracle.dialect()) == f"{Oracle().scalar('foo(1) AS foo_1')}".replace(
+    assert compiled(select(func.foo(1)), sa_oracle.dialect()) == f"{Oracle().select_value('foo(1) AS foo_1')}".replace(
         "dual", "DUAL"
     )
