@@ -35,7 +35,10 @@ def postgres_server() -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may have it on
-    server.psql("ALTER SYSTEM SET fsync = off;")  # it is never crashed: tests that crash one have one of their own
+    # It is never crashed: tests that crash one have one of their own.
+    server.psql("ALTER SYSTEM SET fsync = off;")
+    server.psql("ALTER SYSTEM SET full_page_writes = off;")
+    server.psql("ALTER SYSTEM SET autovacuum = off;")  # it would visit hundreds of databases, several in a second
     server.stop()
     server.start()
     yield server
@@ -82,9 +85,19 @@ class Postgres:
                     continue
 
 
+def _create_database(server: Any, name: str) -> None:
+    """By a session instead of `psql`, and by copied files instead of the log: 0.05 s instead of 0.25."""
+    import pg8000.dbapi
+
+    session = pg8000.dbapi.connect("postgres", database="postgres", unix_sock=f"{server.pgdata}/.s.PGSQL.5432")
+    session.autocommit = True
+    session.cursor().execute(f"CREATE DATABASE {name} STRATEGY FILE_COPY")
+    session.close()
+
+
 def fresh_database(server: Any) -> Iterator[Postgres]:
     name = f"t_{uuid.uuid4().hex[:12]}"
-    server.psql(f"CREATE DATABASE {name};")
+    _create_database(server, name)
     database = Postgres(Path(server.pgdata), name)
     yield database
     database.close()
@@ -106,7 +119,7 @@ def module_pg(postgres_server: Any) -> Iterator[Postgres]:
 def postgres_url(postgres_server: Any) -> str:
     """A fresh database, for state."""
     name = f"state_{uuid.uuid4().hex}"
-    postgres_server.psql(f"CREATE DATABASE {name};")
+    _create_database(postgres_server, name)
     url: str = postgres_server.get_uri(name)
     return url
 
