@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -18,3 +19,12 @@ pytest_plugins = [
     "ingest_ray.testing.servers.redis",
     "tests.strategies.jdbc.maria",
 ]
+
+SERVERS = {"postgres_server", "killable_postgres", "mariadb_server", "redis_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for a server is marked `services`."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.services)

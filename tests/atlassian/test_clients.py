@@ -13,6 +13,8 @@ import pytest
 
 from ingest_ray.simulators.atlassian import Simulation
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "clients"
 SCRIPTS = Path(__file__).parent / "clients"

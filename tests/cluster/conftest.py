@@ -9,7 +9,7 @@ from ingest_ray.settings import RaySettings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one worker: two local clusters at once are too much for a small machine."""
+    """All of them in one worker: they share a local Ray."""
     for item in items:
         if "cluster" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group("ray"))

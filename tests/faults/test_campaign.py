@@ -11,7 +11,7 @@ import pytest
 
 from ingest_ray.testing.servers.postgres import missing
 
-pytestmark = [pytest.mark.services, pytest.mark.cluster, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.services, pytest.mark.cluster]
 ROOT = Path(__file__).parents[2]
 
 

@@ -12,6 +12,8 @@ from tests.graphql.client import Client
 from tests.graphql.test_whole_story import ended, until
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 CONFIGURE = "mutation($input: IngestionUnitConfigInput!) { configureIngestionUnit(input: $input) { mode sinkId sinkEndpointId jiraFilter { projectKeys statuses updatedFrom } confluenceFilter { spaceKeys } lastStatus { state } } }"
 REGISTER = "mutation($input: EndpointInput!) { registerEndpoint(input: $input) { id detectedVersion isSink } }"
 

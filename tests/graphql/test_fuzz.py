@@ -17,6 +17,7 @@ from tests.service.workspace import Workspace
 
 # Where one field of an object fails, graphql-core may leave resolvers of its siblings unawaited; Python then says so.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:Exception ignored in.*_async_resolver:pytest.PytestUnraisableExceptionWarning"),
 ]

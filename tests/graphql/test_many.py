@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from ingest_ray.testing.filled_catalog import filled
 from tests.graphql.client import Client
 
+pytestmark = pytest.mark.slow
+
 QUERIES = {
     "datasets": "{ catalogDatasets { id sourceEndpoint { name } lastCollectionRun { endpoint { id } } ingestionConfig { lastStatus { state checkpoint } schedule { isHeld } } } }",
     "endpoints": "{ endpoints { id runs(limit: 2) { endpoint { id } } datasets(limit: 20) { id ingestionConfig { enabled lastStatus { state } } } } }",

@@ -12,6 +12,8 @@ from ingest_ray.service.access.roles import Role
 from tests.graphql.client import Client
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = build_schema(Path(__file__).with_name("contract.graphql").read_text())
 UNIT = "numbers-1x1000"
 

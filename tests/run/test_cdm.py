@@ -16,6 +16,8 @@ from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, R
 from tests.run.installation import Installation
 from tests.run.test_killed import killed_at
 
+pytestmark = pytest.mark.slow
+
 ITEM, COMMENT = "cdm.work.item", "cdm.work.comment"
 MAPPING = {
     ITEM: {"cdm_id": f"cdm_id('{ITEM}', id)", "summary": "payload", "source_id": "id"},

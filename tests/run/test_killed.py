@@ -12,6 +12,8 @@ from ingest_ray.sdk.types import RunMode, RunState
 from tests import forks
 from tests.run.installation import Installation, write_order
 
+pytestmark = pytest.mark.slow
+
 STEPS = [
     "plan:after-probe",
     "read:after-batch",

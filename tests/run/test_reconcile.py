@@ -9,6 +9,8 @@ from ingest_ray.sdk.types import RunState
 from tests.run.installation import Installation
 from tests.run.test_killed import killed_at
 
+pytestmark = pytest.mark.slow
+
 
 def loaded(tmp_path: Path, **policy: object) -> Installation:
     there = Installation(tmp_path, policy={"cursor": "at", **policy})

@@ -15,6 +15,8 @@ from ingest_ray.testing.scripted import scripted
 from tests.run.installation import Installation
 from tests.run.test_killed import STEPS, killed_at
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("step", STEPS)
 def test_c31_killed_at_any_step_among_threads_then_resumed_has_every_row_once(tmp_path: Path, step: str) -> None:

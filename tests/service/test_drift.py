@@ -17,6 +17,8 @@ from ingest_ray.service.units.dataset_history import accept_dataset, dataset_his
 from ingest_ray.service.units.reset import reset
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 UNIT = "numbers-1x1000"
 
 

@@ -24,6 +24,8 @@ from ingest_ray.service.units.status import read_status
 from ingest_ray.state.documents import Owner
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 UNIT = "numbers-1x1000"
 REQUEST = RunRequest(endpoint_id="shop", unit_id=UNIT, requested_by="ada")
 

@@ -17,6 +17,8 @@ from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs.admission import RunRequest
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 SECRET = "correct-horse-battery-staple"
 
 

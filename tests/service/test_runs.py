@@ -24,6 +24,8 @@ from ingest_ray.service.units.reset import reset
 from ingest_ray.service.units.status import read_status
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 UNIT = "numbers-1x1000"
 
 

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
 
 from tests import forks
+
+pytestmark = pytest.mark.slow
 
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
 CONFIG = """\

@@ -10,6 +10,8 @@ from tests.simulation.chance import KINDS
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.world import World
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = 3_000  # histories; most of the deliberate bugs are seen within a hundred, the last one within 2,000
 
 

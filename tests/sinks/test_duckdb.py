@@ -15,6 +15,8 @@ from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import DuckDbConfig
 from ingest_ray.testing.suites.sink import SinkSuite
 
+pytestmark = pytest.mark.slow
+
 
 class DuckWorld:
     def __init__(self, path: Path) -> None:

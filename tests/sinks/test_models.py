@@ -18,6 +18,8 @@ from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
 
+pytestmark = pytest.mark.slow
+
 
 class EndpointWorld:
     """`template` and config of a sink endpoint, opened as a run would."""

@@ -14,10 +14,10 @@ __all__ = ["pg", "postgres_server"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one worker, and not beside other tests with a Ray: the machine is small."""
+    """All of them in one worker: they share a Ray head and a Temporal server."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("ray"))
+            item.add_marker(pytest.mark.xdist_group("temporal"))
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from ingest_strategies.confluence.planning import page_tree
 from ingest_strategies.confluence.tables import TABLES
 from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of, hung, pages_of
 
+pytestmark = pytest.mark.slow
+
 MODES = pytest.mark.parametrize("mode", ["cloud", "dc"])
 SURVIVED = [
     ["too-many-requests=burst:30:2"],

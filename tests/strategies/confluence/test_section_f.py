@@ -14,6 +14,8 @@ from ingest_strategies.confluence import http
 from ingest_strategies.confluence.reading import attachment_files
 from tests.strategies.confluence.site import Lake, assert_page, assert_pages, endpoint_of, hung, pages_of
 
+pytestmark = pytest.mark.slow
+
 MODES = pytest.mark.parametrize("mode", ["cloud", "dc"])
 COUNTED = {"cloud": "GET /wiki/rest/api/search", "dc": "GET /rest/api/search"}
 

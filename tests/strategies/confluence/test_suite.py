@@ -10,6 +10,8 @@ from ingest_strategies.confluence import http
 from ingest_strategies.confluence.tables import TABLES
 from tests.strategies.confluence.site import endpoint_of, hung, pages_of
 
+pytestmark = pytest.mark.slow
+
 
 def known_unit(sim: Simulation, name: str, wanted: int, least_slices: int = 2) -> KnownUnit:
     """The rows are what a FULL run gives; that they are the simulator's truth is the other tests' business."""

@@ -10,6 +10,8 @@ from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_strategies.confluence.planning import probe
 from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of
 
+pytestmark = pytest.mark.slow
+
 OF_THE_RUN = 6
 """Login and clock, the list of spaces, and the proof of the zone by two samples, with two questions each."""
 

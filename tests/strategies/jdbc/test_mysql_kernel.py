@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NOTHING_WRITABLE = """
 import logging, sys
 from numba.core import caching

@@ -13,6 +13,8 @@ from ingest_strategies.jira import http
 from ingest_strategies.jira.config import parse_config
 from tests.strategies.jira.site import Lake, endpoint_of
 
+pytestmark = pytest.mark.slow
+
 HOUR_MS = 3_600_000
 
 

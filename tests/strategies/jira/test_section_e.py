@@ -18,6 +18,8 @@ from ingest_strategies.jira import http
 from ingest_strategies.jira.api import cloud
 from tests.strategies.jira.site import Lake, assert_exact, comparable, endpoint_of, issues_of
 
+pytestmark = pytest.mark.slow
+
 
 def assert_rehearsed(rehearsal: Rehearsal, sim: Simulation, *, at_least: bool = False) -> None:
     """What the sink holds is the truth, whole; `at_least`: and maybe what was deleted since."""

@@ -12,6 +12,8 @@ from ingest_strategies.jira.api.cloud import Cloud
 from ingest_strategies.jira.planning import probe
 from tests.strategies.jira.site import Lake, assert_exact, endpoint_of
 
+pytestmark = pytest.mark.slow
+
 OF_THE_RUN = {"myself": 1, "serverInfo": 1, "project list": 1}
 OF_THE_UNIT = {
     "jira.issues": {"field": 1, "count": 1},
