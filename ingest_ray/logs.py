@@ -1,4 +1,4 @@
-"""Structured logging: stdlib loggers, a context of ids that follows the work, and no secret in any line."""
+"""Structured logging: stdlib loggers, a context of ids, and no secret in any line."""
 
 import json
 import logging
@@ -34,19 +34,19 @@ def context(**ids: object) -> Iterator[None]:
 
 
 def hide(secret: str) -> None:
-    """From now on this text is shown as `***` in every log line, and by `scrub`."""
+    """Replaces this text by `***` in every later log line, and in `scrub`."""
     global _pattern
     if not secret.strip():
         return
     with _lock:
         if secret not in _secrets:
             _secrets.add(secret)
-            # The longest first, so that one secret inside another leaves nothing behind.
+            # The longest first, so that a secret that contains another one is replaced whole.
             _pattern = re.compile("|".join(map(_spotted, sorted(_secrets, key=len, reverse=True))))
 
 
 def _spotted(secret: str) -> str:
-    """A secret of one to three characters is hidden as a word only: else half of every line would go with it."""
+    """A secret of one to three characters is replaced only as a whole word, else most lines would be unreadable."""
     return re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
 
 
@@ -56,7 +56,7 @@ def scrub(text: str) -> str:
 
 
 class Redaction(logging.Filter):
-    """Finishes the message, adds the context, and hides secrets, the traceback's included."""
+    """Formats the message, adds the context, and replaces secrets, also in the traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = scrub(_message(record))
@@ -73,7 +73,7 @@ class Redaction(logging.Filter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):  # a wrong number of arguments must not lose the line
+    except (TypeError, ValueError):  # a wrong number of arguments must not suppress the line
         return f"{record.msg} {record.args}"
 
 
@@ -105,7 +105,7 @@ class TextLines(logging.Formatter):
 def configure(
     form: Literal["json", "text"] = "text", level: str = "warning", stream: TextIO | None = None
 ) -> logging.Handler:
-    """Sends the lines of this process to `stream` (stderr); calling it again replaces the earlier choice."""
+    """Directs the log lines of this process to `stream` (stderr by default); a second call replaces the first."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     handler.addFilter(Redaction())

@@ -1,4 +1,4 @@
-"""How one installation is set up: where state, staging and Ray are. Small and JSON-serializable: jobs carry it."""
+"""The settings of one installation: state, staging, Ray, Temporal, server. Small and JSON-serializable: jobs carry them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from ingest_ray.sdk.types import Model
 MIB = 1024 * 1024
 
 Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+")]
-"""Where a secret is, `env:NAME` or `file:/path`: settings travel with jobs, so they never hold one."""
+"""A reference to a secret, `env:NAME` or `file:/path`: settings travel with jobs, so they never hold a secret."""
 
 
 class StagingSettings(Model):
@@ -26,31 +26,31 @@ class RaySettings(Model):
     address: str = "local"
     """`local`, the address of a cluster, or `job`: the cluster of the Ray job that this process is the entrypoint of."""
     inline_below: Annotated[int, Field(ge=0)] = 512 * MIB
-    """A plan with fewer estimated bytes runs in the calling process when no cluster is attached: about what its threads read
-    while a cluster of one machine would start and stop."""
+    """A plan with fewer estimated bytes runs in the calling process when no cluster is attached: about what its threads read while
+    a local cluster would start and stop."""
     inline_threads: Annotated[int, Field(ge=1)] | None = None
-    """Slices that the calling process reads at once. None: one per core, at most four, and one where there is little to read; behind
-    HTTP three per core."""
+    """Slices that the calling process reads at once. None: one per core, at most four; one for small plans; three per core for HTTP
+    sources."""
     num_cpus: Annotated[int, Field(ge=1)] | None = None
     object_store_bytes: Annotated[int, Field(gt=0)] = 256 * MIB
     reader_labels: dict[str, str] = Field(default_factory=dict)
     """Readers run only on nodes with these labels, in Ray's own spelling: `{zone: in(a, b), spot: "!true"}`."""
     reader_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """What each reader takes of custom resources, such as `{database_link: 0.25}`."""
+    """The custom resources that each reader takes, such as `{database_link: 0.25}`."""
     actor_labels: dict[str, str] = Field(default_factory=dict)
-    """Planner, state and sinks run only on such nodes: not on ones that may be taken away."""
+    """Planner, state and sinks run only on nodes with these labels: not on preemptible ones."""
     readers: Annotated[int, Field(ge=1)] | None = None
-    """Readers at once. None: as many as the cluster has CPUs for when the run begins; one that grows must be told."""
+    """Readers at once. None: as many as the cluster has CPUs when the run begins; set it for a cluster that grows."""
     jobs_url: str | None = None
-    """The cluster's dashboard, whose Jobs API takes runs: `http://head:8265`."""
+    """The URL of the cluster's dashboard, whose Jobs API takes runs: `http://head:8265`."""
     token: Reference | None = None
-    """What the dashboard asks for. None: `RAY_AUTH_TOKEN`, where that is set."""
+    """The token of the dashboard. None: `RAY_AUTH_TOKEN`, where that is set."""
     job_python: str = "python"
     """The interpreter on the cluster that has ingest-ray installed."""
     job_runtime_env: dict[str, JsonValue] = Field(default_factory=dict)
-    """Ray's runtime environment of a run's job, such as `{env_vars: {...}}`. Everybody who sees the dashboard sees it."""
+    """Ray's runtime environment of a run's job, such as `{env_vars: {...}}`. It is visible to every user of the dashboard."""
     stop_wait_s: Annotated[int, Field(ge=1)] = 300
-    """How long a job that is stopped may take to finish its commit before Ray kills it."""
+    """How long a stopped job may take to finish its commit before Ray kills it."""
 
 
 class TemporalSettings(Model):
@@ -60,11 +60,11 @@ class TemporalSettings(Model):
     tls: bool = False
     api_key: Reference | None = None
     activities_at_once: Annotated[int, Field(ge=1)] = 100
-    """Of one worker. An activity only watches its Ray job, so this bounds no load."""
+    """Concurrent activities of one worker. An activity only watches its Ray job, so this does not bound the load."""
 
 
 class OidcSettings(Model):
-    """An identity provider whose tokens are accepted beside those of this installation."""
+    """An identity provider whose tokens are accepted in addition to those of this installation."""
 
     issuer: str
     audience: str
@@ -79,26 +79,26 @@ class OidcSettings(Model):
 class ScheduleSettings(Model):
     enabled: bool = True
     catch_up: Literal["once", "skip"] = "once"
-    """After the server was down: one run for all the slots that were missed, or none."""
+    """After a downtime of the server: one run for all missed slots, or none."""
     max_jitter_s: Annotated[int, Field(ge=0)] = 300
     max_runs: Annotated[int, Field(ge=1, le=1000)] = 4
-    """No scheduled run starts while so many runs go on."""
+    """No scheduled run starts while this many runs are live."""
 
 
 class ServeSettings(Model):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8400
     anonymous: Literal["none", "viewer", "admin"] = "none"
-    """Who somebody without a token is. Only on a loopback address."""
+    """The role of a caller without a token. Only on a loopback address."""
     oidc: OidcSettings | None = None
     allowed_origins: tuple[str, ...] = ()
-    """Other sites whose pages may call this server from a browser."""
+    """Origins of other sites whose pages may call this server from a browser."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     requests_per_minute: Annotated[int, Field(ge=1)] = 1_200
-    """Of one address."""
+    """Requests of one address."""
     max_depth: Annotated[int, Field(ge=3)] = 10
     max_cost: Annotated[int, Field(ge=100)] = 100_000
-    """Fields that one query may make the server answer, at most, by its arguments."""
+    """The maximum number of fields that one query may request, multiplied by its list arguments."""
     schedules: ScheduleSettings = ScheduleSettings()
 
 
@@ -111,9 +111,9 @@ class Settings(Model):
     ray: RaySettings = RaySettings()
     temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
-    """What may be staged and not yet committed, per run."""
+    """The maximum of staged and not yet committed bytes per run."""
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
-    """What carries out the runs that the service starts."""
+    """How the runs that the service starts are executed."""
     serve: ServeSettings = ServeSettings()
 
     @property
@@ -126,5 +126,5 @@ class Settings(Model):
 
     @property
     def documents_uri(self) -> str:
-        """What is too large for a message: manifests of runs, rows of previews."""
+        """The folder for documents that are too large for a message: manifests of runs, rows of previews."""
         return str(Path(self.home) / "documents")

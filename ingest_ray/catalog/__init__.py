@@ -1,4 +1,4 @@
-"""What is registered, collected, configured and has been run: one SQL database, read and written in transactions."""
+"""The catalog: endpoints, datasets, unit configurations and run records in one SQL database."""
 
 from ingest_ray.catalog.store import Catalog, open_catalog
 

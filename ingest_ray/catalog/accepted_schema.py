@@ -1,4 +1,4 @@
-"""The dataset as a unit was last run with it: what the source is compared with before the next run.
+"""The dataset with which a unit was last run; the next run compares the source with it.
 
 It may differ from the catalog's newest version: a policy may ignore a new column, and a narrowed type stays wide.
 """

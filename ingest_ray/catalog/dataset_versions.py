@@ -1,4 +1,4 @@
-"""What collection found: every dataset in versions. A vanished one is marked, never deleted."""
+"""The versions of every collected dataset. A dataset that vanished is marked, never deleted."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class Version(Model):
 
 
 class Differences(Model):
-    """What a collection changed, as dataset names."""
+    """The changes of one collection, as dataset names."""
 
     found: int = 0
     added: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Differences(Model):
 
 
 def shape(dataset: Dataset) -> str:
-    """What makes a version: columns with types and nullability, their declared losses, keys, kind. Estimates do not."""
+    """The parts of a dataset whose change makes a new version: columns with types, nullability and fidelity, keys, kind."""
     facts = [
         dataset.fingerprint,
         dataset.kind,
@@ -44,13 +44,13 @@ def shape(dataset: Dataset) -> str:
 
 
 def current(connection: sa.Connection, endpoint_id: str) -> list[Dataset]:
-    """What is there now, by name."""
+    """The datasets of an endpoint that exist now, by name."""
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.is_current, t.c.gone_at.is_(None)).order_by(t.c.name)
     return [_read(row).dataset for row in connection.execute(query).mappings()]
 
 
 def find(connection: sa.Connection, endpoint_id: str, name: str) -> Version | None:
-    """The current version, gone or not."""
+    """The current version of a dataset, also of one that vanished."""
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.name == name, t.c.is_current)
     row = connection.execute(query).mappings().first()
     return None if row is None else _read(row)
@@ -62,7 +62,7 @@ def history(connection: sa.Connection, endpoint_id: str, name: str) -> list[Vers
 
 
 def named(connection: sa.Connection, dataset_ids: Collection[tuple[str, str]]) -> dict[tuple[str, str], Version]:
-    """The current versions of datasets, gone or not, by endpoint and name."""
+    """The current versions of datasets, also of vanished ones, by endpoint and name."""
     by_endpoint: dict[str, list[str]] = {}
     for endpoint_id, name in dataset_ids:
         by_endpoint.setdefault(endpoint_id, []).append(name)
@@ -76,7 +76,7 @@ def named(connection: sa.Connection, dataset_ids: Collection[tuple[str, str]]) -
 def search(
     connection: sa.Connection, endpoint_ids: Collection[str], text: str | None = None, limit: int = 1_000
 ) -> list[Version]:
-    """What is there now, by endpoint and name; `text` is a part of the name, in any case."""
+    """The datasets that exist now, by endpoint and name; `text`: a part of the name, case-insensitive."""
     query = sa.select(t).where(t.c.endpoint_id.in_(endpoint_ids), t.c.is_current, t.c.gone_at.is_(None))
     if text:
         query = query.where(sa.func.lower(t.c.name).contains(text.lower(), autoescape=True))
@@ -103,7 +103,7 @@ def first_of_each(
 def record(
     connection: sa.Connection, endpoint_id: str, found: Iterable[Dataset], *, is_partial: bool = False
 ) -> Differences:
-    """Takes over one collection of an endpoint. What a complete one did not find is gone; a partial one says nothing."""
+    """Stores one collection of an endpoint. A complete one marks the datasets that it did not find as gone; a partial one does not."""
     moment = now()
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.is_current)
     known = {row["name"]: row for row in connection.execute(query).mappings()}
@@ -131,7 +131,7 @@ def record(
 
 
 def observe(connection: sa.Connection, dataset: Dataset) -> bool:
-    """Takes over one dataset as a run found it; True where that made a new version."""
+    """Stores a dataset as a run found it; True where that made a new version."""
     query = sa.select(t).where(t.c.endpoint_id == dataset.endpoint_id, t.c.name == dataset.name, t.c.is_current)
     old = connection.execute(query).mappings().first()
     if old is not None and old["shape"] == shape(dataset) and old["gone_at"] is None:

@@ -1,4 +1,4 @@
-"""Registered sources and sinks. A removed one keeps its row, because runs and datasets speak of it."""
+"""Registered sources and sinks. A removed endpoint keeps its row, because runs and datasets refer to it."""
 
 import json
 from collections.abc import Collection
@@ -16,7 +16,7 @@ Origin = Literal["file", "api"]
 
 
 class About(Model):
-    """What people say of an endpoint, and what a connection told of it. Nothing decides by it."""
+    """Descriptive fields of an endpoint, and what the last connection reported. No decision depends on them."""
 
     name: str | None = None
     description: str | None = None
@@ -26,9 +26,9 @@ class About(Model):
     project: str | None = None
     labels: tuple[str, ...] = ()
     capabilities: tuple[str, ...] | None = None
-    """None: those of the template."""
+    """None: the capabilities of the template."""
     version: str | None = None
-    """Of the server, when it was last connected to."""
+    """The version of the server at the last connection."""
     deletion_reason: str | None = None
 
 
@@ -53,7 +53,7 @@ def find(connection: sa.Connection, endpoint_id: str, role: Role) -> Registratio
 
 
 def known(connection: sa.Connection, endpoint_ids: Collection[str]) -> dict[str, Registration]:
-    """Of either role, removed ones, too."""
+    """Finds an endpoint of either role, also a removed one."""
     rows = connection.execute(sa.select(t).where(t.c.endpoint_id.in_(endpoint_ids))).mappings()
     return {row["endpoint_id"]: _read(row) for row in rows}
 
@@ -77,7 +77,7 @@ def source(connection: sa.Connection, endpoint_id: str) -> Registration:
 
 
 def vendor_of(connection: sa.Connection, endpoint_id: str) -> str | None:
-    """A removed endpoint's, too: its checkpoints are still there."""
+    """The vendor of an endpoint, also of a removed one, whose checkpoints still exist."""
     vendor = connection.execute(sa.select(t.c.vendor).where(t.c.endpoint_id == endpoint_id)).scalar_one_or_none()
     return None if vendor is None else str(vendor)
 

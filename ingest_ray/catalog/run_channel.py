@@ -1,6 +1,6 @@
-"""The line between a run and whoever watches it: what it is for, a request to stop, and how far it is.
+"""The channel between a run and its observers: its request, a request to stop, and its progress.
 
-Every run has one, in whatever process it is; both ends only write here and look here.
+Every run has one row here, in whatever process it runs; both sides communicate only through this row.
 """
 
 import sqlalchemy as sa
@@ -36,12 +36,12 @@ def take(connection: sa.Connection, run_id: str) -> None:
 
 
 def let_go(connection: sa.Connection, run_id: str) -> None:
-    """Whoever had taken the run over is known to be gone: the next process may."""
+    """Releases a run whose process is known to be gone, so that another process may take it over."""
     connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=None))
 
 
 def request_stop(connection: sa.Connection, run_id: str, requested_by: str | None) -> None:
-    """The first request counts; asking again changes nothing."""
+    """Stores a stop request; only the first one counts."""
     change = t.update().where(t.c.run_id == run_id, t.c.stop_requested_at.is_(None))
     connection.execute(change.values(stop_requested_at=now(), stop_requested_by=requested_by))
 

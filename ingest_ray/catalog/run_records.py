@@ -16,11 +16,11 @@ from ingest_ray.sdk.errors import StateConflict
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 
-FEW = 500  # units that are named one by one in a statement
+FEW = 500  # units that one statement names individually
 
 
 class RunRecord(Model):
-    """`owner` is the process that wrote the start, as JSON: it tells a run that goes on from one whose process died."""
+    """`owner`: the process that wrote the start, as JSON. By it, a live run is distinguished from one whose process died."""
 
     summary: RunSummary
     started_at: str
@@ -41,7 +41,7 @@ class Collection(Model):
     gone: int = 0
     requested_by: str | None = None
     filters: str | None = None
-    """JSON, as they were asked for."""
+    """JSON of the run options."""
     owner: str | None = None
 
 
@@ -60,12 +60,12 @@ def finish(connection: sa.Connection, summary: RunSummary) -> None:
 
 
 def reopen(connection: sa.Connection, summary: RunSummary) -> None:
-    """Takes back the end of a run that is tried again."""
+    """Removes the end of a run that is attempted again."""
     connection.execute(t.update().where(t.c.run_id == summary.run_id).values(finished_at=None, **_values(summary)))
 
 
 def adopt(connection: sa.Connection, run_id: str, owner: str) -> bool:
-    """Makes another process the owner of a run that has no end yet; False where it has one."""
+    """Makes another process the owner of a run without an end; False where the run has ended."""
     change = t.update().where(t.c.run_id == run_id, t.c.state == RunState.RUNNING).values(owner=owner)
     return connection.execute(change).rowcount == 1
 
@@ -83,12 +83,12 @@ def recent(connection: sa.Connection, unit: UnitRef, limit: int = 20) -> list[Ru
 
 
 def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[UnitRef, RunRecord]:
-    """The newest ordinary run of every unit; a backfill or a replay is none."""
+    """The newest ordinary run of every unit; backfills and replays do not count."""
     return _latest(connection, [] if endpoint_id is None else [t.c.endpoint_id == endpoint_id])
 
 
 def latest_of(connection: sa.Connection, units: CollectionOf[UnitRef]) -> dict[UnitRef, RunRecord]:
-    """The same of some units."""
+    """The newest ordinary run of the given units."""
     if not units:
         return {}
     conditions: list[sa.ColumnElement[bool]] = [t.c.endpoint_id.in_({unit.endpoint_id for unit in units})]
@@ -112,7 +112,7 @@ def _latest(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[boo
 
 
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
-    """Runs without an end in their record: going on, or their process died."""
+    """Runs without an end in their record: live, or their process died."""
     query = sa.select(t).where(t.c.state == RunState.RUNNING).order_by(t.c.started_at)
     if endpoint_id is not None:
         query = query.where(t.c.endpoint_id == endpoint_id)
@@ -128,7 +128,7 @@ def page(
     before: str | None = None,
     limit: int = 50,
 ) -> list[RunRecord]:
-    """The newest first; `before` is the id of the last one that was seen: ids sort by time."""
+    """Runs, newest first; `before`: the last id of the page before (ids sort by time)."""
     query = sa.select(t).order_by(t.c.run_id.desc()).limit(limit)
     for column, value in ((t.c.endpoint_id, endpoint_id), (t.c.unit_id, unit_id), (t.c.state, state)):
         if value is not None:
@@ -139,13 +139,13 @@ def page(
 
 
 def counted(connection: sa.Connection) -> dict[tuple[str, str], int]:
-    """How many there are, by endpoint and state."""
+    """The number of runs by endpoint and state."""
     query = sa.select(t.c.endpoint_id, t.c.state, sa.func.count()).group_by(t.c.endpoint_id, t.c.state)
     return {(endpoint_id, state): count for endpoint_id, state, count in connection.execute(query)}
 
 
 def last_success(connection: sa.Connection) -> dict[str, str]:
-    """When a run last succeeded, by endpoint."""
+    """The time of the last successful run, by endpoint."""
     query = sa.select(t.c.endpoint_id, sa.func.max(t.c.finished_at)).where(t.c.state == RunState.SUCCEEDED)
     found = connection.execute(query.group_by(t.c.endpoint_id))
     return {endpoint_id: at for endpoint_id, at in found if at is not None}
@@ -178,7 +178,7 @@ def begin_collection(
 
 
 def end_collection(connection: sa.Connection, collection_id: str, result: Differences | str) -> None:
-    """`result` is what changed, or the error that ended it."""
+    """`result`: the changes, or the error that ended the collection."""
     values: dict[str, object] = {"completed_at": now()}
     if isinstance(result, str):
         values |= {"status": "FAILED", "error": result}
@@ -222,7 +222,7 @@ def collections(
 def newest_collections(
     connection: sa.Connection, endpoint_ids: CollectionOf[str], limit: int
 ) -> dict[str, list[Collection]]:
-    """The newest `limit` of each endpoint, in one statement."""
+    """The newest `limit` collections of each endpoint, in one statement."""
     place = sa.func.row_number().over(partition_by=c.c.endpoint_id, order_by=c.c.started_at.desc()).label("place")
     ranked = sa.select(c, place).where(c.c.endpoint_id.in_(endpoint_ids)).subquery()
     query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.endpoint_id, ranked.c.place)
@@ -234,7 +234,7 @@ def newest_collections(
 
 
 def latest_collections(connection: sa.Connection, endpoint_ids: CollectionOf[str]) -> dict[str, Collection]:
-    """The newest of each endpoint that succeeded."""
+    """The newest successful collection of each endpoint."""
     done = sa.select(c.c.endpoint_id, sa.func.max(c.c.started_at).label("at"))
     done = done.where(c.c.status == "SUCCEEDED", c.c.endpoint_id.in_(endpoint_ids)).group_by(c.c.endpoint_id)
     newest = done.subquery()
@@ -244,7 +244,7 @@ def latest_collections(connection: sa.Connection, endpoint_ids: CollectionOf[str
 
 
 def instant(moment: datetime) -> str:
-    """A time as records spell it."""
+    """A time in the format of the records."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""What the schedule of each unit has come to: the last slot that was decided about, and whether it is held."""
+"""The schedule state of each unit: the last slot that was decided about, and whether the schedule is held."""
 
 import sqlalchemy as sa
 

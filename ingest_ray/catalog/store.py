@@ -1,4 +1,4 @@
-"""The catalog's database: opening it, bringing it to this version's tables, transactions."""
+"""Opens the catalog's database, migrates it to this version's tables, and runs transactions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 class Catalog:
-    """Connects when it is first used. Functions of this package take the connection that `begin` or `read` yields."""
+    """Connects on first use. Functions of this package take the connection that `begin` or `read` yields."""
 
     def __init__(self, url: str) -> None:
         self._url = parse(url)
@@ -50,7 +50,7 @@ class Catalog:
 
     @contextmanager
     def begin(self, *, is_alone: bool = False) -> Iterator[sa.Connection]:
-        """A transaction that writes: all of it, or nothing. `is_alone`: after all others that say so, not beside them."""
+        """A writing transaction. `is_alone`: never concurrent with another transaction that has this flag."""
         with unavailable(self._url):
             self._prepare()
             with self._engine.begin() as connection:
@@ -60,7 +60,7 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads; it does not wait for writers."""
+        """A read-only transaction; it does not wait for writers."""
         with unavailable(self._url):
             self._prepare()
             with self._engine.connect() as connection, connection.execution_options(is_reading=True).begin():

@@ -1,4 +1,4 @@
-"""Tokens of people and programs: what each is for and the digest that it is known by; the token itself is nowhere."""
+"""Bearer tokens: name, role and digest of each. The token itself is not stored."""
 
 from typing import Literal
 
@@ -35,7 +35,7 @@ def listed(connection: sa.Connection) -> list[StoredToken]:
 
 
 def revoke(connection: sa.Connection, token_id: str) -> bool:
-    """False where there is no such token; one that is revoked already stays as it is."""
+    """False where there is no such token. Revoking a revoked token changes nothing."""
     change = t.update().where(t.c.token_id == token_id, t.c.revoked_at.is_(None)).values(revoked_at=now())
     connection.execute(change)
     return find(connection, token_id) is not None

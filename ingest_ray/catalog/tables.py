@@ -1,4 +1,4 @@
-"""The catalog's tables. Documents are JSON of the project's own models; columns beside them are for finding.
+"""The catalog's tables. Documents are JSON of the project's own models; further columns are for queries.
 
 Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exactly.
 """
@@ -22,13 +22,13 @@ endpoints = sa.Table(
     sa.Column("endpoint_id", sa.String(200), primary_key=True),
     sa.Column("role", sa.String(10), nullable=False),  # source or sink
     sa.Column("template", sa.String(200), nullable=False),
-    sa.Column("vendor", sa.String(200), nullable=False),  # a part of the names in the KV
+    sa.Column("vendor", sa.String(200), nullable=False),  # a part of the KV keys
     sa.Column("config", sa.Text, nullable=False),  # secrets are sealed or references
     sa.Column("origin", sa.String(10), nullable=False),  # file: from ingest.yaml, which may also remove it
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("updated_at", sa.String(40), nullable=False),
     sa.Column("deleted_at", sa.String(40)),
-    sa.Column("about", sa.Text, nullable=False, server_default="{}"),  # what people say of it: name, labels, ...
+    sa.Column("about", sa.Text, nullable=False, server_default="{}"),  # descriptive fields: name, labels, ...
 )
 
 unit_rules = sa.Table(
@@ -47,7 +47,7 @@ unit_configs = sa.Table(
     sa.Column("unit_id", sa.String(700), primary_key=True),
     sa.Column("sink_id", sa.String(200), nullable=False),
     sa.Column("document", sa.Text, nullable=False),
-    sa.Column("origin", sa.String(10), nullable=False),  # rule: follows the rules; set: somebody set it
+    sa.Column("origin", sa.String(10), nullable=False),  # rule: derived from the rules; set: configured individually
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("updated_at", sa.String(40), nullable=False),
 )
@@ -58,7 +58,7 @@ datasets = sa.Table(
     sa.Column("endpoint_id", sa.String(200), primary_key=True),
     sa.Column("name", sa.String(700), primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("shape", sa.String(100), nullable=False),  # a new one makes a new version
+    sa.Column("shape", sa.String(100), nullable=False),  # a new shape makes a new version
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("first_seen_at", sa.String(40), nullable=False),
     sa.Column("last_seen_at", sa.String(40), nullable=False),
@@ -72,7 +72,7 @@ unit_datasets = sa.Table(
     sa.Column("endpoint_id", sa.String(200), primary_key=True),
     sa.Column("unit_id", sa.String(700), primary_key=True),
     sa.Column("sink_id", sa.String(200), primary_key=True),
-    sa.Column("document", sa.Text, nullable=False),  # the dataset as the unit was last run with it
+    sa.Column("document", sa.Text, nullable=False),  # the dataset with which the unit was last run
     sa.Column("updated_at", sa.String(40), nullable=False),
 )
 
@@ -97,11 +97,11 @@ run_lines = sa.Table(
     "ingest_run_lines",
     tables,
     sa.Column("run_id", sa.String(100), primary_key=True),
-    sa.Column("request", sa.Text, nullable=False),  # what the run is for: all that its process must be told
-    sa.Column("taken_at", sa.String(40)),  # when a process took it over from the one that wrote the record
+    sa.Column("request", sa.Text, nullable=False),  # the run request: everything that its process needs
+    sa.Column("taken_at", sa.String(40)),  # when another process took the run over
     sa.Column("stop_requested_at", sa.String(40)),
     sa.Column("stop_requested_by", sa.String(200)),
-    sa.Column("progress", sa.Text),  # written by the run while it goes on
+    sa.Column("progress", sa.Text),  # written by the running process
     sa.Column("progressed_at", sa.String(40)),
 )
 
@@ -129,7 +129,7 @@ tokens = sa.Table(
     sa.Column("token_id", sa.String(40), primary_key=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("role", sa.String(20), nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False, unique=True),  # SHA-256: the token itself is nowhere
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),  # SHA-256; the token itself is not stored
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("expires_at", sa.String(40)),
     sa.Column("revoked_at", sa.String(40)),
@@ -140,7 +140,9 @@ schedules = sa.Table(
     tables,
     sa.Column("endpoint_id", sa.String(200), primary_key=True),
     sa.Column("unit_id", sa.String(700), primary_key=True),
-    sa.Column("last_due", sa.BigInteger),  # the newest slot that was decided about; whoever moves it may start a run
+    sa.Column(
+        "last_due", sa.BigInteger
+    ),  # the newest slot that was decided about; the process that moves it may start a run
     sa.Column("last_error", sa.Text),  # why the last scheduled run could not start
     sa.Column("held_at", sa.String(40)),
     sa.Column("held_by", sa.String(200)),

@@ -1,4 +1,4 @@
-"""Rules for units, and the configuration that each unit has: from the rules, or set by somebody."""
+"""The rules for units, and the configuration of each unit: derived from the rules, or set individually."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ MOST_NAMED = 5_000  # names in one statement: SQLite takes 32,766 parameters, Po
 
 
 class StoredRule(Model):
-    """A rule of `ingest.yaml`, as it was written, and where."""
+    """A rule of `ingest.yaml` and its line."""
 
     document: dict[str, JsonValue]
     written_at: str
@@ -67,7 +67,7 @@ def listed(
 
 
 def find_many(connection: sa.Connection, units: Collection[UnitRef]) -> list[Configured]:
-    """Those of `units` that are configured."""
+    """The configured ones among `units`."""
     by_endpoint: dict[str, list[str]] = {}
     for unit in units:
         by_endpoint.setdefault(unit.endpoint_id, []).append(unit.unit_id)
@@ -81,7 +81,7 @@ def find_many(connection: sa.Connection, units: Collection[UnitRef]) -> list[Con
 
 
 def by_interval(connection: sa.Connection) -> list[Configured]:
-    """Those that are enabled and have a schedule."""
+    """Enabled units with a schedule."""
     query = (
         sa.select(t).where(t.c.document.contains('"schedule_kind":"INTERVAL"')).order_by(t.c.endpoint_id, t.c.unit_id)
     )
@@ -93,7 +93,7 @@ def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_versio
     """Writes only where the stored version is `if_version` (0: not there); returns the new version.
 
     Raises:
-        StateConflict: somebody else changed it.
+        StateConflict: the stored version is another one.
     """
     values = {"sink_id": config.sink_id, "document": config.model_dump_json(), "origin": origin, "updated_at": now()}
     if if_version == 0:

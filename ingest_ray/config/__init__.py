@@ -1,4 +1,4 @@
-"""`ingest.yaml`: where everything is, the endpoints and sinks, and which units are ingested how."""
+"""`ingest.yaml`: settings, endpoints, sinks, and the rules for units."""
 
 from ingest_ray.config.document import Config, IngestFile, UnitRule
 from ingest_ray.config.loading import FILE, SETTINGS, load_config, load_settings

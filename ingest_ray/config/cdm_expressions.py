@@ -1,4 +1,4 @@
-"""The expressions of a rule's `cdm.models`: names and grammar. Whether columns are there is asked when the dataset is known."""
+"""The expressions of a rule's `cdm.models`: names and grammar. Columns are checked later, against the dataset."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What `ingest.yaml` may say, field by field, and what is made of it when it is right."""
+"""The fields of `ingest.yaml`, and the configuration that a valid file becomes."""
 
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ class EndpointEntry(Model):
 
 
 class UnitRule(Model):
-    """What a pattern of units is to have. Only what is written counts, so that a later rule can change one thing."""
+    """The configuration for the units that match a pattern. Only fields that are written count, so that a later rule can change one."""
 
     endpoint: EndpointId
     unit: Annotated[str, StringConstraints(min_length=1)]
@@ -56,7 +56,7 @@ class IngestFile(Model):
 
 
 class Config(Model):
-    """A file that is right: plain endpoint configs (secrets in them are literal or references), rules, settings."""
+    """A valid file: endpoint configs (secrets are literal or references), rules, settings."""
 
     source: str
     settings: Settings
@@ -64,4 +64,4 @@ class Config(Model):
     sinks: tuple[Endpoint, ...] = ()
     rules: tuple[UnitRule, ...] = ()
     lines: dict[str, str] = Field(default_factory=dict)
-    """Where each rule stands, by its number: for errors that only the catalog can tell."""
+    """The line of each rule, by its index: for errors that only the catalog reveals."""

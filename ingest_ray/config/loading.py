@@ -25,7 +25,7 @@ SETTINGS = "settings.json"
 
 
 def load_config(file: Path) -> Config:
-    """Reads and checks the whole file. Raises `ConfigError` with every fault in it, one a line."""
+    """Reads and checks the whole file. Raises `ConfigError` with all errors, one per line."""
     lines, document = _read(file)
     folder = file.absolute().parent
     faults = list(_duplicates(lines, document))
@@ -48,7 +48,7 @@ def load_config(file: Path) -> Config:
 
 
 def _lines_of(lines: Lines, document: IngestFile) -> dict[str, str]:
-    """Of rules, by number, and of the expressions in them: `2.cdm.work.item.summary`."""
+    """The lines of rules, by index, and of their expressions: `2.cdm.work.item.summary`."""
     found = {str(n): lines.at(("units", n, "unit")) for n in range(len(document.units))}
     for n, rule in enumerate(document.units):
         for model_id, fields in rule.cdm.models.items():
@@ -58,7 +58,7 @@ def _lines_of(lines: Lines, document: IngestFile) -> dict[str, str]:
 
 
 def load_settings(file: Path | None = None) -> Settings:
-    """Where state, staging and Ray are: from `file`, else `./ingest.yaml`, else what `apply` left in the home."""
+    """Loads the settings from `file`, else `./ingest.yaml`, else the copy that `apply` wrote to the home."""
     if file is None and Path(FILE).is_file():
         file = Path(FILE)
     if file is not None:
@@ -124,7 +124,7 @@ def _state_url(text: str, home: str, folder: Path) -> str:
 
 
 def with_absolute_paths(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
-    """Local paths become absolute: a worker in another folder must find the same place."""
+    """Makes local paths absolute, so that a worker in another folder finds them."""
     config = dict(entry.config)
     for name, value in config.items():
         if isinstance(value, str) and is_sink and name in ("uri", "path"):
@@ -178,7 +178,7 @@ def _endpoint_faults(lines: Lines, path: tuple[str, int], endpoint: Endpoint) ->
 
 
 def _resolved_where_possible(endpoint: Endpoint) -> Endpoint:
-    """References that cannot be followed here (the secret may exist only where the run happens) stay as they are."""
+    """Resolves references where possible; the others stay (the secret may exist only where the run executes)."""
     try:
         return resolve(endpoint, Settings(home="", state_url=""))
     except ConfigError:
@@ -197,7 +197,7 @@ def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
             if value is not None and value not in known:
                 ids = ", ".join(sorted(known)) or "none"
                 yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field.split('_')[0]} '{value}' in this file; there is: {ids}"
-        if rule.cdm.models:  # DuckDB is imported only where an expression has to be understood
+        if rule.cdm.models:  # DuckDB is imported only where an expression has to be parsed
             yield from import_module("ingest_ray.config.cdm_expressions").faults_of_mapping(lines, n, rule)
 
 
@@ -212,7 +212,7 @@ def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> No
 
 
 def _hide_urls(value: object) -> None:
-    """Before anything is known about the document: passwords in whatever looks like a URL."""
+    """Hides passwords in every text that looks like a URL, before the document is validated."""
     if isinstance(value, str) and ("://" in value or value.startswith("jdbc:")):
         for part in parts_of_url(value):
             logs.hide(part)

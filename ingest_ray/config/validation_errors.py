@@ -1,4 +1,4 @@
-"""Says what pydantic found, in the words and at the line of the file: `ingest.yaml:12: units[0].policy.lag: ...`."""
+"""Translates pydantic's errors into messages with the line of the file: `ingest.yaml:12: units[0].policy.lag: ...`."""
 
 import difflib
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from ingest_ray.secrets.fields import members, spelled
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], lines: Lines, above: Path = ()) -> Iterator[str]:
-    """One line for each fault."""
+    """One line per error."""
     for path, said in _faults(error, model, above):
         yield f"{lines.at(path)}: {spelled(path)}: {said}"
 
 
 def said_of(error: ValidationError, model: type[BaseModel], above: Path = ()) -> str:
-    """What is wrong with a document that has no lines: `config.url: is required; config.port: should be ...`."""
+    """The errors of a document without lines: `config.url: is required; config.port: should be ...`."""
     return "; ".join(f"{spelled(path)}: {said}" for path, said in _faults(error, model, above))
 
 
 def _faults(error: ValidationError, model: type[BaseModel], above: Path) -> Iterator[tuple[Path, str]]:
-    """Input values are not repeated: they may be secrets."""
+    """Yields each error with its path. Input values are not repeated, because they may be secrets."""
     for fault in error.errors(include_input=False, include_url=False):
         place = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith("function-"))
         yield (*above, *place), _said(fault, model, place)
@@ -43,7 +43,7 @@ def _said(fault: Any, model: type[BaseModel], place: Path) -> str:
 
 
 def _models_at(model: type[BaseModel], place: Path) -> list[type[BaseModel]]:
-    """The models that may stand at a place, from the types of the fields on the way."""
+    """The models that are allowed at a path, by the types of the fields along it."""
     found: list[Any] = [model]
     for part in place:
         below: list[Any] = []

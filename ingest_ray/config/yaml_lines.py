@@ -1,4 +1,4 @@
-"""YAML that remembers on which line each value stands, and refuses duplicate keys."""
+"""YAML with the line of each value; duplicate keys are refused."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ class Lines:
                 loader.dispose()
 
     def at(self, path: Path) -> str:
-        """`ingest.yaml:12`, of the path or of the nearest place above it."""
+        """`ingest.yaml:12`: the line of the path, or of its nearest ancestor."""
         while path and path not in self.lines:
             path = path[:-1]
         return f"{self.name}:{self.lines[path]}"

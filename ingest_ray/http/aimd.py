@@ -1,14 +1,14 @@
-"""How many requests a server bears, per second and at once: additive increase, multiplicative decrease.
+"""The request rate and concurrency that a server accepts: additive increase, multiplicative decrease.
 
 Pure: time is an argument, in seconds of any clock that only goes forward. A permit is a moment at which one request may be
-sent. Moments are handed out ahead, evenly spaced, so that permits can be leased in batches by processes that share no
-clock: a lease says how long to wait, not when.
+sent. Moments are granted ahead, evenly spaced, so that permits can be leased in batches by processes that share no clock: a
+lease gives the seconds to wait, not a time.
 
-* What the server advertises is used, less a margin; otherwise the rate doubles each second until the first refusal.
-* A refusal (429, 503) halves rate and concurrency, once for everything that was sent before it took effect, and stops all
-  permits for as long as the server asks, or for 2 s doubling to 30 s. Then the rate climbs quickly to nine tenths of where it
+* An advertised rate is used, less a margin; otherwise the rate doubles each second until the first refusal.
+* A refusal (429, 503) halves rate and concurrency, once for all requests that were sent before it took effect, and stops all
+  permits for the requested time, or for 2 s doubling to 30 s. Then the rate climbs quickly to nine tenths of where it
   was refused, and slowly beyond.
-* A permit that is never reported is given back after `lease_s`.
+* A permit that is never reported is returned after `lease_s`.
 """
 
 from dataclasses import dataclass, field
@@ -25,18 +25,18 @@ class Bounds:
     most_rate: float = 200.0
     first_concurrency: int = 12
     most_concurrency: int = 48
-    margin: float = 0.98  # of an advertised rate: its clock and this one differ a little
-    burst_s: float = 0.5  # permits that were not used may be made up for so long: limits are buckets of a second
-    ahead_s: float = 1.0  # moments are handed out at most so far ahead, so that a refusal takes effect soon
-    lease_s: float = 180.0  # longer than the slowest answer
+    margin: float = 0.98  # of an advertised rate: the clocks differ a little
+    burst_s: float = 0.5  # unused permits may be used this much later: limits are buckets of a second
+    ahead_s: float = 1.0  # moments are granted at most this far ahead, so that a refusal takes effect soon
+    lease_s: float = 180.0  # longer than the slowest response
     first_pause_s: float = 2.0
     most_pause_s: float = 30.0
-    growth: float = 0.02  # of the rate, per second, when it is near the place of the last refusal
+    growth: float = 0.02  # of the rate, per second, near the rate of the last refusal
 
 
 @dataclass(frozen=True)
 class Grant:
-    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each; none: ask again after `retry_s`."""
+    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each. Without any: request permits again after `retry_s`."""
 
     first: int = 0
     waits_s: tuple[float, ...] = ()
@@ -45,7 +45,7 @@ class Grant:
 
 @dataclass(frozen=True)
 class State:
-    """What people and metrics see of a throttle."""
+    """The state of a throttle for display and metrics."""
 
     host: str
     endpoint_class: str
@@ -87,7 +87,7 @@ class Aimd:
         self.concurrency = self.concurrency or self.bounds.first_concurrency
 
     def grant(self, wanted: int, now: float) -> Grant:
-        """Up to `wanted` permits. The same permit is never given twice."""
+        """Grants up to `wanted` permits. No permit is granted twice."""
         self._forget_lost(now)
         free = self.concurrency - len(self._leases)
         if free <= 0:
@@ -108,7 +108,7 @@ class Aimd:
         return Grant(first, tuple(max(0.0, start + place * spacing_s - now) for place in range(count)))
 
     def report(self, permit: int, signal: Signal, now: float) -> None:
-        """What came of a permit. One that is not known (reported twice, lost, of a throttle that died) changes no count."""
+        """Reports the outcome of a permit. An unknown permit (reported twice, lost, of a dead throttle) changes no count."""
         granted_at = self._leases.pop(permit, None)
         if granted_at is not None:
             self.requests += 1
@@ -127,7 +127,7 @@ class Aimd:
             self._grow(now)
 
     def release(self, permit: int) -> None:
-        """A permit that was not used."""
+        """Returns an unused permit."""
         self._leases.pop(permit, None)
 
     def state(self, host: str, endpoint_class: str, now: float) -> State:
@@ -153,7 +153,7 @@ class Aimd:
         return min(self.bounds.most_rate, self.advertised * self.bounds.margin)
 
     def _take_advertised(self, rate: float) -> None:
-        """A rate that was never refused may be used at once."""
+        """Applies an advertised rate; without an earlier refusal, immediately."""
         is_news = rate != self.advertised
         self.advertised = rate
         self.rate = min(self.rate, self.ceiling)
@@ -173,7 +173,7 @@ class Aimd:
         self._paused_until = max(self._paused_until, now + pause_s)
 
     def _grow(self, now: float) -> None:
-        """Only what was found too little grows, and at most by one second's worth at a time."""
+        """Raises the limit that was reached, by at most one second's worth."""
         passed_s = min(1.0, now - max(self._grown_at, self._paused_until))
         if passed_s < 0.1:
             return
@@ -188,7 +188,7 @@ class Aimd:
         self._wanted_more_rate = self._wanted_more_concurrency = False
 
     def _forget_lost(self, now: float) -> None:
-        """Leases are in the order of their time."""
+        """Removes leases that expired; they are in the order of their time."""
         while self._leases:
             permit, granted_at = next(iter(self._leases.items()))
             if granted_at > now - self.bounds.lease_s:

@@ -1,4 +1,4 @@
-"""Requests to one site: with its login, under its throttle, tried again where that is safe, and checked.
+"""Sends requests to one site: with its login, under its throttle, retried where that is safe, and with checked responses.
 
 All methods may be called by several threads at once. Only this module imports httpx.
 """
@@ -28,10 +28,10 @@ from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Params = Mapping[str, Any]
-"""Texts and numbers, or lists of them for a parameter that is repeated."""
+"""Query parameters; a list repeats its parameter."""
 REST = "rest"
-"""The endpoint class of everything that is JSON. One budget for all of it: no site is known to give less to all of its
-endpoints together than to one of them, and Data Center counts per user."""
+"""The endpoint class of all JSON requests. They share one budget: no site is known to allow less to all of its endpoints together
+than to one of them, and Data Center counts per user."""
 
 
 MOST_REDIRECTS = 5
@@ -50,7 +50,7 @@ class Auth:
 
 @dataclass(frozen=True)
 class Tries:
-    """How often a request is sent. Refusals (429) are waited out by the throttle, and have their own, larger number."""
+    """How often a request is sent. Refusals (429) are waited out by the throttle and have a larger limit of their own."""
 
     failures: int = 6
     refusals: int = 12
@@ -77,7 +77,7 @@ class Site:
 
 @cache
 def trust(verify: bool | str) -> ssl.SSLContext | bool:
-    """One per process: reading all certificates takes 20 ms, and every slice opens a client."""
+    """The TLS context, one per process: reading all certificates takes 20 ms, and every slice opens a client."""
     if verify is False:
         return False
     return ssl.create_default_context(cafile=certifi.where() if verify is True else verify)
@@ -88,7 +88,7 @@ def same_site(one: httpx.URL, other: httpx.URL) -> bool:
 
 
 class Client:
-    """Open while it is entered. `connections` is how many requests its user sends at once."""
+    """A context manager, open while it is entered. `connections`: the number of concurrent requests."""
 
     def __init__(self, site: Site, connections: int = 8) -> None:
         self.site = site
@@ -135,28 +135,28 @@ class Client:
     def ask(
         self, path: str, decode: Callable[[bytes], T], document: Mapping[str, Any], tries: Tries | None = None
     ) -> T:
-        """The decoded body of a POST that only asks: as safe to repeat as a GET."""
+        """The decoded body of a POST that only queries: as safe to repeat as a GET."""
         return self.fetch(self._http.build_request("POST", path, json=document), decode, tries)[0]
 
     def answer(self, path: str, params: Mapping[str, str | int] | None = None, tries: Tries | None = None) -> Answer:
-        """For whoever needs the headers, too."""
+        """The whole response, with its headers."""
         return self.fetch(self._http.build_request("GET", path, params=params), json.loads, tries)[1]
 
     def fetch(
         self, request: httpx.Request, decode: Callable[[bytes], T], tries: Tries | None = None
     ) -> tuple[T, Answer]:
-        """Sends until there is a whole, checked and decoded answer, or no more reason to try.
+        """Sends the request until a complete, checked and decoded response arrives, or retrying is useless.
 
         Raises:
-            SourceDenied, SourceError, EndpointGone: at once; a second try would be answered alike.
-            SourceUnavailable: after all tries; `retry_after_s` is the server's last word.
+            SourceDenied, SourceError, EndpointGone: at once; a retry would have the same result.
+            SourceUnavailable: after all attempts; `retry_after_s` is the last value of the server.
         """
         return self._persisting(tries)(self._once, request, decode)
 
     def part(self, path: str, first: int, last: int, media_type: str | None = None) -> Part:
-        """The bytes `first` to `last`, both inclusive, of a file; redirects are followed, the login stays with its site.
+        """The bytes `first` to `last`, both inclusive, of a file. Redirects are followed; credentials go to the site only.
 
-        `media_type` is what the file is: a page for people that comes in its place is a lost login.
+        `media_type`: the type of the file. An HTML page in its place means a lost login.
 
         Raises as `fetch` does.
         """
@@ -177,7 +177,7 @@ class Client:
         raise SourceError(f"GET {path}: more than {MOST_REDIRECTS} redirects")
 
     def _stranger(self) -> httpx.Client:
-        """For the hosts that redirects lead to: they get no login."""
+        """The client for hosts that redirects lead to: it sends no credentials."""
         if self._other is None:
             self._other = httpx.Client(
                 timeout=self._http.timeout, verify=trust(self.site.verify), follow_redirects=False, trust_env=False

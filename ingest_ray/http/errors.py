@@ -1,16 +1,16 @@
-"""The errors that only HTTP knows, each below one of `ingest_ray.sdk.errors`, so that the engine knows what to do about it.
+"""HTTP errors, each below one of `ingest_ray.sdk.errors`, which decides about the recovery.
 
 * SourceError
-  + BadRequest       400: this very request will never work
-  + NotThere         404: nothing there, or nothing that this account may see
+  + BadRequest       400: this request will never work
+  + NotThere         404: the object does not exist, or this account may not see it
 * SourceDenied
-  + LoginPage        200 with a page for people: believed when it comes twice
+  + LoginPage        200 with an HTML page; taken for a lost login when it comes twice
 * SourceChanged
   + EndpointGone     410: the API was removed
 * SourceUnavailable
   + Refused          429: too many requests, even after waiting
-  + NoAnswer         the connection failed, or ended before the answer did
-  + BrokenAnswer     5xx, or a body that is not what its header says: may be one record's fault
+  + NoAnswer         the connection failed, or ended before the response was complete
+  + BrokenAnswer     5xx, or a body that does not match its header; one record may be the cause
 """
 
 from ingest_ray.sdk.errors import SourceChanged, SourceDenied, SourceError, SourceUnavailable

@@ -1,7 +1,7 @@
-"""Who may send a request now: the protocol, the permits of one process, and which ones are in force here.
+"""The permits to send requests: the protocol, the permits of one process, and the ones in force in this context.
 
-A strategy takes `current()`. The engine says which that is, with `using`: the permits of this process when a run is inline,
-those of the whole cluster in a reader task (`ingest_ray.executors.ray.throttle`).
+A strategy uses `current()`. The engine sets it with `using`: the permits of this process in an inline run, those of the whole
+cluster in a reader task (`ingest_ray.executors.ray.throttle`).
 """
 
 import time
@@ -17,33 +17,33 @@ from ingest_ray.http.aimd import Aimd, Bounds, Grant, State
 from ingest_ray.http.rate_limit_headers import Signal
 from ingest_ray.sdk.errors import SourceUnavailable
 
-LONGEST_WAIT_S = 300.0  # an hourly quota that is used up is no reason to hold a reader: the slice is tried again later
+LONGEST_WAIT_S = 300.0  # an exhausted hourly quota must not hold a reader: the slice is retried later
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A permit for one request, good now."""
+    """A permit for one request, valid now."""
 
     host: str
     endpoint_class: str
     permit: int
     throttle: str = ""
-    """Which life of a throttle gave it: after the throttle died, its numbers mean nothing to the next one."""
+    """The instance of the throttle that granted it: the numbers of a dead throttle are invalid for the next one."""
 
 
 class Permits(Protocol):
-    """Every request to a host takes a permit and reports what came of it; all threads may do so at once."""
+    """Every request to a host takes a permit and reports its outcome. Thread-safe."""
 
     def acquire(self, host: str, endpoint_class: str) -> Lease:
         """Waits until a request may be sent.
 
         Raises:
-            SourceUnavailable: the server wants to be left alone for longer than a slice should wait.
+            SourceUnavailable: the server asks for a longer pause than a slice should wait.
         """
         ...
 
     def report(self, lease: Lease, signal: Signal) -> None:
-        """Every lease is reported once. A reader that dies before loses its permits only for `Bounds.lease_s`."""
+        """Every lease is reported once. The permits of a reader that dies before are blocked for `Bounds.lease_s`."""
         ...
 
     def states(self) -> Sequence[State]: ...
@@ -79,7 +79,7 @@ class LocalPermits:
 
 
 def bearable(host: str, grant: Grant) -> float:
-    """How long to wait before asking again, where that is not too long."""
+    """Seconds to wait before the next request for permits. Raises `SourceUnavailable` where that is too long."""
     if grant.retry_s > LONGEST_WAIT_S:
         raise SourceUnavailable(
             f"'{host}' takes no requests for {grant.retry_s:.0f} s", retry_after_s=min(grant.retry_s, 3600.0)

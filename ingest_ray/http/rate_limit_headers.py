@@ -1,4 +1,4 @@
-"""What an answer says about the server's limits, read from its status and headers. Pure.
+"""Reads the server's rate limits from status and headers of a response. Pure.
 
 Cloud: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
 Data Center: https://confluence.atlassian.com/adminjiraserver/adjusting-your-code-for-rate-limiting-987143384.html
@@ -16,7 +16,7 @@ _POLICY = re.compile(r"q=(\d+).*?w=(\d+)")
 
 @dataclass(frozen=True)
 class Signal:
-    """`rate` is in requests per second, where the server tells it; `wait_s` is how long it wants to be left alone."""
+    """`rate`: requests per second, where the server advertises it. `wait_s`: the pause that it asks for."""
 
     is_refused: bool = False
     is_failed: bool = False
@@ -26,11 +26,11 @@ class Signal:
 
 
 FAILED = Signal(is_failed=True)
-"""No answer at all."""
+"""True where there was no response."""
 
 
 def read(status: int, headers: Mapping[str, str]) -> Signal:
-    """`headers` finds names whatever their case is, as httpx's do."""
+    """`headers` is case-insensitive, as httpx's are."""
     is_refused = status in REFUSING
     wait_s = retry_after_s(headers) if status >= 400 else None
     if status == 429 or (wait_s is None and headers.get("x-ratelimit-remaining") == "0"):
@@ -60,7 +60,7 @@ def until_reset_s(headers: Mapping[str, str]) -> float | None:
 
 
 def seconds_until(text: str, headers: Mapping[str, str]) -> float | None:
-    """From the answer's `Date` to an instant: both are the server's, so a wrong clock here does not matter."""
+    """Seconds from the response's `Date` to an instant. Both are of the server's clock, so a wrong clock here does not matter."""
     now, then = instant(headers.get("date", "")), instant(text)
     return max(0.0, (then - now).total_seconds()) if now and then else None
 
@@ -77,9 +77,9 @@ def instant(text: str) -> datetime | None:
 
 
 def advertised_rate(headers: Mapping[str, str]) -> float | None:
-    """Requests per second: the smallest of what Cloud calls its policy (`q` per `w` seconds) and Data Center its fill rate.
+    """Requests per second: the smallest of Cloud's policies (`q` per `w` seconds) and Data Center's fill rates.
 
-    `X-RateLimit-Limit` alone tells no span of time, so it tells no rate.
+    `X-RateLimit-Limit` alone has no time span, so it gives no rate.
     """
     found = [
         int(quota) / int(window)

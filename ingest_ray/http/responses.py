@@ -1,4 +1,4 @@
-"""An answer, checked: what is not data is an error with a type, never an empty result."""
+"""Checks responses: one that is no data is a typed error, never an empty result."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, Login
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 
 LOGIN_REASON = "x-seraph-loginreason"
-"""Seraph is the login of Jira and Confluence: anything but OK means that the request went on without its account.
+"""Seraph is the login of Jira and Confluence: any value but OK means that the request was handled without its account.
 https://docs.atlassian.com/atlassian-seraph/latest/apidocs/com/atlassian/seraph/auth/LoginReason.html"""
 LOGIN = "check the endpoint's user and token, and that no CAPTCHA is due"
-_MOST_TEXT = 300  # characters of a server's own words in an error
+_MOST_TEXT = 300  # characters of a server's message in an error
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Answer:
 
 
 def checked(answer: Answer) -> Answer:
-    """The same answer when it is data.
+    """Returns the response if it is data.
 
     Raises:
         SourceDenied: 401, 403, a login page, or an account that was not accepted, whatever the status is.
@@ -54,18 +54,18 @@ def checked(answer: Answer) -> Answer:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a file, and how long the whole file is."""
+    """A part of a file, and the length of the whole file."""
 
     body: bytes
     total: int
 
 
 def part_of(answer: Answer, first: int, media_type: str | None) -> Part:
-    """The part where the answer is one. A server that knows no ranges sends the whole file: the part is cut out of it.
+    """The part in a response. A server without range support sends the whole file: the part is cut out of it.
 
     Raises:
-        LoginPage: a page for people came, and the file is none.
-        BrokenAnswer: what came is not what its header says.
+        LoginPage: an HTML page came in place of another type.
+        BrokenAnswer: the body does not match its header.
         Others as `checked` does, by status.
     """
     if answer.headers.get(LOGIN_REASON, "OK").upper() != "OK":
@@ -118,7 +118,7 @@ def error_of(answer: Answer) -> SourceError:
 
 
 def words(answer: Answer) -> str:
-    """The server's own explanation, for people: it is in their language, so nothing is decided by it."""
+    """The server's error message for people. It is localized, so no decision depends on it."""
     if not answer.is_json:
         return ""
     try:

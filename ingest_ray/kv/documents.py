@@ -1,4 +1,4 @@
-"""How a document becomes bytes and comes back: compact JSON of at most 64 KiB."""
+"""Encodes and decodes documents: compact JSON of at most 64 KiB."""
 
 import json
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ MAX_BYTES = 64 * 1024  # a control message: ids, intervals and counts, never row
 
 
 def encode(key: str, value: Mapping[str, JsonValue]) -> str:
-    """Raises `PayloadTooLarge` beyond 64 KiB of UTF-8, `ConfigError` for what is no JSON document."""
+    """Raises `PayloadTooLarge` beyond 64 KiB of UTF-8, `ConfigError` for a value that is no JSON document."""
     try:
         text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: the value is no JSON document: {error}") from None
     try:
         size = len(text.encode())
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JSON can still spell it
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form; JSON escapes it
         text = json.dumps(dict(value), allow_nan=False, separators=(",", ":"))
         size = len(text)
     if size > MAX_BYTES:
@@ -30,7 +30,7 @@ def encode(key: str, value: Mapping[str, JsonValue]) -> str:
 
 
 def decode(key: str, text: str) -> dict[str, JsonValue]:
-    """Any JSON object is returned as it is: what its `schema` number means is the reader's business."""
+    """Returns any JSON object as it is; its reader checks the `schema` number."""
     try:
         value = json.loads(text, parse_constant=_refuse)  # `encode` writes no NaN and no Infinity
     except (ValueError, RecursionError):

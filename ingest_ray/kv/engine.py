@@ -1,6 +1,6 @@
 """SQLAlchemy engines for state: SQLite that several processes share, and PostgreSQL through pg8000.
 
-libpq's URL parameters are understood where pg8000 has the same thing:
+libpq's URL parameters are accepted where pg8000 has an equivalent:
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """
 
@@ -18,15 +18,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 
 from ingest_ray.sdk.errors import ConfigError, StateUnavailable
 
-BUSY_TIMEOUT_S = 30  # a writer holds SQLite's lock for milliseconds; this long means that somebody hangs
-NETWORK_TIMEOUT_S = 20  # for connecting and for each answer: statements on state are small
+BUSY_TIMEOUT_S = 30  # a writer holds SQLite's lock for milliseconds; this long means that a process hangs
+NETWORK_TIMEOUT_S = 20  # for connecting and for each statement: statements on state are small
 
 
 def state_engine(text: str, *, autocommit: bool = False) -> sa.Engine:
-    """An engine that connects when it is first used. Raises `ConfigError` for a URL that cannot be state.
+    """An engine that connects on first use. Raises `ConfigError` for a URL that cannot be a state store.
 
-    Without `autocommit`, a transaction on SQLite takes the write lock when it begins, so that reading and then
-    writing cannot fail half way; one with the execution option `is_reading` takes none.
+    Without `autocommit`, a transaction on SQLite takes the write lock when it begins, so that it cannot fail between a read
+    and a write; a transaction with the execution option `is_reading` takes none.
     """
     url = parse(text)
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
@@ -58,7 +58,7 @@ def parse(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Where the store is, without user, password and parameters."""
+    """The URL of the store without user, password and parameters."""
     if url.drivername.startswith("sqlite"):
         return f"sqlite:///{url.database or ':memory:'}"
     host = url.host or url.query.get("host") or url.query.get("unix_sock") or "localhost"
@@ -68,7 +68,7 @@ def shown(url: URL) -> str:
 
 @contextmanager
 def unavailable(url: URL) -> Iterator[None]:
-    """Turns the driver's exceptions into `StateUnavailable`. A write that fails so may or may not have happened."""
+    """Converts the driver's exceptions to `StateUnavailable`. A write that fails like this may or may not have happened."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
@@ -106,7 +106,7 @@ def _sqlite(url: URL, options: dict[str, Any], autocommit: bool) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         if not autocommit:
-            connection.isolation_level = None  # sqlite3 then begins nothing by itself: `begin` below does
+            connection.isolation_level = None  # sqlite3 then begins no transaction implicitly: `begin` below does
         _use_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")  # an acknowledged checkpoint survives a power cut
         connection.execute("PRAGMA foreign_keys=ON")
@@ -122,7 +122,7 @@ def _sqlite(url: URL, options: dict[str, Any], autocommit: bool) -> sa.Engine:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switching needs the file alone, and SQLite does not wait for that: https://www.sqlite.org/wal.html"""
+    """Switches to WAL. That needs exclusive access, and SQLite does not wait for it: https://www.sqlite.org/wal.html"""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

@@ -1,8 +1,8 @@
-"""The names of everything in the KV, in one place.
+"""The keys of all documents in the KV.
 
 `ingest::<vendor>::endpoint::<endpointId>::unit::<unitId>::sink::<sinkId>` is a unit's key; `::segment::<segment>`,
 `::lease` and `::intent` lie under it. Ids may hold anything: `%`, `:` next to another `:` or at an end, and NUL are
-written as `%XX`, so that no id can reach into another's keys and every part can be read back.
+written as `%XX`, so that no id can collide with another's keys and every part can be parsed.
 """
 
 import re
@@ -23,13 +23,13 @@ def unquoted(part: str) -> str:
 
 
 def unit_key(vendor: str, unit: UnitRef, sink_id: str) -> str:
-    """`vendor` is the strategy descriptor's."""
+    """The key of a unit and sink. `vendor`: the one of the strategy's descriptor."""
     endpoint_id, unit_id = quoted(unit.endpoint_id), quoted(unit.unit_id)
     return f"ingest::{quoted(vendor)}::endpoint::{endpoint_id}::unit::{unit_id}::sink::{quoted(sink_id)}"
 
 
 def connections_key(vendor: str, endpoint_id: str) -> str:
-    """Who uses how many of an endpoint's connections."""
+    """The key of an endpoint's connection shares."""
     return f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::connections"
 
 
@@ -38,7 +38,7 @@ def segment_key(unit: str, segment: str) -> str:
 
 
 def segment_prefix(unit: str) -> str:
-    """Scanning it yields the unit's segments and nothing else."""
+    """A prefix under which a scan yields the unit's segments and nothing else."""
     return f"{unit}::segment::"
 
 

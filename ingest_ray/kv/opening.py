@@ -1,4 +1,4 @@
-"""Which store a URL means."""
+"""Opens the store that a URL names."""
 
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.secrets import open_url
@@ -6,7 +6,7 @@ from ingest_ray.settings import Settings
 
 
 def open_kv(url: str) -> KV:
-    """The KV at an SQLAlchemy URL, or at `redis://` / `rediss://`. Connects when it is first used."""
+    """The KV at an SQLAlchemy URL, or at `redis://` / `rediss://`. Connects on first use."""
     if url.startswith(("redis://", "rediss://")):
         from ingest_ray.kv.redis_kv import RedisKV  # an extra
 

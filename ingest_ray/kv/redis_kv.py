@@ -19,10 +19,10 @@ from redis.retry import Retry
 from ingest_ray.kv.documents import check_key, decode, encode
 from ingest_ray.sdk.errors import ConfigError, StateConflict, StateUnavailable, StateUnreadable
 
-TIMEOUT_S = 20.0  # for connecting and for each answer: documents are small
+TIMEOUT_S = 20.0  # for connecting and for each command: documents are small
 SCAN_KEYS = 500  # one page of a scan: at most 32 MiB
 
-# A stored value is `<version>:<JSON>`; without JSON it is deleted, and stays so that no version comes back.
+# A stored value is `<version>:<JSON>`; without JSON the document is deleted, and the entry stays so that no version is reused.
 # KEYS: documents, key index. ARGV: key, expected version, JSON ('' deletes). Answers the new version, or 0: conflict.
 _WRITE = """
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
@@ -58,7 +58,7 @@ return answer
 
 
 class RedisKV:
-    """Connects when it is first used, and again after the server was gone."""
+    """Connects on first use, and again after the server was unavailable."""
 
     def __init__(self, url: str) -> None:
         plain, prefix = _without_prefix(url)
@@ -66,7 +66,7 @@ class RedisKV:
         self._names = [f"{{{prefix}}}:documents", f"{{{prefix}}}:keys"]
         options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
         try:
-            # Nothing is sent twice: a write whose answer was lost must not meet its own first try.
+            # No automatic resend: a write whose response was lost must not conflict with itself.
             self._client = redis.Redis.from_url(plain, retry=Retry(NoBackoff(), 0), **options)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"the URL of the KV at '{self._where}' is not understood: {error}") from None

@@ -1,4 +1,4 @@
-"""The KV in a SQL table: one statement per write, and the database decides who wins."""
+"""The KV in a SQL table: one statement per write, and the database resolves conflicts."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -20,14 +20,14 @@ documents = sa.Table(
     "ingest_kv",
     _tables,
     sa.Column("key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), primary_key=True),
-    sa.Column("value", sa.Text, nullable=True),  # NULL: deleted; the row stays so that no version comes back
+    sa.Column("value", sa.Text, nullable=True),  # NULL: deleted; the row stays so that no version is reused
     sa.Column("version", sa.BigInteger, nullable=False),
 )
 _CREATE_LOCK = 0x1E57_4B56  # any number that is the same in every process
 
 
 class SqlKV:
-    """SQLite or PostgreSQL. Connects when it is first used, and again after the server was gone."""
+    """SQLite or PostgreSQL. Connects on first use, and again after the server was unavailable."""
 
     def __init__(self, url: str) -> None:
         self._url = parse(url)
@@ -96,7 +96,9 @@ class SqlKV:
             return cast(list[tuple[Any, ...]], list(connection.execute(statement)))
 
     def _make_table(self, connection: sa.Connection) -> None:
-        if connection.dialect.name == "postgresql":  # two creators at once fail on PostgreSQL, IF NOT EXISTS or not
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # two concurrent creators fail on PostgreSQL, even with IF NOT EXISTS
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_CREATE_LOCK})")
             try:
                 _tables.create_all(connection)

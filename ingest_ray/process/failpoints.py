@@ -1,7 +1,7 @@
 """Named steps at which tests end the process, to prove that nothing is lost or doubled there.
 
-`INGEST_FAILPOINT=name` kills the process with SIGKILL when it gets to `name`; `name@3`, the third time it gets there.
-With `INGEST_FAILPOINT_ONCE=/path`, only the first process that gets there is killed: it leaves the file behind.
+`INGEST_FAILPOINT=name` kills the process with SIGKILL at the step `name`; `name@3`, at the third time.
+With `INGEST_FAILPOINT_ONCE=/path`, only the first process at the step is killed: it leaves the file behind.
 `INGEST_FAILPOINT_GROUP=1` kills the whole process group, as a power cut would.
 """
 

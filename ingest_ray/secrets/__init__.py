@@ -1,4 +1,4 @@
-"""Secrets of endpoints: where they are in a config, how they are sealed at rest, how they become real."""
+"""Secrets of endpoints: finding them in a config, sealing them at rest, resolving them for use."""
 
 from ingest_ray.secrets.sealing import (
     config_model_of,

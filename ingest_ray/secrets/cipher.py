@@ -1,4 +1,4 @@
-"""How secrets are sealed: Fernet. Imported when a secret is sealed or opened, because the library is slow to import."""
+"""Seals secrets with Fernet. Imported when a secret is sealed or opened, because the library is slow to import."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Cipher:
-    """Seals with the first key, opens with any. Raises `ValueError` for a key that is none."""
+    """Seals with the first key, opens with any. Raises `ValueError` for an invalid key."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -15,7 +15,7 @@ class Cipher:
         return self._fernet.encrypt(text.encode()).decode()
 
     def open(self, token: str) -> str | None:
-        """The text, or None where none of the keys has sealed it."""
+        """The text, or None where it was sealed with another key."""
         try:
             return self._fernet.decrypt(token.encode()).decode()
         except InvalidToken:

@@ -1,4 +1,4 @@
-"""Where the secrets of a config are: the `SecretStr` fields of its model, and URLs with a password in them."""
+"""Finds the secrets of a config: the `SecretStr` fields of its model, and URLs with a password."""
 
 import re
 import types
@@ -10,9 +10,9 @@ from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
 
 Path = tuple[str | int, ...]
 Visit = Callable[[Path, JsonValue, bool], JsonValue]
-"""`(path, value, is_url) -> what takes its place`."""
+"""`(path, value, is_url) -> replacement`."""
 
-# Greedy up to the last `@`: passwords that were not escaped may hold anything.
+# Greedy up to the last `@`: unescaped passwords may contain any character.
 _USERINFO = re.compile(r"(//[^:/@?#\s]*:)(.*)(?=@)", re.DOTALL)
 _THIN = re.compile(r"(:thin:[^/@\s]+/)([^\s@]+)(?=@)")
 _PARAMETER = re.compile(
@@ -23,7 +23,7 @@ _PATTERNS = (_USERINFO, _THIN, _PARAMETER)
 
 
 def map_secrets(model: type[BaseModel], config: Mapping[str, JsonValue], visit: Visit) -> dict[str, JsonValue]:
-    """A copy of `config` in which every secret that is set went through `visit`."""
+    """A copy of `config` in which every secret that is set is replaced by `visit`."""
     mapped = _walk([model], dict(config), (), visit)
     assert isinstance(mapped, dict)
     return mapped
@@ -36,7 +36,7 @@ def spelled(path: Path) -> str:
 
 
 def parts_of_url(text: str) -> tuple[str, ...]:
-    """The passwords in a URL, as they are written and as they are meant; empty: there is none."""
+    """The passwords in a URL, as written and unescaped; empty without one."""
     found = [match.group(2) for pattern in _PATTERNS for match in pattern.finditer(_bare(text))]
     return tuple(dict.fromkeys([part for raw in found for part in (raw, unquote(raw)) if part]))
 
@@ -49,7 +49,7 @@ def shown_url(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """The URL itself; or, where a parameter hides a whole connection string (`odbc_connect=`), that one unquoted."""
+    """The URL itself, or the unquoted connection string in one of its parameters (`odbc_connect=`)."""
     plain = unquote(text)
     hidden = not any(pattern.search(text) for pattern in _PATTERNS) and _PARAMETER.search(plain)
     return plain if hidden else text
@@ -74,7 +74,7 @@ def _is_sealed(value: JsonValue) -> bool:
 
 
 def _is_url(value: str, path: Path) -> bool:
-    """With a password in it; or a field for a URL, that is given as a reference."""
+    """True for a URL with a password, and for a URL field that holds a reference."""
     is_named = bool(path) and isinstance(path[-1], str) and path[-1].lower().endswith(("url", "uri", "dsn"))
     is_reference = value.startswith("env:") or (value.startswith("file:") and not value.startswith("file:/"))
     if is_named and is_reference:
@@ -95,7 +95,7 @@ def members(annotation: Any) -> list[Any]:
 
 
 def _field(kinds: list[Any], name: str) -> list[Any]:
-    """The types of a field, over all the models and mappings that a value may be."""
+    """The types of a field over all models and mappings that a value may have."""
     found: list[Any] = []
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -14,8 +14,8 @@ _HINT = "make one: python -c 'from cryptography.fernet import Fernet; print(Fern
 
 
 class Keyring:
-    """Finds its key when it is first needed. `creates=False`: a missing key is an error; `keeps=False`: a new key is
-    for this object only, and nothing is written."""
+    """Finds its key on first use. `creates=False`: a missing key is an error. `keeps=False`: a new key is used by this
+    object only and not written."""
 
     def __init__(self, settings: Settings, *, creates: bool = True, keeps: bool = True) -> None:
         self._file = KeyFile(settings)
@@ -28,7 +28,7 @@ class Keyring:
         return sealed
 
     def open(self, token: str, where: str) -> str:
-        """Raises `ConfigError`, naming `where`, for what another key has sealed."""
+        """Raises `ConfigError`, naming `where`, for a text that was sealed with another key."""
         text = self.opens(token)
         if text is None:
             raise ConfigError(
@@ -38,7 +38,7 @@ class Keyring:
         return text
 
     def opens(self, token: str) -> str | None:
-        """The text, or None where another key has sealed it."""
+        """The text, or None where it was sealed with another key."""
         text: str | None = self._opened().open(token)
         return text
 
@@ -68,7 +68,7 @@ class Keyring:
 
 
 def from_environment() -> list[bytes]:
-    """The first seals; the others, after commas, only open."""
+    """Comma-separated keys: the first seals, the others only open."""
     return [part.strip().encode() for part in os.environ.get(VARIABLE, "").split(",") if part.strip()]
 
 
@@ -93,11 +93,11 @@ class KeyFile:
             raise ConfigError(f"the key '{self.path}' cannot be read: {error.strerror}") from None
 
     def create(self, key: bytes) -> bytes:
-        """The key of the file; another process may have been first."""
+        """Creates the key file, or returns the key that another process wrote first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._scratch([key])
         try:
-            os.link(scratch, self.path)  # atomic, and fails where another process was first
+            os.link(scratch, self.path)  # atomic; fails where another process wrote the file first
         except FileExistsError:
             return (self.keys() or [key])[0]
         finally:
@@ -105,7 +105,7 @@ class KeyFile:
         return key
 
     def add_new(self) -> None:
-        """A new first key; a rotation that was broken off has one already."""
+        """Adds a new first key; an interrupted rotation has one already."""
         keys = self.keys()
         if len(keys) < 2:
             self._replace([_library().new_key(), *keys])

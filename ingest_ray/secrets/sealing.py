@@ -1,7 +1,7 @@
-"""Secrets of endpoints: ciphertext or references at rest, real values only in the process that uses them.
+"""Secrets of endpoints: ciphertext or references at rest, plain values only in the process that uses them.
 
 A secret is a field that the descriptor's config model marks as `SecretStr`, and any URL that has a password in it.
-At rest it is `env:NAME`, `file:/path` or `{"$secret": ciphertext}`; a URL keeps what may be seen of it beside the
+At rest it is `env:NAME`, `file:/path` or `{"$secret": ciphertext}`; a URL keeps its visible part beside the
 ciphertext, as `{"$secret": ..., "$shown": "postgresql://app:***@db/shop"}`.
 """
 
@@ -26,7 +26,7 @@ REFERENCES = ("env:", "file:")
 
 
 def config_model_of(template: str) -> type[BaseModel]:
-    """The config model of a template of sources or of sinks. Raises `StrategyMissing` for a template nobody has."""
+    """The config model of a template of sources or of sinks. Raises `StrategyMissing` for an unknown template."""
     family = sink_family(template) if template in sink_templates() else strategy_for(template)
     return family.descriptor.config_model
 
@@ -39,7 +39,7 @@ def seal(
     previous: Mapping[str, JsonValue] | None = None,
     keyring: Keyring | None = None,
 ) -> dict[str, JsonValue]:
-    """What may be stored of a config. Where `previous` holds the same secret, its ciphertext is kept: sealing again
+    """The config with sealed secrets, for storage. Keeps the ciphertext of `previous` for an equal secret, so that sealing again
     changes nothing."""
     keys = keyring or Keyring(settings)
 
@@ -61,7 +61,7 @@ def seal(
 
 
 def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
-    """The endpoint with real values: for the process that uses them, right before it does.
+    """The endpoint with plain secrets; call it only in the process that uses them, right before use.
 
     Raises:
         ConfigError: names the endpoint, the field, and the variable or file that is missing.
@@ -81,7 +81,7 @@ def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
 
 
 def redact(config: Mapping[str, JsonValue], model: type[BaseModel]) -> dict[str, JsonValue]:
-    """For display: references stay, everything else that is secret becomes `***`."""
+    """The config for display: references stay, other secrets become `***`."""
 
     def hidden(_: FieldPath, value: JsonValue, is_url: bool) -> JsonValue:
         if isinstance(value, dict):
@@ -94,7 +94,7 @@ def redact(config: Mapping[str, JsonValue], model: type[BaseModel]) -> dict[str,
 
 
 def masked(endpoint: Endpoint) -> Endpoint:
-    """The endpoint for code that must not connect: its config fits the model, and holds no secret."""
+    """The endpoint for code that must not connect: its config is valid and contains no secret."""
     return endpoint.model_copy(update={"config": redact(endpoint.config, config_model_of(endpoint.template))})
 
 
@@ -103,14 +103,14 @@ def is_reference(value: str) -> bool:
 
 
 def follow(reference: str, where: str, settings: Settings) -> str:
-    """The secret that a setting points at. Raises `ConfigError`, naming `where`, for one that is not there."""
+    """The secret that a setting refers to. Raises `ConfigError`, naming `where`, for a missing one."""
     secret = str(_real(reference, where, Keyring(settings, creates=False)))
     logs.hide(secret)
     return secret
 
 
 def open_url(text: str, settings: Settings) -> str:
-    """The real URL of the state store: a reference is followed, a sealed one opened."""
+    """The plain URL of the state store: a reference is resolved, a sealed URL opened."""
     value: JsonValue = {SECRET: text.removeprefix("sealed:")} if text.startswith("sealed:") else text
     url = str(_real(value, "the state URL", Keyring(settings, creates=False)))
     for part in parts_of_url(url):
@@ -119,7 +119,7 @@ def open_url(text: str, settings: Settings) -> str:
 
 
 def seal_url(text: str, settings: Settings, keyring: Keyring | None = None) -> str:
-    """A URL as settings may keep it: `sealed:...` where it has a password in it."""
+    """The URL for storage in settings: `sealed:...` where it contains a password."""
     secrets = parts_of_url(text)
     if not secrets:
         return text

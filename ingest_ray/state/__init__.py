@@ -1,4 +1,4 @@
-"""What is known of a unit and sink between runs: checkpoint, lease, intent. One scheme for every planner."""
+"""The state of a unit and sink between runs: checkpoint, lease, intent. One scheme for every planner."""
 
 from ingest_ray.state.documents import UnitState
 from ingest_ray.state.unit_state import read_states, reset_state

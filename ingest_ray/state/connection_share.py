@@ -1,6 +1,6 @@
 """The connections of one endpoint, shared by all runs that declare a cap (`policy.max_connections`).
 
-A run counts as long as it lives: what it took is renewed like its lease, and comes back when its process is gone.
+A share is held while its run is live: it is renewed like a lease, and expires when its process is gone.
 """
 
 import threading
@@ -13,13 +13,13 @@ from ingest_ray.sdk.errors import IngestError, RunActive, StateConflict
 from ingest_ray.state.documents import ConnectionsDocument, HeldConnections, Owner, dumped, parsed
 from ingest_ray.state.lease import RENEW_S, TTL_S, is_live
 
-LEAST = 2  # the planner's, which holds the snapshot, and one reader's
-TRIES = 100  # of a write that others came before: each of them had its turn
+MIN_CONNECTIONS = 2  # one for the planner, which holds the snapshot, and one for a reader
+MAX_CONFLICTS = 100  # of one write: with each conflict another run has succeeded
 
 
 @dataclass
 class ConnectionShare:
-    """What one run took of an endpoint's connections; `close` gives it back."""
+    """The connections of an endpoint that one run holds; `close` returns them."""
 
     kv: KV
     key: str
@@ -33,16 +33,16 @@ class ConnectionShare:
 
     @classmethod
     def take(cls, kv: KV, key: str, run_id: str, owner: Owner, cap: int, wanted: int) -> "ConnectionShare":
-        """Takes up to `wanted` of those that other live runs have left below `cap`.
+        """Takes up to `wanted` of the connections that other live runs leave below `cap`.
 
         Raises:
-            RunActive: they have left fewer than a run needs.
+            RunActive: fewer are left than a run needs.
         """
         share = cls(kv, key, run_id, owner)
-        for _ in range(TRIES):
+        for _ in range(MAX_CONFLICTS):
             others, version = share._others()
             free = cap - sum(other.count for other in others)
-            if free < LEAST:
+            if free < MIN_CONNECTIONS:
                 who = ", ".join(f"{other.count} by run {other.run_id}" for other in others)
                 raise RunActive(
                     f"the endpoint's {cap} connections are taken: {who}",
@@ -57,16 +57,16 @@ class ConnectionShare:
     def close(self) -> None:
         self._ended.set()
         self._thread.join(timeout=RENEW_S)
-        with suppress(IngestError):  # what is not given back comes back by itself
+        with suppress(IngestError):  # an unreturned share expires
             self._change(is_held=False)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_S):
-            with suppress(IngestError):  # the store may come back
+            with suppress(IngestError):  # the store may become available again
                 self._change(is_held=True)
 
     def _change(self, *, is_held: bool) -> None:
-        for _ in range(TRIES):
+        for _ in range(MAX_CONFLICTS):
             others, version = self._others()
             if self._put((*others, self._held()) if is_held else others, version):
                 return

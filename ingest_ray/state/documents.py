@@ -1,4 +1,4 @@
-"""The documents in the KV. Each has a schema number; an unknown one is refused, never misread."""
+"""The documents in the KV. Each has a schema number; an unknown number is refused, never misread."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeVar
@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 class UnitDocument(Model):
-    """Under the unit's key. `sequence` is the last commit that is folded into every segment it touched."""
+    """The document under the unit's key. `sequence`: the last commit that is folded into every segment it touched."""
 
     schema_number: Literal[1] = 1
     epoch: int
@@ -20,7 +20,7 @@ class UnitDocument(Model):
     run_id: str
     learned: Learned = Learned()
     cursor: str | None = None
-    """The column that watermarks are values of."""
+    """The column whose values the watermarks are."""
 
 
 class SegmentDocument(Model):
@@ -30,7 +30,7 @@ class SegmentDocument(Model):
 
 
 class Owner(Model):
-    """The process that runs a unit; `started` tells a process from a later one with the same pid."""
+    """The process that runs a unit; `started` distinguishes it from a later process with the same pid."""
 
     host: str
     pid: int
@@ -38,7 +38,7 @@ class Owner(Model):
 
 
 class LeaseDocument(Model):
-    """Kept for ever, because the epoch must never go back."""
+    """Never deleted, because the epoch must never go back."""
 
     schema_number: Literal[1] = 1
     epoch: int
@@ -50,7 +50,7 @@ class LeaseDocument(Model):
 
 
 class HeldConnections(LeaseDocument):
-    """What one run took of an endpoint's connections; lives and ends like a lease."""
+    """The connections of an endpoint that one run holds; renewed and released like a lease."""
 
     count: int
 
@@ -68,28 +68,28 @@ class ClaimDocument(Model):
 
 
 class IntentDocument(Model):
-    """What is about to be committed under a number. `is_whole`: every open scope of the unit becomes complete.
+    """The commit that is about to happen under a number. `is_whole`: every open scope of the unit becomes complete.
 
-    It is never deleted but by a reset: each run writes it before all else, so that no run of an older epoch holds a
-    version with which it could promise anything.
+    Only a reset deletes it: each run writes it first, so that no run of an older epoch holds a version with which it
+    could write an intent.
     """
 
     schema_number: Literal[1] = 1
     epoch: int
-    """Of the run that promised."""
+    """The epoch of the run that wrote the intent."""
     held_by: int = 0
-    """The epoch of the run that took it over; what it promises is still to be settled unless `is_settled`."""
+    """The epoch of the run that took the intent over; it is still open unless `is_settled`."""
     is_settled: bool = False
     sequence: int
     run_id: str
     claims: tuple[ClaimDocument, ...] = ()
     is_whole: bool = False
     quarantine_uris: tuple[str, ...] = ()
-    """Rejected rows that become official with this commit."""
+    """Quarantine files that become official with this commit."""
 
 
 class UnitState(Model):
-    """A unit and sink as people see it; read without a lease."""
+    """The state of a unit and sink for display; read without a lease."""
 
     unit_key: str
     epoch: int = 0
@@ -109,7 +109,7 @@ def parsed(kind: type[D], key: str, value: Mapping[str, JsonValue]) -> D:
     """Reads one document.
 
     Raises:
-        StateUnreadable: unknown schema number, or not the shape of one.
+        StateUnreadable: an unknown schema number, or a document of another shape.
     """
     number = value.get("schema_number")
     if number != SCHEMA:
@@ -121,9 +121,9 @@ def parsed(kind: type[D], key: str, value: Mapping[str, JsonValue]) -> D:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        path = ".".join(str(part) for part in first["loc"])
         raise StateUnreadable(
-            f"state '{key}' is damaged at '{place}': {first['msg']}",
+            f"state '{key}' is damaged at '{path}': {first['msg']}",
             hint="restore the state store from a backup, or forget the checkpoint with `ingest-ray reset`",
         ) from error
 

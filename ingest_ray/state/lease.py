@@ -1,7 +1,7 @@
 """One owner per unit and sink: a lease with an epoch.
 
-The epoch is what protects the data: sinks and KV refuse older ones. The lease only keeps two runs from starting by
-mistake, so a wrong clock can cost a run but never a row.
+The epoch protects the data: sinks and KV refuse older ones. The lease only prevents two runs from starting by mistake, so a
+wrong clock can cost a run but never a row.
 """
 
 import os
@@ -16,7 +16,7 @@ from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import Fenced, RunActive, StateConflict, StateError
 from ingest_ray.state.documents import LeaseDocument, Owner, dumped, parsed
 
-TTL_S = 30.0  # a run on another host is taken for dead after this long without a sign of life
+TTL_S = 30.0  # a run on another host counts as dead when it has not renewed its lease for this long
 RENEW_S = TTL_S / 3
 
 
@@ -26,7 +26,7 @@ def this_process(pid: int | None = None) -> Owner:
 
 
 def is_live(lease: LeaseDocument, clock: Callable[[], float] = time.time) -> bool:
-    """False where the lease was given back, has expired, or its process is known to be gone."""
+    """False where the lease was released, has expired, or its process on this host is gone."""
     if lease.is_released or lease.expires_at <= clock():
         return False
     if lease.owner.host != _host():
@@ -39,7 +39,7 @@ def describe(lease: LeaseDocument) -> str:
 
 
 class Lease:
-    """Held by one run. Renews itself in a thread until it is released or lost; under another clock, by `renew`."""
+    """Held by one run. A thread renews it until it is released or lost; with a clock of a test, the test calls `renew`."""
 
     def __init__(
         self, kv: KV, unit_key: str, document: LeaseDocument, version: int, clock: Callable[[], float] = time.time
@@ -52,16 +52,16 @@ class Lease:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._is_lost = False
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_until_ended, name="lease", daemon=True)
 
     @classmethod
     def acquire(
         cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
     ) -> "Lease":
-        """Takes the lease with the next epoch. A run that lost its state process takes its own lease again.
+        """Takes the lease with the next epoch. A run whose state process died takes its own lease again.
 
         Raises:
-            RunActive: another run has it and lives.
+            RunActive: another live run holds it.
         """
         key = lease_key(unit_key)
         found = kv.get(key)
@@ -84,12 +84,12 @@ class Lease:
         return self._document.epoch
 
     def check(self) -> None:
-        """Raises `Fenced` when another run is known to have taken over."""
+        """Raises `Fenced` after another run took over."""
         if self._is_lost:
             raise Fenced(f"run {self._document.run_id} lost its lease: a newer run took over")
 
     def raise_epoch(self, above: int) -> None:
-        """Takes an epoch above one that the sink has seen: only where the state that knew it is gone."""
+        """Takes an epoch above one that the sink has seen; only for a state that was lost and is new."""
         self._put(self._document.model_copy(update={"epoch": above + 1, "expires_at": self._clock() + TTL_S}))
 
     def release(self) -> None:
@@ -109,7 +109,7 @@ class Lease:
             self._document = document
 
     def _write(self, document: LeaseDocument) -> int:
-        """An earlier write of ours, whose answer was lost, may be there; it may say something else than this one."""
+        """Writes the document. An earlier write of this run, whose result was lost, may be stored with another content."""
         value = dumped(document)
         try:
             return self._kv.put(self._key, value, self._version)
@@ -125,17 +125,17 @@ class Lease:
             return self._kv.put(self._key, value, found[1])
 
     def renew(self) -> None:
-        """Raises `Fenced` when another run has taken over, `StateUnavailable` when the store does not answer."""
+        """Raises `Fenced` after another run took over, `StateUnavailable` when the store does not respond."""
         self._put(self._document.model_copy(update={"expires_at": self._clock() + TTL_S}))
 
-    def _keep(self) -> None:
+    def _renew_until_ended(self) -> None:
         while not self._ended.wait(RENEW_S):
             try:
                 self.renew()
             except Fenced:
                 return
             except StateError:
-                continue  # the store may come back; until the lease expires nobody else can have it
+                continue  # the store may become available again; until the lease expires no other run can take it
 
 
 def _host() -> str:
@@ -144,7 +144,7 @@ def _host() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this host started, in clock ticks since boot; None where there is no such process."""
+    """The start of a process of this host, in clock ticks since boot; None where there is no such process."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:

@@ -1,4 +1,4 @@
-"""Reads and forgets a unit's state, without being its owner."""
+"""Reads a unit's state without its lease, and resets it under one."""
 
 import time
 from collections.abc import Callable, Collection
@@ -22,20 +22,20 @@ from ingest_ray.state.documents import (
 )
 from ingest_ray.state.lease import Lease, this_process
 
-LONGEST = 48  # a summary names every segment, and must stay small
+MAX_POSITION_CHARS = 48  # a summary names every segment, and must stay small
 
 
 def read_states(kv: KV, unit_key: str) -> UnitState:
-    """One walk, because a launch asks for every unit several times."""
+    """Reads one unit with a single scan, because a launch reads every unit several times."""
     under = f"{unit_key}::"
     found = ((key, value) for key, value, _ in kv.scan(unit_key) if key == unit_key or key.startswith(under))
     return _state_of(unit_key, {key.removeprefix(unit_key): value for key, value in found})
 
 
 def read_unit_states(kv: KV, prefix: str, unit_keys: Collection[str]) -> dict[str, UnitState]:
-    """The states of many units whose keys begin with `prefix`, by key, in one walk; only those are parsed.
+    """The states of the units with the given keys under `prefix`, in one scan; other documents are not parsed.
 
-    One that cannot be read is left out.
+    Units whose documents cannot be read are left out.
     """
     parts: dict[str, dict[str, dict[str, JsonValue]]] = {key: {} for key in unit_keys}
     for key, value, _ in kv.scan(prefix):
@@ -72,14 +72,16 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
     )
 
 
-LONGEST = 48  # a summary names every segment, and must stay small
+MAX_POSITION_CHARS = 48  # a summary names every segment, and must stay small
 
 
 def shown(position: Position | None) -> JsonValue:
-    """A position as people see it: the value itself where it has one part, and of long texts only the beginning."""
+    """A position for display: its value where it has one part; long texts are shortened."""
     if position is None:
         return None
-    parts = [part if len(str(part)) <= LONGEST else f"{str(part)[:LONGEST]}…" for part in position]
+    parts = [
+        part if len(str(part)) <= MAX_POSITION_CHARS else f"{str(part)[:MAX_POSITION_CHARS]}…" for part in position
+    ]
     return parts[0] if len(parts) == 1 else list(parts)
 
 
@@ -90,12 +92,12 @@ def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:
 
 
 def reset_state(kv: KV, unit_key: str, owner: Owner | None = None, clock: Callable[[], float] = time.time) -> int:
-    """Forgets checkpoint and intent; returns the number of segments forgotten. The lease stays: epochs never go back.
+    """Deletes checkpoint and intent; returns the number of segments deleted. The lease stays: epochs never go back.
 
-    The lease is held meanwhile, as by a run, so that no run can begin on what is half forgotten. Dying in between leaves
-    less than there was: what is left is consistent, because the intent goes after the segments that it speaks of.
-    Documents that cannot be read are removed, too: this is the way out of `E_STATE_UNREADABLE`. Where that is the
-    lease, the next run takes its epoch from the sink.
+    Holds the lease meanwhile, so that no run can begin on a half-deleted state. A crash in between leaves a consistent
+    rest, because the intent is deleted after the segments that it names. Documents that cannot be read are deleted, too:
+    this is the way out of `E_STATE_UNREADABLE`. Where the lease itself is unreadable, the next run takes its epoch from
+    the sink.
 
     Raises:
         RunActive: the unit has a live run.
@@ -113,7 +115,7 @@ def reset_state(kv: KV, unit_key: str, owner: Owner | None = None, clock: Callab
 
 
 def _forget(kv: KV, key: str, epoch: int) -> None:
-    """Whatever a process of an older epoch may still write there; a newer one would mean that the lease is lost."""
+    """Deletes a document, also one that a process of an older epoch writes meanwhile; one of a newer epoch means a lost lease."""
     while (found := kv.get(key)) is not None:
         document, version = found
         if max(_number(document.get("epoch")), _number(document.get("held_by"))) > epoch:

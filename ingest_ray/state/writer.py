@@ -1,10 +1,10 @@
 """The only writer of a unit's checkpoint: opens scopes, writes intents, folds commits.
 
-begin                  the intent is written under the new epoch, before all else: from then on no process of an older
-                       epoch can promise a commit
-open_scopes            every segment that this run touches is written once under the new epoch, so that a process
-                       of an older epoch holds stale versions and cannot write any more
-intend -> sink -> fold an intent is the promise to find out: after a crash `recover` asks the sink's last number
+begin           writes the intent under the new epoch first: from then on no process of an older epoch can record an intent
+open_scopes     writes every segment that this run touches once under the new epoch, so that a process of an older epoch holds
+                stale versions and cannot write any more
+record_intent -> sink -> apply_commit
+                after a crash, `recover` compares the intent with the sink's last number
 """
 
 import time
@@ -31,11 +31,11 @@ from ingest_ray.state.documents import (
 )
 from ingest_ray.state.lease import Lease
 
-TAKE_TRIES = 5  # a zombie writes at most a few more documents before it meets one that it cannot write
+TAKE_TRIES = 5  # a zombie process writes at most a few more documents before a write fails
 
 
 class StateWriter:
-    """Held by one run; every write is a compare-and-set, and a lost one is `Fenced`."""
+    """The state of one unit, held by one run. Every write is a compare-and-set; a conflict raises `Fenced`."""
 
     def __init__(self, kv: KV, unit_key: str, run_id: str, lease: Lease) -> None:
         self._kv = kv
@@ -53,12 +53,12 @@ class StateWriter:
     def begin(
         cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
     ) -> "StateWriter":
-        """Takes the lease and reads what is known.
+        """Takes the lease and reads the state.
 
         Raises:
             RunActive: the unit has a live run.
             Fenced: a newer run has taken over meanwhile.
-            StateUnreadable: a document of an unknown schema; the lease is given back.
+            StateUnreadable: a document of an unknown schema; the lease is released.
         """
         lease = Lease.acquire(kv, unit_key, run_id, owner, clock)
         try:
@@ -68,7 +68,7 @@ class StateWriter:
             raise
 
     def _take(self) -> None:
-        """Reads everything, after nobody else can promise a commit any more. A zombie may write until then: read again."""
+        """Takes the intent over, then reads everything; repeated when a zombie process wrote in between."""
         key = intent_key(self._unit_key)
         for _ in range(TAKE_TRIES):
             found = self._kv.get(key)
@@ -125,7 +125,7 @@ class StateWriter:
     def recover(self, sink_sequence: int) -> str | None:
         """Settles an intent that an older run left: rolls it forward if the sink has it, drops it otherwise.
 
-        Returns what was done, for the log. From here on numbers go on above everything that the sink has seen.
+        Returns a sentence for the log. From here on numbers continue above every number that the sink has.
         """
         intent, done = self._intent, None
         if intent is not None and sink_sequence >= intent.sequence:
@@ -139,7 +139,7 @@ class StateWriter:
         return done
 
     def refuse_other_cursor(self, cursor: str | None) -> None:
-        """A watermark of one column means nothing along another.
+        """Refuses a policy whose cursor is not the one that the watermarks belong to.
 
         Raises:
             ConfigError: the checkpoint follows another cursor.
@@ -154,7 +154,7 @@ class StateWriter:
     def open_scopes(
         self, planned: Sequence[Scope], *, is_target_empty: bool, cursor: str | None = None
     ) -> tuple[Scope, ...]:
-        """Persists what this run is about to read; returns the scopes to cut, with what is already done of them."""
+        """Records the scopes of this run; returns the scopes to cut, with their committed islands."""
         out: list[Scope] = []
         by_segment: dict[str, list[Scope]] = {}
         for scope in planned:
@@ -170,11 +170,11 @@ class StateWriter:
     def record_intent(
         self, claims: Sequence[CommitClaim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()
     ) -> int:
-        """Writes down what will be committed next; returns its number.
+        """Records the commit that is about to happen; returns its number.
 
         Raises:
-            PayloadTooLarge: a checkpoint with this commit in it would have more pieces than a document can hold. Nothing
-                was committed; the next run fills the gaps first, and pieces that touch become one.
+            PayloadTooLarge: the checkpoint with this commit would have more islands than a document can hold. Nothing was
+                committed; the next run fills the gaps first, and islands that touch merge.
         """
         self.lease.check()
         intent = IntentDocument(
@@ -196,7 +196,7 @@ class StateWriter:
         return intent.sequence
 
     def apply_commit(self, sequence: int) -> None:
-        """Takes a commit that is in the sink into the checkpoint. Folding it again changes nothing."""
+        """Folds a commit that is in the sink into the checkpoint. Repeating it changes nothing."""
         if self._unit.sequence >= sequence:
             return
         if self._intent is None or self._intent.sequence != sequence:
@@ -207,7 +207,7 @@ class StateWriter:
         reached("state:after-fold")
 
     def set_watermarks(self, watermarks: Mapping[str, Position], cursor: str | None) -> None:
-        """A person's word: the segments are loaded up to there, and what was half done of them is forgotten."""
+        """Sets watermarks by hand: the segments count as loaded up to them; unfinished scopes are dropped."""
         self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
         for segment, position in watermarks.items():
             state = self._segments.get(segment, SegmentState(segment=segment))
@@ -223,9 +223,9 @@ class StateWriter:
     # --- writes
 
     def _fold(self, intent: IntentDocument) -> None:
-        """Segment by segment; each remembers the number, so that a crash in between folds none of them twice.
+        """Folds segment by segment; each stores the number, so that a crash in between folds none of them twice.
 
-        Rejected rows come first: as long as the intent is there, whoever rolls it forward makes them official again.
+        Quarantine files are promoted first: as long as the intent exists, a roll-forward repeats the promotion.
         """
         for uri in intent.quarantine_uris:
             promote_rejected_rows(uri)
@@ -238,7 +238,7 @@ class StateWriter:
         self._settle(intent)
 
     def _folds(self, intent: IntentDocument) -> Iterator[tuple[str, SegmentState]]:
-        """The segments that a commit moves, as they are with it; those that have it already are left out."""
+        """The segments that a commit changes, in their new state; segments that have the commit already are left out."""
         if intent.is_whole:
             for segment, state in list(self._segments.items()):
                 if self._epochs[segment] == intent.epoch and state.sequence < intent.sequence:
@@ -278,11 +278,11 @@ class StateWriter:
             found = self._kv.get(key)
             if found is None or found[0] != value:
                 raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
-            self._versions[key] = found[1]  # our own write, whose answer was lost
+            self._versions[key] = found[1]  # an earlier write of this run, whose result was lost
 
 
 def whole(state: SegmentState) -> SegmentState:
-    """Every open scope of a segment is complete."""
+    """The segment with every open scope complete."""
     scopes = tuple(
         scope.model_copy(update={"done": (Island(interval=scope.target, first_rank=(0,), last_rank=(0,)),)})
         for scope in state.scopes

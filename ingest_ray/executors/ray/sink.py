@@ -1,4 +1,4 @@
-"""The sink actors: prepare slices in parallel; one of them commits. Stateless but for an open target: Ray restarts them."""
+"""The sink actors: prepare slices in parallel; one of them commits. Stateless except for the open target: Ray restarts them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,12 +1,11 @@
 """One throttle per host and endpoint class for the whole cluster, and the permits that processes lease from it in batches.
 
-    reader, planner --grant(n)--> throttle:<host>:<class>      waits in seconds, because processes share no clock
-                    --report(permit, signal)-->                not answered
+    reader, planner --grant(n)--> throttle:<host>:<class>      waits in seconds: processes share no clock
+                    --report(permit, signal)-->                no reply
 
-A throttle is a named, detached actor of the connection's namespace: it outlives the runs, and readers, which come and go;
-`end_throttles` ends it with the connection. If the driver dies without that, it ends itself when it has been idle long
-enough. A throttle that dies is replaced by the next process that asks; what it knew is learned again, and the permits that
-it gave are good: they were spaced already.
+A throttle is a named, detached actor of the connection's namespace: it outlives runs and readers.
+`end_throttles` ends it with the connection; without that it ends itself after being idle. A throttle that dies is replaced by
+the next process that requests permits; it learns the rate again, and permits that were granted stay valid: they are spaced.
 """
 
 import logging
@@ -31,8 +30,8 @@ from ingest_ray.sdk.errors import SourceUnavailable
 log = logging.getLogger(__name__)
 
 PREFIX = "throttle:"
-MOST_BATCH = 16  # permits of one lease: at 50 requests per second a third of a second ahead
-STALE_S = 2.0  # a permit that nobody took is given back: used late, it would be one too many
+MOST_BATCH = 16  # permits per lease: at 50 requests per second, a third of a second ahead
+STALE_S = 2.0  # an unused permit is returned: used late, it would exceed the rate
 IDLE_S = 1800.0
 TRIES = 10
 TAGS = ("host", "endpoint_class")
@@ -40,7 +39,7 @@ TAGS = ("host", "endpoint_class")
 
 @ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)
 class ThrottleActor:
-    """`life` tells one actor from the next of the same name: a permit's number means nothing to another one."""
+    """`life` identifies the actor instance: permit numbers of one instance are invalid for another of the same name."""
 
     def __init__(self, host: str, endpoint_class: str) -> None:
         self._host, self._endpoint_class = host, endpoint_class
@@ -58,7 +57,7 @@ class ThrottleActor:
 
     def report(self, life: str, permit: int, signal: Signal) -> None:
         if life != self._life:
-            permit = -1  # the news count all the same
+            permit = -1  # the signal counts all the same
         self._aimd.report(permit, signal, time.monotonic())
         if signal.is_refused or permit % 32 == 0:
             self._tell()
@@ -84,7 +83,7 @@ class ThrottleActor:
 
 
 def throttle(host: str, endpoint_class: str) -> Any:
-    """The throttle of this name in the connection's namespace; a new one where there is none."""
+    """The throttle of this name in the connection's namespace; started if missing."""
     name = f"{PREFIX}{quote(host, safe='')}:{quote(endpoint_class, safe='')}"
     actor: Any = ThrottleActor
     return actor.options(name=name, get_if_exists=True, lifetime="detached").remote(host, endpoint_class)
@@ -97,15 +96,15 @@ def named_throttles() -> list[Any]:
         if isinstance(name, str) and name.startswith(PREFIX):
             try:
                 found.append(ray.get_actor(name))
-            except ValueError:  # it ended since
+            except ValueError:  # it has ended since
                 continue
     return found
 
 
 def throttle_states() -> list[State]:
-    """For status and metrics: of every throttle of the connection; without one, none."""
+    """The states of all throttles of the connection, for status and metrics; empty without a connection."""
     found: list[State] = []
-    if not ray.is_initialized():  # asking would start a cluster
+    if not ray.is_initialized():  # listing actors would start a cluster
         return found
     for actor in named_throttles():
         try:
@@ -129,7 +128,7 @@ class Slot:
 
 @dataclass
 class PermitQueue:
-    """The permits of one host and class in this process. One thread leases for all that wait."""
+    """The permits of one host and endpoint class in this process. One waiting thread leases for all."""
 
     host: str
     endpoint_class: str
@@ -155,7 +154,7 @@ class PermitQueue:
                 self.waiting -= 1
 
     def _lease(self) -> None:
-        """Called with the lock, which it leaves while it speaks to the actor or waits."""
+        """Called with the lock held; releases it while it calls the actor or waits."""
         self.is_leasing = True
         wanted = min(self.waiting, MOST_BATCH)
         self.changed.release()
@@ -168,8 +167,8 @@ class PermitQueue:
             self.changed.acquire()
             self.is_leasing = False
             self.changed.notify_all()
-        for place, wait_s in enumerate(grant.waits_s):
-            self.slots.append(Slot(life, grant.first + place, now + wait_s))
+        for index, wait_s in enumerate(grant.waits_s):
+            self.slots.append(Slot(life, grant.first + index, now + wait_s))
 
     def _granted(self, wanted: int) -> tuple[str, Grant]:
         for attempt in range(TRIES):
