@@ -1,4 +1,4 @@
-"""A server between a client and a site that damages some answers, with respect for their structure."""
+"""A proxy between a client and a site that damages some answers, aware of their structure."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ def deep(levels: int = 3000) -> Any:
 
 
 class Verbatim(str):
-    """Goes into the answer as it is."""
+    """Text that is inserted into the answer unchanged."""
 
 
 BAD_VALUES: list[Any] = [
@@ -61,23 +61,23 @@ class Damage:
         self.done.append(f"{how} in {path[:80]}")
         if how in ("value", "missing", "deep"):
             return self._structured(how, body)
-        place = self.random.randrange(len(body))
+        index = self.random.randrange(len(body))
         match how:
             case "bytes":
-                return body[:place] + b"\xff\xfe" + body[place + 2 :]
+                return body[:index] + b"\xff\xfe" + body[index + 2 :]
             case "cut":
-                return body[:place]
+                return body[:index]
             case "nul":
-                return body[:place] + b"\x00" + body[place:]
+                return body[:index] + b"\x00" + body[index:]
             case _:
                 return b"<html>502 Bad Gateway</html>"
 
     def _structured(self, how: str, body: bytes) -> bytes:
         document = json.loads(body)
-        places = list(places_of(document))
-        if not places:
+        members = list(members_of(document))
+        if not members:
             return b"[]" if isinstance(document, dict) else b"{}"
-        owner, key = self.random.choice(places)
+        owner, key = self.random.choice(members)
         self.done[-1] += f" at {key!r}"
         marks: dict[str, str] = {}
         if how == "missing" and isinstance(owner, dict):
@@ -94,30 +94,30 @@ class Damage:
         return text.encode()
 
 
-def places_of(document: Any) -> Iterator[tuple[Any, Any]]:
-    """Every member of every object; of lists only what is in their members: an element less is no damage but another answer."""
+def members_of(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Every member of every object; of lists only the content of their members: one element less is no damage, but another answer."""
     if isinstance(document, dict):
         for key, value in document.items():
             yield document, key
-            yield from places_of(value)
+            yield from members_of(value)
     elif isinstance(document, list):
         for value in document[:20]:
-            yield from places_of(value)
+            yield from members_of(value)
 
 
 @contextmanager
 def damaging(site: str, damage: Damage) -> Iterator[str]:
     lock = threading.Lock()
 
-    class Door(BaseHTTPRequestHandler):
+    class DamagingProxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0)) or None
             headers = {
                 name: value for name, value in self.headers.items() if name.lower() not in (*HOP, "accept-encoding")
             }
-            asked = urllib.request.Request(site + self.path, body, headers, method=self.command)
+            request = urllib.request.Request(site + self.path, body, headers, method=self.command)
             try:
-                with urllib.request.urlopen(asked, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=30) as answer:
                     status, got, content = answer.status, answer.headers, answer.read()
             except urllib.error.HTTPError as error:
                 with error:
@@ -137,7 +137,7 @@ def damaging(site: str, damage: Damage) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), DamagingProxy)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

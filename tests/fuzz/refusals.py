@@ -1,18 +1,18 @@
-"""What a piece of work refuses; anything that is no `IngestError` gets through, and fails the test."""
+"""Catches the `IngestError` of a call; any other exception passes through and fails the test."""
 
 from collections.abc import Callable
 
 from ingest_ray.sdk.errors import IngestError
 
 
-def refusal(work: Callable[[], object]) -> IngestError | None:
+def refusal(call: Callable[[], object]) -> IngestError | None:
     try:
-        work()
+        call()
     except IngestError as error:
         return error
     return None
 
 
 def is_good(error: IngestError | None) -> bool:
-    """There is none, or it is one that a person can mend, and says what."""
+    """True for no error, and for a user mistake with a message."""
     return error is None or (error.is_user_mistake and bool(error.message))

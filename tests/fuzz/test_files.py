@@ -1,4 +1,4 @@
-"""Any `ingest.yaml`, any URL, any filter: a `ConfigError` that names the place, or a configuration."""
+"""Any `ingest.yaml`, any URL, any filter: a `ConfigError` that names the position, or a configuration."""
 
 import json
 from pathlib import Path
@@ -43,17 +43,17 @@ junk = st.recursive(
 printable = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
-def places(document: Any) -> list[tuple[Any, Any]]:
-    found = []
+def members(document: Any) -> list[tuple[Any, Any]]:
+    listed = []
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in list(items):
-        found.append((document, key))
+        listed.append((document, key))
         if isinstance(value, dict | list):
-            found += places(value)
-    return found
+            listed += members(value)
+    return listed
 
 
-def loaded(file: Path, content: bytes) -> None:
+def load(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     assert is_good(refusal(lambda: load_config(file)))
 
@@ -64,25 +64,25 @@ def test_a_file_with_one_wrong_thing_in_it_is_refused_with_its_place_or_read(
     data: st.DataObject, tmp_path: Path
 ) -> None:
     document = json.loads(json.dumps(GOOD))
-    owner, key = data.draw(st.sampled_from(places(document)))
+    owner, key = data.draw(st.sampled_from(members(document)))
     if data.draw(st.booleans()) and isinstance(owner, dict):
         owner[data.draw(printable)] = owner.pop(key)
     else:
         owner[key] = data.draw(junk)
-    loaded(tmp_path / "ingest.yaml", yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "surrogatepass"))
+    load(tmp_path / "ingest.yaml", yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "surrogatepass"))
 
 
 @FUZZ
 @given(content=st.binary(max_size=200) | printable.map(lambda text: text.encode()))
 def test_a_file_of_any_bytes_is_refused_or_read(content: bytes, tmp_path: Path) -> None:
-    loaded(tmp_path / "ingest.yaml", content)
+    load(tmp_path / "ingest.yaml", content)
 
 
 @pytest.mark.parametrize(
     "content", [b"[" * 5000, b"a: &a [*a]", b"a: " + b"{b: " * 3000, b"? [a]\n: b", b"!!python/name:os"]
 )
 def test_a_file_that_breaks_parsers_is_refused(content: bytes, tmp_path: Path) -> None:
-    loaded(tmp_path / "ingest.yaml", content)
+    load(tmp_path / "ingest.yaml", content)
 
 
 urls = st.one_of(

@@ -30,11 +30,11 @@ def test_a_bit_flip_or_a_cut_anywhere_in_staging_is_lost_pages_and_never_other_r
     good = pa.Table.from_batches(staging.read(handle))
     file = random.choice(sorted(path for path in Path(handle.uri).iterdir() if path.is_file()))
     content = bytearray(file.read_bytes())
-    place = random.randrange(len(content))
+    index = random.randrange(len(content))
     if random.random() < 0.3:
-        content = content[:place]
+        content = content[:index]
     else:
-        content[place] ^= 1 << random.randrange(8)
+        content[index] ^= 1 << random.randrange(8)
     file.write_bytes(bytes(content))
     is_manifest = file.name not in {page.name for page in handle.pages}
     try:

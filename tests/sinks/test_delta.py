@@ -1,4 +1,4 @@
-"""The Delta sink: the behaviour suite, on a local disk and through an object store's interface, and what is Delta's own."""
+"""The Delta sink: the behaviour suite, on a local disk and through an object store's interface, and behaviour of Delta only."""
 
 import os
 import random
@@ -290,8 +290,8 @@ def test_a_table_that_was_changed_by_hand_is_refused_by_column(world: DeltaWorld
     load = Load(world, WriteMode.APPEND)
     load.put((1, 1, "a"))
     table = world.table(load.target)
-    place = table.schema.names.index("version")
-    changed = table.remove_column(place) if change == "drop" else table.set_column(place, "version", pa.array(["1"]))
+    index = table.schema.names.index("version")
+    changed = table.remove_column(index) if change == "drop" else table.set_column(index, "version", pa.array(["1"]))
     write_deltalake(str(_folder(load)), changed, mode="overwrite", schema_mode="overwrite")
     with pytest.raises(SinkRejected, match=r"'version'.*changed by hand"):
         load.sink.open(load.target, SCHEMA, 1)

@@ -18,7 +18,7 @@ from ingest_ray.testing.suites.sink import SinkSuite
 pytestmark = pytest.mark.slow
 
 
-class DuckWorld:
+class DuckDbWorld:
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -27,11 +27,11 @@ class DuckWorld:
 
     def read_all(self, target: Target) -> list[dict[str, Any]]:
         with self._connected() as connection:
-            found = connection.sql(f'select * from "{unit_table_name(target)}"').to_arrow_table()
-        nanoseconds = [place for place, field in enumerate(found.schema) if field.type == pa.timestamp("ns")]
-        for place in nanoseconds:  # Python has none
-            found = found.set_column(place, found.schema.names[place], found.column(place).cast(pa.string()))
-        return list(found.to_pylist())
+            rows = connection.sql(f'select * from "{unit_table_name(target)}"').to_arrow_table()
+        nanoseconds = [index for index, field in enumerate(rows.schema) if field.type == pa.timestamp("ns")]
+        for index in nanoseconds:  # Python has none
+            rows = rows.set_column(index, rows.schema.names[index], rows.column(index).cast(pa.string()))
+        return list(rows.to_pylist())
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         for _ in range(200):
@@ -43,4 +43,4 @@ class DuckWorld:
 
 
 class TestDuckDb(SinkSuite):
-    world = pytest.fixture(lambda self, tmp_path: DuckWorld(tmp_path / "a lake" / "lake.duckdb"))
+    world = pytest.fixture(lambda self, tmp_path: DuckDbWorld(tmp_path / "a lake" / "lake.duckdb"))

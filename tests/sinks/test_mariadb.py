@@ -26,11 +26,11 @@ class MariaWorld:
 
     def read_all(self, target: Target) -> list[dict[str, Any]]:
         found = self._mariadb.run(f"select * from `{unit_table_name(target)}`")
-        return [{name: _moment(value) for name, value in row.items()} for row in found]
+        return [{name: _as_time(value) for name, value in row.items()} for row in found]
 
 
-def _moment(value: Any) -> Any:
-    """The driver hands out times of day as spans."""
+def _as_time(value: Any) -> Any:
+    """The driver returns times of day as durations."""
     return (dt.datetime.min + value).time() if isinstance(value, dt.timedelta) else value
 
 

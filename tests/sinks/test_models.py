@@ -45,7 +45,7 @@ class SqliteWorld(EndpointWorld):
         return found
 
 
-class DuckWorld(EndpointWorld):
+class DuckDbWorld(EndpointWorld):
     def __init__(self, path: Path) -> None:
         super().__init__("duckdb", path=str(path))
         self._path = path
@@ -99,7 +99,7 @@ class TestCdmSqlite(ModelSuite):
 
 
 class TestDuckDb(ModelSuite):
-    world = pytest.fixture(lambda self, tmp_path: DuckWorld(tmp_path / "lake.duckdb"))
+    world = pytest.fixture(lambda self, tmp_path: DuckDbWorld(tmp_path / "lake.duckdb"))
 
 
 class TestDelta(ModelSuite):

@@ -1,4 +1,4 @@
-"""What is the SQL sinks' own: names, ownership of tables, lost answers, wrong settings, stages that dead runs left."""
+"""The SQL sinks beyond the common suite: names, ownership of tables, lost answers, wrong settings, stages of dead runs."""
 
 import os
 import sqlite3
@@ -23,7 +23,7 @@ from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.sink import SCHEMA, Load, piece, rows
-from tests.sinks.test_duckdb import DuckWorld
+from tests.sinks.test_duckdb import DuckDbWorld
 from tests.sinks.test_mariadb import MariaWorld
 from tests.sinks.test_postgres import PostgresWorld
 from tests.sinks.test_sqlite import SqliteWorld
@@ -32,7 +32,7 @@ Run = Callable[[str], Any]
 
 
 @pytest.fixture(params=["sqlite", "duckdb", "postgres", "mariadb"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Run]:
+def sink_database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Run]:
     """A world, and a way to change its database by hand."""
     if request.param == "postgres":
         pg: Postgres = request.getfixturevalue("pg")
@@ -42,8 +42,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, Run]:
         return MariaWorld(mariadb), mariadb.run
     if request.param == "sqlite":
         return SqliteWorld(tmp_path / "x.db"), lambda sql: _run_sqlite(tmp_path / "x.db", sql)
-    world = DuckWorld(tmp_path / "x.duckdb")
-    return world, lambda sql: _run_duck(world, sql)
+    world = DuckDbWorld(tmp_path / "x.duckdb")
+    return world, lambda sql: _run_duckdb(world, sql)
 
 
 def _run_sqlite(path: Path, sql: str) -> Any:
@@ -53,7 +53,7 @@ def _run_sqlite(path: Path, sql: str) -> Any:
     return found
 
 
-def _run_duck(world: DuckWorld, sql: str) -> Any:
+def _run_duckdb(world: DuckDbWorld, sql: str) -> Any:
     with world._connected() as connection:
         return connection.execute(sql).fetchall()
 
@@ -83,8 +83,8 @@ def test_long_names_are_cut_and_stay_different() -> None:
     assert max(len(first.encode()), len(second.encode())) <= NAME_BYTES
 
 
-def test_two_units_that_would_write_one_table_are_refused(place: tuple[Any, Run]) -> None:
-    world, _ = place
+def test_two_units_that_would_write_one_table_are_refused(sink_database: tuple[Any, Run]) -> None:
+    world, _ = sink_database
     Load(world, WriteMode.APPEND, unit="a.b").put((1, 1, "a"))
     with pytest.raises(SinkRejected, match=r"'a_b'.*another unit.*a\.b"):
         Load(world, WriteMode.APPEND, unit="a_b")
@@ -92,8 +92,8 @@ def test_two_units_that_would_write_one_table_are_refused(place: tuple[Any, Run]
         Load(world, WriteMode.APPEND, unit="A.B")
 
 
-def test_a_table_that_this_sink_did_not_make_is_left_alone(place: tuple[Any, Run]) -> None:
-    world, run = place
+def test_a_table_that_this_sink_did_not_make_is_left_alone(sink_database: tuple[Any, Run]) -> None:
+    world, run = sink_database
     run("create table orders (id bigint)")
     run("insert into orders values (7)")
     with pytest.raises(SinkRejected, match="did not make it"):
@@ -103,8 +103,8 @@ def test_a_table_that_this_sink_did_not_make_is_left_alone(place: tuple[Any, Run
     ]
 
 
-def test_a_column_that_was_dropped_by_hand_is_named(place: tuple[Any, Run]) -> None:
-    world, run = place
+def test_a_column_that_was_dropped_by_hand_is_named(sink_database: tuple[Any, Run]) -> None:
+    world, run = sink_database
     load = Load(world, WriteMode.APPEND, unit="orders")
     load.put((1, 1, "a"))
     run("alter table orders drop column version")
@@ -112,8 +112,8 @@ def test_a_column_that_was_dropped_by_hand_is_named(place: tuple[Any, Run]) -> N
         load.sink.open(load.target, SCHEMA, 1)
 
 
-def test_a_column_that_was_retyped_by_hand_is_named(place: tuple[Any, Run]) -> None:
-    world, run = place
+def test_a_column_that_was_retyped_by_hand_is_named(sink_database: tuple[Any, Run]) -> None:
+    world, run = sink_database
     if isinstance(world, SqliteWorld):
         pytest.skip("SQLite cannot change a column's type")
     load = Load(world, WriteMode.APPEND, unit="orders")
@@ -123,8 +123,10 @@ def test_a_column_that_was_retyped_by_hand_is_named(place: tuple[Any, Run]) -> N
         load.sink.open(load.target, SCHEMA, 1)
 
 
-def test_a_table_that_was_dropped_is_made_again_or_refused_but_never_half_written(place: tuple[Any, Run]) -> None:
-    world, run = place
+def test_a_table_that_was_dropped_is_made_again_or_refused_but_never_half_written(
+    sink_database: tuple[Any, Run],
+) -> None:
+    world, run = sink_database
     load = Load(world, WriteMode.APPEND, unit="orders")
     prepared = load.prepare(rows((1, 1, "a")))
     run("drop table orders")
@@ -136,8 +138,8 @@ def test_a_table_that_was_dropped_is_made_again_or_refused_but_never_half_writte
     assert load.found() == [(1, 1, "a")]
 
 
-def test_a_column_that_somebody_added_is_left_alone(place: tuple[Any, Run]) -> None:
-    world, run = place
+def test_a_column_that_somebody_added_is_left_alone(sink_database: tuple[Any, Run]) -> None:
+    world, run = sink_database
     load = Load(world, WriteMode.UPSERT, unit="orders")
     load.put((1, 1, "a"))
     run("alter table orders add column mine varchar(9)")
@@ -147,8 +149,8 @@ def test_a_column_that_somebody_added_is_left_alone(place: tuple[Any, Run]) -> N
     assert {row["id"]: row["mine"] for row in world.read_all(load.target)} == {1: "x", 2: None}
 
 
-def test_stages_of_dead_runs_are_swept_when_a_newer_epoch_opens(place: tuple[Any, Run]) -> None:
-    world, _ = place
+def test_stages_of_dead_runs_are_swept_when_a_newer_epoch_opens(sink_database: tuple[Any, Run]) -> None:
+    world, _ = sink_database
     dead, other = Load(world, WriteMode.APPEND, run="dead"), Load(world, WriteMode.APPEND, unit="other", run="dead")
     lost, kept = dead.prepare(rows((1, 1, "lost"))), other.prepare(rows((1, 1, "kept")))
     Load(world, WriteMode.APPEND, run="next", epoch=2)
@@ -160,9 +162,9 @@ def test_stages_of_dead_runs_are_swept_when_a_newer_epoch_opens(place: tuple[Any
     assert database.list_stages("_ingest_stage_") == []
 
 
-def test_a_reader_is_not_stopped_by_a_commit_that_goes_on(place: tuple[Any, Run]) -> None:
-    world, _ = place
-    if isinstance(world, DuckWorld):
+def test_a_reader_is_not_stopped_by_a_commit_that_goes_on(sink_database: tuple[Any, Run]) -> None:
+    world, _ = sink_database
+    if isinstance(world, DuckDbWorld):
         pytest.skip("a DuckDB file is open in one process at a time")
     load = Load(world, WriteMode.REPLACE)
     load.put((1, 1, "old"))
@@ -176,9 +178,9 @@ def test_a_reader_is_not_stopped_by_a_commit_that_goes_on(place: tuple[Any, Run]
     assert load.found() == []
 
 
-def test_a_commit_waits_for_the_one_before_it(place: tuple[Any, Run]) -> None:
-    world, _ = place
-    if isinstance(world, DuckWorld):
+def test_a_commit_waits_for_the_one_before_it(sink_database: tuple[Any, Run]) -> None:
+    world, _ = sink_database
+    if isinstance(world, DuckDbWorld):
         pytest.skip("DuckDB does not wait: the second transaction fails and is tried again")
     load = Load(world, WriteMode.APPEND)
     prepared = load.prepare(rows((1, 1, "a")))
@@ -323,7 +325,7 @@ def test_a_number_that_is_none_is_refused_by_name(mariadb: MariaDatabase) -> Non
 def test_a_duckdb_file_that_another_process_has_open_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = DuckWorld(tmp_path / "x.duckdb")
+    world = DuckDbWorld(tmp_path / "x.duckdb")
     load = Load(world, WriteMode.APPEND)
     prepared = load.prepare(rows((1, 1, "a")))
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -345,9 +347,9 @@ def test_a_duckdb_file_that_another_process_has_open_is_tried_again(
 
 
 def test_c31_a_process_killed_before_its_commit_leaves_the_table_as_it_was(
-    place: tuple[Any, Run], tmp_path: Path
+    sink_database: tuple[Any, Run], tmp_path: Path
 ) -> None:
-    world, _ = place
+    world, _ = sink_database
     load = Load(world, WriteMode.UPSERT)
     load.put((1, 1, "a"))
     if isinstance(world, PostgresWorld | MariaWorld):

@@ -1,4 +1,4 @@
-"""Both staging providers: the behaviour suite, and what only one of them has."""
+"""Both staging providers: the behaviour suite, and behaviour of only one of them."""
 
 import json
 import os
@@ -129,10 +129,10 @@ def test_c31_a_writer_killed_before_the_manifest_leaves_no_slice(files: FileStag
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "staging")], check=False)
-    place = tmp_path / "staging" / "r1" / "all~s~0" / "1"
-    assert len(list(place.iterdir())) > 1
+    attempt = tmp_path / "staging" / "r1" / "all~s~0" / "1"
+    assert len(list(attempt.iterdir())) > 1
     with pytest.raises(StagingLost):
-        files.load(str(place))
+        files.load(str(attempt))
     assert read(files, stage(files, rows(3))) == rows(3).to_pylist()
 
 
@@ -161,8 +161,8 @@ def test_a_full_disk_says_which_path_and_what_to_do(monkeypatch: pytest.MonkeyPa
     if not os.path.exists("/dev/full"):
         pytest.skip("/dev/full is missing")
     writer = files.open("r1", "all~s~0", 1, SCHEMA)
-    place = Path(files._folder.uri, "r1", "all~s~0", "1")
-    (place / "page-00000.arrow.part").symlink_to("/dev/full")
+    attempt = Path(files._folder.uri, "r1", "all~s~0", "1")
+    (attempt / "page-00000.arrow.part").symlink_to("/dev/full")
     with pytest.raises(StagingUnavailable, match=r"page-00000\.arrow.*No space left") as caught:
         writer.write(rows(20_000))
     assert "free space" in str(caught.value.hint)

@@ -17,10 +17,10 @@ from ingest_ray.files.folder import Folder, hint_for
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.duckdb_types import DUCKDB_TYPES, nested_type
 from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.standard_sql import FETCH_ROWS, StandardSqlDatabase
 from ingest_ray.sinks.databases.table_sink import SqlSink
+from ingest_ray.sinks.databases.types.duckdb import DUCKDB_TYPES, nested_type
 from ingest_ray.sinks.parquet import RollingParquetWriter
 from ingest_ray.sinks.templates import DuckDbConfig
 

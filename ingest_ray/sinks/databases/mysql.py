@@ -16,13 +16,13 @@ import pymysql
 
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.mysql_types import MYSQL_TYPES, TEXT, map_leaf
 from ingest_ray.sinks.databases.standard_sql import (
     CursorSession,
     StandardSqlDatabase,
     read_batches,
     zoneless_timestamp_literal,
 )
+from ingest_ray.sinks.databases.types.mysql import MYSQL_TYPES, TEXT, map_leaf
 
 LOCK_TIMEOUT_S = 60
 INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them

@@ -16,8 +16,8 @@ import pyarrow as pa
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.postgres_types import POSTGRES_TYPES
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
+from ingest_ray.sinks.databases.types.postgres import POSTGRES_TYPES
 from ingest_ray.sinks.type_mapping import map_type
 
 LOCK_TIMEOUT_S = 60

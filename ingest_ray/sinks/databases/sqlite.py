@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.sqlite_types import SQLITE_TYPES
 from ingest_ray.sinks.databases.standard_sql import StandardSqlDatabase, read_batches, zoneless_timestamp_literal
+from ingest_ray.sinks.databases.types.sqlite import SQLITE_TYPES
 
 BUSY_TIMEOUT_S = 60
 

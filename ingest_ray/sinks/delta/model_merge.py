@@ -64,15 +64,15 @@ class ModelMerge:
             )
             connection.execute(
                 f"create table winners as select {KEY}, {ORDER} from (select a.{KEY}, a.{ORDER}, row_number() over (partition by"
-                f" a.{KEY} order by a.{VERSION} desc nulls last, a.{ORDER} desc) as place from a"
+                f" a.{KEY} order by a.{VERSION} desc nulls last, a.{ORDER} desc) as rank from a"
                 f" left join (select {SOURCE_KEY} as k, max({VERSION}) as v from a group by 1) s on s.k = a.{SOURCE_KEY}"
-                f" left join known n on n.k = a.{SOURCE_KEY} left join there t on t.{KEY} = a.{KEY}"
-                f" where a.{KEY} is not null and (s.v is null or a.{VERSION} >= s.v) {newest} {id_newest}) where place = 1"
+                f" left join known n on n.k = a.{SOURCE_KEY} left join stored t on t.{KEY} = a.{KEY}"
+                f" where a.{KEY} is not null and (s.v is null or a.{VERSION} >= s.v) {newest} {id_newest}) where rank = 1"
             )
             is_owned = f"t.{ENDPOINT} = $1 and t.{UNIT} = $2"
             is_alive = "" if is_replace else f"and t.{DELETED_AT} is null and t.{SOURCE_KEY} in (select k from sources)"
             stale = connection.execute(
-                f"select t.{KEY} from there t where {is_owned} {is_alive} and t.{KEY} not in (select {KEY} from winners)",
+                f"select t.{KEY} from stored t where {is_owned} {is_alive} and t.{KEY} not in (select {KEY} from winners)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
             dropped = connection.sql(
@@ -88,7 +88,7 @@ class ModelMerge:
         with self._connect() as connection:
             connection.register("wanted", pa.table({"k": source_keys}))
             rows = connection.execute(
-                f"select t.{KEY} from there t where t.{ENDPOINT} = $1 and t.{UNIT} = $2 and t.{DELETED_AT} is null"
+                f"select t.{KEY} from stored t where t.{ENDPOINT} = $1 and t.{UNIT} = $2 and t.{DELETED_AT} is null"
                 f" and t.{SOURCE_KEY} in (select k from wanted)",
                 [self._target.endpoint_id, self._target.unit_id],
             ).fetchall()
@@ -131,8 +131,8 @@ class ModelMerge:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(config={"threads": 1})
-        connection.register("stored", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
-        connection.execute("create table there as select * from stored")
+        connection.register("table_rows", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
+        connection.execute("create table stored as select * from table_rows")
         return connection
 
     def _newest_versions_sql(self, connection: duckdb.DuckDBPyConnection) -> str:

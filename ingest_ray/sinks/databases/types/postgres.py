@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest_ray.sinks.databases.temporal_types import TemporalTypes, map_temporal
+from ingest_ray.sinks.databases.types.temporal import TemporalTypes, map_temporal
 from ingest_ray.sinks.type_mapping import (
     TypeMapping,
     TypeRules,
