@@ -1,6 +1,6 @@
-"""Jira and Confluence in the common data model: golden rows that people can review, and what must hold for all of them.
+"""Jira and Confluence in the common data model: golden rows that people can review, and properties of all rows.
 
-`python -m tests.strategies.test_cdm_mappers` writes the golden file again, after a change that is meant.
+`python -m tests.strategies.test_cdm_mappers` writes the golden file again, after an intended change.
 """
 
 import json
@@ -19,6 +19,7 @@ from ingest_ray.sdk.types import Dataset, Endpoint
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_strategies.confluence import http as confluence
 from ingest_strategies.jira import http as jira
+from tests.strategies.lake import site_endpoint
 
 GOLDEN = Path(__file__).parent / "golden" / "cdm_rows.jsonl"
 SITES: dict[str, dict[str, Any]] = {
@@ -30,40 +31,40 @@ UNITS = {
     "confluence": ("confluence.space", "confluence.page", "confluence.attachment", "confluence.acl"),
 }
 STRATEGIES = {"jira": jira, "confluence": confluence}
+TEMPLATES = {"jira": "jira.http", "confluence": "http.confluence"}
 FEW = 3  # golden rows of each unit and deployment
 
 
 @cache
-def previewed(product: str, mode: str) -> tuple[Endpoint, dict[str, tuple[Dataset, pa.Table]]]:
-    """The rows of every unit of a small site, as its strategy reads them. The site's address is made the same each time."""
+def preview_units(product: str, mode: str) -> tuple[Endpoint, dict[str, tuple[Dataset, pa.Table]]]:
+    """The rows of every unit of a small site, as its strategy reads them, with a fixed address of the site."""
     with simulate(product, mode, frozen=True, **SITES[product]) as sim:  # type: ignore[arg-type]
         endpoint = endpoint_of(sim, product)
-        datasets = {found.name: found for found in STRATEGIES[product].collect(endpoint)}
+        datasets = {dataset.name: dataset for dataset in STRATEGIES[product].collect(endpoint)}
         tables = {
-            name: (datasets[name], fixed(STRATEGIES[product].preview(endpoint, datasets[name], 500), sim.url))
+            name: (
+                datasets[name],
+                with_fixed_address(STRATEGIES[product].preview(endpoint, datasets[name], 500), sim.url),
+            )
             for name in UNITS[product]
         }
     return endpoint.model_copy(update={"config": {"base_url": "https://site.example"}}), tables
 
 
 def endpoint_of(sim: Simulation, product: str) -> Endpoint:
-    login = {"auth_type": "basic", "username": sim.user} if sim.mode == "cloud" else {"auth_type": "pat"}
-    template = {"jira": "jira.http", "confluence": "http.confluence"}[product]
-    return Endpoint(
-        endpoint_id=product, template=template, config={"base_url": sim.url, "api_token": sim.token, **login}
-    )
+    return site_endpoint(sim, product, TEMPLATES[product])
 
 
-def fixed(table: pa.Table, url: str) -> pa.Table:
-    for place, field in enumerate(table.schema):
+def with_fixed_address(table: pa.Table, url: str) -> pa.Table:
+    for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
-            table = table.set_column(place, field, pc.replace_substring(table[field.name], url, "https://site.example"))
+            table = table.set_column(index, field, pc.replace_substring(table[field.name], url, "https://site.example"))
     return table
 
 
-def mapped(product: str, mode: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Unit, model and row of all that is mapped."""
-    endpoint, tables = previewed(product, mode)
+def map_units(product: str, mode: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(unit, model, row)"""
+    endpoint, tables = preview_units(product, mode)
     for unit, (dataset, table) in tables.items():
         for model, batches in apply_cdm(endpoint, unit, table.to_batches(), dataset=dataset, system="acme").items():
             for batch in batches:
@@ -75,7 +76,9 @@ def golden_lines() -> Iterator[str]:
     for product in SITES:
         for mode in ("cloud", "dc"):
             seen: dict[tuple[str, str], int] = {}
-            for unit, model, row in sorted(mapped(product, mode), key=lambda one: (*one[:2], one[2]["cdm_id"])):
+            for unit, model, row in sorted(
+                map_units(product, mode), key=lambda entry: (*entry[:2], entry[2]["cdm_id"])
+            ):
                 seen[unit, model] = seen.get((unit, model), 0) + 1
                 if seen[unit, model] <= FEW:
                     shown = {name: value for name, value in row.items() if value not in (None, [])}
@@ -84,29 +87,29 @@ def golden_lines() -> Iterator[str]:
 
 
 def test_rows_are_as_the_golden_file_has_them() -> None:
-    found, expected = list(golden_lines()), GOLDEN.read_text().splitlines()
-    different = [(new, old) for new, old in zip(found, expected, strict=False) if new != old]
+    lines, expected = list(golden_lines()), GOLDEN.read_text().splitlines()
+    different = [(new, old) for new, old in zip(lines, expected, strict=False) if new != old]
     assert different == []
-    assert len(found) == len(expected)
+    assert len(lines) == len(expected)
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 @pytest.mark.parametrize("product", list(SITES))
 def test_ids_have_the_contracts_form_and_are_unique(product: str, mode: str) -> None:
-    rows = list(mapped(product, mode))
+    rows = list(map_units(product, mode))
     ids: dict[str, list[str]] = {}
     for _, model, row in rows:
         assert row["cdm_id"].startswith(f"{model.replace('.', ':')}:acme:")
         assert row["source_system"] == "acme"
         ids.setdefault(model, []).append(row["cdm_id"])
-    assert all(len(set(found)) == len(found) for found in ids.values())
+    assert all(len(set(of_model)) == len(of_model) for of_model in ids.values())
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
-def test_items_say_what_the_site_says(mode: str) -> None:
+def test_items_equal_the_issues_of_the_site(mode: str) -> None:
     with simulate("jira", mode, **SITES["jira"]) as sim:  # type: ignore[arg-type]
         truth = {record["key"]: record["issue"]["fields"] for record in sim.expected("issues")}
-    items = {row["source_issue_key"]: row for _, model, row in mapped("jira", mode) if model == "cdm.work.item"}
+    items = {row["source_issue_key"]: row for _, model, row in map_units("jira", mode) if model == "cdm.work.item"}
     assert items.keys() == truth.keys()
     for key, fields in truth.items():
         row = items[key]
@@ -122,12 +125,12 @@ def test_items_say_what_the_site_says(mode: str) -> None:
         assert len(json.dumps(row["raw_source"])) < 20_000
 
 
-def test_both_deployments_read_the_same_in_the_common_data_model() -> None:
+def test_both_deployments_give_the_same_text_in_the_common_data_model() -> None:
     """The same issue, once in ADF and once in wiki markup: the same words."""
     texts = []
     for mode in ("cloud", "dc"):
-        found = {r["source_id"]: r["description"] for _, m, r in mapped("jira", mode) if m == "cdm.work.item"}
-        texts.append({key: words(text) for key, text in found.items() if text and "@" not in text})
+        descriptions = {r["source_id"]: r["description"] for _, m, r in map_units("jira", mode) if m == "cdm.work.item"}
+        texts.append({key: words(text) for key, text in descriptions.items() if text and "@" not in text})
     both = texts[0].keys() & texts[1].keys()
     assert len(both) >= 6
     assert {key: texts[0][key] for key in both} == {key: texts[1][key] for key in both}
@@ -137,22 +140,22 @@ def words(text: str) -> list[str]:
     return [word for word in text.replace("<", " ").replace(">", " ").split() if word not in ("```python", "```")]
 
 
-def test_the_trace_of_a_deleted_worklog_and_a_trashed_page_make_no_row() -> None:
-    endpoint, tables = previewed("jira", "cloud")
+def test_a_deleted_worklog_and_a_trashed_page_make_no_row() -> None:
+    endpoint, tables = preview_units("jira", "cloud")
     dataset, table = tables["jira.worklogs"]
-    trace = dict.fromkeys(table.schema.names) | {"id": "7", "deleted_at": datetime(2024, 1, 1, tzinfo=UTC)}
-    trace["updated"] = trace["deleted_at"]
-    made = apply_cdm(
-        endpoint, "jira.worklogs", pa.Table.from_pylist([trace], schema=table.schema).to_batches(), dataset=dataset
+    deleted = dict.fromkeys(table.schema.names) | {"id": "7", "deleted_at": datetime(2024, 1, 1, tzinfo=UTC)}
+    deleted["updated"] = deleted["deleted_at"]
+    batches_by_model = apply_cdm(
+        endpoint, "jira.worklogs", pa.Table.from_pylist([deleted], schema=table.schema).to_batches(), dataset=dataset
     )
-    assert [batch.num_rows for batch in made["cdm.work.worklog"]] == [0]
-    endpoint, tables = previewed("confluence", "cloud")
+    assert [batch.num_rows for batch in batches_by_model["cdm.work.worklog"]] == [0]
+    endpoint, tables = preview_units("confluence", "cloud")
     dataset, table = tables["confluence.page"]
     page = {**table.to_pylist()[0], "status": "trashed"}
-    gone = apply_cdm(
+    trashed = apply_cdm(
         endpoint, "confluence.page", pa.Table.from_pylist([page], schema=table.schema).to_batches(), dataset=dataset
     )
-    assert {model: sum(batch.num_rows for batch in batches) for model, batches in gone.items()} == {
+    assert {model: sum(batch.num_rows for batch in batches) for model, batches in trashed.items()} == {
         "cdm.doc.item": 0,
         "cdm.doc.revision": 0,
         "cdm.doc.link": 0,
@@ -160,7 +163,7 @@ def test_the_trace_of_a_deleted_worklog_and_a_trashed_page_make_no_row() -> None
 
 
 def test_links_to_pages_of_the_same_site_are_resolved_to_their_ids() -> None:
-    endpoint, tables = previewed("confluence", "cloud")
+    endpoint, tables = preview_units("confluence", "cloud")
     dataset, table = tables["confluence.page"]
     body = (
         '<a href="https://site.example/wiki/spaces/OPS/pages/4711/Title">a</a>'
@@ -168,14 +171,14 @@ def test_links_to_pages_of_the_same_site_are_resolved_to_their_ids() -> None:
         '<ac:link><ri:content-entity ri:content-id="4714"/></ac:link><ac:link><ri:page ri:content-title="T"/></ac:link>'
     )
     page = {**table.to_pylist()[0], "body": body, "status": "current"}
-    made = apply_cdm(
+    batches_by_model = apply_cdm(
         endpoint,
         "confluence.page",
         pa.Table.from_pylist([page], schema=table.schema).to_batches(),
         dataset=dataset,
         system="acme",
     )
-    rows = [row for batch in made["cdm.doc.link"] for row in batch.to_pylist()]
+    rows = [row for batch in batches_by_model["cdm.doc.link"] for row in batch.to_pylist()]
     ends = [(row["link_type"], (row["to_item_cdm_id"] or "").rpartition(":")[2]) for row in rows]
     assert ends == [
         ("internal", "4711"),
@@ -187,32 +190,28 @@ def test_links_to_pages_of_the_same_site_are_resolved_to_their_ids() -> None:
 
 
 def test_every_model_of_the_contract_has_a_mapper() -> None:
-    brought = {
+    mapped_models = {
         model
         for product, units in UNITS.items()
         for unit in units
-        for model in mapper_for(endpoint_of_product(product), unit).models
+        for model in mapper_for(TEMPLATES[product], unit).models
     }
-    assert brought == set(MODELS)
-
-
-def endpoint_of_product(product: str) -> str:
-    return {"jira": "jira.http", "confluence": "http.confluence"}[product]
+    assert mapped_models == set(MODELS)
 
 
 def test_a_page_of_rows_is_mapped_the_same_each_time_and_one_bad_row_costs_only_itself() -> None:
-    endpoint, tables = previewed("jira", "cloud")
+    endpoint, tables = preview_units("jira", "cloud")
     dataset, table = tables["jira.issues"]
     rows = table.to_pylist()
     rows[2]["payload"] = "{broken"
     page = pa.Table.from_pylist(rows, schema=table.schema).combine_chunks().to_batches()[0]
-    refused: list[tuple[int, str, str | None]] = []
-    context = MapContext(endpoint, dataset, "acme", lambda *what: refused.append(what))
+    rejected: list[tuple[int, str, str | None]] = []
+    context = MapContext(endpoint, dataset, "acme", lambda *rejection: rejected.append(rejection))
     mapper = mapper_for("jira.http", "jira.issues")
     first, second = mapper.map(page, context), mapper.map(page, context)
     assert first["cdm.work.item"].batch.equals(second["cdm.work.item"].batch)
     assert first["cdm.work.item"].origins == [n for n in range(len(rows)) if n != 2]
-    assert {place for place, _, _ in refused} == {2}
+    assert {index for index, _, _ in rejected} == {2}
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ group by i.cdm_id, u.cdm_id
 """
 
 
-class Place:
-    """One installation with a CDM database in SQLite, and simulated sites as its sources."""
+class CdmInstallation:
+    """An installation with a CDM database in SQLite, and simulated sites as its sources."""
 
     def __init__(self, folder: Path, sites: dict[str, Simulation], units: tuple[str, ...]) -> None:
         self._folder = folder
@@ -59,7 +59,7 @@ class Place:
         ]
         document = {
             "endpoints": [
-                {"id": product, "template": (made := endpoint_of(sim, product)).template, "config": made.config}
+                {"id": product, "template": (endpoint := endpoint_of(sim, product)).template, "config": endpoint.config}
                 for product, sim in sites.items()
             ],
             "sinks": [{"id": "models", "template": "cdm.jdbc", "config": {"url": "sqlite:///models.db"}}],
@@ -91,28 +91,28 @@ class Place:
         return int(self.select(f"select count(*) from {model_id.replace('.', '_')} where _deleted_at is null")[0][0])
 
     def dangling(self) -> dict[str, int]:
-        """References to rows that are not there, by table and column."""
-        found = {}
+        """The number of references to missing rows, by table and column."""
+        counts = {}
         for table, columns in REFERENCES.items():
             for column, other in columns.items():
                 ((count,),) = self.select(
                     f"select count(*) from {table} t where t._deleted_at is null and t.{column} is not null"
                     f" and not exists (select 1 from {other} o where o.cdm_id = t.{column} and o._deleted_at is null)"
                 )
-                found[f"{table}.{column}"] = int(count)
-        return {name: count for name, count in found.items() if count}
+                counts[f"{table}.{column}"] = int(count)
+        return {name: count for name, count in counts.items() if count}
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows, less when and by which run they were written."""
-        found = {}
+        """All rows, without the columns that name the run."""
+        content = {}
         for model_id in (*WORK, *DOC):
             table = model_id.replace(".", "_")
             columns = [str(row[1]) for row in self.select(f"pragma table_info({table})")]
-            kept = ", ".join(
+            names = ", ".join(
                 f'"{name}"' for name in columns if name not in ("_ingest_run_id", "_ingest_slice", "_ingest_at")
             )
-            found[table] = self.select(f"select {kept} from {table} order by cdm_id")
-        return found
+            content[table] = self.select(f"select {names} from {table} order by cdm_id")
+        return content
 
 
 @pytest.fixture(scope="module")
@@ -124,67 +124,71 @@ def sites() -> Iterator[dict[str, Simulation]]:
 def test_two_sites_in_one_model_resolve_join_and_do_not_change_when_run_again(
     tmp_path: Path, sites: dict[str, Simulation]
 ) -> None:
-    place = Place(tmp_path, sites, (*JIRA, *CONFLUENCE))
-    place.run("jira")
-    place.run("confluence")
+    installation = CdmInstallation(tmp_path, sites, (*JIRA, *CONFLUENCE))
+    installation.run("jira")
+    installation.run("confluence")
     jira = sites["jira"]
-    assert place.count("cdm.work.item") == len(list(jira.expected("issues"))) == 120
-    assert place.count("cdm.work.comment") == sum(len(r["issue"]["fields"]["comment"]) for r in jira.expected("issues"))
-    assert all(place.count(model_id) > 0 for model_id in (*WORK, *DOC))
-    assert place.dangling() == {}
-    rows = place.select(JOINED)
+    assert installation.count("cdm.work.item") == len(list(jira.expected("issues"))) == 120
+    assert installation.count("cdm.work.comment") == sum(
+        len(r["issue"]["fields"]["comment"]) for r in jira.expected("issues")
+    )
+    assert all(installation.count(model_id) > 0 for model_id in (*WORK, *DOC))
+    assert installation.dangling() == {}
+    rows = installation.select(JOINED)
     assert rows
     assert all(comments > 0 and pages > 0 for _, _, comments, pages in rows)
-    before = place.content()
-    place.run("jira")
-    place.run("confluence", "confluence.space", "confluence.page", "confluence.attachment")
-    assert place.content() == before
+    before = installation.content()
+    installation.run("jira")
+    installation.run("confluence", "confluence.space", "confluence.page", "confluence.attachment")
+    assert installation.content() == before
 
 
-def test_what_moves_goes_or_is_trashed_leaves_no_stale_row(tmp_path: Path, sites: dict[str, Simulation]) -> None:
-    place = Place(tmp_path, sites, (*JIRA, *CONFLUENCE))
-    place.run("jira")
-    place.run("confluence")
+def test_moved_deleted_and_trashed_content_leaves_no_stale_row(tmp_path: Path, sites: dict[str, Simulation]) -> None:
+    installation = CdmInstallation(tmp_path, sites, (*JIRA, *CONFLUENCE))
+    installation.run("jira")
+    installation.run("confluence")
     jira, confluence = sites["jira"], sites["confluence"]
     jira.mutate("move", count=3, seed=1)
     jira.mutate("delete-worklog", count=2, seed=5)
     confluence.mutate("trash", count=3, seed=4)
     for sim in (jira, confluence):
         sim.advance_clock(3600)
-    place.run("jira")
-    place.run("confluence", "confluence.page", "confluence.attachment")
+    installation.run("jira")
+    installation.run("confluence", "confluence.page", "confluence.attachment")
     truth = {record["key"] for record in jira.expected("issues")}
-    keys = {key for (key,) in place.select("select source_issue_key from cdm_work_item where _deleted_at is null")}
+    keys = {
+        key for (key,) in installation.select("select source_issue_key from cdm_work_item where _deleted_at is null")
+    }
     assert keys == truth
-    assert place.count("cdm.work.worklog") == sum(
+    assert installation.count("cdm.work.worklog") == sum(
         len(record["issue"]["fields"]["worklog"]) for record in jira.expected("issues")
     )
-    of_items = {name for name in place.dangling() if name.startswith("cdm_work")}
+    of_items = {name for name in installation.dangling() if name.startswith("cdm_work")}
     assert of_items == set()
-    assert place.select("select count(*) from cdm_doc_item where _deleted_at is not null")[0][0] >= 3
+    assert installation.select("select count(*) from cdm_doc_item where _deleted_at is not null")[0][0] >= 3
 
 
 def test_real_issues_map_without_a_single_quarantine(tmp_path: Path) -> None:
     if not (DATA / "jira-issues.jsonl.gz").exists():
         pytest.skip("no real issues beside the project: ../shared/data/jira-issues.jsonl.gz")
     with simulate("jira", "dc", issues=6_686, data=DATA) as sim:
-        place = Place(tmp_path, {"jira": sim}, JIRA)
-        report = place.run("jira")
-        issues = comments = described = said = 0
+        installation = CdmInstallation(tmp_path, {"jira": sim}, JIRA)
+        report = installation.run("jira")
+        issues = comments = described = with_text = 0
         for record in sim.expected("issues"):
             fields = record["issue"]["fields"]
             issues += 1
             comments += len(fields["comment"])
             described += bool((fields["description"] or "").strip())
-            said += sum(bool(one["body"].strip()) for one in fields["comment"])
-        counts = {model: found for unit in report.units for model, found in unit.models.items()}
+            with_text += sum(bool(comment["body"].strip()) for comment in fields["comment"])
+        counts = {model: counts for unit in report.units for model, counts in unit.models.items()}
     assert issues == 6_686
-    assert place.count("cdm.work.item") == counts["cdm.work.item"].mapped == issues
-    assert place.count("cdm.work.comment") == counts["cdm.work.comment"].mapped == comments
-    assert place.dangling() == {}
-    ((found,),) = place.select("select count(*) from cdm_work_item where length(description) > 0")
-    assert 0.99 * described < found <= described  # some descriptions are markup and nothing else
-    ((found,),) = place.select("select count(*) from cdm_work_comment where length(body) > 0")
-    assert 0.99 * said < found <= said
-    ((longest,),) = place.select("select max(length(raw_source)) from cdm_work_item")
+    assert installation.count("cdm.work.item") == counts["cdm.work.item"].mapped == issues
+    assert installation.count("cdm.work.comment") == counts["cdm.work.comment"].mapped == comments
+    assert installation.dangling() == {}
+    ((stored,),) = installation.select("select count(*) from cdm_work_item where length(description) > 0")
+    assert 0.99 * described < stored <= described  # some descriptions are markup and nothing else
+    ((stored,),) = installation.select("select count(*) from cdm_work_comment where length(body) > 0")
+    assert 0.99 * with_text < stored <= with_text
+    ((longest,),) = installation.select("select max(length(raw_source)) from cdm_work_item")
     assert longest < 64 * 1024

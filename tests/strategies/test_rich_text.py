@@ -1,4 +1,4 @@
-"""Rich text as people read it: what a text says is kept, also where its markup is broken."""
+"""Rich text becomes Markdown that keeps all words, also where the markup is broken."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ READERS = {"adf": adf_to_markdown, "wiki": wiki_to_markdown, "storage": storage_
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_texts_read_as_the_golden_file_has_them(case: dict[str, str]) -> None:
+def test_texts_are_converted_as_the_golden_file_has_them(case: dict[str, str]) -> None:
     assert READERS[case["form"]](case["source"]) == case["markdown"]
 
 
@@ -93,21 +93,21 @@ def test_no_storage_format_is_too_broken_to_read(text: str) -> None:
     list(storage_links(text))
 
 
-def test_a_log_of_a_megabyte_is_read_at_once() -> None:
+def test_a_log_of_a_megabyte_is_converted_fast() -> None:
     line = "2024-01-01 [main] {thread} *not bold !image! ||a|| \\ " * 400
     text = "\n".join([line] * 50)
     assert len(wiki_to_markdown(text)) > len(text) * 0.9
 
 
-def test_links_are_told_in_their_order_with_what_they_point_at() -> None:
+def test_links_are_listed_in_their_order_with_their_targets() -> None:
     body = (
         '<p><a href="https://example.com/x?a=1&amp;b=2">out</a> <a href="#top">top</a>'
         '<ac:link><ri:page ri:content-title="Field &amp; notes" ri:space-key="OPS"/>'
         "<ac:plain-text-link-body><![CDATA[see > there]]></ac:plain-text-link-body></ac:link>"
         '<ac:image><ri:attachment ri:filename="a.png"/></ac:image><ac:image><ri:url ri:value="https://e.org/i.png"/></ac:image></p>'
     )
-    found = [(one.text, one.url, one.title, one.space_key, one.file) for one in storage_links(body)]
-    assert found == [
+    links = [(link.text, link.url, link.title, link.space_key, link.file) for link in storage_links(body)]
+    assert links == [
         ("out", "https://example.com/x?a=1&b=2", None, None, None),
         ("see > there", None, "Field & notes", "OPS", None),
         ("", None, None, None, "a.png"),

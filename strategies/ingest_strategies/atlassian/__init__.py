@@ -1,1 +1,1 @@
-"""What the strategies of Jira and Confluence share: login, requests at once, progress by time of change, batches."""
+"""What the strategies of Jira and Confluence share: login, concurrent requests, progress by time of change, batches."""

@@ -1,4 +1,4 @@
-"""How a site is reached and logged into; every Atlassian endpoint has these fields."""
+"""The configuration fields of every Atlassian endpoint: how its site is reached and logged into."""
 
 import re
 from typing import Annotated, Literal, Self, TypeVar
@@ -30,7 +30,7 @@ class SiteConfig(BaseModel):
     """Or the path of a file of certificates."""
 
     @model_validator(mode="after")
-    def _can_log_in(self) -> Self:
+    def _check_login(self) -> Self:
         if not re.match(r"https?://[^/\s@]+(/[^\s?#]*)?$", self.base_url):
             raise ValueError("field 'base_url': http(s)://host, without user, query or fragment")
         if self.auth_type == "basic" and not self.username:
@@ -41,14 +41,14 @@ class SiteConfig(BaseModel):
 C = TypeVar("C", bound=SiteConfig)
 
 
-def parsed(kind: type[C], endpoint: Endpoint) -> C:
+def parse_site_config(kind: type[C], endpoint: Endpoint) -> C:
     """The endpoint's configuration, checked. Raises `ConfigError` that names the field and never shows a value."""
     try:
         return kind.model_validate(endpoint.config)
     except ValidationError as error:
         faults = []
         for fault in error.errors(include_input=False, include_url=False, include_context=False):
-            place = ".".join(str(part) for part in fault["loc"])
+            field = ".".join(str(part) for part in fault["loc"])
             message = fault["msg"].removeprefix("Value error, ")
-            faults.append(f"field '{place}': {message}" if place else message)
+            faults.append(f"field '{field}': {message}" if field else message)
         raise ConfigError(f"endpoint '{endpoint.endpoint_id}': {'; '.join(faults)}") from None

@@ -1,4 +1,4 @@
-"""What a unit's configuration keeps: a document under the vendor's own name (`jiraFilter`, `confluenceFilter`), or bare."""
+"""A unit's filter configuration: a document under the vendor's own name (`jiraFilter`, `confluenceFilter`), or bare."""
 
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
@@ -28,18 +28,18 @@ class UnitFilter(BaseModel):
 F = TypeVar("F", bound=UnitFilter)
 
 
-def parsed_filter(spec: UnitSpec, kind: type[F], own: str, vendor: str) -> F:
+def parse_filter(spec: UnitSpec, kind: type[F], filter_name: str, vendor: str) -> F:
     """Raises `FilterConflict`, `FilterUnsupported`, `ConfigError`; each names the unit and the key."""
-    given = dict(spec.config.filters)
-    others = [name for name in given if name.endswith("Filter") and name != own]
-    if others and own in given:
-        raise FilterConflict(f"unit '{spec.unit_id}' has '{own}' and '{others[0]}'", hint="keep one")
-    if others:
-        raise FilterUnsupported(f"unit '{spec.unit_id}' is {vendor}'s and cannot have '{others[0]}'")
-    inner = given.get(own, given)
+    filters = dict(spec.config.filters)
+    foreign = [name for name in filters if name.endswith("Filter") and name != filter_name]
+    if foreign and filter_name in filters:
+        raise FilterConflict(f"unit '{spec.unit_id}' has '{filter_name}' and '{foreign[0]}'", hint="keep one")
+    if foreign:
+        raise FilterUnsupported(f"unit '{spec.unit_id}' is {vendor}'s and cannot have '{foreign[0]}'")
+    document = filters.get(filter_name, filters)
     try:
-        return kind.model_validate(inner or {})
+        return kind.model_validate(document or {})
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise ConfigError(f"unit '{spec.unit_id}': filter '{place}': {fault['msg']}") from None
+        field = ".".join(str(part) for part in fault["loc"])
+        raise ConfigError(f"unit '{spec.unit_id}': filter '{field}': {fault['msg']}") from None

@@ -1,7 +1,7 @@
-"""What has to be read of a segment that has a time of change, given what is committed. Pure.
+"""Which scopes to read of a segment that has a time of change, given what is committed. Pure.
 
-First run: everything up to the horizon is one advance, so there is no separate load. Then: what is unfinished, the next
-advance, the look-back below it, and what lies above the horizon. All boundaries are epoch milliseconds.
+The first run reads everything up to the horizon as one advance, so there is no separate load. A later run reads unfinished scopes,
+the next advance, the look-back below it, and what lies above the horizon. All boundaries are epoch milliseconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Interval, Scope, SegmentState
 
 MINUTE_MS = 60_000
-Window = tuple[str, Interval]
-"""A segment, and what of it."""
+SegmentWindow = tuple[str, Interval]
+"""A segment's key, and an interval of its cursor."""
 
 
 @dataclass(frozen=True)
-class SegmentLook:
-    """What search says about one segment. Counts may be approximate; they decide where to cut, not what is read."""
+class SegmentCounts:
+    """Search's counts of one segment. They may be approximate: they decide where to cut, not what is read."""
 
     key: str
     state: SegmentState
@@ -26,121 +26,133 @@ class SegmentLook:
     """Where the next advance begins."""
     total: int = 0
     new: int = 0
-    again: int = 0
+    lookback: int = 0
     ahead: int = 0
+    """Above the horizon."""
 
     @property
     def rows(self) -> int:
-        return self.new + self.again + self.ahead
+        return self.new + self.lookback + self.ahead
 
 
 @dataclass(frozen=True)
-class Course:
-    """How far a run goes: up to the horizon, and back again by the look-back."""
+class RunBounds:
+    """How far a run reads: up to the horizon, and back by the look-back."""
 
     axis: Axis
     horizon_ms: int
     lookback_ms: int
 
 
-def minute(ms: int) -> int:
-    """The minute that an instant is in: search may cut instants to that, so all boundaries are whole minutes."""
+def whole_minute(ms: int) -> int:
+    """The minute that an instant is in. Search may truncate instants to minutes, so all boundaries are whole minutes."""
     return ms // MINUTE_MS * MINUTE_MS
 
 
-def next_lower(state: SegmentState) -> int | None:
+def next_lower_ms(state: SegmentState) -> int | None:
     """The end of everything that was planned before."""
     advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
     position = advances[-1].target.upper if advances else state.watermark
     return int(position[0]) if position is not None else None
 
 
-def counted(
-    key: str, state: SegmentState, course: Course, start_ms: int | None, count: Callable[[Interval], int]
-) -> SegmentLook:
-    """One count where nothing has changed, at most three. `start_ms`: nothing below it is wanted."""
-    lower, horizon = next_lower(state), (course.horizon_ms,)
+def count_segment(
+    key: str, state: SegmentState, bounds: RunBounds, start_ms: int | None, count: Callable[[Interval], int]
+) -> SegmentCounts:
+    """Counts once where nothing has changed, at most three times. A first run reads from `start_ms` on."""
+    lower, horizon = next_lower_ms(state), (bounds.horizon_ms,)
     if lower is None:
         total = count(Interval(lower=(start_ms,) if start_ms is not None else None))
         if not total:
-            return SegmentLook(key, state)
+            return SegmentCounts(key, state)
         ahead = count(Interval(lower=horizon))
-        return SegmentLook(key, state, start_ms, total=total, new=total - min(total, ahead), ahead=ahead)
-    window_start = (lower - course.lookback_ms,)
+        return SegmentCounts(key, state, start_ms, total=total, new=total - min(total, ahead), ahead=ahead)
+    window_start = (lower - bounds.lookback_ms,)
     total = count(Interval(lower=window_start))
     if not total:
-        return SegmentLook(key, state, lower)
-    again = count(Interval(lower=window_start, upper=(lower,)))
-    ahead = count(Interval(lower=horizon)) if total > again else 0
-    return SegmentLook(key, state, lower, total, max(0, total - again - ahead), again, ahead)
+        return SegmentCounts(key, state, lower)
+    lookback = count(Interval(lower=window_start, upper=(lower,)))
+    ahead = count(Interval(lower=horizon)) if total > lookback else 0
+    return SegmentCounts(key, state, lower, total, max(0, total - lookback - ahead), lookback, ahead)
 
 
-def quiet(
-    known: Mapping[str, SegmentState], course: Course, together: int, count: Callable[[Sequence[Window]], int]
+def find_unchanged(
+    known: Mapping[str, SegmentState],
+    bounds: RunBounds,
+    group_size: int,
+    count: Callable[[Sequence[SegmentWindow]], int],
 ) -> set[str]:
-    """The segments in whose window there is nothing, by one count for `together` of them. Of the rest nothing is said: not all of
-    those that are counted together have to have something, and one that was never read has no window."""
+    """The segments whose window is empty, found by one count per group of `group_size`.
+
+    A segment that is not returned may be unchanged, too: its group as a whole has changes, or it was never read and has no window.
+    """
     windows = [
-        (key, Interval(lower=(lower - course.lookback_ms,)))
+        (key, Interval(lower=(lower - bounds.lookback_ms,)))
         for key, state in known.items()
-        if (lower := next_lower(state)) is not None
+        if (lower := next_lower_ms(state)) is not None
     ]
-    found: set[str] = set()
-    for start in range(0, len(windows), together):
-        group = windows[start : start + together]
+    unchanged: set[str] = set()
+    for start in range(0, len(windows), group_size):
+        group = windows[start : start + group_size]
         if len(group) > 1 and not count(group):
-            found.update(key for key, _ in group)
-    return found
+            unchanged.update(key for key, _ in group)
+    return unchanged
 
 
-def since(course: Course, segment: SegmentLook) -> Iterator[Scope]:
-    yield from (scope for scope in segment.state.scopes if scope.effect is Effect.ADVANCE)
-    lower = (segment.lower_ms,) if segment.lower_ms is not None else None
-    if segment.total and (segment.lower_ms is None or segment.lower_ms < course.horizon_ms):
-        # Even where nothing is new: the watermark moves on, and the look-back of the next runs with it.
-        yield Scope(
-            scope_id=f"since-{'start' if lower is None else lower[0]}",
-            segment=segment.key,
-            axis=course.axis,
-            target=Interval(lower=lower, upper=(course.horizon_ms,)),
-            effect=Effect.ADVANCE,
-            horizon=(course.horizon_ms,),
-            estimated_rows=segment.new,
-        )
-    yield from again(course, segment)
-    if segment.ahead:
+def incremental_scopes(bounds: RunBounds, counts: SegmentCounts) -> Iterator[Scope]:
+    """Unfinished advances, the next advance, the look-back, and the interval above the horizon."""
+    yield from (scope for scope in counts.state.scopes if scope.effect is Effect.ADVANCE)
+    lower_ms = counts.lower_ms
+    if counts.total and (lower_ms is None or lower_ms < bounds.horizon_ms):
+        # Even where nothing is new: the watermark moves on, and the look-back of the next run moves with it.
+        yield advance_scope(bounds, counts.key, lower_ms, counts.new)
+    yield from lookback_scopes(bounds, counts)
+    if counts.ahead:
         yield Scope(
             scope_id="ahead",
-            segment=segment.key,
-            axis=course.axis,
-            target=Interval(lower=(course.horizon_ms,)),
+            segment=counts.key,
+            axis=bounds.axis,
+            target=Interval(lower=(bounds.horizon_ms,)),
             effect=Effect.AHEAD,
-            estimated_rows=segment.ahead,
+            estimated_rows=counts.ahead,
         )
 
 
-def again(course: Course, segment: SegmentLook) -> Iterator[Scope]:
-    """Look-backs that are owed, but for those inside of the new one; then the new one."""
-    lower_ms = next_lower(segment.state)
+def advance_scope(bounds: RunBounds, segment: str, lower_ms: int | None, rows: int | None) -> Scope:
+    """Everything from the end of the last advance up to the horizon."""
+    return Scope(
+        scope_id=f"since-{'start' if lower_ms is None else lower_ms}",
+        segment=segment,
+        axis=bounds.axis,
+        target=Interval(lower=None if lower_ms is None else (lower_ms,), upper=(bounds.horizon_ms,)),
+        effect=Effect.ADVANCE,
+        horizon=(bounds.horizon_ms,),
+        estimated_rows=rows,
+    )
+
+
+def lookback_scopes(bounds: RunBounds, counts: SegmentCounts) -> Iterator[Scope]:
+    """Unfinished look-backs, except those inside the new one; then the new one."""
+    lower_ms = next_lower_ms(counts.state)
     new: Interval | None = None
-    if segment.again and lower_ms is not None:
-        new = Interval(lower=(lower_ms - course.lookback_ms,), upper=(lower_ms,))
-    for scope in segment.state.scopes:
+    if counts.lookback and lower_ms is not None:
+        new = Interval(lower=(lower_ms - bounds.lookback_ms,), upper=(lower_ms,))
+    for scope in counts.state.scopes:
         if scope.effect is Effect.REPEAT and (new is None or not is_inside(scope.target, new)):
             yield scope
     if new is not None and new.lower is not None and new.upper is not None:
         yield Scope(
             scope_id=f"again-{new.lower[0]}-{new.upper[0]}",
-            segment=segment.key,
-            axis=course.axis,
+            segment=counts.key,
+            axis=bounds.axis,
             target=new,
             effect=Effect.REPEAT,
-            estimated_rows=segment.again,
+            estimated_rows=counts.lookback,
         )
 
 
 def is_inside(small: Interval, large: Interval) -> bool:
-    """Whole numbers; both ends are given."""
+    """For intervals of whole numbers; False where an end is open."""
     bounds = (small.lower, large.lower, small.upper, large.upper)
     if any(bound is None for bound in bounds):
         return False
@@ -148,28 +160,40 @@ def is_inside(small: Interval, large: Interval) -> bool:
     return large_low <= low and high <= large_high
 
 
-def between(name: str, axis: Axis, segments: list[str], lower: str | None, upper: str | None) -> Iterator[Scope]:
-    """A person's own interval: read again, and nothing is remembered. Its ends are widened to whole minutes."""
-    low, high = moment_ms(name, lower), moment_ms(name, upper)
-    ends = (minute(low),) if low is not None else None, (-minute(-high),) if high is not None else None
-    for segment in segments:
+def load_scopes(segment: str, axis: Axis, rows: int) -> Iterator[Scope]:
+    """The load of a segment in a FULL run; none of an empty one."""
+    if rows:
         yield Scope(
-            scope_id="between",
+            scope_id="load",
             segment=segment,
             axis=axis,
-            target=Interval(lower=ends[0], upper=ends[1]),
-            effect=Effect.AHEAD,
+            effect=Effect.LOAD,
+            is_resumable=False,
+            estimated_rows=rows,
         )
 
 
-def moment_ms(name: str, text: str | None) -> int | None:
+def interval_scopes(
+    name: str, axis: Axis, segments: list[str], lower: str | None, upper: str | None
+) -> Iterator[Scope]:
+    """Scopes of an interval that a person chose: read again, without effect on progress. Its ends are widened to whole minutes."""
+    low, high = bound_ms(name, lower), bound_ms(name, upper)
+    target = Interval(
+        lower=(whole_minute(low),) if low is not None else None,
+        upper=(-whole_minute(-high),) if high is not None else None,
+    )
+    for segment in segments:
+        yield Scope(scope_id="between", segment=segment, axis=axis, target=target, effect=Effect.AHEAD)
+
+
+def bound_ms(name: str, text: str | None) -> int | None:
     """ISO 8601, in UTC where it names no zone, or epoch milliseconds."""
     if text is None:
         return None
     if text.lstrip("-").isdecimal():
         return int(text)
     try:
-        found = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{name}: '{text}' is no time", hint="such as 2026-03-01T00:00:00Z") from None
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,10 +1,11 @@
-"""Requests to one site, several at once. Open while its client is."""
+"""Sends requests to one site, several at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from ingest_ray.http.client import Auth, Client, Params, Site, Tries
+from ingest_ray.sdk.errors import SourceDenied
 from ingest_strategies.atlassian.config import SiteConfig
 
 A = TypeVar("A")
@@ -12,11 +13,18 @@ B = TypeVar("B")
 C = TypeVar("C", bound=SiteConfig)
 
 
-class SiteWeb(Generic[C]):
-    """`root` is what every path of the API begins with."""
+class Account(Protocol):
+    displayName: str | None
 
-    def __init__(self, client: Client, config: C, root: str) -> None:
-        self.client = client
+    @property
+    def id(self) -> str | None: ...
+
+
+class SiteClient(Generic[C]):
+    """Prefixes every path with `root`. Closing it closes its HTTP client."""
+
+    def __init__(self, http: Client, config: C, root: str) -> None:
+        self.http = http
         self.config = config
         self.root = root
         self.pool = ThreadPoolExecutor(config.requests_at_once, thread_name_prefix="atlassian")
@@ -31,25 +39,35 @@ class SiteWeb(Generic[C]):
         params: Params | None = None,
         tries: Tries | None = None,
     ) -> A:
-        return self.client.get(self.path(rest), decode, params, tries)
+        return self.http.get(self.path(rest), decode, params, tries)
 
-    def spread(self, work: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
-        """Results in order; at most twice `requests_at_once` items are under way or waiting to be taken."""
-        waiting: list[Future[B]] = []
+    def read_account(self) -> Account:
+        """Raises `SourceDenied` unless the login is good."""
+        raise NotImplementedError
+
+    def check_account(self, account_id: str | None) -> None:
+        """Proves that the login is still the one of `account_id`. Raises `SourceDenied`."""
+        current = self.read_account().id
+        if current != account_id:
+            raise SourceDenied(f"the account was '{account_id}' and is '{current}'")
+
+    def map_concurrently(self, function: Callable[[A], B], items: Iterator[A]) -> Iterator[B]:
+        """Results in order; at most twice `requests_at_once` items are in progress or wait for the caller."""
+        pending: list[Future[B]] = []
         try:
             for item in items:
-                waiting.append(self.pool.submit(work, item))
-                if len(waiting) >= 2 * self.config.requests_at_once:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
+                pending.append(self.pool.submit(function, item))
+                if len(pending) >= 2 * self.config.requests_at_once:
+                    yield pending.pop(0).result()
+            while pending:
+                yield pending.pop(0).result()
         finally:
-            for future in waiting:
+            for future in pending:
                 future.cancel()
 
     def close(self) -> None:
         self.pool.shutdown(wait=True, cancel_futures=True)
-        self.client.__exit__(None, None, None)
+        self.http.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +76,7 @@ class SiteWeb(Generic[C]):
         self.close()
 
 
-def client_of(config: SiteConfig) -> Client:
+def open_http_client(config: SiteConfig) -> Client:
     auth = Auth(config.api_token.get_secret_value(), config.username if config.auth_type == "basic" else None)
     site = Site(
         base_url=config.base_url,
@@ -68,3 +86,8 @@ def client_of(config: SiteConfig) -> Client:
         tries=Tries(first_wait_s=config.retry_wait_s),
     )
     return Client(site, config.requests_at_once)
+
+
+def chunked(items: Sequence[A], size: int) -> Iterator[Sequence[A]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,19 +1,19 @@
 """Confluence Cloud (REST v2, and what is left of v1) and Data Center (v1) as a source.
 
 * unit: `confluence.space`, `.page` (pages and blog posts), `.comment`, `.attachment`, `.label`, `.revision`, `.acl`
-* segment: a space, named by its key; beside it `<key>/tree` for what moves without a new version; for spaces the whole of them
-* axis: search's `lastmodified` in epoch milliseconds, at whole minutes; in a FULL run `created`, because a page that is changed
-  while it is read must be neither missed nor doubled in a table that is replaced
+* segment: a space, named by its key; besides `<key>/tree` for pages that move without a new version; spaces have one segment
+* axis: search's `lastmodified` in epoch milliseconds, at whole minutes; in a FULL run `created`, because a page that
+  changes during the run must be neither missed nor doubled in a table that is replaced
 * slice: a window of the axis with at most `slice_pages` pages, as counted by search; or a list of ids
-* horizon: the server's own clock less `policy.lag` (60 s), at a whole minute. What lies above it is read by every run
-* look-back: `policy.lookback`, 30 minutes when it is not set: the search index lags. What search does not know yet is looked for in
-  the listing by date (Cloud) or in the tree (Data Center)
+* horizon: the server's own clock less `policy.lag` (60 s), at a whole minute. Every run also reads what lies above it
+* look-back: `policy.lookback`, 30 minutes by default: the search index lags. Changes that search lacks are found in the listing
+  by date (Cloud) or in the tree (Data Center)
 
-Rights: to view what is to be read. For `confluence.acl`, and endpoints with `acl: required`, administration of the spaces, and to see
+Rights: to view everything to be read. For `confluence.acl`, and endpoints with `acl: required`: to administer the spaces, and to see
 groups' members. Facts about Confluence are in https://developer.atlassian.com/cloud/confluence/rest/v2/intro/ and
 https://developer.atlassian.com/server/confluence/rest/.
 
-Importing this module imports no library: the template describes itself and loads the rest when it is used.
+Importing this module imports no heavy library: the strategy is loaded when one of its methods is called.
 """
 
 from ingest_ray.sdk.contracts import Descriptor, Strategy

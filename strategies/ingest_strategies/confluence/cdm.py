@@ -1,7 +1,7 @@
-"""Confluence's units in the common data model: spaces, items (pages, blog posts, files), revisions, links and who may read.
+"""Maps Confluence's units to the common data model: spaces, items (pages, blog posts, files), revisions, links and readers.
 
-What is trashed makes no row, and what was made of it is erased. A link names its page by id where the page's text does (by a content id, or
-a URL of the same site); where the text has only a title, the title stands in `properties`.
+Trashed content makes no row, and the engine erases the rows that it made before. A link has the id of its target page where the text
+has it (a content id, or a URL of the same site); where the text has a title only, the title is in `properties`.
 """
 
 import re
@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
+from ingest_strategies.atlassian.cdm import present, user_cdm_id
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
 from ingest_strategies.rich_text import storage_links, storage_to_markdown
-from ingest_strategies.rich_text.storage import Found
+from ingest_strategies.rich_text.storage import Link
 
 SPACE, ITEM, REVISION, LINK, ACCESS = (
     "cdm.doc.space",
@@ -23,7 +24,6 @@ SPACE, ITEM, REVISION, LINK, ACCESS = (
     "cdm.doc.link",
     "cdm.doc.access",
 )
-USER = "cdm.work.user"
 _PAGE_PATH = re.compile(r"/(?:pages|blog(?:/\d{4}/\d{2}/\d{2})?)/(\d+)(?:/|$)")
 _PARENTS = frozenset({None, "page"})  # folders, whiteboards and databases are no items
 _decode = msgspec.json.Decoder().decode
@@ -40,11 +40,11 @@ def space(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "name": row["name"],
             "description": row["description"],
             "url": row["web_url"],
-            "properties": _given(
+            "properties": present(
                 type=row["type"],
                 status=row["status"],
                 homepage_cdm_id=_item(context, row["homepage_id"]),
-                author_cdm_id=_user(context, row["author_id"]),
+                author_cdm_id=user_cdm_id(context, row["author_id"]),
                 created_at=_text(row["created_at"]),
             ),
         },
@@ -67,23 +67,23 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "title": row["title"],
             "doc_type": row["type"],
             "mime_type": "text/markdown",
-            "created_by_cdm_id": _user(context, row["author_id"]),
-            "updated_by_cdm_id": _user(context, row["editor_id"]),
+            "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
+            "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
             "created_at": row["created_at"],
             "updated_at": row["modified_at"],
             "url": row["web_url"],
             "source_url": row["web_url"],
             "tags": row["labels"] or [],
-            "properties": _given(
+            "properties": present(
                 text=storage_to_markdown(row["body"]) if row["body"] else None,
                 status=row["status"],
                 version=row["version"],
                 position=row["position"],
                 parent_type=row["parent_type"],
-                owner_cdm_id=_user(context, row["owner_id"]),
+                owner_cdm_id=user_cdm_id(context, row["owner_id"]),
                 body_fault=row["body_fault"],
             ),
-            "raw_source": _given(
+            "raw_source": present(
                 id=row["id"],
                 type=row["type"],
                 status=row["status"],
@@ -97,16 +97,16 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
         },
     )
     yield _revision(context, row["id"], row["version"], row["editor_id"], row["modified_at"], row["version_message"])
-    made: set[str] = set()
-    for found in storage_links(row["body"]) if row["body"] else ():
-        link = _link(row, context, found)
-        if link is not None and link["cdm_id"] not in made:
-            made.add(link["cdm_id"])
-            yield LINK, link
+    seen: set[str] = set()
+    for link in storage_links(row["body"]) if row["body"] else ():
+        document = _link(row, context, link)
+        if document is not None and document["cdm_id"] not in seen:
+            seen.add(document["cdm_id"])
+            yield LINK, document
 
 
 def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
-    """A file is an item, and hangs on its page by a link that has its id."""
+    """A file is an item; a link with the file's id connects it to its page."""
     if row["status"] == "trashed":
         return
     yield (
@@ -121,14 +121,14 @@ def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "title": row["title"],
             "doc_type": "attachment",
             "mime_type": row["media_type"],
-            "created_by_cdm_id": _user(context, row["author_id"]),
-            "updated_by_cdm_id": _user(context, row["editor_id"]),
+            "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
+            "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
             "created_at": row["created_at"],
             "updated_at": row["modified_at"],
             "url": row["download_url"],
             "source_url": row["web_url"],
             "tags": [],
-            "properties": _given(
+            "properties": present(
                 size=row["file_size"],
                 version=row["version"],
                 comment=row["comment"],
@@ -136,7 +136,7 @@ def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
                 sha256=row["sha256"],
                 object_fault=row["object_fault"],
             ),
-            "raw_source": _given(
+            "raw_source": present(
                 id=row["id"], page_id=row["page_id"], space_key=row["space_key"], version=row["version"]
             ),
         },
@@ -176,10 +176,10 @@ def access(row: Row, context: MapContext) -> Iterator[CdmRow]:
                 "principal_id": principal or kind,
                 "principal_type": kind,
                 "permission": "read",
-                "properties": _given(
+                "properties": present(
                     is_restricted=row["is_restricted"],
                     levels=len(levels) if isinstance(levels, list) else None,
-                    principal_cdm_id=_user(context, principal) if kind == "user" else None,
+                    principal_cdm_id=user_cdm_id(context, principal) if kind == "user" else None,
                     read_at=_text(row["read_at"]),
                 ),
             },
@@ -187,7 +187,7 @@ def access(row: Row, context: MapContext) -> Iterator[CdmRow]:
 
 
 def _revision(
-    context: MapContext, content_id: str, number: int, author: str | None, at: Any, said: str | None
+    context: MapContext, content_id: str, number: int, author: str | None, created_at: Any, message: str | None
 ) -> CdmRow:
     return (
         REVISION,
@@ -198,65 +198,53 @@ def _revision(
             "item_cdm_id": _item(context, content_id),
             "revision_number": number,
             "revision_label": f"v{number}",
-            "author_cdm_id": _user(context, author),
-            "created_at": at,
-            "summary": said or None,
+            "author_cdm_id": user_cdm_id(context, author),
+            "created_at": created_at,
+            "summary": message or None,
         },
     )
 
 
-def _link(row: Row, context: MapContext, found: Found) -> dict[str, Any] | None:
-    """None for a file of the page: its own unit tells of it."""
-    if found.file is not None:
+def _link(row: Row, context: MapContext, link: Link) -> dict[str, Any] | None:
+    """None for a file of the page: the attachment unit makes that link."""
+    if link.file is not None:
         return None
-    target = found.content_id or (page_of(found.url, context) if found.url else None)
-    is_internal = found.url is None or target is not None
-    place = found.url or f"{found.space_key or row['space_key']}:{found.title or target}"
+    target = link.content_id or (page_id_of(link.url, context) if link.url else None)
+    is_internal = link.url is None or target is not None
+    space_key = link.space_key or row["space_key"]
+    address = link.url or f"{space_key}:{link.title or target}"
     return {
-        "cdm_id": cdm_id(LINK, context.system, hashed(f"{row['id']} {place}")),
+        "cdm_id": cdm_id(LINK, context.system, hashed(f"{row['id']} {address}")),
         "source_system": context.system,
         "source_link_id": None,
         "from_item_cdm_id": _item(context, row["id"]),
         "to_item_cdm_id": _item(context, target),
-        "url": found.url,
+        "url": link.url,
         "link_type": "internal" if is_internal else "external",
         "created_at": row["modified_at"],
-        "properties": _given(
-            text=found.text,
-            title=found.title,
-            space_key=(found.space_key or row["space_key"]) if found.title else None,
-        ),
+        "properties": present(text=link.text, title=link.title, space_key=space_key if link.title else None),
     }
 
 
-def page_of(url: str, context: MapContext) -> str | None:
+def page_id_of(url: str, context: MapContext) -> str | None:
     """The id in a URL of a page of the same site: `/spaces/X/pages/123/Title`, `viewpage.action?pageId=123`."""
     parts = urlsplit(url)
     host = urlsplit(str(context.endpoint.config.get("base_url") or "")).netloc
     if parts.netloc and parts.netloc != host:
         return None
-    found = _PAGE_PATH.search(parts.path)
-    if found:
-        return found[1]
-    named = parse_qs(parts.query).get("pageId", [""])[0]
-    return named if named.isdigit() else None
+    match = _PAGE_PATH.search(parts.path)
+    if match:
+        return match[1]
+    page_id = parse_qs(parts.query).get("pageId", [""])[0]
+    return page_id if page_id.isdigit() else None
 
 
 def _item(context: MapContext, content_id: str | None) -> str | None:
     return cdm_id(ITEM, context.system, content_id) if content_id else None
 
 
-def _user(context: MapContext, account_id: str | None) -> str | None:
-    return cdm_id(USER, context.system, account_id) if account_id else None
-
-
-def _text(moment: Any) -> str | None:
-    return moment.isoformat() if moment is not None else None
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Only what is there."""
-    return {name: value for name, value in values.items() if value not in (None, [], "")}
+def _text(instant: Any) -> str | None:
+    return instant.isoformat() if instant is not None else None
 
 
 mappers = {

@@ -1,7 +1,7 @@
-"""What a unit's configuration keeps: `spaceKeys`, `updatedFrom`, under `confluenceFilter` or bare."""
+"""Confluence's unit filters: `spaceKeys`, `updatedFrom`, under `confluenceFilter` or bare."""
 
 from ingest_ray.sdk.types import UnitSpec
-from ingest_strategies.atlassian.filters import Texts, UnitFilter, parsed_filter
+from ingest_strategies.atlassian.filters import Texts, UnitFilter, parse_filter
 
 
 class ConfluenceFilter(UnitFilter):
@@ -9,4 +9,4 @@ class ConfluenceFilter(UnitFilter):
 
 
 def filter_of(spec: UnitSpec) -> ConfluenceFilter:
-    return parsed_filter(spec, ConfluenceFilter, "confluenceFilter", "Confluence")
+    return parse_filter(spec, ConfluenceFilter, "confluenceFilter", "Confluence")

@@ -1,4 +1,4 @@
-"""The strategy: what a Confluence site needs and can do, method by method."""
+"""Implements the strategy contract for Confluence, method by method."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,35 +9,33 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
-from ingest_ray.sdk.errors import ConfigError, IngestError, ModeUnsupported, SourceDenied
 from ingest_ray.sdk.types import (
     ConnectionReport,
     Dataset,
-    Diagnostic,
     Endpoint,
     Interval,
     Piece,
-    RunMode,
     Scope,
     SegmentState,
     Slice,
     Unit,
     UnitSpec,
-    WriteMode,
 )
-from ingest_strategies.confluence.api.deployment import asked
-from ingest_strategies.confluence.api.deployment import known as opened
-from ingest_strategies.confluence.discovery import collected, described, unit_of
+from ingest_strategies.atlassian.connection_report import report_connection
+from ingest_strategies.atlassian.policy import check_policy
+from ingest_strategies.atlassian.tables import unit_of
+from ingest_strategies.confluence.api.contract import Api
+from ingest_strategies.confluence.api.deployment import detect_api, open_api
+from ingest_strategies.confluence.discovery import collect_datasets, describe_dataset
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning import cuts, scopes
-from ingest_strategies.confluence.planning.probe import Look, probed
-from ingest_strategies.confluence.reading.key_scan import census
-from ingest_strategies.confluence.reading.reader import first_items, site_of
-from ingest_strategies.confluence.reading.reader import read as read_slice
-from ingest_strategies.confluence.reading.rows import RowMaker
+from ingest_strategies.confluence.planning.probe import SiteProbe, open_probe
+from ingest_strategies.confluence.reading.key_scan import open_key_scan
+from ingest_strategies.confluence.reading.reader import read_first_items, read_slice, site_of
+from ingest_strategies.confluence.reading.rows import RowBuilder
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, PAGES, SPACES, TABLES
 
-ASKED_ONE_BY_ONE = {table.name for table in (SPACES, PAGES, ACLS, COMMENTS, ATTACHMENTS)}
+PROVED_ONE_BY_ONE = {table.name for table in (SPACES, PAGES, ACLS, COMMENTS, ATTACHMENTS)}
 
 
 class Confluence:
@@ -45,110 +43,79 @@ class Confluence:
         self.descriptor = descriptor
 
     def test(self, endpoint: Endpoint) -> ConnectionReport:
-        """The login is proved before and after something is listed: where anonymous access is allowed, a lost one still lists."""
-        try:
-            with asked(endpoint) as api:
-                before = api.web.myself()
-                spaces = sum(1 for _ in api.spaces())
-                version = api.version()
-                after = api.web.myself()
-                if before.id != after.id:
-                    raise SourceDenied(f"the account was '{before.id}' and is '{after.id}'")
-        except IngestError as error:
-            fault = Diagnostic(level="error", code=error.code, message=error.message, hint=error.hint)
-            return ConnectionReport(ok=False, diagnostics=(fault,))
-        said = Diagnostic(
-            level="info", code="OK", message=f"{api.deployment}, as '{before.displayName}', {spaces} spaces"
-        )
-        none = Diagnostic(
-            level="warning", code="E_SOURCE_DENIED", message="no space can be seen", hint="grant the permission to view"
-        )
-        return ConnectionReport(
-            ok=True,
-            version=f"{api.deployment} {version or ''}".strip(),
-            diagnostics=(said,) if spaces else (said, none),
-        )
+        def inspect(api: Api) -> tuple[int, str]:
+            return sum(1 for _ in api.list_spaces()), api.read_version() or ""
+
+        return report_connection(detect_api(endpoint), inspect, "space", "the permission to view")
 
     def collect(self, endpoint: Endpoint) -> Iterator[Dataset]:
-        return collected(endpoint)
+        return collect_datasets(endpoint)
 
     def describe(self, endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
-        return described(endpoint, dataset)
+        return describe_dataset(endpoint, dataset)
 
     def preview(self, endpoint: Endpoint, dataset: Dataset, limit: int) -> pa.Table:
         schema = schema_of(dataset)
 
         def reject(raw: Mapping[str, JsonValue], reason: str, column: str | None) -> None:
-            pass  # a preview shows what can be shown
+            pass  # a preview leaves out rows that do not fit
 
         context = ReadContext(schema, 1 << 20, 1 << 30, reject)
-        with opened(endpoint, dataset) as api:
-            found = first_items(api, dataset, ZoneInfo(str(dataset.facts.get("zone", "UTC"))), limit, context)
-            batch = RowMaker(dataset, schema, site_of(dataset)).batch(found, reject)
+        with open_api(endpoint, dataset) as api:
+            items = read_first_items(api, dataset, ZoneInfo(str(dataset.facts.get("zone", "UTC"))), limit, context)
+            batch = RowBuilder(dataset, schema, site_of(dataset)).batch(items, reject)
         return pa.Table.from_batches([batch], schema=schema)
 
     def list_units(self, endpoint: Endpoint, datasets: Sequence[Dataset]) -> Sequence[Unit]:
-        found = [unit_of(dataset, self.descriptor.template) for dataset in datasets]
-        return [unit for unit in found if unit is not None]
+        units = [unit_of(dataset, TABLES.get(dataset.name), self.descriptor.template) for dataset in datasets]
+        return [unit for unit in units if unit is not None]
 
     def check(self, spec: UnitSpec) -> None:
-        table = TABLES[spec.dataset.name]
         filter_of(spec)
-        policy, is_full = spec.policy, spec.config.run_mode is RunMode.FULL
-        if policy.where is not None:
-            raise ConfigError(f"{spec.unit_id}: policy.where is for SQL", hint="filters, or space_keys of the endpoint")
-        if is_full:
-            return
-        if table.cursor is None:
-            raise ModeUnsupported(f"{spec.unit_id} has no time of change", hint="run_mode: FULL")
-        if policy.cursor not in (None, table.cursor):
-            raise ConfigError(f"{spec.unit_id}: policy.cursor can only be '{table.cursor}'")
-        if policy.write not in (None, WriteMode.UPSERT):
-            raise ModeUnsupported(
-                f"{spec.unit_id}: an incremental run reads its look-back again: rows would be doubled",
-                hint="write: upsert",
-            )
-        if policy.primary_key not in ((), table.key):
-            raise ConfigError(f"{spec.unit_id}: policy.primary_key can only be '{', '.join(table.key)}'")
+        check_policy(spec, TABLES[spec.dataset.name], where_hint="filters, or space_keys of the endpoint")
 
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
-        return probed(spec, known)
+        return open_probe(spec, known)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
-        return list(scopes.planned(look_of(probe)))
+        return list(scopes.plan_scopes(site_probe_of(probe)))
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
-        return cuts.pieces(look_of(probe), spec, scope, gap)
+        return cuts.cut_gap(site_probe_of(probe), spec, scope, gap)
 
     def between(
         self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
     ) -> Sequence[Scope]:
-        return list(scopes.between(look_of(probe), lower, upper))
+        return list(scopes.plan_interval(site_probe_of(probe), lower, upper))
 
     def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
         whole = schema_of(spec.dataset)
         schema = pa.schema([whole.field(name) for name in TABLES[spec.dataset.name].key])
-        with census(spec, RowMaker(spec.dataset, whole, site_of(spec.dataset))) as counted:
-            for keys in counted.all_keys():
+        with open_key_scan(spec, row_builder(spec)) as key_scan:
+            for keys in key_scan.list_all_keys():
                 columns = zip(*keys, strict=True) if keys else [()] * len(schema)
                 arrays = [pa.array(list(values), field.type) for values, field in zip(columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """A page is gone when asking for it answers 404, for an account that can log in, or when it is in a space that is not
-        read. Labels and versions hang on pages, which the census has read whole."""
-        if spec.dataset.name not in ASKED_ONE_BY_ONE:
+        """A page is gone when its request answers 404, for an account that can log in, or when it is in a space that is not read.
+        Labels and versions need no proof: the key scan has read every page whole."""
+        if spec.dataset.name not in PROVED_ONE_BY_ONE:
             yield from keys
             return
-        with census(spec, RowMaker(spec.dataset, schema_of(spec.dataset), site_of(spec.dataset))) as counted:
+        with open_key_scan(spec, row_builder(spec)) as key_scan:
             for batch in keys:
-                yield batch.filter(pa.array(counted.gone(batch.column(0).to_pylist()), pa.bool_()))
+                yield batch.filter(pa.array(key_scan.are_gone(batch.column(0).to_pylist()), pa.bool_()))
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        with opened(spec.endpoint, spec.dataset) as api:
+        with open_api(spec.endpoint, spec.dataset) as api:
             yield from read_slice(api, spec, piece, context)
 
 
-def look_of(probe: Probe) -> Look:
-    look: Look = probe.live
-    return look
+def row_builder(spec: UnitSpec) -> RowBuilder:
+    return RowBuilder(spec.dataset, schema_of(spec.dataset), site_of(spec.dataset))
+
+
+def site_probe_of(probe: Probe) -> SiteProbe:
+    site_probe: SiteProbe = probe.live
+    return site_probe

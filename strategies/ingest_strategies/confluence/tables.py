@@ -1,12 +1,13 @@
-"""The datasets and their columns. `payload` is the object as it came, less the body that has columns of its own.
+"""The datasets of Confluence and their columns. `payload` is the untouched object without its body, which has columns of its own.
 
-Keys are the content's ids, which stay when it is moved, renamed, trashed or restored. `status` says what became of it:
-`current`, `archived` or `trashed`; what is purged leaves nothing and is found by a census.
+Keys are the content's ids, which stay when it is moved, renamed, trashed or restored. `status` is `current`, `archived` or `trashed`;
+purged content is found by a key scan only.
 """
 
 from dataclasses import dataclass
 
 from ingest_ray.sdk.types import Column
+from ingest_strategies.atlassian.tables import Table
 
 BODY = "payload"
 
@@ -21,8 +22,8 @@ _ARROW = {
 
 
 @dataclass(frozen=True)
-class Part:
-    column: str
+class ContentColumn:
+    name: str
     kind: str = "text"
     nullable: bool = True
     description: str | None = None
@@ -30,7 +31,7 @@ class Part:
     def as_column(self) -> Column:
         arrow, logical = _ARROW[self.kind]
         return Column(
-            name=self.column,
+            name=self.name,
             source_type=self.kind,
             arrow=arrow,
             nullable=self.nullable,
@@ -40,158 +41,160 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Table:
-    """`content`: the CQL types that its rows are made of; none: the rows are not found by search."""
+class ContentTable(Table[ContentColumn]):
+    """`content`: the CQL types that its rows come from; empty: the rows are not found by search."""
 
-    name: str
-    kind: str
-    title: str
-    parts: tuple[Part, ...]
-    key: tuple[str, ...] = ("id",)
-    cursor: str | None = None
     content: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
 
 
-def _must(column: str, kind: str = "text", description: str | None = None) -> Part:
-    return Part(column, kind, nullable=False, description=description)
+def _required(name: str, kind: str = "text", description: str | None = None) -> ContentColumn:
+    return ContentColumn(name, kind, nullable=False, description=description)
 
 
-_SPACE = (Part("space_id"), _must("space_key"))
-_PAGE = (_must("page_id", description="of the page or blog post"), Part("page_type", description="page or blogpost"))
-_VERSION = (_must("version", "int"), Part("version_message"), Part("minor_edit", "bool"))
+_SPACE = (ContentColumn("space_id"), _required("space_key"))
+_PAGE = (
+    _required("page_id", description="of the page or blog post"),
+    ContentColumn("page_type", description="page or blogpost"),
+)
+_VERSION = (_required("version", "int"), ContentColumn("version_message"), ContentColumn("minor_edit", "bool"))
 _TEXT = (
-    Part("body", description="storage format, untouched; the view format where `body_format` says so"),
-    Part("body_format", description="storage, or view where the source cannot give the storage format; NULL: no body"),
-    Part("body_fault", description="why the body is not in the storage format"),
+    ContentColumn("body", description="storage format, untouched; the view format where `body_format` says so"),
+    ContentColumn(
+        "body_format", description="storage, or view where the source cannot give the storage format; NULL: no body"
+    ),
+    ContentColumn("body_fault", description="why the body is not in the storage format"),
 )
 _ACL = (
-    Part("readers", "texts", description="effective: user:<id>, group:<id>; NULL: not asked for (endpoint's `acl`)"),
-    Part("acl", "json", description="the levels that a reader must pass, all of them: space, ancestors, the page"),
+    ContentColumn(
+        "readers", "texts", description="effective: user:<id>, group:<id>; NULL: not requested (endpoint's `acl`)"
+    ),
+    ContentColumn(
+        "acl", "json", description="the levels that a reader must pass, all of them: space, ancestors, the page"
+    ),
 )
-_PAYLOAD = Part(BODY, "json", nullable=False, description="the object as it came, without its body")
+_PAYLOAD = ContentColumn(BODY, "json", nullable=False, description="the untouched object, without its body")
 
-SPACES = Table(
+SPACES = ContentTable(
     name="confluence.space",
     kind="space",
     title="Spaces",
     models=("cdm.doc.space",),
-    parts=(
-        _must("id"),
-        _must("key"),
-        Part("name"),
-        Part("type", description="global or personal"),
-        Part("status", description="current or archived"),
-        Part("description"),
-        Part("homepage_id"),
-        Part("author_id"),
-        Part("created_at", "instant"),
-        Part("web_url"),
+    columns=(
+        _required("id"),
+        _required("key"),
+        ContentColumn("name"),
+        ContentColumn("type", description="global or personal"),
+        ContentColumn("status", description="current or archived"),
+        ContentColumn("description"),
+        ContentColumn("homepage_id"),
+        ContentColumn("author_id"),
+        ContentColumn("created_at", "instant"),
+        ContentColumn("web_url"),
         _PAYLOAD,
     ),
 )
-PAGES = Table(
+PAGES = ContentTable(
     name="confluence.page",
     kind="page",
     title="Pages and blog posts",
     cursor="modified_at",
     content=("page", "blogpost"),
     models=("cdm.doc.item", "cdm.doc.revision", "cdm.doc.link"),
-    parts=(
-        _must("id"),
-        _must("type", description="page or blogpost"),
-        _must("status", description="current, archived or trashed"),
+    columns=(
+        _required("id"),
+        _required("type", description="page or blogpost"),
+        _required("status", description="current, archived or trashed"),
         *_SPACE,
-        Part("title"),
-        Part("parent_id", description="NULL at the top; not always a page: see `parent_type`"),
-        Part("parent_type", description="page, folder, whiteboard, database, embed"),
-        Part("position", "int"),
-        Part("created_at", "instant"),
-        _must("modified_at", "instant", "when the current version was made"),
-        Part("author_id"),
-        Part("editor_id", description="author of the current version"),
-        Part("owner_id"),
+        ContentColumn("title"),
+        ContentColumn("parent_id", description="NULL at the top; not always a page: see `parent_type`"),
+        ContentColumn("parent_type", description="page, folder, whiteboard, database, embed"),
+        ContentColumn("position", "int"),
+        ContentColumn("created_at", "instant"),
+        _required("modified_at", "instant", "when the current version was made"),
+        ContentColumn("author_id"),
+        ContentColumn("editor_id", description="author of the current version"),
+        ContentColumn("owner_id"),
         *_VERSION,
-        Part("labels", "texts", description="names of its labels"),
-        Part("web_url", description="what a person opens"),
+        ContentColumn("labels", "texts", description="names of its labels"),
+        ContentColumn("web_url", description="what a person opens"),
         *_TEXT,
         *_ACL,
         _PAYLOAD,
     ),
 )
-COMMENTS = Table(
+COMMENTS = ContentTable(
     name="confluence.comment",
     kind="comment",
     title="Comments",
     cursor="modified_at",
     content=("comment",),
-    parts=(
-        _must("id"),
+    columns=(
+        _required("id"),
         *_PAGE,
         *_SPACE,
-        Part("parent_id", description="the comment that it answers"),
-        Part("location", description="footer or inline"),
-        Part("resolution", description="of inline comments: open or resolved"),
-        _must("status"),
-        Part("title"),
-        Part("created_at", "instant"),
-        _must("modified_at", "instant"),
-        Part("author_id"),
-        Part("editor_id"),
-        _must("version", "int"),
-        Part("web_url"),
+        ContentColumn("parent_id", description="the comment that it answers"),
+        ContentColumn("location", description="footer or inline"),
+        ContentColumn("resolution", description="of inline comments: open or resolved"),
+        _required("status"),
+        ContentColumn("title"),
+        ContentColumn("created_at", "instant"),
+        _required("modified_at", "instant"),
+        ContentColumn("author_id"),
+        ContentColumn("editor_id"),
+        _required("version", "int"),
+        ContentColumn("web_url"),
         *_TEXT,
         *_ACL,
         _PAYLOAD,
     ),
 )
-ATTACHMENTS = Table(
+ATTACHMENTS = ContentTable(
     name="confluence.attachment",
     kind="attachment",
     title="Attachments",
     cursor="modified_at",
     content=("attachment",),
     models=("cdm.doc.link", "cdm.doc.item"),
-    parts=(
-        _must("id", description="such as att123; the same in every version"),
+    columns=(
+        _required("id", description="such as att123; the same in every version"),
         *_PAGE,
         *_SPACE,
-        Part("title", description="the file's name"),
-        Part("media_type"),
-        Part("file_size", "int"),
-        _must("status"),
-        Part("comment"),
-        Part("created_at", "instant"),
-        _must("modified_at", "instant"),
-        Part("author_id"),
-        Part("editor_id"),
-        _must("version", "int"),
-        Part("web_url", description="what a person opens"),
-        Part("download_url"),
-        Part("object_uri", description="where its bytes are; NULL: not asked for, or see `object_fault`"),
-        Part("sha256", description="of the bytes, as 64 hexadecimal digits"),
-        Part("object_fault", description="why the bytes that were asked for are not there"),
+        ContentColumn("title", description="the file's name"),
+        ContentColumn("media_type"),
+        ContentColumn("file_size", "int"),
+        _required("status"),
+        ContentColumn("comment"),
+        ContentColumn("created_at", "instant"),
+        _required("modified_at", "instant"),
+        ContentColumn("author_id"),
+        ContentColumn("editor_id"),
+        _required("version", "int"),
+        ContentColumn("web_url", description="what a person opens"),
+        ContentColumn("download_url"),
+        ContentColumn("object_uri", description="where its bytes are; NULL: not requested, or see `object_fault`"),
+        ContentColumn("sha256", description="of the bytes, as 64 hexadecimal digits"),
+        ContentColumn("object_fault", description="why the requested bytes are missing"),
         *_ACL,
         _PAYLOAD,
     ),
 )
-LABELS = Table(
+LABELS = ContentTable(
     name="confluence.label",
     kind="label",
     title="Labels of pages and blog posts",
     key=("page_id", "label_id"),
     cursor="page_modified_at",
     content=("page", "blogpost"),
-    parts=(
+    columns=(
         *_PAGE,
         *_SPACE,
-        _must("label_id"),
-        _must("name"),
-        Part("prefix", description="global, my or team"),
-        _must("page_modified_at", "instant"),
+        _required("label_id"),
+        _required("name"),
+        ContentColumn("prefix", description="global, my or team"),
+        _required("page_modified_at", "instant"),
     ),
 )
-REVISIONS = Table(
+REVISIONS = ContentTable(
     name="confluence.revision",
     kind="revision",
     title="Versions of pages and blog posts",
@@ -199,17 +202,17 @@ REVISIONS = Table(
     cursor="page_modified_at",
     content=("page", "blogpost"),
     models=("cdm.doc.revision",),
-    parts=(
+    columns=(
         *_PAGE,
         *_SPACE,
         *_VERSION,
-        Part("author_id"),
-        Part("created_at", "instant"),
-        _must("page_modified_at", "instant"),
+        ContentColumn("author_id"),
+        ContentColumn("created_at", "instant"),
+        _required("page_modified_at", "instant"),
         _PAYLOAD,
     ),
 )
-ACLS = Table(
+ACLS = ContentTable(
     name="confluence.acl",
     kind="acl",
     title="Who may read each page and blog post",
@@ -217,14 +220,14 @@ ACLS = Table(
     cursor="read_at",
     content=("page", "blogpost"),
     models=("cdm.doc.access",),
-    parts=(
-        _must("content_id"),
-        Part("content_type"),
+    columns=(
+        _required("content_id"),
+        ContentColumn("content_type"),
         *_SPACE,
-        _must("is_restricted", "bool", "a page restriction, its own or an ancestor's, narrows the space's readers"),
-        _must("readers", "texts", "effective: user:<id>, group:<id>, anyone; whoever passes every level of `acl`"),
-        _must("acl", "json", "levels, top down: [{source_type, source_id, readers}]"),
-        _must("read_at", "instant", "a whole row replaces the row before: access that was revoked goes with it"),
+        _required("is_restricted", "bool", "a page restriction, its own or an ancestor's, narrows the space's readers"),
+        _required("readers", "texts", "effective: user:<id>, group:<id>, anyone; those who pass every level of `acl`"),
+        _required("acl", "json", "levels, top down: [{source_type, source_id, readers}]"),
+        _required("read_at", "instant", "a whole row replaces the row before: access that was revoked goes with it"),
     ),
 )
 

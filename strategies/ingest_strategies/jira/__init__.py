@@ -1,20 +1,20 @@
 """Jira Cloud (REST v3) and Data Center (REST v2) as a source.
 
-* unit: `jira.issues`, and what hangs on issues: `jira.comments`, `jira.worklogs`, `jira.changelogs`; `jira.projects`,
+* unit: `jira.issues`, the children of issues (`jira.comments`, `jira.worklogs`, `jira.changelogs`), `jira.projects`,
   `jira.users`
-* segment: a project, named by its key; for projects and users the whole of them
-* axis: the issue's `updated` in epoch milliseconds; in a FULL run the issue's number (`id`), because an issue that is
-  changed while it is read must be neither missed nor doubled in a table that is replaced
+* segment: a project, named by its key; projects and users have one segment
+* axis: the issue's `updated` in epoch milliseconds; in a FULL run the issue's number (`id`), because an issue that
+  changes during the run must be neither missed nor doubled in a table that is replaced
 * slice: a window of the axis with at most `slice_issues` issues, as counted by Jira; it always ends at a whole minute
-* horizon: the server's own clock less `policy.lag` (60 s), at a whole minute. Issues above it are read by every run, so an
-  issue that changes all the time arrives all the same
-* look-back: `policy.lookback`, 30 minutes when it is not set: the search index lags, 25 minutes have been seen
+* horizon: the server's own clock less `policy.lag` (60 s), at a whole minute. Every run also reads the issues above it, so an
+  issue that changes all the time is ingested, too
+* look-back: `policy.lookback`, 30 minutes by default: the search index was seen to lag 25 minutes
 
-Rights: "Browse projects" of what is to be read; "Browse users and groups" for `jira.users`.
+Rights: "Browse projects" for every project to be read; "Browse users and groups" for `jira.users`.
 Facts about Jira are in https://developer.atlassian.com/cloud/jira/platform/rest/v3/ and
 https://developer.atlassian.com/server/jira/platform/rest/v10000/.
 
-Importing this module imports no library: the template describes itself and loads the rest when it is used.
+Importing this module imports no heavy library: the strategy is loaded when one of its methods is called.
 """
 
 from ingest_ray.sdk.contracts import Descriptor, Strategy

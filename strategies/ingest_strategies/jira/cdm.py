@@ -1,6 +1,6 @@
-"""Jira's units in the common data model: projects, users, items, comments and worklogs.
+"""Maps Jira's units to the common data model: projects, users, items, comments and worklogs.
 
-The ids are made of keys, as the contract has them: an issue that moves to another project gets another one, and the engine erases the
+Ids are made of issue keys, as the contract wants: an issue that moves to another project gets another id, and the engine erases the
 row under the old one. Rich text comes as ADF (Cloud) or wiki markup (Data Center) and becomes Markdown.
 """
 
@@ -11,17 +11,18 @@ import msgspec
 
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id
 from ingest_ray.sdk.errors import RecordError
+from ingest_strategies.atlassian.cdm import USER, present, user_cdm_id
 from ingest_strategies.jira.tables import BODY, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 from ingest_strategies.rich_text import adf_to_markdown, wiki_to_markdown
 
-PROJECT, USER, ITEM, COMMENT, WORKLOG = (
+PROJECT, ITEM, COMMENT, WORKLOG = (
     "cdm.work.project",
-    "cdm.work.user",
     "cdm.work.item",
     "cdm.work.comment",
     "cdm.work.worklog",
 )
-_GATEWAY = "https://api.atlassian.com/"  # of OAuth: no person can open it
+_GATEWAY = "https://api.atlassian.com/"  # of OAuth: no browser can open it
+_MOST_LISTED = 100  # links and attachments in `raw_source`, which stays small
 _decode = msgspec.json.Decoder().decode
 
 
@@ -34,12 +35,12 @@ def project(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "source_project_key": row["key"],
             "name": row["name"],
             "description": wiki_to_markdown(row["description"] or "") or None,
-            "url": _site(context, f"/browse/{row['key']}"),
-            "properties": _given(
+            "url": _url(context, f"/browse/{row['key']}"),
+            "properties": present(
                 source_id=row["id"],
                 project_type=row["project_type"],
                 archived=row["archived"],
-                lead_cdm_id=_user(context, row["lead_id"]),
+                lead_cdm_id=user_cdm_id(context, row["lead_id"]),
             ),
         },
     )
@@ -49,13 +50,13 @@ def user(row: Row, context: MapContext) -> Iterator[CdmRow]:
     yield (
         USER,
         {
-            "cdm_id": _user(context, row["account_id"]),
+            "cdm_id": user_cdm_id(context, row["account_id"]),
             "source_system": context.system,
             "source_user_id": row["account_id"],
             "display_name": row["display_name"],
             "email": row["email"],
             "active": row["active"],
-            "properties": _given(account_type=row["account_type"], time_zone=row["time_zone"]),
+            "properties": present(account_type=row["account_type"], time_zone=row["time_zone"]),
         },
     )
 
@@ -69,10 +70,10 @@ def item(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "source_system": context.system,
             "source_id": row["id"],
             "source_issue_key": key,
-            "source_url": _site(context, f"/browse/{key}"),
+            "source_url": _url(context, f"/browse/{key}"),
             "project_cdm_id": cdm_id(PROJECT, context.system, row["project"]),
-            "reporter_cdm_id": _user(context, row["reporter_id"]),
-            "assignee_cdm_id": _user(context, row["assignee_id"]),
+            "reporter_cdm_id": user_cdm_id(context, row["reporter_id"]),
+            "assignee_cdm_id": user_cdm_id(context, row["assignee_id"]),
             "issue_type": row["issue_type"],
             "status": row["status"],
             "status_category": row["status_category"],
@@ -83,15 +84,15 @@ def item(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "created_at": row["created"],
             "updated_at": row["updated"],
             "closed_at": row["resolved"],
-            "properties": _given(
+            "properties": present(
                 resolution=row["resolution"],
                 due=row["due"].isoformat() if row["due"] else None,
-                creator_cdm_id=_user(context, row["creator_id"]),
+                creator_cdm_id=user_cdm_id(context, row["creator_id"]),
                 components=row["components"],
                 fix_versions=row["fix_versions"],
                 parent_id=row["parent_id"],
             ),
-            "raw_source": _bounded(row, fields),
+            "raw_source": _raw_source(row, fields),
         },
     )
 
@@ -105,13 +106,13 @@ def comment(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "source_system": context.system,
             "source_comment_id": row["id"],
             "item_cdm_id": cdm_id(ITEM, context.system, _issue_key(row)),
-            "author_cdm_id": _user(context, row["author_id"]),
+            "author_cdm_id": user_cdm_id(context, row["author_id"]),
             "body": rich_text(body.get("body")),
             "created_at": row["created"],
             "updated_at": row["updated"],
             "visibility": _visibility(row["visibility"]),
-            "properties": _given(
-                editor_cdm_id=_user(context, row["editor_id"]),
+            "properties": present(
+                editor_cdm_id=user_cdm_id(context, row["editor_id"]),
                 is_public=body.get("jsdPublic"),
             ),
         },
@@ -119,7 +120,7 @@ def comment(row: Row, context: MapContext) -> Iterator[CdmRow]:
 
 
 def worklog(row: Row, context: MapContext) -> Iterator[CdmRow]:
-    """The trace of a deleted worklog makes no row: the one that was made of it before is erased."""
+    """A deleted worklog makes no row: the engine erases the row that it made before."""
     if row["deleted_at"] is not None or row[BODY] is None:
         return
     body = _object(_decode(row[BODY]))
@@ -130,12 +131,12 @@ def worklog(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "source_system": context.system,
             "source_worklog_id": row["id"],
             "item_cdm_id": cdm_id(ITEM, context.system, _issue_key(row)),
-            "author_cdm_id": _user(context, row["author_id"]),
+            "author_cdm_id": user_cdm_id(context, row["author_id"]),
             "started_at": row["started"],
             "time_spent_seconds": row["time_spent_s"],
             "comment": rich_text(body.get("comment")),
             "visibility": _visibility(row["visibility"]),
-            "properties": _given(
+            "properties": present(
                 created_at=row["created"].isoformat() if row["created"] else None,
                 updated_at=row["updated"].isoformat(),
             ),
@@ -150,32 +151,28 @@ def rich_text(value: Any) -> str | None:
     return (wiki_to_markdown(value) if isinstance(value, str) else adf_to_markdown(value)) or None
 
 
-def _user(context: MapContext, account_id: str | None) -> str | None:
-    return cdm_id(USER, context.system, account_id) if account_id else None
-
-
 def _issue_key(row: Row) -> str:
     key = row["issue_key"]
     if not key:
-        raise RecordError("the row does not tell the key of its issue", column="issue_key")
+        raise RecordError("the row has no key of its issue", column="issue_key")
     return str(key)
 
 
-def _site(context: MapContext, path: str) -> str | None:
+def _url(context: MapContext, path: str) -> str | None:
     base = str(context.endpoint.config.get("base_url") or "").rstrip("/")
     return None if not base or base.startswith(_GATEWAY) else f"{base}{path}"
 
 
 def _visibility(text: str | None) -> str | None:
-    """`{"type": "role", "value": "Developers"}` -> `role:Developers`; NULL: whoever sees the issue."""
-    found = _object(_decode(text)) if text else {}
-    return f"{found.get('type')}:{found.get('value') or found.get('identifier')}" if found else None
+    """`{"type": "role", "value": "Developers"}` -> `role:Developers`; NULL: the readers of the issue."""
+    document = _object(_decode(text)) if text else {}
+    return f"{document.get('type')}:{document.get('value') or document.get('identifier')}" if document else None
 
 
-def _bounded(row: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _raw_source(row: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Ids, names, dates and links of the record; no bodies."""
     links = [
-        _given(
+        present(
             id=link.get("id"),
             type=_object(link.get("type")).get("name"),
             outward=_object(link.get("outwardIssue")).get("key"),
@@ -184,10 +181,10 @@ def _bounded(row: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
         for link in _objects(fields.get("issuelinks"))
     ]
     files = [
-        _given(id=file.get("id"), filename=file.get("filename"), size=file.get("size"), created=file.get("created"))
+        present(id=file.get("id"), filename=file.get("filename"), size=file.get("size"), created=file.get("created"))
         for file in _objects(fields.get("attachment"))
     ]
-    return _given(
+    return present(
         id=row["id"],
         key=row["key"],
         project=row["project"],
@@ -198,17 +195,9 @@ def _bounded(row: Row, fields: Mapping[str, Any]) -> dict[str, Any]:
         updated=row["updated"].isoformat(),
         parent=_object(fields.get("parent")).get("key"),
         versions=[version.get("name") for version in _objects(fields.get("versions"))],
-        links=links[:MOST_LISTED],
-        attachments=files[:MOST_LISTED],
+        links=links[:_MOST_LISTED],
+        attachments=files[:_MOST_LISTED],
     )
-
-
-MOST_LISTED = 100  # links and attachments in `raw_source`, which stays small
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Only what is there."""
-    return {name: value for name, value in values.items() if value not in (None, [], "")}
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -216,7 +205,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 mappers = {

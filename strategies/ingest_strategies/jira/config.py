@@ -1,4 +1,4 @@
-"""How a Jira endpoint is configured."""
+"""The configuration of a Jira endpoint."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ingest_ray.sdk.types import Endpoint
-from ingest_strategies.atlassian.config import SiteConfig, parsed
+from ingest_strategies.atlassian.config import SiteConfig, parse_site_config
 
 _ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
@@ -14,15 +14,15 @@ _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 
 class JiraConfig(SiteConfig):
     project_keys: tuple[str, ...] = ()
-    """None: every project that the account may browse."""
+    """Empty: every project that the account may browse."""
     jql_filter: str | None = None
     """A condition that every issue must meet, besides the unit's own filters."""
     slice_issues: Annotated[int, Field(ge=1, le=10_000)] = 500
     number_type: Literal["decimal", "float64", "text"] = "decimal"
-    """What number fields become: decimal(38, 16), or floats where formulas give numbers that decimals cannot hold."""
+    """The type of number fields: decimal(38, 16), or floats where formulas give numbers that decimals cannot hold."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_jql_filter(self) -> Self:
         if self.jql_filter is not None:
             bare = _QUOTED.sub("", self.jql_filter)
             if not bare.strip() or _ORDERED.search(bare) or not is_closed(bare):
@@ -31,7 +31,7 @@ class JiraConfig(SiteConfig):
 
 
 def is_closed(condition: str) -> bool:
-    """Every bracket that is opened is closed, and none before: else it would reach out of the brackets around it."""
+    """True where brackets and quotes are balanced: otherwise the condition would escape the brackets around it."""
     depth = 0
     for sign in condition:
         depth += (sign == "(") - (sign == ")")
@@ -41,4 +41,4 @@ def is_closed(condition: str) -> bool:
 
 
 def parse_config(endpoint: Endpoint) -> JiraConfig:
-    return parsed(JiraConfig, endpoint)
+    return parse_site_config(JiraConfig, endpoint)

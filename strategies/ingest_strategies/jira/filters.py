@@ -1,7 +1,7 @@
-"""What a unit's configuration keeps: `projectKeys`, `statuses`, `assigneeIds`, `updatedFrom`, under `jiraFilter` or bare."""
+"""Jira's unit filters: `projectKeys`, `statuses`, `assigneeIds`, `updatedFrom`, under `jiraFilter` or bare."""
 
 from ingest_ray.sdk.types import UnitSpec
-from ingest_strategies.atlassian.filters import Texts, UnitFilter, parsed_filter
+from ingest_strategies.atlassian.filters import Texts, UnitFilter, parse_filter
 
 
 class JiraFilter(UnitFilter):
@@ -11,4 +11,4 @@ class JiraFilter(UnitFilter):
 
 
 def filter_of(spec: UnitSpec) -> JiraFilter:
-    return parsed_filter(spec, JiraFilter, "jiraFilter", "Jira")
+    return parse_filter(spec, JiraFilter, "jiraFilter", "Jira")

@@ -1,19 +1,23 @@
-"""The datasets: their columns, and where in an object each value is. `body` is the untouched object as JSON text."""
+"""The datasets of Jira: their columns, and the field of the object that each value comes from.
+
+`payload` is the untouched object as JSON text.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest_ray.sdk.types import Column
+from ingest_strategies.atlassian.tables import Table
 from ingest_strategies.jira.reading.value_types import SHAPES
 
 BODY = "payload"
 
 
 @dataclass(frozen=True)
-class Part:
-    """`field`: the JSON name; `issue.x` and `log.x` are told by whoever found the object, not by the object."""
+class FieldColumn:
+    """`field`: the JSON name. `issue.x` and `log.x` are not in the object itself: its reader adds them."""
 
-    column: str
+    name: str
     field: str
     shape: str
     source_type: str = ""
@@ -23,7 +27,7 @@ class Part:
     def as_column(self) -> Column:
         shape = SHAPES[self.shape]
         return Column(
-            name=self.column,
+            name=self.name,
             source_type=self.source_type or self.shape,
             arrow=shape.arrow,
             nullable=self.nullable,
@@ -32,27 +36,12 @@ class Part:
         )
 
 
-@dataclass(frozen=True)
-class Table:
-    """`nested`: the values are under `fields`, but for those of the head. `child`: what of an issue its rows are."""
-
-    name: str
-    kind: str
-    parts: tuple[Part, ...]
-    key: tuple[str, ...] = ("id",)
-    cursor: str | None = None
-    child: str | None = None
-    models: tuple[str, ...] = ()
-    is_unit: bool = True
-    title: str = ""
+def _id(name: str = "id", field: str = "id") -> FieldColumn:
+    return FieldColumn(name, field, "text", nullable=False)
 
 
-def _id(column: str = "id", field: str = "id") -> Part:
-    return Part(column, field, "text", nullable=False)
-
-
-_BODY = Part(BODY, "", "json", "object", nullable=False, description="the object as it came, with all of its lists")
-_ISSUE = (Part("issue_id", "issue.id", "text", nullable=False), Part("issue_key", "issue.key", "text"))
+_BODY = FieldColumn(BODY, "", "json", "object", nullable=False, description="the untouched object, with complete lists")
+_ISSUE = (FieldColumn("issue_id", "issue.id", "text", nullable=False), FieldColumn("issue_key", "issue.key", "text"))
 
 ISSUES = Table(
     name="jira.issues",
@@ -60,28 +49,28 @@ ISSUES = Table(
     title="Issues",
     cursor="updated",
     models=("cdm.work.item",),
-    parts=(
+    columns=(
         _id(),
         _id("key", "key"),
-        Part("project", "project", "project key", "project", nullable=False),
-        Part("project_id", "project", "project id", "project", nullable=False),
-        Part("updated", "updated", "instant", "datetime", nullable=False),
-        Part("created", "created", "instant", "datetime"),
-        Part("summary", "summary", "text", "string"),
-        Part("issue_type", "issuetype", "name", "issuetype"),
-        Part("status", "status", "status name", "status"),
-        Part("status_category", "status", "category", "status"),
-        Part("priority", "priority", "name", "priority"),
-        Part("resolution", "resolution", "name", "resolution"),
-        Part("resolved", "resolutiondate", "instant", "datetime"),
-        Part("due", "duedate", "day", "date"),
-        Part("creator_id", "creator", "person", "user"),
-        Part("reporter_id", "reporter", "person", "user"),
-        Part("assignee_id", "assignee", "person", "user"),
-        Part("labels", "labels", "texts", "array<string>"),
-        Part("components", "components", "names", "array<component>"),
-        Part("fix_versions", "fixVersions", "names", "array<version>"),
-        Part("parent_id", "parent", "id", "issue"),
+        FieldColumn("project", "project", "project key", "project", nullable=False),
+        FieldColumn("project_id", "project", "project id", "project", nullable=False),
+        FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
+        FieldColumn("created", "created", "instant", "datetime"),
+        FieldColumn("summary", "summary", "text", "string"),
+        FieldColumn("issue_type", "issuetype", "name", "issuetype"),
+        FieldColumn("status", "status", "status name", "status"),
+        FieldColumn("status_category", "status", "category", "status"),
+        FieldColumn("priority", "priority", "name", "priority"),
+        FieldColumn("resolution", "resolution", "name", "resolution"),
+        FieldColumn("resolved", "resolutiondate", "instant", "datetime"),
+        FieldColumn("due", "duedate", "day", "date"),
+        FieldColumn("creator_id", "creator", "person", "user"),
+        FieldColumn("reporter_id", "reporter", "person", "user"),
+        FieldColumn("assignee_id", "assignee", "person", "user"),
+        FieldColumn("labels", "labels", "texts", "array<string>"),
+        FieldColumn("components", "components", "names", "array<component>"),
+        FieldColumn("fix_versions", "fixVersions", "names", "array<version>"),
+        FieldColumn("parent_id", "parent", "id", "issue"),
     ),
 )
 COMMENTS = Table(
@@ -89,16 +78,15 @@ COMMENTS = Table(
     kind="comment",
     title="Comments",
     cursor="updated",
-    child="comment",
     models=("cdm.work.comment",),
-    parts=(
+    columns=(
         _id(),
         *_ISSUE,
-        Part("updated", "updated", "instant", "datetime", nullable=False),
-        Part("created", "created", "instant", "datetime"),
-        Part("author_id", "author", "person", "user"),
-        Part("editor_id", "updateAuthor", "person", "user"),
-        Part("visibility", "visibility", "json", "visibility"),
+        FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
+        FieldColumn("created", "created", "instant", "datetime"),
+        FieldColumn("author_id", "author", "person", "user"),
+        FieldColumn("editor_id", "updateAuthor", "person", "user"),
+        FieldColumn("visibility", "visibility", "json", "visibility"),
         _BODY,
     ),
 )
@@ -107,20 +95,21 @@ WORKLOGS = Table(
     kind="worklog",
     title="Worklogs",
     cursor="updated",
-    child="worklog",
     models=("cdm.work.worklog",),
-    parts=(
+    columns=(
         _id(),
-        Part("issue_id", "issue.id", "text", description="NULL in the trace of a deleted worklog"),
-        Part("issue_key", "issue.key", "text"),
-        Part("updated", "updated", "instant", "datetime", nullable=False),
-        Part("created", "created", "instant", "datetime"),
-        Part("started", "started", "instant", "datetime"),
-        Part("time_spent_s", "timeSpentSeconds", "int", "number"),
-        Part("author_id", "author", "person", "user"),
-        Part("visibility", "visibility", "json", "visibility"),
-        Part("deleted_at", "log.deleted", "instant", "datetime", description="from the feed of deleted worklogs"),
-        Part(BODY, "", "json", "object", description="the object as it came; NULL in the trace of a deleted worklog"),
+        FieldColumn("issue_id", "issue.id", "text", description="NULL for a deleted worklog"),
+        FieldColumn("issue_key", "issue.key", "text"),
+        FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
+        FieldColumn("created", "created", "instant", "datetime"),
+        FieldColumn("started", "started", "instant", "datetime"),
+        FieldColumn("time_spent_s", "timeSpentSeconds", "int", "number"),
+        FieldColumn("author_id", "author", "person", "user"),
+        FieldColumn("visibility", "visibility", "json", "visibility"),
+        FieldColumn(
+            "deleted_at", "log.deleted", "instant", "datetime", description="from the feed of deleted worklogs"
+        ),
+        FieldColumn(BODY, "", "json", "object", description="the untouched object; NULL for a deleted worklog"),
     ),
 )
 CHANGELOGS = Table(
@@ -128,13 +117,12 @@ CHANGELOGS = Table(
     kind="changelog",
     title="Changelogs",
     cursor="created",
-    child="changelog",
-    parts=(
+    columns=(
         _id(),
-        Part("issue_id", "issue.id", "text", nullable=False),
-        Part("created", "log.created", "instant", "datetime", nullable=False),
-        Part("author_id", "author", "person", "user"),
-        Part("items", "items", "json", "array<change>"),
+        FieldColumn("issue_id", "issue.id", "text", nullable=False),
+        FieldColumn("created", "log.created", "instant", "datetime", nullable=False),
+        FieldColumn("author_id", "author", "person", "user"),
+        FieldColumn("items", "items", "json", "array<change>"),
         _BODY,
     ),
 )
@@ -143,14 +131,14 @@ PROJECTS = Table(
     kind="project",
     title="Projects",
     models=("cdm.work.project",),
-    parts=(
+    columns=(
         _id(),
         _id("key", "key"),
-        Part("name", "name", "text"),
-        Part("description", "description", "text"),
-        Part("project_type", "projectTypeKey", "text"),
-        Part("lead_id", "lead", "person", "user"),
-        Part("archived", "archived", "bool"),
+        FieldColumn("name", "name", "text"),
+        FieldColumn("description", "description", "text"),
+        FieldColumn("project_type", "projectTypeKey", "text"),
+        FieldColumn("lead_id", "lead", "person", "user"),
+        FieldColumn("archived", "archived", "bool"),
         _BODY,
     ),
 )
@@ -160,33 +148,35 @@ USERS = Table(
     title="Users",
     key=("account_id",),
     models=("cdm.work.user",),
-    parts=(
-        Part("account_id", "", "person", "user", nullable=False),
-        Part("display_name", "displayName", "text"),
-        Part("email", "emailAddress", "text"),
-        Part("active", "active", "bool"),
-        Part("account_type", "accountType", "text"),
-        Part("time_zone", "timeZone", "text"),
+    columns=(
+        FieldColumn("account_id", "", "person", "user", nullable=False),
+        FieldColumn("display_name", "displayName", "text"),
+        FieldColumn("email", "emailAddress", "text"),
+        FieldColumn("active", "active", "bool"),
+        FieldColumn("account_type", "accountType", "text"),
+        FieldColumn("time_zone", "timeZone", "text"),
         _BODY,
     ),
 )
 
 
-def _listed(name: str, kind: str, title: str, *more: Part) -> Table:
+def _option_list(name: str, kind: str, title: str, *more: FieldColumn) -> Table[FieldColumn]:
     """A list that feeds filter options, and has no unit."""
-    parts = (
+    columns = (
         _id(),
-        Part("name", "name", "text", nullable=False),
+        FieldColumn("name", "name", "text", nullable=False),
         *more,
-        Part("description", "description", "text"),
+        FieldColumn("description", "description", "text"),
         _BODY,
     )
-    return Table(name=name, kind=kind, parts=parts, is_unit=False, title=title)
+    return Table(name=name, kind=kind, columns=columns, is_unit=False, title=title)
 
 
-STATUSES = _listed("jira.statuses", "status", "Statuses", Part("category", "statusCategory", "json", "category"))
-PRIORITIES = _listed("jira.priorities", "priority", "Priorities")
-ISSUE_TYPES = _listed("jira.issue_types", "issuetype", "Issue types", Part("subtask", "subtask", "bool"))
+STATUSES = _option_list(
+    "jira.statuses", "status", "Statuses", FieldColumn("category", "statusCategory", "json", "category")
+)
+PRIORITIES = _option_list("jira.priorities", "priority", "Priorities")
+ISSUE_TYPES = _option_list("jira.issue_types", "issuetype", "Issue types", FieldColumn("subtask", "subtask", "bool"))
 LISTS = {STATUSES.name: "status", PRIORITIES.name: "priority", ISSUE_TYPES.name: "issuetype"}
 
 TABLES = {
@@ -195,7 +185,7 @@ TABLES = {
 }
 
 
-def issue_parts(custom: Sequence[Part], *, is_cloud: bool) -> tuple[Part, ...]:
-    """The common fields, the description as this deployment has it, the custom fields, the whole."""
+def issue_columns(custom: Sequence[FieldColumn], *, is_cloud: bool) -> tuple[FieldColumn, ...]:
+    """The common fields, the description in this deployment's format, the custom fields, the whole object."""
     rich = "json" if is_cloud else "text"
-    return (*ISSUES.parts, Part("description", "description", rich, "string"), *custom, _BODY)
+    return (*ISSUES.columns, FieldColumn("description", "description", rich, "string"), *custom, _BODY)

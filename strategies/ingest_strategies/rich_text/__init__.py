@@ -1,7 +1,7 @@
-"""Rich text of Jira and Confluence as Markdown that people can read: Atlassian Document Format, wiki markup, storage format.
+"""Converts rich text of Jira and Confluence to Markdown: Atlassian Document Format, wiki markup, storage format.
 
-Reading is forgiving: what a text says is kept even where its markup is broken or unknown, and only the form is lost. The original is
-in raw mode's payload.
+The conversion keeps the words of a text even where its markup is broken or unknown; only formatting is lost. The original is in raw
+mode's payload.
 """
 
 from ingest_strategies.rich_text.adf import adf_to_markdown

@@ -1,6 +1,6 @@
-"""Atlassian Document Format -> Markdown. https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
+"""Converts the Atlassian Document Format to Markdown. https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
 
-A node of an unknown type gives what is inside of it.
+A node of an unknown type becomes its content.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,29 +10,29 @@ from typing import Any
 Node = Mapping[str, Any]
 
 _MARKS = {"strong": "**", "em": "*", "strike": "~~", "code": "`"}
-_DEEPEST = 60  # of nested nodes: what lies deeper is left out
+_MOST_DEPTH = 60  # of nested nodes: deeper ones are left out
 
 
 def adf_to_markdown(document: Any) -> str:
-    """`document`: the decoded JSON. What is no document gives an empty text."""
+    """`document`: the decoded JSON. Anything but an object gives an empty text."""
     if not isinstance(document, Mapping):
         return ""
     return "\n\n".join(_blocks(document, 0)).strip()
 
 
 def _children(node: Node) -> list[Node]:
-    found = node.get("content")
-    return [child for child in found if isinstance(child, Mapping)] if isinstance(found, Sequence) else []
+    content = node.get("content")
+    return [child for child in content if isinstance(child, Mapping)] if isinstance(content, Sequence) else []
 
 
 def _attrs(node: Node) -> Mapping[str, Any]:
-    found = node.get("attrs")
-    return found if isinstance(found, Mapping) else {}
+    attrs = node.get("attrs")
+    return attrs if isinstance(attrs, Mapping) else {}
 
 
 def _blocks(node: Node, depth: int) -> Iterator[str]:
-    """The blocks inside of a node; a run of inline nodes between them is a block of its own."""
-    if depth > _DEEPEST:
+    """The blocks inside a node; a run of inline nodes between them is a block of its own."""
+    if depth > _MOST_DEPTH:
         return
     run: list[Node] = []
     for child in _children(node):
@@ -63,7 +63,7 @@ def _heading(node: Node, depth: int) -> str:
 
 
 def _list(marker: Callable[[Node, int], str]) -> Callable[[Node, int], str]:
-    def written(node: Node, depth: int) -> str:
+    def convert_list(node: Node, depth: int) -> str:
         items = []
         for number, item in enumerate(_children(node)):
             first = marker(node if item.get("type") == "listItem" else item, number)
@@ -74,7 +74,7 @@ def _list(marker: Callable[[Node, int], str]) -> Callable[[Node, int], str]:
                 items.append(f"{first} {_indented(text, ' ' * (len(first) + 1)).lstrip()}".rstrip())
         return "\n".join(items)
 
-    return written
+    return convert_list
 
 
 def _ordered(node: Node, number: int) -> str:
@@ -162,18 +162,19 @@ def _text(node: Node) -> str:
 
 
 def _wrapped(text: str, sign: str) -> str:
-    """Signs stand next to words: Markdown reads `** a**` as it is."""
+    """Puts the signs next to the words: `** a**` is not bold in Markdown."""
     bare = text.strip()
     left, right = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     return f"{left}{sign}{bare}{sign}{right}"
 
 
-def _named(name: str, *others: str) -> Callable[[Node], str]:
+def _attr_text(name: str, *others: str) -> Callable[[Node], str]:
+    """Takes the first of these attributes that is present."""
     return lambda node: str(next((v for key in (name, *others) if (v := _attrs(node).get(key))), ""))
 
 
 def _mention(node: Node) -> str:
-    name = _named("text", "id")(node)
+    name = _attr_text("text", "id")(node)
     return name if name.startswith("@") or not name else f"@{name}"
 
 
@@ -188,13 +189,13 @@ _INLINE: dict[str, Callable[[Node], str]] = {
     "text": _text,
     "hardBreak": lambda node: "\n",
     "mention": _mention,
-    "emoji": _named("text", "shortName"),
+    "emoji": _attr_text("text", "shortName"),
     "date": _date,
-    "status": lambda node: f"[{_named('text')(node)}]",
+    "status": lambda node: f"[{_attr_text('text')(node)}]",
     "inlineCard": _card,
     "mediaInline": _media,
-    "inlineExtension": _named("text", "extensionKey"),
-    "placeholder": _named("text"),
+    "inlineExtension": _attr_text("text", "extensionKey"),
+    "placeholder": _attr_text("text"),
 }
 
 

@@ -1,6 +1,7 @@
-"""Confluence's storage format -> Markdown, and the links in it. https://confluence.atlassian.com/doc/confluence-storage-format-790796544.html
+"""Converts Confluence's storage format to Markdown, and lists its links.
 
-HTML is `markdownify`'s; what Confluence adds (`ac:` macros and links, `ri:` resources) is turned into HTML first.
+Confluence's own elements (`ac:` macros and links, `ri:` resources) become HTML; `markdownify` converts the HTML.
+https://confluence.atlassian.com/doc/confluence-storage-format-790796544.html
 """
 
 import html
@@ -13,14 +14,16 @@ from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString
 
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_DECLARATION = re.compile(r"<!(?!--)")  # the format has none, and the parser refuses some that are none
+_DECLARATION = re.compile(
+    r"<!(?!--)"
+)  # the format has no declarations, and the parser raises for some texts that look like one
 _QUOTES = frozenset({"info", "note", "tip", "warning", "panel", "excerpt", "expand"})
 _BLANKS = re.compile(r"\n{3,}")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A link of a page: to a URL, to another page by title (and space, where it is another), or to a file of a page."""
+class Link:
+    """A link of a page: to a URL, to another page by title (and space key, for another space), or to a file of a page."""
 
     text: str
     url: str | None = None
@@ -42,31 +45,31 @@ def storage_to_markdown(body: str) -> str:
         task.replace_with(
             _element(soup, "li", f"[{'x' if done else ' '}] {text.get_text(' ', strip=True) if text else ''}")
         )
-    for junk in soup.find_all(["ac:parameter", "ac:placeholder"]):
-        junk.decompose()
-    made: str = markdownify.markdownify(
+    for invisible in soup.find_all(["ac:parameter", "ac:placeholder"]):
+        invisible.decompose()
+    markdown: str = markdownify.markdownify(
         str(soup), heading_style="ATX", bullets="-", escape_misc=False, escape_underscores=False
     )
-    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in made.split("\n"))).strip()
+    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in markdown.split("\n"))).strip()
 
 
-def storage_links(body: str) -> Iterator[Found]:
-    """In their order, each as often as it is there."""
+def storage_links(body: str) -> Iterator[Link]:
+    """In their order, with repetitions."""
     for link in _parsed(body).find_all(["ac:link", "ac:image", "a"]):
         if link.name == "a":
             href = str(link.get("href") or "").strip()
             if href and not href.startswith("#"):
-                yield Found(link.get_text(" ", strip=True), url=href)
+                yield Link(link.get_text(" ", strip=True), url=href)
             continue
         text = (link.find(["ac:link-body", "ac:plain-text-link-body"]) or Tag(name="x")).get_text(" ", strip=True)
         page = link.find(["ri:page", "ri:blog-post", "ri:content-entity"])
         file, url = link.find("ri:attachment"), link.find("ri:url")
         if file is not None:
-            yield Found(text, file=_attr(file, "ri:filename"), title=_attr(page, "ri:content-title"))
+            yield Link(text, file=_attr(file, "ri:filename"), title=_attr(page, "ri:content-title"))
         elif url is not None and _attr(url, "ri:value"):
-            yield Found(text, url=_attr(url, "ri:value"))
+            yield Link(text, url=_attr(url, "ri:value"))
         elif page is not None:
-            yield Found(
+            yield Link(
                 text,
                 title=_attr(page, "ri:content-title"),
                 space_key=_attr(page, "ri:space-key"),
@@ -75,8 +78,8 @@ def storage_links(body: str) -> Iterator[Found]:
 
 
 def _parsed(body: str) -> BeautifulSoup:
-    """Sections of character data are written as text first: HTML has none."""
-    text = _CDATA.sub(lambda found: html.escape(found[1]), body)
+    """Turns CDATA sections into text first: HTML has none."""
+    text = _CDATA.sub(lambda match: html.escape(match[1]), body)
     return BeautifulSoup(_DECLARATION.sub("&lt;!", text), "html.parser")
 
 
@@ -86,25 +89,25 @@ def _attr(tag: Tag | None, name: str) -> str | None:
 
 
 def _element(soup: BeautifulSoup, name: str, text: str) -> Tag:
-    made = soup.new_tag(name)
-    made.string = text
-    return made
+    element = soup.new_tag(name)
+    element.string = text
+    return element
 
 
 def _as_html(soup: BeautifulSoup, macro: Tag) -> None:
-    """Code becomes code, boxes become quotes; of other macros what is in them stays."""
+    """Code becomes code, boxes become quotes; other macros become their content."""
     name = _attr(macro, "ac:name") or ""
-    parameters = {_attr(one, "ac:name"): one.get_text() for one in macro.find_all("ac:parameter", recursive=False)}
+    parameters = {_attr(tag, "ac:name"): tag.get_text() for tag in macro.find_all("ac:parameter", recursive=False)}
     code = macro.find("ac:plain-text-body", recursive=False)
     if code is not None:
-        made = soup.new_tag("pre")
-        made.append(_element(soup, "code", code.get_text()))
-        macro.replace_with(made)
+        block = soup.new_tag("pre")
+        block.append(_element(soup, "code", code.get_text()))
+        macro.replace_with(block)
         return
     body = macro.find("ac:rich-text-body", recursive=False)
     if body is None:
-        said = parameters.get("title") or parameters.get("key") or ""
-        macro.replace_with(NavigableString(f"[{said}]" if said else ""))
+        label = parameters.get("title") or parameters.get("key") or ""
+        macro.replace_with(NavigableString(f"[{label}]" if label else ""))
         return
     body.name = "blockquote" if name in _QUOTES else "div"
     if parameters.get("title"):
@@ -118,11 +121,11 @@ def _link_as_html(soup: BeautifulSoup, link: Tag) -> None:
     page = link.find(["ri:page", "ri:blog-post"])
     if person is not None:
         name = _attr(person, "ri:account-id") or _attr(person, "ri:userkey") or _attr(person, "ri:username")
-        said = text or f"@{name}"
+        label = text or f"@{name}"
     elif file is not None:
-        said = text or f"[file: {_attr(file, 'ri:filename')}]"
+        label = text or f"[file: {_attr(file, 'ri:filename')}]"
     elif url is not None:
-        said = text or str(_attr(url, "ri:value"))
+        label = text or str(_attr(url, "ri:value"))
     else:
-        said = text or str(_attr(page, "ri:content-title") or "")
-    link.replace_with(NavigableString(said))
+        label = text or str(_attr(page, "ri:content-title") or "")
+    link.replace_with(NavigableString(label))

@@ -1,7 +1,7 @@
-"""Wiki markup of Jira (Data Center, and version 2 of the Cloud API) -> Markdown, line by line and in linear time.
+"""Converts Jira's wiki markup (Data Center, and version 2 of the Cloud API) to Markdown, line by line and in linear time.
 
 https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa?section=all. Bodies hold whole logs, up to megabytes: every pattern here
-looks at one line, and at most once from each place. What is in `{code}` and `{noformat}` is not touched.
+is applied to one line, and at most once from each position. Text in `{code}` and `{noformat}` is not converted.
 """
 
 import re
@@ -14,15 +14,15 @@ _BLOCKQUOTE = re.compile(r"^\s*bq\.\s+(.*)$")
 _BLOCK_TAG = re.compile(r"\{(quote|panel)(?::([^}]*))?\}")
 _INLINE_TAG = re.compile(r"\{(?:color|anchor|toc)(?::[^}\n]*)?\}")
 _LINK = re.compile(r"\[([^\[\]\n]{1,2000})\]")
-# What follows a bar is how an image is shown, or it is no image: text in two cells of a table may stand between exclamation marks.
-_SHOWN = r"\s*(?:thumbnail|\w+\s*=[^!|,\n]{0,100})\s*"
-_IMAGE = re.compile(rf"(?<![\w!])!([^\s!|][^!|\n]{{0,300}})(?:\|{_SHOWN}(?:,{_SHOWN}){{0,10}})?!(?!\w)")
-_CARDS = {"smart-link", "smart-card", "smart-embed"}  # how the Cloud shows a link
+# Display options must follow the bar of an image: two table cells between exclamation marks are no image.
+_OPTION = r"\s*(?:thumbnail|\w+\s*=[^!|,\n]{0,100})\s*"
+_IMAGE = re.compile(rf"(?<![\w!])!([^\s!|][^!|\n]{{0,300}})(?:\|{_OPTION}(?:,{_OPTION}){{0,10}})?!(?!\w)")
+_CARDS = {"smart-link", "smart-card", "smart-embed"}  # display options of links on Cloud
 _STRONG = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]{0,1000}?[^\s*])\*(?![\w*])")
 _MONO = re.compile(r"\{\{([^}\n]{1,2000})\}\}")
 _ESCAPED = re.compile(r"\\([\\\[\]{}*_+^~!|#-])")
 _RULE = re.compile(r"^\s*-{4,}\s*$")
-_MORE_LINE = 20_000  # characters: a longer line is data, not prose
+_MOST_LINE = 20_000  # characters: a longer line is data, not prose
 
 
 def wiki_to_markdown(text: str) -> str:
@@ -35,13 +35,13 @@ def wiki_to_markdown(text: str) -> str:
             lines += [f"> {line}" for line in block] if quoted else block
             continue
         for line in part.split("\n"):
-            made, quoted = _line(line, quoted)
-            lines += made
+            converted, quoted = _line(line, quoted)
+            lines += converted
     return "\n".join(_with_table_heads(lines)).strip()
 
 
 def _parts(text: str) -> Iterator[tuple[bool, str, str]]:
-    """Prose and code by turns; a fence that is never closed is prose."""
+    """(is code, language, text), prose and code in turn; an unclosed fence is prose."""
     start = 0
     while (opening := _FENCE.search(text, start)) is not None:
         closing = text.find(f"{{{opening[1]}}}", opening.end())
@@ -63,19 +63,20 @@ def _language(parameters: str) -> str:
 
 
 def _line(line: str, quoted: bool) -> tuple[list[str], bool]:
-    if len(line) > _MORE_LINE:
+    """The converted lines, and whether the next line is quoted."""
+    if len(line) > _MOST_LINE:
         return [line], quoted
     title = ""
     for tag in _BLOCK_TAG.finditer(line):
         quoted = not quoted
-        named = re.search(r"title=([^|}]*)", tag[2] or "")
-        title = f"**{named[1]}** " if named and quoted else title
+        match = re.search(r"title=([^|}]*)", tag[2] or "")
+        title = f"**{match[1]}** " if match and quoted else title
     has_tag = _BLOCK_TAG.search(line) is not None
     bare = title + _BLOCK_TAG.sub("", line)
     if has_tag and not bare.strip():
         return [""] if not quoted else [], quoted
-    made = _block(bare)
-    return [f"> {made}" if quoted or (has_tag and "{quote}" in line) else made], quoted
+    block = _block(bare)
+    return [f"> {block}" if quoted or (has_tag and "{quote}" in line) else block], quoted
 
 
 def _block(line: str) -> str:
@@ -117,9 +118,9 @@ def _inline(text: str) -> str:
     return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
-def _link(found: re.Match[str]) -> str:
+def _link(match: re.Match[str]) -> str:
     """`[text|url]`, `[text|url|tip]`, `[url]`, `[~user]`, `[^file]`; other brackets are no links."""
-    label, bar, rest = found[1].partition("|")
+    label, bar, rest = match[1].partition("|")
     target, _, tip = (part.strip() for part in rest.partition("|"))
     if label.startswith("~") and not bar:
         return f"@{label[1:].removeprefix('accountid:')}"
@@ -128,4 +129,4 @@ def _link(found: re.Match[str]) -> str:
     if target:
         title = "" if not tip or tip in _CARDS else ' "{}"'.format(tip.replace('"', "'"))
         return f"[{label.strip()}]({target}{title})"
-    return f"<{label}>" if re.match(r"(https?|ftp|mailto|file):", label) and not bar else found[0]
+    return f"<{label}>" if re.match(r"(https?|ftp|mailto|file):", label) and not bar else match[0]

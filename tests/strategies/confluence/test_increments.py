@@ -1,4 +1,4 @@
-"""What a run reads, given what is committed and what the unit's filters say."""
+"""Which content a run reads, given what is committed and the unit's filters."""
 
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from ingest_strategies.confluence import http
 from ingest_strategies.confluence.config import parse_config
 from ingest_strategies.confluence.planning import page_tree
 from ingest_strategies.confluence.tables import TABLES
-from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of, hung, pages_of
+from tests.strategies.confluence.site import Lake, assert_pages, attached, endpoint_of, pages_of
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ SURVIVED = [
 ]
 
 
-def landed(rehearsal: Rehearsal) -> set[str]:
+def stored_ids(rehearsal: Rehearsal) -> set[str]:
     return {str(key[0]) for key in rehearsal.sink}
 
 
@@ -59,32 +59,32 @@ def test_a_new_space_starts_from_updated_from_and_an_old_one_goes_on_from_its_wa
         rehearsal.run()
         truth = pages_of(sim, brief=True)
         first = {n for n, r in truth.items() if r["space"] == "SP000"}
-        assert landed(rehearsal) == first
+        assert stored_ids(rehearsal) == first
         watermark = rehearsal.states["SP000"].watermark
         lake.filters = {"confluenceFilter": {"spaceKeys": ["SP000", "SP001"], "updatedFrom": start}}
         rehearsal.spec = lake.spec()
         rehearsal.run()
         fresh = {n for n, r in truth.items() if r["space"] == "SP001" and r["modified_ms"] >= start_ms}
         assert fresh
-        assert landed(rehearsal) == first | fresh
+        assert stored_ids(rehearsal) == first | fresh
         assert rehearsal.states["SP000"].watermark == watermark
 
 
 @MODES
-def test_killed_in_the_middle_the_next_run_reads_only_what_was_missing(mode: Any) -> None:
+def test_after_a_kill_the_next_run_reads_only_missing_pages(mode: Any) -> None:
     with simulate("confluence", mode, pages=600, spaces=2, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, slice_pages=60)
         with pytest.raises(Stopped):
             rehearsal.run(stop_after=5)
-        there = landed(rehearsal)
-        assert there
+        stored = stored_ids(rehearsal)
+        assert stored
         rest = rehearsal.run()
-        assert {row["id"] for row in rest.rows} == pages_of(sim, brief=True).keys() - there
+        assert {row["id"] for row in rest.rows} == pages_of(sim, brief=True).keys() - stored
         assert_rehearsed(rehearsal, sim)
 
 
 @MODES
-def test_killed_while_moved_pages_are_read_nothing_that_moved_is_forgotten(mode: Any, monkeypatch: Any) -> None:
+def test_after_a_kill_during_the_reading_of_moved_pages_none_of_them_is_lost(mode: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(page_tree, "PAGES_PER_BUCKET", 4)
     with simulate("confluence", mode, pages=500, spaces=1, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, slice_pages=20)
@@ -105,18 +105,18 @@ def test_killed_while_moved_pages_are_read_nothing_that_moved_is_forgotten(mode:
 
 
 @MODES
-def test_what_search_learns_late_is_found_in_the_truth(mode: Any) -> None:
+def test_changes_that_search_lacks_are_found_by_other_listings(mode: Any) -> None:
     with simulate("confluence", mode, pages=300, spaces=2, traps=["index-lag=7200"], frozen=True) as sim:
         rehearsal = rehearsal_of(sim)
         rehearsal.run()
         edited = {str(n) for n in sim.mutate("edit", count=15, seed=1)}
-        made = {str(n) for n in sim.mutate("create", count=5)}
+        created = {str(n) for n in sim.mutate("create", count=5)}
         sim.advance_clock(600)
-        found = {row["id"] for row in rehearsal.run().rows}
-        assert edited | made <= found, "search does not know them yet"
+        read = {row["id"] for row in rehearsal.run().rows}
+        assert edited | created <= read, "search lacks them still"
         sim.advance_clock(10_000)
         rehearsal.run()
-        assert {n for n, row in pages_of(sim, brief=True).items()} == landed(rehearsal)
+        assert {n for n, row in pages_of(sim, brief=True).items()} == stored_ids(rehearsal)
 
 
 @MODES
@@ -164,7 +164,7 @@ def test_a_lost_login_is_denied_and_never_empty(tmp_path: Path, mode: Any, trap:
 
 
 @MODES
-def test_the_connection_test_says_what_is_wrong(mode: Any) -> None:
+def test_the_connection_test_reports_the_error(mode: Any) -> None:
     with simulate("confluence", mode, pages=20, spaces=2, frozen=True) as sim:
         good = endpoint_of(sim)
         assert http.test(good).ok
@@ -179,7 +179,7 @@ def test_the_connection_test_says_what_is_wrong(mode: Any) -> None:
 @pytest.mark.parametrize(
     "unit", ["confluence.comment", "confluence.attachment", "confluence.label", "confluence.revision"]
 )
-def test_what_hangs_on_pages_lands_whole_and_only_what_is_new_is_read_again(
+def test_content_of_pages_is_stored_completely_and_only_changes_are_read_again(
     tmp_path: Path, mode: Any, unit: str
 ) -> None:
     with simulate("confluence", mode, pages=200, spaces=2) as sim:
@@ -188,22 +188,22 @@ def test_what_hangs_on_pages_lands_whole_and_only_what_is_new_is_read_again(
         truth: dict[Any, Any] = {}
         match unit:
             case "confluence.comment":
-                truth = {one["id"]: one["parent"] for _, one in hung(sim, "comments")}
+                truth = {one["id"]: one["parent"] for _, one in attached(sim, "comments")}
                 assert {key: row["parent_id"] for key, row in lake.rows().items()} == truth
             case "confluence.attachment":
-                truth = {one["id"]: one["title"] for _, one in hung(sim, "attachments")}
+                truth = {one["id"]: one["title"] for _, one in attached(sim, "attachments")}
                 assert {key: row["title"] for key, row in lake.rows().items()} == truth
             case "confluence.label":
-                truth = {(page["id"], name) for page, name in hung(sim, "labels")}
+                truth = {(page["id"], name) for page, name in attached(sim, "labels")}
                 assert {(row["page_id"], row["name"]) for row in lake.rows().values()} == truth
             case _:
-                truth = {(page["id"], one["number"]): one["author"] for page, one in hung(sim, "versions")}
+                truth = {(page["id"], one["number"]): one["author"] for page, one in attached(sim, "versions")}
                 assert {key: row["author_id"] for key, row in lake.rows().items()} == truth
         assert lake.run().rows.read == 0
         keys = [key for batch in http.scan_keys(lake.spec()) for key in zip(*batch.to_pydict().values(), strict=True)]
         assert len(keys) == len(truth)
-        found = lake.rows().keys()
-        assert {key if len(key) > 1 else key[0] for key in keys} == found
+        stored = lake.rows().keys()
+        assert {key if len(key) > 1 else key[0] for key in keys} == stored
 
 
 def test_comments_that_are_new_are_read_and_their_texts_are_whole() -> None:
@@ -213,11 +213,11 @@ def test_comments_that_are_new_are_read_and_their_texts_are_whole() -> None:
         sim.mutate("comment", count=5, each=2, seed=1)
         sim.advance_clock(600)
         assert len(rehearsal.run().rows) == 10
-        truth = {one["id"]: one["body"] for _, one in hung(sim, "comments")}
+        truth = {one["id"]: one["body"] for _, one in attached(sim, "comments")}
         assert {key[0]: row["body"] for key, row in rehearsal.sink.items()} == truth
 
 
-def test_filters_have_the_rules_of_jiras() -> None:
+def test_filters_follow_the_rules_of_jira_filters() -> None:
     with simulate("confluence", pages=20, spaces=2, frozen=True) as sim:
         lake = Lake(Path(), endpoint_of(sim))
         for filters, error in [
@@ -279,16 +279,16 @@ def test_only_a_404_is_an_absence(mode: Any) -> None:
         gone = [str(n) for n in sim.mutate("purge", ids=trashed[:1])]
         known = next(iter(pages_of(sim, brief=True)))
         keys = batch.slice(0, 0).schema
-        asked = pa.RecordBatch.from_arrays([pa.array([*gone, known], keys.field(0).type)], schema=keys)
-        proven = [key for found in http.proven_gone(spec, [asked]) for key in found.column(0).to_pylist()]
+        missing = pa.RecordBatch.from_arrays([pa.array([*gone, known], keys.field(0).type)], schema=keys)
+        proven = [key for batch in http.proven_gone(spec, [missing]) for key in batch.column(0).to_pylist()]
         assert proven == gone
         sim.rotate_token()
         with pytest.raises(IngestError):
-            list(http.proven_gone(spec, [asked]))
+            list(http.proven_gone(spec, [missing]))
 
 
 @MODES
-def test_a_census_of_a_site_with_a_space_that_fails_is_an_error(mode: Any) -> None:
+def test_a_key_scan_of_a_site_with_a_failing_space_is_an_error(mode: Any) -> None:
     with simulate("confluence", mode, pages=100, spaces=4, traps=["failing-space=1"], frozen=True) as sim:
         spec = Lake(Path(), endpoint_of(sim, retry_wait_s=0.001)).spec()
         with pytest.raises(IngestError):

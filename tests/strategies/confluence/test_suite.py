@@ -8,33 +8,33 @@ from ingest_ray.testing.dry_run import Rehearsal
 from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
 from ingest_strategies.confluence import http
 from ingest_strategies.confluence.tables import TABLES
-from tests.strategies.confluence.site import endpoint_of, hung, pages_of
+from tests.strategies.confluence.site import attached, endpoint_of, pages_of
 
 pytestmark = pytest.mark.slow
 
 
-def known_unit(sim: Simulation, name: str, wanted: int, least_slices: int = 2) -> KnownUnit:
-    """The rows are what a FULL run gives; that they are the simulator's truth is the other tests' business."""
+def known_unit(sim: Simulation, name: str, expected: int, least_slices: int = 2) -> KnownUnit:
+    """The rows are those of a FULL run; other tests compare them with the simulator."""
     endpoint = endpoint_of(sim, slice_pages=60)
     rows = Rehearsal(http, KnownUnit(http, endpoint, name, rows=[], secrets=(sim.token,)).spec()).run().rows
-    assert len(rows) == wanted
+    assert len(rows) == expected
     policy = Policy(target_slice_bytes=512 * 1024)
     return KnownUnit(http, endpoint, name, rows, policy, secrets=(sim.token,), least_slices=least_slices)
 
 
 @pytest.fixture(scope="module")
-def pages(quiet: Simulation) -> KnownUnit:
-    return known_unit(quiet, "confluence.page", len(pages_of(quiet)))
+def pages(static_site: Simulation) -> KnownUnit:
+    return known_unit(static_site, "confluence.page", len(pages_of(static_site)))
 
 
 @pytest.fixture(scope="module")
-def comments(quiet: Simulation) -> KnownUnit:
-    return known_unit(quiet, "confluence.comment", sum(1 for _ in hung(quiet, "comments")))
+def comments(static_site: Simulation) -> KnownUnit:
+    return known_unit(static_site, "confluence.comment", sum(1 for _ in attached(static_site, "comments")))
 
 
 @pytest.fixture(scope="module")
-def spaces(quiet: Simulation) -> KnownUnit:
-    return known_unit(quiet, "confluence.space", len(list(quiet.expected("spaces"))), least_slices=1)
+def spaces(static_site: Simulation) -> KnownUnit:
+    return known_unit(static_site, "confluence.space", len(list(static_site.expected("spaces"))), least_slices=1)
 
 
 class TestPages(StrategySuite):
@@ -55,13 +55,13 @@ class TestSpaces(StrategySuite):
         return spaces
 
 
-def test_every_dataset_is_a_unit_and_spaces_are_options_with_their_pages(quiet: Simulation) -> None:
-    endpoint = endpoint_of(quiet)
+def test_every_dataset_is_a_unit_and_spaces_are_options_with_their_pages(static_site: Simulation) -> None:
+    endpoint = endpoint_of(static_site)
     datasets = list(http.collect(endpoint))
     assert {unit.unit_id for unit in http.list_units(endpoint, datasets)} == set(TABLES)
     options = next(dataset.facts["options"] for dataset in datasets if dataset.name == "confluence.space")
     assert isinstance(options, list)
-    current = [record for record in quiet.expected("pages", brief=True) if record["status"] == "current"]
+    current = [record for record in static_site.expected("pages", brief=True) if record["status"] == "current"]
     for option in options:
         assert isinstance(option, dict)
         assert option["pages"] == sum(record["space"] == option["key"] for record in current)

@@ -1,4 +1,4 @@
-"""What a run asks of a site on which nothing has changed since the last one."""
+"""Which requests a run makes to a site on which nothing has changed since the last run."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ OF_THE_RUN = 6
 """Login and clock, the list of spaces, and the proof of the zone by two samples, with two questions each."""
 
 
-def at_rest(sim: Simulation, folder: Path, unit: str) -> Lake:
+def unchanged_lake(sim: Simulation, folder: Path, unit: str) -> Lake:
     """Everything was read, so long ago that the look-back is empty."""
     lake = Lake(folder, endpoint_of(sim), unit=unit)
     assert lake.run().rows.committed
@@ -25,8 +25,8 @@ def at_rest(sim: Simulation, folder: Path, unit: str) -> Lake:
     return lake
 
 
-def requests_of_a_quiet_run(sim: Simulation, folder: Path, unit: str) -> int:
-    assert at_rest(sim, folder, unit).run().rows.read == 0
+def count_requests_of_unchanged_run(sim: Simulation, folder: Path, unit: str) -> int:
+    assert unchanged_lake(sim, folder, unit).run().rows.read == 0
     return int(sim.stats()["requests"])
 
 
@@ -37,24 +37,24 @@ def test_an_unchanged_unit_costs_one_request_however_many_spaces_it_has(
 ) -> None:
     for spaces in (3, 6):
         with simulate("confluence", mode, pages=120, spaces=spaces, frozen=True) as sim:
-            assert requests_of_a_quiet_run(sim, tmp_path / str(spaces), unit) - OF_THE_RUN == 1
+            assert count_requests_of_unchanged_run(sim, tmp_path / str(spaces), unit) - OF_THE_RUN == 1
 
 
 @pytest.mark.parametrize(("mode", "of_the_unit", "of_a_space"), [("cloud", 3, 2), ("dc", 1, 6)])
 def test_unchanged_pages_cost_the_listing_of_each_tree_besides(
     mode: Literal["cloud", "dc"], of_the_unit: int, of_a_space: int, tmp_path: Path
 ) -> None:
-    """What moves, is trashed or archived has no date: by kind on Cloud, which also lists what changed last; by kind and status on
-    Data Center."""
+    """Moved, trashed and archived pages have no date. Trees are listed by kind on Cloud, which also lists the latest changes; by kind
+    and status on Data Center."""
     for spaces in (3, 6):
         with simulate("confluence", mode, pages=120, spaces=spaces, frozen=True) as sim:
-            asked = requests_of_a_quiet_run(sim, tmp_path / str(spaces), "confluence.page")
-            assert asked - OF_THE_RUN == of_the_unit + of_a_space * spaces
+            requests = count_requests_of_unchanged_run(sim, tmp_path / str(spaces), "confluence.page")
+            assert requests - OF_THE_RUN == of_the_unit + of_a_space * spaces
 
 
 def test_one_change_among_many_spaces_is_found(tmp_path: Path) -> None:
     with simulate("confluence", pages=120, spaces=6, frozen=True) as sim:
-        lake = at_rest(sim, tmp_path, "confluence.page")
+        lake = unchanged_lake(sim, tmp_path, "confluence.page")
         assert len(sim.mutate("edit", count=1)) == 1
         sim.advance_clock(120)
         assert lake.run().rows.read == 1
@@ -64,16 +64,16 @@ def test_one_change_among_many_spaces_is_found(tmp_path: Path) -> None:
 def test_spaces_that_cannot_be_counted_together_are_counted_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = probe.count
+    real = probe.count_content
 
-    def count(web: Any, where: str) -> int:
+    def count(client: Any, where: str) -> int:
         if " OR " in where:
             raise SourceError("the address is too long")
-        return real(web, where)
+        return real(client, where)
 
-    monkeypatch.setattr(probe, "count", count)
+    monkeypatch.setattr(probe, "count_content", count)
     with simulate("confluence", pages=60, spaces=3, frozen=True) as sim:
-        lake = at_rest(sim, tmp_path, "confluence.page")
+        lake = unchanged_lake(sim, tmp_path, "confluence.page")
         sim.mutate("edit", count=5)
         sim.advance_clock(120)
         assert lake.run().rows.read == 5

@@ -1,3 +1,5 @@
+"""A simulated Jira that several modules of tests read."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -6,7 +8,7 @@ from ingest_ray.simulators.atlassian import Simulation, simulate
 
 
 @pytest.fixture(scope="session", params=["cloud", "dc"])
-def quiet(request: pytest.FixtureRequest) -> Iterator[Simulation]:
+def static_site(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     """A small site of either deployment that no test changes."""
     with simulate(mode=request.param, issues=240, projects=3, frozen=True) as sim:
         yield sim

@@ -1,4 +1,4 @@
-"""From a simulated Jira into a lake: every field of every object equals the simulator's truth."""
+"""From a simulated Jira into a lake: every field of every object equals that of the simulator."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_many_issues_land_with_every_field_and_a_second_run_reads_only_what_chan
         assert_exact(lake, sim, own=True)
 
 
-def test_typed_columns_say_what_the_payload_says(tmp_path: Path) -> None:
+def test_typed_columns_equal_the_payload(tmp_path: Path) -> None:
     with simulate(issues=300, projects=2) as sim:
         lake = Lake(tmp_path, endpoint_of(sim))
         lake.run()
@@ -57,7 +57,7 @@ def test_typed_columns_say_what_the_payload_says(tmp_path: Path) -> None:
         assert row["priority"] == (fields["priority"] or {}).get("name")
         assert row["assignee_id"] == (fields["assignee"] or {}).get("accountId")
         assert row["labels"] == fields["labels"]
-        assert row["components"] == [one["name"] for one in fields["components"]]
+        assert row["components"] == [component["name"] for component in fields["components"]]
         assert row["parent_id"] == (fields.get("parent") or {}).get("id")
         assert (row["due"].isoformat() if row["due"] else None) == fields["duedate"]
         assert (json.loads(row["description"]) if row["description"] else None) == fields["description"]
@@ -93,8 +93,8 @@ def test_e48_all_of_a_list_lands_however_much_of_it_is_embedded(
         assert rows.keys() == truth.keys()
         for number, (owner, child) in truth.items():
             assert rows[number]["issue_id"] == owner
-            found = json.loads(rows[number]["payload"])
-            assert {**found, "created": None} == {**child, "created": None}
+            payload = json.loads(rows[number]["payload"])
+            assert {**payload, "created": None} == {**child, "created": None}
         assert lake.run().rows.read == 0
 
 
@@ -140,7 +140,7 @@ def test_deleted_worklogs_come_from_their_feed(tmp_path: Path) -> None:
         assert {number for number, row in lake.rows().items() if row["deleted_at"] is not None} == gone
 
 
-def test_real_issues_land_as_they_are(tmp_path: Path) -> None:
+def test_real_issues_are_stored_unchanged(tmp_path: Path) -> None:
     data = Path(__file__).parents[3] / ".." / "shared" / "data"
     if not (data / "jira-issues.jsonl.gz").exists():
         pytest.skip("no real issues beside the project: ../shared/data/jira-issues.jsonl.gz")

@@ -1,4 +1,4 @@
-"""From an issue's bytes to its row."""
+"""Rows of issues are built from the bytes of the answer."""
 
 import json
 from collections.abc import Mapping
@@ -7,31 +7,31 @@ from pathlib import Path
 from msgspec import Raw
 from pydantic import JsonValue
 
+from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.simulators.atlassian import Simulation
-from ingest_strategies.jira.api.deployment import known
-from ingest_strategies.jira.reading.reader import WANTED
-from ingest_strategies.jira.reading.rows import Item, RowMaker
-from ingest_strategies.jira.strategy import schema_of
+from ingest_strategies.jira.api.deployment import open_api
+from ingest_strategies.jira.reading.reader import SELECTIONS
+from ingest_strategies.jira.reading.rows import Item, RowBuilder
 from tests.strategies.jira.site import Lake, endpoint_of
 
 
-def test_bytes_that_are_no_utf_8_cost_their_row_and_are_named(quiet: Simulation) -> None:
-    lake = Lake(Path(), endpoint_of(quiet))
+def test_bytes_that_are_no_utf_8_cost_their_row_and_are_named(static_site: Simulation) -> None:
+    lake = Lake(Path(), endpoint_of(static_site))
     lake.collect()
     dataset = lake.datasets["jira.issues"]
-    with known(lake.endpoint, dataset) as api:
-        page = next(iter(api.issues("updated >= 0", WANTED["jira.issues"], [])))
+    with open_api(lake.endpoint, dataset) as api:
+        page = next(iter(api.read_issues("updated >= 0", SELECTIONS["jira.issues"], [])))
     bodies = [bytes(body) for body in page[:3]]
-    bodies[1] = bodies[1].replace(b'{"', b'{"nobody reads this":"\xff","', 1)
+    bodies[1] = bodies[1].replace(b'{"', b'{"an unknown field":"\xff","', 1)
     rejected: list[tuple[str, str | None]] = []
 
     def reject(raw: Mapping[str, JsonValue], reason: str, column: str | None) -> None:
         assert "\ufffd" in str(raw["payload"])
         rejected.append((reason, column))
 
-    batch = RowMaker(dataset, schema_of(dataset)).batch([Item(Raw(body), {}) for body in bodies], reject)
+    batch = RowBuilder(dataset, schema_of(dataset)).batch([Item(Raw(body), {}) for body in bodies], reject)
     assert batch.column("payload").to_pylist() == [bodies[0].decode(), bodies[2].decode()]
     assert batch.column("status").to_pylist() == [
-        json.loads(bodies[place])["fields"]["status"]["name"] for place in (0, 2)
+        json.loads(bodies[index])["fields"]["status"]["name"] for index in (0, 2)
     ]
-    assert rejected == [("what came is not UTF-8", "payload")]
+    assert rejected == [("the source's text is not UTF-8", "payload")]

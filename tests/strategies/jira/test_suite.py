@@ -11,36 +11,36 @@ from tests.strategies.jira.site import children_of, endpoint_of, issues_of
 
 
 def known_unit(sim: Simulation, name: str, **config: int) -> KnownUnit:
-    """The rows are what a FULL run gives; that they are the simulator's truth is the other tests' business."""
+    """The rows are those of a FULL run; other tests compare them with the simulator."""
     endpoint = endpoint_of(sim, **config)
     bare = KnownUnit(http, endpoint, name, rows=[], secrets=(sim.token,))
     spec: UnitSpec = bare.spec()
     rows = Rehearsal(http, spec).run().rows
-    wanted = {"jira.issues": len(issues_of(sim)), "jira.comments": sum(1 for _ in children_of(sim, "comment"))}
-    assert len(rows) == wanted[name]
+    expected = {"jira.issues": len(issues_of(sim)), "jira.comments": sum(1 for _ in children_of(sim, "comment"))}
+    assert len(rows) == expected[name]
     return KnownUnit(
         http, endpoint, name, rows=rows, secrets=(sim.token,), policy=Policy(target_slice_bytes=512 * 1024)
     )
 
 
 @pytest.fixture(scope="module")
-def issues(quiet: Simulation) -> KnownUnit:
-    return known_unit(quiet, "jira.issues")
+def issues(static_site: Simulation) -> KnownUnit:
+    return known_unit(static_site, "jira.issues")
 
 
 @pytest.fixture(scope="module")
-def comments(quiet: Simulation) -> KnownUnit:
-    return known_unit(quiet, "jira.comments", slice_issues=30)
+def comments(static_site: Simulation) -> KnownUnit:
+    return known_unit(static_site, "jira.comments", slice_issues=30)
 
 
 @pytest.fixture(scope="module")
-def users(quiet: Simulation) -> KnownUnit:
-    endpoint = endpoint_of(quiet)
+def users(static_site: Simulation) -> KnownUnit:
+    endpoint = endpoint_of(static_site)
     rows = Rehearsal(http, KnownUnit(http, endpoint, "jira.users", rows=[]).spec()).run().rows
-    people = list(quiet.expected("users"))
+    people = list(static_site.expected("users"))
     listed = {person.get("accountId") or person["key"] for person in people if person.get("accountType") != "app"}
     assert {row["account_id"] for row in rows} == listed
-    return KnownUnit(http, endpoint, "jira.users", rows=rows, secrets=(quiet.token,), least_slices=1)
+    return KnownUnit(http, endpoint, "jira.users", rows=rows, secrets=(static_site.token,), least_slices=1)
 
 
 class TestIssues(StrategySuite):
@@ -61,9 +61,9 @@ class TestUsers(StrategySuite):
         return users
 
 
-def test_the_lists_behind_filter_options_have_no_unit(quiet: Simulation) -> None:
-    datasets = list(http.collect(endpoint_of(quiet)))
-    units = {unit.unit_id for unit in http.list_units(endpoint_of(quiet), datasets)}
+def test_the_lists_behind_filter_options_have_no_unit(static_site: Simulation) -> None:
+    datasets = list(http.collect(endpoint_of(static_site)))
+    units = {unit.unit_id for unit in http.list_units(endpoint_of(static_site), datasets)}
     assert units == {f"jira.{name}" for name in ("projects", "issues", "users", "comments", "worklogs", "changelogs")}
     lists = {dataset.name: dataset.facts["options"] for dataset in datasets if dataset.facts.get("options")}
     assert lists.keys() == {f"jira.{name}" for name in ("projects", "users", "statuses", "priorities", "issue_types")}

@@ -1,1 +1,1 @@
-"""The REST API of Confluence: client, Cloud and Data Center, CQL, pagination, response shapes."""
+"""The REST API of Confluence: client, contract, Cloud and Data Center, search by CQL, pagination, response shapes."""

@@ -1,92 +1,125 @@
-"""Many bodies in one request; where that fails, half as many, down to the one that is at fault. Only that one is lost."""
+"""Reads many bodies in one request, and halves a request that fails, down to the one content at fault. Only that one is lost."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from threading import Lock
 
 from msgspec import Raw, Struct
 
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BrokenAnswer, NotThere
-from ingest_strategies.confluence.api.client import Found, Limits, Suspect, Web, chunked
-from ingest_strategies.confluence.api.responses import Text, decoder
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.client import ConfluenceClient
+from ingest_strategies.confluence.api.contract import FetchedContent, UnreadableContent
+from ingest_strategies.confluence.api.responses import BodyText, decoder
 
 
-class Head(Struct):
+class ContentHead(Struct):
     id: str
     title: str | None = None
-    body: dict[str, Text] = {}
+    body: dict[str, BodyText] = {}
 
 
-_head, _raw = decoder(Head), decoder(Raw)
-Bulk = Callable[[Sequence[str], Tries | None], list[Raw]]
-Single = Callable[[str, str | None, Tries], Raw]
+_head = decoder(ContentHead)
+ReadMany = Callable[[Sequence[str], Tries | None], list[Raw]]
+ReadOne = Callable[[str, str | None, Tries], Raw]
 """(id, body format or None for no body) -> the object. Raises `NotThere`."""
 
 
-class Bodies:
-    """`bulk` gives what it has of some ids; `single` gives one, in any format. `formats` are those to try, in order."""
+@dataclass
+class BodyLimit:
+    """How many bodies the site gives in one answer; learned while reading, per process."""
 
-    def __init__(self, web: Web, limits: Limits, bulk: Bulk, single: Single, formats: Sequence[str]) -> None:
-        self.web = web
-        self.limits = limits
-        self.bulk = bulk
-        self.single = single
+    most: int
+    lock: Lock = field(default_factory=Lock)
+
+    def shrink(self, to: int) -> None:
+        with self.lock:
+            self.most = max(1, min(self.most, to))
+
+
+class BodyReader:
+    """`read_many` gives bodies of those ids that it has; `read_one` gives one, in any format. `formats` are tried in order."""
+
+    def __init__(
+        self,
+        client: ConfluenceClient,
+        limit: BodyLimit,
+        read_many: ReadMany,
+        read_one: ReadOne,
+        formats: Sequence[str],
+    ) -> None:
+        self.client = client
+        self.limit = limit
+        self.read_many = read_many
+        self.read_one = read_one
         self.formats = formats
-        self.fewer = replace(web.client.site.tries, failures=2)
+        self.fewer_tries = replace(client.http.site.tries, failures=2)
 
-    def read(self, ids: Sequence[str], suspects: list[Suspect]) -> Iterator[list[Found]]:
-        """What is gone meanwhile is left out; what is there and cannot be had is in `suspects`."""
-        chunks = chunked(ids, self.limits.most_bodies)
-        yield from self.web.spread(lambda chunk: self._chunk(chunk, suspects, None), chunks)
+    def read(self, ids: Sequence[str], unreadable: list[UnreadableContent]) -> Iterator[list[FetchedContent]]:
+        """Omits content that is deleted meanwhile; appends content that exists and cannot be read to `unreadable`."""
+        chunks = chunked(ids, self.limit.most)
+        yield from self.client.map_concurrently(lambda chunk: self._read_chunk(chunk, unreadable, None), chunks)
 
-    def _chunk(self, ids: Sequence[str], suspects: list[Suspect], tries: Tries | None) -> list[Found]:
-        if len(ids) > self.limits.most_bodies:
-            parts = chunked(ids, self.limits.most_bodies)
-            return [one for part in parts for one in self._chunk(part, suspects, tries)]
+    def _read_chunk(
+        self, ids: Sequence[str], unreadable: list[UnreadableContent], tries: Tries | None
+    ) -> list[FetchedContent]:
+        if len(ids) > self.limit.most:
+            parts = chunked(ids, self.limit.most)
+            return [content for part in parts for content in self._read_chunk(part, unreadable, tries)]
         try:
-            found = {_head(body).id: Found(body) for body in self.bulk(ids, tries)}
+            by_id = {_head(body).id: FetchedContent(body) for body in self.read_many(ids, tries)}
         except (BrokenAnswer, NotThere) as error:
             if len(ids) == 1:
-                one = self._alone(ids[0], error, suspects)
-                return [one] if one is not None else []
-            middle, before = len(ids) // 2, len(suspects)
+                single = self._read_alone(ids[0], error, unreadable)
+                return [single] if single is not None else []
+            middle, before = len(ids) // 2, len(unreadable)
             halves = (ids[:middle], ids[middle:])
-            both = [one for half in halves for one in self._chunk(half, suspects, self.fewer)]
-            if len(suspects) == before and not any(one.fault for one in both):
-                self.limits.shrink(middle)  # nothing was wrong but the size
-            return both
-        missing = [self._alone(number, None, suspects) for number in ids if number not in found]
-        return [*found.values(), *(one for one in missing if one is not None)]
+            contents = [content for half in halves for content in self._read_chunk(half, unreadable, self.fewer_tries)]
+            if len(unreadable) == before and not any(content.fault for content in contents):
+                self.limit.shrink(middle)  # only the size was at fault
+            return contents
+        others = [self._read_alone(number, None, unreadable) for number in ids if number not in by_id]
+        return [*by_id.values(), *(content for content in others if content is not None)]
 
-    def _alone(self, number: str, error: Exception | None, suspects: list[Suspect]) -> Found | None:
-        """First as it was asked for, then in the other format; then only its head: that it is there at all."""
-        for turn, form in enumerate(self.formats):
+    def _read_alone(
+        self, number: str, error: Exception | None, unreadable: list[UnreadableContent]
+    ) -> FetchedContent | None:
+        """Tries each format in order, then only the head, which proves that the content exists."""
+        for index, body_format in enumerate(self.formats):
             try:
-                body = self.single(number, form, self.fewer)
+                body = self.read_one(number, body_format, self.fewer_tries)
             except NotThere:
                 return None
             except BrokenAnswer as broken:
                 error = error or broken
                 continue
-            if not turn:
-                return Found(body)
-            text = _head(body).body.get(form)
-            return Found(body, text.value if text else None, form, f"{self.formats[0]}: {error}")
+            if not index:
+                return FetchedContent(body)
+            text = _head(body).body.get(body_format)
+            return FetchedContent(body, text.value if text else None, body_format, f"{self.formats[0]}: {error}")
         try:
-            head = _head(self.single(number, None, self.fewer))
+            head = _head(self.read_one(number, None, self.fewer_tries))
         except NotThere:
             return None
-        suspects.append(Suspect(number, head.title, str(error)))
+        unreadable.append(UnreadableContent(number, head.title, str(error)))
         return None
 
 
-def halved(web: Web, ids: Sequence[str], bulk: Bulk, suspects: list[Suspect], tries: Tries | None = None) -> list[Raw]:
-    """Comments and attachments, which search gives whole: the one that spoils every answer is a suspect."""
+def read_by_halves(
+    client: ConfluenceClient,
+    ids: Sequence[str],
+    read_many: ReadMany,
+    unreadable: list[UnreadableContent],
+    tries: Tries | None = None,
+) -> list[Raw]:
+    """Content that search gives whole. One that breaks every answer it is in becomes unreadable."""
     try:
-        return bulk(ids, tries)
+        return read_many(ids, tries)
     except BrokenAnswer as error:
         if len(ids) == 1:
-            suspects.append(Suspect(ids[0], None, str(error)))
+            unreadable.append(UnreadableContent(ids[0], None, str(error)))
             return []
-    middle, fewer = len(ids) // 2, replace(web.client.site.tries, failures=2)
-    return [body for half in (ids[:middle], ids[middle:]) for body in halved(web, half, bulk, suspects, fewer)]
+    middle, fewer_tries = len(ids) // 2, replace(client.http.site.tries, failures=2)
+    halves = (ids[:middle], ids[middle:])
+    return [body for half in halves for body in read_by_halves(client, half, read_many, unreadable, fewer_tries)]

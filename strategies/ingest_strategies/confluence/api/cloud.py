@@ -1,4 +1,4 @@
-"""Confluence Cloud: v2 for pages and spaces, v1 for what v2 does not have: search, restrictions, people, groups.
+"""The API of Confluence Cloud: v2 for pages and spaces, v1 for search, restrictions, people and groups, which v2 lacks.
 
 https://developer.atlassian.com/cloud/confluence/rest/v2/intro/
 """
@@ -10,29 +10,29 @@ from msgspec import Raw, Struct
 
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BrokenAnswer, NotThere
-from ingest_strategies.confluence.api import client
-from ingest_strategies.confluence.api.bodies import Bodies, halved
-from ingest_strategies.confluence.api.client import (
+from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.bodies import BodyLimit, BodyReader, read_by_halves
+from ingest_strategies.confluence.api.client import ConfluenceClient
+from ingest_strategies.confluence.api.contract import (
     NONCURRENT,
-    Found,
-    Grant,
-    Leaf,
-    Limits,
+    FetchedContent,
     Space,
-    Suspect,
-    Web,
-    chunked,
-    search_params,
+    TreePage,
+    UnreadableContent,
+    space_from_v2,
 )
-from ingest_strategies.confluence.api.cql import among
+from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.api.pagination import by_cursor, by_offset
-from ingest_strategies.confluence.api.responses import ContentTwo, Person, Ref, decoder, instant_ms
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV2, Person, decoder
+from ingest_strategies.confluence.api.search import search_params
 
 MOST = 250  # of every v2 list
 MOST_HITS = 250
 NAMES = {"page": "pages", "blogpost": "blogposts"}
 STATUSES = ",".join(("current", *NONCURRENT))
-_two, _raw, _ref, _person = decoder(ContentTwo), decoder(Raw), decoder(Ref), decoder(Person)
+_content, _raw, _ref, _person = decoder(ContentV2), decoder(Raw), decoder(ContentRef), decoder(Person)
 
 
 class Principal(Struct):
@@ -55,185 +55,193 @@ class Permission(Struct):
 _permission = decoder(Permission)
 
 
-class Cloud:
-    deployment = "Cloud"
-    tells_changes = True
+class CloudApi:
+    deployment = CLOUD
+    can_list_changes = True
     listing_expand: tuple[str, ...] = ("metadata.labels",)
 
-    def __init__(self, web: Web) -> None:
-        self.web = web
-        self.limits = Limits(MOST)
+    def __init__(self, client: ConfluenceClient) -> None:
+        self.client = client
+        self.body_limit = BodyLimit(MOST)
 
-    def version(self) -> str | None:
+    def read_version(self) -> str | None:
         return None
 
-    def spaces(self) -> Iterator[Space]:
-        for page in by_cursor(self.web, "api/v2/spaces", {"limit": MOST, "description-format": "plain"}):
-            yield from map(client.space_two, page)
+    def list_spaces(self) -> Iterator[Space]:
+        for page in by_cursor(self.client, "api/v2/spaces", {"limit": MOST, "description-format": "plain"}):
+            yield from map(space_from_v2, page)
 
-    def hits(self, where: str, expand: Sequence[str], suspects: list[Suspect]) -> list[Raw]:
+    def search(self, where: str, expand: Sequence[str], unreadable: list[UnreadableContent]) -> list[Raw]:
         params = search_params(where, limit=MOST_HITS, **({"expand": ",".join(expand)} if expand else {}))
         try:
-            return [body for page in by_cursor(self.web, "rest/api/content/search", params) for body in page]
+            return [body for page in by_cursor(self.client, "rest/api/content/search", params) for body in page]
         except BrokenAnswer:
             if not expand:
                 raise
-        found = self.hits(where, (), suspects)
-        return self.by_ids([_ref(body).id for body in found], expand, suspects)
+        bare = self.search(where, (), unreadable)
+        return self.search_ids([_ref(body).id for body in bare], expand, unreadable)
 
-    def by_ids(self, ids: Sequence[str], expand: Sequence[str], suspects: list[Suspect]) -> list[Raw]:
-        found: list[Raw] = []
+    def search_ids(self, ids: Sequence[str], expand: Sequence[str], unreadable: list[UnreadableContent]) -> list[Raw]:
+        bodies: list[Raw] = []
         for chunk in chunked(ids, MOST_HITS):
-            found += halved(self.web, chunk, lambda some, tries: self.bulk(some, expand, tries), suspects)
-        return found
+            bodies += read_by_halves(
+                self.client, chunk, lambda part, tries: self.search_ids_once(part, expand, tries), unreadable
+            )
+        return bodies
 
-    def bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
-        params = search_params(among(ids), limit=len(ids), expand=",".join(expand))
-        return [body for page in by_cursor(self.web, "rest/api/content/search", params, tries) for body in page]
+    def search_ids_once(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
+        params = search_params(with_ids(ids), limit=len(ids), expand=",".join(expand))
+        return [body for page in by_cursor(self.client, "rest/api/content/search", params, tries) for body in page]
 
-    def contents(self, ids: Sequence[tuple[str, str]], suspects: list[Suspect]) -> Iterator[list[Found]]:
+    def read_contents(
+        self, ids: Sequence[tuple[str, str]], unreadable: list[UnreadableContent]
+    ) -> Iterator[list[FetchedContent]]:
         for kind, name in NAMES.items():
-            chosen = [number for type_, number in ids if type_ == kind]
-            if chosen:
-                yield from self._bodies(name).read(chosen, suspects)
+            numbers = [number for type_, number in ids if type_ == kind]
+            if numbers:
+                yield from self._body_reader(name).read(numbers, unreadable)
 
-    def _bodies(self, name: str) -> Bodies:
-        form = self.web.config.body_format
+    def _body_reader(self, name: str) -> BodyReader:
+        body_format = self.client.config.body_format
 
-        def bulk(ids: Sequence[str], tries: Tries | None) -> list[Raw]:
-            params = {"id": ",".join(ids), "body-format": form, "status": STATUSES, "limit": MOST}
-            return self.web.page(f"api/v2/{name}", params, tries).results
+        def read_many(ids: Sequence[str], tries: Tries | None) -> list[Raw]:
+            params = {"id": ",".join(ids), "body-format": body_format, "status": STATUSES, "limit": MOST}
+            return self.client.read_page(f"api/v2/{name}", params, tries).results
 
-        def single(number: str, wanted: str | None, tries: Tries) -> Raw:
-            params = {"body-format": wanted} if wanted else {}
-            return self.web.get(f"api/v2/{name}/{number}", _raw, params, tries)
+        def read_one(number: str, wanted_format: str | None, tries: Tries) -> Raw:
+            params = {"body-format": wanted_format} if wanted_format else {}
+            return self.client.get(f"api/v2/{name}/{number}", _raw, params, tries)
 
-        if form == "view":  # v2 gives it for one page at a time only
-            return Bodies(self.web, Limits(1), lambda ids, tries: [single(ids[0], form, tries or self.web.client.site.tries)], single, ("view",))  # fmt: skip
-        return Bodies(self.web, self.limits, bulk, single, ("storage", "view"))
+        def read_view(ids: Sequence[str], tries: Tries | None) -> list[Raw]:
+            return [read_one(ids[0], "view", tries or self.client.http.site.tries)]
 
-    def tree(self, space: Space) -> Iterator[list[Leaf]]:
+        if body_format == "view":  # v2 gives it for one page at a time only
+            return BodyReader(self.client, BodyLimit(1), read_view, read_one, ("view",))
+        return BodyReader(self.client, self.body_limit, read_many, read_one, ("storage", "view"))
+
+    def list_tree(self, space: Space) -> Iterator[list[TreePage]]:
         for kind, name in NAMES.items():
             yield from self._from_both_ends(space, kind, f"api/v2/spaces/{space.id}/{name}")
 
-    def _from_both_ends(self, space: Space, kind: str, rest: str) -> Iterator[list[Leaf]]:
-        """A cursor leads only from page to page: two that go towards each other are twice as fast as one."""
+    def _from_both_ends(self, space: Space, kind: str, rest: str) -> Iterator[list[TreePage]]:
+        """Each page of a listing needs the cursor of the one before: two listings from opposite ends are twice as fast as one."""
         params = {"limit": MOST, "status": STATUSES}
-        up = by_cursor(self.web, rest, {**params, "sort": "id"})
-        first = [leaf(kind, body) for body in next(up, [])]
+        up = by_cursor(self.client, rest, {**params, "sort": "id"})
+        first = tree_pages(kind, next(up, []))
         yield first
         if len(first) < MOST:
             for page in up:
-                yield [leaf(kind, body) for body in page]
+                yield tree_pages(kind, page)
             return
-        down = by_cursor(self.web, rest, {**params, "sort": "-id"})
-        low, high = max(one.id for one in first), None
+        down = by_cursor(self.client, rest, {**params, "sort": "-id"})
+        low, high = max(page.id for page in first), None
         with ThreadPoolExecutor(2, thread_name_prefix="tree") as pair:
             while high is None or low < high:
-                asked = pair.submit(next, up, None), pair.submit(next, down, None)
-                below, above = (leaves(kind, one.result()) for one in asked)
-                yield [one for one in below or () if high is None or one.id < high]
-                low = max([low, *(one.id for one in below or ())])
-                yield [one for one in above or () if one.id > low]
-                high = min([high or 1 << 62, *(one.id for one in above or ())])
-                if below is None or above is None:
+                futures = pair.submit(next, up, None), pair.submit(next, down, None)
+                next_up, next_down = (future.result() for future in futures)
+                below, above = tree_pages(kind, next_up or []), tree_pages(kind, next_down or [])
+                yield [page for page in below if high is None or page.id < high]
+                low = max([low, *(page.id for page in below)])
+                yield [page for page in above if page.id > low]
+                high = min([high or 1 << 62, *(page.id for page in above)])
+                if next_up is None or next_down is None:
                     return
 
-    def changed(self, since_ms: int) -> Iterator[list[tuple[str, str, str, int]]]:
+    def list_changed(self, since_ms: int) -> Iterator[list[tuple[str, str, str, int]]]:
         for kind, name in NAMES.items():
             params = {"limit": MOST, "sort": "-modified-date", "status": "current"}
-            for page in by_cursor(self.web, f"api/v2/{name}", params):
-                found = [_two(body) for body in page]
-                stamped = [(kind, one.id, one.spaceId or "", instant_ms(one.version.createdAt)) for one in found]
-                yield [one for one in stamped if one[3] >= since_ms]
-                if any(ms < since_ms for *_, ms in stamped):
+            for page in by_cursor(self.client, f"api/v2/{name}", params):
+                contents = map(_content, page)
+                dated = [(kind, one.id, one.spaceId or "", instant_ms(one.version.createdAt)) for one in contents]
+                yield [entry for entry in dated if entry[3] >= since_ms]
+                if any(ms < since_ms for *_, ms in dated):
                     break
 
-    def versions(self, kind: str, number: str) -> list[Raw]:
+    def list_versions(self, kind: str, number: str) -> list[Raw]:
         rest = f"api/v2/{NAMES[kind]}/{number}/versions"
-        return [body for page in by_cursor(self.web, rest, {"limit": MOST}) for body in page]
+        return [body for page in by_cursor(self.client, rest, {"limit": MOST}) for body in page]
 
-    def labels(self, kind: str, number: str) -> list[Raw]:
+    def list_labels(self, kind: str, number: str) -> list[Raw]:
         rest = f"api/v2/{NAMES[kind]}/{number}/labels"
-        return [body for page in by_cursor(self.web, rest, {"limit": MOST}) for body in page]
+        return [body for page in by_cursor(self.client, rest, {"limit": MOST}) for body in page]
 
-    def check(self, space: Space) -> None:
-        self.web.page(f"api/v2/spaces/{space.id}/pages", {"limit": 1})
+    def check_space(self, space: Space) -> None:
+        self.client.read_page(f"api/v2/spaces/{space.id}/pages", {"limit": 1})
 
-    def ancestors(self, number: str) -> tuple[str, ...]:
-        """Top down, and without a cursor: where the list is cut, the first of it is asked for what is above it."""
-        chain: list[Ref] = []
-        at = number
+    def list_ancestors(self, number: str) -> tuple[str, ...]:
+        """The listing is top down and has no cursor: where it is cut, its first page is asked for its own ancestors."""
+        ancestors: list[ContentRef] = []
+        lowest = number
         while True:
             try:
-                found = [_ref(body) for body in self.web.page(f"api/v2/pages/{at}/ancestors", {"limit": MOST}).results]
+                page = self.client.read_page(f"api/v2/pages/{lowest}/ancestors", {"limit": MOST})
             except NotThere:
-                if chain:
+                if ancestors:
                     raise
-                self.web.get(f"api/v2/blogposts/{number}", _raw)  # a blog post has nothing above it
+                self.client.get(f"api/v2/blogposts/{number}", _raw)  # a blog post has no ancestors
                 return ()
-            chain = [*found, *chain]
-            if len(found) < MOST:
-                return tuple(one.id for one in chain if one.type in (None, "page"))
-            at = found[0].id
+            above = [_ref(body) for body in page.results]
+            ancestors = [*above, *ancestors]
+            if len(above) < MOST:
+                return tuple(ref.id for ref in ancestors if ref.type in (None, "page"))
+            lowest = above[0].id
 
     def exists(self, dataset: str, number: str) -> bool:
-        places = {
+        paths = {
             "confluence.space": (f"api/v2/spaces/{number}",),
             "confluence.attachment": (f"api/v2/attachments/{number}",),
             "confluence.comment": (f"api/v2/footer-comments/{number}", f"api/v2/inline-comments/{number}"),
         }
-        for rest in places[dataset]:
+        for path in paths[dataset]:
             try:
-                self.web.get(rest, _raw)
+                self.client.get(path, _raw)
             except NotThere:
                 continue
             return True
         return False
 
-    def grant(self, space: Space) -> Grant:
-        """Sites with roles answer in two places: who has a role may read, whatever the role is."""
+    def list_space_readers(self, space: Space) -> frozenset[str]:
+        """Sites with roles list readers in two places. Every role includes reading."""
         readers: set[str] = set()
-        for page in by_cursor(self.web, f"api/v2/spaces/{space.id}/permissions", {"limit": MOST}):
-            for body in page:
-                found = _permission(body)
-                if found.operation and (found.operation.key, found.operation.targetType) == ("read", "space"):
-                    readers.add(f"{found.principal.type}:{found.principal.id}")
+        for page in by_cursor(self.client, f"api/v2/spaces/{space.id}/permissions", {"limit": MOST}):
+            for permission in map(_permission, page):
+                operation = permission.operation
+                if operation and (operation.key, operation.targetType) == ("read", "space"):
+                    readers.add(f"{permission.principal.type}:{permission.principal.id}")
         try:
-            for page in by_cursor(self.web, f"api/v2/spaces/{space.id}/role-assignments", {"limit": MOST}):
-                for body in page:
-                    who = _permission(body).principal
-                    readers.add(f"{str(who.principalType).lower()}:{who.principalId}")
+            for page in by_cursor(self.client, f"api/v2/spaces/{space.id}/role-assignments", {"limit": MOST}):
+                for assignment in map(_permission, page):
+                    principal = assignment.principal
+                    readers.add(f"{str(principal.principalType).lower()}:{principal.principalId}")
         except NotThere:
             pass  # the site has no roles yet
-        return Grant(frozenset(readers))
+        return frozenset(readers)
 
-    def members(self, group: str) -> frozenset[str]:
+    def list_members(self, group: str) -> frozenset[str]:
         rest = f"rest/api/group/{group.partition(':')[2]}/membersByGroupId"
-        return frozenset(f"user:{_person(body).id}" for body in by_offset(self.web, rest, {}, 200))
+        return frozenset(f"user:{_person(body).id}" for body in by_offset(self.client, rest, {}, 200))
 
-    def place(self, number: str) -> tuple[str, str]:
+    def locate(self, number: str) -> tuple[str, str]:
         for name in NAMES.values():
             try:
-                found = self.web.get(f"api/v2/{name}/{number}", _two)
+                content = self.client.get(f"api/v2/{name}/{number}", _content)
             except NotThere:
                 continue
-            return found.spaceId or "", found.status
+            return content.spaceId or "", content.status
         raise NotThere(f"content {number}")
 
 
-def leaves(kind: str, page: list[Raw] | None) -> list[Leaf] | None:
-    return None if page is None else [leaf(kind, body) for body in page]
+def tree_pages(kind: str, bodies: Sequence[Raw]) -> list[TreePage]:
+    return [tree_page(kind, body) for body in bodies]
 
 
-def leaf(kind: str, body: Raw) -> Leaf:
-    found = _two(body)
-    place = f"{found.parentType} {found.parentId} {found.position} {found.spaceId} {found.status}"
-    return Leaf(
-        id=int(found.id),
+def tree_page(kind: str, body: Raw) -> TreePage:
+    page = _content(body)
+    return TreePage(
+        id=int(page.id),
         type=kind,
-        status=found.status,
-        created_ms=instant_ms(found.createdAt) if found.createdAt else 0,
-        modified_ms=instant_ms(found.version.createdAt),
-        place=place,
+        status=page.status,
+        created_ms=instant_ms(page.createdAt) if page.createdAt else 0,
+        modified_ms=instant_ms(page.version.createdAt),
+        location=f"{page.parentType} {page.parentId} {page.position} {page.spaceId} {page.status}",
     )

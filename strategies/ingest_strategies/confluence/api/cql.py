@@ -1,8 +1,8 @@
-"""CQL conditions. Date-times have minute precision and are read in the zone of the instance, not in the account's.
+"""Builds CQL conditions. Date-times have minute precision, and Confluence reads them in the instance's zone, not the account's.
 
-https://jira.atlassian.com/browse/CONFCLOUD-70966. A wall clock that is turned back shows an hour twice, and one that is put
-forward skips one: a boundary that lies there goes back to the last minute before, which means one instant only. So the same
-boundary is the same instant wherever it is used, and windows still touch.
+https://jira.atlassian.com/browse/CONFCLOUD-70966. When clocks are turned back an hour occurs twice, and when they are put forward one
+is skipped: a boundary in such an hour moves back to the last unambiguous minute before it. So the same boundary is the same instant in
+every condition, and windows still touch.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from ingest_ray.sdk.types import Interval
-from ingest_strategies.atlassian.segment_progress import MINUTE_MS, minute
+from ingest_strategies.atlassian.query_text import quoted
+from ingest_strategies.atlassian.segment_progress import MINUTE_MS, whole_minute
 
 MODIFIED = "lastmodified"
 CREATED = "created"
@@ -18,39 +19,38 @@ QUARTER_MS = 15 * MINUTE_MS  # no zone of the last fifty years changes its offse
 MOST_STEPS = 24  # quarters of an hour: no clock is turned back by more than six hours
 
 
-def quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def wall(ms: int, zone: ZoneInfo) -> datetime:
+def local_time(ms: int, zone: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(ms // 1000, zone).replace(tzinfo=None)
 
 
-def is_plain(ms: int, zone: ZoneInfo) -> bool:
-    """The clock on the wall shows this once."""
-    shown = wall(ms, zone)
-    meanings = {shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    return len(meanings) == 1
+def is_unambiguous(ms: int, zone: ZoneInfo) -> bool:
+    """True where the local time of this instant means no other instant."""
+    local = local_time(ms, zone)
+    instants = {local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
+    return len(instants) == 1
 
 
-def speakable(ms: int, zone: ZoneInfo) -> int:
-    """The instant itself at its minute, or the last one before it that a wall clock tells without doubt."""
-    if is_plain(minute(ms), zone):
-        return minute(ms)
+def unambiguous_minute(ms: int, zone: ZoneInfo) -> int:
+    """The instant's own minute, or the last unambiguous one before it."""
+    if is_unambiguous(whole_minute(ms), zone):
+        return whole_minute(ms)
     quarter = ms // QUARTER_MS * QUARTER_MS
     for step in range(MOST_STEPS):
-        found = quarter - step * QUARTER_MS - MINUTE_MS
-        if is_plain(found, zone):
-            return found
-    return minute(ms)
+        candidate = quarter - step * QUARTER_MS - MINUTE_MS
+        if is_unambiguous(candidate, zone):
+            return candidate
+    return whole_minute(ms)
 
 
 def literal(ms: int, zone: ZoneInfo) -> str:
-    return f'"{wall(speakable(ms, zone), zone):%Y-%m-%d %H:%M}"'
+    return f'"{local_time(unambiguous_minute(ms, zone), zone):%Y-%m-%d %H:%M}"'
 
 
-def within(axis: str, interval: Interval, zone: ZoneInfo) -> list[str]:
+def modified_since(ms: int, zone: ZoneInfo) -> str:
+    return f"{MODIFIED} >= {literal(ms, zone)}"
+
+
+def interval_conditions(axis: str, interval: Interval, zone: ZoneInfo) -> list[str]:
     conditions = []
     if interval.lower is not None:
         conditions.append(f"{axis} >= {literal(int(interval.lower[0]), zone)}")
@@ -59,17 +59,17 @@ def within(axis: str, interval: Interval, zone: ZoneInfo) -> list[str]:
     return conditions
 
 
-def of_space(space: str, types: Sequence[str]) -> str:
+def in_space(space: str, types: Sequence[str]) -> str:
     return f"space = {quoted(space)} AND type in ({', '.join(types)})"
 
 
+def in_spaces(spaces: Sequence[str], types: Sequence[str]) -> str:
+    return f"space in ({', '.join(map(quoted, spaces))}) AND type in ({', '.join(types)})"
+
+
 def window(space: str, types: Sequence[str], axis: str, interval: Interval, zone: ZoneInfo, *more: str) -> str:
-    return " AND ".join([of_space(space, types), *within(axis, interval, zone), *more])
+    return " AND ".join([in_space(space, types), *interval_conditions(axis, interval, zone), *more])
 
 
-def any_of(wheres: Sequence[str]) -> str:
-    return " OR ".join(f"({where})" for where in wheres)
-
-
-def among(ids: Sequence[str]) -> str:
+def with_ids(ids: Sequence[str]) -> str:
     return f"id in ({', '.join(ids)})"

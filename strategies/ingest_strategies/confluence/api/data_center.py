@@ -1,7 +1,7 @@
-"""Confluence Data Center: v1.
+"""The API of Confluence Data Center: v1.
 
-An offset is no way to read a set that moves, and the server cuts pages without a word (50 with bodies, 200 with anything expanded, 1000
-else). So a window of search must fit one answer of bare ids, which is checked against `totalSize`; what belongs to the ids comes by
+An offset loses rows of a set that changes, and the server cuts pages silently (50 with bodies, 200 with anything expanded, else 1000).
+So a window of search must fit one answer of bare ids, which is checked against `totalSize`; the content of the ids is then read by
 `id in (...)`. The tree is read by `content/scan`, whose cursor is an id (since 7.18).
 https://developer.atlassian.com/server/confluence/rest/
 """
@@ -14,31 +14,31 @@ from msgspec import Raw, Struct
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
-from ingest_strategies.confluence.api import client
-from ingest_strategies.confluence.api.bodies import Bodies, halved
-from ingest_strategies.confluence.api.client import (
+from ingest_strategies.atlassian.deployment import SERVER
+from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.bodies import BodyLimit, BodyReader, read_by_halves
+from ingest_strategies.confluence.api.client import ConfluenceClient
+from ingest_strategies.confluence.api.contract import (
     NONCURRENT,
     PAGE_TYPES,
-    Found,
-    Grant,
-    Leaf,
-    Limits,
+    FetchedContent,
     Space,
-    Suspect,
-    Web,
-    chunked,
-    search_params,
+    TreePage,
+    UnreadableContent,
+    space_from_v1,
 )
-from ingest_strategies.confluence.api.cql import among
+from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.api.pagination import by_cursor, by_offset
-from ingest_strategies.confluence.api.responses import ContentOne, Page, Person, Ref, decoder, instant_ms
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, Person, decoder
+from ingest_strategies.confluence.api.search import search_params
 
 MOST_IDS = 1000
 MOST_BODIES = 50
 MOST_EXPANDED = 200
-TURNS = 4  # how often a window that moves while it is read is read again
+MOST_ATTEMPTS = 4  # to read a window that changes while it is read
 HEAD = ("space", "version", "history", "ancestors", "metadata.labels")
-_one, _raw, _ref, _page, _person = decoder(ContentOne), decoder(Raw), decoder(Ref), decoder(Page), decoder(Person)
+_content, _raw, _ref, _person = decoder(ContentV1), decoder(Raw), decoder(ContentRef), decoder(Person)
 
 
 class Subject(Struct):
@@ -48,166 +48,173 @@ class Subject(Struct):
     name: str | None = None
 
 
-class OperationKey(Struct):
+class Operation(Struct):
     operationKey: str = ""
     targetType: str = ""
 
 
 class Permission(Struct):
-    operation: OperationKey
+    operation: Operation
     subject: Subject | None = None
 
 
-class Information(Struct):
+class ServerInformation(Struct):
     version: str | None = None
 
 
-_permissions, _information = decoder(list[Permission]), decoder(Information)
+_permissions, _information = decoder(list[Permission]), decoder(ServerInformation)
 
 
-class Server:
-    deployment = "Server"
-    tells_changes = False
+class DataCenterApi:
+    deployment = SERVER
+    can_list_changes = False
     listing_expand: tuple[str, ...] = ()
 
-    def __init__(self, web: Web) -> None:
-        self.web = web
-        self.limits = Limits(MOST_BODIES)
+    def __init__(self, client: ConfluenceClient) -> None:
+        self.client = client
+        self.body_limit = BodyLimit(MOST_BODIES)
 
-    def version(self) -> str | None:
-        return self.web.get("rest/api/server-information", _information).version
+    def read_version(self) -> str | None:
+        return self.client.get("rest/api/server-information", _information).version
 
-    def spaces(self) -> Iterator[Space]:
+    def list_spaces(self) -> Iterator[Space]:
         expand = {"expand": "description.plain,homepage,history"}
-        yield from map(client.space_one, by_offset(self.web, "rest/api/space", expand, MOST_IDS))
+        yield from map(space_from_v1, by_offset(self.client, "rest/api/space", expand, MOST_IDS))
 
-    def hits(self, where: str, expand: Sequence[str], suspects: list[Suspect]) -> list[Raw]:
-        found = self._listed(where)
-        return self.by_ids([_ref(body).id for body in found], expand, suspects) if expand else found
+    def search(self, where: str, expand: Sequence[str], unreadable: list[UnreadableContent]) -> list[Raw]:
+        bare = self._search_bare(where)
+        return self.search_ids([_ref(body).id for body in bare], expand, unreadable) if expand else bare
 
-    def _listed(self, where: str) -> list[Raw]:
-        """Bare content. More than one answer holds only where a single minute has more: it is then read until it stands still."""
-        for _ in range(TURNS):
-            found: dict[str, Raw] = {}
+    def _search_bare(self, where: str) -> list[Raw]:
+        """Content without expansions. It takes several answers only where one minute holds more than fits one: then it is read until
+        its total no longer changes."""
+        for _ in range(MOST_ATTEMPTS):
+            bodies: dict[str, Raw] = {}
             total: int | None = None
-            while total is None or len(found) < total:
-                page = self.web.page("rest/api/content/search", search_params(where, start=len(found), limit=MOST_IDS))
+            while total is None or len(bodies) < total:
+                params = search_params(where, start=len(bodies), limit=MOST_IDS)
+                page = self.client.read_page("rest/api/content/search", params)
                 if page.totalSize is None:
                     raise BrokenAnswer("content/search: no totalSize")
-                fresh = {_ref(body).id: body for body in page.results}
-                if (total is not None and total != page.totalSize) or not fresh.keys() - found.keys():
+                by_id = {_ref(body).id: body for body in page.results}
+                if (total is not None and total != page.totalSize) or not by_id.keys() - bodies.keys():
                     total = page.totalSize
                     break
                 total = page.totalSize
-                found |= fresh
-            if len(found) == total:
-                return list(found.values())
-        raise SourceUnavailable(f"search: {len(found)} of {total} came; what is found changes too fast to be read")
+                bodies |= by_id
+            if len(bodies) == total:
+                return list(bodies.values())
+        raise SourceUnavailable(f"search: {len(bodies)} of {total} came; the results change too fast to be read")
 
-    def by_ids(self, ids: Sequence[str], expand: Sequence[str], suspects: list[Suspect]) -> list[Raw]:
+    def search_ids(self, ids: Sequence[str], expand: Sequence[str], unreadable: list[UnreadableContent]) -> list[Raw]:
         most = MOST_BODIES if any(name.startswith("body") for name in expand) else MOST_EXPANDED
 
-        def part(chunk: Sequence[str]) -> list[Raw]:
-            return halved(self.web, chunk, lambda some, tries: self.bulk(some, expand, tries), suspects)
+        def read_chunk(chunk: Sequence[str]) -> list[Raw]:
+            return read_by_halves(
+                self.client, chunk, lambda part, tries: self.search_ids_once(part, expand, tries), unreadable
+            )
 
-        return [body for page in self.web.spread(part, chunked(ids, most)) for body in page]
+        return [body for page in self.client.map_concurrently(read_chunk, chunked(ids, most)) for body in page]
 
-    def bulk(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
-        params = search_params(among(ids), limit=len(ids), expand=",".join(expand))
-        page = self.web.page("rest/api/content/search", params, tries)
+    def search_ids_once(self, ids: Sequence[str], expand: Sequence[str], tries: Tries | None) -> list[Raw]:
+        params = search_params(with_ids(ids), limit=len(ids), expand=",".join(expand))
+        page = self.client.read_page("rest/api/content/search", params, tries)
         if page.totalSize is not None and len(page.results) < min(page.totalSize, len(ids)):
             raise BrokenAnswer(f"content/search: {len(page.results)} of {page.totalSize} came")
         return page.results
 
-    def contents(self, ids: Sequence[tuple[str, str]], suspects: list[Suspect]) -> Iterator[list[Found]]:
-        form = self.web.config.body_format
+    def read_contents(
+        self, ids: Sequence[tuple[str, str]], unreadable: list[UnreadableContent]
+    ) -> Iterator[list[FetchedContent]]:
+        body_format = self.client.config.body_format
 
-        def bulk(some: Sequence[str], tries: Tries | None) -> list[Raw]:
-            return self.bulk(some, (*HEAD, f"body.{form}"), tries)
+        def read_many(numbers: Sequence[str], tries: Tries | None) -> list[Raw]:
+            return self.search_ids_once(numbers, (*HEAD, f"body.{body_format}"), tries)
 
-        def single(number: str, wanted: str | None, tries: Tries) -> Raw:
-            expand = (*HEAD, f"body.{wanted}") if wanted else HEAD
-            return self.web.get(
-                f"rest/api/content/{number}", _raw, {"status": "any", "expand": ",".join(expand)}, tries
-            )
+        def read_one(number: str, wanted_format: str | None, tries: Tries) -> Raw:
+            expand = (*HEAD, f"body.{wanted_format}") if wanted_format else HEAD
+            params = {"status": "any", "expand": ",".join(expand)}
+            return self.client.get(f"rest/api/content/{number}", _raw, params, tries)
 
-        formats = ("storage", "view") if form == "storage" else ("view",)
-        yield from Bodies(self.web, self.limits, bulk, single, formats).read([number for _, number in ids], suspects)
+        formats = ("storage", "view") if body_format == "storage" else ("view",)
+        reader = BodyReader(self.client, self.body_limit, read_many, read_one, formats)
+        yield from reader.read([number for _, number in ids], unreadable)
 
-    def tree(self, space: Space) -> Iterator[list[Leaf]]:
+    def list_tree(self, space: Space) -> Iterator[list[TreePage]]:
         for kind in PAGE_TYPES:
             for status in ("current", *NONCURRENT):
                 try:
-                    yield from self._scanned(space, kind, status)
+                    yield from self._scan(space, kind, status)
                 except BadRequest:
-                    if status != "archived":  # versions that have no archived pages do not know the word
+                    if status != "archived":  # versions without archived pages refuse this status
                         raise
 
-    def _scanned(self, space: Space, kind: str, status: str) -> Iterator[list[Leaf]]:
+    def _scan(self, space: Space, kind: str, status: str) -> Iterator[list[TreePage]]:
         params = {"spaceKey": space.key, "type": kind, "status": status, "limit": MOST_EXPANDED}
-        for page in by_cursor(self.web, "rest/api/content/scan", {**params, "expand": "version,history,ancestors"}):
-            yield [leaf(body) for body in page]
+        for page in by_cursor(self.client, "rest/api/content/scan", {**params, "expand": "version,history,ancestors"}):
+            yield [tree_page(body) for body in page]
 
-    def changed(self, since_ms: int) -> Iterator[list[tuple[str, str, str, int]]]:
-        """There is no listing by date but search itself: the tree is the check here."""
+    def list_changed(self, since_ms: int) -> Iterator[list[tuple[str, str, str, int]]]:
+        """Data Center has no listing by date besides search: changes are found in the tree instead."""
         return iter(())
 
-    def versions(self, kind: str, number: str) -> list[Raw]:
-        return by_offset(self.web, f"rest/api/content/{number}/version", {}, MOST_EXPANDED)
+    def list_versions(self, kind: str, number: str) -> list[Raw]:
+        return by_offset(self.client, f"rest/api/content/{number}/version", {}, MOST_EXPANDED)
 
-    def labels(self, kind: str, number: str) -> list[Raw]:
-        return by_offset(self.web, f"rest/api/content/{number}/label", {}, MOST_EXPANDED)
+    def list_labels(self, kind: str, number: str) -> list[Raw]:
+        return by_offset(self.client, f"rest/api/content/{number}/label", {}, MOST_EXPANDED)
 
-    def check(self, space: Space) -> None:
-        self.web.page("rest/api/content", {"spaceKey": space.key, "limit": 1})
+    def check_space(self, space: Space) -> None:
+        self.client.read_page("rest/api/content", {"spaceKey": space.key, "limit": 1})
 
-    def ancestors(self, number: str) -> tuple[str, ...]:
-        found = self.web.get(f"rest/api/content/{number}", _one, {"status": "any", "expand": "ancestors"})
-        return tuple(one.id for one in found.ancestors or () if one.type in (None, "page"))
+    def list_ancestors(self, number: str) -> tuple[str, ...]:
+        content = self.client.get(f"rest/api/content/{number}", _content, {"status": "any", "expand": "ancestors"})
+        return tuple(ref.id for ref in content.ancestors or () if ref.type in (None, "page"))
 
     def exists(self, dataset: str, number: str) -> bool:
         if dataset == "confluence.space":
-            return any(space.id == number for space in self.spaces())
+            return any(space.id == number for space in self.list_spaces())
         try:
-            self.web.get(f"rest/api/content/{number}", _raw, {"status": "any"})
+            self.client.get(f"rest/api/content/{number}", _raw, {"status": "any"})
         except NotThere:
             return False
         return True
 
-    def grant(self, space: Space) -> Grant:
-        """Since 9.1. A permission without a subject is one of everybody."""
+    def list_space_readers(self, space: Space) -> frozenset[str]:
+        """Since 9.1. A permission without a subject applies to everyone."""
         readers: set[str] = set()
-        for one in self.web.get(f"rest/api/space/{quote(space.key)}/permissions", _permissions):
-            if (one.operation.operationKey, one.operation.targetType) != ("read", "space"):
+        for permission in self.client.get(f"rest/api/space/{quote(space.key)}/permissions", _permissions):
+            operation, subject = permission.operation, permission.subject
+            if (operation.operationKey, operation.targetType) != ("read", "space"):
                 continue
-            who = one.subject
-            if who is None or who.type == "anonymous":
+            if subject is None or subject.type == "anonymous":
                 readers.add("anyone")
-            elif who.type == "group":
-                readers.add(f"group:{who.name}")
+            elif subject.type == "group":
+                readers.add(f"group:{subject.name}")
             else:
-                readers.add(f"user:{who.userKey or who.username}")
-        return Grant(frozenset(readers))
+                readers.add(f"user:{subject.userKey or subject.username}")
+        return frozenset(readers)
 
-    def members(self, group: str) -> frozenset[str]:
+    def list_members(self, group: str) -> frozenset[str]:
         rest = f"rest/api/group/{quote(group.partition(':')[2], safe='')}/member"
-        people = [_person(body).id for body in by_offset(self.web, rest, {}, MOST_EXPANDED)]
-        return frozenset(f"user:{number}" for number in people)
+        user_ids = [_person(body).id for body in by_offset(self.client, rest, {}, MOST_EXPANDED)]
+        return frozenset(f"user:{user_id}" for user_id in user_ids)
 
-    def place(self, number: str) -> tuple[str, str]:
-        found = self.web.get(f"rest/api/content/{number}", _one, {"status": "any", "expand": "space,container"})
-        space = found.space.key if found.space else found.container.key if found.container else None
-        return space or "", found.status
+    def locate(self, number: str) -> tuple[str, str]:
+        params = {"status": "any", "expand": "space,container"}
+        content = self.client.get(f"rest/api/content/{number}", _content, params)
+        space = content.space.key if content.space else content.container.key if content.container else None
+        return space or "", content.status
 
 
-def leaf(body: Raw) -> Leaf:
-    found = _one(body)
-    above = found.ancestors[-1].id if found.ancestors else None
-    return Leaf(
-        id=int(found.id),
-        type=found.type,
-        status=found.status,
-        created_ms=instant_ms(found.history.createdDate) if found.history and found.history.createdDate else 0,
-        modified_ms=instant_ms(found.version.when) if found.version else 0,
-        place=f"{above} {found.extensions.position} {found.status}",
+def tree_page(body: Raw) -> TreePage:
+    page = _content(body)
+    parent = page.ancestors[-1].id if page.ancestors else None
+    return TreePage(
+        id=int(page.id),
+        type=page.type,
+        status=page.status,
+        created_ms=instant_ms(page.history.createdDate) if page.history and page.history.createdDate else 0,
+        modified_ms=instant_ms(page.version.when) if page.version else 0,
+        location=f"{parent} {page.extensions.position} {page.status}",
     )

@@ -1,51 +1,54 @@
-"""Which deployment a site is: found by asking, and remembered with the datasets."""
+"""Opens the API of a Confluence site, of whichever deployment it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ingest_ray.http.errors import NotThere
-from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.confluence.api.client import Api, Web, open_web
-from ingest_strategies.confluence.api.cloud import Cloud
-from ingest_strategies.confluence.api.data_center import Server
+from ingest_strategies.atlassian.deployment import CLOUD, SERVER, recorded_facts
+from ingest_strategies.confluence.api.client import ConfluenceClient, open_client
+from ingest_strategies.confluence.api.cloud import CloudApi
+from ingest_strategies.confluence.api.contract import Api
+from ingest_strategies.confluence.api.data_center import DataCenterApi
 
-CLOUD, SERVER = "Cloud", "Server"
 CONTEXT = "/wiki"
 
 
-def api_of(web: Web, deployment: str, root: str) -> Api:
-    web.root = root
-    return Cloud(web) if deployment == CLOUD else Server(web)
-
-
-def detected(web: Web) -> Api:
-    """Only Cloud has v2, and its context is always `/wiki`; a server may have been installed under that name, too."""
-    web.root = CONTEXT
-    try:
-        web.myself()
-    except NotThere:
-        return api_of(web, SERVER, "")
-    try:
-        web.page("api/v2/spaces", {"limit": 1})
-    except NotThere:
-        return api_of(web, SERVER, CONTEXT)
-    return api_of(web, CLOUD, CONTEXT)
+def make_api(client: ConfluenceClient, deployment: str, root: str) -> Api:
+    client.root = root
+    return CloudApi(client) if deployment == CLOUD else DataCenterApi(client)
 
 
 @contextmanager
-def asked(endpoint: Endpoint) -> Iterator[Api]:
-    with open_web(endpoint) as web:
-        yield detected(web)
+def detect_api(endpoint: Endpoint) -> Iterator[Api]:
+    """Asks the site. Only Cloud has v2, always below `/wiki`; a Data Center may be installed below that path, too."""
+    with open_client(endpoint) as client:
+        client.root = CONTEXT
+        if not _has_context(client):
+            yield make_api(client, SERVER, "")
+        else:
+            yield make_api(client, CLOUD if _has_v2(client) else SERVER, CONTEXT)
+
+
+def _has_context(client: ConfluenceClient) -> bool:
+    try:
+        client.read_account()
+    except NotThere:
+        return False
+    return True
+
+
+def _has_v2(client: ConfluenceClient) -> bool:
+    try:
+        client.read_page("api/v2/spaces", {"limit": 1})
+    except NotThere:
+        return False
+    return True
 
 
 @contextmanager
-def known(endpoint: Endpoint, dataset: Dataset) -> Iterator[Api]:
-    """The site as it was when its metadata was collected: no request is needed to open it."""
-    deployment, root = dataset.facts.get("deployment"), dataset.facts.get("root")
-    if deployment not in (CLOUD, SERVER) or not isinstance(root, str):
-        raise SourceChanged(
-            f"dataset '{dataset.dataset_id}' does not say what Confluence it is from", hint="collect again"
-        )
-    with open_web(endpoint) as web:
-        yield api_of(web, str(deployment), root)
+def open_api(endpoint: Endpoint, dataset: Dataset) -> Iterator[Api]:
+    """Takes deployment and context path from the dataset: no request is needed to open the site."""
+    deployment, root = recorded_facts(dataset, "Confluence", "root")
+    with open_client(endpoint) as client:
+        yield make_api(client, deployment, root)

@@ -1,4 +1,4 @@
-"""Listings read to their end. By cursor: `_links.next` is followed word for word, and only its absence is the end."""
+"""Reads listings to their end. By cursor: only an answer without `_links.next` ends a listing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,15 +8,15 @@ from msgspec import Raw, Struct
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest
 from ingest_ray.sdk.errors import SourceUnavailable
-from ingest_strategies.confluence.api.client import Web
-from ingest_strategies.confluence.api.responses import Page, decoder
+from ingest_strategies.confluence.api.client import ConfluenceClient
+from ingest_strategies.confluence.api.responses import decoder
 
 RESTARTS = 3  # of a listing whose cursor is refused
-MOST_PAGES = 50_000  # a listing that goes on after this is a loop
+MOST_PAGES = 50_000  # a longer listing is a loop
 
 
-class Key(Struct):
-    """What an object is known by: versions have a number only, people an account."""
+class Identity(Struct):
+    """What identifies an object: versions have a number only, people an account."""
 
     id: Any = None
     number: Any = None
@@ -24,44 +24,46 @@ class Key(Struct):
     userKey: str | None = None
 
     @property
-    def one(self) -> Any:
-        known = (self.id, self.number, self.accountId, self.userKey)
-        return next((value for value in known if value is not None), None)
+    def value(self) -> Any:
+        candidates = (self.id, self.number, self.accountId, self.userKey)
+        return next((value for value in candidates if value is not None), None)
 
 
-_key, _page = decoder(Key), decoder(Page)
+_identity = decoder(Identity)
 
 
 class CursorRefused(SourceUnavailable):
-    """A cursor is invalid or expired: the listing starts again."""
+    """A cursor is invalid or expired: the listing must start again."""
 
 
-def key_of(body: Raw) -> Any:
-    one = _key(body).one
-    return bytes(body) if one is None else one
+def identity_of(body: Raw) -> Any:
+    value = _identity(body).value
+    return bytes(body) if value is None else value
 
 
-def by_cursor(web: Web, rest: str, params: dict[str, Any], tries: Tries | None = None) -> Iterator[list[Raw]]:
-    """Everything once, page by page; a page may be empty, and need not be the last then.
+def by_cursor(
+    client: ConfluenceClient, rest: str, params: dict[str, Any], tries: Tries | None = None
+) -> Iterator[list[Raw]]:
+    """Everything once, page by page; an empty page need not be the last.
 
     Raises:
-        SourceUnavailable: a cursor came again, or was refused again and again: the listing is not whole.
+        SourceUnavailable: a cursor came again, or was refused again and again: the listing is not complete.
     """
     seen: set[Any] = set()
-    for turn in range(RESTARTS + 1):
+    for attempt in range(RESTARTS + 1):
         try:
-            for page in _pages(web, rest, params, tries):
-                fresh = [(key, body) for body in page if (key := key_of(body)) not in seen]
-                seen.update(key for key, _ in fresh)
-                yield [body for _, body in fresh]
+            for page in _pages(client, rest, params, tries):
+                new = [(identity, body) for body in page if (identity := identity_of(body)) not in seen]
+                seen.update(identity for identity, _ in new)
+                yield [body for _, body in new]
             return
         except CursorRefused:
-            if turn == RESTARTS:
+            if attempt == RESTARTS:
                 raise
 
 
-def _pages(web: Web, rest: str, params: dict[str, Any], tries: Tries | None) -> Iterator[list[Raw]]:
-    page = web.page(rest, params, tries)
+def _pages(client: ConfluenceClient, rest: str, params: dict[str, Any], tries: Tries | None) -> Iterator[list[Raw]]:
+    page = client.read_page(rest, params, tries)
     yield page.results
     followed: set[str] = set()
     while page.links.next:
@@ -69,24 +71,19 @@ def _pages(web: Web, rest: str, params: dict[str, Any], tries: Tries | None) -> 
             raise SourceUnavailable(f"{rest}: the same cursor came twice: the listing would never end")
         followed.add(page.links.next)
         try:
-            page = web.client.get(verbatim(web, page.links.next), _page, None, tries)
+            page = client.follow_link(page.links.next, tries)
         except BadRequest as error:
             raise CursorRefused(f"{rest}: a cursor was refused: {error}") from None
         yield page.results
 
 
-def verbatim(web: Web, link: str) -> str:
-    """v2's links begin with the context path, v1's do not."""
-    return link if not web.root or link.startswith(f"{web.root}/") else f"{web.root}{link}"
-
-
-def by_offset(web: Web, rest: str, params: dict[str, Any], most: int) -> list[Raw]:
-    """Short lists that hardly move. The server may cut pages without a word, and its own next `start` may be too small."""
-    found: dict[Any, Raw] = {}
+def by_offset(client: ConfluenceClient, rest: str, params: dict[str, Any], most: int) -> list[Raw]:
+    """For short lists that hardly change. The server may cut pages silently, and its own next `start` may be too small."""
+    by_identity: dict[Any, Raw] = {}
     start = 0
     while True:
-        page = web.page(rest, {**params, "start": start, "limit": most})
-        found.update((key_of(body), body) for body in page.results)
+        page = client.read_page(rest, {**params, "start": start, "limit": most})
+        by_identity.update((identity_of(body), body) for body in page.results)
         start += len(page.results)
         if not page.results or not page.links.next:
-            return list(found.values())
+            return list(by_identity.values())

@@ -1,7 +1,6 @@
-"""The shapes of Confluence's answers, as far as they are read. `One` is v1 (Data Center, and search on Cloud), `Two` is v2."""
+"""The shapes of Confluence's answers, as far as they are read. `V1` is of REST v1 (Data Center, and search on Cloud), `V2` of v2."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
 
 
 class Person(Struct):
-    """Cloud knows people by accountId, Data Center by key."""
+    """Cloud identifies people by accountId, Data Center by key."""
 
     accountId: str | None = None
     userKey: str | None = None
@@ -45,15 +44,15 @@ class Page(Struct):
     links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
-class Count(Struct):
+class SearchCount(Struct):
     totalSize: int
 
 
-class Plain(Struct):
+class PlainText(Struct):
     value: str = ""
 
 
-class SpaceOne(Struct):
+class SpaceV1(Struct):
     id: int | str
     key: str
     name: str | None = None
@@ -61,11 +60,11 @@ class SpaceOne(Struct):
     status: str = "current"
     description: dict[str, Raw] | None = None
     homepage: dict[str, Raw] | None = None
-    history: "HistoryOne | None" = None
+    history: "HistoryV1 | None" = None
     links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
-class SpaceTwo(Struct):
+class SpaceV2(Struct):
     id: str
     key: str
     name: str | None = None
@@ -74,11 +73,11 @@ class SpaceTwo(Struct):
     authorId: str | None = None
     createdAt: str | None = None
     homepageId: str | None = None
-    description: dict[str, Plain] | None = None
+    description: dict[str, PlainText] | None = None
     links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
-class VersionTwo(Struct):
+class VersionV2(Struct):
     number: int
     createdAt: str
     message: str | None = None
@@ -86,17 +85,17 @@ class VersionTwo(Struct):
     authorId: str | None = None
 
 
-class Text(Struct):
+class BodyText(Struct):
     value: str
     representation: str | None = None
 
 
-class ContentTwo(Struct):
+class ContentV2(Struct):
     """A page or a blog post; only pages have a parent."""
 
     id: str
     status: str
-    version: VersionTwo
+    version: VersionV2
     title: str | None = None
     spaceId: str | None = None
     parentId: str | None = None
@@ -105,11 +104,11 @@ class ContentTwo(Struct):
     authorId: str | None = None
     ownerId: str | None = None
     createdAt: str | None = None
-    body: dict[str, Text] = {}
+    body: dict[str, BodyText] = {}
     links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
-class VersionOne(Struct):
+class VersionV1(Struct):
     number: int
     when: str
     by: Person = msgspec.field(default_factory=Person)
@@ -117,30 +116,30 @@ class VersionOne(Struct):
     minorEdit: bool | None = None
 
 
-class HistoryOne(Struct):
+class HistoryV1(Struct):
     createdDate: str | None = None
     createdBy: Person = msgspec.field(default_factory=Person)
 
 
-class LabelOne(Struct):
+class LabelV1(Struct):
     id: str
     name: str
     prefix: str | None = None
 
 
 class LabelList(Struct):
-    results: list[LabelOne] = []
+    results: list[LabelV1] = []
     size: int = 0
     limit: int = 200
 
 
-class MetadataOne(Struct):
+class MetadataV1(Struct):
     labels: LabelList | None = None
     mediaType: str | None = None
     comment: str | None = None
 
 
-class GroupOne(Struct):
+class GroupV1(Struct):
     name: str | None = None
     id: str | None = None
 
@@ -152,7 +151,7 @@ class Users(Struct):
 
 
 class Groups(Struct):
-    results: list[GroupOne] = []
+    results: list[GroupV1] = []
     size: int = 0
     limit: int = 200
 
@@ -170,7 +169,7 @@ class Restrictions(Struct):
     read: Restriction | None = None
 
 
-class Ref(Struct):
+class ContentRef(Struct):
     id: str
     type: str | None = None
 
@@ -190,28 +189,20 @@ class Container(Struct):
     key: str | None = None
 
 
-class ContentOne(Struct):
-    """Pages, blog posts, comments and attachments as v1 has them; what was not expanded is not there."""
+class ContentV1(Struct):
+    """A page, blog post, comment or attachment; members that were not expanded are missing."""
 
     id: str
     type: str
     status: str
     title: str | None = None
-    space: SpaceOne | None = None
-    version: VersionOne | None = None
-    history: HistoryOne | None = None
-    ancestors: list[Ref] | None = None
+    space: SpaceV1 | None = None
+    version: VersionV1 | None = None
+    history: HistoryV1 | None = None
+    ancestors: list[ContentRef] | None = None
     container: Container | None = None
     extensions: Extensions = msgspec.field(default_factory=Extensions)
-    metadata: MetadataOne = msgspec.field(default_factory=MetadataOne)
+    metadata: MetadataV1 = msgspec.field(default_factory=MetadataV1)
     restrictions: Restrictions | None = None
-    body: dict[str, Text] = {}
+    body: dict[str, BodyText] = {}
     links: Links = msgspec.field(default_factory=Links, name="_links")
-
-
-def instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def instant_ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

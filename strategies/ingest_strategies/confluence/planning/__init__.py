@@ -1,1 +1,1 @@
-"""What has to be read of a Confluence site now: probe, time zone, page tree, scopes, cuts."""
+"""Plans what to read of a Confluence site: space selection, time zone, probe, page trees, scopes, cuts."""

@@ -6,91 +6,93 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import SourceError
 from ingest_ray.sdk.types import Effect, Interval, Piece, Position, Scope, UnitSpec
-from ingest_strategies.atlassian.windows import Counted
-from ingest_strategies.confluence.api.client import Space, edge
-from ingest_strategies.confluence.api.cql import speakable
+from ingest_strategies.atlassian.estimates import sized_piece
+from ingest_strategies.atlassian.windows import WindowCutter
+from ingest_strategies.confluence.api.contract import Space
+from ingest_strategies.confluence.api.cql import unambiguous_minute
+from ingest_strategies.confluence.api.search import find_edge_ms
 from ingest_strategies.confluence.planning import page_tree
-from ingest_strategies.confluence.planning.probe import TREE_SUFFIX, Look, row_bytes, slice_items
-from ingest_strategies.confluence.planning.scopes import MISSED
+from ingest_strategies.confluence.planning.probe import TREE_SUFFIX, SiteProbe
+from ingest_strategies.confluence.planning.scopes import UNINDEXED
 
-MOST_IDS = 250  # named by one slice: what one request can ask for, in less than 4 KiB
+MOST_IDS = 250  # in one slice: what one request can ask for, in less than 4 KiB
 
 
-def pieces(look: Look, spec: UnitSpec, scope: Scope, gap: Interval) -> Iterator[Piece]:
+def cut_gap(site_probe: SiteProbe, spec: UnitSpec, scope: Scope, gap: Interval) -> Iterator[Piece]:
     if scope.axis.kind == "whole":
         yield Piece(interval=gap, estimated_rows=scope.estimated_rows)
         return
-    found = look.of(scope.segment)
-    hints: dict[str, JsonValue] = {"zone": look.zone_name, "space": told(found.space), "now_ms": look.now_ms}
+    space_probe = site_probe.space_probe_of(scope.segment)
+    space = space_probe.space
+    hints: dict[str, JsonValue] = {
+        "zone": site_probe.zone_name,
+        "space": space_hint(space),
+        "now_ms": site_probe.now_ms,
+    }
     lower = gap.lower
-    most = slice_items(spec, look)
-    if scope.segment.endswith(TREE_SUFFIX) or scope.scope_id == MISSED:
-        if found.tree is not None and scope.scope_id != MISSED:
-            lists = page_tree.pieces(found.tree, scope.target.lower, gap, min(most, MOST_IDS))
+    most = site_probe.slice_items(spec)
+    if scope.segment.endswith(TREE_SUFFIX) or scope.scope_id == UNINDEXED:
+        if space_probe.tree is not None and scope.scope_id != UNINDEXED:
+            lists = page_tree.cut_by_buckets(space_probe.tree, scope.target.lower, gap, min(most, MOST_IDS))
         else:
-            lists = unfound(found.missed, gap, min(most, MOST_IDS))
+            lists = cut_list(space_probe.unindexed, gap, min(most, MOST_IDS))
         for upper, names in lists:
-            yield piece(spec, Interval(lower=lower, upper=upper), len(names), hints | {"ids": " ".join(names)})
+            interval = Interval(lower=lower, upper=upper)
+            yield sized_piece(spec, interval, len(names), hints | {"ids": " ".join(names)})
             lower = upper
         return
-    if found.fault is not None:
-        yield piece(spec, gap, 0, hints | {"fault": True})
+    if space_probe.fault is not None:
+        yield sized_piece(spec, gap, 0, hints | {"fault": True})
         return
-    for upper, items in windows(look, found.space, scope, gap, most):
-        yield piece(spec, Interval(lower=lower, upper=upper), items, hints | {"items": items})
+    for upper, items in cut_by_counts(site_probe, space, scope, gap, most):
+        yield sized_piece(spec, Interval(lower=lower, upper=upper), items, hints | {"items": items})
         lower = upper
 
 
-def told(space: Space) -> JsonValue:
-    """What a reader must know of the space without asking."""
+def space_hint(space: Space) -> JsonValue:
+    """What a reader needs of the space, so that it need not request it."""
     return [space.id, space.key, space.name, space.type, space.status]
 
 
-def piece(spec: UnitSpec, interval: Interval, items: int, hints: dict[str, JsonValue]) -> Piece:
-    return Piece(
-        interval=interval,
-        estimated_rows=items,
-        estimated_bytes=int(items * row_bytes(spec)),
-        hints=hints,
-    )
-
-
-def unfound(missed: tuple[str, ...], gap: Interval, most: int) -> Iterator[tuple[Position | None, list[str]]]:
+def cut_list(names: tuple[str, ...], gap: Interval, most: int) -> Iterator[tuple[Position | None, list[str]]]:
+    """Positions are indexes into the list."""
     low = int(gap.lower[0]) if gap.lower else 0
-    high = int(gap.upper[0]) if gap.upper else len(missed)
+    high = int(gap.upper[0]) if gap.upper else len(names)
     while high - low > most:
-        yield (low + most,), list(missed[low : low + most])
+        yield (low + most,), list(names[low : low + most])
         low += most
-    yield gap.upper, list(missed[low:high])
+    yield gap.upper, list(names[low:high])
 
 
-def windows(look: Look, space: Space, scope: Scope, gap: Interval, most: int) -> Iterator[tuple[Position | None, int]]:
-    """Ends that a wall clock of the instance tells without doubt; those between that it does not are left out.
+def cut_by_counts(
+    site_probe: SiteProbe, space: Space, scope: Scope, gap: Interval, most: int
+) -> Iterator[tuple[Position | None, int]]:
+    """Ends windows only at unambiguous minutes of the instance's clock.
 
-    A space whose counts cannot be had is one slice, which is cut by what its reader sees.
+    A space whose counts fail is one slice; its reader reports where that must be cut.
     """
 
-    def end(interval: Interval, *, last: bool) -> int | None:
-        return edge(look.api.web, look.where(space.key, interval), look.axis, last=last)
+    def find_edge(interval: Interval, *, last: bool) -> int | None:
+        return find_edge_ms(site_probe.api.client, site_probe.where(space.key, interval), site_probe.axis, last=last)
 
-    counted = Counted(
-        web=look.api.web,
-        count=lambda interval: look.count(space.key, interval),
-        first=lambda interval: end(interval, last=False),
-        last=lambda interval: end(interval, last=True),
+    cutter = WindowCutter(
+        client=site_probe.api.client,
+        count=lambda interval: site_probe.count(space.key, interval),
+        first=lambda interval: find_edge(interval, last=False),
+        last=lambda interval: find_edge(interval, last=True),
         most=most,
         has_ends=scope.effect is Effect.LOAD,
     )
-    held, lower = 0, gap.lower
+    pending, lower = 0, gap.lower
     try:
-        for upper, items in counted.windows(gap):
-            held += items
+        for upper, items in cutter.windows(gap):
+            pending += items
             if upper is None or upper == gap.upper:
                 break
-            place = (speakable(int(upper[0]), look.zone),)
-            if lower is None or place[0] > int(lower[0]):
-                yield place, held
-                held, lower = 0, place
+            position = (unambiguous_minute(int(upper[0]), site_probe.zone),)
+            if lower is None or position[0] > int(lower[0]):
+                yield position, pending
+                pending, lower = 0, position
     except SourceError:
-        held = scope.estimated_rows or 0
-    yield gap.upper, held
+        pending = scope.estimated_rows or 0
+    yield gap.upper, pending

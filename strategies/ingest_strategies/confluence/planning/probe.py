@@ -1,8 +1,7 @@
-"""One cheap look at a site before a run: who we are, what time and zone it is there, which spaces have anything to read.
+"""Probes a site before a run: the account, the server's clock and zone, and which spaces have anything to read.
 
-Spaces that have not changed are told by one count for many of them; of the others, and of new ones, each is counted. For pages the
-tree of every space is listed. A space that cannot be looked at keeps its
-fault to itself: it gets a slice, and that slice fails.
+One count covers many spaces that have not changed; each changed or new space is counted by itself. For pages, the tree of every space
+is listed. A space whose probe fails gets one slice that fails with the same error; the other spaces are read.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,44 +14,51 @@ from pydantic import JsonValue
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import SourceError
 from ingest_ray.sdk.types import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
-from ingest_strategies.atlassian.segment_progress import Course, SegmentLook, Window, counted, next_lower, quiet
-from ingest_strategies.confluence.api.client import Api, Space, Suspect, count, newest
-from ingest_strategies.confluence.api.cql import CREATED, MODIFIED, any_of, literal, quoted, speakable, window
-from ingest_strategies.confluence.api.deployment import known as opened
-from ingest_strategies.confluence.api.responses import Ref, decoder
-from ingest_strategies.confluence.filters import ConfluenceFilter, filter_of
-from ingest_strategies.confluence.planning import timezone
-from ingest_strategies.confluence.planning.page_tree import Tree, tree_of
-from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, Table
+from ingest_strategies.atlassian.estimates import lag_s, lookback_ms, row_bytes, slice_rows
+from ingest_strategies.atlassian.query_text import any_of
+from ingest_strategies.atlassian.segment_progress import (
+    RunBounds,
+    SegmentCounts,
+    SegmentWindow,
+    count_segment,
+    find_unchanged,
+    next_lower_ms,
+)
+from ingest_strategies.confluence.api.contract import Api, Space
+from ingest_strategies.confluence.api.cql import CREATED, MODIFIED, modified_since, unambiguous_minute, window
+from ingest_strategies.confluence.api.deployment import open_api
+from ingest_strategies.confluence.api.search import count_content
+from ingest_strategies.confluence.filters import filter_of
+from ingest_strategies.confluence.planning.index_check import (
+    check_since_ms,
+    find_unindexed,
+    find_unindexed_changes,
+)
+from ingest_strategies.confluence.planning.page_tree import PageTree, build_tree
+from ingest_strategies.confluence.planning.spaces import select_spaces
+from ingest_strategies.confluence.planning.timezone import confirm_zone
+from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, ContentTable
 
-MARGIN_S = 60  # an edit may be written a little after the time that it bears
-LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
-INDEX_LAG_S = 24 * 3600  # before a first run, how far back the index is checked against the truth
 MOST_NAMED = 20
-PAGE_BYTES = 10_000  # before anything was learned
 COUNTED_TOGETHER = 20  # spaces: some 3 KB of CQL, in the address of a request
 CURSOR = Axis(kind="cursor", columns=(MODIFIED,))
-KEY = Axis(kind="key", columns=(CREATED,))
-TREE = Axis(kind="cursor", columns=("tree",))
-IDS = Axis(kind="key", columns=("id",))
 TREE_SUFFIX = "/tree"
-"""Of a segment beside a space's own; no key of a space has a slash."""
-_ref = decoder(Ref)
+"""Of the segment of a space's tree; no key of a space has a slash."""
 
 
 @dataclass(frozen=True)
-class SpaceLook:
+class SpaceProbe:
     space: Space
-    counts: SegmentLook
+    counts: SegmentCounts
     fault: str | None = None
-    tree: Tree | None = None
+    tree: PageTree | None = None
     tree_state: SegmentState = field(default_factory=lambda: SegmentState(segment=""))
-    missed: tuple[str, ...] = ()
-    """Pages that the truth has and search has not, as `p1` or `b1`."""
+    unindexed: tuple[str, ...] = ()
+    """Names of changed pages that search lacks."""
 
 
 @dataclass(frozen=True)
-class Look:
+class SiteProbe:
     api: Api
     spec: UnitSpec
     zone_name: str
@@ -61,10 +67,10 @@ class Look:
     lookback_ms: int
     is_full: bool
     start_ms: int | None
-    spaces: Sequence[SpaceLook] = ()
+    spaces: Sequence[SpaceProbe] = ()
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ContentTable:
         return TABLES[self.spec.dataset.name]
 
     @property
@@ -73,202 +79,145 @@ class Look:
 
     @property
     def axis(self) -> str:
-        """Full runs go along the time of creation: what is changed meanwhile keeps its place. So do readers of ACLs."""
+        """FULL runs read along the time of creation, which a change during the run does not move. So do runs of ACLs."""
         return CREATED if self.is_full or self.table is ACLS else MODIFIED
 
     @property
-    def course(self) -> Course:
-        return Course(CURSOR, self.horizon_ms, self.lookback_ms)
+    def bounds(self) -> RunBounds:
+        return RunBounds(CURSOR, self.horizon_ms, self.lookback_ms)
 
     def where(self, space: str, interval: Interval) -> str:
-        return window(space, self.table.content, self.axis, interval, self.zone, *started_from(self))
+        more = []
+        if self.start_ms is not None and self.axis != MODIFIED:
+            more.append(modified_since(self.start_ms, self.zone))
+        return window(space, self.table.content, self.axis, interval, self.zone, *more)
 
     def count(self, space: str, interval: Interval) -> int:
-        return count(self.api.web, self.where(space, interval))
+        return count_content(self.api.client, self.where(space, interval))
 
-    def of(self, segment: str) -> SpaceLook:
+    def slice_items(self, spec: UnitSpec) -> int:
+        """How many items a slice holds at most. `spec` is the current one: the engine learns bytes per row during the run."""
+        return slice_rows(spec, self.api.client.config.slice_pages)
+
+    def space_probe_of(self, segment: str) -> SpaceProbe:
         key = segment.removesuffix(TREE_SUFFIX)
-        return next(one for one in self.spaces if one.space.key == key)
-
-
-def started_from(look: Look) -> list[str]:
-    """`updatedFrom` where the axis is another one."""
-    if look.start_ms is None or look.axis == MODIFIED:
-        return []
-    return [f"{MODIFIED} >= {literal(look.start_ms, look.zone)}"]
-
-
-def row_bytes(spec: UnitSpec) -> float:
-    return max(1.0, spec.learned.bytes_per_row or PAGE_BYTES)
-
-
-def slice_items(spec: UnitSpec, look: Look) -> int:
-    return max(1, min(look.api.web.config.slice_pages, int(spec.policy.target_slice_bytes / row_bytes(spec))))
+        return next(probe for probe in self.spaces if probe.space.key == key)
 
 
 @contextmanager
-def probed(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-    with opened(spec.endpoint, spec.dataset) as api:
-        account, now_ms = api.web.arrived()
-        look = begun(api, spec, now_ms)
-        chosen = chosen_spaces(api, filter_of(spec))
-        if look.table.content:
-            recent = recently_changed(look, chosen, known) if look.table is PAGES and not look.is_full else {}
-            resting = quiet_spaces(look, {one.key: known[one.key] for one in chosen if one.key in known})
-            found = api.web.spread(lambda space: looked_at(look, space, known, recent, resting), iter(chosen))
-            look = replace(look, spaces=tuple(found))
-        rows = sum(one.counts.rows for one in look.spaces) if look.table.content else len(chosen)
-        failing = [f"{one.space.key}: {one.fault}" for one in look.spaces if one.fault]
+def open_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+    with open_api(spec.endpoint, spec.dataset) as api:
+        account, now_ms = api.client.read_account_and_clock()
+        site_probe = start_probe(api, spec, now_ms)
+        spaces = select_spaces(api, filter_of(spec))
+        if site_probe.table.content:
+            site_probe = replace(site_probe, spaces=probe_spaces(site_probe, spaces, known))
+            rows = sum(probe.counts.rows for probe in site_probe.spaces)
+        else:
+            rows = len(spaces)
+        failing = [f"{probe.space.key}: {probe.fault}" for probe in site_probe.spaces if probe.fault]
         facts: dict[str, JsonValue] = {
             "account": account.id,
             "deployment": api.deployment,
-            "zone": look.zone_name,
-            "spaces": len(chosen),
-            "spaces_changed": sum(bool(one.counts.rows) for one in look.spaces),
+            "zone": site_probe.zone_name,
+            "spaces": len(spaces),
+            "spaces_changed": sum(bool(probe.counts.rows) for probe in site_probe.spaces),
             "spaces_failing": list(failing[:MOST_NAMED]),
-            "missed_by_search": sum(len(one.missed) for one in look.spaces),
-            "lookback_s": look.lookback_ms // 1000,
-            "items_per_slice": slice_items(spec, look),
+            "missed_by_search": sum(len(probe.unindexed) for probe in site_probe.spaces),
+            "lookback_s": site_probe.lookback_ms // 1000,
+            "items_per_slice": site_probe.slice_items(spec),
         }
+        horizon = Horizon(value=(site_probe.horizon_ms,), method="server clock", note="with a lag, at a whole minute")
         yield Probe(
             strategy=f"confluence.{api.deployment.lower()}",
             rows=rows,
             bytes=int(rows * row_bytes(spec)),
-            horizon=None
-            if look.is_full
-            else Horizon(value=(look.horizon_ms,), method="server clock", note="with a lag, at a whole minute"),
+            horizon=None if site_probe.is_full else horizon,
             facts=facts,
-            live=look,
+            live=site_probe,
         )
 
 
-def begun(api: Api, spec: UnitSpec, now_ms: int) -> Look:
-    lag_s = MARGIN_S if spec.policy.lag is None else spec.policy.lag
-    name = proved_zone(api, spec, now_ms) if TABLES[spec.dataset.name].content else "UTC"
+def start_probe(api: Api, spec: UnitSpec, now_ms: int) -> SiteProbe:
+    """The probe without its spaces."""
+    recorded_zone = spec.dataset.facts.get("zone")
+    name = confirm_zone(api.client, recorded_zone, now_ms) if TABLES[spec.dataset.name].content else "UTC"
     start_ms = filter_of(spec).updated_from_ms
-    return Look(
+    return SiteProbe(
         api=api,
         spec=spec,
         zone_name=name,
         now_ms=now_ms,
-        horizon_ms=speakable(now_ms - 1000 * lag_s, ZoneInfo(name)),
-        lookback_ms=1000 * (spec.policy.lookback or LOOKBACK_S),
+        horizon_ms=unambiguous_minute(now_ms - 1000 * lag_s(spec), ZoneInfo(name)),
+        lookback_ms=lookback_ms(spec),
         is_full=spec.config.run_mode is RunMode.FULL,
-        start_ms=speakable(start_ms, ZoneInfo(name)) if start_ms is not None else None,
+        start_ms=unambiguous_minute(start_ms, ZoneInfo(name)) if start_ms is not None else None,
     )
 
 
-def proved_zone(api: Api, spec: UnitSpec, now_ms: int) -> str:
-    """The zone that metadata collection found, where it is still the one; else it is found again."""
+def probe_spaces(
+    site_probe: SiteProbe, spaces: Sequence[Space], known: Mapping[str, SegmentState]
+) -> tuple[SpaceProbe, ...]:
+    api = site_probe.api
+    unindexed: Mapping[str, Sequence[str]] = {}
+    if site_probe.table is PAGES and not site_probe.is_full:
+        unindexed = find_unindexed_changes(api, site_probe.zone, site_probe.bounds, spaces, known)
+    unchanged = find_unchanged_spaces(
+        site_probe, {space.key: known[space.key] for space in spaces if space.key in known}
+    )
 
-    def find(where: str) -> timezone.Sample | None:
-        return newest(api.web, where)
+    def probe(space: Space) -> SpaceProbe:
+        return probe_space(site_probe, space, known, unindexed.get(space.key, ()), unchanged)
 
-    def holds(where: str) -> bool:
-        return count(api.web, where) > 0
-
-    name = spec.dataset.facts.get("zone")
-    if isinstance(name, str) and timezone.is_proved(name, timezone.samples(find, now_ms, timezone.PROVED), holds):
-        return name
-    return timezone.calibrated(find, holds, now_ms)
-
-
-def chosen_spaces(api: Api, chosen: ConfluenceFilter) -> list[Space]:
-    """Spaces that exist, that the endpoint reads, and that the unit's filter keeps."""
-    return [
-        space
-        for space in api.spaces()
-        if is_read(api, space) and (not chosen.spaceKeys or space.key in chosen.spaceKeys)
-    ]
+    return tuple(api.client.map_concurrently(probe, iter(spaces)))
 
 
-def is_read(api: Api, space: Space) -> bool:
-    """A space that is named is read, whatever it is."""
-    config = api.web.config
-    if config.space_keys:
-        return space.key in config.space_keys
-    if space.is_archived and not config.include_archived:
-        return False
-    return space.type != "personal" or config.include_personal
+def find_unchanged_spaces(site_probe: SiteProbe, known: Mapping[str, SegmentState]) -> set[str]:
+    def count(windows: Sequence[SegmentWindow]) -> int:
+        return count_content(site_probe.api.client, any_of([site_probe.where(key, part) for key, part in windows]))
 
-
-def check_from(look: Look, state: SegmentState | None) -> int:
-    """From when on the index is checked against the truth."""
-    lower = next_lower(state) if state is not None else None
-    return lower - look.lookback_ms if lower is not None else look.horizon_ms - 1000 * INDEX_LAG_S
-
-
-def recently_changed(look: Look, chosen: Sequence[Space], known: Mapping[str, SegmentState]) -> dict[str, list[str]]:
-    """By space: pages that the truth has changed lately and that search does not find. Empty where there is no such listing.
-
-    https://jira.atlassian.com/browse/CONFCLOUD-70966 and the lag of the index: search alone may miss an edit.
-    """
-    since_ms = min((check_from(look, known.get(space.key)) for space in chosen), default=look.horizon_ms)
-    by_id = {space.id: space.key for space in chosen}
-    truth = {
-        (f"{kind[0]}{number}", by_id[space])
-        for page in look.api.changed(since_ms)
-        for kind, number, space, _ in page
-        if space in by_id
-    }
-    return missed(look, truth, since_ms)
-
-
-def missed(look: Look, truth: set[tuple[str, str]], since_ms: int) -> dict[str, list[str]]:
-    """Of pages that were changed lately, those that search does not know to be, by space."""
-    if not truth:
-        return {}
-    suspects: list[Suspect] = []
-    types = ", ".join(PAGES.content)
-    spaces = ", ".join(quoted(key) for key in sorted({key for _, key in truth}))
-    where = f"space in ({spaces}) AND type in ({types}) AND {MODIFIED} >= {literal(since_ms, look.zone)}"
-    found = {_ref(body).id for body in look.api.hits(where, (), suspects)}
-    left = sorted(one for one in truth if one[0][1:] not in found)
-    by_space: dict[str, list[str]] = {}
-    for name, key in left:
-        by_space.setdefault(key, []).append(name)
-    return by_space
-
-
-def quiet_spaces(look: Look, known: Mapping[str, SegmentState]) -> set[str]:
-    def count_any(windows: Sequence[Window]) -> int:
-        return count(look.api.web, any_of([look.where(key, part) for key, part in windows]))
-
-    if look.is_full or look.table is ACLS:
+    if site_probe.is_full or site_probe.table is ACLS:
         return set()
     try:
-        return quiet(known, look.course, COUNTED_TOGETHER, count_any)
-    except SourceError:  # one of them may be the reason: each is asked for by itself, and keeps its fault to itself
+        return find_unchanged(known, site_probe.bounds, COUNTED_TOGETHER, count)
+    except SourceError:  # one space may be the reason: each is then probed by itself, and only that one fails
         return set()
 
 
-def looked_at(
-    look: Look,
+def probe_space(
+    site_probe: SiteProbe,
     space: Space,
     known: Mapping[str, SegmentState],
-    recent: Mapping[str, Sequence[str]],
-    resting: Collection[str],
-) -> SpaceLook:
+    unindexed: Sequence[str],
+    unchanged: Collection[str],
+) -> SpaceProbe:
+    api = site_probe.api
     state = known.get(space.key, SegmentState(segment=space.key))
     tree_state = known.get(space.key + TREE_SUFFIX, SegmentState(segment=space.key + TREE_SUFFIX))
+    unchanged_counts = SegmentCounts(space.key, state, next_lower_ms(state))
     try:
-        is_quiet = space.key in resting
-        counts = SegmentLook(space.key, state, next_lower(state)) if is_quiet else counts_of(look, space, state)
-        is_swept = look.table is PAGES and look.api.web.config.sweep
-        since_ms = check_from(look, known.get(space.key))
-        tree = tree_of(look.api.tree(space), since_ms) if is_swept else None
-        lost = list(recent.get(space.key, ()))
-        if tree is not None and not look.api.tells_changes and not look.is_full:
-            lost = missed(look, {(name, space.key) for name in tree.recent}, since_ms).get(space.key, [])
+        counts = unchanged_counts if space.key in unchanged else count_space(site_probe, space, state)
+        has_tree = site_probe.table is PAGES and api.client.config.sweep
+        since_ms = check_since_ms(site_probe.bounds, known.get(space.key))
+        tree = build_tree(api.list_tree(space), since_ms) if has_tree else None
+        if tree is not None and not api.can_list_changes and not site_probe.is_full:
+            recent = ((name, space.key) for name in tree.recent)
+            unindexed = find_unindexed(api, site_probe.zone, recent, since_ms).get(space.key, [])
         if tree is None and not counts.total and state.watermark is None:
-            look.api.check(space)
+            api.check_space(space)
     except SourceError as error:
-        return SpaceLook(space, SegmentLook(space.key, state, next_lower(state)), error.message, None, tree_state)
-    return SpaceLook(space, counts, None, tree, tree_state, tuple(lost))
+        return SpaceProbe(space, unchanged_counts, error.message, None, tree_state)
+    return SpaceProbe(space, counts, None, tree, tree_state, tuple(unindexed))
 
 
-def counts_of(look: Look, space: Space, state: SegmentState) -> SegmentLook:
-    if look.is_full or look.table is ACLS:
-        total = look.count(space.key, Interval())
-        return SegmentLook(space.key, state, total=total, new=total)
-    return counted(space.key, state, look.course, look.start_ms, lambda interval: look.count(space.key, interval))
+def count_space(site_probe: SiteProbe, space: Space, state: SegmentState) -> SegmentCounts:
+    if site_probe.is_full or site_probe.table is ACLS:
+        total = site_probe.count(space.key, Interval())
+        return SegmentCounts(space.key, state, total=total, new=total)
+    return count_segment(
+        space.key,
+        state,
+        site_probe.bounds,
+        site_probe.start_ms,
+        lambda interval: site_probe.count(space.key, interval),
+    )

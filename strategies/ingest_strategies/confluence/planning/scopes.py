@@ -1,138 +1,118 @@
-"""What has to be read now, given what is committed. Pure: the look has already asked Confluence everything."""
+"""Which scopes to read, given what is committed. Pure: the probe has made all requests."""
 
 from collections.abc import Iterator
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Interval, Scope
-from ingest_strategies.atlassian import segment_progress
-from ingest_strategies.atlassian.segment_progress import since
-from ingest_strategies.confluence.planning.probe import CURSOR, IDS, KEY, TREE, TREE_SUFFIX, Look, SpaceLook
+from ingest_strategies.atlassian.segment_progress import (
+    advance_scope,
+    incremental_scopes,
+    interval_scopes,
+    load_scopes,
+)
+from ingest_strategies.confluence.api.cql import CREATED
+from ingest_strategies.confluence.planning.probe import CURSOR, TREE_SUFFIX, SiteProbe, SpaceProbe
 from ingest_strategies.confluence.tables import ACLS
 
+KEY = Axis(kind="key", columns=(CREATED,))
+"""Of FULL runs: a page that changes during the run stays at its time of creation."""
+TREE = Axis(kind="cursor", columns=("tree",))
+IDS = Axis(kind="key", columns=("id",))
 WHOLE = Axis(kind="whole")
 ALL = "all"
 """The segment of spaces."""
-MISSED = "missed"
+UNINDEXED = "missed"
+"""The scope of changed pages that search lacks."""
 
 
-def planned(look: Look) -> Iterator[Scope]:
-    if not look.table.content:
+def plan_scopes(site_probe: SiteProbe) -> Iterator[Scope]:
+    if not site_probe.table.content:
         yield Scope(scope_id="load", segment=ALL, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
         return
-    for space in look.spaces:
-        if space.fault is not None:
+    for probe in site_probe.spaces:
+        if probe.fault is not None:
             continue
-        if look.is_full:
-            yield from full(space)
-        elif look.table is ACLS:
-            yield from every_time(look, space)
+        if site_probe.is_full:
+            yield from load_scopes(probe.space.key, KEY, probe.counts.total)
+        elif site_probe.table is ACLS:
+            yield from acl_scopes(probe)
         else:
-            yield from since(look.course, space.counts)
-            yield from unfound(space)
+            yield from incremental_scopes(site_probe.bounds, probe.counts)
+            yield from unindexed_scopes(probe)
     # Trees come last: they are small, and may have nothing to read.
-    for space in look.spaces:
-        if space.tree is not None:
-            yield from other_pages(space) if look.is_full else moved(look, space)
-    # A run gives up when more has failed than went well, so what will probably fail comes after what will not.
-    for space in look.spaces:
-        if space.fault is not None:
-            yield failing(look, space)
+    for probe in site_probe.spaces:
+        if probe.tree is not None and site_probe.is_full:
+            # Search finds current pages only: archived and trashed ones are read by the tree.
+            yield from load_scopes(probe.space.key + TREE_SUFFIX, TREE, len(probe.tree.changed(None)))
+        elif probe.tree is not None:
+            yield from tree_scopes(site_probe, probe)
+    # A run gives up when more has failed than succeeded, so spaces that will probably fail come after the others.
+    for probe in site_probe.spaces:
+        if probe.fault is not None:
+            yield fault_scope(site_probe, probe)
 
 
-def failing(look: Look, space: SpaceLook) -> Scope:
-    """One slice that asks again, and fails if the space still does. So a person sees it, and nobody else suffers."""
-    state, lower = space.counts.state, space.counts.lower_ms
-    if look.is_full:
-        return Scope(scope_id="load", segment=space.space.key, axis=KEY, effect=Effect.LOAD, is_resumable=False)
-    owed = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
-    if owed is not None:
-        return owed
-    if look.table is ACLS or (lower is not None and lower >= look.horizon_ms):
-        return Scope(
-            scope_id="ahead", segment=space.space.key, axis=KEY if look.table is ACLS else CURSOR, effect=Effect.AHEAD
-        )
-    return Scope(
-        scope_id=f"since-{'start' if lower is None else lower}",
-        segment=space.space.key,
-        axis=CURSOR,
-        target=Interval(lower=None if lower is None else (lower,), upper=(look.horizon_ms,)),
-        effect=Effect.ADVANCE,
-        horizon=(look.horizon_ms,),
-    )
+def fault_scope(site_probe: SiteProbe, probe: SpaceProbe) -> Scope:
+    """One slice that repeats the failed requests, and fails if they still do: only this space fails, and its error is shown."""
+    key, state, lower_ms = probe.space.key, probe.counts.state, probe.counts.lower_ms
+    if site_probe.is_full:
+        return Scope(scope_id="load", segment=key, axis=KEY, effect=Effect.LOAD, is_resumable=False)
+    unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
+    if unfinished is not None:
+        return unfinished
+    if site_probe.table is ACLS:
+        return Scope(scope_id="ahead", segment=key, axis=KEY, effect=Effect.AHEAD)
+    if lower_ms is not None and lower_ms >= site_probe.horizon_ms:
+        return Scope(scope_id="ahead", segment=key, axis=CURSOR, effect=Effect.AHEAD)
+    return advance_scope(site_probe.bounds, key, lower_ms, None)
 
 
-def full(space: SpaceLook) -> Iterator[Scope]:
-    """Along the time of creation: a page that is changed meanwhile keeps its place."""
-    if space.counts.total:
-        yield Scope(
-            scope_id="load",
-            segment=space.space.key,
-            axis=KEY,
-            effect=Effect.LOAD,
-            is_resumable=False,
-            estimated_rows=space.counts.total,
-        )
-
-
-def other_pages(space: SpaceLook) -> Iterator[Scope]:
-    """Archived and trashed pages, which search does not find."""
-    assert space.tree is not None
-    if space.tree.changed(None):
-        yield Scope(
-            scope_id="load",
-            segment=space.space.key + TREE_SUFFIX,
-            axis=TREE,
-            effect=Effect.LOAD,
-            is_resumable=False,
-            estimated_rows=len(space.tree.changed(None)),
-        )
-
-
-def every_time(look: Look, space: SpaceLook) -> Iterator[Scope]:
-    """Restrictions change without a trace, so all of them are read by every run."""
-    if space.counts.total:
+def acl_scopes(probe: SpaceProbe) -> Iterator[Scope]:
+    """Restrictions have no time of change, so every run reads all of them."""
+    if probe.counts.total:
         yield Scope(
             scope_id="ahead",
-            segment=space.space.key,
+            segment=probe.space.key,
             axis=KEY,
             effect=Effect.AHEAD,
-            estimated_rows=space.counts.total,
+            estimated_rows=probe.counts.total,
         )
 
 
-def unfound(space: SpaceLook) -> Iterator[Scope]:
-    if space.missed:
+def unindexed_scopes(probe: SpaceProbe) -> Iterator[Scope]:
+    if probe.unindexed:
         yield Scope(
-            scope_id=MISSED,
-            segment=space.space.key,
+            scope_id=UNINDEXED,
+            segment=probe.space.key,
             axis=IDS,
             effect=Effect.AHEAD,
-            estimated_rows=len(space.missed),
+            estimated_rows=len(probe.unindexed),
         )
 
 
-def moved(look: Look, space: SpaceLook) -> Iterator[Scope]:
-    """What an earlier run left of its comparison; then the tree as it is now against what it will be then."""
-    state, tree = space.tree_state, space.tree
+def tree_scopes(site_probe: SiteProbe, probe: SpaceProbe) -> Iterator[Scope]:
+    """Unfinished comparisons of earlier runs; then the current tree against the one that these lead to."""
+    state, tree = probe.tree_state, probe.tree
     assert tree is not None
-    owed = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
-    yield from owed
-    known = owed[-1].target.upper if owed else state.watermark
-    if tree.is_as_before(known, look.horizon_ms):
+    unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
+    yield from unfinished
+    known = unfinished[-1].target.upper if unfinished else state.watermark
+    if tree.is_unchanged(known, site_probe.horizon_ms):
         return
-    number = state.sequence if not owed else state.sequence + len(owed)
+    number = state.sequence + len(unfinished)
     yield Scope(
-        scope_id=f"tree-{look.horizon_ms}-{number}",
+        scope_id=f"tree-{site_probe.horizon_ms}-{number}",
         segment=state.segment,
         axis=TREE,
-        target=Interval(lower=known, upper=tree.position(look.horizon_ms, known)),
+        target=Interval(lower=known, upper=tree.position(site_probe.horizon_ms, known)),
         effect=Effect.ADVANCE,
         estimated_rows=len(tree.changed(known)),
     )
 
 
-def between(look: Look, lower: str | None, upper: str | None) -> Iterator[Scope]:
-    name = look.spec.unit_id
-    if not look.table.content or look.table is ACLS:
+def plan_interval(site_probe: SiteProbe, lower: str | None, upper: str | None) -> Iterator[Scope]:
+    name = site_probe.spec.unit_id
+    if not site_probe.table.content or site_probe.table is ACLS:
         raise ConfigError(f"{name} has no time of change to choose an interval of")
-    yield from segment_progress.between(name, CURSOR, [one.space.key for one in look.spaces], lower, upper)
+    keys = [probe.space.key for probe in site_probe.spaces]
+    yield from interval_scopes(name, CURSOR, keys, lower, upper)

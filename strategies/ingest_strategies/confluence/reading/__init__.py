@@ -1,1 +1,1 @@
-"""How one slice of Confluence is read: items, permissions, attachments, and their rows."""
+"""Reads slices and keys of Confluence: items, permissions and attachments, and their rows."""

@@ -1,7 +1,7 @@
-"""Who may read what. A reader must pass every level: the space, each restricted page above, the page itself.
+"""Determines who may read a page. A reader must pass every level: the space, each restricted page above, the page itself.
 
-Groups of different levels are compared by their members, so the readers of a page below two restrictions are named one by one;
-a group that stands in every level stays a group. What cannot be known is an error, never an open door.
+Groups of different levels are compared by their members, so the readers of a page below two restrictions are listed one by one; a group
+that is in every level stays a group. Readers that cannot be determined are an error: the page is never taken for a public one.
 """
 
 import json
@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceError
-from ingest_strategies.confluence.api.client import Api, Space, chunked
-from ingest_strategies.confluence.api.responses import ContentOne, Restriction, decoder
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.contract import Api, Space
+from ingest_strategies.confluence.api.responses import ContentV1, Restriction, decoder
 
 ANYONE = "anyone"
-AT_ONCE = 200
+MOST_IDS = 200  # of one request
 EXPAND = ("ancestors", "restrictions.read.restrictions.user", "restrictions.read.restrictions.group")
-_content, _restriction = decoder(ContentOne), decoder(Restriction)
-Members = Callable[[str], frozenset[str]]
+_content, _restriction = decoder(ContentV1), decoder(Restriction)
+ListMembers = Callable[[str], frozenset[str]]
 
 
 class AclUnknown(SourceError):
-    """The readers of one content cannot be told: it must not be landed."""
+    """The readers of one content cannot be determined: it must not be stored."""
 
 
 @dataclass(frozen=True)
@@ -49,141 +50,142 @@ class Acl:
         return json.dumps([level.document() for level in self.levels], separators=(",", ":"))
 
 
-def effective(levels: Sequence[Level], members: Members) -> tuple[str, ...]:
-    """Whoever passes all levels."""
+def effective_readers(levels: Sequence[Level], list_members: ListMembers) -> tuple[str, ...]:
+    """Those who pass all levels."""
     closed = [level.readers for level in levels if ANYONE not in level.readers]
     if not closed:
         return (ANYONE,)
     if len(closed) == 1:
         return tuple(sorted(closed[0]))
     common = frozenset.intersection(*closed)
-    people = frozenset.intersection(*(expanded(readers, members) for readers in closed))
-    covered = expanded(frozenset(one for one in common if one.startswith("group:")), members)
+    people = frozenset.intersection(*(expanded(readers, list_members) for readers in closed))
+    covered = expanded(frozenset(reader for reader in common if reader.startswith("group:")), list_members)
     return tuple(sorted(common | (people - covered)))
 
 
-def expanded(readers: frozenset[str], members: Members) -> frozenset[str]:
-    found = {one for one in readers if one.startswith("user:")}
-    for one in readers:
-        if one.startswith("group:"):
-            found |= members(one)
-    return frozenset(found)
+def expanded(readers: frozenset[str], list_members: ListMembers) -> frozenset[str]:
+    """The readers with every group replaced by its members."""
+    people = {reader for reader in readers if reader.startswith("user:")}
+    for reader in readers:
+        if reader.startswith("group:"):
+            people |= list_members(reader)
+    return frozenset(people)
 
 
-def names_of(restriction: Restriction | None) -> tuple[frozenset[str], bool]:
-    """Who is named, and whether that is all of them."""
+def named_readers(restriction: Restriction | None) -> tuple[frozenset[str], bool]:
+    """The readers that a restriction names, and whether that is all of them."""
     if restriction is None:
         return frozenset(), True
     people, groups = restriction.restrictions.user, restriction.restrictions.group
-    named = {f"user:{one.id}" for one in people.results} | {f"group:{one.id or one.name}" for one in groups.results}
-    return frozenset(named), people.size < people.limit and groups.size < groups.limit
+    users = {f"user:{person.id}" for person in people.results}
+    readers = users | {f"group:{group.id or group.name}" for group in groups.results}
+    return frozenset(readers), people.size < people.limit and groups.size < groups.limit
 
 
 @dataclass
 class AclReader:
-    """Reads the ACLs of some content of one space; asks for each ancestor and each group once."""
+    """Reads the ACLs of content of one space; requests each ancestor and each group once."""
 
     api: Api
     space: Space
-    own: dict[str, frozenset[str]] = field(default_factory=dict)
-    groups: dict[str, frozenset[str]] = field(default_factory=dict)
-    granted: dict[str, frozenset[str]] = field(default_factory=dict)
-    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    untold: dict[str, str] = field(default_factory=dict)
-    """Why the restrictions of a page cannot be had: it may be above many others, and is asked once."""
-    is_spoilt: bool = False
+    page_readers: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By page: the readers that its own restriction names; empty: it has none."""
+    members: dict[str, frozenset[str]] = field(default_factory=dict)
+    space_readers: dict[str, frozenset[str]] = field(default_factory=dict)
+    ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    """Why the restrictions of a page cannot be read: it may be above many others, and is requested once."""
+    is_bulk_broken: bool = False
 
     @property
     def _tries(self) -> Tries:
-        """What fails for many is asked for again by itself, so nothing is asked for long."""
-        return Tries(failures=3, first_wait_s=self.api.web.config.retry_wait_s)
+        """Few: pages that fail together are requested again one by one."""
+        return Tries(failures=3, first_wait_s=self.api.client.config.retry_wait_s)
 
-    def learn(self, content: ContentOne) -> None:
-        """What an answer with `EXPAND` says of a page; a list that was cut is asked for again, by itself."""
+    def remember(self, content: ContentV1) -> None:
+        """Keeps ancestors and restrictions of an answer with `EXPAND`, except lists that were cut."""
         if content.ancestors is not None:
-            self.chains[content.id] = tuple(one.id for one in content.ancestors)
+            self.ancestors[content.id] = tuple(ref.id for ref in content.ancestors)
         if content.restrictions is not None:
-            named, is_whole = names_of(content.restrictions.read)
-            if is_whole:
-                self.own[content.id] = named
+            readers, is_complete = named_readers(content.restrictions.read)
+            if is_complete:
+                self.page_readers[content.id] = readers
 
     def prepare(self, ids: Sequence[str]) -> None:
-        """Asks for everything that these pages need and that is not known: many at once, else one by one."""
-        self._look_up([number for number in ids if number not in self.own])
-        above = {one for number in ids for one in self.chains.get(number, ())}
-        self._look_up([number for number in sorted(above) if number not in self.own])
+        """Requests what these pages and their ancestors lack, many at once."""
+        self._request_many([number for number in ids if number not in self.page_readers])
+        above = {ancestor for number in ids for ancestor in self.ancestors.get(number, ())}
+        self._request_many([number for number in sorted(above) if number not in self.page_readers])
 
-    def _look_up(self, ids: list[str]) -> None:
-        """https://jira.atlassian.com/browse/CONFCLOUD-77618: one page that cannot be shown spoils the answer of all. Then each is
-        asked for by itself, when it is needed."""
-        for chunk in chunked(ids, AT_ONCE):
-            if self.is_spoilt:
+    def _request_many(self, ids: list[str]) -> None:
+        """https://jira.atlassian.com/browse/CONFCLOUD-77618: one page that cannot be shown breaks the answer for all. From then on
+        each page is requested by itself, when it is needed."""
+        for chunk in chunked(ids, MOST_IDS):
+            if self.is_bulk_broken:
                 return
             try:
-                found = self.api.bulk(chunk, EXPAND, self._tries)
+                bodies = self.api.search_ids_once(chunk, EXPAND, self._tries)
             except (NotThere, BadRequest, BrokenAnswer):
-                self.is_spoilt = True
+                self.is_bulk_broken = True
                 return
-            for body in found:
-                self.learn(_content(body))
+            for body in bodies:
+                self.remember(_content(body))
 
-    def of(self, number: str, space: Space | None = None) -> Acl:
+    def read_acl(self, number: str, space: Space | None = None) -> Acl:
         """Raises `AclUnknown`."""
-        if number not in self.chains:
-            self._alone(number)
-        levels = [Level("space", (space or self.space).key, self._granted(space or self.space))]
-        for one in (*self.chains[number], number):
-            readers = self._own(one)
+        if number not in self.ancestors:
+            self._request_ancestors(number)
+        space = space or self.space
+        levels = [Level("space", space.key, self._read_space_readers(space))]
+        for page in (*self.ancestors[number], number):
+            readers = self._read_page_readers(page)
             if readers:
-                levels.append(Level("page", one, readers))
-        return Acl(tuple(levels), effective(levels, self._members))
+                levels.append(Level("page", page, readers))
+        return Acl(tuple(levels), effective_readers(levels, self._list_members))
 
-    def _alone(self, number: str) -> None:
-        """A page that search does not know: trashed, archived, or newer than the index."""
+    def _request_ancestors(self, number: str) -> None:
+        """Of a page that search lacks: trashed, archived, or newer than the index."""
         try:
-            chain = self.api.ancestors(number)
+            self.ancestors[number] = self.api.list_ancestors(number)
         except (NotThere, BrokenAnswer) as error:
             raise AclUnknown(f"the ancestors of {number} cannot be read: {error}") from None
-        self.chains[number] = chain
 
-    def _own(self, number: str) -> frozenset[str]:
-        if number in self.untold:
-            raise AclUnknown(self.untold[number])
-        if number not in self.own:
+    def _read_page_readers(self, number: str) -> frozenset[str]:
+        if number in self.faults:
+            raise AclUnknown(self.faults[number])
+        if number not in self.page_readers:
             try:
-                self.own[number] = self._named(number)
+                self.page_readers[number] = self._request_restriction(number)
             except (NotThere, BrokenAnswer) as error:
-                self.untold[number] = f"the restrictions of {number} cannot be read: {error}"
-                raise AclUnknown(self.untold[number]) from None
-        return self.own[number]
+                self.faults[number] = f"the restrictions of {number} cannot be read: {error}"
+                raise AclUnknown(self.faults[number]) from None
+        return self.page_readers[number]
 
-    def _named(self, number: str) -> frozenset[str]:
-        """All names, however many: a list that stays cut must not be taken for a whole one."""
+    def _request_restriction(self, number: str) -> frozenset[str]:
+        """Reads page after page: a list that stays cut must not be taken for a complete one."""
         rest = f"rest/api/content/{number}/restriction/byOperation/read"
-        found: frozenset[str] = frozenset()
+        readers: frozenset[str] = frozenset()
         start = 0
         while True:
-            params = {"expand": "restrictions.user,restrictions.group", "start": start, "limit": AT_ONCE}
-            named, is_whole = names_of(self.api.web.get(rest, _restriction, params, self._tries))
-            if is_whole:
-                return found | named
-            if named <= found:
+            params = {"expand": "restrictions.user,restrictions.group", "start": start, "limit": MOST_IDS}
+            more, is_complete = named_readers(self.api.client.get(rest, _restriction, params, self._tries))
+            if is_complete:
+                return readers | more
+            if more <= readers:
                 raise AclUnknown(
-                    f"the restrictions of {number} name more than {len(found)} readers, and not all can be had"
+                    f"the restrictions of {number} name more than {len(readers)} readers, and not all can be read"
                 )
-            found, start = found | named, start + AT_ONCE
+            readers, start = readers | more, start + MOST_IDS
 
-    def _granted(self, space: Space) -> frozenset[str]:
-        if space.key not in self.granted:
-            found = self.api.grant(space).readers
-            if not found:
-                raise AclUnknown(
-                    f"nobody is said to read space '{space.key}': this account may not see its permissions"
-                )
-            self.granted[space.key] = found
-        return self.granted[space.key]
+    def _read_space_readers(self, space: Space) -> frozenset[str]:
+        if space.key not in self.space_readers:
+            readers = self.api.list_space_readers(space)
+            if not readers:
+                raise AclUnknown(f"space '{space.key}' lists no readers: this account may not see its permissions")
+            self.space_readers[space.key] = readers
+        return self.space_readers[space.key]
 
-    def _members(self, group: str) -> frozenset[str]:
-        if group not in self.groups:
-            self.groups[group] = self.api.members(group)
-        return self.groups[group]
+    def _list_members(self, group: str) -> frozenset[str]:
+        if group not in self.members:
+            self.members[group] = self.api.list_members(group)
+        return self.members[group]

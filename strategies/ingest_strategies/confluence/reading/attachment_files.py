@@ -1,7 +1,7 @@
-"""The bytes of attachments, in a folder of any file system that pyarrow knows: `<root>/<id>/v<version>`.
+"""Stores the bytes of attachments in a folder of any file system that pyarrow knows: `<root>/<id>/v<version>`.
 
-A file is fetched in parts, each of which is kept as soon as it is whole. Whoever begins again, here or on another node, fetches only
-the parts that are missing; then they are joined and the parts removed. A finished file is never fetched again.
+A file is fetched in parts, and each part is stored when it is complete. A later attempt, on any node, fetches only the missing parts;
+then the parts are joined and removed. A finished file is never fetched again.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from pyarrow import fs
 from ingest_ray.http.client import Client
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import ConfigError, SourceUnavailable
+from ingest_strategies.confluence.api.client import ConfluenceClient
 
 PART_BYTES = 8 * 1024 * 1024
 COPIED_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredFile:
     uri: str | None = None
     sha256: str | None = None
     fault: str | None = None
@@ -30,8 +31,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """`path` is where the site gives the bytes."""
+class AttachmentFile:
+    """`path` is the file's path at the site."""
 
     id: str
     version: int
@@ -40,11 +41,11 @@ class Wanted:
     path: str
 
 
-class Objects:
-    def __init__(self, root: str, most_bytes: int, client: Client) -> None:
+class AttachmentStore:
+    def __init__(self, root: str, most_bytes: int, http: Client) -> None:
         self._root = root.rstrip("/")
         self._most_bytes = most_bytes
-        self._client = client
+        self._http = http
         try:
             self._files, self._base = fs.FileSystem.from_uri(
                 self._root if "://" in self._root else f"file://{self._root}"
@@ -54,69 +55,80 @@ class Objects:
                 f"field 'objects_uri': {error}", hint="an absolute path, or a URI of pyarrow.fs"
             ) from None
 
-    def store(self, wanted: Wanted) -> Stored:
-        """Never raises for what one file has wrong: says it in `fault`. A site that does not answer at all raises."""
-        if wanted.size > self._most_bytes:
-            return Stored(fault=f"{wanted.size} bytes, more than attachment_max_bytes {self._most_bytes}")
-        path = f"{self._base}/{wanted.id}/v{wanted.version}"
+    def store(self, file: AttachmentFile) -> StoredFile:
+        """Reports an error of this one file in `fault`. Raises only where the site or the store fails as a whole."""
+        if file.size > self._most_bytes:
+            return StoredFile(fault=f"{file.size} bytes, more than attachment_max_bytes {self._most_bytes}")
+        path = f"{self._base}/{file.id}/v{file.version}"
         try:
-            digest = self._digest(path, wanted.size) or self._fetched(path, wanted)
+            digest = self._stored_digest(path, file.size) or self._fetch(path, file)
         except (NotThere, BadRequest, BrokenAnswer) as error:
-            return Stored(fault=error.message)
+            return StoredFile(fault=error.message)
         except OSError as error:
-            raise SourceUnavailable(f"attachment {wanted.id}: its bytes cannot be kept: {error}") from None
+            raise SourceUnavailable(f"attachment {file.id}: its bytes cannot be stored: {error}") from None
         if digest is None:
-            return Stored(fault=f"the file that came has not the {wanted.size} bytes that its metadata say")
-        return Stored(f"{self._root}/{wanted.id}/v{wanted.version}", digest)
+            return StoredFile(fault=f"the downloaded file has not the {file.size} bytes of its metadata")
+        return StoredFile(f"{self._root}/{file.id}/v{file.version}", digest)
 
-    def _digest(self, path: str, size: int) -> str | None:
-        """Of a finished file of the right size; None: it is not there."""
+    def _stored_digest(self, path: str, size: int) -> str | None:
+        """Of a finished file of the right size; None: there is none."""
         if self._size(path) != size:
             return None
-        found = sha256()
+        digest = sha256()
         with self._files.open_input_stream(path) as stream:
             while block := stream.read(COPIED_BYTES):
-                found.update(block)
-        return found.hexdigest()
+                digest.update(block)
+        return digest.hexdigest()
 
     def _size(self, path: str) -> int:
-        info = self._files.get_file_info(path)
-        return int(info.size) if info.type is fs.FileType.File else -1
+        """-1 where there is no such file."""
+        entry = self._files.get_file_info(path)
+        return int(entry.size) if entry.type is fs.FileType.File else -1
 
-    def _fetched(self, path: str, wanted: Wanted) -> str | None:
+    def _fetch(self, path: str, file: AttachmentFile) -> str | None:
+        """None where the site gives other bytes than its metadata says."""
         self._files.create_dir(path.rpartition("/")[0], recursive=True)
         parts = []
-        for first in range(0, max(wanted.size, 1), PART_BYTES):
-            last = min(first + PART_BYTES, wanted.size) - 1
+        for first in range(0, max(file.size, 1), PART_BYTES):
+            last = min(first + PART_BYTES, file.size) - 1
             part = f"{path}.{first}.part"
             parts.append(part)
             if self._size(part) == last + 1 - first:
                 continue
-            got = self._client.part(wanted.path, first, max(first, last), wanted.media_type)
-            if got.total != wanted.size or len(got.body) < last + 1 - first:
+            answer = self._http.part(file.path, first, max(first, last), file.media_type)
+            if answer.total != file.size or len(answer.body) < last + 1 - first:
                 return None
-            self._write(part, [got.body[: last + 1 - first]])
-        digest = self._joined(path, parts)
+            self._write(part, answer.body[: last + 1 - first])
+        digest = self._join(path, parts)
         for part in parts:
             if self._size(part) >= 0:
                 self._files.delete_file(part)
         return digest
 
-    def _joined(self, path: str, parts: list[str]) -> str:
-        found = sha256()
+    def _join(self, path: str, parts: list[str]) -> str:
+        digest = sha256()
         temporary = f"{path}.{uuid4().hex}.tmp"
         with self._files.open_output_stream(temporary) as out:
             for part in parts:
                 with self._files.open_input_stream(part) as stream:
                     while block := stream.read(COPIED_BYTES):
-                        found.update(block)
+                        digest.update(block)
                         out.write(block)
         self._files.move(temporary, path)
-        return found.hexdigest()
+        return digest.hexdigest()
 
-    def _write(self, path: str, blocks: list[bytes]) -> None:
+    def _write(self, path: str, block: bytes) -> None:
         temporary = f"{path}.{uuid4().hex}.tmp"
         with self._files.open_output_stream(temporary) as out:
-            for block in blocks:
-                out.write(block)
+            out.write(block)
         self._files.move(temporary, path)
+
+
+def open_attachment_store(client: ConfluenceClient) -> AttachmentStore | None:
+    """None where the endpoint does not read the bytes of attachments."""
+    config = client.config
+    if config.objects_uri is None:
+        return None
+    if "://" not in config.objects_uri and not config.objects_uri.startswith("/"):
+        raise ConfigError("field 'objects_uri': an absolute path, or a URI of pyarrow.fs")
+    return AttachmentStore(config.objects_uri, config.attachment_max_bytes, client.http)

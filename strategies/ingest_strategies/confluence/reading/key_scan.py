@@ -1,8 +1,8 @@
-"""All keys of a dataset, or an error: what deletes are found by. A census that is not complete must never look like one.
+"""Scans all keys of a dataset; deletes are derived from them. A scan that is not complete raises.
 
-Pages come from the trees of their spaces, whatever their status is, and not from slices: a slice in which something could not be read
-makes nothing absent. A space that refuses, or fails, makes the census fail: what cannot be seen is not gone. The login is proved before
-and after. Then whoever finds a key missing asks for it by `is_gone`: only a 404 is an absence, a 403 is not.
+Pages come from the trees of their spaces, of any status, and not from slices: an unreadable page in a slice makes nothing absent. A
+space that refuses or fails makes the scan fail: what the account cannot see is not deleted. The login is proved before and after. The
+absence of a key is then proved by `are_gone`: only a 404 proves it, a 403 does not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,122 +12,116 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ingest_ray.http.errors import NotThere
-from ingest_ray.sdk.errors import SourceDenied, SourceUnavailable
+from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Interval, UnitSpec
-from ingest_strategies.atlassian.windows import Counted
-from ingest_strategies.confluence.api.client import Api, Space, Suspect, count, edge
+from ingest_strategies.atlassian.key_scan import check_complete
+from ingest_strategies.atlassian.windows import WindowCutter
+from ingest_strategies.confluence.api.contract import Api, Space, UnreadableContent
 from ingest_strategies.confluence.api.cql import CREATED, window
-from ingest_strategies.confluence.api.deployment import known as opened
-from ingest_strategies.confluence.api.responses import Ref, decoder
+from ingest_strategies.confluence.api.deployment import open_api
+from ingest_strategies.confluence.api.responses import ContentRef, decoder
+from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
-from ingest_strategies.confluence.planning.probe import chosen_spaces, is_read, proved_zone
-from ingest_strategies.confluence.reading.items import Reader
-from ingest_strategies.confluence.reading.rows import RowMaker
+from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
+from ingest_strategies.confluence.planning.timezone import confirm_zone
+from ingest_strategies.confluence.reading.content_reader import ContentReader
+from ingest_strategies.confluence.reading.rows import RowBuilder
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, PAGES, SPACES, TABLES
 
-WINDOW = 500
-MOST_SHORT = 0.02  # of what search itself counts: things go while they are listed
-FEW = 10
+WINDOW_ITEMS = 500
 Keys = list[tuple[Any, ...]]
-_ref = decoder(Ref)
+_ref = decoder(ContentRef)
 
 
 @dataclass(frozen=True)
-class Census:
+class KeyScan:
     api: Api
     spec: UnitSpec
-    account: str
-    maker: RowMaker
+    account_id: str
+    builder: RowBuilder
 
-    def all_keys(self) -> Iterator[Keys]:
-        """Every key, some at a time; it is complete when it ends without an error.
+    def list_all_keys(self) -> Iterator[Keys]:
+        """Every key, some at a time. Complete when it ends without an error.
 
         Raises:
-            SourceUnavailable: fewer came than search counts.
-            SourceError: as any request does; what was yielded before is then no census.
+            SourceUnavailable: fewer were listed than search counts.
+            SourceError: as any request does; the keys that were yielded before are then no scan.
         """
-        spaces = chosen_spaces(self.api, filter_of(self.spec))
+        spaces = select_spaces(self.api, filter_of(self.spec))
         name = self.spec.dataset.name
         if name == SPACES.name:
             yield [(space.id,) for space in spaces]
         elif name in (PAGES.name, ACLS.name):
             for space in spaces:
-                for leaves in self.api.tree(space):
-                    yield [(str(leaf.id),) for leaf in leaves]
+                for pages in self.api.list_tree(space):
+                    yield [(str(page.id),) for page in pages]
         else:
-            zone = ZoneInfo(proved_zone(self.api, self.spec, self.api.web.now_ms()))
+            client = self.api.client
+            zone = ZoneInfo(confirm_zone(client, self.spec.dataset.facts.get("zone"), client.read_clock_ms()))
             for space in spaces:
-                self.api.check(space)
-                yield from self._hung(space, zone)
-        self.check_account()
+                self.api.check_space(space)
+                yield from self._search_space(space, zone)
+        self.api.client.check_account(self.account_id)
 
-    def _hung(self, space: Space, zone: ZoneInfo) -> Iterator[Keys]:
-        """What search finds, window by window: one must fit an answer."""
+    def _search_space(self, space: Space, zone: ZoneInfo) -> Iterator[Keys]:
+        """Searches window by window: each window's results must fit one answer."""
         table = TABLES[self.spec.dataset.name]
 
         def where(interval: Interval) -> str:
             return window(space.key, table.content, CREATED, interval, zone)
 
-        counted = Counted(
-            web=self.api.web,
-            count=lambda interval: count(self.api.web, where(interval)),
-            first=lambda interval: edge(self.api.web, where(interval), CREATED, last=False),
-            last=lambda interval: edge(self.api.web, where(interval), CREATED, last=True),
-            most=WINDOW,
+        client = self.api.client
+        cutter = WindowCutter(
+            client=client,
+            count=lambda interval: count_content(client, where(interval)),
+            first=lambda interval: find_edge_ms(client, where(interval), CREATED, last=False),
+            last=lambda interval: find_edge_ms(client, where(interval), CREATED, last=True),
+            most=WINDOW_ITEMS,
         )
         lower = None
-        for upper, expected in counted.windows(Interval()):
-            inside = where(Interval(lower=lower, upper=upper))
-            yield self._window(table.name, space, inside, expected)
+        for upper, expected in cutter.windows(Interval()):
+            yield self._search_window(table.name, space, where(Interval(lower=lower, upper=upper)), expected)
             lower = upper
 
-    def _window(self, name: str, space: Space, where: str, expected: int) -> Keys:
-        suspects: list[Suspect] = []
+    def _search_window(self, name: str, space: Space, where: str, expected: int) -> Keys:
+        unreadable: list[UnreadableContent] = []
         if name in (COMMENTS.name, ATTACHMENTS.name):
-            found = [(_ref(body).id,) for body in self.api.hits(where, (), suspects)]
-            self._check(space, len(found), expected)
-            return found
-        reader = Reader(self.api, space, refuse=self._refuse, suspects=suspects)
-        places = [self.maker.schema.get_field_index(column) for column in TABLES[name].key]
-        rows = [self.maker.values(item) for page in reader.of(name, where) for item in page]
-        if suspects:
-            raise SourceUnavailable(f"census of '{space.key}': {suspects[0].id} cannot be read")
-        return [tuple(row[place] for place in places) for row in rows]
+            keys = [(_ref(body).id,) for body in self.api.search(where, (), unreadable)]
+            check_complete(space.key, len(keys), expected)
+            return keys
+        reader = ContentReader(self.api, space, reject=self._fail, unreadable=unreadable)
+        indexes = [self.builder.schema.get_field_index(column) for column in TABLES[name].key]
+        rows = [self.builder.row(item) for page in reader.read_items(name, where) for item in page]
+        if unreadable:
+            raise SourceUnavailable(f"key scan of '{space.key}': {unreadable[0].id} cannot be read")
+        return [tuple(row[index] for index in indexes) for row in rows]
 
-    def _refuse(self, number: str, title: str | None, reason: str, column: str | None) -> None:
-        raise SourceUnavailable(f"census: {number}: {reason}")
+    def _fail(self, number: str, title: str | None, reason: str, column: str | None) -> None:
+        raise SourceUnavailable(f"key scan: {number}: {reason}")
 
-    def _check(self, space: Space, number: int, expected: int) -> None:
-        if number < expected - max(FEW, MOST_SHORT * expected):
-            raise SourceUnavailable(f"census of '{space.key}': {number} came, search counts {expected}")
-
-    def gone(self, keys: Sequence[Any]) -> list[bool]:
-        """Proof of absence, for each: it is not there for an account that can log in, or in a space that is not read."""
-        found = [self._is_gone(str(key)) for key in keys]
-        if any(found):
-            self.check_account()
-        return found
+    def are_gone(self, keys: Sequence[Any]) -> list[bool]:
+        """For each key, whether its content is absent for an account that can log in, or in a space that is not read."""
+        are_gone = [self._is_gone(str(key)) for key in keys]
+        if any(are_gone):
+            self.api.client.check_account(self.account_id)
+        return are_gone
 
     def _is_gone(self, number: str) -> bool:
         name = self.spec.dataset.name
         if name not in (PAGES.name, ACLS.name):
             return not self.api.exists(name, number)
         try:
-            place, _ = self.api.place(number)
+            location, _ = self.api.locate(number)
         except NotThere:
             return True
-        return not any(place in (space.id, space.key) for space in self.api.spaces() if is_read(self.api, space))
-
-    def check_account(self) -> None:
-        now = self.api.web.myself().id
-        if now != self.account:
-            raise SourceDenied(f"the account was '{self.account}' and is '{now}'")
+        selected = (space for space in self.api.list_spaces() if is_selected(self.api, space))
+        return not any(location in (space.id, space.key) for space in selected)
 
 
 @contextmanager
-def census(spec: UnitSpec, maker: RowMaker) -> Iterator[Census]:
-    """Open while it is used. Raises `SourceDenied` unless the login is good."""
-    with opened(spec.endpoint, spec.dataset) as api:
-        account = api.web.myself().id
-        assert account is not None
-        yield Census(api, spec, account, maker)
+def open_key_scan(spec: UnitSpec, builder: RowBuilder) -> Iterator[KeyScan]:
+    """Raises `SourceDenied` unless the login is good."""
+    with open_api(spec.endpoint, spec.dataset) as api:
+        account_id = api.client.read_account().id
+        assert account_id is not None
+        yield KeyScan(api, spec, account_id, builder)

@@ -1,4 +1,4 @@
-"""What Cloud and Data Center have in common, and which of them a site is."""
+"""The client of a Jira site, and the contract that Cloud and Data Center implement."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from ingest_ray.http.client import Tries
 from ingest_ray.http.rate_limit_headers import instant
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 from ingest_ray.sdk.types import Endpoint
-from ingest_strategies.atlassian.site_client import SiteWeb, client_of
-from ingest_strategies.jira.api.responses import Field, Person, ServerInfo, decoder, instant_ms
+from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.site_client import SiteClient, open_http_client
+from ingest_strategies.jira.api.responses import Field, Person, ServerInfo, decoder
 from ingest_strategies.jira.config import JiraConfig, parse_config
 
 A = TypeVar("A")
@@ -19,12 +20,12 @@ A = TypeVar("A")
 _person = decoder(Person)
 _server = decoder(ServerInfo)
 _fields = decoder(list[Field])
-_raws = decoder(list[Raw])
+_objects = decoder(list[Raw])
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """An issue that is there, and whose body cannot be had."""
+class UnreadableIssue:
+    """An issue that exists, and whose body the site cannot give."""
 
     id: str
     key: str | None
@@ -32,8 +33,8 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which fields of an issue, and which of its lists have to be whole."""
+class IssueSelection:
+    """Which fields of an issue to read, and which of its lists must be complete."""
 
     fields: tuple[str, ...]
     lists: tuple[str, ...] = ()
@@ -41,72 +42,75 @@ class Wanted:
 
 
 class Api(Protocol):
-    """One deployment. Everything raises the errors of `ingest_ray.http`; an empty result is proved to be one."""
+    """One deployment. Every method raises the errors of `ingest_ray.http`; none takes a failure for an empty result."""
 
-    web: "Web"
+    client: "JiraClient"
     deployment: str
 
     def count(self, where: str) -> int:
         """Issues that search knows; approximate on Cloud."""
         ...
 
-    def edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
+    def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
         """The first or last value of `updated` (epoch ms) or `id`; None: no such issue."""
         ...
 
-    def ids(self, where: str) -> Iterator[list[int]]:
+    def list_ids(self, where: str) -> Iterator[list[int]]:
         """All ids in ascending order, page by page."""
         ...
 
-    def issues(self, where: str, wanted: Wanted, suspects: list[Suspect]) -> Iterator[list[Raw]]:
-        """All issues, some at a time, each once. Those that cannot be decoded are in `suspects` instead."""
+    def read_issues(
+        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+    ) -> Iterator[list[Raw]]:
+        """All issues, some at a time, each once. Appends those that cannot be decoded to `unreadable` instead."""
         ...
 
-    def logs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
+    def read_changelogs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
         """The whole changelog of all issues: (issue id, histories)."""
         ...
 
-    def projects(self) -> Iterator[Raw]: ...
+    def list_projects(self) -> Iterator[Raw]: ...
 
-    def users(self) -> Iterator[Raw]: ...
+    def list_users(self) -> Iterator[Raw]: ...
 
 
-class Web(SiteWeb[JiraConfig]):
-    """Requests to one site, and what both deployments answer alike."""
+class JiraClient(SiteClient[JiraConfig]):
+    """Sends requests to one site, and reads what both deployments answer alike."""
 
-    def ask(
+    def post(
         self, rest: str, decode: Callable[[bytes], A], document: Mapping[str, object], tries: Tries | None = None
     ) -> A:
-        return self.client.ask(self.path(rest), decode, document, tries)
+        return self.http.ask(self.path(rest), decode, document, tries)
 
-    def myself(self) -> Person:
-        """Raises `SourceDenied` unless the login is good: where it is not, lists are empty without a word."""
-        found = self.get("myself", _person)
-        if found.id is None:
-            raise SourceDenied(f"{self.client.site.base_url}: myself names no account")
-        return found
+    def read_account(self) -> Person:
+        """Raises `SourceDenied` unless the login is good. With a bad login, Cloud answers lists with 200 and no items."""
+        person = self.get("myself", _person)
+        if person.id is None:
+            raise SourceDenied(f"{self.http.site.base_url}: myself names no account")
+        return person
 
-    def server(self) -> ServerInfo:
+    def read_server_info(self) -> ServerInfo:
         return self.get("serverInfo", _server)
 
-    def now_ms(self) -> int:
-        """The server's clock: the `Date` of an answer; serverInfo tells it, too, where a proxy has taken the header."""
-        answer = self.client.answer(self.path("serverInfo"))
+    def read_clock_ms(self) -> int:
+        """The server's clock: the earlier of the answer's `Date` and serverInfo's time. A proxy may remove the header."""
+        answer = self.http.answer(self.path("serverInfo"))
         date = instant(answer.headers.get("date", ""))
         info = _server(answer.body)
-        told = instant_ms(info.serverTime) if info.serverTime else None
-        known = [ms for ms in (int(date.timestamp() * 1000) if date else None, told) if ms is not None]
-        if not known:
-            raise SourceError(f"{self.client.site.base_url}: neither header nor serverInfo tell the time")
-        return min(known)
+        from_header_ms = int(date.timestamp() * 1000) if date else None
+        from_body_ms = instant_ms(info.serverTime) if info.serverTime else None
+        clocks_ms = [ms for ms in (from_header_ms, from_body_ms) if ms is not None]
+        if not clocks_ms:
+            raise SourceError(f"{self.http.site.base_url}: neither the Date header nor serverInfo has the time")
+        return min(clocks_ms)
 
-    def fields(self) -> list[Field]:
+    def list_fields(self) -> list[Field]:
         return self.get("field", _fields)
 
-    def raws(self, rest: str) -> list[Raw]:
-        return self.get(rest, _raws)
+    def list_objects(self, rest: str) -> list[Raw]:
+        return self.get(rest, _objects)
 
 
-def open_web(endpoint: Endpoint, root: str = "/rest/api/2") -> Web:
+def open_client(endpoint: Endpoint, root: str = "/rest/api/2") -> JiraClient:
     config = parse_config(endpoint)
-    return Web(client_of(config), config, root)
+    return JiraClient(open_http_client(config), config, root)

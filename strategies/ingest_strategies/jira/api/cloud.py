@@ -1,7 +1,7 @@
-"""Jira Cloud: ids by token, bodies by `issue/bulkfetch`.
+"""The API of Jira Cloud: lists ids by page token, reads bodies by `issue/bulkfetch`.
 
-https://community.developer.atlassian.com/t/avoiding-pagination-issues-with-the-search-jql-endpoint/85588: ids first, by
-5000, then bodies by 100 in parallel, is the way that Atlassian recommends.
+Atlassian recommends this: ids first, by 5000, then bodies by 100 in parallel.
+https://community.developer.atlassian.com/t/avoiding-pagination-issues-with-the-search-jql-endpoint/85588
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,189 +13,191 @@ from msgspec import Raw
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api import nested_lists
-from ingest_strategies.jira.api.client import Suspect, Wanted, Web
+from ingest_strategies.jira.api.client import IssueSelection, JiraClient, UnreadableIssue
 from ingest_strategies.jira.api.jql import BY_UPDATED, ordered
 from ingest_strategies.jira.api.responses import (
+    ChangelogPage,
     Count,
     IdPage,
     IssuePage,
-    LogPage,
     Person,
-    Stamped,
-    StampedPage,
+    UpdatedIssue,
+    UpdatedIssuePage,
     ValuePage,
     decoder,
-    instant_ms,
 )
 
 MOST_IDS = 5000
 MOST_BODIES = 100
 MOST_HISTORIES = 1000
 RESTARTS = 3  # of a listing whose token is refused
-MOST_PAGES = 20_000  # a listing that goes on after this is a loop
-_count, _ids, _issues, _logs = decoder(Count), decoder(IdPage), decoder(IssuePage), decoder(LogPage)
-_stamped, _stamps, _values = decoder(Stamped), decoder(StampedPage), decoder(ValuePage)
+MOST_PAGES = 20_000  # a longer listing is a loop
+_count, _ids, _issues, _logs = decoder(Count), decoder(IdPage), decoder(IssuePage), decoder(ChangelogPage)
+_updated_issue, _updated_issues, _values = decoder(UpdatedIssue), decoder(UpdatedIssuePage), decoder(ValuePage)
 _raw, _raws, _person = decoder(Raw), decoder(list[Raw]), decoder(Person)
 
 
 class TokenRefused(SourceUnavailable):
-    """A page token is invalid or expired: the listing starts again."""
+    """A page token is invalid or expired: the listing must start again."""
 
 
-class Cloud:
+class CloudApi:
     deployment = "Cloud"
 
-    def __init__(self, web: Web) -> None:
-        self.web = web
+    def __init__(self, client: JiraClient) -> None:
+        self.client = client
         self._most_bodies = MOST_BODIES
         self._lock = Lock()
 
     def count(self, where: str) -> int:
-        return self.web.ask("search/approximate-count", _count, {"jql": where}).count
+        return self.client.post("search/approximate-count", _count, {"jql": where}).count
 
-    def edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
+    def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
         document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": ["updated"]}
-        found = self.web.ask("search/jql", _stamps, document).issues
-        if not found:
+        issues = self.client.post("search/jql", _updated_issues, document).issues
+        if not issues:
             return None
-        return instant_ms(str(found[0].fields.updated)) if axis == BY_UPDATED else int(found[0].id)
+        return instant_ms(str(issues[0].fields.updated)) if axis == BY_UPDATED else int(issues[0].id)
 
-    def ids(self, where: str) -> Iterator[list[int]]:
-        """A page may be shorter than it could be; only the missing token says that it is the last."""
+    def list_ids(self, where: str) -> Iterator[list[int]]:
+        """A page may be shorter than its limit; only a missing token marks the last page."""
         token: str | None = None
-        seen: set[str] = set()
-        known: set[int] = set()
+        seen_tokens: set[str] = set()
+        seen_ids: set[int] = set()
         for _ in range(MOST_PAGES):
             document: dict[str, object] = {"jql": ordered(where), "maxResults": MOST_IDS, "fields": ["id"]}
             if token is not None:
                 document["nextPageToken"] = token
             try:
-                page = self.web.ask("search/jql", _ids, document)
+                page = self.client.post("search/jql", _ids, document)
             except BadRequest as error:
                 raise error if token is None else TokenRefused(f"a page token was refused: {error}") from None
-            fresh = {int(issue.id) for issue in page.issues} - known
-            known |= fresh
-            yield sorted(fresh)
+            new_ids = {int(issue.id) for issue in page.issues} - seen_ids
+            seen_ids |= new_ids
+            yield sorted(new_ids)
             token = page.nextPageToken or None
             if token is None:
                 if page.isLast is False:
                     raise SourceUnavailable("a page that is not the last one has no token for the next")
                 return
-            if token in seen:
+            if token in seen_tokens:
                 raise SourceUnavailable("the same page token came twice: the listing would never end")
-            seen.add(token)
-        raise SourceUnavailable(f"a listing goes on after {MOST_PAGES} pages")
+            seen_tokens.add(token)
+        raise SourceUnavailable(f"a listing has more than {MOST_PAGES} pages")
 
-    def all_ids(self, where: str) -> list[int]:
+    def list_all_ids(self, where: str) -> list[int]:
         for _ in range(RESTARTS):
             try:
-                return [number for page in self.ids(where) for number in page]
+                return [number for page in self.list_ids(where) for number in page]
             except TokenRefused:
                 continue
-        return [number for page in self.ids(where) for number in page]
+        return [number for page in self.list_ids(where) for number in page]
 
-    def issues(self, where: str, wanted: Wanted, suspects: list[Suspect]) -> Iterator[list[Raw]]:
-        chunks = chunked(self.all_ids(where), MOST_BODIES)
-        pages = self.web.spread(lambda chunk: self._chunk(chunk, wanted, suspects), chunks)
-        yield from nested_lists.all_whole(self.web, pages, wanted)
+    def read_issues(
+        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+    ) -> Iterator[list[Raw]]:
+        chunks = chunked(self.list_all_ids(where), MOST_BODIES)
+        pages = self.client.map_concurrently(lambda chunk: self._read_chunk(chunk, selection, unreadable), chunks)
+        yield from nested_lists.complete_pages(self.client, pages, selection)
 
-    def _chunk(self, ids: list[int], wanted: Wanted, suspects: list[Suspect]) -> list[Raw]:
-        found = self._bodies(ids, wanted, suspects, None)
-        missing = set(ids) - {int(number) for number, _ in found} - {int(one.id) for one in suspects}
-        bodies = [body for _, body in found]
-        return bodies + [body for number in sorted(missing) if (body := self._alone(number, wanted)) is not None]
+    def _read_chunk(
+        self, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue]
+    ) -> list[Raw]:
+        by_id = self._read_bodies(ids, selection, unreadable, None)
+        missing = set(ids) - {int(number) for number, _ in by_id} - {int(issue.id) for issue in unreadable}
+        bodies = [body for _, body in by_id]
+        return bodies + [body for number in sorted(missing) if (body := self._read_one(number, selection)) is not None]
 
-    def _bodies(
-        self, ids: list[int], wanted: Wanted, suspects: list[Suspect], tries: Tries | None
+    def _read_bodies(
+        self, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue], tries: Tries | None
     ) -> list[tuple[str, Raw]]:
-        """Halves what cannot be had as a whole, down to the one issue that is at fault."""
+        """(id, body). Halves a request that fails, down to the one issue at fault."""
         if len(ids) > self._most_bodies:
             parts = chunked(ids, self._most_bodies)
-            return [item for part in parts for item in self._bodies(part, wanted, suspects, tries)]
-        document: dict[str, object] = {"issueIdsOrKeys": list(map(str, ids)), "fields": list(wanted.fields)}
+            return [item for part in parts for item in self._read_bodies(part, selection, unreadable, tries)]
+        document: dict[str, object] = {"issueIdsOrKeys": list(map(str, ids)), "fields": list(selection.fields)}
         try:
-            page = self.web.ask("issue/bulkfetch", _issues, document, tries)
+            page = self.client.post("issue/bulkfetch", _issues, document, tries)
         except BrokenAnswer as error:
-            fewer = replace(self.web.client.site.tries, failures=2)
+            fewer_tries = replace(self.client.http.site.tries, failures=2)
             if len(ids) == 1:
-                suspects.append(self._suspect(ids[0], error))
+                unreadable.append(self._describe_unreadable(ids[0], error))
                 return []
-            middle, before = len(ids) // 2, len(suspects)
+            middle, before = len(ids) // 2, len(unreadable)
             halves = (ids[:middle], ids[middle:])
-            found = [item for half in halves for item in self._bodies(half, wanted, suspects, fewer)]
-            if len(suspects) == before:
-                with self._lock:  # nothing was wrong but the size
+            bodies = [item for half in halves for item in self._read_bodies(half, selection, unreadable, fewer_tries)]
+            if len(unreadable) == before:
+                with self._lock:  # only the size was at fault
                     self._most_bodies = min(self._most_bodies, middle)
-            return found
-        return [(_stamped(body).id, body) for body in page.issues]
+            return bodies
+        return [(_updated_issue(body).id, body) for body in page.issues]
 
-    def _suspect(self, number: int, error: BrokenAnswer) -> Suspect:
-        """Only an issue whose head can be read has a broken body; otherwise the site is at fault, and says so here."""
+    def _describe_unreadable(self, number: int, error: BrokenAnswer) -> UnreadableIssue:
+        """Reads the issue's head: where that fails, too, the site is at fault and not the issue, and the error is raised."""
         try:
-            head = self.web.get(f"issue/{number}", _stamped, {"fields": "updated"})
+            head = self.client.get(f"issue/{number}", _updated_issue, {"fields": "updated"})
         except NotThere:
-            return Suspect(str(number), None, str(error))
-        return Suspect(str(number), head.key, str(error))
+            return UnreadableIssue(str(number), None, str(error))
+        return UnreadableIssue(str(number), head.key, str(error))
 
-    def _alone(self, number: int, wanted: Wanted) -> Raw | None:
-        """An issue that search has and bulkfetch has not: deleted or hidden meanwhile (404), or refused (403: raised)."""
+    def _read_one(self, number: int, selection: IssueSelection) -> Raw | None:
+        """An issue that search has and bulkfetch has not. None: deleted or hidden meanwhile (404); a refusal (403) is raised."""
         try:
-            return self.web.get(f"issue/{number}", _raw, {"fields": ",".join(wanted.fields)})
+            return self.client.get(f"issue/{number}", _raw, {"fields": ",".join(selection.fields)})
         except NotThere:
             return None
 
-    def logs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
-        yield from self.web.spread(self._logs_of, chunked(self.all_ids(where), MOST_BODIES))
+    def read_changelogs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
+        yield from self.client.map_concurrently(
+            self._read_changelog_chunk, chunked(self.list_all_ids(where), MOST_BODIES)
+        )
 
-    def _logs_of(self, ids: list[int]) -> list[tuple[str, list[Raw]]]:
-        found: list[tuple[str, list[Raw]]] = []
+    def _read_changelog_chunk(self, ids: Sequence[int]) -> list[tuple[str, list[Raw]]]:
+        changelogs: list[tuple[str, list[Raw]]] = []
         document: dict[str, object] = {"issueIdsOrKeys": list(map(str, ids)), "maxResults": MOST_HISTORIES}
-        seen: set[str] = set()
+        seen_tokens: set[str] = set()
         while True:
-            page = self.web.ask("changelog/bulkfetch", _logs, document)
-            found += [(log.issueId, log.changeHistories) for log in page.issueChangeLogs]
+            page = self.client.post("changelog/bulkfetch", _logs, document)
+            changelogs += [(log.issueId, log.changeHistories) for log in page.issueChangeLogs]
             if not page.nextPageToken:
-                return found
-            if page.nextPageToken in seen:
+                return changelogs
+            if page.nextPageToken in seen_tokens:
                 raise SourceUnavailable("the same page token came twice: the changelog would never end")
-            seen.add(page.nextPageToken)
+            seen_tokens.add(page.nextPageToken)
             document["nextPageToken"] = page.nextPageToken
 
-    def projects(self) -> Iterator[Raw]:
+    def list_projects(self) -> Iterator[Raw]:
         start = 0
         expand = "description,lead,url,insight"
         while True:
             params = {"startAt": start, "maxResults": 100, "expand": expand, "orderBy": "key"}
-            page = self.web.get("project/search", _values, params)
+            page = self.client.get("project/search", _values, params)
             yield from page.values
             start += len(page.values)
             if page.isLast or (page.isLast is None and start >= (page.total or 0)):
                 return
             if not page.values:
-                raise BrokenAnswer(f"project/search: {start} of {page.total} projects came, then nothing")
+                raise BrokenAnswer(f"project/search: {start} of {page.total} projects came, then an empty page")
 
-    def users(self) -> Iterator[Raw]:
-        """Pages are filtered after they are cut, so a short one is not the last: only an empty one is.
+    def list_users(self) -> Iterator[Raw]:
+        """Jira filters pages after it cuts them, so a short page need not be the last: only an empty one is.
 
         https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-users/: startAt counts unfiltered users.
         """
         start, most = 0, 1000
         seen: set[str] = set()
-        while page := self.web.get("users/search", _raws, {"startAt": start, "maxResults": most}):
-            fresh = [(number, body) for body in page if (number := _account(body)) not in seen]
-            seen.update(number for number, _ in fresh)
-            yield from (body for _, body in fresh)
+        while page := self.client.get("users/search", _raws, {"startAt": start, "maxResults": most}):
+            new = [(account_id, body) for body in page if (account_id := _account_id(body)) not in seen]
+            seen.update(account_id for account_id, _ in new)
+            yield from (body for _, body in new)
             start += most
 
 
-def _account(body: Raw) -> str:
-    from_wire = _person(body).id
-    if from_wire is None:
+def _account_id(body: Raw) -> str:
+    account_id = _person(body).id
+    if account_id is None:
         raise BrokenAnswer("users/search: a user without an account id")
-    return from_wire
-
-
-def chunked(numbers: Sequence[int], most: int) -> Iterator[list[int]]:
-    for start in range(0, len(numbers), most):
-        yield list(numbers[start : start + most])
+    return account_id

@@ -1,36 +1,33 @@
-"""Which deployment a site is: told by itself, and remembered with the datasets."""
+"""Opens the API of a Jira site, of whichever deployment it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jira.api.client import Api, Web, open_web
-from ingest_strategies.jira.api.cloud import Cloud
-from ingest_strategies.jira.api.data_center import Server
+from ingest_strategies.atlassian.deployment import CLOUD, SERVER, recorded_facts
+from ingest_strategies.jira.api.client import Api, JiraClient, open_client
+from ingest_strategies.jira.api.cloud import CloudApi
+from ingest_strategies.jira.api.data_center import DataCenterApi
 
-CLOUD = "Cloud"
-ROOTS = {CLOUD: "/rest/api/3", "Server": "/rest/api/2"}
-
-
-def api_of(web: Web, deployment: str) -> Api:
-    web.root = ROOTS[deployment]
-    return Cloud(web) if deployment == CLOUD else Server(web)
+ROOTS = {CLOUD: "/rest/api/3", SERVER: "/rest/api/2"}
 
 
-@contextmanager
-def asked(endpoint: Endpoint) -> Iterator[Api]:
-    """Asks the site what it is; both answer serverInfo of version 2."""
-    with open_web(endpoint) as web:
-        info = web.server()
-        yield api_of(web, CLOUD if info.deploymentType == CLOUD else "Server")
+def make_api(client: JiraClient, deployment: str) -> Api:
+    client.root = ROOTS[deployment]
+    return CloudApi(client) if deployment == CLOUD else DataCenterApi(client)
 
 
 @contextmanager
-def known(endpoint: Endpoint, dataset: Dataset) -> Iterator[Api]:
-    """The site as it was when its metadata was collected: no request is needed to open it."""
-    deployment = str(dataset.facts.get("deployment"))
-    if deployment not in ROOTS:
-        raise SourceChanged(f"dataset '{dataset.dataset_id}' does not say what Jira it is from", hint="collect again")
-    with open_web(endpoint) as web:
-        yield api_of(web, deployment)
+def detect_api(endpoint: Endpoint) -> Iterator[Api]:
+    """Asks the site for its deployment; both answer serverInfo of version 2."""
+    with open_client(endpoint) as client:
+        info = client.read_server_info()
+        yield make_api(client, CLOUD if info.deploymentType == CLOUD else SERVER)
+
+
+@contextmanager
+def open_api(endpoint: Endpoint, dataset: Dataset) -> Iterator[Api]:
+    """Takes the deployment from the dataset: no request is needed to open the site."""
+    (deployment,) = recorded_facts(dataset, "Jira")
+    with open_client(endpoint) as client:
+        yield make_api(client, deployment)

@@ -1,9 +1,11 @@
-"""JQL conditions. Instants are unquoted epoch milliseconds: quoted ones are read in the account's profile zone, to the
-minute, and fail in the hour that a change of the clock skips."""
+"""Builds JQL conditions. Instants are unquoted epoch milliseconds: Jira reads quoted ones in the account's profile zone, to
+the minute, and refuses them in the hour that a change of the clock skips."""
 
 from collections.abc import Sequence
 
 from ingest_ray.sdk.types import Interval
+from ingest_strategies.atlassian.query_text import quoted
+from ingest_strategies.atlassian.segment_progress import whole_minute
 from ingest_strategies.jira.config import JiraConfig
 from ingest_strategies.jira.filters import JiraFilter
 
@@ -11,28 +13,29 @@ BY_UPDATED = "updated"
 BY_ID = "id"
 
 
-def quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def among(field: str, values: Sequence[str]) -> str:
+def in_list(field: str, values: Sequence[str]) -> str:
     return f"{field} in ({', '.join(map(quoted, values))})"
 
 
-def kept(config: JiraConfig, chosen: JiraFilter) -> list[str]:
-    """What an issue must be besides its project and its place on the axis."""
+def filter_conditions(config: JiraConfig, unit_filter: JiraFilter) -> list[str]:
+    """What an issue must meet besides its project and its position on the axis."""
     conditions = []
-    if chosen.statuses:
-        conditions.append(among("status", chosen.statuses))
-    if chosen.assigneeIds:
-        conditions.append(among("assignee", chosen.assigneeIds))
+    if unit_filter.statuses:
+        conditions.append(in_list("status", unit_filter.statuses))
+    if unit_filter.assigneeIds:
+        conditions.append(in_list("assignee", unit_filter.assigneeIds))
     if config.jql_filter:
         conditions.append(f"({config.jql_filter})")
     return conditions
 
 
-def within(axis: str, interval: Interval) -> list[str]:
+def updated_from_conditions(unit_filter: JiraFilter) -> list[str]:
+    """`updatedFrom` in a FULL run, whose axis is another one."""
+    start_ms = unit_filter.updated_from_ms
+    return [f"{BY_UPDATED} >= {whole_minute(start_ms)}"] if start_ms is not None else []
+
+
+def interval_conditions(axis: str, interval: Interval) -> list[str]:
     conditions = []
     if interval.lower is not None:
         conditions.append(f"{axis} >= {interval.lower[0]}")
@@ -42,11 +45,7 @@ def within(axis: str, interval: Interval) -> list[str]:
 
 
 def window(project: str, axis: str, interval: Interval, conditions: Sequence[str]) -> str:
-    return " AND ".join([f"project = {quoted(project)}", *within(axis, interval), *conditions])
-
-
-def any_of(wheres: Sequence[str]) -> str:
-    return " OR ".join(f"({where})" for where in wheres)
+    return " AND ".join([f"project = {quoted(project)}", *interval_conditions(axis, interval), *conditions])
 
 
 def ordered(where: str, axis: str = BY_ID, *, down: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The lists inside of an issue, made whole: Jira cuts them and says so only by `total`."""
+"""Completes the lists inside an issue: Jira truncates them, and only their `total` shows it."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ingest_ray.http.errors import BrokenAnswer, NotThere
-from ingest_strategies.jira.api.client import Wanted, Web
+from ingest_strategies.jira.api.client import IssueSelection, JiraClient
 from ingest_strategies.jira.api.responses import CommentPage, Histories, ValuePage, WorklogPage, decoder
 
 
-class Length(Struct):
-    """A list in an issue, and how long it says it is; the items are not looked at."""
+class ListLength(Struct):
+    """A list in an issue with its declared length; the items stay undecoded."""
 
     total: int = 0
     comments: list[Raw] = []
@@ -22,121 +22,124 @@ class Length(Struct):
     histories: list[Raw] = []
 
     @property
-    def is_cut(self) -> bool:
+    def is_truncated(self) -> bool:
         return max(len(self.comments), len(self.worklogs), len(self.histories)) < self.total
 
 
-class Inner(Struct):
-    comment: Length | None = None
-    worklog: Length | None = None
+class FieldLengths(Struct):
+    comment: ListLength | None = None
+    worklog: ListLength | None = None
 
 
-class Cuttable(Struct):
-    fields: Inner = msgspec.field(default_factory=Inner)
-    changelog: Length | None = None
+class ListLengths(Struct):
+    fields: FieldLengths = msgspec.field(default_factory=FieldLengths)
+    changelog: ListLength | None = None
 
 
-_cuttable = decoder(Cuttable)
-Parts = dict[str, Raw]
-_parts = decoder(Parts)
+_lengths = decoder(ListLengths)
+Members = dict[str, Raw]
+"""A JSON object whose values stay undecoded."""
+_members = decoder(Members)
 _comments, _worklogs = decoder(CommentPage), decoder(WorklogPage)
 _histories, _values = decoder(Histories), decoder(ValuePage)
 _encode = msgspec.json.encode
 PAGES_AHEAD = 8  # of bodies that wait for their lists: less than 10 MB, mostly
-MOST_LIST = 100  # comments and histories; worklogs come by 5000
+MOST_ITEMS = 100  # comments and histories per page; worklogs come by 5000
 
 
-def is_cut(issue: Raw, wanted: Wanted) -> bool:
-    """One of its wanted lists is longer than what came of it."""
-    if not wanted.lists:
+def is_truncated(issue: Raw, selection: IssueSelection) -> bool:
+    """True where one of the selected lists is longer than its items in the issue."""
+    if not selection.lists:
         return False
-    found = _cuttable(issue)
-    named = {"comment": found.fields.comment, "worklog": found.fields.worklog, "changelog": found.changelog}
-    return any(length is not None and length.is_cut for name in wanted.lists if (length := named[name]))
+    lengths = _lengths(issue)
+    by_name = {"comment": lengths.fields.comment, "worklog": lengths.fields.worklog, "changelog": lengths.changelog}
+    return any(length is not None and length.is_truncated for name in selection.lists if (length := by_name[name]))
 
 
-def all_whole(web: Web, pages: Iterator[list[Raw]], wanted: Wanted) -> Iterator[list[Raw]]:
-    """Pages in their order, each when all of its lists are whole; the lists of several pages are fetched at once."""
+def complete_pages(client: JiraClient, pages: Iterator[list[Raw]], selection: IssueSelection) -> Iterator[list[Raw]]:
+    """Pages in their order, with all selected lists complete; fetches the lists of several pages concurrently."""
     waiting: deque[tuple[list[Raw], dict[int, Future[Raw]]]] = deque()
 
-    def finished() -> list[Raw]:
+    def take_first() -> list[Raw]:
         page, futures = waiting.popleft()
-        for place, future in futures.items():
-            page[place] = future.result()
+        for index, future in futures.items():
+            page[index] = future.result()
         return page
 
     try:
         for page in pages:
-            cut = [place for place, body in enumerate(page) if is_cut(body, wanted)]
-            waiting.append((page, {place: web.pool.submit(whole, web, page[place], wanted) for place in cut}))
-            while len(waiting) > PAGES_AHEAD or (waiting and all(one.done() for one in waiting[0][1].values())):
-                yield finished()
+            truncated = [index for index, body in enumerate(page) if is_truncated(body, selection)]
+            futures = {index: client.pool.submit(complete_issue, client, page[index], selection) for index in truncated}
+            waiting.append((page, futures))
+            while len(waiting) > PAGES_AHEAD or (waiting and all(future.done() for future in waiting[0][1].values())):
+                yield take_first()
         while waiting:
-            yield finished()
+            yield take_first()
     finally:
         for _, futures in waiting:
             for future in futures.values():
                 future.cancel()
 
 
-def whole(web: Web, issue: Raw, wanted: Wanted) -> Raw:
-    """The issue with all of its wanted lists; the very same bytes where nothing was cut."""
-    parts = _parts(issue)
-    fields = _parts(parts["fields"]) if "fields" in parts else {}
-    number = msgspec.json.decode(parts["id"], type=str)
-    changed: Parts = {}
-    for name in wanted.lists:
+def complete_issue(client: JiraClient, issue: Raw, selection: IssueSelection) -> Raw:
+    """The issue with all selected lists complete; the very same bytes where nothing was truncated."""
+    members = _members(issue)
+    fields = _members(members["fields"]) if "fields" in members else {}
+    issue_id = msgspec.json.decode(members["id"], type=str)
+    changed: Members = {}
+    for name in selection.lists:
         if name != "changelog" and name in fields:
-            better = completed(web, number, name, fields[name])
-            changed |= {name: better} if better is not None else {}
+            complete = complete_list(client, issue_id, name, fields[name])
+            changed |= {name: complete} if complete is not None else {}
     if changed:
-        parts["fields"] = Raw(_encode(fields | changed))
-    if "changelog" in wanted.lists and "changelog" in parts:
-        better = completed(web, number, "changelog", parts["changelog"])
-        parts |= {"changelog": better} if better is not None else {}
-        changed |= parts if better is not None else {}
-    return Raw(_encode(parts)) if changed else issue
+        members["fields"] = Raw(_encode(fields | changed))
+    if "changelog" in selection.lists and "changelog" in members:
+        complete = complete_list(client, issue_id, "changelog", members["changelog"])
+        members |= {"changelog": complete} if complete is not None else {}
+        changed |= members if complete is not None else {}
+    return Raw(_encode(members)) if changed else issue
 
 
-def completed(web: Web, number: str, name: str, given: Raw) -> Raw | None:
-    """The whole list in its envelope; None where it was whole already."""
+def complete_list(client: JiraClient, issue_id: str, name: str, embedded: Raw) -> Raw | None:
+    """The complete list in its envelope; None where the embedded one is complete."""
     match name:
         case "comment":
-            page: Any = _comments(given)
-            have, read, key = page.comments, lambda b: ((p := _comments(b)).comments, p.total), "comments"
+            page: Any = _comments(embedded)
+            items, decode, key = page.comments, lambda b: ((p := _comments(b)).comments, p.total), "comments"
         case "worklog":
-            page = _worklogs(given)
-            have, read, key = page.worklogs, lambda b: ((p := _worklogs(b)).worklogs, p.total), "worklogs"
+            page = _worklogs(embedded)
+            items, decode, key = page.worklogs, lambda b: ((p := _worklogs(b)).worklogs, p.total), "worklogs"
         case _:
-            page = _histories(given)
-            have, read, key = page.histories, lambda b: ((p := _values(b)).values, p.total or 0), "histories"
-    if len(have) >= page.total:
+            page = _histories(embedded)
+            items, decode, key = page.histories, lambda b: ((p := _values(b)).values, p.total or 0), "histories"
+    if len(items) >= page.total:
         return None
-    items = fetched(web, f"issue/{number}/{name}", read)
-    envelope = _parts(given) | {
+    items = read_list(client, f"issue/{issue_id}/{name}", decode)
+    length = Raw(str(len(items)).encode())
+    envelope = _members(embedded) | {
         key: Raw(_encode(items)),
-        "total": Raw(str(len(items)).encode()),
-        "maxResults": Raw(str(len(items)).encode()),
+        "total": length,
+        "maxResults": length,
         "startAt": Raw(b"0"),
     }
     return Raw(_encode(envelope))
 
 
-def fetched(web: Web, rest: str, read: Callable[[bytes], tuple[list[Raw], int]]) -> list[Raw]:
-    """A list read page by page until it is as long as it says. One that vanished meanwhile is empty.
+def read_list(client: JiraClient, rest: str, decode: Callable[[bytes], tuple[list[Raw], int]]) -> list[Raw]:
+    """Reads a list page by page up to its declared length. A list that was deleted meanwhile is empty.
 
     Raises:
         BrokenAnswer: it ends before.
     """
     items: list[Raw] = []
-    most = 5000 if rest.endswith("/worklog") else MOST_LIST
+    most = 5000 if rest.endswith("/worklog") else MOST_ITEMS
     while True:
         try:
-            page, total = web.get(rest, read, {"startAt": len(items), "maxResults": most})
+            page, total = client.get(rest, decode, {"startAt": len(items), "maxResults": most})
         except NotThere:
             return []
         items += page
         if len(items) >= total:
             return items
         if not page:
-            raise BrokenAnswer(f"{rest}: {len(items)} of {total} came, then nothing")
+            raise BrokenAnswer(f"{rest}: {len(items)} of {total} came, then an empty page")

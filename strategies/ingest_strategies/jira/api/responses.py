@@ -1,7 +1,6 @@
-"""The shapes of Jira's answers, as far as they are read. What is landed untouched stays as the bytes that came."""
+"""The shapes of Jira's answers, as far as they are read. Objects that are stored untouched stay undecoded (`Raw`)."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -13,20 +12,20 @@ T = TypeVar("T")
 
 
 def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    """Also for parts of answers that are decoded later: what is not of the kind is a broken answer, wherever it shows."""
+    """Raises `BrokenAnswer` for text that is not of the kind, also when a part of an answer is decoded later."""
     decode = msgspec.json.Decoder(kind).decode
 
-    def decoded(body: bytes) -> T:
+    def decode_answer(body: bytes) -> T:
         try:
             return decode(body)
         except (ValueError, RecursionError) as error:
             raise BrokenAnswer(f"an answer is no {kind}: {error}") from None
 
-    return decoded
+    return decode_answer
 
 
 class Person(Struct, rename={"time_zone": "timeZone"}):
-    """Cloud knows people by accountId, Data Center by key."""
+    """Cloud identifies people by accountId, Data Center by key."""
 
     accountId: str | None = None
     key: str | None = None
@@ -57,7 +56,7 @@ class Id(Struct):
 
 
 class IdPage(Struct):
-    """search/jql: no total, and only the absence of a token says that it is the last page."""
+    """Of search/jql: it has no total, and only a missing token marks the last page."""
 
     issues: list[Id]
     nextPageToken: str | None = None
@@ -69,25 +68,25 @@ class Count(Struct):
 
 
 class IssuePage(Struct):
-    """issue/bulkfetch, and search of Data Center, where `total` and `maxResults` are what really holds."""
+    """Of issue/bulkfetch, and of search on Data Center, where `maxResults` may be less than requested."""
 
     issues: list[Raw]
     total: int | None = None
     maxResults: int | None = None
 
 
-class Stamp(Struct):
+class UpdatedField(Struct):
     updated: str | None = None
 
 
-class Stamped(Struct):
+class UpdatedIssue(Struct):
     id: str
     key: str | None = None
-    fields: Stamp = msgspec.field(default_factory=Stamp)
+    fields: UpdatedField = msgspec.field(default_factory=UpdatedField)
 
 
-class StampedPage(Struct):
-    issues: list[Stamped]
+class UpdatedIssuePage(Struct):
+    issues: list[UpdatedIssue]
     total: int | None = None
 
 
@@ -116,36 +115,22 @@ class Histories(Struct):
     total: int
 
 
-class IssueLog(Struct):
+class IssueHistories(Struct):
     issueId: str
     changeHistories: list[Raw]
 
 
-class LogPage(Struct):
-    issueChangeLogs: list[IssueLog]
+class ChangelogPage(Struct):
+    issueChangeLogs: list[IssueHistories]
     nextPageToken: str | None = None
 
 
-class FeedEntry(Struct):
+class DeletedWorklog(Struct):
     worklogId: int
     updatedTime: int
 
 
-class FeedPage(Struct):
-    values: list[FeedEntry]
+class DeletedWorklogPage(Struct):
+    values: list[DeletedWorklog]
     lastPage: bool
     until: int
-
-
-def instant(text: str) -> datetime:
-    """`2026-09-18T10:11:12.345+0900`, an offset without a colon -> UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def instant_of_ms(ms: int) -> datetime:
-    seconds, rest = divmod(ms, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=1000 * rest)
-
-
-def instant_ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,1 +1,1 @@
-"""What has to be read of a Jira site now: probe, scopes, cuts."""
+"""Plans what to read of a Jira site: probe, scopes, cuts."""

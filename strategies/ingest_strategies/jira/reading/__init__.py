@@ -1,1 +1,1 @@
-"""How one slice of Jira is read, and how its objects become rows."""
+"""Reads slices and keys of Jira, and turns its objects into rows."""

@@ -1,4 +1,4 @@
-"""From JSON objects to batches of one schema. A value that does not fit its column costs its row, never its NULL."""
+"""Turns JSON objects into batches of one schema, decoding only the fields that the schema has."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,134 +11,136 @@ from msgspec import Raw
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset
-from ingest_strategies.atlassian.batches import Misfit, Reject, batch_of
+from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
+from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.jira.api.responses import Person
-from ingest_strategies.jira.reading.value_types import SHAPES, same
-from ingest_strategies.jira.tables import BODY, ISSUES, TABLES, Part, issue_parts
+from ingest_strategies.jira.reading.value_types import SHAPES, unconverted
+from ingest_strategies.jira.tables import BODY, ISSUES, TABLES, FieldColumn, issue_columns
 
-Told = Mapping[str, Any]
-Take = Callable[["Item", Sequence[Any]], Any]
-"""One column's value of an item, given what the decoders made of it."""
+Getter = Callable[["Item", Sequence[Any]], Any]
+"""Gives one column's value of an item, given the objects that the decoders made of its body."""
+HEAD_FIELDS = frozenset({"id", "key"})
+"""Of an issue: they are beside its `fields`, not among them."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One object, and what is known of it besides: values by `issue.x` and `log.x`, already as columns have them."""
+    """One object. `context` has values by `issue.x` and `log.x` that are not in its body, as the columns have them."""
 
     body: Raw
-    told: Told
+    context: Mapping[str, Any]
 
 
-def parts_of(dataset: Dataset) -> tuple[Part, ...]:
-    """The dataset's columns, as the catalog has them: what `collect` found, not what Jira says now."""
+def columns_of(dataset: Dataset) -> tuple[FieldColumn, ...]:
+    """The dataset's columns as the catalog has them: those of the last metadata collection, not those of Jira now."""
     if dataset.name != ISSUES.name:
-        return TABLES[dataset.name].parts
-    known = dataset.facts.get("custom")
-    custom = known if isinstance(known, dict) else {}
-    parts = [Part(name, name, str(shape), "") for name, shape in custom.items()]
-    return issue_parts(parts, is_cloud=dataset.facts.get("deployment") == "Cloud")
+        return TABLES[dataset.name].columns
+    recorded = dataset.facts.get("custom")
+    custom = recorded if isinstance(recorded, dict) else {}
+    columns = [FieldColumn(name, name, str(shape), "") for name, shape in custom.items()]
+    return issue_columns(columns, is_cloud=dataset.facts.get("deployment") == CLOUD)
 
 
-def _slot(field: str) -> str:
-    return "f_" + "".join(sign if sign.isalnum() else "_" for sign in field)
-
-
-class RowMaker:
-    """Decodes only what the schema has; everything else passes by untouched."""
+class RowBuilder:
+    """Builds rows of one schema."""
 
     def __init__(self, dataset: Dataset, schema: pa.Schema) -> None:
         self.schema = schema
-        by_name = {part.column: part for part in parts_of(dataset)}
-        self._parts = [by_name[name] for name in schema.names]
-        self._nested = dataset.name == ISSUES.name
-        self._required = [place for place, part in enumerate(self._parts) if not part.nullable]
-        wanted: dict[str, list[Any]] = {}
-        for part in self._parts:
-            if part.field and "." not in part.field and _wire(part) not in wanted.setdefault(part.field, []):
-                wanted[part.field].append(_wire(part))
+        by_name = {column.name: column for column in columns_of(dataset)}
+        self._columns = [by_name[name] for name in schema.names]
+        self._is_issue = dataset.name == ISSUES.name
+        self._required = [index for index, column in enumerate(self._columns) if not column.nullable]
         # One field may feed columns of different JSON types: it is then decoded once for each.
-        self._decoders = [self._decoder(wanted, turn) for turn in range(max(map(len, wanted.values()), default=0))]
-        self._takes = [self._take(part, wanted) for part in self._parts]
+        json_types: dict[str, list[Any]] = {}
+        for column in self._columns:
+            if column.field and "." not in column.field:
+                types = json_types.setdefault(column.field, [])
+                if _json_type(column) not in types:
+                    types.append(_json_type(column))
+        passes = max(map(len, json_types.values()), default=0)
+        self._decoders = [self._decoder(json_types, number) for number in range(passes)]
+        self._getters = [self._getter(column, json_types) for column in self._columns]
         self._person = msgspec.json.Decoder(Person)
 
-    def _decoder(self, wanted: Mapping[str, list[Any]], turn: int) -> Any:
-        own = {"id", "key"} if self._nested else set()
-        chosen = {field: kinds[turn] for field, kinds in wanted.items() if len(kinds) > turn}
-        inner = {field: kind for field, kind in chosen.items() if field not in own}
-        top = {field: kind for field, kind in chosen.items() if field in own}
-        kind = _struct(f"Object{turn}", inner if self._nested else chosen)
-        if self._nested:
-            kind = _struct(f"Issue{turn}", top, {"fields": kind})
-        return msgspec.json.Decoder(kind).decode
+    def _decoder(self, json_types: Mapping[str, list[Any]], number: int) -> Any:
+        """Decodes every field that has a JSON type of this number."""
+        types = {field: types[number] for field, types in json_types.items() if len(types) > number}
+        if not self._is_issue:
+            return msgspec.json.Decoder(_struct(f"Object{number}", types)).decode
+        inner = {field: kind for field, kind in types.items() if field not in HEAD_FIELDS}
+        head = {field: kind for field, kind in types.items() if field in HEAD_FIELDS}
+        fields = _struct(f"Object{number}", inner)
+        return msgspec.json.Decoder(_struct(f"Issue{number}", head, {"fields": fields})).decode
 
-    def _take(self, part: Part, wanted: Mapping[str, list[Any]]) -> Take:
-        shape = SHAPES[part.shape]
-        if part.column == BODY:
-            return lambda item, _: memoryview(item.body)  # Arrow takes the bytes, and refuses what is not UTF-8
-        if not part.field:
+    def _getter(self, column: FieldColumn, json_types: Mapping[str, list[Any]]) -> Getter:
+        if column.name == BODY:
+            return lambda item, _: memoryview(item.body)  # Arrow copies the bytes, and refuses text that is not UTF-8
+        field = column.field
+        if not field:
             return lambda item, _: self._person.decode(item.body).id
-        if "." in part.field:
-            field = part.field
-            return lambda item, _: item.told.get(field)
-        turn = wanted[part.field].index(_wire(part))
-        is_inner = self._nested and part.field not in ("id", "key")
-        return _taker(turn, f"f_fields.{_slot(part.field)}" if is_inner else _slot(part.field), shape.take)
+        if "." in field:
+            return lambda item, _: item.context.get(field)
+        number = json_types[field].index(_json_type(column))
+        is_inner = self._is_issue and field not in HEAD_FIELDS
+        path = f"{_attribute('fields')}.{_attribute(field)}" if is_inner else _attribute(field)
+        return _field_getter(number, path, SHAPES[column.shape].convert)
 
-    def values(self, item: Item) -> list[Any]:
-        """One row. Raises `Misfit`."""
+    def row(self, item: Item) -> list[Any]:
+        """The values in the order of the schema. Raises `UnfitValue`."""
         if not item.body:
-            return self._told(item)
+            return self._check_required([item.context.get(column.field) for column in self._columns])
         try:
             objects = [decode(item.body) for decode in self._decoders]
         except msgspec.DecodeError as error:
-            raise Misfit(None, str(error)) from None
+            raise UnfitValue(None, str(error)) from None
         row: list[Any] = []
         try:
-            for take in self._takes:
-                row.append(take(item, objects))
+            for get in self._getters:
+                row.append(get(item, objects))
         except (ValueError, ArithmeticError) as error:
-            raise Misfit(self._parts[len(row)].column, str(error)) from None
-        return self._complete(row)
+            raise UnfitValue(self._columns[len(row)].name, str(error)) from None
+        return self._check_required(row)
 
-    def _told(self, item: Item) -> list[Any]:
-        """The row of an object that did not come, only what is known of it."""
-        return self._complete([item.told.get(part.field) for part in self._parts])
-
-    def _complete(self, row: list[Any]) -> list[Any]:
-        for place in self._required:
-            if row[place] is None:
-                raise Misfit(self._parts[place].column, "is missing")
+    def _check_required(self, row: list[Any]) -> list[Any]:
+        for index in self._required:
+            if row[index] is None:
+                raise UnfitValue(self._columns[index].name, "is missing")
         return row
 
     def batch(self, items: Sequence[Item], reject: Reject) -> pa.RecordBatch:
-        return batch_of(self.schema, items, self.values, raw_of, reject)
+        return build_batch(self.schema, items, self.row, raw_of, reject)
 
 
-def _struct(name: str, kinds: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> Any:
-    fields = [(_slot(field), kind, None) for field, kind in kinds.items()]
-    extra = [(_slot(field), kind) for field, kind in (more or {}).items()]
-    names = {_slot(field): field for field in [*kinds, *(more or {})]}
-    return msgspec.defstruct(name, [*extra, *fields], rename=names)
+def _attribute(field: str) -> str:
+    """The name of a field as an attribute of a decoded object."""
+    return "f_" + "".join(sign if sign.isalnum() else "_" for sign in field)
 
 
-def _wire(part: Part) -> Any:
-    kind = SHAPES[part.shape].wire
+def _struct(name: str, types: Mapping[str, Any], required: Mapping[str, Any] | None = None) -> Any:
+    optional_fields = [(_attribute(field), kind, None) for field, kind in types.items()]
+    required_fields = [(_attribute(field), kind) for field, kind in (required or {}).items()]
+    json_names = {_attribute(field): field for field in [*types, *(required or {})]}
+    return msgspec.defstruct(name, [*required_fields, *optional_fields], rename=json_names)
+
+
+def _json_type(column: FieldColumn) -> Any:
+    kind = SHAPES[column.shape].json_type
     return kind if kind is Raw else kind | None
 
 
-def _taker(turn: int, path: str, shape: Callable[[Any], Any]) -> Take:
+def _field_getter(number: int, path: str, convert: Callable[[Any], Any]) -> Getter:
     get = attrgetter(path)
-    if shape is same:
-        return lambda _, objects: get(objects[turn])
+    if convert is unconverted:
+        return lambda _, objects: get(objects[number])
 
-    def taken(_: Item, objects: Sequence[Any]) -> Any:
-        value = get(objects[turn])
-        return None if value is None else shape(value)
+    def get_converted(_: Item, objects: Sequence[Any]) -> Any:
+        value = get(objects[number])
+        return None if value is None else convert(value)
 
-    return taken
+    return get_converted
 
 
 def raw_of(item: Item) -> dict[str, JsonValue]:
-    """The object as it came, for quarantine."""
-    found: dict[str, JsonValue] = {name: str(value) for name, value in item.told.items()}
-    return found | {BODY: bytes(item.body).decode(errors="replace")}
+    """The untouched object, for quarantine."""
+    context: dict[str, JsonValue] = {name: str(value) for name, value in item.context.items()}
+    return context | {BODY: bytes(item.body).decode(errors="replace")}

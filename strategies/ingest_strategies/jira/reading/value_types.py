@@ -1,4 +1,4 @@
-"""How one value of Jira becomes one value of a column: what its JSON is, what is taken of it, and its Arrow type."""
+"""Converts one JSON value of Jira to one column value: the JSON type, the conversion, and the Arrow type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from ingest_strategies.jira.api.responses import Field, Person, instant
+from ingest_strategies.atlassian.instants import instant
+from ingest_strategies.jira.api.responses import Field, Person
 
 NUMBERS = {"decimal": "decimal", "float64": "float", "text": "number"}
-"""Config word -> shape."""
+"""`number_type` of the configuration -> shape."""
 
 
-class Named(Struct):
+class NamedObject(Struct):
     id: str | None = None
     name: str | None = None
 
@@ -39,20 +40,20 @@ class Project(Struct):
 
 @dataclass(frozen=True)
 class Shape:
-    """`take` gets a value that is not null, already decoded as `wire`. It raises ValueError for what it cannot hold."""
+    """`convert` gets a value that is not null, decoded as `json_type`. It raises ValueError for a value that the column cannot hold."""
 
     arrow: str
-    wire: Any
-    take: Callable[[Any], Any]
+    json_type: Any
+    convert: Callable[[Any], Any]
     logical: str | None = None
 
 
-def same(value: Any) -> Any:
+def unconverted(value: Any) -> Any:
     return value
 
 
 def json_text(value: Raw) -> bytes | None:
-    """The very text that came, in UTF-8 as it came: Arrow refuses anything else."""
+    """The bytes of the answer, unchanged. Arrow refuses them where they are not UTF-8."""
     text = bytes(value)
     return None if text == b"null" else text
 
@@ -65,30 +66,30 @@ def number_text(value: Raw) -> bytes | None:
 
 
 def exact_float(value: Decimal) -> float:
-    found = float(value)
-    if Decimal(repr(found)) != value:
+    nearest = float(value)
+    if Decimal(repr(nearest)) != value:
         raise ValueError(f"{value} is not a 64-bit float; the endpoint's number_type can be 'decimal' or 'text'")
-    return found
+    return nearest
 
 
 SHAPES: dict[str, Shape] = {
-    "text": Shape("string", str, same),
-    "bool": Shape("bool", bool, same),
-    "int": Shape("int64", int, same),
+    "text": Shape("string", str, unconverted),
+    "bool": Shape("bool", bool, unconverted),
+    "int": Shape("int64", int, unconverted),
     "json": Shape("string", Raw, json_text, "json"),
     "number": Shape("string", Raw, number_text, "number"),
-    "decimal": Shape("decimal128(38, 16)", Decimal, same),
+    "decimal": Shape("decimal128(38, 16)", Decimal, unconverted),
     "float": Shape("float64", Decimal, exact_float),
     "instant": Shape("timestamp[us, UTC]", str, instant),
     "day": Shape("date32", str, date.fromisoformat),
     "person": Shape("string", Person, lambda person: person.id),
     "people": Shape("list<string>", list[Person], lambda people: [person.id for person in people]),
-    "texts": Shape("list<string>", list[str], same),
+    "texts": Shape("list<string>", list[str], unconverted),
     "option": Shape("string", Option, lambda option: option.value),
     "options": Shape("list<string>", list[Option], lambda options: [option.value for option in options]),
-    "name": Shape("string", Named, lambda named: named.name),
-    "names": Shape("list<string>", list[Named], lambda named: [one.name for one in named]),
-    "id": Shape("string", Named, lambda named: named.id),
+    "name": Shape("string", NamedObject, lambda named: named.name),
+    "names": Shape("list<string>", list[NamedObject], lambda objects: [item.name for item in objects]),
+    "id": Shape("string", NamedObject, lambda named: named.id),
     "status name": Shape("string", Status, lambda status: status.name),
     "category": Shape("string", Status, lambda status: status.statusCategory.key if status.statusCategory else None),
     "project key": Shape("string", Project, lambda project: project.key),
@@ -115,7 +116,7 @@ _BY_ITEMS = {
 
 
 def shape_of(field: Field, *, is_cloud: bool, numbers: str) -> str:
-    """The shape of a custom field. What is not known stays the JSON text that came."""
+    """The shape of a custom field. A field of an unknown type stays JSON text."""
     schema = field.schema or {}
     kind, custom = str(schema.get("type", "")), str(schema.get("custom", ""))
     match kind:
@@ -130,7 +131,7 @@ def shape_of(field: Field, *, is_cloud: bool, numbers: str) -> str:
 
 
 def schema_text(field: Field) -> str:
-    """`array<user> multiuserpicker`: changes when the type of a field does."""
+    """Jira's type of a field as text, such as `array<user> multiuserpicker`."""
     schema = field.schema or {}
     items = f"<{schema['items']}>" if schema.get("items") else ""
     custom = str(schema.get("custom", "")).rpartition(":")[2]

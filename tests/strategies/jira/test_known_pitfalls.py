@@ -1,4 +1,4 @@
-"""Section E of the conformance list: what has broken readers of Jira elsewhere."""
+"""Pitfalls that have broken other readers of Jira: section E of the conformance list."""
 
 import json
 import threading
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.slow
 
 
 def assert_rehearsed(rehearsal: Rehearsal, sim: Simulation, *, at_least: bool = False) -> None:
-    """What the sink holds is the truth, whole; `at_least`: and maybe what was deleted since."""
-    found = {key[0]: row for key, row in rehearsal.sink.items()}
+    """The sink has the simulator's issues; `at_least`: and perhaps some that were deleted since."""
+    rows = {key[0]: row for key, row in rehearsal.sink.items()}
     truth = issues_of(sim)
-    assert found.keys() >= truth.keys() if at_least else found.keys() == truth.keys()
+    assert rows.keys() >= truth.keys() if at_least else rows.keys() == truth.keys()
     for number, record in truth.items():
-        landed = comparable(json.loads(found[number]["payload"]), own=True)
-        assert landed == comparable(record["issue"], own=True), number
+        stored = comparable(json.loads(rows[number]["payload"]), own=True)
+        assert stored == comparable(record["issue"], own=True), number
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
@@ -93,7 +93,7 @@ def test_e45_issues_that_change_move_and_go_while_they_are_read_are_not_lost(mod
     with simulate(mode=mode, issues=240, projects=4) as sim:  # type: ignore[arg-type]
         rehearsal = Rehearsal(http, Lake(Path(), endpoint_of(sim, slice_issues=20)).spec())
 
-        def between(number: int) -> None:
+        def change_issues(number: int) -> None:
             sim.mutate_all(
                 {"op": "update", "count": 8, "seed": number},
                 {"op": "move", "count": 3, "seed": number},
@@ -102,7 +102,7 @@ def test_e45_issues_that_change_move_and_go_while_they_are_read_are_not_lost(mod
                 {"op": "delete", "count": 1, "seed": number},
             )
 
-        first = rehearsal.run(between=between)
+        first = rehearsal.run(between=change_issues)
         assert len(first.slices) > 12
         sim.advance_clock(120)
         rehearsal.run()
@@ -115,14 +115,14 @@ def test_e45_an_issue_that_goes_between_its_id_and_its_body_is_no_error(tmp_path
         lake.collect()
         stop = threading.Event()
 
-        def gnaw() -> None:
+        def delete_continuously() -> None:
             seed = 0
             while not stop.is_set():
                 seed += 1
                 sim.mutate_all({"op": "delete", "count": 2, "seed": seed}, {"op": "restrict", "count": 1, "seed": seed})
                 time.sleep(0.02)
 
-        thread = threading.Thread(target=gnaw)
+        thread = threading.Thread(target=delete_continuously)
         thread.start()
         try:
             summary = lake.run()
@@ -178,11 +178,11 @@ def test_e49_an_undecodable_issue_is_found_by_halving_and_alone_in_quarantine(
     assert len(bad) == 3
     assert summary.rows.quarantined == 3
     assert lake.rows().keys() == truth.keys() - bad
-    rejected = [row for path in (tmp_path / "quarantine").rglob("*") if path.is_file() for row in lines(path)]
+    rejected = [row for path in (tmp_path / "quarantine").rglob("*") if path.is_file() for row in raw_ids(path)]
     assert {row for row in rejected if row} >= bad
 
 
-def lines(path: Path) -> list[str]:
+def raw_ids(path: Path) -> list[str]:
     text = path.read_text()
     return [str(json.loads(line).get("raw", {}).get("id")) for line in text.splitlines() if line.startswith("{")]
 
@@ -241,7 +241,7 @@ def test_e50_a_condition_that_jira_refuses_is_an_error_and_never_empty() -> None
 
 
 @pytest.mark.parametrize(
-    ("mode", "change", "says"),
+    ("mode", "change", "code"),
     [
         ("cloud", lambda config: {"api_token": "old"}, "E_SOURCE_DENIED"),
         ("dc", lambda config: {"api_token": "old"}, "E_SOURCE_DENIED"),
@@ -249,8 +249,8 @@ def test_e50_a_condition_that_jira_refuses_is_an_error_and_never_empty() -> None
         ("cloud", lambda config: {"base_url": config["base_url"] + "/elsewhere"}, "E_SOURCE_PAGE_FAILED"),
     ],
 )
-def test_e50_a_bad_login_or_address_is_said_by_the_connection_test(
-    mode: str, change: Callable[[dict[str, Any]], dict[str, Any]], says: str
+def test_e50_the_connection_test_reports_a_bad_login_or_address(
+    mode: str, change: Callable[[dict[str, Any]], dict[str, Any]], code: str
 ) -> None:
     with simulate(mode=mode, issues=20, projects=1, frozen=True) as sim:  # type: ignore[arg-type]
         endpoint = endpoint_of(sim)
@@ -258,7 +258,7 @@ def test_e50_a_bad_login_or_address_is_said_by_the_connection_test(
         broken = endpoint.model_copy(update={"config": endpoint.config | change(dict(endpoint.config))})
         report = http.test(broken)
     assert not report.ok
-    assert report.diagnostics[0].code == says
+    assert report.diagnostics[0].code == code
     assert sim.token not in report.model_dump_json()
 
 

@@ -1,4 +1,4 @@
-"""Section F of the conformance list: what has broken readers of Confluence elsewhere."""
+"""Pitfalls that have broken other readers of Confluence: section F of the conformance list."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.testing.dry_run import Rehearsal
 from ingest_strategies.confluence import http
 from ingest_strategies.confluence.reading import attachment_files
-from tests.strategies.confluence.site import Lake, assert_page, assert_pages, endpoint_of, hung, pages_of
+from tests.strategies.confluence.site import Lake, assert_page, assert_pages, attached, endpoint_of, pages_of
 
 pytestmark = pytest.mark.slow
 
@@ -32,18 +32,16 @@ def rows_of(rehearsal: Rehearsal) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     "traps", [["dc-caps=60", "undercounted-start=2"], ["empty-next"], ["undercounted-start=7", "empty-next"]]
 )
-def test_f53_pages_that_are_cut_and_links_that_lead_nowhere_lose_and_double_nothing(
-    mode: Any, traps: list[str]
-) -> None:
+def test_f53_truncated_pages_and_empty_links_neither_lose_nor_double_content(mode: Any, traps: list[str]) -> None:
     with simulate("confluence", mode, pages=500, spaces=3, traps=traps, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, slice_pages=120)
         rehearsal.run()
         assert len(rehearsal.outcome.rows) == 500, "no page is read twice"
         assert_pages(rows_of(rehearsal), sim)
         for unit, name in (("confluence.comment", "comments"), ("confluence.attachment", "attachments")):
-            hanging = rehearsal_of(sim, unit, slice_pages=40)
-            hanging.run()
-            assert rows_of(hanging).keys() == {one["id"] for _, one in hung(sim, name)}
+            of_pages = rehearsal_of(sim, unit, slice_pages=40)
+            of_pages.run()
+            assert rows_of(of_pages).keys() == {child["id"] for _, child in attached(sim, name)}
 
 
 @MODES
@@ -74,9 +72,7 @@ def test_f53_a_cursor_that_is_refused_starts_its_listing_again() -> None:
     ("site_zone", "user_zone"),
     [("Asia/Tokyo", "America/Los_Angeles"), ("America/St_Johns", "UTC"), ("Pacific/Auckland", "Europe/Berlin")],
 )
-def test_f54_search_reads_times_in_the_zone_of_the_instance_which_is_found_and_not_assumed(
-    mode: Any, site_zone: str, user_zone: str
-) -> None:
+def test_f54_the_zone_in_which_search_reads_times_is_determined(mode: Any, site_zone: str, user_zone: str) -> None:
     with simulate(
         "confluence", mode, pages=200, spaces=2, site_zone=site_zone, user_zone=user_zone, frozen=True
     ) as sim:
@@ -88,14 +84,14 @@ def test_f54_search_reads_times_in_the_zone_of_the_instance_which_is_found_and_n
         for seed in range(2):
             edited = {str(n) for n in sim.mutate("edit", count=9, seed=seed)}
             sim.advance_clock(120)
-            found = rehearsal.run()
-            assert edited <= {row["id"] for row in found.rows}
+            outcome = rehearsal.run()
+            assert edited <= {row["id"] for row in outcome.rows}
         truth = pages_of(sim)
         for number, row in rows_of(rehearsal).items():
             assert_page(row, truth[number], is_cloud=mode == "cloud")
 
 
-def test_f54_a_zone_that_was_changed_at_the_site_is_found_again() -> None:
+def test_f54_a_zone_that_changed_at_the_site_is_determined_again() -> None:
     with simulate("confluence", pages=120, spaces=1, site_zone="Asia/Tokyo", frozen=True) as sim:
         rehearsal = rehearsal_of(sim, sweep=False)
         facts = rehearsal.spec.dataset.facts
@@ -115,7 +111,7 @@ def test_f54_a_zone_that_was_changed_at_the_site_is_found_again() -> None:
 
 @MODES
 @pytest.mark.parametrize("trap", ["poison-500=3", "poison-json=3"])
-def test_f55_a_page_that_cannot_be_had_is_alone_in_quarantine_and_deletes_nothing(
+def test_f55_an_unreadable_page_goes_to_quarantine_alone_and_causes_no_deletes(
     tmp_path: Path, mode: Any, trap: str
 ) -> None:
     with simulate("confluence", mode, pages=240, spaces=2, frozen=True) as sim:
@@ -151,7 +147,7 @@ def test_f55_a_site_that_sends_no_large_pages_is_read_in_smaller_ones(mode: Any)
 
 
 @MODES
-def test_f55_errors_that_pass_are_tried_again(mode: Any) -> None:
+def test_f55_transient_errors_are_retried(mode: Any) -> None:
     with simulate("confluence", mode, pages=300, spaces=2, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, retry_wait_s=0.001, slice_pages=60)
         sim.add_traps("server-errors=burst:20:5", "truncated-bodies=0.02", "truncated-json=0.02")
@@ -161,7 +157,7 @@ def test_f55_errors_that_pass_are_tried_again(mode: Any) -> None:
 
 
 @MODES
-def test_f56_where_the_storage_body_fails_the_view_is_landed_and_the_row_says_so(mode: Any) -> None:
+def test_f56_where_the_storage_body_fails_the_view_is_stored_and_marked(mode: Any) -> None:
     with simulate("confluence", mode, pages=200, spaces=1, traps=["storage-500=4"], frozen=True) as sim:
         rehearsal = rehearsal_of(sim, retry_wait_s=0.001)
         rehearsal.run()
@@ -219,21 +215,21 @@ def test_f57_personal_and_archived_spaces_are_read_when_they_are_asked_for(mode:
         spaces = {space["key"]: space for space in sim.expected("spaces")}
         truth = pages_of(sim, brief=True)
 
-        def landed(**config: Any) -> set[str]:
+        def stored_ids(**config: Any) -> set[str]:
             rehearsal = rehearsal_of(sim, **config)
             rehearsal.run()
             return set(rows_of(rehearsal))
 
-        def those(**kept: Any) -> set[str]:
+        def expected_ids(**fields: Any) -> set[str]:
             return {
-                n for n, r in truth.items() if all(spaces[r["space"]][name] == value for name, value in kept.items())
+                n for n, r in truth.items() if all(spaces[r["space"]][name] == value for name, value in fields.items())
             }
 
-        assert landed(include_archived=False, include_personal=False) == those(archived=False, type="global")
-        assert landed(include_archived=True, include_personal=False) == those(type="global")
-        assert landed(include_archived=False, include_personal=True) == those(archived=False)
+        assert stored_ids(include_archived=False, include_personal=False) == expected_ids(archived=False, type="global")
+        assert stored_ids(include_archived=True, include_personal=False) == expected_ids(type="global")
+        assert stored_ids(include_archived=False, include_personal=True) == expected_ids(archived=False)
         archived = next(key for key, space in spaces.items() if space["archived"])
-        named = landed(include_archived=False, include_personal=False, space_keys=[archived])
+        named = stored_ids(include_archived=False, include_personal=False, space_keys=[archived])
         assert named == {number for number, record in truth.items() if record["space"] == archived}
 
 
@@ -250,7 +246,7 @@ def test_f57_one_large_space_is_many_slices_of_a_hundred_to_five_hundred_pages(m
 
 
 @MODES
-def test_f58_bytes_of_attachments_are_kept_with_their_hash_and_what_cannot_be_had_says_why(
+def test_f58_bytes_of_attachments_are_stored_with_their_hash_or_the_reason_why_not(
     tmp_path: Path, mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attachment_files, "PART_BYTES", 10_000)
@@ -259,24 +255,24 @@ def test_f58_bytes_of_attachments_are_kept_with_their_hash_and_what_cannot_be_ha
         config = {"objects_uri": str(store), "attachment_max_bytes": 35_000, "retry_wait_s": 0.001}
         rehearsal = rehearsal_of(sim, "confluence.attachment", **config)
         rehearsal.run()
-        truth = {one["id"]: one for _, one in hung(sim, "attachments")}
+        truth = {file["id"]: file for _, file in attached(sim, "attachments")}
         rows = rows_of(rehearsal)
         assert rows.keys() == truth.keys()
-        kinds = {"kept": 0, "large": 0, "failing": 0}
+        kinds = {"stored": 0, "large": 0, "failing": 0}
         for number, row in rows.items():
-            one = truth[number]
-            assert (row["title"], row["file_size"], row["version"]) == (one["title"], one["size"], one["version"])
-            if one["size"] > 35_000:
+            file = truth[number]
+            assert (row["title"], row["file_size"], row["version"]) == (file["title"], file["size"], file["version"])
+            if file["size"] > 35_000:
                 kinds["large"] += 1
                 assert "attachment_max_bytes" in row["object_fault"]
-            elif one["fails"]:
+            elif file["fails"]:
                 kinds["failing"] += 1
                 assert "404" in row["object_fault"]
             else:
-                kinds["kept"] += 1
+                kinds["stored"] += 1
                 assert row["object_fault"] is None
-                assert row["sha256"] == one["sha256"]
-                assert hashlib.sha256(Path(row["object_uri"]).read_bytes()).hexdigest() == one["sha256"]
+                assert row["sha256"] == file["sha256"]
+                assert hashlib.sha256(Path(row["object_uri"]).read_bytes()).hexdigest() == file["sha256"]
             assert (row["object_uri"] is None) == (row["sha256"] is None) == (row["object_fault"] is not None)
         assert all(kinds.values()), kinds
         assert not list(store.rglob("*.part"))
@@ -285,15 +281,15 @@ def test_f58_bytes_of_attachments_are_kept_with_their_hash_and_what_cannot_be_ha
         sim.advance_clock(600)
         before = dict(rows)
         again = {row["id"]: row for row in rehearsal.run().rows}
-        fresh = {one["id"]: one for _, one in hung(sim, "attachments")}
+        current = {file["id"]: file for _, file in attached(sim, "attachments")}
         assert renewed <= again.keys()
         for number in renewed:
             assert again[number]["version"] > before[number]["version"]
             if again[number]["object_fault"] is None:
-                assert again[number]["sha256"] == fresh[number]["sha256"]
+                assert again[number]["sha256"] == current[number]["sha256"]
 
 
-def test_f58_a_download_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f58_an_interrupted_download_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attachment_files, "PART_BYTES", 4_000)
     store = tmp_path / "objects"
     with simulate("confluence", pages=120, spaces=1, frozen=True) as sim:
@@ -324,11 +320,16 @@ def test_f58_a_download_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, mo
 
 
 def may_read(record: dict[str, Any], user: str, groups: set[str]) -> bool:
-    """The simulator's own rule: every restriction from the top down must be passed."""
+    """The simulator's own rule: a user must pass every restriction from the top down."""
     return all(
-        any(one["id"] == (user if one["type"] == "user" else None) or one["id"] in groups or one.get("name") in groups for one in level["readers"])
+        any(
+            reader["id"] in groups
+            or reader.get("name") in groups
+            or (reader["type"] == "user" and reader["id"] == user)
+            for reader in level["readers"]
+        )
         for level in record["restrictions"]
-    )  # fmt: skip
+    )
 
 
 @MODES
@@ -362,7 +363,7 @@ def test_f59_readers_are_those_who_pass_every_level(mode: Any, traps: list[str])
 
 @MODES
 @pytest.mark.parametrize("unit", ["confluence.page", "confluence.comment", "confluence.attachment"])
-def test_f59_content_is_never_landed_without_its_readers(mode: Any, unit: str) -> None:
+def test_f59_content_is_never_stored_without_its_readers(mode: Any, unit: str) -> None:
     with simulate("confluence", mode, pages=160, spaces=1, frozen=True) as sim:
         acls = rehearsal_of(sim, "confluence.acl")
         acls.run()
@@ -379,13 +380,13 @@ def test_f59_content_is_never_landed_without_its_readers(mode: Any, unit: str) -
 
 
 @MODES
-def test_f59_what_nobody_can_say_the_readers_of_stays_out_of_sight(mode: Any) -> None:
+def test_f59_content_whose_readers_cannot_be_determined_is_not_stored(mode: Any) -> None:
     part = "restriction/byOperation"
     with simulate("confluence", mode, pages=60, spaces=1, traps=["restrictions-500"], frozen=True) as sim:
         rehearsal = rehearsal_of(sim, acl="required", retry_wait_s=0.001)
         truth = pages_of(sim)
-        above = {one for record in truth.values() for one in record["ancestors"]}
-        # Not the homepage, which is above everything: a page that has others below it, and leaves many out.
+        above = {page for record in truth.values() for page in record["ancestors"]}
+        # Not the homepage, which is above all pages: one that is above some of them.
         page = next(n for n in sorted(above & truth.keys()) if truth[n]["ancestors"])
         sim.add_traps(f"server-errors=after:0@content/{page}/{part}")
         rehearsal.run()
@@ -397,7 +398,7 @@ def test_f59_what_nobody_can_say_the_readers_of_stays_out_of_sight(mode: Any) ->
 
 
 @MODES
-def test_f60_what_moves_goes_or_comes_back_is_where_it_is(tmp_path: Path, mode: Any) -> None:
+def test_f60_pages_that_are_moved_deleted_or_restored_have_their_current_location(tmp_path: Path, mode: Any) -> None:
     with simulate("confluence", mode, pages=400, spaces=4) as sim:
         lake = Lake(tmp_path, endpoint_of(sim))
         assert lake.run().state is RunState.SUCCEEDED

@@ -1,0 +1,37 @@
+"""How large the slices of a unit are, and how far back and forth a run reads."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from ingest_ray.sdk.types import Interval, Piece, UnitSpec
+
+LAG_S = 60  # an edit may be written a little after the time that it bears
+LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
+ROW_BYTES = 10_000  # of an issue with its comments, or a page, before anything was learned
+
+
+def lag_s(spec: UnitSpec) -> int:
+    return LAG_S if spec.policy.lag is None else spec.policy.lag
+
+
+def lookback_ms(spec: UnitSpec) -> int:
+    return 1000 * (spec.policy.lookback or LOOKBACK_S)
+
+
+def row_bytes(spec: UnitSpec) -> float:
+    return max(1.0, spec.learned.bytes_per_row or ROW_BYTES)
+
+
+def slice_rows(spec: UnitSpec, most: int) -> int:
+    """`most`: the endpoint's own limit."""
+    return max(1, min(most, int(spec.policy.target_slice_bytes / row_bytes(spec))))
+
+
+def sized_piece(spec: UnitSpec, interval: Interval, rows: int, hints: Mapping[str, JsonValue]) -> Piece:
+    return Piece(
+        interval=interval,
+        estimated_rows=rows,
+        estimated_bytes=int(rows * row_bytes(spec)),
+        hints=dict(hints),
+    )

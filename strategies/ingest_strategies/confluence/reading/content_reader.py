@@ -1,0 +1,260 @@
+"""Reads the items of each dataset: listings, their bodies, and the comments, attachments, labels and versions of pages."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ingest_ray.http.errors import NotThere
+from ingest_strategies.atlassian.deployment import SERVER
+from ingest_strategies.atlassian.instants import instant, instant_ms
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.contract import Api, FetchedContent, Space, UnreadableContent
+from ingest_strategies.confluence.api.responses import BodyText, ContentV1, ContentV2, LabelList, decoder
+from ingest_strategies.confluence.reading.acl import AclReader, AclUnknown
+from ingest_strategies.confluence.reading.attachment_files import AttachmentFile, AttachmentStore
+from ingest_strategies.confluence.reading.items import Item, PageRef
+
+PAGES_AT_ONCE = 250
+ATTACHED = ("version", "history", "container")
+COMMENT = (*ATTACHED, "ancestors", "extensions.resolution")
+ATTACHMENT = (*ATTACHED, "metadata", "extensions")
+
+
+class PageHead(Struct):
+    """What the pages of both deployments have."""
+
+    id: str
+    status: str
+    type: str | None = None
+    spaceId: str | None = None
+    space: "SpaceRef | None" = None
+
+
+class SpaceRef(Struct):
+    id: int | str
+    key: str
+
+
+class LabelPage(Struct):
+    results: list[Raw] = []
+    size: int = 0
+    limit: int = 200
+
+
+class LabelMetadata(Struct):
+    labels: LabelPage | None = None
+
+
+class LabelledPage(Struct):
+    id: str
+    metadata: LabelMetadata = msgspec.field(default_factory=LabelMetadata)
+
+
+class LabelName(Struct):
+    name: str
+
+
+_v1_content, _v2_content, _head = decoder(ContentV1), decoder(ContentV2), decoder(PageHead)
+_labelled, _label_name = decoder(LabelledPage), decoder(LabelName)
+RejectContent = Callable[[str, str | None, str, str | None], None]
+"""(id, title, reason, column): sends content that exists and cannot be stored to quarantine."""
+
+
+@dataclass
+class ContentReader:
+    """Reads one slice of one space."""
+
+    api: Api
+    space: Space
+    reject: RejectContent
+    unreadable: list[UnreadableContent] = field(default_factory=list)
+    without_readers: int = 0
+    """Items that were rejected because their readers cannot be determined."""
+    now_ms: int = 0
+    start_ms: int | None = None
+    """Pages that are read by their ids are yielded only if they were changed since."""
+    attachments: AttachmentStore | None = None
+
+    def __post_init__(self) -> None:
+        self.acls = AclReader(self.api, self.space)
+        self.needs_acl = self.api.client.config.acl == "required"
+        self._spaces: dict[str, Space] = {self.space.id: self.space, self.space.key: self.space}
+
+    def read_items(self, dataset: str, where: str) -> Iterator[list[Item]]:
+        readers: dict[str, Callable[[str], Iterator[list[Item]]]] = {
+            "confluence.page": self.read_pages,
+            "confluence.comment": self.read_comments,
+            "confluence.attachment": self.read_attachments,
+            "confluence.label": self.read_labels,
+            "confluence.revision": self.read_revisions,
+            "confluence.acl": self.read_acls,
+        }
+        return readers[dataset](where)
+
+    # Pages.
+
+    def read_pages(self, where: str) -> Iterator[list[Item]]:
+        yield from self._read_bodies(self.api.search(where, self.api.listing_expand, self.unreadable))
+
+    def read_pages_by_id(self, ids: Sequence[tuple[str, str]]) -> Iterator[list[Item]]:
+        """Of any status; pages that search lacks have no labels."""
+        listed: list[Raw] = []
+        if self.api.listing_expand:
+            listed = self.api.search_ids([number for _, number in ids], self.api.listing_expand, self.unreadable)
+        for page in self._read_bodies(listed, ids):
+            yield [item for item in page if self.start_ms is None or self._modified_ms(item) >= self.start_ms]
+
+    def _modified_ms(self, item: Item) -> int:
+        if self.api.deployment == SERVER:
+            version = _v1_content(item.content.body).version
+            return instant_ms(version.when) if version else 0
+        return instant_ms(_v2_content(item.content.body).version.createdAt)
+
+    def _read_bodies(self, listed: list[Raw], ids: Sequence[tuple[str, str]] | None = None) -> Iterator[list[Item]]:
+        """The bodies of the listed pages, or of `ids`, with the labels that the listing has."""
+        pages = [_v1_content(body) for body in listed]
+        labels = {page.id: self._labels_of(page) for page in pages if page.metadata.labels is not None}
+        selected = ids if ids is not None else [(page.type, page.id) for page in pages]
+        kinds = {number: kind for kind, number in selected}
+        for contents in self.api.read_contents(selected, self.unreadable):
+            if self.needs_acl:
+                self.acls.prepare([_head(content.body).id for content in contents])
+            items = (self._page_item(content, kinds, labels) for content in contents)
+            yield [item for item in items if item is not None]
+
+    def _page_item(self, content: FetchedContent, kinds: dict[str, str], labels: dict[str, list[str]]) -> Item | None:
+        """None: the page is not to be read, or its readers cannot be determined."""
+        head = _head(content.body)
+        space = self._space_of(head)
+        if space is None:
+            return None
+        if self.api.deployment == SERVER:
+            page = _v1_content(content.body)
+            names = self._labels_of(page) if page.metadata.labels is not None else None
+        else:
+            names = labels.get(head.id)
+        item = Item(content, space, labels=names, extra={"type": head.type or kinds[head.id]})
+        return self._with_acl(item, head.id, space)
+
+    def _space_of(self, head: PageHead) -> Space | None:
+        """The page's current space, which may have changed during the run. None: a space that is not to be read."""
+        key = head.spaceId or (head.space.key if head.space else self.space.key)
+        if key not in self._spaces:
+            keys = self.api.client.config.space_keys
+            for space in self.api.list_spaces():
+                if not keys or space.key in keys:
+                    self._spaces |= {space.id: space, space.key: space}
+        return self._spaces.get(key)
+
+    def _labels_of(self, content: ContentV1) -> list[str]:
+        embedded = content.metadata.labels or LabelList()
+        if embedded.size < embedded.limit:
+            return [label.name for label in embedded.results]
+        try:
+            return [_label_name(body).name for body in self.api.list_labels(content.type, content.id)]
+        except NotThere:
+            return []
+
+    def _with_acl(self, item: Item, page_id: str, space: Space | None = None) -> Item | None:
+        """The item with its readers, where the endpoint requires them. None: they cannot be determined."""
+        if not self.needs_acl:
+            return item
+        try:
+            acl = self.acls.read_acl(page_id, space)
+        except AclUnknown as error:
+            self._reject_without_readers(page_id, None, error)
+            return None
+        return replace(item, acl=acl)
+
+    def _reject_without_readers(self, number: str, title: str | None, error: AclUnknown) -> None:
+        self.without_readers += 1
+        self.reject(number, title, f"its readers cannot be determined: {error.message}", "acl")
+
+    # Content of pages.
+
+    def read_comments(self, where: str) -> Iterator[list[Item]]:
+        body_format, broken = self.api.client.config.body_format, list[UnreadableContent]()
+        bodies = self.api.search(where, (*COMMENT, f"body.{body_format}"), broken)
+        contents = [FetchedContent(body) for body in bodies]
+        for comment in broken:
+            still_broken: list[UnreadableContent] = []
+            for body in self.api.search_ids([comment.id], (*COMMENT, "body.view"), still_broken):
+                text = _v1_content(body).body.get("view", BodyText(""))
+                contents.append(FetchedContent(body, text.value, "view", f"{body_format}: {comment.reason}"))
+            self.unreadable += still_broken
+        yield from self._attached_items(contents)
+
+    def read_attachments(self, where: str) -> Iterator[list[Item]]:
+        contents = [FetchedContent(body) for body in self.api.search(where, ATTACHMENT, self.unreadable)]
+        for page in self._attached_items(contents):
+            yield list(self.api.client.map_concurrently(self._with_stored_file, iter(page)))
+
+    def _attached_items(self, contents: list[FetchedContent]) -> Iterator[list[Item]]:
+        for part in chunked(contents, PAGES_AT_ONCE):
+            decoded = [_v1_content(content.body) for content in part]
+            if self.needs_acl:
+                self.acls.prepare(sorted({str(one.container.id) for one in decoded if one.container is not None}))
+            items = []
+            for content, fields in zip(part, decoded, strict=True):
+                page = fields.container
+                if page is None:
+                    self.reject(fields.id, fields.title, "it does not name its page", "page_id")
+                    continue
+                item = self._with_acl(Item(content, self.space, PageRef(str(page.id), page.type)), str(page.id))
+                if item is not None:
+                    items.append(item)
+            yield items
+
+    def _with_stored_file(self, item: Item) -> Item:
+        fields = _v1_content(item.content.body)
+        if self.attachments is None or fields.links.download is None or fields.version is None:
+            return item
+        size, media_type = fields.extensions.fileSize, fields.extensions.mediaType or fields.metadata.mediaType
+        path = f"{self.api.client.root}{fields.links.download}"
+        file = AttachmentFile(fields.id, fields.version.number, size or 0, media_type, path)
+        return replace(item, extra=self.attachments.store(file).columns())
+
+    def read_labels(self, where: str) -> Iterator[list[Item]]:
+        items = []
+        for body in self.api.search(where, ("metadata.labels", "version"), self.unreadable):
+            page, embedded = _v1_content(body), _labelled(body).metadata.labels or LabelPage()
+            is_complete = embedded.size < embedded.limit
+            labels = embedded.results if is_complete else self.api.list_labels(page.type, page.id)
+            items += [Item(FetchedContent(label), self.space, page_ref(page)) for label in labels]
+        yield items
+
+    def read_revisions(self, where: str) -> Iterator[list[Item]]:
+        pages = [_v1_content(body) for body in self.api.search(where, ("version",), self.unreadable)]
+        yield from self.api.client.map_concurrently(self._read_versions, iter(pages))
+
+    def _read_versions(self, page: ContentV1) -> list[Item]:
+        """Empty for a page that was deleted meanwhile."""
+        try:
+            versions = self.api.list_versions(page.type, page.id)
+        except NotThere:
+            return []
+        return [Item(FetchedContent(version), self.space, page_ref(page)) for version in versions]
+
+    def read_acls(self, where: str) -> Iterator[list[Item]]:
+        """A page whose readers cannot be determined goes to quarantine."""
+        read_at = datetime.fromtimestamp(self.now_ms / 1000, UTC)
+        for part in chunked(self.api.search(where, ("version",), self.unreadable), PAGES_AT_ONCE):
+            pages = [_v1_content(body) for body in part]
+            self.acls.prepare([page.id for page in pages])
+            items = []
+            for page, body in zip(pages, part, strict=True):
+                try:
+                    acl = self.acls.read_acl(page.id)
+                except AclUnknown as error:
+                    self._reject_without_readers(page.id, page.title, error)
+                    continue
+                extra = {"read_at": read_at}
+                items.append(Item(FetchedContent(body), self.space, page_ref(page), acl=acl, extra=extra))
+            yield items
+
+
+def page_ref(page: ContentV1) -> PageRef:
+    return PageRef(page.id, page.type, instant(page.version.when) if page.version else None)
