@@ -1,6 +1,6 @@
 """Maps Jira's units to the common data model: projects, users, items, comments and worklogs.
 
-Ids are made of issue keys, as the contract wants: an issue that moves to another project gets another id, and the engine erases the
+Ids are made of issue keys, as the contract defines: an issue that moves to another project gets another id, and the engine erases the
 row under the old one. Rich text comes as ADF (Cloud) or wiki markup (Data Center) and becomes Markdown.
 """
 

@@ -34,7 +34,7 @@ def set_filter(lake: Lake, rehearsal: Rehearsal, **unit_filter: Any) -> None:
 
 def test_a_new_project_starts_from_updated_from_and_an_old_one_goes_on_from_its_watermark() -> None:
     with simulate(issues=300, projects=3, frozen=True) as sim:
-        recent = sim.read_clock_ms() - 60 * 24 * HOUR_MS
+        recent = sim.now_ms() - 60 * 24 * HOUR_MS
         iso = "2026-01-01T09:30:00+00:00"
         lake = Lake(Path(), endpoint_of(sim))
         lake.filters = {"jiraFilter": {"projectKeys": ["APO"]}}
