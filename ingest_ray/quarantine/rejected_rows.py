@@ -5,7 +5,7 @@ do so again after a crash. Pending files of dead runs are swept: their slices ar
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -96,13 +96,22 @@ def delete_rejected_rows(uri: str) -> None:
         Folder(base).delete(file)
 
 
-def sweep_pending(root: str, live_runs: Collection[str]) -> int:
-    """Removes the pending files of runs that are not live; returns how many. Files of committed slices
-    must be promoted first."""
+def list_pending(root: str) -> list[str]:
+    """Names of the pending files, for `sweep_pending`."""
+    with translate_errors(root):
+        return [name for name in Folder(root).files() if name.split("/")[3:4] == [PENDING]]
+
+
+def sweep_pending(root: str, pending: Iterable[str], live_runs: Collection[str]) -> int:
+    """Removes those of the pending files whose run is not live; returns how many.
+
+    The files must be listed before the live runs are read: a run that begins in between is then not taken for dead. A run
+    counts as live, too, while an unsettled intent of it may still promote its files.
+    """
     folder = Folder(root)
     live = {path_part(run_id) for run_id in live_runs}
+    dead = [name for name in pending if name.split("/")[4] not in live]
     with translate_errors(root):
-        dead = [name for name in folder.files() if name.split("/")[3:4] == [PENDING] and name.split("/")[4] not in live]
         for name in dead:
             folder.delete(name)
     return len(dead)

@@ -1,18 +1,23 @@
 """Chooses the staging of a run, sweeps what dead runs left there, and marks what is kept for `remap`."""
 
+import logging
 import time
 from functools import cache
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.kv import open_state
+from ingest_ray.quarantine.rejected_rows import list_pending, sweep_pending
 from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.errors import SinkUnavailable
 from ingest_ray.settings import Settings
 from ingest_ray.staging import MemoryPages, open_staging, sweep_stale
 from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, mark_kept
 from ingest_ray.staging.object_store import PageStore
-from ingest_ray.state.documents import LeaseDocument, parsed
+from ingest_ray.state.documents import IntentDocument, LeaseDocument, parsed
 from ingest_ray.state.lease import is_live
+
+log = logging.getLogger(__name__)
 
 
 def staging_for(order: RunOrder, store: PageStore | None = None) -> Staging:
@@ -63,15 +68,34 @@ def kept_run(order: RunOrder) -> KeptRun:
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
-    """Removes the pages of runs without a live lease that are not marked as kept; returns the bytes freed."""
-    if not staging.runs():
+    """Removes what runs without a live lease left: pages that are not marked as kept, and pending files of the quarantine.
+
+    Returns the bytes of the pages.
+    """
+    pending = _list_pending(settings)  # before the leases are read: a run has its lease before it rejects a row
+    if not pending and not staging.runs():
         return 0
-    live = set()
+    live, promising = set(), set()
     for key, value, _ in open_state(settings).scan("ingest::"):
         if key.endswith("::lease"):
             lease = parsed(LeaseDocument, key, value)
             if is_live(lease):
                 live.add(lease.run_id)
+        elif key.endswith("::intent"):
+            intent = parsed(IntentDocument, key, value)
+            if not intent.is_settled:  # the unit's next run may make its files official
+                promising.add(intent.run_id)
+    if pending:
+        sweep_pending(settings.quarantine_uri, pending, live | promising)
     if staging.provider == "files":
         live |= {kept.run_id for kept in list_kept_runs(settings.staging_uri)}
     return sum(sweep_stale(staging, live).values())
+
+
+def _list_pending(settings: Settings) -> list[str]:
+    """None where the quarantine does not answer: only a run that rejects rows needs it."""
+    try:
+        return list_pending(settings.quarantine_uri)
+    except SinkUnavailable as error:
+        log.warning("pending files of the quarantine could not be swept: %s", error.message)
+        return []

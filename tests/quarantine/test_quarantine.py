@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ingest_ray.quarantine.rejected_rows import (
     delete_rejected_rows,
+    list_pending,
     list_quarantine,
     promote_rejected_rows,
     read_rejected_rows,
@@ -92,14 +93,14 @@ def test_only_the_promoted_attempt_counts(tmp_path: Path) -> None:
     promote_rejected_rows(write_rejected(tmp_path, {"a": 1}, {"a": 2}, attempt=2))
     (entry,) = list_quarantine(str(tmp_path))
     assert entry.rows == 2
-    assert sweep_pending(str(tmp_path), live_runs=[]) == 1
+    assert sweep_pending(str(tmp_path), list_pending(str(tmp_path)), live_runs=[]) == 1
     assert len(list_quarantine(str(tmp_path))) == 1
 
 
 def test_the_pending_rows_of_live_runs_are_not_swept(tmp_path: Path) -> None:
     alive = write_rejected(tmp_path, {"a": 1}, run_id="run/live")
     dead = write_rejected(tmp_path, {"a": 1}, run_id="dead")
-    assert sweep_pending(str(tmp_path), live_runs=["run/live"]) == 1
+    assert sweep_pending(str(tmp_path), list_pending(str(tmp_path)), live_runs=["run/live"]) == 1
     promote_rejected_rows(alive)
     with pytest.raises(LedgerMismatch, match="are gone"):
         promote_rejected_rows(dead)

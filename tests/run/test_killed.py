@@ -40,6 +40,16 @@ def killed_at(there: Installation, step: str, *what: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+def pending_files(there: Installation) -> list[str]:
+    root = Path(there.settings.quarantine_uri)
+    return [str(path) for path in root.rglob("*.jsonl") if "/pending/" in str(path)]
+
+
+def rejected_ids(there: Installation) -> list[int]:
+    entries = list_quarantine(there.settings.quarantine_uri, "e", there.unit)
+    return sorted(int(row.raw["id"]) for entry in entries for row in read_rejected_rows(entry.uri))
+
+
 def read_slices(there: Installation) -> set[str]:
     return set(there.reads())
 
@@ -90,10 +100,30 @@ def test_c70_rejected_rows_of_a_committed_slice_survive_a_kill_and_are_there_onc
     killed_at(there, step)
     summary = there.run()
     assert summary.state is RunState.SUCCEEDED
-    rejected = [
-        row.raw["id"]
-        for entry in list_quarantine(there.settings.quarantine_uri)
-        for row in read_rejected_rows(entry.uri)
-    ]
-    assert sorted(rejected) == [3, 700]
+    assert rejected_ids(there) == [3, 700]
     assert there.ids() == there.expected_ids() - Counter([3, 700])
+
+
+def test_the_next_run_removes_pending_rows_of_a_killed_run_and_keeps_official_ones(tmp_path: Path) -> None:
+    there = Installation(tmp_path, source={"bad": [3, 700]})
+    killed_at(there, "read:after-stage")
+    left = pending_files(there)
+    assert left
+    other = Installation(tmp_path, unit="numbers-1x500", source={"bad": [7]})
+    assert other.run().state is RunState.SUCCEEDED
+    assert set(left).isdisjoint(pending_files(there))
+    assert there.run().state is RunState.SUCCEEDED
+    assert pending_files(there) == []
+    assert (rejected_ids(there), rejected_ids(other)) == ([3, 700], [7])
+
+
+def test_pending_rows_that_an_unsettled_intent_names_outlive_the_runs_of_other_units(tmp_path: Path) -> None:
+    there = Installation(tmp_path, source={"bad": [3, 700]})
+    killed_at(there, "sink:after-commit")
+    left = pending_files(there)
+    assert left
+    assert Installation(tmp_path, unit="numbers-1x500").run().state is RunState.SUCCEEDED
+    assert set(left) <= set(pending_files(there))
+    assert there.run().state is RunState.SUCCEEDED
+    assert pending_files(there) == []
+    assert rejected_ids(there) == [3, 700]

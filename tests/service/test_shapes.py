@@ -59,7 +59,7 @@ def test_c69_each_policy_has_its_answer_to_each_change(
     kinds = {c.name: f"{c.arrow}{'?' if c.nullable else ''}" for c in BEFORE.columns} | change
     now = dataset(**{name: kind for name, kind in kinds.items() if kind is not None})
     found = list(changes(BEFORE, now))
-    assert [found_change.text for found_change in found] == [text]
+    assert [one.text for one in found] == [text]
     for name, outcome in zip(POLICIES, outcomes, strict=True):
         policy = Policy(on_schema_change=name)
         bad = refused_changes(found, policy, is_made_new=False)
