@@ -4,10 +4,10 @@ from nicegui import ui
 
 from ingest_ray.console.elements import button, cell, count, facts, heading, row, table, text_of
 from ingest_ray.console.page_visit import Visit
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.reports import PlanPreview
 from ingest_ray.service.runs.execution import plan
 from ingest_ray.service.units.listing import UnitView
-from ingest_ray.state.unit_state import shown
 
 MOST_SLICES = 20
 
@@ -32,7 +32,7 @@ def _show(found: PlanPreview) -> None:
         [
             ("strategy", found.strategy),
             ("mode", f"{found.run_mode.lower()}, {found.write}"),
-            ("horizon", f"{shown(horizon.value)} ({horizon.method})" if horizon else "-"),
+            ("horizon", f"{display_value(horizon.value)} ({horizon.method})" if horizon else "-"),
             ("rows", f"about {count(found.estimated_rows)}" if found.estimated_rows is not None else "unknown"),
             ("where", found.executor),
             *((name, str(value)) for name, value in list(found.facts.items())[:8]),
@@ -45,8 +45,8 @@ def _show(found: PlanPreview) -> None:
                 with row():
                     cell(piece.segment, "mono")
                     cell(piece.scope_id)
-                    cell(_end(shown(piece.interval.lower)), "mono")
-                    cell(_end(shown(piece.interval.upper)), "mono")
+                    cell(_end(display_value(piece.interval.lower)), "mono")
+                    cell(_end(display_value(piece.interval.upper)), "mono")
                     cell(count(piece.estimated_rows) if piece.estimated_rows is not None else "-", "number")
         if found.slice_count > MOST_SLICES:
             text_of(f"and {found.slice_count - MOST_SLICES} more", "p", "soft")

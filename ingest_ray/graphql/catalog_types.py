@@ -12,9 +12,9 @@ from strawberry.scalars import JSON
 from ingest_ray.catalog.dataset_versions import Version
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.run_records import Collection
-from ingest_ray.graphql.conversions import bounded, document, moment
+from ingest_ray.graphql.conversions import checked_count, json_document, parse_time
 from ingest_ray.graphql.ingestion_types import IngestionUnitConfig
-from ingest_ray.graphql.request_context import Ask
+from ingest_ray.graphql.request_context import RequestInfo
 from ingest_ray.sdk.errors import EndpointNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.public_view import capabilities_of, public_config, public_url
@@ -58,13 +58,13 @@ class MetadataEndpoint:
             auth_policy=about.auth_policy,
             domain=about.domain,
             labels=list(about.labels),
-            config=document({"templateId": endpoint.template, "parameters": public_config(entry)}),
+            config=json_document({"templateId": endpoint.template, "parameters": public_config(entry)}),
             detected_version=about.version,
             version_hint=None,
             capabilities=list(capabilities_of(entry)),
-            created_at=moment(entry.created_at),
-            updated_at=moment(entry.updated_at),
-            deleted_at=moment(entry.deleted_at),
+            created_at=parse_time(entry.created_at),
+            updated_at=parse_time(entry.updated_at),
+            deleted_at=parse_time(entry.deleted_at),
             deletion_reason=about.deletion_reason,
             is_deleted=entry.deleted_at is not None,
             template_id=endpoint.template,
@@ -72,13 +72,15 @@ class MetadataEndpoint:
         )
 
     @strawberry.field
-    async def runs(self, ask: Ask, limit: int | None = None) -> list["MetadataCollectionRun"]:
-        found = await ask.context.loaders.collections(bounded(limit, 20, "limit")).load(str(self.id))
+    async def runs(self, info: RequestInfo, limit: int | None = None) -> list["MetadataCollectionRun"]:
+        found = await info.context.loaders.collections(checked_count(limit, 20, "limit")).load(str(self.id))
         return [MetadataCollectionRun.of(item) for item in found or []]
 
     @strawberry.field
-    async def datasets(self, ask: Ask, limit: int | None = None, search: str | None = None) -> list["CatalogDataset"]:
-        found = await ask.context.loaders.datasets(bounded(limit, 100, "limit"), search).load(str(self.id))
+    async def datasets(
+        self, info: RequestInfo, limit: int | None = None, search: str | None = None
+    ) -> list["CatalogDataset"]:
+        found = await info.context.loaders.datasets(checked_count(limit, 100, "limit"), search).load(str(self.id))
         return [CatalogDataset.of(item) for item in found or []]
 
 
@@ -118,10 +120,10 @@ class MetadataCollectionRun:
             requested_by=item.requested_by,
             requested_at=started,
             started_at=started,
-            completed_at=moment(item.completed_at),
+            completed_at=parse_time(item.completed_at),
             workflow_id=None,
             error=item.error,
-            filters=document(_json(item.filters)),
+            filters=json_document(_json(item.filters)),
             found=item.found,
             added=item.added,
             changed=item.changed,
@@ -129,8 +131,8 @@ class MetadataCollectionRun:
         )
 
     @strawberry.field
-    async def endpoint(self, ask: Ask) -> MetadataEndpoint:
-        found = await ask.context.loaders.endpoint.load(str(self.endpoint_id))
+    async def endpoint(self, info: RequestInfo) -> MetadataEndpoint:
+        found = await info.context.loaders.endpoint.load(str(self.endpoint_id))
         if found is None:
             raise EndpointNotFound(f"endpoint '{self.endpoint_id}' is not registered")
         return MetadataEndpoint.of(found)
@@ -196,7 +198,7 @@ class CatalogDataset:
     def of(cls, item: Version) -> Self:
         dataset = item.dataset
         schema, dot, entity = dataset.name.rpartition(".")
-        collected = moment(item.last_seen_at)
+        collected = parse_time(item.last_seen_at)
         rows = dataset.estimated_rows
         return cls(
             id=ID(dataset.dataset_id),
@@ -216,7 +218,7 @@ class CatalogDataset:
                 raw=None,
             ),
             sample_rows=None,
-            statistics=document({"estimatedRows": rows, "estimatedBytes": dataset.estimated_bytes}),
+            statistics=json_document({"estimatedRows": rows, "estimatedBytes": dataset.estimated_bytes}),
             fields=[
                 CatalogDatasetField(
                     name=column.name,
@@ -235,18 +237,18 @@ class CatalogDataset:
         )
 
     @strawberry.field
-    async def source_endpoint(self, ask: Ask) -> MetadataEndpoint | None:
-        found = await ask.context.loaders.endpoint.load(str(self.source_endpoint_id))
+    async def source_endpoint(self, info: RequestInfo) -> MetadataEndpoint | None:
+        found = await info.context.loaders.endpoint.load(str(self.source_endpoint_id))
         return MetadataEndpoint.of(found) if found is not None else None
 
     @strawberry.field
-    async def last_collection_run(self, ask: Ask) -> MetadataCollectionRun | None:
-        found = await ask.context.loaders.last_collection.load(str(self.source_endpoint_id))
+    async def last_collection_run(self, info: RequestInfo) -> MetadataCollectionRun | None:
+        found = await info.context.loaders.last_collection.load(str(self.source_endpoint_id))
         return MetadataCollectionRun.of(found) if found is not None else None
 
     @strawberry.field
-    async def ingestion_config(self, ask: Ask) -> IngestionUnitConfig | None:
-        found = await ask.context.loaders.config.load(UnitRef(str(self.source_endpoint_id), self.name))
+    async def ingestion_config(self, info: RequestInfo) -> IngestionUnitConfig | None:
+        found = await info.context.loaders.config.load(UnitRef(str(self.source_endpoint_id), self.name))
         return IngestionUnitConfig.of(found) if found is not None else None
 
 

@@ -6,10 +6,10 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
-from ingest_ray.graphql.conversions import PageInfo, json_of
+from ingest_ray.core.positions import display_value
+from ingest_ray.graphql.conversions import PageInfo, json_value
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry
 from ingest_ray.sdk.types import SegmentState
-from ingest_ray.state.unit_state import shown
 
 
 @strawberry.type
@@ -38,7 +38,7 @@ class IngestionSegment:
         ]
         return cls(
             segment=state.segment,
-            watermark=json_of(shown(state.watermark)),
+            watermark=json_value(display_value(state.watermark)),
             is_loaded=state.is_loaded,
             generation=state.generation,
             intervals=intervals,

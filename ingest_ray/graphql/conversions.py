@@ -21,33 +21,33 @@ class PageInfo:
     end_cursor: str | None
 
 
-def moment(text: str | datetime | None) -> datetime | None:
+def parse_time(text: str | datetime | None) -> datetime | None:
     if text is None or isinstance(text, datetime):
         return text
     return datetime.fromisoformat(text)
 
 
-def moment_of(seconds: float | None) -> datetime | None:
+def time_of_epoch(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def document(value: BaseModel | Mapping[str, Any] | Sequence[Any] | None) -> JSON | None:
+def json_document(value: BaseModel | Mapping[str, Any] | Sequence[Any] | None) -> JSON | None:
     if isinstance(value, BaseModel):
         return cast(JSON, value.model_dump(mode="json"))
     return cast(JSON, value)
 
 
-def json_of(value: object) -> JSON | None:
+def json_value(value: object) -> JSON | None:
     return None if value is None else JSON(value)
 
 
-def mapping(value: JSON | None, field: str) -> dict[str, Any] | None:
+def json_object(value: JSON | None, field: str) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, dict):
         raise ConfigError(f"{field}: a JSON object is expected")
     return cast("dict[str, Any] | None", value)
 
 
-def bounded(count: int | None, default: int, field: str = "first") -> int:
+def checked_count(count: int | None, default: int, field: str = "first") -> int:
     if count is None:
         return default
     if not 1 <= count <= MOST_LISTED:
@@ -55,5 +55,5 @@ def bounded(count: int | None, default: int, field: str = "first") -> int:
     return count
 
 
-def given(**values: T | None) -> dict[str, T]:
+def without_nulls(**values: T | None) -> dict[str, T]:
     return {name: value for name, value in values.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import Any, Self
 import strawberry
 from pydantic import JsonValue
 
-from ingest_ray.graphql.conversions import moment
+from ingest_ray.graphql.conversions import parse_time
 from ingest_ray.service.endpoints.filter_options import Options
 
 JIRA, CONFLUENCE = "jiraFilter", "confluenceFilter"
@@ -64,7 +64,7 @@ class JiraIngestionFilter:
             project_keys=_texts(found.get("projectKeys")),
             statuses=_texts(found.get("statuses")),
             assignee_ids=_texts(found.get("assigneeIds")),
-            updated_from=moment(_text(found.get("updatedFrom"))),
+            updated_from=parse_time(_text(found.get("updatedFrom"))),
         )
 
 
@@ -94,7 +94,7 @@ class ConfluenceIngestionFilter:
         found = filters.get(CONFLUENCE)
         if not isinstance(found, dict):
             return None
-        return cls(space_keys=_texts(found.get("spaceKeys")), updated_from=moment(_text(found.get("updatedFrom"))))
+        return cls(space_keys=_texts(found.get("spaceKeys")), updated_from=parse_time(_text(found.get("updatedFrom"))))
 
 
 @strawberry.input

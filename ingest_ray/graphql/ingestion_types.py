@@ -11,14 +11,15 @@ from strawberry import ID
 from strawberry.scalars import JSON
 
 from ingest_ray.catalog.unit_configs import Configured
-from ingest_ray.graphql.conversions import document, moment_of
+from ingest_ray.core.positions import display_value
+from ingest_ray.graphql.conversions import json_document, time_of_epoch
 from ingest_ray.graphql.filters import (
     ConfluenceIngestionFilter,
     ConfluenceIngestionFilterInput,
     JiraIngestionFilter,
     JiraIngestionFilterInput,
 )
-from ingest_ray.graphql.request_context import Ask
+from ingest_ray.graphql.request_context import RequestInfo
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunSummary, SegmentState
 from ingest_ray.service.runs.control import ActionResult
@@ -26,7 +27,6 @@ from ingest_ray.service.runs.schedules import schedule_view
 from ingest_ray.service.units.listing import UnitView
 from ingest_ray.service.units.unit_status import UnitStatus
 from ingest_ray.state import UnitState
-from ingest_ray.state.unit_state import shown
 
 MOST_SEGMENTS = 200  # in one checkpoint: a unit may have thousands; `segments` has them all, page by page
 
@@ -67,12 +67,12 @@ class IngestionUnit:
             dataset_id=ID(view.dataset_id),
             kind=view.kind,
             display_name=view.display_name,
-            stats=document({**view.stats, "estimatedRows": view.estimated_rows, "columns": view.columns}),
+            stats=json_document({**view.stats, "estimatedRows": view.estimated_rows, "columns": view.columns}),
             driver_id=view.driver_id,
             sink_id=view.sink_id or "",
             default_mode=view.default_mode.value,
             supported_modes=[mode.value for mode in view.supported_modes],
-            default_policy=document(view.default_policy),
+            default_policy=json_document(view.default_policy),
             default_schedule_kind="MANUAL",
             default_schedule_interval_minutes=None,
             cdm_model_id=next(iter(view.cdm_model_ids), None),
@@ -105,16 +105,16 @@ class IngestionStatus:
             last_run_id=last.run_id if last is not None else None,
             last_run_at=last.started_at if last is not None else None,
             last_error=error.message if error is not None else None,
-            stats=document(stats_of(last)) if last is not None else None,
+            stats=json_document(stats_of(last)) if last is not None else None,
             last_error_code=error.code if error is not None else None,
             last_error_hint=error.hint if error is not None else None,
         )
 
     @strawberry.field
-    async def checkpoint(self, ask: Ask) -> JSON | None:
+    async def checkpoint(self, info: RequestInfo) -> JSON | None:
         key = (UnitRef(str(self.endpoint_id), str(self.unit_id)), self.sink_id)
-        state = await ask.context.loaders.checkpoint.load(key)
-        return document(checkpoint_of(state)) if state is not None and state.segments else None
+        state = await info.context.loaders.checkpoint.load(key)
+        return json_document(checkpoint_of(state)) if state is not None and state.segments else None
 
 
 def stats_of(summary: RunSummary) -> dict[str, JsonValue]:
@@ -140,7 +140,11 @@ def checkpoint_of(state: UnitState) -> dict[str, JsonValue]:
 
 
 def _segment(segment: SegmentState) -> dict[str, JsonValue]:
-    return {"watermark": shown(segment.watermark), "isLoaded": segment.is_loaded, "openScopes": len(segment.scopes)}
+    return {
+        "watermark": display_value(segment.watermark),
+        "isLoaded": segment.is_loaded,
+        "openScopes": len(segment.scopes),
+    }
 
 
 @strawberry.type
@@ -194,7 +198,7 @@ class IngestionUnitConfig:
             sink_endpoint_id=ID(config.sink_endpoint_id) if config.sink_endpoint_id else None,
             schedule_kind=config.schedule_kind,
             schedule_interval_minutes=config.schedule_interval_minutes,
-            policy=document(config.policy.model_dump(mode="json", exclude_defaults=True)),
+            policy=json_document(config.policy.model_dump(mode="json", exclude_defaults=True)),
             jira_filter=JiraIngestionFilter.of(config.filters),
             confluence_filter=ConfluenceIngestionFilter.of(config.filters),
             version=stored.version,
@@ -203,16 +207,16 @@ class IngestionUnitConfig:
         )
 
     @strawberry.field
-    async def last_status(self, ask: Ask) -> IngestionStatus | None:
-        found = await ask.context.loaders.standing.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
+    async def last_status(self, info: RequestInfo) -> IngestionStatus | None:
+        found = await info.context.loaders.unit_status.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
         return IngestionStatus.of(found) if found is not None else None
 
     @strawberry.field
-    async def schedule(self, ask: Ask) -> "IngestionSchedule":
-        row = await ask.context.loaders.schedule.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
-        view = schedule_view(ask.context.installation, self.stored.config, row)
+    async def schedule(self, info: RequestInfo) -> "IngestionSchedule":
+        row = await info.context.loaders.schedule.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
+        view = schedule_view(info.context.installation, self.stored.config, row)
         return IngestionSchedule(
-            next_run_at=moment_of(view.next_due_at),
+            next_run_at=time_of_epoch(view.next_due_at),
             is_held=view.is_held,
             held_by=view.held_by,
             last_error=view.last_error,

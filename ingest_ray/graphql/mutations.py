@@ -9,10 +9,9 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
-from ingest_ray.catalog.endpoints import About
-from ingest_ray.catalog.run_records import collections
+from ingest_ray.catalog.endpoints import About, Registration
 from ingest_ray.graphql.catalog_types import CatalogDatasetPreview, MetadataCollectionRun, MetadataEndpoint
-from ingest_ray.graphql.conversions import bounded, given, mapping
+from ingest_ray.graphql.conversions import checked_count, json_object, without_nulls
 from ingest_ray.graphql.filters import filters_of
 from ingest_ray.graphql.ingestion_types import (
     IngestionActionResult,
@@ -22,12 +21,13 @@ from ingest_ray.graphql.ingestion_types import (
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
-from ingest_ray.graphql.request_context import Ask, act, who
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer, principal_of
 from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints import collect, connection_test, provision, public_view, registration
 from ingest_ray.service.endpoints.collect import CollectRequest
+from ingest_ray.service.endpoints.collections import find_collection
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import control
 from ingest_ray.service.units import configure, preview, reset, watermark
@@ -35,28 +35,34 @@ from ingest_ray.service.units.configure import UnitChange
 
 log = logging.getLogger(__name__)
 
-_BACKGROUND: set["asyncio.Task[None]"] = set()  # the loop itself keeps only weak references
+_COLLECTIONS_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the loop itself keeps only weak references
 
 
 @strawberry.type
 class Mutation:
     @strawberry.mutation
-    async def test_endpoint(self, ask: Ask, input: TestEndpointInput) -> TestResult:
+    async def test_endpoint(self, info: RequestInfo, input: TestEndpointInput) -> TestResult:
         """Can it be logged into? Nothing is registered."""
-        config = mapping(input.connection, "connection") or {}
+        config = json_object(input.connection, "connection") or {}
         return TestResult.of(
-            await act(ask, connection_test.try_connection, ask.context.installation, input.template_id, config)
+            await call_as_admin(
+                info, connection_test.try_connection, info.context.installation, input.template_id, config
+            )
         )
 
     @strawberry.mutation
-    async def register_endpoint(self, ask: Ask, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
+    async def register_endpoint(self, info: RequestInfo, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
         """Registers a source or a sink after it could be connected to; `test: false` does not try."""
         draft = draft_of(input)
-        return MetadataEndpoint.of(await act(ask, registration.register, ask.context.installation, draft, tested=test))
+        return MetadataEndpoint.of(
+            await call_as_admin(info, registration.register, info.context.installation, draft, tested=test)
+        )
 
     @strawberry.mutation
-    async def update_endpoint(self, ask: Ask, id: ID, patch: EndpointPatch, test: bool = True) -> MetadataEndpoint:
-        about: dict[str, Any] = given(
+    async def update_endpoint(
+        self, info: RequestInfo, id: ID, patch: EndpointPatch, test: bool = True
+    ) -> MetadataEndpoint:
+        about: dict[str, Any] = without_nulls(
             name=patch.name,
             description=patch.description,
             verb=patch.verb,
@@ -65,52 +71,53 @@ class Mutation:
             labels=tuple(patch.labels) if patch.labels is not None else None,
             capabilities=tuple(patch.capabilities) if patch.capabilities is not None else None,
         )
-        config = mapping(patch.config, "config")
+        config = json_object(patch.config, "config")
         if config is not None:
             config = dict(parameters_of(config))
-        if patch.url is not None:
-            config = {**(config or {}), url_field(ask.context.installation, str(id)): patch.url}
-        found = await act(ask, registration.update, ask.context.installation, str(id), about, config, tested=test)
+        found = await call_as_admin(
+            info, _update_endpoint, info.context.installation, str(id), about, config, patch.url, tested=test
+        )
         return MetadataEndpoint.of(found)
 
     @strawberry.mutation
-    async def delete_endpoint(self, ask: Ask, id: ID, reason: str | None = None) -> bool:
-        await act(ask, registration.delete, ask.context.installation, str(id), reason)
+    async def delete_endpoint(self, info: RequestInfo, id: ID, reason: str | None = None) -> bool:
+        await call_as_admin(info, registration.delete, info.context.installation, str(id), reason)
         return True
 
     @strawberry.mutation
     async def trigger_endpoint_collection(
         self,
-        ask: Ask,
+        info: RequestInfo,
         endpoint_id: ID,
         filters: JSON | None = None,
         schema_override: list[str] | None = None,
     ) -> MetadataCollectionRun:
         """Reads the endpoint's metadata in the background. `filters: {datasets: [...]}` are patterns of names."""
-        installation = ask.context.installation
+        installation = info.context.installation
         request = CollectRequest(
             endpoint_id=str(endpoint_id),
             datasets=patterns_of(filters),
             schemas=tuple(schema_override or ()),
-            requested_by=who(ask).name,
+            requested_by=principal_of(info).name,
         )
-        collection_id = await act(ask, collect.start_collection, installation, request)
-        task = asyncio.create_task(_collected(installation, collection_id, request))
-        _BACKGROUND.add(task)
-        task.add_done_callback(_BACKGROUND.discard)
-        with installation.catalog.read() as connection:
-            return MetadataCollectionRun.of(collections(connection, collection_id=collection_id)[0])
+        collection_id = await call_as_admin(info, collect.start_collection, installation, request)
+        task = asyncio.create_task(_run_collection(installation, collection_id, request))
+        _COLLECTIONS_UNDER_WAY.add(task)
+        task.add_done_callback(_COLLECTIONS_UNDER_WAY.discard)
+        return MetadataCollectionRun.of(await call_as_viewer(info, find_collection, installation, collection_id))
 
     @strawberry.mutation
-    async def preview_metadata_dataset(self, ask: Ask, id: ID, limit: int | None = None) -> CatalogDatasetPreview:
+    async def preview_metadata_dataset(
+        self, info: RequestInfo, id: ID, limit: int | None = None
+    ) -> CatalogDatasetPreview:
         """A few rows, straight from the source."""
         endpoint_id, _, name = str(id).partition(":")
-        count = bounded(limit, 10, "limit")
-        found = await act(ask, preview.preview, ask.context.installation, UnitRef(endpoint_id, name), count)
+        count = checked_count(limit, 10, "limit")
+        found = await call_as_admin(info, preview.preview, info.context.installation, UnitRef(endpoint_id, name), count)
         return CatalogDatasetPreview(sampled_at=datetime.now(UTC), rows=[JSON(row) for row in found.rows])
 
     @strawberry.mutation
-    async def configure_ingestion_unit(self, ask: Ask, input: IngestionUnitConfigInput) -> IngestionUnitConfig:
+    async def configure_ingestion_unit(self, info: RequestInfo, input: IngestionUnitConfigInput) -> IngestionUnitConfig:
         change = UnitChange(
             enabled=input.enabled,
             run_mode=input.run_mode,
@@ -119,13 +126,13 @@ class Mutation:
             sink_endpoint_id=input.sink_endpoint_id,
             schedule_kind=input.schedule_kind,
             schedule_interval_minutes=input.schedule_interval_minutes,
-            policy=mapping(input.policy, "policy"),
+            policy=json_object(input.policy, "policy"),
             filters=filters_of(input.jira_filter, input.confluence_filter),
         )
-        stored = await act(
-            ask,
+        stored = await call_as_admin(
+            info,
             configure.configure,
-            ask.context.installation,
+            info.context.installation,
             UnitRef(str(input.endpoint_id), str(input.unit_id)),
             change,
             input.expected_version,
@@ -134,46 +141,51 @@ class Mutation:
 
     @strawberry.mutation
     async def start_ingestion(
-        self, ask: Ask, endpoint_id: ID, unit_id: ID, sink_id: str | None = None, sink_endpoint_id: ID | None = None
+        self,
+        info: RequestInfo,
+        endpoint_id: ID,
+        unit_id: ID,
+        sink_id: str | None = None,
+        sink_endpoint_id: ID | None = None,
     ) -> IngestionActionResult:
         """Starts a run in the background, or goes on with one that was paused."""
-        done = await act(
-            ask,
+        done = await call_as_admin(
+            info,
             control.start,
-            ask.context.installation,
+            info.context.installation,
             UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
             sink_endpoint_id=sink_endpoint_id,
-            requested_by=who(ask).name,
+            requested_by=principal_of(info).name,
         )
         return IngestionActionResult.of(done)
 
     @strawberry.mutation
     async def pause_ingestion(
-        self, ask: Ask, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
+        self, info: RequestInfo, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
     ) -> IngestionActionResult:
         """The run stops after the commit under way; a schedule is held until the unit is started again."""
-        done = await act(
-            ask,
+        done = await call_as_admin(
+            info,
             control.pause,
-            ask.context.installation,
+            info.context.installation,
             UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
-            requested_by=who(ask).name,
+            requested_by=principal_of(info).name,
         )
         return IngestionActionResult.of(done)
 
     @strawberry.mutation
     async def reset_ingestion_checkpoint(
-        self, ask: Ask, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
+        self, info: RequestInfo, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
     ) -> IngestionActionResult:
         """The next run starts from nothing; rows in the sink stay."""
-        return await _forgotten(ask, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
+        return await _reset(info, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
 
     @strawberry.mutation
     async def update_ingestion_watermark(
         self,
-        ask: Ask,
+        info: RequestInfo,
         endpoint_id: ID,
         unit_id: ID,
         watermark: str | None = None,
@@ -182,11 +194,11 @@ class Mutation:
     ) -> IngestionActionResult:
         """From there on everything is read again. Null forgets the checkpoint."""
         if watermark is None:
-            return await _forgotten(ask, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
-        done = await act(
-            ask,
+            return await _reset(info, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
+        done = await call_as_admin(
+            info,
             set_watermark,
-            ask.context.installation,
+            info.context.installation,
             UnitRef(str(endpoint_id), str(unit_id)),
             watermark,
             segment=segment,
@@ -195,10 +207,10 @@ class Mutation:
         return _idle(f"set the watermark of {len(done.watermarks)} segment(s)")
 
     @strawberry.mutation
-    async def provision_cdm_sink(self, ask: Ask, input: ProvisionCdmSinkInput) -> ProvisionCdmSinkResult:
+    async def provision_cdm_sink(self, info: RequestInfo, input: ProvisionCdmSinkInput) -> ProvisionCdmSinkResult:
         """Makes the model's table in the sink and publishes it to the catalog; doing it again changes nothing."""
-        installation, sink_id = ask.context.installation, str(input.sink_endpoint_id)
-        done = await act(ask, provision.provision, installation, sink_id, input.cdm_model_id)
+        installation, sink_id = info.context.installation, str(input.sink_endpoint_id)
+        done = await call_as_admin(info, provision.provision, installation, sink_id, input.cdm_model_id)
         return ProvisionCdmSinkResult(
             ok=True, dataset_id=ID(done.dataset_id), schema=done.schema_name, table_name=done.table_name
         )
@@ -207,8 +219,8 @@ class Mutation:
 set_watermark = watermark.set_watermark  # the argument of the field has the module's name
 
 
-async def _forgotten(ask: Ask, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
-    done = await act(ask, reset.reset, ask.context.installation, unit, sink_id)
+async def _reset(info: RequestInfo, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
+    done = await call_as_admin(info, reset.reset, info.context.installation, unit, sink_id)
     return _idle(f"forgot {done.segments} segment(s)")
 
 
@@ -216,32 +228,32 @@ def _idle(message: str) -> IngestionActionResult:
     return IngestionActionResult(ok=True, run_id=None, state=IngestionState.IDLE, message=message)
 
 
-async def _collected(installation: Installation, collection_id: str, request: CollectRequest) -> None:
+async def _run_collection(installation: Installation, collection_id: str, request: CollectRequest) -> None:
     try:
         await asyncio.to_thread(collect.run_collection, installation, collection_id, request)
     except IngestError as error:  # it is in the record
         log.warning("collection %s failed: %s [%s]", collection_id, error.message, error.code)
 
 
-def draft_of(given_: EndpointInput) -> registration.EndpointDraft:
-    config = mapping(given_.config, "config") or {}
-    template = given_.template_id or config.get("templateId")
+def draft_of(endpoint: EndpointInput) -> registration.EndpointDraft:
+    config = json_object(endpoint.config, "config") or {}
+    template = endpoint.template_id or config.get("templateId")
     if not isinstance(template, str):
         raise ConfigError("templateId: is required, here or in config", hint="query endpointTemplates shows them")
     parameters = dict(parameters_of(config))
-    if given_.url and not any(parameters.get(name) for name in public_view.URL_FIELDS):
-        parameters[public_view.url_field_of(template)] = given_.url
+    if endpoint.url and not any(parameters.get(name) for name in public_view.URL_FIELDS):
+        parameters[public_view.url_field_of(template)] = endpoint.url
     about = About(
-        name=given_.name,
-        description=given_.description,
-        verb=given_.verb,
-        auth_policy=given_.auth_policy,
-        domain=given_.domain,
-        project=given_.project_slug,
-        labels=tuple(given_.labels or ()),
-        capabilities=tuple(given_.capabilities) if given_.capabilities is not None else None,
+        name=endpoint.name,
+        description=endpoint.description,
+        verb=endpoint.verb,
+        auth_policy=endpoint.auth_policy,
+        domain=endpoint.domain,
+        project=endpoint.project_slug,
+        labels=tuple(endpoint.labels or ()),
+        capabilities=tuple(endpoint.capabilities) if endpoint.capabilities is not None else None,
     )
-    return registration.EndpointDraft(source_id=given_.source_id, template=template, config=parameters, about=about)
+    return registration.EndpointDraft(source_id=endpoint.source_id, template=template, config=parameters, about=about)
 
 
 def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -251,12 +263,23 @@ def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("templateId", "parameters")}
 
 
-def url_field(installation: Installation, endpoint_id: str) -> str:
-    return public_view.url_field_of(registration.find_endpoint(installation, endpoint_id).endpoint.template)
+def _update_endpoint(
+    installation: Installation,
+    endpoint_id: str,
+    about: dict[str, Any],
+    config: dict[str, Any] | None,
+    url: str | None,
+    *,
+    tested: bool,
+) -> Registration:
+    if url is not None:
+        template = registration.find_endpoint(installation, endpoint_id).endpoint.template
+        config = {**(config or {}), public_view.url_field_of(template): url}
+    return registration.update(installation, endpoint_id, about, config, tested=tested)
 
 
 def patterns_of(filters: JSON | None) -> tuple[str, ...]:
-    document = mapping(filters, "filters") or {}
+    document = json_object(filters, "filters") or {}
     for name in document:
         if name != "datasets":
             raise ConfigError(f"filters.{name}: unknown; there is: datasets")

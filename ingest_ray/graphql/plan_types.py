@@ -7,9 +7,9 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.reports import PlanPreview
-from ingest_ray.graphql.conversions import document, json_of
-from ingest_ray.state.unit_state import shown
+from ingest_ray.graphql.conversions import json_document, json_value
 
 
 @strawberry.type
@@ -65,7 +65,9 @@ class IngestionPlan:
             strategy=plan.strategy,
             run_mode=plan.run_mode,
             write=plan.write,
-            horizon=document({"value": shown(horizon.value), "method": horizon.method}) if horizon else None,
+            horizon=json_document({"value": display_value(horizon.value), "method": horizon.method})
+            if horizon
+            else None,
             facts=JSON(plan.facts),
             segments=[JSON(segment.model_dump(mode="json")) for segment in plan.segments[:most_slices]],
             slices=[
@@ -74,8 +76,8 @@ class IngestionPlan:
                     segment=piece.segment,
                     scope=piece.scope_id,
                     axis=piece.axis.kind,
-                    lower=json_of(shown(piece.interval.lower)),
-                    upper=json_of(shown(piece.interval.upper)),
+                    lower=json_value(display_value(piece.interval.lower)),
+                    upper=json_value(display_value(piece.interval.upper)),
                     estimated_rows=piece.estimated_rows,
                     estimated_bytes=piece.estimated_bytes,
                 )

@@ -1,16 +1,11 @@
 """What can be asked."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 
 import strawberry
 from strawberry import ID
 
-from ingest_ray.catalog import dataset_versions, run_records, unit_configs
-from ingest_ray.catalog import endpoints as registered
-from ingest_ray.catalog.dataset_versions import Version
-from ingest_ray.catalog.run_records import Collection
-from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.graphql.catalog_types import (
     CatalogDataset,
     MetadataCollectionRun,
@@ -23,7 +18,7 @@ from ingest_ray.graphql.checkpoint_types import (
     IngestionSegmentEdge,
     QuarantinedSlice,
 )
-from ingest_ray.graphql.conversions import PageInfo, bounded
+from ingest_ray.graphql.conversions import PageInfo, checked_count
 from ingest_ray.graphql.filters import ConfluenceIngestionFilterOptions, JiraIngestionFilterOptions
 from ingest_ray.graphql.ingestion_types import (
     IngestionSink,
@@ -33,7 +28,7 @@ from ingest_ray.graphql.ingestion_types import (
     IngestionUnitConfig,
 )
 from ingest_ray.graphql.plan_types import IngestionPlan
-from ingest_ray.graphql.request_context import Ask, act, look, who
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer, principal_of
 from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, RunProgress
 from ingest_ray.graphql.template_types import MetadataEndpointFamily, MetadataEndpointTemplate
 from ingest_ray.graphql.viewer_type import Viewer
@@ -41,12 +36,13 @@ from ingest_ray.sdk.errors import ConfigError, EndpointNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints import filter_options, registration, templates
-from ingest_ray.service.endpoints.collect import current_collection
+from ingest_ray.service.endpoints.collections import list_collections
+from ingest_ray.service.endpoints.datasets import search_datasets
 from ingest_ray.service.endpoints.provision import list_sinks
-from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import history, quarantine
 from ingest_ray.service.runs.execution import plan
 from ingest_ray.service.units import unit_status
+from ingest_ray.service.units.configs import list_configs
 from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.reset import configured_sink_id
 
@@ -56,14 +52,14 @@ MOST_DATASETS = 1_000
 @strawberry.type
 class Query:
     @strawberry.field
-    async def viewer(self, ask: Ask) -> Viewer:
+    async def viewer(self, info: RequestInfo) -> Viewer:
         """Who is asking."""
-        return Viewer.of(who(ask))
+        return Viewer.of(principal_of(info))
 
     @strawberry.field
     async def endpoints(
         self,
-        ask: Ask,
+        info: RequestInfo,
         project_slug: str | None = None,
         capability: str | None = None,
         search: str | None = None,
@@ -71,37 +67,37 @@ class Query:
         after: ID | None = None,
     ) -> list[MetadataEndpoint]:
         """By id; `after` is the id of the last one that was seen."""
-        found = await look(
-            ask,
+        found = await call_as_viewer(
+            info,
             registration.search_endpoints,
-            ask.context.installation,
+            info.context.installation,
             project=project_slug,
             capability=capability,
             text=search,
             after=after,
-            first=bounded(first, 50),
+            first=checked_count(first, 50),
         )
         for entry in found:
-            ask.context.loaders.endpoint.prime(entry.endpoint.endpoint_id, entry)
+            info.context.loaders.endpoint.prime(entry.endpoint.endpoint_id, entry)
         return [MetadataEndpoint.of(entry) for entry in found]
 
     @strawberry.field
-    async def endpoint(self, ask: Ask, id: ID) -> MetadataEndpoint | None:
-        who(ask)
-        found = await ask.context.loaders.endpoint.load(str(id))
+    async def endpoint(self, info: RequestInfo, id: ID) -> MetadataEndpoint | None:
+        principal_of(info)
+        found = await info.context.loaders.endpoint.load(str(id))
         return MetadataEndpoint.of(found) if found is not None else None
 
     @strawberry.field
     async def endpoint_templates(
-        self, ask: Ask, family: MetadataEndpointFamily | None = None
+        self, info: RequestInfo, family: MetadataEndpointFamily | None = None
     ) -> list[MetadataEndpointTemplate]:
-        found = await look(ask, templates.list_templates)
+        found = await call_as_viewer(info, templates.list_templates)
         return [MetadataEndpointTemplate.of(one) for one in found if family is None or one.family == family.value]
 
     @strawberry.field
     async def catalog_datasets(
         self,
-        ask: Ask,
+        info: RequestInfo,
         project_id: str | None = None,
         labels: list[str] | None = None,
         search: str | None = None,
@@ -109,7 +105,15 @@ class Query:
         unlabeled_only: bool | None = None,
     ) -> list[CatalogDataset]:
         """The first 1,000, by endpoint and name. `labels`: a dataset must have all of them."""
-        found = await look(ask, _datasets, ask.context.installation, project_id, search, endpoint_id)
+        found = await call_as_viewer(
+            info,
+            search_datasets,
+            info.context.installation,
+            project=project_id,
+            endpoint_id=endpoint_id,
+            text=search,
+            limit=MOST_DATASETS,
+        )
         wanted = set(labels or ())
         return [
             CatalogDataset.of(item)
@@ -118,28 +122,39 @@ class Query:
         ]
 
     @strawberry.field
-    async def metadata_dataset(self, ask: Ask, id: ID) -> CatalogDataset | None:
-        who(ask)
+    async def metadata_dataset(self, info: RequestInfo, id: ID) -> CatalogDataset | None:
+        principal_of(info)
         endpoint_id, _, name = str(id).partition(":")
-        found = await ask.context.loaders.dataset.load((endpoint_id, name))
+        found = await info.context.loaders.dataset.load((endpoint_id, name))
         return CatalogDataset.of(found) if found is not None else None
 
     @strawberry.field
     async def metadata_collection_runs(
-        self, ask: Ask, filter: MetadataCollectionRunFilter | None = None, limit: int | None = None
+        self, info: RequestInfo, filter: MetadataCollectionRunFilter | None = None, limit: int | None = None
     ) -> list[MetadataCollectionRun]:
         """The newest first."""
-        found = await look(ask, _collections, ask.context.installation, filter, bounded(limit, 50, "limit"))
+        wanted = filter or MetadataCollectionRunFilter()
+        found = await call_as_viewer(
+            info,
+            list_collections,
+            info.context.installation,
+            endpoint_id=wanted.endpoint_id,
+            collection_id=wanted.collection_id,
+            status=wanted.status.value if wanted.status is not None else None,
+            since=_checked_bound("from", wanted.from_),
+            until=_checked_bound("to", wanted.to),
+            limit=checked_count(limit, 50, "limit"),
+        )
         return [MetadataCollectionRun.of(item) for item in found]
 
     @strawberry.field
-    async def ingestion_units(self, ask: Ask, endpoint_id: ID) -> list[IngestionUnit]:
-        found = await look(ask, list_units, ask.context.installation, str(endpoint_id))
+    async def ingestion_units(self, info: RequestInfo, endpoint_id: ID) -> list[IngestionUnit]:
+        found = await call_as_viewer(info, list_units, info.context.installation, str(endpoint_id))
         return [IngestionUnit.of(view) for view in found.units]
 
     @strawberry.field
-    async def ingestion_sinks(self, ask: Ask) -> list[IngestionSink]:
-        found = await look(ask, list_sinks, ask.context.installation)
+    async def ingestion_sinks(self, info: RequestInfo) -> list[IngestionSink]:
+        found = await call_as_viewer(info, list_sinks, info.context.installation)
         return [
             IngestionSink(
                 id=ID(view.sink_id),
@@ -152,42 +167,44 @@ class Query:
 
     @strawberry.field
     async def ingestion_statuses(
-        self, ask: Ask, endpoint_id: ID, first: int | None = None, after: ID | None = None
+        self, info: RequestInfo, endpoint_id: ID, first: int | None = None, after: ID | None = None
     ) -> list[IngestionStatus]:
         """Of the configured units, by unit id; `first` and `after` make pages."""
-        found = await look(
-            ask, unit_status.list_statuses, ask.context.installation, str(endpoint_id), after=after, first=first
+        found = await call_as_viewer(
+            info, unit_status.list_statuses, info.context.installation, str(endpoint_id), after=after, first=first
         )
         return [IngestionStatus.of(one) for one in found]
 
     @strawberry.field
-    async def ingestion_status(self, ask: Ask, endpoint_id: ID, unit_id: ID) -> IngestionStatus | None:
+    async def ingestion_status(self, info: RequestInfo, endpoint_id: ID, unit_id: ID) -> IngestionStatus | None:
         """Null for a unit that is not configured."""
-        if await ask.context.loaders.endpoint.load(str(endpoint_id)) is None:
+        principal_of(info)
+        if await info.context.loaders.endpoint.load(str(endpoint_id)) is None:
             raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
-        who(ask)
-        found = await ask.context.loaders.standing.load(UnitRef(str(endpoint_id), str(unit_id)))
+        found = await info.context.loaders.unit_status.load(UnitRef(str(endpoint_id), str(unit_id)))
         return IngestionStatus.of(found) if found is not None else None
 
     @strawberry.field
-    async def ingestion_unit_configs(self, ask: Ask, endpoint_id: ID) -> list[IngestionUnitConfig]:
-        found = await look(ask, _configs, ask.context.installation, str(endpoint_id))
+    async def ingestion_unit_configs(self, info: RequestInfo, endpoint_id: ID) -> list[IngestionUnitConfig]:
+        found = await call_as_viewer(info, list_configs, info.context.installation, str(endpoint_id))
         return [IngestionUnitConfig.of(stored) for stored in found]
 
     @strawberry.field
-    async def jira_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> JiraIngestionFilterOptions:
-        found = await look(ask, filter_options.filter_options, ask.context.installation, str(endpoint_id))
+    async def jira_ingestion_filter_options(self, info: RequestInfo, endpoint_id: ID) -> JiraIngestionFilterOptions:
+        found = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
         return JiraIngestionFilterOptions.of(found)
 
     @strawberry.field
-    async def confluence_ingestion_filter_options(self, ask: Ask, endpoint_id: ID) -> ConfluenceIngestionFilterOptions:
-        found = await look(ask, filter_options.filter_options, ask.context.installation, str(endpoint_id))
+    async def confluence_ingestion_filter_options(
+        self, info: RequestInfo, endpoint_id: ID
+    ) -> ConfluenceIngestionFilterOptions:
+        found = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
         return ConfluenceIngestionFilterOptions.of(found)
 
     @strawberry.field
     async def ingestion_runs(
         self,
-        ask: Ask,
+        info: RequestInfo,
         endpoint_id: ID | None = None,
         unit_id: ID | None = None,
         state: IngestionState | None = None,
@@ -195,31 +212,31 @@ class Query:
         after: str | None = None,
     ) -> IngestionRunConnection:
         """The newest first."""
-        found = await look(
-            ask,
+        found = await call_as_viewer(
+            info,
             history.list_runs,
-            ask.context.installation,
+            info.context.installation,
             endpoint_id=endpoint_id,
             unit_id=unit_id,
             state=RunState(state.value) if state is not None else None,
             after=after,
-            first=bounded(first, 50),
+            first=checked_count(first, 50),
         )
         return IngestionRunConnection.of(found)
 
     @strawberry.field
-    async def ingestion_run(self, ask: Ask, id: ID) -> IngestionRun:
-        found = await look(ask, history.view_run, ask.context.installation, str(id))
+    async def ingestion_run(self, info: RequestInfo, id: ID) -> IngestionRun:
+        found = await call_as_viewer(info, history.view_run, info.context.installation, str(id))
         return IngestionRun.of(found.summary)
 
     @strawberry.field
-    async def ingestion_run_progress(self, ask: Ask, id: ID) -> RunProgress:
-        return RunProgress.of(await look(ask, history.view_run, ask.context.installation, str(id)))
+    async def ingestion_run_progress(self, info: RequestInfo, id: ID) -> RunProgress:
+        return RunProgress.of(await call_as_viewer(info, history.view_run, info.context.installation, str(id)))
 
     @strawberry.field
     async def ingestion_segments(
         self,
-        ask: Ask,
+        info: RequestInfo,
         endpoint_id: ID,
         unit_id: ID,
         sink_id: str | None = None,
@@ -227,81 +244,50 @@ class Query:
         after: str | None = None,
     ) -> IngestionSegmentConnection:
         """The checkpoint of a unit, segment by segment, by name."""
-        who(ask)
-        installation = ask.context.installation
+        principal_of(info)
+        installation = info.context.installation
         sink = (
             sink_id
             if sink_id is not None
             else await asyncio.to_thread(configured_sink_id, installation, UnitRef(str(endpoint_id), str(unit_id)))
         )
-        state = await ask.context.loaders.checkpoint.load((UnitRef(str(endpoint_id), str(unit_id)), sink))
+        state = await info.context.loaders.checkpoint.load((UnitRef(str(endpoint_id), str(unit_id)), sink))
         names = sorted(state.segments) if state is not None else []
-        count = bounded(first, 50)
+        count = checked_count(first, 50)
         rest = [name for name in names if after is None or name > after]
         edges = [
             IngestionSegmentEdge(cursor=name, node=IngestionSegment.of(state.segments[name]))
             for name in rest[:count]
             if state is not None
         ]
-        info = PageInfo(has_next_page=len(rest) > count, end_cursor=edges[-1].cursor if edges else None)
-        return IngestionSegmentConnection(edges=edges, page_info=info, total=len(names))
+        page_info = PageInfo(has_next_page=len(rest) > count, end_cursor=edges[-1].cursor if edges else None)
+        return IngestionSegmentConnection(edges=edges, page_info=page_info, total=len(names))
 
     @strawberry.field
     async def ingestion_quarantine(
-        self, ask: Ask, endpoint_id: ID, unit_id: ID | None = None, first: int | None = 50
+        self, info: RequestInfo, endpoint_id: ID, unit_id: ID | None = None, first: int | None = 50
     ) -> list[QuarantinedSlice]:
-        found = await look(ask, quarantine.list_rejected, ask.context.installation, str(endpoint_id), unit_id)
-        return [QuarantinedSlice.of(entry) for entry in found.entries[: bounded(first, 50)]]
+        found = await call_as_viewer(
+            info, quarantine.list_rejected, info.context.installation, str(endpoint_id), unit_id
+        )
+        return [QuarantinedSlice.of(entry) for entry in found.entries[: checked_count(first, 50)]]
 
     @strawberry.field
-    async def ingestion_plan(self, ask: Ask, endpoint_id: ID, unit_id: ID, slices: int | None = 50) -> IngestionPlan:
+    async def ingestion_plan(
+        self, info: RequestInfo, endpoint_id: ID, unit_id: ID, slices: int | None = 50
+    ) -> IngestionPlan:
         """What a run would read now. It asks the source, so it is an admin's."""
-        found = await act(ask, plan, ask.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
-        return IngestionPlan.of(found, bounded(slices, 50, "slices"))
+        found = await call_as_admin(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
+        return IngestionPlan.of(found, checked_count(slices, 50, "slices"))
 
 
-def _datasets(
-    installation: Installation, project: str | None, text: str | None, endpoint_id: str | None
-) -> list[Version]:
-    with installation.catalog.read() as connection:
-        entries = registered.listed(connection)
-        ids = {
-            entry.endpoint.endpoint_id
-            for entry in entries
-            if endpoint_id in (None, entry.endpoint.endpoint_id) and project in (None, entry.about.project)
-        }
-        return dataset_versions.search(connection, ids, text, MOST_DATASETS)
-
-
-def _collections(
-    installation: Installation, wanted: MetadataCollectionRunFilter | None, limit: int
-) -> list[Collection]:
-    wanted = wanted or MetadataCollectionRunFilter()
-    with installation.catalog.read() as connection:
-        found = run_records.collections(
-            connection,
-            endpoint_ids=[wanted.endpoint_id] if wanted.endpoint_id is not None else None,
-            collection_id=wanted.collection_id,
-            status=wanted.status.value if wanted.status is not None else None,
-            since=_bound("from", wanted.from_),
-            until=_bound("to", wanted.to),
-            limit=limit,
-        )
-    return [current_collection(item) for item in found]
-
-
-def _bound(field: str, moment: datetime | None) -> str | None:
-    if moment is None:
+def _checked_bound(field: str, time: datetime | None) -> datetime | None:
+    """In UTC. Raises `ConfigError` for a time without a zone, and for one that UTC cannot express."""
+    if time is None:
         return None
-    if moment.tzinfo is None:
+    if time.tzinfo is None:
         raise ConfigError(f"filter.{field}: a time needs a zone, such as 2026-01-31T00:00:00Z")
     try:
-        return run_records.instant(moment)
+        return time.astimezone(UTC)
     except OverflowError:
         raise ConfigError(f"filter.{field}: no time that can be compared") from None
-
-
-def _configs(installation: Installation, endpoint_id: str) -> list[Configured]:
-    with installation.catalog.read() as connection:
-        registered.source(connection, endpoint_id)
-        return unit_configs.listed(connection, endpoint_id)

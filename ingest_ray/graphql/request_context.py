@@ -1,4 +1,4 @@
-"""One request: who asks, of which installation, and what it has read already."""
+"""The context of one request: who sends it, the installation, and what it has loaded already; and calls of use cases."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RequestContext(BaseContext):
-    """`principal` None: a WebSocket that has not said who it is."""
+    """`principal` is None for a WebSocket that has not authenticated yet."""
 
     def __init__(self, installation: Installation, principal: Principal | None) -> None:
         super().__init__()
@@ -30,29 +30,30 @@ class RequestContext(BaseContext):
         self.loaders = Loaders(installation)
 
 
-Ask = Info[RequestContext, None]
+RequestInfo = Info[RequestContext, None]
 
 
-async def look(ask: Ask, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Calls a use case in a thread: for those that a viewer may see."""
-    return await _called(ask, Role.VIEWER, work, *arguments, **options)
+async def call_as_viewer(info: RequestInfo, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Calls a use case in a thread. For what every principal may read."""
+    return await _call(info, Role.VIEWER, use_case, *arguments, **options)
 
 
-async def act(ask: Ask, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Calls a use case in a thread: for those that change something, or show rows; an admin's."""
-    principal = who(ask)
-    require_role(principal, Role.ADMIN, f"call {ask.field_name}")
-    log.info("%s by %s", ask.field_name, principal.name)
-    return await _called(ask, Role.ADMIN, work, *arguments, **options)
+async def call_as_admin(info: RequestInfo, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Calls a use case in a thread, and logs who did. For what changes something or shows rows: admins only."""
+    principal = principal_of(info)
+    require_role(principal, Role.ADMIN, f"call {info.field_name}")
+    log.info("%s by %s", info.field_name, principal.name)
+    return await _call(info, Role.ADMIN, use_case, *arguments, **options)
 
 
-def who(ask: Ask) -> Principal:
-    principal = ask.context.principal
+def principal_of(info: RequestInfo) -> Principal:
+    """Raises `Unauthenticated`."""
+    principal = info.context.principal
     if principal is None:
         raise Unauthenticated("who is asking?", hint="send a bearer token")
     return principal
 
 
-async def _called(ask: Ask, role: Role, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    require_role(who(ask), role, f"call {ask.field_name}")
-    return await asyncio.to_thread(partial(work, *arguments, **options))
+async def _call(info: RequestInfo, role: Role, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    require_role(principal_of(info), role, f"call {info.field_name}")
+    return await asyncio.to_thread(partial(use_case, *arguments, **options))

@@ -8,13 +8,13 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.run_order import Progress
-from ingest_ray.graphql.conversions import PageInfo, document
+from ingest_ray.graphql.conversions import PageInfo, json_document
 from ingest_ray.graphql.ingestion_types import IngestionState
 from ingest_ray.sdk.types import RunSummary
 from ingest_ray.service.runs.history import RunPage, RunView
 from ingest_ray.service.runs.run_observer import Sample
-from ingest_ray.state.unit_state import shown
 
 MOST_WATERMARKS = 200
 
@@ -100,10 +100,12 @@ class IngestionRun:
             strategy=summary.strategy,
             executor=summary.executor,
             target=summary.target,
-            horizon=document({"value": shown(horizon.value), "method": horizon.method}) if horizon else None,
-            watermarks=document(dict(islice(summary.watermarks.items(), MOST_WATERMARKS))) or JSON({}),
+            horizon=json_document({"value": display_value(horizon.value), "method": horizon.method})
+            if horizon
+            else None,
+            watermarks=json_document(dict(islice(summary.watermarks.items(), MOST_WATERMARKS))) or JSON({}),
             schema_changes=list(summary.schema_changes),
-            facts=document(summary.facts) or JSON({}),
+            facts=json_document(summary.facts) or JSON({}),
             error=RunFault(**summary.error.model_dump()) if summary.error is not None else None,
         )
 

@@ -4,9 +4,9 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from ingest_ray.graphql.error_codes import CodedErrors
-from ingest_ray.graphql.limits import limits
 from ingest_ray.graphql.mutations import Mutation
 from ingest_ray.graphql.queries import Query
+from ingest_ray.graphql.query_limits import query_limits
 from ingest_ray.graphql.subscriptions import Subscription
 from ingest_ray.settings import ServeSettings
 
@@ -21,7 +21,7 @@ def schema_for(settings: ServeSettings) -> Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        extensions=[*limits(settings.max_depth, settings.max_cost), CodedErrors],
+        extensions=[*query_limits(settings.max_depth, settings.max_cost), CodedErrors],
         config=StrawberryConfig(disable_field_suggestions=False),
     )
 

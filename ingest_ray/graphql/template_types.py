@@ -7,7 +7,7 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
-from ingest_ray.graphql.conversions import document
+from ingest_ray.graphql.conversions import json_document
 from ingest_ray.sdk.types import ConnectionReport
 from ingest_ray.service.endpoints.templates import Template, TemplateField
 
@@ -112,7 +112,7 @@ class MetadataEndpointTemplate:
                 MetadataEndpointCapability(key=name, label=name.replace("_", " ").capitalize())
                 for name in template.capabilities
             ],
-            sample_config=document(dict(template.sample_config)) if template.sample_config else None,
+            sample_config=json_document(dict(template.sample_config)) if template.sample_config else None,
             extras=None,
         )
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ingest_ray.core.checkpoint import opened
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.reports import CertificateLine, PlanPreview, SegmentPlan
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
@@ -16,7 +17,6 @@ from ingest_ray.run.placement import is_inline
 from ingest_ray.run.reporter import estimated_rows
 from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
 from ingest_ray.state import UnitState, read_states
-from ingest_ray.state.unit_state import shown
 
 MOST_SLICES = 1_000  # shown; all are counted
 
@@ -95,7 +95,7 @@ def segment_plans(known: UnitState, scopes: tuple[Scope, ...], counts: Counts) -
         plans.append(
             SegmentPlan(
                 segment=name,
-                watermark=shown(state.watermark) if state else None,
+                watermark=display_value(state.watermark) if state else None,
                 scopes=tuple(scope.scope_id for scope in scopes if scope.segment == name),
                 slices=count,
                 estimated_rows=rows,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.sdk.types import (
@@ -20,7 +21,6 @@ from ingest_ray.sdk.types import (
     SegmentState,
     SliceCounts,
 )
-from ingest_ray.state.unit_state import shown
 
 Phase = Literal["planning", "reading", "committing", "done"]
 MIN_SAMPLE_ROWS = 1_000  # the average over fewer rows does not predict the size of the others
@@ -108,7 +108,7 @@ class RunReporter:
             models=self._models,
             bytes_staged=self._bytes,
             slices=self._slices,
-            watermarks={name: shown(segment.watermark) for name, segment in sorted(segments.items())},
+            watermarks={name: display_value(segment.watermark) for name, segment in sorted(segments.items())},
             target=location,
             strategy=plan_summary.strategy if plan_summary else None,
             horizon=horizon,

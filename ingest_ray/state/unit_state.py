@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import Fenced, StateConflict, StateUnreadable
-from ingest_ray.sdk.types import Learned, Position
+from ingest_ray.sdk.types import Learned
 from ingest_ray.state.documents import (
     D,
     IntentDocument,
@@ -21,8 +21,6 @@ from ingest_ray.state.documents import (
     parsed,
 )
 from ingest_ray.state.lease import Lease, this_process
-
-MAX_POSITION_CHARS = 48  # a summary names every segment, and must stay small
 
 
 def read_states(kv: KV, unit_key: str) -> UnitState:
@@ -70,19 +68,6 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         lease=lease,
         has_intent=intent is not None and not intent.is_settled,
     )
-
-
-MAX_POSITION_CHARS = 48  # a summary names every segment, and must stay small
-
-
-def shown(position: Position | None) -> JsonValue:
-    """A position for display: its value where it has one part; long texts are shortened."""
-    if position is None:
-        return None
-    parts = [
-        part if len(str(part)) <= MAX_POSITION_CHARS else f"{str(part)[:MAX_POSITION_CHARS]}…" for part in position
-    ]
-    return parts[0] if len(parts) == 1 else list(parts)
 
 
 def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:

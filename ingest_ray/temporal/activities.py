@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
-from ingest_ray.catalog import run_records
 from ingest_ray.payloads.documents import (
     COLUMNS_SHOWN,
     Beat,
@@ -38,6 +37,7 @@ from ingest_ray.service.launching.ray_job import read_run_record
 from ingest_ray.service.launching.ray_job_watch import RayJobWatch
 from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
+from ingest_ray.service.runs.history import find_run
 from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
@@ -76,7 +76,7 @@ class Activities:
         """Starting twice is starting once: the run's id comes from the workflow, or from the activity's place in it."""
         info = activity.info()
         run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
-        found = self._find(run_id)
+        found = find_run(self._installation, run_id)
         if found is None:
             request = RunRequest(
                 endpoint_id=command.endpoint_id,
@@ -89,7 +89,9 @@ class Activities:
             try:
                 open_run(self._installation, request, NOBODY, run_id)
             except (StateConflict, RunActive):
-                if self._find(run_id) is None:  # else an earlier attempt of this activity, at the same moment
+                if (
+                    find_run(self._installation, run_id) is None
+                ):  # else an earlier attempt of this activity, at the same moment
                     raise
             found = read_run_record(self._installation, run_id).summary
         if found.ref != command.ref:
@@ -119,7 +121,7 @@ class Activities:
     @activity.defn(name="completeIngestionRun")
     def complete_run(self, command: RunOnly) -> RunEnd:
         """Every run gets its end in its record, whatever became of its job."""
-        summary = self._find(command.run_id)
+        summary = find_run(self._installation, command.run_id)
         if summary is None or summary.state is RunState.RUNNING:
             with RayJobsClient(self._installation.settings) as jobs:
                 summary = RayJobWatch(self._installation, jobs, command.run_id).close_run()
@@ -187,11 +189,6 @@ class Activities:
             await self._end_of(watch, job_id)
         except RunInterrupted:  # it was stopped before it had begun, or was killed: the record gets its end
             await asyncio.to_thread(watch.close_run)
-
-    def _find(self, run_id: str) -> RunSummary | None:
-        with self._installation.catalog.read() as connection:
-            record = run_records.find(connection, run_id)
-        return record.summary if record is not None else None
 
 
 async def _beating(work: Callable[[], T]) -> T:

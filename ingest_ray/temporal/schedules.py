@@ -1,5 +1,6 @@
 """The schedules that `ingest.yaml` asks for, as schedules of the Temporal server: `schedule_minutes` of enabled units."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -18,11 +19,11 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from ingest_ray.catalog import unit_configs
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand
 from ingest_ray.sdk.types import Model, UnitConfig
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.configs import list_configs
 
 MISSED = timedelta(minutes=10)  # what a server that was away does not make up for
 NOTE = "from schedule_minutes in ingest.yaml; `ingest-ray temporal schedules` keeps it so"
@@ -41,8 +42,7 @@ async def sync_schedules(client: Client, installation: Installation) -> list[Sch
     """
     queue = installation.settings.temporal.task_queue
     prefix = f"ingest:{queue}:"
-    with installation.catalog.read() as connection:
-        configs = [item.config for item in unit_configs.listed(connection)]
+    configs = [item.config for item in await asyncio.to_thread(list_configs, installation)]
     wanted = {f"{prefix}{c.ref}": c for c in configs if c.enabled and c.schedule_interval_minutes}
     found = {name: every async for name, every in _found(client, prefix)}
     changes = []

@@ -1,7 +1,10 @@
 """Imports point one way: from surfaces down to the ground. Strategies stand on the ground, and nothing stands on them."""
 
 import ast
+from importlib import import_module
 from pathlib import Path
+
+from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "ingest_ray"
@@ -85,3 +88,33 @@ def test_only_actors_and_the_door_to_them_know_ray() -> None:
         if any(name.split(".")[0] == "ray" for name in imports(path)):
             wrong.append(place)
     assert wrong == []
+
+
+def test_surfaces_reach_catalog_and_state_only_through_use_cases() -> None:
+    """They may import the documents that use cases return (pydantic models), and nothing else from those folders."""
+    wrong = []
+    for path in [path for part in sorted(FLOORS[0]) for path in sorted((ENGINE / part).rglob("*.py"))]:
+        name = path.relative_to(ROOT)
+        text = path.read_text()
+        wrong += [
+            f"{name} opens a transaction" for call in (".catalog.begin(", ".catalog.read(", ".kv.") if call in text
+        ]
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                wrong += [f"{name} imports {alias.name}" for alias in node.names if is_storage(alias.name)]
+            elif isinstance(node, ast.ImportFrom) and is_storage(node.module or ""):
+                wrong += [
+                    f"{name} imports {node.module}.{alias.name}"
+                    for alias in node.names
+                    if not is_document(node.module or "", alias.name)
+                ]
+    assert wrong == []
+
+
+def is_storage(module: str) -> bool:
+    return module.startswith(("ingest_ray.catalog", "ingest_ray.kv", "ingest_ray.state"))
+
+
+def is_document(module: str, name: str) -> bool:
+    found = getattr(import_module(module), name, None)
+    return isinstance(found, type) and issubclass(found, BaseModel)

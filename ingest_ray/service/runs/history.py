@@ -62,5 +62,12 @@ def view_run(installation: Installation, run_id: str) -> RunView:
     )
 
 
+def find_run(installation: Installation, run_id: str) -> RunSummary | None:
+    """The run as its record has it, whether its process lives or not."""
+    with installation.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+    return record.summary if record is not None else None
+
+
 def _interrupted(summary: RunSummary) -> RunSummary:
     return summary.model_copy(update={"state": RunState.FAILED, "error": INTERRUPTED})

@@ -90,6 +90,13 @@ def _start(installation: Installation, config: UnitConfig) -> str | None:
         return None
 
 
+def find_schedules(installation: Installation, units: Collection[UnitRef]) -> Mapping[UnitRef, ScheduleRow]:
+    """At least those of `units` that have a row."""
+    endpoint_ids = {unit.endpoint_id for unit in units}
+    with installation.catalog.read() as connection:
+        return schedule_slots.listed(connection, endpoint_ids.pop() if len(endpoint_ids) == 1 else None)
+
+
 def schedule_of(installation: Installation, config: UnitConfig) -> Schedule:
     interval_s = (config.schedule_interval_minutes or 1) * 60
     settings = installation.settings.serve.schedules

@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from ingest_ray.catalog import endpoints, run_records, unit_configs
 from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.core.positions import display_value
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import EndpointNotFound, UnitNotFound
@@ -14,7 +15,6 @@ from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentS
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import current_summary
 from ingest_ray.service.units.unit_status import current_state, read_checkpoint
-from ingest_ray.state.unit_state import shown
 
 
 class SegmentStatus(Model):
@@ -115,7 +115,7 @@ def _report_of(
 def _segment(state: SegmentState) -> SegmentStatus:
     return SegmentStatus(
         segment=state.segment,
-        watermark=shown(state.watermark),
+        watermark=display_value(state.watermark),
         is_loaded=state.is_loaded,
         generation=state.generation,
         open_scopes=len(state.scopes),

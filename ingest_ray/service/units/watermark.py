@@ -5,6 +5,7 @@ import os
 from pydantic import JsonValue
 
 from ingest_ray import logs
+from ingest_ray.core.positions import display_value
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_layout import opened_spec, unit_key_of
@@ -18,7 +19,6 @@ from ingest_ray.sdk.types import Model, Position, RunMode, WriteMode
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.state.lease import this_process
-from ingest_ray.state.unit_state import shown
 from ingest_ray.state.writer import StateWriter
 
 
@@ -67,7 +67,7 @@ def set_watermark(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
         sink_id=config.sink_id,
-        watermarks={name: shown(position) for name, position in found.items()},
+        watermarks={name: display_value(position) for name, position in found.items()},
     )
 
 

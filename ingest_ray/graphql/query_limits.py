@@ -25,7 +25,7 @@ from graphql import (
 )
 from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, QueryDepthLimiter, SchemaExtension
 
-USUAL_ITEMS = 50  # of a list whose length no argument says
+DEFAULT_ITEMS = 50  # of a list whose length no argument says
 MOST_ALIASES = 40
 MOST_TOKENS = 4_000
 
@@ -53,11 +53,11 @@ class CostLimiter(SchemaExtension):
 def cost_of(schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> int:
     """The fields of the answer, if every list were as long as its argument says."""
     parts = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-    counter = _Counter(schema, parts, variables)
+    counter = _CostCounter(schema, parts, variables)
     return sum(counter.operation(part) for part in document.definitions if isinstance(part, OperationDefinitionNode))
 
 
-class _Counter:
+class _CostCounter:
     def __init__(
         self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], variables: Mapping[str, Any]
     ) -> None:
@@ -109,12 +109,12 @@ class _Counter:
                 if isinstance(value, IntValueNode):
                     return max(1, int(value.value))
                 if isinstance(value, VariableNode):
-                    given = self._variables.get(value.name.value)
-                    return max(1, given) if isinstance(given, int) else USUAL_ITEMS
-        return USUAL_ITEMS
+                    without_nulls = self._variables.get(value.name.value)
+                    return max(1, without_nulls) if isinstance(without_nulls, int) else DEFAULT_ITEMS
+        return DEFAULT_ITEMS
 
 
-def limits(max_depth: int, max_cost: int) -> list[Any]:
+def query_limits(max_depth: int, max_cost: int) -> list[Any]:
     return [
         lambda: QueryDepthLimiter(max_depth=max_depth),
         lambda: MaxAliasesLimiter(max_alias_count=MOST_ALIASES),

@@ -1,0 +1,36 @@
+"""Reads what metadata collection found: datasets in their current versions."""
+
+from collections.abc import Collection
+
+from ingest_ray.catalog import dataset_versions, endpoints
+from ingest_ray.catalog.dataset_versions import Version
+from ingest_ray.service.installation import Installation
+
+
+def search_datasets(
+    installation: Installation, *, project: str | None, endpoint_id: str | None, text: str | None, limit: int
+) -> list[Version]:
+    """By endpoint and name. `text` is a part of the name, in any case."""
+    with installation.catalog.read() as connection:
+        endpoint_ids = {
+            entry.endpoint.endpoint_id
+            for entry in endpoints.listed(connection)
+            if endpoint_id in (None, entry.endpoint.endpoint_id) and project in (None, entry.about.project)
+        }
+        return dataset_versions.search(connection, endpoint_ids, text, limit)
+
+
+def find_datasets(
+    installation: Installation, dataset_ids: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Version]:
+    """By endpoint and name; those that have vanished at the source, too."""
+    with installation.catalog.read() as connection:
+        return dataset_versions.named(connection, dataset_ids)
+
+
+def first_datasets(
+    installation: Installation, endpoint_ids: Collection[str], text: str | None, limit: int
+) -> dict[str, list[Version]]:
+    """The first `limit` datasets of each endpoint, by name; `text` as in `search_datasets`."""
+    with installation.catalog.read() as connection:
+        return dataset_versions.first_of_each(connection, endpoint_ids, text, limit)
