@@ -1,19 +1,16 @@
 """Runs at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
 
 import getpass
-import os
 import shlex
-import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 from ingest_ray.cli.output import FAILURE, SUCCESS, Output
 from ingest_ray.cli.progress import show_progress
 from ingest_ray.cli.run_document import run_document
 from ingest_ray.cli.tables.run_report import show_report
 from ingest_ray.process.exit_notice import announce
+from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
 from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
@@ -37,7 +34,7 @@ def run(
     bounds = {"--from": options.lower, "--to": options.upper}
     arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
     command = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
-    with _stop_on_signal(output, command) as stop, show_progress() as observe:
+    with _interruptible(output, command) as stop, show_progress() as observe:
         report = execution.run(
             installation,
             endpoint_id,
@@ -45,22 +42,22 @@ def run(
             options=options,
             requested_by=_user_name(),
             observe=observe,
-            stopping=stop.is_wanted,
+            stopping=stop.is_requested,
         )
     return _write_report(output, report)
 
 
 def replay(output: Output, installation: Installation, endpoint_id: str, unit_id: str | None) -> int:
     command = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
-    with _stop_on_signal(output, command) as stop, show_progress() as observe:
-        report = quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_wanted)
+    with _interruptible(output, command) as stop, show_progress() as observe:
+        report = quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_requested)
     return _write_report(output, report)
 
 
 def remap(output: Output, installation: Installation, unit: UnitRef) -> int:
     command = shlex.join(["ingest-ray", "remap", unit.endpoint_id, unit.unit_id])
-    with _stop_on_signal(output, command) as stop, show_progress() as observe:
-        report = remapping.remap(installation, unit, observe=observe, stopping=stop.is_wanted)
+    with _interruptible(output, command) as stop, show_progress() as observe:
+        report = remapping.remap(installation, unit, observe=observe, stopping=stop.is_requested)
     return _write_report(output, report)
 
 
@@ -77,30 +74,10 @@ def _user_name() -> str | None:
         return None
 
 
-class _Stop:
-    def __init__(self, again: str) -> None:
-        self._again = again
-        self._wanted = False
-
-    def is_wanted(self) -> bool:
-        return self._wanted
-
-    def on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._wanted:
-            raise KeyboardInterrupt
-        self._wanted = True
-        text = f"\nstopping: the commit under way is finished first (once more: stop now)\nto go on: {self._again}\n"
-        os.write(sys.stderr.fileno(), text.encode())  # the only way to print that is safe inside a signal
-
-
 @contextmanager
-def _stop_on_signal(output: Output, command: str) -> Iterator[_Stop]:
-    """`command`: the one that goes on with the run."""
-    stop = _Stop(command)
-    before = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with announce(output.error_notice(ClusterUnavailable.code, ENDED_BY_RAY, f"to go on: {command}")):
-            yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interruptible(output: Output, command: str) -> Iterator[StopSignals]:
+    """Lets a signal stop the run, and prints an error if the process is ended from outside. `command` continues the run."""
+    stopping = "stopping: the commit under way is finished first (once more: stop now)"
+    notice = output.error_notice(ClusterUnavailable.code, ENDED_BY_RAY, f"to go on: {command}")
+    with stop_on_signals(f"\n{stopping}\nto go on: {command}\n") as stop, announce(notice):
+        yield stop
