@@ -1,12 +1,17 @@
 """The real servers of all tests, each started once; and, before anything imports Ray, how its local cluster is protected."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from ingest_ray.testing.plugins import add_to_path
+
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
+
+add_to_path(Path(__file__).parent / "plugins")  # offers the scripted source, in the processes that tests start, too
 
 # Where the suite is a gate, every run draws the same examples; elsewhere each run draws new ones and looks for what was missed.
 settings.register_profile("gate", derandomize=True, database=None)

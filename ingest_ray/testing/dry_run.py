@@ -1,6 +1,6 @@
-"""One unit planned, read and folded in this process, without staging, sink or Ray: for tests of strategies.
+"""Plans, reads and applies one unit in this process, without staging, sink or Ray: for tests of strategies.
 
-It uses the very core of a run (`core.planning`, `core.checkpoint`); only the sink is a dictionary, or a list.
+Planning and checkpoint are those of a run (`core.planning`, `core.checkpoint`); the sink is a dictionary, or a list.
 """
 
 import json
@@ -28,7 +28,7 @@ class Reject:
 
 @dataclass
 class Outcome:
-    """What one run did."""
+    """The slices, rows and rejects of one run."""
 
     slices: list[Slice] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)

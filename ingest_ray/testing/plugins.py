@@ -22,17 +22,22 @@ def write_entry_points(folder: Path, name: str, groups: Mapping[str, Mapping[str
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
+def add_to_path(*folders: Path) -> None:
+    """Puts folders first on the path of this process and of those that it starts."""
+    added = [*map(str, folders)]
+    sys.path[:0] = added
+    os.environ["PYTHONPATH"] = os.pathsep.join([*added, *filter(None, [os.environ.get("PYTHONPATH")])])
+    _forget()
+
+
 @contextmanager
 def plugged_in(folder: Path, *projects: Path) -> Iterator[None]:
     """Offers the entry points of the projects in this process and in those that it starts. `folder` is empty before."""
     for project in projects:
         document = tomllib.loads((project / "pyproject.toml").read_text())["project"]
         write_entry_points(folder, document["name"], document["entry-points"])
-    added = [str(folder), *map(str, projects)]
     before_path, before_variable = list(sys.path), os.environ.get("PYTHONPATH")
-    sys.path[:0] = added
-    os.environ["PYTHONPATH"] = os.pathsep.join([*added, *([before_variable] if before_variable else [])])
-    _forget()
+    add_to_path(folder, *projects)
     try:
         yield
     finally:

@@ -1,16 +1,18 @@
 """A source without a server, with its faults in the data: for tests of everything behind the strategy contract.
 
+No installed package offers it: `tests/plugins` has its entry point, which tests and measurements put on their path.
+
 A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: `id`, `segment`, `at` (the cursor) and
-`payload`. The config says what goes wrong and where to write down what was asked:
+`payload`. The config has the faults, and the file that records every call:
 
     {"journal": "/tmp/j", "units": ["numbers-2x1000"], "now": 1000, "changed": {"7": 1001},
      "faults": {"0:500": ["unavailable", "too-large", "stop:600"], "1:0": ["denied"]}, "slice_rows": 250}
 
-`faults` are by the segment and lower end of a slice; each read of it takes the next one. Others are `describe`, `probe`, `census`,
-and `cut 0:500`, before the piece of segment 0 that begins at 500 is cut. `unavailable:60` asks for a
+`faults` are by the segment and lower end of a slice; each read of it takes the next one. Others are `describe`, `probe`, `scan_keys`,
+and `cut 0:500`, before the piece of segment 0 that begins at 500 is cut. `unavailable:60` sets a delay of a
 minute before the next try. `hold` keeps a reader waiting until there is a file `<journal>.release`; `deaf` does, too, and
-does not hear the first interrupt. The journal gets one line for every call that would have reached a source; it is what
-"no connection to the source" and "not read again" are checked by.
+ignores the first interrupt. The journal gets one line for every call that would have reached a source: tests check with it
+that there was no connection to the source, or that nothing was read again.
 """
 
 import json
@@ -195,16 +197,16 @@ class Scripted:
         ]
 
     def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
-        note(spec.endpoint, "census")
+        note(spec.endpoint, "scan_keys")
         config = config_of(spec.endpoint)
         segments, rows = shape_of(spec.unit_id)
         keys = [key for key in range(segments * rows) if key not in config.deleted and key not in config.hidden]
         for start in range(0, len(keys), BATCH_ROWS):
             yield pa.RecordBatch.from_pydict({"id": pa.array(keys[start : start + BATCH_ROWS], pa.int64())})
-        raise_fault(next_fault(spec.endpoint, "census"))
+        raise_fault(next_fault(spec.endpoint, "scan_keys"))
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """All but the ones that the config calls `hidden`: not in the census, and yet there."""
+        """Yields all but the keys that the config calls `hidden`: those are not in a key scan, and still exist."""
         hidden = config_of(spec.endpoint).hidden
         for batch in keys:
             yield batch.filter(pa.array([key not in hidden for key in batch["id"].to_pylist()]))
@@ -249,7 +251,7 @@ class Scripted:
         raise_fault(fault)
 
     def _good(self, spec: UnitSpec, piece: Slice, numbers: Sequence[int], context: ReadContext) -> list[int]:
-        """Without the rows that the config calls bad: those are rejected, with a text for `at` that is no number."""
+        """Leaves out the rows that the config calls bad, and rejects them, with a text for `at` that is no number."""
         config = config_of(spec.endpoint)
         segments, _ = shape_of(spec.unit_id)
         good = []
@@ -272,7 +274,7 @@ class Scripted:
 
 
 def columns_of(config: ScriptedConfig) -> tuple[Column, ...]:
-    """The usual columns as `column_types` has them: another type, `null` for a dropped one, or a new one."""
+    """Returns the usual columns, changed by `column_types`: another type, `null` for a dropped column, or a new column."""
     kept = [column for column in COLUMNS if config.column_types.get(column.name, column.arrow) is not None]
     known = {column.name for column in COLUMNS}
     new = [
@@ -327,7 +329,7 @@ def table(endpoint: Endpoint, unit: str, segment: str, numbers: Sequence[int]) -
 
 
 def shaped(rows: pa.Table, schema: pa.Schema, offset: int) -> pa.Table:
-    """In the schema's columns and types; a new column has the row's key plus `offset` in it."""
+    """Returns the rows in the schema's columns and types; a new column holds the row's key plus `offset`."""
     extra = pc.add(rows["id"], offset)
     columns = [rows[field.name] if field.name in rows.column_names else extra for field in schema]
     return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
@@ -355,18 +357,18 @@ def note(endpoint: Endpoint, line: str) -> None:
 
 
 def noted(journal: Path) -> list[str]:
-    """What was asked of the source so far."""
+    """Returns the calls that the journal has."""
     if not journal.exists():
         return []
     return [json.loads(line)[1] for line in journal.read_text().splitlines()]
 
 
-def next_fault(endpoint: Endpoint, place: str) -> str | None:
+def next_fault(endpoint: Endpoint, call: str) -> str | None:
     config = config_of(endpoint)
-    faults: list[JsonValue] = list(config.faults.get(place, []))
+    faults: list[JsonValue] = list(config.faults.get(call, []))
     if not faults or config.journal is None:
         return None
-    taken = Path(f"{config.journal}.{place.replace(':', '-')}")
+    taken = Path(f"{config.journal}.{call.replace(':', '-')}")
     count = taken.stat().st_size if taken.exists() else 0
     with taken.open("a") as file:
         file.write("x")

@@ -129,7 +129,7 @@ def test_g_deletes_are_found_guarded_and_recorded(workspace: Workspace, cli: InP
 
 def test_c61_an_incomplete_census_deletes_nothing(workspace: Workspace, cli: InProcessCli) -> None:
     cli.json("run", "shop")
-    changed(workspace, cli, deleted=[1], faults={"census": ["unavailable"]})
+    changed(workspace, cli, deleted=[1], faults={"scan_keys": ["unavailable"]})
     failed = cli.json("run", "shop", "--reconcile", code=1)
     assert (failed["error"]["code"], failed["reconcile"]["erased"]) == ("E_SOURCE_PAGE_FAILED", 0)
     assert cli.json("run", "shop", "--reconcile")["reconcile"]["erased"] == 1

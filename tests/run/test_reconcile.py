@@ -1,4 +1,4 @@
-"""Deletes at the source: found by a complete census only, never beyond the guard, exactly once."""
+"""Deletes at the source: found by a complete key scan only, never beyond the guard, exactly once."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_deletes_remove_the_rows_where_the_policy_says_so(tmp_path: Path) -> Non
 
 def test_c61_an_incomplete_census_deletes_nothing(tmp_path: Path) -> None:
     there = loaded(tmp_path)
-    there.source = {"deleted": [3], "faults": {"census": ["unavailable"]}}
+    there.source = {"deleted": [3], "faults": {"scan_keys": ["unavailable"]}}
     report = reconcile_unit(there.order())
     assert report.state is RunState.FAILED
     assert report.error is not None
@@ -52,7 +52,7 @@ def test_c61_an_incomplete_census_deletes_nothing(tmp_path: Path) -> None:
 
 def test_c62_denied_is_not_gone(tmp_path: Path) -> None:
     there = loaded(tmp_path)
-    there.source = {"deleted": [3], "faults": {"census": ["denied"]}}
+    there.source = {"deleted": [3], "faults": {"scan_keys": ["denied"]}}
     report = reconcile_unit(there.order())
     assert report.error is not None
     assert report.error.code == "E_SOURCE_DENIED"
