@@ -1,5 +1,7 @@
 """The sink families that the entry points name: their configuration and description. Opening a sink imports its library."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -72,12 +74,14 @@ class LazySinkFamily:
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
             )
-        sink: Sink = module.open_sink(config)
+        with self._named_package(endpoint):
+            sink: Sink = module.open_sink(config)
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
         module, config = self._load_module(endpoint)
-        sink: ModelSink = module.open_models(config)
+        with self._named_package(endpoint):
+            sink: ModelSink = module.open_models(config)
         return sink
 
     def _load_module(self, endpoint: Endpoint) -> tuple[Any, BaseModel]:
@@ -86,14 +90,20 @@ class LazySinkFamily:
         except ValidationError as error:  # the error's own text contains values, and a value may be a secret
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
-        try:
+        with self._named_package(endpoint):
             module: Any = import_module(self._module)
+        return module, config
+
+    @contextmanager
+    def _named_package(self, endpoint: Endpoint) -> Iterator[None]:
+        """Raises `ConfigError` that names the package where one is not installed."""
+        try:
+            yield
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from error
-        return module, config
 
 
 delta = LazySinkFamily(
