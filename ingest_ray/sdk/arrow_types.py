@@ -45,7 +45,11 @@ _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_/+.\-]*\Z")
 
 
 def to_text(kind: pa.DataType) -> str:
-    """Raises `ConfigError` for a type that no source of this project stages (dictionaries, unions, extensions)."""
+    """Returns the text of a type.
+
+    Raises:
+        ConfigError: the type cannot be staged (dictionaries, unions, extensions).
+    """
     if kind in _NAMES:
         return _NAMES[kind]
     types = pa.types
@@ -69,7 +73,7 @@ def to_text(kind: pa.DataType) -> str:
 
 
 def from_text(text: str) -> pa.DataType:
-    """The type that `to_text` wrote. Raises `ConfigError` for anything else."""
+    """Returns the type of a text that `to_text` wrote. Raises `ConfigError` for any other text."""
     return _Parser(text).parse()
 
 

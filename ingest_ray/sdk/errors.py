@@ -7,7 +7,7 @@
     + EndpointNotFound        fail: register the endpoint first
     + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
     + PayloadTooLarge         fail: a control message must carry handles, never rows
-    + VersionConflict         fail: somebody else changed it meanwhile; look at it and change it again
+    + VersionConflict         fail: it was changed meanwhile; read it and change it again
   x AccessError
     + Unauthenticated         fail: log in
     + RoleForbidden           fail: the caller's role does not allow it
@@ -38,7 +38,7 @@
   x StagingError
     + StagingUnavailable      retry the slice: staging cannot be written now
     + StagingTooLarge         fail: choose files for staging
-    + StagingLost             read the slice again: its pages, or what a sink had prepared of them, are gone or damaged
+    + StagingLost             read the slice again: its pages, or the rows prepared from them, are gone or damaged
   x SinkError
     + SinkUnavailable         try the write again
     + SinkRejected            fail: the sink will never take this
@@ -48,12 +48,12 @@
     + CommitUnknown           ask the sink for its last sequence number before deciding
     + LedgerMismatch          fail: rows do not add up; nothing was committed
   x StateError
-    + StateConflict           read the state again: somebody else wrote it
+    + StateConflict           read the state again: another process wrote it
     + StateUnreadable         fail: the document has an unknown schema number
     + StateUnavailable        try again: the state store does not answer
   x ControlError
     + ClusterUnavailable      try again: the cluster or the workflow server does not answer
-    + RunInterrupted          try again: the process of the run is gone, and what it committed is there
+    + RunInterrupted          try again: the process of the run is gone; its commits are kept
 
 No class needs a constructor argument, because errors cross process borders. The codes are those of the published
 contract and never change.
@@ -64,7 +64,7 @@ from typing import ClassVar
 
 
 class Recovery(StrEnum):
-    """What the ledger does about an error; nobody else looks at it."""
+    """The reaction of the ledger to an error; only the ledger reads it."""
 
     FAIL = "fail"
     RETRY = "retry"
@@ -77,7 +77,7 @@ class Recovery(StrEnum):
 
 
 class IngestError(Exception):
-    """The root. `hint` says what a person can do next; it is shown under the message."""
+    """The root. `hint` is what a person can do next; it is shown under the message."""
 
     code: ClassVar[str] = "E_BAD_INPUT"
     recovery: ClassVar[Recovery] = Recovery.FAIL
@@ -228,7 +228,7 @@ class SnapshotLost(SourceError):
 class SliceTooLarge(SourceError):
     """What was yielded up to `position` counts; where it is None, nothing that was yielded counts.
 
-    `bytes_per_row` is what the reader saw, so that the planner can cut better.
+    `bytes_per_row` is the reader's measurement, with which the planner cuts again.
     """
 
     recovery = Recovery.RECUT
@@ -246,7 +246,7 @@ class SliceTooLarge(SourceError):
 
 
 class RecordError(IngestError):
-    """`column`: which of the record's is wrong, where that is known."""
+    """`column` is the wrong column of the record, where it is known."""
 
     recovery = Recovery.QUARANTINE
 
@@ -298,7 +298,7 @@ class CommitError(IngestError):
 
 
 class Fenced(CommitError):
-    """`newer_epoch` is the one that the sink or the state has seen, where it is known."""
+    """`newer_epoch` is the epoch that the sink or the state has, where it is known."""
 
     code = "E_RUN_FENCED"
     recovery = Recovery.FENCED
@@ -335,7 +335,7 @@ class StateUnavailable(StateError):
 
 
 class ControlError(IngestError):
-    """What carries runs out, not the run itself."""
+    """A fault of the cluster or the server that executes runs, not of the run itself."""
 
     code = "E_RUN_INTERRUPTED"
 

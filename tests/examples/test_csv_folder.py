@@ -102,3 +102,17 @@ def test_an_incremental_run_is_refused(folder: Path, cli: InProcessCli) -> None:
     cli.json("apply")
     cli.json("collect", "files")
     assert cli.json("run", "files", code=2)["error"]["code"] == "E_INGESTION_MODE_UNSUPPORTED"
+
+
+@pytest.mark.parametrize("arguments", [["--from", "1"], ["--reconcile"]])
+def test_a_source_that_has_no_backfills_and_no_key_scans_refuses_them_before_a_run(
+    cli: InProcessCli, arguments: list[str]
+) -> None:
+    cli.json("apply")
+    cli.json("collect", "files")
+    refused, ran = cli.run("run", "files", "orders", *arguments), cli.json("status", "files", "orders")
+    if arguments == ["--reconcile"]:  # a replacement has no deleted rows, so nothing has to be compared
+        assert refused[0] == 0
+        return
+    assert (refused[0], "E_INGESTION_MODE_UNSUPPORTED" in refused[2]) == (2, True), refused
+    assert ran["units"][0]["history"] == []

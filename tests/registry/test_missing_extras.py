@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import BaseModel
 
 from ingest_ray.sdk.contracts import Descriptor
 from ingest_ray.sdk.errors import StrategyMissing
 from ingest_ray.sdk.types import Endpoint
-from ingest_strategies.jdbc.config import SqliteConfig
 from ingest_strategies.lazy_strategy import LazyModule
 
 SCRIPT = """
@@ -33,7 +33,7 @@ sys.exit(run_command(["simulate", "jira", "--issues", "5"]))
 
 
 def test_a_strategy_names_its_extra() -> None:
-    descriptor = Descriptor("my.db", "JDBC", "Mine", "mine", SqliteConfig)
+    descriptor = Descriptor("my.db", "JDBC", "Mine", "mine", BaseModel)
     strategy = LazyModule(descriptor, "no_such_driver.dialect:strategy", extra="mine")
     with pytest.raises(StrategyMissing, match="needs a library that is not installed") as caught:
         strategy.list_units(Endpoint(endpoint_id="e", template="my.db"), ())

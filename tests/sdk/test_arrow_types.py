@@ -1,11 +1,14 @@
 """Every type that a source stages can be written down and read again."""
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.sdk.arrow_types import LOGICAL, SOURCE_TYPE, from_text, schema_of, to_text
+from ingest_ray.sdk.arrow_types import LOGICAL, SOURCE_TYPE, check_column_types, from_text, schema_of, to_text
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Column, Dataset, Fidelity
 
@@ -86,3 +89,40 @@ def test_a_schema_leaves_refused_columns_out_and_says_where_types_come_from() ->
 def test_a_column_that_cannot_be_read_cannot_be_selected(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         schema_of(DATASET, [name])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (pa.float64(), "float64"),
+        (pa.decimal128(10, 2), "decimal128(10, 2)"),
+        (pa.timestamp("us", "UTC"), "timestamp[us, UTC]"),
+        (pa.list_(pa.int32()), "list<int32>"),
+    ],
+)
+def test_a_column_takes_an_arrow_type_and_keeps_its_text(kind: pa.DataType, text: str) -> None:
+    column = Column(name="c", source_type="x", arrow=kind)
+    assert column.arrow == text
+    assert Column.model_validate_json(column.model_dump_json()) == column
+
+
+def test_a_type_that_cannot_be_staged_is_refused_with_the_name_of_its_column() -> None:
+    with pytest.raises(ConfigError, match="column 'c': Arrow type 'dictionary"):
+        Column(name="c", source_type="x", arrow=pa.dictionary(pa.int32(), pa.string()))
+
+
+def test_a_text_that_is_no_type_is_refused_when_columns_are_checked() -> None:
+    bad = Dataset(endpoint_id="e", name="d", columns=[Column(name="c", source_type="x", arrow="double")])
+    with pytest.raises(
+        ConfigError, match="dataset 'd', column 'c': 'double' is not the text of an Arrow type"
+    ) as caught:
+        check_column_types(bad)
+    assert caught.value.hint == "write 'float64', or give the pyarrow type itself"
+    refused = Column(name="c", source_type="x", arrow="double", fidelity=Fidelity.REFUSED)
+    check_column_types(bad.model_copy(update={"columns": (refused,)}))
+
+
+def test_the_types_can_be_imported_without_pyarrow() -> None:
+    code = "import sys, ingest_ray.sdk.types, ingest_ray.sdk.contracts; print('pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

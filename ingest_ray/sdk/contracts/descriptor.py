@@ -11,10 +11,10 @@ from pydantic import BaseModel, JsonValue
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a family of endpoints needs and can do.
+    """The configuration and the capabilities of a family of endpoints.
 
-    `config_model` is a pydantic model; its `SecretStr` fields are the secrets: they are stored encrypted or as
-    references, and shown nowhere.
+    `config_model` is a pydantic model; its `SecretStr` fields are secrets: stored encrypted or as references, and
+    shown nowhere.
     """
 
     template: str

@@ -17,12 +17,12 @@ class KV(Protocol):
         """Writes only where the stored version is `if_version` (0: no such key); returns the new version.
 
         Raises:
-            StateConflict: somebody else wrote it.
+            StateConflict: another process wrote it.
         """
         ...
 
     def delete(self, key: str, if_version: int) -> None: ...
 
     def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
-        """In key order; a literal prefix, without wildcards."""
+        """Yields keys in order; the prefix is literal, without wildcards."""
         ...

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelTable:
-    """The table of one CDM model in a sink, as one unit writes to it: `target.model` says which."""
+    """The table of one CDM model in a sink, as one unit writes to it; `target.model` is the model."""
 
     target: Target
     schema: pa.Schema
@@ -23,9 +23,9 @@ class ModelTable:
 class ModelSink(Protocol):
     """A sink of the common data model: one table per model, which many units share, and one number for all of a unit's tables.
 
-    Rows are upserted by `cdm_id`; of two versions (`_source_version`) the newer one wins. What else a source row made before, and
-    does not make any more, is erased in the same commit: a row without `cdm_id` tells of a source row that makes none.
-    A replacement takes the place of all rows that the unit has in these tables, and of no others.
+    Rows are upserted by `cdm_id`; of two versions (`_source_version`) the newer one wins. Rows that a source row made before
+    and no longer makes are erased in the same commit: a row without `cdm_id` marks a source row that makes none.
+    A replacement replaces all rows that the unit has in these tables, and no others.
     """
 
     def location(self, target: Target) -> str: ...
@@ -33,15 +33,15 @@ class ModelSink(Protocol):
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]: ...
 
     def provision(self, table: ModelTable) -> Provisioned:
-        """Makes or grows the table of a model. Doing it again changes nothing."""
+        """Creates or extends the table of a model. Repeating it changes nothing."""
         ...
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         """Fences older epochs in every table, finishes a commit that reached only some of them, returns the last number.
 
         Raises:
-            Fenced: a newer epoch has them.
-            SinkRejected: a table is not there, and this sink wants it provisioned.
+            Fenced: a newer epoch has the tables.
+            SinkRejected: a table is missing, and this sink requires it to be provisioned.
         """
         ...
 
@@ -52,8 +52,8 @@ class ModelSink(Protocol):
     def commit(
         self, tables: Sequence[ModelTable], epoch: int, sequence: int, groups: Sequence[Sequence[Prepared]]
     ) -> Sequence[ModelCounts]:
-        """Shows a group of each table under one number, once. Where the sink has no transaction over tables, a table that has the
-        number already is left alone, and the commit is complete when all have it.
+        """Shows a group of each table under one number, once. Where the sink has no transaction over tables, a table that
+        already has the number is not changed, and the commit is complete when all tables have it.
 
         Raises what `Sink.commit` raises.
         """
@@ -62,7 +62,7 @@ class ModelSink(Protocol):
     def abort(self, groups: Sequence[Sequence[Prepared]]) -> None: ...
 
     def keys(self, tables: Sequence[ModelTable]) -> Iterator[pa.RecordBatch]:
-        """The source keys of the unit's rows that are not tombstones, as one column of text, each at least once."""
+        """Yields the source keys of the unit's rows that are not tombstones, as one column of text, each at least once."""
         ...
 
     def erase(
@@ -73,5 +73,5 @@ class ModelSink(Protocol):
         keys: Iterable[pa.RecordBatch],
         how: Literal["tombstone", "delete"],
     ) -> Sequence[ModelCounts]:
-        """Erases all that was made of source rows, by their keys: one number, with the errors of `commit`."""
+        """Erases all rows that were made of source rows, by their keys: one number, with the errors of `commit`."""
         ...

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where rows end up. One object serves one sink endpoint; it may live in several processes at once."""
+    """Writes the rows of units. One object serves one sink endpoint; it may exist in several processes at once."""
 
     def location(self, target: Target) -> str: ...
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        """The sink's half of the fidelity certificate. Makes no request."""
+        """Returns how each column arrives, the sink's half of the fidelity certificate. Makes no request."""
         ...
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         """Creates or evolves the target, fences older epochs, returns the last committed sequence number (0: none).
 
         Raises:
-            Fenced: a newer epoch has it.
+            Fenced: a newer epoch has the target.
         """
         ...
 
@@ -33,7 +33,7 @@ class Sink(Protocol):
         ...
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        """Makes rows durable without showing them. Parallel and repeatable: preparing twice harms nothing."""
+        """Makes rows durable without showing them. Parallel and repeatable: preparing twice is no error."""
         ...
 
     def commit(
@@ -43,10 +43,10 @@ class Sink(Protocol):
 
         Raises:
             Fenced: a newer epoch has the target.
-            CommitUnknown: the answer was lost; ask `open` for the last sequence number.
+            CommitUnknown: the answer was lost; `open` returns the last sequence number.
             SinkUnavailable: nothing happened; try again.
-            StagingLost: nothing happened, and no commit of this very group can succeed any more, whoever still tries it: some of
-                what was prepared is gone. Prepare again what the slices have, and commit that under the same number.
+            StagingLost: nothing happened, and no later commit of this group can succeed: prepared rows are gone. Prepare the
+                slices again, and commit them under the same number.
         """
         ...
 

@@ -18,5 +18,5 @@ class SinkFamily(Protocol):
     def open(self, endpoint: Endpoint) -> Sink: ...
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
-        """Only of a family whose descriptor names CDM models."""
+        """Opens the CDM sink of an endpoint. Only families whose descriptor names CDM models have it."""
         ...

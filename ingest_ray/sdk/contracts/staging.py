@@ -15,14 +15,14 @@ class StageWriter(Protocol):
     def write(self, batch: pa.RecordBatch) -> None: ...
 
     def close(self) -> Handle:
-        """Writes the manifest, last, by rename. Before this nothing of the attempt exists for anybody else."""
+        """Writes the manifest, last, by rename. Until then no other process sees anything of the attempt."""
         ...
 
     def abort(self) -> None: ...
 
 
 class Staging(Protocol):
-    """Where pages wait between reader and sink. A reader of pages never sees two attempts mixed.
+    """Keeps pages between reader and sink. A reader of pages never sees two attempts mixed.
 
     Raises `StagingUnavailable` when it cannot be written, `StagingLost` when pages are gone or damaged.
     """
@@ -36,9 +36,9 @@ class Staging(Protocol):
     def drop(self, handle: Handle) -> None: ...
 
     def sweep(self, run_id: str) -> int:
-        """Removes everything of a run; returns the bytes it freed."""
+        """Removes all pages of a run; returns the number of bytes freed."""
         ...
 
     def runs(self) -> Sequence[str]:
-        """The runs that have anything staged."""
+        """Returns the ids of the runs that have staged pages."""
         ...

@@ -11,13 +11,13 @@ from ingest_ray.sdk.types.unit import WriteMode
 
 
 class Target(Model):
-    """Where one unit lands in one sink. `model`: in the table of that CDM model, beside the rows of other units."""
+    """One unit in one sink. With `model`, its rows go to the table of that CDM model, beside the rows of other units."""
 
     sink_id: str
     endpoint_id: str
     unit_id: str
     app_id: str
-    """Names this unit and sink in the sink's own ledger."""
+    """The name of this unit and sink in the sink's commit ledger."""
     write: WriteMode
     key: tuple[str, ...] = ()
     version_column: str | None = None
@@ -26,7 +26,7 @@ class Target(Model):
     run_id: str = ""
     model: str | None = None
     deletes: Literal["tombstone", "delete"] = "tombstone"
-    """Of a model: how rows are erased that their source row does not make any more."""
+    """Of a model: how rows are erased that their source row no longer makes."""
 
     @property
     def ref(self) -> UnitRef:
@@ -34,7 +34,7 @@ class Target(Model):
 
 
 class ModelCounts(Model):
-    """Rows of one CDM model. `erased`: rows that their source row does not make any more."""
+    """Rows of one CDM model. `erased`: rows that their source row no longer makes."""
 
     mapped: int = 0
     committed: int = 0
@@ -46,8 +46,8 @@ class ModelCounts(Model):
 
 
 class Prepared(Model):
-    """One slice's rows at the sink, invisible to its readers. A sink that may lose them in a crash tells so when they are committed
-    (`StagingLost`). `payload` belongs to the sink."""
+    """One slice's rows at the sink, invisible to its readers. If a crash lost them, the commit raises `StagingLost`. `payload`
+    belongs to the sink."""
 
     slice_id: str
     rows: int
@@ -56,7 +56,7 @@ class Prepared(Model):
     rows_deduplicated: int = 0
     is_insert_only: bool = False
     models: dict[str, int] = Field(default_factory=dict)
-    """In CDM mode `rows` are source rows, and these the rows of each model that were made of them."""
+    """In CDM mode: the rows of each model that were made of the source rows; `rows` counts source rows."""
     payload: dict[str, JsonValue] = Field(default_factory=dict)
     seconds: float = 0.0
 

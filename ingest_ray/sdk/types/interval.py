@@ -5,12 +5,12 @@ from typing import Literal
 from ingest_ray.sdk.types.model import Model
 
 Position = tuple[int | str, ...]
-"""A point on an axis, one item per column, as the strategy spells it. The core compares positions for equality only:
-their order is the source's business (collations differ), and a slice's `rank` tells it."""
+"""A point on an axis, one item per column, in the strategy's own form. The core compares positions for equality only: the
+source defines their order (collations differ), and a slice's `rank` carries it."""
 
 
 class Axis(Model):
-    """What the intervals of a scope are measured along. All intervals are half-open: `[lower, upper)`."""
+    """The axis along which the intervals of a scope are measured. All intervals are half-open: `[lower, upper)`."""
 
     kind: Literal["cursor", "key", "tid", "whole"]
     columns: tuple[str, ...] = ()

@@ -11,20 +11,20 @@ from ingest_ray.sdk.types.model import Model
 
 
 class Effect(StrEnum):
-    """What completing a scope means for its segment."""
+    """The effect that completing a scope has on its segment."""
 
     LOAD = "load"
     """All load scopes complete: the watermark becomes their horizon."""
     ADVANCE = "advance"
     """The watermark follows the leading gap-free part."""
     REPEAT = "repeat"
-    """A look-back: owed until it is complete; moves nothing."""
+    """A look-back: stays due until it is complete; moves no watermark."""
     AHEAD = "ahead"
     """Read again by every run; nothing is remembered."""
 
 
 class Island(Model):
-    """A part of a scope that is durably in the sink. Ranks give its place: the core never orders positions."""
+    """A part of a scope that is durably in the sink. Ranks give its order: the core never orders positions."""
 
     interval: Interval
     first_rank: tuple[int, ...]
@@ -34,8 +34,8 @@ class Island(Model):
 class Scope(Model):
     """A target interval of one segment and the part of it that is committed.
 
-    `scope_id` is unique in its segment. `is_resumable` is False where a new run cannot go on with what an older
-    one did: the scope then starts again as a new generation. `is_insert_only` says that no row of it can be in the
+    `scope_id` is unique in its segment. `is_resumable` is False where a new run cannot continue the work of an
+    older one: the scope then starts again as a new generation. `is_insert_only` says that no row of it can be in the
     sink already, so that an upsert may be an insert.
     """
 

@@ -32,7 +32,7 @@ class RowCounts(Model):
 
 
 class SliceCounts(Model):
-    """`degraded`: of those committed, the ones of which something is in quarantine. No deletes are derived from slices."""
+    """`degraded`: committed slices of which rows are in quarantine. No deletes are derived from slices."""
 
     planned: int = 0
     committed: int = 0
@@ -50,7 +50,7 @@ class RunFault(Model):
 
 
 class RunSummary(Model):
-    """What a run did, for people and clients; the same document is the run record."""
+    """The result of a run, for people and clients; the same document is the run record."""
 
     run_id: str
     endpoint_id: str
@@ -61,7 +61,7 @@ class RunSummary(Model):
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     """Of a backfill: `from` and `to`; of a reconciliation: the counts of keys, and how rows were erased."""
     schema_changes: tuple[str, ...] = ()
-    """What had changed at the source since the unit's last run, and was followed."""
+    """Changes at the source since the unit's last run that this run followed."""
     rows: RowCounts = RowCounts()
     models: dict[str, ModelCounts] = Field(default_factory=dict)
     """In CDM mode: rows of each model; `rows` counts source rows."""
@@ -79,7 +79,7 @@ class RunSummary(Model):
     finished_at: datetime | None = None
     executor: str | None = None
     requested_by: str | None = None
-    """Who or what started it, where that is known: a person's name, `schedule`."""
+    """The person or trigger that started it, where it is known: a name, or `schedule`."""
     error: RunFault | None = None
 
     @property

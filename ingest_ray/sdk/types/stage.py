@@ -30,7 +30,7 @@ class Handle(Model):
 
 
 class Staged(Model):
-    """What a reader reports. `covered` is smaller than the slice's interval when the reader stopped at a position."""
+    """The report of a reader. `covered` is smaller than the slice's interval when the reader stopped at a position."""
 
     handle: Handle
     covered: Interval
@@ -43,7 +43,7 @@ class Staged(Model):
 
 
 class MappedModel(Model):
-    """What a mapper made for one model of one slice. `rows` does not count the markers that are staged with them."""
+    """The rows of one model that a mapper made from one slice. `rows` does not count the markers that are staged with them."""
 
     model_id: str
     handle: Handle
@@ -51,9 +51,9 @@ class MappedModel(Model):
 
 
 class Mapped(Model):
-    """What a mapper reports of one slice: source rows that it read, and where the models' rows are staged.
+    """The report of a mapper on one slice: the source rows that it read, and the handles of the models' rows.
 
-    `rows` are the source rows that were mapped, `row_hash` is that of all that it read.
+    `rows` are the source rows that were mapped, `row_hash` is the hash of all rows that it read.
     """
 
     models: tuple[MappedModel, ...]

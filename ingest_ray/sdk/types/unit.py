@@ -72,7 +72,7 @@ class Policy(Model):
     write: WriteMode | None = None
     lookback: Span = 0
     lag: Span | None = None
-    """Declared safety distance of the horizon where the source cannot tell it; None: the strategy's default."""
+    """Declared safety distance of the horizon where the source has none of its own; None: the strategy's default."""
     cursor_nulls: Literal["include", "exclude", "raise"] = "include"
     columns: tuple[str, ...] = ()
     where: str | None = None
@@ -81,13 +81,13 @@ class Policy(Model):
     target_slice_bytes: Annotated[int, Field(ge=64 * 1024)] = 32 * 1024 * 1024
     max_parallel: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_connections: Annotated[int, Field(ge=2, le=1024)] | None = None
-    """Over all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
+    """Shared by all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 10_000
     max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     deletes: Literal["tombstone", "delete"] = "tombstone"
     snapshot: bool = True
-    """One snapshot of the source for all slices of a run, where the source has such a thing."""
+    """One snapshot of the source for all slices of a run, where the source has snapshots."""
     keep_staging: Span = 0
     """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
 
@@ -99,9 +99,9 @@ class CdmSettings(Model):
     """
 
     system: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
-    """Stands in every id. None: the endpoint's id. Units with one system have users, items and pages in common."""
+    """A part of every id. None: the endpoint's id. Units with one system share users, items and pages."""
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)] = "1"
-    """Of `models`: raise it with each change, for it stands on every row."""
+    """The version of `models`, stored with every row: raise it with each change."""
     models: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
@@ -134,14 +134,14 @@ class UnitConfig(Model):
 
 
 class Learned(Model):
-    """What finished runs of a unit taught its next plan."""
+    """Measurements of finished runs of a unit, for its next plan."""
 
     bytes_per_row: float | None = None
     rows_per_second: float | None = None
 
 
 class UnitSpec(Model):
-    """One unit, ready to be planned and read: all that a strategy is told about it."""
+    """One unit, ready to be planned and read: everything that a strategy gets about it."""
 
     endpoint: Endpoint
     dataset: Dataset
@@ -170,7 +170,7 @@ class UnitSpec(Model):
 
     @property
     def write_mode(self) -> WriteMode:
-        """The policy's, else what loses nothing: a full refresh replaces, an incremental run upserts where there is a key."""
+        """The policy's, else the one that loses nothing: a full refresh replaces, an incremental run upserts where there is a key."""
         if self.policy.write is not None:
             return self.policy.write
         if self.config.run_mode is RunMode.FULL:
