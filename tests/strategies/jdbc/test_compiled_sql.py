@@ -34,8 +34,8 @@ ODD = """o"d'd ü"""
 
 def reviewed(name: str, statements: Iterable[str]) -> None:
     """Compares the statements, each once, with the file; numbers and times of this run are left out."""
-    found = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+", "<time>", sql) for sql in statements]
-    text = "\n".join(f"{sql};" for sql in dict.fromkeys(found)) + "\n"
+    masked = [re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+", "<time>", sql) for sql in statements]
+    text = "\n".join(f"{sql};" for sql in dict.fromkeys(masked)) + "\n"
     file = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN") == "1":
         file.write_text(text)

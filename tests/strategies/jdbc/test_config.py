@@ -42,25 +42,25 @@ def postgres(**config: Any) -> PostgresConfig:
     ],
 )
 def test_one_database_in_five_spellings(config: dict[str, Any]) -> None:
-    found = postgres(**config)
-    assert (found.host, found.port, found.database, found.user, found.sslmode) == (
+    parsed = postgres(**config)
+    assert (parsed.host, parsed.port, parsed.database, parsed.user, parsed.sslmode) == (
         "db.example",
         6543,
         "shop",
         "app",
         "require",
     )
-    assert found.password is not None
-    assert found.password.get_secret_value() == SECRET
-    for text in (repr(found), str(found), found.model_dump_json()):
+    assert parsed.password is not None
+    assert parsed.password.get_secret_value() == SECRET
+    for text in (repr(parsed), str(parsed), parsed.model_dump_json()):
         assert SECRET not in text
         assert "s3cr3t" not in text
-    assert r"password='s3cr3t/@:\'\\ p%'" in conninfo(found)
+    assert r"password='s3cr3t/@:\'\\ p%'" in conninfo(parsed)
 
 
 def test_a_socket_folder_and_schemas_can_be_in_the_url() -> None:
-    found = postgres(url="postgresql://app@/shop?host=/var/run/pg&currentSchema=a,b&connect_timeout=3")
-    assert (found.host, found.schemas, found.connect_timeout_s) == ("/var/run/pg", ("a", "b"), 3.0)
+    parsed = postgres(url="postgresql://app@/shop?host=/var/run/pg&currentSchema=a,b&connect_timeout=3")
+    assert (parsed.host, parsed.schemas, parsed.connect_timeout_s) == ("/var/run/pg", ("a", "b"), 3.0)
     assert postgres(url="postgresql://[::1]:5433/x").host == "::1"
 
 

@@ -231,8 +231,8 @@ def test_c22_a_late_row_in_the_lookback_is_found_in_new_and_old_intervals(
     pg.run("INSERT INTO t (v, ts) SELECT 'late', now() - i * interval '7 minutes' FROM generate_series(0, 7) i")
     pg.run("INSERT INTO t (v, ts) VALUES ('too late', now() - interval '2 hours')")
     rehearsal.run()
-    wanted = {k: v for k, v in source_rows(pg).items() if v != "too late"}
-    assert sink_rows(rehearsal) == wanted
+    expected = {k: v for k, v in source_rows(pg).items() if v != "too late"}
+    assert sink_rows(rehearsal) == expected
     assert {scope.effect for scope in rehearsal.outcome.scopes} >= {Effect.REPEAT}
 
 
@@ -388,12 +388,12 @@ def test_c25_microseconds_and_floats_are_bounds_without_loss(pg: Postgres, pg_un
     pg.run("INSERT INTO t (v, ts, f, d) VALUES ('top', now(), 1, 1)")
     for unit in units:
         unit.run()
-        wanted = (
+        expected = (
             source_rows(pg)
             if unit.spec.policy.cursor == "ts"
             else {k: v for k, v in source_rows(pg).items() if v != "top"}
         )
-        assert Counter(row["id"] for row in unit.appended) == Counter(list(wanted)), unit.spec.policy.cursor
+        assert Counter(row["id"] for row in unit.appended) == Counter(list(expected)), unit.spec.policy.cursor
 
 
 def test_c26_a_wall_clock_that_is_set_back_loses_no_row(pg: Postgres, pg_unit: Any) -> None:

@@ -201,11 +201,11 @@ def test_c24_null_cursors(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
     path = sqlite_file(
         CREATE.format("datetime"), _series(1, 30), "UPDATE t SET ts = datetime('now', '-1 minute') WHERE id % 3 = 0"
     )
-    for policy, wanted in [("include", 30), ("exclude", 10)]:
+    for policy, expected in [("include", 30), ("exclude", 10)]:
         for how in ("upsert", "append"):
             rehearsal = lite_unit(path, "t", cursor="ts", cursor_nulls=policy, write=how)
             rehearsal.run()
-            assert len(rehearsal.appended) == wanted
+            assert len(rehearsal.appended) == expected
     with pytest.raises(ConfigError, match="NULL in 20 rows"):
         lite_unit(path, "t", cursor="ts", cursor_nulls="raise").run()
 

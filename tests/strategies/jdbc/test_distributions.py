@@ -58,21 +58,21 @@ def test_b9_every_postgres_row_is_in_one_slice(name: str, pg: Postgres, pg_unit:
     pg.run("ANALYZE t")
     count = pg.run("SELECT count(*) FROM t")[0][0]
     rehearsal = pg_unit("t", columns=("n",))
-    found, slices = keys(rehearsal)
-    assert found == Counter(range(1, count + 1))
+    counts, slices = keys(rehearsal)
+    assert counts == Counter(range(1, count + 1))
     assert slices >= count / 10
     assert rehearsal.outcome.scopes[0].axis.kind == "key"
 
 
 def collations(pg: Postgres) -> list[str]:
     """The collations of this build of the server; ICU's exist only where it was built with ICU."""
-    found = ["C", "C.utf8", "pg_unicode_fast", "en_US.utf8", "de_DE.utf8"]
+    candidates = ["C", "C.utf8", "pg_unicode_fast", "en_US.utf8", "de_DE.utf8"]
     names = {row[0] for row in pg.run("SELECT collname FROM pg_collation WHERE collprovider <> 'i'")}
     try:
         pg.run("CREATE COLLATION insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     except DatabaseError:
-        return [name for name in found if name in names]
-    return [*(name for name in found if name in names), "insensitive", "en-x-icu", "tr-x-icu"]
+        return [name for name in candidates if name in names]
+    return [*(name for name in candidates if name in names), "insensitive", "en-x-icu", "tr-x-icu"]
 
 
 WORDS = [
@@ -109,8 +109,8 @@ def test_b11_keys_under_any_collation(pg: Postgres, pg_unit: Any) -> None:
             f"INSERT INTO {table} (k) SELECT chr(97 + i % 26) || i FROM generate_series(1, 60) i ON CONFLICT DO NOTHING"
         )
         count = pg.run(f"SELECT count(*) FROM {table}")[0][0]
-        found, slices = keys(pg_unit(table, rows_per_slice=3, columns=("n",)))
-        assert sum(found.values()) == count == len(found), collation
+        counts, slices = keys(pg_unit(table, rows_per_slice=3, columns=("n",)))
+        assert sum(counts.values()) == count == len(counts), collation
         assert slices >= count / 4, collation
 
 
@@ -120,8 +120,8 @@ def test_b9_composite_keys_with_a_heavy_first_column(pg: Postgres, pg_unit: Any)
         "INSERT INTO t SELECT CASE WHEN i < 80 THEN 'x' ELSE 'y' || i END, timestamptz '2026-01-01' + i % 3 * interval '1 h', i"
         " FROM generate_series(1, 95) i"
     )
-    found, slices = keys(pg_unit("t"))
-    assert found == Counter(range(1, 96))
+    counts, slices = keys(pg_unit("t"))
+    assert counts == Counter(range(1, 96))
     assert slices >= 9
 
 
@@ -131,8 +131,8 @@ def test_b10_null_keys_are_read_once(pg: Postgres, pg_unit: Any) -> None:
         "INSERT INTO t (a, b) SELECT CASE WHEN i % 3 > 0 THEN i END, CASE WHEN i % 5 > 0 THEN 'b' || i END FROM generate_series(1, 90) i"
     )
     rehearsal = pg_unit("t")
-    found, _ = keys(rehearsal)
-    assert found == Counter(range(1, 91))
+    counts, _ = keys(rehearsal)
+    assert counts == Counter(range(1, 91))
     assert [(scope.scope_id, scope.nulls) for scope in rehearsal.outcome.scopes] == [
         ("load", False),
         ("load-nulls", True),
@@ -189,8 +189,8 @@ def test_b15_a_heap_without_a_key_is_read_by_its_blocks(pg: Postgres, pg_unit: A
     pg.run("INSERT INTO t (pad) SELECT repeat('x', 1000) FROM generate_series(1, 200)")
     pg.run("DELETE FROM t WHERE n % 7 = 0")
     rehearsal = pg_unit("t", rows_per_slice=20)
-    found, slices = keys(rehearsal)
-    assert found == Counter(i for i in range(1, 201) if i % 7)
+    counts, slices = keys(rehearsal)
+    assert counts == Counter(i for i in range(1, 201) if i % 7)
     assert slices > 5
     assert rehearsal.outcome.scopes[0].axis.kind == "tid"
 
@@ -208,8 +208,8 @@ def test_a_partitioned_table_is_one_unit_and_its_partitions_are_none(pg: Postgre
     pg.run("CREATE TABLE t2 PARTITION OF t FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')")
     pg.run("INSERT INTO t SELECT i, date '2026-01-01' + i % 59 FROM generate_series(1, 100) i")
     rehearsal = pg_unit("t")
-    found, slices = keys(rehearsal)
-    assert found == Counter(range(1, 101))
+    counts, slices = keys(rehearsal)
+    assert counts == Counter(range(1, 101))
     assert slices >= 10
     names = [dataset.name for dataset in rehearsal.strategy.collect(rehearsal.spec.endpoint)]
     assert names == ["public.t"]
@@ -235,8 +235,8 @@ def test_b17_b18_odd_names_of_tables_keys_and_columns(name: str, pg: Postgres, p
     quoted = '"' + name.replace('"', '""') + '"'
     pg.run(f'CREATE TABLE {quoted} ({quoted} text PRIMARY KEY, n serial, {quoted[:-1]}2" timestamptz DEFAULT now())')
     pg.run(f'INSERT INTO {quoted} ({quoted}) SELECT $q$\'; DROP TABLE "x"; --$q$ || i FROM generate_series(1, 45) i')
-    found, slices = keys(pg_unit(name))
-    assert found == Counter(range(1, 46))
+    counts, slices = keys(pg_unit(name))
+    assert counts == Counter(range(1, 46))
     assert slices >= 4
     again = pg_unit(name, cursor=f"{name}2")
     assert len(again.run().rows) == 45
@@ -271,8 +271,8 @@ def test_b9_every_sqlite_row_is_in_one_slice(name: str, sqlite_file: SqliteMaker
     with sqlite3.connect(path) as connection:
         connection.executemany("INSERT INTO t VALUES (?, ?)", [(value, i) for i, value in enumerate(values)])
     connection.close()
-    found, slices = keys(lite_unit(path, "t", columns=("n",)))
-    assert found == Counter(range(len(values)))
+    counts, slices = keys(lite_unit(path, "t", columns=("n",)))
+    assert counts == Counter(range(len(values)))
     assert slices >= len(values) / 11
 
 

@@ -33,8 +33,8 @@ def whole_table(rehearsal: Rehearsal) -> Slice:
 def unit(pg: Postgres, pg_unit: Any) -> Rehearsal:
     pg.run("CREATE TABLE t (id integer PRIMARY KEY, v text)")
     pg.run("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 40) i")
-    made: Rehearsal = pg_unit("t")
-    return made
+    rehearsal: Rehearsal = pg_unit("t")
+    return rehearsal
 
 
 def test_a_snapshot_that_is_gone_differs_from_a_source_that_is_away(unit: Rehearsal) -> None:
@@ -233,17 +233,17 @@ def test_a_role_that_cannot_see_others_declares_a_lag(pg: Postgres) -> None:
 
 
 def test_slices_are_read_by_several_threads_at_once(unit: Rehearsal, pg: Postgres) -> None:
-    found: list[int] = []
+    ids: list[int] = []
     with unit.strategy.probe(unit.spec, {}) as probe:
         scopes = unit.strategy.scopes(unit.spec, probe, {})
         pieces = list(planning.slices(unit.strategy, unit.spec, probe, scopes))
         pg.run("UPDATE t SET id = id + 1000")
         threads = [
-            threading.Thread(target=lambda p=piece: found.extend(r["id"] for b in unit.read(p) for r in b.to_pylist()))
+            threading.Thread(target=lambda p=piece: ids.extend(r["id"] for b in unit.read(p) for r in b.to_pylist()))
             for piece in pieces
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(found) == list(range(1, 41))
+    assert sorted(ids) == list(range(1, 41))

@@ -98,9 +98,9 @@ def test_c21_a_transaction_open_across_two_runs_is_found(kind: str, maria: Maria
     maria.run("INSERT INTO t (id, note) VALUES (1003, 'later')")
     run_later(unit)
     run_later(unit)
-    found = Counter(row["id"] for row in unit.appended)
-    assert found - source_ids(maria) == Counter()
-    assert {1001, 1002} <= set(found)
+    ids = Counter(row["id"] for row in unit.appended)
+    assert ids - source_ids(maria) == Counter()
+    assert {1001, 1002} <= set(ids)
 
 
 def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -> None:

@@ -187,8 +187,8 @@ def test_the_key_scan_has_every_key(maria: Maria) -> None:
     maria.run("CREATE TABLE t (a int, b varchar(9), n int, PRIMARY KEY (b, a))")
     maria.run("INSERT INTO t SELECT seq, concat('b', seq), 0 FROM seq_1_to_95")
     unit = maria.unit("t")
-    found = [row for batch in unit.strategy.scan_keys(unit.spec) for row in batch.to_pylist()]
-    assert Counter((row["b"], row["a"]) for row in found) == Counter((f"b{i}", i) for i in range(1, 96))
+    key_rows = [row for batch in unit.strategy.scan_keys(unit.spec) for row in batch.to_pylist()]
+    assert Counter((row["b"], row["a"]) for row in key_rows) == Counter((f"b{i}", i) for i in range(1, 96))
 
 
 def test_describe_reports_a_change_and_that_a_table_is_gone(maria: Maria) -> None:

@@ -34,16 +34,16 @@ def text(value: bytes | None) -> bytes:
 
 
 def packets(payloads: Sequence[bytes], first: int = FIRST) -> bytes:
-    made, number = bytearray(), first
+    content, number = bytearray(), first
     for payload in payloads:
         rest = payload
         while True:
             part, rest = rest[:LONGEST], rest[LONGEST:]
-            made += len(part).to_bytes(3, "little") + bytes([number % 256]) + part
+            content += len(part).to_bytes(3, "little") + bytes([number % 256]) + part
             number += 1
             if len(part) < LONGEST:
                 break
-    return bytes(made)
+    return bytes(content)
 
 
 def row(values: Row) -> bytes:
@@ -115,7 +115,7 @@ class Reading:
             self.result.unbuffered_active = False
 
     def rows(self) -> list[tuple[bytes | None, ...]]:
-        return [tuple(found.values()) for batch in self.batches() for found in batch.to_pylist()]
+        return [tuple(record.values()) for batch in self.batches() for record in batch.to_pylist()]
 
 
 @st.composite
@@ -157,7 +157,7 @@ def test_batches_hold_a_page_and_only_a_single_row_holds_more() -> None:
     drawn = random.Random(1)
     table = [(b"%d" % i, b"y" * drawn.choice([10, 500, 3 * PAGE if i % 97 == 0 else 20])) for i in range(3_000)]
     batches = list(Reading(packets([*map(row, table), EOF_PACKET]), 2, most=50_000).batches())
-    assert [tuple(found.values()) for batch in batches for found in batch.to_pylist()] == table
+    assert [tuple(record.values()) for batch in batches for record in batch.to_pylist()] == table
     assert all(batch.nbytes <= PAGE + 16 or batch.num_rows == 1 for batch in batches)
     large = [batch for batch in batches if batch.nbytes > PAGE + 16]
     assert large
@@ -206,10 +206,10 @@ def test_an_error_amid_the_rows_is_the_servers_own_and_leaves_the_connection(mos
     assert reading.connection._rfile is not None
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3, 4, 6, 11])
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 6, 11])
 @pytest.mark.parametrize("held", [True, False])
-def test_a_stream_that_ends_amid_the_rows_is_a_lost_connection(kept: int, held: bool) -> None:
-    sent = packets([row([b"1", b"two"]), row([b"2", b"three"]), EOF_PACKET])[:kept]
+def test_a_stream_that_ends_amid_the_rows_is_a_lost_connection(length: int, held: bool) -> None:
+    sent = packets([row([b"1", b"two"]), row([b"2", b"three"]), EOF_PACKET])[:length]
     reading = Reading(sent, 2, held=held)
     with pytest.raises(pymysql.OperationalError, match="Lost connection") as caught:
         reading.rows()

@@ -207,14 +207,14 @@ def test_wide_types_beyond_one_packet_and_the_connection_afterwards(maria: Maria
             value = "NULL" if size is None else f"repeat(char({97 + number}), {size})"
             maria.run(f"INSERT INTO t VALUES ({number}, {value}, {number}.{'1' * 30}, '')", writer)
         session = MysqlSession(MysqlConfig(url=maria.url), lambda message, number: SourceError(message))
-        found = []
+        rows_read = []
         for batch in session.batches("SELECT * FROM t ORDER BY n", {"page_bytes": "65536"}):
-            found += [tuple(row.values()) for row in batch.to_pylist()]
+            rows_read += [tuple(row.values()) for row in batch.to_pylist()]
         assert session.rows("SELECT 1") == [(1,)]
         session.close()
     finally:
         maria.run("SET GLOBAL max_allowed_packet = DEFAULT")
-    for number, (size, row) in enumerate(zip(sizes, found, strict=True)):
+    for number, (size, row) in enumerate(zip(sizes, rows_read, strict=True)):
         assert row[0] == b"%d" % number
         assert row[1] == (None if size is None else bytes([97 + number]) * size)
         assert row[2:] == (b"%d.%s" % (number, b"1" * 30), b"")

@@ -40,10 +40,16 @@ def endpoint(template: str, **config: Any) -> Endpoint:
     ],
 )
 def test_one_oracle_database_in_six_spellings(config: dict[str, Any]) -> None:
-    found = parse_config(OracleConfig, endpoint("jdbc.oracle", **config))
-    assert (found.host, found.port, found.service, found.sid, found.user) == ("db.example", 1522, "shop", None, "app")
-    assert found.secrets == ("sekret",)
-    assert "sekret" not in repr(found)
+    parsed = parse_config(OracleConfig, endpoint("jdbc.oracle", **config))
+    assert (parsed.host, parsed.port, parsed.service, parsed.sid, parsed.user) == (
+        "db.example",
+        1522,
+        "shop",
+        None,
+        "app",
+    )
+    assert parsed.secrets == ("sekret",)
+    assert "sekret" not in repr(parsed)
 
 
 def test_an_oracle_sid_and_tls_can_be_in_the_url() -> None:
@@ -68,15 +74,15 @@ def test_one_mssql_database_in_several_spellings(url: str) -> None:
             parse_config(MssqlConfig, endpoint("jdbc.mssql", url=url))
         assert "se;cr" not in str(caught.value)
         return
-    found = parse_config(MssqlConfig, endpoint("jdbc.mssql", url=url))
-    assert (found.host, found.port, found.database, found.user) == ("db.example", 1444, "shop", "app")
-    assert found.secrets == ("se}k;ret",)
-    assert "k;ret" not in repr(found)
-    assert found.encrypt
+    parsed = parse_config(MssqlConfig, endpoint("jdbc.mssql", url=url))
+    assert (parsed.host, parsed.port, parsed.database, parsed.user) == ("db.example", 1444, "shop", "app")
+    assert parsed.secrets == ("se}k;ret",)
+    assert "k;ret" not in repr(parsed)
+    assert parsed.encrypt
 
 
 @pytest.mark.parametrize(
-    ("template", "model", "config", "told"),
+    ("template", "model", "config", "message"),
     [
         ("jdbc.oracle", OracleConfig, {"host": "h"}, "exactly one of 'service' and 'sid'"),
         ("jdbc.oracle", OracleConfig, {"url": "jdbc:oracle:thin:@SHOP_ALIAS"}, "a TNS alias or descriptor is not"),
@@ -92,10 +98,12 @@ def test_one_mssql_database_in_several_spellings(url: str) -> None:
         ("jdbc.mssql", MssqlConfig, {"url": "mysql://h/d"}, "must begin with 'mssql://'"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_named(template: str, model: Any, config: dict[str, Any], told: str) -> None:
+def test_a_mistake_in_the_configuration_is_named(
+    template: str, model: Any, config: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(model, endpoint(template, **config))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -113,26 +121,26 @@ def test_a2_a_host_that_does_not_answer_is_unavailable(template: str, url: str) 
 
 
 def test_a_server_without_tls_is_refused_and_gets_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr(mssql_session.pytds, "connect", lambda **options: given.update(options))
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(mssql_session.pytds, "connect", lambda **options: passed.update(options))
     mssql_session.connect(MssqlConfig(host="h"))
-    assert given["cafile"] == ssl.get_default_verify_paths().cafile
-    assert given["validate_host"]
-    assert not given["enc_login_only"] if "enc_login_only" in given else True
+    assert passed["cafile"] == ssl.get_default_verify_paths().cafile
+    assert passed["validate_host"]
+    assert not passed["enc_login_only"] if "enc_login_only" in passed else True
     mssql_session.connect(MssqlConfig(host="h", ssl_ca="/own.pem", ssl_check_hostname=False))
-    assert (given["cafile"], given["validate_host"]) == ("/own.pem", False)
+    assert (passed["cafile"], passed["validate_host"]) == ("/own.pem", False)
     mssql_session.connect(MssqlConfig(host="h", encrypt=False))
-    assert given["cafile"] is None
+    assert passed["cafile"] is None
 
 
 def test_oracles_tls_and_timeouts_reach_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
+    passed: dict[str, Any] = {}
 
     class Connection:
         call_timeout = 0
 
     def connect(**options: Any) -> Connection:
-        given.update(options)
+        passed.update(options)
         return Connection()
 
     monkeypatch.setattr(oracle_session.oracledb, "connect", connect)
@@ -140,8 +148,8 @@ def test_oracles_tls_and_timeouts_reach_the_driver(monkeypatch: pytest.MonkeyPat
         host="h", service="s", protocol="tcps", wallet_location="/w", ssl_server_cert_dn="CN=h", statement_timeout_s=1.5
     )
     assert oracle_session.connect(config).call_timeout == 1500
-    assert oracledb.ConnectParams(**{name: value for name, value in given.items() if value is not None})
-    assert (given["protocol"], given["wallet_location"], given["ssl_server_dn_match"]) == ("tcps", "/w", True)
+    assert oracledb.ConnectParams(**{name: value for name, value in passed.items() if value is not None})
+    assert (passed["protocol"], passed["wallet_location"], passed["ssl_server_dn_match"]) == ("tcps", "/w", True)
 
 
 ORACLE_TYPES = [
@@ -177,16 +185,16 @@ ORACLE_TYPES = [
 def test_h66_the_arrow_types_of_oracle(
     name: str, precision: int | None, scale: int | None, arrow: str, kind: str, fidelity: str
 ) -> None:
-    found = oracle_types.carrier_of(name, precision, scale, None, is_own=True)
-    assert (found.arrow, found.kind, found.fidelity) == (arrow, kind, Fidelity(fidelity))
-    from_text(found.arrow)
-    assert found.note or found.fidelity is Fidelity.EXACT
+    carrier = oracle_types.carrier_of(name, precision, scale, None, is_own=True)
+    assert (carrier.arrow, carrier.kind, carrier.fidelity) == (arrow, kind, Fidelity(fidelity))
+    from_text(carrier.arrow)
+    assert carrier.note or carrier.fidelity is Fidelity.EXACT
 
 
 def test_h66_an_oracle_number_without_precision_may_be_declared_a_decimal() -> None:
-    found = oracle_types.carrier_of("NUMBER", None, None, 9, is_own=True)
-    assert (found.arrow, found.fidelity) == ("decimal128(38, 9)", Fidelity.EXACT)
-    assert "quarantine" in str(found.note)
+    carrier = oracle_types.carrier_of("NUMBER", None, None, 9, is_own=True)
+    assert (carrier.arrow, carrier.fidelity) == ("decimal128(38, 9)", Fidelity.EXACT)
+    assert "quarantine" in str(carrier.note)
 
 
 MSSQL_TYPES = [
@@ -221,10 +229,10 @@ MSSQL_TYPES = [
 def test_h66_the_arrow_types_of_mssql(
     name: str, length: int, precision: int, scale: int, arrow: str, kind: str, fidelity: str
 ) -> None:
-    found = mssql_types.carrier_of(name, length, precision, scale, "Latin1_General_CI_AS")
-    assert (found.arrow, found.kind, found.fidelity) == (arrow, kind, Fidelity(fidelity))
-    from_text(found.arrow)
-    assert found.note or found.fidelity is Fidelity.EXACT
+    carrier = mssql_types.carrier_of(name, length, precision, scale, "Latin1_General_CI_AS")
+    assert (carrier.arrow, carrier.kind, carrier.fidelity) == (arrow, kind, Fidelity(fidelity))
+    from_text(carrier.arrow)
+    assert carrier.note or carrier.fidelity is Fidelity.EXACT
 
 
 @pytest.mark.parametrize(
@@ -295,9 +303,9 @@ def test_oracles_errors_are_mapped_by_their_code(message: str, kind: type[Ingest
 def test_mssql_errors_are_mapped_by_their_number(number: int, kind: type[IngestError]) -> None:
     error = LoginError("Login failed for user 'app', sekret-sekret")
     error.msg_no = number
-    told = mssql_session.translate_errors("e", MssqlConfig(host="h", password="sekret-sekret"))(error)
-    assert type(told) is kind
-    assert "sekret-sekret" not in str(told)
+    translated = mssql_session.translate_errors("e", MssqlConfig(host="h", password="sekret-sekret"))(error)
+    assert type(translated) is kind
+    assert "sekret-sekret" not in str(translated)
 
 
 def test_h66_a_drivers_values_are_written_without_loss() -> None:

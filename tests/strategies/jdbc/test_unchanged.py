@@ -107,10 +107,10 @@ def test_a_transaction_that_is_open_while_a_unit_is_unchanged_is_read_by_a_later
 
 
 def sessions(pg: Postgres) -> set[int]:
-    found = pg.run(
+    rows = pg.run(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ingest_ray'"
     )
-    return {int(row[0]) for row in found}
+    return {int(row[0]) for row in rows}
 
 
 @pytest.fixture
@@ -167,7 +167,9 @@ def test_a_change_of_the_second_table_is_seen_over_the_cached_session(pair: list
         now = describe(two)
         assert now is not None
         assert [column.name for column in now.columns] == ["id", "c", "more"]
-        assert now == next(found for found in two.strategy.collect(two.spec.endpoint) if found.name == "public.two")
+        assert now == next(
+            dataset for dataset in two.strategy.collect(two.spec.endpoint) if dataset.name == "public.two"
+        )
         pg.run("DROP TABLE two")
         assert describe(two) is None
         assert describe(one) == one.spec.dataset
