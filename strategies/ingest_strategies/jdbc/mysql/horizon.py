@@ -25,7 +25,7 @@ LOCK_POLL_S = 0.15
 GRANT = "GRANT PROCESS ON *.* TO the user of this endpoint, for an exact horizon"
 ZERO = "0000-00-00 00:00:00"
 
-# A transaction that was started READ ONLY, as this project's are, holds nothing back.
+# A transaction that was started READ ONLY, as this project's are, holds no horizon back.
 _TRANSACTIONS = (
     "FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> connection_id() AND trx_is_read_only = 0"
 )

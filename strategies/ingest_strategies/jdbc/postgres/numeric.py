@@ -28,7 +28,7 @@ def decode_numerics(sent: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.A
     """`numeric_send`'s bytes as `target`, and a mask of NaN and infinities (they are NULL in the values), None without any.
 
     Raises:
-        OddNumeric: a value has more digits than `target`.
+        NumericOutOfRange: a value has more digits than `target`.
     """
     words = _Words(sent)
     if not words.size:
