@@ -3,7 +3,9 @@
 import contextlib
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from ingest_ray.testing.servers.postgres import missing
 
 DEATH_S = 30
+RECOVERY_S = 60
 
 
 class KillablePostgres:
@@ -37,7 +40,17 @@ class KillablePostgres:
         psutil.wait_procs(family, DEATH_S)
 
     def start(self) -> None:
-        self.server.ensure_postgres_running()
+        """Returns when the server answers: on a busy machine its recovery outlasts the ten seconds that the library waits."""
+        deadline = time.monotonic() + RECOVERY_S
+        while True:
+            try:
+                self.server.ensure_postgres_running()
+                self.server.psql("select 1")
+                return
+            except subprocess.SubprocessError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
