@@ -50,5 +50,5 @@ def is_stop_requested(connection: sa.Connection, run_id: str) -> bool:
     return connection.execute(sa.select(t.c.stop_requested_at).where(t.c.run_id == run_id)).scalar() is not None
 
 
-def tell(connection: sa.Connection, run_id: str, progress: str) -> None:
+def write_progress(connection: sa.Connection, run_id: str, progress: str) -> None:
     connection.execute(t.update().where(t.c.run_id == run_id).values(progress=progress, progressed_at=now()))

@@ -80,9 +80,9 @@ class Units:
 
     async def refresh(self) -> None:
         found = await self._here.look(list_statuses, self._here.installation, self._endpoint_id)
-        for standing in found or ():
-            if standing.unit_id in self._rows:
-                self._rows[standing.unit_id].show(standing)
+        for status in found or ():
+            if status.unit_id in self._rows:
+                self._rows[status.unit_id].show(status)
 
     async def reload(self) -> None:
         """After a configuration was changed."""
@@ -132,10 +132,10 @@ class UnitRow:
             button("Reset", self.reset, name)
         button("Configure", lambda: configure_drawer(self._here, self._view, self._page.reload), name)
 
-    def show(self, standing: UnitStatus) -> None:
+    def show(self, status: UnitStatus) -> None:
         if self._view.enabled:
-            self._state.show(standing.state.value)
-        last = standing.last_run
+            self._state.show(status.state.value)
+        last = status.last_run
         if last is not None:
             self._last.set_visibility(True)
             self._last.set_text(when(last.started_at))
@@ -143,9 +143,9 @@ class UnitRow:
             self._rows.set_text(count(last.rows.committed))
             self._lag.set_text(ago(last.started_at) if last.state is RunState.SUCCEEDED else "-")
         if self._here.is_admin and self._view.enabled:
-            is_running = standing.state is RunState.RUNNING
+            is_running = status.state is RunState.RUNNING
             self._run.set_enabled(not is_running)
-            self._run.set_text("Resume" if standing.state is RunState.PAUSED else "Run")
+            self._run.set_text("Resume" if status.state is RunState.PAUSED else "Run")
             self._pause.set_enabled(is_running or bool(self._view.schedule_minutes))
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""`apply` makes the catalog what the file says, says what changed, and changes nothing the second time."""
+"""`apply` brings the catalog to the state of the file, returns the changes, and changes nothing the second time."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
-from tests.service.workspace import Workspace, said
+from tests.service.workspace import Workspace, change_lines
 
 
 def test_applying_twice_changes_nothing(workspace: Workspace) -> None:
-    assert said(workspace.apply()) == ["+ endpoint shop", "+ sink lake", "+ rule shop:*"]
+    assert change_lines(workspace.apply()) == ["+ endpoint shop", "+ sink lake", "+ rule shop:*"]
     assert workspace.apply().changes == ()
     assert workspace.calls() == []
 
@@ -37,17 +37,17 @@ def test_a_dry_run_shows_the_same_changes_and_leaves_no_trace(workspace: Workspa
     workspace.source["password"] = "hunter2"
     before = workspace.apply(dry_run=True)
     assert sorted(os.listdir(workspace.folder)) == ["ingest.yaml"]
-    assert said(before) == said(workspace.apply())
+    assert change_lines(before) == change_lines(workspace.apply())
     workspace.source["now"] = 2000
-    assert said(workspace.apply(dry_run=True)) == ["~ endpoint shop"]
-    assert said(workspace.apply()) == ["~ endpoint shop"]
+    assert change_lines(workspace.apply(dry_run=True)) == ["~ endpoint shop"]
+    assert change_lines(workspace.apply()) == ["~ endpoint shop"]
 
 
 def test_what_the_file_no_longer_has_is_removed(workspace: Workspace) -> None:
     workspace.apply()
     collect(workspace.installation, "shop")
     workspace.document |= {"endpoints": [], "units": []}
-    assert said(workspace.apply()) == [
+    assert change_lines(workspace.apply()) == [
         "- endpoint shop",
         "- rule shop:*",
         "- unit shop:numbers-1x1000",
@@ -151,8 +151,8 @@ def test_many_that_apply_the_same_file_at_once_make_it_once(shared: Workspace) -
     file = shared.write()
     with ThreadPoolExecutor(6) as pool:
         done = list(pool.map(lambda _: apply(load_config(file)), range(6)))
-    said_by_all = [line for applied in done for line in said(applied)]
-    assert sorted(said_by_all) == ["+ endpoint shop", "+ rule shop:*", "+ rule shop:numbers-2*", "+ sink lake"]
+    all_lines = [line for applied in done for line in change_lines(applied)]
+    assert sorted(all_lines) == ["+ endpoint shop", "+ rule shop:*", "+ rule shop:numbers-2*", "+ sink lake"]
     assert shared.apply().changes == ()
     installation = shared.installation
     with installation.catalog.read() as connection:

@@ -34,7 +34,7 @@ def rule(workspace: Workspace, **fields: Any) -> None:
 
 
 def ready(workspace: Workspace, **fields: Any) -> None:
-    """Applied and collected, with one rule; nothing was asked of the source since."""
+    """Applied and collected, with one rule; no call reached the source since."""
     rule(workspace, **fields)
     workspace.apply()
     collect(workspace.installation, "shop")
@@ -179,8 +179,8 @@ def test_an_expression_that_is_wrong_is_named_by_line_and_field_at_apply(
     where, field, _ = str(caught.value).split(": ", 2)
     (model,) = models
     assert field.startswith(f"units[0].cdm.models.{model}")
-    said = lines[int(where.rpartition(":")[2]) - 1]
-    assert said.strip().startswith((field.rpartition(".")[2], model)), said
+    line = lines[int(where.rpartition(":")[2]) - 1]
+    assert line.strip().startswith((field.rpartition(".")[2], model)), line
 
 
 def test_an_expression_over_a_column_that_is_not_there_is_refused_as_soon_as_the_dataset_is_known(

@@ -141,7 +141,7 @@ def test_two_units_of_one_target_are_refused(workspace: Workspace) -> None:
     family = sink_family("lake.delta")
 
     class OnePlace:
-        """Puts every unit of a sink into one place."""
+        """A sink in which every unit has the same location."""
 
         descriptor = family.descriptor
 
@@ -218,7 +218,7 @@ def test_a8_a_lossy_column_arrives_with_consent_and_a_refused_one_never(workspac
 def test_a_launch_reads_the_units_of_an_endpoint_once_however_many_it_runs(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each unit once for itself would be a million looks for a thousand units."""
+    """Reading the catalog for each unit would be a million reads for a thousand units."""
     workspace.source["units"] = [f"numbers-1x{rows}" for rows in range(1, 41)]
     workspace.document["units"] = [
         {"endpoint": "shop", "unit": "*", "sink": "lake", "enabled": True, "run_mode": "FULL", "policy": {}}

@@ -1,4 +1,4 @@
-"""A new key for the secrets at rest: nothing is lost wherever the process dies, and nothing is left under the old one."""
+"""Key rotation loses no secret wherever the process dies, and leaves none under the old key."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Units by interval start when they are due, once, however many servers look; pure decisions are tested beside the core."""
+"""Scheduled units start when they are due, once for any number of servers; the pure decisions have their tests beside the core."""
 
 import pytest
 
@@ -19,7 +19,7 @@ NOW = 1_700_000_000
 
 
 class Noted:
-    """A launcher that only writes the record: the run is carried out by the test."""
+    """A launcher that only writes the record; the test executes the run."""
 
     def __init__(self) -> None:
         self.started: list[str] = []

@@ -1,4 +1,4 @@
-"""The first look of a run, which compares the dataset, is as patient with a source as the run; commands by hand are not."""
+"""The schema check of a run retries like the run itself where its source is unavailable; `plan` by hand does not retry."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""A launcher that runs units in a thread of this process: for tests of what stands above launchers, without 2 s a run."""
+"""A launcher that runs units in a thread of this process: tests of the layers above launchers save 2 s a run with it."""
 
 import threading
 from contextlib import suppress
@@ -10,7 +10,7 @@ from ingest_ray.service.launching.lifecycle import execute_run, open_run, read_r
 from ingest_ray.service.runs.admission import RunRequest
 
 
-class Threads:
+class ThreadLauncher:
     def start(self, installation: Installation, request: RunRequest) -> str:
         run_id = open_run(installation, request)
         threading.Thread(target=self._run, args=(installation, run_id)).start()
@@ -27,4 +27,4 @@ class Threads:
             execute_run(installation, run_id)
 
 
-launcher = Threads()
+launcher = ThreadLauncher()

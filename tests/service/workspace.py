@@ -37,7 +37,7 @@ class Workspace:
         return Installation(load_config(self.file).settings)
 
     def calls(self) -> list[str]:
-        """What reached the source, and forgets it."""
+        """The calls that reached the source since this was last read."""
         if not self.journal.exists():
             return []
         lines = self.journal.read_text().splitlines()
@@ -50,5 +50,5 @@ class Workspace:
         return int(DeltaTable(self.folder / "lake" / endpoint / unit).to_pyarrow_table().num_rows)
 
 
-def said(applied: ApplyResult) -> list[str]:
+def change_lines(applied: ApplyResult) -> list[str]:
     return [f"{change.action} {change.kind} {change.id}" for change in applied.changes if change.kind != "settings"]

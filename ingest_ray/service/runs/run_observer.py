@@ -86,7 +86,7 @@ class RunObserver:
         ).model_dump_json()
         try:
             with self._installation.catalog.begin() as connection:
-                run_channel.tell(connection, moment.run_id, document)
+                run_channel.write_progress(connection, moment.run_id, document)
         except IngestError as error:
             log.warning("progress could not be reported: %s", error.message)
 
