@@ -302,6 +302,7 @@ def test_a_terminal_sees_bars(shop: Shop) -> None:
     assert re.search(r"orders.*━.*500 rows", seen.decode())
 
 
+@pytest.mark.slow
 def test_the_first_ctrl_c_pauses_the_run_and_says_how_to_go_on(shop: Shop) -> None:
     shop.run("apply")
     assert shop.run("collect", "slow").returncode == 0
@@ -328,6 +329,7 @@ def test_the_first_ctrl_c_pauses_the_run_and_says_how_to_go_on(shop: Shop) -> No
     assert (rest["state"], rest["rows"]["committed"]) == ("SUCCEEDED", 1500 - document["rows"]["committed"])
 
 
+@pytest.mark.slow
 def test_the_second_ctrl_c_ends_the_run_at_once_and_the_next_one_goes_on(shop: Shop) -> None:
     shop.run("apply")
     assert shop.run("collect", "slow").returncode == 0

@@ -51,7 +51,7 @@ def test_c32_a_throttle_that_dies_is_replaced_and_no_permit_is_lost() -> None:
     permits.report(lease, Signal())
     for _ in range(5):
         permits.report(permits.acquire("dies.example", "rest"), Signal())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         state = next(state for state in throttle_states() if state.host == "dies.example")
         if state.requests == 5:

@@ -65,6 +65,7 @@ class Many:
             yield Piece(interval=Interval(lower=self.bound(number), upper=self.bound(number + 1)), estimated_bytes=1)
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_million_slices_is_cut_as_it_is_read() -> None:
     strategy = Many(1_000_000)
     slices = planning.slices(strategy, SPEC, PROBE, [LOAD])  # type: ignore[arg-type]

@@ -134,6 +134,7 @@ def test_what_a_run_learned_is_kept_for_the_next_plan(tmp_path: Path) -> None:
     assert read_states(open_kv(there.settings.state_url), key).learned == learned
 
 
+@pytest.mark.slow
 def test_many_small_slices_share_commits_and_a_few_do_not_wait(tmp_path: Path) -> None:
     there = Installation(tmp_path, unit="numbers-1x400", source={"slice_rows": 1})
     first = there.run_until(lambda progress: progress.slices.committed >= 16)

@@ -57,6 +57,7 @@ class TestDelta(SinkSuite):
     world = pytest.fixture(lambda self, tmp_path: DeltaWorld(tmp_path / "the lake"))
 
 
+@pytest.mark.slow
 class TestDeltaOnAStore(SinkSuite):
     world = pytest.fixture(lambda self, tmp_path: StoreWorld(tmp_path / "lake"))
 
@@ -372,6 +373,7 @@ def test_files_are_skipped_by_their_statistics_and_never_wrongly(world: DeltaWor
     assert dataset.to_table(filter=pc.field("id").is_null()).num_rows == 1
 
 
+@pytest.mark.slow
 def test_c71_a_large_slice_is_written_in_bounded_memory(world: DeltaWorld) -> None:
     load = Load(world, WriteMode.APPEND)
     text = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=1_000_000))

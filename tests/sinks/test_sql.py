@@ -28,6 +28,8 @@ from tests.sinks.test_mariadb import MariaWorld
 from tests.sinks.test_postgres import PostgresWorld
 from tests.sinks.test_sqlite import SqliteWorld
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[[str], Any]
 
 

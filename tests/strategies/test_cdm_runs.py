@@ -18,6 +18,8 @@ from ingest_ray.service.runs.execution import RunReport, run
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.strategies.test_cdm_mappers import endpoint_of
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 WORK = tuple(f"cdm.work.{name}" for name in ("project", "user", "item", "comment", "worklog"))
 DOC = tuple(f"cdm.doc.{name}" for name in ("space", "item", "revision", "link", "access"))

@@ -37,8 +37,17 @@ def unit(pg: Postgres, pg_unit: Any) -> Rehearsal:
     return rehearsal
 
 
-def test_a_snapshot_that_is_gone_differs_from_a_source_that_is_away(unit: Rehearsal) -> None:
+def wait_until_no_session(pg: Postgres) -> None:
+    """A server ends a session some time after its connection was closed."""
+    deadline = time.monotonic() + 60
+    while (left := pg.run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ingest_ray'")[0][0]) > 0:
+        assert time.monotonic() < deadline, f"{left} sessions are left"
+        time.sleep(0.02)
+
+
+def test_a_snapshot_that_is_gone_differs_from_a_source_that_is_away(unit: Rehearsal, pg: Postgres) -> None:
     piece = first_slice(unit)
+    wait_until_no_session(pg)
     with pytest.raises(SnapshotLost, match="is gone"):
         list(unit.read(piece))
     with pytest.raises(SourceUnavailable, match="snapshot"):
@@ -96,6 +105,16 @@ def test_a_table_without_a_grant_is_denied_and_the_others_are_read(pg: Postgres)
         strategy.preview(endpoint, datasets["public.closed"], 1)
 
 
+def reload_configuration(pg: Postgres) -> None:
+    """The server reads it some time after it was asked to, and new sessions follow it."""
+    before = pg.run("SELECT pg_conf_load_time()")
+    pg.run("SELECT pg_reload_conf()")
+    deadline = time.monotonic() + 60
+    while pg.run("SELECT pg_conf_load_time()") == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a2_a_wrong_password_is_denied_and_not_shown(postgres_server: Any, pg: Postgres) -> None:
     rules = Path(postgres_server.pgdata) / "pg_hba.conf"
     before = rules.read_text()
@@ -103,8 +122,7 @@ def test_a2_a_wrong_password_is_denied_and_not_shown(postgres_server: Any, pg: P
     pg.run("CREATE ROLE locked LOGIN PASSWORD 'right-password'")
     rules.write_text("local all locked scram-sha-256\n" + before)
     try:
-        pg.run("SELECT pg_reload_conf()")
-        time.sleep(0.3)
+        reload_configuration(pg)
         strategy = strategy_for("jdbc.postgres")
         for password, ok in [("wrong-password", False), (None, False), ("right-password", True)]:
             config = {"url": pg.url_of("locked"), **({"password": password} if password else {})}
@@ -150,13 +168,13 @@ def test_the_planner_of_a_run_that_lost_its_connection_says_so(unit: Rehearsal, 
         scopes = unit.strategy.scopes(unit.spec, probe, {})
         piece = next(planning.slices(unit.strategy, unit.spec, probe, scopes))
         pg.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ingest_ray'")
-        time.sleep(0.2)
+        wait_until_no_session(pg)
         with pytest.raises(SnapshotLost, match="is gone"):
             list(unit.read(piece))
 
 
 def test_a_statement_that_takes_too_long_is_unavailable(pg: Postgres) -> None:
-    pg.run("CREATE VIEW slow AS SELECT 1 AS id, pg_sleep(30) IS NULL AS slept")
+    pg.run("CREATE VIEW slow AS SELECT 1 AS id, pg_sleep(120) IS NULL AS slept")
     config = {"url": pg.url, "statement_timeout_s": 0.3}
     endpoint = Endpoint(endpoint_id="pg", template="jdbc.postgres", config=config)
     strategy = strategy_for("jdbc.postgres")
@@ -164,7 +182,7 @@ def test_a_statement_that_takes_too_long_is_unavailable(pg: Postgres) -> None:
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match="statement timeout"):
         strategy.preview(endpoint, dataset, 1)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_sessions_write_nothing(pg: Postgres, sqlite_file: SqliteMaker) -> None:
@@ -201,10 +219,7 @@ def test_d37_a_reader_that_is_left_early_leaves_no_session(unit: Rehearsal, pg: 
     batches = unit.read(piece)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 5
-    while (left := pg.run("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ingest_ray'")[0][0]) > 0:
-        assert time.monotonic() < deadline, f"{left} sessions are left"
-        time.sleep(0.05)
+    wait_until_no_session(pg)
 
 
 def test_a_role_that_cannot_see_others_declares_a_lag(pg: Postgres) -> None:

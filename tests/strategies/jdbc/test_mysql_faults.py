@@ -118,13 +118,13 @@ def test_a_session_that_is_ended_by_the_server_in_mid_read_is_no_end_of_the_data
 def test_a_statement_that_takes_too_long_is_unavailable(maria: Maria) -> None:
     maria.run("CREATE TABLE t (n int PRIMARY KEY)")
     maria.run("INSERT INTO t VALUES (1), (2)")
-    unit = maria.unit("t", where="sleep(5) = 0")
+    unit = maria.unit("t", where="sleep(60) = 0")
     slow = of(maria, statement_timeout_s=0.5)
     unit.spec = unit.spec.model_copy(update={"endpoint": slow})
     started = time.monotonic()
     with pytest.raises(SourceUnavailable, match="max_statement_time"):
         unit.run()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50
 
 
 @pytest.mark.services
@@ -152,9 +152,11 @@ def test_d37_sessions_write_nothing_and_readers_that_are_left_early_leave_no_ses
     reading: Any = unit.read(unit.outcome.slices[0])
     next(reading)
     reading.close()
-    time.sleep(0.3)
     mine = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '/* ingest_ray */%' AND id <> connection_id()"
-    assert maria.run(mine)[0][0] == 0
+    deadline = time.monotonic() + 60
+    while maria.run(mine)[0][0] > 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.services

@@ -9,6 +9,8 @@ from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.simulators.atlassian import simulate
 from tests.strategies.jira.site import Lake, assert_exact, children_of, comparable, endpoint_of, issues_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_many_issues_land_with_every_field_and_a_second_run_reads_only_what_changed(tmp_path: Path, mode: str) -> None:
