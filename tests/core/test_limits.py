@@ -1,4 +1,4 @@
-"""How far plan, checkpoint and intent go, and what is said at their end. Numbers: docs/limits.md."""
+"""The limits of plan, checkpoint and intent, and the errors beyond them. Numbers: docs/limits.md."""
 
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
@@ -31,7 +31,7 @@ from ingest_ray.sdk.types import (
 )
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.writer import StateWriter
-from tests.core.world import KEY, SPEC, MemoryKV
+from tests.core.in_memory_installation import KEY, SPEC, MemoryKV
 
 ELSEWHERE = Owner(host="elsewhere", pid=1, started="1")
 PROBE = Probe(strategy="-")
@@ -46,8 +46,8 @@ class BoundedKV(MemoryKV):
         return super().put(key, value, if_version)
 
 
-class Many:
-    """A strategy that cuts a load into so many pieces; `name` makes their bounds."""
+class ManyPieces:
+    """A strategy that cuts a load into `pieces` pieces, whose bounds are texts of `chars` characters, or integers."""
 
     descriptor: Any = None
 
@@ -67,7 +67,7 @@ class Many:
 
 @pytest.mark.slow
 def test_a_plan_of_a_million_slices_is_cut_as_it_is_read() -> None:
-    strategy = Many(1_000_000)
+    strategy = ManyPieces(1_000_000)
     slices = planning.slices(strategy, SPEC, PROBE, [LOAD])  # type: ignore[arg-type]
     assert len(list(islice(slices, 100))) == 100
     assert strategy.cut_so_far == 100
@@ -75,7 +75,7 @@ def test_a_plan_of_a_million_slices_is_cut_as_it_is_read() -> None:
 
 
 def drive(ledger: Ledger, state: StateWriter, slices: Iterator[Slice], random: Random) -> None:
-    """Does everything that is asked for, in any order, without a fault."""
+    """Carries out every instruction of the ledger, in any order, without a fault."""
     waiting = ledger.start()
     while ledger.finished is None:
         step = waiting.pop(random.randrange(len(waiting)))
@@ -124,7 +124,7 @@ def test_so_many_slices_and_such_long_keys_keep_every_document_below_64_kib(slic
     state = StateWriter.begin(BoundedKV(), "unit", "run", ELSEWHERE, lambda: next(clock))
     scopes = state.open_scopes([LOAD], is_target_empty=True)
     ledger = Ledger(Limits(readers=16, preparers=4))
-    planned = planning.slices(Many(slices, chars), SPEC, PROBE, scopes)  # type: ignore[arg-type]
+    planned = planning.slices(ManyPieces(slices, chars), SPEC, PROBE, scopes)  # type: ignore[arg-type]
     drive(ledger, state, planned, Random(1))
     assert ledger.finished == m.Finish(RunState.SUCCEEDED)
     assert ledger.slices.committed == slices

@@ -1,4 +1,4 @@
-"""When a unit by interval is due: for any interval, any clock, any moment at which somebody looks."""
+"""When a unit with an interval is due: for any interval, any clock, and any moment of the decision."""
 
 from collections import Counter
 

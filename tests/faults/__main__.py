@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.campaign import Campaign
-from tests.faults.place import Place
+from tests.faults.installation_under_test import InstallationUnderTest
 from tests.faults.sources import SOURCES
 
 
@@ -22,25 +22,25 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rows", type=int, default=8_000)
     options.add_argument("--source", choices=[*SOURCES, "all"], default="all")
-    options.add_argument("--strike", default="", help="only strikes whose names match this expression")
+    options.add_argument("--fault", "--strike", default="", help="only faults whose names match this expression")
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
     options.add_argument("--staging", choices=["files", "object-store"], default="files")
     options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
     options.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this long")
     given = options.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was mounted and started goes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts and stops what the campaign started
     started, folder = time.monotonic(), given.folder or Path(tempfile.mkdtemp(prefix="ingest-campaign"))
     with ExitStack() as stack:
-        places = {}
+        installations = {}
         for name in SOURCES if given.source == "all" else [given.source]:
             source = SOURCES[name](Random(f"{given.seed} {name}"), given.rows)
             stack.callback(source.close)
-            places[name] = Place(folder / name, source, given.staging)
-            stack.callback(places[name].close)
-        campaign = Campaign(places, Random(given.seed), given.cluster_share, given.strike)
+            installations[name] = InstallationUnderTest(folder / name, source, given.staging)
+            stack.callback(installations[name].close)
+        campaign = Campaign(installations, Random(given.seed), given.cluster_share, given.fault)
         report = campaign.report
         try:
-            while places and report.rounds < given.rounds and time.monotonic() - started < given.seconds:
+            while installations and report.rounds < given.rounds and time.monotonic() - started < given.seconds:
                 campaign.round()
                 if report.rounds % 10 == 0:
                     print(json.dumps(report.as_dict()), flush=True)

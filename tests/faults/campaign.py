@@ -1,4 +1,4 @@
-"""Rounds of: a run, a strike, mending, runs until one succeeds, and every row compared."""
+"""The rounds of a campaign: a run, an injected fault, repair, runs until one succeeds, and a comparison of every row."""
 
 import re
 import subprocess
@@ -7,116 +7,124 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.faults.place import Place, Wrong, code_of, document_of, kill_tree
+from tests.faults.injections import CLUSTER_HEADS, RARE, Injection, KillProcess, injections_for
+from tests.faults.installation_under_test import InstallationUnderTest, WrongAnswer, code_of, document_of, kill_tree
 from tests.faults.report import Report
-from tests.faults.strikes import HEADS, RARE, Killed, Strike, strikes_on
 
-TRIES = 5  # after a strike; what a dead run holds is free after the time of its lease
-AGAIN_S = 8.0
-AT_WORK_S = 60.0  # until a run asks its source; on a busy machine a process starts slowly
-WITHIN_S, WITHIN_ON_RAY_S = 4.0, 8.0  # from there to the strike
-RARELY = 0.03
-ANEW, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with a full one that is loaded again
-EARLY, AROUND_COMMITS = 0.15, 0.6
-WORDS = (5, 40)  # a run's first are about its lease
-AFTER_A_WORD_S = 0.05
+TRIES = 5  # after a fault; a dead run's unit is free when its lease has expired
+RETRY_S = 8.0
+SOURCE_WAIT_S = 60.0  # until a run queries its source; on a busy machine a process starts slowly
+WITHIN_S, WITHIN_ON_RAY_S = 4.0, 8.0  # from the first answer of the source to the injection
+RARE_SHARE = 0.03
+START_EMPTY, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with a full one that is loaded again
+EARLY, BETWEEN_COMMITS = 0.15, 0.6
+STATE_ANSWERS = (5, 40)  # answers of the KV that pass before the injection; a run's first are about its lease
+AFTER_AN_ANSWER_S = 0.05
 
 
 @dataclass
 class Campaign:
-    """`only`: strikes whose names match this expression."""
+    """`only`: faults whose names match this expression."""
 
-    places: dict[str, Place]
+    installations: dict[str, InstallationUnderTest]
     random: Random
     cluster_share: float = 0.25
     only: str = ""
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
-        for place in self.places.values():
-            place.configure(inline=True)
-            place.call("collect", place.source.endpoint)
-            place.configure(inline=True)
+        for installation in self.installations.values():
+            installation.configure(inline=True)
+            installation.call("collect", installation.source.endpoint)
+            installation.configure(inline=True)
 
     def round(self) -> None:
-        name = self.random.choice(sorted(self.places))
+        name = self.random.choice(sorted(self.installations))
         self.report.sources[name].rounds += 1
         is_inline = self.random.random() >= self.cluster_share
-        title, strike = self._choose(self.places[name], is_inline=is_inline)
+        title, injection = self._choose_injection(self.installations[name], is_inline=is_inline)
         try:
-            self._round(name, title, strike, is_inline)
-        except Wrong as wrong:
-            self._accuse(name, title, str(wrong))
+            self._round(name, title, injection, is_inline)
+        except WrongAnswer as failure:
+            self._report_violation(name, title, str(failure))
             self._retire(name)
 
-    def _round(self, name: str, title: str, strike: Strike, is_inline: bool) -> None:
-        place, counts = self.places[name], self.report.sources[name]
+    def _round(self, name: str, title: str, injection: Injection, is_inline: bool) -> None:
+        installation, counts = self.installations[name], self.report.sources[name]
         before = self.random.random()
-        if before < ANEW:
-            place.begin_anew()
-        elif before < ANEW + RESET:
-            place.reset()
-        place.configure(inline=is_inline, threads=self.random.choice([None, 3]))
-        place.source.writer.start()
-        place.source.door.delay_s = place.source.stretch_s
-        is_hit = self._struck(name, title, place, strike, is_inline)
-        (counts.struck if is_hit else counts.missed)[title] += 1
-        place.mend()
-        place.configure(inline=True)
+        if before < START_EMPTY:
+            installation.start_empty()
+        elif before < START_EMPTY + RESET:
+            installation.reset()
+        installation.configure(inline=is_inline, threads=self.random.choice([None, 3]))
+        installation.source.writer.start()
+        installation.source.proxy.delay_s = installation.source.answer_delay_s
+        has_hit = self._inject(name, title, installation, injection, is_inline)
+        (counts.struck if has_hit else counts.missed)[title] += 1
+        installation.repair()
+        installation.configure(inline=True)
         self._succeed(name, title)
-        place.source.writer.stop()
+        installation.source.writer.stop()
         self._succeed(name, title)
         counts.rows_compared += self._compare(name, title)
-        if (left := place.staged_bytes()) > 0:
-            self._accuse(name, title, f"{left} bytes are left in staging after a run that succeeded")
+        if (left := installation.staged_bytes()) > 0:
+            self._report_violation(name, title, f"{left} bytes are left in staging after a run that succeeded")
 
-    def _choose(self, place: Place, *, is_inline: bool) -> tuple[str, Strike]:
-        strikes: Mapping[str, Strike] = RARE
-        if self.only or self.random.random() >= RARELY:
-            strikes = strikes_on(place, is_inline=is_inline)
+    def _choose_injection(self, installation: InstallationUnderTest, *, is_inline: bool) -> tuple[str, Injection]:
+        injections: Mapping[str, Injection] = RARE
+        if self.only or self.random.random() >= RARE_SHARE:
+            injections = injections_for(installation, is_inline=is_inline)
         if self.only:
-            strikes = {title: strike for title, strike in {**strikes, **RARE}.items() if re.search(self.only, title)}
-        title = self.random.choice(sorted(strikes))
-        return title, strikes[title]
+            injections = {
+                title: injection for title, injection in {**injections, **RARE}.items() if re.search(self.only, title)
+            }
+        title = self.random.choice(sorted(injections))
+        return title, injections[title]
 
-    def _struck(self, name: str, title: str, place: Place, strike: Strike, is_inline: bool) -> bool:
-        run = place.start_run()
-        if title in HEADS or not isinstance(strike, Killed):  # the others wait for their process to appear
-            self._await_the_moment(place, run, is_inline)
-        is_hit = False
+    def _inject(
+        self, name: str, title: str, installation: InstallationUnderTest, injection: Injection, is_inline: bool
+    ) -> bool:
+        run = installation.start_run()
+        if title in CLUSTER_HEADS or not isinstance(
+            injection, KillProcess
+        ):  # the others wait until their process appears
+            self._await_injection_time(installation, run, is_inline)
+        has_hit = False
         try:
-            is_hit = strike(place, run, self.random)
-        except Wrong as wrong:
-            self._accuse(name, title, str(wrong))
-        place.source.door.delay_s = 0.0
+            has_hit = injection(installation, run, self.random)
+        except WrongAnswer as failure:
+            self._report_violation(name, title, str(failure))
+        installation.source.proxy.delay_s = 0.0
         self._end(name, title, run)
-        return is_hit
+        return has_hit
 
-    def _await_the_moment(self, place: Place, run: "subprocess.Popen[str]", is_inline: bool) -> None:
-        """Early; while it is at work; or right after a word of the state, because commits lie between such words."""
+    def _await_injection_time(
+        self, installation: InstallationUnderTest, run: "subprocess.Popen[str]", is_inline: bool
+    ) -> None:
+        """Waits until an early moment, a moment of reading, or one right after an answer of the KV: commits lie between such answers."""
         when = self.random.random()
         if when < EARLY:
             time.sleep(self.random.uniform(0.0, 1.0))
-        elif when < AROUND_COMMITS:
-            place.state_door.await_answers(self.random.randint(*WORDS), run, AT_WORK_S)
-            time.sleep(self.random.uniform(0.0, AFTER_A_WORD_S))
+        elif when < BETWEEN_COMMITS:
+            installation.state_proxy.await_answers(self.random.randint(*STATE_ANSWERS), run, SOURCE_WAIT_S)
+            time.sleep(self.random.uniform(0.0, AFTER_AN_ANSWER_S))
         else:
-            place.source.door.await_answers(1, run, AT_WORK_S)
+            installation.source.proxy.await_answers(1, run, SOURCE_WAIT_S)
             time.sleep(self.random.uniform(0.0, WITHIN_S if is_inline else WITHIN_ON_RAY_S))
 
     def _end(self, name: str, title: str, run: "subprocess.Popen[str]") -> str:
-        """A run ends by itself, with one document or killed, and never with a trace."""
+        """Waits for the end of a run, which ends by itself, with one document or killed, and never with a traceback."""
         try:
             answer = document_of(run, "run")
         except subprocess.TimeoutExpired:
-            self._accuse(name, title, "the run hangs")
+            self._report_violation(name, title, "the run hangs")
             kill_tree(run.pid)
             run.communicate()
             return "hung"
-        except Wrong as wrong:
+        except WrongAnswer as failure:
             how = "killed"
-            if run.returncode >= 0 or "a trace" in str(wrong):
-                self._accuse(name, title, str(wrong))
+            if run.returncode >= 0 or "a trace" in str(failure):
+                self._report_violation(name, title, str(failure))
                 how = "wrong"
             self.report.states[how] += 1
             return how
@@ -129,25 +137,25 @@ class Campaign:
     def _succeed(self, name: str, title: str) -> None:
         seen = []
         for _ in range(TRIES):
-            seen.append(self._end(name, title, self.places[name].start_run()))
+            seen.append(self._end(name, title, self.installations[name].start_run()))
             if seen[-1] == "SUCCEEDED":
                 return
-            time.sleep(AGAIN_S)
-        self._accuse(name, title, f"no run succeeds after it: {seen}")
+            time.sleep(RETRY_S)
+        self._report_violation(name, title, f"no run succeeds after it: {seen}")
 
     def _compare(self, name: str, title: str) -> int:
-        source, lake = self.places[name].source.rows(), self.places[name].landed()
+        source, lake = self.installations[name].source.rows(), self.installations[name].lake_rows()
         if source != lake:
             missing, extra = source - lake, lake - source
             some = f"{list(missing)[:3]} / {list(extra)[:3]}"
-            self._accuse(name, title, f"{missing.total()} rows missing, {extra.total()} too many: {some}")
+            self._report_violation(name, title, f"{missing.total()} rows missing, {extra.total()} too many: {some}")
             self._retire(name)
         return source.total()
 
-    def _accuse(self, name: str, title: str, what: str) -> None:
+    def _report_violation(self, name: str, title: str, message: str) -> None:
         number = self.report.sources[name].rounds
-        self.report.violations.append(f"{name}, round {number}, {title}: {what}")
+        self.report.violations.append(f"{name}, round {number}, {title}: {message}")
 
     def _retire(self, name: str) -> None:
-        """What is wrong there stays as it is, to be looked at."""
-        del self.places[name]
+        """Takes an installation out of the campaign and leaves it as it is, for inspection."""
+        del self.installations[name]

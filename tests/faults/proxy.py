@@ -1,4 +1,4 @@
-"""A door between a run and a server, which a test can slow down, hold or slam: TCP or Unix socket on both sides."""
+"""A proxy between a run and a server, which a test can slow down, hold or cut: TCP or Unix socket on both sides."""
 
 import contextlib
 import socket
@@ -12,26 +12,26 @@ from pathlib import Path
 Address = tuple[str, int] | str
 
 
-def connected(address: Address) -> socket.socket:
-    there = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+def connect_to(address: Address) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     try:
-        there.connect(address)
+        connection.connect(address)
     except OSError:
-        there.close()
+        connection.close()
         raise
-    return there
+    return connection
 
 
 @dataclass
 class Proxy:
-    """`address` is where to connect to; `delay_s` is added to each piece of an answer; `answers` counts the pieces."""
+    """`address` is where clients connect; `delay_s` is added to each chunk of an answer; `answers` counts the chunks."""
 
     server: Address
     address: Address
     delay_s: float = 0.0
     answers: int = 0
-    is_shut: bool = False
-    """Who connects is turned away, as if there were no server."""
+    is_refusing: bool = False
+    """New connections are closed at once, as if there were no server."""
     _is_closed: bool = False
     _pairs: set[tuple[socket.socket, socket.socket]] = field(default_factory=set)
     _flows: threading.Event = field(default_factory=threading.Event)
@@ -43,26 +43,26 @@ class Proxy:
 
     def start(self) -> "Proxy":
         if isinstance(self.address, str):
-            self._door = socket.socket(socket.AF_UNIX)
-            self._door.bind(self.address)
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.address)
             Path(self.address).chmod(0o777)
         else:
-            self._door = socket.socket(socket.AF_INET)
-            self._door.bind(self.address)
-            self.address = self._door.getsockname()
+            self._listener = socket.socket(socket.AF_INET)
+            self._listener.bind(self.address)
+            self.address = self._listener.getsockname()
         self._flows.set()
-        self._door.listen(64)
+        self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def await_answers(self, count: int, run: "subprocess.Popen[str]", at_most_s: float) -> None:
-        """So many from now on; fewer where the run ends before, or the time."""
+        """Waits for `count` answers from now on, or until the run or the time ends."""
         enough, until = self.answers + count, time.monotonic() + at_most_s
         while self.answers < enough and run.poll() is None and time.monotonic() < until:
             time.sleep(0.002)
 
     def cut(self) -> None:
-        """Every connection ends at once, in the middle of whatever it carries."""
+        """Ends every connection at once, also in mid-transfer."""
         for pair in list(self._pairs):
             _end(pair)
 
@@ -78,26 +78,26 @@ class Proxy:
     def close(self) -> None:
         self._is_closed = True
         self._flows.set()
-        self._door.close()
+        self._listener.close()
         self.cut()
 
     def _accept(self) -> None:
         while not self._is_closed:
             try:
-                client, _ = self._door.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            if self.is_shut:
+            if self.is_refusing:
                 client.close()
                 continue
             try:
-                server = connected(self.server)
+                server = connect_to(self.server)
             except OSError:
                 client.close()
                 continue
-            threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
 
-    def _carry(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
         pair = (client, server)
         self._pairs.add(pair)
         questions = threading.Thread(target=self._pump, args=(client, server, False), daemon=True)

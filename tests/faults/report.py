@@ -1,4 +1,4 @@
-"""What a campaign did: counts of all, and of each source."""
+"""The report of a campaign: counts of all rounds, and of each source's."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ class Counts:
     rounds: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     missed: Counter[str] = field(default_factory=Counter)
-    """The run was over, or the process was not found."""
+    """Faults that came too late: the run was over, or the process was not found."""
     rows_compared: int = 0
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.services, pytest.mark.cluster]
 ROOT = Path(__file__).parents[2]
 
 
-def campaign(folder: Path, timeout: int, *words: str) -> dict[str, object]:
+def campaign(folder: Path, timeout: int, *arguments: str) -> dict[str, object]:
     if os.geteuid() != 0:
         missing("the right to mount a small disk")
-    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", "--folder", str(folder), *words]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", "--folder", str(folder), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     _, begins, rest = done.stdout.partition('{\n  "rounds"')
     assert begins, done.stdout + done.stderr
@@ -28,10 +28,10 @@ def campaign(folder: Path, timeout: int, *words: str) -> dict[str, object]:
 
 @pytest.mark.timeout(600)
 def test_after_any_strike_the_sink_is_the_source(tmp_path: Path) -> None:
-    words = ["--source", "postgres", "--rounds", "3", "--rows", "3000", "--cluster-share", "0", "--seed", "4"]
-    report = campaign(tmp_path, 500, *words)
+    arguments = ["--source", "postgres", "--rounds", "3", "--rows", "3000", "--cluster-share", "0", "--seed", "4"]
+    report = campaign(tmp_path, 500, *arguments)
     assert report["violations"] == []
-    assert report["struck"], "no strike found its run at work"
+    assert report["struck"], "no fault hit its run at work"
 
 
 @pytest.mark.faults

@@ -1,17 +1,18 @@
-"""The whole protocol in one process, under a seeded scheduler: any order, any fault, and the same again from its seed.
+"""Simulates the whole commit protocol in one process under a seeded scheduler: any order, any fault, reproducible from the seed.
 
-Real: ledger, checkpoint, planning, coordinator, state writer, lease, the settling of intents, the turning of errors into
+Real: ledger, checkpoint, planning, coordinator, state writer, lease, recovery of intents, conversion of errors into
 events. Simulated: the source, staging, the sink, the KV, clocks, processes and messages.
 
-    scheduler   who goes on next; every request to another process is a point where anything else may happen
-    chance      the seed, and how often which fault strikes
-    table       the source: inserts, updates, deletes, open transactions, late rows
-    ints        its strategy: full load along the key, then along the cursor; with look-back and rows ahead
-    store, sink, pages          KV, sink and staging with lost answers, late requests, lost pages
-    crew, run                   one run (with or without mappers): its processes, which die one by one or together, and may go on as zombies
-    world                       people and machines around it: starts, resets, stops, suspensions, clock skew, crashes
-    judge                       what must be true after every step, and at the end
-    mutations                   deliberate bugs, to prove that the judge sees them
+    scheduler            picks the process that continues; every request to another process is a point where any other may run
+    fault_injection      the seed, and the rate of each kind of fault
+    source_table         the source: inserts, updates, deletes, open transactions, late rows
+    integer_strategy     its strategy: full load along the key, then along the cursor; with look-back and rows ahead
+    simulated_kv, simulated_sink, simulated_staging     with lost answers, late requests, lost pages
+    simulated_executor   the processes of one run, which die one by one and may continue as zombies
+    simulated_run        one run (with or without mappers), from the lease to its end
+    history              one history: starts, resets, stops, suspensions, clock skew and crashes around the runs
+    invariants           what must be true after every step, and at the end
+    mutations            deliberate bugs, which prove that the invariants detect bugs
 
 `python -m tests.simulation --seeds 100000`; one of them again: `python -m tests.simulation --seed N --trace`.
 """

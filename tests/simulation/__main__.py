@@ -1,12 +1,12 @@
-"""Plays histories and counts: `python -m tests.simulation --seeds 100000`, or one of them: `--seed N --trace`."""
+"""Runs simulated histories and counts their faults: `python -m tests.simulation --seeds 100000`, or one of them: `--seed N --trace`."""
 
 import argparse
 import sys
 import time
 from collections import Counter
 
-from tests.simulation.campaign import results, silent
-from tests.simulation.world import World
+from tests.simulation.campaign import disable_logging, results
+from tests.simulation.history import History
 
 
 def main() -> int:
@@ -18,9 +18,9 @@ def main() -> int:
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--stop-at", type=int, default=10, help="violations after which to give up")
     given = options.parse_args()
-    silent()
+    disable_logging()
     if given.seed is not None:
-        result = World(given.seed, is_traced=given.trace).play()
+        result = History(given.seed, is_traced=given.trace).play()
         print(result)
         return 1 if result.violation else 0
     return campaign(given.first, given.seeds, given.processes, given.stop_at)
@@ -28,12 +28,12 @@ def main() -> int:
 
 def campaign(first: int, count: int, processes: int, stop_at: int) -> int:
     started = time.monotonic()
-    struck: Counter[str] = Counter()
+    fault_counts: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     total: Counter[str] = Counter()
     violations = []
     for result in results(first, count, processes):
-        struck += result.struck
+        fault_counts += result.fault_counts
         outcomes += result.outcomes
         total.update(histories=1, steps=result.steps, commits=result.commits, rows=result.rows)
         if result.violation:
@@ -46,7 +46,7 @@ def campaign(first: int, count: int, processes: int, stop_at: int) -> int:
     seconds = time.monotonic() - started
     print(f"\n{total['histories']:,} histories in {seconds:.0f} s ({60 * total['histories'] / seconds:,.0f} a minute)")
     print(f"{total['steps']:,} steps, {total['commits']:,} commits, {outcomes.total():,} runs")
-    for title, counts in (("runs", outcomes), ("faults", struck)):
+    for title, counts in (("runs", outcomes), ("faults", fault_counts)):
         for name, number in sorted(counts.items()):
             print(f"  {title:7} {name:32} {number:>12,}")
     print(f"violations: {len(violations)}")

@@ -1,24 +1,24 @@
-"""Many histories, over some processes."""
+"""Runs many histories, in one process or in several."""
 
 import logging
 import multiprocessing
 from collections.abc import Iterable
 
-from tests.simulation.world import Result, World
+from tests.simulation.history import History, Result
 
 
-def played(seed: int) -> Result:
-    return World(seed).play()
+def play_history(seed: int) -> Result:
+    return History(seed).play()
 
 
-def silent() -> None:
+def disable_logging() -> None:
     logging.disable(logging.CRITICAL)
 
 
 def results(first: int, count: int, processes: int) -> Iterable[Result]:
     seeds = range(first, first + count)
     if processes == 1:
-        yield from map(played, seeds)
+        yield from map(play_history, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(processes, silent) as pool:
-        yield from pool.imap_unordered(played, seeds, chunksize=100)
+    with multiprocessing.get_context("spawn").Pool(processes, disable_logging) as pool:
+        yield from pool.imap_unordered(play_history, seeds, chunksize=100)

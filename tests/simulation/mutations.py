@@ -1,4 +1,4 @@
-"""Deliberate bugs in the real code, one at a time: each must be seen by the judge within some hundred histories."""
+"""Deliberate bugs in the production code, one at a time: the invariants must detect each of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def drop_every_intent(patch: pytest.MonkeyPatch) -> None:
 
 
 def intent_not_fenced(patch: pytest.MonkeyPatch) -> None:
-    """The intent is deleted when it is settled, and nothing of it is written when a run begins: an older run may create it."""
+    """A settled intent is deleted, and a run that begins writes none: an older run may create it."""
 
     def take(self: StateWriter) -> None:
         key = writer.intent_key(self._unit_key)

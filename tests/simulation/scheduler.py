@@ -1,4 +1,4 @@
-"""Processes as greenlets: one goes on at a time, and the seed says which."""
+"""Simulated processes as greenlets: one continues at a time, picked from the seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 @dataclass(eq=False)
 class Process:
-    """Something that can die, or be suspended, as a whole."""
+    """A simulated process, which can die, or be suspended, as a whole."""
 
     name: str
     is_alive: bool = True
@@ -18,7 +18,7 @@ class Process:
 
 @dataclass(eq=False)
 class Task:
-    """One thread of a process. It goes on when `is_ready` says so, at the latest at `wake_at`."""
+    """One thread of a process. It continues when `is_ready()` is true, at the latest at `wake_at`."""
 
     process: Process
     thread: greenlet
@@ -37,10 +37,10 @@ class Scheduler:
     _main: greenlet = field(default_factory=getcurrent)
     _dead: list[Task] = field(default_factory=list)
 
-    def say(self, what: str) -> None:
+    def trace(self, message: str) -> None:
         if self.is_traced:
-            who = next((task.process.name for task in self._tasks if task.thread is getcurrent()), "world")
-            print(f"{self.now - 1_000_000:9.2f} {who:20} {what}")
+            name = next((task.process.name for task in self._tasks if task.thread is getcurrent()), "history")
+            print(f"{self.now - 1_000_000:9.2f} {name:20} {message}")
 
     def spawn(self, process: Process, work: Callable[[], None]) -> Task:
         task = Task(process, greenlet(work, parent=self._main))
@@ -48,7 +48,7 @@ class Scheduler:
         return task
 
     def pause(self) -> None:
-        """Lets anything else happen. Outside of tasks, nothing else can."""
+        """Lets any other task run. Outside of tasks it does nothing."""
         self._wait(0.0, None)
 
     def sleep(self, seconds: float) -> None:
@@ -70,16 +70,16 @@ class Scheduler:
         task.is_ready = None
 
     def kill(self, process: Process) -> None:
-        """As SIGKILL: its threads never go on, and nothing of them is cleaned up."""
+        """Ends a process as SIGKILL does: its threads never continue, and no clean-up code of theirs runs."""
         process.is_alive = False
         self._dead += [task for task in self._tasks if task.process is process]
         self._tasks = [task for task in self._tasks if task.process is not process]
 
     def step(self) -> bool:
-        """One task goes on for a moment. False: there is none, and none is to come."""
+        """Runs one task until it pauses. False where no task can run, now or later."""
         self.steps += 1
         self.now += self.random.random() * 0.1
-        ready = [task for task in self._tasks if self._may_go_on(task)]
+        ready = [task for task in self._tasks if self._can_run(task)]
         if not ready:
             times = [max(task.wake_at, task.process.frozen_until) for task in self._tasks]
             times = [time for time in times if time < self.now + 1e6]
@@ -93,13 +93,13 @@ class Scheduler:
             self._tasks.remove(task)
         return True
 
-    def _may_go_on(self, task: Task) -> bool:
+    def _can_run(self, task: Task) -> bool:
         if task.process.frozen_until > self.now:
             return False
         return task.wake_at <= self.now or (task.is_ready is not None and task.is_ready())
 
     def close(self) -> None:
-        """Ends what is left, without letting it do anything any more."""
+        """Ends the remaining tasks without running them."""
         self.is_over = True
         for task in [*self._tasks, *self._dead]:
             if not task.thread.dead:

@@ -1,4 +1,4 @@
-"""One run's processes as the coordinator's executor: each can be lost, and may go on working after it was given up."""
+"""The coordinator's executor over simulated processes: each can be lost, and may continue to work after it was given up."""
 
 import itertools
 from collections import Counter, deque
@@ -15,13 +15,13 @@ from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable, StagingUnavailable
 from ingest_ray.sdk.types import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
-from tests.simulation.chance import ZOMBIE, Chance
-from tests.simulation.ints import Ints, key_sets_of
-from tests.simulation.judge import Judge
-from tests.simulation.orders import SPEC
-from tests.simulation.pages import Pages
+from tests.simulation.fault_injection import ZOMBIE, FaultInjector
+from tests.simulation.integer_strategy import IntegerStrategy, axis_value
+from tests.simulation.invariants import InvariantChecker
+from tests.simulation.run_order import SPEC
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import MODEL, UnitWriter
+from tests.simulation.simulated_sink import MODEL, SimulatedUnitWriter
+from tests.simulation.simulated_staging import SimulatedStaging
 
 SINKS = 2
 TWICE = (
@@ -40,25 +40,25 @@ class Call:
 
 @dataclass(eq=False)
 class Actor:
-    """Does one call after the other, in the order they came."""
+    """Runs one call after the other, in the order of their arrival."""
 
     process: Process
     queue: deque[Call] = field(default_factory=deque)
     is_busy: bool = False
     is_lost: bool = False
-    """Given up; what it is still asked for is lost, too."""
+    """The actor was given up; later calls to it are lost, too."""
 
 
 @dataclass(eq=False)
 class SimulatedExecutor:
     run_id: str
     scheduler: Scheduler
-    chance: Chance
-    judge: Judge
-    pages: Pages
-    unit_writer: UnitWriter
+    faults: FaultInjector
+    checker: InvariantChecker
+    staging: SimulatedStaging
+    unit_writer: SimulatedUnitWriter
     writer: StateWriter
-    strategy: Ints
+    strategy: IntegerStrategy
     probe: Probe
     slices: Iterator[Slice]
     scopes: dict[tuple[str, str], Scope]
@@ -84,7 +84,7 @@ class SimulatedExecutor:
     # --- as executor
 
     def submit(self, instruction: m.Instruction) -> None:
-        self.scheduler.say(f"submit {type(instruction).__name__}")
+        self.scheduler.trace(f"submit {type(instruction).__name__}")
         match instruction:
             case m.Plan(count):
                 self._call(self.planner, instruction, m.Stage.PLAN, lambda: self._plan(count), "killed: planner")
@@ -98,7 +98,7 @@ class SimulatedExecutor:
                 map_rows = lambda: m.SliceMapped(piece, attempt, self._map(piece, attempt, handle))  # noqa: E731
                 self._call(mapper, instruction, m.Stage.MAP, map_rows, "killed: mapper")
             case m.Prepare(piece, attempt, handle, _, mapped):
-                sink = self.chance.random.choice(self.sinks)
+                sink = self.faults.random.choice(self.sinks)
 
                 def prepare() -> m.Event:
                     prepared = self.unit_writer.prepare(self.run_id, piece, handle, mapped)
@@ -113,7 +113,7 @@ class SimulatedExecutor:
                 self._call_state(instruction)
             case m.Drop(handles):
                 for handle in handles:
-                    self.pages.drop(handle)
+                    self.staging.drop(handle)
             case m.Abort(group):
                 self.unit_writer.abort(group)
             case _:
@@ -137,10 +137,10 @@ class SimulatedExecutor:
 
     def wait(self, timeout_s: float) -> list[m.Event]:
         self.scheduler.wait_for(self._has_mail, timeout_s)
-        come = [event for at, event in self.mailbox if at <= self.scheduler.now]
+        due = [event for at, event in self.mailbox if at <= self.scheduler.now]
         self.mailbox = [(at, event) for at, event in self.mailbox if at > self.scheduler.now]
-        self.chance.random.shuffle(come)
-        return come
+        self.faults.random.shuffle(due)
+        return due
 
     def stop(self) -> None:
         pass
@@ -163,8 +163,8 @@ class SimulatedExecutor:
         if not actor.is_busy:
             actor.is_busy = True
             self.scheduler.spawn(actor.process, lambda: self._serve(actor))
-        if risk and self.chance.strikes(risk):
-            self.scheduler.spawn(Process("fate"), lambda: self._lose_soon(call))
+        if risk and self.faults.occurs(risk):
+            self.scheduler.spawn(Process("fault"), lambda: self._lose_soon(call))
 
     def _serve(self, actor: Actor) -> None:
         while actor.queue:
@@ -175,26 +175,26 @@ class SimulatedExecutor:
 
     def _report(self, call: Call, event: m.Event) -> None:
         if isinstance(event, m.Failed) and event.fault.hint == "this is a defect; the log has the trace":
-            self.judge.broken.append(event.fault.message)
+            self.checker.violations.append(event.fault.message)
         if isinstance(event, m.Failed) and event.fault.code == "E_LEDGER_MISMATCH":
-            self.judge.broken.append(event.fault.message)
+            self.checker.violations.append(event.fault.message)
         if call not in self.calls:
-            return  # it was given up long ago
+            return  # the call was given up before
         self.calls.remove(call)
-        late = self.chance.random.uniform(0.1, 5.0) if self.chance.strikes("message: late") else 0.0
+        late = self.faults.random.uniform(0.1, 5.0) if self.faults.occurs("message: late") else 0.0
         self.mailbox.append((self.scheduler.now + late, event))
-        if isinstance(event, TWICE) and self.chance.strikes("message: twice"):
-            self.mailbox.append((self.scheduler.now + self.chance.random.uniform(0.0, 5.0), event))
+        if isinstance(event, TWICE) and self.faults.occurs("message: twice"):
+            self.mailbox.append((self.scheduler.now + self.faults.random.uniform(0.0, 5.0), event))
 
     def _lose_soon(self, call: Call) -> None:
-        self.scheduler.sleep(self.chance.random.uniform(0.0, 1.0))
+        self.scheduler.sleep(self.faults.random.uniform(0.0, 1.0))
         if call in self.calls:
             self.lose(call.actor)
 
     def lose(self, actor: Actor) -> None:
-        """Its process died, or cannot be reached any more but goes on: what it was asked for counts as lost."""
+        """Loses an actor: its process dies, or continues unreachably; its pending calls count as lost."""
         actor.is_lost = True
-        if not self.chance.strikes(ZOMBIE):
+        if not self.faults.occurs(ZOMBIE):
             self.scheduler.kill(actor.process)
         for call in [call for call in self.calls if call.actor is actor]:
             self.calls.remove(call)
@@ -204,7 +204,7 @@ class SimulatedExecutor:
             self.is_broken = True
 
     def _lost(self, instruction: m.Instruction) -> m.Event:
-        """As the executor on a cluster reports it."""
+        """The event that the Ray executor reports for a lost call."""
         piece, attempt = getattr(instruction, "piece", None), getattr(instruction, "attempt", 0)
         match instruction:
             case m.Read():
@@ -230,10 +230,10 @@ class SimulatedExecutor:
     # --- the work
 
     def _plan(self, count: int) -> m.Event:
-        if self.chance.strikes("source: not answered"):
+        if self.faults.occurs("source: not answered"):
             self.slices = iter(())  # a generator that has raised is over
             raise SourceUnavailable("the source does not answer")
-        if self.chance.strikes("source: denied"):
+        if self.faults.occurs("source: denied"):
             raise SourceDenied("the grant was taken away")
         got = tuple(itertools.islice(self.slices, count))
         return m.Planned(got, len(got) < count)
@@ -247,21 +247,21 @@ class SimulatedExecutor:
         )
 
     def _read(self, piece: Slice, attempt: int) -> m.Event:
-        if self.chance.strikes("source: not answered"):
+        if self.faults.occurs("source: not answered"):
             raise SourceUnavailable("the source does not answer")
         rows = self.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
         self.scheduler.pause()
         covered, is_complete = piece.interval, True
-        places = sorted({key_sets_of(piece.axis, row) for row in rows})
-        if len(places) > 1 and self.chance.strikes("slice: too large"):
+        values = sorted({axis_value(piece.axis, row) for row in rows})
+        if len(values) > 1 and self.faults.occurs("slice: too large"):
             raise SliceTooLarge("too large")
-        if len(places) > 1 and self.chance.strikes("slice: stopped early"):
-            stop = places[self.chance.random.randrange(1, len(places))]
+        if len(values) > 1 and self.faults.occurs("slice: stopped early"):
+            stop = values[self.faults.random.randrange(1, len(values))]
             covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
-            rows = [row for row in rows if key_sets_of(piece.axis, row) < stop]
+            rows = [row for row in rows if axis_value(piece.axis, row) < stop]
         rejected = self.strategy.table.bad if not self.unit_writer.server.is_mapped else frozenset()
         good = [row for row in rows if row[0] not in rejected]
-        handle = self.pages.write(self.run_id, piece, attempt, good)
+        handle = self.staging.write(self.run_id, piece, attempt, good)
         staged = Staged(
             handle=handle,
             covered=covered,
@@ -272,12 +272,12 @@ class SimulatedExecutor:
         return m.SliceStaged(piece, attempt, staged)
 
     def _map(self, piece: Slice, attempt: int, handle: Handle) -> Mapped:
-        """One model, row by row; rows that no model can take go to quarantine here."""
-        rows = self.pages.read(handle)
-        if self.chance.strikes("mapper: failed"):
-            raise StagingUnavailable("no space left for what is mapped")
+        """Maps each row to one row of a model; rows that no model can represent go to quarantine here."""
+        rows = self.staging.read(handle)
+        if self.faults.occurs("mapper: failed"):
+            raise StagingUnavailable("no space left for mapped rows")
         good = [row for row in rows if row[0] not in self.strategy.table.bad]
-        made = self.pages.write(self.run_id, piece, attempt, good)
+        made = self.staging.write(self.run_id, piece, attempt, good)
         return Mapped(
             models=(MappedModel(model_id=MODEL, handle=made, rows=len(good)),),
             rows=len(good),

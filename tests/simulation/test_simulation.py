@@ -1,4 +1,4 @@
-"""A short form of the simulation, and the proof that it sees bugs. Any length: `python -m tests.simulation --seeds N`."""
+"""A short form of the simulation, and the proof that it detects bugs. Any length: `python -m tests.simulation --seeds N`."""
 
 import logging
 from collections import Counter
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.chance import KINDS
+from tests.simulation.fault_injection import FAULTS
+from tests.simulation.history import History
 from tests.simulation.mutations import MUTATIONS, mutated
-from tests.simulation.world import World
 
 pytestmark = pytest.mark.slow
 
-ENOUGH = 3_000  # histories; most of the deliberate bugs are seen within a hundred, the last one within 2,000
+MOST_HISTORIES = 3_000  # most of the deliberate bugs are detected within a hundred, the last one within 2,000
 
 
 @pytest.fixture(autouse=True)
 def _is_silent() -> Iterator[None]:
-    """Histories are full of failures, and their log lines tell nobody anything."""
+    """Histories are full of failures, whose log lines have no use."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -25,19 +25,19 @@ def _is_silent() -> Iterator[None]:
 
 @pytest.mark.parametrize("first", [0, 500])
 def test_histories_full_of_faults_lose_and_double_nothing(first: int) -> None:
-    struck: Counter[str] = Counter()
+    fault_counts: Counter[str] = Counter()
     for seed in range(first, first + 500):
-        result = World(seed).play()
+        result = History(seed).play()
         assert result.violation is None, f"replay: python -m tests.simulation --seed {seed} --trace"
-        struck += result.struck
-    assert not set(KINDS) - set(struck), "a kind of fault never struck"
+        fault_counts += result.fault_counts
+    assert not set(FAULTS) - set(fault_counts), "a kind of fault never occurred"
 
 
 def test_a_seed_plays_the_same_history_again() -> None:
-    assert World(77).play() == World(77).play()
+    assert History(77).play() == History(77).play()
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_deliberate_bug_is_seen(name: str) -> None:
     with mutated(name):
-        assert any(World(seed).play().violation for seed in range(ENOUGH)), f"'{name}' was not seen"
+        assert any(History(seed).play().violation for seed in range(MOST_HISTORIES)), f"'{name}' was not detected"

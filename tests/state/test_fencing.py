@@ -29,8 +29,8 @@ from ingest_ray.state import read_states, reset_state
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S
 from ingest_ray.state.writer import StateWriter
-from tests.core.world import MemoryKV
-from tests.simulation.orders import ORDER
+from tests.core.in_memory_installation import MemoryKV
+from tests.simulation.run_order import ORDER
 
 KEY = Axis(kind="key", columns=("id",))
 

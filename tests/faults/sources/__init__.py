@@ -1,8 +1,8 @@
-"""The sources of the campaign: each a real server that can be killed, behind a door, with somebody who changes it.
+"""The sources of the campaign: each a real server that can be killed, behind a proxy, with a writer that changes it.
 
-source     what the campaign asks of each
-writer     somebody who goes on changing a source, whatever dies
-orders     the table that both databases have, and how it comes back from the lake
+source         what the campaign needs of each source
+writer         changes a source continuously, also across crashes
+orders_table   the table of both databases, and its rows as they are in the lake
 postgres, mariadb, jira
 """
 

@@ -1,7 +1,7 @@
 """A simulated Jira: issues, which become items of the common data model, and their comments, which are landed as they are.
 
-The site is a process of its own, whose data depend on its seed and on what it was told since. Its clock stands still but for what it
-is told, so a site that was killed is made again exactly: everything that was ever told is told again, in order, before the door opens.
+The site is a process of its own, whose data depend on its seed and on the mutations it received. Its clock moves only when it is
+advanced, so a killed site is rebuilt exactly: every request that was ever sent is sent again, in order, before the proxy accepts connections.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ from tests.faults.proxy import Proxy
 from tests.faults.sources.source import Rows
 from tests.faults.sources.writer import Writer
 
-ROWS_PER_ISSUE = 12  # of the table that a database would have
+ROWS_PER_ISSUE = 12  # a site has this many times fewer issues than a database has rows
 PROJECTS = 4
-CREATED_FROM = 9_000  # the simulator numbers what is added to issues from here, of ten thousand, and then from 0 again
+CREATED_FROM = 9_000  # the simulator numbers added comments and worklogs from here to 9,999, and then from 0
 CHANGES = ("update", "update", "transition", "comment", "log-work", "move", "create")
 ITEM_COLUMNS = (
     "cdm_id",
@@ -49,34 +49,34 @@ class JiraSource:
     endpoint = "tracker"
     unit = "jira.issues"
     table = "cdm/cdm_work_item"
-    lookback_s = 60  # of the site's clock, which goes a hundred times as fast: little is read again
-    stretch_s = 0.03
+    lookback_s = 60  # of the site's clock, which runs a hundred times as fast: few rows are read again
+    answer_delay_s = 0.03
     has_mappers = has_throttle = True
 
     def __init__(self, random: Random, rows: int) -> None:
         self._random = random
-        self._told: list[tuple[str, dict[str, Any]]] = []
+        self._sent: list[tuple[str, dict[str, Any]]] = []
         self._added = 0
-        self._site = threading.Lock()  # a change is told to a site that lives, or when it is made again: never twice
+        self._site = threading.Lock()  # a change is sent to a live site, or when the site is rebuilt: never twice
         self._command = ["jira", "--frozen", "--seed", str(random.randrange(2**30)), "--projects", str(PROJECTS)]
         self._command += ["--issues", str(max(60, rows // ROWS_PER_ISSUE))]
-        self._launch(port=0)
+        self._start_site(port=0)
         self._port = int(self._simulation.url.rpartition(":")[2])
         self._ids = [record["id"] for record in self._simulation.expected("issues", brief=True)]
-        self.door = Proxy(("127.0.0.1", self._port), ("127.0.0.1", 0)).start()
+        self.proxy = Proxy(("127.0.0.1", self._port), ("127.0.0.1", 0)).start()
         self.writer = Writer(self._write, ())
 
-    def _launch(self, port: int) -> None:
+    def _start_site(self, port: int) -> None:
         command = [sys.executable, "-m", "ingest_ray.simulators.atlassian", *self._command, "--port", str(port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         ready = json.loads(self._process.stdout.readline())
         self._simulation = Simulation(ready["url"], ready["user"], ready["token"], ready["mode"], "jira")
 
-    def described(self) -> dict[str, Any]:
+    def endpoint_config(self) -> dict[str, Any]:
         login = {"username": self._simulation.user, "api_token": self._simulation.token}
         size = {"slice_issues": 25, "requests_at_once": 3}
-        return {"template": "jira.http", "config": {"base_url": f"http://127.0.0.1:{self.door.port}", **login, **size}}
+        return {"template": "jira.http", "config": {"base_url": f"http://127.0.0.1:{self.proxy.port}", **login, **size}}
 
     def rules(self) -> list[dict[str, Any]]:
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "updated", "max_parallel": 3}}
@@ -87,12 +87,12 @@ class JiraSource:
 
     # --- changes
 
-    def _write(self, ending: Event) -> None:
-        while not ending.wait(self._random.uniform(0.1, 0.6)):
+    def _write(self, is_ending: Event) -> None:
+        while not is_ending.wait(self._random.uniform(0.1, 0.6)):
             self._change()
 
     def _change(self) -> None:
-        """Written down before it is told: a site that dies over it has it when it is back."""
+        """Records a change before sending it: a site that dies meanwhile has it after its restart."""
         operation = self._random.choice(CHANGES)
         request: dict[str, Any] = {"op": operation}
         if operation != "create":
@@ -102,42 +102,42 @@ class JiraSource:
             self._added += len(request["ids"])
         steps = [("advance_clock", {"seconds": self._random.randint(1, 60)}), ("mutate", request)]
         with self._site:
-            self._told += steps
+            self._sent += steps
             with contextlib.suppress(OSError, http.client.HTTPException):
-                self._tell(steps)
+                self._send(steps)
 
     def _are_numbers_new(self, count: int) -> bool:
-        """Whether comments get numbers that no other has, neither one of the beginning nor one that was added."""
+        """Whether new comments get numbers that no generated and no added comment has."""
         numbers = [(CREATED_FROM + self._added + one) % 10_000 for one in range(count + 1)]
         return self._added < 9_900 and min(numbers) > 1_000
 
-    def _tell(self, steps: list[tuple[str, dict[str, Any]]]) -> None:
-        """Over one connection, because there may be thousands."""
+    def _send(self, steps: list[tuple[str, dict[str, Any]]]) -> None:
+        """Sends requests over one connection, because there may be thousands."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         with contextlib.closing(connection):
             for path, document in steps:
                 connection.request("POST", f"/__sim/{path}", json.dumps(document), {"content-type": "application/json"})
                 answer = connection.getresponse()
-                said = answer.read()
+                body = answer.read()
                 if answer.status != 200:
-                    raise AssertionError(f"the simulator refuses {document}: {said.decode()}")
+                    raise AssertionError(f"the simulator refuses {document}: {body.decode()}")
 
-    # --- dying
+    # --- killing and restarting
 
     def kill(self) -> None:
-        self.door.is_shut = True
+        self.proxy.is_refusing = True
         self._process.kill()
         self._process.communicate()
-        self.door.cut()
+        self.proxy.cut()
 
     def start(self) -> None:
         if self._process.poll() is not None:
             with self._site:
-                self._launch(self._port)
-                self._tell(self._told)
-        self.door.is_shut = False
+                self._start_site(self._port)
+                self._send(self._sent)
+        self.proxy.is_refusing = False
 
-    # --- the truth
+    # --- the expected rows
 
     def rows(self) -> Rows:
         return Rows(row for record in self._simulation.expected("issues") for row in self._rows_of(record))
@@ -160,7 +160,7 @@ class JiraSource:
         )
         return [item, *(_comment(number, one) for one in fields["comment"])]
 
-    def landed(self, lake: Path) -> Rows:
+    def lake_rows(self, lake: Path) -> Rows:
         table = DeltaTable(str(lake / self.table)).to_pyarrow_table()
         items = table.select([*ITEM_COLUMNS, "_deleted_at"]).to_pylist()
         living = [row for row in items if row["_deleted_at"] is None]
@@ -173,7 +173,7 @@ class JiraSource:
         return found
 
     def close(self) -> None:
-        self.door.close()
+        self.proxy.close()
         self._process.kill()
         self._process.communicate()
 

@@ -1,4 +1,4 @@
-"""MariaDB: `orders`, written in transactions of different length; killed, it begins again on the same data and port."""
+"""MariaDB: `orders`, written in transactions of different length; after a kill it restarts on the same files and port."""
 
 import contextlib
 from pathlib import Path
@@ -10,7 +10,7 @@ import pymysql
 
 from ingest_ray.testing.servers.mariadb import running_server
 from tests.faults.proxy import Proxy
-from tests.faults.sources.orders import orders_landed, orders_rule, write_orders
+from tests.faults.sources.orders_table import orders_in_lake, orders_rule, write_orders
 from tests.faults.sources.source import Rows
 from tests.faults.sources.writer import Writer
 
@@ -34,14 +34,14 @@ class MariaSource:
     unit = f"{DATABASE}.orders"
     table = f"{endpoint}/{unit}"
     lookback_s = 0
-    stretch_s = 0.03
+    answer_delay_s = 0.03
     has_mappers = has_throttle = False
 
     def __init__(self, random: Random, rows: int) -> None:
         self._random, self._size = random, rows
         self._open = contextlib.ExitStack()
         self._mariadb = self._open.enter_context(running_server())
-        self.door = Proxy(("127.0.0.1", self._mariadb.port), ("127.0.0.1", 0)).start()
+        self.proxy = Proxy(("127.0.0.1", self._mariadb.port), ("127.0.0.1", 0)).start()
         self.writer = Writer(self._write, (pymysql.Error, OSError))
         with contextlib.closing(self._mariadb.connect()) as connection:
             connection.cursor().execute(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
@@ -50,8 +50,8 @@ class MariaSource:
                 connection.cursor().execute(statement)
             connection.commit()
 
-    def described(self) -> dict[str, Any]:
-        return {"template": "jdbc.mysql", "config": {"url": f"mysql://root@127.0.0.1:{self.door.port}/{DATABASE}"}}
+    def endpoint_config(self) -> dict[str, Any]:
+        return {"template": "jdbc.mysql", "config": {"url": f"mysql://root@127.0.0.1:{self.proxy.port}/{DATABASE}"}}
 
     def rules(self) -> list[dict[str, Any]]:
         return [orders_rule(self.unit)]
@@ -61,9 +61,9 @@ class MariaSource:
         connection.autocommit(False)
         return connection
 
-    def _write(self, ending: Event) -> None:
+    def _write(self, is_ending: Event) -> None:
         with contextlib.closing(self._connect()) as connection:
-            write_orders(connection, CHANGE, self._random, self._size, ending)
+            write_orders(connection, CHANGE, self._random, self._size, is_ending)
 
     def kill(self) -> None:
         self._mariadb._process.kill()
@@ -78,9 +78,9 @@ class MariaSource:
             cursor.execute(SELECT)
             return Rows(cursor.fetchall())
 
-    def landed(self, lake: Path) -> Rows:
-        return orders_landed(lake / self.table)
+    def lake_rows(self, lake: Path) -> Rows:
+        return orders_in_lake(lake / self.table)
 
     def close(self) -> None:
-        self.door.close()
+        self.proxy.close()
         self._open.close()

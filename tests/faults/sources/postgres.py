@@ -15,7 +15,7 @@ import pg8000.dbapi
 import psutil
 
 from tests.faults.proxy import Proxy
-from tests.faults.sources.orders import orders_landed, orders_rule, write_orders
+from tests.faults.sources.orders_table import orders_in_lake, orders_rule, write_orders
 from tests.faults.sources.source import Rows
 from tests.faults.sources.writer import Writer
 
@@ -43,7 +43,7 @@ class PostgresSource:
     unit = "public.orders"
     table = f"{endpoint}/{unit}"
     lookback_s = 0
-    stretch_s = 0.03
+    answer_delay_s = 0.03
     has_mappers = has_throttle = False
 
     def __init__(self, random: Random, rows: int) -> None:
@@ -51,17 +51,17 @@ class PostgresSource:
         self._folder = Path(tempfile.mkdtemp(prefix="ingest-faults"))  # another user runs the server
         self._postgres = get_server(self._folder, cleanup_mode="stop")
         self._socket = f"{self._postgres.get_postmaster_info().socket_dir}/.s.PGSQL.5432"
-        doors = self._folder / "doors"
-        doors.mkdir()
-        self.door = Proxy(self._socket, str(doors / ".s.PGSQL.5432")).start()
+        sockets = self._folder / "sockets"
+        sockets.mkdir()
+        self.proxy = Proxy(self._socket, str(sockets / ".s.PGSQL.5432")).start()
         self.writer = Writer(self._write, (pg8000.dbapi.Error, OSError, AttributeError))
         with contextlib.closing(self._connect()) as connection:
             for statement in CREATE.format(rows=rows).split(";\n"):
                 connection.cursor().execute(statement)
             connection.commit()
 
-    def described(self) -> dict[str, Any]:
-        url = f"postgresql://postgres@/postgres?host={Path(str(self.door.address)).parent}"
+    def endpoint_config(self) -> dict[str, Any]:
+        url = f"postgresql://postgres@/postgres?host={Path(str(self.proxy.address)).parent}"
         return {"template": "jdbc.postgres", "config": {"url": url, "schemas": ["public"]}}
 
     def rules(self) -> list[dict[str, Any]]:
@@ -70,23 +70,23 @@ class PostgresSource:
     def _connect(self) -> Any:
         return pg8000.dbapi.connect("postgres", database="postgres", unix_sock=self._socket)
 
-    def _write(self, ending: Event) -> None:
+    def _write(self, is_ending: Event) -> None:
         with contextlib.closing(self._connect()) as connection:
-            write_orders(connection, CHANGE, self._random, self._size, ending)
+            write_orders(connection, CHANGE, self._random, self._size, is_ending)
 
     def kill(self) -> None:
-        """The whole family: with the postmaster alone the others would end in an orderly way."""
+        """Kills the postmaster and its children: if only the postmaster died, the children would shut down in order."""
         postmaster = psutil.Process(self._postgres.get_pid())
         family = [postmaster, *postmaster.children(recursive=True)]
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
         psutil.wait_procs(family, 10)
-        self.door.cut()
+        self.proxy.cut()
 
     def start(self) -> None:
         for _ in range(20):
-            with contextlib.suppress(Exception):  # what the dead one left may take a moment to be gone
+            with contextlib.suppress(Exception):  # remains of the killed server may take a moment to disappear
                 self._postgres.ensure_postgres_running()
                 self._connect().close()
                 return
@@ -99,10 +99,10 @@ class PostgresSource:
             cursor.execute(SELECT)
             return Rows(tuple(row) for row in cursor.fetchall())
 
-    def landed(self, lake: Path) -> Rows:
-        return orders_landed(lake / self.table)
+    def lake_rows(self, lake: Path) -> Rows:
+        return orders_in_lake(lake / self.table)
 
     def close(self) -> None:
-        self.door.close()
+        self.proxy.close()
         self._postgres.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)

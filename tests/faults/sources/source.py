@@ -1,4 +1,4 @@
-"""What the campaign asks of a source."""
+"""The contract of a source of the campaign."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,24 +11,24 @@ Rows = Counter[tuple[Any, ...]]
 
 
 class Source(Protocol):
-    """A server, what is ingested of it, and its truth. Runs reach it through `door` only; writer and truth do not."""
+    """A server, its ingested units, and its expected rows. Runs connect through `proxy` only; the writer and `rows` do not."""
 
     server: str
-    """As a strike on it is called."""
+    """The server's name in the titles of faults."""
     endpoint: str
     unit: str
-    """The one that is reset."""
+    """The unit that is reset."""
     table: str
-    """Where that one is in the lake."""
-    door: Proxy
+    """The path of the unit's table in the lake."""
+    proxy: Proxy
     writer: Writer
     lookback_s: int
-    stretch_s: float
-    """Per answer, so that a small load is at work for long enough to be struck."""
+    answer_delay_s: float
+    """Added to every answer, so that a small load is at work long enough to be hit."""
     has_mappers: bool
     has_throttle: bool
 
-    def described(self) -> dict[str, Any]:
+    def endpoint_config(self) -> dict[str, Any]:
         """Template and config of the endpoint."""
         ...
 
@@ -39,12 +39,12 @@ class Source(Protocol):
     def kill(self) -> None: ...
 
     def start(self) -> None:
-        """Starts what was killed, with all that it had. Nothing happens where it lives."""
+        """Restarts a killed server with all of its rows. Does nothing where it is alive."""
         ...
 
     def rows(self) -> Rows: ...
 
-    def landed(self, lake: Path) -> Rows:
+    def lake_rows(self, lake: Path) -> Rows:
         """The same rows as they are in the lake."""
         ...
 

@@ -1,4 +1,4 @@
-"""Somebody who goes on changing a source, whatever dies."""
+"""Changes a source continuously in a thread, also across crashes of its server."""
 
 import contextlib
 import threading
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-AGAIN_S = 0.1  # after the server was lost
+RETRY_S = 0.1  # after the server was lost
 STOP_S = 120.0
 
 
 @dataclass
 class Writer:
-    """`change` goes on until the event is set, or until the server is lost, which it says by one of `lost`."""
+    """`change` runs until the event is set, or raises one of `lost` when the server is lost."""
 
     change: Callable[[threading.Event], None]
     lost: tuple[type[Exception], ...]
@@ -33,4 +33,4 @@ class Writer:
         while not self._is_ending.is_set():
             with contextlib.suppress(*self.lost):
                 self.change(self._is_ending)
-            time.sleep(AGAIN_S)
+            time.sleep(RETRY_S)

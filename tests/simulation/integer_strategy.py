@@ -1,4 +1,4 @@
-"""The smallest strategy that uses everything: load along the key, advance along the cursor, look back, read ahead."""
+"""The smallest strategy that uses every effect: load along the key, advance along the cursor, look back, read ahead."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Position, Scope, SegmentState, Slice, UnitSpec
-from tests.simulation.table import Table
+from tests.simulation.source_table import SourceTable
 
 KEY = Axis(kind="key", columns=("id",))
 CURSOR = Axis(kind="cursor", columns=("at",))
 
 
 @dataclass
-class Ints:
+class IntegerStrategy:
     """`write`: upsert, append or replace. `reads_ahead`: rows above the horizon are read too, as upserts may."""
 
-    table: Table
+    table: SourceTable
     write: str
     width: int
     lookback: int
@@ -27,14 +27,14 @@ class Ints:
         out: list[Scope] = []
         for segment in map(str, range(self.table.segments)):
             state = known.get(segment, SegmentState(segment=segment))
-            out += self._of(state, (int(str(probe.facts["horizon"])),))
+            out += self._scopes_of(state, (int(str(probe.facts["horizon"])),))
         return out
 
-    def _of(self, state: SegmentState, horizon: Position) -> list[Scope]:
+    def _scopes_of(self, state: SegmentState, horizon: Position) -> list[Scope]:
         if self.write == "replace":
             return [self._load(state, None)]
         if state.is_loaded:
-            return self._since(state, horizon)
+            return self._incremental_scopes(state, horizon)
         return [scope for scope in state.scopes if scope.effect is Effect.LOAD] or [self._load(state, horizon)]
 
     def _load(self, state: SegmentState, horizon: Position | None) -> Scope:
@@ -48,7 +48,7 @@ class Ints:
             is_insert_only=self.write == "upsert",
         )
 
-    def _since(self, state: SegmentState, horizon: Position) -> list[Scope]:
+    def _incremental_scopes(self, state: SegmentState, horizon: Position) -> list[Scope]:
         advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
         repeats = [scope for scope in state.scopes if scope.effect is Effect.REPEAT]
         end = advances[-1].target.upper if advances else state.watermark
@@ -68,28 +68,28 @@ class Ints:
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         lower = gap.lower
-        places = sorted({key_sets_of(scope.axis, row) for row in self._rows(scope, gap)})
-        for place in places[self.width :: self.width]:
-            yield Piece(interval=Interval(lower=lower, upper=(place,)), estimated_bytes=10)
-            lower = (place,)
+        values = sorted({axis_value(scope.axis, row) for row in self._rows(scope, gap)})
+        for value in values[self.width :: self.width]:
+            yield Piece(interval=Interval(lower=lower, upper=(value,)), estimated_bytes=10)
+            lower = (value,)
         yield Piece(interval=Interval(lower=lower, upper=gap.upper), estimated_bytes=10)
 
     def _rows(self, scope: Scope | Slice, interval: Interval) -> list[tuple[int, int]]:
         rows = [(key, row.at) for key, row in self.table.of(scope.segment).items()]
-        return sorted(row for row in rows if inside(key_sets_of(scope.axis, row), interval))
+        return sorted(row for row in rows if is_inside(axis_value(scope.axis, row), interval))
 
     def read(self, piece: Slice, horizon: Position | None) -> list[tuple[int, int]]:
-        """What one statement sees. A load that appends leaves what is above its first horizon to the first advance."""
+        """Returns the rows that one statement sees. A load that appends leaves rows above its first horizon to the first advance."""
         rows = self._rows(piece, piece.interval)
         if piece.effect is Effect.LOAD and self.write == "append" and horizon is not None:
             rows = [row for row in rows if row[1] < int(horizon[0])]
         return rows
 
 
-def key_sets_of(axis: Axis, row: tuple[int, int]) -> int:
+def axis_value(axis: Axis, row: tuple[int, int]) -> int:
     return row[0] if axis == KEY else row[1]
 
 
-def inside(value: int, interval: Interval) -> bool:
+def is_inside(value: int, interval: Interval) -> bool:
     above = interval.lower is None or value >= int(interval.lower[0])
     return above and (interval.upper is None or value < int(interval.upper[0]))

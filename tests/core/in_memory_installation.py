@@ -1,7 +1,7 @@
 """A whole installation in memory, around the real ledger, checkpoint, planning and state writer.
 
-A seeded scheduler completes, fails, delays and reorders whatever is under way, and crashes the process anywhere. The
-source is a table of integers, the sink a list of rows that remembers numbers and epochs as real sinks do.
+A seeded scheduler completes, fails, delays and reorders pending instructions, and crashes the process anywhere. The
+source is a table of integers; the sink is a list of rows that keeps sequence numbers and epochs as real sinks do.
 """
 
 import itertools
@@ -56,7 +56,7 @@ class Crash(Exception):
 
 
 class MemoryKV:
-    """Compare-and-set in a dict; can lose the answer to a write that was done."""
+    """Compare-and-set in a dict."""
 
     def __init__(self) -> None:
         self.documents: dict[str, tuple[dict[str, Any], int]] = {}
@@ -101,7 +101,7 @@ class Source:
 
 @dataclass
 class Sink:
-    """`history` has every row that was ever shown; an upsert sink's content is the newest of each key."""
+    """`history` has every row version that was ever committed; an upsert sink's content is the newest of each key."""
 
     is_upsert: bool
     epoch: int = 0
@@ -142,7 +142,7 @@ class Sink:
 
 @dataclass
 class IntStrategy:
-    """Full load along the key, then along the change time; the smallest strategy that uses everything."""
+    """Full load along the key, then along the change time; with look-back."""
 
     source: Source
     is_upsert: bool
@@ -195,7 +195,7 @@ class IntStrategy:
     def _rows(self, scope: Scope | Slice, interval: Interval) -> list[tuple[int, int]]:
         axis = 0 if scope.axis == KEY else 1
         return sorted(
-            (row for row in self.source.of(scope.segment).items() if inside(row[axis], interval)),
+            (row for row in self.source.of(scope.segment).items() if is_inside(row[axis], interval)),
             key=lambda row: row[axis],
         )
 
@@ -206,13 +206,13 @@ class IntStrategy:
         return rows
 
 
-def inside(value: int, interval: Interval) -> bool:
+def is_inside(value: int, interval: Interval) -> bool:
     above = interval.lower is None or value >= interval.lower[0]  # type: ignore[operator]
     return above and (interval.upper is None or value < interval.upper[0])  # type: ignore[operator]
 
 
 @dataclass
-class World:
+class InMemoryInstallation:
     random: Random
     source: Source
     sink: Sink
@@ -222,22 +222,22 @@ class World:
     fault_rate: float = 0.0
     crash_rate: float = 0.0
     mappers: int = 0
-    """0: rows are committed as they are staged; else they are mapped to two models first, of which the second one drops odd keys."""
+    """0: rows are committed as they are staged; else they are first mapped to two models, of which the second drops odd keys."""
     reads: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     watermarks: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     broken: set[str] = field(default_factory=set)
-    """Segments of which no slice can be read."""
+    """Segments whose slices cannot be read."""
     failed: Counter[str] = field(default_factory=Counter)
     without: set[str] = field(default_factory=set)
     failed_slices: int = 20
 
     def run(self) -> RunState:
-        """One run; raises `Crash` where the process died."""
+        """Executes one run; raises `Crash` where the process dies."""
         self.runs += 1
         owner = Owner(host="elsewhere", pid=self.runs, started=str(self.runs))
-        self._forget_lease()
+        self._expire_lease()
         state = StateWriter.begin(self.kv, "unit", f"run-{self.runs}", owner)
         try:
             if state.has_intent:
@@ -260,21 +260,21 @@ class World:
                 failed_slices=self.failed_slices,
                 is_whole=self.is_whole,
             )
-            return Process(
+            return RunProcess(
                 self, state, Ledger(limits), slices, probe, {(s.segment, s.scope_id): s for s in scopes}
             ).drive()
         finally:
             state.lease._ended.set()
 
-    def _forget_lease(self) -> None:
+    def _expire_lease(self) -> None:
         found = self.kv.get("unit::lease")
         if found is not None:
             self.kv.put("unit::lease", found[0] | {"expires_at": 0.0}, found[1])
 
 
 @dataclass
-class Process:
-    world: World
+class RunProcess:
+    installation: InMemoryInstallation
     state: StateWriter
     ledger: Ledger
     slices: Iterator[Slice]
@@ -287,22 +287,22 @@ class Process:
         for _ in range(100_000):
             if self.ledger.finished is not None:
                 return self.ledger.finished.state
-            self.world.peak_bytes = max(self.world.peak_bytes, self.ledger.staged_bytes)
+            self.installation.peak_bytes = max(self.installation.peak_bytes, self.ledger.staged_bytes)
             assert self.pending, "the ledger waits for nothing"
-            self._crash_perhaps()
-            instruction = self.pending.pop(self.world.random.randrange(len(self.pending)))
+            self._crash_sometimes()
+            instruction = self.pending.pop(self.installation.random.randrange(len(self.pending)))
             for event in self._perform(instruction):
-                self._crash_perhaps()
+                self._crash_sometimes()
                 self.pending += [i for i in self.ledger.handle(event) if not isinstance(i, m.Finish)]
             self._check_watermarks()
         raise AssertionError("the run does not end")
 
-    def _crash_perhaps(self) -> None:
-        if self.world.random.random() < self.world.crash_rate:
+    def _crash_sometimes(self) -> None:
+        if self.installation.random.random() < self.installation.crash_rate:
             raise Crash
 
-    def _is_unlucky(self) -> bool:
-        return self.world.random.random() < self.world.fault_rate
+    def _has_fault(self) -> bool:
+        return self.installation.random.random() < self.installation.fault_rate
 
     def _fault(self, recovery: Recovery = Recovery.RETRY) -> m.Fault:
         return m.Fault("E_TEST", "bad luck", recovery, retry_after_s=0.0)
@@ -310,15 +310,15 @@ class Process:
     def _perform(self, instruction: m.Instruction) -> list[m.Event]:
         match instruction:
             case m.Plan(count, without):
-                self.world.without |= without
-                if self._is_unlucky():
+                self.installation.without |= without
+                if self._has_fault():
                     return [m.Failed(m.Stage.PLAN, self._fault())]
                 got = tuple(itertools.islice(self.slices, count))
                 return [m.Planned(got, len(got) < count)]
             case m.ReplanSlice(piece, interval, _, number):
                 return [self._recut(piece, interval, number)]
             case m.OpenSink():
-                return [m.SinkOpened(self.world.sink.open(self.state.epoch))]
+                return [m.SinkOpened(self.installation.sink.open(self.state.epoch))]
             case m.Read(piece, attempt):
                 return self._read(piece, attempt)
             case m.Map(piece, attempt, handle):
@@ -326,17 +326,17 @@ class Process:
             case m.Prepare(piece, attempt, handle):
                 return self._prepare(piece, attempt, handle, instruction.mapped)
             case m.RecordIntent(claims, is_whole):
-                if self._is_unlucky():
+                if self._has_fault():
                     return [m.Failed(m.Stage.INTEND, self._fault())]
                 return [m.IntentRecorded(self.state.record_intent(claims, is_whole=is_whole))]
             case m.Commit(sequence, group):
                 return self._commit(sequence, group)
             case m.QuerySink():
-                if self._is_unlucky():
+                if self._has_fault():
                     return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]
-                return [m.SinkSequence(self.world.sink.open(self.state.epoch))]
+                return [m.SinkSequence(self.installation.sink.open(self.state.epoch))]
             case m.ApplyCommit(sequence):
-                if self._is_unlucky():
+                if self._has_fault():
                     return [m.Failed(m.Stage.FOLD, self._fault())]
                 self.state.apply_commit(sequence)
                 return [m.CommitApplied(sequence)]
@@ -346,25 +346,25 @@ class Process:
     def _recut(self, piece: Slice, interval: Interval, number: int) -> m.Event:
         scope = self.scopes[piece.segment, piece.scope_id]
         got = tuple(
-            planning.replan(self.world.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
+            planning.replan(self.installation.strategy, SPEC, self.probe, scope, piece, interval, number)  # type: ignore[arg-type]
         )
         return m.SliceReplanned(piece, got)
 
     def _read(self, piece: Slice, attempt: int) -> list[m.Event]:
-        self.world.reads[f"{piece.scope_id}:{piece.interval}"] += 1
-        if piece.segment in self.world.broken:
-            self.world.failed[piece.segment] += 1
+        self.installation.reads[f"{piece.scope_id}:{piece.interval}"] += 1
+        if piece.segment in self.installation.broken:
+            self.installation.failed[piece.segment] += 1
             return [m.Failed(m.Stage.READ, self._fault(Recovery.FAIL), piece, attempt)]
-        if self._is_unlucky():
+        if self._has_fault():
             return [m.Failed(m.Stage.READ, self._fault(), piece, attempt)]
-        rows = self.world.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
+        rows = self.installation.strategy.read(piece, self.scopes[piece.segment, piece.scope_id].horizon)
         covered, is_complete = piece.interval, True
         axis = 0 if piece.axis == KEY else 1
-        places = sorted({row[axis] for row in rows})
-        if len(places) > 1 and self.world.random.random() < 0.15:
-            if self.world.random.random() < 0.3:
+        values = sorted({row[axis] for row in rows})
+        if len(values) > 1 and self.installation.random.random() < 0.15:
+            if self.installation.random.random() < 0.3:
                 return [m.Failed(m.Stage.READ, self._fault(Recovery.RECUT), piece, attempt)]
-            stop = places[self.world.random.randrange(1, len(places))]
+            stop = values[self.installation.random.randrange(1, len(values))]
             covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
             rows = [row for row in rows if row[axis] < stop]
         handle = Handle(
@@ -380,21 +380,21 @@ class Process:
         )
         staged = Staged(handle=handle, covered=covered, is_complete=is_complete, rows_read=len(rows))
         events: list[m.Event] = [m.SliceStaged(piece, attempt, staged)]
-        return events * 2 if self._is_unlucky() else events  # a message may arrive twice
+        return events * 2 if self._has_fault() else events  # a message may arrive twice
 
     def _map(self, piece: Slice, attempt: int, handle: Handle) -> list[m.Event]:
-        if self._is_unlucky():
-            recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+        if self._has_fault():
+            recovery = self.installation.random.choice([Recovery.RETRY, Recovery.REREAD])
             return [m.Failed(m.Stage.MAP, self._fault(recovery), piece, attempt)]
         mapped = Mapped(models=models_of(handle), rows=handle.rows, row_hash=handle.row_hash)
         events: list[m.Event] = [m.SliceMapped(piece, attempt, mapped)]
-        return events * 2 if self._is_unlucky() else events
+        return events * 2 if self._has_fault() else events
 
     def _prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> list[m.Event]:
-        assert (mapped is None) == (self.world.mappers == 0)
+        assert (mapped is None) == (self.installation.mappers == 0)
         assert mapped is None or mapped.models == models_of(handle), "what is prepared was mapped from other rows"
-        if self._is_unlucky():
-            recovery = self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+        if self._has_fault():
+            recovery = self.installation.random.choice([Recovery.RETRY, Recovery.REREAD])
             return [m.Failed(m.Stage.PREPARE, self._fault(recovery), piece, attempt)]
         prepared = Prepared(
             slice_id=piece.slice_id,
@@ -407,12 +407,12 @@ class Process:
         return [m.SlicePrepared(piece, attempt, prepared)]
 
     def _commit(self, sequence: int, group: Sequence[Prepared]) -> list[m.Event]:
-        if self._is_unlucky():
-            has_it = sequence <= self.world.sink.sequence  # of what is committed, nothing can be lost
-            recovery = Recovery.RETRY if has_it else self.world.random.choice([Recovery.RETRY, Recovery.REREAD])
+        if self._has_fault():
+            has_it = sequence <= self.installation.sink.sequence  # committed rows cannot be lost
+            recovery = Recovery.RETRY if has_it else self.installation.random.choice([Recovery.RETRY, Recovery.REREAD])
             return [m.Failed(m.Stage.COMMIT, self._fault(recovery))]
-        receipt = self.world.sink.commit(self.state.epoch, sequence, group)
-        if self._is_unlucky():
+        receipt = self.installation.sink.commit(self.state.epoch, sequence, group)
+        if self._has_fault():
             return [m.Failed(m.Stage.COMMIT, self._fault(Recovery.ASK_SINK))]  # done, but the answer is lost
         return [m.Committed(receipt)]
 
@@ -421,10 +421,10 @@ class Process:
             if state.watermark is None:
                 continue
             watermark = int(state.watermark[0])
-            assert watermark >= self.world.watermarks.get(segment, watermark), "a watermark moved back"
-            self.world.watermarks[segment] = watermark
-            shown = dict(self.world.sink.content.keys())
-            for key, at in self.world.source.of(segment).items():
+            assert watermark >= self.installation.watermarks.get(segment, watermark), "a watermark moved back"
+            self.installation.watermarks[segment] = watermark
+            shown = dict(self.installation.sink.content.keys())
+            for key, at in self.installation.source.of(segment).items():
                 assert at >= watermark or shown.get(key, -1) >= at, "a watermark beyond what is in the sink"
 
 

@@ -1,4 +1,4 @@
-"""The table of orders that each database has: (id, note, amount, time of change in microseconds)."""
+"""The table of orders in each database: (id, note, amount, time of change in microseconds)."""
 
 from pathlib import Path
 from random import Random
@@ -18,20 +18,20 @@ def orders_rule(unit: str) -> dict[str, Any]:
     return {"unit": unit, "run_mode": "INCREMENTAL", "policy": POLICY}
 
 
-def orders_landed(path: Path) -> Rows:
+def orders_in_lake(path: Path) -> Rows:
     table = DeltaTable(str(path)).to_pyarrow_table()
     columns = [table["id"], table["note"], table["amount"], table["updated_at"].cast("int64")]
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
     return Rows((key, note, str(amount), at) for key, note, amount, at in rows)
 
 
-def write_orders(connection: Any, change: str, random: Random, rows: int, ending: Event) -> None:
-    """Inserts and updates in transactions of different length. `change` has two places: first and last id.
+def write_orders(connection: Any, change: str, random: Random, rows: int, is_ending: Event) -> None:
+    """Inserts and updates in transactions of different length. `change` has two placeholders: first and last id.
 
-    Few rows of a round, because a row that is changed again hides that it was lost before.
+    A round changes few rows, because a second change of a row hides that the first one was lost.
     """
     cursor = connection.cursor()
-    while not ending.is_set():
+    while not is_ending.is_set():
         first = random.randrange(1, rows + 200)
         cursor.execute(change % (first, first + random.randrange(random.choice(SIZES))))
         sleep(random.choice([0.0, 0.01, 0.3]))  # the cursor's value is older than the commit

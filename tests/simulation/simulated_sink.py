@@ -1,4 +1,4 @@
-"""The sink: numbered, fenced, atomic commits; answers get lost, and requests arrive late or twice."""
+"""Simulated sink: numbered, fenced, atomic commits; answers get lost, and requests arrive late or twice."""
 
 import itertools
 from collections import Counter
@@ -7,30 +7,30 @@ from dataclasses import dataclass, field
 
 from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
 from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
-from tests.simulation.chance import Chance
-from tests.simulation.judge import Judge
-from tests.simulation.pages import Pages, Rows, row_hash
+from tests.simulation.fault_injection import FaultInjector
+from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.simulated_staging import Rows, SimulatedStaging, row_hash
 
 MODEL = "model"
 
 
 @dataclass
-class Server:
-    """`shown`: every version of a row that readers see (append, replace); of an upsert the newest."""
+class SinkServer:
+    """The sink's state. `shown` has every version of a row that readers see (append, replace), `newest` that of an upsert."""
 
     write: str
-    judge: Judge
+    checker: InvariantChecker
     is_mapped: bool = False
-    """It takes rows of a model, which other units may fill, too."""
+    """The sink stores rows of a model, which other units may fill, too."""
     epoch: int = 0
     sequence: int = 0
     receipt: Receipt | None = None
     prepared: dict[str, Rows] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
-    """What was prepared when the server crashed."""
+    """URIs that were prepared when the server crashed."""
     committed: set[str] = field(default_factory=set)
-    """Files of a lake: taking them away now would take rows away."""
+    """URIs of committed files: deleting one would delete rows."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
     newest: dict[int, int] = field(default_factory=dict)
 
@@ -48,10 +48,10 @@ class Server:
         if sequence <= self.sequence:
             return Receipt(epoch=epoch, sequence=sequence, rows_committed=sum(prepared.rows for prepared in group))
         if any(str(prepared.payload["uri"]) in self.lost for prepared in group):
-            raise StagingLost("the server has lost what was prepared")
+            raise StagingLost("the server has lost the prepared rows")
         if any(some is None for some in rows_of):
-            self.judge.accuse("rows that were aborted are committed")
-        self.judge.commits(self.sequence, sequence)
+            self.checker.report_violation("rows that were aborted are committed")
+        self.checker.check_commit(self.sequence, sequence)
         self.sequence = sequence
         self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
@@ -65,7 +65,7 @@ class Server:
         if self.write == "upsert":
             keys = {key for key, _ in rows}
             if is_insert and (keys & self.newest.keys() or len(keys) < len(rows)):
-                self.judge.accuse("an insert without a merge, of a key that is there")
+                self.checker.report_violation("an insert without a merge, of a key that is there")
             for key, at in rows:
                 self.newest[key] = max(at, self.newest.get(key, at))
             dropped = len(rows) - len(keys)
@@ -76,43 +76,43 @@ class Server:
         if self.write == "replace":
             self.shown.clear()
         self.shown.update(rows)
-        self.judge.shows(rows, self.shown)
+        self.checker.check_duplicates(rows, self.shown)
         return Receipt(epoch=epoch, sequence=self.sequence, rows_committed=len(rows))
 
     @property
     def is_empty(self) -> bool:
         return not self.is_mapped and not self.newest and not self.shown
 
-    def has(self, key: int, at: int) -> bool:
+    def has_row(self, key: int, at: int) -> bool:
         return self.newest.get(key, -1) >= at if self.write == "upsert" else self.shown[key, at] > 0
 
 
 @dataclass
-class UnitWriter:
-    """What a run's processes see of the server: requests and answers that take time, or never arrive."""
+class SimulatedUnitWriter:
+    """A run's connection to the sink server: requests and answers take time, or never arrive."""
 
-    server: Server
+    server: SinkServer
     scheduler: Scheduler
-    chance: Chance
-    pages: Pages
+    faults: FaultInjector
+    staging: SimulatedStaging
     _machine: Process = field(default_factory=lambda: Process("sink server"))
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def open(self, epoch: int) -> int:
-        self._ask()
+        self._begin_request()
         sequence = self.server.open(epoch)
-        if self.chance.strikes("sink: answer lost"):
+        if self.faults.occurs("sink: answer lost"):
             raise SinkUnavailable("opened, but the answer was lost")
         self.scheduler.pause()
         return sequence
 
     def is_empty(self) -> bool:
-        self._ask()
+        self._begin_request()
         return self.server.is_empty
 
     def prepare(self, run_id: str, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
-        rows = self.pages.read(mapped.models[0].handle if mapped else handle)
-        self._ask()
+        rows = self.staging.read(mapped.models[0].handle if mapped else handle)
+        self._begin_request()
         uri = f"{run_id}/{next(self._numbers)}"
         self.server.prepared[uri] = list(rows)
         return Prepared(
@@ -125,38 +125,38 @@ class UnitWriter:
         )
 
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
-        self._ask()
-        self.scheduler.say(f"commit {sequence} of epoch {epoch}")
-        if self.chance.strikes("sink: prepared lost"):
+        self._begin_request()
+        self.scheduler.trace(f"commit {sequence} of epoch {epoch}")
+        if self.faults.occurs("sink: prepared lost"):
             self.server.crash()
-        if self.chance.strikes("sink: commit lands late"):
-            self.scheduler.spawn(self._machine, lambda: self._land(epoch, sequence, group))
+        if self.faults.occurs("sink: commit lands late"):
+            self.scheduler.spawn(self._machine, lambda: self._apply_later(epoch, sequence, group))
             raise CommitUnknown("no answer yet")
-        if self.chance.strikes("sink: done twice"):
-            self.scheduler.spawn(self._machine, lambda: self._land(epoch, sequence, group))
+        if self.faults.occurs("sink: done twice"):
+            self.scheduler.spawn(self._machine, lambda: self._apply_later(epoch, sequence, group))
         receipt = self.server.commit(epoch, sequence, group)
-        if self.chance.strikes("sink: answer lost"):
+        if self.faults.occurs("sink: answer lost"):
             raise CommitUnknown("committed, but the answer was lost")
         self.scheduler.pause()
         return receipt
 
-    def _land(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> None:
-        """The same request again, or only now, long after its sender has given it up."""
-        self.scheduler.sleep(self.chance.random.choice([0.1, 1.0, 20.0]))
+    def _apply_later(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> None:
+        """Applies a request a second time, or late, long after its sender has given it up."""
+        self.scheduler.sleep(self.faults.random.choice([0.1, 1.0, 20.0]))
         try:
             self.server.commit(epoch, sequence, group)
         except Fenced:
-            self.chance.struck["late commit fenced"] += 1
+            self.faults.fault_counts["late commit fenced"] += 1
         except StagingLost:
-            self.chance.struck["late commit of what was lost"] += 1
+            self.faults.fault_counts["late commit of what was lost"] += 1
 
     def abort(self, group: Sequence[Prepared]) -> None:
         for uri in (str(prepared.payload["uri"]) for prepared in group):
             if uri in self.server.committed:
-                self.server.judge.accuse("rows that are committed are aborted")
+                self.server.checker.report_violation("rows that are committed are aborted")
             self.server.prepared.pop(uri, None)
 
-    def _ask(self) -> None:
+    def _begin_request(self) -> None:
         self.scheduler.pause()
-        if self.chance.strikes("sink: not answered"):
+        if self.faults.occurs("sink: not answered"):
             raise SinkUnavailable("the sink does not answer")

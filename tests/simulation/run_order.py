@@ -1,4 +1,4 @@
-"""The one unit of the simulation, and its order: what production code wants to be told."""
+"""The one unit of the simulation and its run order, as production code needs them."""
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.sdk.types import Dataset, Endpoint, Policy, RunMode, UnitConfig, UnitSpec

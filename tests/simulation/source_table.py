@@ -1,4 +1,4 @@
-"""The source: one table with a key and a cursor, changed by transactions while it is read."""
+"""Simulated source: one table with a key and a cursor, changed by transactions while it is read."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -8,7 +8,7 @@ from random import Random
 class Row:
     at: int
     is_late: bool = False
-    """Its cursor is older than the moment it appeared: only a look-back finds it."""
+    """The cursor is older than the commit of the row: only a look-back reads it."""
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Transaction:
 
 
 @dataclass
-class Table:
-    """Segments are `key % segments`. The cursor is set by the transaction when it begins; it is seen when it ends."""
+class SourceTable:
+    """Segments are `key % segments`. A transaction sets the cursor when it begins; its row is visible when it ends."""
 
     random: Random
     segments: int
@@ -31,15 +31,15 @@ class Table:
     versions: dict[int, int] = field(default_factory=dict)
     """The newest version of each key, also of those that were deleted."""
     bad: frozenset[int] = frozenset()
-    """Keys whose rows no schema can take: they go to quarantine."""
+    """Keys whose rows no schema can represent: they go to quarantine."""
 
     @property
     def horizon(self) -> int:
-        """Below it nothing changes silently: the oldest open transaction."""
+        """The tick of the oldest open transaction: below it no row changes silently."""
         return min([transaction.begun for transaction in self.open], default=self.tick + 1)
 
     def write(self, key: int) -> None:
-        """An insert or an update, in a transaction of its own that may stay open."""
+        """Inserts or updates a row, in a transaction of its own that may stay open."""
         if any(transaction.key == key for transaction in self.open):
             return
         self.tick += 1

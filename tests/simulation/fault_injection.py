@@ -1,11 +1,11 @@
-"""Which faults strike, how often, and how many did: all from the seed."""
+"""Decides from the seed which faults occur and how often, and counts them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
 ZOMBIE = "lost but goes on"
-KINDS = (
+FAULTS = (
     "kv: not answered",
     "kv: answer lost",
     "sink: not answered",
@@ -38,25 +38,25 @@ KINDS = (
 
 
 @dataclass
-class Chance:
-    """`rates`: of each kind, per opportunity. Most histories have a few kinds; some have all; some have none."""
+class FaultInjector:
+    """`rates` has the probability of each kind, per opportunity. Most histories have a few kinds; some have all; some have none."""
 
     random: Random
     rates: dict[str, float] = field(default_factory=dict)
-    struck: Counter[str] = field(default_factory=Counter)
-    is_quiet: bool = False
+    fault_counts: Counter[str] = field(default_factory=Counter)
+    is_disabled: bool = False
 
     @classmethod
-    def of(cls, random: Random) -> "Chance":
+    def draw(cls, random: Random) -> "FaultInjector":
         share = random.choice([0.0, 0.2, 0.2, 0.5, 0.5, 1.0])
         scale = random.choice([0.02, 0.06, 0.06, 0.15])
-        rates = {kind: scale * random.uniform(0.3, 1.5) for kind in KINDS if random.random() < share}
+        rates = {kind: scale * random.uniform(0.3, 1.5) for kind in FAULTS if random.random() < share}
         if ZOMBIE in rates:
-            rates[ZOMBIE] = 0.5  # of what is lost, not of what is done
+            rates[ZOMBIE] = 0.5  # of the processes that are lost, not of all calls
         return cls(random, rates)
 
-    def strikes(self, kind: str) -> bool:
-        if self.is_quiet or self.random.random() >= self.rates.get(kind, 0.0):
+    def occurs(self, kind: str) -> bool:
+        if self.is_disabled or self.random.random() >= self.rates.get(kind, 0.0):
             return False
-        self.struck[kind] += 1
+        self.fault_counts[kind] += 1
         return True

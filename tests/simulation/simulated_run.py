@@ -1,4 +1,4 @@
-"""One run, from the lease to its end: what the launcher and the executor on a cluster do, around simulated processes."""
+"""One simulated run, from the lease to its end: does what the launcher and the Ray executor do, with simulated processes."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,15 +16,15 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import RENEW_S
 from ingest_ray.state.writer import StateWriter
-from tests.simulation.chance import Chance
-from tests.simulation.ints import Ints
-from tests.simulation.judge import Judge
-from tests.simulation.orders import ORDER, SPEC, UNIT
-from tests.simulation.pages import Pages
+from tests.simulation.fault_injection import FaultInjector
+from tests.simulation.integer_strategy import IntegerStrategy
+from tests.simulation.invariants import InvariantChecker
+from tests.simulation.run_order import ORDER, SPEC, UNIT
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.simulated_executor import Actor, SimulatedExecutor
-from tests.simulation.sink import UnitWriter
-from tests.simulation.store import Store
+from tests.simulation.simulated_kv import SimulatedKv
+from tests.simulation.simulated_sink import SimulatedUnitWriter
+from tests.simulation.simulated_staging import SimulatedStaging
 
 
 class CooperativeLock:
@@ -43,17 +43,17 @@ class CooperativeLock:
 
 
 @dataclass(eq=False)
-class Run:
+class SimulatedRun:
     run_id: str
     number: int
     clock: Callable[[], float]
     scheduler: Scheduler
-    chance: Chance
-    judge: Judge
-    store: Store
-    pages: Pages
-    unit_writer: UnitWriter
-    strategy: Ints
+    faults: FaultInjector
+    checker: InvariantChecker
+    kv: SimulatedKv
+    staging: SimulatedStaging
+    unit_writer: SimulatedUnitWriter
+    strategy: IntegerStrategy
     limits: Limits
     outcome: str = "running"
     """`running`, `refused`, `killed`, or the state the run ended in."""
@@ -66,7 +66,7 @@ class Run:
     def start(self) -> None:
         self.driver = Process(f"{self.run_id} driver")
         self.processes.append(self.driver)
-        self.scheduler.spawn(self.driver, self._live)
+        self.scheduler.spawn(self.driver, self._run_attempts)
 
     @property
     def is_running(self) -> bool:
@@ -74,14 +74,14 @@ class Run:
 
     def kill(self) -> None:
         self.outcome = "killed"
-        for process in self.everything:
+        for process in self.all_processes:
             self.scheduler.kill(process)
 
     @property
-    def everything(self) -> list[Process]:
+    def all_processes(self) -> list[Process]:
         return self.processes + (self.executor.processes if self.executor else [])
 
-    def _live(self) -> None:
+    def _run_attempts(self) -> None:
         for restart in range(RESTARTS + 1):
             if restart:
                 self.outcome = "running"
@@ -89,11 +89,11 @@ class Run:
                 return
 
     def _attempt(self) -> bool:
-        """True: something was lost that the run cannot do without."""
+        """Runs one attempt. True where it lost a process that the run cannot do without."""
         self.executor, self.is_restartable = None, False
         owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
         try:
-            writer = StateWriter.begin(self.store, UNIT, self.run_id, owner, self.clock)
+            writer = StateWriter.begin(self.kv, UNIT, self.run_id, owner, self.clock)
         except RunActive:
             self.outcome = "refused"
             return False
@@ -105,7 +105,7 @@ class Run:
         self.scheduler.spawn(state.process, lambda: self._renew(writer))
         try:
             ended = self._drive(writer, state)
-            if self._has_state:
+            if self._has_state_actor:
                 writer.end()
         except IngestError as error:
             with suppress(StateError, Fenced):
@@ -115,8 +115,8 @@ class Run:
         return self.is_restartable or (self.executor is not None and self.executor.is_broken)
 
     @property
-    def _has_state(self) -> bool:
-        """Nobody can ask a process that was lost to give the lease back."""
+    def _has_state_actor(self) -> bool:
+        """False where the state actor was lost: a lost process cannot release the lease."""
         return self.executor is None or not self.executor.state.is_lost
 
     def _end(self, state: RunState, error: IngestError | None = None) -> bool:
@@ -149,9 +149,9 @@ class Run:
         self.executor = SimulatedExecutor(
             self.run_id,
             self.scheduler,
-            self.chance,
-            self.judge,
-            self.pages,
+            self.faults,
+            self.checker,
+            self.staging,
             self.unit_writer,
             writer,
             self.strategy,
@@ -161,12 +161,14 @@ class Run:
             state,
         )
         ledger = Ledger(self.limits)
-        coordinator = Coordinator(ledger, self.executor, lambda: self.scheduler.now, self.chance.random)
+        coordinator = Coordinator(ledger, self.executor, lambda: self.scheduler.now, self.faults.random)
         finish = coordinator.drive(lambda: None, lambda: self.is_stopping)
         planned_ids = {(scope.segment, scope.scope_id) for scope in scopes}
-        left = {(scope.segment, scope.scope_id) for state in writer.segments.values() for scope in state.scopes}
-        self.judge.ends(ledger, finish.state, {f"{segment}:{name}" for segment, name in planned_ids & left})
-        self.pages.sweep(self.run_id)
+        remaining = {(scope.segment, scope.scope_id) for state in writer.segments.values() for scope in state.scopes}
+        self.checker.check_run_end(
+            ledger, finish.state, {f"{segment}:{name}" for segment, name in planned_ids & remaining}
+        )
+        self.staging.sweep(self.run_id)
         self.fault = finish.fault.message if finish.fault else ""
         self.is_restartable = finish.is_restartable
         return finish.state

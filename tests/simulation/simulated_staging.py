@@ -1,26 +1,26 @@
-"""Staging: pages by a name that no two attempts share; they may be lost, or not be writable."""
+"""Simulated staging: each attempt stages pages under a URI of its own; pages may be lost, or not be writable."""
 
 import itertools
 from dataclasses import dataclass, field
 
 from ingest_ray.sdk.errors import StagingLost, StagingUnavailable
 from ingest_ray.sdk.types import Handle, Slice
-from tests.simulation.chance import Chance
+from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.scheduler import Scheduler
 
 Rows = list[tuple[int, int]]
 
 
 @dataclass
-class Pages:
+class SimulatedStaging:
     scheduler: Scheduler
-    chance: Chance
+    faults: FaultInjector
     staged: dict[str, Rows] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def write(self, run_id: str, piece: Slice, attempt: int, rows: Rows) -> Handle:
         self.scheduler.pause()
-        if self.chance.strikes("staging: not writable"):
+        if self.faults.occurs("staging: not writable"):
             raise StagingUnavailable("no space left")
         uri = f"{run_id}/{next(self._numbers)}"
         self.staged[uri] = rows
@@ -38,7 +38,7 @@ class Pages:
 
     def read(self, handle: Handle) -> Rows:
         self.scheduler.pause()
-        if self.chance.strikes("staging: pages lost"):
+        if self.faults.occurs("staging: pages lost"):
             self.staged.pop(handle.uri, None)
         if handle.uri not in self.staged:
             raise StagingLost(f"{handle.uri} is not there")

@@ -1,4 +1,4 @@
-"""One history: people and machines around a unit, then peace, then the judgement."""
+"""One history of a unit: a phase of faults, a phase without, then the final checks."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.state import read_states, reset_state
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S
-from tests.simulation.chance import Chance
-from tests.simulation.ints import Ints
-from tests.simulation.judge import Judge, Violation
-from tests.simulation.orders import UNIT
-from tests.simulation.pages import Pages
-from tests.simulation.run import Run
+from tests.simulation.fault_injection import FaultInjector
+from tests.simulation.integer_strategy import IntegerStrategy
+from tests.simulation.invariants import InvariantChecker, Violation
+from tests.simulation.run_order import UNIT
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.sink import Server, UnitWriter
-from tests.simulation.store import Store
-from tests.simulation.table import Table
+from tests.simulation.simulated_kv import SimulatedKv
+from tests.simulation.simulated_run import SimulatedRun
+from tests.simulation.simulated_sink import SimulatedUnitWriter, SinkServer
+from tests.simulation.simulated_staging import SimulatedStaging
+from tests.simulation.source_table import SourceTable
 
-MOST_STEPS = 20_000  # a history has some hundred; one that does not end is a violation
+MAX_STEPS = 20_000  # a history has a few hundred; one that does not end is a violation
 KEYS = 24
 
 
@@ -30,33 +30,33 @@ KEYS = 24
 class Result:
     seed: int
     violation: str | None
-    struck: Counter[str]
+    fault_counts: Counter[str]
     outcomes: Counter[str]
     commits: int
     rows: int
     steps: int
 
 
-class World:
+class History:
     def __init__(self, seed: int, *, is_traced: bool = False) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.chance = Chance.of(self.random)
+        self.faults = FaultInjector.draw(self.random)
         self.scheduler = Scheduler(self.random, is_traced=is_traced)
         self.write = self.random.choice(["upsert", "upsert", "append", "replace"])
         lookback = self.random.choice([0, 0, 6]) if self.write == "upsert" else 0
-        self.table = Table(self.random, self.random.randint(1, 3), lookback)
+        self.table = SourceTable(self.random, self.random.randint(1, 3), lookback)
         if self.random.random() < 0.2:
             self.table.bad = frozenset(self.random.sample(range(KEYS), 3))
-        self.judge = Judge(self.table)
+        self.checker = InvariantChecker(self.table)
         is_mapped = self.write == "upsert" and self.random.random() < 0.4
-        self.server = Server(self.write, self.judge, is_mapped)
-        self.judge.has = self.server.has
-        self.store = Store(self.scheduler, self.chance, self.judge)
-        self.pages = Pages(self.scheduler, self.chance)
-        self.unit_writer = UnitWriter(self.server, self.scheduler, self.chance, self.pages)
-        self.runs: list[Run] = []
-        self.people: list[Process] = []
+        self.server = SinkServer(self.write, self.checker, is_mapped)
+        self.checker.has_row = self.server.has_row
+        self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
+        self.staging = SimulatedStaging(self.scheduler, self.faults)
+        self.unit_writer = SimulatedUnitWriter(self.server, self.scheduler, self.faults, self.staging)
+        self.runs: list[SimulatedRun] = []
+        self.operators: list[Process] = []
         self.configure()
         for key in range(self.random.choice([0, 3, 10, KEYS])):
             self.table.write(key)
@@ -64,7 +64,7 @@ class World:
             self.table.end_one()
 
     def configure(self) -> None:
-        """What a person may change between two runs, or while one runs."""
+        """Draws the configuration, which an operator may change between two runs, or while one runs."""
         self.width = self.random.randint(1, 6)
         self.reads_ahead = self.write == "upsert" and self.random.random() < 0.3
         self.limits = Limits(
@@ -81,95 +81,95 @@ class World:
             keeps_staged=self.server.is_mapped and self.random.random() < 0.5,
         )
 
-    # --- what happens around the runs
+    # --- events around the runs
 
-    def start_run(self) -> Run:
+    def start_run(self) -> SimulatedRun:
         number = len(self.runs) + 1
-        skew = self.random.choice([0.0, 0.0, -45.0, 45.0]) if not self.chance.is_quiet else 0.0
-        run = Run(
+        skew = self.random.choice([0.0, 0.0, -45.0, 45.0]) if not self.faults.is_disabled else 0.0
+        run = SimulatedRun(
             f"run-{number}",
             number,
             lambda: self.scheduler.now + skew,
             self.scheduler,
-            self.chance,
-            self.judge,
-            self.store,
-            self.pages,
+            self.faults,
+            self.checker,
+            self.kv,
+            self.staging,
             self.unit_writer,
-            Ints(self.table, self.write, self.width, self.table.lookback, self.reads_ahead),
+            IntegerStrategy(self.table, self.write, self.width, self.table.lookback, self.reads_ahead),
             self.limits,
         )
         self.runs.append(run)
         run.start()
         return run
 
-    def active(self) -> list[Run]:
+    def active(self) -> list[SimulatedRun]:
         return [run for run in self.runs if run.is_running]
 
-    def happen(self) -> None:
-        """Something that nobody asked the runs about."""
+    def inject_event(self) -> None:
+        """Sometimes changes the source, and sometimes injects a fault into a run."""
         active = self.active()
         if self.random.random() < 0.08:
-            self._change()
+            self._change_source()
         if not active:
             return
         run = self.random.choice(active)
         if self.random.random() < 0.05:
-            self._strike(run)
+            self._inject_fault(run)
 
-    def _change(self) -> None:
+    def _change_source(self) -> None:
         key = self.random.randrange(KEYS)
-        what = self.random.random()
-        if what < 0.7:
+        draw = self.random.random()
+        if draw < 0.7:
             self.table.write(key)
-        elif what < 0.9:
+        elif draw < 0.9:
             self.table.end_one()
         else:
             self.table.delete(key)
 
-    def _strike(self, run: Run) -> None:
-        if self.chance.strikes("killed: run"):
+    def _inject_fault(self, run: SimulatedRun) -> None:
+        if self.faults.occurs("killed: run"):
             run.kill()
-        elif self.chance.strikes("suspended"):
+        elif self.faults.occurs("suspended"):
             self._suspend(run)
-        elif self.chance.strikes("stop asked"):
+        elif self.faults.occurs("stop asked"):
             run.is_stopping = True
-        elif self.chance.strikes("configuration changed"):
+        elif self.faults.occurs("configuration changed"):
             self.configure()
-        elif self.chance.strikes("second run"):
+        elif self.faults.occurs("second run"):
             self.start_run()
-        elif self.write != "append" and self.chance.strikes("reset"):
-            self.people.append(Process("person"))
-            self.scheduler.spawn(self.people[-1], self._reset)
+        elif self.write != "append" and self.faults.occurs("reset"):
+            self.operators.append(Process("operator"))
+            self.scheduler.spawn(self.operators[-1], self._reset)
 
-    def _suspend(self, run: Run) -> None:
-        """All of a run or one process of it, for a moment or past its lease; somebody may start another run meanwhile."""
+    def _suspend(self, run: SimulatedRun) -> None:
+        """Suspends all of a run or one process of it, for a moment or past its lease; another run may start meanwhile."""
         seconds = self.random.choice([5.0, TTL_S + 5, 3 * TTL_S])
-        victims = run.everything if self.random.random() < 0.5 else [self.random.choice(run.everything)]
+        victims = run.all_processes if self.random.random() < 0.5 else [self.random.choice(run.all_processes)]
         for process in victims:
             process.frozen_until = self.scheduler.now + seconds
         if seconds > TTL_S and self.random.random() < 0.5:
-            self.scheduler.spawn(Process("person"), lambda: self._start_later(seconds - 5.0))
+            self.scheduler.spawn(Process("operator"), lambda: self._start_later(seconds - 5.0))
 
     def _start_later(self, seconds: float) -> None:
         self.scheduler.sleep(seconds)
-        if not self.chance.is_quiet:
+        if not self.faults.is_disabled:
             self.start_run()
 
     def _reset(self) -> None:
         try:
-            reset_state(self.store, UNIT, Owner(host="elsewhere", pid=0, started="-"), lambda: self.scheduler.now)
-            self.chance.struck["reset done"] += 1
+            reset_state(self.kv, UNIT, Owner(host="elsewhere", pid=0, started="-"), lambda: self.scheduler.now)
+            self.faults.fault_counts["reset done"] += 1
         except IngestError as error:
-            self.chance.struck[f"reset refused: {error.code}"] += 1
+            self.faults.fault_counts[f"reset refused: {error.code}"] += 1
 
     # --- the history
 
     def play(self) -> Result:
         violation = None
         try:
-            self._turmoil()
-            self._peace()
+            self._faulty_phase()
+            self._quiet_phase()
         except Violation as error:
             violation = str(error)
         except Exception as error:
@@ -177,19 +177,19 @@ class World:
             if self.scheduler.is_traced:
                 raise
         self.scheduler.close()
-        if self.judge.broken:
-            violation = self.judge.broken[0]
+        if self.checker.violations:
+            violation = self.checker.violations[0]
         return Result(
             self.seed,
             violation,
-            self.chance.struck,
+            self.faults.fault_counts,
             Counter(run.outcome for run in self.runs),
             self.server.sequence,
             len(self.table.rows),
             self.scheduler.steps,
         )
 
-    def _turmoil(self) -> None:
+    def _faulty_phase(self) -> None:
         wanted = self.random.randint(1, 4)
         while len(self.runs) < wanted + 8:
             if not self.active():
@@ -202,37 +202,37 @@ class World:
                 self.scheduler.now += self.random.choice([1.0, TTL_S])
 
     def _step(self) -> None:
-        if not self.chance.is_quiet:
-            self.happen()
+        if not self.faults.is_disabled:
+            self.inject_event()
         if not self.scheduler.step():
             self.scheduler.now += TTL_S
-        if self.scheduler.steps > MOST_STEPS:
+        if self.scheduler.steps > MAX_STEPS:
             raise Violation("the history does not end")
-        if self.judge.broken:
-            raise Violation(self.judge.broken[0])
+        if self.checker.violations:
+            raise Violation(self.checker.violations[0])
 
-    def _peace(self) -> None:
-        """No more faults. Zombies are dead, or go on to their end; then a run must succeed, and the next one, too."""
-        self.chance.is_quiet = True
+    def _quiet_phase(self) -> None:
+        """Ends all faults. Zombies are killed, or continue to their end; then a run must succeed, and the next one, too."""
+        self.faults.is_disabled = True
         while self.table.open:
             self.table.end_one()
         if self.random.random() < 0.5:
             for run in self.active():
                 run.kill()
-            for person in self.people:
-                self.scheduler.kill(person)
+            for operator in self.operators:
+                self.scheduler.kill(operator)
             self._finish(tries=1)
         else:
             self._finish(tries=8)
         while self.scheduler.step():
-            if self.scheduler.steps > MOST_STEPS:
+            if self.scheduler.steps > MAX_STEPS:
                 raise Violation("the history does not end")
         self._finish(tries=1)
-        self.judge.agrees(self.write, self.server.shown, self.server.newest)
+        self.checker.check_final_rows(self.write, self.server.shown, self.server.newest)
         self._check_state()
 
     def _finish(self, tries: int) -> None:
-        """A run that was refused because another one lives does not count as a try."""
+        """Starts runs until one succeeds. A run that was refused because another one is alive does not count as a try."""
         faults = []
         while len(faults) < tries:
             run = self.start_run()
@@ -244,14 +244,14 @@ class World:
                 self.scheduler.now += TTL_S / 2
             else:
                 faults.append(run.fault or run.outcome)
-        raise Violation(f"no run succeeds in peace: {faults}")
+        raise Violation(f"no run succeeds without faults: {faults}")
 
     def _check_state(self) -> None:
-        lease = self.store.seen(lease_key(UNIT))
+        lease = self.kv.peek(lease_key(UNIT))
         if lease is None or not lease[0]["is_released"]:
-            raise Violation("the lease of the last run was not given back")
-        self.chance.is_quiet = True
-        state = read_states(self.store, UNIT)
+            raise Violation("the lease of the last run was not released")
+        self.faults.is_disabled = True
+        state = read_states(self.kv, UNIT)
         if state.has_intent:
             raise Violation(f"an intent is left: {self.store.seen(intent_key(UNIT))}")
         if self.write == "replace":

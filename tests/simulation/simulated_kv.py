@@ -1,58 +1,58 @@
-"""The KV: compare-and-set over versions that never come back, as the real ones; requests and answers get lost."""
+"""Simulated KV: compare-and-set over versions that never repeat, as in the real ones; requests and answers get lost."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ingest_ray.sdk.errors import StateConflict, StateUnavailable
-from tests.simulation.chance import Chance
-from tests.simulation.judge import Judge
+from tests.simulation.fault_injection import FaultInjector
+from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Scheduler
 
 Document = dict[str, Any]
 
 
 @dataclass
-class Store:
+class SimulatedKv:
     scheduler: Scheduler
-    chance: Chance
-    judge: Judge
+    faults: FaultInjector
+    checker: InvariantChecker
     stored: dict[str, tuple[Document | None, int]] = field(default_factory=dict)
     """A deleted document keeps its version."""
 
     def get(self, key: str) -> tuple[Document, int] | None:
-        self._ask()
-        return self.seen(key)
+        self._begin_request()
+        return self.peek(key)
 
-    def seen(self, key: str) -> tuple[Document, int] | None:
+    def peek(self, key: str) -> tuple[Document, int] | None:
         document, version = self.stored.get(key, (None, 0))
         return None if document is None else (document, version)
 
     def put(self, key: str, value: Mapping[str, Any], if_version: int) -> int:
-        self._ask()
+        self._begin_request()
         version = self._expect(key, if_version) + 1
-        self.scheduler.say(f"put {key} version {version}: {value}")
-        self.judge.writes(key, self.stored.get(key, (None, 0))[0], dict(value))
+        self.scheduler.trace(f"put {key} version {version}: {value}")
+        self.checker.check_write(key, self.stored.get(key, (None, 0))[0], dict(value))
         self.stored[key] = (dict(value), version)
-        self._answer()
+        self._end_request()
         return version
 
     def delete(self, key: str, if_version: int) -> None:
-        self._ask()
-        if self.seen(key) is None:
+        self._begin_request()
+        if self.peek(key) is None:
             raise StateConflict(key)
         version = self._expect(key, if_version) + 1
-        self.scheduler.say(f"delete {key}")
-        self.judge.deletes(key)
+        self.scheduler.trace(f"delete {key}")
+        self.checker.forget_watermark(key)
         self.stored[key] = (None, version)
-        self._answer()
+        self._end_request()
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Document, int]]:
-        self._ask()
+        self._begin_request()
         for key in sorted(self.stored):
-            found = self.seen(key)
-            if key.startswith(prefix) and found is not None:
-                yield key, *found
+            document = self.peek(key)
+            if key.startswith(prefix) and document is not None:
+                yield key, *document
 
     def _expect(self, key: str, if_version: int) -> int:
         document, version = self.stored.get(key, (None, 0))
@@ -60,12 +60,12 @@ class Store:
             raise StateConflict(key)
         return version
 
-    def _ask(self) -> None:
+    def _begin_request(self) -> None:
         self.scheduler.pause()
-        if self.chance.strikes("kv: not answered"):
-            raise StateUnavailable("the store does not answer")
+        if self.faults.occurs("kv: not answered"):
+            raise StateUnavailable("the KV does not answer")
 
-    def _answer(self) -> None:
-        if self.chance.strikes("kv: answer lost"):
-            raise StateUnavailable("the store did it, but its answer was lost")
+    def _end_request(self) -> None:
+        if self.faults.occurs("kv: answer lost"):
+            raise StateUnavailable("the KV wrote the document, but its answer was lost")
         self.scheduler.pause()

