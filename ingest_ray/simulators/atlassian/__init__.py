@@ -1,4 +1,4 @@
-"""Jira and Confluence, Cloud and Data Center, simulated on a loopback port, with what breaks naive readers built in.
+"""Simulates Jira and Confluence, Cloud and Data Center, on a loopback port, including the behaviour that breaks naive readers.
 
     with simulate(product="jira", mode="cloud", issues=2000, projects=5, seed=7, traps=["index-lag=600"]) as sim:
         ...  # requests to sim.url as sim.user with sim.token
@@ -9,15 +9,16 @@
 
 The same from a shell: `python -m ingest_ray.simulators.atlassian jira --issues 50000 --projects 20 --rate-limit 50`.
 
-The data depend on the seed alone. The simulated clock starts at 2026-03-02T09:30:00Z, whatever the date is, and runs with
-the machine; ask `serverInfo`, the `Date` header or `sim.now_ms()` for the time. The account's profile is in Australia/Sydney
-(JQL), the site in America/New_York (CQL), unless told otherwise.
+The site's content depends on the seed alone. The simulated clock starts at 2026-03-02T09:30:00Z, whatever the date is, and runs
+with the machine; `serverInfo`, the `Date` header and `sim.now_ms()` show it. The account's profile is in Australia/Sydney
+(JQL), the site in America/New_York (CQL), unless other zones are set.
 
-`/__sim/stats`, `reset_stats`, `mutate`, `expected`, `traps`, `advance_clock`, `clock`, `rotate_token` and `endpoints` are the
-simulator's own: without login, never counted, limited or faulty.
+`/__sim/stats`, `reset_stats`, `mutate`, `expected`, `traps`, `advance_clock`, `clock`, `rotate_token` and `endpoints` control the
+simulator: without login, never counted, limited or faulty.
 
-Traps (`*`: on by default, because the real product behaves so; `no-NAME` switches it off). `NAME=VALUE` sets the value,
-`NAME=VALUE@PART` keeps a fault to paths that have PART in them; for the triggers of faults see `traps`.
+Traps are the behaviours and faults that break naive readers (`*`: on by default, because the real product behaves so; `no-NAME`
+switches it off). `NAME=VALUE` sets the value, `NAME=VALUE@PART` limits a fault to paths that contain PART; for the triggers of faults
+see `traps`.
 
     token-absent-on-last-page 1 *        Jira Cloud       no nextPageToken on the last page; off: an empty string
     fields-default            1 *        Jira Cloud       search/jql gives only `id` unless fields are asked for; off: *navigable

@@ -49,7 +49,7 @@ def run(product: str, port: int = 0, **options: Any) -> int:
     with bind(port) as listener:
         app, server = make(SiteOptions(product=product, **options), listener)  # type: ignore[arg-type]
         gc.collect()
-        gc.freeze()  # a collection that walks a hundred thousand pages stops the server for longer than an answer takes
+        gc.freeze()  # a garbage collection over a hundred thousand pages stops the server for longer than an answer takes
         listener.listen(2048)
         login = app.credentials
         ready = {"url": app.url, "user": login.user, "token": login.token, "mode": options.get("mode", "cloud")}
@@ -63,9 +63,9 @@ def run(product: str, port: int = 0, **options: Any) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    asked = vars(parser().parse_args(argv))
+    options = vars(parser().parse_args(argv))
     try:
-        return run(asked.pop("product"), asked.pop("port"), **asked)
+        return run(options.pop("product"), options.pop("port"), **options)
     except UnknownTrap as unknown:
         sys.stderr.write(f"{unknown}\n")
         return 2

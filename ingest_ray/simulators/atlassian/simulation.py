@@ -1,4 +1,4 @@
-"""What tests hold: a running simulator, its address and login, its counts, its changes and its truth."""
+"""A client of a running simulator for tests: its address and login, its counts, its mutations and its expected records."""
 
 import json
 import subprocess
@@ -52,14 +52,14 @@ class Simulation:
         self._json("POST", "reset_stats", {})
 
     def mutate(self, op: str, **arguments: Any) -> list[Any]:
-        """The ids that the operation touched, e.g. `mutate("update", count=500, seed=3)`."""
+        """Runs one operation, e.g. `mutate("update", count=500, seed=3)`; returns the ids that it changed."""
         return list(self._json("POST", "mutate", {"op": op, **arguments})["ids"])
 
     def mutate_all(self, *steps: dict[str, Any]) -> list[dict[str, Any]]:
         return list(self._json("POST", "mutate", {"ops": list(steps)})["done"])
 
     def expected(self, kind: str = "", **asked: Any) -> Iterator[dict[str, Any]]:
-        """The truth, record by record, read in large pages; `brief=True` leaves out bodies."""
+        """Yields the expected records, read in large pages; `brief=True` leaves out bodies."""
         kind = kind or ("issues" if self.product == "jira" else "pages")
         offset, total, size = 0, 1, _PAGE * 25 if asked.get("brief") else _PAGE
         while offset < total:
@@ -88,7 +88,7 @@ class Simulation:
         return int(self._json("GET", "clock")["now_ms"])
 
     def rotate_token(self) -> str:
-        """The token that was good until now is wrong from now on; `self.token` stays the old one."""
+        """Makes the current token invalid and returns the new one; `self.token` stays the old one."""
         return str(self._json("POST", "rotate_token", {})["token"])
 
     def endpoints(self) -> list[str]:
@@ -108,7 +108,7 @@ def simulate(
     """Serves a site for the length of a `with` block, on a free loopback port.
 
     `options` are the other fields of `SiteOptions`: seed, issues, projects, pages, spaces, rate_limit, latency_ms, user_zone,
-    site_zone, frozen ... With `process`, the site has a process, and so a core, of its own.
+    site_zone, frozen ... With `process`, the site runs in a process of its own.
     """
     chosen = SiteOptions(product=product, mode=mode, traps=tuple(traps), data=Path(data) if data else None, **options)
     if process:

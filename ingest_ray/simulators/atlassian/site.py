@@ -1,4 +1,4 @@
-"""Makes one simulated site from its options."""
+"""Builds one simulated site from its options."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Confluence Cloud: what remains of v1, with CQL by cursor; v2 is in `ConfluenceV2`."""
+"""Confluence Cloud: the remaining v1 endpoints, with CQL by cursor; v2 is in `ConfluenceV2`."""
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,7 +21,7 @@ _KEPT = ("/search", "/restriction", "/download", "/group", "/user", "/settings",
 
 
 def is_kept_v1_path(path: str) -> bool:
-    """Whether a v1 path is one of those that stay."""
+    """Whether a v1 path is not deprecated."""
     return any(part in path for part in _KEPT)
 
 
@@ -47,7 +47,7 @@ class ConfluenceCloud(ConfluenceV2):
         return reply({"statusCode": 404, "message": "null for uri: " + call.path}, 404)
 
     def finish_reply(self, call: Call, made: Reply) -> Reply:
-        """Deprecated v1 endpoints say so on the site's host, and answer 410 at the gateway."""
+        """Adds deprecation headers to deprecated v1 endpoints on the site's host, and answers 410 at the gateway."""
         if "/rest/api/" not in call.path or is_kept_v1_path(call.path):
             return made
         if call.gateway or "deprecated-v1" not in self.traps:

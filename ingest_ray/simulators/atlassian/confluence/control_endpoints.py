@@ -1,4 +1,4 @@
-"""`/__sim` for Confluence: its changes, and the truth about every page."""
+"""The control endpoints under `/__sim/` for Confluence: its mutations, and the complete record of every page."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -50,7 +50,10 @@ class ConfluenceControlEndpoints(ControlEndpoints):
                 "email": person.email, "active": person.active, "kind": person.kind}  # fmt: skip
 
     def page(self, page: Page, brief: bool, hashed: bool = False) -> Json:
-        """`brief`: without a body; `hashed`: its hash alone. Restrictions are lists of readers, one for each page from the top down that has any: all must be passed."""
+        """The complete record of a page; `brief`: without a body; `hashed`: with the body's hash alone.
+
+        Restrictions are lists of readers, one for each restricted page from the top down: a reader must be in all of them.
+        """
         store, content = self.store, self.store.content
         cloud = self.server.cloud
         facts: Json = {"id": str(page.id), "type": page.kind, "status": page.status, "version": page.version}

@@ -1,4 +1,4 @@
-"""Spaces and pages from a seed: trees with folders between, personal and archived spaces, restrictions, trash."""
+"""Generates spaces and pages from a seed: trees with folders between, personal and archived spaces, restrictions, trash."""
 
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def _page(
 
 
 def _load_real_pages(store: PageStore, path: Path) -> None:
-    """Real texts take the place of generated ones, each as often as it takes."""
+    """Replaces generated texts with real ones, repeated as often as needed."""
     loaded = load_pages(path)
     for number, page in enumerate(store.pages.values()):
         title, body = loaded[number % len(loaded)]

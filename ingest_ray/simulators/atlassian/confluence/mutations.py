@@ -1,4 +1,4 @@
-"""What people do to a Confluence while it is read; each function is one operation of `/__sim/mutate`."""
+"""Mutations of a Confluence while it is read; each function is one operation of `/__sim/mutate`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ Request = dict[str, Any]
 
 
 def _targets(store: PageStore, request: Request, suits: Callable[[Page], bool]) -> list[int]:
-    """The named ids, or `count` of those that suit, spread by `seed`; `space` narrows them. Homepages are left alone."""
+    """The ids in the request, or `count` pages that suit, picked by `seed`; `space` narrows them. Homepages never suit."""
     if "ids" in request:
         return [int(i) for i in request["ids"]]
     chosen = _space(store, request) if "space" in request else None
@@ -141,7 +141,7 @@ def archive(store: PageStore, request: Request) -> list[int]:
 
 
 def purge(store: PageStore, request: Request) -> list[int]:
-    """Leaves nothing: not in the trash, 404 by id. Takes trashed pages, or the named ones."""
+    """Deletes trashed pages, or those in the request, for good: they leave the trash and answer 404 by id."""
     chosen = _targets(store, request, lambda p: p.status == "trashed")
     for number in chosen:
         store.purge(number)
@@ -149,7 +149,7 @@ def purge(store: PageStore, request: Request) -> list[int]:
 
 
 def restrict(store: PageStore, request: Request) -> list[int]:
-    """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account loses sight of them."""
+    """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account cannot see them any more."""
     chosen = _targets(store, request, _current(store))
     readers = tuple(str(r) for r in request.get("readers", ("u1",)))
     mine = {"u0", *(f"g{n}" for n, g in enumerate(store.groups) if 0 in g.members)}
@@ -206,7 +206,7 @@ def attach_version(store: PageStore, request: Request) -> list[int]:
 
 
 def label(store: PageStore, request: Request) -> list[int]:
-    """A label more or less does not move `modified`."""
+    """Adds a label; `modified` stays."""
     chosen = _targets(store, request, _current(store))
     wanted = LABELS.index(str(request.get("label", LABELS[0])))
     for number in chosen:

@@ -1,4 +1,4 @@
-"""Pages, blog posts and the containers between them; bodies, comments and attachments are made from the seed on demand."""
+"""Pages, blog posts and the containers between them; bodies, comments and attachments are generated from the seed on demand."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -102,7 +102,7 @@ class Page:
 
 
 class PageContent:
-    """Makes what a page shows."""
+    """Generates the title, body, comments, attachments and versions of a page."""
 
     def __init__(self, draws: SeededDraws, prose: Prose, people: list[Person]) -> None:
         self.draws = draws
@@ -191,5 +191,5 @@ class PageContent:
         return page.created + span * (number - 1) // max(page.version, 2), d[0] % len(self.people), f"edit {number}"
 
     def search_time(self, page: Page) -> int:
-        """What CQL calls lastmodified: up to two seconds after the version's own instant, and shown by no field."""
+        """CQL's `lastmodified`: up to two seconds after the version's own instant, and shown by no field."""
         return page.modified + self.draws(b"search-time", page.id)[0] % 2_000

@@ -1,4 +1,4 @@
-"""The state of one Confluence: the truth, what CQL knows of it yet, and who may read what."""
+"""The pages of one Confluence: their current state, their state in the search index, and their restrictions."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -17,7 +17,7 @@ ORDERS = ("id", "created", "modified")
 
 @dataclass(slots=True)
 class PageStore:
-    """`pages` is the truth; purged ones are gone from it. `searched` is what CQL sees, by `search_keys`."""
+    """`pages` has the current pages, without purged ones. `searched` has the pages that CQL sees, by `search_keys`."""
 
     clock: Clock
     draws: SeededDraws
@@ -45,7 +45,7 @@ class PageStore:
 
     @staticmethod
     def search_group(space: int, kind: str) -> int:
-        """Search keeps pages and posts of a space apart, so that each can be counted without being looked at."""
+        """The index keeps pages and posts of a space apart, so that it can count each kind."""
         return space * 2 + (kind != "page")
 
     def search_keys(self, page: Page) -> tuple[int, int, int]:
@@ -148,7 +148,7 @@ class PageStore:
         return self.put(page)
 
     def refresh_below(self, page_id: int) -> None:
-        """What is below a page that was hidden or shown again changes with it."""
+        """Reindexes the descendants of a page that was hidden or shown again."""
         for below in self.descendants(page_id):
             if below in self.pages:
                 self._changed(below)
@@ -171,5 +171,5 @@ class PageStore:
         return (p for _, p in sorted(self.pages.items()) if self.visible(p))
 
     def page_of(self, hanging_id: int) -> Page | None:
-        """The page that a comment or an attachment hangs on."""
+        """The page of a comment or an attachment."""
         return self.find(str(hanging_id // PER_PAGE))

@@ -1,4 +1,4 @@
-"""Runs a CQL search over what is indexed; results are ids of pages, comments and attachments, in order."""
+"""Runs a CQL search over the indexed pages; results are pages, comments and attachments, in order."""
 
 from collections import OrderedDict
 
@@ -32,7 +32,7 @@ class CqlSearcher:
         return found
 
     def count(self, cql: str, *, archived: bool = False) -> int:
-        """Counts without making hits where the index alone can tell."""
+        """Counts hits, from the index alone where that is enough."""
         self.store.index_due_changes()
         search = self._compile(cql, archived=archived)
         timed = search.lower or search.upper != FOREVER_MS
@@ -100,7 +100,7 @@ class CqlSearcher:
         return hits
 
     def _attached_hits(self) -> list[Hit]:
-        """Every comment and attachment of what is indexed; made anew after each change."""
+        """Every comment and attachment of the indexed pages; rebuilt after each change."""
         if self._hanging is None or self._hanging[0] != self.store.search_revision:
             hits = []
             for page in self.store.searched.values():

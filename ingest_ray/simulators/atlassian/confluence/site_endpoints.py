@@ -1,4 +1,4 @@
-"""What Confluence Cloud and Data Center share: v1 content as both spell it, its envelope, caps and refusals."""
+"""The common parts of Confluence Cloud and Data Center: v1 content as JSON, its envelope, caps and refusals."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,7 +62,7 @@ class ConfluenceSite:
     def internal_error(self) -> RequestRefused:
         return self.refuse(500, "java.lang.NullPointerException")
 
-    # Finding things.
+    # Looking up pages and spaces.
 
     def check_space(self, space: Space) -> None:
         if space.failing:
@@ -85,7 +85,7 @@ class ConfluenceSite:
         return space
 
     def check_bodies(self, pages: Sequence[Page], *, storage_too: bool = True) -> None:
-        """Poisoned pages, pages whose storage fails, and too many bodies at once spoil the whole answer."""
+        """Fails the whole answer for poisoned pages, pages whose storage fails, and too many bodies at once."""
         limit = self.traps.number("large-page-504")
         if limit and len(pages) > limit:
             raise self.gateway_timeout_error()
@@ -102,7 +102,7 @@ class ConfluenceSite:
     def readable_spaces(self) -> list[int]:
         return [s.index for s in self.store.spaces if not s.forbidden and not s.failing]
 
-    # v1 spellings.
+    # v1 JSON.
 
     def time(self, ms: int) -> str:
         return spell_utc(ms) if self.cloud else spell(ms, self.store.people[0].zone, colon=True)
@@ -165,7 +165,7 @@ class ConfluenceSite:
         }
 
     def content_json(self, page: Page, expand: set[str]) -> Json:
-        """A page as v1 spells it; `expand` holds every prefix of what was asked for."""
+        """A page as v1 JSON; `expand` holds every prefix of the requested paths."""
         space = self.store.spaces[page.space]
         made: Json = {"id": str(page.id), "type": page.kind, "status": page.status, "title": self.content.title(page)}
         made["macroRenderedOutput"] = {}
@@ -310,7 +310,7 @@ class ConfluenceSite:
         return found[0] if found else None
 
     def hit_json(self, hit: Hit, expand: set[str]) -> Json:
-        """The content behind a search hit, from the truth; a page that is gone since is shown as it was indexed."""
+        """The current content of a search hit; a page that was purged since is shown as it was indexed."""
         page = self.store.pages.get(hit.page.id, hit.page)
         if hit.kind == "comment":
             comment = next(c for c in self.content.comments(hit.page) if c.id == hit.id)
@@ -323,7 +323,7 @@ class ConfluenceSite:
     # v1 paging.
 
     def expand_of(self, call: Call) -> set[str]:
-        """Every asked path with all its prefixes: `body.storage` holds `body` too."""
+        """Every requested path with all its prefixes: `body.storage` adds `body` too."""
         asked: set[str] = set()
         for path in call.parameters("expand"):
             parts = path.strip().split(".")
@@ -376,7 +376,7 @@ class ConfluenceSite:
             raise self.refuse(400, str(failure)) from None
 
     def counted(self, call: Call) -> int | None:
-        """`totalSize` alone, where a search asks for no results; None where it asks for some."""
+        """`totalSize` where a search requests no results; None where it requests some."""
         if call.parameter("limit") != "0" or not call.parameter("cql"):
             return None
         try:
@@ -388,7 +388,7 @@ class ConfluenceSite:
         return [self.store.pages.get(h.page.id, h.page) for h in hits if h.kind in ("page", "blogpost")]
 
     def result_json(self, hit: Hit, expand: set[str]) -> Json:
-        """One entry of `/search`: the content, and what a result list shows."""
+        """One entry of `/search`: the content, and the fields of a result list."""
         space = self.store.spaces[hit.page.space]
         title = hit.title or self.content.title(hit.page)
         made: Json = {

@@ -22,7 +22,7 @@ class ConfluenceV1(ConfluenceSite):
     # Content.
 
     def _listed(self, call: Call, spaces: list[int], kinds: list[str], statuses: list[str]) -> list[Page]:
-        """Pages by ascending id. The last lists are kept until anything changes: offsets count from the start each time."""
+        """Pages by ascending id. Caches the last lists until a page changes, because offsets count from the start each time."""
         key = (tuple(spaces), tuple(kinds), tuple(statuses), call.parameter("title"), self.store.revision)
         found = self._lists.get(key)
         if found is None:
@@ -45,7 +45,7 @@ class ConfluenceV1(ConfluenceSite):
         return [self.space_of(key).index] if key else self.readable_spaces()
 
     def page_size(self, expand: set[str], asked: int) -> int:
-        """What is left of a page size under the caps of the deployment."""
+        """The page size after the caps of the deployment."""
         return asked
 
     @route("GET ~/rest/api/content")
@@ -109,7 +109,7 @@ class ConfluenceV1(ConfluenceSite):
             raise self.refuse(404, f"No version {number} of content {page.id}")
         return reply(self.version_json(page, int(number)))
 
-    # What hangs on content.
+    # Children of content.
 
     @route("GET ~/rest/api/content/{id}/child")
     def child_kinds(self, call: Call) -> Reply:

@@ -1,4 +1,4 @@
-"""Confluence Cloud v2: what hangs on a page, spaces and their permissions, people."""
+"""Confluence Cloud v2: versions, labels, comments and attachments of pages; spaces and their permissions; people."""
 
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page, PageAttachment, PageComment, Space
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
@@ -9,7 +9,7 @@ from ingest_ray.simulators.atlassian.server.routing import Call, Reply, encode, 
 
 
 class ConfluenceV2(ConfluenceV2Pages):
-    # What hangs on a page.
+    # Versions, labels, comments, attachments.
 
     @route("GET ~/api/v2/pages/{id}/versions")
     def v2_versions(self, call: Call) -> Reply:

@@ -121,7 +121,7 @@ class ConfluenceV2Pages(ConfluenceV1):
             found: Iterable[tuple[Any, int]] = self._by_title(spaces, place, down)
         elif name in _SORTS:
             at = (int(place[0]), int(place[1])) if place else None
-            found = self.store.orders.walk(spaces, _SORTS[name], at, down=down)
+            found = self.store.orders.entries_after(spaces, _SORTS[name], at, down=down)
         else:
             raise self.v2_refuse(400, f"Invalid sort parameter: {sort}")
         pages, store = self.store.pages, self.store

@@ -1,1 +1,1 @@
-"""What both products are filled with: people, rich text, seeded random values, the clock."""
+"""Content of both products: people, rich text, seeded random values, the clock."""

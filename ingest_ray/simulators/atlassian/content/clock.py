@@ -1,7 +1,7 @@
-"""The simulator's own time: starts at a fixed instant, runs with the machine, and can be pushed forward.
+"""The simulator's clock: starts at a fixed instant, runs with the machine, and can be advanced.
 
-All instants are epoch milliseconds. Nothing in the simulator asks the machine what time it is, except for the seconds
-that have passed since the start: the data of one seed are the same on every day.
+All instants are epoch milliseconds. The simulator uses the machine's clock only for the seconds since its start: the content
+of one seed is the same on every day.
 """
 
 import time
@@ -13,11 +13,11 @@ START_MS = int(datetime(2026, 3, 2, 9, 30, tzinfo=UTC).timestamp() * 1000)
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-QUARTER_MS = 15 * MINUTE_MS  # no zone of the last fifty years changes its offset off a quarter of an hour
+QUARTER_MS = 15 * MINUTE_MS  # in the last fifty years every zone changed its offset on a quarter of an hour
 
 
 class Clock:
-    """Milliseconds since the epoch, as the simulated server sees them."""
+    """The time of the simulated server, in milliseconds since the epoch."""
 
     def __init__(self, start_ms: int = START_MS, *, frozen: bool = False) -> None:
         self._origin_ms = start_ms
@@ -65,7 +65,7 @@ def _day(number: int) -> str:
 
 @cache
 def _times() -> list[str]:
-    """The seconds of a day, spelled: an issue shows eight instants, and a site thousands of issues a second."""
+    """The text of every second of a day; cached, because an issue shows eight instants and a site thousands of issues a second."""
     return [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in range(86_400)]
 
 
@@ -79,7 +79,7 @@ def _sign(offset_s: int, colon: bool) -> str:
 
 
 def spell(ms: int, name: str, *, colon: bool = False) -> str:
-    """`2026-09-18T10:11:12.345+0900`: how Jira spells an instant, in the zone of the account that asks."""
+    """`2026-09-18T10:11:12.345+0900`: Jira's form of an instant, in the zone of the requesting account."""
     offset_s = _day_offset_s(name, ms // DAY_MS)
     if offset_s is None:
         offset_s = _offset_s(name, ms // QUARTER_MS)
@@ -88,7 +88,7 @@ def spell(ms: int, name: str, *, colon: bool = False) -> str:
 
 
 def spell_utc(ms: int) -> str:
-    """`2026-09-18T10:11:12.345Z`: how Confluence Cloud spells an instant."""
+    """`2026-09-18T10:11:12.345Z`: Confluence Cloud's form of an instant."""
     day, rest = divmod(ms, DAY_MS)
     return f"{_day(day)}T{_times()[rest // 1000]}{_MILLIS[rest % 1000]}Z"
 
@@ -98,7 +98,7 @@ def spell_day(ms: int) -> str:
 
 
 def local_ms(moment: datetime, name: str) -> int | None:
-    """The instant of a wall clock in a zone: the earlier one where the clock shows it twice, None where it never does."""
+    """The instant of a local time in a zone: the earlier one where the time occurs twice, None where it does not exist."""
     aware = moment.replace(tzinfo=zone(name), fold=0)
     instant = aware.timestamp()
     if datetime.fromtimestamp(instant, zone(name)).replace(tzinfo=None) != moment:

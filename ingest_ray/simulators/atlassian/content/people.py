@@ -88,7 +88,7 @@ class Group:
 
 
 def make_person(draws: SeededDraws, index: int) -> Person:
-    """Account ids have both spellings that Cloud uses: 24 hex digits, and `712020:` with a UUID."""
+    """Account ids have both forms that Cloud uses: 24 hex digits, and `712020:` with a UUID."""
     d = draws(b"person", index)
     first, last = pick(_FIRST, d[0]), pick(_LAST, d[1])
     if d[2] % 2:
@@ -108,7 +108,7 @@ def make_person(draws: SeededDraws, index: int) -> Person:
 
 
 def make_people(draws: SeededDraws, count: int, owner_zone: str, owner_locale: str) -> list[Person]:
-    """Person 0 is the account whose token the simulator hands out."""
+    """Person 0 is the account of the simulator's token."""
     people = [make_person(draws, index) for index in range(count)]
     people[0].zone, people[0].locale = owner_zone, owner_locale
     return people

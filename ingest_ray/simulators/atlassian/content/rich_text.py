@@ -1,8 +1,8 @@
-"""Rich text in one neutral form, and its spellings: ADF (Jira v3), wiki markup (Jira v2), storage format (Confluence).
+"""Rich text in one neutral form, converted to ADF (Jira v3), wiki markup (Jira v2) and storage format (Confluence).
 
 A text is a tuple of blocks. A block is `(kind, ...)`:
 `("p", text)`, `("h", text)`, `("list", texts)`, `("code", text)`, `("mention", person, text)`, `("link", url, text)`,
-`("page", title)`, `("image", file name)`. `("wiki", markup)` is real markup that was loaded, and stays as it is.
+`("page", title)`, `("image", file name)`. `("wiki", markup)` is real markup that was loaded, and is served unchanged.
 """
 
 import random
@@ -122,7 +122,7 @@ def sentences(seed: int) -> tuple[str, ...]:
 
 
 class Prose:
-    """Texts that depend only on the seed, what they are for, and an id."""
+    """Generates texts that depend only on the seed, a purpose and an id."""
 
     def __init__(self, draws: SeededDraws, people: list[Person]) -> None:
         self.draws = draws
@@ -163,7 +163,7 @@ def _paragraph(*content: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=2 * _SENTENCES)
 def _plain_paragraph(text: str) -> msgspec.Raw:
-    """Encoded once: most blocks are sentences of the pool."""
+    """Cached, because most blocks are sentences of the pool."""
     return msgspec.Raw(msgspec.json.encode(_paragraph(_run(text))))
 
 
@@ -259,7 +259,7 @@ def storage(text: Text, *, cloud: bool) -> str:
 
 
 def view(text: Text) -> str:
-    """What a browser gets: the storage format with its macros rendered away."""
+    """The HTML for a browser: the storage format with its macros rendered."""
     parts = []
     for block in text:
         match block:

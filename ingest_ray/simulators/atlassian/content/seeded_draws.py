@@ -1,6 +1,6 @@
-"""Pseudo-random numbers that depend only on the seed, what they are for, and an id.
+"""Pseudo-random numbers that depend only on the seed, a purpose and an id.
 
-Nothing is drawn in sequence, so any body can be made again at any time, in any order, by any process.
+No number is drawn in sequence, so any body can be generated again at any time, in any order, by any process.
 """
 
 import struct
@@ -14,7 +14,7 @@ WIDTH = 1 << 32
 
 
 class SeededDraws:
-    """Sixteen numbers of 32 bits for each (what, number)."""
+    """Sixteen numbers of 32 bits for each (purpose, number, part)."""
 
     __slots__ = ("_key", "seed")
 

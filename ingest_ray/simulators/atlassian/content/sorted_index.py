@@ -1,4 +1,4 @@
-"""Sorted lists of (key, id), one per group and order: what a listing walks along from a cursor."""
+"""Sorted lists of (key, id), one per group and order: a listing reads them from a cursor on."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class SortedIndex:
             entries = lists[name]
             del entries[bisect_left(entries, (key, item))]
 
-    def walk(self, groups: Sequence[int], name: str, after: Entry | None, *, down: bool) -> Iterator[Entry]:
+    def entries_after(self, groups: Sequence[int], name: str, after: Entry | None, *, down: bool) -> Iterator[Entry]:
         """Entries of the groups in one order, strictly after a cursor."""
         parts = [self._part(self.group(number)[name], after, down) for number in groups]
         if len(parts) == 1:

@@ -1,6 +1,6 @@
-"""Real wiki pages from a file of `{path, title, markdown}` lines, as storage format.
+"""Loads real wiki pages from a file of `{path, title, markdown}` lines, as storage format.
 
-Headings, lists, code fences and paragraphs are kept as such; everything else of Markdown stays as the text that it is.
+Headings, lists, code fences and paragraphs are converted; all other Markdown stays plain text.
 """
 
 import gzip

@@ -16,7 +16,7 @@ from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, G
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, problem, reply, route
 
 TOKEN_LIFE_MS = 7 * DAY_MS
-MOST_IDS = 5000  # a page that asks for nothing but id and key
+MOST_IDS = 5000  # issues a page, where only id and key are requested
 MOST_WIDE = 100  # any other page
 _PROPERTIES = frozenset(
     (
@@ -43,7 +43,7 @@ class JiraCloud(JiraSite):
     cloud = True
 
     def anonymous_reply(self, call: Call) -> Reply:
-        """Who is not logged in sees a public site on which nothing is public: empty lists, no issues, no self."""
+        """The answer for a request without login, on a site without public content: empty lists, no issues, no self."""
         where = call.template.partition(" ")[2]
         if where.endswith(("/search/jql", "/search")):
             return reply({"issues": [], "isLast": True})
@@ -71,7 +71,7 @@ class JiraCloud(JiraSite):
     def unknown_path_reply(self, call: Call) -> Reply:
         return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
 
-    # Who and where.
+    # Account and server.
 
     @route("GET /rest/api/{api}/myself")
     def myself(self, call: Call) -> Reply:
@@ -118,7 +118,7 @@ class JiraCloud(JiraSite):
         )
 
     def _current(self, ids: list[int]) -> list[Issue]:
-        """The truth behind what search found; what was deleted since is left out."""
+        """The current state of the issues that search found, without those deleted since."""
         return [i for n in ids if (i := self.store.issues.get(n)) is not None and self.store.searchable(i)]
 
     @route("GET /rest/api/{api}/search/jql")
@@ -199,7 +199,7 @@ class JiraCloud(JiraSite):
         percent = share + self.store.draws(b"short", offset)[0] % (101 - int(share))
         return max(1, int(limit * percent / 100))
 
-    # Tokens: where the last page ended, for which query, made when.
+    # Tokens hold the end of the last page, a hash of the query, and the time of their making.
 
     def _encode_token(self, place: list[Any], jql: str, page: int) -> str:
         mark = hashlib.blake2b(jql.encode(), digest_size=6).hexdigest()
@@ -254,7 +254,7 @@ class JiraCloud(JiraSite):
 
     @route("POST /rest/api/{api}/changelog/bulkfetch")
     def bulk_changelog(self, call: Call) -> Reply:
-        """At most maxResults histories a page; a token goes on within an issue. `created` is epoch milliseconds here."""
+        """At most maxResults histories a page; a token may continue within an issue. `created` is epoch milliseconds here."""
         asked = call.json_body()
         keys, limit = asked.get("issueIdsOrKeys", []), int(asked.get("maxResults", 1000))
         if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(asked.get("fieldIds") or []) > 10:
@@ -353,7 +353,7 @@ class JiraCloud(JiraSite):
 
     @route("GET /rest/api/{api}/users/search", "GET /rest/api/{api}/users")
     def users(self, call: Call) -> Reply:
-        """A plain array, filtered after paging: accounts of apps leave holes, and only an empty page is the end."""
+        """A plain array, filtered after paging: pages lack the accounts of apps, and only an empty page is the end."""
         start, size = max(call.integer("startAt", 0), 0), min(max(call.integer("maxResults", 50), 1), 1000)
         part = self.store.people[start : start + size]
         while part and all(p.kind == "app" for p in part):

@@ -1,4 +1,4 @@
-"""Issues from a seed: three years of them, most edits recent, with ties on one minute and on one millisecond."""
+"""Generates issues from a seed: over three years, most edits recent, with ties on one minute and on one millisecond."""
 
 from datetime import UTC, datetime
 
@@ -48,7 +48,7 @@ def _issue(
 ) -> Issue:
     age = _SPAN_MS * (d[1] % 10_000) // 10_000
     created = now_ms - DAY_MS - age - d[2] % DAY_MS
-    # Half of the issues rest within a month of their making; the others were touched at any time up to yesterday.
+    # Half of the issues were last updated within a month of their creation; the others at any time up to yesterday.
     reach = min(now_ms - HOUR_MS - created, 30 * DAY_MS) if d[3] % 2 else now_ms - HOUR_MS - created
     updated = created + reach * (d[4] % 100_000) // 100_000
     tie = d[5] % 40
@@ -85,7 +85,7 @@ def _details(issue: Issue, configuration: SiteConfiguration, d: tuple[int, ...])
     issue.components = tuple(n for n in range(3) if d[1] >> n & 3 == 3)
     issue.fix_versions = tuple(n for n in range(4) if d[2] >> n & 7 == 7)
     issue.due = issue.created // DAY_MS * DAY_MS + d[3] % 90 * DAY_MS if d[4] % 5 == 0 else 0
-    # Most issues are quiet; a few are longer than anything that is sent inline.
+    # Most issues have few comments, worklogs and histories; a few have more than any inline cap.
     issue.comments = (d[5] % 4) if d[6] % 100 else 25 + d[5] % 160
     issue.worklogs = (d[7] % 3) if d[8] % 10 == 0 else 0
     if d[8] % 400 == 1:

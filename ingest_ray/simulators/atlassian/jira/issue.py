@@ -1,4 +1,4 @@
-"""One issue: what is indexed is stored, what is only shown is made from the seed when it is asked for."""
+"""One issue: indexed fields are stored; all other content is generated from the seed on demand."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +70,7 @@ class Issue:
     priority: int
     creator: int
     reporter: int
-    spread: int  # until when the generated comments, worklogs and histories reach
+    spread: int  # the latest instant of generated comments, worklogs and histories
     assignee: int = -1
     resolution: int = -1
     resolved: int = 0
@@ -104,7 +104,7 @@ SEVERITIES = (("10040", "S1"), ("10041", "S2"), ("10042", "S3"))
 
 
 class IssueContent:
-    """Makes what an issue shows: texts, comments, worklogs, changelog, attachments."""
+    """Generates the content of an issue: texts, comments, worklogs, changelog, attachments."""
 
     def __init__(
         self, draws: SeededDraws, prose: Prose, people: list[Person], configuration: SiteConfiguration
@@ -183,7 +183,7 @@ class IssueContent:
         return Worklog(issue.id * PER_ISSUE + number, author, created, created, started, seconds, text, visibility)
 
     def histories(self, issue: Issue) -> list[History]:
-        """Oldest first; generated entries, then the edits that really happened."""
+        """Oldest first; generated entries, then those of mutations."""
         made = [self._history(issue, number) for number in range(issue.histories)]
         return [*made, *issue.more_histories]
 

@@ -1,4 +1,4 @@
-"""What Jira Cloud and Jira Data Center have in common: refusals, envelopes, issues and what hangs on them.
+"""The issue endpoints of Jira Cloud and Jira Data Center: refusals, envelopes, issues, comments, worklogs, attachments.
 
 `{api}` in a path is 2, 3 or latest.
 """
@@ -22,7 +22,7 @@ _BODIES = frozenset(("description", "environment", "comment", "worklog", "summar
 
 
 class JiraIssues:
-    """Endpoints over one store. Subclasses add their own, and say how a search answers."""
+    """Endpoints over one store. Subclasses add the search and their own endpoints."""
 
     cloud = True
 
@@ -69,7 +69,7 @@ class JiraIssues:
         raise NotImplementedError
 
     def failed_login_reply(self, call: Call, verdict: str) -> Reply:
-        """A Cloud site goes on with an anonymous visitor, and says so only in a header."""
+        """A Cloud site answers as to an anonymous visitor, with a header as the only sign."""
         if verdict == "bearer-on-site":
             return reply({"error": "Failed to parse Connect Session Auth Token"}, 403)
         if call.gateway:
@@ -107,7 +107,7 @@ class JiraIssues:
     def render_issues(
         self, renderer: JsonRenderer, issues: Sequence[Issue], fields: list[str], expand: Iterable[str]
     ) -> list[Json]:
-        """Renders a page; poisoned records and heavy pages fail here, as they do where bodies are loaded."""
+        """Renders a page of issues; poisoned issues and pages with too many bodies fail here."""
         bodies = not _BODIES.isdisjoint(fields)
         limit = self.traps.number("large-page-504")
         if bodies and limit and len(issues) > limit:
@@ -126,7 +126,7 @@ class JiraIssues:
         return RequestRefused(reply(document if self.cloud else document | {"warningMessages": []}, 400))
 
     def page_bean(self, call: Call, values: Sequence[Any], default: int, most: int, key: str = "values") -> Json:
-        """The envelope with startAt, total, isLast and nextPage; negative and zero sizes are clamped."""
+        """The page envelope with startAt, total, isLast and nextPage; negative and zero sizes are clamped."""
         start = max(call.integer("startAt", 0), 0)
         size = min(max(call.integer("maxResults", default), 1), most)
         part = list(values[start : start + size])
@@ -221,7 +221,7 @@ class JiraIssues:
         return reply(sent)
 
     def attachment_body(self, call: Call, number: str) -> tuple[bytes, str, str] | None:
-        """The bytes, media type and name of an attachment that the account may see."""
+        """The bytes, media type and name of an attachment; None where the account may not see it."""
         if not number.isdecimal():
             return None
         issue = self.store.issues.get(int(number) // PER_ISSUE)

@@ -1,4 +1,4 @@
-"""The state of one Jira: the truth, what search knows of it yet, and every change that is made while it is read."""
+"""The issues of one Jira: their current state, their state in the search index, and every change while the site is read."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from ingest_ray.simulators.atlassian.server.traps import Traps
 
 @dataclass(slots=True)
 class IssueStore:
-    """`issues` is the truth, by id; deleted ones are gone from it. `index` is what JQL sees."""
+    """`issues` has the current issues by id, without deleted ones. `index` has the issues that JQL sees."""
 
     clock: Clock
     draws: SeededDraws
@@ -41,20 +41,20 @@ class IssueStore:
         return f"{self.configuration.projects[issue.project].key}-{issue.number}"
 
     def visible(self, issue: Issue) -> bool:
-        """Whether the account may open it: not by security level, nor in a deleted project."""
+        """Whether the account may open it: it is not hidden by its security level, nor in a deleted project."""
         return not issue.hidden and not self.configuration.projects[issue.project].deleted
 
     def searchable(self, issue: Issue) -> bool:
         return self.visible(issue) and not issue.archived and not self.configuration.projects[issue.project].archived
 
     def find(self, id_or_key: str) -> Issue | None:
-        """By number or by key; the old key of a moved issue still leads to it."""
+        """Finds an issue by number or by key; also by the old key of a moved issue."""
         number = int(id_or_key) if id_or_key.isdecimal() else self.by_key.get(id_or_key.upper(), 0)
         issue = self.issues.get(number)
         return issue if issue is not None and self.visible(issue) else None
 
     def index_due_changes(self) -> None:
-        """Lets search see what it is due to see by now."""
+        """Indexes the pending changes whose index lag has passed."""
         now = self.clock.now()
         while self.pending and self.pending[0][0] <= now:
             self.reindex(self.pending.pop(0)[1])
@@ -80,14 +80,14 @@ class IssueStore:
         return issue
 
     def edit(self, issue_id: int, **changes: Any) -> Issue:
-        """A changed copy takes the issue's place: search may still hold the old one."""
+        """Replaces the issue by a changed copy, because the index may still hold the old one."""
         issue = copy(self.issues[issue_id])
         for name, value in changes.items():
             setattr(issue, name, value)
         return self.put(issue)
 
     def children(self, issue_id: int) -> list[int]:
-        """The sub-tasks of an issue; parents never change here, so the map is made once."""
+        """The sub-tasks of an issue; the map is built once, because parents never change here."""
         if self._children is None:
             self._children = {}
             for issue in self.issues.values():
@@ -96,7 +96,7 @@ class IssueStore:
         return [i for i in self._children.get(issue_id, ()) if i in self.issues]
 
     def searchable_issues(self) -> Iterator[Issue]:
-        """What a complete and correct reader has at the end, by ascending id."""
+        """The issues that a complete and correct reader has at the end, by ascending id."""
         return (i for _, i in sorted(self.issues.items()) if self.searchable(i))
 
     def project_issues(self, project: Project) -> list[int]:

@@ -1,4 +1,4 @@
-"""How Jira spells an issue: v3 (ADF), v2 on Cloud (wiki markup, account ids), v2 on Data Center (user names)."""
+"""Renders issues as Jira's JSON: v3 (ADF), v2 on Cloud (wiki markup, account ids), v2 on Data Center (user names)."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,7 +27,7 @@ WORKLOG_CAP = 20  # worklogs inline, on Cloud and on Data Center
 
 
 class JsonRenderer:
-    """Renders for one spelling of the API. What many issues share is encoded once, and pasted in."""
+    """Renders for one version of the API. Parts that many issues share are encoded once."""
 
     def __init__(self, store: IssueStore, site: str, *, cloud: bool, version: str) -> None:
         self.store = store
@@ -204,7 +204,7 @@ class JsonRenderer:
         return self._load_real_pages("security", issue.security, None, lambda: self.named("securitylevel", level))
 
     def short(self, number: int) -> Json | None:
-        """An issue as others refer to it; None where the account may not see it."""
+        """An issue as links, parents and sub-tasks show it; None where the account may not see it."""
         issue = self.store.issues.get(number)
         if issue is None or not self.store.visible(issue):
             return None
@@ -338,7 +338,7 @@ class JsonRenderer:
         return [f"l{issue.id % 13}", "shared"] if issue.id % 7 == 1 else None
 
     def field_customfield_10029(self, issue: Issue) -> Any:
-        """Whole numbers above 2 to the 53rd minus 1, and a fraction that floats do not hit."""
+        """Whole numbers above 2^53 - 1, and a fraction that floats cannot represent."""
         return (None, 9_007_199_254_740_993, 0.1, -12.75, 1e21)[issue.id % 5]
 
     def field_customfield_10030(self, issue: Issue) -> Any:
@@ -347,7 +347,7 @@ class JsonRenderer:
     def field_customfield_10031(self, issue: Issue) -> Any:
         return None
 
-    # What hangs on an issue.
+    # Comments, worklogs, histories, attachments.
 
     def comment(self, issue_id: int, comment: Comment) -> Json:
         made: Json = {
@@ -432,7 +432,7 @@ class JsonRenderer:
         return list(dict.fromkeys(chosen))
 
     def issue(self, issue: Issue, fields: list[str], expand: frozenset[str], *, inline_caps: bool = True) -> Json:
-        """`fields` as `selected` gives them; no fields at all gives the id only in a search."""
+        """Renders an issue with the `fields` that `selected` returned; without any field it has only its id and key."""
         made: Json = {
             "expand": "renderedFields,names,schema,operations,editmeta,changelog,versionedRepresentations",
             "id": str(issue.id),
@@ -462,7 +462,7 @@ class JsonRenderer:
         return made
 
     def complete(self, issue: Issue) -> Json:
-        """Every field, every comment, worklog and history: what a reader that loses nothing ends up with."""
+        """An issue with every field, every comment, worklog and history: the expected record of a complete reader."""
         made = self.issue(issue, self.selected(["*all"]), frozenset())
         made["fields"]["comment"] = [self.comment(issue.id, c) for c in self.content.comments(issue)]
         made["fields"]["worklog"] = [self.worklog(issue.id, w) for w in self.content.worklogs(issue)]

@@ -1,4 +1,4 @@
-"""Real issues from a file of `GET /rest/api/2/issue/{key}` documents, one a line, as the store's own."""
+"""Loads real issues from a file of `GET /rest/api/2/issue/{key}` documents, one a line."""
 
 import gzip
 from datetime import datetime
@@ -22,7 +22,7 @@ def _ms(text: str | None) -> int:
 
 
 class _Loader:
-    """Collects what the documents point at, in the order in which it is first seen."""
+    """Collects the people, projects, types and so on of the documents, in the order of their first occurrence."""
 
     def __init__(self, people: list[Person], configuration: SiteConfiguration) -> None:
         self.people, self.configuration = people, configuration
@@ -141,9 +141,9 @@ def _status(document: Json) -> Status:
 def load_issues(
     path: Path, people: list[Person], configuration: SiteConfiguration, most: int, now_ms: int
 ) -> list[Issue]:
-    """At most `most` issues. People and catalog are filled from the documents; person 0 stays the account that asks.
+    """Loads at most `most` issues. Fills people and configuration from the documents; person 0 stays the requesting account.
 
-    The newest edit of the archive is moved to the day before the simulated present; distances between edits are kept.
+    Shifts all edits so that the newest one is on the day before the simulated present; distances between edits stay.
     """
     owner = people[0]
     people[:] = [owner]

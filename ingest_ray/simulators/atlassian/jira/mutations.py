@@ -1,4 +1,4 @@
-"""What people do to a Jira while it is read; each function is one operation of `/__sim/mutate`."""
+"""Mutations of a Jira while it is read; each function is one operation of `/__sim/mutate`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ def _extra(store: IssueStore, issue: Issue) -> int:
 
 
 def _targets(store: IssueStore, request: Request, suits: Callable[[Issue], bool]) -> list[int]:
-    """The named ids, or `count` of those that suit, spread by `seed`; `project` narrows them."""
+    """The ids in the request, or `count` issues that suit, picked by `seed`; `project` narrows them."""
     if "ids" in request:
         return [int(i) if str(i).isdecimal() else store.by_key[str(i)] for i in request["ids"]]
     project = request.get("project")
@@ -69,7 +69,7 @@ def create(store: IssueStore, request: Request) -> list[int]:
 
 
 def update(store: IssueStore, request: Request) -> list[int]:
-    """A new description, or the given `fields` (`summary`), with its changelog entry; moves `updated`."""
+    """Sets a new summary, or the one in `fields`, with its changelog entry; moves `updated`."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue = store.issues[number]
@@ -98,7 +98,7 @@ def transition(store: IssueStore, request: Request) -> list[int]:
 
 
 def silent(store: IssueStore, request: Request) -> list[int]:
-    """A change that does not move `updated`, as votes and links from the other side do not."""
+    """Changes issues without moving `updated`, as votes and links from another issue do."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         store.edit(number, points=(store.issues[number].points or 0.0) + 1.0)
@@ -145,7 +145,7 @@ def delete_worklog(store: IssueStore, request: Request) -> list[int]:
 
 
 def move(store: IssueStore, request: Request) -> list[int]:
-    """Into `to`, or the next project; the key changes, the old one still leads to the issue, the id stays."""
+    """Moves issues into `to`, or the next project; the key changes, the old key still finds the issue, the id stays."""
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue = store.issues[number]
@@ -184,7 +184,7 @@ def restore(store: IssueStore, request: Request) -> list[int]:
 
 
 def restrict(store: IssueStore, request: Request) -> list[int]:
-    """The account loses sight of them: gone from search, 404 by id."""
+    """Hides issues from the account: search leaves them out, and they answer 404 by id."""
     return _edit_each(store, request, store.searchable, security=1, hidden=True)
 
 

@@ -1,7 +1,7 @@
 """Runs a JQL search over the index and pages through it.
 
-A Cloud token holds where the last page ended in the search's own order, not a snapshot: an issue that is changed during
-a scan may come again or be passed over, as on a real site.
+A Cloud token holds the end of the last page in the search's own order, not a snapshot: an issue that changes during
+a scan may occur twice or not at all, as on a real site.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ _CACHED = 64
 
 @total_ordering
 class _Descending:
-    """Sorts the other way round."""
+    """A sort key in descending order."""
 
     __slots__ = ("value",)
 
@@ -42,11 +42,13 @@ class SearchResult:
     keys: list[tuple[Any, ...]]
     search: JqlSearch
 
-    def after(self, place: list[Any]) -> int:
-        """The offset of the first issue that comes after a place that `page_end` gave."""
+    def after(self, position: list[Any]) -> int:
+        """The offset of the first issue after the position that `page_end` returned."""
         names = [*self.search.order, ("id", True)] if not self.search.order else self.search.order
-        key = tuple(_Descending(_plain(v)) if down else _plain(v) for v, (_, down) in zip(place, names, strict=False))
-        return bisect_right(self.keys, (*key, place[-1]))
+        key = tuple(
+            _Descending(_plain(v)) if down else _plain(v) for v, (_, down) in zip(position, names, strict=False)
+        )
+        return bisect_right(self.keys, (*key, position[-1]))
 
 
 def _plain(value: Any) -> Any:
@@ -120,5 +122,5 @@ class Searcher:
         return tuple(_Descending(v) if down else v for v, down in values)
 
     def page_end(self, result: SearchResult, offset: int) -> list[Any]:
-        """Where a page ended: the sort key of the issue at `offset`, and its id, in plain values."""
+        """The position of a page's end: the sort key of the issue at `offset`, and its id, as plain values."""
         return [k.value if isinstance(k, _Descending) else k for k in result.keys[offset]]

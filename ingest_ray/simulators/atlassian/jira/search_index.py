@@ -1,4 +1,4 @@
-"""What search sees: one sorted list per project by (updated, id) and one by id, holding only what the account may see."""
+"""The search index: per project one sorted list by (updated, id) and one by id, with only the issues that the account may see."""
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ class ProjectIndex:
 
 
 class IssueIndex:
-    """Search documents by issue id. They may lag behind the truth; `revision` changes whenever an answer could."""
+    """Indexed issues by id. They may lag behind the current ones; `revision` changes whenever a search result could."""
 
     def __init__(self, projects: int) -> None:
         self.documents: dict[int, Issue] = {}

@@ -1,4 +1,4 @@
-"""What issues point at: projects, types, statuses, priorities, resolutions, security levels, and the list of fields."""
+"""The configuration of a Jira site: projects, types, statuses, priorities, resolutions, security levels, and the list of fields."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +74,7 @@ class Project:
 
 @dataclass(slots=True)
 class FieldSpec:
-    """A field as `/field` lists it. `empty` is what issues without a value have."""
+    """A field as `/field` lists it."""
 
     id: str
     name: str
@@ -110,7 +110,7 @@ def _custom(number: int, label: str, kind: str, custom: str, items: str = "") ->
 
 
 def field_specs() -> list[FieldSpec]:
-    """Two custom fields share the display name Severity, and one is called like a system field."""
+    """Two custom fields share the display name Severity, and one has the display name of a system field."""
     return [
         FieldSpec("issuekey", "Key", None, ("id", "issue", "issuekey", "key")),
         _system("summary", "Summary", "string"),

@@ -1,4 +1,4 @@
-"""What Jira Cloud and Jira Data Center have in common beside issues: fields, statuses, projects, roles, boards."""
+"""The other common endpoints of Jira Cloud and Jira Data Center: fields, statuses, projects, roles, boards."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PROFILE_EXTRAS: Json = {
 
 
 class JiraSite(JiraIssues):
-    # Lists that issues point at.
+    # Fields, statuses, priorities, types.
 
     @route("GET /rest/api/{api}/field")
     def fields(self, call: Call) -> Reply:

@@ -1,1 +1,1 @@
-"""JQL and CQL: their common grammar, their dates, and what each means over the search index."""
+"""JQL and CQL: their common grammar, their dates, and their compilers over the search index."""

@@ -1,4 +1,4 @@
-"""The dates of JQL and CQL: wall clocks of minute precision, periods, and the functions that give an instant."""
+"""The dates of JQL and CQL: local times of minute precision, periods, and the functions that return an instant."""
 
 import re
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ _UNITS = {"w": 7 * DAY_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS, "y": 365 *
 
 
 class NonexistentLocalTime(ValueError):
-    """The wall clock never shows this time on this day."""
+    """The local time does not exist in its zone: the clock skips it."""
 
 
 def wall_ms(text: str, zone_name: str) -> int | None:
-    """The instant of `yyyy-MM-dd HH:mm` (or with slashes, or the date only); None where it is no such text."""
+    """The instant of `yyyy-MM-dd HH:mm` (or with slashes, or the date only); None for any other text."""
     found = _WALL.fullmatch(text.strip())
     if found is None:
         return None
@@ -55,7 +55,7 @@ def function_ms(name: str, arguments: tuple[str, ...], now_ms: int, zone_name: s
     match found.group(2):
         case "day":
             start, following = today, today + timedelta(days=1)
-        case "week":  # weeks begin on Sunday where nobody changed the default
+        case "week":  # weeks begin on Sunday by default
             start = today - timedelta(days=(today.weekday() + 1) % 7)
             following = start + timedelta(days=7)
         case "month":

@@ -1,4 +1,4 @@
-"""The grammar that JQL and CQL share: clauses, AND / OR / NOT, lists, functions, ORDER BY.
+"""Parses the common grammar of JQL and CQL: clauses, AND / OR / NOT, lists, functions, ORDER BY.
 
 query   := [ or ] [ "ORDER" "BY" field ["ASC"|"DESC"] { "," ... } ]
 or      := and { ("OR" | "||") and }
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 
 class QueryError(Exception):
-    """The query is answered with 400; the message is the product's own."""
+    """A query that is answered with 400; the message has the product's wording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class QueryLanguage:
-    """How a product words its syntax errors; `start` of JQL, and CQL, differ."""
+    """The wording of a language's syntax errors."""
 
     start: str
     operators: str = "'=', '!=', '<', '>', '<=', '>=', '~', '!~', 'IN', 'NOT IN', 'IS' and 'IS NOT'"
@@ -155,7 +155,7 @@ class _Parser:
         raise QueryError(f"{self.language.start}Expecting {expecting} but got '{token.text}'. {advice}{where}")
 
     def keyword(self, *words: str) -> bool:
-        """Takes the words if they come next, unquoted."""
+        """Consumes the words if they are the next tokens, unquoted."""
         run = self.tokens[self.at : self.at + len(words)]
         if len(run) == len(words) and all(
             t.kind == "word" and t.text.lower() == w for t, w in zip(run, words, strict=True)
@@ -282,5 +282,5 @@ class _Parser:
 
 
 def parse(text: str, language: QueryLanguage) -> Query:
-    """Raises QueryError in the product's words."""
+    """Raises QueryError."""
     return _Parser(text, language).query()

@@ -1,4 +1,4 @@
-"""The ASGI application: budget, faults, login, routing; then the answer as the wire sees it, or half of it."""
+"""The ASGI application of a site: applies rate limits, faults, login and routing, then sends the whole answer or half of it."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ class Site(Protocol):
 
 @dataclass(slots=True)
 class SiteServer:
-    """Everything that one simulated site is made of."""
+    """The application of one simulated site."""
 
     product: str
     cloud: bool
@@ -94,7 +94,7 @@ class SiteServer:
             if message["type"] == "lifespan.shutdown":
                 return
 
-    # The way of a request.
+    # Requests.
 
     async def _answer(self, request: Request, path: str, body: bytes) -> tuple[str, Reply]:
         self.served += 1
@@ -197,7 +197,7 @@ class SiteServer:
             return refused.reply
 
     def _host_reply(self, call: Call) -> Reply | None:
-        """What stands on the host beside the product: tenant info, and the OAuth endpoints of the gateway."""
+        """Answers the host's endpoints beside the product: tenant info, and the OAuth endpoints of the gateway."""
         if not self.cloud:
             return None
         match (call.method, call.path):
@@ -223,7 +223,7 @@ class SiteServer:
                 )
         return None
 
-    # The way of an answer.
+    # Answers.
 
     def _add_headers(self, made: Reply, bucket: Bucket | None) -> None:
         if made.status != 429:
@@ -246,7 +246,7 @@ class SiteServer:
                 head = self._response(made).raw_headers
                 await send({"type": "http.response.start", "status": made.status, "headers": head})
                 await send({"type": "http.response.body", "body": made.body[:cut], "more_body": True})
-                return  # the server closes a connection whose answer was left unfinished
+                return  # uvicorn closes a connection whose answer is unfinished
         await self._send(made, scope, receive, send)
 
     def _response(self, made: Reply) -> Response:

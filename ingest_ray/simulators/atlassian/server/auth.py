@@ -1,4 +1,4 @@
-"""Who is asking: API token or password, personal access token, OAuth access token at the gateway."""
+"""Checks the login of a request: API token or password, personal access token, OAuth access token at the gateway."""
 
 import binascii
 from base64 import b64decode
@@ -38,7 +38,7 @@ class Credentials:
         return "unreadable"
 
     def rotate(self) -> str:
-        """The old token is wrong from now on."""
+        """Replaces the token; the old one is invalid from now on."""
         self.token = f"{self.token}-next"
         self.access.clear()
         return self.token

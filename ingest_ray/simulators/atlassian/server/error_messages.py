@@ -1,4 +1,4 @@
-"""The products' own words for errors, in English and, for accounts whose language differs, in German."""
+"""The products' own error messages, in English and, for the trap `localized`, in German."""
 
 _GERMAN = {
     "Issue does not exist or you do not have permission to see it.": (
@@ -22,7 +22,7 @@ GONE = (
 
 
 def localized(text: str, *, german: bool) -> str:
-    """Sentences without a known translation get a German frame: nobody may match on English text."""
+    """Translates a message; one without a known translation gets a German prefix, so that no client can match on English text."""
     if not german:
         return text
     return _GERMAN.get(text, f"Fehler: {text}")

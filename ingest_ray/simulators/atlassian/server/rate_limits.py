@@ -1,4 +1,4 @@
-"""Token buckets, and the headers that tell a client about them."""
+"""Token buckets of the rate limit, and their response headers."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Limits:
-    """The site's budget: `rate` requests per second over all endpoints, or for each endpoint and method."""
+    """The rate limit of a site: `rate` requests per second over all endpoints, or for each endpoint and method."""
 
     rate: float
     per_endpoint: bool
@@ -52,7 +52,7 @@ class Limits:
         return "jira-burst-based" if self.product == "jira" else "confluence-quota-tenant-based"
 
     def headers(self, bucket: Bucket | None, *, refused: bool, retry_after: bool, now_ms: int) -> dict[str, str]:
-        """What every answer says about the budget, and what a 429 adds. `retry-after` is in whole seconds."""
+        """The rate-limit headers of every answer, and those that a 429 adds. `retry-after` is in whole seconds."""
         rate = int(bucket.rate) if bucket else 350
         left = int(bucket.level) if bucket else 349
         if not self.cloud:

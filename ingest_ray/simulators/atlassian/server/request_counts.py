@@ -1,4 +1,4 @@
-"""What the simulator counted: requests by endpoint, status and second, bytes, and how many ran at once."""
+"""Counts of the simulator: requests by endpoint, status and second, bytes, and the peak of concurrent requests."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""One request, one answer, and the table that leads from the one to the other."""
+"""Requests, replies, and the router from a request's path to its endpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,14 +34,14 @@ def reply(document: Any, status: int = 200, **headers: str) -> Reply:
 
 
 def problem(status: int, title: str, detail: str, path: str) -> Reply:
-    """RFC 7807, which Atlassian's frameworks send where the application was not reached."""
+    """A problem document (RFC 7807), which Atlassian's frameworks send where the application was not reached."""
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail, "instance": path}
     return Reply(status, encode(document), kind=PROBLEM)
 
 
 @dataclass(slots=True)
 class Call:
-    """A request that found its endpoint. `site` is the URL that the answer's links start with."""
+    """A request with its endpoint's parameters. `site` is the URL that the answer's links start with."""
 
     method: str
     path: str
@@ -66,7 +66,7 @@ class Call:
         return values[-1] if values else default
 
     def parameters(self, *names: str) -> list[str]:
-        """All values of a parameter that may be repeated, or hold several, parted by commas."""
+        """All values of a parameter that may be repeated, or hold several values separated by commas."""
         return [part for name in names for value in self.query.get(name, []) for part in value.split(",") if part]
 
     def integer(self, name: str, default: int) -> int:

@@ -31,7 +31,7 @@ def make(options: SiteOptions, listener: socket.socket) -> tuple[SiteServer, uvi
         loop="asyncio",
         ws="none",
         lifespan="off",
-        log_level="critical",  # answers that are cut on purpose would fill the log
+        log_level="critical",  # answers that are cut by a trap would fill the log
         access_log=False,
         date_header=False,
         server_header=False,

@@ -1,6 +1,6 @@
-"""What breaks naive connectors, by name; `TRAPS` is the whole list, and the package's docstring shows it as a table.
+"""Traps: named behaviours and faults that break naive connectors. `TRAPS` has all of them, the package's docstring shows them as a table.
 
-A trap is asked for as `NAME`, `NAME=VALUE`, or `NAME=VALUE@PART`, where PART must occur in the request's path.
+A trap is set as `NAME`, `NAME=VALUE`, or `NAME=VALUE@PART`, where PART must occur in the request's path.
 `no-NAME` switches off one that is on by default, because the real product always behaves so.
 
 Behaviours take a number. Faults take a trigger, counted over the requests whose path has PART:
@@ -97,7 +97,7 @@ class UnknownTrap(ValueError):
 
 @dataclass(slots=True)
 class Trigger:
-    """Says for each request whether a fault strikes."""
+    """Decides for each request whether a fault occurs."""
 
     spec: str
     part: str
