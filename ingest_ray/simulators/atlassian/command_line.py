@@ -14,30 +14,30 @@ from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         prog="ingest-ray simulate",
         description="Serves a simulated Jira or Confluence on 127.0.0.1.",
         epilog=f"traps (NAME, NAME=VALUE, NAME=VALUE@PATH, no-NAME):\n{table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("product", choices=("jira", "confluence"))
-    made.add_argument("--mode", choices=("cloud", "dc"), default="cloud")
-    made.add_argument("--port", type=int, default=0, help="0 takes any free port")
-    made.add_argument("--seed", type=int, default=7)
-    made.add_argument("--issues", type=int, default=500)
-    made.add_argument("--projects", type=int, default=5)
-    made.add_argument("--pages", type=int, default=500)
-    made.add_argument("--spaces", type=int, default=5)
-    made.add_argument("--users", type=int, default=0, help="0: as many as fit the size")
-    made.add_argument("--rate-limit", type=float, default=0.0, help="requests per second, 0 for none")
-    made.add_argument("--latency-ms", type=float, default=0.0)
-    made.add_argument("--trap", action="extend", nargs="+", default=[], dest="traps", metavar="NAME")
-    made.add_argument("--user-zone", default="Australia/Sydney")
-    made.add_argument("--site-zone", default="America/New_York")
-    made.add_argument("--locale", default="en_US")
-    made.add_argument("--data", type=Path, help="a folder with jira-issues.jsonl.gz and wiki-pages.jsonl.gz")
-    made.add_argument("--frozen", action="store_true", help="the simulated clock stands still")
-    return made
+    options.add_argument("product", choices=("jira", "confluence"))
+    options.add_argument("--mode", choices=("cloud", "dc"), default="cloud")
+    options.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    options.add_argument("--seed", type=int, default=7)
+    options.add_argument("--issues", type=int, default=500)
+    options.add_argument("--projects", type=int, default=5)
+    options.add_argument("--pages", type=int, default=500)
+    options.add_argument("--spaces", type=int, default=5)
+    options.add_argument("--users", type=int, default=0, help="0: as many as fit the size")
+    options.add_argument("--rate-limit", type=float, default=0.0, help="requests per second, 0 for none")
+    options.add_argument("--latency-ms", type=float, default=0.0)
+    options.add_argument("--trap", action="extend", nargs="+", default=[], dest="traps", metavar="NAME")
+    options.add_argument("--user-zone", default="Australia/Sydney")
+    options.add_argument("--site-zone", default="America/New_York")
+    options.add_argument("--locale", default="en_US")
+    options.add_argument("--data", type=Path, help="a folder with jira-issues.jsonl.gz and wiki-pages.jsonl.gz")
+    options.add_argument("--frozen", action="store_true", help="the simulated clock stands still")
+    return options
 
 
 def run(product: str, port: int = 0, **options: Any) -> int:

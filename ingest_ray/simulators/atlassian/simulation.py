@@ -58,17 +58,17 @@ class Simulation:
     def mutate_all(self, *steps: dict[str, Any]) -> list[dict[str, Any]]:
         return list(self._json("POST", "mutate", {"ops": list(steps)})["done"])
 
-    def expected(self, kind: str = "", **asked: Any) -> Iterator[dict[str, Any]]:
+    def expected(self, kind: str = "", **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yields the expected records, read in large pages; `brief=True` leaves out bodies."""
         kind = kind or ("issues" if self.product == "jira" else "pages")
-        offset, total, size = 0, 1, _PAGE * 25 if asked.get("brief") else _PAGE
+        offset, total, size = 0, 1, _PAGE * 25 if parameters.get("brief") else _PAGE
         while offset < total:
             query = urlencode(
                 {
                     "kind": kind,
                     "offset": offset,
                     "limit": size,
-                    **{k: str(v).lower() if isinstance(v, bool) else v for k, v in asked.items()},
+                    **{k: str(v).lower() if isinstance(v, bool) else v for k, v in parameters.items()},
                 }
             )
             body, headers = self.call("GET", f"expected?{query}")

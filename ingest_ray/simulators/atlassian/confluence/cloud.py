@@ -46,17 +46,17 @@ class ConfluenceCloud(ConfluenceV2):
             return self.v2_error(404, "Not Found")
         return reply({"statusCode": 404, "message": "null for uri: " + call.path}, 404)
 
-    def finish_reply(self, call: Call, made: Reply) -> Reply:
+    def finish_reply(self, call: Call, response: Reply) -> Reply:
         """Adds deprecation headers to deprecated v1 endpoints on the site's host, and answers 410 at the gateway."""
         if "/rest/api/" not in call.path or is_kept_v1_path(call.path):
-            return made
+            return response
         if call.gateway or "deprecated-v1" not in self.traps:
             return reply({"statusCode": 410, "message": "This deprecated endpoint has been removed."}, 410)
-        made.headers |= _DEPRECATED
-        return made
+        response.headers |= _DEPRECATED
+        return response
 
-    def page_size(self, expand: set[str], asked: int) -> int:
-        return 25 if "body.export_view" in expand or "body.styled_view" in expand else asked
+    def page_size(self, expand: set[str], size: int) -> int:
+        return 25 if "body.export_view" in expand or "body.styled_view" in expand else size
 
     # CQL by cursor; a `start` in the request is ignored.
 
@@ -78,11 +78,11 @@ class ConfluenceCloud(ConfluenceV2):
         end = start + limit
         if limit and (end < total or ("empty-next" in self.traps and start < total)):
             repeats = self.traps.number("repeated-token")
-            place = [min(end, total), page + 1, mark]
+            position = [min(end, total), page + 1, mark]
             again = bool(token) and bool(repeats) and page >= repeats
             following = {
                 "next": "true",
-                "cursor": token if again else urlsafe_b64encode(encode(place)).decode(),
+                "cursor": token if again else urlsafe_b64encode(encode(position)).decode(),
                 "limit": limit,
                 "start": end,
             }
@@ -101,24 +101,24 @@ class ConfluenceCloud(ConfluenceV2):
 
         def entry(number: int) -> Json:
             person = self.store.people[number]
-            made: Json = {
+            document: Json = {
                 "user": self.user(person),
                 "title": person.display,
                 "excerpt": "",
                 "url": f"/people/{person.account_id}",
             }
-            made |= {
+            document |= {
                 "breadcrumbs": [],
                 "entityType": "user",
                 "iconCssClass": "",
                 "lastModified": self.time(0),
                 "score": 0.0,
             }
-            return made
+            return document
 
-        made = decode(self.array(call, range(len(self.store.people)), entry, most=200).body)
+        document = decode(self.array(call, range(len(self.store.people)), entry, most=200).body)
         extra = {"totalSize": len(self.store.people), "cqlQuery": call.parameter("cql"), "searchDuration": 3}
-        return reply(made | extra)
+        return reply(document | extra)
 
     # People, settings.
 
@@ -147,14 +147,14 @@ class ConfluenceCloud(ConfluenceV2):
 
     @route("GET ~/rest/api/settings/systemInfo")
     def system_info(self, call: Call) -> Reply:
-        made: Json = {
+        document: Json = {
             "cloudId": CLOUD_ID,
             "commitHash": "0" * 40,
             "baseUrl": f"{self.site}/wiki",
             "edition": "standard",
         }
         return reply(
-            made | {"siteTitle": "Simulated", "defaultLocale": "en_GB", "defaultTimeZone": self.store.site_zone}
+            document | {"siteTitle": "Simulated", "defaultLocale": "en_GB", "defaultTimeZone": self.store.site_zone}
         )
 
     # Attachments' bytes.

@@ -16,13 +16,13 @@ class ConfluenceControlEndpoints(ControlEndpoints):
     store: PageStore
     operations = mutations.OPERATIONS
 
-    def records(self, kind: str, asked: dict[str, str]) -> Iterator[Callable[[], Json]]:
+    def records(self, kind: str, parameters: dict[str, str]) -> Iterator[Callable[[], Json]]:
         """`pages` (visible ones of any status, posts too; `space` narrows), `all`, `purged`, `spaces`, `containers`, `users`, `groups`."""
         store = self.store
-        brief, hashed = asked.get("brief") == "true", asked.get("hashed") == "true"
+        brief, hashed = parameters.get("brief") == "true", parameters.get("hashed") == "true"
         match kind:
             case "pages" | "all":
-                space = store.space(asked["space"]) if "space" in asked else None
+                space = store.space(parameters["space"]) if "space" in parameters else None
                 pages = store.visible_pages() if kind == "pages" else (p for _, p in sorted(store.pages.items()))
                 return (partial(self.page, p, brief, hashed) for p in pages if space is None or p.space == space.index)
             case "purged":

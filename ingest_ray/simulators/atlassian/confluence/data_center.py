@@ -32,11 +32,11 @@ class ConfluenceDataCenter(ConfluenceV1):
     def unknown_path_reply(self, call: Call) -> Reply:
         return reply({"statusCode": 404, "message": f"null for uri: {self.site}{call.path}"}, 404)
 
-    def page_size(self, expand: set[str], asked: int) -> int:
+    def page_size(self, expand: set[str], size: int) -> int:
         if "dc-caps" not in self.traps:
-            return asked
+            return size
         inner = {e.removeprefix("content.") for e in expand}
-        return min(asked, WITH_BODY if "body" in inner else WITH_EXPAND if expand else PLAIN)
+        return min(size, WITH_BODY if "body" in inner else WITH_EXPAND if expand else PLAIN)
 
     # By cursor.
 
@@ -54,16 +54,16 @@ class ConfluenceDataCenter(ConfluenceV1):
         part = pages[at : at + limit]
         if "body" in expand:
             self.check_bodies(part, storage_too="body.storage" in expand)
-        made: Json = {"results": [self.content_json(p, expand) for p in part], "limit": limit, "size": len(part)}
-        made["cursor"] = cursor or f"{prefix}:false:null"
+        document: Json = {"results": [self.content_json(p, expand) for p in part], "limit": limit, "size": len(part)}
+        document["cursor"] = cursor or f"{prefix}:false:null"
         following: Json | None = None
         if at + limit < len(pages) or ("empty-next" in self.traps and part):
-            made["nextCursor"] = f"{prefix}:false:{part[-1].id}"
+            document["nextCursor"] = f"{prefix}:false:{part[-1].id}"
             repeats = self.traps.number("repeated-token")
             if repeats and cursor and not cursor.endswith("null"):
-                made["nextCursor"] = cursor
-            following = {"limit": limit, "cursor": made["nextCursor"]}
-        return reply(made | {"_links": self.links(call, following)})
+                document["nextCursor"] = cursor
+            following = {"limit": limit, "cursor": document["nextCursor"]}
+        return reply(document | {"_links": self.links(call, following)})
 
     @route("GET ~/rest/api/content/scan")
     def scan(self, call: Call) -> Reply:
@@ -102,8 +102,8 @@ class ConfluenceDataCenter(ConfluenceV1):
         """Every view restriction that counts for this content: its own, and those of the pages above."""
         page = self.page_of(call)
         chain = [self.store.pages[n] for n, _ in self.store.readers(page)]
-        made = [self.restriction_json(p, "read") | {"content": self.content_json(p, set())} for p in chain]
-        return self.array(call, made, lambda r: r, default=100)
+        results = [self.restriction_json(p, "read") | {"content": self.content_json(p, set())} for p in chain]
+        return self.array(call, results, lambda r: r, default=100)
 
     @route("GET ~/rest/api/space/{key}/permissions")
     def space_permissions(self, call: Call) -> Reply:
@@ -117,11 +117,11 @@ class ConfluenceDataCenter(ConfluenceV1):
             subjects += [
                 ({"type": "group", "displayName": g.name, "name": g.name}, "read") for g in self.store.groups[:2]
             ]
-        made: list[Any] = [
+        results: list[Any] = [
             {"operation": {"targetType": "space", "operationKey": key}, "subject": s, "spaceKey": space.key, "spaceId": space.id}
             for s, key in subjects
         ]  # fmt: skip
-        return reply(made)
+        return reply(results)
 
     # People and server.
 
@@ -152,8 +152,8 @@ class ConfluenceDataCenter(ConfluenceV1):
 
     @route("GET ~/rest/api/server-information")
     def server_information(self, call: Call) -> Reply:
-        made: Json = {"baseUrl": self.site, "version": "10.0.3", "buildNumber": 10_003, "buildDate": "2026-01-15"}
-        return reply(made | {"marketplaceBuildNumber": 10_003})
+        document: Json = {"baseUrl": self.site, "version": "10.0.3", "buildNumber": 10_003, "buildDate": "2026-01-15"}
+        return reply(document | {"marketplaceBuildNumber": 10_003})
 
     @route("GET ~/download/attachments/{id}/{file}")
     def download(self, call: Call) -> Reply:

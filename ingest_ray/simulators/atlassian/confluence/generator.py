@@ -62,11 +62,11 @@ def _fill(store: PageStore, count: int, people: int) -> None:
     weights = [max(1, 1000 // (n + 4)) for n in range(len(spaces))] if len(spaces) < 50 else [1] * len(spaces)
     recent: list[list[int]] = [[] for _ in spaces]
     now = store.clock.now()
-    for place in range(count):
-        d = draws(b"page", place)
+    for number in range(count):
+        d = draws(b"page", number)
         # The first pages are the homepages; sizes of spaces are unequal, unless there are many.
-        index = place if place < len(spaces) else weighted(weights, d[0])
-        page = _page(draws, d, FIRST_PAGE + place * 2, index, people, now, home=not spaces[index].homepage)
+        index = number if number < len(spaces) else weighted(weights, d[0])
+        page = _page(draws, d, FIRST_PAGE + number * 2, index, people, now, home=not spaces[index].homepage)
         if not spaces[index].homepage:
             spaces[index].homepage = page.id
         elif page.kind == "page":
@@ -83,9 +83,11 @@ def _parent(store: PageStore, recent: list[int], d: tuple[int, ...], page: Page,
     if d[13] % 25:
         return above
     kind = _KINDS[d[14] % len(_KINDS)]
-    made = Container(page.id + 1, kind, f"{kind.title()} {page.id + 1}", space.index, above, page.author, page.created)
-    store.containers[made.id] = made
-    return made.id
+    container = Container(
+        page.id + 1, kind, f"{kind.title()} {page.id + 1}", space.index, above, page.author, page.created
+    )
+    store.containers[container.id] = container
+    return container.id
 
 
 def _page(
@@ -101,24 +103,24 @@ def _page(
         moment = now_ms - DAY_MS - draws(b"page-bulk", e[1] % 8)[0] % (300 * DAY_MS)
         moment = moment if e[0] % 60 else moment // MINUTE_MS * MINUTE_MS + e[2] % MINUTE_MS
         modified = max(moment, created)
-    made = Page(
+    page = Page(
         number, space, "page", created, modified, d[5] % people, d[5] % people if version == 1 else d[6] % people, version,
         spread=modified,
     )  # fmt: skip
-    made.message = f"edit {version}" if version > 1 and e[3] % 4 == 0 else ""
-    made.labels = tuple(n for n in range(len(LABELS)) if e[4] >> (n * 3) & 7 == 7)
-    made.comments = e[5] % 5 if e[6] % 4 == 0 else 0
+    page.message = f"edit {version}" if version > 1 and e[3] % 4 == 0 else ""
+    page.labels = tuple(n for n in range(len(LABELS)) if e[4] >> (n * 3) & 7 == 7)
+    page.comments = e[5] % 5 if e[6] % 4 == 0 else 0
     if e[6] % 300 == 1:
-        made.comments = 30 + e[5] % 60
-    made.attachments = 1 + e[7] % 3 if e[8] % 8 == 0 else 0
+        page.comments = 30 + e[5] % 60
+    page.attachments = 1 + e[7] % 3 if e[8] % 8 == 0 else 0
     if home:
-        return made
+        return page
     if e[9] % 14 == 0:
-        made.kind = "blogpost"
-    made.status = ("current", "archived", "trashed")[weighted((96, 2, 2), e[10])]
+        page.kind = "blogpost"
+    page.status = ("current", "archived", "trashed")[weighted((96, 2, 2), e[10])]
     if e[11] % 40 == 0:
-        made.restricted = ("u0", f"u{e[12] % people}", f"g{e[13] % 3}")
-    return made
+        page.restricted = ("u0", f"u{e[12] % people}", f"g{e[13] % 3}")
+    return page
 
 
 def _load_real_pages(store: PageStore, path: Path) -> None:

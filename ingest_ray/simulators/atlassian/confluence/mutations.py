@@ -55,7 +55,7 @@ def _edited(store: PageStore, page: Page) -> Request:
 
 def create(store: PageStore, request: Request) -> list[int]:
     space = _space(store, request) if "space" in request else next(s for s in store.spaces if not s.archived)
-    made = []
+    results = []
     for _ in range(int(request.get("count", 1))):
         now, number = store.clock.now(), store.next_id
         store.next_id += 1
@@ -63,8 +63,8 @@ def create(store: PageStore, request: Request) -> list[int]:
         page = Page(number, space.index, kind, now, now, 0, 0, 1, now, title=str(request.get("title", "")))
         page.parent = int(request.get("parent", space.homepage)) if kind == "page" else 0
         store.put(page)
-        made.append(number)
-    return made
+        results.append(number)
+    return results
 
 
 def edit(store: PageStore, request: Request) -> list[int]:
@@ -174,10 +174,10 @@ def comment(store: PageStore, request: Request) -> list[int]:
         page = store.pages[number]
         comments = list(page.more_comments)
         for _ in range(int(request.get("each", 1))):
-            made = number * PER_PAGE + 300 + len(comments)
-            text = store.content.prose.text(b"new-comment", made, most=2)
+            comment_id = number * PER_PAGE + 300 + len(comments)
+            text = store.content.prose.text(b"new-comment", comment_id, most=2)
             inline = bool(request.get("inline", False))
-            comments.append(PageComment(made, 0, inline, 0, store.clock.now(), 1, text))
+            comments.append(PageComment(comment_id, 0, inline, 0, store.clock.now(), 1, text))
         store.edit(number, more_comments=tuple(comments))
     return chosen
 
@@ -186,9 +186,11 @@ def attach(store: PageStore, request: Request) -> list[int]:
     chosen = _targets(store, request, _current(store))
     for number in chosen:
         page = store.pages[number]
-        place = len(store.content.attachments(page)) + 100
-        made = number * PER_PAGE + FIRST_ATTACHMENT + place
-        file = PageAttachment(made, f"{place}-new.bin", "application/octet-stream", 12_345, 0, store.clock.now(), 1)
+        index = len(store.content.attachments(page)) + 100
+        attachment_id = number * PER_PAGE + FIRST_ATTACHMENT + index
+        file = PageAttachment(
+            attachment_id, f"{index}-new.bin", "application/octet-stream", 12_345, 0, store.clock.now(), 1
+        )
         store.edit(number, more_attachments=(*page.more_attachments, file))
     return chosen
 
@@ -200,8 +202,8 @@ def attach_version(store: PageStore, request: Request) -> list[int]:
         page = store.pages[number]
         old = store.content.attachment(page, 0)
         new = PageAttachment(old.id, old.title, old.kind, old.size + 7, 0, store.clock.now(), old.version + 1, salt=1)
-        kept = tuple(a for a in page.more_attachments if a.id != old.id)
-        store.edit(number, more_attachments=(*kept, new))
+        others = tuple(a for a in page.more_attachments if a.id != old.id)
+        store.edit(number, more_attachments=(*others, new))
     return chosen
 
 
@@ -225,7 +227,7 @@ def cure(store: PageStore, request: Request) -> list[int]:
 def create_space(store: PageStore, request: Request) -> list[int]:
     index = len(store.spaces)
     now = store.clock.now()
-    made = Space(
+    space = Space(
         index,
         32_768 + index,
         str(request["space"]),
@@ -234,12 +236,12 @@ def create_space(store: PageStore, request: Request) -> list[int]:
         0,
         now - DAY_MS,
     )
-    store.spaces.append(made)
-    home = Page(store.next_id, index, "page", now, now, 0, 0, 1, now, title=f"{made.name} Home")
+    store.spaces.append(space)
+    home = Page(store.next_id, index, "page", now, now, 0, 0, 1, now, title=f"{space.name} Home")
     store.next_id += 1
-    made.homepage = home.id
+    space.homepage = home.id
     store.put(home)
-    return [made.id]
+    return [space.id]
 
 
 def archive_space(store: PageStore, request: Request) -> list[int]:

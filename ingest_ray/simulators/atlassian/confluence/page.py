@@ -130,8 +130,8 @@ class PageContent:
         return text + tuple(extra)
 
     def comments(self, page: Page) -> list[PageComment]:
-        made = [self._comment(page, n) for n in range(page.comments)]
-        return [*made, *page.more_comments]
+        results = [self._comment(page, n) for n in range(page.comments)]
+        return [*results, *page.more_comments]
 
     def _comment(self, page: Page, number: int) -> PageComment:
         d = self.draws(b"page-comment", page.id, number)
@@ -150,8 +150,8 @@ class PageContent:
 
     def attachments(self, page: Page) -> list[PageAttachment]:
         first_added = page.id * PER_PAGE + FIRST_ATTACHMENT + page.attachments
-        made = [self.attachment(page, n) for n in range(page.attachments)]
-        return [*made, *(a for a in page.more_attachments if a.id >= first_added)]
+        results = [self.attachment(page, n) for n in range(page.attachments)]
+        return [*results, *(a for a in page.more_attachments if a.id >= first_added)]
 
     def attachment(self, page: Page, number: int) -> PageAttachment:
         """A newer version of a generated attachment stands in `more_attachments` under the same id, and hides it."""

@@ -74,13 +74,13 @@ class PageStore:
 
     def ancestors(self, page: Page) -> list[int]:
         """Ids from the top down to the parent; containers among them."""
-        found: list[int] = []
+        matches: list[int] = []
         at = page.parent
-        while at and len(found) < 1000:
-            found.append(at)
+        while at and len(matches) < 1000:
+            matches.append(at)
             up: Page | Container | None = self.pages.get(at) or self.containers.get(at)
             at = up.parent if up is not None else 0
-        return found[::-1]
+        return matches[::-1]
 
     def visible(self, page: Page) -> bool:
         """A page is hidden with the page above it."""
@@ -159,12 +159,12 @@ class PageStore:
         self._changed(page_id)
 
     def descendants(self, page_id: int) -> list[int]:
-        found, open_ = [], sorted(self.children.get(page_id, ()))
+        below, open_ = [], sorted(self.children.get(page_id, ()))
         while open_:
-            at = open_.pop(0)
-            found.append(at)
-            open_ += sorted(self.children.get(at, ()))
-        return found
+            page = open_.pop(0)
+            below.append(page)
+            open_ += sorted(self.children.get(page, ()))
+        return below
 
     def visible_pages(self) -> Iterator[Page]:
         """Every page that the account may see, of any status but deleted, by ascending id."""

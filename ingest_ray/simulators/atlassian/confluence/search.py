@@ -21,27 +21,32 @@ class CqlSearcher:
         """Raises QueryError."""
         self.store.index_due_changes()
         key = (cql, archived, self.store.search_revision)
-        found = self._cache.get(key)
-        if found is None:
+        result = self._cache.get(key)
+        if result is None:
             search = self._compile(cql, archived=archived)
-            found = self._run(search)
+            result = self._run(search)
             if not search.relative:
-                self._cache[key] = found
+                self._cache[key] = result
                 if len(self._cache) > _CACHED:
                     self._cache.popitem(last=False)
-        return found
+        return result
 
     def count(self, cql: str, *, archived: bool = False) -> int:
         """Counts hits, from the index alone where that is enough."""
         self.store.index_due_changes()
         search = self._compile(cql, archived=archived)
-        timed = search.lower or search.upper != FOREVER_MS
-        made = search.created_lower or search.created_upper != FOREVER_MS
-        if search.test or search.ids is not None or search.kinds & {"comment", "attachment"} or (timed and made):
+        has_modified_range = search.lower or search.upper != FOREVER_MS
+        has_created_range = search.created_lower or search.created_upper != FOREVER_MS
+        if (
+            search.test
+            or search.ids is not None
+            or search.kinds & {"comment", "attachment"}
+            or (has_modified_range and has_created_range)
+        ):
             return len(self.find(cql, archived=archived))
         name, lower, upper = (
             ("modified", search.lower, search.upper)
-            if timed
+            if has_modified_range
             else ("created", search.created_lower, search.created_upper)
         )
         return self.store.search_orders.count_between(self._groups(search), name, lower, upper)

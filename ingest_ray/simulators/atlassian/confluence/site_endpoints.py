@@ -41,14 +41,14 @@ class ConfluenceSite:
     def refuse(self, status: int, text: str) -> RequestRefused:
         if self.cloud:
             return RequestRefused(reply({"statusCode": status, "message": self.localized(text)}, status))
-        made = {
+        document = {
             "statusCode": status,
             "data": {"authorized": status != 403, "valid": True, "errors": [], "successful": False},
         }
-        return RequestRefused(reply(made | {"message": self.localized(text)}, status))
+        return RequestRefused(reply(document | {"message": self.localized(text)}, status))
 
-    def finish_reply(self, call: Call, made: Reply) -> Reply:
-        return made
+    def finish_reply(self, call: Call, response: Reply) -> Reply:
+        return response
 
     def content_not_found(self, number: str) -> RequestRefused:
         return self.refuse(
@@ -109,44 +109,44 @@ class ConfluenceSite:
 
     def user(self, person: Person) -> Json:
         picture = {"path": f"{self.root}/aa-avatar/{person.index}", "width": 48, "height": 48, "isDefault": False}
-        made: Json = {"type": "known", "displayName": person.display, "profilePicture": picture}
+        document: Json = {"type": "known", "displayName": person.display, "profilePicture": picture}
         if self.cloud:
-            made |= {"accountId": person.account_id, "accountType": "app" if person.kind == "app" else "atlassian"}
-            made |= {
+            document |= {"accountId": person.account_id, "accountType": "app" if person.kind == "app" else "atlassian"}
+            document |= {
                 "email": person.email if person.index % 3 or not person.index else "",
                 "publicName": person.display,
             }
-            made |= {"isExternalCollaborator": False, "timeZone": person.zone}
+            document |= {"isExternalCollaborator": False, "timeZone": person.zone}
         else:
-            made |= {"username": person.username, "userKey": person.key}
+            document |= {"username": person.username, "userKey": person.key}
         link = f"{self.site}{self.root}/rest/api/user?" + (
             f"accountId={person.account_id}" if self.cloud else f"key={person.key}"
         )
-        return made | {"_expandable": {"operations": ""}, "_links": {"self": link}}
+        return document | {"_expandable": {"operations": ""}, "_links": {"self": link}}
 
     def person(self, index: int) -> Json:
         return self.user(self.store.people[index])
 
     def space_json(self, space: Space) -> Json:
-        made: Json = {"id": space.id, "key": space.key, "name": space.name, "type": space.kind}
-        made["status"] = "archived" if space.archived else "current"
+        document: Json = {"id": space.id, "key": space.key, "name": space.name, "type": space.kind}
+        document["status"] = "archived" if space.archived else "current"
         links = {"webui": f"/spaces/{space.key}", "self": f"{self.site}{self.root}/rest/api/space/{space.key}"}
         expandable = {
             "settings": f"/rest/api/space/{space.key}/settings",
             "homepage": f"/rest/api/content/{space.homepage}",
         }
-        return made | {"_expandable": expandable, "_links": links}
+        return document | {"_expandable": expandable, "_links": links}
 
     def version_json(self, page: Page, number: int) -> Json:
         at, author, message = self.content.version_at(page, number)
-        made: Json = {
+        document: Json = {
             "by": self.person(author),
             "when": self.time(at),
             "message": message,
             "number": number,
             "minorEdit": False,
         }
-        return made | {"friendlyWhen": "some time ago", "_expandable": {"content": ""}, "_links": {}}
+        return document | {"friendlyWhen": "some time ago", "_expandable": {"content": ""}, "_links": {}}
 
     def body_json(self, page: Page, form: str, revision: int | None = None) -> Json:
         text = self.content.body(page, revision)
@@ -167,56 +167,61 @@ class ConfluenceSite:
     def content_json(self, page: Page, expand: set[str]) -> Json:
         """A page as v1 JSON; `expand` holds every prefix of the requested paths."""
         space = self.store.spaces[page.space]
-        made: Json = {"id": str(page.id), "type": page.kind, "status": page.status, "title": self.content.title(page)}
-        made["macroRenderedOutput"] = {}
-        made["extensions"] = {"position": page.position}
+        document: Json = {
+            "id": str(page.id),
+            "type": page.kind,
+            "status": page.status,
+            "title": self.content.title(page),
+        }
+        document["macroRenderedOutput"] = {}
+        document["extensions"] = {"position": page.position}
         if "space" in expand:
-            made["space"] = self.space_json(space)
+            document["space"] = self.space_json(space)
         if "version" in expand:
-            made["version"] = self.version_json(page, page.version)
+            document["version"] = self.version_json(page, page.version)
         if "history" in expand:
-            made["history"] = self.history_json(page, expand)
+            document["history"] = self.history_json(page, expand)
         if "ancestors" in expand:
             if "ancestors.restrictions" in expand and "ancestor-restrictions-404" in self.traps:
                 raise self.content_not_found(str(page.parent))
             above = [p for n in self.store.ancestors(page) if (p := self.store.pages.get(n)) is not None]
             inner = {e.removeprefix("ancestors.") for e in expand if e.startswith("ancestors.")}
-            made["ancestors"] = [self.content_json(p, inner) for p in above]
+            document["ancestors"] = [self.content_json(p, inner) for p in above]
         forms = [
             f for f in ("storage", "view", "export_view", "styled_view", "atlas_doc_format") if f"body.{f}" in expand
         ]
         if forms:
-            made["body"] = {f: self.body_json(page, f) for f in forms}
+            document["body"] = {f: self.body_json(page, f) for f in forms}
         if "metadata.labels" in expand:
             labels = [self.label_json(n) for n in page.labels]
             links = {"self": f"{self.site}{self.root}/rest/api/content/{page.id}/label"}
-            made["metadata"] = {
+            document["metadata"] = {
                 "labels": {"results": labels, "start": 0, "limit": 200, "size": len(labels), "_links": links}
             }
         if "restrictions" in expand:
             if "restrictions-500" in self.traps:
                 raise self.internal_error()
-            made["restrictions"] = {
+            document["restrictions"] = {
                 k: self.restriction_json(page, k) for k in ("read", "update") if f"restrictions.{k}" in expand
             }
         if "container" in expand:
-            made["container"] = self.space_json(space)
+            document["container"] = self.space_json(space)
         links = {
             "webui": f"/spaces/{space.key}/pages/{page.id}",
             "tinyui": f"/x/{page.id:x}",
             "self": f"{self.site}{self.root}/rest/api/content/{page.id}",
         }
         expandable = {"container": f"/rest/api/space/{space.key}", "children": f"/rest/api/content/{page.id}/child"}
-        return made | {"_expandable": expandable, "_links": links}
+        return document | {"_expandable": expandable, "_links": links}
 
     def history_json(self, page: Page, expand: set[str] = frozenset()) -> Json:  # type: ignore[assignment]
-        made: Json = {"latest": True, "createdBy": self.person(page.author), "createdDate": self.time(page.created)}
+        document: Json = {"latest": True, "createdBy": self.person(page.author), "createdDate": self.time(page.created)}
         if "history.lastUpdated" in expand or "lastUpdated" in expand:
-            made["lastUpdated"] = self.version_json(page, page.version)
+            document["lastUpdated"] = self.version_json(page, page.version)
         if page.version > 1 and ("history.previousVersion" in expand or "previousVersion" in expand):
-            made["previousVersion"] = self.version_json(page, page.version - 1)
+            document["previousVersion"] = self.version_json(page, page.version - 1)
         links = {"self": f"{self.site}{self.root}/rest/api/content/{page.id}/history"}
-        return made | {"_expandable": {"contributors": "", "lastUpdated": ""}, "_links": links}
+        return document | {"_expandable": {"contributors": "", "lastUpdated": ""}, "_links": links}
 
     def label_json(self, number: int) -> Json:
         name = LABELS[number]
@@ -231,11 +236,11 @@ class ConfluenceSite:
         def part(results: list[Json]) -> Json:
             return {"results": results, "start": 0, "limit": 200, "size": len(results)}
 
-        made: Json = {
+        document: Json = {
             "operation": operation,
             "restrictions": {"user": part(users), "group": part(groups), "_expandable": {"user": "", "group": ""}},
         }
-        return made | {
+        return document | {
             "_expandable": {"restrictions": "", "content": f"/rest/api/content/{page.id}"},
             "_links": {"self": base},
         }
@@ -243,71 +248,71 @@ class ConfluenceSite:
     def group_json(self, number: int) -> Json:
         group = self.store.groups[number]
         links = {"self": f"{self.site}{self.root}/rest/api/group/by-id/{group.group_id}"}
-        made: Json = {"type": "group", "name": group.name}
-        return made | ({"id": group.group_id} if self.cloud else {}) | {"_links": links}
+        document: Json = {"type": "group", "name": group.name}
+        return document | ({"id": group.group_id} if self.cloud else {}) | {"_links": links}
 
     def comment_json(self, page: Page, comment: PageComment, expand: set[str]) -> Json:
-        made: Json = {
+        document: Json = {
             "id": str(comment.id),
             "type": "comment",
             "status": "current",
             "title": f"Re: {self.content.title(page)}",
         }
         location = "inline" if comment.inline else "footer"
-        made["extensions"] = {"location": location}
+        document["extensions"] = {"location": location}
         if comment.inline:
-            made["extensions"]["resolution"] = {"status": "resolved" if comment.resolved else "open"}
+            document["extensions"]["resolution"] = {"status": "resolved" if comment.resolved else "open"}
         if "body.storage" in expand or "body.view" in expand:
-            made["body"] = {}
+            document["body"] = {}
             for form in ("storage", "view"):
                 if f"body.{form}" in expand:
                     text = storage(comment.text, cloud=self.cloud) if form == "storage" else view(comment.text)
-                    made["body"][form] = {"value": text, "representation": form}
+                    document["body"][form] = {"value": text, "representation": form}
         when: Json = {"by": self.person(comment.author), "when": self.time(comment.created), "number": comment.version}
         if "version" in expand:
-            made["version"] = when | {"minorEdit": False, "message": ""}
+            document["version"] = when | {"minorEdit": False, "message": ""}
         if "history" in expand:
-            made["history"] = {
+            document["history"] = {
                 "latest": True,
                 "createdBy": self.person(comment.author),
                 "createdDate": self.time(comment.created),
             }
         if "ancestors" in expand:
-            made["ancestors"] = (
+            document["ancestors"] = (
                 [{"id": str(comment.parent), "type": "comment", "status": "current"}] if comment.parent else []
             )
         if "container" in expand:
-            made["container"] = self.content_json(page, set())
+            document["container"] = self.content_json(page, set())
         links = {
             "self": f"{self.site}{self.root}/rest/api/content/{comment.id}",
             "webui": f"/pages/{page.id}?focusedCommentId={comment.id}",
         }
-        return made | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
+        return document | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
 
     def attachment_json(self, page: Page, file: PageAttachment, expand: set[str]) -> Json:
-        made: Json = {"id": f"att{file.id}", "type": "attachment", "status": "current", "title": file.title}
-        made["metadata"] = {"mediaType": file.kind, "comment": ""}
-        made["extensions"] = {"mediaType": file.kind, "fileSize": file.size, "comment": ""}
+        document: Json = {"id": f"att{file.id}", "type": "attachment", "status": "current", "title": file.title}
+        document["metadata"] = {"mediaType": file.kind, "comment": ""}
+        document["extensions"] = {"mediaType": file.kind, "fileSize": file.size, "comment": ""}
         if "version" in expand:
-            made["version"] = {
+            document["version"] = {
                 "by": self.person(file.author),
                 "when": self.time(file.created),
                 "number": file.version,
                 "minorEdit": False,
             }
         if "container" in expand:
-            made["container"] = self.content_json(page, set())
+            document["container"] = self.content_json(page, set())
         download = f"/download/attachments/{page.id}/{file.title}?version={file.version}&api=v2"
         if self.cloud:
             download = f"/rest/api/content/{page.id}/child/attachment/att{file.id}/download"
         links = {"webui": f"/pages/viewpageattachments.action?pageId={page.id}", "download": download}
         links["self"] = f"{self.site}{self.root}/rest/api/content/att{file.id}"
-        return made | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
+        return document | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}
 
     def attachment_on(self, page: Page, number: str) -> PageAttachment | None:
         text = number.removeprefix("att")
-        found = [a for a in self.content.attachments(page) if str(a.id) == text]
-        return found[0] if found else None
+        matches = [a for a in self.content.attachments(page) if str(a.id) == text]
+        return matches[0] if matches else None
 
     def hit_json(self, hit: Hit, expand: set[str]) -> Json:
         """The current content of a search hit; a page that was purged since is shown as it was indexed."""
@@ -324,24 +329,24 @@ class ConfluenceSite:
 
     def expand_of(self, call: Call) -> set[str]:
         """Every requested path with all its prefixes: `body.storage` adds `body` too."""
-        asked: set[str] = set()
+        paths: set[str] = set()
         for path in call.parameters("expand"):
             parts = path.strip().split(".")
-            asked.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
-        return asked
+            paths.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        return paths
 
     def links(self, call: Call, following: Json | None, self_query: bool = True) -> Json:
         kept = {k: v for k, v in call.query.items() if k not in ("start", "limit", "cursor", "next")}
         tail = urlencode(kept, doseq=True)
         where = call.path.removeprefix(self.root)
-        made = {
+        document = {
             "base": f"{self.site}{self.root}",
             "context": self.root,
             "self": f"{self.site}{call.path}" + (f"?{tail}" if tail else ""),
         }
         if following is not None:
-            made["next"] = f"{where}?{urlencode({**kept, **following}, doseq=True)}"
-        return made
+            document["next"] = f"{where}?{urlencode({**kept, **following}, doseq=True)}"
+        return document
 
     def start_limit(self, call: Call, default: int, most: int) -> tuple[int, int]:
         start, limit = call.integer("start", 0), call.integer("limit", default)
@@ -357,14 +362,14 @@ class ConfluenceSite:
         """The v1 envelope by offset, with its two faults: an undercounted next start, and a next to nothing."""
         start, limit = self.start_limit(call, default, most)
         part = values[start : start + limit]
-        made = {"results": [make(v) for v in part], "start": start, "limit": limit, "size": len(part)}
+        document = {"results": [make(v) for v in part], "start": start, "limit": limit, "size": len(part)}
         following = None
         if start + limit < len(values) and limit:
             short = int(self.traps.number("undercounted-start"))
             following = {"limit": limit, "start": max(start + len(part) - short, start + 1)}
         elif "empty-next" in self.traps and part:
             following = {"limit": limit, "start": start + len(part)}
-        return reply(made | {"_links": self.links(call, following)})
+        return reply(document | {"_links": self.links(call, following)})
 
     def hits(self, call: Call) -> list[Hit]:
         cql = call.parameter("cql")
@@ -391,21 +396,21 @@ class ConfluenceSite:
         """One entry of `/search`: the content, and the fields of a result list."""
         space = self.store.spaces[hit.page.space]
         title = hit.title or self.content.title(hit.page)
-        made: Json = {
+        document: Json = {
             "title": title,
             "excerpt": title[:80],
             "url": f"/spaces/{space.key}/pages/{hit.page.id}",
             "entityType": "content",
         }
-        made |= {
+        document |= {
             "breadcrumbs": [],
             "iconCssClass": f"aui-icon content-type-{hit.kind}",
             "lastModified": self.time(hit.page.modified),
         }
-        made["resultGlobalContainer"] = {"title": space.name, "displayUrl": f"/spaces/{space.key}"}
+        document["resultGlobalContainer"] = {"title": space.name, "displayUrl": f"/spaces/{space.key}"}
         inner = {e.removeprefix("content.") for e in expand}
-        made |= {"friendlyLastModified": "some time ago", "score": 0.0}
-        return made | {"content": self.hit_json(hit, inner)}
+        document |= {"friendlyLastModified": "some time ago", "score": 0.0}
+        return document | {"content": self.hit_json(hit, inner)}
 
     def comment_by_id(self, number: str) -> tuple[Page, PageComment] | None:
         if not number.isdecimal():
@@ -413,8 +418,8 @@ class ConfluenceSite:
         page = self.store.page_of(int(number))
         if page is None:
             return None
-        found = [c for c in self.content.comments(page) if c.id == int(number)]
-        return (page, found[0]) if found else None
+        matches = [c for c in self.content.comments(page) if c.id == int(number)]
+        return (page, matches[0]) if matches else None
 
     def attachment_by_id(self, number: str) -> tuple[Page, PageAttachment] | None:
         text = number.removeprefix("att")

@@ -24,13 +24,13 @@ class ConfluenceV1(ConfluenceSite):
     def _listed(self, call: Call, spaces: list[int], kinds: list[str], statuses: list[str]) -> list[Page]:
         """Pages by ascending id. Caches the last lists until a page changes, because offsets count from the start each time."""
         key = (tuple(spaces), tuple(kinds), tuple(statuses), call.parameter("title"), self.store.revision)
-        found = self._lists.get(key)
-        if found is None:
-            found = self._list(spaces, kinds, statuses, call.parameter("title"))
+        pages = self._lists.get(key)
+        if pages is None:
+            pages = self._list(spaces, kinds, statuses, call.parameter("title"))
             if len(self._lists) >= _KEPT_LISTS:
                 self._lists.clear()
-            self._lists[key] = found
-        return found
+            self._lists[key] = pages
+        return pages
 
     def _list(self, spaces: list[int], kinds: list[str], statuses: list[str], title: str) -> list[Page]:
         store = self.store
@@ -44,9 +44,9 @@ class ConfluenceV1(ConfluenceSite):
         key = call.parameter("spaceKey")
         return [self.space_of(key).index] if key else self.readable_spaces()
 
-    def page_size(self, expand: set[str], asked: int) -> int:
+    def page_size(self, expand: set[str], requested_size: int) -> int:
         """The page size after the caps of the deployment."""
-        return asked
+        return requested_size
 
     @route("GET ~/rest/api/content")
     def contents(self, call: Call) -> Reply:
@@ -66,8 +66,8 @@ class ConfluenceV1(ConfluenceSite):
     @route("GET ~/rest/api/content/{id}")
     def one_content(self, call: Call) -> Reply:
         number, expand = call.params["id"], self.expand_of(call)
-        if found := self.comment_by_id(number):
-            return reply(self.comment_json(*found, expand))
+        if match := self.comment_by_id(number):
+            return reply(self.comment_json(*match, expand))
         if number.startswith("att"):
             file = self.attachment_by_id(number)
             if file is None:
@@ -87,11 +87,11 @@ class ConfluenceV1(ConfluenceSite):
         number = call.integer("version", page.version)
         if not 1 <= number <= page.version:
             raise self.content_not_found(call.params["id"])
-        made = self.content_json(page, expand) | {"status": "historical" if number < page.version else page.status}
-        made["version"] = self.version_json(page, number)
+        document = self.content_json(page, expand) | {"status": "historical" if number < page.version else page.status}
+        document["version"] = self.version_json(page, number)
         if "body.storage" in expand and number < page.version:
-            made["body"]["storage"] = self.body_json(page, "storage", 1000 + number)
-        return reply(made)
+            document["body"]["storage"] = self.body_json(page, "storage", 1000 + number)
+        return reply(document)
 
     @route("GET ~/rest/api/content/{id}/history")
     def history(self, call: Call) -> Reply:
@@ -127,8 +127,8 @@ class ConfluenceV1(ConfluenceSite):
     @route("GET ~/rest/api/content/{id}/child/comment", "GET ~/rest/api/content/{id}/descendant/comment")
     def child_comments(self, call: Call) -> Reply:
         """Only the roots, unless `depth=all`; `location` narrows to inline or footer."""
-        if found := self.comment_by_id(call.params["id"]):
-            page, parent = found
+        if match := self.comment_by_id(call.params["id"]):
+            page, parent = match
             comments = [c for c in self.content.comments(page) if c.parent == parent.id]
         else:
             page = self.page_of(call)
@@ -155,9 +155,9 @@ class ConfluenceV1(ConfluenceSite):
         file = self.attachment_on(page, number)
         if file is None or page.attachment_fails:
             raise self.content_not_found(number)
-        made = ranged_reply(call, self.content.attachment_bytes(file), file.kind)
-        made.headers["Content-Disposition"] = "attachment"
-        return made
+        response = ranged_reply(call, self.content.attachment_bytes(file), file.kind)
+        response.headers["Content-Disposition"] = "attachment"
+        return response
 
     @route("GET ~/rest/api/content/{id}/label")
     def labels(self, call: Call) -> Reply:
@@ -169,20 +169,22 @@ class ConfluenceV1(ConfluenceSite):
     @route("GET ~/rest/api/content/{id}/restriction")
     def restrictions(self, call: Call) -> Reply:
         page = self.page_of(call)
-        made = self.array(call, ("read", "update"), lambda k: self.restriction_json(page, k), default=100)
-        return self._hashed(made)
+        response = self.array(call, ("read", "update"), lambda k: self.restriction_json(page, k), default=100)
+        return self._hashed(response)
 
-    def _hashed(self, made: Reply) -> Reply:
+    def _hashed(self, response: Reply) -> Reply:
         """The listing has a hash over the restrictions beside the envelope."""
-        from_body = made.body[:-1] + b',"restrictionsHash":"%08x"}' % (len(made.body) * 2_654_435_761 % (1 << 32))
-        return Reply(made.status, from_body, made.headers, made.kind)
+        from_body = response.body[:-1] + b',"restrictionsHash":"%08x"}' % (
+            len(response.body) * 2_654_435_761 % (1 << 32)
+        )
+        return Reply(response.status, from_body, response.headers, response.kind)
 
     @route("GET ~/rest/api/content/{id}/restriction/byOperation")
     def restrictions_by_operation(self, call: Call) -> Reply:
         page = self.page_of(call)
-        made = {k: self.restriction_json(page, k) for k in ("read", "update")}
+        document = {k: self.restriction_json(page, k) for k in ("read", "update")}
         return reply(
-            made
+            document
             | {"_links": {"self": f"{self.site}{call.path}", "base": f"{self.site}{self.root}", "context": self.root}}
         )
 
@@ -196,18 +198,18 @@ class ConfluenceV1(ConfluenceSite):
     # Spaces.
 
     def wide_space(self, space: Space, expand: set[str]) -> Json:
-        made = self.space_json(space)
+        document = self.space_json(space)
         if "description" in expand:
-            made["description"] = {
+            document["description"] = {
                 "plain": {"value": f"About {space.name}", "representation": "plain", "embeddedContent": []}
             }
         if "homepage" in expand:
             home = self.store.find(str(space.homepage))
             if home is not None:
-                made["homepage"] = self.content_json(home, set())
+                document["homepage"] = self.content_json(home, set())
         if "history" in expand:
-            made["history"] = {"createdDate": self.time(space.created), "createdBy": self.person(space.author)}
-        return made
+            document["history"] = {"createdDate": self.time(space.created), "createdBy": self.person(space.author)}
+        return document
 
     @route("GET ~/rest/api/space")
     def spaces(self, call: Call) -> Reply:
@@ -231,16 +233,16 @@ class ConfluenceV1(ConfluenceSite):
     @route("GET ~/rest/api/space/{key}/content")
     def space_content(self, call: Call) -> Reply:
         space, expand = self.space_of(call.params["key"]), self.expand_of(call)
-        made: Json = {}
+        document: Json = {}
         for kind in ("page", "blogpost"):
             pages = self._listed(call, [space.index], [kind], ["current"])[:25]
-            made[kind] = {
+            document[kind] = {
                 "results": [self.content_json(p, expand) for p in pages],
                 "start": 0,
                 "limit": 25,
                 "size": len(pages),
             }
-        return reply(made | {"_links": self.links(call, None)})
+        return reply(document | {"_links": self.links(call, None)})
 
     @route("GET ~/rest/api/space/{key}/content/{type}")
     def space_content_of(self, call: Call) -> Reply:
@@ -282,7 +284,7 @@ class ConfluenceV1(ConfluenceSite):
         return reply(document | {"limit": limit, "_links": self.links(call, following)})
 
     def only_total(self, call: Call, total: int) -> Reply:
-        made: Json = {
+        document: Json = {
             "results": [],
             "start": 0,
             "limit": 0,
@@ -290,13 +292,13 @@ class ConfluenceV1(ConfluenceSite):
             "totalSize": total,
             "cqlQuery": call.parameter("cql"),
         }
-        return reply(made | {"searchDuration": 4, "_links": self.links(call, None)})
+        return reply(document | {"searchDuration": 4, "_links": self.links(call, None)})
 
     def search_document(self, call: Call, hits: list[Any], start: int, part: list[Any], expand: set[str]) -> Json:
         if any(e.startswith("content.body") for e in expand):
             self.check_bodies(self.pages_of_hits(part), storage_too="content.body.storage" in expand)
-        made = {"results": [self.result_json(h, expand) for h in part], "start": start, "size": len(part)}
-        return made | {"totalSize": len(hits), "cqlQuery": call.parameter("cql"), "searchDuration": 12}
+        document = {"results": [self.result_json(h, expand) for h in part], "start": start, "size": len(part)}
+        return document | {"totalSize": len(hits), "cqlQuery": call.parameter("cql"), "searchDuration": 12}
 
     @route("GET ~/rest/api/group")
     def groups(self, call: Call) -> Reply:

@@ -43,26 +43,26 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     def comment_v2(self, page: Page, comment: PageComment, form: str, *, owner: str = "pageId") -> Json:
         author, at = self.store.people[comment.author].account_id, spell_utc(comment.created)
-        made: Json = {"id": str(comment.id), "status": "current", "title": f"Re: {self.content.title(page)}"}
+        document: Json = {"id": str(comment.id), "status": "current", "title": f"Re: {self.content.title(page)}"}
         if owner == "parentCommentId" or (owner == "both" and comment.parent):
-            made["parentCommentId"] = str(comment.parent)
+            document["parentCommentId"] = str(comment.parent)
         if owner != "parentCommentId":
-            made["pageId" if page.kind == "page" else "blogPostId"] = str(page.id)
-        made["version"] = {
+            document["pageId" if page.kind == "page" else "blogPostId"] = str(page.id)
+        document["version"] = {
             "number": comment.version,
             "message": "",
             "minorEdit": False,
             "authorId": author,
             "createdAt": at,
         }
-        made["body"] = {}
+        document["body"] = {}
         if form:
             value = storage(comment.text, cloud=True) if form == "storage" else encode(adf(comment.text)).decode()
-            made["body"] = {form: {"value": value, "representation": form}}
+            document["body"] = {form: {"value": value, "representation": form}}
         if comment.inline:
-            made["resolutionStatus"] = "resolved" if comment.resolved else "open"
-            made["properties"] = {"inlineMarkerRef": f"{comment.id:032x}", "inlineOriginalSelection": "the text"}
-        return made | {"_links": {"webui": f"/pages/{page.id}?focusedCommentId={comment.id}"}}
+            document["resolutionStatus"] = "resolved" if comment.resolved else "open"
+            document["properties"] = {"inlineMarkerRef": f"{comment.id:032x}", "inlineOriginalSelection": "the text"}
+        return document | {"_links": {"webui": f"/pages/{page.id}?focusedCommentId={comment.id}"}}
 
     def _roots(self, call: Call, kind: str, *, inline: bool) -> Reply:
         page, form = self.v2_page(call, kind), self.body_format(call)
@@ -99,26 +99,26 @@ class ConfluenceV2(ConfluenceV2Pages):
     @route("GET ~/api/v2/footer-comments/{id}", "GET ~/api/v2/inline-comments/{id}")
     def v2_comment(self, call: Call) -> Reply:
         page, comment = self._comment(call)
-        made = self.comment_v2(page, comment, self.body_format(call, single=True), owner="both")
-        made["_links"]["base"] = f"{self.site}/wiki"
-        return reply(made)
+        document = self.comment_v2(page, comment, self.body_format(call, single=True), owner="both")
+        document["_links"]["base"] = f"{self.site}/wiki"
+        return reply(document)
 
     def _comment(self, call: Call) -> tuple[Page, PageComment]:
-        found = self.comment_by_id(call.params["id"])
-        if found is None or found[1].inline != ("/inline-comments/" in call.path):
+        match = self.comment_by_id(call.params["id"])
+        if match is None or match[1].inline != ("/inline-comments/" in call.path):
             raise self.v2_refuse(404, "Not Found")
-        return found
+        return match
 
     def _all_comments(self, call: Call, *, inline: bool) -> Reply:
         form, down = self.body_format(call), call.parameter("sort").startswith("-")
-        found = [
+        matches = [
             (page, c) for page in self.store.visible_pages()
             if (page.comments or page.more_comments) and page.status == "current"
             for c in self.content.comments(page) if c.inline == inline
         ]  # fmt: skip
         if "date" in call.parameter("sort"):
-            found.sort(key=lambda e: (e[1].created, e[1].id), reverse=down)
-        return self.by_offset(call, found, lambda e: self.comment_v2(e[0], e[1], form, owner="both"))
+            matches.sort(key=lambda e: (e[1].created, e[1].id), reverse=down)
+        return self.by_offset(call, matches, lambda e: self.comment_v2(e[0], e[1], form, owner="both"))
 
     @route("GET ~/api/v2/footer-comments")
     def v2_all_footer(self, call: Call) -> Reply:
@@ -132,24 +132,24 @@ class ConfluenceV2(ConfluenceV2Pages):
         author, at = self.store.people[file.author].account_id, spell_utc(file.created)
         download = f"/rest/api/content/{page.id}/child/attachment/att{file.id}/download"
         webui = f"/pages/viewpageattachments.action?pageId={page.id}&preview=att{file.id}"
-        made: Json = {
+        document: Json = {
             "id": f"att{file.id}",
             "status": "current",
             "title": file.title,
             "createdAt": at,
             "mediaType": file.kind,
         }
-        made["pageId" if page.kind == "page" else "blogPostId"] = str(page.id)
-        made |= {"mediaTypeDescription": "File", "comment": "", "fileId": f"{file.id:032x}", "fileSize": file.size}
-        made |= {"webuiLink": webui, "downloadLink": download, "_links": {"webui": webui, "download": download}}
-        made["version"] = {
+        document["pageId" if page.kind == "page" else "blogPostId"] = str(page.id)
+        document |= {"mediaTypeDescription": "File", "comment": "", "fileId": f"{file.id:032x}", "fileSize": file.size}
+        document |= {"webuiLink": webui, "downloadLink": download, "_links": {"webui": webui, "download": download}}
+        document["version"] = {
             "number": file.version,
             "message": "",
             "minorEdit": False,
             "authorId": author,
             "createdAt": at,
         }
-        return made
+        return document
 
     def _attachments(self, call: Call, kind: str) -> Reply:
         page = self.v2_page(call, kind)
@@ -167,39 +167,39 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("GET ~/api/v2/attachments/{id}")
     def v2_attachment(self, call: Call) -> Reply:
-        found = self.attachment_by_id(call.params["id"])
-        if found is None:
+        match = self.attachment_by_id(call.params["id"])
+        if match is None:
             raise self.v2_refuse(404, "Not Found")
-        made = self.attachment_v2(*found)
-        made["_links"]["base"] = f"{self.site}/wiki"
-        return reply(made)
+        document = self.attachment_v2(*match)
+        document["_links"]["base"] = f"{self.site}/wiki"
+        return reply(document)
 
     @route("GET ~/api/v2/attachments")
     def v2_all_attachments(self, call: Call) -> Reply:
         trashed = call.parameters("status") == ["trashed"]
-        found = [
+        matches = [
             (page, a) for page in self.store.visible_pages()
             if (page.attachments or page.more_attachments) and (page.status == "trashed") == trashed
             for a in self.content.attachments(page)
         ]  # fmt: skip
         if "date" in call.parameter("sort"):
-            found.sort(key=lambda e: (e[1].created, e[1].id), reverse=call.parameter("sort").startswith("-"))
-        return self.by_offset(call, found, lambda e: self.attachment_v2(*e), default=50)
+            matches.sort(key=lambda e: (e[1].created, e[1].id), reverse=call.parameter("sort").startswith("-"))
+        return self.by_offset(call, matches, lambda e: self.attachment_v2(*e), default=50)
 
     # Spaces and people.
 
     def space_v2(self, space: Space, *, description: bool) -> Json:
         author = self.store.people[space.author].account_id
-        made: Json = {"id": str(space.id), "key": space.key, "name": space.name, "type": space.kind}
-        made |= {"status": "archived" if space.archived else "current", "authorId": author, "spaceOwnerId": author}
-        made |= {
+        document: Json = {"id": str(space.id), "key": space.key, "name": space.name, "type": space.kind}
+        document |= {"status": "archived" if space.archived else "current", "authorId": author, "spaceOwnerId": author}
+        document |= {
             "createdAt": spell_utc(space.created),
             "homepageId": str(space.homepage),
             "currentActiveAlias": space.key,
         }
         if description:
-            made["description"] = {"plain": {"value": f"About {space.name}", "representation": "plain"}}
-        return made | {"_links": {"webui": f"/spaces/{space.key}"}}
+            document["description"] = {"plain": {"value": f"About {space.name}", "representation": "plain"}}
+        return document | {"_links": {"webui": f"/spaces/{space.key}"}}
 
     @route("GET ~/api/v2/spaces")
     def v2_spaces(self, call: Call) -> Reply:
@@ -220,10 +220,12 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("GET ~/api/v2/spaces/{id}")
     def v2_one_space(self, call: Call) -> Reply:
-        made = self.space_v2(self.v2_space(call.params["id"]), description=bool(call.parameter("description-format")))
-        made.pop("currentActiveAlias")
-        made["_links"]["base"] = f"{self.site}/wiki"
-        return reply(made)
+        document = self.space_v2(
+            self.v2_space(call.params["id"]), description=bool(call.parameter("description-format"))
+        )
+        document.pop("currentActiveAlias")
+        document["_links"]["base"] = f"{self.site}/wiki"
+        return reply(document)
 
     def permissions_of(self, space: Space) -> list[Json]:
         """Groups 0 and 1 may read every space that is not personal; its author may also administer it."""
@@ -264,13 +266,13 @@ class ConfluenceV2(ConfluenceV2Pages):
         sent = []
         for person in self.store.people:
             if person.account_id in wanted:
-                made: Json = {
+                document: Json = {
                     "accountId": person.account_id,
                     "displayName": person.display,
                     "publicName": person.display,
                 }
-                made |= {"accountType": person.kind, "accountStatus": "active" if person.active else "inactive"}
-                made |= {"email": person.email, "isExternalCollaborator": False, "timeZone": person.zone}
-                made["profilePicture"] = {"path": f"/wiki/aa-avatar/{person.index}", "isDefault": False}
-                sent.append(made)
+                document |= {"accountType": person.kind, "accountStatus": "active" if person.active else "inactive"}
+                document |= {"email": person.email, "isExternalCollaborator": False, "timeZone": person.zone}
+                document["profilePicture"] = {"path": f"/wiki/aa-avatar/{person.index}", "isDefault": False}
+                sent.append(document)
         return self.multi_plain(sent)

@@ -60,13 +60,13 @@ class ConfluenceV2Pages(ConfluenceV1):
         if not text:
             return None, 0
         try:
-            place, page = decode(urlsafe_b64decode(text))
+            position, page = decode(urlsafe_b64decode(text))
         except Exception:
             raise self.v2_refuse(400, "The provided cursor is invalid.") from None
         if self.traps.number("expired-token") >= 1:
             self.traps.numbers["expired-token"] -= 1
             raise self.v2_refuse(400, "The provided cursor is expired.")
-        return place, page
+        return position, page
 
     def limit(self, call: Call, default: int = 25) -> int:
         limit = call.integer("limit", default)
@@ -76,18 +76,18 @@ class ConfluenceV2Pages(ConfluenceV1):
             )
         return limit
 
-    def multi(self, call: Call, results: list[Any], place: list[Any] | None) -> Reply:
-        """The v2 envelope; `place` goes into the cursor of the next link, None ends the listing."""
+    def multi(self, call: Call, results: list[Any], position: list[Any] | None) -> Reply:
+        """The v2 envelope; `position` goes into the cursor of the next link, None ends the listing."""
         links = {"base": f"{self.site}/wiki"}
         header = f'<{self.site}/wiki>; rel="base"'
-        if place is None and "empty-next" in self.traps and results:
-            place = [1 << 60, 1 << 60]
-        if place is not None:
+        if position is None and "empty-next" in self.traps and results:
+            position = [1 << 60, 1 << 60]
+        if position is not None:
             text = call.parameter("cursor")
             page = self.cursor_page(text)
             repeats = self.traps.number("repeated-token")
             if not (text and repeats and page >= repeats):
-                text = urlsafe_b64encode(encode([place, page + 1])).decode()
+                text = urlsafe_b64encode(encode([position, page + 1])).decode()
             kept = {k: v for k, v in call.query.items() if k != "cursor"}
             following = f"{call.path}?{urlencode({**kept, 'cursor': text}, doseq=True)}"
             links["next"] = following
@@ -101,8 +101,8 @@ class ConfluenceV2Pages(ConfluenceV1):
     def by_offset(self, call: Call, values: Sequence[Any], make: Callable[[Any], Any], default: int = 25) -> Reply:
         """For short lists: the cursor holds an offset."""
         limit = self.limit(call, default)
-        place, _ = self.cursor(call)
-        start = int(place[0]) if place else 0
+        position, _ = self.cursor(call)
+        start = int(position[0]) if position else 0
         part = list(values[start : start + limit])
         end = start + limit
         return self.multi(call, [make(v) for v in part], [end, 0] if end < len(values) else None)
@@ -116,12 +116,12 @@ class ConfluenceV2Pages(ConfluenceV1):
         form, title = self.body_format(call), call.parameter("title")
         sort = call.parameter("sort", "id")
         down, name = sort.startswith("-"), sort.lstrip("-")
-        place, _ = self.cursor(call)
+        position, _ = self.cursor(call)
         if name == "title":
-            found: Iterable[tuple[Any, int]] = self._by_title(spaces, place, down)
+            ordered: Iterable[tuple[Any, int]] = self._by_title(spaces, position, down)
         elif name in _SORTS:
-            at = (int(place[0]), int(place[1])) if place else None
-            found = self.store.orders.entries_after(spaces, _SORTS[name], at, down=down)
+            at = (int(position[0]), int(position[1])) if position else None
+            ordered = self.store.orders.entries_after(spaces, _SORTS[name], at, down=down)
         else:
             raise self.v2_refuse(400, f"Invalid sort parameter: {sort}")
         pages, store = self.store.pages, self.store
@@ -133,17 +133,17 @@ class ConfluenceV2Pages(ConfluenceV1):
                 and (not title or self.content.title(page) == title)
             )  # fmt: skip
 
-        entries = list(islice(filter(suits, found), limit + 1))
+        entries = list(islice(filter(suits, ordered), limit + 1))
         chosen = [pages[i] for _, i in entries[:limit]]
         more = list(entries[limit - 1]) if len(entries) > limit else None
         return self.multi(call, self.page_list(chosen, form), more)
 
-    def _by_title(self, spaces: Sequence[int], place: list[Any] | None, down: bool) -> Iterable[tuple[str, int]]:
+    def _by_title(self, spaces: Sequence[int], position: list[Any] | None, down: bool) -> Iterable[tuple[str, int]]:
         ids = self.store.orders.between(spaces, "id", 0, 1 << 60)
         entries = sorted(((self.content.title(self.store.pages[i]), i) for i in ids), reverse=down)
-        if place is None:
+        if position is None:
             return entries
-        at = (str(place[0]), int(place[1]))
+        at = (str(position[0]), int(position[1]))
         return (e for e in entries if (e < at if down else e > at))
 
     def body_format(self, call: Call, *, single: bool = False) -> str:
@@ -165,7 +165,7 @@ class ConfluenceV2Pages(ConfluenceV1):
 
     def page_v2(self, page: Page, form: str) -> Json:
         people, key = self.store.people, self.store.spaces[page.space].key
-        made: Json = {
+        document: Json = {
             "id": str(page.id),
             "status": page.status,
             "title": self.content.title(page),
@@ -181,16 +181,16 @@ class ConfluenceV2Pages(ConfluenceV1):
             },
         }
         if page.kind == "page":
-            made |= {
+            document |= {
                 "ownerId": people[page.author].account_id,
                 "lastOwnerId": None,
                 "position": page.position,
                 "subtype": None,
             }
-            made |= {"parentId": str(page.parent) if page.parent else None, "parentType": self._parent_type(page)}
+            document |= {"parentId": str(page.parent) if page.parent else None, "parentType": self._parent_type(page)}
         if form:
-            made["body"] = {form: {"value": self.body_value(page, form), "representation": form}}
-        return made
+            document["body"] = {form: {"value": self.body_value(page, form), "representation": form}}
+        return document
 
     def body_value(self, page: Page, form: str) -> str:
         text = self.content.body(page)
@@ -204,24 +204,24 @@ class ConfluenceV2Pages(ConfluenceV1):
 
     def version_v2(self, page: Page, number: int) -> Json:
         at, author, message = self.content.version_at(page, number)
-        made: Json = {"number": number, "message": message, "minorEdit": False}
-        return made | {"authorId": self.store.people[author].account_id, "createdAt": spell_utc(at)}
+        document: Json = {"number": number, "message": message, "minorEdit": False}
+        return document | {"authorId": self.store.people[author].account_id, "createdAt": spell_utc(at)}
 
     def _by_ids(self, call: Call, kind: str) -> Reply:
         ids = call.parameters("id")
         if len(ids) > MOST:
             raise self.v2_refuse(400, f"Cannot provide more than {MOST} ids.")
         limit, statuses = self.limit(call), set(call.parameters("status") or ["current", "archived"])
-        place, _ = self.cursor(call)
-        after = int(place[1]) if place else 0
+        position, _ = self.cursor(call)
+        after = int(position[1]) if position else 0
         readable = set(self.readable_spaces())
-        found = sorted(
+        matches = sorted(
             {p.id: p for i in ids if (p := self.store.find(i)) is not None and p.kind == kind and p.status in statuses and p.space in readable}.values(),
             key=lambda p: p.id,
         )  # fmt: skip
-        found = [p for p in found if p.id > after]
-        more = [found[limit - 1].id, found[limit - 1].id] if len(found) > limit else None
-        return self.multi(call, self.page_list(found[:limit], self.body_format(call)), more)
+        matches = [p for p in matches if p.id > after]
+        more = [matches[limit - 1].id, matches[limit - 1].id] if len(matches) > limit else None
+        return self.multi(call, self.page_list(matches[:limit], self.body_format(call)), more)
 
     def _site_wide(self, call: Call, kind: str) -> Reply:
         if call.parameters("id"):
@@ -272,16 +272,16 @@ class ConfluenceV2Pages(ConfluenceV1):
         form = self.body_format(call, single=True)
         if form:
             self.check_bodies([page], storage_too=form == "storage")
-        made = self.page_v2(page, form)
-        made.pop("subtype", None)
+        document = self.page_v2(page, form)
+        document.pop("subtype", None)
         own = f"{call.path}"
         if call.boolean("include-labels"):
-            made["labels"] = self._included(own, "labels", [self.label_v2(n) for n in page.labels])
+            document["labels"] = self._included(own, "labels", [self.label_v2(n) for n in page.labels])
         if call.boolean("include-versions"):
             versions = [self.version_v2(page, n) for n in range(page.version, max(page.version - 50, 0), -1)]
-            made["versions"] = self._included(own, "versions", versions)
-        made["_links"] = made["_links"] | {"base": f"{self.site}/wiki"}
-        return reply(made)
+            document["versions"] = self._included(own, "versions", versions)
+        document["_links"] = document["_links"] | {"base": f"{self.site}/wiki"}
+        return reply(document)
 
     def label_v2(self, number: int) -> Json:
         return {"id": str(500_000 + number), "name": LABELS[number], "prefix": "global"}
@@ -311,8 +311,8 @@ class ConfluenceV2Pages(ConfluenceV1):
             return None
         title = self.content.title(thing) if isinstance(thing, Page) else thing.title
         status = thing.status if isinstance(thing, Page) else "current"
-        made: Json = {"id": str(number), "status": status, "title": title, "type": self._type_of(number)}
-        return made | {"childPosition": thing.position if isinstance(thing, Page) else None}
+        document: Json = {"id": str(number), "status": status, "title": title, "type": self._type_of(number)}
+        return document | {"childPosition": thing.position if isinstance(thing, Page) else None}
 
     @route("GET ~/api/v2/pages/{id}/direct-children", "GET ~/api/v2/folders/{id}/direct-children",
            "GET ~/api/v2/whiteboards/{id}/direct-children", "GET ~/api/v2/databases/{id}/direct-children",
@@ -341,48 +341,48 @@ class ConfluenceV2Pages(ConfluenceV1):
         page, depth = self.v2_page(call), call.integer("depth", 5)
         if not 1 <= depth <= 10:
             raise self.v2_refuse(400, "depth must be between 1 and 10")
-        found: list[Json] = []
+        matches: list[Json] = []
         level = [page.id]
         for number in range(1, depth + 1):
             below = [(c, parent) for parent in level for c in sorted(self.store.children.get(parent, ()))]
-            found += [
+            matches += [
                 n | {"parentId": str(parent), "depth": number}
                 for c, parent in below
                 if (n := self._node(c)) is not None
             ]
             level = [c for c, _ in below]
-        return self.by_offset(call, found, lambda n: n)
+        return self.by_offset(call, matches, lambda n: n)
 
     def _container(self, call: Call, kind: str) -> Reply:
-        found = self.store.containers.get(int(call.params["id"])) if call.params["id"].isdecimal() else None
-        if found is None or found.kind != kind:
+        container = self.store.containers.get(int(call.params["id"])) if call.params["id"].isdecimal() else None
+        if container is None or container.kind != kind:
             raise self.v2_refuse(404, "Not Found")
-        author, space = self.store.people[found.author].account_id, self.store.spaces[found.space]
-        made: Json = {
-            "id": str(found.id),
+        author, space = self.store.people[container.author].account_id, self.store.spaces[container.space]
+        document: Json = {
+            "id": str(container.id),
             "type": kind,
             "status": "current",
-            "title": found.title,
+            "title": container.title,
             "spaceId": str(space.id),
         }
-        made |= {
-            "parentId": str(found.parent),
-            "parentType": self._type_of(found.parent),
+        document |= {
+            "parentId": str(container.parent),
+            "parentType": self._type_of(container.parent),
             "position": 0,
             "authorId": author,
         }
-        made |= {"ownerId": author, "createdAt": spell_utc(found.created)}
-        made["version"] = {
+        document |= {"ownerId": author, "createdAt": spell_utc(container.created)}
+        document["version"] = {
             "number": 1,
             "message": "",
             "minorEdit": False,
             "authorId": author,
-            "createdAt": spell_utc(found.created),
+            "createdAt": spell_utc(container.created),
         }
         if kind == "embed":
-            made["embedUrl"] = f"https://example.com/board/{found.id}"
+            document["embedUrl"] = f"https://example.com/board/{container.id}"
         return reply(
-            made | {"_links": {"webui": f"/spaces/{space.key}/{kind}/{found.id}", "base": f"{self.site}/wiki"}}
+            document | {"_links": {"webui": f"/spaces/{space.key}/{kind}/{container.id}", "base": f"{self.site}/wiki"}}
         )
 
     @route("GET ~/api/v2/folders/{id}")

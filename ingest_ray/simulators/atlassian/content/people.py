@@ -132,7 +132,7 @@ def avatars(base: str, person: Person) -> dict[str, str]:
 
 def jira_cloud(person: Person, base: str, *, email: bool = True) -> dict[str, Any]:
     """A user as it is nested in Jira Cloud answers. Profiles may hide the e-mail address: one in three does."""
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "self": f"{base}/rest/api/3/user?accountId={person.account_id}",
         "accountId": person.account_id,
         "avatarUrls": avatars(base, person),
@@ -142,8 +142,8 @@ def jira_cloud(person: Person, base: str, *, email: bool = True) -> dict[str, An
         "accountType": person.kind,
     }
     if email and person.email and (person.index == 0 or person.index % 3):
-        made["emailAddress"] = person.email
-    return made
+        document["emailAddress"] = person.email
+    return document
 
 
 def jira_dc(person: Person, base: str) -> dict[str, Any]:

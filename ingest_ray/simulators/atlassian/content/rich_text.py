@@ -114,11 +114,11 @@ _SENTENCES = 4_096
 def sentences(seed: int) -> tuple[str, ...]:
     """The pool that every text of one seed is made of."""
     chance = random.Random(seed)
-    made = []
+    results = []
     for _ in range(_SENTENCES):
         first, verb, second, tail = (chance.choice(c) for c in (_NOUNS, _VERBS, _NOUNS, _TAILS))
-        made.append(f"The {first} {verb} the {second} {tail}".rstrip() + f" ({chance.randrange(10_000)}).")
-    return tuple(made)
+        results.append(f"The {first} {verb} the {second} {tail}".rstrip() + f" ({chance.randrange(10_000)}).")
+    return tuple(results)
 
 
 class Prose:

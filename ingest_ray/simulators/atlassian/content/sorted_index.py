@@ -62,11 +62,11 @@ class SortedIndex:
 
     def between(self, groups: Sequence[int], name: str, lower: int, upper: int) -> list[int]:
         """Ids whose key lies in [lower, upper)."""
-        found: list[int] = []
+        matches: list[int] = []
         for number in groups:
             entries = self.group(number)[name]
-            found += [i for _, i in entries[bisect_left(entries, (lower, -1)) : bisect_left(entries, (upper, -1))]]
-        return found
+            matches += [i for _, i in entries[bisect_left(entries, (lower, -1)) : bisect_left(entries, (upper, -1))]]
+        return matches
 
     def count_between(self, groups: Sequence[int], name: str, lower: int, upper: int) -> int:
         total = 0

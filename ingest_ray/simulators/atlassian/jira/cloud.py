@@ -64,9 +64,9 @@ class JiraCloud(JiraSite):
         return self.unauthorized_reply()
 
     def unauthorized_reply(self) -> Reply:
-        made = self.errors(401, NO_LOGIN)
-        made.headers["WWW-Authenticate"] = f'OAuth realm="{self.site}"'
-        return made
+        response = self.errors(401, NO_LOGIN)
+        response.headers["WWW-Authenticate"] = f'OAuth realm="{self.site}"'
+        return response
 
     def unknown_path_reply(self, call: Call) -> Reply:
         return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
@@ -82,15 +82,15 @@ class JiraCloud(JiraSite):
     def server_info(self, call: Call) -> Reply:
         zone = "America/New_York"
         now = spell(self.store.clock.now(), zone)
-        made: Json = {"baseUrl": self.site, "version": "1001.0.0-SNAPSHOT", "versionNumbers": [1001, 0, 0]}
-        made |= {
+        document: Json = {"baseUrl": self.site, "version": "1001.0.0-SNAPSHOT", "versionNumbers": [1001, 0, 0]}
+        document |= {
             "deploymentType": "Cloud",
             "buildNumber": 100_290,
             "buildDate": now,
             "serverTime": now,
             "scmInfo": "0" * 40,
         }
-        return reply(made | {"serverTitle": "Jira", "defaultLocale": {"locale": "en_US"}, "serverTimeZone": zone})
+        return reply(document | {"serverTitle": "Jira", "defaultLocale": {"locale": "en_US"}, "serverTimeZone": zone})
 
     # Search.
 
@@ -102,19 +102,19 @@ class JiraCloud(JiraSite):
         return self._legacy_search(call)
 
     def _legacy_search(self, call: Call) -> Reply:
-        asked = call.json_body() if call.method == "POST" else {k: v[-1] for k, v in call.query.items()}
+        payload = call.json_body() if call.method == "POST" else {k: v[-1] for k, v in call.query.items()}
         try:
-            found = self.searcher.find(str(asked.get("jql", "")))
+            result = self.searcher.find(str(payload.get("jql", "")))
         except QueryError as failure:
             raise self.query_failed(failure) from None
-        start = max(int(asked.get("startAt", 0)), 0)
-        size = min(max(int(asked.get("maxResults", 50)), 0), 100)
+        start = max(int(payload.get("startAt", 0)), 0)
+        size = min(max(int(payload.get("maxResults", 50)), 0), 100)
         renderer = self.renderer(call)
-        fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
-        issues = self._current(found.ids[start : start + size])
-        sent = self.render_issues(renderer, issues, fields, _listed(asked.get("expand")))
+        fields = renderer.selected(_listed(payload.get("fields")) or ["*navigable"])
+        issues = self._current(result.ids[start : start + size])
+        sent = self.render_issues(renderer, issues, fields, _listed(payload.get("expand")))
         return reply(
-            {"expand": "schema,names", "startAt": start, "maxResults": size, "total": len(found.ids), "issues": sent}
+            {"expand": "schema,names", "startAt": start, "maxResults": size, "total": len(result.ids), "issues": sent}
         )
 
     def _current(self, ids: list[int]) -> list[Issue]:
@@ -123,61 +123,63 @@ class JiraCloud(JiraSite):
 
     @route("GET /rest/api/{api}/search/jql")
     def search_get(self, call: Call) -> Reply:
-        asked: Json = {k: v[-1] for k, v in call.query.items()}
-        asked["fields"] = call.parameters("fields")
-        asked["reconcileIssues"] = call.parameters("reconcileIssues")
-        asked["maxResults"] = call.integer("maxResults", 50)
-        return self._search(call, asked)
+        document: Json = {k: v[-1] for k, v in call.query.items()}
+        document["fields"] = call.parameters("fields")
+        document["reconcileIssues"] = call.parameters("reconcileIssues")
+        document["maxResults"] = call.integer("maxResults", 50)
+        return self._search(call, document)
 
     @route("POST /rest/api/{api}/search/jql")
     def search_post(self, call: Call) -> Reply:
-        asked = call.json_body()
+        request = call.json_body()
         if "strict-payload" in self.traps:
-            wrong_type = not isinstance(asked.get("expand", ""), str) or not isinstance(asked.get("fields", []), list)
-            if not set(asked) <= _PROPERTIES or wrong_type:
+            wrong_type = not isinstance(request.get("expand", ""), str) or not isinstance(
+                request.get("fields", []), list
+            )
+            if not set(request) <= _PROPERTIES or wrong_type:
                 raise self.refuse(400, BAD_PAYLOAD)
-        return self._search(call, asked)
+        return self._search(call, request)
 
-    def _search(self, call: Call, asked: Json) -> Reply:
-        limit = asked.get("maxResults", 50)
+    def _search(self, call: Call, payload: Json) -> Reply:
+        limit = payload.get("maxResults", 50)
         if not isinstance(limit, int) or not 1 <= limit <= MOST_IDS:
             raise self.refuse(400, "The value of maxResults must be between 1 and 5000.")
-        jql = str(asked.get("jql", ""))
-        found = self._find(jql, asked.get("reconcileIssues") or [])
+        jql = str(payload.get("jql", ""))
+        result = self._find(jql, payload.get("reconcileIssues") or [])
         renderer = self.renderer(call)
-        names = _listed(asked.get("fields"))
+        names = _listed(payload.get("fields"))
         if not names:
             names = [] if "fields-default" in self.traps else ["*navigable"]
         fields = renderer.selected([n for n in names if n not in ("id", "key", "issuekey")])
-        expand = _listed(asked.get("expand"))
+        expand = _listed(payload.get("expand"))
         if fields or expand:
             limit = min(limit, MOST_WIDE)
-        token = str(asked.get("nextPageToken") or "")
-        page, offset = self._decode_token(token, jql, found) if token else (0, 0)
+        token = str(payload.get("nextPageToken") or "")
+        page, offset = self._decode_token(token, jql, result) if token else (0, 0)
         size = self._short_page_size(limit, offset)
-        part = found.ids[offset : offset + size]
+        part = result.ids[offset : offset + size]
         if fields or expand or "key" in names or "issuekey" in names:
             issues: list[Any] = self.render_issues(renderer, self._current(part), fields, expand)
             if not fields and not expand:
                 issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
         else:
             issues = [{"id": str(n)} for n in part]
-        return self._answer(issues, token, found, offset + size, page, jql)
+        return self._answer(issues, token, result, offset + size, page, jql)
 
-    def _answer(self, issues: list[Any], token: str, found: SearchResult, end: int, page: int, jql: str) -> Reply:
-        last = end >= len(found.ids)
-        made: Json = {"issues": issues, "isLast": last}
+    def _answer(self, issues: list[Any], token: str, result: SearchResult, end: int, page: int, jql: str) -> Reply:
+        last = end >= len(result.ids)
+        document: Json = {"issues": issues, "isLast": last}
         if not last:
             repeats = self.traps.number("repeated-token")
             again = token and repeats and page >= repeats
-            made["nextPageToken"] = (
-                token if again else self._encode_token(self.searcher.page_end(found, end - 1), jql, page + 1)
+            document["nextPageToken"] = (
+                token if again else self._encode_token(self.searcher.page_end(result, end - 1), jql, page + 1)
             )
         elif "token-absent-on-last-page" not in self.traps:
-            made["nextPageToken"] = ""
+            document["nextPageToken"] = ""
         if "missing-islast" in self.traps:
-            del made["isLast"]
-        return reply(made)
+            del document["isLast"]
+        return reply(document)
 
     def _find(self, jql: str, reconcile: list[Any]) -> SearchResult:
         if len(reconcile) > 50:
@@ -185,12 +187,12 @@ class JiraCloud(JiraSite):
         for number in reconcile:
             self.store.reindex(int(number))
         try:
-            found = self.searcher.find(jql)
+            result = self.searcher.find(jql)
         except QueryError as failure:
             raise self.query_failed(failure) from None
-        if not found.search.bounded:
+        if not result.search.bounded:
             raise self.refuse(400, UNBOUNDED)
-        return found
+        return result
 
     def _short_page_size(self, limit: int, offset: int) -> int:
         share = self.traps.number("short-pages")
@@ -201,17 +203,17 @@ class JiraCloud(JiraSite):
 
     # Tokens hold the end of the last page, a hash of the query, and the time of their making.
 
-    def _encode_token(self, place: list[Any], jql: str, page: int) -> str:
+    def _encode_token(self, position: list[Any], jql: str, page: int) -> str:
         mark = hashlib.blake2b(jql.encode(), digest_size=6).hexdigest()
-        return urlsafe_b64encode(encode([place, mark, self.store.clock.now(), page])).decode()
+        return urlsafe_b64encode(encode([position, mark, self.store.clock.now(), page])).decode()
 
-    def _decode_token(self, token: str, jql: str, found: SearchResult) -> tuple[int, int]:
+    def _decode_token(self, token: str, jql: str, result: SearchResult) -> tuple[int, int]:
         """(page number, offset). A token that is unreadable, too old, or of another query is refused."""
         refused = self.refuse(
             400, "The provided next page token is invalid or expired. Restart the pagination from the beginning."
         )
         try:
-            place, mark, made_ms, page = decode(urlsafe_b64decode(token.encode()))
+            position, mark, made_ms, page = decode(urlsafe_b64decode(token.encode()))
         except Exception:
             raise refused from None
         if mark != hashlib.blake2b(jql.encode(), digest_size=6).hexdigest():
@@ -221,7 +223,7 @@ class JiraCloud(JiraSite):
         if self.traps.number("expired-token") >= 1:
             self.traps.numbers["expired-token"] -= 1
             raise refused
-        return page, found.after(place)
+        return page, result.after(position)
 
     @route("POST /rest/api/{api}/search/approximate-count")
     def count(self, call: Call) -> Reply:
@@ -237,32 +239,32 @@ class JiraCloud(JiraSite):
 
     @route("POST /rest/api/{api}/issue/bulkfetch")
     def bulk_fetch(self, call: Call) -> Reply:
-        asked = call.json_body()
-        keys = asked.get("issueIdsOrKeys", [])
+        payload = call.json_body()
+        keys = payload.get("issueIdsOrKeys", [])
         if not isinstance(keys, list) or not 1 <= len(keys) <= 100:
             raise self.refuse(400, "The number of issue IDs or keys must be between 1 and 100.")
-        if not isinstance(asked.get("expand", []), list):
+        if not isinstance(payload.get("expand", []), list):
             raise self.refuse(400, BAD_PAYLOAD)
         renderer = self.renderer(call)
-        fields = renderer.selected(_listed(asked.get("fields")) or ["*navigable"])
+        fields = renderer.selected(_listed(payload.get("fields")) or ["*navigable"])
         chosen = {i.id: i for k in keys if (i := self.store.find(str(k))) is not None}
         allowed = [
             chosen[n] for n in sorted(chosen) if not self.store.configuration.projects[chosen[n].project].forbidden
         ]
-        issues = self.render_issues(renderer, allowed, fields, asked.get("expand", []))
+        issues = self.render_issues(renderer, allowed, fields, payload.get("expand", []))
         return reply({"expand": "schema,names", "issueErrors": [], "issues": issues})
 
     @route("POST /rest/api/{api}/changelog/bulkfetch")
     def bulk_changelog(self, call: Call) -> Reply:
         """At most maxResults histories a page; a token may continue within an issue. `created` is epoch milliseconds here."""
-        asked = call.json_body()
-        keys, limit = asked.get("issueIdsOrKeys", []), int(asked.get("maxResults", 1000))
-        if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(asked.get("fieldIds") or []) > 10:
+        payload = call.json_body()
+        keys, limit = payload.get("issueIdsOrKeys", []), int(payload.get("maxResults", 1000))
+        if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(payload.get("fieldIds") or []) > 10:
             raise self.refuse(400, BAD_PAYLOAD)
-        wanted = set(asked.get("fieldIds") or [])
+        wanted = set(payload.get("fieldIds") or [])
         renderer = self.renderer(call)
         chosen = sorted({i.id for k in keys if (i := self.store.find(str(k))) is not None})
-        at, within = (int(x) for x in str(asked.get("nextPageToken") or "0:0").split(":"))
+        at, within = (int(x) for x in str(payload.get("nextPageToken") or "0:0").split(":"))
         logs: list[Json] = []
         token = ""
         for number in (n for n in chosen if n >= at):
@@ -278,8 +280,8 @@ class JiraCloud(JiraSite):
             if skipped + len(part) < len(histories):
                 token = f"{number}:{skipped + len(part)}"
                 break
-        made: Json = {"issueChangeLogs": logs}
-        return reply(made | {"nextPageToken": token} if token else made)
+        document: Json = {"issueChangeLogs": logs}
+        return reply(document | {"nextPageToken": token} if token else document)
 
     @route("GET /rest/api/{api}/issue/{key}/changelog")
     def changelog(self, call: Call) -> Reply:
@@ -316,18 +318,18 @@ class JiraCloud(JiraSite):
         expand = call.parameters("expand")
         sent = []
         for project in bean["values"]:
-            made = self.project(renderer, project, wide=False)
+            document = self.project(renderer, project, wide=False)
             if "lead" in expand:
-                made["lead"] = renderer.person(project.lead)
+                document["lead"] = renderer.person(project.lead)
             if "description" in expand:
-                made["description"] = f"All about {project.name}."
+                document["description"] = f"All about {project.name}."
             if "insight" in expand:
                 ids_there = self.store.project_issues(project)
-                made["insight"] = {"totalIssueCount": len(ids_there)}
+                document["insight"] = {"totalIssueCount": len(ids_there)}
                 if ids_there:
                     newest = self.store.index.projects[project.index].by_updated[-1][0]
-                    made["insight"]["lastIssueUpdateTime"] = renderer.time(newest)
-            sent.append(made)
+                    document["insight"]["lastIssueUpdateTime"] = renderer.time(newest)
+            sent.append(document)
         return reply(bean | {"values": sent})
 
     @route("GET /rest/api/{api}/project")
@@ -347,8 +349,8 @@ class JiraCloud(JiraSite):
         bean = self.page_bean(call, specs, 50, 50)
         sent = []
         for spec in bean["values"]:
-            made: Json = {"id": spec.id, "name": spec.name, "key": spec.id, "schema": spec.schema}
-            sent.append(made | {"description": "", "isLocked": False} if spec.custom else made)
+            document: Json = {"id": spec.id, "name": spec.name, "key": spec.id, "schema": spec.schema}
+            sent.append(document | {"description": "", "isLocked": False} if spec.custom else document)
         return reply(bean | {"values": sent})
 
     @route("GET /rest/api/{api}/users/search", "GET /rest/api/{api}/users")
@@ -425,12 +427,14 @@ class JiraCloud(JiraSite):
     @route("POST /rest/api/{api}/permissions/check")
     def permissions_check(self, call: Call) -> Reply:
         granted = []
-        for asked in call.json_body().get("projectPermissions", []):
-            issues = [int(i) for i in asked.get("issues", []) if self.store.find(str(i)) is not None]
+        for request in call.json_body().get("projectPermissions", []):
+            issues = [int(i) for i in request.get("issues", []) if self.store.find(str(i)) is not None]
             projects = [
-                int(p) for p in asked.get("projects", []) if self.store.configuration.project(str(p)) is not None
+                int(p) for p in request.get("projects", []) if self.store.configuration.project(str(p)) is not None
             ]
-            granted += [{"permission": p, "issues": issues, "projects": projects} for p in asked.get("permissions", [])]
+            granted += [
+                {"permission": p, "issues": issues, "projects": projects} for p in request.get("permissions", [])
+            ]
         return reply({"globalPermissions": [], "projectPermissions": granted})
 
     @route("GET /rest/api/{api}/auditing/record")

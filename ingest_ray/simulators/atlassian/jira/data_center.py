@@ -30,20 +30,22 @@ class JiraDataCenter(JiraSite):
     @route("GET /rest/api/{api}/serverInfo")
     def server_info(self, call: Call) -> Reply:
         now = spell(self.store.clock.now(), "America/New_York")
-        made: Json = {
+        document: Json = {
             "baseUrl": self.site,
             "version": "10.3.24",
             "versionNumbers": [10, 3, 24],
             "deploymentType": "Server",
         }
-        made |= {
+        document |= {
             "buildNumber": 10_030_024,
             "buildDate": now,
             "serverTime": now,
             "scmInfo": "0" * 40,
             "serverTitle": "Jira",
         }
-        return reply(made | {"databaseBuildNumber": 10_030_024, "serverTimeZone": {"timeZoneId": "America/New_York"}})
+        return reply(
+            document | {"databaseBuildNumber": 10_030_024, "serverTimeZone": {"timeZoneId": "America/New_York"}}
+        )
 
     @route("GET /rest/api/{api}/search")
     def search_get(self, call: Call) -> Reply:
@@ -54,13 +56,13 @@ class JiraDataCenter(JiraSite):
 
     @route("POST /rest/api/{api}/search")
     def search_post(self, call: Call) -> Reply:
-        asked = call.json_body()
-        fields = [str(f) for f in asked.get("fields") or []]
-        expand = asked.get("expand") or []
+        payload = call.json_body()
+        fields = [str(f) for f in payload.get("fields") or []]
+        expand = payload.get("expand") or []
         if not isinstance(expand, list):
             raise self.refuse(400, "Can not deserialize instance of java.util.ArrayList out of VALUE_STRING token")
-        start, size = int(asked.get("startAt", 0)), int(asked.get("maxResults", 50))
-        return self._search(call, str(asked.get("jql", "")), start, size, fields, [str(e) for e in expand])
+        start, size = int(payload.get("startAt", 0)), int(payload.get("maxResults", 50))
+        return self._search(call, str(payload.get("jql", "")), start, size, fields, [str(e) for e in expand])
 
     def _search(self, call: Call, jql: str, start: int, size: int, names: list[str], expand: list[str]) -> Reply:
         cap = int(self.traps.number("dc-caps"))
@@ -70,23 +72,23 @@ class JiraDataCenter(JiraSite):
         if deep and start + size > deep:
             raise self.refuse(500, f"Search limit exceeded: startAt + maxResults must be at most {int(deep)}.")
         try:
-            found = self.searcher.find(jql)
+            result = self.searcher.find(jql)
         except QueryError as failure:
             raise self.query_failed(failure) from None
         renderer = self.renderer(call)
         fields = renderer.selected([n for n in names or ["*navigable"] if n not in ("id", "key", "issuekey")])
-        part = [i for n in found.ids[start : start + size] if (i := self.store.issues.get(n)) is not None]
+        part = [i for n in result.ids[start : start + size] if (i := self.store.issues.get(n)) is not None]
         issues = self.render_issues(renderer, part, fields, expand)
         if not fields:
             issues = [{k: v for k, v in i.items() if k != "fields"} for i in issues]
-        made: Json = {
+        document: Json = {
             "expand": "schema,names",
             "startAt": start,
             "maxResults": size,
-            "total": len(found.ids),
+            "total": len(result.ids),
             "issues": issues,
         }
-        return reply(made)
+        return reply(document)
 
     @route("GET /rest/api/{api}/project")
     def projects(self, call: Call) -> Reply:
@@ -104,25 +106,25 @@ class JiraDataCenter(JiraSite):
     @route("GET /rest/api/{api}/user/search")
     def user_search(self, call: Call) -> Reply:
         """`username=.` matches everybody; at most 1000 of them."""
-        asked, inactive = call.parameter("username").lower(), call.boolean("includeInactive")
+        wanted, inactive = call.parameter("username").lower(), call.boolean("includeInactive")
         start, size = max(call.integer("startAt", 0), 0), min(max(call.integer("maxResults", 50), 0), 1000)
-        found = [
+        users = [
             p for p in self.store.people
-            if (p.active or inactive) and (asked in (".", "") or asked in f"{p.username} {p.display} {p.email}".lower())
+            if (p.active or inactive) and (wanted in (".", "") or wanted in f"{p.username} {p.display} {p.email}".lower())
         ]  # fmt: skip
-        return reply([jira_dc(p, self.site) for p in found[:1000][start : start + size]])
+        return reply([jira_dc(p, self.site) for p in users[:1000][start : start + size]])
 
     @route("GET /rest/api/{api}/user/list")
     def user_list(self, call: Call) -> Reply:
         at, size = call.integer("cursor", 0), min(max(call.integer("maxResults", 50), 1), 100)
         part = self.store.people[at : at + size]
-        made: Json = {
+        document: Json = {
             "values": [jira_dc(p, self.site) for p in part],
             "cursor": str(at),
             "isLast": at + size >= len(self.store.people),
         }
-        made["maxResults"] = size
-        return reply(made if made["isLast"] else made | {"nextCursor": str(at + size)})
+        document["maxResults"] = size
+        return reply(document if document["isLast"] else document | {"nextCursor": str(at + size)})
 
     @route("GET /rest/api/{api}/group/member")
     def group_members(self, call: Call) -> Reply:

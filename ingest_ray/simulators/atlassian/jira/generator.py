@@ -21,19 +21,19 @@ def make_issues(
     """Issue ids ascend; projects have unequal sizes: the first has about a fifth of all issues."""
     weights = [max(1, 1000 // (n + 4)) for n in range(len(configuration.projects))]
     numbers = [0] * len(weights)
-    made = []
-    for place in range(count):
-        d = draws(b"issue", place)
+    results = []
+    for ordinal in range(count):
+        d = draws(b"issue", ordinal)
         project = weighted(weights, d[0])
         numbers[project] += 1
-        issue = _issue(draws, configuration, people, d, FIRST_ID + place * 3, project, numbers[project], now_ms)
-        if "dst-zone" in traps and place % 4 == 0:
+        issue = _issue(draws, configuration, people, d, FIRST_ID + ordinal * 3, project, numbers[project], now_ms)
+        if "dst-zone" in traps and ordinal % 4 == 0:
             _around_clock_change(issue, d)
         issue.spread = issue.updated
-        made.append(issue)
-    _relate(made, draws)
-    _trap(made, draws, traps)
-    return made
+        results.append(issue)
+    _relate(results, draws)
+    _trap(results, draws, traps)
+    return results
 
 
 def _issue(
@@ -43,7 +43,7 @@ def _issue(
     d: tuple[int, ...],
     number: int,
     project: int,
-    place: int,
+    ordinal: int,
     now_ms: int,
 ) -> Issue:
     age = _SPAN_MS * (d[1] % 10_000) // 10_000
@@ -63,7 +63,7 @@ def _issue(
     issue = Issue(
         id=number,
         project=project,
-        number=place,
+        number=ordinal,
         created=created,
         updated=updated,
         spread=updated,

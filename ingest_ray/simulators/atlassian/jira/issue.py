@@ -143,10 +143,10 @@ class IssueContent:
     def comments(self, issue: Issue) -> list[Comment]:
         """Oldest first."""
         if issue.loaded is not None:
-            made = self._loaded_comments(issue)
+            comments = self._loaded_comments(issue)
         else:
-            made = [self._comment(issue, number) for number in range(issue.comments)]
-        return [*made, *issue.more_comments] if issue.more_comments else made
+            comments = [self._comment(issue, number) for number in range(issue.comments)]
+        return [*comments, *issue.more_comments] if issue.more_comments else comments
 
     def _comment(self, issue: Issue, number: int) -> Comment:
         d = self.draws(b"comment", issue.id, number)
@@ -166,10 +166,10 @@ class IssueContent:
         return list(issue.loaded["_comments"])
 
     def worklogs(self, issue: Issue) -> list[Worklog]:
-        made = [self._worklog(issue, number) for number in range(issue.worklogs)]
+        results = [self._worklog(issue, number) for number in range(issue.worklogs)]
         if issue.gone_worklogs:
-            made = [w for w in made if w.id not in issue.gone_worklogs]
-        return [*made, *(w for w in issue.more_worklogs if w.id not in issue.gone_worklogs)]
+            results = [w for w in results if w.id not in issue.gone_worklogs]
+        return [*results, *(w for w in issue.more_worklogs if w.id not in issue.gone_worklogs)]
 
     def _worklog(self, issue: Issue, number: int) -> Worklog:
         d = self.draws(b"worklog", issue.id, number)
@@ -184,8 +184,8 @@ class IssueContent:
 
     def histories(self, issue: Issue) -> list[History]:
         """Oldest first; generated entries, then those of mutations."""
-        made = [self._history(issue, number) for number in range(issue.histories)]
-        return [*made, *issue.more_histories]
+        results = [self._history(issue, number) for number in range(issue.histories)]
+        return [*results, *issue.more_histories]
 
     def _history(self, issue: Issue, number: int) -> History:
         d = self.draws(b"history", issue.id, number)

@@ -38,10 +38,10 @@ class JiraIssues:
     def renderer(self, call: Call) -> JsonRenderer:
         version = call.params.get("api", "2")
         newest = "3" if self.cloud else "2"
-        found = self.renderers.get(newest if version == "latest" else version)
-        if found is None:
+        renderer = self.renderers.get(newest if version == "latest" else version)
+        if renderer is None:
             raise RequestRefused(self.unknown_path_reply(call))
-        return found
+        return renderer
 
     # Refusals.
 
@@ -76,13 +76,13 @@ class JiraIssues:
             return reply({"code": 401, "message": "Unauthorized"}, 401)
         if verdict != "nobody" and "anonymous-200" not in self.traps:
             return self.unauthorized_reply()
-        made = self.anonymous_reply(call)
+        response = self.anonymous_reply(call)
         if verdict != "nobody":
-            made.headers["x-seraph-loginreason"] = "AUTHENTICATED_FAILED"
-        return made
+            response.headers["x-seraph-loginreason"] = "AUTHENTICATED_FAILED"
+        return response
 
-    def finish_reply(self, call: Call, made: Reply) -> Reply:
-        return made
+    def finish_reply(self, call: Call, response: Reply) -> Reply:
+        return response
 
     # Shared steps.
 
@@ -136,7 +136,7 @@ class JiraIssues:
         def link(at: int) -> str:
             return f"{self.site}{call.path}?{urlencode({**kept, 'startAt': at, 'maxResults': size}, doseq=True)}"
 
-        made: Json = {
+        document: Json = {
             "self": link(start),
             "maxResults": size,
             "startAt": start,
@@ -144,7 +144,7 @@ class JiraIssues:
             "isLast": last,
             key: part,
         }
-        return made if last else made | {"nextPage": link(start + size)}
+        return document if last else document | {"nextPage": link(start + size)}
 
     # Issues.
 
@@ -204,8 +204,8 @@ class JiraIssues:
         until = page[-1][0] if page else since
         base = f"{self.site}{call.path}?since="
         values = [{"worklogId": number, "updatedTime": at, "properties": []} for at, number in page]
-        made = {"values": values, "since": since, "until": until, "self": f"{base}{since}", "lastPage": last}
-        return reply(made if last else made | {"nextPage": f"{base}{until + 1}"})
+        document = {"values": values, "since": since, "until": until, "self": f"{base}{since}", "lastPage": last}
+        return reply(document if last else document | {"nextPage": f"{base}{until + 1}"})
 
     @route("POST /rest/api/{api}/worklog/list")
     def worklog_list(self, call: Call) -> Reply:
@@ -227,8 +227,8 @@ class JiraIssues:
         issue = self.store.issues.get(int(number) // PER_ISSUE)
         if issue is None or not self.store.visible(issue) or int(number) % PER_ISSUE >= issue.attachments:
             return None
-        found = self.store.content.attachment(issue, int(number) % PER_ISSUE)
-        return self.store.content.attachment_bytes(found), found.kind, found.name
+        attachment = self.store.content.attachment(issue, int(number) % PER_ISSUE)
+        return self.store.content.attachment_bytes(attachment), attachment.kind, attachment.name
 
     def attachment_document(self, call: Call) -> Json:
         """The description of the attachment that the path names."""

@@ -49,40 +49,40 @@ class JsonRenderer:
         return spell(ms, self.store.people[0].zone)
 
     def person(self, index: int) -> msgspec.Raw:
-        made = self._persons.get(index)
-        if made is None:
-            who = self.store.people[index]
-            made = msgspec.Raw(
-                encode(persons.jira_cloud(who, self.site) if self.cloud else persons.jira_dc(who, self.site))
+        encoded = self._persons.get(index)
+        if encoded is None:
+            person = self.store.people[index]
+            encoded = msgspec.Raw(
+                encode(persons.jira_cloud(person, self.site) if self.cloud else persons.jira_dc(person, self.site))
             )
-            self._persons[index] = made
-        return made
+            self._persons[index] = encoded
+        return encoded
 
-    def _load_real_pages(self, kind: str, number: int, state: Any, make: Callable[[], Json]) -> msgspec.Raw:
+    def _encode_once(self, kind: str, number: int, state: Any, make: Callable[[], Json]) -> msgspec.Raw:
         key = (kind, number, state)
-        made = self._shared.get(key)
-        if made is None:
-            made = self._shared[key] = msgspec.Raw(encode(make()))
-        return made
+        encoded = self._shared.get(key)
+        if encoded is None:
+            encoded = self._shared[key] = msgspec.Raw(encode(make()))
+        return encoded
 
     def status(self, status: Status) -> Json:
         colour = {2: "blue-gray", 3: "green", 4: "yellow", 1: "medium-gray"}[status.category]
         name = {2: "To Do", 3: "Done", 4: "In Progress", 1: "No Category"}[status.category]
         category = {"self": f"{self.rest}/statuscategory/{status.category}", "id": status.category}
         category |= {"key": status.category_key, "colorName": colour, "name": name}
-        made = {"self": f"{self.rest}/status/{status.id}", "description": status.description}
+        document = {"self": f"{self.rest}/status/{status.id}", "description": status.description}
         icon = f"{self.site}/images/icons/statuses/generic.png"
-        return made | {"iconUrl": icon, "name": status.name, "id": status.id, "statusCategory": category}
+        return document | {"iconUrl": icon, "name": status.name, "id": status.id, "statusCategory": category}
 
     def issue_type(self, kind: IssueType) -> Json:
-        made: Json = {"self": f"{self.rest}/issuetype/{kind.id}", "id": kind.id, "description": kind.description}
-        made |= {
+        document: Json = {"self": f"{self.rest}/issuetype/{kind.id}", "id": kind.id, "description": kind.description}
+        document |= {
             "iconUrl": f"{self.site}/images/icons/issuetypes/{kind.id}.svg",
             "name": kind.name,
             "subtask": kind.subtask,
         }
-        made["avatarId"] = 10_300 + kind.level
-        return made | {"hierarchyLevel": kind.level} if self.cloud else made
+        document["avatarId"] = 10_300 + kind.level
+        return document | {"hierarchyLevel": kind.level} if self.cloud else document
 
     def priority(self, priority: Named) -> Json:
         icon = f"{self.site}/images/icons/priorities/{priority.name.lower()}.svg"
@@ -94,26 +94,26 @@ class JsonRenderer:
         }
 
     def named(self, kind: str, named: Named, **extra: Any) -> Json:
-        made = {"self": f"{self.rest}/{kind}/{named.id}", "id": named.id, "name": named.name}
+        document = {"self": f"{self.rest}/{kind}/{named.id}", "id": named.id, "name": named.name}
         return (
-            made
+            document
             | ({"description": named.description} if kind != "version" else {"archived": False, "released": True})
             | extra
         )
 
     def project_short(self, project: Project) -> Json:
         sizes = (("48x48", ""), ("24x24", "&size=small"), ("16x16", "&size=xsmall"), ("32x32", "&size=medium"))
-        made: Json = {
+        document: Json = {
             "self": f"{self.rest}/project/{project.id}",
             "id": project.id,
             "key": project.key,
             "name": project.name,
         }
-        made["projectTypeKey"] = "software"
+        document["projectTypeKey"] = "software"
         if self.cloud:
-            made["simplified"] = project.style == "next-gen"
-        made["avatarUrls"] = {n: f"{self.site}/secure/projectavatar?pid={project.id}{size}" for n, size in sizes}
-        return made
+            document["simplified"] = project.style == "next-gen"
+        document["avatarUrls"] = {n: f"{self.site}/secure/projectavatar?pid={project.id}{size}" for n, size in sizes}
+        return document
 
     # Fields, each named `field_` and its id.
 
@@ -121,22 +121,22 @@ class JsonRenderer:
         return self.content.summary(issue)
 
     def field_issuetype(self, issue: Issue) -> Any:
-        return self._load_real_pages(
+        return self._encode_once(
             "type", issue.type, None, lambda: self.issue_type(self.store.configuration.types[issue.type])
         )
 
     def field_project(self, issue: Issue) -> Any:
         project = self.store.configuration.projects[issue.project]
-        return self._load_real_pages("project", issue.project, project.name, lambda: self.project_short(project))
+        return self._encode_once("project", issue.project, project.name, lambda: self.project_short(project))
 
     def field_status(self, issue: Issue) -> Any:
-        return self._load_real_pages(
+        return self._encode_once(
             "status", issue.status, None, lambda: self.status(self.store.configuration.statuses[issue.status])
         )
 
     def field_statusCategory(self, issue: Issue) -> Any:
         status = self.store.configuration.statuses[issue.status]
-        return self._load_real_pages("category", issue.status, None, lambda: self.status(status)["statusCategory"])
+        return self._encode_once("category", issue.status, None, lambda: self.status(status)["statusCategory"])
 
     def field_statuscategorychangedate(self, issue: Issue) -> Any:
         return self.time(issue.resolved or issue.created)
@@ -144,7 +144,7 @@ class JsonRenderer:
     def field_priority(self, issue: Issue) -> Any:
         if issue.priority < 0:
             return None
-        return self._load_real_pages(
+        return self._encode_once(
             "priority", issue.priority, None, lambda: self.priority(self.store.configuration.priorities[issue.priority])
         )
 
@@ -152,7 +152,7 @@ class JsonRenderer:
         if issue.resolution < 0:
             return None
         chosen = self.store.configuration.resolutions[issue.resolution]
-        return self._load_real_pages("resolution", issue.resolution, None, lambda: self.named("resolution", chosen))
+        return self._encode_once("resolution", issue.resolution, None, lambda: self.named("resolution", chosen))
 
     def field_resolutiondate(self, issue: Issue) -> Any:
         return self.time(issue.resolved) if issue.resolved else None
@@ -201,7 +201,7 @@ class JsonRenderer:
         if issue.security < 0:
             return None
         level = self.store.configuration.security[issue.security]
-        return self._load_real_pages("security", issue.security, None, lambda: self.named("securitylevel", level))
+        return self._encode_once("security", issue.security, None, lambda: self.named("securitylevel", level))
 
     def short(self, number: int) -> Json | None:
         """An issue as links, parents and sub-tasks show it; None where the account may not see it."""
@@ -245,18 +245,18 @@ class JsonRenderer:
         total = len(comments)
         cap = int(self.store.traps.number("inline-caps")) if self.cloud else 0
         sent = comments[:cap] if cap else comments
-        made: Json = {
+        document: Json = {
             "comments": [self.comment(issue.id, c) for c in sent],
             "maxResults": cap if total > len(sent) else total,
         }
-        made |= {"total": total, "startAt": 0}
-        return made | {"self": f"{self.rest}/issue/{issue.id}/comment"} if self.cloud else made
+        document |= {"total": total, "startAt": 0}
+        return document | {"self": f"{self.rest}/issue/{issue.id}/comment"} if self.cloud else document
 
     def field_worklog(self, issue: Issue) -> Any:
         logs = self.content.worklogs(issue)
         sent = logs[:WORKLOG_CAP] if "inline-caps" in self.store.traps else logs
-        made = [self.worklog(issue.id, w) for w in sent]
-        return {"startAt": 0, "maxResults": WORKLOG_CAP, "total": len(logs), "worklogs": made}
+        results = [self.worklog(issue.id, w) for w in sent]
+        return {"startAt": 0, "maxResults": WORKLOG_CAP, "total": len(logs), "worklogs": results}
 
     def field_timetracking(self, issue: Issue) -> Any:
         spent = self.field_timespent(issue)
@@ -350,7 +350,7 @@ class JsonRenderer:
     # Comments, worklogs, histories, attachments.
 
     def comment(self, issue_id: int, comment: Comment) -> Json:
-        made: Json = {
+        document: Json = {
             "self": f"{self.rest}/issue/{issue_id}/comment/{comment.id}",
             "id": str(comment.id),
             "author": self.person(comment.author),
@@ -360,19 +360,19 @@ class JsonRenderer:
             "updated": self.time(comment.updated),
         }
         if self.cloud:
-            made["jsdPublic"] = True
-        return self._visibility(made, comment.visibility)
+            document["jsdPublic"] = True
+        return self._visibility(document, comment.visibility)
 
-    def _visibility(self, made: Json, group: str) -> Json:
+    def _visibility(self, document: Json, group: str) -> Json:
         if group:
-            made["visibility"] = {"type": "role", "value": group.title()} | (
+            document["visibility"] = {"type": "role", "value": group.title()} | (
                 {"identifier": group.title()} if self.cloud else {}
             )
-        return made
+        return document
 
     def worklog(self, issue_id: int, worklog: Worklog) -> Json:
         person = self.person(worklog.author)
-        made = {
+        document = {
             "self": f"{self.rest}/issue/{issue_id}/worklog/{worklog.id}",
             "author": person,
             "updateAuthor": person,
@@ -385,7 +385,7 @@ class JsonRenderer:
             "id": str(worklog.id),
             "issueId": str(issue_id),
         }
-        return self._visibility(made, worklog.visibility)
+        return self._visibility(document, worklog.visibility)
 
     def history(self, history: History) -> Json:
         items = []
@@ -400,7 +400,7 @@ class JsonRenderer:
     def attachment(self, attachment: Attachment) -> Json:
         from_rest = f"{self.rest}/attachment/content/{attachment.id}"
         from_site = f"{self.site}/secure/attachment/{attachment.id}/{attachment.name}"
-        made = {
+        document = {
             "self": f"{self.rest}/attachment/{attachment.id}",
             "id": str(attachment.id),
             "filename": attachment.name,
@@ -411,8 +411,8 @@ class JsonRenderer:
             "content": from_rest if self.cloud else from_site,
         }
         if attachment.kind == "image/png":
-            made["thumbnail"] = f"{self.rest}/attachment/thumbnail/{attachment.id}"
-        return made
+            document["thumbnail"] = f"{self.rest}/attachment/thumbnail/{attachment.id}"
+        return document
 
     # Whole issues.
 
@@ -433,7 +433,7 @@ class JsonRenderer:
 
     def issue(self, issue: Issue, fields: list[str], expand: frozenset[str], *, inline_caps: bool = True) -> Json:
         """Renders an issue with the `fields` that `selected` returned; without any field it has only its id and key."""
-        made: Json = {
+        document: Json = {
             "expand": "renderedFields,names,schema,operations,editmeta,changelog,versionedRepresentations",
             "id": str(issue.id),
             "self": f"{self.rest}/issue/{issue.id}",
@@ -445,7 +445,7 @@ class JsonRenderer:
             del values["parent"]
         elif not self.cloud and issue.type == 4 and issue.parent and "issuetype" in values:
             values["parent"] = self.short(issue.parent)
-        made["fields"] = values
+        document["fields"] = values
         if "changelog" in expand:
             histories = self.content.histories(issue)
             sent = histories
@@ -453,21 +453,23 @@ class JsonRenderer:
                 sent = histories[::-1][:CHANGELOG_CAP]
             elif self.cloud:
                 sent = histories[::-1]
-            made["changelog"] = {"startAt": 0, "maxResults": len(sent), "total": len(histories)}
-            made["changelog"]["histories"] = [self.history(h) for h in sent]
+            document["changelog"] = {"startAt": 0, "maxResults": len(sent), "total": len(histories)}
+            document["changelog"]["histories"] = [self.history(h) for h in sent]
         if "names" in expand:
-            made["names"] = {f.id: f.name for f in self.store.configuration.fields if f.id in fields}
+            document["names"] = {f.id: f.name for f in self.store.configuration.fields if f.id in fields}
         if "schema" in expand:
-            made["schema"] = {f.id: f.schema for f in self.store.configuration.fields if f.id in fields and f.schema}
-        return made
+            document["schema"] = {
+                f.id: f.schema for f in self.store.configuration.fields if f.id in fields and f.schema
+            }
+        return document
 
     def complete(self, issue: Issue) -> Json:
         """An issue with every field, every comment, worklog and history: the expected record of a complete reader."""
-        made = self.issue(issue, self.selected(["*all"]), frozenset())
-        made["fields"]["comment"] = [self.comment(issue.id, c) for c in self.content.comments(issue)]
-        made["fields"]["worklog"] = [self.worklog(issue.id, w) for w in self.content.worklogs(issue)]
-        made["changelog"] = [self.history(h) for h in self.content.histories(issue)]
-        return made
+        document = self.issue(issue, self.selected(["*all"]), frozenset())
+        document["fields"]["comment"] = [self.comment(issue.id, c) for c in self.content.comments(issue)]
+        document["fields"]["worklog"] = [self.worklog(issue.id, w) for w in self.content.worklogs(issue)]
+        document["changelog"] = [self.history(h) for h in self.content.histories(issue)]
+        return document
 
 
 def duration(seconds: int) -> str:

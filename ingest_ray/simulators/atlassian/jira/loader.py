@@ -37,12 +37,12 @@ class _Loader:
         ):
             known.clear()
 
-    def place(self, kind: str, key: str, known: list[Any], make: Any) -> int:
-        found = self._seen.get((kind, key))
-        if found is None:
-            found = self._seen[kind, key] = len(known)
-            known.append(make(found))
-        return found
+    def index_of(self, kind: str, key: str, known: list[Any], make: Any) -> int:
+        index = self._seen.get((kind, key))
+        if index is None:
+            index = self._seen[kind, key] = len(known)
+            known.append(make(index))
+        return index
 
     def person(self, document: Json | None) -> int:
         if document is None:
@@ -57,24 +57,24 @@ class _Loader:
                 index, account, name, document["key"], document["displayName"], mail, document["active"], zone
             )
 
-        return self.place("person", name, self.people, make)
+        return self.index_of("person", name, self.people, make)
 
     def issue(self, document: Json) -> Issue:
         fields, configuration = document["fields"], self.configuration
-        project = self.place(
+        project = self.index_of(
             "project", fields["project"]["key"], configuration.projects, lambda n: _project(n, fields["project"])
         )
         home = configuration.projects[project]
         kind, status = fields["issuetype"], fields["status"]
-        made = Issue(
+        issue = Issue(
             id=int(document["id"]),
             project=project,
             number=int(document["key"].rpartition("-")[2]),
             created=_ms(fields["created"]),
             updated=_ms(fields["updated"]),
             spread=_ms(fields["updated"]),
-            type=self.place("type", kind["id"], configuration.types, lambda _: _type(kind)),
-            status=self.place("status", status["id"], configuration.statuses, lambda _: _status(status)),
+            type=self.index_of("type", kind["id"], configuration.types, lambda _: _type(kind)),
+            status=self.index_of("status", status["id"], configuration.statuses, lambda _: _status(status)),
             priority=self._named("priority", fields.get("priority"), configuration.priorities),
             creator=self.person(fields.get("creator") or fields.get("reporter") or {**_NOBODY}),
             reporter=self.person(fields.get("reporter") or {**_NOBODY}),
@@ -83,7 +83,7 @@ class _Loader:
             resolved=_ms(fields.get("resolutiondate")),
             due=_ms(fields.get("duedate")),
             labels=tuple(
-                self.place("label", x, configuration.labels, lambda _, x=x: x) for x in fields.get("labels", ())
+                self.index_of("label", x, configuration.labels, lambda _, x=x: x) for x in fields.get("labels", ())
             ),
             loaded={
                 "summary": fields.get("summary") or "",
@@ -91,21 +91,21 @@ class _Loader:
                 "environment": fields.get("environment"),
             },
         )
-        made.components = tuple(
+        issue.components = tuple(
             self._named(f"component{project}", c, home.components) for c in fields.get("components", ())
         )
-        made.fix_versions = tuple(
+        issue.fix_versions = tuple(
             self._named(f"version{project}", v, home.versions) for v in fields.get("fixVersions", ())
         )
-        assert made.loaded is not None
+        assert issue.loaded is not None
         comments = fields.get("comment", {}).get("comments", ())
-        made.loaded["_comments"] = [self._comment(made.id, n, c) for n, c in enumerate(comments)]
-        return made
+        issue.loaded["_comments"] = [self._comment(issue.id, n, c) for n, c in enumerate(comments)]
+        return issue
 
     def _named(self, kind: str, document: Json | None, known: list[Named]) -> int:
         if document is None:
             return -1
-        return self.place(
+        return self.index_of(
             kind,
             document["id"],
             known,

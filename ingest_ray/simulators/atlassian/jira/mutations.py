@@ -44,10 +44,10 @@ def _history(store: IssueStore, issue: Issue, field: str, field_id: str, old: st
 
 
 def create(store: IssueStore, request: Request) -> list[int]:
-    made = []
+    results = []
     for number in range(int(request.get("count", 1))):
-        place = store.next_id + number
-        d = store.draws(b"create", place)
+        issue_id = store.next_id + number
+        d = store.draws(b"create", issue_id)
         wanted = request.get("project")
         project = (
             store.configuration.project(str(wanted))
@@ -61,11 +61,11 @@ def create(store: IssueStore, request: Request) -> list[int]:
         numbers = (
             [int(k.rpartition("-")[2]) for k in store.by_key if k.startswith(f"{project.key}-")] if number == 0 else []
         )
-        issue = Issue(place, project.index, max([last, *numbers]) + 1, now, now, 2, 0, 2, 0, 0, now)
+        issue = Issue(issue_id, project.index, max([last, *numbers]) + 1, now, now, 2, 0, 2, 0, 0, now)
         store.put(issue)
-        made.append(issue.id)
-    store.next_id += len(made)
-    return made
+        results.append(issue.id)
+    store.next_id += len(results)
+    return results
 
 
 def update(store: IssueStore, request: Request) -> list[int]:
@@ -111,8 +111,8 @@ def comment(store: IssueStore, request: Request) -> list[int]:
         issue, now = store.issues[number], store.clock.now()
         comments = list(issue.more_comments)
         for _ in range(int(request.get("each", 1))):
-            made = _extra(store, issue)
-            comments.append(Comment(made, 0, 0, now, now, store.content.prose.text(b"new-comment", made)))
+            comment_id = _extra(store, issue)
+            comments.append(Comment(comment_id, 0, 0, now, now, store.content.prose.text(b"new-comment", comment_id)))
         store.edit(number, more_comments=tuple(comments), updated=now)
     return chosen
 
@@ -121,9 +121,15 @@ def log_work(store: IssueStore, request: Request) -> list[int]:
     chosen = _targets(store, request, store.searchable)
     for number in chosen:
         issue, now = store.issues[number], store.clock.now()
-        made = _extra(store, issue)
+        worklog_id = _extra(store, issue)
         entry = Worklog(
-            made, 0, now, now, now // MINUTE_MS * MINUTE_MS, 1800, store.content.prose.text(b"new-log", made, most=1)
+            worklog_id,
+            0,
+            now,
+            now,
+            now // MINUTE_MS * MINUTE_MS,
+            1800,
+            store.content.prose.text(b"new-log", worklog_id, most=1),
         )
         store.edit(number, more_worklogs=(*issue.more_worklogs, entry), updated=now)
     store.worklog_feed = None

@@ -72,17 +72,17 @@ class Searcher:
         """Raises QueryError."""
         self.store.index_due_changes()
         key = (jql, self.store.index.revision, 0)
-        found = self._cache.get(key)
-        if found is not None:
+        result = self._cache.get(key)
+        if result is not None:
             self._cache.move_to_end(key)
-            return found
+            return result
         search = self.compiler.compile(jql)
-        found = self._sorted(search)
+        result = self._sorted(search)
         if not search.relative:
-            self._cache[key] = found
+            self._cache[key] = result
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
-        return found
+        return result
 
     def _matching(self, search: JqlSearch) -> list[int]:
         index = self.store.index

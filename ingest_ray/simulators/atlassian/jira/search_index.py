@@ -52,11 +52,11 @@ class IssueIndex:
 
     def between(self, projects: list[int], lower: int, upper: int) -> list[int]:
         """Ids of the issues updated in [lower, upper), unsorted over projects."""
-        found: list[int] = []
+        matches: list[int] = []
         for number in projects:
             entries = self.projects[number].by_updated
-            found += [i for _, i in entries[bisect_left(entries, (lower, -1)) : bisect_left(entries, (upper, -1))]]
-        return found
+            matches += [i for _, i in entries[bisect_left(entries, (lower, -1)) : bisect_left(entries, (upper, -1))]]
+        return matches
 
     def count_between(self, projects: list[int], lower: int, upper: int) -> int:
         total = 0

@@ -192,9 +192,9 @@ class SiteConfiguration:
 def make_projects(draws: SeededDraws, count: int, people: int) -> list[Project]:
     projects = []
     for index in range(count):
-        turn, place = divmod(index, len(_NAMES))
-        name = pick(_NAMES, place) + (f" {turn + 1}" if turn else "")
-        key = _NAMES[place][:3].upper() + (str(turn + 1) if turn else "")
+        round_, name_index = divmod(index, len(_NAMES))
+        name = pick(_NAMES, name_index) + (f" {round_ + 1}" if round_ else "")
+        key = _NAMES[name_index][:3].upper() + (str(round_ + 1) if round_ else "")
         lead = draws(b"project", index)[0] % people
         project = Project(index, str(10_000 + index), key, name, lead, "next-gen" if index % 4 == 3 else "classic")
         project.components = [Named(str(20_000 + index * 10 + n), c) for n, c in enumerate(("API", "Web", "Importer"))]

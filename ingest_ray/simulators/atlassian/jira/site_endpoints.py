@@ -23,11 +23,11 @@ class JiraSite(JiraIssues):
         return reply([self.field(f) for f in self.store.configuration.fields if self.cloud or not f.cloud_only])
 
     def field(self, spec: FieldSpec) -> Json:
-        made: Json = {"id": spec.id, "name": spec.name, "custom": spec.custom, "orderable": spec.custom}
-        made |= {"navigable": spec.navigable, "searchable": True, "clauseNames": spec.clause_names}
+        document: Json = {"id": spec.id, "name": spec.name, "custom": spec.custom, "orderable": spec.custom}
+        document |= {"navigable": spec.navigable, "searchable": True, "clauseNames": spec.clause_names}
         if self.cloud:
-            made["key"] = spec.id
-        return made | {"schema": spec.schema} if spec.schema else made
+            document["key"] = spec.id
+        return document | {"schema": spec.schema} if spec.schema else document
 
     @route("GET /rest/api/{api}/status")
     def statuses(self, call: Call) -> Reply:
@@ -59,23 +59,23 @@ class JiraSite(JiraIssues):
     # Projects.
 
     def project(self, renderer: JsonRenderer, project: Project, *, wide: bool) -> Json:
-        made = renderer.project_short(project)
+        document = renderer.project_short(project)
         if self.cloud:
-            made |= {
+            document |= {
                 "style": project.style,
                 "isPrivate": False,
                 "properties": {},
                 "expand": "description,lead,issueTypes,url",
             }
         if project.archived:
-            made["archived"] = True
+            document["archived"] = True
         if wide:
-            made |= {"description": f"All about {project.name}.", "lead": renderer.person(project.lead)}
-            made["issueTypes"] = [renderer.issue_type(t) for t in self.store.configuration.types]
-            made["components"] = [renderer.named("component", c) for c in project.components]
-            made["versions"] = [renderer.named("version", v) for v in project.versions]
-            made |= {"roles": self._roles(renderer, project), "assigneeType": "UNASSIGNED"}
-        return made
+            document |= {"description": f"All about {project.name}.", "lead": renderer.person(project.lead)}
+            document["issueTypes"] = [renderer.issue_type(t) for t in self.store.configuration.types]
+            document["components"] = [renderer.named("component", c) for c in project.components]
+            document["versions"] = [renderer.named("version", v) for v in project.versions]
+            document |= {"roles": self._roles(renderer, project), "assigneeType": "UNASSIGNED"}
+        return document
 
     def _roles(self, renderer: JsonRenderer, project: Project) -> Json:
         names = ("Administrators", "Developers", "Viewers")
@@ -107,7 +107,7 @@ class JiraSite(JiraIssues):
         number = int(call.params["role"])
         group = self.store.groups[number - 10_002]
         lead = self.store.people[project.lead]
-        made: Json = {
+        document: Json = {
             "self": f"{renderer.rest}/project/{project.id}/role/{number}",
             "name": names[str(number)],
             "id": number,
@@ -120,13 +120,13 @@ class JiraSite(JiraIssues):
             team["actorGroup"]["groupId"] = group.group_id
         else:
             user["name"] = lead.username
-        return reply(made | {"actors": [user, team], "description": f"{names[str(number)]} of a project"})
+        return reply(document | {"actors": [user, team], "description": f"{names[str(number)]} of a project"})
 
     @route("GET /rest/api/{api}/project/{project}/permissionscheme")
     def permission_scheme(self, call: Call) -> Reply:
         renderer = self.renderer(call)
         self.project_of(call)
-        made: Json = {
+        document: Json = {
             "self": f"{renderer.rest}/permissionscheme/10000",
             "id": 10_000,
             "name": "Default scheme",
@@ -137,11 +137,11 @@ class JiraSite(JiraIssues):
                 {"value": "10002"} if self.cloud else {}
             )
             grants = (("BROWSE_PROJECTS", {"type": "applicationRole"}), ("ADMINISTER_PROJECTS", role))
-            made["permissions"] = [
+            document["permissions"] = [
                 {"id": 10_100 + n, "self": f"{renderer.rest}/permissionscheme/10000/permission/{10_100 + n}", "holder": h, "permission": p}
                 for n, (p, h) in enumerate(grants)
             ]  # fmt: skip
-        return reply(made)
+        return reply(document)
 
     @route("GET /rest/api/{api}/project/{project}/securitylevel")
     def security_levels(self, call: Call) -> Reply:

@@ -198,18 +198,18 @@ class CqlCompiler(PredicateCompiler[Hit, CqlSearch]):
             raise self._fail(clause, ", ".join(self._texts(clause))) from None
 
     def _people(self, clause: Clause) -> set[int]:
-        found = set()
+        matches = set()
         for operand in clause.operands:
             if isinstance(operand, Function) and operand.name.lower() == "currentuser":
-                found.add(0)
+                matches.add(0)
             elif isinstance(operand, Value):
                 known = (operand.text,)
-                found.update(
+                matches.update(
                     p.index for p in self.store.people if p.account_id in known or p.username in known or p.key in known
                 )
             else:
                 raise self._fail(clause, getattr(operand, "name", "empty"))
-        return found
+        return matches
 
     def _space_type(self, clause: Clause) -> Predicate:
         texts = set(self._texts(clause))

@@ -17,10 +17,10 @@ class NonexistentLocalTime(ValueError):
 
 def wall_ms(text: str, zone_name: str) -> int | None:
     """The instant of `yyyy-MM-dd HH:mm` (or with slashes, or the date only); None for any other text."""
-    found = _WALL.fullmatch(text.strip())
-    if found is None:
+    match = _WALL.fullmatch(text.strip())
+    if match is None:
         return None
-    year, month, day, hour, minute = (int(x or 0) for x in found.groups())
+    year, month, day, hour, minute = (int(x or 0) for x in match.groups())
     try:
         moment = datetime(year, month, day, hour, minute)
     except ValueError:
@@ -33,11 +33,11 @@ def wall_ms(text: str, zone_name: str) -> int | None:
 
 def period_ms(text: str) -> int | None:
     """`-1d`, `4w 2d`, `+30m`: milliseconds; `m` are minutes."""
-    found = _PERIOD.fullmatch(text.strip())
-    if found is None:
+    match = _PERIOD.fullmatch(text.strip())
+    if match is None:
         return None
     total = sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(text))
-    return -total if found.group(1) == "-" else total
+    return -total if match.group(1) == "-" else total
 
 
 def function_ms(name: str, arguments: tuple[str, ...], now_ms: int, zone_name: str) -> int | None:
@@ -48,11 +48,11 @@ def function_ms(name: str, arguments: tuple[str, ...], now_ms: int, zone_name: s
     lowered = name.lower()
     if lowered in ("now", "currentlogin", "lastlogin"):
         return now_ms + shift
-    found = re.fullmatch(r"(startof|endof)(day|week|month|year)", lowered)
-    if found is None:
+    boundary = re.fullmatch(r"(startof|endof)(day|week|month|year)", lowered)
+    if boundary is None:
         return None
     today = local(now_ms, zone_name).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-    match found.group(2):
+    match boundary.group(2):
         case "day":
             start, following = today, today + timedelta(days=1)
         case "week":  # weeks begin on Sunday by default
@@ -68,6 +68,6 @@ def function_ms(name: str, arguments: tuple[str, ...], now_ms: int, zone_name: s
         moved = shift
     else:
         moved = 0
-    begin = start if found.group(1) == "startof" else following
+    begin = start if boundary.group(1) == "startof" else following
     instant = int(begin.replace(tzinfo=zone(zone_name)).timestamp() * 1000)
-    return instant + moved - (1 if found.group(1) == "endof" else 0)
+    return instant + moved - (1 if boundary.group(1) == "endof" else 0)

@@ -120,16 +120,16 @@ def _tokens(text: str, language: QueryLanguage) -> list[Token]:
 
 
 def _string(text: str, start: int, language: QueryLanguage) -> tuple[str, int]:
-    made: list[str] = []
+    results: list[str] = []
     quote, at = text[start], start + 1
     while at < len(text):
         char = text[at]
         if char == quote:
-            return "".join(made), at + 1
+            return "".join(results), at + 1
         if char == "\\" and at + 1 < len(text):
             at += 1
             char = {"n": "\n", "t": "\t", "r": "\r"}.get(text[at], text[at])
-        made.append(char)
+        results.append(char)
         at += 1
     broken = text[start + 1 :]
     raise QueryError(

@@ -219,13 +219,13 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         return texts
 
     def _named(self, clause: Clause, choices: list[Any]) -> set[int]:
-        found = set()
+        indexes = set()
         for text in self._texts(clause):
             matches = [n for n, c in enumerate(choices) if text == c.id or text.lower() == c.name.lower()]
             if not matches:
                 raise QueryError(f"The value '{text}' does not exist for the field '{clause.field}'.")
-            found.update(matches)
-        return found
+            indexes.update(matches)
+        return indexes
 
     def _resolutions(self, clause: Clause) -> set[int]:
         if any(isinstance(o, Value) and o.text.lower() == "unresolved" for o in clause.operands):
@@ -233,7 +233,7 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         return self._named(clause, self.store.configuration.resolutions)
 
     def _projects(self, clause: Clause) -> set[int]:
-        found = set()
+        matches = set()
         for text in self._texts(clause):
             known = [
                 p.index for p in self.store.configuration.projects
@@ -241,18 +241,18 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
             ]  # fmt: skip
             if not known:
                 raise QueryError(f"The value '{text}' does not exist for the field 'project'.")
-            found.update(known)
-        return found
+            matches.update(known)
+        return matches
 
     def _people(self, clause: Clause) -> set[int]:
         self._allow(clause, _EQUAL)
-        found = set()
+        matches = set()
         for operand in clause.operands:
             if isinstance(operand, Function):
                 if operand.name.lower() == "currentuser":
-                    found.add(0)
+                    matches.add(0)
                 elif operand.name.lower() == "membersof":
-                    found.update(n for g in self.store.groups if g.name == operand.arguments[0] for n in g.members)
+                    matches.update(n for g in self.store.groups if g.name == operand.arguments[0] for n in g.members)
                 else:
                     raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
             elif isinstance(operand, Value):
@@ -262,17 +262,17 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
                 ]  # fmt: skip
                 if not known:
                     raise QueryError(f"The value '{operand.text}' does not exist for the field '{clause.field}'.")
-                found.update(known)
-        return found
+                matches.update(known)
+        return matches
 
     def _issues(self, clause: Clause) -> set[int]:
-        found = set()
+        matches = set()
         for text in self._texts(clause):
             issue = self.store.find(text)
             if issue is None:
                 raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
-            found.add(issue.id)
-        return found
+            matches.add(issue.id)
+        return matches
 
     def _key(self, clause: Clause) -> Predicate:
         """`id > 10000` compares numbers; `key >= "ABC-5"` compares within the project of the key."""

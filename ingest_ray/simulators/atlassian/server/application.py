@@ -42,7 +42,7 @@ class Site(Protocol):
     def unauthorized_reply(self) -> Reply: ...
     def unknown_path_reply(self, call: Call) -> Reply: ...
     def failed_login_reply(self, call: Call, verdict: str) -> Reply: ...
-    def finish_reply(self, call: Call, made: Reply) -> Reply: ...
+    def finish_reply(self, call: Call, response: Reply) -> Reply: ...
 
 
 @dataclass(slots=True)
@@ -80,12 +80,12 @@ class SiteServer:
             )
             return
         self.stats.begin()
-        template, made = "", Reply(500, b"")
+        template, response = "", Reply(500, b"")
         try:
-            template, made = await self._answer(request, path, body)
+            template, response = await self._answer(request, path, body)
         finally:
-            self.stats.end(template, made.status, len(made.body))
-        await self._finish(made, path, scope, receive, send)
+            self.stats.end(template, response.status, len(response.body))
+        await self._finish(response, path, scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -100,9 +100,9 @@ class SiteServer:
         self.served += 1
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in request.scope["headers"]}
         gateway, path = self._gateway(path)
-        found = self.site.router.find(request.method, path)
-        template = found[2] if isinstance(found, tuple) else f"{request.method} ?"
-        params = found[1] if isinstance(found, tuple) else {}
+        match = self.site.router.find(request.method, path)
+        template = match[2] if isinstance(match, tuple) else f"{request.method} ?"
+        params = match[1] if isinstance(match, tuple) else {}
         query: bytes = request.scope["query_string"]
         call = Call(request.method, path, params, query, headers, body, self.url, template, gateway)
         bucket, refusal = self._budget(call)
@@ -112,7 +112,7 @@ class SiteServer:
             if self.traps.strikes("slow-responses", path, self.draws):
                 self.stats.faults["slow-responses"] += 1
                 await asyncio.sleep(SLOW_S)
-            refusal = self._fault(call) or self._respond(call, found)
+            refusal = self._fault(call) or self._respond(call, match)
         self._add_headers(refusal, bucket)
         return template, refusal
 
@@ -139,9 +139,9 @@ class SiteServer:
     def _too_many(self, bucket: Bucket | None, *, retry_after: bool) -> Reply:
         headers = self.limits.headers(bucket, refused=True, retry_after=retry_after, now_ms=self.clock.now())
         text = localized("Rate limit exceeded.", german="localized" in self.traps)
-        made = reply({"errorMessages": [text], "errors": {}}, 429)
-        made.headers.update(headers)
-        return made
+        response = reply({"errorMessages": [text], "errors": {}}, 429)
+        response.headers.update(headers)
+        return response
 
     def _fault(self, call: Call) -> Reply | None:
         struck = [
@@ -173,12 +173,12 @@ class SiteServer:
             case _:
                 return Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind=_HTML)
 
-    def _respond(self, call: Call, found: tuple[Endpoint, dict[str, str], str] | int) -> Reply:
+    def _respond(self, call: Call, match: tuple[Endpoint, dict[str, str], str] | int) -> Reply:
         common = self._host_reply(call)
         if common is not None:
             return common
-        if isinstance(found, int):
-            if found == 405:
+        if isinstance(match, int):
+            if match == 405:
                 return problem(
                     405, "Method Not Allowed", f"Request method '{call.method}' is not supported.", call.path
                 )
@@ -191,7 +191,7 @@ class SiteServer:
         )
         try:
             if call.path.startswith(("/media/", "/wiki/media/")) or verdict == "known":
-                return self.site.finish_reply(call, found[0](call))
+                return self.site.finish_reply(call, match[0](call))
             return self.site.failed_login_reply(call, verdict)
         except RequestRefused as refused:
             return refused.reply
@@ -225,34 +225,34 @@ class SiteServer:
 
     # Answers.
 
-    def _add_headers(self, made: Reply, bucket: Bucket | None) -> None:
-        if made.status != 429:
+    def _add_headers(self, response: Reply, bucket: Bucket | None) -> None:
+        if response.status != 429:
             headers = self.limits.headers(bucket, refused=False, retry_after=False, now_ms=self.clock.now())
             for name, value in headers.items():
-                made.headers.setdefault(name, value)
+                response.headers.setdefault(name, value)
         number = UUID(int=self.served)
-        made.headers |= {"atl-request-id": str(number), "atl-traceid": number.hex, "x-arequestid": str(number)}
+        response.headers |= {"atl-request-id": str(number), "atl-traceid": number.hex, "x-arequestid": str(number)}
         if self.account_id:
-            made.headers.setdefault("x-aaccountid", self.account_id)
+            response.headers.setdefault("x-aaccountid", self.account_id)
 
-    async def _finish(self, made: Reply, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        cut = len(made.body) // 2
-        if made.status == 200 and cut > 20:
+    async def _finish(self, response: Reply, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = len(response.body) // 2
+        if response.status == 200 and cut > 20:
             if self.traps.strikes("truncated-json", path, self.draws):
                 self.stats.faults["truncated-json"] += 1
-                made.body = made.body[:cut]
+                response.body = response.body[:cut]
             elif self.traps.strikes("truncated-bodies", path, self.draws):
                 self.stats.faults["truncated-bodies"] += 1
-                head = self._response(made).raw_headers
-                await send({"type": "http.response.start", "status": made.status, "headers": head})
-                await send({"type": "http.response.body", "body": made.body[:cut], "more_body": True})
+                head = self._response(response).raw_headers
+                await send({"type": "http.response.start", "status": response.status, "headers": head})
+                await send({"type": "http.response.body", "body": response.body[:cut], "more_body": True})
                 return  # uvicorn closes a connection whose answer is unfinished
-        await self._send(made, scope, receive, send)
+        await self._send(response, scope, receive, send)
 
-    def _response(self, made: Reply) -> Response:
-        headers = {**made.headers, "content-type": made.kind}
+    def _response(self, response: Reply) -> Response:
+        headers = {**response.headers, "content-type": response.kind}
         headers["date"] = formatdate(self.clock.now() / 1000, usegmt=True)
-        return Response(made.body, made.status, headers)
+        return Response(response.body, response.status, headers)
 
-    async def _send(self, made: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._response(made)(scope, receive, send)
+    async def _send(self, response: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._response(response)(scope, receive, send)

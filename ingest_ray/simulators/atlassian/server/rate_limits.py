@@ -58,22 +58,22 @@ class Limits:
         if not self.cloud:
             if bucket is None and not refused:
                 return {}  # an administrator has to switch the limit on
-            made = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
-            made |= {"X-RateLimit-Interval-Seconds": "1", "X-RateLimit-FillRate": str(rate)}
+            document = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
+            document |= {"X-RateLimit-Interval-Seconds": "1", "X-RateLimit-FillRate": str(rate)}
             if retry_after or not refused:
-                made["retry-after"] = "1" if refused else "0"
-            return made
-        made = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
+                document["retry-after"] = "1" if refused else "0"
+            return document
+        document = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
         if self.product == "jira":
-            made |= {
+            document |= {
                 "ratelimit": f'"jira-burst-based";r={left};t=1',
                 "ratelimit-policy": f'"jira-burst-based";q={rate};w=1',
             }
         if left < rate * 0.2:
-            made["X-RateLimit-NearLimit"] = "true"
+            document["X-RateLimit-NearLimit"] = "true"
         if refused and retry_after:
             reset = datetime.fromtimestamp(now_ms // 1000 + 1, UTC)
-            made |= {"Retry-After": "1", "X-RateLimit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ")}
+            document |= {"Retry-After": "1", "X-RateLimit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ")}
         if refused:
-            made["RateLimit-Reason"] = self.reason
-        return made
+            document["RateLimit-Reason"] = self.reason
+        return document
