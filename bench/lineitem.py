@@ -4,6 +4,12 @@ The values follow TPC-H's domains (https://www.tpc.org/tpch/, section 4.2.3); th
 machine makes the same table.
 """
 
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as adbc
+
+from bench.database import start_postgres
+
 SELECT = """
     (i / 4 + 1)::bigint AS l_orderkey, (abs(hashint4(i)) % 200000 + 1)::bigint AS l_partkey,
     (abs(hashint4(i + 1)) % 10000 + 1)::bigint AS l_suppkey, (i % 4 + 1)::integer AS l_linenumber,
@@ -21,6 +27,15 @@ SELECT = """
     left('furiously ' || md5(i::text) || ' deposits', 10 + abs(hashint4(i + 10)) % 34)::varchar(44) AS l_comment
 FROM generate_series(0, {rows} - 1) AS i
 """
+
+
+def serve_lineitem(folder: Path, rows: int) -> str:
+    """Starts a PostgreSQL server with the table and returns its URL. It ends with this process."""
+    url = start_postgres(folder)
+    with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in statements(rows):
+            cursor.execute(statement)
+    return url
 
 
 def statements(rows: int) -> list[str]:

@@ -7,14 +7,12 @@ committed table. Only ratios mean something on a machine that does other things,
 """
 
 import argparse
-import json
-import shutil
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from bench.kill_and_resume import INGEST
+from bench.ingest_command import empty_folder, measure_load
 from bench.lineitem_maria import statements
 from bench.measure import Measured, cores, measured
 from bench.side_by_side import Peer, environment
@@ -37,19 +35,7 @@ units:
 """
 
 
-def ours(folder: Path, url: str, rows: int) -> Measured:
-    (folder / "ingest.yaml").write_text(document(url))
-    for command in (["apply"], ["collect", "shop"]):
-        subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    done = measured([INGEST, "run", "shop", "--json"], folder)
-    unit = json.loads(done.out)["units"][0]
-    if unit["rows"]["committed"] != rows:
-        raise SystemExit(f"rows are missing: {unit['rows']}")
-    print(f"  {unit['executor']}: {unit['phases']}", file=sys.stderr)
-    return done
-
-
-def filled(server: MariaServer, rows: int) -> str:
+def start_shop(server: MariaServer, rows: int) -> str:
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE shop CHARACTER SET utf8mb4")
     with server.connect("shop") as connection, connection.cursor() as cursor:
@@ -74,15 +60,13 @@ def main() -> int:
     peers = {f"{PEER.name}, {count} partitions": str(count) for count in PARTITIONS}
     runs: dict[str, list[Measured]] = {}
     with running_server("--innodb-buffer-pool-size=1G") as server:
-        url = filled(server, given.rows)
+        url = start_shop(server, given.rows)
         for number in range(given.rounds):
             turns = [OURS, *peers]
             for name in turns if number % 2 == 0 else reversed(turns):
-                out = folder / "out"
-                shutil.rmtree(out, ignore_errors=True)
-                out.mkdir()
+                out = empty_folder(folder / "out")
                 if name == OURS:
-                    done = ours(out, url, given.rows)
+                    done = measure_load(out, document(url), given.rows)
                 else:
                     done = measured([str(python), script, url, str(out), peers[name]], out)
                 runs.setdefault(name, []).append(done)
@@ -96,11 +80,11 @@ def report(rows: int, runs: dict[str, list[Measured]]) -> None:
     print(f"\n{rows:,} rows of lineitem, {cores()} cores, medians of {len(base)} rounds, whole processes\n")
     print("| what | wall s | from - to | ours / it, by round | CPU s (client) | all processes MiB |")
     print("|---|---|---|---|---|---|")
-    for name, found in runs.items():
-        walls = [run.wall_s for run in found]
-        wall, cpu = statistics.median(walls), statistics.median(run.cpu_s for run in found)
-        ratio = statistics.median(our.wall_s / its.wall_s for our, its in zip(base, found, strict=True))
-        memory = max(run.together_mib for run in found)
+    for name, measures in runs.items():
+        walls = [run.wall_s for run in measures]
+        wall, cpu = statistics.median(walls), statistics.median(run.cpu_s for run in measures)
+        ratio = statistics.median(our.wall_s / its.wall_s for our, its in zip(base, measures, strict=True))
+        memory = max(run.together_mib for run in measures)
         print(f"| {name} | {wall:.2f} | {min(walls):.2f} - {max(walls):.2f} | {ratio:.2f} | {cpu:.2f} | {memory:.0f} |")
 
 

@@ -1,4 +1,4 @@
-"""Runs a command as its users do and takes its wall time and memory, over its whole process tree."""
+"""Runs a command as its users do and measures wall time, CPU and memory over its whole process tree."""
 
 import os
 import resource
@@ -39,12 +39,12 @@ def measured(command: Sequence[str], folder: Path) -> Measured:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {out.decode()}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     waited_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # What was waited for is exact; daemons (Ray's) are only in the samples.
+    # The CPU of processes that were waited for is exact; daemons (Ray's) are only in the samples.
     return Measured(wall_s, max(waited_s, sampler.cpu_s), sampler.largest / 2**20, sampler.together / 2**20, out)
 
 
 class Sampler(threading.Thread):
-    """Looks at a process tree ten times a second."""
+    """Samples a process tree ten times a second."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -60,7 +60,7 @@ class Sampler(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.wait(SAMPLE_S):
-            sizes = [self._look(process) for process in self._tree()]
+            sizes = [self._sample(process) for process in self._tree()]
             self.largest = max([self.largest, *sizes])
             self.together = max(self.together, sum(sizes))
 
@@ -71,7 +71,7 @@ class Sampler(threading.Thread):
         except psutil.NoSuchProcess:
             return []
 
-    def _look(self, process: psutil.Process) -> int:
+    def _sample(self, process: psutil.Process) -> int:
         """PSS: memory that several processes share (Ray's object store, mapped pages) is counted once."""
         try:
             times = process.cpu_times()

@@ -2,19 +2,19 @@
 
     python -m bench.postgres_to_delta --rows 2000000 --rounds 3
 
-Only the ratio means something on a machine that does other things, too.
+Only the ratio is meaningful on a machine with other load.
 """
 
 import argparse
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-from bench.database import config, orders
-from bench.kill_and_resume import INGEST, is_equal
+from bench.database import config, start_orders
+from bench.ingest_command import INGEST, prepare
+from bench.kill_and_resume import is_equal
 from bench.measure import Measured, cores, measured
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     given = options.parse_args()
     shutil.rmtree(given.folder, ignore_errors=True)
     given.folder.mkdir(parents=True)
-    url = orders((given.folder / "pg").absolute(), given.rows)
+    url = start_orders((given.folder / "pg").absolute(), given.rows)
     ours, plain = [], []
     for number in range(given.rounds):
         folder = given.folder / f"round-{number}"
@@ -45,10 +45,7 @@ def main() -> int:
 
 
 def load(folder: Path, url: str, slice_mib: int) -> Measured:
-    (folder / "ingest.yaml").write_text(config(url, slice_mib * 2**20))
-    for command in (["apply"], ["collect", "shop"]):
-        subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    done = measured([INGEST, "run", "shop", "--json"], folder)
+    done = measured([INGEST, "run", "shop", "--json"], prepare(folder, config(url, slice_mib * 2**20)))
     answer = json.loads(done.out)
     phases = answer["units"][0]["phases"]
     print(f"  {answer['seconds']} s inside, phases {phases}", file=sys.stderr)

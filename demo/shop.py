@@ -1,4 +1,4 @@
-"""Makes the shop's SQLite database: the same rows from the same seed, about half a million of them."""
+"""Creates the shop's SQLite database: about half a million rows, the same from the same seed."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A simulated Jira and a simulated Confluence in one common data model, and one query over both."""
+"""Loads a simulated Jira and a simulated Confluence into one common data model, and runs one query over both."""
 
 import os
 import sqlite3
@@ -39,7 +39,7 @@ GROUP BY u.cdm_id ORDER BY items DESC, person LIMIT 5"""
 
 
 def into_one_model(folder: Path, command: str, console: Console) -> bool:
-    """Returns whether the query found anything, and every issue of the site is in the database."""
+    """Returns whether the query returned rows, and every issue of the site is in the database."""
     folder.mkdir()
     with simulate("jira", issues=80, projects=2) as jira, simulate("confluence", pages=40, spaces=2) as wiki:
         (folder / "ingest.yaml").write_text(CONFIG.format(jira=jira, wiki=wiki))

@@ -13,7 +13,7 @@ os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
 
 add_to_path(Path(__file__).parent / "plugins")  # offers the scripted source, in the processes that tests start, too
 
-# Where the suite is a gate, every run draws the same examples; elsewhere each run draws new ones and looks for what was missed.
+# In CI every run draws the same examples; elsewhere each run draws new ones, to find what earlier runs missed.
 settings.register_profile("gate", derandomize=True, database=None)
 if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
     settings.load_profile("gate")

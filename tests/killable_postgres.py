@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test module's own, which may be killed. `killable_postgres` is imported into the module, which then has one server."""
+"""A PostgreSQL that a test module may kill: the module imports the fixture `killable_postgres` and gets a server of its own."""
 
 import contextlib
 import shutil
@@ -31,7 +31,7 @@ class KillablePostgres:
         self.start()
 
     def kill(self) -> None:
-        """All of its processes, as when the machine loses power."""
+        """Kills all of its processes, as when the machine loses power."""
         postmaster = psutil.Process(self.server.get_pid())
         family = [postmaster, *postmaster.children(recursive=True)]
         for process in family:

@@ -1,1 +1,1 @@
-"""For people who write strategies, sinks and stores: scripted parts, real servers, the behaviour suites."""
+"""Test support for authors of strategies, sinks and KVs: a scripted source, real servers, behaviour suites, simulated sites."""

@@ -43,7 +43,7 @@ class Outcome:
 
 
 class Stopped(Exception):
-    """The rehearsal was told to stop here, as if the process had been killed."""
+    """The rehearsal stopped after `stop_after` slices, as if the process had been killed."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Rehearsal:
         between: Callable[[int], None] | None = None,
         order: Callable[[list[Slice]], list[Slice]] | None = None,
     ) -> Outcome:
-        """One run. `stop_after` slices it is killed; `between` is called after each slice; `order` shuffles the slices."""
+        """Executes one run, and stops it after `stop_after` slices; `between` is called after each slice; `order` reorders the slices."""
         self.outcome = outcome = Outcome()
         states = {name: SegmentState.model_validate_json(s.model_dump_json()) for name, s in self.states.items()}
         with self.strategy.probe(self.spec, states) as probe:
@@ -82,8 +82,8 @@ class Rehearsal:
             planned = self.strategy.scopes(self.spec, probe, states)
             for segment in dict.fromkeys(scope.segment for scope in planned):
                 state = states.get(segment, SegmentState(segment=segment))
-                mine = [scope for scope in planned if scope.segment == segment]
-                states[segment], scopes = opened(state, mine, is_target_empty=not self.sink and not self.appended)
+                of_segment = [scope for scope in planned if scope.segment == segment]
+                states[segment], scopes = opened(state, of_segment, is_target_empty=not self.sink and not self.appended)
                 states[segment] = settled(states[segment])
                 outcome.scopes.extend(scopes)
             self.states = states
@@ -148,11 +148,11 @@ class Rehearsal:
         self.states[piece.segment] = folded(self.states[piece.segment], piece.scope_id, covered, rank)
 
     def read(self, piece: Slice, rejects: list[Reject] | None = None) -> Iterator[pa.RecordBatch]:
-        found = rejects if rejects is not None else []
+        rejected = rejects if rejects is not None else []
 
         def reject(raw: Any, reason: str, column: str | None) -> None:
             json.dumps(dict(raw), allow_nan=False)
-            found.append(Reject(dict(raw), reason, column))
+            rejected.append(Reject(dict(raw), reason, column))
 
         context = ReadContext(self.schema, self.page_bytes, self.budget_bytes, reject)
         return self.strategy.read(self.spec, piece, context)

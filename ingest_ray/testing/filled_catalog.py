@@ -1,4 +1,4 @@
-"""An installation with many endpoints, units and runs, written straight into catalog and KV."""
+"""Fills an installation with many endpoints, units and runs, written directly into catalog and KV."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ COLUMNS = tuple(Column(name=name, source_type="bigint", arrow="int64") for name 
 
 
 def filled(place: Installation, endpoint_count: int, unit_count: int, run_count: int) -> None:
-    """`unit_count` and `run_count` are of each endpoint; what is there already is written again."""
+    """`unit_count` and `run_count` are per endpoint; existing documents are written again."""
     for n in range(endpoint_count):
         _fill(place, f"e{n}", unit_count, run_count)
 

@@ -12,7 +12,7 @@ import pytest
 
 SPECS = Path(__file__).parents[2] / ".." / "shared" / "specs"
 
-# Defects of the files, which the products' own answers, or the examples of the same file, contradict.
+# Defects of the files, which contradict the products' own answers, or the examples of the same file.
 # Properties that a closed schema lacks, by (file, schema):
 LACKING: dict[tuple[str, str], dict[str, Any]] = {
     ("jira-cloud-v3", "ServerInformation"): {"defaultLocale": {"type": "object"}},

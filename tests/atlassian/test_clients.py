@@ -1,4 +1,4 @@
-"""Other people's clients work against the simulators: installed on first use into `.cache/`, each in a process of its own."""
+"""Third-party clients work against the simulators: installed on first use into `.cache/`, each in a process of its own."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""Confluence: listings, cursors, CQL times, trees, restrictions, attachments, changes, and its traps."""
+"""Confluence: listings, cursors, CQL times, trees, restrictions, attachments, mutations, and its traps."""
 
 from datetime import datetime
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""Tokens, sizes, caps, bulk endpoints: the habits of Jira Cloud, and of Data Center, that readers trip over."""
+"""Tokens, page sizes, caps and bulk endpoints of Jira Cloud and Data Center."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""JQL: what is found equals what a person would pick by hand, errors are in Jira's words, and times mean what they should."""
+"""JQL: results equal a filter over the expected records, errors have Jira's wording, and times are read in the right zone."""
 
 from datetime import datetime
 from typing import Any

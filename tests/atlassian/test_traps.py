@@ -1,4 +1,4 @@
-"""Each trap does what its line in the table says, and nothing happens that was not asked for."""
+"""Each trap behaves as its line in the table describes, and no trap acts that was not set."""
 
 import json
 

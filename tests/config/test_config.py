@@ -1,4 +1,4 @@
-"""`ingest.yaml`: what is right is taken, and every fault is named by file, line and field."""
+"""`ingest.yaml`: valid files are accepted, and every mistake is named by file, line and field."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""docs/conformance.md names tests that exist, for every check; docs/types.md says what sources and sinks declare."""
+"""docs/conformance.md names existing tests for every check; docs/types.md agrees with the declarations of sources and sinks."""
 
 import re
 import sqlite3
@@ -34,10 +34,10 @@ def test_every_check_has_a_test_or_says_why_not() -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    places = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "ingest_ray" / "testing").rglob("*.py")]
-    there = {name for path in places for name in re.findall(r"def (test_\w+)\(", path.read_text())}
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "ingest_ray" / "testing").rglob("*.py")]
+    existing = {name for path in files for name in re.findall(r"def (test_\w+)\(", path.read_text())}
     named = {test for _, tests, _ in rows() for test in tests}
-    assert named - there == set()
+    assert named - existing == set()
 
 
 @contextmanager

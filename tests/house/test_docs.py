@@ -1,4 +1,4 @@
-"""The documentation says what the code does: every key with its default, every code, examples that are understood."""
+"""The documentation agrees with the code: every key with its default, every error code, and examples that can be loaded."""
 
 import re
 import textwrap
@@ -40,7 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def rows(section: str) -> dict[str, str]:
-    """Field -> default, as the section's table has them."""
+    """Field -> default, from the section's table."""
     text = CONFIGURATION.split(f"\n## {section}\n")[1].split("\n## ")[0]
     return dict(re.findall(r"^\| `(\w+)` \| `?([^|`]*?)`? \|", text, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""Imports point one way: from surfaces down to the ground. Strategies stand on the ground, and nothing stands on them."""
+"""Imports point one way: from surfaces down to the ground. Strategies import the ground, and the engine never imports a strategy."""
 
 import ast
 from importlib import import_module
@@ -9,8 +9,8 @@ from pydantic import BaseModel
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "ingest_ray"
 
-# From the top to the ground; a module may import from its own floor and from those below it.
-FLOORS = [
+# From the top to the ground; a module may import from its own layer and from the layers below it.
+LAYERS = [
     {"cli", "graphql", "console", "server", "temporal"},
     {"simulators"},
     {"service"},
@@ -29,13 +29,13 @@ STRATEGIES_MAY_USE = {"sdk", "settings", "registry", "http", "cdm"}
 
 
 def imports(path: Path) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def engine_parts(path: Path) -> set[str]:
@@ -44,11 +44,11 @@ def engine_parts(path: Path) -> set[str]:
     return {part for part in parts if (ENGINE / part).is_dir() or (ENGINE / f"{part}.py").exists()}
 
 
-def floor_of(part: str) -> int:
-    for height, floor in enumerate(FLOORS):
-        if part in floor:
-            return height
-    raise AssertionError(f"'ingest_ray.{part}' has no floor: add it to the drawing")
+def layer_of(part: str) -> int:
+    for depth, layer in enumerate(LAYERS):
+        if part in layer:
+            return depth
+    raise AssertionError(f"'ingest_ray.{part}' has no layer: add it to `LAYERS`")
 
 
 def test_the_engine_imports_only_downwards() -> None:
@@ -58,7 +58,7 @@ def test_the_engine_imports_only_downwards() -> None:
         if part in ("testing", "simulators", "__init__"):
             continue
         wrong += [
-            f"{path.relative_to(ROOT)} imports {used}" for used in engine_parts(path) if floor_of(used) < floor_of(part)
+            f"{path.relative_to(ROOT)} imports {used}" for used in engine_parts(path) if layer_of(used) < layer_of(part)
         ]
     assert wrong == []
 
@@ -72,21 +72,21 @@ def test_the_engine_never_imports_a_strategy() -> None:
     assert wrong == []
 
 
-def test_strategies_stand_on_the_ground() -> None:
+def test_strategies_import_only_the_ground() -> None:
     wrong = []
     for path in sorted((ROOT / "strategies").rglob("*.py")):
         wrong += [f"{path.relative_to(ROOT)} imports {used}" for used in engine_parts(path) - STRATEGIES_MAY_USE]
     assert wrong == []
 
 
-def test_only_actors_and_the_door_to_them_know_ray() -> None:
+def test_only_the_ray_executor_imports_ray() -> None:
     wrong = []
     for path in ENGINE.rglob("*.py"):
-        place = path.relative_to(ENGINE).as_posix()
-        if place.startswith(("executors/ray/", "testing/")) or place == "run/ray_attempt.py":
+        relative_path = path.relative_to(ENGINE).as_posix()
+        if relative_path.startswith(("executors/ray/", "testing/")) or relative_path == "run/ray_attempt.py":
             continue
         if any(name.split(".")[0] == "ray" for name in imports(path)):
-            wrong.append(place)
+            wrong.append(relative_path)
     assert wrong == []
 
 

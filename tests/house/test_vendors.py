@@ -1,9 +1,9 @@
-"""The engine knows no vendor: what is special about a source is in its strategy, and nowhere else.
+"""The engine names no vendor: everything specific to a source is in its strategy.
 
-The rule, for names and values in the code (what is said in docstrings and comments is a reference, not knowledge):
+The rule, for names and values in the code (docstrings and comments may refer to products):
 
 * no product whose data is read is named in the engine, from the service layer down;
-* databases are named where they are places to write to or to keep state in: `sinks`, `kv`, `catalog`, `secrets`;
+* databases are named where they are targets or hold state: `sinks`, `kv`, `catalog`, `secrets`;
 * surfaces (`cli`, `graphql`, `console`, `temporal`) may name products, because a published contract or an example does. They decide
   nothing. `simulators` and `testing` are for tests.
 """
@@ -22,8 +22,8 @@ PRODUCTS = re.compile(r"jira|confluence|atlassian|\b(jql|cql|adf)\b", re.IGNOREC
 DATABASES = re.compile(r"postgres|mysql|mariadb|oracle|mssql|sql_?server", re.IGNORECASE)
 
 
-def said(path: Path) -> Iterator[str]:
-    """Every name and every text of a file's code, without those that only stand there to be read."""
+def names_and_strings(path: Path) -> Iterator[str]:
+    """Yields every name and every string of a file's code, without docstrings and comments."""
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -47,7 +47,7 @@ def test_the_engine_names_no_vendor(pattern: re.Pattern[str], outside: set[str])
     named = [
         f"{path.relative_to(ENGINE)}: {text[:60]}"
         for path in files(outside)
-        for text in said(path)
+        for text in names_and_strings(path)
         if pattern.search(text)
     ]
     assert named == []
@@ -56,5 +56,5 @@ def test_the_engine_names_no_vendor(pattern: re.Pattern[str], outside: set[str])
 def test_what_is_said_in_code_is_found_and_what_is_only_read_is_not(tmp_path: Path) -> None:
     file = tmp_path / "sample.py"
     file.write_text('"""About Jira."""\nimport atlassian.x\nbase_url = "https://confluence"  # jql\n')
-    found = sorted(text for text in said(file) if PRODUCTS.search(text))
+    found = sorted(text for text in names_and_strings(file) if PRODUCTS.search(text))
     assert found == ["atlassian.x", "https://confluence"]

@@ -1,4 +1,4 @@
-"""Log lines carry the ids of the work they are about, and never a secret."""
+"""Log lines carry the ids of their run, unit and slice, and never a secret."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Every type that a source stages can be written down and read again."""
+"""Every type that a source may stage can be written as text and parsed again."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Secrets: sealed at rest, real only when resolved, shown nowhere."""
+"""Secrets: sealed at rest, plain only when resolved, shown nowhere."""
 
 import json
 import os

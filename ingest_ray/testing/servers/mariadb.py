@@ -42,7 +42,7 @@ class MariaServer:
             "--bind-address=127.0.0.1",
             f"--user={getpass.getuser()}",
             "--innodb-flush-log-at-trx-commit=2",
-            "--innodb-use-native-aio=0",  # the kernel has few such requests to give, and other servers take them
+            "--innodb-use-native-aio=0",  # the kernel has few such requests, and other servers use them
             *options,
         ]
 
@@ -70,7 +70,7 @@ class MariaServer:
 
 
 def make_data(install: str, folder: Path) -> None:
-    """Writes an empty data folder; tried again from nothing."""
+    """Writes an empty data folder; every retry starts from an empty one."""
     options = ["--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal"]
     said = ""
     for _ in range(INSTALL_TRIES):

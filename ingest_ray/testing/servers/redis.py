@@ -40,7 +40,7 @@ class RedisServer:
                 probe.settimeout(1)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     probe.sendall(b"PING\r\n")
-                    if probe.recv(100).startswith(b"+PONG"):  # before that it loads what it had
+                    if probe.recv(100).startswith(b"+PONG"):  # before that it loads its stored documents
                         return
             time.sleep(0.02)
         raise TimeoutError("redis-server did not start")
@@ -63,5 +63,5 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """A prefix of its own in the server."""
+    """The URL of an own prefix in the server."""
     return f"redis://127.0.0.1:{redis_server.port}/0?prefix={uuid.uuid4().hex}"

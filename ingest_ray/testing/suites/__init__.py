@@ -1,1 +1,1 @@
-"""Behaviour suites, one per contract: an implementation joins with a fixture."""
+"""Behaviour suites, one per contract: an implementation runs one by giving a fixture."""

@@ -1,4 +1,4 @@
-"""How every KV behaves. A new one joins in two lines:
+"""The behaviour suite of every KV. A new KV runs it with two lines:
 
 class TestMyKV(KvSuite):
     url = pytest.fixture(lambda: "my://store")
@@ -202,7 +202,7 @@ class KvSuite:
 
 
 def count_up(url: str, times: int) -> None:
-    """Adds one to a counter, `times` times, against everybody else who does."""
+    """Adds one to a counter, `times` times, while other processes do the same."""
     kv = open_kv(url)
     for _ in range(times):
         while True:

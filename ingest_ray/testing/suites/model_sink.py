@@ -21,10 +21,10 @@ AT = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 
 
 class ModelWorld(Protocol):
-    """One empty place, and a reader of it that is not the sink."""
+    """An empty target, and a reader of it that is independent of the sink."""
 
     def open(self) -> ModelSink:
-        """A sink as another process has it; its tables may be used."""
+        """Opens a sink as another process would; its tables may exist already."""
         ...
 
     def read_all(self, model_id: str) -> list[dict[str, Any]]: ...
@@ -32,7 +32,7 @@ class ModelWorld(Protocol):
 
 @dataclass
 class Pages:
-    """A unit of pages, each of which is an item and has links. `put` takes (page, version, names of its links)."""
+    """A unit of pages; each page is mapped to an item and its links. `put` takes (page, version, names of its links)."""
 
     world: ModelWorld
     unit: str = "wiki.page"
@@ -83,13 +83,13 @@ class Pages:
         return self.commit(self.prepare(*pages))
 
     def found(self, model_id: str) -> list[str]:
-        """The ids of living rows, less what they have in common, and the version of each."""
+        """The ids of rows that are not erased, without their common prefix, and the version of each."""
         living = [row for row in self.world.read_all(model_id) if row[DELETED_AT] is None]
         return sorted(f"{row[KEY].split(':')[-1]}@{row[VERSION]}" for row in living)
 
 
 def rows(unit: str, model_id: str, pages: Sequence[tuple[str, int, Sequence[str]]]) -> pa.RecordBatch:
-    """A page without links has a marker among them; a version below 0 is that of a page which makes nothing at all."""
+    """A page without links has a marker row; a page of a version below 0 is mapped to no row at all."""
     made: list[dict[str, Any]] = []
     for page, version, links in pages:
         source = {
@@ -241,7 +241,7 @@ class Crash(Exception):
 
 
 def crash_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Ends what a sink of this process does at a step, the first time that it is reached."""
+    """Raises `Crash` at a step of a sink in this process, the first time that it is reached."""
 
     def reached(name: str) -> None:
         if name == step:
@@ -252,7 +252,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
 
 
 def parsed(value: Any) -> Any:
-    """Of databases without such a type, JSON text."""
+    """Parses the JSON text of databases without such a type."""
     return json.loads(value) if isinstance(value, str) else value
 
 

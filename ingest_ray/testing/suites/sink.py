@@ -1,4 +1,4 @@
-"""How every sink behaves. A new one joins in one line:
+"""The behaviour suite of every sink. A new sink runs it with one line:
 
 class TestMine(SinkSuite): world = pytest.fixture(lambda tmp_path: MyWorld(tmp_path))
 """

@@ -1,4 +1,4 @@
-"""Columns and types: added, widened, refused, and every value as the certificate says.
+"""Sink suite, columns and types: added, widened, refused, and every value as the certificate says.
 
 Columns change between runs, so each change comes with the first opening under a newer epoch.
 """

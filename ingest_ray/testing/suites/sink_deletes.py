@@ -1,4 +1,4 @@
-"""Keys and deletes."""
+"""Sink suite: keys and deletes."""
 
 import pyarrow as pa
 import pytest

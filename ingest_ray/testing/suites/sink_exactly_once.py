@@ -1,4 +1,4 @@
-"""Exactly once: numbers, epochs, races, crashes."""
+"""Sink suite: exactly-once commits under repeated numbers, older epochs, races and crashes."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What the sinks' behaviour suite needs of a sink, and how it drives one."""
+"""The harness of the sinks' behaviour suite: the contract of its fixture, and a unit that it writes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,23 +16,23 @@ Row = tuple[int | None, int | None, str | None]
 
 
 class SinkWorld(Protocol):
-    """One empty place, and a reader of it that is not the sink.
+    """An empty target, and a reader of it that is independent of the sink.
 
-    An attribute `refuses` names the samples that have a value which the certificate's note says is refused.
+    An attribute `refuses` names the samples with a value that the sink refuses, as the certificate's note states.
     """
 
     def open(self) -> Sink:
-        """A sink as another process has it."""
+        """Opens a sink as another process would."""
         ...
 
     def read_all(self, target: Target) -> list[dict[str, Any]]:
-        """All rows that a reader sees now, with their provenance."""
+        """Returns all rows that a reader sees now, with their provenance."""
         ...
 
 
 @dataclass
 class Load:
-    """One unit's way into a sink, as a run would drive it."""
+    """Writes one unit into a sink, as a run would."""
 
     world: SinkWorld
     write: WriteMode
@@ -64,7 +64,7 @@ class Load:
         )
 
     def reopen(self) -> None:
-        """As the next run does: under a newer epoch."""
+        """Opens the sink as the next run does: under a newer epoch."""
         self.epoch += 1
         self.sink.open(self.target, self.schema, self.epoch)
 
@@ -113,7 +113,7 @@ def keys(*values: tuple[Any, ...], names: Sequence[str] = ("id",)) -> pa.RecordB
 
 
 def insist(action: Callable[[], Receipt]) -> Receipt:
-    """As the engine does: what did not happen is tried again."""
+    """Repeats a commit that did not happen, as the engine does."""
     for _ in range(20):
         try:
             return action()

@@ -1,4 +1,4 @@
-"""Awkward values of every Arrow type that a source may stage, for sinks to keep."""
+"""Awkward values of every Arrow type that a source may stage; a sink must store them exactly or as declared."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from ingest_ray.sdk.types import Fidelity
 
 @dataclass(frozen=True)
 class Sample:
-    """`texts`: how the values read where a sink keeps them as text."""
+    """Values of one type. `texts` has their text where a sink stores them as text."""
 
     kind: pa.DataType
     values: tuple[Any, ...]
@@ -161,7 +161,7 @@ def _in_json(value: Any) -> Any:
 
 
 def _spell(value: Any) -> str:
-    """Tells -0.0 from 0.0, and takes what differs in Python's type only for the same."""
+    """The text of a value: distinguishes -0.0 from 0.0, and ignores differences of Python's type alone."""
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         return value.astimezone(dt.UTC).isoformat()
     if isinstance(value, Decimal):

@@ -1,4 +1,4 @@
-"""How rows get into a sink: append, upsert, replace, and what every row says of itself."""
+"""Sink suite: append, upsert, replace, and the provenance of every row."""
 
 import random
 import threading

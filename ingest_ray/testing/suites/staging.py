@@ -1,4 +1,4 @@
-"""How every staging provider behaves. A new one joins in one line:
+"""The behaviour suite of every staging provider. A new provider runs it with one line:
 
 class TestMine(StagingSuite): world = pytest.fixture(lambda tmp_path: MyWorld(tmp_path))
 """
@@ -27,12 +27,12 @@ _QUICK = settings(
 
 
 class StagingWorld(Protocol):
-    """A provider with a page target of `PAGE_BYTES`, and the ways to hurt it."""
+    """A provider with a page target of `PAGE_BYTES`, and methods that lose or damage its pages."""
 
     staging: Staging
 
     def again(self) -> Staging:
-        """The same place as another process sees it."""
+        """The same staging area as another process sees it."""
         ...
 
     def lose_page(self, handle: Handle, number: int) -> None: ...
