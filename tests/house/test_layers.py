@@ -93,7 +93,7 @@ def test_only_the_ray_executor_imports_ray() -> None:
 def test_surfaces_reach_catalog_and_state_only_through_use_cases() -> None:
     """They may import the documents that use cases return (pydantic models), and nothing else from those folders."""
     wrong = []
-    for path in [path for part in sorted(FLOORS[0]) for path in sorted((ENGINE / part).rglob("*.py"))]:
+    for path in [path for part in sorted(LAYERS[0]) for path in sorted((ENGINE / part).rglob("*.py"))]:
         name = path.relative_to(ROOT)
         text = path.read_text()
         wrong += [

