@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_ray.registry import open_sink, strategy_for
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Column, ColumnFit, Dataset, Endpoint, worst_fidelity
 from ingest_strategies.jdbc.catalog_rows import column_of
 from ingest_strategies.jdbc.mssql import types as mssql_types

@@ -1,4 +1,4 @@
-"""Arrow types as text, and the schema that a dataset declares before its first row.
+"""Arrow types as text: the canonical form in the catalog.
 
 The text is close to that of `pyarrow`, and can be parsed: `timestamp[us, UTC]`, `decimal128(12, 2)`,
 `list<int32>`, `struct<a: int32 !, "odd name": string>`. A `!` says that a nested field is never NULL; a name that is not a
@@ -7,15 +7,11 @@ plain identifier is a JSON string. `from_text(to_text(x)) == x`; the metadata of
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import ConfigError
-from ingest_ray.sdk.types import Dataset, Fidelity
-
-SOURCE_TYPE = b"ingest:source_type"
-LOGICAL = b"ingest:logical"
 
 _PLAIN: dict[str, pa.DataType] = {
     "null": pa.null(),
@@ -75,50 +71,6 @@ def to_text(kind: pa.DataType) -> str:
 def from_text(text: str) -> pa.DataType:
     """Returns the type of a text that `to_text` wrote. Raises `ConfigError` for any other text."""
     return _Parser(text).parse()
-
-
-def schema_of(dataset: Dataset, columns: Sequence[str] | None = None) -> pa.Schema:
-    """The schema of every batch of the dataset: its columns in catalog order, without the refused ones.
-
-    `columns` selects (None or empty: all); an unknown or refused name is a `ConfigError`.
-    """
-    wanted = set(columns or ())
-    for name in columns or ():
-        column = dataset.column(name)
-        if column is None:
-            raise ConfigError(f"{dataset.name}: no column '{name}'", hint="collect metadata again if it is new")
-        if column.fidelity is Fidelity.REFUSED:
-            raise ConfigError(f"{dataset.name}: column '{name}' of type '{column.source_type}' cannot be read")
-    fields = []
-    for column in dataset.columns:
-        if column.fidelity is Fidelity.REFUSED or (wanted and column.name not in wanted):
-            continue
-        metadata = {SOURCE_TYPE: column.source_type.encode()}
-        if column.logical:
-            metadata[LOGICAL] = column.logical.encode()
-        fields.append(pa.field(column.name, from_text(column.arrow), column.nullable, metadata))
-    return pa.schema(fields)
-
-
-def check_column_types(dataset: Dataset) -> None:
-    """Raises `ConfigError` for the first column whose `arrow` is not the text of a type."""
-    for column in dataset.columns:
-        if column.fidelity is Fidelity.REFUSED:
-            continue
-        try:
-            from_text(column.arrow)
-        except ConfigError as error:
-            raise ConfigError(
-                f"dataset '{dataset.name}', column '{column.name}': {error.message}", hint=_type_hint(column.arrow)
-            ) from None
-
-
-def _type_hint(text: str) -> str:
-    """Names the type that PyArrow calls so (`double` is `float64`), else the types that there are."""
-    try:
-        return f"write '{to_text(pa.type_for_alias(text))}', or give the pyarrow type itself"
-    except (ValueError, ConfigError):
-        return "docs/types.md has the texts of types; a pyarrow type can be given instead of a text"
 
 
 def _name(text: str) -> str:

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import (
     ConfigError,
     IngestError,

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest_ray.sdk.arrow_types import LOGICAL
+from ingest_ray.sdk.dataset_schema import LOGICAL
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Fidelity, Target, WriteMode
 from ingest_ray.sinks.provenance import with_provenance

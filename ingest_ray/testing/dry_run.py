@@ -13,8 +13,8 @@ from pydantic import JsonValue
 
 from ingest_ray.core import planning
 from ingest_ray.core.checkpoint import folded, opened, settled
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Probe, ReadContext, RowSource
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import SliceTooLarge
 from ingest_ray.sdk.types import Interval, Scope, SegmentState, Slice, UnitSpec
 

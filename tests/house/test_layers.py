@@ -118,3 +118,76 @@ def is_storage(module: str) -> bool:
 def is_document(module: str, name: str) -> bool:
     found = getattr(import_module(module), name, None)
     return isinstance(found, type) and issubclass(found, BaseModel)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the product by its dotted name."""
+    found = {}
+    for root in (ROOT, ROOT / "strategies"):
+        for package in ("ingest_ray", "ingest_strategies"):
+            for path in (root / package).rglob("*.py"):
+                name = ".".join(path.relative_to(root).with_suffix("").parts)
+                found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def test_no_import_cycle_exists_not_even_for_types() -> None:
+    """Imports inside functions and under TYPE_CHECKING count."""
+    known = modules()
+    graph = {}
+    for name, path in known.items():
+        used = imports(path) & set(known)
+        members = {one for one in used if any(other.startswith(f"{one}.") for other in used)}
+        graph[name] = used - members - {name}  # `from package import module` is an import of the module
+    cycles = [sorted(cycle) for cycle in strongly_connected(graph) if len(cycle) > 1]
+    assert cycles == []
+
+
+def strongly_connected(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Kosaraju's algorithm: depth first along the arrows, then against them in reverse order of finishing."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for root in graph:
+        stack = [(root, iter(graph[root]))] if root not in seen else []
+        seen.add(root)
+        while stack:
+            name, successors = stack[-1]
+            following = next((other for other in successors if other not in seen), None)
+            if following is None:
+                order.append(name)
+                stack.pop()
+            else:
+                seen.add(following)
+                stack.append((following, iter(graph[following])))
+    backwards: dict[str, set[str]] = {name: set() for name in graph}
+    for name, successors in graph.items():
+        for other in successors:
+            backwards[other].add(name)
+    components, placed = [], set()
+    for root in reversed(order):
+        if root in placed:
+            continue
+        component, pending = set(), [root]
+        while pending:
+            name = pending.pop()
+            if name not in placed:
+                placed.add(name)
+                component.add(name)
+                pending += backwards[name]
+        components.append(component)
+    return components
+
+
+def test_cycles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}
+    assert sorted(map(sorted, strongly_connected(graph))) == [["a", "b", "c"], ["d"]]
+
+
+def test_no_folder_has_more_than_twenty_modules() -> None:
+    crowded = []
+    for root in (ENGINE, ROOT / "strategies", ROOT / "tests"):
+        for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+            count = len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+            if count > 20:
+                crowded.append(f"{folder.relative_to(ROOT)}: {count}")
+    assert crowded == []

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_ray.sdk.arrow_types import LOGICAL, SOURCE_TYPE, check_column_types, from_text, schema_of, to_text
+from ingest_ray.sdk.arrow_types import from_text, to_text
+from ingest_ray.sdk.dataset_schema import LOGICAL, SOURCE_TYPE, check_column_types, schema_of
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Column, Dataset, Fidelity
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.settings import Settings

@@ -7,7 +7,7 @@ from ingest_ray.catalog import dataset_versions, endpoints, run_records
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.arrow_types import check_column_types
+from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import Dataset, Endpoint, Model
 from ingest_ray.secrets import resolve

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from ingest_ray.catalog import dataset_versions, unit_configs
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.cdm.expressions import ExpressionFault, ExpressionMapper
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Dataset, UnitConfig
 from ingest_ray.service.units.rules import is_match

@@ -7,7 +7,7 @@ from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
 from ingest_ray.catalog.dataset_versions import shape
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.arrow_types import check_column_types
+from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve

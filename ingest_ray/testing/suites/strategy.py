@@ -16,8 +16,8 @@ import pytest
 
 from ingest_ray.core import planning
 from ingest_ray.core.checkpoint import opened
-from ingest_ray.sdk.arrow_types import check_column_types
 from ingest_ray.sdk.contracts import Strategy
+from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.types import Dataset, Endpoint, Interval, Learned, Policy, SegmentState, Slice, UnitConfig, UnitSpec
 from ingest_ray.testing.dry_run import Rehearsal
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from pydantic import JsonValue
 
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import (
     ConnectionReport,
     Dataset,

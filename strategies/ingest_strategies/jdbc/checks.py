@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import Dataset, Endpoint, Fidelity, RunMode, Unit, UnitSpec, WriteMode
 from ingest_strategies.jdbc.dialect import CURSOR_KINDS, Dialect

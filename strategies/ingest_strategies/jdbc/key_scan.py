@@ -6,8 +6,8 @@ from typing import NoReturn
 import pyarrow as pa
 from pydantic import JsonValue
 
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Axis, Effect, RunMode, Slice, UnitSpec
 from ingest_strategies.jdbc.dialect import Dialect

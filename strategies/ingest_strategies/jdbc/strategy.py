@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 
 import pyarrow as pa
 
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import IngestError, SourceDenied
 from ingest_ray.sdk.types import (
     Axis,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import Axis, Effect, Interval, Position, RunMode, UnitSpec, WriteMode
 from ingest_strategies.jdbc.dialect import CURSOR_KINDS, KEY_KINDS, AxisColumn, Dialect

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 import pyarrow as pa
 from pydantic import JsonValue
 
-from ingest_ray.sdk.arrow_types import schema_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import (
     ConnectionReport,
     Dataset,

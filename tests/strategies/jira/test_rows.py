@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Raw
 from pydantic import JsonValue
 
-from ingest_ray.sdk.arrow_types import schema_of
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.simulators.atlassian import Simulation
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.reading.reader import SELECTIONS
