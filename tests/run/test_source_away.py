@@ -50,7 +50,7 @@ def test_a_stop_ends_the_wait_for_a_source_and_the_next_run_goes_on(tmp_path: Pa
     there = Installation(tmp_path, source={"faults": {"probe": ["unavailable:600"]}})
     began, moments = time.monotonic(), list[Progress]()
     summary = launch([there.order()], moments.append, lambda: len(moments) > 2)[0]
-    assert (summary.state, summary.error, time.monotonic() - began < 30) == (RunState.PAUSED, None, True)
+    assert (summary.state, summary.error, time.monotonic() - began < 300) == (RunState.PAUSED, None, True)
     assert {moment.phase for moment in moments} == {"planning", "done"}
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()

@@ -110,7 +110,11 @@ def test_c21_a_statement_that_waits_for_a_lock_holds_the_horizon(maria: Maria) -
     maria.run("LOCK TABLES t WRITE", holder)
     thread = threading.Thread(target=maria.run, args=("INSERT INTO t (id, ts) VALUES (77, now(6))", waiter))
     thread.start()
-    time.sleep(1.2)
+    deadline = time.monotonic() + 60
+    while not maria.run("SELECT id FROM information_schema.processlist WHERE info LIKE 'INSERT INTO t (id, ts)%'"):
+        assert time.monotonic() < deadline, "the writer does not wait"
+        time.sleep(0.02)
+    time.sleep(1.2)  # the clock of the horizon has whole seconds
     from ingest_strategies.jdbc.mysql.config import MysqlConfig
     from ingest_strategies.jdbc.mysql.horizon import read_clock, read_oldest_transaction
     from ingest_strategies.jdbc.mysql.session import MysqlSession
