@@ -1,4 +1,4 @@
-"""The console: a few pages over the use cases, in the same server and with the same identities."""
+"""The console: web pages over the use cases, served by the same server with the same authentication."""
 
 from ingest_ray.console.pages import mount
 

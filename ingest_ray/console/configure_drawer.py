@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.console.elements import button, heading, text_of
-from ingest_ray.console.page_visit import Visit, say, tell
+from ingest_ray.console.page_context import PageContext, show_error, show_message
 from ingest_ray.graphql.filters import FORMS, FilterForm
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import DataMode, UnitConfig
@@ -18,10 +18,10 @@ from ingest_ray.service.units.configure import UnitChange, choices_for, configur
 from ingest_ray.service.units.listing import UnitView
 
 
-async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Awaitable[None]]) -> None:
-    stored = await here.look(find_config, here.installation, view.ref)
-    choices = await here.look(choices_for, here.installation, view.ref)
-    options = await here.look(filter_options, here.installation, view.endpoint_id)
+async def configure_drawer(context: PageContext, view: UnitView, done: Callable[[], Awaitable[None]]) -> None:
+    stored = await context.call(find_config, context.installation, view.ref)
+    choices = await context.call(choices_for, context.installation, view.ref)
+    options = await context.call(filter_options, context.installation, view.endpoint_id)
     if choices is None or options is None:
         return
     with (
@@ -29,25 +29,25 @@ async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Await
         ui.card().classes("drawer"),
     ):
         heading(f"Configure {view.unit_id}", 2)
-        form = Form(view, stored, choices.sinks, choices.columns, options)
+        form = ConfigForm(view, stored, choices.sinks, choices.columns, options)
 
         async def save() -> None:
             try:
                 change = form.change()
             except ConfigError as error:
-                tell(error)
+                show_error(error)
                 return
-            saved = await here.act(
+            saved = await context.call_as_admin(
                 "configure a unit",
                 configure,
-                here.installation,
+                context.installation,
                 view.ref,
                 change,
                 stored.version if stored is not None else 0,
             )
             if saved is not None:
                 dialog.close()
-                say(f"{view.unit_id} is configured")
+                show_message(f"{view.unit_id} is configured")
                 await done()
 
         with ui.element("div").classes("bar"):
@@ -57,8 +57,8 @@ async def configure_drawer(here: Visit, view: UnitView, done: Callable[[], Await
     dialog.open()
 
 
-class Form:
-    """Its fields, filled with what is configured now."""
+class ConfigForm:
+    """The fields of the form, filled with the stored configuration."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Form:
 
 
 class FilterFields:
-    """What a filter can be made of, from the catalog; nothing for a unit that cannot be filtered."""
+    """The fields of a filter, with choices from the catalog; none for a unit that cannot be filtered."""
 
     def __init__(self, form: FilterForm | None, config: UnitConfig | None, options: Options) -> None:
         self._form = form

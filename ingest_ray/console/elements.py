@@ -1,4 +1,4 @@
-"""The few elements that pages are made of: plain HTML with names that a screen reader can say."""
+"""The elements of pages: plain HTML with names for screen readers."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def text_of(text: str, tag: str = "span", classes: str = "") -> ui.label:
 def table(
     caption: str, columns: Sequence[str], numbers: Sequence[str] = (), *, is_narrow: bool = False
 ) -> Iterator[ui.element]:
-    """Yields the body; its rows are made with `row`."""
+    """Yields the body of the table; `row` adds rows to it."""
     with ui.element("table").classes("plain narrow" if is_narrow else "plain").props(f'aria-label="{caption}"'):
         with ui.element("thead"), ui.element("tr"):
             for name in columns:
@@ -78,7 +78,7 @@ def cell_with(classes: str = "") -> Iterator[ui.element]:
 
 
 class State:
-    """A state that says so in words, not in colour only."""
+    """A state in words and a mark, not in colour only."""
 
     def __init__(self, state: str, tag: str = "span") -> None:
         self._label = text_of("", tag, "state")
@@ -102,7 +102,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
 def button(
     text: str, on_click: Callable[[], Awaitable[None] | None], about: str = "", *, is_main: bool = False
 ) -> ui.button:
-    """`about`: what it is about, for those who hear the button without seeing its row."""
+    """`about`: the object of the action, for screen readers, which do not see the button's row."""
     made = ui.button(text, on_click=on_click).props("dense no-caps padding='2px 10px'")
     made.props("unelevated color=primary" if is_main else "outline color=primary")
     if about:
@@ -111,11 +111,11 @@ def button(
 
 
 def escaped(text: str) -> str:
-    """For a property in quotes."""
+    """Escapes text for a property in quotes."""
     return text.replace("\\", "\\\\").replace('"', "'")
 
 
-async def confirmed(question: str, consequence: str, yes: str) -> bool:
+async def confirm(question: str, consequence: str, yes: str) -> bool:
     with ui.dialog().props('aria-label="Confirm"') as dialog, ui.card():
         heading(question)
         text_of(consequence, "p")
@@ -127,15 +127,15 @@ async def confirmed(question: str, consequence: str, yes: str) -> bool:
     return bool(answer)
 
 
-def when(moment: datetime | str | None) -> str:
+def format_time(moment: datetime | str | None) -> str:
     if moment is None:
         return "-"
     found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return found.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def ago(moment: datetime | None) -> str:
-    """How old: `42 s`, `5 min`, `3 h`, `2 d`."""
+def format_age(moment: datetime | None) -> str:
+    """The time since then: `42 s`, `5 min`, `3 h`, `2 d`."""
     if moment is None:
         return "-"
     seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
@@ -145,5 +145,5 @@ def ago(moment: datetime | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     return f"{number:,.0f}"

@@ -1,17 +1,17 @@
-"""The first page: which endpoints there are, and how their units stand."""
+"""The first page: the endpoints, with counts of their units by state."""
 
 from nicegui import ui
 
-from ingest_ray.console.elements import button, cell, cell_with, heading, row, table, text_of, when
-from ingest_ray.console.page_visit import Visit, say
+from ingest_ray.console.elements import button, cell, cell_with, format_time, heading, row, table, text_of
+from ingest_ray.console.page_context import PageContext, show_message
 from ingest_ray.service.endpoints import collect
 from ingest_ray.service.endpoints.collect import CollectRequest
 from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoints
 
 
-async def show_endpoints(here: Visit) -> None:
+async def show_endpoints(context: PageContext) -> None:
     heading("Endpoints", 1)
-    found = await here.look(list_endpoints, here.installation)
+    found = await context.call(list_endpoints, context.installation)
     if found is None:
         return
     if not found:
@@ -22,32 +22,34 @@ async def show_endpoints(here: Visit) -> None:
     columns = ("endpoint", "template", "collected (UTC)", "units enabled", "running", "failed", "actions")
     with table("Endpoints", columns, ("units enabled", "running", "failed")):
         for view in found:
-            _show(here, view)
+            _show(context, view)
 
 
-def _show(here: Visit, view: EndpointOverview) -> None:
+def _show(context: PageContext, view: EndpointOverview) -> None:
     with row():
         with cell_with():
             ui.link(view.endpoint_id, f"/endpoint/{view.endpoint_id}")
         cell(view.template)
-        cell(when(view.collected_at))
+        cell(format_time(view.collected_at))
         cell(f"{view.enabled} of {view.units}", "number")
         cell(str(view.running), "number")
         cell(str(view.failed), "number")
         with cell_with("actions"):
-            if here.is_admin:
-                button("Collect", lambda: collect_now(here, view.endpoint_id), view.endpoint_id)
+            if context.is_admin:
+                button("Collect", lambda: collect_now(context, view.endpoint_id), view.endpoint_id)
 
 
-async def collect_now(here: Visit, endpoint_id: str) -> None:
-    """Waits for it: the next thing that a person does needs its result."""
-    request = CollectRequest(endpoint_id=endpoint_id, requested_by=here.principal.name)
-    collection_id = await here.act("collect", collect.start_collection, here.installation, request)
+async def collect_now(context: PageContext, endpoint_id: str) -> None:
+    """Waits for the collection: the next actions need its result."""
+    request = CollectRequest(endpoint_id=endpoint_id, requested_by=context.principal.name)
+    collection_id = await context.call_as_admin("collect", collect.start_collection, context.installation, request)
     if collection_id is None:
         return
     ui.notify(f"reading the metadata of {endpoint_id}")
-    done = await here.act("collect", collect.run_collection, here.installation, collection_id, request)
+    done = await context.call_as_admin("collect", collect.run_collection, context.installation, collection_id, request)
     if done is not None:
         differences = done.differences
-        say(f"{endpoint_id}: {differences.found} datasets, {len(differences.added)} new, {len(differences.gone)} gone")
+        show_message(
+            f"{endpoint_id}: {differences.found} datasets, {len(differences.added)} new, {len(differences.gone)} gone"
+        )
         ui.navigate.reload()

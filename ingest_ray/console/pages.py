@@ -1,4 +1,4 @@
-"""The pages and their frame; a visitor who has not logged in is sent to do that."""
+"""The pages and their frame. Without a login, they redirect to the login page."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest_ray.console.elements import CSS, text_of
 from ingest_ray.console.endpoints_page import show_endpoints
-from ingest_ray.console.page_visit import Visit
+from ingest_ray.console.page_context import PageContext
 from ingest_ray.console.run_page import show_run
 from ingest_ray.console.units_page import show_units
 from ingest_ray.sdk.errors import Unauthenticated
@@ -19,38 +19,38 @@ from ingest_ray.server.identity import Authenticator
 from ingest_ray.service.installation import Installation
 
 LOGIN = "/login"
-BUILD_S = 20.0  # a page asks the catalog before it is shown
+BUILD_S = 20.0  # a page reads the catalog before it is shown
 
 
-def mount(app: FastAPI, installation: Installation, doorkeeper: Authenticator) -> None:
-    async def visit(request: Request) -> Visit | None:
+def mount(app: FastAPI, installation: Installation, authenticator: Authenticator) -> None:
+    async def visit(request: Request) -> PageContext | None:
         try:
-            return Visit(installation, await asyncio.to_thread(doorkeeper.principal_of, request))
+            return PageContext(installation, await asyncio.to_thread(authenticator.principal_of, request))
         except Unauthenticated:
             return None
 
     @ui.page("/", title="Endpoints - ingest-ray", response_timeout=BUILD_S)
     async def endpoints(request: Request) -> Response | None:
-        if (here := await visit(request)) is None:
+        if (context := await visit(request)) is None:
             return RedirectResponse(LOGIN)
-        with _frame(here):
-            await show_endpoints(here)
+        with _frame(context):
+            await show_endpoints(context)
         return None
 
     @ui.page("/endpoint/{endpoint_id}", title="Units - ingest-ray", response_timeout=BUILD_S)
     async def units(request: Request, endpoint_id: str) -> Response | None:
-        if (here := await visit(request)) is None:
+        if (context := await visit(request)) is None:
             return RedirectResponse(LOGIN)
-        with _frame(here):
-            await show_units(here, endpoint_id)
+        with _frame(context):
+            await show_units(context, endpoint_id)
         return None
 
     @ui.page("/run/{run_id}", title="Run - ingest-ray", response_timeout=BUILD_S)
     async def run(request: Request, run_id: str) -> Response | None:
-        if (here := await visit(request)) is None:
+        if (context := await visit(request)) is None:
             return RedirectResponse(LOGIN)
-        with _frame(here):
-            await show_run(here, run_id)
+        with _frame(context):
+            await show_run(context, run_id)
         return None
 
     options: dict[str, Any] = {"tailwind": False, "show_welcome_message": False}
@@ -58,7 +58,7 @@ def mount(app: FastAPI, installation: Installation, doorkeeper: Authenticator) -
 
 
 @contextmanager
-def _frame(here: Visit) -> Iterator[None]:
+def _frame(context: PageContext) -> Iterator[None]:
     ui.add_css(CSS)
     ui.colors(primary="#1f5fa8", positive="#1b6e3a", negative="#a61b1b")
     ui.link("Skip to content", "#content").classes("skip")
@@ -66,7 +66,7 @@ def _frame(here: Visit) -> Iterator[None]:
         ui.link("ingest-ray", "/").classes("home")
         with ui.element("nav").props('aria-label="Main"'):
             ui.link("Endpoints", "/")
-        text_of(f"{here.principal.name} ({here.principal.role})", classes="who")
+        text_of(f"{context.principal.name} ({context.principal.role})", classes="who")
         with ui.element("form").props('method="post" action="/logout"'):
             with ui.element("button").props('type="submit"'):
                 text_of("Log out")

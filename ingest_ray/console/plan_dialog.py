@@ -1,9 +1,9 @@
-"""What a run would read now, before anybody runs it."""
+"""The dialog with the plan of a unit's next run."""
 
 from nicegui import ui
 
-from ingest_ray.console.elements import button, cell, count, facts, heading, row, table, text_of
-from ingest_ray.console.page_visit import Visit
+from ingest_ray.console.elements import button, cell, facts, format_count, heading, row, table, text_of
+from ingest_ray.console.page_context import PageContext
 from ingest_ray.core.positions import display_value
 from ingest_ray.engine.reports import PlanPreview
 from ingest_ray.service.runs.execution import plan
@@ -12,8 +12,8 @@ from ingest_ray.service.units.listing import UnitView
 MOST_SLICES = 20
 
 
-async def plan_dialog(here: Visit, view: UnitView) -> None:
-    found = await here.act("preview a plan", plan, here.installation, view.ref)
+async def plan_dialog(context: PageContext, view: UnitView) -> None:
+    found = await context.call_as_admin("preview a plan", plan, context.installation, view.ref)
     if found is None:
         return
     with ui.dialog().props('aria-label="Plan"') as dialog, ui.card().classes("wide"):
@@ -33,7 +33,7 @@ def _show(found: PlanPreview) -> None:
             ("strategy", found.strategy),
             ("mode", f"{found.run_mode.lower()}, {found.write}"),
             ("horizon", f"{display_value(horizon.value)} ({horizon.method})" if horizon else "-"),
-            ("rows", f"about {count(found.estimated_rows)}" if found.estimated_rows is not None else "unknown"),
+            ("rows", f"about {format_count(found.estimated_rows)}" if found.estimated_rows is not None else "unknown"),
             ("where", found.executor),
             *((name, str(value)) for name, value in list(found.facts.items())[:8]),
         ]
@@ -47,7 +47,7 @@ def _show(found: PlanPreview) -> None:
                     cell(piece.scope_id)
                     cell(_end(display_value(piece.interval.lower)), "mono")
                     cell(_end(display_value(piece.interval.upper)), "mono")
-                    cell(count(piece.estimated_rows) if piece.estimated_rows is not None else "-", "number")
+                    cell(format_count(piece.estimated_rows) if piece.estimated_rows is not None else "-", "number")
         if found.slice_count > MOST_SLICES:
             text_of(f"and {found.slice_count - MOST_SLICES} more", "p", "soft")
     heading("Columns", 2)

@@ -1,12 +1,24 @@
-"""The page of one run: how far it is while it goes on, and afterwards what it did."""
+"""The page of one run: its progress while it runs, and its result afterwards."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
 
-from ingest_ray.console.elements import State, button, cell, confirmed, count, facts, heading, row, table, text_of, when
-from ingest_ray.console.page_visit import Visit
+from ingest_ray.console.elements import (
+    State,
+    button,
+    cell,
+    confirm,
+    facts,
+    format_count,
+    format_time,
+    heading,
+    row,
+    table,
+    text_of,
+)
+from ingest_ray.console.page_context import PageContext
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.runs import control, quarantine
 from ingest_ray.service.runs.history import RunView, view_run
@@ -17,24 +29,24 @@ COUNTS = ("seconds", "rows", "slices")
 THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
 
 
-async def show_run(here: Visit, run_id: str) -> None:
-    found = await here.look(view_run, here.installation, run_id)
+async def show_run(context: PageContext, run_id: str) -> None:
+    found = await context.call(view_run, context.installation, run_id)
     if found is None:
         heading("Run", 1)
         text_of(f"There is no run {run_id}.", "p", "error").props('role="alert"')
         return
-    page = Run(here, found)
+    page = RunPage(context, found)
     page.show()
     await page.refresh()
     if found.summary.state is RunState.RUNNING:
         page.timer = ui.timer(EVERY_S, page.refresh, immediate=False)
 
 
-class Run:
+class RunPage:
     timer: ui.timer | None = None
 
-    def __init__(self, here: Visit, found: RunView) -> None:
-        self._here = here
+    def __init__(self, context: PageContext, found: RunView) -> None:
+        self._context = context
         self._summary = found.summary
         self._is_ended = False
 
@@ -46,9 +58,9 @@ class Run:
             text_of(f" into {summary.sink_id}, {summary.task}, run {summary.run_id}")
         with ui.element("div").classes("bar").props('role="status" aria-live="polite"'):
             self._state = State(summary.state.value)
-            self._said = text_of("", classes="soft")
+            self._summary_text = text_of("", classes="soft")
         self._bar = ui.linear_progress(0, show_value=False).props('aria-label="Rows committed" instant-feedback')
-        if self._here.is_admin and summary.state is RunState.RUNNING:
+        if self._context.is_admin and summary.state is RunState.RUNNING:
             with ui.element("div").classes("bar"):
                 self._pause = button("Pause", self.pause, summary.unit_id)
         self._error = ui.element("div").props('role="alert"')
@@ -60,7 +72,7 @@ class Run:
         self._end = ui.element("div")
 
     async def refresh(self) -> None:
-        found = await self._here.look(view_run, self._here.installation, self._summary.run_id)
+        found = await self._context.call(view_run, self._context.installation, self._summary.run_id)
         if found is None or self._is_ended:
             return
         self._show_progress(found)
@@ -76,10 +88,12 @@ class Run:
         self._state.show(summary.state.value)
         rows = told.moment.rows if told is not None and is_running else summary.rows
         seconds = told.moment.seconds if told is not None and is_running else summary.seconds
-        rate = f", {count(rows.committed / seconds)} rows/s" if seconds > 0 and rows.committed else ""
+        rate = f", {format_count(rows.committed / seconds)} rows/s" if seconds > 0 and rows.committed else ""
         stop = ", stopping after the commit under way" if found.is_stop_requested and is_running else ""
         phase = f"{told.moment.phase}: " if told is not None and is_running else ""
-        self._said.set_text(f"{phase}{count(rows.committed)} rows committed in {seconds:.1f} s{rate}{stop}")
+        self._summary_text.set_text(
+            f"{phase}{format_count(rows.committed)} rows committed in {seconds:.1f} s{rate}{stop}"
+        )
         estimate = told.moment.estimated_rows if told is not None else None
         self._bar.set_visibility(is_running)
         self._bar.set_value(min(1.0, rows.committed / estimate) if estimate else 0.0)
@@ -104,8 +118,8 @@ class Run:
                         cell(one.host, "mono")
                         cell(one.endpoint_class)
                         cell(f"{one.rate:.1f}", "number")
-                        cell(count(one.requests), "number")
-                        cell(count(one.refusals), "number")
+                        cell(format_count(one.requests), "number")
+                        cell(format_count(one.refusals), "number")
                         cell(one.reason or "-")
 
     def _show_table(self, samples: list[Sample]) -> None:
@@ -114,12 +128,12 @@ class Run:
             for sample in samples[-20:]:
                 with row():
                     cell(f"{sample.seconds:.1f}", "number")
-                    cell(count(sample.rows), "number")
+                    cell(format_count(sample.rows), "number")
                     cell(str(sample.slices), "number")
 
     async def _show_end(self, found: RunView) -> None:
         summary = found.summary
-        if self._here.is_admin and hasattr(self, "_pause"):
+        if self._context.is_admin and hasattr(self, "_pause"):
             self._pause.set_visibility(False)
         if summary.error is not None:
             with self._error.classes("error"):
@@ -135,29 +149,29 @@ class Run:
         if not summary.rows.quarantined:
             return
         heading("Quarantine")
-        text_of(f"Did not fit, and can be replayed: {count(summary.rows.quarantined)} row(s).", "p")
-        listed = await self._here.look(
-            quarantine.list_rejected, self._here.installation, summary.endpoint_id, summary.unit_id
+        text_of(f"Did not fit, and can be replayed: {format_count(summary.rows.quarantined)} row(s).", "p")
+        listed = await self._context.call(
+            quarantine.list_rejected, self._context.installation, summary.endpoint_id, summary.unit_id
         )
         with table("Quarantine", ("slice", "rows", "first reason"), ("rows",)):
             for entry in listed.entries if listed is not None else ():
                 if entry.run_id == summary.run_id:
                     with row():
                         cell(entry.slice_id, "mono")
-                        cell(count(entry.rows), "number")
+                        cell(format_count(entry.rows), "number")
                         cell(entry.first_reason)
 
     async def pause(self) -> None:
         summary = self._summary
-        if not await confirmed(f"Pause {summary.unit_id}?", "The commit under way is finished first.", "Pause now"):
+        if not await confirm(f"Pause {summary.unit_id}?", "The commit under way is finished first.", "Pause now"):
             return
-        await self._here.act(
+        await self._context.call_as_admin(
             "pause a run",
             control.pause,
-            self._here.installation,
+            self._context.installation,
             summary.ref,
             sink_id=summary.sink_id,
-            requested_by=self._here.principal.name,
+            requested_by=self._context.principal.name,
         )
         await self.refresh()
 
@@ -167,12 +181,18 @@ def _show_facts(summary: RunSummary) -> None:
     heading("What it did")
     facts(
         [
-            ("rows", f"{count(rows.read)} read, {count(rows.staged)} staged, {count(rows.committed)} committed"),
-            ("set aside", f"{count(rows.quarantined)} quarantined, {count(rows.deduplicated)} deduplicated"),
+            (
+                "rows",
+                f"{format_count(rows.read)} read, {format_count(rows.staged)} staged, {format_count(rows.committed)} committed",
+            ),
+            (
+                "set aside",
+                f"{format_count(rows.quarantined)} quarantined, {format_count(rows.deduplicated)} deduplicated",
+            ),
             ("slices", f"{slices.planned} planned, {slices.committed} committed, {slices.failed} failed"),
             ("retries", str(summary.retries)),
-            ("began (UTC)", when(summary.started_at)),
-            ("ended (UTC)", when(summary.finished_at)),
+            ("began (UTC)", format_time(summary.started_at)),
+            ("ended (UTC)", format_time(summary.finished_at)),
             ("by", summary.requested_by or "-"),
             ("where", f"{summary.executor or '-'}; {summary.strategy or '-'}"),
             ("target", summary.target or "-"),
@@ -193,7 +213,7 @@ def _show_facts(summary: RunSummary) -> None:
 
 
 def chart_of(samples: list[Sample]) -> dict[str, Any]:
-    """Rows per second between samples, and slices that are committed."""
+    """The options of the chart: rows per second between samples, and committed slices."""
     before = Sample(seconds=0, rows=0, bytes_staged=0, slices=0)
     rates = [[0.0, 0.0]]
     for sample in samples:

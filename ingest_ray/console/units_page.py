@@ -1,24 +1,24 @@
-"""The page of one endpoint: its units, how they stand, and what can be done with them."""
+"""The page of one endpoint: its units, their statuses, and the actions on them."""
 
 from nicegui import ui
 
 from ingest_ray.console.configure_drawer import configure_drawer
 from ingest_ray.console.elements import (
     State,
-    ago,
     button,
     cell,
     cell_with,
-    confirmed,
-    count,
+    confirm,
+    format_age,
+    format_count,
+    format_time,
     heading,
     row,
     table,
     text_of,
-    when,
 )
 from ingest_ray.console.endpoints_page import collect_now
-from ingest_ray.console.page_visit import Visit, say
+from ingest_ray.console.page_context import PageContext, show_message
 from ingest_ray.console.plan_dialog import plan_dialog
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.runs import control
@@ -31,34 +31,34 @@ MOST_SHOWN = 100  # units on one page; the search finds the others
 COLUMNS = ("unit", "state", "mode", "schedule", "sink", "last run", "rows", "lag", "actions")
 
 
-async def show_units(here: Visit, endpoint_id: str) -> None:
+async def show_units(context: PageContext, endpoint_id: str) -> None:
     heading(endpoint_id, 1)
-    found = await here.look(list_units, here.installation, endpoint_id)
+    found = await context.call(list_units, context.installation, endpoint_id)
     if found is None:
         text_of("There is no such endpoint, or it cannot be read.", "p", "error").props('role="alert"')
         return
-    text_of(f"metadata collected: {when(found.collected_at)} UTC" if found.is_collected else "", "p", "soft")
+    text_of(f"metadata collected: {format_time(found.collected_at)} UTC" if found.is_collected else "", "p", "soft")
     if not found.is_collected:
-        _show_nothing_yet(here, endpoint_id)
+        _show_nothing_yet(context, endpoint_id)
         return
-    page = Units(here, found)
+    page = UnitsPage(context, found)
     await page.show()
 
 
-def _show_nothing_yet(here: Visit, endpoint_id: str) -> None:
+def _show_nothing_yet(context: PageContext, endpoint_id: str) -> None:
     with ui.element("div").classes("empty"):
         text_of("Nothing is collected yet: the catalog does not know what this endpoint has.", "p")
-        if here.is_admin:
-            button("Collect metadata", lambda: collect_now(here, endpoint_id), is_main=True)
+        if context.is_admin:
+            button("Collect metadata", lambda: collect_now(context, endpoint_id), is_main=True)
         else:
             text_of("An administrator can collect its metadata.", "p", "soft")
 
 
-class Units:
-    """Rows are made once and then only change their texts, so that the focus stays where it is."""
+class UnitsPage:
+    """The table of units. A refresh changes only the texts of its rows, so that the focus stays."""
 
-    def __init__(self, here: Visit, found: EndpointUnits) -> None:
-        self._here = here
+    def __init__(self, context: PageContext, found: EndpointUnits) -> None:
+        self._context = context
         self._endpoint_id = found.endpoint_id
         self._units = {view.unit_id: view for view in found.units}
         self._rows: dict[str, UnitRow] = {}
@@ -69,8 +69,8 @@ class Units:
             ui.input("Search units", on_change=lambda change: self._find(change.value or "")).props(
                 "dense outlined clearable"
             )
-            if self._here.is_admin:
-                button("Collect again", lambda: collect_now(self._here, self._endpoint_id), self._endpoint_id)
+            if self._context.is_admin:
+                button("Collect again", lambda: collect_now(self._context, self._endpoint_id), self._endpoint_id)
         self._count = text_of("", "p", "soft").props('role="status"')
         with table(f"Units of {self._endpoint_id}", COLUMNS, ("rows",)) as body:
             self._body = body
@@ -79,14 +79,14 @@ class Units:
         ui.timer(EVERY_S, self.refresh, immediate=False)
 
     async def refresh(self) -> None:
-        found = await self._here.look(list_statuses, self._here.installation, self._endpoint_id)
+        found = await self._context.call(list_statuses, self._context.installation, self._endpoint_id)
         for status in found or ():
             if status.unit_id in self._rows:
                 self._rows[status.unit_id].show(status)
 
     async def reload(self) -> None:
-        """After a configuration was changed."""
-        found = await self._here.look(list_units, self._here.installation, self._endpoint_id)
+        """Reads the units again, after a configuration was changed."""
+        found = await self._context.call(list_units, self._context.installation, self._endpoint_id)
         if found is not None:
             self._units = {view.unit_id: view for view in found.units}
             self._find(self._search)
@@ -100,12 +100,12 @@ class Units:
         self._count.set_text(f"{len(wanted)} unit(s){more}")
         self._body.clear()
         with self._body:
-            self._rows = {view.unit_id: UnitRow(self._here, view, self) for view in shown}
+            self._rows = {view.unit_id: UnitRow(self._context, view, self) for view in shown}
 
 
 class UnitRow:
-    def __init__(self, here: Visit, view: UnitView, page: Units) -> None:
-        self._here = here
+    def __init__(self, context: PageContext, view: UnitView, page: UnitsPage) -> None:
+        self._context = context
         self._view = view
         self._page = page
         name = str(view.ref)
@@ -121,16 +121,16 @@ class UnitRow:
             self._rows = cell("-", "number")
             self._lag = cell("-")
             with cell_with("actions"):
-                if here.is_admin:
+                if context.is_admin:
                     self._buttons(name)
 
     def _buttons(self, name: str) -> None:
         if self._view.enabled:
             self._run = button("Run", self.run, name, is_main=True)
             self._pause = button("Pause", self.pause, name)
-            button("Plan", lambda: plan_dialog(self._here, self._view), name)
+            button("Plan", lambda: plan_dialog(self._context, self._view), name)
             button("Reset", self.reset, name)
-        button("Configure", lambda: configure_drawer(self._here, self._view, self._page.reload), name)
+        button("Configure", lambda: configure_drawer(self._context, self._view, self._page.reload), name)
 
     def show(self, status: UnitStatus) -> None:
         if self._view.enabled:
@@ -138,11 +138,11 @@ class UnitRow:
         last = status.last_run
         if last is not None:
             self._last.set_visibility(True)
-            self._last.set_text(when(last.started_at))
+            self._last.set_text(format_time(last.started_at))
             self._last.props(f'href="/run/{last.run_id}"')
-            self._rows.set_text(count(last.rows.committed))
-            self._lag.set_text(ago(last.started_at) if last.state is RunState.SUCCEEDED else "-")
-        if self._here.is_admin and self._view.enabled:
+            self._rows.set_text(format_count(last.rows.committed))
+            self._lag.set_text(format_age(last.started_at) if last.state is RunState.SUCCEEDED else "-")
+        if self._context.is_admin and self._view.enabled:
             is_running = status.state is RunState.RUNNING
             self._run.set_enabled(not is_running)
             self._run.set_text("Resume" if status.state is RunState.PAUSED else "Run")
@@ -150,30 +150,30 @@ class UnitRow:
 
     async def run(self) -> None:
         view = self._view
-        if not await confirmed(
+        if not await confirm(
             f"Run {view.unit_id}?", f"It reads what is new and commits it to {view.sink_id}.", "Run now"
         ):
             return
-        done = await self._here.act(
+        done = await self._context.call_as_admin(
             "start a run",
             control.start,
-            self._here.installation,
+            self._context.installation,
             view.ref,
-            requested_by=self._here.principal.name,
+            requested_by=self._context.principal.name,
         )
         if done is not None:
             ui.navigate.to(f"/run/{done.run_id}")
 
     async def pause(self) -> None:
         view = self._view
-        if not await confirmed(f"Pause {view.unit_id}?", "The commit under way is finished first.", "Pause now"):
+        if not await confirm(f"Pause {view.unit_id}?", "The commit under way is finished first.", "Pause now"):
             return
-        done = await self._here.act(
+        done = await self._context.call_as_admin(
             "pause a run",
             control.pause,
-            self._here.installation,
+            self._context.installation,
             view.ref,
-            requested_by=self._here.principal.name,
+            requested_by=self._context.principal.name,
         )
         if done is not None and done.message:
             ui.notify(done.message)
@@ -182,8 +182,8 @@ class UnitRow:
     async def reset(self) -> None:
         view = self._view
         said = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
-        if not await confirmed(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
+        if not await confirm(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
             return
-        done = await self._here.act("reset a unit", reset.reset, self._here.installation, view.ref)
+        done = await self._context.call_as_admin("reset a unit", reset.reset, self._context.installation, view.ref)
         if done is not None:
-            say(f"{view.unit_id}: forgot {done.segments} segment(s)")
+            show_message(f"{view.unit_id}: forgot {done.segments} segment(s)")

@@ -1,4 +1,4 @@
-"""Endpoints and what metadata collection found at them, as clients see it."""
+"""GraphQL types of endpoints, collections and datasets."""
 
 import json
 from datetime import datetime
@@ -174,7 +174,7 @@ class CatalogDatasetPreview:
 
 @strawberry.type
 class CatalogDataset:
-    """Rows are never kept in the catalog: `sampleRows` is always null, `previewMetadataDataset` asks the source."""
+    """The catalog keeps no rows: `sampleRows` is always null, `previewMetadataDataset` reads from the source."""
 
     id: ID
     upstream_id: str | None

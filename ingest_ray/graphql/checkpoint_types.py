@@ -1,4 +1,4 @@
-"""How far a unit is, segment by segment, and what it had to set aside."""
+"""GraphQL types of checkpoints, segment by segment, and of quarantined slices."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import SegmentState
 
 @strawberry.type
 class IngestionSegment:
-    """`intervals`: the parts that are begun or owed, each with what of it is durably in the sink."""
+    """`intervals`: the open scopes, each with its intervals that are durably in the sink."""
 
     segment: str
     watermark: JSON | None
@@ -60,7 +60,7 @@ class IngestionSegmentConnection:
 
 @strawberry.type
 class QuarantinedSlice:
-    """One committed slice that had rows which do not fit. The rows themselves stay where they are."""
+    """One committed slice with rows in quarantine. The rows themselves are not part of it."""
 
     endpoint_id: ID
     unit_id: ID

@@ -1,4 +1,4 @@
-"""Small translations that several types need."""
+"""Conversions between values of use cases and GraphQL values."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

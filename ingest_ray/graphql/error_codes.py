@@ -1,4 +1,4 @@
-"""Errors as clients see them: a message, a stable code, a hint; and of what was not foreseen only that it happened."""
+"""Errors for clients: a message, a stable code and a hint; of a defect only `internal error`, and the details go to the log."""
 
 import logging
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def coded(error: GraphQLError) -> GraphQLError:
         if cause.retry_after_s is not None:
             extensions["retryAfterSeconds"] = str(cause.retry_after_s)
         return _new(error, logs.scrub(cause.message or type(cause).__name__), extensions)
-    if cause is None or isinstance(cause, GraphQLError):  # what the query itself did wrong
+    if cause is None or isinstance(cause, GraphQLError):  # the query itself is wrong
         return _new(error, logs.scrub(error.message), {"code": "E_BAD_INPUT"})
     log.error("%s failed: %s", error.path, type(cause).__name__, exc_info=cause)
     return _new(error, "internal error", {"code": "E_INTERNAL"})

@@ -1,5 +1,7 @@
-"""The contract's names for filters. Behind them is one mechanism: a document that the unit's strategy understands, and the
-options that it left in the catalog.
+"""GraphQL types of filters for Jira and Confluence.
+
+All filters are one mechanism: a document that the unit's strategy understands, and options that its collection put into the
+catalog.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,7 @@ JIRA, CONFLUENCE = "jiraFilter", "confluenceFilter"
 
 @dataclass(frozen=True)
 class Choice:
-    """One part of a filter that a person chooses from what a dataset left in the catalog."""
+    """One field of a filter, with values to choose from that the collection of `dataset` put into the catalog."""
 
     field: str
     label: str
@@ -29,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class FilterForm:
-    """A filter as a form: its name in a configuration, its choices, and besides them `updatedFrom`."""
+    """A filter as a form: its name in a configuration and its choices; each form also has `updatedFrom`."""
 
     name: str
     choices: tuple[Choice, ...]
@@ -109,7 +111,7 @@ class ConfluenceIngestionFilterInput:
 def filters_of(
     jira: JiraIngestionFilterInput | None, confluence: ConfluenceIngestionFilterInput | None
 ) -> dict[str, JsonValue] | None:
-    """None: neither was given, so what is there stays. An empty one removes the filter."""
+    """None if neither is given: the stored filter stays. An empty input removes the filter."""
     if jira is None and confluence is None:
         return None
     found: dict[str, JsonValue] = {}

@@ -1,4 +1,4 @@
-"""Units, their configurations and where they stand, as clients see them."""
+"""GraphQL types of units, their configurations and their statuses."""
 
 from datetime import datetime
 from enum import Enum
@@ -162,7 +162,7 @@ class IngestionActionResult:
 
 @strawberry.type
 class IngestionUnitConfig:
-    """`version` grows with every change: give it back as `expectedVersion` to change only what you have seen."""
+    """`version` grows with every change. Pass it as `expectedVersion` to refuse a change of a newer version."""
 
     id: ID
     endpoint_id: ID
@@ -233,7 +233,7 @@ class IngestionSchedule:
 
 @strawberry.input
 class IngestionUnitConfigInput:
-    """What is not given stays as it is. An empty filter removes the one that was there."""
+    """A field that is not given keeps its value. An empty filter removes the stored one."""
 
     endpoint_id: ID
     unit_id: ID

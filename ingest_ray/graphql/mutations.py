@@ -1,4 +1,4 @@
-"""What can be changed; all of it is an admin's."""
+"""The mutations. All of them need the role admin."""
 
 import asyncio
 import logging
@@ -35,14 +35,14 @@ from ingest_ray.service.units.configure import UnitChange
 
 log = logging.getLogger(__name__)
 
-_COLLECTIONS_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the loop itself keeps only weak references
+_COLLECTIONS_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the event loop keeps only weak references
 
 
 @strawberry.type
 class Mutation:
     @strawberry.mutation
     async def test_endpoint(self, info: RequestInfo, input: TestEndpointInput) -> TestResult:
-        """Can it be logged into? Nothing is registered."""
+        """Tests a connection without registering anything."""
         config = json_object(input.connection, "connection") or {}
         return TestResult.of(
             await call_as_admin(
@@ -52,7 +52,7 @@ class Mutation:
 
     @strawberry.mutation
     async def register_endpoint(self, info: RequestInfo, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
-        """Registers a source or a sink after it could be connected to; `test: false` does not try."""
+        """Registers a source or a sink after a connection test; `test: false` skips the test."""
         draft = draft_of(input)
         return MetadataEndpoint.of(
             await call_as_admin(info, registration.register, info.context.installation, draft, tested=test)
@@ -148,7 +148,7 @@ class Mutation:
         sink_id: str | None = None,
         sink_endpoint_id: ID | None = None,
     ) -> IngestionActionResult:
-        """Starts a run in the background, or goes on with one that was paused."""
+        """Starts a run in the background, or continues a paused one."""
         done = await call_as_admin(
             info,
             control.start,
@@ -192,7 +192,7 @@ class Mutation:
         sink_id: str | None = None,
         segment: str | None = None,
     ) -> IngestionActionResult:
-        """From there on everything is read again. Null forgets the checkpoint."""
+        """The next run reads everything above the watermark again. Null forgets the checkpoint."""
         if watermark is None:
             return await _reset(info, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
         done = await call_as_admin(
@@ -216,7 +216,7 @@ class Mutation:
         )
 
 
-set_watermark = watermark.set_watermark  # the argument of the field has the module's name
+set_watermark = watermark.set_watermark  # an argument of the field hides the module's name
 
 
 async def _reset(info: RequestInfo, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
@@ -231,7 +231,7 @@ def _idle(message: str) -> IngestionActionResult:
 async def _run_collection(installation: Installation, collection_id: str, request: CollectRequest) -> None:
     try:
         await asyncio.to_thread(collect.run_collection, installation, collection_id, request)
-    except IngestError as error:  # it is in the record
+    except IngestError as error:  # the collection's record has the error
         log.warning("collection %s failed: %s [%s]", collection_id, error.message, error.code)
 
 

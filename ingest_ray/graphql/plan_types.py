@@ -1,4 +1,4 @@
-"""What a run would read now, as clients see it."""
+"""GraphQL types of a plan: what a run would read now."""
 
 from datetime import datetime
 from typing import Self

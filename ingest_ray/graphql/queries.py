@@ -1,4 +1,4 @@
-"""What can be asked."""
+"""The queries."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ MOST_DATASETS = 1_000
 class Query:
     @strawberry.field
     async def viewer(self, info: RequestInfo) -> Viewer:
-        """Who is asking."""
+        """The principal of the request."""
         return Viewer.of(principal_of(info))
 
     @strawberry.field
@@ -66,7 +66,7 @@ class Query:
         first: int | None = 50,
         after: ID | None = None,
     ) -> list[MetadataEndpoint]:
-        """By id; `after` is the id of the last one that was seen."""
+        """By id; `after` is the id of the last endpoint of the page before."""
         found = await call_as_viewer(
             info,
             registration.search_endpoints,
@@ -276,7 +276,7 @@ class Query:
     async def ingestion_plan(
         self, info: RequestInfo, endpoint_id: ID, unit_id: ID, slices: int | None = 50
     ) -> IngestionPlan:
-        """What a run would read now. It asks the source, so it is an admin's."""
+        """What a run would read now. Needs the role admin, because it queries the source."""
         found = await call_as_admin(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
         return IngestionPlan.of(found, checked_count(slices, 50, "slices"))
 

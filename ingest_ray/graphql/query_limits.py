@@ -1,4 +1,4 @@
-"""How much one query may ask for: depth, aliases, tokens by strawberry's own limits, and a cost that arguments make."""
+"""Limits of one query: depth, aliases and tokens by strawberry's own extensions, and its cost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,13 +25,13 @@ from graphql import (
 )
 from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, QueryDepthLimiter, SchemaExtension
 
-DEFAULT_ITEMS = 50  # of a list whose length no argument says
+DEFAULT_ITEMS = 50  # in a list whose length no argument sets
 MOST_ALIASES = 40
 MOST_TOKENS = 4_000
 
 
 class CostLimiter(SchemaExtension):
-    """Refuses, before anything is read, a query that would make the server answer more than `most` fields."""
+    """Refuses a query whose answer would have more than `most` fields, before anything is read."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -51,7 +51,7 @@ class CostLimiter(SchemaExtension):
 
 
 def cost_of(schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> int:
-    """The fields of the answer, if every list were as long as its argument says."""
+    """The number of fields in the answer if every list has the length that its argument sets."""
     parts = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
     counter = _CostCounter(schema, parts, variables)
     return sum(counter.operation(part) for part in document.definitions if isinstance(part, OperationDefinitionNode))
@@ -82,7 +82,7 @@ class _CostCounter:
         return total
 
     def _fragment(self, name: str, parent: Any) -> int:
-        """A cycle, or one that is not there, is refused by another rule."""
+        """Cycles and unknown fragments count 0: other rules refuse them."""
         if name in self._open or name not in self._fragments:
             return 0
         self._open.append(name)

@@ -1,4 +1,4 @@
-"""Runs and how far they are: what the schema has beyond the contract."""
+"""GraphQL types of runs and their progress. They are not part of the shared contract."""
 
 from datetime import datetime
 from itertools import islice
@@ -36,7 +36,7 @@ class SliceCounts:
     committed: int
     failed: int
     degraded: int
-    """Of those committed, the ones of which something is in quarantine."""
+    """Committed slices with rows in quarantine."""
 
 
 @strawberry.type
@@ -144,7 +144,7 @@ class RunSample:
 
 @strawberry.type
 class RunThrottle:
-    """How fast a host may be asked now; `reason` says what slowed it down last."""
+    """The rate of requests that a host allows now; `reason` is the last cause of a lower rate."""
 
     host: str
     endpoint_class: str
@@ -158,7 +158,7 @@ class RunThrottle:
 
 @strawberry.type
 class RunProgress:
-    """How far a run is. The counts only grow; `isFinished` comes last."""
+    """The progress of a run. Counts never decrease; `isFinished` is true in the last message only."""
 
     run_id: ID
     state: IngestionState

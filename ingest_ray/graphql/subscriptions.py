@@ -1,4 +1,4 @@
-"""What can be watched over a WebSocket."""
+"""The subscriptions, over a WebSocket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from ingest_ray.service.runs.run_observer import REPORT_EVERY_S
 class Subscription:
     @strawberry.subscription
     async def ingestion_run_progress(self, info: RequestInfo, id: ID) -> AsyncIterator[RunProgress]:
-        """How far a run is, whenever that changed, until it has ended."""
+        """Yields the progress of a run whenever it has changed, until the run has ended."""
         last: RunProgress | None = None
         while True:
             now = RunProgress.of(await call_as_viewer(info, view_run, info.context.installation, str(id)))

@@ -1,4 +1,4 @@
-"""Templates of endpoints, and what is given to register one."""
+"""GraphQL types of endpoint templates, and the inputs that register, change and test endpoints."""
 
 from enum import Enum
 from typing import Self
@@ -137,7 +137,7 @@ class EndpointInput:
 
 @strawberry.input
 class EndpointPatch:
-    """Of `config` the fields that are given are changed; null removes one. Secrets that are not given stay."""
+    """Changes the given fields of `config`; null removes one. Secrets that are not given stay."""
 
     name: str | None = None
     description: str | None = None

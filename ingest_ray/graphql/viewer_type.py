@@ -1,4 +1,4 @@
-"""Who is asking."""
+"""The GraphQL type of the principal of a request."""
 
 from enum import Enum
 from typing import Self

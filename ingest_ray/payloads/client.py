@@ -1,4 +1,4 @@
-"""A connection to the Temporal server of the settings, with the guard in it."""
+"""Connects to the Temporal server of the settings, with the guarded data converter."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.secrets import follow
 from ingest_ray.settings import Settings
 
-PATIENCE_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
 
 
 async def connect(settings: Settings) -> Client:
-    """Raises `ClusterUnavailable` where nobody answers."""
+    """Raises `ClusterUnavailable` if the server does not answer."""
     temporal = settings.temporal
     try:
         return await asyncio.wait_for(
@@ -25,7 +25,7 @@ async def connect(settings: Settings) -> Client:
                 tls=temporal.tls,
                 api_key=follow(temporal.api_key, "temporal.api_key", settings) if temporal.api_key else None,
             ),
-            PATIENCE_S,
+            CONNECT_TIMEOUT_S,
         )
     except (RPCError, RuntimeError, TimeoutError) as error:
         raise ClusterUnavailable(

@@ -1,6 +1,6 @@
-"""Which workflows and activities there are, what they take and what they give: the published boundary.
+"""The published workflows and activities, with the types of their arguments and results.
 
-`ingest-ray temporal schemas` shows it as JSON Schemas. A test compares it with what the worker registers.
+`ingest-ray temporal schemas` prints their JSON Schemas. A test compares this module with what the worker registers.
 """
 
 from dataclasses import dataclass

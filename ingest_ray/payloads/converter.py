@@ -1,6 +1,6 @@
-"""Temporal's data converter with the guard in it: nothing leaves or enters a process past it.
+"""Temporal's data converter with the payload guard: every payload that leaves or enters a process passes it.
 
-It is for arguments, results, heartbeats, signals, queries and details of errors alike, in workers and in clients.
+It covers arguments, results, heartbeats, signals, queries and error details, in workers and in clients.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _check_sizes(payloads: Sequence[Payload]) -> None:
 
 
 def refused(error: PayloadTooLarge) -> ApplicationError:
-    """As Temporal knows errors: it fails the workflow or the activity, and is not tried again."""
+    """A failure of Temporal that fails the workflow or activity without a retry."""
     return ApplicationError(f"{error.message}; {error.hint}", type=error.code, non_retryable=True)
 
 

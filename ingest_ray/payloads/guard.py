@@ -1,4 +1,4 @@
-"""Refuses what does not belong on the control plane: by its size, by what is in it, and by what its type could hold."""
+"""Refuses payloads of the control plane by their size, by their content, and by what their types could hold."""
 
 import types
 import typing
@@ -25,7 +25,7 @@ def check_size(size: int, what: str = "a payload") -> None:
 
 
 def check_content(value: Any, where: str = "payload") -> None:
-    """Raises `PayloadTooLarge`, naming the place, for Arrow, bytes, or a list of records, however small they are."""
+    """Raises `PayloadTooLarge` with the path of the value for Arrow data, bytes, or a list of records of any size."""
     match value:
         case str() | int() | float() | None:
             return
@@ -47,7 +47,7 @@ def check_content(value: Any, where: str = "payload") -> None:
 
 
 def faults_of(annotation: Any, where: str) -> Iterator[str]:
-    """What a type could let through, one text each: binary, anything at all, lists of records, collections without a bound."""
+    """Yields one text for each fault of a type: binary data, `Any`, lists of records, collections without a bound."""
     yield from _faults(annotation, where, bound=None, seen=set())
 
 

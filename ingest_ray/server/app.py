@@ -1,4 +1,4 @@
-"""Puts the server together."""
+"""Assembles the server: GraphQL, health, metrics, login and console behind the middleware."""
 
 import asyncio
 import logging
@@ -32,16 +32,16 @@ log = logging.getLogger(__name__)
 
 
 class Router(GraphQLRouter[RequestContext, None]):
-    """A WebSocket of a browser cannot send headers: it says who it is in the payload of `connection_init`."""
+    """Authenticates WebSockets by the payload of `connection_init`, because browsers cannot send headers with them."""
 
-    doorkeeper: Authenticator
+    authenticator: Authenticator
 
     async def on_ws_connect(self, context: RequestContext) -> Any:
         if context.principal is None:
-            said = (context.connection_params or {}).get("Authorization", "")
-            token = str(said).partition(" ")[2].strip() or str(said)
+            authorization = (context.connection_params or {}).get("Authorization", "")
+            token = str(authorization).partition(" ")[2].strip() or str(authorization)
             try:
-                context.principal = await asyncio.to_thread(self.doorkeeper.principal_of_secret, token)
+                context.principal = await asyncio.to_thread(self.authenticator.principal_of_secret, token)
             except Unauthenticated as error:
                 raise ConnectionRejectionError({"message": error.message, "code": error.code}) from None
         return await super().on_ws_connect(context)
@@ -49,11 +49,11 @@ class Router(GraphQLRouter[RequestContext, None]):
 
 def build_app(installation: Installation, *, has_console: bool = True) -> FastAPI:
     settings = installation.settings.serve
-    doorkeeper, metrics = Authenticator(installation), Metrics(installation)
+    authenticator, metrics = Authenticator(installation), Metrics(installation)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        clock = asyncio.create_task(_keep_schedules(installation)) if settings.schedules.enabled else None
+        clock = asyncio.create_task(_run_schedules(installation)) if settings.schedules.enabled else None
         yield
         if clock is not None:
             clock.cancel()
@@ -64,9 +64,9 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
         title="ingest-ray", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
 
-    async def asking(connection: HTTPConnection) -> RequestContext:
+    async def context_of(connection: HTTPConnection) -> RequestContext:
         try:
-            principal = await asyncio.to_thread(doorkeeper.principal_of, connection)
+            principal = await asyncio.to_thread(authenticator.principal_of, connection)
         except Unauthenticated:
             if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
                 return RequestContext(installation, None)
@@ -79,17 +79,17 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
         path="/graphql",
         graphql_ide=None,
         allow_queries_via_get=False,
-        context_getter=asking,
+        context_getter=context_of,
         subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
         allowed_origins=settings.allowed_origins,
     )
-    router.doorkeeper = doorkeeper
+    router.authenticator = authenticator
     app.include_router(router)
     app.include_router(health_router(installation))
 
     @app.get("/metrics")
     async def show_metrics(connection: Request) -> Response:
-        await asking(connection)
+        await context_of(connection)
         return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(IngestError)
@@ -97,13 +97,13 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
         return refusal(error)
 
     if has_console:
-        app.include_router(login_router(doorkeeper))
+        app.include_router(login_router(authenticator))
 
         @app.get("/")
         async def home() -> Response:
             return RedirectResponse("/console/")
 
-        import_module("ingest_ray.console").mount(app, installation, doorkeeper)
+        import_module("ingest_ray.console").mount(app, installation, authenticator)
 
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
     app.add_middleware(RateLimit, per_minute=settings.requests_per_minute)
@@ -119,12 +119,12 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
     return app
 
 
-async def _keep_schedules(installation: Installation) -> None:
+async def _run_schedules(installation: Installation) -> None:
     while True:
         try:
             for run_id in await asyncio.to_thread(start_due_runs, installation):
                 log.info("scheduled run %s started", run_id)
-        except IngestError as error:  # the catalog may be away: it is asked again
+        except IngestError as error:  # the catalog may be unavailable: the next tick tries again
             log.warning("schedules could not be looked at: %s", logs.scrub(error.message))
         except Exception:
             log.exception("a defect in the schedules")

@@ -1,4 +1,4 @@
-"""Refusals as HTTP: the status that fits an error, and the error's code in the body."""
+"""Errors as HTTP responses: the status by the error's class, its code in the body."""
 
 from starlette.responses import JSONResponse
 
@@ -22,7 +22,7 @@ _STATUS: tuple[tuple[type[IngestError], int], ...] = (
 
 
 def refusal(error: IngestError, status: int | None = None) -> JSONResponse:
-    """In the shape of a GraphQL answer, which other clients can read as well."""
+    """The response has the shape of a GraphQL answer, which other clients can read as well."""
     if status is None:
         status = next((number for kind, number in _STATUS if isinstance(error, kind)), 400)
     extensions = {"code": error.code, "hint": logs.scrub(error.hint) if error.hint else None}

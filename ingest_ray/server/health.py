@@ -1,4 +1,4 @@
-"""`/healthz`: the process lives. `/readyz`: it can also work."""
+"""`/healthz`: the process runs. `/readyz`: catalog and KV answer, too."""
 
 import asyncio
 

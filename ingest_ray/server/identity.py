@@ -1,4 +1,4 @@
-"""From the headers of a request to a principal: a bearer token, a session that was begun with one, or nobody."""
+"""Authenticates requests: by a bearer token, by a session cookie that was issued for one, or as anonymous."""
 
 import ipaddress
 import secrets
@@ -22,14 +22,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Session(Model):
-    """What the cookie of a browser says; signed, so that nobody else can have written it."""
+    """The content of a browser's cookie, signed by the server."""
 
     principal: Principal
     expires_at: float = Field(gt=0)
 
 
 class Authenticator:
-    """Sessions end with the server: the key that signs them is made when it starts."""
+    """Sessions end with the server: it creates the key that signs them when it starts."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
@@ -46,13 +46,13 @@ class Authenticator:
             return self.principal_of_secret(token.strip())
         cookie = connection.cookies.get(COOKIE)
         if cookie is not None and (session := self.session_of(cookie)) is not None:
-            return self._still_valid(session)
+            return self._current_principal(session)
         if self._settings.anonymous != "none" and is_local(connection):
             return Principal(name="anonymous", role=Role(self._settings.anonymous))
         raise Unauthenticated("no credentials were sent", hint="Authorization: Bearer TOKEN")
 
     def principal_of_secret(self, token: str) -> Principal:
-        """Of a token of this installation, or of the identity provider. Raises `Unauthenticated`."""
+        """The token is one of this installation, or of the identity provider. Raises `Unauthenticated`."""
         logs.hide(token)
         if self._verifier is not None and not token.startswith(PREFIX) and token.count(".") == 2:
             return self._verifier.principal_of(token)
@@ -69,13 +69,13 @@ class Authenticator:
             return None
         return session if session.expires_at > time.time() else None
 
-    def _still_valid(self, session: Session) -> Principal:
+    def _current_principal(self, session: Session) -> Principal:
         token_id = session.principal.token_id
         return session.principal if token_id is None else principal_of_token_id(self._installation, token_id)
 
 
 def is_local(connection: HTTPConnection) -> bool:
-    """From this machine, and for it: a page of another site that made its name point here says another host."""
+    """The client and the requested host are this machine. A foreign site whose name resolves to this machine sends its own host."""
     client = connection.client.host if connection.client is not None else ""
     return is_loopback(client) and (connection.url.hostname or "") in LOOPBACK
 
@@ -89,8 +89,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_door(installation: Installation, host: str) -> None:
-    """Raises `ConfigError`: whoever has no token may do nothing from elsewhere."""
+def check_anonymous_access(installation: Installation, host: str) -> None:
+    """Raises `ConfigError` if anonymous access is on and `host` is no loopback address."""
     anonymous = installation.settings.serve.anonymous
     if anonymous != "none" and not is_loopback(host):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Logging in with a browser: a token is exchanged for a session cookie that scripts cannot read and other sites cannot send."""
+"""Login with a browser: exchanges a token for a session cookie that scripts cannot read and other sites cannot send."""
 
 import asyncio
 import html
@@ -43,7 +43,7 @@ p.hint {{ color: #566273; font-size: .875rem; }} p.error {{ color: #a61b1b; }}
 """
 
 
-def login_router(doorkeeper: Authenticator) -> APIRouter:
+def login_router(authenticator: Authenticator) -> APIRouter:
     router = APIRouter()
 
     @router.get("/login")
@@ -55,15 +55,15 @@ def login_router(doorkeeper: Authenticator) -> APIRouter:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
         token = form.get("token", [""])[0].strip()
         try:
-            principal = await asyncio.to_thread(doorkeeper.principal_of_secret, token)
+            principal = await asyncio.to_thread(authenticator.principal_of_secret, token)
         except Unauthenticated as error:
-            said = f'<p class="error" role="alert">{html.escape(logs.scrub(error.message))}</p>'
-            return HTMLResponse(_PAGE.format(error=said), status_code=401)
+            markup = f'<p class="error" role="alert">{html.escape(logs.scrub(error.message))}</p>'
+            return HTMLResponse(_PAGE.format(error=markup), status_code=401)
         request.state.principal = principal.name
         answer = RedirectResponse("/console/", status_code=303)
         answer.set_cookie(
             COOKIE,
-            doorkeeper.new_session(principal),
+            authenticator.new_session(principal),
             max_age=SESSION_S,
             httponly=True,
             samesite="strict",

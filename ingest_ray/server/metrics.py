@@ -1,4 +1,4 @@
-"""`/metrics`: requests as this process saw them, runs and units as the catalog has them at the moment of the scrape."""
+"""`/metrics`: requests to this process, and runs and units in the catalog at the time of the scrape."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,15 @@ from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.metrics import read_metrics
 
-PATHS = ("/graphql", "/console", "/healthz", "/readyz", "/metrics", "/login", "/logout")  # others would be endless
+PATHS = (
+    "/graphql",
+    "/console",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/login",
+    "/logout",
+)  # labels for other paths would have no bound
 
 
 class Metrics:
@@ -22,9 +30,9 @@ class Metrics:
         self._seconds = Histogram(
             "ingest_http_request_seconds", "Seconds per request", ["path"], registry=self.registry
         )
-        self.registry.register(FromCatalog(installation))
+        self.registry.register(CatalogCollector(installation))
 
-    def saw(self, method: str, path: str, status: int, seconds: float) -> None:
+    def observe_request(self, method: str, path: str, status: int, seconds: float) -> None:
         known = next((one for one in PATHS if path == one or path.startswith(f"{one}/")), "other")
         self._requests.labels(method if method in ("GET", "POST") else "other", known, str(status)).inc()
         self._seconds.labels(known).observe(seconds)
@@ -33,7 +41,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class FromCatalog(Collector):
+class CatalogCollector(Collector):
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 

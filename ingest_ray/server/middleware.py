@@ -1,4 +1,4 @@
-"""What every request passes first: where it comes from, how large it is, how many there were; and a line in the log.
+"""Checks of every request: its origin, its size and the caller's rate; and its log line.
 
 ASGI middleware: https://asgi.readthedocs.io/en/latest/specs/www.html
 """
@@ -18,7 +18,7 @@ from ingest_ray.server.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-MOST_CALLERS = 10_000  # remembered by the rate limit; the ones that were quiet longest are forgotten
+MOST_CALLERS = 10_000  # kept by the rate limit; beyond, the least recent callers are dropped
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -28,7 +28,7 @@ HEADERS = {
 
 
 class SameOrigin:
-    """A browser says which site a request comes from; those of other sites are refused, WebSockets, too.
+    """Refuses requests and WebSockets from other sites, by the `Origin` that browsers send.
 
     Together with cookies that are `SameSite=Strict` this is the whole protection against forged requests.
     """
@@ -52,7 +52,7 @@ class SameOrigin:
 
 
 class BodyLimit:
-    """Refuses a body that is too large: by its header, or when that many bytes have come."""
+    """Refuses a body that is too large, by its header or by the bytes received."""
 
     def __init__(self, app: ASGIApp, most_bytes: int) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class BodyLimit:
             await refusal(self._error())(scope, receive, send)
             return
         body = bytearray()
-        while True:  # small by definition: read first, so that nothing has been answered when it turns out too large
+        while True:  # small by definition: read whole before any answer is sent
             message = await receive()
             body += message.get("body", b"")
             if len(body) > self._most:
@@ -77,21 +77,21 @@ class BodyLimit:
                 break
         is_given = False
 
-        async def again() -> Message:
+        async def receive_buffered() -> Message:
             nonlocal is_given
             if is_given or message["type"] != "http.request":
                 return await receive() if is_given else message
             is_given = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-        await self._app(scope, again, send)
+        await self._app(scope, receive_buffered, send)
 
     def _error(self) -> PayloadTooLarge:
         return PayloadTooLarge(f"a request has at most {self._most} bytes", hint="serve.max_body_bytes")
 
 
 class RateLimit:
-    """A bucket of tokens for each caller: a minute's worth at once, then as fast as it fills."""
+    """Limits each caller by a token bucket that holds the requests of one minute."""
 
     def __init__(self, app: ASGIApp, per_minute: int) -> None:
         self._app = app
@@ -108,7 +108,7 @@ class RateLimit:
         await self._app(scope, receive, send)
 
     def take(self, caller: str, now: float) -> float:
-        """Seconds to wait; 0: go on."""
+        """Takes one token; returns the seconds to wait, 0 for none."""
         left, at = self._buckets.pop(caller, (self._most, now))
         left = min(self._most, left + (now - at) * self._most / 60)
         is_fine = left >= 1
@@ -119,7 +119,7 @@ class RateLimit:
 
 
 class RequestLog:
-    """One line for each request, with who and what and never a header or a body; counts and times for `/metrics`."""
+    """Logs one line for each request, without headers and bodies, and counts it for `/metrics`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -131,7 +131,7 @@ class RequestLog:
             return
         started, status = time.monotonic(), 500
 
-        async def noted(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -141,10 +141,10 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_with_headers)
         finally:
             seconds = time.monotonic() - started
-            self._metrics.saw(scope["method"], scope["path"], status, seconds)
+            self._metrics.observe_request(scope["method"], scope["path"], status, seconds)
             who = scope.get("state", {}).get("principal")
             caller = scope["client"][0] if scope.get("client") else "-"
             log.info(

@@ -9,7 +9,7 @@ import uvicorn
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.server.app import build_app
-from ingest_ray.server.identity import refuse_open_door
+from ingest_ray.server.identity import check_anonymous_access
 from ingest_ray.service.installation import Installation
 
 
@@ -17,7 +17,7 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
     """Raises `ConfigError` where it cannot listen."""
     settings = installation.settings.serve
     host, port = host or settings.host, settings.port if port is None else port
-    refuse_open_door(installation, host)
+    check_anonymous_access(installation, host)
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     port = listening.getsockname()[1]

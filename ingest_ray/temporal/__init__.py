@@ -1,1 +1,1 @@
-"""Workflows and activities: they start Ray jobs and wait for them, for every kind of source in the same way."""
+"""Workflows and activities that start Ray jobs and wait for them, in the same way for every source."""

@@ -1,4 +1,4 @@
-"""The activities: each is one call of the service, with ids in and counts out. None of them knows a source."""
+"""The activities: each calls one use case, takes ids and returns counts. None has code for a particular source."""
 
 import asyncio
 import json
@@ -43,15 +43,15 @@ from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
 from ingest_ray.state.documents import Owner
 from ingest_ray.temporal.failures import failure_of_run
-from ingest_ray.temporal.results import catalog_outcome, cut, outcome_of, write
+from ingest_ray.temporal.results import catalog_outcome, outcome_of, truncated, write_document
 
 T = TypeVar("T")
-LOOK_S = 1.0  # one row of the catalog and one small answer of the head
-SELDOM_S = 5.0  # of runs that have gone on for minutes: a hundred of them ask a head 20 times a second
-BEAT_S = 5.0
+POLL_S = 1.0  # one row of the catalog and one small answer of the head
+MAX_POLL_S = 5.0  # for runs of many minutes: a hundred of them send a head 20 requests a second
+HEARTBEAT_S = 5.0
 
-# A run that was begun and whose workflow then came to an end must not block its unit: it counts for as long as a lease.
-NOBODY = Owner(host="temporal", pid=0, started="").model_dump_json()
+# A run whose workflow ended right after it was opened must not block its unit: it counts as alive for as long as a lease.
+UNOWNED = Owner(host="temporal", pid=0, started="").model_dump_json()
 
 
 class Activities:
@@ -73,7 +73,7 @@ class Activities:
 
     @activity.defn(name="startIngestionRun")
     def start_run(self, command: RunCommand) -> RunRef:
-        """Starting twice is starting once: the run's id comes from the workflow, or from the activity's place in it."""
+        """Idempotent: the run's id comes from the command, or from the ids of workflow run and activity."""
         info = activity.info()
         run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
         found = find_run(self._installation, run_id)
@@ -87,7 +87,7 @@ class Activities:
                 requested_by=command.requested_by,
             )
             try:
-                open_run(self._installation, request, NOBODY, run_id)
+                open_run(self._installation, request, UNOWNED, run_id)
             except (StateConflict, RunActive):
                 if (
                     find_run(self._installation, run_id) is None
@@ -100,7 +100,7 @@ class Activities:
 
     @activity.defn(name="runIngestionUnit")
     async def run_unit(self, command: RunOnly) -> UnitOutcome:
-        """Submits the run's job or attaches to it, and waits for the end of the run. Cancelled: stops the job and waits.
+        """Submits the run's job or attaches to it, and waits for the end of the run. A cancellation stops the job and waits.
 
         A worker that is shut down leaves the job alone: the next attempt attaches to it.
         """
@@ -108,11 +108,11 @@ class Activities:
             watch = RayJobWatch(self._installation, jobs, command.run_id)
             summary, job_id = await asyncio.to_thread(watch.ensure_job)
             try:
-                end = summary if job_id is None else await self._end_of(watch, job_id)
+                end = summary if job_id is None else await self._wait_for_end(watch, job_id)
             except asyncio.CancelledError:
                 details = activity.cancellation_details()
                 if job_id is not None and details is not None and details.cancel_requested:
-                    await self._stopped(watch, job_id)
+                    await self._stop(watch, job_id)
                 raise
         if end.state is RunState.FAILED:
             raise failure_of_run(end.error or RunFault(code="E_RUN_INTERRUPTED", message="the run failed"))
@@ -120,20 +120,20 @@ class Activities:
 
     @activity.defn(name="completeIngestionRun")
     def complete_run(self, command: RunOnly) -> RunEnd:
-        """Every run gets its end in its record, whatever became of its job."""
+        """Writes the end of a run to its record, however its job ended."""
         summary = find_run(self._installation, command.run_id)
         if summary is None or summary.state is RunState.RUNNING:
             with RayJobsClient(self._installation.settings) as jobs:
                 summary = RayJobWatch(self._installation, jobs, command.run_id).close_run()
-        return _end(summary)
+        return _run_end(summary)
 
     @activity.defn(name="failIngestionRun")
     def fail_run(self, command: RunFailure) -> RunEnd:
-        """A job that goes on where nobody can see it writes its own end later, and that one counts."""
+        """If the job still runs out of reach, it writes its own end later, and that end counts."""
         fail_run(
             self._installation, command.run_id, RunFault(code=command.code, message=command.message, hint=command.hint)
         )
-        return _end(read_run_record(self._installation, command.run_id).summary)
+        return _run_end(read_run_record(self._installation, command.run_id).summary)
 
     @activity.defn(name="listEnabledUnits")
     def list_units(self, command: UnitsCommand) -> UnitsPage:
@@ -144,22 +144,22 @@ class Activities:
 
     @activity.defn(name="collectCatalogSnapshots")
     async def collect_catalog(self, command: CatalogCommand) -> CatalogOutcome:
-        return catalog_outcome(await _beating(lambda: collect(self._installation, command.endpoint_id)))
+        return catalog_outcome(await _with_heartbeats(lambda: collect(self._installation, command.endpoint_id)))
 
     @activity.defn(name="previewDataset")
     async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:
         info = activity.info()
         name = f"preview-{info.workflow_run_id}-{info.activity_id}.json"
-        found = await _beating(
+        found = await _with_heartbeats(
             lambda: preview(self._installation, UnitRef(command.endpoint_id, command.unit_id), command.rows)
         )
         text = json.dumps(found.model_dump(mode="json"), ensure_ascii=False)
         return PreviewOutcome(
             endpoint_id=found.endpoint_id,
             unit_id=found.unit_id,
-            uri=await asyncio.to_thread(write, self._installation.settings, name, text),
+            uri=await asyncio.to_thread(write_document, self._installation.settings, name, text),
             rows=len(found.rows),
-            columns=tuple(cut(column) for column in found.columns[:COLUMNS_SHOWN]),
+            columns=tuple(truncated(column) for column in found.columns[:COLUMNS_SHOWN]),
             column_count=len(found.columns),
         )
 
@@ -169,7 +169,7 @@ class Activities:
         done = provision(self._installation, command.sink_endpoint_id, command.cdm_model_id)
         return ProvisionOutcome(dataset_id=done.dataset_id, schema_name=done.schema_name, table_name=done.table_name)
 
-    async def _end_of(self, watch: RayJobWatch, job_id: str) -> RunSummary:
+    async def _wait_for_end(self, watch: RayJobWatch, job_id: str) -> RunSummary:
         began = time.monotonic()
         while True:
             end, progress = await asyncio.to_thread(lambda: (watch.poll(job_id), watch.read_progress()))
@@ -180,24 +180,24 @@ class Activities:
                 counts = {"rows_committed": progress.rows.committed, "slices_committed": progress.slices.committed}
                 beat = beat.model_copy(update={"phase": progress.phase, **counts})
             activity.heartbeat(beat)
-            await asyncio.sleep(min(SELDOM_S, LOOK_S + (time.monotonic() - began) / 30))
+            await asyncio.sleep(min(MAX_POLL_S, POLL_S + (time.monotonic() - began) / 30))
 
-    async def _stopped(self, watch: RayJobWatch, job_id: str) -> None:
-        """Until the job is over: Ray sees to it that it comes to that."""
+    async def _stop(self, watch: RayJobWatch, job_id: str) -> None:
+        """Stops the job and waits for its end; Ray kills a job that does not stop."""
         await asyncio.to_thread(watch.stop, job_id, "workflow")
         try:
-            await self._end_of(watch, job_id)
-        except RunInterrupted:  # it was stopped before it had begun, or was killed: the record gets its end
+            await self._wait_for_end(watch, job_id)
+        except RunInterrupted:  # stopped before it began, or killed: its record has no end yet
             await asyncio.to_thread(watch.close_run)
 
 
-async def _beating(work: Callable[[], T]) -> T:
-    """What one call of the source takes, with signs of life in between."""
+async def _with_heartbeats(work: Callable[[], T]) -> T:
+    """Calls in a thread, and sends heartbeats until it returns."""
     task = asyncio.create_task(asyncio.to_thread(work))
-    while not (await asyncio.wait([task], timeout=BEAT_S))[0]:
+    while not (await asyncio.wait([task], timeout=HEARTBEAT_S))[0]:
         activity.heartbeat()
     return task.result()
 
 
-def _end(summary: RunSummary) -> RunEnd:
+def _run_end(summary: RunSummary) -> RunEnd:
     return RunEnd(run_id=summary.run_id, state=summary.state, code=summary.error.code if summary.error else None)

@@ -1,4 +1,4 @@
-"""Errors as Temporal knows them: the published code is the type, and whether to try again is said by the error itself."""
+"""Errors as Temporal failures: the published code is the type, and the error decides whether Temporal retries."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError, Recovery
 from ingest_ray.sdk.types import RunFault
 from ingest_ray.service.launching.ray_job_watch import RETRYABLE_CODES
-from ingest_ray.temporal.results import LONGEST_MESSAGE, cut
+from ingest_ray.temporal.results import LONGEST_MESSAGE, truncated
 
 
 def failure(code: str, message: str, hint: str | None, *, is_passing: bool) -> ApplicationError:
     """The hint, where there is one, is the first detail."""
-    details = (cut(logs.scrub(hint), LONGEST_MESSAGE),) if hint else ()
+    details = (truncated(logs.scrub(hint), LONGEST_MESSAGE),) if hint else ()
     return ApplicationError(
-        cut(logs.scrub(message), LONGEST_MESSAGE), *details, type=code, non_retryable=not is_passing
+        truncated(logs.scrub(message), LONGEST_MESSAGE), *details, type=code, non_retryable=not is_passing
     )
 
 

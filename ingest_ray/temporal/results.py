@@ -1,4 +1,4 @@
-"""From what the service says to what may cross the control plane: counts, the first few names, handles."""
+"""Converts results of use cases to payloads of the control plane: counts, the first names, handles."""
 
 import json
 
@@ -22,7 +22,7 @@ LONGEST_MESSAGE = 2_000
 
 
 def outcome_of(settings: Settings, summary: RunSummary, job_id: str | None) -> UnitOutcome:
-    """Writes the manifest first: a URI in an answer is one that can be read."""
+    """Writes the manifest first, so that its URI can be read when the outcome arrives."""
     return UnitOutcome(
         run_id=summary.run_id,
         endpoint_id=summary.endpoint_id,
@@ -33,7 +33,7 @@ def outcome_of(settings: Settings, summary: RunSummary, job_id: str | None) -> U
         job_id=job_id,
         checkpoint=checkpoint_of(summary),
         statistics=statistics_of(summary),
-        manifest_uri=write(settings, f"manifest-{summary.run_id}.json", summary.model_dump_json()),
+        manifest_uri=write_document(settings, f"manifest-{summary.run_id}.json", summary.model_dump_json()),
     )
 
 
@@ -41,7 +41,7 @@ def checkpoint_of(summary: RunSummary) -> Checkpoint:
     shown = sorted(summary.watermarks)[:SEGMENTS_SHOWN]
     return Checkpoint(
         segments=len(summary.watermarks),
-        watermarks={cut(name): plain(summary.watermarks[name]) for name in shown},
+        watermarks={truncated(name): scalar_of(summary.watermarks[name]) for name in shown},
         is_truncated=len(summary.watermarks) > len(shown),
     )
 
@@ -66,22 +66,22 @@ def catalog_outcome(done: CollectResult) -> CatalogOutcome:
         changed=len(found.changed),
         gone=len(found.gone),
         configured=len(done.configured),
-        warnings=tuple(cut(text, LONGEST_MESSAGE) for text in done.warnings[:NAMES_SHOWN]),
+        warnings=tuple(truncated(text, LONGEST_MESSAGE) for text in done.warnings[:NAMES_SHOWN]),
     )
 
 
-def write(settings: Settings, name: str, text: str) -> str:
+def write_document(settings: Settings, name: str, text: str) -> str:
     folder = Folder(settings.documents_uri)
     folder.make("")
     folder.put(name, text.encode(), is_durable=True)
     return folder.uri_of(name)
 
 
-def plain(watermark: JsonValue) -> str | int | float | bool | None:
+def scalar_of(watermark: JsonValue) -> str | int | float | bool | None:
     if isinstance(watermark, list | dict):
         watermark = json.dumps(watermark, ensure_ascii=False)
-    return cut(watermark) if isinstance(watermark, str) else watermark
+    return truncated(watermark) if isinstance(watermark, str) else watermark
 
 
-def cut(text: str, length: int = LONGEST_TEXT) -> str:
+def truncated(text: str, length: int = LONGEST_TEXT) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""The worker: takes workflows and activities from the task queue until it is told to stop."""
+"""The worker: takes workflows and activities from the task queue until a signal stops it."""
 
 import asyncio
 import logging
@@ -17,11 +17,11 @@ from ingest_ray.temporal.workflows import ALL
 
 log = logging.getLogger(__name__)
 
-HEAR_S = 5  # how soon a cancellation reaches an activity
+CANCELLATION_DELAY_S = 5  # within this time a cancellation reaches an activity
 
 
 def worker_of(client: Client, settings: Settings, threads: ThreadPoolExecutor) -> Worker:
-    hear = timedelta(seconds=HEAR_S)
+    cancellation_delay = timedelta(seconds=CANCELLATION_DELAY_S)
     return Worker(
         client,
         task_queue=settings.temporal.task_queue,
@@ -30,13 +30,13 @@ def worker_of(client: Client, settings: Settings, threads: ThreadPoolExecutor) -
         activity_executor=threads,
         interceptors=[TypedFailures()],
         max_concurrent_activities=settings.temporal.activities_at_once,
-        max_heartbeat_throttle_interval=hear,
-        default_heartbeat_throttle_interval=hear,
+        max_heartbeat_throttle_interval=cancellation_delay,
+        default_heartbeat_throttle_interval=cancellation_delay,
     )
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Jobs of runs that are under way go on; another worker attaches to them."""
+    """Works until SIGTERM or SIGINT. Jobs of runs under way go on; another worker attaches to them."""
     client = await connect(settings)
     threads = ThreadPoolExecutor(settings.temporal.activities_at_once, thread_name_prefix="activity")
     asyncio.get_running_loop().set_default_executor(

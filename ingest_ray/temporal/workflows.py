@@ -1,4 +1,4 @@
-"""The workflows: they start, wait and record. Everything that could fail or differ is in an activity."""
+"""The workflows: they only call activities, wait and retry. Everything that can fail is in an activity."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -32,41 +32,45 @@ with workflow.unsafe.imports_passed_through():
         UnitsPage,
     )
 
-PATIENT = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
-SHORT = timedelta(minutes=2)  # what only asks or writes the catalog
+UNLIMITED_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
+SHORT = timedelta(minutes=2)  # for activities that only read or write the catalog
 LONGEST_RUN = timedelta(days=30)
-SILENCE = timedelta(seconds=30)  # of what asks a source
+HEARTBEAT_TIMEOUT = timedelta(seconds=30)  # of activities that query a source
 INTERRUPTED = "E_RUN_INTERRUPTED"
 
 
 @workflow.defn(name=RUN)
 class IngestionRun:
-    """One unit into one sink. Cancelled: the commit under way is finished, and the rest is left for the next run."""
+    """Runs one unit into one sink. A cancellation lets the commit under way finish and leaves the rest for the next run."""
 
     @workflow.run
     async def run(self, command: RunCommand) -> UnitOutcome:
         start = workflow.start_activity(
-            "startIngestionRun", command, result_type=RunRef, start_to_close_timeout=SHORT, retry_policy=PATIENT
+            "startIngestionRun",
+            command,
+            result_type=RunRef,
+            start_to_close_timeout=SHORT,
+            retry_policy=UNLIMITED_RETRIES,
         )
         try:
             ref = await asyncio.shield(start)
-        except asyncio.CancelledError:  # the record may be there already: it gets its end
-            await _completed((await start).run_id)
+        except asyncio.CancelledError:  # the record may exist already: complete it
+            await _complete_run((await start).run_id)
             raise
         try:
-            outcome = await _unit(ref.run_id, command)
+            outcome = await _run_unit(ref.run_id, command)
         except ActivityError as error:
             if is_cancelled_exception(error):
-                await asyncio.shield(_completed(ref.run_id))
+                await asyncio.shield(_complete_run(ref.run_id))
                 raise
             code, message, hint = cause_of(error)
-            await asyncio.shield(_failed(RunFailure(run_id=ref.run_id, code=code, message=message, hint=hint)))
+            await asyncio.shield(_fail_run(RunFailure(run_id=ref.run_id, code=code, message=message, hint=hint)))
             raise ApplicationError(message, *([hint] if hint else []), type=code, non_retryable=True) from error
-        await asyncio.shield(_completed(ref.run_id))
+        await asyncio.shield(_complete_run(ref.run_id))
         return outcome
 
 
-def _unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
+def _run_unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
     return workflow.execute_activity(
         "runIngestionUnit",
         RunOnly(run_id=run_id),
@@ -82,26 +86,26 @@ def _unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
     )
 
 
-async def _completed(run_id: str) -> RunEnd:
+async def _complete_run(run_id: str) -> RunEnd:
     end: RunEnd = await workflow.execute_activity(
         "completeIngestionRun",
         RunOnly(run_id=run_id),
         result_type=RunEnd,
         start_to_close_timeout=SHORT,
-        retry_policy=PATIENT,
+        retry_policy=UNLIMITED_RETRIES,
     )
     return end
 
 
-async def _failed(failure: RunFailure) -> RunEnd:
+async def _fail_run(failure: RunFailure) -> RunEnd:
     end: RunEnd = await workflow.execute_activity(
-        "failIngestionRun", failure, result_type=RunEnd, start_to_close_timeout=SHORT, retry_policy=PATIENT
+        "failIngestionRun", failure, result_type=RunEnd, start_to_close_timeout=SHORT, retry_policy=UNLIMITED_RETRIES
     )
     return end
 
 
 def cause_of(error: BaseException) -> tuple[str, str, str | None]:
-    """Code, message and hint of the error at the bottom; one without a code is a process that is gone."""
+    """Code, message and hint of the innermost error with a code; without one, the process was interrupted."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, ApplicationError) and found.type:
@@ -120,7 +124,7 @@ class CatalogCollection:
             command,
             result_type=CatalogOutcome,
             start_to_close_timeout=timedelta(hours=6),
-            heartbeat_timeout=SILENCE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1), maximum_attempts=5),
         )
         return done
@@ -128,9 +132,9 @@ class CatalogCollection:
 
 @workflow.defn(name=ENDPOINT)
 class EndpointIngestion:
-    """All enabled units of an endpoint, so many at once; a unit that fails keeps no other from running.
+    """Runs all enabled units of an endpoint, at most `maxParallel` at once; a unit's failure stops no other unit.
 
-    After every `unitsPerHistory` units it goes on as new, so that its history stays short whatever the endpoint has.
+    Continues as new after every `unitsPerHistory` units, so that its history stays short for large endpoints.
     """
 
     @workflow.run
@@ -140,11 +144,11 @@ class EndpointIngestion:
             UnitsCommand(endpoint_id=command.endpoint_id, after=command.after, limit=command.units_per_history),
             result_type=UnitsPage,
             start_to_close_timeout=SHORT,
-            retry_policy=PATIENT,
+            retry_policy=UNLIMITED_RETRIES,
         )
         slots = asyncio.Semaphore(command.max_parallel)
-        ends = await asyncio.gather(*(self._unit(command, unit_id, slots) for unit_id in page.unit_ids))
-        tally = added(command.tally, dict(zip(page.unit_ids, ends, strict=True)))
+        ends = await asyncio.gather(*(self._run_unit(command, unit_id, slots) for unit_id in page.unit_ids))
+        tally = with_ends(command.tally, dict(zip(page.unit_ids, ends, strict=True)))
         if not page.is_last:
             workflow.continue_as_new(command.model_copy(update={"after": page.unit_ids[-1], "tally": tally}))
         if tally.failed:
@@ -158,8 +162,8 @@ class EndpointIngestion:
             )
         return tally
 
-    async def _unit(self, command: EndpointCommand, unit_id: str, slots: asyncio.Semaphore) -> str:
-        """The state that the unit's run ended in, or the code of its error."""
+    async def _run_unit(self, command: EndpointCommand, unit_id: str, slots: asyncio.Semaphore) -> str:
+        """Returns the final state of the unit's run, or the code of its error."""
         async with slots:
             run = RunCommand(endpoint_id=command.endpoint_id, unit_id=unit_id, requested_by=command.requested_by)
             try:
@@ -180,7 +184,7 @@ class EndpointIngestion:
         return outcome.state.value
 
 
-def added(tally: EndpointTally, ends: dict[str, str]) -> EndpointTally:
+def with_ends(tally: EndpointTally, ends: dict[str, str]) -> EndpointTally:
     failed = {unit_id: end for unit_id, end in ends.items() if end.startswith("E_")}
     return EndpointTally(
         succeeded=tally.succeeded + sum(end == "SUCCEEDED" for end in ends.values()),

@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
 from ingest_ray.sdk.errors import ConfigError, Unauthenticated
-from ingest_ray.server.identity import COOKIE, Authenticator, refuse_open_door
+from ingest_ray.server.identity import COOKIE, Authenticator, check_anonymous_access
 from ingest_ray.server.login import login_router
 from ingest_ray.service.access.roles import LOCAL, Role
 from ingest_ray.service.access.tokens import create_token, list_tokens, revoke_token
@@ -211,8 +211,8 @@ def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(workspace:
     rebound = here.post("/graphql", json={"query": ME}, headers={"Host": "evil.example"})
     assert rebound.status_code == 401
     with pytest.raises(ConfigError, match="loopback"):
-        refuse_open_door(client.installation, "0.0.0.0")
-    refuse_open_door(client.installation, "127.0.0.1")
+        check_anonymous_access(client.installation, "0.0.0.0")
+    check_anonymous_access(client.installation, "127.0.0.1")
 
 
 def test_pages_of_other_sites_are_refused_and_nothing_answers_to_cors(client: Client) -> None:
@@ -307,9 +307,9 @@ def test_requests_are_logged_with_who_and_what_and_never_with_a_secret(
 
 
 def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(workspace: Workspace) -> None:
-    doorkeeper = Authenticator(workspace.installation)
+    authenticator = Authenticator(workspace.installation)
     app = FastAPI()
-    app.include_router(login_router(doorkeeper))
+    app.include_router(login_router(authenticator))
     http = TestClient(app, base_url="https://localhost", follow_redirects=False)
     made = create_token(workspace.installation, "grace", Role.VIEWER)
     refused = http.post("/login", data={"token": "<b>wrong</b>"})
@@ -321,13 +321,13 @@ def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(work
     assert made.token not in cookie
 
     session = http.cookies[COOKIE].strip('"')
-    assert doorkeeper.principal_of(visit(session)).name == "grace"
+    assert authenticator.principal_of(visit(session)).name == "grace"
     for other in (session[:-2] + "xx", "", Authenticator(workspace.installation).new_session(LOCAL)):
         with pytest.raises(Unauthenticated):
-            doorkeeper.principal_of(visit(other))
+            authenticator.principal_of(visit(other))
     revoke_token(workspace.installation, made.stored.token_id)
     with pytest.raises(Unauthenticated):
-        doorkeeper.principal_of(visit(session))
+        authenticator.principal_of(visit(session))
     assert http.post("/logout").headers["location"] == "/login"
 
 

@@ -1,4 +1,4 @@
-"""One visit of a page: who it is, of which installation, and calling use cases so that a page survives their errors."""
+"""The context of one page: its principal and installation, and calls of use cases whose errors are shown on the page."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Visit:
+class PageContext:
     def __init__(self, installation: Installation, principal: Principal) -> None:
         self.installation = installation
         self.principal = principal
@@ -25,25 +25,25 @@ class Visit:
     def is_admin(self) -> bool:
         return self.principal.role is Role.ADMIN
 
-    async def look(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
-        """None after an error, which the person has been told."""
+    async def call(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
+        """Calls a use case in a thread. Shows an `IngestError` on the page, and returns None."""
         try:
             return await asyncio.to_thread(partial(work, *arguments, **options))
         except IngestError as error:
-            tell(error)
+            show_error(error)
             return None
 
-    async def act(self, what: str, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
-        """An admin's; buttons that a viewer does not see are refused here, too."""
+    async def call_as_admin(self, what: str, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T | None:
+        """As `call`, for admins only. Checks the role again, although viewers do not see the buttons."""
         try:
             require_role(self.principal, Role.ADMIN, what)
         except IngestError as error:
-            tell(error)
+            show_error(error)
             return None
-        return await self.look(work, *arguments, **options)
+        return await self.call(work, *arguments, **options)
 
 
-def tell(error: IngestError) -> None:
+def show_error(error: IngestError) -> None:
     hint = f" {logs.scrub(error.hint)}" if error.hint else ""
     ui.notify(
         f"{logs.scrub(error.message)} [{error.code}]{hint}",
@@ -54,5 +54,5 @@ def tell(error: IngestError) -> None:
     )
 
 
-def say(text: str) -> None:
+def show_message(text: str) -> None:
     ui.notify(text, type="positive", timeout=4_000)
