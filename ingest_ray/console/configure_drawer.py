@@ -125,8 +125,12 @@ class FilterFields:
         now: dict[str, JsonValue] = stored if isinstance(stored, dict) else {}
         text_of("Filter (nothing chosen: everything)", "p", "soft")
         for choice in form.choices:
-            found = {str(one[choice.value]): one for one in options.get(choice.dataset, ()) if one.get(choice.value)}
-            shown = {key: _shown(key, [one.get(name) for name in choice.shown]) for key, one in found.items()}
+            by_value = {
+                str(option[choice.value]): option
+                for option in options.get(choice.dataset, ())
+                if option.get(choice.value)
+            }
+            shown = {key: _shown(key, [option.get(name) for name in choice.shown]) for key, option in by_value.items()}
             before = now.get(choice.field)
             chosen = [str(value) for value in before] if isinstance(before, list) else []
             shown |= {value: value for value in chosen if value not in shown}
@@ -142,7 +146,9 @@ class FilterFields:
     def document(self) -> dict[str, JsonValue] | None:
         if self._form is None:
             return None
-        inner: dict[str, JsonValue] = {field: list(one.value) for field, one in self._selects.items() if one.value}
+        inner: dict[str, JsonValue] = {
+            field: list(select.value) for field, select in self._selects.items() if select.value
+        }
         if self._since.value:
             inner["updatedFrom"] = self._since.value
         return {self._form.name: inner} if inner else {}

@@ -130,8 +130,8 @@ async def confirm(question: str, consequence: str, yes: str) -> bool:
 def format_time(moment: datetime | str | None) -> str:
     if moment is None:
         return "-"
-    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return found.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_age(moment: datetime | None) -> str:

@@ -11,17 +11,17 @@ from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoin
 
 async def show_endpoints(context: PageContext) -> None:
     heading("Endpoints", 1)
-    found = await context.call(list_endpoints, context.installation)
-    if found is None:
+    overviews = await context.call(list_endpoints, context.installation)
+    if overviews is None:
         return
-    if not found:
+    if not overviews:
         with ui.element("div").classes("empty"):
             text_of("Nothing is registered yet.", "p")
             text_of("Write an ingest.yaml and run: ingest-ray apply", "p", "soft")
         return
     columns = ("endpoint", "template", "collected (UTC)", "units enabled", "running", "failed", "actions")
     with table("Endpoints", columns, ("units enabled", "running", "failed")):
-        for view in found:
+        for view in overviews:
             _show(context, view)
 
 

@@ -30,24 +30,24 @@ THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
 
 
 async def show_run(context: PageContext, run_id: str) -> None:
-    found = await context.call(view_run, context.installation, run_id)
-    if found is None:
+    view = await context.call(view_run, context.installation, run_id)
+    if view is None:
         heading("Run", 1)
         text_of(f"There is no run {run_id}.", "p", "error").props('role="alert"')
         return
-    page = RunPage(context, found)
+    page = RunPage(context, view)
     page.show()
     await page.refresh()
-    if found.summary.state is RunState.RUNNING:
+    if view.summary.state is RunState.RUNNING:
         page.timer = ui.timer(EVERY_S, page.refresh, immediate=False)
 
 
 class RunPage:
     timer: ui.timer | None = None
 
-    def __init__(self, context: PageContext, found: RunView) -> None:
+    def __init__(self, context: PageContext, view: RunView) -> None:
         self._context = context
-        self._summary = found.summary
+        self._summary = view.summary
         self._is_ended = False
 
     def show(self) -> None:
@@ -72,37 +72,37 @@ class RunPage:
         self._end = ui.element("div")
 
     async def refresh(self) -> None:
-        found = await self._context.call(view_run, self._context.installation, self._summary.run_id)
-        if found is None or self._is_ended:
+        view = await self._context.call(view_run, self._context.installation, self._summary.run_id)
+        if view is None or self._is_ended:
             return
-        self._show_progress(found)
-        if found.summary.state is not RunState.RUNNING:
+        self._show_progress(view)
+        if view.summary.state is not RunState.RUNNING:
             self._is_ended = True
             if self.timer is not None:
                 self.timer.deactivate()
-            await self._show_end(found)
+            await self._show_end(view)
 
-    def _show_progress(self, found: RunView) -> None:
-        summary, told = found.summary, found.progress
+    def _show_progress(self, view: RunView) -> None:
+        summary, report = view.summary, view.progress
         is_running = summary.state is RunState.RUNNING
         self._state.show(summary.state.value)
-        rows = told.moment.rows if told is not None and is_running else summary.rows
-        seconds = told.moment.seconds if told is not None and is_running else summary.seconds
+        rows = report.moment.rows if report is not None and is_running else summary.rows
+        seconds = report.moment.seconds if report is not None and is_running else summary.seconds
         rate = f", {format_count(rows.committed / seconds)} rows/s" if seconds > 0 and rows.committed else ""
-        stop = ", stopping after the commit under way" if found.is_stop_requested and is_running else ""
-        phase = f"{told.moment.phase}: " if told is not None and is_running else ""
+        stop = ", stopping after the commit under way" if view.is_stop_requested and is_running else ""
+        phase = f"{report.moment.phase}: " if report is not None and is_running else ""
         self._summary_text.set_text(
             f"{phase}{format_count(rows.committed)} rows committed in {seconds:.1f} s{rate}{stop}"
         )
-        estimate = told.moment.estimated_rows if told is not None else None
+        estimate = report.moment.estimated_rows if report is not None else None
         self._bar.set_visibility(is_running)
         self._bar.set_value(min(1.0, rows.committed / estimate) if estimate else 0.0)
-        samples = list(told.samples) if told is not None else []
+        samples = list(report.samples) if report is not None else []
         self._chart.options.clear()
         self._chart.options.update(chart_of(samples))
         self._chart.update()
         self._show_table(samples)
-        self._show_throttles(told.throttles if told is not None else ())
+        self._show_throttles(report.throttles if report is not None else ())
 
     def _show_throttles(self, throttles: Sequence[Throttle]) -> None:
         self._throttles.clear()
@@ -113,14 +113,14 @@ class RunPage:
             with table(
                 "Throttle", ("host", "kind", "requests/s", "requests", "refused", "slowed by"), THROTTLE_NUMBERS
             ):
-                for one in throttles:
+                for throttle in throttles:
                     with row():
-                        cell(one.host, "mono")
-                        cell(one.endpoint_class)
-                        cell(f"{one.rate:.1f}", "number")
-                        cell(format_count(one.requests), "number")
-                        cell(format_count(one.refusals), "number")
-                        cell(one.reason or "-")
+                        cell(throttle.host, "mono")
+                        cell(throttle.endpoint_class)
+                        cell(f"{throttle.rate:.1f}", "number")
+                        cell(format_count(throttle.requests), "number")
+                        cell(format_count(throttle.refusals), "number")
+                        cell(throttle.reason or "-")
 
     def _show_table(self, samples: list[Sample]) -> None:
         self._table.clear()
@@ -131,8 +131,8 @@ class RunPage:
                     cell(format_count(sample.rows), "number")
                     cell(str(sample.slices), "number")
 
-    async def _show_end(self, found: RunView) -> None:
-        summary = found.summary
+    async def _show_end(self, view: RunView) -> None:
+        summary = view.summary
         if self._context.is_admin and hasattr(self, "_pause"):
             self._pause.set_visibility(False)
         if summary.error is not None:

@@ -33,15 +33,15 @@ COLUMNS = ("unit", "state", "mode", "schedule", "sink", "last run", "rows", "lag
 
 async def show_units(context: PageContext, endpoint_id: str) -> None:
     heading(endpoint_id, 1)
-    found = await context.call(list_units, context.installation, endpoint_id)
-    if found is None:
+    listed = await context.call(list_units, context.installation, endpoint_id)
+    if listed is None:
         text_of("There is no such endpoint, or it cannot be read.", "p", "error").props('role="alert"')
         return
-    text_of(f"metadata collected: {format_time(found.collected_at)} UTC" if found.is_collected else "", "p", "soft")
-    if not found.is_collected:
+    text_of(f"metadata collected: {format_time(listed.collected_at)} UTC" if listed.is_collected else "", "p", "soft")
+    if not listed.is_collected:
         _show_nothing_yet(context, endpoint_id)
         return
-    page = UnitsPage(context, found)
+    page = UnitsPage(context, listed)
     await page.show()
 
 
@@ -57,10 +57,10 @@ def _show_nothing_yet(context: PageContext, endpoint_id: str) -> None:
 class UnitsPage:
     """The table of units. A refresh changes only the texts of its rows, so that the focus stays."""
 
-    def __init__(self, context: PageContext, found: EndpointUnits) -> None:
+    def __init__(self, context: PageContext, listed: EndpointUnits) -> None:
         self._context = context
-        self._endpoint_id = found.endpoint_id
-        self._units = {view.unit_id: view for view in found.units}
+        self._endpoint_id = listed.endpoint_id
+        self._units = {view.unit_id: view for view in listed.units}
         self._rows: dict[str, UnitRow] = {}
         self._search = ""
 
@@ -79,16 +79,16 @@ class UnitsPage:
         ui.timer(EVERY_S, self.refresh, immediate=False)
 
     async def refresh(self) -> None:
-        found = await self._context.call(list_statuses, self._context.installation, self._endpoint_id)
-        for status in found or ():
+        statuses = await self._context.call(list_statuses, self._context.installation, self._endpoint_id)
+        for status in statuses or ():
             if status.unit_id in self._rows:
                 self._rows[status.unit_id].show(status)
 
     async def reload(self) -> None:
         """Reads the units again, after a configuration was changed."""
-        found = await self._context.call(list_units, self._context.installation, self._endpoint_id)
-        if found is not None:
-            self._units = {view.unit_id: view for view in found.units}
+        listed = await self._context.call(list_units, self._context.installation, self._endpoint_id)
+        if listed is not None:
+            self._units = {view.unit_id: view for view in listed.units}
             self._find(self._search)
             await self.refresh()
 
@@ -181,8 +181,8 @@ class UnitRow:
 
     async def reset(self) -> None:
         view = self._view
-        said = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
-        if not await confirm(f"Reset {view.unit_id}?", said, "Forget the checkpoint"):
+        consequence = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
+        if not await confirm(f"Reset {view.unit_id}?", consequence, "Forget the checkpoint"):
             return
         done = await self._context.call_as_admin("reset a unit", reset.reset, self._context.installation, view.ref)
         if done is not None:

@@ -73,15 +73,15 @@ class MetadataEndpoint:
 
     @strawberry.field
     async def runs(self, info: RequestInfo, limit: int | None = None) -> list["MetadataCollectionRun"]:
-        found = await info.context.loaders.collections(checked_count(limit, 20, "limit")).load(str(self.id))
-        return [MetadataCollectionRun.of(item) for item in found or []]
+        collections = await info.context.loaders.collections(checked_count(limit, 20, "limit")).load(str(self.id))
+        return [MetadataCollectionRun.of(item) for item in collections or []]
 
     @strawberry.field
     async def datasets(
         self, info: RequestInfo, limit: int | None = None, search: str | None = None
     ) -> list["CatalogDataset"]:
-        found = await info.context.loaders.datasets(checked_count(limit, 100, "limit"), search).load(str(self.id))
-        return [CatalogDataset.of(item) for item in found or []]
+        versions = await info.context.loaders.datasets(checked_count(limit, 100, "limit"), search).load(str(self.id))
+        return [CatalogDataset.of(item) for item in versions or []]
 
 
 @strawberry.enum
@@ -132,10 +132,10 @@ class MetadataCollectionRun:
 
     @strawberry.field
     async def endpoint(self, info: RequestInfo) -> MetadataEndpoint:
-        found = await info.context.loaders.endpoint.load(str(self.endpoint_id))
-        if found is None:
+        entry = await info.context.loaders.endpoint.load(str(self.endpoint_id))
+        if entry is None:
             raise EndpointNotFound(f"endpoint '{self.endpoint_id}' is not registered")
-        return MetadataEndpoint.of(found)
+        return MetadataEndpoint.of(entry)
 
 
 @strawberry.input
@@ -238,20 +238,20 @@ class CatalogDataset:
 
     @strawberry.field
     async def source_endpoint(self, info: RequestInfo) -> MetadataEndpoint | None:
-        found = await info.context.loaders.endpoint.load(str(self.source_endpoint_id))
-        return MetadataEndpoint.of(found) if found is not None else None
+        entry = await info.context.loaders.endpoint.load(str(self.source_endpoint_id))
+        return MetadataEndpoint.of(entry) if entry is not None else None
 
     @strawberry.field
     async def last_collection_run(self, info: RequestInfo) -> MetadataCollectionRun | None:
-        found = await info.context.loaders.last_collection.load(str(self.source_endpoint_id))
-        return MetadataCollectionRun.of(found) if found is not None else None
+        collection = await info.context.loaders.last_collection.load(str(self.source_endpoint_id))
+        return MetadataCollectionRun.of(collection) if collection is not None else None
 
     @strawberry.field
     async def ingestion_config(self, info: RequestInfo) -> IngestionUnitConfig | None:
-        found = await info.context.loaders.config.load(UnitRef(str(self.source_endpoint_id), self.name))
-        return IngestionUnitConfig.of(found) if found is not None else None
+        stored = await info.context.loaders.config.load(UnitRef(str(self.source_endpoint_id), self.name))
+        return IngestionUnitConfig.of(stored) if stored is not None else None
 
 
 def _json(text: str | None) -> dict[str, object] | None:
-    found: dict[str, object] | None = json.loads(text) if text else None
-    return found
+    filters: dict[str, object] | None = json.loads(text) if text else None
+    return filters

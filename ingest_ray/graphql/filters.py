@@ -59,14 +59,14 @@ class JiraIngestionFilter:
 
     @classmethod
     def of(cls, filters: Mapping[str, JsonValue]) -> Self | None:
-        found = filters.get(JIRA)
-        if not isinstance(found, dict):
+        stored = filters.get(JIRA)
+        if not isinstance(stored, dict):
             return None
         return cls(
-            project_keys=_texts(found.get("projectKeys")),
-            statuses=_texts(found.get("statuses")),
-            assignee_ids=_texts(found.get("assigneeIds")),
-            updated_from=parse_time(_text(found.get("updatedFrom"))),
+            project_keys=_texts(stored.get("projectKeys")),
+            statuses=_texts(stored.get("statuses")),
+            assignee_ids=_texts(stored.get("assigneeIds")),
+            updated_from=parse_time(_text(stored.get("updatedFrom"))),
         )
 
 
@@ -93,10 +93,12 @@ class ConfluenceIngestionFilter:
 
     @classmethod
     def of(cls, filters: Mapping[str, JsonValue]) -> Self | None:
-        found = filters.get(CONFLUENCE)
-        if not isinstance(found, dict):
+        stored = filters.get(CONFLUENCE)
+        if not isinstance(stored, dict):
             return None
-        return cls(space_keys=_texts(found.get("spaceKeys")), updated_from=parse_time(_text(found.get("updatedFrom"))))
+        return cls(
+            space_keys=_texts(stored.get("spaceKeys")), updated_from=parse_time(_text(stored.get("updatedFrom")))
+        )
 
 
 @strawberry.input
@@ -114,11 +116,11 @@ def filters_of(
     """None if neither is given: the stored filter stays. An empty input removes the filter."""
     if jira is None and confluence is None:
         return None
-    found: dict[str, JsonValue] = {}
+    filters: dict[str, JsonValue] = {}
     for name, value in ((JIRA, jira), (CONFLUENCE, confluence)):
         if value is not None and (inner := value.as_document()):
-            found[name] = inner
-    return found
+            filters[name] = inner
+    return filters
 
 
 @strawberry.type
@@ -151,23 +153,25 @@ class JiraIngestionFilterOptions:
     def of(cls, options: Options) -> Self:
         return cls(
             projects=[
-                JiraFilterProjectOption(key=str(one["key"]), name=_text(one.get("name")))
-                for one in _with(options, "jira.projects", "key")
+                JiraFilterProjectOption(key=str(option["key"]), name=_text(option.get("name")))
+                for option in _with(options, "jira.projects", "key")
             ],
             users=[
                 JiraFilterUserOption(
-                    account_id=str(one.get("accountId") or one.get("key") or one.get("name")),
-                    display_name=_text(one.get("displayName")),
-                    email=_text(one.get("emailAddress")),
+                    account_id=str(option.get("accountId") or option.get("key") or option.get("name")),
+                    display_name=_text(option.get("displayName")),
+                    email=_text(option.get("emailAddress")),
                 )
-                for one in options.get("jira.users", ())
-                if one.get("accountId") or one.get("key") or one.get("name")
+                for option in options.get("jira.users", ())
+                if option.get("accountId") or option.get("key") or option.get("name")
             ],
             statuses=[
                 JiraFilterStatusOption(
-                    id=str(one["id"]), name=str(one.get("name") or one["id"]), category=_text(one.get("category"))
+                    id=str(option["id"]),
+                    name=str(option.get("name") or option["id"]),
+                    category=_text(option.get("category")),
                 )
-                for one in _with(options, "jira.statuses", "id")
+                for option in _with(options, "jira.statuses", "id")
             ],
         )
 
@@ -184,12 +188,14 @@ class ConfluenceIngestionFilterOptions:
 
     @classmethod
     def of(cls, options: Options) -> Self:
-        found = _with(options, "confluence.space", "key")
-        return cls(spaces=[ConfluenceSpaceOption(key=str(one["key"]), name=_text(one.get("name"))) for one in found])
+        spaces = _with(options, "confluence.space", "key")
+        return cls(
+            spaces=[ConfluenceSpaceOption(key=str(option["key"]), name=_text(option.get("name"))) for option in spaces]
+        )
 
 
 def _with(options: Options, dataset: str, field: str) -> Sequence[Mapping[str, Any]]:
-    return [one for one in options.get(dataset, ()) if one.get(field)]
+    return [option for option in options.get(dataset, ()) if option.get(field)]
 
 
 def _set(**values: list[str] | datetime | None) -> dict[str, JsonValue]:

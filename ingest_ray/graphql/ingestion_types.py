@@ -95,13 +95,13 @@ class IngestionStatus:
     last_error_hint: str | None
 
     @classmethod
-    def of(cls, found: UnitStatus) -> Self:
-        last, error = found.last_run, found.error
+    def of(cls, status: UnitStatus) -> Self:
+        last, error = status.last_run, status.error
         return cls(
-            endpoint_id=ID(found.endpoint_id),
-            unit_id=ID(found.unit_id),
-            sink_id=found.sink_id,
-            state=IngestionState(found.state.value),
+            endpoint_id=ID(status.endpoint_id),
+            unit_id=ID(status.unit_id),
+            sink_id=status.sink_id,
+            state=IngestionState(status.state.value),
             last_run_id=last.run_id if last is not None else None,
             last_run_at=last.started_at if last is not None else None,
             last_error=error.message if error is not None else None,
@@ -208,8 +208,8 @@ class IngestionUnitConfig:
 
     @strawberry.field
     async def last_status(self, info: RequestInfo) -> IngestionStatus | None:
-        found = await info.context.loaders.unit_status.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
-        return IngestionStatus.of(found) if found is not None else None
+        status = await info.context.loaders.unit_status.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
+        return IngestionStatus.of(status) if status is not None else None
 
     @strawberry.field
     async def schedule(self, info: RequestInfo) -> "IngestionSchedule":

@@ -74,10 +74,10 @@ class Mutation:
         config = json_object(patch.config, "config")
         if config is not None:
             config = dict(parameters_of(config))
-        found = await call_as_admin(
+        entry = await call_as_admin(
             info, _update_endpoint, info.context.installation, str(id), about, config, patch.url, tested=test
         )
-        return MetadataEndpoint.of(found)
+        return MetadataEndpoint.of(entry)
 
     @strawberry.mutation
     async def delete_endpoint(self, info: RequestInfo, id: ID, reason: str | None = None) -> bool:
@@ -113,8 +113,10 @@ class Mutation:
         """A few rows, straight from the source."""
         endpoint_id, _, name = str(id).partition(":")
         count = checked_count(limit, 10, "limit")
-        found = await call_as_admin(info, preview.preview, info.context.installation, UnitRef(endpoint_id, name), count)
-        return CatalogDatasetPreview(sampled_at=datetime.now(UTC), rows=[JSON(row) for row in found.rows])
+        sample = await call_as_admin(
+            info, preview.preview, info.context.installation, UnitRef(endpoint_id, name), count
+        )
+        return CatalogDatasetPreview(sampled_at=datetime.now(UTC), rows=[JSON(row) for row in sample.rows])
 
     @strawberry.mutation
     async def configure_ingestion_unit(self, info: RequestInfo, input: IngestionUnitConfigInput) -> IngestionUnitConfig:
@@ -283,7 +285,7 @@ def patterns_of(filters: JSON | None) -> tuple[str, ...]:
     for name in document:
         if name != "datasets":
             raise ConfigError(f"filters.{name}: unknown; there is: datasets")
-    found = document.get("datasets", [])
-    if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+    patterns = document.get("datasets", [])
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
         raise ConfigError("filters.datasets: a list of names or patterns is expected")
-    return tuple(found)
+    return tuple(patterns)

@@ -67,7 +67,7 @@ class Query:
         after: ID | None = None,
     ) -> list[MetadataEndpoint]:
         """By id; `after` is the id of the last endpoint of the page before."""
-        found = await call_as_viewer(
+        entries = await call_as_viewer(
             info,
             registration.search_endpoints,
             info.context.installation,
@@ -77,22 +77,26 @@ class Query:
             after=after,
             first=checked_count(first, 50),
         )
-        for entry in found:
+        for entry in entries:
             info.context.loaders.endpoint.prime(entry.endpoint.endpoint_id, entry)
-        return [MetadataEndpoint.of(entry) for entry in found]
+        return [MetadataEndpoint.of(entry) for entry in entries]
 
     @strawberry.field
     async def endpoint(self, info: RequestInfo, id: ID) -> MetadataEndpoint | None:
         principal_of(info)
-        found = await info.context.loaders.endpoint.load(str(id))
-        return MetadataEndpoint.of(found) if found is not None else None
+        entry = await info.context.loaders.endpoint.load(str(id))
+        return MetadataEndpoint.of(entry) if entry is not None else None
 
     @strawberry.field
     async def endpoint_templates(
         self, info: RequestInfo, family: MetadataEndpointFamily | None = None
     ) -> list[MetadataEndpointTemplate]:
-        found = await call_as_viewer(info, templates.list_templates)
-        return [MetadataEndpointTemplate.of(one) for one in found if family is None or one.family == family.value]
+        listed = await call_as_viewer(info, templates.list_templates)
+        return [
+            MetadataEndpointTemplate.of(template)
+            for template in listed
+            if family is None or template.family == family.value
+        ]
 
     @strawberry.field
     async def catalog_datasets(
@@ -105,7 +109,7 @@ class Query:
         unlabeled_only: bool | None = None,
     ) -> list[CatalogDataset]:
         """The first 1,000, by endpoint and name. `labels`: a dataset must have all of them."""
-        found = await call_as_viewer(
+        versions = await call_as_viewer(
             info,
             search_datasets,
             info.context.installation,
@@ -117,7 +121,7 @@ class Query:
         wanted = set(labels or ())
         return [
             CatalogDataset.of(item)
-            for item in found
+            for item in versions
             if wanted <= set(item.dataset.labels) and not (unlabeled_only and item.dataset.labels)
         ]
 
@@ -125,8 +129,8 @@ class Query:
     async def metadata_dataset(self, info: RequestInfo, id: ID) -> CatalogDataset | None:
         principal_of(info)
         endpoint_id, _, name = str(id).partition(":")
-        found = await info.context.loaders.dataset.load((endpoint_id, name))
-        return CatalogDataset.of(found) if found is not None else None
+        version = await info.context.loaders.dataset.load((endpoint_id, name))
+        return CatalogDataset.of(version) if version is not None else None
 
     @strawberry.field
     async def metadata_collection_runs(
@@ -134,7 +138,7 @@ class Query:
     ) -> list[MetadataCollectionRun]:
         """The newest first."""
         wanted = filter or MetadataCollectionRunFilter()
-        found = await call_as_viewer(
+        collections = await call_as_viewer(
             info,
             list_collections,
             info.context.installation,
@@ -145,16 +149,16 @@ class Query:
             until=_checked_bound("to", wanted.to),
             limit=checked_count(limit, 50, "limit"),
         )
-        return [MetadataCollectionRun.of(item) for item in found]
+        return [MetadataCollectionRun.of(item) for item in collections]
 
     @strawberry.field
     async def ingestion_units(self, info: RequestInfo, endpoint_id: ID) -> list[IngestionUnit]:
-        found = await call_as_viewer(info, list_units, info.context.installation, str(endpoint_id))
-        return [IngestionUnit.of(view) for view in found.units]
+        listed = await call_as_viewer(info, list_units, info.context.installation, str(endpoint_id))
+        return [IngestionUnit.of(view) for view in listed.units]
 
     @strawberry.field
     async def ingestion_sinks(self, info: RequestInfo) -> list[IngestionSink]:
-        found = await call_as_viewer(info, list_sinks, info.context.installation)
+        sinks = await call_as_viewer(info, list_sinks, info.context.installation)
         return [
             IngestionSink(
                 id=ID(view.sink_id),
@@ -162,7 +166,7 @@ class Query:
                 provisioned_cdm_models=list(view.provisioned) if view.provisioned is not None else None,
                 template_id=view.template,
             )
-            for view in found
+            for view in sinks
         ]
 
     @strawberry.field
@@ -170,10 +174,10 @@ class Query:
         self, info: RequestInfo, endpoint_id: ID, first: int | None = None, after: ID | None = None
     ) -> list[IngestionStatus]:
         """Of the configured units, by unit id; `first` and `after` make pages."""
-        found = await call_as_viewer(
+        statuses = await call_as_viewer(
             info, unit_status.list_statuses, info.context.installation, str(endpoint_id), after=after, first=first
         )
-        return [IngestionStatus.of(one) for one in found]
+        return [IngestionStatus.of(status) for status in statuses]
 
     @strawberry.field
     async def ingestion_status(self, info: RequestInfo, endpoint_id: ID, unit_id: ID) -> IngestionStatus | None:
@@ -181,25 +185,25 @@ class Query:
         principal_of(info)
         if await info.context.loaders.endpoint.load(str(endpoint_id)) is None:
             raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
-        found = await info.context.loaders.unit_status.load(UnitRef(str(endpoint_id), str(unit_id)))
-        return IngestionStatus.of(found) if found is not None else None
+        status = await info.context.loaders.unit_status.load(UnitRef(str(endpoint_id), str(unit_id)))
+        return IngestionStatus.of(status) if status is not None else None
 
     @strawberry.field
     async def ingestion_unit_configs(self, info: RequestInfo, endpoint_id: ID) -> list[IngestionUnitConfig]:
-        found = await call_as_viewer(info, list_configs, info.context.installation, str(endpoint_id))
-        return [IngestionUnitConfig.of(stored) for stored in found]
+        configs = await call_as_viewer(info, list_configs, info.context.installation, str(endpoint_id))
+        return [IngestionUnitConfig.of(stored) for stored in configs]
 
     @strawberry.field
     async def jira_ingestion_filter_options(self, info: RequestInfo, endpoint_id: ID) -> JiraIngestionFilterOptions:
-        found = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
-        return JiraIngestionFilterOptions.of(found)
+        options = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
+        return JiraIngestionFilterOptions.of(options)
 
     @strawberry.field
     async def confluence_ingestion_filter_options(
         self, info: RequestInfo, endpoint_id: ID
     ) -> ConfluenceIngestionFilterOptions:
-        found = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
-        return ConfluenceIngestionFilterOptions.of(found)
+        options = await call_as_viewer(info, filter_options.filter_options, info.context.installation, str(endpoint_id))
+        return ConfluenceIngestionFilterOptions.of(options)
 
     @strawberry.field
     async def ingestion_runs(
@@ -212,7 +216,7 @@ class Query:
         after: str | None = None,
     ) -> IngestionRunConnection:
         """The newest first."""
-        found = await call_as_viewer(
+        page = await call_as_viewer(
             info,
             history.list_runs,
             info.context.installation,
@@ -222,12 +226,12 @@ class Query:
             after=after,
             first=checked_count(first, 50),
         )
-        return IngestionRunConnection.of(found)
+        return IngestionRunConnection.of(page)
 
     @strawberry.field
     async def ingestion_run(self, info: RequestInfo, id: ID) -> IngestionRun:
-        found = await call_as_viewer(info, history.view_run, info.context.installation, str(id))
-        return IngestionRun.of(found.summary)
+        view = await call_as_viewer(info, history.view_run, info.context.installation, str(id))
+        return IngestionRun.of(view.summary)
 
     @strawberry.field
     async def ingestion_run_progress(self, info: RequestInfo, id: ID) -> RunProgress:
@@ -267,18 +271,18 @@ class Query:
     async def ingestion_quarantine(
         self, info: RequestInfo, endpoint_id: ID, unit_id: ID | None = None, first: int | None = 50
     ) -> list[QuarantinedSlice]:
-        found = await call_as_viewer(
+        listing = await call_as_viewer(
             info, quarantine.list_rejected, info.context.installation, str(endpoint_id), unit_id
         )
-        return [QuarantinedSlice.of(entry) for entry in found.entries[: checked_count(first, 50)]]
+        return [QuarantinedSlice.of(entry) for entry in listing.entries[: checked_count(first, 50)]]
 
     @strawberry.field
     async def ingestion_plan(
         self, info: RequestInfo, endpoint_id: ID, unit_id: ID, slices: int | None = 50
     ) -> IngestionPlan:
         """What a run would read now. Needs the role admin, because it queries the source."""
-        found = await call_as_admin(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
-        return IngestionPlan.of(found, checked_count(slices, 50, "slices"))
+        preview = await call_as_admin(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
+        return IngestionPlan.of(preview, checked_count(slices, 50, "slices"))
 
 
 def _checked_bound(field: str, time: datetime | None) -> datetime | None:

@@ -43,8 +43,8 @@ class CostLimiter(SchemaExtension):
             def enter_document(self, node: DocumentNode, *_: object) -> None:
                 cost = cost_of(self.context.schema, node, context.variables or {})
                 if cost > most:
-                    said = f"the query would cost {cost}, at most {most} is allowed: ask for fewer items or fields"
-                    self.report_error(GraphQLError(said))
+                    message = f"the query would cost {cost}, at most {most} is allowed: ask for fewer items or fields"
+                    self.report_error(GraphQLError(message))
 
         context.validation_rules = (*context.validation_rules, CostRule)
         yield

@@ -191,8 +191,8 @@ class RunProgress:
             is_finished=is_finished,
             samples=[RunSample.of(sample) for sample in (view.progress.samples if view.progress is not None else ())],
             throttles=[
-                RunThrottle(**one.model_dump())
-                for one in (view.progress.throttles if view.progress is not None else ())
+                RunThrottle(**throttle.model_dump())
+                for throttle in (view.progress.throttles if view.progress is not None else ())
             ],
         )
 

@@ -177,5 +177,5 @@ class TestResult:
 
     @classmethod
     def of(cls, report: ConnectionReport) -> Self:
-        found = [Diagnostic(**diagnostic.model_dump()) for diagnostic in report.diagnostics]
-        return cls(ok=report.ok, diagnostics=found)
+        diagnostics = [Diagnostic(**diagnostic.model_dump()) for diagnostic in report.diagnostics]
+        return cls(ok=report.ok, diagnostics=diagnostics)

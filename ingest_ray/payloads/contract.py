@@ -61,10 +61,10 @@ def schemas() -> dict[str, dict[str, JsonValue]]:
     def of(signatures: dict[str, Signature]) -> dict[str, JsonValue]:
         return {
             name: {
-                "argument": TypeAdapter(each.takes).json_schema(mode="validation"),
-                "result": TypeAdapter(each.gives).json_schema(mode="serialization"),
+                "argument": TypeAdapter(signature.takes).json_schema(mode="validation"),
+                "result": TypeAdapter(signature.gives).json_schema(mode="serialization"),
             }
-            for name, each in signatures.items()
+            for name, signature in signatures.items()
         }
 
     return {"workflows": of(WORKFLOWS), "activities": of(ACTIVITIES)}

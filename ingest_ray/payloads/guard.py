@@ -92,7 +92,7 @@ def _bound_of(field: FieldInfo) -> int | None:
 def _bound(metadata: Collection[Any]) -> int | None:
     for item in metadata:
         inner = item.metadata if isinstance(item, FieldInfo) else ()
-        found = getattr(item, "max_length", None) or _bound(inner)
-        if found is not None:
-            return int(found)
+        bound = getattr(item, "max_length", None) or _bound(inner)
+        if bound is not None:
+            return int(bound)
     return None

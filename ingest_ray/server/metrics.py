@@ -33,9 +33,9 @@ class Metrics:
         self.registry.register(CatalogCollector(installation))
 
     def observe_request(self, method: str, path: str, status: int, seconds: float) -> None:
-        known = next((one for one in PATHS if path == one or path.startswith(f"{one}/")), "other")
-        self._requests.labels(method if method in ("GET", "POST") else "other", known, str(status)).inc()
-        self._seconds.labels(known).observe(seconds)
+        label = next((prefix for prefix in PATHS if path == prefix or path.startswith(f"{prefix}/")), "other")
+        self._requests.labels(method if method in ("GET", "POST") else "other", label, str(status)).inc()
+        self._seconds.labels(label).observe(seconds)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
@@ -51,7 +51,7 @@ class CatalogCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
         try:
-            found = read_metrics(self._installation)
+            metrics = read_metrics(self._installation)
         except IngestError:
             up.add_metric([], 0)
             yield up
@@ -59,16 +59,16 @@ class CatalogCollector(Collector):
         up.add_metric([], 1)
         yield up
         runs = GaugeMetricFamily("ingest_runs", "Runs in the catalog", labels=["endpoint", "state"])
-        for (endpoint_id, state), count in found.runs.items():
+        for (endpoint_id, state), count in metrics.runs.items():
             runs.add_metric([endpoint_id, state], count)
         yield runs
         units = GaugeMetricFamily("ingest_units", "Configured units", labels=["endpoint", "enabled"])
-        for (endpoint_id, is_enabled), count in found.units.items():
+        for (endpoint_id, is_enabled), count in metrics.units.items():
             units.add_metric([endpoint_id, str(is_enabled).lower()], count)
         yield units
         last = GaugeMetricFamily(
             "ingest_last_success_timestamp_seconds", "When a run of the endpoint last succeeded", labels=["endpoint"]
         )
-        for endpoint_id, seconds in found.last_success.items():
+        for endpoint_id, seconds in metrics.last_success.items():
             last.add_metric([endpoint_id], seconds)
         yield last

@@ -22,8 +22,8 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
     shown = f"[{host}]" if ":" in host else host
     port = listening.getsockname()[1]
     app = build_app(installation, has_console=has_console)
-    what = f"http://{shown}:{port}/console/" if has_console else f"http://{shown}:{port}/graphql"
-    print(f"serving {what}", file=sys.stderr, flush=True)
+    url = f"http://{shown}:{port}/console/" if has_console else f"http://{shown}:{port}/graphql"
+    print(f"serving {url}", file=sys.stderr, flush=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its lines have the ids of browsers' sessions in them
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5)

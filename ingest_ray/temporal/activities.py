@@ -76,8 +76,8 @@ class Activities:
         """Idempotent: the run's id comes from the command, or from the ids of workflow run and activity."""
         info = activity.info()
         run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
-        found = find_run(self._installation, run_id)
-        if found is None:
+        summary = find_run(self._installation, run_id)
+        if summary is None:
             request = RunRequest(
                 endpoint_id=command.endpoint_id,
                 unit_id=command.unit_id,
@@ -93,10 +93,10 @@ class Activities:
                     find_run(self._installation, run_id) is None
                 ):  # else an earlier attempt of this activity, at the same moment
                     raise
-            found = read_run_record(self._installation, run_id).summary
-        if found.ref != command.ref:
-            raise ConfigError(f"run '{run_id}' is of unit '{found.ref}'")
-        return RunRef(run_id=run_id, endpoint_id=found.endpoint_id, unit_id=found.unit_id, sink_id=found.sink_id)
+            summary = read_run_record(self._installation, run_id).summary
+        if summary.ref != command.ref:
+            raise ConfigError(f"run '{run_id}' is of unit '{summary.ref}'")
+        return RunRef(run_id=run_id, endpoint_id=summary.endpoint_id, unit_id=summary.unit_id, sink_id=summary.sink_id)
 
     @activity.defn(name="runIngestionUnit")
     async def run_unit(self, command: RunOnly) -> UnitOutcome:
@@ -137,8 +137,8 @@ class Activities:
 
     @activity.defn(name="listEnabledUnits")
     def list_units(self, command: UnitsCommand) -> UnitsPage:
-        found = list_units(self._installation, command.endpoint_id).units
-        ids = sorted(unit.unit_id for unit in found if unit.enabled)
+        units = list_units(self._installation, command.endpoint_id).units
+        ids = sorted(unit.unit_id for unit in units if unit.enabled)
         rest = [unit_id for unit_id in ids if command.after is None or unit_id > command.after]
         return UnitsPage(unit_ids=tuple(rest[: command.limit]), is_last=len(rest) <= command.limit)
 
@@ -150,17 +150,17 @@ class Activities:
     async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:
         info = activity.info()
         name = f"preview-{info.workflow_run_id}-{info.activity_id}.json"
-        found = await _with_heartbeats(
+        sample = await _with_heartbeats(
             lambda: preview(self._installation, UnitRef(command.endpoint_id, command.unit_id), command.rows)
         )
-        text = json.dumps(found.model_dump(mode="json"), ensure_ascii=False)
+        text = json.dumps(sample.model_dump(mode="json"), ensure_ascii=False)
         return PreviewOutcome(
-            endpoint_id=found.endpoint_id,
-            unit_id=found.unit_id,
+            endpoint_id=sample.endpoint_id,
+            unit_id=sample.unit_id,
             uri=await asyncio.to_thread(write_document, self._installation.settings, name, text),
-            rows=len(found.rows),
-            columns=tuple(truncated(column) for column in found.columns[:COLUMNS_SHOWN]),
-            column_count=len(found.columns),
+            rows=len(sample.rows),
+            columns=tuple(truncated(column) for column in sample.columns[:COLUMNS_SHOWN]),
+            column_count=len(sample.columns),
         )
 
     @activity.defn(name="provisionCdmSink")

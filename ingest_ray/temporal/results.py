@@ -57,14 +57,14 @@ def statistics_of(summary: RunSummary) -> Statistics:
 
 
 def catalog_outcome(done: CollectResult) -> CatalogOutcome:
-    found = done.differences
+    differences = done.differences
     return CatalogOutcome(
         endpoint_id=done.endpoint_id,
         collection_id=done.collection_id,
-        found=found.found,
-        added=len(found.added),
-        changed=len(found.changed),
-        gone=len(found.gone),
+        found=differences.found,
+        added=len(differences.added),
+        changed=len(differences.changed),
+        gone=len(differences.gone),
         configured=len(done.configured),
         warnings=tuple(truncated(text, LONGEST_MESSAGE) for text in done.warnings[:NAMES_SHOWN]),
     )

@@ -46,19 +46,19 @@ async def sync_schedules(client: Client, installation: Installation) -> list[Sch
     prefix = f"ingest:{queue}:"
     configs = [item.config for item in await asyncio.to_thread(list_configs, installation)]
     wanted = {f"{prefix}{c.ref}": c for c in configs if c.enabled and c.schedule_interval_minutes}
-    found = {name: every async for name, every in _list_schedules(client, prefix)}
+    existing = {name: every async for name, every in _list_schedules(client, prefix)}
     changes = []
     for name, config in sorted(wanted.items()):
         minutes = config.schedule_interval_minutes or 0
-        if name not in found:
+        if name not in existing:
             await client.create_schedule(name, schedule_of(config, queue))
             changes.append(ScheduleChange(action="created", schedule_id=name, minutes=minutes))
-        elif found[name] != timedelta(minutes=minutes):
+        elif existing[name] != timedelta(minutes=minutes):
             await client.get_schedule_handle(name).update(partial(_update_of, config=config, queue=queue))
             changes.append(ScheduleChange(action="changed", schedule_id=name, minutes=minutes))
         else:
             changes.append(ScheduleChange(action="unchanged", schedule_id=name, minutes=minutes))
-    for name in sorted(found.keys() - wanted.keys()):
+    for name in sorted(existing.keys() - wanted.keys()):
         await client.get_schedule_handle(name).delete()
         changes.append(ScheduleChange(action="removed", schedule_id=name))
     return changes

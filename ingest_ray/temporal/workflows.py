@@ -106,12 +106,12 @@ async def _fail_run(failure: RunFailure) -> RunEnd:
 
 def cause_of(error: BaseException) -> tuple[str, str, str | None]:
     """Code, message and hint of the innermost error with a code; without one, the process was interrupted."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ApplicationError) and found.type:
-            hint = found.details[0] if found.details and isinstance(found.details[0], str) else None
-            return found.type, found.message, hint
-        last, found = found, found.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ApplicationError) and cause.type:
+            hint = cause.details[0] if cause.details and isinstance(cause.details[0], str) else None
+            return cause.type, cause.message, hint
+        last, cause = cause, cause.__cause__
     return INTERRUPTED, f"{type(last).__name__}: {last}"[:500], None
 
 

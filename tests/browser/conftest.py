@@ -32,7 +32,7 @@ SCREENSHOTS = Path(os.environ.get("INGEST_SCREENSHOTS", Path(__file__).parents[2
 
 @pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
 def site(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Where units are: one that is fine, one that is held up by a busy source, one whose source refuses at first."""
+    """An installation with three units: one that succeeds, one that a busy source delays, one that its source refuses at first."""
     workspace = Workspace(tmp_path_factory.mktemp("site"))
     workspace.source |= {"units": ["numbers-1x1000"]}
     held = {

@@ -1,4 +1,4 @@
-"""The console in a real Chromium: a stranger gets from the log-in to a finished run, and a viewer can only look."""
+"""The console in a real Chromium: a first-time user gets from the login to a finished run, and a viewer can only read."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.services, pytest.mark.xdist_group("browser")]  # one s
 UNIT = "numbers-1x1000"
 
 
-def test_a_stranger_gets_from_the_log_in_to_a_finished_run(admin: Visitor, site: Workspace) -> None:
+def test_a_first_time_user_gets_from_the_login_to_a_finished_run(admin: Visitor, site: Workspace) -> None:
     admin.log_in("ingest_wrong")
     admin.sees("alert", "")
     admin.reads("the token is not valid")

@@ -1,4 +1,4 @@
-"""Somebody at the console, who finds things by their names as a screen reader says them."""
+"""A user of the console, who finds elements by their accessible names."""
 
 from pathlib import Path
 from typing import Any

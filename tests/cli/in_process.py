@@ -1,4 +1,4 @@
-"""The command line inside of this process: for what does not need a process of its own."""
+"""Runs the command line in this process, for tests that need no process of their own."""
 
 import json
 import os

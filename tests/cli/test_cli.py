@@ -78,7 +78,7 @@ class Shop:
         )
 
     def json(self, *arguments: str, code: int = 0) -> Any:
-        """The one document on stdout: anything else there fails."""
+        """The one document on stdout; fails if there is anything else."""
         done = self.run(*arguments, "--json")
         assert done.returncode == code, done.stderr
         assert done.stdout.count("\n") == 1

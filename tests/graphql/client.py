@@ -1,4 +1,4 @@
-"""A client of the server in this process: an admin, a viewer, or nobody."""
+"""A client of a server in this process: as an admin, as a viewer, or without credentials."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 @pytest.fixture
 def client(workspace: Workspace, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Runs are threads, but for tests that are marked `processes`."""
+    """Runs are threads, except in tests that are marked `processes`."""
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(launching.MODULES, "in-process", "tests.service.threads")
     client = Client(workspace.installation)

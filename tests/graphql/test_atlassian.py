@@ -1,4 +1,4 @@
-"""Jira and Confluence by GraphQL alone: filters from the catalog, a run that obeys one, a common data model in a database."""
+"""Jira and Confluence by GraphQL alone: filters from the catalog, a run that applies one, a common data model in a database."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What goes wrong is said with a code, and nothing is half written."""
+"""Wrong input and failures give an error with a code, and leave nothing half written."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The schema only grows: what clients were written against stays as it is."""
+"""The schema only grows: it contains the published contract unchanged."""
 
 from pathlib import Path
 

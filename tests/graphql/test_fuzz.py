@@ -1,4 +1,4 @@
-"""Queries that nobody would write, made from the schema: each gets an answer or a typed refusal, never a defect."""
+"""Random queries generated from the schema: each gets an answer or a typed error, never `E_INTERNAL`."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""However many objects a query asks about, the number of statements is the same."""
+"""The number of SQL statements of a query does not depend on the number of objects in its answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ QUERIES = {
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """Every statement of every engine."""
+    """Collects every statement of every engine."""
     seen: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:

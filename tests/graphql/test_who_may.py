@@ -1,4 +1,4 @@
-"""Who may do what: tokens, roles, identity providers, browsers of other sites; and what nobody may see."""
+"""Access: tokens, roles, identity providers, requests from other sites; and secrets that no answer contains."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def code_of(answer: Any) -> str:
     return str(answer.json()["errors"][0]["extensions"]["code"])
 
 
-def test_a_token_says_who_somebody_is_and_nobody_is_let_in_without(client: Client) -> None:
+def test_a_token_authenticates_and_requests_without_one_are_refused(client: Client) -> None:
     assert client.ask(ME)["viewer"] == {"name": "admin-person", "role": "ADMIN"}
     assert client.ask(ME, role=Role.VIEWER)["viewer"] == {"name": "viewer-person", "role": "VIEWER"}
     nobody = client.post(ME, role=None)
@@ -176,7 +176,7 @@ def test_tokens_of_an_identity_provider(workspace: Workspace, provider: Provider
         assert bearer(client, client.tokens[Role.ADMIN]).status_code == 200
 
 
-def test_a_new_key_of_the_provider_is_found_and_unknown_keys_do_not_make_us_ask_again_and_again(
+def test_a_new_key_of_the_provider_is_fetched_and_unknown_keys_do_not_cause_a_fetch_each(
     workspace: Workspace, provider: Provider
 ) -> None:
     client = Client(workspace.installation, oidc=provider.settings)
@@ -201,7 +201,7 @@ def test_without_the_provider_its_tokens_are_refused_and_ours_are_not(workspace:
         assert bearer(client, client.tokens[Role.ADMIN]).status_code == 200
 
 
-def test_nobody_is_somebody_only_where_it_was_said_and_only_from_here(workspace: Workspace) -> None:
+def test_anonymous_access_needs_the_setting_and_a_local_client(workspace: Workspace) -> None:
     client = Client(workspace.installation, anonymous="viewer")
     with client.http:
         elsewhere = client.http.post("/graphql", json={"query": ME})
@@ -242,7 +242,7 @@ def test_sites_that_are_allowed_may_call(workspace: Workspace) -> None:
         assert answer.headers["access-control-allow-origin"] == "https://tools.example"
 
 
-def test_a_websocket_says_who_it_is_when_it_connects(client: Client) -> None:
+def test_a_websocket_authenticates_when_it_connects(client: Client) -> None:
     with client.http.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
         socket.send_json(
             {"type": "connection_init", "payload": {"Authorization": f"Bearer {client.tokens[Role.VIEWER]}"}}
@@ -291,7 +291,7 @@ def test_whether_an_endpoint_has_a_secret_cannot_be_seen(client: Client) -> None
     assert seen[0]["url"] == "postgresql://app@db/shop"
 
 
-def test_requests_are_logged_with_who_and_what_and_never_with_a_secret(
+def test_requests_are_logged_with_principal_and_path_and_never_with_a_secret(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

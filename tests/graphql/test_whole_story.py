@@ -27,7 +27,7 @@ def until(ask: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
 
 
 def selection(kind: Any, depth: int) -> str:
-    """Every field of the contract below a type, so deep."""
+    """A selection of every field of the contract below a type, to a depth."""
     kind = get_named_type(kind)
     if not isinstance(kind, GraphQLObjectType):
         return ""

@@ -90,7 +90,7 @@ class RayHead:
         until(is_up, what="a Ray head")
 
     def pids(self) -> list[int]:
-        """Of the whole cluster: Ray starts some processes in sessions of their own."""
+        """The processes of the whole cluster: Ray starts some in sessions of their own."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():

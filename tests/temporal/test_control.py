@@ -1,4 +1,4 @@
-"""What starts runs: a workflow over a whole endpoint, schedules, the launchers, collection and preview."""
+"""Workflows over a whole endpoint, schedules, launchers, collection and preview."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.services, pytest.mark.cluster]
 
 
 def most_at_once(workspace: WorkerWorkspace, units: list[str]) -> int:
-    """How many runs went on at the same time, by their records."""
+    """The most runs that went on at the same time, by their records."""
     spans = [record for unit in units if (record := workspace.record(unit)) is not None]
     moments = [(one.started_at, 1) for one in spans] + [(one.finished_at, -1) for one in spans]
     running, most = 0, 0
@@ -44,7 +44,9 @@ def most_at_once(workspace: WorkerWorkspace, units: list[str]) -> int:
     return most
 
 
-def test_an_endpoint_runs_its_units_two_at_a_time_goes_on_as_new_and_tells_which_failed(scripted: PlantMaker) -> None:
+def test_an_endpoint_runs_its_units_two_at_a_time_continues_as_new_and_names_those_that_failed(
+    scripted: PlantMaker,
+) -> None:
     good, broken = ["numbers-1x400", "numbers-2x300"], "numbers-1x500"
     workspace = scripted(*good, broken)
     workspace.more_rules = [{"endpoint": "shop", "unit": broken, "policy": {"cursor": "nothing"}}]
@@ -144,7 +146,7 @@ def test_a_launcher_whose_servers_are_away_says_so_and_leaves_an_ended_record(sc
     assert (record.state, record.error.code) == (RunState.FAILED, "E_CLUSTER_UNAVAILABLE")
 
 
-def test_a_cluster_that_refuses_the_token_is_told_as_a_mistake(scripted: PlantMaker) -> None:
+def test_a_cluster_that_refuses_the_token_is_a_user_mistake(scripted: PlantMaker) -> None:
     workspace = scripted("numbers-1x400")
     (workspace.folder / "token").write_text("wrong")
     installation = workspace.installation

@@ -1,4 +1,4 @@
-"""Nothing but small documents crosses the control plane: in what types allow, in what values are, in bytes."""
+"""Only small documents cross the control plane: by their types, by their values, by their bytes."""
 
 import json
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ HELD = {"0:500": ["hold"] * 50}  # one for each attempt to read that slice
 
 @dataclass
 class History:
-    """What a run costs the Temporal server."""
+    """The size of a workflow's history."""
 
     events: int
     bytes: int
@@ -155,7 +155,7 @@ class WorkerWorkspace:
         return self.with_client(fetch)
 
     def attempt(self, workflow_id: str) -> int:
-        """Of the activity that waits."""
+        """The number of attempts of the activity that waits."""
         pending = self._pending(workflow_id)
         return int(pending.attempt) if pending is not None else 0
 
@@ -192,7 +192,7 @@ class WorkerWorkspace:
         until(lambda: self.committed_now(unit) >= rows, what=f"a commit of {unit}")
 
     def release(self) -> None:
-        """Lets go what `HELD` holds."""
+        """Releases the slices that `HELD` holds."""
         (self.folder / "journal.release").touch()
 
     def jobs(self, unit: str) -> list[str]:
