@@ -71,7 +71,7 @@ class OidcSettings(Model):
     jwks_url: str
     role_claim: str = "roles"
     admins: tuple[str, ...] = ("admin",)
-    """Values of the claim that make an admin; `viewers` may look."""
+    """Values of the claim that make an admin; `viewers` may only read."""
     viewers: tuple[str, ...] = ("viewer",)
     clock_skew_s: Annotated[int, Field(ge=0, le=300)] = 30
 

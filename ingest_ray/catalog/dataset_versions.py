@@ -88,12 +88,12 @@ def first_of_each(
     connection: sa.Connection, endpoint_ids: Collection[str], text: str | None, limit: int
 ) -> dict[str, list[Version]]:
     """The first `limit` of each endpoint by name, in one statement; `text` as in `search`."""
-    place = sa.func.row_number().over(partition_by=t.c.endpoint_id, order_by=t.c.name).label("place")
-    here = sa.select(t, place).where(t.c.endpoint_id.in_(endpoint_ids), t.c.is_current, t.c.gone_at.is_(None))
+    position = sa.func.row_number().over(partition_by=t.c.endpoint_id, order_by=t.c.name).label("position")
+    numbered = sa.select(t, position).where(t.c.endpoint_id.in_(endpoint_ids), t.c.is_current, t.c.gone_at.is_(None))
     if text:
-        here = here.where(sa.func.lower(t.c.name).contains(text.lower(), autoescape=True))
-    ranked = here.subquery()
-    query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.endpoint_id, ranked.c.place)
+        numbered = numbered.where(sa.func.lower(t.c.name).contains(text.lower(), autoescape=True))
+    ranked = numbered.subquery()
+    query = sa.select(ranked).where(ranked.c.position <= limit).order_by(ranked.c.endpoint_id, ranked.c.position)
     found: dict[str, list[Version]] = {}
     for row in connection.execute(query).mappings():
         found.setdefault(row["endpoint_id"], []).append(_read(row))

@@ -223,12 +223,12 @@ def newest_collections(
     connection: sa.Connection, endpoint_ids: CollectionOf[str], limit: int
 ) -> dict[str, list[Collection]]:
     """The newest `limit` collections of each endpoint, in one statement."""
-    place = sa.func.row_number().over(partition_by=c.c.endpoint_id, order_by=c.c.started_at.desc()).label("place")
-    ranked = sa.select(c, place).where(c.c.endpoint_id.in_(endpoint_ids)).subquery()
-    query = sa.select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.endpoint_id, ranked.c.place)
+    position = sa.func.row_number().over(partition_by=c.c.endpoint_id, order_by=c.c.started_at.desc()).label("position")
+    ranked = sa.select(c, position).where(c.c.endpoint_id.in_(endpoint_ids)).subquery()
+    query = sa.select(ranked).where(ranked.c.position <= limit).order_by(ranked.c.endpoint_id, ranked.c.position)
     found: dict[str, list[Collection]] = {}
     for row in connection.execute(query).mappings():
-        item = Collection.model_validate({name: value for name, value in row.items() if name != "place"})
+        item = Collection.model_validate({name: value for name, value in row.items() if name != "position"})
         found.setdefault(item.endpoint_id, []).append(item)
     return found
 

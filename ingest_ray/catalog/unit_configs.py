@@ -110,7 +110,7 @@ def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_versio
         )
         if connection.execute(change).rowcount == 1:
             return if_version + 1
-    raise StateConflict(f"{config.ref}: somebody else changed its configuration", hint="read it again")
+    raise StateConflict(f"{config.ref}: another caller changed its configuration", hint="read it again")
 
 
 def remove(connection: sa.Connection, unit: UnitRef) -> None:

@@ -31,9 +31,9 @@ def load_config(file: Path) -> Config:
     faults = list(_duplicates(lines, document))
     sources = [with_absolute_paths(entry, folder, is_sink=False) for entry in document.endpoints]
     sinks = [with_absolute_paths(entry, folder, is_sink=True) for entry in document.sinks]
-    for place, family in (("endpoints", sources), ("sinks", sinks)):
+    for section, family in (("endpoints", sources), ("sinks", sinks)):
         for n, endpoint in enumerate(family):
-            faults += _endpoint_faults(lines, (place, n), endpoint)
+            faults += _endpoint_faults(lines, (section, n), endpoint)
     faults += _rule_faults(lines, document)
     if faults:
         raise ConfigError(logs.scrub("\n".join(faults)))
@@ -151,11 +151,11 @@ def _absolute_sqlite(url: str, folder: Path) -> str:
 
 def _duplicates(lines: Lines, document: IngestFile) -> Iterator[str]:
     seen: dict[str, str] = {}
-    for place, family in (("endpoints", document.endpoints), ("sinks", document.sinks)):
+    for section, family in (("endpoints", document.endpoints), ("sinks", document.sinks)):
         for n, entry in enumerate(family):
-            where = lines.at((place, n, "id"))
+            where = lines.at((section, n, "id"))
             if entry.id in seen:
-                yield f"{where}: {place}[{n}].id: '{entry.id}' is taken, first at {seen[entry.id]}"
+                yield f"{where}: {section}[{n}].id: '{entry.id}' is taken, first at {seen[entry.id]}"
             seen.setdefault(entry.id, where)
 
 

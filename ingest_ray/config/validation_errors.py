@@ -16,7 +16,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], lines: Lines, abov
         yield f"{lines.at(path)}: {spelled(path)}: {said}"
 
 
-def said_of(error: ValidationError, model: type[BaseModel], above: Path = ()) -> str:
+def describe_errors(error: ValidationError, model: type[BaseModel], above: Path = ()) -> str:
     """The errors of a document without lines: `config.url: is required; config.port: should be ...`."""
     return "; ".join(f"{spelled(path)}: {said}" for path, said in _faults(error, model, above))
 
@@ -24,15 +24,15 @@ def said_of(error: ValidationError, model: type[BaseModel], above: Path = ()) ->
 def _faults(error: ValidationError, model: type[BaseModel], above: Path) -> Iterator[tuple[Path, str]]:
     """Yields each error with its path. Input values are not repeated, because they may be secrets."""
     for fault in error.errors(include_input=False, include_url=False):
-        place = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith("function-"))
-        yield (*above, *place), _said(fault, model, place)
+        path = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith("function-"))
+        yield (*above, *path), _message(fault, model, path)
 
 
-def _said(fault: Any, model: type[BaseModel], place: Path) -> str:
+def _message(fault: Any, model: type[BaseModel], path: Path) -> str:
     kind, text = fault["type"], str(fault["msg"])
     if kind == "extra_forbidden":
-        known = [name for owner in _models_at(model, place[:-1]) for name in owner.model_fields]
-        close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.6)
+        known = [name for owner in _models_at(model, path[:-1]) for name in owner.model_fields]
+        close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
         return "unknown field" + (f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}")
     if kind == "missing":
         return "is required"
@@ -42,10 +42,10 @@ def _said(fault: Any, model: type[BaseModel], place: Path) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _models_at(model: type[BaseModel], place: Path) -> list[type[BaseModel]]:
+def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
     """The models that are allowed at a path, by the types of the fields along it."""
     found: list[Any] = [model]
-    for part in place:
+    for part in path:
         below: list[Any] = []
         for kind in found:
             if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):

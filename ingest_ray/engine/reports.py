@@ -55,7 +55,7 @@ class PlanPreview(Model):
 
 
 class ReconcileReport(Model):
-    """What the comparison of a complete census of the source with the sink found and did."""
+    """The result of comparing a complete key scan of the source with the sink."""
 
     run_id: str
     endpoint_id: str

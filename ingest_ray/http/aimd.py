@@ -105,7 +105,7 @@ class Aimd:
         first, self._count = self._count, self._count + count
         for number in range(first, first + count):
             self._leases[number] = now
-        return Grant(first, tuple(max(0.0, start + place * spacing_s - now) for place in range(count)))
+        return Grant(first, tuple(max(0.0, start + index * spacing_s - now) for index in range(count)))
 
     def report(self, permit: int, signal: Signal, now: float) -> None:
         """Reports the outcome of a permit. An unknown permit (reported twice, lost, of a dead throttle) changes no count."""

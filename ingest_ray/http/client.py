@@ -171,9 +171,9 @@ class Client:
             target = answer.headers.get("location")
             if not (300 <= answer.status < 400 and target):
                 return part_of(answer, first, media_type)
-            place = request.url.join(target)
-            http = self._http if same_site(place, self._http.base_url) else self._stranger()
-            request = http.build_request("GET", place, headers=where)
+            location = request.url.join(target)
+            http = self._http if same_site(location, self._http.base_url) else self._stranger()
+            request = http.build_request("GET", location, headers=where)
         raise SourceError(f"GET {path}: more than {MOST_REDIRECTS} redirects")
 
     def _stranger(self) -> httpx.Client:
@@ -202,8 +202,8 @@ class Client:
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, Refused):
                 return 0.0  # the throttle waits
-            asked = error.retry_after_s if isinstance(error, IngestError) else None
-            return float(max(backoff(state), min(asked or 0.0, permits.LONGEST_WAIT_S)))
+            requested_s = error.retry_after_s if isinstance(error, IngestError) else None
+            return float(max(backoff(state), min(requested_s or 0.0, permits.LONGEST_WAIT_S)))
 
         return Retrying(
             retry=retry_if_exception(is_worth_it),

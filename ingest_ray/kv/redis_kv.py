@@ -101,7 +101,7 @@ class RedisKV:
     def _write(self, key: str, text: str, if_version: int) -> int:
         version = int(self._call("EVAL", _WRITE, 2, *self._names, key.encode(), if_version, text.encode()))
         if version == 0:
-            raise StateConflict(f"{key}: somebody else wrote it, version {if_version} is not current")
+            raise StateConflict(f"{key}: another process wrote it, version {if_version} is not current")
         return version
 
     def _call(self, *command: Any) -> Any:

@@ -44,12 +44,12 @@ class SqlKV:
         text = encode(check_key(key), value)
         row = self._one(self._create(key, text) if if_version == 0 else self._replace(key, text, if_version))
         if row is None:
-            raise StateConflict(f"{key}: somebody else wrote it, version {if_version} is not current")
+            raise StateConflict(f"{key}: another process wrote it, version {if_version} is not current")
         return int(row[0])
 
     def delete(self, key: str, if_version: int) -> None:
         if self._one(self._replace(check_key(key), None, if_version)) is None:
-            raise StateConflict(f"{key}: somebody else wrote it, version {if_version} is not current")
+            raise StateConflict(f"{key}: another process wrote it, version {if_version} is not current")
 
     def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
         c = documents.c

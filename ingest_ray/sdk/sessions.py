@@ -1,6 +1,6 @@
-"""What a launch keeps open between its units: a hundred units of one endpoint are then looked at over one connection.
+"""The sessions that a launch keeps open between its units: a hundred units of one endpoint share one connection.
 
-Nothing may be begun or set on what is kept: whoever needs a transaction opens a door of their own.
+A cached session must not hold a transaction or changed settings: code that needs those opens a session of its own.
 """
 
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 class SessionCache:
-    """One per endpoint, opened when first asked for. For one thread."""
+    """One session per endpoint, opened on first use. Not thread-safe."""
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[Endpoint, object, ExitStack]] = {}
 
     def find(self, endpoint: Endpoint) -> object | None:
-        """What is open to the endpoint as it is configured now."""
-        found = self._open.get(endpoint.endpoint_id)
-        return found[1] if found is not None and found[0] == endpoint else None
+        """The open session of the endpoint; None where there is none, or where the endpoint's configuration changed."""
+        entry = self._open.get(endpoint.endpoint_id)
+        return entry[1] if entry is not None and entry[0] == endpoint else None
 
     def open(self, endpoint: Endpoint, opening: AbstractContextManager[T]) -> T:
-        """In the place of what was open to it before."""
+        """Opens a session and replaces the one that was open to the endpoint."""
         self.close(endpoint)
         stack = ExitStack()
         opened = stack.enter_context(opening)
@@ -33,9 +33,9 @@ class SessionCache:
         return opened
 
     def close(self, endpoint: Endpoint) -> None:
-        found = self._open.pop(endpoint.endpoint_id, None)
-        if found is not None:
-            found[2].close()
+        entry = self._open.pop(endpoint.endpoint_id, None)
+        if entry is not None:
+            entry[2].close()
 
     def close_all(self) -> None:
         for endpoint, _, _ in list(self._open.values()):
@@ -45,14 +45,14 @@ class SessionCache:
 _session_cache: ContextVar[SessionCache | None] = ContextVar("session_cache", default=None)
 
 
-def current() -> SessionCache | None:
-    """None: nothing is kept here."""
+def current_cache() -> SessionCache | None:
+    """The cache of this context; None where sessions are not cached."""
     return _session_cache.get()
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Until its end, what is opened through `current` stays open."""
+def cached_sessions() -> Iterator[None]:
+    """Inside, sessions that are opened through `current_cache` stay open until the end."""
     session_cache = SessionCache()
     token = _session_cache.set(session_cache)
     try:

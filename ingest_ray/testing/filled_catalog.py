@@ -24,17 +24,17 @@ from ingest_ray.state.documents import SegmentDocument, UnitDocument, dumped
 COLUMNS = tuple(Column(name=name, source_type="bigint", arrow="int64") for name in ("id", "at", "amount", "state"))
 
 
-def filled(place: Installation, endpoint_count: int, unit_count: int, run_count: int) -> None:
+def filled(installation: Installation, endpoint_count: int, unit_count: int, run_count: int) -> None:
     """`unit_count` and `run_count` are per endpoint; existing documents are written again."""
     for n in range(endpoint_count):
-        _fill(place, f"e{n}", unit_count, run_count)
+        _fill(installation, f"e{n}", unit_count, run_count)
 
 
-def _fill(place: Installation, endpoint_id: str, unit_count: int, run_count: int) -> None:
+def _fill(installation: Installation, endpoint_id: str, unit_count: int, run_count: int) -> None:
     names = [f"u{n:05}" for n in range(unit_count)]
     moment = datetime.now(UTC)
     stamp = f"{moment:%Y%m%dT%H%M%S%f}"
-    with place.catalog.begin() as connection:
+    with installation.catalog.begin() as connection:
         endpoint = Endpoint(endpoint_id=endpoint_id, template="testing.scripted", config={"units": []})
         endpoints.save(connection, Registration(endpoint=endpoint, role="source", vendor="testing"))
         run_records.begin_collection(connection, f"{stamp}-{endpoint_id}", endpoint_id)
@@ -70,7 +70,7 @@ def _fill(place: Installation, endpoint_id: str, unit_count: int, run_count: int
             run_records.finish(connection, summary.model_copy(update={"state": RunState.SUCCEEDED}))
     for name in names:
         key = unit_key("testing", UnitRef(endpoint_id, name), "lake")
-        if place.kv.get(key) is None:
-            place.kv.put(key, dumped(UnitDocument(epoch=1, sequence=4, run_id="r", cursor="at")), 0)
+        if installation.kv.get(key) is None:
+            installation.kv.put(key, dumped(UnitDocument(epoch=1, sequence=4, run_id="r", cursor="at")), 0)
             state = SegmentState(segment="all", watermark=(1000,), is_loaded=True)
-            place.kv.put(segment_key(key, "all"), dumped(SegmentDocument(epoch=1, state=state)), 0)
+            installation.kv.put(segment_key(key, "all"), dumped(SegmentDocument(epoch=1, state=state)), 0)

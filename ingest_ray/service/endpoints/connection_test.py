@@ -9,7 +9,7 @@ from ingest_ray import logs
 from ingest_ray.catalog.endpoints import About
 from ingest_ray.config.document import EndpointEntry
 from ingest_ray.config.loading import with_absolute_paths
-from ingest_ray.config.validation_errors import said_of
+from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
 from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Target, WriteMode
@@ -32,7 +32,7 @@ def checked_endpoint(
     try:
         descriptor.config_model.model_validate(real.config)
     except ValidationError as error:
-        raise ConfigError(logs.scrub(said_of(error, descriptor.config_model, ("config",)))) from None
+        raise ConfigError(logs.scrub(describe_errors(error, descriptor.config_model, ("config",)))) from None
     entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
     return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 

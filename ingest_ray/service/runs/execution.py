@@ -10,7 +10,7 @@ from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import RunStopped, preview_plan, reconcile_unit, retry_source, run_units
 from ingest_ray.sdk.errors import IngestError, SourceUnavailable
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.sessions import kept
+from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunOptions, admit, is_reconcilable
@@ -126,7 +126,7 @@ class Launch:
     def run(self) -> None:
         begun = dict(self.summaries)
         try:
-            with kept():
+            with cached_sessions():
                 for summary in run_units(self._checked_orders(), self._observer.observe, self._observer.is_stopping):
                     self._end(ended(begun[summary.run_id], summary, self._schema_changes[summary.run_id]))
         except IngestError as error:

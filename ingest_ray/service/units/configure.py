@@ -9,7 +9,7 @@ from pydantic import JsonValue, ValidationError
 from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.unit_configs import Configured
-from ingest_ray.config.validation_errors import said_of
+from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import (
@@ -155,7 +155,7 @@ def parse_policy(document: Mapping[str, JsonValue]) -> Policy:
     try:
         return Policy.model_validate(dict(document))
     except ValidationError as error:
-        raise ConfigError(said_of(error, Policy, ("policy",))) from None
+        raise ConfigError(describe_errors(error, Policy, ("policy",))) from None
 
 
 def _changed_schedule(config: UnitConfig, change: UnitChange) -> dict[str, object]:

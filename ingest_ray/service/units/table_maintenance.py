@@ -71,7 +71,7 @@ def _open_sink(order: RunOrder) -> TableMaintenance:
     sink = open_endpoint(resolve(order.sink, order.settings))
     if not isinstance(sink, TableMaintenance):
         raise ModeUnsupported(
-            f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to look after",
-            hint="databases look after their tables themselves",
+            f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to maintain",
+            hint="databases maintain their tables themselves",
         )
     return sink

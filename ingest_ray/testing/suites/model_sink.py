@@ -190,12 +190,12 @@ class ModelSuite:
         assert pages.sink.open(pages.tables, 1) == 1
         assert files.sink.open(files.tables, 1) == 2
 
-    def test_source_rows_are_told_and_erased_by_their_keys(self, world: ModelWorld) -> None:
+    def test_source_rows_are_listed_and_erased_by_their_keys(self, world: ModelWorld) -> None:
         pages, others = Pages(world), Pages(world, unit="wiki.file")
         pages.put(("p", 1, ["a", "b"]), ("q", 1, []))
         others.put(("f", 1, []))
-        told = {key for batch in pages.sink.keys(pages.tables) for key in batch.column(0).to_pylist()}
-        assert told == {"p", "q"}
+        listed = {key for batch in pages.sink.keys(pages.tables) for key in batch.column(0).to_pylist()}
+        assert listed == {"p", "q"}
         pages.sequence += 1
         keys = [pa.RecordBatch.from_pydict({SOURCE_KEY: pa.array(["p", "f", "nobody"], pa.string())})]
         counts = pages.sink.erase(pages.tables, 1, pages.sequence, keys, "tombstone")
@@ -204,7 +204,7 @@ class ModelSuite:
         assert pages.found(LINK) == []
         assert pages.sink.open(pages.tables, 1) == pages.sequence
 
-    def test_a_crash_between_two_tables_is_settled_by_whoever_opens_them_next(
+    def test_a_crash_between_two_tables_is_settled_by_the_next_open(
         self, world: ModelWorld, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pages = Pages(world)

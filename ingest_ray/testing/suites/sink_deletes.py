@@ -11,7 +11,7 @@ from ingest_ray.testing.suites.sink_values import SAMPLES, Sample
 
 
 class DeleteTests:
-    def test_the_keys_of_living_rows_are_told_in_the_source_types(self, world: SinkWorld) -> None:
+    def test_the_keys_of_living_rows_are_listed_in_the_source_types(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.UPSERT, key=("text", "id"))
         assert list(load.sink.keys(load.target, SCHEMA)) == []
         load.put((1, 1, "a"), (2, 1, "b"), (None, 1, "c"))
@@ -32,7 +32,7 @@ class DeleteTests:
         ],
         ids=str,
     )
-    def test_keys_of_any_type_are_told_and_erased(self, world: SinkWorld, sample: Sample) -> None:
+    def test_keys_of_any_type_are_listed_and_erased(self, world: SinkWorld, sample: Sample) -> None:
         schema = pa.schema([("id", sample.kind), ("version", pa.int64())])
         load = Load(world, WriteMode.UPSERT, schema=schema)
         column = pa.array(
@@ -40,8 +40,8 @@ class DeleteTests:
         )
         batch = pa.record_batch([column, pa.array([1] * len(column), pa.int64())], schema=schema)
         load.commit(load.prepare(batch))
-        told = pa.concat_arrays([batch.column(0) for batch in load.sink.keys(load.target, schema)])
-        assert sorted(told.to_pylist(), key=repr) == sorted(column.to_pylist(), key=repr)
+        listed = pa.concat_arrays([batch.column(0) for batch in load.sink.keys(load.target, schema)])
+        assert sorted(listed.to_pylist(), key=repr) == sorted(column.to_pylist(), key=repr)
         load.sequence += 1
         receipt = load.sink.erase(load.target, schema, 1, load.sequence, [batch.select(["id"])], "delete")
         assert receipt.rows_committed == len(column)

@@ -26,7 +26,7 @@ class WriteTests:
         assert world.open().is_empty(target)
 
     @pytest.mark.parametrize("unit", ["public.orders", "a b", "Ünïcode/слэш", "quo'te\"s", "..", "x" * 90, "select"])
-    def test_units_of_any_name_have_their_own_place(self, world: SinkWorld, unit: str) -> None:
+    def test_units_of_any_name_have_their_own_table(self, world: SinkWorld, unit: str) -> None:
         odd, plain = Load(world, WriteMode.APPEND, unit=unit), Load(world, WriteMode.APPEND, unit="plain")
         odd.put((1, 1, "a"))
         plain.put((2, 1, "b"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.sdk.sessions import kept
+from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import Dataset
 from ingest_ray.testing.dry_run import Rehearsal, Stopped
 from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
@@ -130,7 +130,7 @@ def describe(unit: Rehearsal) -> Dataset | None:
 
 
 def test_one_session_serves_all_units_and_ends_with_the_launch(pair: list[Rehearsal], pg: Postgres) -> None:
-    with kept():
+    with cached_sessions():
         seen = []
         for unit in pair:
             assert describe(unit) == unit.spec.dataset
@@ -145,7 +145,7 @@ def test_one_session_serves_all_units_and_ends_with_the_launch(pair: list[Rehear
 
 
 def test_a_session_that_is_lost_between_units_is_opened_again(pair: list[Rehearsal], pg: Postgres) -> None:
-    with kept():
+    with cached_sessions():
         assert is_unchanged(pair[0])
         (first,) = sessions(pg)
         pg.run(f"SELECT pg_terminate_backend({first}, 5000)")
@@ -159,7 +159,7 @@ def test_a_session_that_is_lost_between_units_is_opened_again(pair: list[Rehears
 
 def test_a_change_of_the_second_table_is_seen_over_the_cached_session(pair: list[Rehearsal], pg: Postgres) -> None:
     one, two = pair
-    with kept():
+    with cached_sessions():
         for unit in pair:
             assert describe(unit) == unit.spec.dataset
         pg.run("ALTER TABLE two ADD COLUMN more numeric(9, 2)[]")
@@ -177,7 +177,7 @@ def test_a_change_of_the_second_table_is_seen_over_the_cached_session(pair: list
 
 def test_the_cached_session_is_closed_before_a_probe_opens_its_own(pair: list[Rehearsal], pg: Postgres) -> None:
     """So that an endpoint's connections stay within a policy's cap."""
-    with kept():
+    with cached_sessions():
         assert is_unchanged(pair[0])
         with pair[0].strategy.probe(pair[0].spec, pair[0].states):
             assert len(sessions(pg)) == 1
@@ -202,7 +202,7 @@ def test_mariadb_is_unchanged_alike_over_a_cached_session(maria: Maria) -> None:
     maria.run("INSERT INTO t VALUES (1, 1)")
     unit = maria.unit("t", cursor="c")
     unit.run()
-    with kept():
+    with cached_sessions():
         assert is_unchanged(unit)
         assert has_no_scopes(unit)
         assert is_unchanged(unit)
@@ -223,7 +223,7 @@ def test_sqlite_is_unchanged_alike(kind: str, sqlite_file: SqliteMaker, lite_uni
     )
     unit = lite_unit(path, "t", cursor="c")
     unit.run()
-    with kept():
+    with cached_sessions():
         assert is_unchanged(unit) == has_no_scopes(unit)
         sqlite_file("INSERT INTO t VALUES (2, 2)")
         assert not is_unchanged(unit)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 def query_session(dialect: Dialect, endpoint: Endpoint, query: Callable[[Session], T]) -> T:
     """The result of `query`, which may run twice: where the cached session was lost, it is opened again."""
-    cache = sessions.current()
+    cache = sessions.current_cache()
     if cache is None or not dialect.keeps_session:
         with dialect.open(endpoint) as session:
             return query(session)
@@ -32,6 +32,6 @@ def query_session(dialect: Dialect, endpoint: Endpoint, query: Callable[[Session
 
 def drop_session(endpoint: Endpoint) -> None:
     """Closes the cached session, so that a probe and its readers stay within the limit of connections to an endpoint."""
-    cache = sessions.current()
+    cache = sessions.current_cache()
     if cache is not None:
         cache.close(endpoint)
