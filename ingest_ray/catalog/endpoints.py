@@ -15,7 +15,7 @@ Role = Literal["source", "sink"]
 Origin = Literal["file", "api"]
 
 
-class About(Model):
+class EndpointDescription(Model):
     """Descriptive fields of an endpoint, and what the last connection reported. No decision depends on them."""
 
     name: str | None = None
@@ -37,7 +37,7 @@ class Registration(Model):
     role: Role
     vendor: str
     origin: Origin = "file"
-    about: About = About()
+    about: EndpointDescription = EndpointDescription()
     created_at: str = ""
     updated_at: str = ""
     deleted_at: str | None = None
@@ -116,7 +116,7 @@ def remove(connection: sa.Connection, endpoint_id: str) -> None:
     connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(deleted_at=now()))
 
 
-def describe(connection: sa.Connection, endpoint_id: str, about: About) -> None:
+def describe(connection: sa.Connection, endpoint_id: str, about: EndpointDescription) -> None:
     text = about.model_dump_json(exclude_defaults=True)
     connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(about=text, updated_at=now()))
 
@@ -127,7 +127,7 @@ def _read(row: sa.RowMapping) -> Registration:
         role=row["role"],
         vendor=row["vendor"],
         origin=row["origin"],
-        about=About.model_validate_json(row["about"]),
+        about=EndpointDescription.model_validate_json(row["about"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         deleted_at=row["deleted_at"],

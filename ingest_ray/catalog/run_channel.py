@@ -10,7 +10,7 @@ from ingest_ray.catalog.tables import run_lines as t
 from ingest_ray.sdk.types import Model
 
 
-class Line(Model):
+class RunChannel(Model):
     """`request` and `progress` are JSON of the service's models."""
 
     run_id: str
@@ -22,20 +22,20 @@ class Line(Model):
     progressed_at: str | None = None
 
 
-def open_line(connection: sa.Connection, run_id: str, request: str) -> None:
+def open_channel(connection: sa.Connection, run_id: str, request: str) -> None:
     connection.execute(t.insert().values(run_id=run_id, request=request))
 
 
-def find(connection: sa.Connection, run_id: str) -> Line | None:
+def find(connection: sa.Connection, run_id: str) -> RunChannel | None:
     row = connection.execute(sa.select(t).where(t.c.run_id == run_id)).mappings().first()
-    return None if row is None else Line.model_validate(dict(row))
+    return None if row is None else RunChannel.model_validate(dict(row))
 
 
-def take(connection: sa.Connection, run_id: str) -> None:
+def take_over(connection: sa.Connection, run_id: str) -> None:
     connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=now()))
 
 
-def let_go(connection: sa.Connection, run_id: str) -> None:
+def release(connection: sa.Connection, run_id: str) -> None:
     """Releases a run whose process is known to be gone, so that another process may take it over."""
     connection.execute(t.update().where(t.c.run_id == run_id).values(taken_at=None))
 

@@ -42,7 +42,7 @@ def claim(connection: sa.Connection, unit: UnitRef, before: int | None, due: int
     return connection.execute(change).rowcount == 1
 
 
-def blame(connection: sa.Connection, unit: UnitRef, error: str) -> None:
+def record_start_failure(connection: sa.Connection, unit: UnitRef, error: str) -> None:
     connection.execute(t.update().where(*_is_row_of(unit)).values(last_error=error))
 
 

@@ -42,7 +42,7 @@ def run(
             options=options,
             requested_by=_user_name(),
             observe=observe,
-            stopping=stop.is_requested,
+            is_stopping=stop.is_requested,
         )
     return _write_report(output, report)
 
@@ -50,14 +50,14 @@ def run(
 def replay(output: Output, installation: Installation, endpoint_id: str, unit_id: str | None) -> int:
     command = shlex.join(["ingest-ray", "quarantine", "replay", endpoint_id, *([unit_id] if unit_id else [])])
     with _interruptible(output, command) as stop, show_progress() as observe:
-        report = quarantine.replay(installation, endpoint_id, unit_id, observe=observe, stopping=stop.is_requested)
+        report = quarantine.replay(installation, endpoint_id, unit_id, observe=observe, is_stopping=stop.is_requested)
     return _write_report(output, report)
 
 
 def remap(output: Output, installation: Installation, unit: UnitRef) -> int:
     command = shlex.join(["ingest-ray", "remap", unit.endpoint_id, unit.unit_id])
     with _interruptible(output, command) as stop, show_progress() as observe:
-        report = remapping.remap(installation, unit, observe=observe, stopping=stop.is_requested)
+        report = remapping.remap(installation, unit, observe=observe, is_stopping=stop.is_requested)
     return _write_report(output, report)
 
 

@@ -9,7 +9,7 @@ import strawberry
 from strawberry import ID
 from strawberry.scalars import JSON
 
-from ingest_ray.catalog.endpoints import About, Registration
+from ingest_ray.catalog.endpoints import EndpointDescription, Registration
 from ingest_ray.graphql.catalog_types import CatalogDatasetPreview, MetadataCollectionRun, MetadataEndpoint
 from ingest_ray.graphql.conversions import checked_count, json_object, without_nulls
 from ingest_ray.graphql.filters import filters_of
@@ -245,7 +245,7 @@ def draft_of(endpoint: EndpointInput) -> registration.EndpointDraft:
     parameters = dict(parameters_of(config))
     if endpoint.url and not any(parameters.get(name) for name in public_view.URL_FIELDS):
         parameters[public_view.url_field_of(template)] = endpoint.url
-    about = About(
+    about = EndpointDescription(
         name=endpoint.name,
         description=endpoint.description,
         verb=endpoint.verb,

@@ -138,7 +138,7 @@ def test_of_two_starts_at_once_one_is_refused(ready: Workspace) -> None:
 def test_a_run_that_a_living_process_carries_out_cannot_be_taken_over(ready: Workspace) -> None:
     run_id = open_run(ready.installation, REQUEST)
     with ready.installation.catalog.begin() as connection:
-        run_channel.take(connection, run_id)
+        run_channel.take_over(connection, run_id)
     with pytest.raises(RunActive):
         execute_run(ready.installation, run_id)
 

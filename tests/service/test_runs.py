@@ -127,7 +127,7 @@ def test_a_source_that_denies_fails_the_run_and_the_next_one_goes_on(ready: Work
 
 
 def test_a_stop_pauses_the_unit_and_those_that_had_not_begun(ready: Workspace) -> None:
-    report = run(ready.installation, "shop", stopping=lambda: True)
+    report = run(ready.installation, "shop", is_stopping=lambda: True)
     assert report.state is RunState.PAUSED
     assert {summary.state for summary in report.units} == {RunState.PAUSED}
     assert run(ready.installation, "shop").state is RunState.SUCCEEDED

@@ -51,7 +51,7 @@ def test_a_stop_ends_the_wait_for_the_first_look(workspace: Workspace) -> None:
     workspace.apply()
     asked: list[float] = []
     began = time.monotonic()
-    report = run(workspace.installation, "shop", [UNIT], stopping=lambda: bool(asked.append(0.0)) or len(asked) > 4)
+    report = run(workspace.installation, "shop", [UNIT], is_stopping=lambda: bool(asked.append(0.0)) or len(asked) > 4)
     assert (report.state, report.units[0].error) == (RunState.PAUSED, None)
     assert time.monotonic() - began < 300
     assert run(workspace.installation, "shop", [UNIT]).state is RunState.SUCCEEDED

@@ -9,7 +9,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from ingest_ray.catalog import Catalog, endpoints, run_records, unit_configs
-from ingest_ray.catalog.endpoints import About, Registration, Role
+from ingest_ray.catalog.endpoints import EndpointDescription, Registration, Role
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import SETTINGS, Config
 from ingest_ray.kv.engine import parse
@@ -97,7 +97,7 @@ def _register(
         sealed = endpoint.model_copy(update={"config": config})
         if old is not None and old.endpoint == sealed and old.origin == "file":
             continue
-        about = old.about if old is not None else About()
+        about = old.about if old is not None else EndpointDescription()
         entry = Registration(endpoint=sealed, role=role, vendor=family.descriptor.vendor, about=about)
         endpoints.save(connection, entry)
         if old is None:

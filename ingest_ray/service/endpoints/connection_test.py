@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from ingest_ray import logs
-from ingest_ray.catalog.endpoints import About
+from ingest_ray.catalog.endpoints import EndpointDescription
 from ingest_ray.config.document import EndpointEntry
 from ingest_ray.config.loading import with_absolute_paths
 from ingest_ray.config.validation_errors import describe_errors
@@ -37,7 +37,9 @@ def checked_endpoint(
     return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
-def test_and_describe(installation: Installation, endpoint: Endpoint, about: About) -> About:
+def test_and_describe(
+    installation: Installation, endpoint: Endpoint, about: EndpointDescription
+) -> EndpointDescription:
     """`about` with the server's version. Raises `ConnectionTestFailed`."""
     report = _connect(installation, endpoint)
     if not report.ok:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from ingest_ray.catalog import endpoints, unit_configs
-from ingest_ray.catalog.endpoints import About, Registration
+from ingest_ray.catalog.endpoints import EndpointDescription, Registration
 from ingest_ray.config.document import EndpointId
 from ingest_ray.sdk.errors import ConfigError, DuplicateEndpoint, EndpointInUse, EndpointNotFound
 from ingest_ray.sdk.types import Model
@@ -28,7 +28,7 @@ class EndpointDraft(Model):
     source_id: str | None = None
     template: str
     config: dict[str, JsonValue]
-    about: About
+    about: EndpointDescription
 
 
 def register(installation: Installation, draft: EndpointDraft, *, tested: bool = True) -> Registration:

@@ -59,7 +59,7 @@ def execute_run(
     installation: Installation,
     run_id: str,
     observe: Callable[[Progress], None] = lambda _: None,
-    stopping: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport | None:
     """Takes over a run that has its record, and runs it to its end; None where the run has ended already.
 
@@ -87,7 +87,7 @@ def execute_run(
     except IngestError as error:
         finish_records(installation, [failed(summary, fault_of(error))])
         raise
-    return execute_launch(installation, orders, [summary], request.options, observe, stopping)
+    return execute_launch(installation, orders, [summary], request.options, observe, is_stopping)
 
 
 def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
@@ -100,7 +100,7 @@ def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, Run
             return None
         if line.taken_at is not None and is_run_alive(connection, installation, record):
             raise RunActive(f"run '{run_id}' is carried out by a living process")
-        run_channel.take(connection, run_id)
+        run_channel.take_over(connection, run_id)
         run_records.adopt(connection, run_id, this_owner())
     return record.summary, RunRequest.model_validate_json(line.request)
 
@@ -135,7 +135,7 @@ def prepare_run(installation: Installation, run_id: str) -> RunSummary:
         else:
             summary = record.summary
         run_records.adopt(connection, run_id, this_owner())
-        run_channel.let_go(connection, run_id)
+        run_channel.release(connection, run_id)
     return summary
 
 

@@ -22,7 +22,7 @@ def main() -> int:
     installation = Installation(job.settings)
     try:
         await_earlier_process(installation, job.run_id)
-        execute_run(installation, job.run_id, stopping=stop.is_requested)
+        execute_run(installation, job.run_id, is_stopping=stop.is_requested)
     except IngestError as error:
         print(f"error: {logs.scrub(error.message)} [{error.code}]", file=sys.stderr)
         return 1

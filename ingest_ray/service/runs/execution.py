@@ -62,7 +62,7 @@ def run(
     options: RunOptions | None = None,
     requested_by: str | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
-    stopping: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Runs units of one endpoint, all enabled ones by default. All must pass the gate before the first starts.
 
@@ -74,7 +74,7 @@ def run(
     began = datetime.now(UTC)
     summaries = [started(order, began, requested_by) for order in orders]
     start_records(installation, summaries, orders, options)
-    return execute_launch(installation, orders, summaries, options, observe, stopping)
+    return execute_launch(installation, orders, summaries, options, observe, is_stopping)
 
 
 def execute_launch(
@@ -83,11 +83,11 @@ def execute_launch(
     summaries: Sequence[RunSummary],
     options: RunOptions,
     observe: Callable[[Progress], None],
-    stopping: Callable[[], bool],
+    is_stopping: Callable[[], bool],
 ) -> RunReport:
     """Runs units whose records are written, and ends the records."""
     began = datetime.now(UTC)
-    launch = Launch(installation, orders, summaries, RunObserver(installation, observe, stopping))
+    launch = Launch(installation, orders, summaries, RunObserver(installation, observe, is_stopping))
     try:
         launch.run()
     except BaseException:
@@ -99,7 +99,7 @@ def execute_launch(
     if options.reconcile:
         done = [launch.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
-        reconciled = [_reconcile(installation, order, options) for order in wanted if not stopping()]
+        reconciled = [_reconcile(installation, order, options) for order in wanted if not is_stopping()]
     return report_of(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
 
 
@@ -173,10 +173,10 @@ class Launch:
 
 
 def _check_schema(
-    installation: Installation, order: RunOrder, attempts: int, stopping: Callable[[], bool]
+    installation: Installation, order: RunOrder, attempts: int, is_stopping: Callable[[], bool]
 ) -> SchemaCheck:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        checked = retry_source(lambda: check_schema(installation, order), attempts, stopping)
+        checked = retry_source(lambda: check_schema(installation, order), attempts, is_stopping)
         accept_schema(installation, checked)
         if checked.changes:
             log.warning("the dataset changed at the source: %s", "; ".join(checked.changes))

@@ -82,7 +82,7 @@ def replay(
     unit_id: str | None = None,
     *,
     observe: Callable[[Progress], None] = lambda _: None,
-    stopping: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Ingests the rejected rows of one unit or of all units again; rows that still do not fit stay in quarantine."""
     found = list_rejected(installation, endpoint_id, unit_id)
@@ -90,7 +90,7 @@ def replay(
     if not wanted:
         return execution.report_of([], [], 0.0)
     return execution.run(
-        installation, endpoint_id, wanted, options=RunOptions(task="replay"), observe=observe, stopping=stopping
+        installation, endpoint_id, wanted, options=RunOptions(task="replay"), observe=observe, is_stopping=is_stopping
     )
 
 

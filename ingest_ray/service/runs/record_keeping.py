@@ -47,7 +47,7 @@ def start_records(
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
         for summary, order in zip(summaries, orders, strict=True):
             run_records.start(connection, summary, owner or this_owner())
-            run_channel.open_line(connection, summary.run_id, _request_of(summary, order, options).model_dump_json())
+            run_channel.open_channel(connection, summary.run_id, _request_of(summary, order, options).model_dump_json())
 
 
 def _request_of(summary: RunSummary, order: RunOrder, options: RunOptions) -> RunRequest:

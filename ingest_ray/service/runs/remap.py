@@ -15,7 +15,7 @@ def remap(
     unit: UnitRef,
     *,
     observe: Callable[[Progress], None] = lambda _: None,
-    stopping: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
     """Raises the gate's errors, and `CdmModeUnsupported` for a unit that is not in CDM mode. Makes no request to the source."""
     return execution.run(
@@ -24,5 +24,5 @@ def remap(
         [unit.unit_id],
         options=RunOptions(task="remap"),
         observe=observe,
-        stopping=stopping,
+        is_stopping=is_stopping,
     )

@@ -57,11 +57,11 @@ class RunObserver:
     """
 
     def __init__(
-        self, installation: Installation, observe: Callable[[Progress], None], stopping: Callable[[], bool]
+        self, installation: Installation, observe: Callable[[Progress], None], is_stopping: Callable[[], bool]
     ) -> None:
         self._installation = installation
         self._observe = observe
-        self._stopping = stopping
+        self._is_stopping_requested = is_stopping
         self.start_run("")
 
     def start_run(self, run_id: str) -> None:
@@ -91,7 +91,7 @@ class RunObserver:
             log.warning("progress could not be reported: %s", error.message)
 
     def is_stopping(self) -> bool:
-        if self._stopping():
+        if self._is_stopping_requested():
             return True
         if self._run_id and not self._is_stop_requested and time.monotonic() - self._stop_checked_at >= REPORT_EVERY_S:
             self._stop_checked_at = time.monotonic()

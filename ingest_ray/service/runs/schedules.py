@@ -86,7 +86,7 @@ def _start(installation: Installation, config: UnitConfig) -> str | None:
         reason = logs.scrub(f"{error.message} [{error.code}]")
         log.warning("scheduled unit '%s' could not start: %s", config.ref, reason)
         with installation.catalog.begin() as connection:
-            schedule_slots.blame(connection, config.ref, reason)
+            schedule_slots.record_start_failure(connection, config.ref, reason)
         return None
 
 
