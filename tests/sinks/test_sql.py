@@ -43,12 +43,12 @@ def sink_database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, 
         mariadb: MariaDatabase = request.getfixturevalue("mariadb")
         return MariaWorld(mariadb), mariadb.run
     if request.param == "sqlite":
-        return SqliteWorld(tmp_path / "x.db"), lambda sql: _run_sqlite(tmp_path / "x.db", sql)
+        return SqliteWorld(tmp_path / "x.db"), lambda sql: run_sqlite(tmp_path / "x.db", sql)
     world = DuckDbWorld(tmp_path / "x.duckdb")
     return world, lambda sql: _run_duckdb(world, sql)
 
 
-def _run_sqlite(path: Path, sql: str) -> Any:
+def run_sqlite(path: Path, sql: str) -> Any:
     connection = sqlite3.connect(path, isolation_level=None)
     found = connection.execute(sql).fetchall()
     connection.close()

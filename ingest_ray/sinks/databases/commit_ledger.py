@@ -27,22 +27,39 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class RecordedColumns:
-    """The columns that this sink made: their Arrow types, and the types that the database reported for them afterwards."""
+    """The columns that this sink made: their Arrow types, and the types that the database reported for them afterwards.
+
+    `intended`: the columns that DDL would make which was announced, and of which no process has recorded the end. Where DDL
+    commits by itself, a killed process leaves it executed, in part, or not at all.
+    """
 
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     reported: dict[str, str] = field(default_factory=dict)
+    intended: pa.Schema | None = None
 
     def to_text(self) -> str:
-        packed = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
-        return json.dumps({"schema": packed, "reported": self.reported})
+        document: dict[str, object] = {"schema": _pack(self.schema), "reported": self.reported}
+        if self.intended is not None:
+            document["intended"] = _pack(self.intended)
+        return json.dumps(document)
 
     @classmethod
     def from_text(cls, text: str) -> "RecordedColumns":
         if not text:
             return cls()
         document = json.loads(text)
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(document["schema"])))
-        return cls(schema, document["reported"])
+        intended = document.get("intended")
+        return cls(
+            _unpack(document["schema"]), document["reported"], _unpack(intended) if intended is not None else None
+        )
+
+
+def _pack(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def _unpack(text: str) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,9 @@ class CommitLedger:
             zip(_COLUMNS, (text, text, number, number, number, number, self._db.long_text, number), strict=True)
         )
         columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        session.execute(f"create table if not exists {self._table} ({columns}, primary key (app_id))")
+        options = self._db.table_options
+        session.execute(f"create table if not exists {self._table} ({columns}, primary key (app_id)){options}")
+        self._db.refuse_unsafe_tables(session, [LEDGER])
 
     def lock_entry(self, session: Session, target: Target, table: str, epoch: int) -> LedgerEntry:
         """Locks the unit's row until the transaction ends; inserts it where it is missing; refuses an older epoch."""
@@ -124,6 +143,9 @@ class CommitLedger:
     def record_columns(self, session: Session, target: Target, columns: RecordedColumns) -> None:
         self._update(session, target, {"shape": columns.to_text()})
 
+    def column_record(self, session: Session, target: Target, table: str, epoch: int) -> "ColumnRecord":
+        return ColumnRecord(self, session, target, table, epoch)
+
     def _update(self, session: Session, target: Target, values: dict[str, str | int]) -> None:
         settings = ", ".join(f"{name} = {self._placeholder(number)}" for number, name in enumerate(values, 1))
         last = self._placeholder(len(values) + 1)
@@ -131,3 +153,21 @@ class CommitLedger:
 
     def _placeholder(self, number: int) -> str:
         return self._db.placeholder.format(number)
+
+
+@dataclass(frozen=True)
+class ColumnRecord:
+    """The recorded columns of one table, in the transaction of one session."""
+
+    ledger: CommitLedger
+    session: Session
+    target: Target
+    table: str
+    epoch: int
+
+    def lock(self) -> RecordedColumns:
+        """Locks the record until the transaction ends; refuses an older epoch."""
+        return self.ledger.lock_entry(self.session, self.target, self.table, self.epoch).columns
+
+    def write(self, columns: RecordedColumns) -> None:
+        self.ledger.record_columns(self.session, self.target, columns)

@@ -40,6 +40,8 @@ class Database(Protocol):
     long_text: str
     drop_temporary_sql: str
     """The beginning of a statement that drops a temporary table and ends no transaction."""
+    table_options: str
+    """The end of every `CREATE TABLE`."""
     can_widen: bool
     """False where a column holds wider values without a change."""
     json_type: str | None
@@ -79,7 +81,11 @@ class Database(Protocol):
         ...
 
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
-        """`columns` are quoted names and types; `key` (quoted names) is the key by which merges will search."""
+        """`columns` are quoted names and types; `key` (quoted names) is the key by which merges will search.
+
+        Where DDL commits by itself, a table that another process has made meanwhile is left as it is; so is a column in
+        `add_column`.
+        """
         ...
 
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
@@ -97,6 +103,16 @@ class Database(Protocol):
     def read_columns(self, session: Session, table: str) -> dict[str, str]:
         """The types as the database reports them; empty where the table does not exist."""
         ...
+
+    def refuse_unsafe_tables(self, session: Session, tables: Sequence[str]) -> None:
+        """Those that do not exist are ignored.
+
+        Raises:
+            SinkRejected: a table may lose rows of a transaction whose ledger row stays.
+        """
+        ...
+
+    def add_column(self, session: Session, table: str, column: str, kind: str) -> None: ...
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None: ...
 

@@ -13,10 +13,9 @@ from ingest_ray.sinks.columns import sink_schema
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.table_schema import (
+    TableDefinition,
     column_types,
-    evolve_columns,
-    refuse_changes_by_hand,
-    refuse_foreign_table,
+    create_or_evolve,
     stage_schema,
 )
 from ingest_ray.sinks.type_mapping import is_list
@@ -35,26 +34,21 @@ class ModelTables:
         return self._db.model_table_name(model.family, self._prefix + model.table)
 
     def create_or_evolve(self, session: Session, table: ModelTable) -> None:
-        name, columns_target = self.name(table.target), self._columns_target(table.target)
-        recorded = self._ledger.lock_entry(session, columns_target, name, 0).columns
+        name = self.name(table.target)
         wanted = sink_schema(table.schema, self._db.rules)
         kinds = column_types(self._db, table.schema, wanted)
         if self._db.json_type is not None:
             kinds |= {field.name: self._db.json_type for field in table.schema if _is_json(field.type)}
-        reported = self._db.read_columns(session, name)
-        if not reported:
+        columns = {self._db.quoted(field): kind for field, kind in kinds.items()}
+
+        def create() -> None:
             self._db.create_schema(session, name)
-            columns = {self._db.quoted(field): kind for field, kind in kinds.items()}
             self._db.create_model_table(session, name, columns, self._db.quoted(KEY), self._db.quoted(SOURCE_KEY))
-            created = RecordedColumns(wanted, self._db.read_columns(session, name))
-            self._ledger.record_columns(session, columns_target, created)
-            return
+
         hint = "remove or rename the table, or choose another prefix or schema"
-        refuse_foreign_table(self._db, name, recorded, hint=hint)
-        refuse_changes_by_hand(self._db, name, recorded, reported)
-        evolved = evolve_columns(self._db, session, name, wanted, kinds, recorded)
-        if evolved != recorded:
-            self._ledger.record_columns(session, columns_target, evolved)
+        definition = TableDefinition(name, wanted, kinds, create, hint)
+        record = self._ledger.column_record(session, self._columns_target(table.target), name, 0)
+        create_or_evolve(self._db, session, definition, record)
 
     def require(self, session: Session, target: Target) -> None:
         """Raises `SinkRejected` where the table is missing, or was not made by this sink."""
@@ -64,6 +58,7 @@ class ModelTables:
                 hint="ingest-ray provision SINK MODEL makes it",
             )
         self._recorded_columns(session, target)
+        self._db.refuse_unsafe_tables(session, [self.name(target)])
 
     def stage_schema(self, session: Session, table: ModelTable) -> pa.Schema:
         recorded = self._recorded_columns(session, table.target)

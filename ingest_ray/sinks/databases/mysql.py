@@ -1,4 +1,6 @@
-"""MySQL from 8.0 and MariaDB from 10.2. DDL commits the transaction there: stages are dropped after it, and it contains no other DDL.
+"""MySQL from 8.0 and MariaDB from 10.2. DDL commits the transaction there, before and after the statement: the ledger announces it.
+
+Every table has InnoDB as its engine: rows and ledger must be of one transaction.
 
 Text columns get a binary collation without padding, so that keys compare as at the source.
 https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html, https://mariadb.com/kb/en/supported-character-sets-and-collations/
@@ -35,10 +37,11 @@ _TRANSIENT = _CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
 _LOGIN = frozenset({1044, 1045, 1049, 1698})
 _GRANT = frozenset({1142, 1143, 1227, 1370})
 _PACKET = 1153
+_DUPLICATE_COLUMN = 1060
 
 _SESSION = (
     "set session transaction isolation level read committed",
-    f"set session sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
+    f"set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
 )
 
 
@@ -47,6 +50,7 @@ class MySqlDatabase(StandardSqlDatabase):
     placeholder = "%s"
     json_type = "json"
     long_text = "longtext"
+    table_options = " engine = InnoDB"
     drop_temporary_sql = "drop temporary table if exists"
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -104,16 +108,43 @@ class MySqlDatabase(StandardSqlDatabase):
         if key:
             parts = [f"{name}({INDEX_CHARS})" if columns[name].startswith("long") else name for name in key]
             listed.append(f"index ({', '.join(parts)})")
-        session.execute(f"create table {self.quoted_table(table)} ({', '.join(listed)}) engine = InnoDB")
+        self._create(session, table, listed)
 
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         kinds = {**columns, key: f"{self.key_type} not null primary key", indexed: self.key_type}
-        listed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        session.execute(f"create table {self.quoted_table(table)} ({listed}, index ({indexed})) engine = InnoDB")
+        self._create(session, table, [*(f"{name} {kind}" for name, kind in kinds.items()), f"index ({indexed})"])
+
+    def _create(self, session: Session, table: str, listed: Sequence[str]) -> None:
+        session.execute(
+            f"create table if not exists {self.quoted_table(table)} ({', '.join(listed)}){self.table_options}"
+        )
+
+    def refuse_unsafe_tables(self, session: Session, tables: Sequence[str]) -> None:
+        """https://mariadb.com/kb/en/information-schema-engines-table/: Aria and MyISAM, for example, have no transactions."""
+        names = ", ".join([self.placeholder] * len(tables))
+        rows = session.execute(
+            "select t.table_name, t.engine from information_schema.tables t join information_schema.engines e"
+            f" on e.engine = t.engine where t.table_schema = database() and t.table_name in ({names})"
+            " and coalesce(e.transactions, 'NO') <> 'YES'",
+            *tables,
+        )
+        for name, engine in rows:
+            raise SinkRejected(
+                f"table '{self.location(str(name))}' has the engine {engine}, which has no transactions: a crash would lose"
+                " rows that the ledger counts as committed",
+                hint=f"ALTER TABLE {self.quoted(str(name))} ENGINE = InnoDB, and verify its rows",
+            )
 
     def create_temporary_table(self, session: Session, name: str, query: str, key: str) -> None:
         session.execute(f"{self.drop_temporary_sql} {name}")
-        session.execute(f"create temporary table {name} (index ({key}({INDEX_CHARS}))) {query}")
+        session.execute(f"create temporary table {name} (index ({key}({INDEX_CHARS}))){self.table_options} {query}")
+
+    def add_column(self, session: Session, table: str, column: str, kind: str) -> None:
+        try:
+            super().add_column(session, table, column, kind)
+        except pymysql.Error as error:
+            if _code(error) != _DUPLICATE_COLUMN:  # another unit has added the same column of a shared table
+                raise
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
         session.execute(f"alter table {self.quoted_table(table)} modify column {column} {kind}")

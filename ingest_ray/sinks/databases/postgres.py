@@ -90,6 +90,20 @@ class PostgresDatabase(StandardSqlDatabase):
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
         super().create_table(session, table, columns, ())  # a first load is faster without an index
 
+    def refuse_unsafe_tables(self, session: Session, tables: Sequence[str]) -> None:
+        """https://www.postgresql.org/docs/current/sql-createtable.html: a crash truncates an unlogged table."""
+        for table in tables:
+            rows = session.execute(
+                "select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = $1 and c.relname = $2 and c.relpersistence = 'u'",
+                *self._schema_and_table(table),
+            )
+            if rows:
+                raise SinkRejected(
+                    f"table '{self.location(table)}' is unlogged: a crash would empty it, or the ledger with it",
+                    hint=f"ALTER TABLE {self.quoted_table(table)} SET LOGGED, and verify its rows",
+                )
+
     def prepare_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
         """Creates an index and the key's statistics: until autovacuum has run, the planner expects many rows for each key value,
         and reads the whole table.

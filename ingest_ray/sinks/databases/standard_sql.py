@@ -13,6 +13,7 @@ from ingest_ray.sinks.databases.database import Session
 class StandardSqlDatabase:
     placeholder = "?"
     key_type = "varchar(255)"
+    table_options = ""
     can_widen = True
     json_type: str | None = None
     long_text = "text"
@@ -50,6 +51,12 @@ class StandardSqlDatabase:
 
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         return sink_type
+
+    def refuse_unsafe_tables(self, session: Session, tables: Sequence[str]) -> None:
+        return
+
+    def add_column(self, session: Session, table: str, column: str, kind: str) -> None:
+        session.execute(f"alter table {self.quoted_table(table)} add column {column} {kind}")
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
         session.execute(f"alter table {self.quoted_table(table)} alter column {column} type {kind}")

@@ -1,30 +1,80 @@
 """The columns of a table: created, evolved, and compared with those that the ledger records."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import pyarrow as pa
 
-from ingest_ray.sdk.errors import SinkRejected
-from ingest_ray.sdk.types import Target, WriteMode
+from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable
 from ingest_ray.sinks.columns import must_widen, sink_schema
-from ingest_ray.sinks.databases.commit_ledger import RecordedColumns
+from ingest_ray.sinks.databases.commit_ledger import ColumnRecord, RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.type_mapping import map_type
 from ingest_ray.sinks.widening import is_wider
 
+DDL_ROUNDS = 10  # each round after the second one means that another unit changed the same table meanwhile
 
-def create_or_evolve(
-    db: Database, session: Session, target: Target, table: str, schema: pa.Schema, recorded: RecordedColumns
-) -> RecordedColumns:
-    """Returns the columns to record. Adds columns and widens types; drops nothing."""
-    wanted = sink_schema(schema, db.rules)
-    kinds = column_types(db, schema, wanted)
-    reported = db.read_columns(session, table)
-    if not reported:
-        key = [db.quoted(name) for name in target.key] if target.write is WriteMode.UPSERT else []
-        db.create_table(session, table, {db.quoted(name): kind for name, kind in kinds.items()}, key)
-        return RecordedColumns(wanted, db.read_columns(session, table))
-    refuse_foreign_table(db, table, recorded, hint="remove or rename the table, or choose another schema")
-    refuse_changes_by_hand(db, table, recorded, reported)
-    return evolve_columns(db, session, table, wanted, kinds, recorded)
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """A table as its source wants it: its columns, and the database's types of them. `create` executes the `CREATE TABLE`."""
+
+    table: str
+    wanted: pa.Schema
+    kinds: dict[str, str]
+    create: Callable[[], None]
+    foreign_hint: str
+
+
+def create_or_evolve(db: Database, session: Session, definition: TableDefinition, record: ColumnRecord) -> None:
+    """Creates the table, or adds columns and widens types; drops nothing.
+
+    DDL is announced in the ledger first. After it, everything is read again: where DDL commits by itself it has released the
+    ledger's lock, and another unit may have changed a shared table.
+    """
+    table = definition.table
+    announced: RecordedColumns | None = None
+    db.refuse_unsafe_tables(session, [table])
+    for _ in range(DDL_ROUNDS):
+        recorded = record.lock()
+        reported = db.read_columns(session, table)
+        current = RecordedColumns()
+        if reported:
+            is_executed = recorded == announced
+            if not recorded.reported and not is_executed:
+                _refuse_foreign_table(db, session, definition, recorded, reported)
+            current = _without_intent(recorded, reported, is_executed=is_executed)
+            refuse_changes_by_hand(db, table, current, reported)
+        evolved = _evolved_schema(db, table, definition.wanted, current, reported)
+        if reported and evolved == current.schema:
+            if current != recorded:
+                record.write(current)
+            return
+        announced = RecordedColumns(current.schema, current.reported, evolved)
+        record.write(announced)
+        if reported:
+            _alter_columns(db, session, definition, current, reported)
+        else:
+            definition.create()
+    raise SinkUnavailable(f"table '{db.location(table)}' is changed by other units at the same time")
+
+
+def _without_intent(recorded: RecordedColumns, reported: dict[str, str], *, is_executed: bool) -> RecordedColumns:
+    """The columns that the table has now: announced DDL may have been executed in part.
+
+    `is_executed`: all of it was. Else a column was added where the table has it, and widened where its type is another one.
+    """
+    if recorded.intended is None:
+        return recorded
+    fields, kinds = {field.name: field for field in recorded.schema}, dict(recorded.reported)
+    for field in recorded.intended:
+        stored, kind = fields.get(field.name), reported.get(field.name)
+        if kind is None and not is_executed:
+            continue
+        if stored is None or (stored != field and (is_executed or kind != recorded.reported.get(field.name))):
+            fields[field.name] = field
+            kinds |= {field.name: kind} if kind is not None else {}
+    return RecordedColumns(pa.schema(list(fields.values())), kinds)
 
 
 def column_types(db: Database, schema: pa.Schema, wanted: pa.Schema) -> dict[str, str]:
@@ -51,34 +101,52 @@ def stage_schema(db: Database, table: str, schema: pa.Schema, recorded: Recorded
     return pa.schema(fields)
 
 
-def evolve_columns(
-    db: Database,
-    session: Session,
-    table: str,
-    wanted: pa.Schema,
-    kinds: dict[str, str],
-    recorded: RecordedColumns,
-) -> RecordedColumns:
-    fields = {field.name: field for field in recorded.schema}
+def _evolved_schema(
+    db: Database, table: str, wanted: pa.Schema, current: RecordedColumns, reported: dict[str, str]
+) -> pa.Schema:
+    fields = {field.name: field for field in current.schema}
     for field in wanted:
         stored = fields.get(field.name)
-        if stored is None:
-            session.execute(
-                f"alter table {db.quoted_table(table)} add column {db.quoted(field.name)} {kinds[field.name]}"
+        if stored is None and field.name in reported:
+            raise SinkRejected(
+                f"column '{field.name}' is in table '{db.location(table)}' already, and this sink did not make it",
+                hint="rename or drop that column, or leave the source's out: policy.columns",
             )
-        elif not must_widen(field.name, stored.type, field.type, db.location(table)):
-            continue
-        elif db.can_widen:
+        if stored is None or must_widen(field.name, stored.type, field.type, db.location(table)):
+            fields[field.name] = field
+    return pa.schema(list(fields.values()))
+
+
+def _alter_columns(
+    db: Database, session: Session, definition: TableDefinition, current: RecordedColumns, reported: dict[str, str]
+) -> None:
+    table, kinds = definition.table, definition.kinds
+    for field in definition.wanted:
+        if field.name not in current.schema.names:
+            db.add_column(session, table, db.quoted(field.name), kinds[field.name])
+        elif (
+            must_widen(field.name, current.schema.field(field.name).type, field.type, db.location(table))
+            and db.can_widen
+        ):
             db.widen_column(session, table, db.quoted(field.name), kinds[field.name])
-        fields[field.name] = field
-    evolved = pa.schema(list(fields.values()))
-    return recorded if evolved == recorded.schema else RecordedColumns(evolved, db.read_columns(session, table))
 
 
-def refuse_foreign_table(db: Database, table: str, recorded: RecordedColumns, *, hint: str) -> None:
-    """A table that exists and whose columns the ledger does not record belongs to another program."""
-    if not recorded.reported:
-        raise SinkRejected(f"table '{db.location(table)}' is there already, and this sink did not make it", hint=hint)
+def _refuse_foreign_table(
+    db: Database, session: Session, definition: TableDefinition, recorded: RecordedColumns, reported: dict[str, str]
+) -> None:
+    """A table whose columns the ledger does not record belongs to another program.
+
+    It is this sink's where its creation was announced, and it has those columns and no row: no row is written before the
+    columns are recorded.
+    """
+    intended = recorded.intended
+    is_announced = intended is not None and set(reported) == set(intended.names)
+    if is_announced and not session.execute(f"select 1 from {db.quoted_table(definition.table)} limit 1"):
+        return
+    raise SinkRejected(
+        f"table '{db.location(definition.table)}' is there already, and this sink did not make it",
+        hint=definition.foreign_hint,
+    )
 
 
 def refuse_changes_by_hand(db: Database, table: str, recorded: RecordedColumns, reported: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
@@ -22,7 +22,7 @@ from ingest_ray.sinks.databases.stages import (
     stages_of,
 )
 from ingest_ray.sinks.databases.table_names import new_stage_name, unit_table_name
-from ingest_ray.sinks.databases.table_schema import create_or_evolve, stage_schema
+from ingest_ray.sinks.databases.table_schema import TableDefinition, column_types, create_or_evolve, stage_schema
 from ingest_ray.sinks.provenance import Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
@@ -48,8 +48,10 @@ class SqlSink:
             with self._db.transaction() as session:
                 entry = self._ledger.lock_entry(session, target, table, epoch)
                 self._ledger.take_over(session, target, table, epoch)
-                columns = create_or_evolve(self._db, session, target, table, schema, entry.columns)
-                self._ledger.record_columns(session, target, columns)
+                definition = self._definition(session, target, schema)
+                create_or_evolve(
+                    self._db, session, definition, self._ledger.column_record(session, target, table, epoch)
+                )
             if entry.epoch < epoch:
                 drop_stages_of_older_runs(self._db, target)
         except CommitUnknown as error:  # it is always safe to open again
@@ -161,6 +163,19 @@ class SqlSink:
             rows_committed=erased,
             location=self._db.location(table),
             seconds=time.monotonic() - started,
+        )
+
+    def _definition(self, session: Session, target: Target, schema: pa.Schema) -> TableDefinition:
+        table, wanted = unit_table_name(target), sink_schema(schema, self._db.rules)
+        kinds = column_types(self._db, schema, wanted)
+        columns = {self._db.quoted(name): kind for name, kind in kinds.items()}
+        key = [self._db.quoted(name) for name in target.key] if target.write is WriteMode.UPSERT else []
+        return TableDefinition(
+            table,
+            wanted,
+            kinds,
+            create=lambda: self._db.create_table(session, table, columns, key),
+            foreign_hint="remove or rename the table, or choose another schema",
         )
 
     def _move(self, session: Session, target: Target, columns: pa.Schema, group: Sequence[Prepared]) -> int:
