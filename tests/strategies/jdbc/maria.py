@@ -17,12 +17,13 @@ SMALL = 64 * 1024
 class Maria:
     """`run` writes in autocommit mode, one statement sent as it is; `connect` opens a session with transactions."""
 
-    def __init__(self, database: MariaDatabase) -> None:
+    def __init__(self, database: MariaDatabase, *, is_replica: bool = False) -> None:
         self.name = database.name
         self._socket = str(database.server.socket)
         self._open: list[Any] = []
         self._writer = self.connect(autocommit=True)
-        self.run(f"ALTER DATABASE `{self.name}` CHARACTER SET utf8mb4")
+        if not is_replica:
+            self.run(f"ALTER DATABASE `{self.name}` CHARACTER SET utf8mb4")
 
     @property
     def url(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from ingest_ray.sdk.errors import ConfigError, SourceDenied
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
+from ingest_strategies.jdbc.mysql.row_origin import read_row_origin
 from ingest_strategies.jdbc.mysql.session import MARK
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
 
@@ -34,12 +35,6 @@ _STATEMENTS = (
     "FROM information_schema.processlist WHERE id <> connection_id() AND command IN ('Query', 'Execute')"
     f" AND coalesce(info, '') NOT LIKE '{MARK}%'"
 )
-_REPLICAS = (
-    "SELECT count(*) FROM information_schema.processlist WHERE command LIKE 'Slave%' OR state LIKE 'Slave has read%'"
-    " OR state LIKE 'Replica has read%' OR state LIKE 'Waiting for % to send event'"
-)
-
-
 def find_horizon(
     dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
@@ -81,26 +76,35 @@ def read_oldest_transaction(session: Session) -> tuple[Decimal | None, int]:
 def time_horizon(
     dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
-    """The oldest open transaction, else the server's clock; never below the watermark."""
+    """The oldest open transaction, else the server's clock; never below the watermark.
+
+    Where other servers write, what has been applied of them, minus a lag for their open transactions.
+    """
     clock = read_clock(session)
     time.sleep(SETTLE_S)
     lag, method, notes = spec.policy.lag, "server clock", []
     moments = [clock]
     try:
         oldest, count = read_oldest_transaction(session)
-        is_replica = int(session.rows(_REPLICAS)[0][0]) > 0
         if oldest is not None:
             moments.append(oldest)
             method = f"start of the oldest of {count} open transactions and statements"
     except SourceDenied:
-        is_replica = False
         lag = DEFAULT_LAG_S if lag is None else lag
         method = f"server clock minus a declared lag of {lag} s"
         notes.append(GRANT)
-    if is_replica:
+    origin = read_row_origin(session)
+    notes.extend([origin.note] if origin.note else [])
+    if origin.has_other_writers and origin.behind_s is None:
+        floor = watermark[0] if watermark is not None else dialect.lowest(column)
+        reason = f"held at the watermark: a {origin.name} that does not say how far it has replayed"
+        return Horizon(value=(floor,), method=reason, note="; ".join(notes) or None)
+    if origin.has_other_writers:
         lag = DEFAULT_LAG_S if lag is None else lag
-        method = f"server clock minus a declared lag of {lag} s"
-        notes.append("a replica does not see the primary's transactions")
+        clock -= origin.behind_s or 0
+        method = f"clock of the rows that the {origin.name} has replayed, minus a lag of {lag} s"
+        notes.append(f"a {origin.name} does not see the transactions of other servers")
+        moments.append(clock)
     if lag:
         moments.append(clock - lag)
         notes.append(f"lag: {lag} s")
@@ -173,20 +177,20 @@ def counter_horizon(
     try:
         time.sleep(SETTLE_S)
         open_writers = wait_for_writers(lambda: read_writers(session), LOCK_WAIT_S, LOCK_POLL_S)
-        is_blind = int(session.rows(_REPLICAS)[0][0]) > 0
+        is_blind = read_row_origin(session).has_other_writers
     except SourceDenied:
         open_writers, is_blind = [], True
     if is_blind and not spec.policy.lag:
         raise ConfigError(
             f"{spec.unit_id}: it cannot be seen who writes, so the counter '{column.name}' has no safe horizon",
-            hint=f"{GRANT} (not on a replica); or declare policy lag, in units of the counter; or a cursor of time",
+            hint=f"{GRANT} (not on a replica or in a cluster); or declare policy lag, in units of the counter; or a cursor of time",
         )
     if is_blind:
         method, note = f"newest value minus a declared lag of {spec.policy.lag}", GRANT
     if open_writers:
         names = f"open writers after {LOCK_WAIT_S:g} s: {', '.join(open_writers)}"
         return Horizon(value=(floor,), method="held at the watermark by open writers", note=names)
-    top, ties = above_newest(dialect, session, spec, column, newest, greatest=2**64 - 1)
+    top, ties = above_newest(dialect, session, spec, column, newest, greatest=2**64 - 1, lag=spec.policy.lag or 0)
     note = ties or note
     value = top if is_above(dialect, session, column, top, floor) else floor
     return Horizon(value=(value,), method=method, note=note)

@@ -59,6 +59,16 @@ class MysqlSession(DriverSession):
                 for row in cursor.fetchall()
             ]
 
+    def named_rows(self, sql: str) -> list[dict[str, str | None]]:
+        """Rows by column name, every value as text: for SHOW statements, whose columns differ between servers."""
+        with self._translate_errors(), self._connection.cursor() as cursor:
+            cursor.execute(f"{MARK} {sql}")
+            names = [column[0] for column in cursor.description or ()]
+            return [
+                {name: value if value is None else value.decode() for name, value in zip(names, row, strict=True)}
+                for row in cursor.fetchall()
+            ]
+
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """The values as text in binary columns; `page_bytes` bounds a batch."""
         cursor: Any = SSCursor(self._connection)

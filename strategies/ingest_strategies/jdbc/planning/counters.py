@@ -16,12 +16,12 @@ def value_earlier(dialect: Dialect, session: Session, column: AxisColumn, value:
 
 
 def above_newest(
-    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, newest: int | str, greatest: int
+    dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, newest: int | str, greatest: int, lag: int
 ) -> tuple[int | str, str | None]:
     """Just above the newest value of a unique whole number (up to `greatest`), else the newest value, whose ties wait; or
-    the newest value minus the declared lag. With a note."""
-    if spec.policy.lag:
-        return value_earlier(dialect, session, column, newest, spec.policy.lag), None
+    the newest value minus a lag. With a note."""
+    if lag:
+        return value_earlier(dialect, session, column, newest, lag), None
     is_unique = (column.name,) in (spec.dataset.primary_key, *spec.dataset.unique_keys)
     if column.kind == "int" and is_unique and int(newest) < greatest:
         return int(newest) + 1, None

@@ -19,6 +19,8 @@ LOCK_POLL_S = 0.05
 TICKS = [f"{10.0**-digits:.6f} seconds" for digits in range(7)]  # the smallest step of a time with so many digits
 GRANT = "GRANT pg_read_all_stats TO the role of this endpoint, for an exact horizon"
 
+REPLAYED = "SELECT pg_last_xact_replay_timestamp()::text"
+
 # Sessions of this project only read, so they hold no horizon back; autovacuum writes no rows.
 _OTHERS = """FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
  AND coalesce(backend_type, '') <> 'autovacuum worker'
@@ -28,6 +30,10 @@ _OPEN_TRANSACTIONS = f"""SELECT pg_is_in_recovery(),
   AND query = '<insufficient privilege>')::bigint,
  (SELECT min(xact_start)::text {_OTHERS}), (SELECT count(*) {_OTHERS} AND xact_start IS NOT NULL)::bigint,
  (SELECT min(prepared)::text FROM pg_prepared_xacts WHERE database = current_database())"""
+# A session with track_activities = off shows no start, but every transaction holds the lock of its virtual id.
+# https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+_UNTRACKED = f"""SELECT virtualtransaction, 'process ' || pid FROM pg_locks
+ WHERE locktype = 'virtualxid' AND granted AND mode = 'ExclusiveLock' AND pid IN (SELECT pid {_OTHERS} AND state = 'disabled')"""
 
 
 def find_horizon(
@@ -41,13 +47,16 @@ def find_horizon(
 def time_horizon(
     dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
-    """The oldest open transaction, else the server's clock; never below the watermark."""
+    """The oldest open transaction, else the server's clock; never below the watermark.
+
+    On a standby, the last transaction that it has replayed, minus a lag for those that are open on the primary.
+    """
     clock = session.rows("SELECT clock_timestamp()::text")[0][0]
     time.sleep(SETTLE_S)
     in_recovery, hidden, oldest, count, prepared = session.rows(_OPEN_TRANSACTIONS)[0]
     lag = spec.policy.lag
     moments = [f"'{clock}'::timestamptz"]
-    method, notes = "server clock", []
+    method, notes = "server clock", subscription_notes(session, spec, column, table)
     if oldest:
         moments.append(f"'{oldest}'::timestamptz")
         method = f"start of the oldest of {count} open transactions"
@@ -55,11 +64,23 @@ def time_horizon(
         margin = DEFAULT_LAG_S if lag is None else lag
         moments.append(f"'{prepared}'::timestamptz - interval '{margin} seconds'")
         notes.append(f"a prepared transaction holds the horizon {margin} s before it was prepared ('{prepared}')")
-    if in_recovery or hidden:
+    untracked = wait_for_writers(lambda: dict(session.rows(_UNTRACKED)), LOCK_WAIT_S, LOCK_POLL_S)
+    if untracked and lag is None:
+        names = f"{', '.join(untracked)}: track_activities is off there, so the start of the transaction is unknown"
+        return held(dialect, column, watermark, "transactions whose start is unknown", f"{names}; policy lag")
+    if in_recovery:
+        replayed = session.rows(REPLAYED)[0][0]
+        if replayed is None:
+            note = "no transaction was replayed since the standby was started"
+            return held(dialect, column, watermark, "a standby that does not say how far it has replayed", note)
+        clock, lag = replayed, DEFAULT_LAG_S if lag is None else lag
+        method = f"last transaction that the standby has replayed, minus a lag of {lag} s"
+        notes.append(f"replayed to '{replayed}'; a standby does not see the primary's open transactions")
+    elif hidden or untracked:
         lag = DEFAULT_LAG_S if lag is None else lag
         method = f"server clock minus a declared lag of {lag} s"
-        notes.append("a standby does not see the primary's transactions" if in_recovery else GRANT)
-    if lag:
+        notes.append(GRANT if hidden else f"unknown start of a transaction: {', '.join(untracked)}")
+    if lag or in_recovery:
         moments.append(f"'{clock}'::timestamptz - interval '{lag} seconds'")
         notes.append(f"lag: {lag} s")
     moment = f"least({', '.join(moments)})"
@@ -73,6 +94,38 @@ def time_horizon(
         moment = f"greatest({dialect.literal(column, watermark[0])}, {moment})"
     value = session.rows(f"SELECT {dialect.position(column, f'({moment})')}")[0][0]
     return Horizon(value=(dialect.decode(column, value),), method=method, note="; ".join(notes) or None)
+
+
+def subscription_notes(session: Session, spec: UnitSpec, column: AxisColumn, table: str) -> list[str]:
+    """A note where a logical subscription writes the table (of a view: any table): the transactions and clocks of its
+    publisher are elsewhere. https://www.postgresql.org/docs/current/catalog-pg-subscription-rel.html
+
+    Raises:
+        ConfigError: no lag is declared.
+    """
+    tables = "" if is_indirect(spec) else f"WHERE srrelid {_family(table)}"
+    if not session.rows(f"SELECT EXISTS (SELECT FROM pg_subscription_rel {tables})")[0][0]:
+        return []
+    if spec.policy.lag is None:
+        raise ConfigError(
+            f"{spec.unit_id}: a logical subscription writes the table, and does not say how far behind its publisher it is,"
+            f" so cursor '{column.name}' has no safe horizon",
+            hint="policy lag: longer than the subscription's delay and the publisher's transactions; or read the publisher",
+        )
+    return ["a logical subscription writes the table: the lag has to cover its delay"]
+
+
+def is_indirect(spec: UnitSpec) -> bool:
+    """Whether other tables hold the rows: of a view, a materialized view or a foreign table."""
+    return spec.dataset.facts.get("relkind") in ("v", "m", "f")
+
+
+def _family(table: str) -> str:
+    """A condition for the table and all that inherit from it, partitions among them."""
+    return (
+        f"IN (WITH RECURSIVE family(oid) AS (SELECT {quoted_text(table)}::regclass::oid UNION"
+        " SELECT i.inhrelid FROM pg_inherits i JOIN family f ON i.inhparent = f.oid) SELECT oid FROM family)"
+    )
 
 
 def digits(spec: UnitSpec, column: AxisColumn) -> int:
@@ -125,36 +178,75 @@ def counter_horizon(
             f"{spec.unit_id}: a standby does not show who writes, so the counter '{column.name}' has no safe horizon there",
             hint="read from the primary, or choose a cursor of time",
         )
+    notes = subscription_notes(session, spec, column, table)
     floor = watermark[0] if watermark is not None else dialect.lowest(column)
     newest = read_newest_value(dialect, session, column, table)
     if newest is None:
         return Horizon(value=(floor,), method=NO_ROW)
-    relkind = str(spec.dataset.facts.get("relkind"))
-    open_writers = wait_for_writers(lambda: read_writers(session, table, relkind), LOCK_WAIT_S, LOCK_POLL_S)
+    open_writers = wait_for_writers(lambda: read_writers(session, table, column, spec), LOCK_WAIT_S, LOCK_POLL_S)
     if open_writers:
         names = f"open writers of the table after {LOCK_WAIT_S:g} s: {', '.join(open_writers)}"
-        return Horizon(value=(floor,), method="held at the watermark by open writers", note=names)
-    top, note = above_newest(dialect, session, spec, column, newest, greatest=2**63 - 1)
+        return held(dialect, column, watermark, "open writers", names)
+    lag, note = counter_lag(session, spec, column, table)
+    notes.append(note)
+    top, note_of_ties = above_newest(dialect, session, spec, column, newest, greatest=2**63 - 1, lag=lag)
+    notes.extend([note_of_ties] if note_of_ties else [])
     higher = (
         f"SELECT {dialect.literal(column, top)}{_collate(column)} > {dialect.literal(column, floor)}{_collate(column)}"
     )
     value = top if session.rows(higher)[0][0] else floor
-    return Horizon(value=(value,), method="newest value after all its writers ended", note=note)
+    return Horizon(value=(value,), method="newest value after all its writers ended", note="; ".join(notes))
+
+
+def counter_lag(session: Session, spec: UnitSpec, column: AxisColumn, table: str) -> tuple[int, str]:
+    """The declared lag, else one block of values for each session where a sequence gives them out in blocks. With a note.
+
+    A session keeps the rest of its block while others pass it (https://www.postgresql.org/docs/current/sql-createsequence.html,
+    CACHE); with an increment above 1 applications number the rows of a block by themselves.
+    """
+    if spec.policy.lag is not None:
+        return spec.policy.lag, f"lag: {spec.policy.lag}"
+    block = session.rows(
+        f"SELECT coalesce(max(abs(seqcache * seqincrement)), 1)::bigint FROM pg_sequence WHERE seqrelid {_sequences(table, column)}"
+    )[0][0]
+    if block <= 1 or column.kind not in ("int", "decimal", "float"):
+        return 0, "assumed: values are taken in the transaction that inserts them; else declare policy lag, in units of the counter"
+    sessions = max(2, session.rows("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0][0])
+    lag = block * sessions
+    return lag, f"lag: {lag}, because a sequence gives blocks of {block} values to {sessions} sessions; policy lag changes it"
+
+
+def _sequences(table: str, column: AxisColumn) -> str:
+    """A condition for the sequences that the column, or the same column of an inheriting table, owns or has as its default."""
+    return (
+        "IN (SELECT d.objid FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+        f" WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')"
+        f" AND a.attname = {quoted_text(column.name)} AND a.attrelid {_family(table)}"
+        " UNION SELECT d.refobjid FROM pg_attrdef v JOIN pg_attribute a ON a.attrelid = v.adrelid AND a.attnum = v.adnum"
+        " JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = v.oid AND d.refclassid = 'pg_class'::regclass"
+        f" WHERE a.attname = {quoted_text(column.name)} AND a.attrelid {_family(table)})"
+    )
+
+
+def held(dialect: Dialect, column: AxisColumn, watermark: Position | None, reason: str, note: str) -> Horizon:
+    """A horizon at the watermark: nothing above it is known to be complete."""
+    floor = watermark[0] if watermark is not None else dialect.lowest(column)
+    return Horizon(value=(floor,), method=f"held at the watermark by {reason}", note=note)
 
 
 def _collate(column: AxisColumn) -> str:
     return f" COLLATE {column.collation}" if column.collation else ""
 
 
-def read_writers(session: Session, table: str, relkind: str) -> dict[str, str]:
-    """Other transactions that hold a writing lock on the table or a partition of it (of a view: on any table): id -> name."""
-    literal = f"{quoted_text(table)}::regclass"
-    tables = f"IN (SELECT {literal}::oid UNION SELECT relid FROM pg_partition_tree({literal}))"
+def read_writers(session: Session, table: str, column: AxisColumn, spec: UnitSpec) -> dict[str, str]:
+    """Other transactions that hold a writing lock on the table, on one that inherits from it, or on the sequence of the
+    cursor, from which a value was taken before its row is inserted (of a view: on any relation): id -> name."""
+    relations = f"(relation {_family(table)} OR relation {_sequences(table, column)})"
     locks: list[tuple[Any, ...]] = session.rows(
         "SELECT virtualtransaction, coalesce('process ' || pid, 'a prepared transaction') FROM pg_locks"
         " WHERE locktype = 'relation' AND granted AND pid IS DISTINCT FROM pg_backend_pid()"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
-        f" AND relation {tables if relkind not in ('v', 'm', 'f') else '>= 16384'}"
+        f" AND {'relation >= 16384' if is_indirect(spec) else relations}"
     )
     return dict(locks)
