@@ -73,6 +73,8 @@ class Policy(Model):
     lookback: Span = 0
     lag: Span | None = None
     """Declared safety distance of the horizon where the source has none of its own; None: the strategy's default."""
+    cursor_zone: str | None = None
+    """The time zone, such as `Europe/Berlin`, of a cursor without a zone; None: unknown, which the horizon allows for."""
     cursor_nulls: Literal["include", "exclude", "raise"] = "include"
     columns: tuple[str, ...] = ()
     where: str | None = None

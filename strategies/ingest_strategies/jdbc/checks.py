@@ -1,12 +1,15 @@
 """Units of the catalog's tables, and checks of their policies. Makes no request to the source."""
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import Dataset, Endpoint, Fidelity, RunMode, Unit, UnitSpec, WriteMode
 from ingest_strategies.jdbc.dialect import CURSOR_KINDS, Dialect
 from ingest_strategies.jdbc.table_view import TableView
+
+ZONED_TEMPLATES = ("jdbc.postgres", "jdbc.mysql")  # other horizons of time allow for the server's zone and for UTC
 
 
 def list_units(dialect: Dialect, endpoint: Endpoint, datasets: Sequence[Dataset]) -> list[Unit]:
@@ -62,6 +65,7 @@ def check_incremental(dialect: Dialect, spec: UnitSpec) -> None:
             f"{spec.unit_id}: column '{policy.cursor}' of type '{column.source_type}' cannot be a cursor",
             hint="a number, a time, text or a uuid can",
         )
+    check_zone(dialect, spec)
     view = TableView(dialect, spec)
     if policy.write is WriteMode.REPLACE:
         raise ModeUnsupported(f"{spec.unit_id}: an incremental run cannot replace", hint="write: upsert or append")
@@ -70,3 +74,22 @@ def check_incremental(dialect: Dialect, spec: UnitSpec) -> None:
             f"{spec.unit_id}: field 'lookback': rows read again would be doubled in a table without a key",
             hint="write: upsert with a primary_key",
         )
+
+
+def check_zone(dialect: Dialect, spec: UnitSpec) -> None:
+    """`cursor_zone` is the name of a zone, and applies to the cursor."""
+    zone, name = spec.policy.cursor_zone, spec.policy.cursor
+    if zone is None or name is None:
+        return
+    column = dialect.axis_column(spec.dataset, name, is_cursor=True)
+    if dialect.template not in ZONED_TEMPLATES or column is None or column.kind not in ("date", "timestamp"):
+        raise ConfigError(
+            f"{spec.unit_id}: field 'cursor_zone': cursor '{name}' of {dialect.template} has no use for it",
+            hint=f"it is for times without a zone of {' and '.join(ZONED_TEMPLATES)}: remove it",
+        )
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{spec.unit_id}: field 'cursor_zone': '{zone}' is no time zone", hint="such as UTC or Europe/Berlin"
+        ) from None

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ingest_ray.sdk.errors import ConfigError, SourceDenied
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
@@ -25,6 +26,7 @@ LOCK_WAIT_S = 5.0  # how long writers may take to end before a counter's horizon
 LOCK_POLL_S = 0.15
 GRANT = "GRANT PROCESS ON *.* TO the user of this endpoint, for an exact horizon"
 ZERO = "0000-00-00 00:00:00"
+STAMP = "%Y-%m-%d %H:%M:%S.%f"
 
 # A transaction that was started READ ONLY, as this project's are, holds no horizon back.
 _TRANSACTIONS = (
@@ -35,6 +37,8 @@ _STATEMENTS = (
     "FROM information_schema.processlist WHERE id <> connection_id() AND command IN ('Query', 'Execute')"
     f" AND coalesce(info, '') NOT LIKE '{MARK}%'"
 )
+
+
 def find_horizon(
     dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
 ) -> Horizon:
@@ -108,37 +112,68 @@ def time_horizon(
     if lag:
         moments.append(clock - lag)
         notes.append(f"lag: {lag} s")
-    value, note = column_time(session, column, table, min(moments))
+    is_open = len(moments) > 1
+    value, note = column_time(session, column, table, min(moments), spec.policy.cursor_zone, is_open=is_open)
     notes.extend([note] if note else [])
     if watermark is not None and not is_above(dialect, session, column, value, watermark[0]):
         value = str(watermark[0])
     return Horizon(value=(value,), method=method, note="; ".join(notes) or None)
 
 
-def column_time(session: Session, column: AxisColumn, table: str, moment: Decimal) -> tuple[str, str | None]:
-    """The moment in the column's type: TIMESTAMP in UTC; DATETIME and DATE as the server's wall time.
+def column_time(
+    session: Session,
+    column: AxisColumn,
+    table: str,
+    moment: Decimal,
+    cursor_zone: str | None = None,
+    *,
+    is_open: bool = False,
+) -> tuple[str, str | None]:
+    """The moment in the column's type: TIMESTAMP in UTC; DATETIME and DATE as the wall time of `cursor_zone`, else the server's.
 
     Wall times repeat an hour in autumn, so the horizon is the least wall time from that moment on. An application that
-    writes another zone's wall time can be behind the server's: so the horizon is not above the newest row either.
+    writes another zone's wall time can be behind the server's: so without a declared zone the horizon is not above the newest
+    row either, and while transactions are open, whose rows can lie below that, not above the wall time of UTC-12.
     """
+    micros = int(moment * 1_000_000)
+    utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
     if column.kind == "timestamptz":
-        micros = int(moment * 1_000_000)
-        stamp = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
-        return rounded_down(stamp.strftime("%Y-%m-%d %H:%M:%S.%f"), column), None
+        return rounded_down(utc.strftime(STAMP), column), None
+    days = "; the day of the horizon itself belongs to a later run" if column.kind == "date" else ""
+    if cursor_zone is not None:
+        wall = min(local_times(utc, cursor_zone))
+        note = f"times are taken as '{cursor_zone}', policy cursor_zone{days}"
+        return (wall[:10] if column.kind == "date" else rounded_down(wall, column)), note
     walls = ", ".join(f"from_unixtime({moment:f} + {minutes * 60})" for minutes in range(0, 181, 15))
     zone, wall = query_in_zone(
         session, "@@global.time_zone", f"SELECT @@session.time_zone, CAST(CAST(least({walls}) AS DATETIME(6)) AS CHAR)"
     )[0]
-    note = f"times without a zone are taken as '{zone}', the server's"
-    if column.kind == "date":
-        return str(wall)[:10], f"{note}; the day of the horizon itself belongs to a later run"
-    newest = session.rows(
-        f"SELECT CAST(CAST({column.sql} AS DATETIME(6)) + INTERVAL 1 MICROSECOND AS CHAR) FROM {table}"
+    note = f"times without a zone are taken as '{zone}', the server's; not above the newest row{days}"
+    westernmost = (utc - timedelta(hours=12)).strftime(STAMP)
+    if is_open:
+        note += (
+            "; transactions are open, so not above the time of UTC-12 at their start: policy cursor_zone says the zone"
+        )
+        wall = min(str(wall), westernmost)
+    step = "" if column.kind == "date" else " + INTERVAL 1 MICROSECOND"
+    rows = session.rows(
+        f"SELECT CAST(CAST({column.sql} AS DATETIME(6)){step} AS CHAR) FROM {table}"
         f" WHERE {column.sql} > '{ZERO}' ORDER BY {column.sql} DESC LIMIT 1"
     )
-    if not newest or newest[0][0] is None:
+    newest = str(rows[0][0]) if rows and rows[0][0] is not None else None
+    if column.kind == "date":
+        return min(str(wall), max(westernmost, newest or ZERO))[:10], note  # no zone has an earlier day than UTC-12
+    if newest is None:
         return ZERO, f"{note}; the table has no row with a time yet"
-    return min(rounded_down(str(wall), column), str(newest[0][0])), f"{note}; not above the newest row"
+    return min(rounded_down(str(wall), column), newest), note
+
+
+def local_times(moment: datetime, zone: str) -> list[str]:
+    """The wall times of a zone from a moment on, for three hours."""
+    return [
+        (moment + timedelta(minutes=minutes)).astimezone(ZoneInfo(zone)).strftime(STAMP)
+        for minutes in range(0, 181, 15)
+    ]
 
 
 def rounded_down(text: str, column: AxisColumn) -> str:

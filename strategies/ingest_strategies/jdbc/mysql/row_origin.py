@@ -12,10 +12,12 @@ from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceError, Source
 from ingest_strategies.jdbc.dialect import Session
 
 GRANT = "GRANT SLAVE MONITOR ON *.* (MySQL: REPLICATION CLIENT) TO the user of this endpoint, to see whether it is a replica"
-_STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")  # MariaDB, MySQL from 8.0.22, before it
-_VARIABLES = (
-    "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'gtid_slave_pos', 'wsrep_on', 'group_replication_group_name')"
-)
+_STATUS = (
+    "SHOW ALL SLAVES STATUS",
+    "SHOW REPLICA STATUS",
+    "SHOW SLAVE STATUS",
+)  # MariaDB, MySQL from 8.0.22, before it
+_VARIABLES = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'gtid_slave_pos', 'wsrep_on', 'group_replication_group_name')"
 _THREADS = (
     "SELECT count(*) FROM information_schema.processlist WHERE command LIKE 'Slave%' OR state LIKE 'Slave has read%'"
     " OR state LIKE 'Replica has read%' OR state LIKE 'Waiting for % to send event'"

@@ -130,6 +130,7 @@ def check_key_uniqueness(session: Session, view: TableView, axis: Axis, state: S
         return True
     is_arbitrary = not view.is_incremental and spec.policy.write is WriteMode.UPSERT
     is_first = view.is_incremental and axis.kind == "tid" and (state is None or not state.is_loaded)
+    is_arbitrary = is_arbitrary or (bool(spec.dataset.facts.get("inherited")) and spec.write_mode is WriteMode.UPSERT)
     if not is_arbitrary and not is_first:
         return False
     names = ", ".join(view.dialect.quote(name) for name in view.spec.key)
@@ -226,6 +227,8 @@ def probe_facts(probe: TableProbe) -> dict[str, JsonValue]:
         "bytes_per_row": round(probe.row_bytes, 1),
         "rows_per_slice": probe.slice_rows,
     }
+    if inherited := probe.view.spec.dataset.facts.get("inherited"):
+        facts["inherited"] = inherited
     if probe.key_span:
         facts["first_key"], facts["last_key"] = probe.key_span
     if probe.cursor:

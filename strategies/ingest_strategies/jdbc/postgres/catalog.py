@@ -17,6 +17,8 @@ from ingest_strategies.jdbc.standard_sql import quoted_text
 
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
+INHERITED = "other tables inherit from it and are read with it, so none of its keys is unique: no key, one slice"
+
 Rows = Sequence[Sequence[Any]]
 
 COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
@@ -24,7 +26,8 @@ COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: so
 _RELATIONS = """
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples::float8,
        CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE -1 END::bigint,
-       coalesce(obj_description(c.oid, 'pg_class'), '')
+       coalesce(obj_description(c.oid, 'pg_class'), ''),
+       c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
@@ -61,7 +64,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 
 # One relation with its columns and indexes in one row, each part as a list of lists; of the types only those that its columns use.
 _ONE = f"""
-WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about) AS ({{relations}}),
+WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about, is_parent) AS ({{relations}}),
 columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about) AS ({{columns}}),
 indexes(relation, oid, is_primary, is_unique, place, name) AS ({{indexes}}),
 types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
@@ -69,7 +72,7 @@ types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
   UNION
   SELECT more.* FROM types known CROSS JOIN LATERAL ({_TYPES} WHERE t.oid IN (known.base, known.element)) more)
 SELECT json_build_array(
-  (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about)) FROM relation),
+  (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about, is_parent)) FROM relation),
   (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about)) FROM columns),
   (SELECT json_agg(json_build_array(relation, oid, is_primary, is_unique, place, name)) FROM indexes),
   (SELECT json_agg(json_build_array(oid, name, schema, sort, base, base_mod, element, is_array, send)) FROM types))::text"""
@@ -116,9 +119,13 @@ def datasets_of(
     endpoint: Endpoint, relations: Rows, column_rows: Rows, index_rows: Rows, type_rows: Rows
 ) -> Iterator[Dataset]:
     types, columns, indexes = types_of(type_rows), group_by_first(column_rows), group_by_first(index_rows)
-    for oid, schema, table, relkind, tuples, size, description in relations:
+    for oid, schema, table, relkind, tuples, size, description, is_parent in relations:
         name = f"{schema}.{table}"
         primary, unique, leading = keys_of(indexes.get(oid, []))
+        if is_parent:
+            # Neither a key nor an index nor a physical address of the parent holds for the rows of the inheriting tables.
+            # https://www.postgresql.org/docs/current/ddl-inherit.html#DDL-INHERIT-CAVEATS
+            primary, unique, leading = (), (), []
         rows = columns.get(oid, [])
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
@@ -127,11 +134,11 @@ def datasets_of(
             columns=tuple(catalog_column(types, row) for row in rows),
             primary_key=primary,
             unique_keys=unique,
-            estimated_rows=int(tuples) if tuples >= 0 and relkind != "v" else None,
-            estimated_bytes=size if size >= 0 else None,
+            estimated_rows=int(tuples) if tuples >= 0 and relkind != "v" and not is_parent else None,
+            estimated_bytes=size if size >= 0 and not is_parent else None,
             description=description or None,
-            labels=("partitioned",) if relkind == "p" else (),
-            facts=facts_of(schema, table, relkind, types, rows, leading),
+            labels=("partitioned",) if relkind == "p" else ("inherited",) if is_parent else (),
+            facts=facts_of(schema, table, relkind, types, rows, leading, is_parent=is_parent),
         )
 
 
@@ -147,6 +154,8 @@ def facts_of(
     types: dict[int, PgType],
     rows: Rows,
     leading: list[list[str]],
+    *,
+    is_parent: bool,
 ) -> dict[str, JsonValue]:
     select: dict[str, JsonValue] = {}
     axis: dict[str, JsonValue] = {}
@@ -167,7 +176,8 @@ def facts_of(
         "axis": axis,
         "collations": collations,
         "indexes": indexes,
-        "has_tid": relkind in "rm",
+        "has_tid": relkind in "rm" and not is_parent,
+        **({"inherited": INHERITED} if is_parent else {}),
     }
 
 
@@ -210,7 +220,8 @@ def read_size(session: Session, dataset: Dataset, table: str) -> TableSize:
         "SELECT sum(greatest(c.reltuples, 0))::float8, sum(c.relpages)::bigint, sum(pg_relation_size(c.oid))::bigint,"
         " sum(pg_table_size(c.oid))::bigint, current_setting('block_size')::bigint, min(c.reltuples)::float8,"
         f" min(pg_relation_filenode(c.oid))::bigint FROM pg_class c WHERE c.oid = {literal}"
-        f" OR c.oid IN (SELECT relid FROM pg_partition_tree({literal}) WHERE isleaf)"
+        f" OR c.oid IN (WITH RECURSIVE family(oid) AS (SELECT inhrelid FROM pg_inherits WHERE inhparent = {literal} UNION"
+        " SELECT i.inhrelid FROM pg_inherits i JOIN family f ON i.inhparent = f.oid) SELECT oid FROM family)"
     )
     if not rows or rows[0][0] is None:
         raise SourceChanged(f"{dataset.name}: the table is gone", hint="collect metadata again")
@@ -222,7 +233,7 @@ def read_size(session: Session, dataset: Dataset, table: str) -> TableSize:
         counted = session.rows(f"SELECT count(*)::bigint FROM (SELECT 1 FROM {table} LIMIT {COUNT_LIMIT + 1}) t")[0][0]
         count = counted if counted <= COUNT_LIMIT else max(counted, total_bytes // DEFAULT_ROW_BYTES)
     per_row = total_bytes / count if count and total_bytes else None
-    return TableSize(count, total_bytes, per_row, blocks if kind in ("r", "m") else None, block, node)
+    return TableSize(count, total_bytes, per_row, blocks if dataset.facts.get("has_tid") else None, block, node)
 
 
 DEFAULT_ROW_BYTES = 128  # a guess for a large heap that was never analysed; readers correct it

@@ -85,7 +85,8 @@ def time_horizon(
         notes.append(f"lag: {lag} s")
     moment = f"least({', '.join(moments)})"
     if column.kind != "timestamptz":
-        moment, note = _local(session, column, table, moment, TICKS[digits(spec, column)])
+        is_open = bool(oldest or prepared or untracked or in_recovery or hidden)
+        moment, note = _local(session, spec, column, table, moment, is_open=is_open)
         notes.append(note)
     if column.kind != "date":
         # A column of fewer digits rounds written values; the horizon is rounded alike, so that no later value lies below it.
@@ -135,26 +136,48 @@ def digits(spec: UnitSpec, column: AxisColumn) -> int:
     return int(precision.group(1)) if precision else 6
 
 
-def _local(session: Session, column: AxisColumn, table: str, moment: str, tick: str) -> tuple[str, str]:
+def _local(
+    session: Session, spec: UnitSpec, column: AxisColumn, table: str, moment: str, *, is_open: bool
+) -> tuple[str, str]:
     """A horizon for times without a zone: no later value can lie below it, not even when clocks are set back.
 
-    The wall clock of the server's zone repeats an hour in autumn, so the horizon is the least wall time from now on.
-    An application that writes another zone's wall time can be behind the server's: so it is not above the newest row either.
+    The wall clock of a zone repeats an hour in autumn, so the horizon is the least wall time from now on. The zone is the
+    policy's. Without one it is the server's, but an application may write the wall time of another: so the horizon is not above
+    the newest row, and while transactions may be open, whose rows can lie below that, not above the wall time of UTC-12.
     """
-    zone = session.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0]
+    declared = spec.policy.cursor_zone
+    zone = declared or session.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0]
     literal = quoted_text(str(zone))
     wall = (
         f"(SELECT least(m AT TIME ZONE {literal}, (SELECT min(u AT TIME ZONE {literal}) FROM generate_series("
         f"date_trunc('hour', m), m + interval '3 hours', interval '15 minutes') u WHERE u > m)) FROM (SELECT {moment} AS m) x)"
     )
-    note = f"times without a zone are taken as '{zone}', the server's"
-    if column.kind == "date":
-        return f"{wall}::date", f"{note}; the day of the horizon itself belongs to a later run"
+    is_date = column.kind == "date"
+    notes = ["the day of the horizon itself belongs to a later run"] if is_date else []
+    if declared:
+        return f"{wall}{'::date' if is_date else ''}", "; ".join(
+            [f"times are taken as '{zone}', policy cursor_zone", *notes]
+        )
+    notes.insert(0, f"times without a zone are taken as '{zone}', the server's; not above the newest row")
+    westernmost = f"(({moment}) AT TIME ZONE 'UTC' - interval '12 hours')"
     newest = (
-        f"(SELECT {column.sql} + interval '{tick}' FROM {table} WHERE {column.sql} < 'infinity'"
+        f"(SELECT {column.sql}{'' if is_date else _tick(spec, column)} FROM {table} WHERE {column.sql} < 'infinity'"
         f" ORDER BY {column.sql} DESC LIMIT 1)"
     )
-    return f"least({wall}, coalesce({newest}, '-infinity'::timestamp))", f"{note}; not above the newest row"
+    if is_open:
+        notes.append(
+            "transactions are open, so not above the time of UTC-12 at their start: policy cursor_zone says the zone"
+        )
+        newest = f"least({westernmost}, {newest})" if not is_date else westernmost
+    elif is_date:
+        newest = f"greatest({westernmost}::date, {newest})"  # no zone has an earlier day
+    if is_date:
+        return f"least({wall}, {newest})::date", "; ".join(notes)
+    return f"least({wall}, coalesce({newest}, '-infinity'::timestamp))", "; ".join(notes)
+
+
+def _tick(spec: UnitSpec, column: AxisColumn) -> str:
+    return f" + interval '{TICKS[digits(spec, column)]}'"
 
 
 def read_newest_value(dialect: Dialect, session: Session, column: AxisColumn, table: str) -> int | str | None:
@@ -210,10 +233,16 @@ def counter_lag(session: Session, spec: UnitSpec, column: AxisColumn, table: str
         f"SELECT coalesce(max(abs(seqcache * seqincrement)), 1)::bigint FROM pg_sequence WHERE seqrelid {_sequences(table, column)}"
     )[0][0]
     if block <= 1 or column.kind not in ("int", "decimal", "float"):
-        return 0, "assumed: values are taken in the transaction that inserts them; else declare policy lag, in units of the counter"
+        return (
+            0,
+            "assumed: values are taken in the transaction that inserts them; else declare policy lag, in units of the counter",
+        )
     sessions = max(2, session.rows("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0][0])
     lag = block * sessions
-    return lag, f"lag: {lag}, because a sequence gives blocks of {block} values to {sessions} sessions; policy lag changes it"
+    return (
+        lag,
+        f"lag: {lag}, because a sequence gives blocks of {block} values to {sessions} sessions; policy lag changes it",
+    )
 
 
 def _sequences(table: str, column: AxisColumn) -> str:

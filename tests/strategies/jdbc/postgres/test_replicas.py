@@ -69,7 +69,9 @@ def pair() -> Iterator[Pair]:
 @pytest.fixture
 def table(pair: Pair) -> Iterator[Pair]:
     pair.primary.run("DROP TABLE IF EXISTS t")
-    pair.primary.run("CREATE TABLE t (id serial PRIMARY KEY, v text, ts timestamptz NOT NULL DEFAULT clock_timestamp())")
+    pair.primary.run(
+        "CREATE TABLE t (id serial PRIMARY KEY, v text, ts timestamptz NOT NULL DEFAULT clock_timestamp())"
+    )
     pair.primary.run("INSERT INTO t (v) SELECT 'v' FROM generate_series(1, 20)")
     pair.wait()
     yield pair
