@@ -13,7 +13,6 @@ from ingest_ray.files.folder import Folder
 from ingest_ray.files.path_names import path_part
 from ingest_ray.quarantine.storage import OFFICIAL, PENDING, translate_errors
 from ingest_ray.quarantine.values import decode_value
-from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 
@@ -50,8 +49,11 @@ class RejectedRow(Model):
     raw: dict[str, Any]
 
 
-def promote_rejected_rows(uri: str) -> str:
-    """Makes a pending file official; returns its new URI. A second call changes nothing."""
+def promote_rejected_rows(uri: str) -> str | None:
+    """Makes a pending file official; returns its new URI, or None where the file is gone. A second call changes nothing.
+
+    A file may be gone after a crash between its promotion and the end of its commit: it was discarded, or deleted by hand.
+    """
     base, state, run, file = uri.rsplit("/", 3)
     if state == OFFICIAL:
         return uri
@@ -63,7 +65,7 @@ def promote_rejected_rows(uri: str) -> str:
             folder.make(f"{OFFICIAL}/{run}")
             folder.move(pending, official)
         elif not folder.exists(official):
-            raise LedgerMismatch(f"the rejected rows at '{uri}' are gone")
+            return None
     return folder.uri_of(official)
 
 

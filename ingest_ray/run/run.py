@@ -15,7 +15,7 @@ from importlib import import_module
 
 from ingest_ray.core.messages import Fault
 from ingest_ray.engine.steps.planner import Planner
-from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import delete_rejected_rows
@@ -95,8 +95,11 @@ class Run:
             stack.callback(state.end)
             try:
                 state.refuse_other_cursor(order.spec.policy.cursor)
+                unit_writer = writer_for(order, staging_for(order))
                 if state.has_intent:
-                    open_sink_for(state, writer_for(order, staging_for(order)))
+                    open_sink_for(state, unit_writer)
+                elif state.sequence:  # also where nothing is planned
+                    check_sink(state, unit_writer)
                 if not skips_local_probe(order, context.cluster, is_first=not state.segments):
                     planner = Planner(order)
                     stack.callback(planner.close)

@@ -1,4 +1,5 @@
-"""The quick check before a run takes its unit: an unchanged unit costs one request to the source, no lease and no snapshot.
+"""The quick check before a run takes its unit: an unchanged unit costs one request to the source and one to the sink, no lease
+and no snapshot.
 
 The check writes nothing, so it does not disturb a concurrent run. A run that has something to read takes the lease and reads
 the state again under it.
@@ -8,7 +9,9 @@ from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.engine.steps.unit_layout import opened_spec
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
+from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.contracts import QuickCheck, find_capability
 from ingest_ray.sdk.types import RunMode
 from ingest_ray.state import UnitState, read_states
@@ -27,10 +30,16 @@ def summarize_unchanged(order: RunOrder, unit_key: str) -> PlanSummary | None:
     quick_check = find_capability(strategy_of(order), QuickCheck)
     if quick_check is None or not _is_settled(order, state):
         return None
-    if not quick_check.is_unchanged(opened_spec(order), state.segments):
+    if not quick_check.is_unchanged(opened_spec(order), state.segments) or not _has_sink(order, state):
         return None
     strategy = order.spec.endpoint.template
     return PlanSummary(strategy=strategy, facts={"unchanged": "nothing is newer than what was read before"})
+
+
+def _has_sink(order: RunOrder, state: UnitState) -> bool:
+    """True where the sink has exactly the commits that the state has. One request; the run itself names the difference."""
+    progress = writer_for(order, staging_for(order)).read_progress()
+    return progress is None or (progress.exists and progress.sequence == state.sequence) or not state.sequence
 
 
 def _is_settled(order: RunOrder, state: UnitState) -> bool:

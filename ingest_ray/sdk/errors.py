@@ -47,6 +47,8 @@
     + Fenced                  stop quietly: a newer run owns the unit
     + CommitUnknown           ask the sink for its last sequence number before deciding
     + LedgerMismatch          fail: rows do not add up; nothing was committed
+    + StateBehindSink         fail: the state lost commits that the sink has, and reading them again would double rows
+    + SinkBehindState         fail: the sink lost commits that the state has
   x StateError
     + StateConflict           read the state again: another process wrote it
     + StateUnreadable         fail: the document has an unknown schema number
@@ -314,6 +316,14 @@ class CommitUnknown(CommitError):
 
 class LedgerMismatch(CommitError):
     code = "E_LEDGER_MISMATCH"
+
+
+class StateBehindSink(CommitError):
+    code = "E_STATE_BEHIND_SINK"
+
+
+class SinkBehindState(CommitError):
+    code = "E_SINK_BEHIND_STATE"
 
 
 class StateError(IngestError):

@@ -21,6 +21,8 @@ class UnitDocument(Model):
     learned: Learned = Learned()
     cursor: str | None = None
     """The column whose values the watermarks are."""
+    is_resetting: bool = False
+    """A reset has begun and not finished; the next run finishes it before it reads anything."""
 
 
 class SegmentDocument(Model):
@@ -80,6 +82,8 @@ class IntentDocument(Model):
     held_by: int = 0
     """The epoch of the run that took the intent over; it is still open unless `is_settled`."""
     is_settled: bool = False
+    opened_by: int | None = None
+    """The newest epoch with which a run has opened the sink, written before it did so; None in documents of older versions."""
     sequence: int
     run_id: str
     claims: tuple[ClaimDocument, ...] = ()

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ingest_ray.kv.keys import lease_key
@@ -90,17 +90,18 @@ class Lease:
 
     def raise_epoch(self, above: int) -> None:
         """Takes an epoch above one that the sink has seen; only for a state that was lost and is new."""
-        self._put(self._document.model_copy(update={"epoch": above + 1, "expires_at": self._clock() + TTL_S}))
+        self._put({"epoch": above + 1, "expires_at": self._clock() + TTL_S})
 
     def release(self) -> None:
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=RENEW_S)
         if not self._is_lost:
-            self._put(self._document.model_copy(update={"is_released": True}))
+            self._put({"is_released": True})
 
-    def _put(self, document: LeaseDocument) -> None:
-        with self._lock:
+    def _put(self, update: Mapping[str, object]) -> None:
+        with self._lock:  # a renewal that began before an epoch was raised must not write the old one
+            document = self._document.model_copy(update=update)
             try:
                 self._version = self._write(document)
             except StateConflict as error:
@@ -126,7 +127,7 @@ class Lease:
 
     def renew(self) -> None:
         """Raises `Fenced` after another run took over, `StateUnavailable` when the store does not respond."""
-        self._put(self._document.model_copy(update={"expires_at": self._clock() + TTL_S}))
+        self._put({"expires_at": self._clock() + TTL_S})
 
     def _renew_until_ended(self) -> None:
         while not self._ended.wait(RENEW_S):

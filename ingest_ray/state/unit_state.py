@@ -1,7 +1,7 @@
 """Reads a unit's state without its lease, and resets it under one."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from pydantic import JsonValue
@@ -18,6 +18,7 @@ from ingest_ray.state.documents import (
     SegmentDocument,
     UnitDocument,
     UnitState,
+    dumped,
     parsed,
 )
 from ingest_ray.state.lease import Lease, this_process
@@ -52,6 +53,8 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         return parsed(kind, unit_key + name, documents[name]) if name in documents else None
 
     lease, unit, intent = part(LeaseDocument, "::lease"), part(UnitDocument, ""), part(IntentDocument, "::intent")
+    if unit is not None and unit.is_resetting:
+        return UnitState(unit_key=unit_key, epoch=lease.epoch if lease else 0, lease=lease)
     found = [
         parsed(SegmentDocument, unit_key + name, value).state
         for name, value in documents.items()
@@ -79,8 +82,8 @@ def read_lease(kv: KV, unit_key: str) -> LeaseDocument | None:
 def reset_state(kv: KV, unit_key: str, owner: Owner | None = None, clock: Callable[[], float] = time.time) -> int:
     """Deletes checkpoint and intent; returns the number of segments deleted. The lease stays: epochs never go back.
 
-    Holds the lease meanwhile, so that no run can begin on a half-deleted state. A crash in between leaves a consistent
-    rest, because the intent is deleted after the segments that it names. Documents that cannot be read are deleted, too:
+    Holds the lease meanwhile, so that no run can begin on a half-deleted state. After a crash in between, the next run
+    finishes the reset, because the unit's document says that it began. Documents that cannot be read are deleted, too:
     this is the way out of `E_STATE_UNREADABLE`. Where the lease itself is unreadable, the next run takes its epoch from
     the sink.
 
@@ -90,12 +93,30 @@ def reset_state(kv: KV, unit_key: str, owner: Owner | None = None, clock: Callab
     _forget_unreadable_lease(kv, unit_key)
     lease = Lease.acquire(kv, unit_key, "reset", owner or this_process(), clock)
     try:
-        segments = [key for key, _, _ in kv.scan(segment_prefix(unit_key))]
-        for key in (*segments, intent_key(unit_key), unit_key):
-            lease.check()
-            _forget(kv, key, lease.epoch)
+        _mark_as_resetting(kv, unit_key, lease)
+        return forget_state(kv, unit_key, lease)
     finally:
         lease.release()
+
+
+def _mark_as_resetting(kv: KV, unit_key: str, lease: Lease) -> None:
+    mark = dumped(UnitDocument(epoch=lease.epoch, run_id="reset", is_resetting=True))
+    while (found := kv.get(unit_key)) is not None:
+        _refuse_newer(unit_key, found[0], lease.epoch)
+        with suppress(StateConflict):
+            kv.put(unit_key, mark, found[1])
+            return
+
+
+def forget_state(kv: KV, unit_key: str, lease: Lease) -> int:
+    """Deletes checkpoint and intent under a lease; returns the number of segments deleted.
+
+    The intent goes after the segments that it names, and the unit's document, which says that a reset began, goes last.
+    """
+    segments = [key for key, _, _ in kv.scan(segment_prefix(unit_key))]
+    for key in (*segments, intent_key(unit_key), unit_key):
+        lease.check()
+        _forget(kv, key, lease.epoch)
     return len(segments)
 
 
@@ -103,10 +124,14 @@ def _forget(kv: KV, key: str, epoch: int) -> None:
     """Deletes a document, also one that a process of an older epoch writes meanwhile; one of a newer epoch means a lost lease."""
     while (found := kv.get(key)) is not None:
         document, version = found
-        if max(_number(document.get("epoch")), _number(document.get("held_by"))) > epoch:
-            raise Fenced(f"state '{key}' was written by a newer run: the reset took longer than its lease")
+        _refuse_newer(key, document, epoch)
         with suppress(StateConflict):
             kv.delete(key, version)
+
+
+def _refuse_newer(key: str, document: Mapping[str, JsonValue], epoch: int) -> None:
+    if max(_number(document.get("epoch")), _number(document.get("held_by"))) > epoch:
+        raise Fenced(f"state '{key}' was written by a newer run: the reset took longer than its lease")
 
 
 def _number(value: JsonValue) -> int:

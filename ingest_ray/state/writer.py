@@ -7,6 +7,7 @@ record_intent -> sink -> apply_commit
                 after a crash, `recover` compares the intent with the sink's last number
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,9 @@ from ingest_ray.state.documents import (
     parsed,
 )
 from ingest_ray.state.lease import Lease
+from ingest_ray.state.unit_state import forget_state
+
+log = logging.getLogger(__name__)
 
 TAKE_TRIES = 5  # a zombie process writes at most a few more documents before a write fails
 
@@ -42,11 +46,14 @@ class StateWriter:
         self._unit_key = unit_key
         self._run_id = run_id
         self.lease = lease
+        self.promote = promote_rejected_rows
         self._versions: dict[str, int] = {}
         self._segments: dict[str, SegmentState] = {}
         self._epochs: dict[str, int] = {}
         self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
         self._intent: IntentDocument | None = None
+        self._opened_by = 0
+        self.is_sink_checked = False
         self._take()
 
     @classmethod
@@ -74,15 +81,26 @@ class StateWriter:
             found = self._kv.get(key)
             old = parsed(IntentDocument, key, found[0]) if found else None
             if old is None:
-                old = IntentDocument(epoch=self.epoch, sequence=0, run_id=self._run_id, is_settled=True)
+                old = IntentDocument(epoch=self.epoch, sequence=0, run_id=self._run_id, is_settled=True, opened_by=0)
             self._refuse_newer(key, max(old.epoch, old.held_by))
             self._versions = {key: found[1]} if found else {}
             with suppress(Fenced):
                 intent = old.model_copy(update={"held_by": self.epoch})
                 self._put(key, intent)
                 self._intent = None if intent.is_settled else intent
-                return self._load()
+                self._opened_by = old.opened_by if old.opened_by is not None else max(old.held_by, old.epoch)
+                self._load()
+                if not self._unit.is_resetting:
+                    return
+                self._finish_reset()
         raise Fenced(f"run {self._run_id}: state '{key}' is being written by another run")
+
+    def _finish_reset(self) -> None:
+        """Deletes what a reset that died has left; then everything is read again."""
+        log.warning("a reset of this unit did not finish: finishing it")
+        forget_state(self._kv, self._unit_key, self.lease)
+        self._segments, self._epochs, self._intent = {}, {}, None
+        self._unit = UnitDocument(epoch=self.epoch, run_id=self._run_id)
 
     def _refuse_newer(self, key: str, epoch: int) -> None:
         if epoch > self.epoch:
@@ -138,6 +156,51 @@ class StateWriter:
             self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
         return done
 
+    def note_opening(self) -> None:
+        """Records that this run opens the sink under its epoch: an epoch above the recorded one shows later that writes were lost."""
+        if self._opened_by >= self.epoch:
+            return
+        key, epoch = intent_key(self._unit_key), self.epoch
+        found = self._intent or self._settled_intent(self._unit.sequence)
+        self._opened_by = epoch
+        self._put(key, found.model_copy(update={"held_by": epoch, "opened_by": epoch}))
+        if self._intent is not None:
+            self._intent = found.model_copy(update={"held_by": epoch, "opened_by": epoch})
+
+    def has_lost(self, sink_epoch: int, sink_sequence: int) -> bool:
+        """True where the sink has commits that this state does not know: acknowledged writes of the state were lost.
+
+        The sink may be one commit ahead, whose intent is still open. That the intent is of the commit that the sink has under
+        this number is certain only as long as no unknown run has opened the sink.
+        """
+        if sink_sequence <= self._unit.sequence:
+            return False
+        is_of_intent = self._intent is not None and self._intent.sequence == sink_sequence
+        return not is_of_intent or sink_epoch > self._opened_by
+
+    def drop_intent(self) -> None:
+        """For an intent of which it is not known whether the sink's commit of its number is the one that it names."""
+        if self._intent is not None:
+            self._settle(self._intent)
+
+    def accept_loss(self, sink_sequence: int) -> None:
+        """Goes on above the sink's commits, which this state does not know: their rows are read again, and must be merged.
+
+        The number is written last, so that after a crash in between the sink is still ahead of the state.
+        """
+        for state in list(self._segments.values()):
+            scopes = tuple(scope.model_copy(update={"is_insert_only": False}) for scope in state.scopes)
+            self._put_segment(state.model_copy(update={"scopes": scopes}))
+        self.drop_intent()
+        self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+
+    def go_back(self, sink_sequence: int) -> None:
+        """Takes the number of a sink that has fewer commits than this state. The caller sets the watermarks anew."""
+        self.drop_intent()
+        for state in list(self._segments.values()):
+            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, sink_sequence)}))
+        self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+
     def refuse_other_cursor(self, cursor: str | None) -> None:
         """Refuses a policy whose cursor is not the one that the watermarks belong to.
 
@@ -186,6 +249,7 @@ class StateWriter:
             ),
             is_whole=is_whole,
             quarantine_uris=tuple(quarantine_uris),
+            opened_by=self._opened_by,
         )
         for segment, state in self._folds(intent):
             encode(segment_key(self._unit_key, segment), dumped(SegmentDocument(epoch=self.epoch, state=state)))
@@ -228,7 +292,8 @@ class StateWriter:
         Quarantine files are promoted first: as long as the intent exists, a roll-forward repeats the promotion.
         """
         for uri in intent.quarantine_uris:
-            promote_rejected_rows(uri)
+            if self.promote(uri) is None:
+                log.warning("the rejected rows at '%s' are gone: they count as lost", uri)
         reached("state:after-promote")
         for _, state in self._folds(intent):
             self._put_segment(state)
@@ -255,9 +320,13 @@ class StateWriter:
                 yield segment, state.model_copy(update={"sequence": intent.sequence})
 
     def _settle(self, intent: IntentDocument) -> None:
-        settled_one = IntentDocument(epoch=self.epoch, sequence=intent.sequence, run_id=self._run_id, is_settled=True)
-        self._put(intent_key(self._unit_key), settled_one)
+        self._put(intent_key(self._unit_key), self._settled_intent(intent.sequence))
         self._intent = None
+
+    def _settled_intent(self, sequence: int) -> IntentDocument:
+        return IntentDocument(
+            epoch=self.epoch, sequence=sequence, run_id=self._run_id, is_settled=True, opened_by=self._opened_by
+        )
 
     def _put_unit(self, unit: UnitDocument) -> None:
         if unit == self._unit and self._unit_key in self._versions:

@@ -1,10 +1,12 @@
 """Backfill, quarantine, drift and deletes as a user meets them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ingest_ray.state.lease import Lease, this_process
 from tests.cli.in_process import InProcessCli
 from tests.service.workspace import Workspace
 
@@ -83,6 +85,43 @@ def test_c70_rows_in_quarantine_are_listed_shown_replayed_and_discarded(
     assert cli.json("quarantine", "discard", "shop", UNIT, "--yes")["rows"] == 1
     assert cli.json("quarantine", "replay", "shop")["units"] == []
     assert "nothing is in quarantine" in cli.run("quarantine", "list")[1]
+
+
+def test_rows_in_quarantine_are_not_discarded_while_a_run_lives(workspace: Workspace, cli: InProcessCli) -> None:
+    changed(workspace, cli, bad=[3])
+    cli.json("run", "shop")
+    kv = workspace.installation.kv
+    (key,) = [key.removesuffix("::lease") for key, _, _ in kv.scan("ingest::") if key.endswith("::lease")]
+    lease = Lease.acquire(kv, key, "another run", this_process())
+    assert cli.json("quarantine", "discard", "shop", "--yes", code=2)["error"]["code"] == "E_RUN_ACTIVE"
+    lease.release()
+    assert cli.json("quarantine", "discard", "shop", "--yes")["rows"] == 1
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
+
+
+def test_a_reset_of_a_unit_that_appends_warns_and_its_next_run_is_refused(
+    workspace: Workspace, cli: InProcessCli
+) -> None:
+    workspace.document["units"][0]["policy"]["write"] = "append"
+    changed(workspace, cli)
+    cli.json("run", "shop")
+    code, _, err = cli.run("reset", "shop", UNIT, "--yes")
+    assert (code, "until its table in sink 'lake' is empty" in err) == (0, True)
+    assert cli.json("run", "shop", code=1)["error"]["code"] == "E_STATE_BEHIND_SINK"
+    assert workspace.rows(UNIT) == 1000
+
+
+def test_a_watermark_before_the_copy_is_a_way_out_for_a_restored_table(workspace: Workspace, cli: InProcessCli) -> None:
+    cli.json("run", "shop")
+    shutil.copytree(workspace.folder / "lake", workspace.folder / "copy")
+    changed(workspace, cli, changed={"7": 1500}, now=2000)
+    assert cli.json("run", "shop")["rows"]["committed"] == 1
+    shutil.rmtree(workspace.folder / "lake")
+    (workspace.folder / "copy").rename(workspace.folder / "lake")
+    assert cli.json("run", "shop", code=1)["error"]["code"] == "E_SINK_BEHIND_STATE"
+    cli.json("watermark", "set", "shop", UNIT, "1000", "--yes")
+    assert cli.json("run", "shop")["rows"]["committed"] == 1
+    assert cli.json("run", "shop")["rows"]["read"] == 0
 
 
 def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(

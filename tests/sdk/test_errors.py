@@ -17,6 +17,8 @@ ADDED = {  # additive: no published code says them
     "E_RATE_LIMITED",
     "E_RUN_INTERRUPTED",
     "E_VERSION_CONFLICT",
+    "E_STATE_BEHIND_SINK",
+    "E_SINK_BEHIND_STATE",
 }
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 

@@ -32,6 +32,8 @@ FAULTS = (
     "suspended",
     "stop asked",
     "reset",
+    "store restored",
+    "quarantine: file lost",
     "configuration changed",
     "second run",
 )

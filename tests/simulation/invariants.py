@@ -57,6 +57,12 @@ class InvariantChecker:
             if is_below and not self.has_row(row_key, row.at):
                 self.report_violation(f"watermark {watermark} of '{key}' is beyond row {row_key} of {row.at}")
 
+    def restore_watermarks(self, documents: dict[str, dict[str, Any]]) -> None:
+        self.watermarks.clear()
+        for key, document in documents.items():
+            if "::segment::" in key and document["state"]["watermark"] is not None:
+                self.watermarks[key] = int(document["state"]["watermark"][0])
+
     def forget_watermark(self, key: str) -> None:
         self.watermarks.pop(key, None)
 

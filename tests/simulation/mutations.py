@@ -12,7 +12,7 @@ from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Failed, Stage
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
-from ingest_ray.state import writer
+from ingest_ray.state import unit_state, writer
 from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
@@ -185,6 +185,22 @@ def claims_without_their_rank(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "claim_of", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
 
 
+def lost_writes_of_the_state_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StateWriter, "has_lost", lambda self, epoch, sequence: False)
+
+
+def inserts_go_on_after_lost_writes(patch: pytest.MonkeyPatch) -> None:
+    def careless(self: StateWriter, sequence: int) -> None:
+        self.drop_intent()
+        self._put_unit(self._unit.model_copy(update={"sequence": sequence}))
+
+    patch.setattr(StateWriter, "accept_loss", careless)
+
+
+def reset_that_died_is_not_finished(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(unit_state, "_mark_as_resetting", lambda *_: None)
+
+
 MUTATIONS: Mapping[str, Patch] = {
     patch.__name__: patch
     for patch in (
@@ -203,6 +219,9 @@ MUTATIONS: Mapping[str, Patch] = {
         plan_that_broke_off_is_asked_for_more,
         lost_answer_taken_for_a_loss,
         claims_without_their_rank,
+        lost_writes_of_the_state_not_noticed,
+        inserts_go_on_after_lost_writes,
+        reset_that_died_is_not_finished,
     )
 }
 

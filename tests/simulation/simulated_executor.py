@@ -268,6 +268,7 @@ class SimulatedExecutor:
             is_complete=is_complete,
             rows_read=len(rows),
             rows_quarantined=len(rows) - len(good),
+            quarantine_uri=handle.uri if len(good) < len(rows) else None,
         )
         return m.SliceStaged(piece, attempt, staged)
 

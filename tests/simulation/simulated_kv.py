@@ -19,6 +19,8 @@ class SimulatedKv:
     checker: InvariantChecker
     stored: dict[str, tuple[Document | None, int]] = field(default_factory=dict)
     """A deleted document keeps its version."""
+    replaced: list[tuple[str, tuple[Document | None, int]]] = field(default_factory=list)
+    """For each write in order, its key and the entry that it replaced."""
 
     def get(self, key: str) -> tuple[Document, int] | None:
         self._begin_request()
@@ -33,7 +35,7 @@ class SimulatedKv:
         version = self._expect(key, if_version) + 1
         self.scheduler.trace(f"put {key} version {version}: {value}")
         self.checker.check_write(key, self.stored.get(key, (None, 0))[0], dict(value))
-        self.stored[key] = (dict(value), version)
+        self._store(key, (dict(value), version))
         self._end_request()
         return version
 
@@ -44,7 +46,7 @@ class SimulatedKv:
         version = self._expect(key, if_version) + 1
         self.scheduler.trace(f"delete {key}")
         self.checker.forget_watermark(key)
-        self.stored[key] = (None, version)
+        self._store(key, (None, version))
         self._end_request()
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Document, int]]:
@@ -53,6 +55,19 @@ class SimulatedKv:
             document = self.peek(key)
             if key.startswith(prefix) and document is not None:
                 yield key, *document
+
+    def _store(self, key: str, entry: tuple[Document | None, int]) -> None:
+        self.replaced.append((key, self.stored.get(key, (None, 0))))
+        self.stored[key] = entry
+
+    def lose_writes(self, count: int) -> None:
+        """Loses the last acknowledged writes, as a store that is restored from a snapshot does."""
+        for _ in range(min(count, len(self.replaced))):
+            key, entry = self.replaced.pop()
+            self.stored[key] = entry
+        self.scheduler.trace(f"the store loses its last {count} writes")
+        documents = {key: document for key, (document, _) in self.stored.items() if document is not None}
+        self.checker.restore_watermarks(documents)
 
     def _expect(self, key: str, if_version: int) -> int:
         document, version = self.stored.get(key, (None, 0))

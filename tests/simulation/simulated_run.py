@@ -8,7 +8,7 @@ from ingest_ray.core import planning
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.limits import Limits
 from ingest_ray.engine.coordinator import Coordinator
-from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
+from ingest_ray.engine.steps.recovery import check_sink, open_scopes, open_sink_for
 from ingest_ray.run.run import RESTARTS
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Fenced, IngestError, RunActive, StateError
@@ -100,6 +100,7 @@ class SimulatedRun:
         except IngestError as error:
             return self._end(RunState.FAILED, error)
         writer.lease._lock = CooperativeLock(self.scheduler)  # type: ignore[assignment]
+        writer.promote = self._promote
         state = Actor(Process(f"{self.run_id} state"))
         self.processes.append(state.process)
         self.scheduler.spawn(state.process, lambda: self._renew(writer))
@@ -125,6 +126,11 @@ class SimulatedRun:
             self.fault = f"{type(error).__name__}: {error}"
         return False
 
+    def _promote(self, uri: str) -> str | None:
+        """The file may have been discarded since its commit."""
+        self.scheduler.pause()
+        return None if self.faults.occurs("quarantine: file lost") else uri
+
     def _renew(self, writer: StateWriter) -> None:
         while True:
             self.scheduler.sleep(RENEW_S)
@@ -140,6 +146,8 @@ class SimulatedRun:
     def _drive(self, writer: StateWriter, state: Actor) -> RunState:
         if writer.has_intent:
             open_sink_for(writer, self.unit_writer)  # type: ignore[arg-type]
+        elif writer.sequence:
+            check_sink(writer, self.unit_writer)  # type: ignore[arg-type]
         probe = Probe(strategy="ints", facts={"horizon": self.strategy.table.horizon})
         self.scheduler.pause()
         planned = self.strategy.scopes(SPEC, probe, writer.segments)

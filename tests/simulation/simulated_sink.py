@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
-from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice
+from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice, WriteMode
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Process, Scheduler
@@ -79,6 +80,11 @@ class SinkServer:
         self.checker.check_duplicates(rows, self.shown)
         return Receipt(epoch=epoch, sequence=self.sequence, rows_committed=len(rows))
 
+    def truncate(self) -> None:
+        """Removes all rows, as an operator may; the number stays."""
+        self.shown.clear()
+        self.newest.clear()
+
     @property
     def is_empty(self) -> bool:
         return not self.is_mapped and not self.newest and not self.shown
@@ -97,6 +103,18 @@ class SimulatedUnitWriter:
     staging: SimulatedStaging
     _machine: Process = field(default_factory=lambda: Process("sink server"))
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def write(self) -> WriteMode:
+        return WriteMode(self.server.write)
+
+    @property
+    def location(self) -> str:
+        return "the table"
+
+    def read_progress(self) -> SinkProgress:
+        self._begin_request()
+        return SinkProgress(self.server.epoch, self.server.sequence)
 
     def open(self, epoch: int) -> int:
         self._begin_request()

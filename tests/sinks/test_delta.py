@@ -398,3 +398,28 @@ def test_c71_a_large_slice_is_written_in_bounded_memory(world: DeltaWorld) -> No
     assert peak < 200_000_000
     load.commit(prepared)
     assert len(world.read_all(load.target)) == 480
+
+
+@pytest.mark.parametrize("step", ["create_write_transaction", "merge"])
+def test_a_commit_is_made_only_from_the_snapshot_that_was_compared(
+    world: DeltaWorld, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Delta's own retries would take a snapshot in which neither the epoch nor the columns nor the keys were compared."""
+    load = Load(world, WriteMode.APPEND if step == "create_write_transaction" else WriteMode.UPSERT)
+    load.put((1, 1, "a"))
+    prepared = load.prepare(rows((1, 2, "b")))
+    stored = world.table(load.target)
+    real = getattr(DeltaTable, step)
+
+    def overtaken(self: DeltaTable, *args: Any, **more: Any) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr(DeltaTable, step, real)
+            write_deltalake(str(_folder(load)), stored, mode="append")
+        return real(self, *args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, step, overtaken)
+        with pytest.raises(SinkUnavailable):
+            load.commit(prepared)
+    assert load.sink.open(load.target, SCHEMA, 1) == 1
+    assert world.table(load.target).num_rows == 2

@@ -1,6 +1,8 @@
 """What a run that is not the owner any more can still do to the state, and what an owner survives. Found by simulation."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,9 +11,10 @@ from ingest_ray.core import messages as m
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.limits import Limits
 from ingest_ray.core.messages import CommitClaim
-from ingest_ray.engine.steps.recovery import open_scopes
+from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.kv.keys import intent_key, lease_key, segment_key
-from ingest_ray.sdk.errors import Fenced, Recovery, RunActive, StateUnavailable, StateUnreadable
+from ingest_ray.sdk.contracts import SinkProgress
+from ingest_ray.sdk.errors import Fenced, Recovery, RunActive, StateBehindSink, StateUnavailable, StateUnreadable
 from ingest_ray.sdk.types import (
     Axis,
     Effect,
@@ -24,6 +27,7 @@ from ingest_ray.sdk.types import (
     Scope,
     Slice,
     Staged,
+    WriteMode,
 )
 from ingest_ray.state import read_states, reset_state
 from ingest_ray.state.documents import Owner
@@ -242,6 +246,11 @@ class LateDesk:
 
     epoch = 1
     rows = 0
+    write = WriteMode.UPSERT
+    location = "the table"
+
+    def read_progress(self) -> SinkProgress:
+        return SinkProgress(self.epoch)
 
     def open(self, epoch: int) -> int:
         self.epoch = epoch
@@ -263,3 +272,176 @@ def test_whether_a_load_may_insert_is_decided_after_older_runs_are_fenced_off(cl
     load = Scope(scope_id="load", segment="a", axis=KEY, effect=Effect.LOAD, horizon=(9,), is_insert_only=True)
     scopes = open_scopes(ORDER, begin(kv, 2, clock), unit_writer, [load])  # type: ignore[arg-type]
     assert not scopes[0].is_insert_only or unit_writer.rows == 0
+
+
+def test_a_whole_commit_completes_only_the_scopes_that_its_own_run_recorded(clock: Clock) -> None:
+    """A run under another configuration may have left open scopes of segments that this run does not read."""
+    kv = MemoryKV()
+    opened(kv, 1, clock).end()
+    state = begin(kv, 2, clock)
+    state.open_scopes([scope for scope in state_scopes(state) if scope.segment == "a"], is_target_empty=False)
+    state.apply_commit(state.record_intent((), is_whole=True))
+    segments = read_states(kv, "unit").segments
+    assert (segments["a"].watermark, segments["a"].scopes) == ((9,), ())
+    assert (segments["b"].watermark, len(segments["b"].scopes)) == (None, 1)
+
+
+def test_a_whole_commit_that_is_rolled_forward_completes_only_the_scopes_of_its_run(clock: Clock) -> None:
+    kv = MemoryKV()
+    opened(kv, 1, clock).end()
+    killed = begin(kv, 2, clock)
+    killed.open_scopes([scope for scope in state_scopes(killed) if scope.segment == "a"], is_target_empty=False)
+    number = killed.record_intent((), is_whole=True)
+    clock.now += TTL_S + 1
+    state = begin(kv, 3, clock)
+    state.recover(number)
+    assert state.segments["a"].watermark == (9,)
+    assert state.segments["b"].watermark is None
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("deleted", range(5))
+def test_a_reset_that_is_killed_is_finished_by_the_next_run(clock: Clock, deleted: int) -> None:
+    """Otherwise a segment that was deleted would be loaded again beside others that go on, into a table that appends."""
+    kv = MemoryKV()
+    opened(kv, 1, clock).record_intent([claim("a", None, (3,)), claim("b", None, (3,))])
+    clock.now += TTL_S + 1
+    delete, done = kv.delete, []
+
+    def dying(key: str, if_version: int) -> None:
+        if len(done) == deleted:
+            raise Killed
+        done.append(key)
+        delete(key, if_version)
+
+    kv.delete = dying  # type: ignore[method-assign]
+    with suppress(Killed):
+        reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
+    kv.delete = delete  # type: ignore[method-assign]
+    assert read_states(kv, "unit").segments == {}
+    clock.now += TTL_S + 1
+    state = begin(kv, 3, clock)
+    assert (state.segments, state.sequence, state.has_intent) == ({}, 0, False)
+    assert read_states(kv, "unit").segments == {}
+    state.end()
+
+
+def test_a_reset_deletes_an_intent_after_the_segments_that_it_names(clock: Clock) -> None:
+    """As long as a segment is left, a run can still roll the commit forward into it."""
+    kv = MemoryKV()
+    opened(kv, 1, clock).record_intent([claim("a", None, (3,))])
+    clock.now += TTL_S + 1
+    deleted: list[str] = []
+    delete = kv.delete
+
+    def watched(key: str, if_version: int) -> None:
+        deleted.append(key)
+        delete(key, if_version)
+
+    kv.delete = watched  # type: ignore[method-assign]
+    reset_state(kv, "unit", Owner(host="elsewhere", pid=0, started="-"), clock)
+    assert deleted == [segment_key("unit", "a"), segment_key("unit", "b"), intent_key("unit"), "unit"]
+
+
+@dataclass
+class RestoredSink:
+    """A sink with commits of which the state may know nothing."""
+
+    epoch: int
+    sequence: int
+    write: WriteMode = WriteMode.UPSERT
+    is_table_empty: bool = False
+    location: str = "the table"
+
+    def read_progress(self) -> SinkProgress:
+        return SinkProgress(self.epoch, self.sequence)
+
+    def open(self, epoch: int) -> int:
+        assert epoch > self.epoch
+        self.epoch = epoch
+        return self.sequence
+
+    def is_empty(self) -> bool:
+        return self.is_table_empty
+
+
+def restored_before_commit(clock: Clock) -> tuple[MemoryKV, RestoredSink]:
+    """The copy has an open intent of commit 1 for segment a; the sink has commit 1 of a later run, of other rows."""
+    kv = MemoryKV()
+    opened(kv, 1, clock).record_intent([claim("a")])
+    clock.now += TTL_S + 1
+    return kv, RestoredSink(epoch=2, sequence=1)
+
+
+def test_an_intent_of_a_restored_state_is_not_rolled_forward_by_its_number_alone(clock: Clock) -> None:
+    kv, sink = restored_before_commit(clock)
+    state = begin(kv, 2, clock)
+    open_sink_for(state, sink)  # type: ignore[arg-type]
+    assert (state.sequence, state.has_intent, state.segments["a"].watermark) == (1, False, None)
+    assert state.epoch > 2
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_runs_that_fail_before_they_open_the_sink_do_not_hide_that_the_state_was_restored(
+    clock: Clock, failures: int
+) -> None:
+    kv, sink = restored_before_commit(clock)
+    for number in range(failures):
+        begin(kv, 10 + number, clock).end()
+    state = begin(kv, 2, clock)
+    open_sink_for(state, sink)  # type: ignore[arg-type]
+    assert state.segments["a"].watermark is None
+
+
+def test_an_appending_unit_refuses_a_restored_state_again_and_again(clock: Clock) -> None:
+    kv = MemoryKV()
+    state = opened(kv, 1, clock)
+    state.apply_commit(state.record_intent([claim("a", None, (3,))]))
+    state.end()
+    for number in (2, 3):
+        state = begin(kv, number, clock)
+        with pytest.raises(StateBehindSink, match=r"commit 4 .* up to 1"):
+            open_sink_for(state, RestoredSink(9, 4, WriteMode.APPEND, is_table_empty=True))  # type: ignore[arg-type]
+        state.end()
+
+
+def test_every_insert_only_scope_merges_after_a_loss_before_the_first_slice_is_read(clock: Clock) -> None:
+    kv = MemoryKV()
+    state = begin(kv, 1, clock)
+    loads = [
+        Scope(scope_id="load", segment=name, axis=KEY, effect=Effect.LOAD, horizon=(9,), is_insert_only=True)
+        for name in "ab"
+    ]
+    state.open_scopes(loads, is_target_empty=True)
+    state.apply_commit(state.record_intent([claim("a", None, (3,))]))
+    state.end()
+    state = begin(kv, 2, clock)
+    scopes = open_scopes(ORDER, state, RestoredSink(epoch=9, sequence=4), loads[:1])  # type: ignore[arg-type]
+    assert not any(scope.is_insert_only for scope in scopes)
+    assert not any(scope.is_insert_only for scope in state_scopes(begin_again(kv, state, clock)))
+
+
+def begin_again(kv: MemoryKV, state: StateWriter, clock: Clock) -> StateWriter:
+    state.end()
+    return begin(kv, 3, clock)
+
+
+def test_a_renewal_does_not_write_an_epoch_that_was_raised_meanwhile(clock: Clock) -> None:
+    """Found by simulation: seed 2754."""
+    kv = MemoryKV()
+    state = begin(kv, 1, clock)
+    lock = state.lease._lock
+
+    class RaisedMeanwhile:
+        def __enter__(self) -> None:
+            state.lease._lock = lock
+            state.lease.raise_epoch(6)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    state.lease._lock = RaisedMeanwhile()  # type: ignore[assignment]
+    state.lease.renew()
+    assert kv.documents[lease_key("unit")][0]["epoch"] == state.epoch == 7

@@ -1,5 +1,6 @@
 """`reset` and `watermark set`: change where the next run of a unit starts."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -24,6 +25,9 @@ def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: Yes
 
     ref = UnitRef(endpoint, unit)
     sink = use_case.configured_sink_id(invocation.installation, ref)
+    warning = use_case.append_warning(invocation.installation, ref)
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
     if not yes:
         confirm(f"Forget the checkpoint of {ref} in sink {sink}?")
     result = use_case.reset(invocation.installation, ref)

@@ -8,9 +8,9 @@ from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.unit_layout import resolved
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_models
-from ingest_ray.sdk.contracts import ModelSink, ModelTable, Staging
+from ingest_ray.sdk.contracts import ModelProgressReader, ModelSink, ModelTable, SinkProgress, Staging
 from ingest_ray.sdk.errors import LedgerMismatch
-from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
+from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
 
 
 class ModelWriter:
@@ -19,11 +19,18 @@ class ModelWriter:
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: ModelSink = open_models(resolved(order.sink, order.settings))
         self._staging = staging
+        is_replaced = order.spec.write_mode is WriteMode.REPLACE
+        self.write = (
+            WriteMode.REPLACE if is_replaced else WriteMode.UPSERT
+        )  # rows of models are always merged by their id
         self.tables: tuple[ModelTable, ...] = tables_of(order.spec, order.run_id)
 
     @property
     def location(self) -> str:
         return ", ".join(self._sink.location(table.target) for table in self.tables)
+
+    def read_progress(self) -> SinkProgress | None:
+        return self._sink.read_progress(self.tables) if isinstance(self._sink, ModelProgressReader) else None
 
     def open(self, epoch: int) -> int:
         return self._sink.open(self.tables, epoch)

@@ -5,22 +5,55 @@ from collections.abc import Sequence
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_writer import UnitWriter
-from ingest_ray.sdk.errors import Fenced
-from ingest_ray.sdk.types import Effect, RunMode, Scope
+from ingest_ray.sdk.contracts import SinkProgress
+from ingest_ray.sdk.errors import Fenced, SinkBehindState, StateBehindSink
+from ingest_ray.sdk.types import Effect, RunMode, Scope, WriteMode
 from ingest_ray.state.writer import StateWriter
 
 log = logging.getLogger(__name__)
 
 
+def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
+    """Compares the sink's number and epoch with the state before the run opens the sink: one request, at most once per run.
+
+    A state that lost acknowledged writes (a restored backup, a new home) goes on above the sink's commits where their rows are
+    merged. Its run takes an epoch above the sink's. That fences a run of the lost time that may still be alive.
+
+    Raises:
+        StateBehindSink: the sink has commits that the state does not know, and the unit appends.
+        SinkBehindState: the sink does not have commits that the state has.
+        Fenced: a newer run took over.
+    """
+    if state.is_sink_checked:
+        return
+    progress = unit_writer.read_progress()
+    if progress is None:  # the sink has no such capability: only its number is compared when it is opened
+        return
+    is_replaced = unit_writer.write is WriteMode.REPLACE
+    if not is_replaced:
+        refuse_sink_behind(state.sequence, progress, unit_writer.location)
+    if state.has_lost(progress.epoch, progress.sequence):
+        if unit_writer.write is not WriteMode.APPEND:
+            _accept_loss(state, progress.sequence)
+        elif state.sequence:
+            raise state_behind_sink(state, unit_writer, progress.sequence)
+        else:  # nothing was committed yet, as far as the state knows: allowed where the target is empty
+            state.drop_intent()
+    if progress.epoch >= state.epoch:
+        state.lease.raise_epoch(progress.epoch)
+        log.warning("the sink has epoch %d: going on as epoch %d", progress.epoch, state.epoch)
+    state.is_sink_checked = True
+
+
 def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
     """Opens the target under the run's epoch and settles an intent that an older run left; returns the sink's last number.
 
-    After the state was lost (a new home, a restored backup), the sink may have a newer epoch than the state. The run then
-    takes an epoch above it. That is safe because an empty state has no owner that could still be running.
-
     Raises:
-        Fenced: the state is not new, and the sink has seen a newer epoch.
+        Fenced: a newer run took over.
+        StateBehindSink, SinkBehindState: as `check_sink`.
     """
+    check_sink(state, unit_writer)
+    state.note_opening()
     try:
         sequence = unit_writer.open(state.epoch)
     except Fenced as error:
@@ -28,11 +61,50 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
             raise
         state.lease.raise_epoch(error.newer_epoch)
         log.warning("state is new, sink has epoch %d: going on as epoch %d", error.newer_epoch, state.epoch)
+        state.note_opening()
         sequence = unit_writer.open(state.epoch)
+    if state.has_lost(state.epoch, sequence):
+        if unit_writer.write is WriteMode.APPEND and (state.sequence or not unit_writer.is_empty()):
+            raise state_behind_sink(state, unit_writer, sequence)
+        _accept_loss(state, sequence)
     done = state.recover(sequence)
     if done is not None:
         log.warning("%s", done)
     return sequence
+
+
+def refuse_sink_behind(sequence: int, progress: SinkProgress, location: str) -> None:
+    """Raises `SinkBehindState` where the sink does not have commit `sequence`, which the state has."""
+    if progress.exists and progress.sequence >= sequence:
+        return
+    if not sequence:
+        return
+    has = f"has only commit {progress.sequence}" if progress.exists else "does not exist"
+    raise SinkBehindState(
+        f"the state has commit {sequence} of this unit, but its target '{location}' {has}: it was restored from an earlier "
+        "copy, deleted, or is another one",
+        hint="bring back the newer target; or forget the checkpoint with `ingest-ray reset` and load again; or, for a unit that "
+        "upserts along a cursor, go back with `ingest-ray watermark set` to a time before the copy",
+    )
+
+
+def state_behind_sink(state: StateWriter, unit_writer: UnitWriter, sink_sequence: int) -> StateBehindSink:
+    return StateBehindSink(
+        f"the target '{unit_writer.location}' has commit {sink_sequence} of this unit, the state knows commits up to "
+        f"{state.sequence}: it was reset, restored from an earlier copy, or is a new one. The unit appends: reading these rows "
+        "again would double them",
+        hint="bring back the newer state; or forget the checkpoint with `ingest-ray reset`, empty the target, and run again",
+    )
+
+
+def _accept_loss(state: StateWriter, sink_sequence: int) -> None:
+    if state.segments:
+        log.warning(
+            "the sink has commit %d, the state knows commits up to %d: the state has lost writes; rows are read again and merged",
+            sink_sequence,
+            state.sequence,
+        )
+    state.accept_loss(sink_sequence)
 
 
 def open_scopes(
@@ -42,6 +114,7 @@ def open_scopes(
 
     The scopes of a backfill and of a replay are not recorded, so the recorded ones stay as they are.
     """
+    check_sink(state, unit_writer)  # before scopes are recorded, because it may raise the run's epoch
     if order.task != "ingest":
         return tuple(planned)
     may_insert = any(scope.effect is Effect.LOAD and scope.is_insert_only for scope in planned)

@@ -9,8 +9,8 @@ from ingest_ray.engine.steps.model_writer import ModelWriter
 from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_sink
-from ingest_ray.sdk.contracts import Sink, Staging
-from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice
+from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress, Staging
+from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
 
 
 class UnitWriter(Protocol):
@@ -18,6 +18,13 @@ class UnitWriter(Protocol):
 
     @property
     def location(self) -> str: ...
+
+    @property
+    def write(self) -> WriteMode: ...
+
+    def read_progress(self) -> SinkProgress | None:
+        """None where the sink cannot tell."""
+        ...
 
     def open(self, epoch: int) -> int: ...
 
@@ -47,6 +54,13 @@ class TableWriter:
     @property
     def location(self) -> str:
         return self._sink.location(self.target)
+
+    @property
+    def write(self) -> WriteMode:
+        return self.target.write
+
+    def read_progress(self) -> SinkProgress | None:
+        return self._sink.read_progress(self.target) if isinstance(self._sink, ProgressReader) else None
 
     def open(self, epoch: int) -> int:
         return self._sink.open(self.target, self._schema, epoch)

@@ -10,8 +10,8 @@ from ingest_ray.sdk.contracts.capabilities import (
 )
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV
-from ingest_ray.sdk.contracts.model_sink import ModelSink, ModelTable
-from ingest_ray.sdk.contracts.sink import Sink
+from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
+from ingest_ray.sdk.contracts.sink import ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
 from ingest_ray.sdk.contracts.source import MetadataSource, Probe, ReadContext, RowSource, Strategy
 from ingest_ray.sdk.contracts.staging import StageWriter, Staging
@@ -23,14 +23,17 @@ __all__ = [
     "Descriptor",
     "KeyScan",
     "MetadataSource",
+    "ModelProgressReader",
     "ModelSink",
     "ModelTable",
     "Probe",
+    "ProgressReader",
     "QuickCheck",
     "ReadContext",
     "RowSource",
     "Sink",
     "SinkFamily",
+    "SinkProgress",
     "StageWriter",
     "Staging",
     "Strategy",

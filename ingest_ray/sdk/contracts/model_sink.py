@@ -4,8 +4,9 @@ from __future__ import annotations  # so that importing a contract does not impo
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from ingest_ray.sdk.contracts.sink import SinkProgress
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ class ModelTable:
 
     target: Target
     schema: pa.Schema
+
+
+@runtime_checkable
+class ModelProgressReader(Protocol):
+    """The optional capability `ProgressReader` of a sink of models."""
+
+    def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
+        """The highest epoch and number of all tables; `exists` where there is any of them. Changes nothing."""
+        ...
 
 
 class ModelSink(Protocol):

@@ -3,12 +3,31 @@
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class SinkProgress:
+    """The epoch and the last sequence number that a target has. `exists`: False where there is no table, and both are 0."""
+
+    epoch: int = 0
+    sequence: int = 0
+    exists: bool = True
+
+
+@runtime_checkable
+class ProgressReader(Protocol):
+    """An optional capability of a sink: by its numbers a run finds out that the state or the table was restored from a copy."""
+
+    def read_progress(self, target: Target) -> SinkProgress:
+        """Reads epoch and number of the last commit; changes nothing."""
+        ...
 
 
 class Sink(Protocol):

@@ -1,6 +1,7 @@
 """Rejected rows in quarantine: list, show, replay and discard them."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
 
 from pydantic import JsonValue
@@ -10,15 +11,13 @@ from ingest_ray.engine.run_order import Progress
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.quarantine import rejected_rows
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry
-from ingest_ray.sdk.errors import RunActive
 from ingest_ray.sdk.types import Model
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
 from ingest_ray.service.units.preview import json_value
-from ingest_ray.state import read_states
-from ingest_ray.state.lease import describe, is_live
+from ingest_ray.state.lease import Lease, this_process
 
 
 class QuarantineListing(Model):
@@ -95,7 +94,7 @@ def replay(
 
 
 def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str | None = None) -> QuarantineListing:
-    """Deletes the rows for good, and returns the list of them.
+    """Deletes the rows for good, and returns the list of them. Holds the leases of their units meanwhile.
 
     Raises:
         RunActive: one of the units has a live run, which may be replaying its rows.
@@ -103,10 +102,11 @@ def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str 
     found = list_rejected(installation, endpoint_id, unit_id)
     with installation.catalog.read() as connection:
         vendor = endpoints.source(connection, endpoint_id).vendor
-    for unit, sink_id in sorted({(entry.ref, entry.sink_id) for entry in found.entries}):
-        lease = read_states(installation.kv, unit_key(vendor, unit, sink_id)).lease
-        if lease is not None and is_live(lease):
-            raise RunActive(f"unit '{unit}' has a live run: {describe(lease)}", hint="wait for it")
-    for entry in found.entries:
-        rejected_rows.delete_rejected_rows(entry.uri)
+    keys = {unit_key(vendor, entry.ref, entry.sink_id) for entry in found.entries}
+    with ExitStack() as leases:
+        for key in sorted(keys):
+            lease = Lease.acquire(installation.kv, key, "discard", this_process())
+            leases.callback(lease.release)
+        for entry in found.entries:
+            rejected_rows.delete_rejected_rows(entry.uri)
     return found

@@ -7,9 +7,9 @@ from pydantic import JsonValue
 from ingest_ray import logs
 from ingest_ray.core.positions import display_value
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.recovery import open_sink_for
+from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
 from ingest_ray.engine.steps.unit_layout import opened_spec, unit_key_of
-from ingest_ray.engine.steps.unit_writer import TableWriter
+from ingest_ray.engine.steps.unit_writer import UnitWriter, writer_for
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.contracts import Backfill, capability
@@ -57,9 +57,8 @@ def set_watermark(
     state = StateWriter.begin(installation.kv, unit_key_of(order), order.run_id, this_process(os.getpid()))
     try:
         with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
-            if state.has_intent:
-                open_sink_for(state, TableWriter(order, staging_for(order)))
             found = _positions(order, state, value, segment)
+            _settle(state, writer_for(order, staging_for(order)), is_whole=segment is None)
             state.set_watermarks(found, order.spec.policy.cursor)
     finally:
         state.end()
@@ -69,6 +68,17 @@ def set_watermark(
         sink_id=config.sink_id,
         watermarks={name: display_value(position) for name, position in found.items()},
     )
+
+
+def _settle(state: StateWriter, unit_writer: UnitWriter, *, is_whole: bool) -> None:
+    """Settles an open intent. A sink that was restored from an earlier copy is accepted where all segments get a watermark."""
+    progress = unit_writer.read_progress()
+    if is_whole and progress is not None and progress.sequence < state.sequence:
+        state.go_back(progress.sequence)
+    if state.has_intent:
+        open_sink_for(state, unit_writer)
+    elif state.sequence:
+        check_sink(state, unit_writer)
 
 
 def _positions(order: RunOrder, state: StateWriter, value: str, segment: str | None) -> dict[str, Position]:

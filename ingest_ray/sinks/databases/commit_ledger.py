@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Fenced, SinkRejected
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.databases.database import LEDGER, Database, Session
@@ -102,7 +103,8 @@ class CommitLedger:
             raise SinkRejected(f"the ledger has lost unit '{target.unit_id}'")
         if entry.epoch > epoch:
             raise Fenced(
-                f"unit '{target.unit_id}' belongs to epoch {entry.epoch} in its sink, and this is epoch {epoch}"
+                f"unit '{target.unit_id}' belongs to epoch {entry.epoch} in its sink, and this is epoch {epoch}",
+                newer_epoch=entry.epoch,
             )
         return entry
 
@@ -117,6 +119,13 @@ class CommitLedger:
         return LedgerEntry(
             int(epoch), int(sequence), int(committed), int(deduplicated), RecordedColumns.from_text(columns)
         )
+
+    def read_progress(self, session: Session, target: Target, table: str) -> SinkProgress:
+        """Epoch and number of a unit. Without its table or its row, or without a ledger, there is no target."""
+        if not self._db.read_columns(session, table) or not self._db.read_columns(session, LEDGER):
+            return SinkProgress(exists=False)
+        entry = self.read_entry(session, target)
+        return SinkProgress(exists=False) if entry is None else SinkProgress(entry.epoch, entry.sequence)
 
     def take_over(self, session: Session, target: Target, table: str, epoch: int) -> None:
         """Makes `epoch` the unit's owner. A table belongs to one unit."""

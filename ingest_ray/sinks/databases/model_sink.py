@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ingest_ray.cdm.models import KEY, SOURCE_KEY
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import ModelTable
+from ingest_ray.sdk.contracts import ModelTable, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
@@ -21,6 +21,7 @@ from ingest_ray.sinks.databases.model_tables import ModelTables
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
 from ingest_ray.sinks.databases.stages import drop_stages_of_older_runs, refuse_lost_stages, stages_of
 from ingest_ray.sinks.databases.table_names import new_stage_name
+from ingest_ray.sinks.progress import newest_progress
 from ingest_ray.sinks.provenance import Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 
@@ -53,6 +54,14 @@ class SqlModelSink:
             table_name=table_name,
             location=self._db.location(name),
         )
+
+    def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
+        with self._db.transaction() as session:
+            parts = [
+                self._ledger.read_progress(session, _ledger_target(table.target), self._tables.name(table.target))
+                for table in tables
+            ]
+        return newest_progress(parts)
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         try:

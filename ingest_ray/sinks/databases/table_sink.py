@@ -6,6 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
@@ -38,6 +39,10 @@ class SqlSink:
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, self._db.rules)
+
+    def read_progress(self, target: Target) -> SinkProgress:
+        with self._db.transaction() as session:
+            return self._ledger.read_progress(session, target, unit_table_name(target))
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         refuse_unordered_keys(target, schema, self._db.rules)

@@ -17,6 +17,7 @@ from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from pydantic import JsonValue
 
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkRejected
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.errors import translate_error, translate_errors
@@ -37,6 +38,14 @@ def load_table(files: TableFiles) -> DeltaTable | None:
             return DeltaTable(files.uri, storage_options=files.options or None)
         except TableNotFoundError:
             return None
+
+
+def read_progress(files: TableFiles, target: Target) -> SinkProgress:
+    """Lists the log and reads its last checkpoint and what follows it."""
+    table = load_table(files)
+    if table is None:
+        return SinkProgress(exists=False)
+    return SinkProgress(table.transaction_version(_epoch_id(target)) or 0, last_sequence(table, target))
 
 
 def last_sequence(table: DeltaTable, target: Target) -> int:

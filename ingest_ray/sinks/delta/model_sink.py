@@ -14,7 +14,7 @@ from deltalake import DeltaTable, QueryBuilder
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, model_of
 from ingest_ray.files.path_names import path_part
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import ModelTable
+from ingest_ray.sdk.contracts import ModelTable, SinkProgress
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.errors import translate_errors
@@ -26,6 +26,7 @@ from ingest_ray.sinks.delta.log import (
     find_commit,
     last_sequence,
     load_table,
+    read_progress,
     take_over,
 )
 from ingest_ray.sinks.delta.model_merge import ModelMerge
@@ -41,6 +42,7 @@ from ingest_ray.sinks.delta.sink import PAYLOAD_BYTES, DeltaSink, prepared_files
 from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema
 from ingest_ray.sinks.delta.types import DELTA_TYPES
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
+from ingest_ray.sinks.progress import newest_progress
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.sinks.type_mapping import map_schema
@@ -78,6 +80,10 @@ class DeltaModelSink:
             evolve_table(stored, files, target, table.schema, 0)
         model = model_of(str(target.model))
         return Provisioned(model_id=model.model_id, table_name=model.table, location=files.uri)
+
+    def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
+        parts = [read_progress(self._files.table_files(table.target), table.target) for table in tables]
+        return newest_progress(parts)
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         for table in tables:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from pydantic import JsonValue
 
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
@@ -29,6 +30,7 @@ from ingest_ray.sinks.delta.log import (
     count_rows,
     last_sequence,
     load_table,
+    read_progress,
     take_over,
 )
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
@@ -59,6 +61,9 @@ class DeltaSink:
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, DELTA_TYPES)
+
+    def read_progress(self, target: Target) -> SinkProgress:
+        return read_progress(self.table_files(target), target)
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         files = self.table_files(target)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from ingest_ray.cdm.models import KEY, SOURCE_KEY, VERSION, model_of
-from ingest_ray.sdk.contracts import ModelSink, ModelTable
+from ingest_ray.sdk.contracts import ModelProgressReader, ModelSink, ModelTable, SinkProgress
 from ingest_ray.sdk.errors import Fenced
 from ingest_ray.sdk.types import ModelCounts, Prepared, Target, WriteMode
 from ingest_ray.sinks.provenance import DELETED_AT
@@ -118,6 +118,15 @@ def rows(unit: str, model_id: str, pages: Sequence[tuple[str, int, Sequence[str]
 
 
 class ModelSuite:
+    def test_the_progress_is_read_without_a_change(self, world: ModelWorld) -> None:
+        pages = Pages(world, epoch=3)
+        sink = world.open()
+        if not isinstance(sink, ModelProgressReader):
+            pytest.skip("the sink has no such capability")
+        assert sink.read_progress(pages.tables) == SinkProgress(3, 0)
+        pages.put(("p", 1, "x"))
+        assert sink.read_progress(pages.tables) == SinkProgress(3, 1)
+
     def test_all_models_of_a_commit_are_there_and_repeating_it_changes_nothing(self, world: ModelWorld) -> None:
         pages = Pages(world)
         groups = pages.prepare(("p", 1, ["a", "b"]), ("q", 1, []))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.sdk.contracts import ProgressReader, SinkProgress
 from ingest_ray.sdk.errors import Fenced, SinkUnavailable
 from ingest_ray.sdk.row_hash import row_hash
 from ingest_ray.sdk.types import Prepared, Receipt, WriteMode
@@ -24,6 +25,19 @@ class OnceTests:
         assert (again.rows_committed, again.rows_deduplicated) == (first.rows_committed, first.rows_deduplicated)
         assert load.found() == [(1, 1, "a"), (2, 1, "b")]
         assert world.open().open(load.target, SCHEMA, 1) == 1
+
+    def test_the_progress_is_read_without_a_change(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.APPEND, epoch=3)
+        sink = world.open()
+        if not isinstance(sink, ProgressReader):
+            pytest.skip("the sink has no such capability")
+        assert sink.read_progress(load.target) == SinkProgress(3, 0)
+        load.put((1, 1, "a"))
+        load.put((2, 1, "b"))
+        assert sink.read_progress(load.target) == SinkProgress(3, 2)
+        other = load.target.model_copy(update={"unit_id": "public.others", "app_id": "shop/public.others/sink"})
+        assert sink.read_progress(other) == SinkProgress(exists=False)
+        assert sink.read_progress(other) == SinkProgress(exists=False)
 
     def test_a_lower_number_is_not_applied(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.APPEND)
