@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ FILE_BYTES = 128 * 1024 * 1024  # a usual size in data lakes; a smaller slice ma
 ROW_GROUP_BYTES = 32 * 1024 * 1024  # rows held in memory before a row group is written
 STATISTICS_COLUMNS = 32  # as Delta's own default: statistics of wide tables would outgrow the log
 STATISTICS_CHARS = 64  # longer texts are left out
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31: statistics have no agreed text for other years
+DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 SAMPLE_ROWS = 4_096  # enough to see whether a column's values repeat
 REPEATS = 2  # a dictionary pays where each value occurs at least so often in the sample
 
@@ -43,6 +45,8 @@ class RollingParquetWriter:
         self._files: list[WrittenFile] = []
         self.names: list[str] = []
         """Every file that was begun, so that the caller can delete them after `abort`."""
+        self.unbounded: set[str] = set()
+        """Columns with a date or time outside the years 1 to 9999, whose bounds statistics cannot state."""
 
     def write(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows == 0:
@@ -95,6 +99,7 @@ class RollingParquetWriter:
         metadata = self._writer.writer.metadata
         self._out.close()
         self._out = self._writer = None
+        self.unbounded |= unbounded_columns(metadata, self._schema)
         self._files.append(WrittenFile(self._name, size, metadata.num_rows, file_statistics(metadata, self._schema)))
 
 
@@ -118,25 +123,67 @@ def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
     least: dict[str, JsonValue] = {}
     most: dict[str, JsonValue] = {}
     nulls: dict[str, JsonValue] = {}
-    names = [field.name for field in schema][:STATISTICS_COLUMNS]
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    flat = {groups[0].column(index).path_in_schema: index for index in range(metadata.num_columns)} if groups else {}
-    for name in names:
-        if pa.types.is_nested(schema.field(name).type) or name not in flat:
+    far = unbounded_columns(metadata, schema)
+    columns = _flat_columns(metadata, list(schema)[:STATISTICS_COLUMNS])
+    for field in list(schema)[:STATISTICS_COLUMNS]:
+        name = field.name
+        chunks = columns.get(name, [])
+        if not chunks or any(chunk.statistics is None or not chunk.statistics.has_null_count for chunk in chunks):
             continue
-        chunks = [group.column(flat[name]).statistics for group in groups]
-        if any(chunk is None or not chunk.has_null_count for chunk in chunks):
+        nulls[name] = sum(chunk.statistics.null_count for chunk in chunks)
+        filled = [chunk.statistics for chunk in chunks if chunk.statistics.null_count < chunk.num_values]
+        if name in far or not has_exact_bounds(field.type) or not all(chunk.has_min_max for chunk in filled):
             continue
-        nulls[name] = sum(chunk.null_count for chunk in chunks)
-        filled = [chunk for chunk, group in zip(chunks, groups, strict=True) if chunk.null_count < group.num_rows]
-        if filled and all(chunk.has_min_max for chunk in filled) and _has_exact_bounds(schema.field(name).type):
-            low, high = _json(min(chunk.min for chunk in filled)), _json(max(chunk.max for chunk in filled))
-            if low is not None and high is not None:
-                least[name], most[name] = low, high
+        bounds = _bounds(filled)
+        if bounds is not None:
+            least[name], most[name] = bounds
     return json.dumps({"numRecords": metadata.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls})
 
 
-def _has_exact_bounds(kind: pa.DataType) -> bool:
+def unbounded_columns(metadata: pq.FileMetaData, schema: pa.Schema) -> set[str]:
+    """The flat columns of dates and times with a value outside the years 1 to 9999."""
+    unbounded = set()
+    units = {field.name: units_per_day(field.type) for field in schema if units_per_day(field.type)}
+    for name, chunks in _flat_columns(metadata, [schema.field(name) for name in units]).items():
+        low, high = FIRST_DAY * units[name], (LAST_DAY + 1) * units[name]
+        for chunk in chunks:
+            statistics = chunk.statistics
+            if statistics is None or statistics.null_count == chunk.num_values:
+                continue
+            if not statistics.has_min_max or not low <= statistics.min_raw <= statistics.max_raw < high:
+                unbounded.add(name)
+    return unbounded
+
+
+def units_per_day(kind: pa.DataType) -> int:
+    """How many steps of a date or time make a day; 0 for other types."""
+    return 1 if pa.types.is_date32(kind) else DAY[kind.unit] if pa.types.is_timestamp(kind) else 0
+
+
+def _flat_columns(metadata: pq.FileMetaData, fields: Sequence[pa.Field]) -> dict[str, list[pq.ColumnChunkMetaData]]:
+    """The chunks of each column that is not nested; empty for a file without rows."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    if not groups or not fields:
+        return {}
+    indexes = {groups[0].column(index).path_in_schema: index for index in range(metadata.num_columns)}
+    return {
+        field.name: [group.column(indexes[field.name]) for group in groups]
+        for field in fields
+        if field.name in indexes and not pa.types.is_nested(field.type)
+    }
+
+
+def _bounds(chunks: Sequence[pq.Statistics]) -> tuple[JsonValue, JsonValue] | None:
+    if not chunks:
+        return None
+    try:
+        low, high = _json(min(chunk.min for chunk in chunks)), _json(max(chunk.max for chunk in chunks))
+    except (ValueError, OverflowError):  # a value without a form in Python, such as text that is not UTF-8
+        return None
+    return None if low is None or high is None else (low, high)
+
+
+def has_exact_bounds(kind: pa.DataType) -> bool:
     """Floats are left out for NaN, decimals for JSON's numbers, bytes for their encoding, times without a zone for their text form."""
     return bool(
         pa.types.is_integer(kind)

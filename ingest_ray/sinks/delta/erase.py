@@ -9,6 +9,8 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.merge import quoted
+from ingest_ray.sinks.delta.statistics import writer_properties
+from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
@@ -46,7 +48,15 @@ def erase(
     keys_as_stored = key_schema(target, stored)
     source = pa.RecordBatchReader.from_batches(keys_as_stored, (convert_batch(batch, keys_as_stored) for batch in keys))
     by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
-    merger = table.merge(source, by_key, source_alias="s", target_alias="t", commit_properties=properties)
+    refuse_removal(table, f"rows of unit '{target.unit_id}' are to be erased")
+    merger = table.merge(
+        source,
+        by_key,
+        source_alias="s",
+        target_alias="t",
+        commit_properties=properties,
+        writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
+    )
     if how == "delete":
         metrics = merger.when_matched_delete().execute()
         return int(metrics["num_target_rows_deleted"])

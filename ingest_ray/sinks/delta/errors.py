@@ -1,5 +1,6 @@
 """Translates Delta's errors into those of `ingest_ray.sdk.errors`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from ingest_ray.sdk.errors import IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.delta.table_features import unsupported_feature
 
 _STORAGE = {
     "no space left": "the disk is full: free space there",
@@ -15,6 +17,10 @@ _STORAGE = {
     "permission denied": "this user may not write there: change its rights",
     "read-only file system": "the file system is read-only",
 }
+
+_FEATURE = re.compile(
+    r"Feature '(\w+)' is not supported|Unsupported table features required: \[(\w+)|catalog-managed table"
+)
 
 
 @contextmanager
@@ -34,6 +40,14 @@ def translate_error(uri: str, error: Exception) -> IngestError:
     for sign, hint in _STORAGE.items():
         if sign in lowered:
             return SinkUnavailable(f"table '{uri}' cannot be written: {text}", hint=hint)
+    feature = _FEATURE.search(str(error))
+    if isinstance(error, DeltaError) and feature is not None:
+        return unsupported_feature(uri, feature[1] or _lowered_first(feature[2] or "catalogManaged"))
+    if isinstance(error, DeltaError) and "append-only" in lowered:
+        return SinkRejected(
+            f"table '{uri}' is append-only (delta.appendOnly = true), and this commit would change or remove rows of it",
+            hint="set delta.appendOnly to false, or let the unit append",
+        )
     if isinstance(error, CommitFailedError):
         return SinkUnavailable(f"table '{uri}' was changed by another commit at the same time: {text}")
     if isinstance(error, SchemaMismatchError):
@@ -45,3 +59,7 @@ def translate_error(uri: str, error: Exception) -> IngestError:
     if isinstance(error, OSError):
         return SinkUnavailable(f"table '{uri}' cannot be reached: {text}", hint="check the uri and its storage_options")
     return SinkRejected(f"table '{uri}' refused the write: {text}")
+
+
+def _lowered_first(name: str) -> str:
+    return name[0].lower() + name[1:]

@@ -8,6 +8,9 @@ from ingest_ray.sdk.errors import ConfigError, SinkRejected
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log import load_table
+from ingest_ray.sinks.delta.statistics import writer_properties
+from ingest_ray.sinks.delta.table_features import refuse_unsupported_features
+from ingest_ray.sinks.delta.table_schema import table_schema
 from ingest_ray.sinks.maintenance import MaintenanceReport
 from ingest_ray.sinks.parquet import FILE_BYTES
 
@@ -17,7 +20,8 @@ LEAST_KEEP_H = 24  # files that a run has prepared are in no version yet
 def compact(files: TableFiles) -> MaintenanceReport:
     table = _table(files)
     with translate_errors(files.uri):
-        metrics = table.optimize.compact(target_size=FILE_BYTES)
+        properties = writer_properties(table, table_schema(table))
+        metrics = table.optimize.compact(target_size=FILE_BYTES, writer_properties=properties)
     return MaintenanceReport(
         location=files.uri,
         files_added=int(metrics["numFilesAdded"]),
@@ -41,6 +45,7 @@ def _table(files: TableFiles) -> DeltaTable:
     table = load_table(files)
     if table is None:
         raise SinkRejected(f"there is no table at '{files.uri}'")
+    refuse_unsupported_features(table)
     return table
 
 

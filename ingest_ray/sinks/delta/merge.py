@@ -15,6 +15,7 @@ from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.read_ahead import ReadAhead
 
 ORDER = "_ingest_order"
@@ -54,7 +55,13 @@ def merge(
     with ReadAhead(_remaining_rows(files, names, schema, dropped)) as batches:
         source = pa.RecordBatchReader.from_batches(schema, batches)
         merger = table.merge(
-            source, by_key, source_alias="s", target_alias="t", streamed_exec=True, commit_properties=properties
+            source,
+            by_key,
+            source_alias="s",
+            target_alias="t",
+            streamed_exec=True,
+            commit_properties=properties,
+            writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
         )
         merger = merger.when_matched_update(values, predicate=_is_newer(target))
         metrics: dict[str, int] = merger.when_not_matched_insert(values).execute()

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.merge import ORDER, quoted, read_batches
+from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.read_ahead import ReadAhead
 
@@ -116,6 +117,7 @@ class ModelMerge:
                 target_alias="t",
                 streamed_exec=True,
                 commit_properties=properties,
+                writer_properties=writer_properties(self._table, pa.schema(self._table.schema().to_arrow())),
             )
             merger = merger.when_matched_update(values, predicate=f"NOT s.{quoted(IS_STALE)}")
             if how == "delete":
@@ -171,8 +173,12 @@ class ModelMerge:
 
 
 def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:
-    """A stream, not the dataset itself: DuckDB would push filters into it that Arrow does not know."""
-    return table.to_pyarrow_dataset().scanner(columns=list(columns)).to_reader()
+    """A stream through Delta's own engine, which reads statistics and features that Arrow's dataset does not know."""
+    stored = pa.schema(table.schema().to_arrow())
+    schema = pa.schema([stored.field(name) for name in columns])
+    selected = ", ".join(f"t.{quoted(name)}" for name in columns)
+    rows = QueryBuilder().register("t", table).execute(f"SELECT {selected} FROM t")
+    return pa.RecordBatchReader.from_batches(schema, (pa.record_batch(batch).cast(schema) for batch in rows))
 
 
 _NO_VERSIONS = "select null::varchar as k, null::bigint as v where false"

@@ -39,7 +39,8 @@ from ingest_ray.sinks.delta.pending_commit import (
     write_pending,
 )
 from ingest_ray.sinks.delta.sink import PAYLOAD_BYTES, DeltaSink, prepared_files
-from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema
+from ingest_ray.sinks.delta.table_features import refuse_unsupported_table
+from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, record_unbounded
 from ingest_ray.sinks.delta.types import DELTA_TYPES
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.progress import newest_progress
@@ -77,6 +78,7 @@ class DeltaModelSink:
         target, files = _as_upsert(table.target), self._files.table_files(table.target)
         with translate_errors(files.uri):
             stored = load_table(files) or create_table(files, target, table.schema, 0)
+            refuse_unsupported_table(stored, target, table.schema)
             evolve_table(stored, files, target, table.schema, 0)
         model = model_of(str(target.model))
         return Provisioned(model_id=model.model_id, table_name=model.table, location=files.uri)
@@ -90,6 +92,7 @@ class DeltaModelSink:
             target, files = _as_upsert(table.target), self._files.table_files(table.target)
             with translate_errors(files.uri):
                 stored = load_table(files) or create_table(files, target, table.schema, epoch)
+                refuse_unsupported_table(stored, target, table.schema)
                 stored = take_over(stored, files, target, epoch)
                 evolve_table(stored, files, target, table.schema, epoch)
         self._finish_pending(tables, epoch)
@@ -193,6 +196,7 @@ class DeltaModelSink:
             merge.commit(names, selection, how, commit_properties(part.target, epoch, sequence, **facts))
             return CommitCounts(selection.winners, mapped - selection.winners)
 
+        record_unbounded(files, target, epoch, part.group)
         commit_once(files, target, epoch, sequence, merge_part)
         committed = _recorded_fact(files, target, sequence, "ingestRowsCommitted")
         erased = _recorded_fact(files, target, sequence, "ingestErased")

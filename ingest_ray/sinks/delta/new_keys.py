@@ -1,8 +1,8 @@
 """Prepared rows with new keys only: they are added to a Delta table as a file, without a merge.
 
 A merge would only insert them, but it would read every column of the table, not only the key. The keys are compared with the snapshot
-from which the commit is made. Tables that were given partitions, constraints, other columns or other column names in their files are
-left to the merge, which respects those.
+from which the commit is made. Tables that were given partitions, rules for their rows or other columns are left to the merge, which
+respects those.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,16 @@ from deltalake import DeltaTable, QueryBuilder
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.merge import quoted, read_batches
+from ingest_ray.sinks.delta.table_features import has_demands
 from ingest_ray.sinks.delta.table_schema import table_schema
 from ingest_ray.sinks.parquet import FILE_BYTES, RollingParquetWriter, WrittenFile
-
-_NOT_PLAIN = ("delta.constraints.", "delta.columnMapping.")
 
 
 def has_only_new_keys(
     table: DeltaTable, files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target
 ) -> bool:
     """True where no row of the table has a key of the prepared files `names`; NULLs in a key equal each other, as in a merge."""
-    if not _is_plain(table, schema):
+    if has_demands(table) or set(table_schema(table).names) != set(schema.names):
         return False
     narrow = pa.schema([schema.field(name) for name in target.key])
     prepared = pa.Table.from_batches((batch.cast(narrow) for batch in read_batches(files, names, narrow.names)), narrow)
@@ -40,12 +39,6 @@ def has_only_new_keys(
         return True
     finally:
         connection.close()
-
-
-def _is_plain(table: DeltaTable, schema: pa.Schema) -> bool:
-    metadata = table.metadata()
-    has_rules = any(name.startswith(_NOT_PLAIN) for name in metadata.configuration)
-    return not metadata.partition_columns and not has_rules and set(table_schema(table).names) == set(schema.names)
 
 
 def rewrite_as_one_file(

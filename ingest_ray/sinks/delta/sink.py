@@ -7,6 +7,7 @@ them to the log unchanged; an upsert merges them, or writes them as one file whe
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
 
@@ -36,7 +37,20 @@ from ingest_ray.sinks.delta.log import (
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
-from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, replaced_schema
+from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
+from ingest_ray.sinks.delta.table_features import (
+    has_demands,
+    refuse_append_only,
+    refuse_unsupported_features,
+    refuse_unsupported_table,
+)
+from ingest_ray.sinks.delta.table_schema import (
+    create_table,
+    evolve_table,
+    file_schema,
+    record_unbounded,
+    replaced_schema,
+)
 from ingest_ray.sinks.delta.types import DELTA_TYPES
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
@@ -70,6 +84,7 @@ class DeltaSink:
         refuse_unordered_keys(target, schema, DELTA_TYPES)
         with translate_errors(files.uri):
             table = load_table(files) or create_table(files, target, schema, epoch)
+            refuse_unsupported_table(table, target, schema)
             table = take_over(table, files, target, epoch)
             evolve_table(table, files, target, schema, epoch)
         return last_sequence(table, target)
@@ -108,7 +123,11 @@ class DeltaSink:
             bytes=sum(file.bytes for file in written),
             row_hash=row_hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"uri": files.uri, "files": _describe_files(written, self.payload_bytes)},
+            payload={
+                "uri": files.uri,
+                "files": _describe_files(written, self.payload_bytes),
+                "unbounded": sorted(writer.unbounded),
+            },
             seconds=time.monotonic() - started,
         )
 
@@ -120,8 +139,9 @@ class DeltaSink:
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
         commit = _GroupCommit(files, target, schema, epoch, sequence, group)
         is_merge = target.write is WriteMode.UPSERT and not has_only_inserts
+        record_unbounded(files, target, epoch, group)
         counts = commit_once(files, target, epoch, sequence, commit.merge if is_merge else commit.add)
-        if is_merge:
+        if is_merge or commit.is_rewritten:
             self.abort(group)  # the rows are in the table's own files now; a file that is one of them stays
         return Receipt(
             epoch=epoch,
@@ -228,20 +248,49 @@ class _GroupCommit:
         self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
         self._rows = sum(prepared.rows for prepared in group)
         self._bytes = sum(prepared.bytes for prepared in group)
+        self._names = [str(file["name"]) for file in self._prepared_files]
+        self.is_rewritten = False
+        """True after `add` where the table has the rows in other files than the prepared ones."""
 
     def merge(self, table: DeltaTable) -> CommitCounts:
-        columns = file_schema(table, self._target, self._schema)
-        names = [str(file["name"]) for file in self._prepared_files]
+        columns, names = file_schema(table, self._target, self._schema), self._names
         dropped = find_superseded_rows(self._files, names, columns, self._target)
         if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
             rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
             return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
         properties = self._properties(len(dropped))
-        metrics = merge(table, self._files, names, columns, self._target, dropped, properties)
+        with self._checked_rows(table, columns):
+            metrics = merge(table, self._files, names, columns, self._target, dropped, properties)
         return count_rows(self._rows, len(dropped), metrics)
 
     def add(self, table: DeltaTable) -> CommitCounts:
+        refuse_unsupported_features(table)
+        if has_demands(table) and self._rows:
+            return self._write(table)
         return self._add(table, None)
+
+    def _write(self, table: DeltaTable) -> CommitCounts:
+        is_replace = self._target.write is WriteMode.REPLACE
+        if is_replace:
+            refuse_append_only(table, self._target)
+        columns = file_schema(table, self._target, self._schema)
+        replaced = replaced_schema(table, self._schema) if is_replace else None
+        with self._checked_rows(table, columns):
+            write_rows(table, self._files, self._names, columns, replaced, self._properties(dropped=0))
+        self.is_rewritten = True
+        return CommitCounts(self._rows)
+
+    @contextmanager
+    def _checked_rows(self, table: DeltaTable, columns: pa.Schema) -> Iterator[None]:
+        """Refuses rows that the table cannot have, with the name of the rule that they break."""
+        refuse_unfit_partition_values(table, self._files, self._names, columns)
+        try:
+            yield
+        except Exception as error:
+            cause = explain_broken_rule(table, self._files, self._names, columns, self._target, error)
+            if cause is error:
+                raise
+            raise cause from error
 
     def _add(self, table: DeltaTable, rewritten: Sequence[Mapping[str, JsonValue]] | None) -> CommitCounts:
         is_replace = self._target.write is WriteMode.REPLACE

@@ -1,23 +1,31 @@
 """The columns of a Delta table: created, evolved, and checked against those that this sink recorded.
 
-The table property `ingest.columns` records the columns that were written. A recorded column that is missing or has another type was
+The table property `ingest.columns`, or the metadata of that name of the column `_ingest_run_id`, records the columns that were written. A recorded column that is missing or has another type was
 changed by hand: the next write would fill it with NULLs or fail half way.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import cast
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
-from ingest_ray.sdk.types import Target, WriteMode
+from ingest_ray.sdk.types import Prepared, Target, WriteMode
 from ingest_ray.sinks.columns import must_widen, sink_schema
+from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log import add_actions, commit_properties, load_table, refuse_older_epoch
+from ingest_ray.sinks.delta.merge import quoted
+from ingest_ray.sinks.delta.statistics import UNBOUNDED, recorded_unbounded, writer_properties
+from ingest_ray.sinks.delta.table_features import has_demands, refuse_removal
 from ingest_ray.sinks.delta.types import DELTA_TYPES
-from ingest_ray.sinks.parquet import RollingParquetWriter
+from ingest_ray.sinks.parquet import FILE_BYTES, RollingParquetWriter
+from ingest_ray.sinks.provenance import RUN_ID
+from ingest_ray.sinks.read_ahead import ReadAhead
 from ingest_ray.sinks.widening import is_wider
 
 COLUMNS_PROPERTY = "ingest.columns"
@@ -87,25 +95,65 @@ def evolve_table(table: DeltaTable, files: TableFiles, target: Target, schema: p
         )
         table = _reload(files, target, epoch)
     written = pa.schema([field for field in table_schema(table) if field.name in wanted.names])
-    recorded = json.loads(table.metadata().configuration.get(COLUMNS_PROPERTY, "{}"))
-    merged = json.dumps({**recorded, **json.loads(_describe_columns(written))})
-    if merged != json.dumps(recorded):
-        table.alter.set_table_properties(
-            {COLUMNS_PROPERTY: merged}, raise_if_not_exists=False, commit_properties=commit_properties(target, epoch)
-        )
+    recorded = _recorded_columns(table)
+    merged = {**recorded, **json.loads(_describe_columns(written))}
+    if merged != recorded:
+        _record_columns(table, merged, commit_properties(target, epoch))
         table = _reload(files, target, epoch)
     return table
 
 
+def _recorded_columns(table: DeltaTable) -> dict[str, str]:
+    recorded: dict[str, str] = json.loads(table.metadata().configuration.get(COLUMNS_PROPERTY, "{}"))
+    for field in table.schema().fields:
+        if field.name == RUN_ID:
+            recorded.update(json.loads(str(field.metadata.get(COLUMNS_PROPERTY, "{}"))))
+    return recorded
+
+
+def _record_columns(table: DeltaTable, recorded: dict[str, str], properties: CommitProperties) -> None:
+    """In the metadata of a column where the table has features: the library adds features of its own, such as `variantType`, to such
+    a table with every change of its properties, and readers without them could not read it any more."""
+    text = json.dumps(recorded)
+    if table.protocol().writer_features is None:
+        table.alter.set_table_properties(
+            {COLUMNS_PROPERTY: text}, raise_if_not_exists=False, commit_properties=properties
+        )
+    else:
+        table.alter.set_column_metadata(RUN_ID, {COLUMNS_PROPERTY: text}, commit_properties=properties)
+
+
 def replaced_schema(table: DeltaTable, schema: pa.Schema) -> pa.Schema:
     """The columns after a full refresh: the source's, and those that only the table has, as NULLs."""
-    wanted = sink_schema(schema, DELTA_TYPES)
-    extra = [field.with_nullable(True) for field in table_schema(table) if field.name not in wanted.names]
+    stored = table_schema(table)
+    wanted = [
+        # with the table's NOT NULL, comment and invariants
+        stored.field(field.name).with_type(field.type) if field.name in stored.names else field
+        for field in sink_schema(schema, DELTA_TYPES)
+    ]
+    names = {field.name for field in wanted}
+    extra = [field.with_nullable(True) for field in stored if field.name not in names]
     return pa.schema([*wanted, *extra])
 
 
+def record_unbounded(files: TableFiles, target: Target, epoch: int, group: Sequence[Prepared]) -> None:
+    """Records the columns whose bounds statistics cannot state, before the rows come: later rewrites of the files leave them out.
+
+    A commit of its own, which changes no row; a repeated one records nothing.
+    """
+    unbounded = {str(name) for prepared in group for name in cast("list[str]", prepared.payload.get("unbounded") or [])}
+    if not unbounded:
+        return
+    with translate_errors(files.uri):
+        table = _reload(files, target, epoch)
+        for name in sorted(unbounded - recorded_unbounded(table)):
+            properties = commit_properties(target, epoch)
+            table.alter.set_column_metadata(name, {UNBOUNDED: "true"}, commit_properties=properties)
+            table = _reload(files, target, epoch)
+
+
 def _refuse_changes_by_hand(table: DeltaTable) -> None:
-    recorded = json.loads(table.metadata().configuration.get(COLUMNS_PROPERTY, "{}"))
+    recorded = _recorded_columns(table)
     columns = json.loads(_describe_columns(table_schema(table)))
     for name, kind in recorded.items():
         if columns.get(name) != kind:
@@ -120,18 +168,36 @@ def _rewrite(
     table: DeltaTable, files: TableFiles, target: Target, epoch: int, wider: dict[str, pa.DataType]
 ) -> DeltaTable:
     """Rewrites the files in one commit: without the type widening feature Delta requires files of the table's types."""
-    fields = [pa.field(f.name, wider.get(f.name, f.type), f.nullable) for f in table_schema(table)]
-    schema = pa.schema(fields)
+    refuse_removal(table, f"columns {', '.join(sorted(wider))} must be widened, which replaces its files")
+    schema = pa.schema([field.with_type(wider.get(field.name, field.type)) for field in table_schema(table)])
+    properties = commit_properties(target, epoch)
+    stored_rows = (pa.record_batch(batch).cast(schema) for batch in _read_rows(table))
+    if has_demands(table):
+        with ReadAhead(stored_rows) as batches:
+            write_deltalake(
+                table,
+                pa.RecordBatchReader.from_batches(schema, batches),
+                mode="overwrite",
+                schema_mode="overwrite",
+                target_file_size=FILE_BYTES,
+                writer_properties=writer_properties(table, schema),
+                commit_properties=properties,
+            )
+        return _reload(files, target, epoch)
     writer = RollingParquetWriter(schema, files.create)
-    for batch in table.to_pyarrow_dataset().to_batches():
-        writer.write(batch.cast(schema))
+    for batch in stored_rows:
+        writer.write(batch)
     written = writer.close()
     files.make_durable([file.name for file in written])
     actions = add_actions(asdict(file) for file in written)
-    table.create_write_transaction(
-        actions, "overwrite", Schema.from_arrow(schema), commit_properties=commit_properties(target, epoch)
-    )
+    table.create_write_transaction(actions, "overwrite", Schema.from_arrow(schema), commit_properties=properties)
     return _reload(files, target, epoch)
+
+
+def _read_rows(table: DeltaTable) -> Iterator[pa.RecordBatch]:
+    columns = ", ".join(f"t.{quoted(name)}" for name in table_schema(table).names)
+    for batch in QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t"):
+        yield pa.record_batch(batch)
 
 
 def _reload(files: TableFiles, target: Target, epoch: int) -> DeltaTable:
