@@ -137,7 +137,9 @@ def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
         bounds = _bounds(filled)
         if bounds is not None:
             least[name], most[name] = bounds
-    return json.dumps({"numRecords": metadata.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls})
+    statistics = {"numRecords": metadata.num_rows, "minValues": least, "maxValues": most, "nullCount": nulls}
+    # not escaped: readers that decode surrogate pairs wrongly (U+20000 as U+10000) would take a bound for a lower one
+    return json.dumps(statistics, ensure_ascii=False)
 
 
 def unbounded_columns(metadata: pq.FileMetaData, schema: pa.Schema) -> set[str]:

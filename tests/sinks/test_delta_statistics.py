@@ -45,7 +45,7 @@ def _rows(version: int, *, days: list[int], times: list[int], numbers: list[floa
     count = len(days)
     day = pa.array(days, pa.int32()).cast(pa.date32())
     number = pa.array(numbers, pa.float64())
-    texts = ["\x00\x1f\"\\'", "\U0010ffff", "￿", "é", "", "z" * 5000]
+    texts = ["\x00\x1f\"\\'", "\U0010ffff", "\U00020000", "é", "", "z" * 5000]
     columns = [
         pa.array(range(count)),
         pa.array([version] * count),
@@ -79,18 +79,23 @@ def _count_everywhere(folder: Path, rows: pa.RecordBatch) -> None:
     stored = dataset.to_table().sort_by("id").select(SCHEMA.names)
     exact = ["id", "day", "instant", "local", "exact", "text"]
     assert stored.select(exact).equals(pa.Table.from_batches([rows]).select(exact))
-    for name in ("day", "instant", "local", "exact", "text"):
-        for position, value in enumerate(rows.column(name)):
-            filtered = dataset.to_table(filter=pa.compute.field(name) == value)
-            assert position in filtered.column("id").to_pylist(), (name, value)
+    for position, (day, time) in enumerate(zip(FAR_DAYS, FAR_TIMES, strict=True)):
+        literals = {
+            "day": f"arrow_cast({day}, 'Date32')",
+            "instant": f"arrow_cast({time}, 'Timestamp(Microsecond, Some(\"UTC\"))')",
+            "local": f"arrow_cast({time}, 'Timestamp(Microsecond, None)')",
+            "exact": f"arrow_cast('{rows.column('exact')[position].as_py()}', 'Decimal128(38, 0)')",
+            "text": "'" + rows.column("text")[position].as_py().replace("'", "''") + "'",
+        }
+        for name, literal in literals.items():
+            assert _query(folder, f"select id from t where {name} = {literal}") == [{"id": position}], (name, literal)
     paths = [str(folder / path) for path in added_files(folder)]
     with duckdb.connect() as connection:
         connection.register("expected", pa.Table.from_batches([rows]))
-        table = connection.read_parquet(paths)
-        assert table is not None
+        connection.register("stored", connection.read_parquet(paths))
         for name in ("day", "instant", "local", "number", "exact", "text"):
-            count = f"select count(*) from table t join expected e on t.id = e.id and t.{name} is not distinct from e.{name}"
-            assert connection.sql(count).fetchall() == [(rows.num_rows,)], name
+            count = f"select count(*) from stored t join expected e on t.id = e.id and t.{name} is not distinct from e.{name}"
+            assert connection.execute(count).fetchall() == [(rows.num_rows,)], name
     for condition in ("number > 5", "nested['number'] > 5"):  # NaN is above every number
         assert [row["id"] for row in _query(folder, f"select id from t where {condition} order by id")] == [0, 2]
     assert len(_query(folder, "select id from t where day > DATE '9999-12-31'")) == 2
@@ -152,3 +157,10 @@ def test_far_values_can_be_erased_by_key(world: DeltaWorld) -> None:
     folder = Path(load.sink.location(load.target))
     assert all("day" not in stats["maxValues"] for stats in _stats(folder))
     assert len(_query(folder, "select id from t where _deleted_at is null")) == 3
+
+
+@pytest.mark.parametrize("text", ["\U0001f600", "\U00020000", "\U0010ffff"])
+def test_text_beyond_the_basic_plane_is_not_hidden_by_its_own_bound(world: DeltaWorld, text: str) -> None:
+    load = Load(world, WriteMode.APPEND)
+    load.put((1, 1, text))
+    assert _query(Path(load.sink.location(load.target)), f"select id from t where text = '{text}'") == [{"id": 1}]
