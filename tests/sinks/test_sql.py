@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from ingest_ray.registry import open_sink
-from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import Endpoint, Target, WriteMode
 from ingest_ray.sinks.databases.postgres import PostgresDatabase
@@ -392,3 +392,16 @@ def test_opening_a_sink_leaves_the_entry_points_as_they_were(tmp_path: Path) -> 
     for template, config in configs.items():
         open_sink(Endpoint(endpoint_id="w", template=template, config=config))
     assert {family.descriptor.template for family in (families.delta, families.sql, families.duckdb)} == set(configs)
+
+
+def test_a_table_that_was_dropped_is_no_target_although_the_ledger_has_its_commits(
+    sink_database: tuple[Any, Run],
+) -> None:
+    world, run = sink_database
+    load = Load(world, WriteMode.APPEND)
+    load.put((1, 1, "a"))
+    sink = world.open()
+    assert isinstance(sink, ProgressReader)
+    assert sink.read_progress(load.target) == SinkProgress(1, 1)
+    run(f"drop table {unit_table_name(load.target)}")
+    assert sink.read_progress(load.target) == SinkProgress(exists=False)
