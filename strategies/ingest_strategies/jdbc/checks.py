@@ -49,8 +49,28 @@ def check_policy(dialect: Dialect, spec: UnitSpec) -> None:
     ]
     if lossy and not policy.allow_lossy:
         raise ConfigError(f"{spec.unit_id}: {', '.join(lossy)} would lose something", hint="policy allow_lossy: true")
+    check_key_spellings(spec)
     if spec.config.run_mode is RunMode.INCREMENTAL:
         check_incremental(dialect, spec)
+
+
+def check_key_spellings(spec: UnitSpec) -> None:
+    """An upsert compares keys as they travel: a key that the source writes again in another spelling is another row there."""
+    spellings = key_spellings(spec)
+    if spellings and not spec.policy.allow_lossy:
+        reasons = "; ".join(f"'{name}': {reason}" for name, reason in spellings.items())
+        raise ConfigError(
+            f"{spec.unit_id}: values of its key can be equal and differ in spelling, and would be two rows in the sink: {reasons}",
+            hint="policy allow_lossy: true where every key keeps its spelling; or another primary_key, or write: append or replace",
+        )
+
+
+def key_spellings(spec: UnitSpec) -> dict[str, str]:
+    """The columns of the key of an upsert whose equal values can differ as they travel: name -> why."""
+    spellings = spec.dataset.facts.get("spellings")
+    if spec.write_mode is not WriteMode.UPSERT or not isinstance(spellings, dict):
+        return {}
+    return {name: str(spellings[name]) for name in spec.key if name in spellings}
 
 
 def check_incremental(dialect: Dialect, spec: UnitSpec) -> None:

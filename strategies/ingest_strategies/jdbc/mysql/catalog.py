@@ -12,7 +12,7 @@ from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
-from ingest_strategies.jdbc.mysql.types import carrier_of
+from ingest_strategies.jdbc.mysql.types import carrier_of, second_spelling
 
 KINDS = {"BASE TABLE": "table", "SYSTEM VERSIONED": "table", "VIEW": "view"}
 SYSTEM = "'mysql', 'information_schema', 'performance_schema', 'sys'"
@@ -127,7 +127,7 @@ def catalog_column(row: tuple[Any, ...]) -> Column:
 def facts_of(
     schema: str, table: str, kind: str, engine: str | None, rows: list[tuple[Any, ...]], leading: list[list[str]]
 ) -> dict[str, JsonValue]:
-    """`types`: DATA_TYPE per column; `charsets` and `collations` of its text."""
+    """`types`: DATA_TYPE per column; `charsets` and `collations` of its text; `spellings`: why equal values of a column can differ."""
     return {
         "schema": schema,
         "table": table,
@@ -136,6 +136,7 @@ def facts_of(
         "types": {row[0]: row[1] for row in rows},
         "charsets": {row[0]: row[4] for row in rows if row[4]},
         "collations": {row[0]: row[5] for row in rows if row[5]},
+        "spellings": {row[0]: reason for row in rows if (reason := second_spelling(row[1], row[5]))},
         "indexes": [list(index) for index in leading],
     }
 

@@ -63,6 +63,21 @@ def carrier_of(name: str, type_text: str, charset: str | None, *, is_json: bool 
     return refused(f"type '{name}' is not known: select it as text in a view")
 
 
+def second_spelling(name: str, collation: str | None) -> str | None:
+    """Why two values of a column can be equal for the server and differ as they travel; None where they cannot.
+
+    https://mariadb.com/kb/en/supported-character-sets-and-collations/; of equal texts the server keeps the one written last.
+    """
+    if name in ("float", "double"):
+        return "-0 equals 0"
+    if name not in _TEXTS or collation is None or collation == "binary":
+        return None
+    if not collation.endswith(("_bin", "_0900_as_cs")):
+        return f"collation '{collation}' holds texts equal that differ, such as in case"
+    is_padded = not ("nopad" in collation or "_0900_" in collation)
+    return f"collation '{collation}' ignores blanks at the end" if is_padded and name != "char" else None
+
+
 def _decimal(type_text: str) -> ColumnCarrier:
     size = _SIZE.search(type_text)
     precision, scale = (int(size[1]), int(size[2] or 0)) if size else (10, 0)

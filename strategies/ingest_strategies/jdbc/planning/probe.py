@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceError, SourceUnavailable
 from ingest_ray.sdk.types import Axis, Effect, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
+from ingest_strategies.jdbc.checks import key_spellings
 from ingest_strategies.jdbc.dialect import Dialect, Session, TableSize
 from ingest_strategies.jdbc.table_view import AxisView, TableView
 
@@ -229,6 +230,8 @@ def probe_facts(probe: TableProbe) -> dict[str, JsonValue]:
     }
     if inherited := probe.view.spec.dataset.facts.get("inherited"):
         facts["inherited"] = inherited
+    if spellings := key_spellings(probe.view.spec):
+        facts["key_spellings"] = dict(spellings)
     if probe.key_span:
         facts["first_key"], facts["last_key"] = probe.key_span
     if probe.cursor:

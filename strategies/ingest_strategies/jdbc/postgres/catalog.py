@@ -12,7 +12,7 @@ from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
-from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carrier_of
+from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carrier_of, second_spelling
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
@@ -37,7 +37,8 @@ ORDER BY n.nspname, c.relname"""
 _COLUMNS = """
 SELECT a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
        a.atttypmod::bigint, a.attnotnull OR coalesce(t.typnotnull, false), a.attndims::bigint,
-       coalesce(l.collname::text, ''), coalesce(col_description(a.attrelid, a.attnum), '')
+       coalesce(l.collname::text, ''), coalesce(col_description(a.attrelid, a.attnum), ''),
+       coalesce(l.collisdeterministic, true)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
@@ -65,7 +66,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 # One relation with its columns and indexes in one row, each part as a list of lists; of the types only those that its columns use.
 _ONE = f"""
 WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about, is_parent) AS ({{relations}}),
-columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about) AS ({{columns}}),
+columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic) AS ({{columns}}),
 indexes(relation, oid, is_primary, is_unique, place, name) AS ({{indexes}}),
 types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
   {_TYPES} WHERE t.oid IN (SELECT oid FROM columns)
@@ -73,7 +74,7 @@ types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
   SELECT more.* FROM types known CROSS JOIN LATERAL ({_TYPES} WHERE t.oid IN (known.base, known.element)) more)
 SELECT json_build_array(
   (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about, is_parent)) FROM relation),
-  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about)) FROM columns),
+  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic)) FROM columns),
   (SELECT json_agg(json_build_array(relation, oid, is_primary, is_unique, place, name)) FROM indexes),
   (SELECT json_agg(json_build_array(oid, name, schema, sort, base, base_mod, element, is_array, send)) FROM types))::text"""
 
@@ -143,7 +144,7 @@ def datasets_of(
 
 
 def catalog_column(types: dict[int, PgType], row: Sequence[Any]) -> Column:
-    name, type_text, oid, mod, not_null, dimensions, _, description = row
+    name, type_text, oid, mod, not_null, dimensions, _, description, _ = row
     return column_of(name, type_text, not not_null, carrier_of(types, oid, mod, dimensions), description)
 
 
@@ -160,11 +161,14 @@ def facts_of(
     select: dict[str, JsonValue] = {}
     axis: dict[str, JsonValue] = {}
     collations: dict[str, JsonValue] = {}
-    for name, type_text, oid, mod, _, dimensions, collation, _ in rows:
+    spellings: dict[str, JsonValue] = {}
+    for name, type_text, oid, mod, _, dimensions, collation, _, is_deterministic in rows:
         if form := carrier_of(types, oid, mod, dimensions).select:
             select[name] = form
         if kind := axis_kind(types, oid, mod, type_text):
             axis[name] = list(kind)
+        if spelling := second_spelling(types, oid, mod, is_deterministic=is_deterministic):
+            spellings[name] = spelling
         if collation not in ("", "default"):
             collations[name] = collation
     indexes: list[JsonValue] = [list(index) for index in leading]
@@ -175,6 +179,7 @@ def facts_of(
         "select": select,
         "axis": axis,
         "collations": collations,
+        "spellings": spellings,
         "indexes": indexes,
         "has_tid": relkind in "rm" and not is_parent,
         **({"inherited": INHERITED} if is_parent else {}),

@@ -149,6 +149,34 @@ def carrier_of(types: dict[int, PgType], oid: int, mod: int, dimensions: int) ->
     return _refused(f"type '{kind.name}' is not known: select it as text in a view")
 
 
+_SPELLINGS = {
+    "interval": "'1 day' equals '24:00:00'",
+    "float4": "-0 equals 0",
+    "float8": "-0 equals 0",
+    "citext": "letters equal in either case",
+    "jsonb": "1.0 equals 1.00 inside of it",
+}
+
+
+def second_spelling(types: dict[int, PgType], oid: int, mod: int, *, is_deterministic: bool) -> str | None:
+    """Why two values of the type can be equal for PostgreSQL and differ as they travel; None where they cannot.
+
+    https://www.postgresql.org/docs/current/collation.html#COLLATION-NONDETERMINISTIC
+    """
+    kind, mod = base_type(types, oid, mod)
+    if not is_deterministic:
+        return "its collation is not deterministic: equal texts can differ"
+    if kind.is_array:
+        return second_spelling(types, kind.element, mod, is_deterministic=True)
+    if kind.sort in "crm":
+        return "its parts can be equal in several spellings"
+    if kind.name == "numeric" and numeric_size(mod) is None:
+        return "1.0 equals 1.00"
+    if kind.name == "bpchar" and mod == -1:
+        return "blanks at the end count for nothing"
+    return _SPELLINGS.get(kind.name)
+
+
 def _refused(note: str) -> PostgresCarrier:
     return PostgresCarrier("null", fidelity=Fidelity.REFUSED, note=note)
 

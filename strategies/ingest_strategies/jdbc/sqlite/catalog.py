@@ -57,8 +57,12 @@ def read_dataset(endpoint: Endpoint, session: Session, name: str, kind: str, wit
     primary = tuple(row[0] for row in sorted((row for row in rows if row[3]), key=lambda row: row[3]))
     # An INTEGER PRIMARY KEY is the rowid; only it and the keys of WITHOUT ROWID tables exclude NULL by themselves.
     is_rowid = len(primary) == 1 and any(row[0] == primary[0] and row[1].upper() == "INTEGER" for row in rows)
-    unique, indexes = read_indexes(session, name)
-    facts: dict[str, JsonValue] = {"table": name, "indexes": [*indexes, *([list(primary)] if is_rowid else [])]}
+    unique, indexes, spellings = read_indexes(session, name)
+    facts: dict[str, JsonValue] = {
+        "table": name,
+        "indexes": [*indexes, *([list(primary)] if is_rowid else [])],
+        "spellings": spellings,
+    }
     free = next((alias for alias in ROWIDS if alias not in names), None)
     if kind == "table" and not without_rowid and free:
         facts["rowid"] = free
@@ -80,8 +84,9 @@ def is_nullable(row: tuple[Any, ...], *, is_key_filled: bool) -> bool:
     return not row[2] and not (row[3] and is_key_filled)
 
 
-def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], list[JsonValue]]:
-    """Unique keys, and the columns of every index: only whole ones, over plain columns in their own collation."""
+def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], list[JsonValue], dict[str, JsonValue]]:
+    """Unique keys, and the columns of every index: only whole ones, over plain columns in their own collation. And the columns
+    of unique keys whose equal values can differ, with the reason (https://www.sqlite.org/datatype3.html#collating_sequences)."""
     rows = session.rows(
         'SELECT l.name, l."unique", i.name, i.coll, coalesce(i."desc", 0) FROM pragma_index_list('
         f"{text_literal(table)}) l, pragma_index_xinfo(l.name) i WHERE l.partial = 0 AND i.key = 1 ORDER BY l.seq, i.seqno"
@@ -91,6 +96,7 @@ def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], l
         members.setdefault(index, []).append(tuple(rest))
     unique: list[tuple[str, ...]] = []
     plain: list[JsonValue] = []
+    spellings: dict[str, JsonValue] = {}
     for parts in members.values():
         if any(part[1] is None for part in parts):
             continue  # an expression
@@ -99,7 +105,10 @@ def read_indexes(session: Session, table: str) -> tuple[list[tuple[str, ...]], l
             plain.append(list(names))
         if parts[0][0]:
             unique.append(tuple(names))
-    return sorted(unique), plain
+            spellings |= {
+                part[1]: f"collation '{part[2]}' holds texts equal that differ" for part in parts if part[2] != "BINARY"
+            }
+    return sorted(unique), plain, spellings
 
 
 def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
