@@ -90,3 +90,13 @@ def test_a_zone_is_refused_where_the_horizon_has_no_use_for_it(sqlite_file: Sqli
     unit = lite_unit(path, "t", cursor="ts", cursor_zone="UTC")
     with pytest.raises(ConfigError, match="cursor_zone"):
         unit.strategy.check(unit.spec)
+
+
+@pytest.mark.services
+def test_mariadb_a_declared_lag_is_no_open_transaction(maria: Maria) -> None:
+    maria.run("CREATE TABLE t (id int PRIMARY KEY, ts datetime(6) NOT NULL)")
+    maria.run("INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR)")
+    unit = maria.unit("t", cursor="ts", lag=1, write="append")
+    unit.run()
+    assert [row["id"] for row in unit.appended] == [1]
+    assert "UTC-12" not in horizon_of(unit).note

@@ -86,10 +86,11 @@ def time_horizon(
     """
     clock = read_clock(session)
     time.sleep(SETTLE_S)
-    lag, method, notes = spec.policy.lag, "server clock", []
+    lag, method, notes, is_open = spec.policy.lag, "server clock", [], True
     moments = [clock]
     try:
         oldest, count = read_oldest_transaction(session)
+        is_open = oldest is not None
         if oldest is not None:
             moments.append(oldest)
             method = f"start of the oldest of {count} open transactions and statements"
@@ -105,14 +106,14 @@ def time_horizon(
         return Horizon(value=(floor,), method=reason, note="; ".join(notes) or None)
     if origin.has_other_writers:
         lag = DEFAULT_LAG_S if lag is None else lag
-        clock -= origin.behind_s or 0
+        clock -= (origin.behind_s or 0) + 1  # whole seconds
         method = f"clock of the rows that the {origin.name} has replayed, minus a lag of {lag} s"
         notes.append(f"a {origin.name} does not see the transactions of other servers")
         moments.append(clock)
     if lag:
         moments.append(clock - lag)
         notes.append(f"lag: {lag} s")
-    is_open = len(moments) > 1
+    is_open = is_open or origin.has_other_writers
     value, note = column_time(session, column, table, min(moments), spec.policy.cursor_zone, is_open=is_open)
     notes.extend([note] if note else [])
     if watermark is not None and not is_above(dialect, session, column, value, watermark[0]):
