@@ -75,7 +75,10 @@ def test_a_policy_that_the_table_does_not_have_is_refused_before_the_run(
     [
         ('policy: {where: "nix = 1"}', "field 'where': shop: column \"nix\" does not exist"),
         ('policy: {where: "id = = 1"}', "check the policy's 'where'"),
-        ("policy: {primary_key: [j], write: upsert, allow_lossy: true}", "field 'primary_key': j has 1 values that several rows share"),
+        (
+            "policy: {primary_key: [j], write: upsert, allow_lossy: true}",
+            "field 'primary_key': j has 1 values that several rows share",
+        ),
     ],
 )
 def test_a_policy_that_the_database_refuses_fails_the_run_and_writes_nothing(
