@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import WriteMode
 from ingest_ray.sinks.delta.table_features import REFUSED_FEATURES, SUPPORTED_FEATURES
 from ingest_ray.testing.suites.sink import SCHEMA, Load, rows
 from tests.sinks.made_by_others import COLUMNS, added_files, column, make_table, read_with_duckdb, target_of
-from tests.sinks.test_delta import DeltaWorld
+from tests.sinks.test_delta import DeltaWorld, StoreWorld
 
 ALL_WRITES = [WriteMode.APPEND, WriteMode.UPSERT, WriteMode.REPLACE]
 NOON = dt.datetime(2020, 2, 28, 12, 0, 0, 123456)
@@ -87,6 +87,22 @@ def test_partitioned_rows_are_merged_moved_and_erased(world: DeltaWorld) -> None
     assert load.erase([(3,)], "tombstone") == 1
     assert load.found() == [(1, 2, "b"), (3, 2, "c"), (4, 2, "a")]
     assert read_with_duckdb(folder, "select id, text from files order by id") == [(1, "b"), (3, "c"), (4, "a")]
+
+
+def test_rows_of_an_object_store_are_written_to_their_partitions(tmp_path: Path) -> None:
+    store = StoreWorld(tmp_path / "lake")
+    folder = make_table(
+        DeltaWorld(tmp_path / "lake").open(),
+        writer_version=3,
+        partitions=["text"],
+        delta__constraints__positive="id > 0",
+    )
+    load = Load(store, WriteMode.UPSERT)
+    load.put((1, 1, "a/b"), (2, 1, None), first=True)
+    load.put((2, 2, "c"))
+    assert _query(folder, "select id, text from t order by id") == [{"id": 1, "text": "a/b"}, {"id": 2, "text": "c"}]
+    with pytest.raises(SinkRejected, match="CHECK positive"):
+        load.put((-1, 1, "d"), first=True)
 
 
 def test_a_partitioned_table_is_widened_with_its_partitions(world: DeltaWorld) -> None:
