@@ -57,6 +57,7 @@ def intent_not_fenced(patch: pytest.MonkeyPatch) -> None:
         if found is not None:
             self._intent = writer.parsed(IntentDocument, key, found[0])
             self._versions[key] = found[1]
+        self._opened_by = 10**9  # otherwise the sink's epoch would show that the intent is of an older run
         self._load()
 
     def settle(self: StateWriter, intent: IntentDocument) -> None:
