@@ -22,8 +22,10 @@ class Session(Protocol):
         """`values` replace the placeholders (`Database.placeholder`). Returns the rows of the result, or none."""
         ...
 
-    def execute_update(self, sql: str) -> int:
-        """Returns the number of rows that the statement inserted, updated or deleted."""
+    def execute_update(self, sql: str, *values: str | int) -> int:
+        """Returns the number of rows that the statement inserted, deleted, or found for an update, without those that a trigger
+        or a rule of the table dropped.
+        """
         ...
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
@@ -116,6 +118,10 @@ class Database(Protocol):
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None: ...
 
+    def make_room_for_keys(self, session: Session, table: str, key: Sequence[str], source: str) -> None:
+        """Called before rows of `source` (a term after FROM) go into the table: an index of `key` must not refuse long keys."""
+        ...
+
     def prepare_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
         """Called before rows are merged or erased by `key`: makes the search for them quick."""
         ...
@@ -128,6 +134,12 @@ class Database(Protocol):
 
     def update_from_sql(self, table: str, source: str, values: dict[str, str], where: str) -> str:
         """Updates `t` (the table) from `w` (the source)."""
+        ...
+
+    def lock_rows(self, session: Session, table: str, source: str, key: str) -> None:
+        """Locks the rows of a shared table whose `key` (a quoted name) is in `source`, until the transaction ends: after it, no
+        other unit changes them.
+        """
         ...
 
     def null_safe_equal(self, left: str, right: str) -> str:

@@ -11,20 +11,27 @@ from ingest_ray.sinks.databases.stages import (
     STAGE_PROVENANCE,
     PreparedStage,
     refuse_lost_stages,
-    refuse_short_stage,
+    refuse_uncounted_rows,
 )
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 
 
-def insert(db: Database, session: Session, table: str, stages: Sequence[PreparedStage], schema: pa.Schema) -> None:
+def insert(
+    db: Database, session: Session, target: Target, table: str, stages: Sequence[PreparedStage], schema: pa.Schema
+) -> None:
+    key = [name for name in target.key if name in schema.names]
     source_columns = _source_columns(db, schema)
     listed = ", ".join([*source_columns, *map(db.quoted, STAGE_PROVENANCE)])
     for stage in stages:
+        if key:
+            db.make_room_for_keys(session, table, key, db.stage_source(stage.stage))
         values = ", ".join([*source_columns, *stage.provenance(db)])
         inserted = session.execute_update(
             f"insert into {db.quoted_table(table)} ({listed}) select {values} from {db.stage_source(stage.stage)}"
         )
-        refuse_short_stage(db, stage.stage, stage.rows, inserted)
+        if inserted != stage.rows:
+            refuse_lost_stages(db, session, {stage.stage: stage.rows})
+            refuse_uncounted_rows(db, table, stage.rows, inserted)
 
 
 def upsert(
@@ -39,6 +46,7 @@ def upsert(
     session.execute(f"{db.drop_temporary_sql} {WINNERS}")
     session.execute(_create_winners_sql(db, target, stages, schema))
     db.prepare_merge(session, table, target.key)
+    db.make_room_for_keys(session, table, target.key, WINNERS)
     matches = [_KeyMatch(db, target, is_null=False)]
     if session.execute(f"select 1 from {WINNERS} w where {matches[0].has_null} limit 1"):
         matches.append(_KeyMatch(db, target, is_null=True))
@@ -53,14 +61,28 @@ def upsert(
     columns = [db.quoted(name) for name in schema.names if name != DELETED_AT]
     names, values = ", ".join(columns), {name: f"w.{name}" for name in columns}
     values[db.quoted(DELETED_AT)] = "null"
+    written = 0
     for match in matches:
-        session.execute(db.update_from_sql(quoted_table, WINNERS, values, match.condition("w")))
-        session.execute(
+        written += session.execute_update(db.update_from_sql(quoted_table, WINNERS, values, match.condition("w")))
+        written += session.execute_update(
             f"insert into {quoted_table} ({names}) select {names} from {WINNERS} w where {match.applies('w')}"
             f" and not exists (select 1 from {quoted_table} t where {match.condition('w')})"
         )
+    if written > committed:  # the table has keys more than once, as after appends
+        written = sum(_count_written(db, session, quoted_table, match) for match in matches)
+    refuse_uncounted_rows(db, table, int(committed), written)
     session.execute(f"{db.drop_temporary_sql} {WINNERS}")
     return int(committed)
+
+
+def _count_written(db: Database, session: Session, quoted_table: str, match: "_KeyMatch") -> int:
+    """The winners that are in the table."""
+    same = " and ".join(f"t.{name} = w.{name}" for name in map(db.quoted, STAGE_PROVENANCE))
+    ((count,),) = session.execute(
+        f"select count(*) from {WINNERS} w where {match.applies('w')}"
+        f" and exists (select 1 from {quoted_table} t where {match.condition('w')} and {same})"
+    )
+    return int(count)
 
 
 def select_keys_sql(db: Database, target: Target, table: str) -> str:
@@ -85,9 +107,10 @@ def erase(db: Database, session: Session, target: Target, table: str, stage: str
         where = f"where {is_chosen} and {is_alive}"
         ((count,),) = session.execute(f"select count(*) from {quoted_table} {where}")
         if how == "delete":
-            session.execute(f"delete from {quoted_table} {where}")
+            written = session.execute_update(f"delete from {quoted_table} {where}")
         else:
-            session.execute(f"update {quoted_table} set {db.quoted(DELETED_AT)} = {now} {where}")
+            written = session.execute_update(f"update {quoted_table} set {db.quoted(DELETED_AT)} = {now} {where}")
+        refuse_uncounted_rows(db, table, int(count), written)
         erased += int(count)
     return erased
 
@@ -137,7 +160,7 @@ def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedS
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
     rows = " union all ".join(_stage_query(db, index, stage, source_columns) for index, stage in enumerate(stages))
     return (
-        f"create temporary table {WINNERS} as select {names} from (select a.*, row_number() over"
+        f"create temporary table {WINNERS}{db.table_options} as select {names} from (select a.*, row_number() over"
         f" (partition by {keys} order by {newest}_ingest_place desc, {ORDER} desc) as _ingest_rank"
         f" from ({rows}) a) r where _ingest_rank = 1"
     )

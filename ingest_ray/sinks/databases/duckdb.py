@@ -16,7 +16,8 @@ import pyarrow as pa
 from ingest_ray.files.folder import Folder, hint_for
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
-from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.conflicts import TransactionConflict
+from ingest_ray.sinks.databases.database import LEDGER, Session
 from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.standard_sql import FETCH_ROWS, StandardSqlDatabase
 from ingest_ray.sinks.databases.table_sink import SqlSink
@@ -57,6 +58,10 @@ class DuckDbDatabase(StandardSqlDatabase):
     def create_model_table(self, session: Session, table: str, columns: dict[str, str], key: str, indexed: str) -> None:
         # A primary key would refuse to update a row twice in a transaction.
         super().create_table(session, table, columns, ())
+
+    def lock_rows(self, session: Session, table: str, source: str, key: str) -> None:
+        """Without a primary key two transactions could insert the same one: the ledger's row of the table makes them conflict."""
+        session.execute(f"update {LEDGER} set turn = turn + 1 where target_table = ?", table.lower())
 
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         if pa.types.is_nested(kind):
@@ -116,7 +121,9 @@ class DuckDbDatabase(StandardSqlDatabase):
         text = f"'{self._path}' failed: {str(error).splitlines()[0]}"
         if _is_locked(error):
             return SinkUnavailable(text, hint="another process has the file open: close it, or wait")
-        if isinstance(error, duckdb.TransactionException | duckdb.IOException | OSError):
+        if isinstance(error, duckdb.TransactionException):
+            return TransactionConflict(text)
+        if isinstance(error, duckdb.IOException | OSError):
             return SinkUnavailable(text, hint=hint_for(error))
         return SinkRejected(text)
 
@@ -128,8 +135,8 @@ class _DuckSession:
     def execute(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._connection.execute(sql, list(values)).fetchall()]
 
-    def execute_update(self, sql: str) -> int:
-        ((count,),) = self._connection.execute(sql).fetchall()
+    def execute_update(self, sql: str, *values: str | int) -> int:
+        ((count,),) = self._connection.execute(sql, list(values)).fetchall()
         return int(count)
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:

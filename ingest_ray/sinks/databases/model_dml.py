@@ -13,6 +13,7 @@ import pyarrow as pa
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.databases.database import ORDER, WINNERS, Database, Session
+from ingest_ray.sinks.databases.stages import refuse_remaining_rows, refuse_uncounted_rows
 from ingest_ray.sinks.provenance import DELETED_AT
 
 SOURCES, STALE = "_ingest_sources", "_ingest_stale"
@@ -27,6 +28,7 @@ class ModelDml:
         self._db = db
         self._session = session
         self._target = target
+        self._table_name = table
         self._table = db.quoted_table(table)
         self._names = list(columns.names)
         self._siblings = [db.quoted_table(name) for name in siblings]
@@ -35,7 +37,9 @@ class ModelDml:
 
     def delete_all(self) -> None:
         """Deletes all rows of the unit."""
-        self._session.execute(f"delete from {self._table} where {self._is_owned('')}", *self.owner)
+        is_owned = f"where {self._is_owned('')}"
+        self._session.execute(f"delete from {self._table} {is_owned}", *self.owner)
+        refuse_remaining_rows(self._db, self._session, self._table_name, is_owned, *self.owner)
 
     def select_keys_sql(self) -> str:
         """`owner` holds its values."""
@@ -43,26 +47,37 @@ class ModelDml:
         return f"select distinct {self._key} from {self._table} where {is_alive} and {self._is_owned('')}"
 
     def upsert(self, stages: Sequence[str]) -> tuple[int, int]:
-        """Returns how many rows are in the table now, and how many were erased."""
+        """Returns how many rows are in the table now, and how many were erased.
+
+        Raises:
+            LedgerMismatch: a trigger dropped rows, or another unit inserted the same ids since `lock_rows`, which found none to
+            lock. The transaction may succeed when it is executed again.
+        """
         is_ordered = self._target.version_column is not None and self._target.write is WriteMode.UPSERT
         self._select_winners(stages)
+        self._db.lock_rows(self._session, self._table_name, WINNERS, self._id)
         if is_ordered:
             self._drop_outdated()
         ((committed,),) = self._session.execute(f"select count(*) from {WINNERS}")
         names = ", ".join(self._db.quoted(name) for name in self._names)
         values = {self._db.quoted(name): f"w.{self._db.quoted(name)}" for name in self._names if name != KEY}
-        self._session.execute(self._db.update_from_sql(self._table, WINNERS, values, f"t.{self._id} = w.{self._id}"))
-        self._session.execute(
+        is_changed = f"t.{self._id} = w.{self._id}"
+        if is_ordered:
+            old, new = f"t.{self._version}", f"w.{self._version}"
+            is_changed += f" and ({old} is null or {new} is null or {old} <= {new})"
+        written = self._session.execute_update(self._db.update_from_sql(self._table, WINNERS, values, is_changed))
+        written += self._session.execute_update(
             f"insert into {self._table} ({names}) select {names} from {WINNERS} w where"
-            f" not exists (select 1 from {self._table} t where t.{self._id} = w.{self._id})"
+            f" not exists (select 1 from {self._table} t where t.{self._id} = w.{self._id}) order by w.{self._id}"
         )
+        refuse_uncounted_rows(self._db, self._table_name, int(committed), written)
         erased = self._erase_stale(self._target.deletes) if self._target.write is WriteMode.UPSERT else 0
         self._drop_temporary_tables()
         return int(committed), erased
 
     def erase(self, stage: str, how: str) -> int:
         """Erases the rows that were made from the source rows whose keys are staged; returns how many."""
-        query = f"select {self._key} from {self._db.stage_source(stage)}"
+        query = f"select distinct {self._key} from {self._db.stage_source(stage)}"
         self._db.create_temporary_table(self._session, SOURCES, query, self._key)
         query = (
             f"select t.{self._id} from {SOURCES} s join {self._table} t on t.{self._key} = s.{self._key}"
@@ -127,11 +142,14 @@ class ModelDml:
         self._db.create_temporary_table(self._session, STALE, empty, self._id)
         self._session.execute(f"insert into {STALE} {query}", *self.owner)
         ((count,),) = self._session.execute(f"select count(*) from {STALE}")
-        if count and how == "delete":
-            self._session.execute(f"delete from {self._table} where {self._id} in (select {self._id} from {STALE})")
-        elif count:
+        if not count:
+            return 0
+        if how == "delete":
+            statement = f"delete from {self._table} where {self._id} in (select {self._id} from {STALE})"
+        else:
             now = {self._db.quoted(DELETED_AT): self._db.timestamp_literal(datetime.now(UTC))}
-            self._session.execute(self._db.update_from_sql(self._table, STALE, now, f"t.{self._id} = w.{self._id}"))
+            statement = self._db.update_from_sql(self._table, STALE, now, f"t.{self._id} = w.{self._id}")
+        refuse_uncounted_rows(self._db, self._table_name, int(count), self._session.execute_update(statement))
         return int(count)
 
     def _is_owned(self, alias: str) -> str:

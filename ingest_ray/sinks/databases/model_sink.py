@@ -15,6 +15,7 @@ from ingest_ray.sdk.contracts import ModelTable, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
+from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.model_dml import ModelDml
 from ingest_ray.sinks.databases.model_tables import ModelTables
@@ -43,10 +44,8 @@ class SqlModelSink:
 
     def provision(self, table: ModelTable) -> Provisioned:
         name = self._tables.name(table.target)
-        with self._db.transaction() as session:
-            self._ledger.create(session)
-        with self._db.transaction() as session:
-            self._tables.create_or_evolve(session, table)
+        execute_transaction(self._db, self._ledger.create)
+        execute_transaction(self._db, lambda session: self._tables.create_or_evolve(session, table))
         schema, dot, table_name = name.rpartition(".")
         return Provisioned(
             model_id=str(table.target.model),
@@ -65,10 +64,10 @@ class SqlModelSink:
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         try:
-            with self._db.transaction() as session:
-                self._ledger.create(session)
-            with self._db.transaction() as session:
-                entries = [self._open_table(session, table, epoch) for table in tables]
+            execute_transaction(self._db, self._ledger.create)
+            entries = execute_transaction(
+                self._db, lambda session: [self._open_table(session, table, epoch) for table in tables]
+            )
             if any(entry.epoch < epoch for entry in entries):
                 drop_stages_of_older_runs(self._db, tables[0].target)
         except CommitUnknown as error:  # it is always safe to open again
@@ -94,13 +93,9 @@ class SqlModelSink:
     def commit(
         self, tables: Sequence[ModelTable], epoch: int, sequence: int, groups: Sequence[Sequence[Prepared]]
     ) -> Sequence[ModelCounts]:
-        with self._db.transaction() as session:
-            entries = [self._lock_entry(session, table, epoch) for table in tables]
-            counts = [
-                self._commit_table(session, table, entry, sequence, group, tables)
-                for table, entry, group in zip(tables, entries, groups, strict=True)
-            ]
-            self._db.drop_stages_in(session, _all_stages(groups))
+        counts = execute_transaction(
+            self._db, lambda session: self._commit_tables(session, tables, epoch, sequence, groups)
+        )
         self.abort(groups)
         return counts
 
@@ -141,6 +136,22 @@ class SqlModelSink:
         finally:
             self._db.drop_stages([stage])
         return counts
+
+    def _commit_tables(
+        self,
+        session: Session,
+        tables: Sequence[ModelTable],
+        epoch: int,
+        sequence: int,
+        groups: Sequence[Sequence[Prepared]],
+    ) -> list[ModelCounts]:
+        """In the order of their names: units that share tables lock them in one order."""
+        entries = [self._lock_entry(session, table, epoch) for table in tables]
+        counts: dict[int, ModelCounts] = {}
+        for index in sorted(range(len(tables)), key=lambda index: self._tables.name(tables[index].target)):
+            counts[index] = self._commit_table(session, tables[index], entries[index], sequence, groups[index], tables)
+        self._db.drop_stages_in(session, _all_stages(groups))
+        return [counts[index] for index in range(len(tables))]
 
     # --- one table
 

@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 import pymysql
+from pymysql.constants import CLIENT
 
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.standard_sql import (
     CursorSession,
@@ -28,6 +30,9 @@ from ingest_ray.sinks.databases.types.mysql import MYSQL_TYPES, TEXT, map_leaf
 
 LOCK_TIMEOUT_S = 60
 INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them
+# https://dev.mysql.com/doc/refman/8.4/en/innodb-limits.html, https://mariadb.com/kb/en/innodb-limitations/
+INDEX_BYTES, INDEX_COLUMNS = 3_072, 16
+NUMBER_BYTES = 32  # of a decimal with 65 digits, the longest type that is indexed as a whole
 COLLATIONS = ("utf8mb4_0900_bin", "utf8mb4_nopad_bin")  # MySQL's, MariaDB's
 
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/: no connection (2xxx), too many connections, disk full, lock wait, deadlock,
@@ -37,7 +42,7 @@ _TRANSIENT = _CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
 _LOGIN = frozenset({1044, 1045, 1049, 1698})
 _GRANT = frozenset({1142, 1143, 1227, 1370})
 _PACKET = 1153
-_DUPLICATE_COLUMN = 1060
+_DUPLICATE_COLUMN, _DUPLICATE_KEY, _DEADLOCK = 1060, 1062, 1213
 
 _SESSION = (
     "set session transaction isolation level read committed",
@@ -106,7 +111,11 @@ class MySqlDatabase(StandardSqlDatabase):
     def create_table(self, session: Session, table: str, columns: dict[str, str], key: Sequence[str]) -> None:
         listed = [f"{name} {kind}" for name, kind in columns.items()]
         if key:
-            parts = [f"{name}({INDEX_CHARS})" if columns[name].startswith("long") else name for name in key]
+            indexed = key[:INDEX_COLUMNS]
+            texts = [name for name in indexed if columns[name].startswith("long")]
+            bytes_left = INDEX_BYTES - NUMBER_BYTES * (len(indexed) - len(texts))
+            chars = min(INDEX_CHARS, bytes_left // 4 // max(len(texts), 1))
+            parts = [f"{name}({chars})" if name in texts else name for name in indexed]
             listed.append(f"index ({', '.join(parts)})")
         self._create(session, table, listed)
 
@@ -148,6 +157,11 @@ class MySqlDatabase(StandardSqlDatabase):
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
         session.execute(f"alter table {self.quoted_table(table)} modify column {column} {kind}")
+
+    def lock_rows(self, session: Session, table: str, source: str, key: str) -> None:
+        session.execute(
+            f"select count(*) from {self.quoted_table(table)} t join {source} w on t.{key} = w.{key} for update"
+        )
 
     def null_safe_equal(self, left: str, right: str) -> str:
         return f"{left} <=> {right}"
@@ -217,6 +231,10 @@ class MySqlDatabase(StandardSqlDatabase):
         code, text = _code(error), f"'{self._shown_url}' refused: {error.args[-1] if error.args else error}"
         if code in _LOGIN:
             return ConfigError(text, hint="check user, password and database")
+        if code == _DUPLICATE_KEY:
+            return DuplicateKey(text)
+        if code == _DEADLOCK:
+            return TransactionConflict(text)
         if code in _TRANSIENT or isinstance(error, OSError):
             return SinkUnavailable(f"'{self._shown_url}' does not answer: {error.args[-1] if error.args else error}")
         if code in _GRANT:
@@ -280,6 +298,7 @@ def open_database(url: str, password: str | None, schema: str | None) -> MySqlDa
         "password": password if password is not None else unquote(parts.password or ""),
         "database": database,
         "charset": "utf8mb4",
+        "client_flag": CLIENT.FOUND_ROWS,  # an update counts the rows that it found, also where it changes nothing
         **query,
     }
     if "connect_timeout" in options:

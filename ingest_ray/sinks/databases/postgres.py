@@ -14,6 +14,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
@@ -21,6 +22,8 @@ from ingest_ray.sinks.databases.types.postgres import POSTGRES_TYPES
 from ingest_ray.sinks.type_mapping import map_type
 
 LOCK_TIMEOUT_S = 60
+# A row of a B-tree has at most a third of a page, 2,704 bytes with its header: https://www.postgresql.org/docs/current/btree.html
+BTREE_KEY_BYTES = 2_000
 
 # Transient classes of https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, transaction rollback,
 # resources, operator's intervention; and one code, a lock that was not granted in time.
@@ -104,6 +107,13 @@ class PostgresDatabase(StandardSqlDatabase):
                     hint=f"ALTER TABLE {self.quoted_table(table)} SET LOGGED, and verify its rows",
                 )
 
+    def lock_rows(self, session: Session, table: str, source: str, key: str) -> None:
+        """In the order of the keys, so that two units wait for each other in one direction only."""
+        session.execute(
+            f"select count(*) from (select t.{key} from {self.quoted_table(table)} t join {source} w on t.{key} = w.{key}"
+            f" order by t.{key} for update of t) locked"
+        )
+
     def prepare_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
         """Creates an index and the key's statistics: until autovacuum has run, the planner expects many rows for each key value,
         and reads the whole table.
@@ -118,9 +128,49 @@ class PostgresDatabase(StandardSqlDatabase):
         if not is_owned:
             return  # only the owner of a table may create indexes on it
         if not is_indexed:
-            session.execute(f"create index on {quoted_table} ({listed})")
+            self._create_key_index(session, quoted_table, key)
         if int(rows) <= 0:  # -1: never counted, 0 before version 14
             session.execute(f"analyze {quoted_table} ({listed})")
+
+    def _create_key_index(self, session: Session, quoted_table: str, key: Sequence[str]) -> None:
+        ((has_variable_length,),) = session.execute(
+            f"select coalesce(bool_or(attlen < 0), false) from pg_attribute where attrelid = {self.text_literal(quoted_table)}::regclass"
+            f" and attname = any(array[{', '.join(map(self.text_literal, key))}]::name[])"
+        )
+        if has_variable_length and self._longest_key(session, key, quoted_table) > BTREE_KEY_BYTES:
+            self._create_hash_indexes(session, quoted_table, key)
+        else:
+            session.execute(f"create index on {quoted_table} ({', '.join(map(self.quoted, key))})")
+
+    def _longest_key(self, session: Session, key: Sequence[str], source: str) -> int:
+        length = " + ".join(f"coalesce(octet_length({self.quoted(name)}::text), 0)" for name in key)
+        ((longest,),) = session.execute(f"select coalesce(max({length}), 0) from {source}")
+        return int(longest)
+
+    def _create_hash_indexes(self, session: Session, quoted_table: str, key: Sequence[str]) -> None:
+        """They hold values of any length, of one column each: https://www.postgresql.org/docs/current/hash-index.html"""
+        for name in key:
+            session.execute(f"create index on {quoted_table} using hash ({self.quoted(name)})")
+
+    def make_room_for_keys(self, session: Session, table: str, key: Sequence[str], source: str) -> None:
+        """Replaces the B-tree of `prepare_merge`, to which the server gave its name, before the first key that it could not hold."""
+        quoted_table = self.quoted_table(table)
+        indexes = session.execute(
+            "select quote_ident(n.nspname) || '.' || quote_ident(i.relname) from pg_index x"
+            " join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace"
+            " join pg_am m on m.oid = i.relam and m.amname = 'btree' join pg_class t on t.oid = x.indrelid"
+            " cross join lateral (select array_agg(a.attname order by k.position) as names, bool_or(a.attlen < 0) as is_variable"
+            " from unnest(x.indkey) with ordinality k(number, position)"
+            " join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.number) c"
+            f" where x.indrelid = {self.text_literal(quoted_table)}::regclass and not x.indisunique and x.indpred is null"
+            " and x.indexprs is null and c.is_variable and i.relname ~ '_idx[0-9]*$' and pg_has_role(t.relowner, 'USAGE')"
+            f" and c.names = array[{', '.join(map(self.text_literal, key))}]::name[]"
+        )
+        if not indexes or self._longest_key(session, key, source) <= BTREE_KEY_BYTES:
+            return
+        for (index,) in indexes:
+            session.execute(f"drop index {index}")
+        self._create_hash_indexes(session, quoted_table, key)
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = pa.RecordBatchReader.from_batches(schema, batches)
@@ -186,6 +236,15 @@ class PostgresDatabase(StandardSqlDatabase):
             )
         if state.startswith("42501"):
             return SinkRejected(f"'{self._shown_url}' refused: {text}", hint="grant the user this right")
+        if state == "54000":
+            return SinkRejected(
+                f"'{self._shown_url}' refused: {text}",
+                hint="where the message names an index, drop it, or create a hash index in its place",
+            )
+        if state == "23505":
+            return DuplicateKey(f"'{self._shown_url}' refused: {text}")
+        if state in ("40001", "40P01"):
+            return TransactionConflict(f"'{self._shown_url}' refused: {text}")
         if not state or state.startswith(_TRANSIENT):
             return SinkUnavailable(f"'{self._shown_url}' does not answer: {text}")
         return SinkRejected(f"'{self._shown_url}' refused: {text}")

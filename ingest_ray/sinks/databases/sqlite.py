@@ -100,8 +100,8 @@ class _SqliteSession:
     def execute(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 
-    def execute_update(self, sql: str) -> int:
-        return self._connection.execute(sql).rowcount
+    def execute_update(self, sql: str, *values: str | int) -> int:
+        return self._connection.execute(sql, values).rowcount
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         cursor = self._connection.execute(sql)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest_ray.sdk.errors import StagingLost
+from ingest_ray.sdk.errors import LedgerMismatch, StagingLost
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
 from ingest_ray.sinks.databases.database import ORDER, Database, Session
 from ingest_ray.sinks.databases.table_names import run_stage_prefix, unit_stage_prefix
@@ -86,6 +86,24 @@ def refuse_short_stage(db: Database, stage: str, rows: int, stored_rows: int) ->
         raise StagingLost(
             f"stage '{db.location(stage)}' has {stored_rows} rows instead of {rows}: the server has lost them, as after a crash",
             hint="what is committed stays, and this is read again",
+        )
+
+
+def refuse_uncounted_rows(db: Database, table: str, rows: int, written: int) -> None:
+    """`written`: what the database reports for statements that had to insert, update or delete `rows` rows of the table."""
+    if written != rows:
+        raise LedgerMismatch(
+            f"table '{db.location(table)}' took {written} rows instead of {rows}: nothing was committed",
+            hint="a trigger or a rule of the table drops rows or adds some: remove it, or let it write to other tables",
+        )
+
+
+def refuse_remaining_rows(db: Database, session: Session, table: str, where: str = "", *values: str | int) -> None:
+    """After rows were deleted of which none may be left."""
+    if session.execute(f"select 1 from {db.quoted_table(table)} {where} limit 1", *values):
+        raise LedgerMismatch(
+            f"table '{db.location(table)}' kept rows that had to be deleted: nothing was committed",
+            hint="a trigger or a rule of the table keeps them: remove it",
         )
 
 

@@ -61,6 +61,9 @@ class StandardSqlDatabase:
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
         session.execute(f"alter table {self.quoted_table(table)} alter column {column} type {kind}")
 
+    def make_room_for_keys(self, session: Session, table: str, key: Sequence[str], source: str) -> None:
+        return
+
     def prepare_merge(self, session: Session, table: str, key: Sequence[str]) -> None:
         return
 
@@ -71,6 +74,9 @@ class StandardSqlDatabase:
     def update_from_sql(self, table: str, source: str, values: dict[str, str], where: str) -> str:
         settings = ", ".join(f"{name} = {value}" for name, value in values.items())
         return f"update {table} as t set {settings} from {source} as w where {where}"
+
+    def lock_rows(self, session: Session, table: str, source: str, key: str) -> None:
+        return
 
     def null_safe_equal(self, left: str, right: str) -> str:
         return f"{left} is not distinct from {right}"
@@ -109,9 +115,9 @@ class CursorSession:
             cursor.execute(sql, values or None)
             return list(cursor.fetchall()) if cursor.description else []
 
-    def execute_update(self, sql: str) -> int:
+    def execute_update(self, sql: str, *values: str | int) -> int:
         with self._connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, values or None)
             return int(cursor.rowcount)
 
 

@@ -10,7 +10,8 @@ from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
-from ingest_ray.sinks.databases.commit_ledger import CommitLedger
+from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
+from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
@@ -19,6 +20,7 @@ from ingest_ray.sinks.databases.stages import (
     drop_stages_of_older_runs,
     is_numbered,
     refuse_lost_stages,
+    refuse_remaining_rows,
     stage_payload,
     stages_of,
 )
@@ -46,17 +48,9 @@ class SqlSink:
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         refuse_unordered_keys(target, schema, self._db.rules)
-        table = unit_table_name(target)
         try:
-            with self._db.transaction() as session:
-                self._ledger.create(session)
-            with self._db.transaction() as session:
-                entry = self._ledger.lock_entry(session, target, table, epoch)
-                self._ledger.take_over(session, target, table, epoch)
-                definition = self._definition(session, target, schema)
-                create_or_evolve(
-                    self._db, session, definition, self._ledger.column_record(session, target, table, epoch)
-                )
+            execute_transaction(self._db, self._ledger.create)
+            entry = execute_transaction(self._db, lambda session: self._take_over(session, target, schema, epoch))
             if entry.epoch < epoch:
                 drop_stages_of_older_runs(self._db, target)
         except CommitUnknown as error:  # it is always safe to open again
@@ -170,6 +164,14 @@ class SqlSink:
             seconds=time.monotonic() - started,
         )
 
+    def _take_over(self, session: Session, target: Target, schema: pa.Schema, epoch: int) -> LedgerEntry:
+        table = unit_table_name(target)
+        entry = self._ledger.lock_entry(session, target, table, epoch)
+        self._ledger.take_over(session, target, table, epoch)
+        record = self._ledger.column_record(session, target, table, epoch)
+        create_or_evolve(self._db, session, self._definition(session, target, schema), record)
+        return entry
+
     def _definition(self, session: Session, target: Target, schema: pa.Schema) -> TableDefinition:
         table, wanted = unit_table_name(target), sink_schema(schema, self._db.rules)
         kinds = column_types(self._db, schema, wanted)
@@ -189,8 +191,9 @@ class SqlSink:
         stages = [PreparedStage.of(target, prepared) for prepared in group if prepared.rows]
         if target.write is WriteMode.REPLACE:
             session.execute(f"delete from {self._db.quoted_table(table)}")
+            refuse_remaining_rows(self._db, session, table)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
         if target.write is WriteMode.UPSERT and not has_only_inserts:
             return upsert(self._db, session, target, table, stages, columns)
-        insert(self._db, session, table, stages, columns)
+        insert(self._db, session, target, table, stages, columns)
         return sum(prepared.rows for prepared in group)
