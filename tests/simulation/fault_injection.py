@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 ZOMBIE = "lost but goes on"
+LOST_FILE = "quarantine: file lost"
 FAULTS = (
     "kv: not answered",
     "kv: answer lost",
@@ -33,7 +34,7 @@ FAULTS = (
     "stop asked",
     "reset",
     "store restored",
-    "quarantine: file lost",
+    LOST_FILE,
     "configuration changed",
     "second run",
 )
@@ -55,6 +56,8 @@ class FaultInjector:
         rates = {kind: scale * random.uniform(0.3, 1.5) for kind in FAULTS if random.random() < share}
         if ZOMBIE in rates:
             rates[ZOMBIE] = 0.5  # of the processes that are lost, not of all calls
+        if LOST_FILE in rates:
+            rates[LOST_FILE] = 0.5  # of the commits with quarantined rows, which are few
         return cls(random, rates)
 
     def occurs(self, kind: str) -> bool:

@@ -16,7 +16,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import RENEW_S
 from ingest_ray.state.writer import StateWriter
-from tests.simulation.fault_injection import FaultInjector
+from tests.simulation.fault_injection import LOST_FILE, FaultInjector
 from tests.simulation.integer_strategy import IntegerStrategy
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.run_order import ORDER, SPEC, UNIT
@@ -129,7 +129,7 @@ class SimulatedRun:
     def _promote(self, uri: str) -> str | None:
         """The file may have been discarded since its commit."""
         self.scheduler.pause()
-        return None if self.faults.occurs("quarantine: file lost") else uri
+        return None if self.faults.occurs(LOST_FILE) else uri
 
     def _renew(self, writer: StateWriter) -> None:
         while True:

@@ -1,5 +1,6 @@
 """The reader task: one attempt of one slice. Ray never retries it, because the ledger numbers the attempts."""
 
+import signal
 from typing import Any
 
 import ray
@@ -16,8 +17,20 @@ from ingest_ray.registry import load
 from ingest_ray.sdk.types import Slice
 
 
+def accept_interrupts() -> None:
+    """Installs Python's handler of SIGINT where the signal is ignored: Ray interrupts a task as Ctrl-C would.
+
+    A process that a shell script starts in the background ignores SIGINT, and so do the processes of a local Ray under it.
+    https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_11
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @ray.remote(max_retries=0, num_cpus=1)
 def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
+    accept_interrupts()
+
     def work() -> Event:
         with using(cluster_permits()):
             staged = read_slice(order, piece, attempt, staging_on(order, pages))
