@@ -3,6 +3,6 @@
 from ingest_ray.run.launch import launch, run_units
 from ingest_ray.run.preview import preview_plan
 from ingest_ray.run.reconcile import reconcile_unit
-from ingest_ray.run.source_retry import RunStopped, retry_source
+from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 
-__all__ = ["RunStopped", "launch", "preview_plan", "reconcile_unit", "retry_source", "run_units"]
+__all__ = ["RunStopped", "launch", "preview_plan", "reconcile_unit", "retry_unavailable", "run_units"]

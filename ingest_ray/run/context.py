@@ -10,7 +10,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.run.cluster_lease import ClusterLease
 from ingest_ray.run.reporter import RunReporter
-from ingest_ray.run.source_retry import retry_source
+from ingest_ray.run.start_retry import retry_unavailable
 from ingest_ray.sdk.types import RunState
 
 T = TypeVar("T")
@@ -37,15 +37,15 @@ class RunContext:
         """The KV key of the unit and sink."""
         return unit_key_of(self.order)
 
-    def retry_source(self, request: Callable[[], T]) -> T:
-        """Asks the source as often as a slice of the unit would be read; reports progress while it waits.
+    def retry(self, request: Callable[[], T]) -> T:
+        """Sends a request to the source or sink as often as a slice of the unit would be read; reports progress while it waits.
 
         Raises:
-            SourceUnavailable: the last attempt failed.
+            SourceUnavailable, SinkUnavailable: the last attempt failed.
             RunStopped: a stop was requested between two attempts.
         """
         attempts = self.order.spec.policy.max_attempts
-        return retry_source(request, attempts, self.is_stopping, lambda: self.reporter.report("planning"))
+        return retry_unavailable(request, attempts, self.is_stopping, lambda: self.reporter.report("planning"))
 
 
 __all__ = ["AttemptResult", "RunContext"]

@@ -19,7 +19,7 @@ def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_s
     staging = staging_for(order)
     begin_staging(order, staging)
     unit_writer = writer_for(order, staging)
-    planner.open(open_scopes(order, state, unit_writer, plan_summary.scopes))
+    planner.open(context.retry(lambda: open_scopes(order, state, unit_writer, plan_summary.scopes)))
     readers = inline_readers(order, plan_summary)
     preparers = max(1, readers // 2)
     ledger = Ledger(limits_of(order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1))

@@ -37,12 +37,12 @@ def run_attempt_on_ray(context: RunContext, cluster: Cluster) -> AttemptResult:
         readers_per_cpu(context.order),
     )
     try:
-        executor.begin()
-        plan_summary = context.retry_source(executor.plan)
+        context.retry(executor.begin)
+        plan_summary = context.retry(executor.plan)
         context.reporter.note_plan(plan_summary)
         if not plan_summary.scopes:
             return AttemptResult(RunState.SUCCEEDED)
-        executor.open(plan_summary.scopes)
+        context.retry(lambda: executor.open(plan_summary.scopes))
         finish = drive_ledger(context, cluster, executor, plan_summary)
         return AttemptResult(finish.state, finish.fault, executor.is_broken or finish.is_restartable)
     except ray.exceptions.RayActorError as error:

@@ -22,10 +22,10 @@ from ingest_ray.quarantine.rejected_rows import delete_rejected_rows
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.inline_attempt import run_inline
 from ingest_ray.run.placement import is_inline, skips_local_probe
-from ingest_ray.run.source_retry import RunStopped
 from ingest_ray.run.staging_area import staging_for
+from ingest_ray.run.start_retry import RunStopped
 from ingest_ray.run.unchanged import summarize_unchanged
-from ingest_ray.sdk.errors import IngestError, SourceError
+from ingest_ray.sdk.errors import IngestError, SinkError, SourceError
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
@@ -79,8 +79,8 @@ class Run:
         """The result where the source has nothing new; None where only a probe can tell."""
         context = self._context
         try:
-            summary = context.retry_source(lambda: summarize_unchanged(self._order, context.unit_key))
-        except SourceError as error:
+            summary = context.retry(lambda: summarize_unchanged(self._order, context.unit_key))
+        except (SourceError, SinkError) as error:
             return AttemptResult(RunState.FAILED, Fault.of(error))
         if summary is None:
             return None
@@ -97,13 +97,13 @@ class Run:
                 state.refuse_other_cursor(order.spec.policy.cursor)
                 unit_writer = writer_for(order, staging_for(order))
                 if state.has_intent:
-                    open_sink_for(state, unit_writer)
+                    context.retry(lambda: open_sink_for(state, unit_writer))
                 elif state.sequence:  # also where nothing is planned
-                    check_sink(state, unit_writer)
+                    context.retry(lambda: check_sink(state, unit_writer))
                 if not skips_local_probe(order, context.cluster, is_first=not state.segments):
                     planner = Planner(order)
                     stack.callback(planner.close)
-                    plan_summary = context.retry_source(lambda: planner.begin(state.segments, state.learned))
+                    plan_summary = context.retry(lambda: planner.begin(state.segments, state.learned))
                     self._reporter.note_plan(plan_summary)
                     if not plan_summary.scopes:
                         return AttemptResult(RunState.SUCCEEDED)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ingest_ray import logs
 from ingest_ray.engine.reports import PlanPreview, ReconcileReport
 from ingest_ray.engine.run_order import Progress, RunOrder
-from ingest_ray.run import RunStopped, preview_plan, reconcile_unit, retry_source, run_units
+from ingest_ray.run import RunStopped, preview_plan, reconcile_unit, retry_unavailable, run_units
 from ingest_ray.sdk.errors import IngestError, SourceUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.sessions import cached_sessions
@@ -176,7 +176,7 @@ def _check_schema(
     installation: Installation, order: RunOrder, attempts: int, is_stopping: Callable[[], bool]
 ) -> SchemaCheck:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
-        checked = retry_source(lambda: check_schema(installation, order), attempts, is_stopping)
+        checked = retry_unavailable(lambda: check_schema(installation, order), attempts, is_stopping)
         accept_schema(installation, checked)
         if checked.changes:
             log.warning("the dataset changed at the source: %s", "; ".join(checked.changes))

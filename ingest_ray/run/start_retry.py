@@ -1,4 +1,4 @@
-"""Retries requests to a source that is temporarily unavailable, before any slice of the run has been read.
+"""Retries requests to a source or sink that is temporarily unavailable, before any slice of the run has been read.
 
 The number of attempts and the pauses are those of a slice. Errors of the login, the dataset or the configuration are raised
 at once.
@@ -12,17 +12,17 @@ from typing import TypeVar
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.retry import RetryBudget
 from ingest_ray.engine.coordinator import TICK_S
-from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.errors import SinkUnavailable, SourceUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class RunStopped(Exception):
-    """A stop was requested before the source answered."""
+    """A stop was requested before the source or sink answered."""
 
 
-def retry_source(
+def retry_unavailable(
     request: Callable[[], T],
     attempts: int,
     is_stopping: Callable[[], bool],
@@ -31,19 +31,20 @@ def retry_source(
     """Returns what `request` returns. Calls `on_wait` several times a second during the pauses.
 
     Raises:
-        SourceUnavailable: the last of `attempts` failures.
+        SourceUnavailable, SinkUnavailable: the last of `attempts` failures.
         RunStopped: a stop was requested between two attempts.
     """
     budget = RetryBudget(attempts)
     while True:
         try:
             return request()
-        except SourceUnavailable as error:
+        except (SourceUnavailable, SinkUnavailable) as error:
             pause_s = budget.after(Fault.of(error))
             if pause_s is None:
                 raise
             log.warning(
-                "the source is unavailable, attempt %d of %d follows in %.1f s: %s",
+                "the %s is unavailable, attempt %d of %d follows in %.1f s: %s",
+                "sink" if isinstance(error, SinkUnavailable) else "source",
                 budget.failures + 1,
                 attempts,
                 pause_s,
