@@ -182,6 +182,11 @@ class UnitRow:
     async def reset(self) -> None:
         view = self._view
         consequence = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
+        warning = await self._context.call_as_admin(
+            "reset a unit", reset.append_warning, self._context.installation, view.ref
+        )
+        if warning:
+            consequence = f"Its checkpoint is forgotten. Rows in the sink stay. Warning: {warning}."
         if not await confirm(f"Reset {view.unit_id}?", consequence, "Forget the checkpoint"):
             return
         done = await self._context.call_as_admin("reset a unit", reset.reset, self._context.installation, view.ref)

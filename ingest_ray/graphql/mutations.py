@@ -179,10 +179,12 @@ class Mutation:
 
     @strawberry.mutation
     async def reset_ingestion_checkpoint(
-        self, info: RequestInfo, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
+        self, info: RequestInfo, endpoint_id: ID, unit_id: ID, sink_id: str | None = None, to_sink: bool = False
     ) -> IngestionActionResult:
-        """The next run starts from nothing; rows in the sink stay."""
-        return await _reset(info, UnitRef(str(endpoint_id), str(unit_id)), sink_id)
+        """The next run starts from nothing; with `toSink`, from the last commit that the sink has, after it was restored from an
+        earlier copy. Rows in the sink stay."""
+        unit = UnitRef(str(endpoint_id), str(unit_id))
+        return await (_return_to_sink if to_sink else _reset)(info, unit, sink_id)
 
     @strawberry.mutation
     async def update_ingestion_watermark(
@@ -223,7 +225,14 @@ set_watermark = watermark.set_watermark  # an argument of the field hides the mo
 
 async def _reset(info: RequestInfo, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
     done = await call_as_admin(info, reset.reset, info.context.installation, unit, sink_id)
-    return _idle(f"forgot {done.segments} segment(s)")
+    warning = f"; {done.warning}" if done.warning else ""
+    return _idle(f"forgot {done.segments} segment(s){warning}")
+
+
+async def _return_to_sink(info: RequestInfo, unit: UnitRef, sink_id: str | None) -> IngestionActionResult:
+    done = await call_as_admin(info, reset.return_checkpoint, info.context.installation, unit, sink_id)
+    lost = "".join(f"; a {task} was lost with the sink's commits: do it again" for task in done.lost_tasks)
+    return _idle(f"went back from commit {done.before} to commit {done.sequence}{lost}")
 
 
 def _idle(message: str) -> IngestionActionResult:

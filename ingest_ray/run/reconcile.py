@@ -43,6 +43,7 @@ def reconcile_unit(order: RunOrder, allow_all: bool = False) -> ReconcileReport:
     started = time.monotonic()
     with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
         state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+        state.task = "reconcile"
         try:
             report = _reconcile(order, state, allow_all)
         except IngestError as error:

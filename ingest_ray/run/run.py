@@ -91,6 +91,7 @@ class Run:
         """Inline under the lease of this process; a run on Ray takes its own lease after this one is released."""
         order, context = self._order, self._context
         state = StateWriter.begin(open_state(order.settings), context.unit_key, order.run_id, this_process())
+        state.task = order.task
         with ExitStack() as stack:
             stack.callback(state.end)
             try:

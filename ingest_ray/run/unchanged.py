@@ -39,7 +39,9 @@ def summarize_unchanged(order: RunOrder, unit_key: str) -> PlanSummary | None:
 def _has_sink(order: RunOrder, state: UnitState) -> bool:
     """True where the sink has exactly the commits that the state has. One request; the run itself names the difference."""
     progress = writer_for(order, staging_for(order)).read_progress()
-    return progress is None or (progress.exists and progress.sequence == state.sequence) or not state.sequence
+    if progress is None or not state.sequence:
+        return True
+    return progress.sequence == state.sequence and not progress.is_behind(state.last_claimed, state.committed_by)
 
 
 def _is_settled(order: RunOrder, state: UnitState) -> bool:

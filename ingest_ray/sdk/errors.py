@@ -49,6 +49,7 @@
     + LedgerMismatch          fail: rows do not add up; nothing was committed
     + StateBehindSink         fail: the state lost commits that the sink has, and reading them again would double rows
     + SinkBehindState         fail: the sink lost commits that the state has
+    + HistoryTooShort         fail: the state does not keep what it was at the sink's last commit
   x StateError
     + StateConflict           read the state again: another process wrote it
     + StateUnreadable         fail: the document has an unknown schema number
@@ -324,6 +325,10 @@ class StateBehindSink(CommitError):
 
 class SinkBehindState(CommitError):
     code = "E_SINK_BEHIND_STATE"
+
+
+class HistoryTooShort(CommitError):
+    code = "E_HISTORY_TOO_SHORT"
 
 
 class StateError(IngestError):

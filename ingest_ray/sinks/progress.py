@@ -6,9 +6,15 @@ from ingest_ray.sdk.contracts import SinkProgress
 
 
 def newest_progress(parts: Sequence[SinkProgress]) -> SinkProgress:
-    """The highest epoch and number of all tables. A table that does not exist may belong to a model that the unit got later."""
+    """The highest epoch and number of all tables, and the rows of the one that is furthest behind.
+
+    A table that does not exist, or has no commit of the unit, may belong to a model that the unit got later.
+    """
+    sequence = max((part.sequence for part in parts), default=0)
+    rows_of = min((part.rows_of for part in parts if part.sequence), default=0)
     return SinkProgress(
         epoch=max((part.epoch for part in parts), default=0),
-        sequence=max((part.sequence for part in parts), default=0),
+        sequence=sequence,
         exists=any(part.exists for part in parts),
+        restored_to=rows_of if rows_of < sequence else None,
     )

@@ -11,6 +11,21 @@ from ingest_ray.sdk.types import Interval, Learned, Model, SegmentState
 SCHEMA = 1
 
 
+class FoldedCommit(Model):
+    """A commit that is in the checkpoint: its number, the epoch of its run, and the run's task."""
+
+    sequence: int
+    epoch: int
+    task: str = "ingest"
+
+
+class Return(Model):
+    """A checkpoint goes back to its state after commit `to`. Commits go on above `sequence`, the number of the sink."""
+
+    to: int
+    sequence: int
+
+
 class UnitDocument(Model):
     """The document under the unit's key. `sequence`: the last commit that is folded into every segment it touched."""
 
@@ -23,12 +38,32 @@ class UnitDocument(Model):
     """The column whose values the watermarks are."""
     is_resetting: bool = False
     """A reset has begun and not finished; the next run finishes it before it reads anything."""
+    returning: Return | None = None
+    """The checkpoint has begun to go back and has not finished; the next run finishes it before it reads anything."""
+    commits: tuple[FoldedCommit, ...] = ()
+    """The last ones, oldest first. Documents of older versions have none."""
+    claimed: int | None = None
+    """The last commit whose rows this checkpoint claims, where that is not `sequence`: it went on above commits that it does not know."""
+    known_from: int = 0
+    """The earlier states of the segments fit commits from this one on: below it the checkpoint was set in another way."""
+
+    @property
+    def last_claimed(self) -> int:
+        return self.sequence if self.claimed is None else self.claimed
+
+    @property
+    def committed_by(self) -> int:
+        """The epoch of the last commit; 0 where it is not known. A sink with an older epoch does not have that commit."""
+        last = self.commits[-1] if self.commits else None
+        return last.epoch if last is not None and last.sequence == self.sequence else 0
 
 
 class SegmentDocument(Model):
     schema_number: Literal[1] = 1
     epoch: int
     state: SegmentState
+    past: tuple[SegmentState, ...] = ()
+    """The states before the segment's last commits, oldest first."""
 
 
 class Owner(Model):
@@ -90,6 +125,8 @@ class IntentDocument(Model):
     is_whole: bool = False
     quarantine_uris: tuple[str, ...] = ()
     """Quarantine files that become official with this commit."""
+    task: str = "ingest"
+    """What the run is for. Going back does not lead to reading again what a commit of another task brought."""
 
 
 class UnitState(Model):
@@ -98,6 +135,8 @@ class UnitState(Model):
     unit_key: str
     epoch: int = 0
     sequence: int = 0
+    last_claimed: int = 0
+    committed_by: int = 0
     run_id: str | None = None
     learned: Learned = Learned()
     cursor: str | None = None

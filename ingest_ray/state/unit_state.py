@@ -64,6 +64,8 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         unit_key=unit_key,
         epoch=lease.epoch if lease else 0,
         sequence=unit.sequence if unit else 0,
+        last_claimed=max([unit.last_claimed if unit else 0, *(state.sequence for state in found)]),
+        committed_by=unit.committed_by if unit else 0,
         run_id=unit.run_id if unit else None,
         learned=unit.learned if unit else Learned(),
         cursor=unit.cursor if unit else None,

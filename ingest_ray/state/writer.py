@@ -21,10 +21,13 @@ from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict
 from ingest_ray.sdk.types import Island, Learned, Model, Position, Scope, SegmentState
+from ingest_ray.state.commit_history import refuse_unknown_past, segment_at, with_commit, with_past
 from ingest_ray.state.documents import (
     ClaimDocument,
+    FoldedCommit,
     IntentDocument,
     Owner,
+    Return,
     SegmentDocument,
     UnitDocument,
     dumped,
@@ -47,9 +50,10 @@ class StateWriter:
         self._run_id = run_id
         self.lease = lease
         self.promote = promote_rejected_rows
+        self.task = "ingest"
+        """What the run is for; kept with its commits."""
         self._versions: dict[str, int] = {}
-        self._segments: dict[str, SegmentState] = {}
-        self._epochs: dict[str, int] = {}
+        self._documents: dict[str, SegmentDocument] = {}
         self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
         self._intent: IntentDocument | None = None
         self._opened_by = 0
@@ -90,6 +94,9 @@ class StateWriter:
                 self._intent = None if intent.is_settled else intent
                 self._opened_by = old.opened_by if old.opened_by is not None else max(old.held_by, old.epoch)
                 self._load()
+                if self._unit.returning is not None:
+                    log.warning("this unit's checkpoint did not finish going back: finishing it")
+                    self._finish_return(self._unit.returning)
                 if not self._unit.is_resetting:
                     return
                 self._finish_reset()
@@ -99,7 +106,7 @@ class StateWriter:
         """Deletes what a reset that died has left; then everything is read again."""
         log.warning("a reset of this unit did not finish: finishing it")
         forget_state(self._kv, self._unit_key, self.lease)
-        self._segments, self._epochs, self._intent = {}, {}, None
+        self._documents, self._intent = {}, None
         self._unit = UnitDocument(epoch=self.epoch, run_id=self._run_id)
 
     def _refuse_newer(self, key: str, epoch: int) -> None:
@@ -116,8 +123,7 @@ class StateWriter:
         for key, value, version in self._kv.scan(segment_prefix(self._unit_key)):
             document = parsed(SegmentDocument, key, value)
             self._refuse_newer(key, document.epoch)
-            self._segments[document.state.segment] = document.state
-            self._epochs[document.state.segment] = document.epoch
+            self._documents[document.state.segment] = document
             self._versions[key] = version
 
     @property
@@ -134,7 +140,23 @@ class StateWriter:
 
     @property
     def segments(self) -> Mapping[str, SegmentState]:
-        return self._segments
+        return {segment: document.state for segment, document in self._documents.items()}
+
+    @property
+    def unit(self) -> UnitDocument:
+        return self._unit
+
+    @property
+    def last_claimed(self) -> int:
+        """The last commit whose rows the checkpoint claims: of a fold that died, some segments have a later one than the unit."""
+        return max([self._unit.last_claimed, *(document.state.sequence for document in self._documents.values())])
+
+    @property
+    def committed_by(self) -> int:
+        """The epoch of commit `last_claimed`; 0 where it is not known."""
+        if self._intent is not None and self._intent.sequence == self.last_claimed:
+            return self._intent.epoch
+        return self._unit.committed_by
 
     @property
     def has_intent(self) -> bool:
@@ -153,7 +175,7 @@ class StateWriter:
             self._settle(intent)
             done = f"commit {intent.sequence} of run {intent.run_id} was not in the sink: dropped"
         if sink_sequence > self._unit.sequence:
-            self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+            self._put_unit(self._above_unknown(sink_sequence))
         return done
 
     def note_opening(self) -> None:
@@ -188,18 +210,55 @@ class StateWriter:
 
         The number is written last, so that after a crash in between the sink is still ahead of the state.
         """
-        for state in list(self._segments.values()):
-            scopes = tuple(scope.model_copy(update={"is_insert_only": False}) for scope in state.scopes)
-            self._put_segment(state.model_copy(update={"scopes": scopes}))
+        for state in self.segments.values():
+            self._put_segment(merging(state))
         self.drop_intent()
-        self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+        self._put_unit(self._above_unknown(sink_sequence))
+
+    def _above_unknown(self, sink_sequence: int) -> UnitDocument:
+        update = {"sequence": sink_sequence, "claimed": self._unit.last_claimed, "known_from": sink_sequence}
+        return self._unit.model_copy(update=update)
 
     def go_back(self, sink_sequence: int) -> None:
         """Takes the number of a sink that has fewer commits than this state. The caller sets the watermarks anew."""
         self.drop_intent()
-        for state in list(self._segments.values()):
-            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, sink_sequence)}))
-        self._put_unit(self._unit.model_copy(update={"sequence": sink_sequence}))
+        for state in self.segments.values():
+            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, sink_sequence)}), past=())
+        update = {"sequence": sink_sequence, "known_from": sink_sequence, "claimed": None, "commits": ()}
+        self._put_unit(self._unit.model_copy(update=update))
+
+    def return_to(self, to: int, sequence: int) -> None:
+        """Goes back to the checkpoint as it was after commit `to`; the next commit follows `sequence`, the number of the sink.
+
+        After a crash in between, the next run finishes it, because the unit's document says that it began.
+
+        Raises:
+            HistoryTooShort: the checkpoint does not keep that state; nothing was changed.
+        """
+        refuse_unknown_past(self._unit, to)
+        for document in self._documents.values():
+            segment_at(document, to)
+        going = Return(to=to, sequence=sequence)
+        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "returning": going}))
+        reached("state:after-return-began")
+        self._finish_return(going)
+
+    def _finish_return(self, going: Return) -> None:
+        self.drop_intent()
+        for document in list(self._documents.values()):
+            found = segment_at(document, going.to)
+            self._put_segment(merging(found.state), past=found.past)
+            reached("state:between-returned-segments")
+        unit = self._unit
+        update = {
+            "epoch": self.epoch,
+            "sequence": going.sequence,
+            "claimed": None if going.sequence == going.to else going.to,
+            "commits": tuple(commit for commit in unit.commits if commit.sequence <= going.to),
+            "known_from": unit.known_from if going.sequence == going.to else going.sequence,
+            "returning": None,
+        }
+        self._put_unit(unit.model_copy(update=update))
 
     def refuse_other_cursor(self, cursor: str | None) -> None:
         """Refuses a policy whose cursor is not the one that the watermarks belong to.
@@ -224,8 +283,7 @@ class StateWriter:
             by_segment.setdefault(scope.segment, []).append(scope)
         self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
         for segment, scopes in by_segment.items():
-            state = self._segments.get(segment, SegmentState(segment=segment))
-            state, merged = opened(state, scopes, is_target_empty=is_target_empty)
+            state, merged = opened(self._state_of(segment), scopes, is_target_empty=is_target_empty)
             self._put_segment(state)
             out.extend(merged)
         return tuple(out)
@@ -250,9 +308,10 @@ class StateWriter:
             is_whole=is_whole,
             quarantine_uris=tuple(quarantine_uris),
             opened_by=self._opened_by,
+            task=self.task,
         )
-        for segment, state in self._folds(intent):
-            encode(segment_key(self._unit_key, segment), dumped(SegmentDocument(epoch=self.epoch, state=state)))
+        for document in self._folds(intent):
+            encode(segment_key(self._unit_key, document.state.segment), dumped(document))
         reached("state:before-intent")
         self._put(intent_key(self._unit_key), intent)
         self._intent = intent
@@ -272,9 +331,10 @@ class StateWriter:
 
     def set_watermarks(self, watermarks: Mapping[str, Position], cursor: str | None) -> None:
         """Sets watermarks by hand: the segments count as loaded up to them; unfinished scopes are dropped."""
-        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
+        update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "known_from": self._unit.sequence}
+        self._put_unit(self._unit.model_copy(update=update))
         for segment, position in watermarks.items():
-            state = self._segments.get(segment, SegmentState(segment=segment))
+            state = self._state_of(segment)
             self._put_segment(state.model_copy(update={"watermark": position, "is_loaded": True, "scopes": ()}))
 
     def learn(self, learned: Learned) -> None:
@@ -295,29 +355,41 @@ class StateWriter:
             if self.promote(uri) is None:
                 log.warning("the rejected rows at '%s' are gone: they count as lost", uri)
         reached("state:after-promote")
-        for _, state in self._folds(intent):
-            self._put_segment(state)
+        for document in self._folds(intent):
+            self._put_segment_document(document)
             reached("state:between-segments")
-        self._put_unit(self._unit.model_copy(update={"sequence": intent.sequence}))
+        commit = FoldedCommit(sequence=intent.sequence, epoch=intent.epoch, task=intent.task)
+        commits = with_commit(self._unit.commits, commit)
+        update = {"sequence": intent.sequence, "claimed": None, "commits": commits}
+        self._put_unit(self._unit.model_copy(update=update))
         reached("state:before-clear")
         self._settle(intent)
 
-    def _folds(self, intent: IntentDocument) -> Iterator[tuple[str, SegmentState]]:
+    def _folds(self, intent: IntentDocument) -> Iterator[SegmentDocument]:
         """The segments that a commit changes, in their new state; segments that have the commit already are left out."""
         if intent.is_whole:
-            for segment, state in list(self._segments.items()):
-                if self._epochs[segment] == intent.epoch and state.sequence < intent.sequence:
-                    yield segment, whole(state).model_copy(update={"sequence": intent.sequence})
+            for document in list(self._documents.values()):
+                if document.epoch == intent.epoch and document.state.sequence < intent.sequence:
+                    yield self._after_commit(whole(document.state), intent.sequence)
             return
         by_segment: dict[str, list[ClaimDocument]] = {}
         for claim in intent.claims:
             by_segment.setdefault(claim.segment, []).append(claim)
         for segment, claims in by_segment.items():
-            state = self._segments.get(segment, SegmentState(segment=segment))
+            state = self._state_of(segment)
             if state.sequence < intent.sequence:
                 for claim in claims:
                     state = folded(state, claim.scope_id, claim.interval, claim.rank)
-                yield segment, state.model_copy(update={"sequence": intent.sequence})
+                yield self._after_commit(state, intent.sequence)
+
+    def _after_commit(self, state: SegmentState, sequence: int) -> SegmentDocument:
+        before = self._documents.get(state.segment)
+        new = SegmentDocument(epoch=self.epoch, state=state.model_copy(update={"sequence": sequence}))
+        return with_past(new, self._state_of(state.segment), before.past if before else ())
+
+    def _state_of(self, segment: str) -> SegmentState:
+        document = self._documents.get(segment)
+        return document.state if document is not None else SegmentState(segment=segment)
 
     def _settle(self, intent: IntentDocument) -> None:
         self._put(intent_key(self._unit_key), self._settled_intent(intent.sequence))
@@ -334,10 +406,16 @@ class StateWriter:
         self._put(self._unit_key, unit)
         self._unit = unit
 
-    def _put_segment(self, state: SegmentState) -> None:
-        self._put(segment_key(self._unit_key, state.segment), SegmentDocument(epoch=self.epoch, state=state))
-        self._segments[state.segment] = state
-        self._epochs[state.segment] = self.epoch
+    def _put_segment(self, state: SegmentState, past: tuple[SegmentState, ...] | None = None) -> None:
+        """`past` None: the earlier states stay."""
+        before = self._documents.get(state.segment)
+        if past is None:
+            past = before.past if before is not None else ()
+        self._put_segment_document(SegmentDocument(epoch=self.epoch, state=state, past=past))
+
+    def _put_segment_document(self, document: SegmentDocument) -> None:
+        self._put(segment_key(self._unit_key, document.state.segment), document)
+        self._documents[document.state.segment] = document
 
     def _put(self, key: str, document: Model) -> None:
         value = dumped(document)
@@ -348,6 +426,12 @@ class StateWriter:
             if found is None or found[0] != value:
                 raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
             self._versions[key] = found[1]  # an earlier write of this run, whose result was lost
+
+
+def merging(state: SegmentState) -> SegmentState:
+    """The segment whose scopes do not insert without a merge any more, because the sink may have rows of them."""
+    scopes = tuple(scope.model_copy(update={"is_insert_only": False}) for scope in state.scopes)
+    return state.model_copy(update={"scopes": scopes})
 
 
 def whole(state: SegmentState) -> SegmentState:

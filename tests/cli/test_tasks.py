@@ -124,6 +124,25 @@ def test_a_watermark_before_the_copy_is_a_way_out_for_a_restored_table(workspace
     assert cli.json("run", "shop")["rows"]["read"] == 0
 
 
+def test_going_back_to_the_sink_is_a_way_out_for_a_restored_table(workspace: Workspace, cli: InProcessCli) -> None:
+    cli.json("run", "shop")
+    shutil.copytree(workspace.folder / "lake", workspace.folder / "copy")
+    changed(workspace, cli, changed={"7": 1500}, now=2000)
+    cli.json("run", "shop")
+    cli.json("run", "shop", UNIT, "--from", "1500", "--to", "1600")
+    shutil.rmtree(workspace.folder / "lake")
+    (workspace.folder / "copy").rename(workspace.folder / "lake")
+    assert "--to-sink" in cli.json("run", "shop", code=1)["error"]["hint"]
+    code, out, err = cli.run("reset", "shop", UNIT, "--to-sink", "--yes")
+    assert (code, "its next run reads what follows" in out, "a backfill, which no run repeats" in err) == (
+        0,
+        True,
+        True,
+    )
+    assert cli.json("run", "shop")["rows"]["committed"] == 1
+    assert cli.json("reset", "shop", UNIT, "--to-sink", "--yes")["is_changed"] is False
+
+
 def test_c68_a_change_that_was_followed_is_said_once_and_is_in_the_history(
     workspace: Workspace, cli: InProcessCli
 ) -> None:

@@ -19,6 +19,7 @@ ADDED = {  # additive: no published code says them
     "E_VERSION_CONFLICT",
     "E_STATE_BEHIND_SINK",
     "E_SINK_BEHIND_STATE",
+    "E_HISTORY_TOO_SHORT",
 }
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 

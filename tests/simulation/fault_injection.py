@@ -34,6 +34,7 @@ FAULTS = (
     "stop asked",
     "reset",
     "store restored",
+    "sink restored",
     LOST_FILE,
     "configuration changed",
     "second run",

@@ -1,24 +1,28 @@
 """One history of a unit: a phase of faults, a phase without, then the final checks."""
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
 from ingest_ray.core.limits import Limits
+from ingest_ray.engine.steps.recovery import return_to_sink
 from ingest_ray.kv.keys import intent_key, lease_key
-from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.errors import HistoryTooShort, IngestError, StateBehindSink
 from ingest_ray.sdk.types import RunState
-from ingest_ray.state import read_states, reset_state
+from ingest_ray.state import commit_history, read_states, reset_state
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import TTL_S
+from ingest_ray.state.writer import StateWriter
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.integer_strategy import IntegerStrategy
 from tests.simulation.invariants import InvariantChecker, Violation
 from tests.simulation.run_order import UNIT
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.simulated_kv import SimulatedKv
-from tests.simulation.simulated_run import SimulatedRun
-from tests.simulation.simulated_sink import SimulatedUnitWriter, SinkServer
+from tests.simulation.simulated_run import CooperativeLock, SimulatedRun
+from tests.simulation.simulated_sink import SimulatedUnitWriter, SinkCopy, SinkServer
 from tests.simulation.simulated_staging import SimulatedStaging
 from tests.simulation.source_table import SourceTable
 
@@ -57,6 +61,7 @@ class History:
         self.unit_writer = SimulatedUnitWriter(self.server, self.scheduler, self.faults, self.staging)
         self.runs: list[SimulatedRun] = []
         self.operators: list[Process] = []
+        self.must_load_again = False
         self.configure()
         for key in range(self.random.choice([0, 3, 10, KEYS])):
             self.table.write(key)
@@ -139,10 +144,15 @@ class History:
         elif self.faults.occurs("second run"):
             self.start_run()
         elif self.faults.occurs("store restored"):
-            self._restore_store()
+            self._end_everything()
+            self.kv.lose_writes(self.random.choice([1, 3, 10, 40, 1_000]))
+        elif self.server.copies and self.faults.occurs("sink restored"):
+            self._end_everything()
+            self.unit_writer.lose_requests()
+            copies = self.server.copies[-self.random.choice([1, 3, 1_000]) :]
+            self.server.restore(self.random.choice([*copies, SinkCopy.of(self.server)]))
         elif self.faults.occurs("reset"):
-            self.operators.append(Process("operator"))
-            self.scheduler.spawn(self.operators[-1], self._reset)
+            self._operate(self._reset)
 
     def _suspend(self, run: SimulatedRun) -> None:
         """Suspends all of a run or one process of it, for a moment or past its lease; another run may start meanwhile."""
@@ -158,8 +168,8 @@ class History:
         if not self.faults.is_disabled:
             self.start_run()
 
-    def _restore_store(self) -> None:
-        """Loses acknowledged writes while nothing lives that knows the newer documents: their versions come again."""
+    def _end_everything(self) -> None:
+        """A store and a sink are restored while no process lives that knows what was there before."""
         for run in self.runs:
             for process in run.all_processes:
                 self.scheduler.kill(process)
@@ -167,7 +177,31 @@ class History:
                 run.kill()
         for operator in self.operators:
             self.scheduler.kill(operator)
-        self.kv.lose_writes(self.random.choice([1, 3, 10, 40, 1_000]))
+
+    def _operate(self, work: Callable[[], None]) -> None:
+        self.operators.append(Process("operator"))
+        self.scheduler.spawn(self.operators[-1], work)
+
+    def _return_to_sink(self) -> None:
+        """Does what the hint of the refusal says. Where the history does not reach that far: loads again."""
+        owner = Owner(host="elsewhere", pid=0, started="-")
+        try:
+            state = StateWriter.begin(self.kv, UNIT, "person", owner, lambda: self.scheduler.now)
+        except IngestError as error:
+            self.faults.fault_counts[f"return refused: {error.code}"] += 1
+            return
+        state.lease._lock = CooperativeLock(self.scheduler)  # type: ignore[assignment]
+        try:
+            return_to_sink(state, self.unit_writer, self.unit_writer.read_progress())  # type: ignore[arg-type]
+            self.faults.fault_counts["went back to the sink"] += 1
+        except (HistoryTooShort, StateBehindSink) as error:
+            self.faults.fault_counts[f"return refused: {error.code}"] += 1
+            self.must_load_again = True
+        except IngestError as error:
+            self.faults.fault_counts[f"return failed: {error.code}"] += 1
+        finally:
+            with suppress(IngestError):
+                state.end()
 
     def _reset(self) -> None:
         try:
@@ -180,7 +214,9 @@ class History:
 
     def play(self) -> Result:
         violation = None
+        kept = commit_history.KEPT_COMMITS
         try:
+            commit_history.KEPT_COMMITS = self.random.choice([2, kept])
             self._faulty_phase()
             self._quiet_phase()
         except Violation as error:
@@ -189,6 +225,8 @@ class History:
             violation = f"{type(error).__name__}: {error}"
             if self.scheduler.is_traced:
                 raise
+        finally:
+            commit_history.KEPT_COMMITS = kept
         self.scheduler.close()
         if self.checker.violations:
             violation = self.checker.violations[0]
@@ -211,6 +249,9 @@ class History:
                     break
                 self.start_run()
             self._step()
+            if "--to-sink" in self.runs[-1].hint and not self.active() and self.random.random() < 0.5:
+                self.runs[-1].hint = ""
+                self._operate(self._return_to_sink)
             if self.runs[-1].outcome == "refused":
                 self.scheduler.now += self.random.choice([1.0, TTL_S])
 
@@ -237,9 +278,7 @@ class History:
             self._finish(tries=1)
         else:
             self._finish(tries=8)
-        while self.scheduler.step():
-            if self.scheduler.steps > MAX_STEPS:
-                raise Violation("the history does not end")
+        self._play_to_end()
         self._finish(tries=1)
         self.checker.check_final_rows(self.write, self.server.shown, self.server.newest)
         self._check_state()
@@ -255,8 +294,11 @@ class History:
                 return
             if run.outcome == "refused":
                 self.scheduler.now += TTL_S / 2
-            elif "would double" in run.fault:
+            elif "would double" in run.fault or self.must_load_again:
                 self._load_again()
+            elif "--to-sink" in run.hint:
+                self._operate(self._return_to_sink)
+                self._play_to_end()
             else:
                 faults.append(run.fault or run.outcome)
         raise Violation(f"no run succeeds without faults: {faults}")
@@ -264,12 +306,15 @@ class History:
     def _load_again(self) -> None:
         """Does what the hint of the refusal says: resets the unit and empties its table."""
         self.faults.fault_counts["loaded again"] += 1
-        self.operators.append(Process("operator"))
-        self.scheduler.spawn(self.operators[-1], self._reset)
+        self.must_load_again = False
+        self._operate(self._reset)
+        self._play_to_end()
+        self.server.truncate()
+
+    def _play_to_end(self) -> None:
         while self.scheduler.step():
             if self.scheduler.steps > MAX_STEPS:
                 raise Violation("the history does not end")
-        self.server.truncate()
 
     def _check_state(self) -> None:
         lease = self.kv.peek(lease_key(UNIT))

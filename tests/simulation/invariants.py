@@ -32,6 +32,8 @@ class InvariantChecker:
             self.report_violation(f"'{key}' of epoch {old['epoch']} is overwritten by epoch {new['epoch']}")
         if key.endswith("::lease"):
             self._check_lease(old, new)
+        elif new.get("returning"):  # segments go back one by one
+            self.watermarks.clear()
         elif "::segment::" in key:
             self._check_watermark(key, new["state"])
 
@@ -66,8 +68,10 @@ class InvariantChecker:
     def forget_watermark(self, key: str) -> None:
         self.watermarks.pop(key, None)
 
-    def check_commit(self, last: int, sequence: int) -> None:
-        if sequence != last + 1:
+    def check_commit(self, last: int, sequence: int, *, is_replace: bool) -> None:
+        if sequence != last + 1 and not (
+            is_replace and sequence > last
+        ):  # a replacement goes on above a sink that was restored
             self.report_violation(f"commit {sequence} follows commit {last}")
 
     def check_duplicates(self, rows: Iterable[tuple[int, int]], shown: Counter[tuple[int, int]]) -> None:

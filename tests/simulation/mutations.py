@@ -10,6 +10,7 @@ import pytest
 from ingest_ray.core import checkpoint, ledger
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Failed, Stage
+from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
 from ingest_ray.state import unit_state, writer
@@ -198,6 +199,25 @@ def inserts_go_on_after_lost_writes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StateWriter, "accept_loss", careless)
 
 
+def restored_sink_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SinkProgress, "is_behind", lambda self, sequence, committed_by: False)
+
+
+def segments_of_a_fold_that_died_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(StateWriter, "last_claimed", property(lambda self: self.unit.last_claimed))
+
+
+def going_back_too_far_or_not_far_enough(patch: pytest.MonkeyPatch) -> None:
+    """A segment goes back to its oldest state, or stays, instead of to that of the sink's commit."""
+
+    def oldest(document: Any, sequence: int) -> Any:
+        if document.state.sequence <= sequence or not document.past:
+            return document
+        return document.model_copy(update={"state": document.past[0], "past": ()})
+
+    patch.setattr(writer, "segment_at", oldest)
+
+
 def reset_that_died_is_not_finished(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(unit_state, "_mark_as_resetting", lambda *_: None)
 
@@ -222,6 +242,9 @@ MUTATIONS: Mapping[str, Patch] = {
         claims_without_their_rank,
         lost_writes_of_the_state_not_noticed,
         inserts_go_on_after_lost_writes,
+        restored_sink_not_noticed,
+        segments_of_a_fold_that_died_not_compared,
+        going_back_too_far_or_not_far_enough,
         reset_that_died_is_not_finished,
     )
 }

@@ -58,6 +58,7 @@ class SimulatedRun:
     outcome: str = "running"
     """`running`, `refused`, `killed`, or the state the run ended in."""
     fault: str = ""
+    hint: str = ""
     is_restartable: bool = False
     is_stopping: bool = False
     executor: SimulatedExecutor | None = None
@@ -124,6 +125,7 @@ class SimulatedRun:
         self.outcome = state.value
         if error is not None:
             self.fault = f"{type(error).__name__}: {error}"
+            self.hint = error.hint or ""
         return False
 
     def _promote(self, uri: str) -> str | None:
@@ -178,5 +180,6 @@ class SimulatedRun:
         )
         self.staging.sweep(self.run_id)
         self.fault = finish.fault.message if finish.fault else ""
+        self.hint = (finish.fault.hint or "") if finish.fault else ""
         self.is_restartable = finish.is_restartable
         return finish.state

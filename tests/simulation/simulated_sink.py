@@ -34,10 +34,13 @@ class SinkServer:
     """URIs of committed files: deleting one would delete rows."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
     newest: dict[int, int] = field(default_factory=dict)
+    copies: list["SinkCopy"] = field(default_factory=list)
+    """What the sink was before each opening and each commit."""
 
     def open(self, epoch: int) -> int:
         if epoch < self.epoch:
             raise Fenced(f"epoch {epoch} is older than {self.epoch}", newer_epoch=self.epoch)
+        self.copies.append(SinkCopy.of(self))
         self.epoch = epoch
         return self.sequence
 
@@ -52,10 +55,17 @@ class SinkServer:
             raise StagingLost("the server has lost the prepared rows")
         if any(some is None for some in rows_of):
             self.checker.report_violation("rows that were aborted are committed")
-        self.checker.check_commit(self.sequence, sequence)
+        self.checker.check_commit(self.sequence, sequence, is_replace=self.write == "replace")
+        self.copies.append(SinkCopy.of(self))
         self.sequence = sequence
         self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
+
+    def restore(self, copy: "SinkCopy") -> None:
+        """Becomes an earlier (or, after that, a newer) copy of itself; prepared rows are lost."""
+        self.crash()
+        self.epoch, self.sequence = copy.epoch, copy.sequence
+        self.shown, self.newest = Counter(copy.shown), dict(copy.newest)
 
     def crash(self) -> None:
         self.lost |= self.prepared.keys() - self.committed
@@ -91,6 +101,20 @@ class SinkServer:
 
     def has_row(self, key: int, at: int) -> bool:
         return self.newest.get(key, -1) >= at if self.write == "upsert" else self.shown[key, at] > 0
+
+
+@dataclass(frozen=True)
+class SinkCopy:
+    """A backup of the sink: epoch, number and rows."""
+
+    epoch: int
+    sequence: int
+    shown: Counter[tuple[int, int]]
+    newest: dict[int, int]
+
+    @classmethod
+    def of(cls, server: SinkServer) -> "SinkCopy":
+        return cls(server.epoch, server.sequence, Counter(server.shown), dict(server.newest))
 
 
 @dataclass
@@ -157,6 +181,11 @@ class SimulatedUnitWriter:
             raise CommitUnknown("committed, but the answer was lost")
         self.scheduler.pause()
         return receipt
+
+    def lose_requests(self) -> None:
+        """Requests under way end with the server."""
+        self.scheduler.kill(self._machine)
+        self._machine = Process("sink server")
 
     def _apply_later(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> None:
         """Applies a request a second time, or late, long after its sender has given it up."""

@@ -12,19 +12,32 @@ from ingest_ray.sdk.refs import UnitRef
 watermark_app = typer.Typer(help="Where a unit goes on.", no_args_is_help=True, rich_markup_mode=None)
 
 
+ToSinkOption = Annotated[
+    bool, typer.Option("--to-sink", help="Go back to what the sink has, after it was restored from an earlier copy.")
+]
+
+
 @shared_options()
-def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: YesOption = False) -> None:
+def reset(
+    invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, to_sink: ToSinkOption = False, yes: YesOption = False
+) -> None:
     """Forget a unit's checkpoint: its next run starts from nothing. Rows in the sink stay.
+
+    With --to-sink the checkpoint goes back to the last commit that the sink has: the next run reads what the sink lost.
 
     \b
     Examples:
       ingest-ray reset shop public.orders
+      ingest-ray reset shop public.orders --to-sink
       ingest-ray reset shop public.orders --yes
     """
     from ingest_ray.service.units import reset as use_case
 
     ref = UnitRef(endpoint, unit)
     sink = use_case.configured_sink_id(invocation.installation, ref)
+    if to_sink:
+        _return_to_sink(invocation, ref, sink, yes)
+        return
     warning = use_case.append_warning(invocation.installation, ref)
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
@@ -32,6 +45,23 @@ def reset(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg, yes: Yes
         confirm(f"Forget the checkpoint of {ref} in sink {sink}?")
     result = use_case.reset(invocation.installation, ref)
     invocation.output.write(result, lambda out: print(f"forgot {result.segments} segment(s) of {ref}", file=out))
+
+
+def _return_to_sink(invocation: Invocation, ref: UnitRef, sink: str, yes: bool) -> None:
+    from ingest_ray.service.units import reset as use_case
+
+    if not yes:
+        confirm(f"Move the checkpoint of {ref} back to what sink {sink} has?")
+    result = use_case.return_checkpoint(invocation.installation, ref)
+    for task in result.lost_tasks:
+        print(f"warning: the sink also lost commits of a {task}, which no run repeats: do it again", file=sys.stderr)
+    if result.is_changed:
+        text = (
+            f"{ref} went back from commit {result.before} to commit {result.sequence}: its next run reads what follows"
+        )
+    else:
+        text = f"{ref}: sink {sink} has commit {result.before}, as the checkpoint: nothing was changed"
+    invocation.output.write(result, lambda out: print(text, file=out))
 
 
 @watermark_app.command("set")

@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import Fenced, SinkBehindState, StateBehindSink
+from ingest_ray.sdk.errors import Fenced, HistoryTooShort, SinkBehindState, StateBehindSink
 from ingest_ray.sdk.types import Effect, RunMode, Scope, WriteMode
+from ingest_ray.state.commit_history import last_common_commit
+from ingest_ray.state.documents import FoldedCommit
 from ingest_ray.state.writer import StateWriter
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,7 @@ def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
         return
     is_replaced = unit_writer.write is WriteMode.REPLACE
     if not is_replaced:
-        refuse_sink_behind(state.sequence, progress, unit_writer.location)
+        refuse_sink_behind(state, progress, unit_writer.location)
     if state.has_lost(progress.epoch, progress.sequence):
         if unit_writer.write is not WriteMode.APPEND:
             _accept_loss(state, progress.sequence)
@@ -39,10 +42,14 @@ def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
             raise state_behind_sink(state, unit_writer, progress.sequence)
         else:  # nothing was committed yet, as far as the state knows: allowed where the target is empty
             state.drop_intent()
+    _take_epoch_above(state, progress)
+    state.is_sink_checked = True
+
+
+def _take_epoch_above(state: StateWriter, progress: SinkProgress) -> None:
     if progress.epoch >= state.epoch:
         state.lease.raise_epoch(progress.epoch)
         log.warning("the sink has epoch %d: going on as epoch %d", progress.epoch, state.epoch)
-    state.is_sink_checked = True
 
 
 def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
@@ -73,19 +80,66 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
     return sequence
 
 
-def refuse_sink_behind(sequence: int, progress: SinkProgress, location: str) -> None:
-    """Raises `SinkBehindState` where the sink does not have commit `sequence`, which the state has."""
-    if progress.exists and progress.sequence >= sequence:
+def refuse_sink_behind(state: StateWriter, progress: SinkProgress, location: str) -> None:
+    """Raises `SinkBehindState` where the sink does not have the last commit that the state has."""
+    sequence, committed_by = state.last_claimed, state.committed_by
+    if not progress.is_behind(sequence, committed_by):
         return
-    if not sequence:
-        return
-    has = f"has only commit {progress.sequence}" if progress.exists else "does not exist"
+    if not progress.exists:
+        has = "does not exist"
+    elif progress.rows_of < sequence:
+        has = f"has only commit {progress.rows_of}"
+    else:
+        has = f"has another commit {progress.sequence}, of epoch {progress.epoch} or before instead of epoch {committed_by}"
     raise SinkBehindState(
         f"the state has commit {sequence} of this unit, but its target '{location}' {has}: it was restored from an earlier "
         "copy, deleted, or is another one",
-        hint="bring back the newer target; or forget the checkpoint with `ingest-ray reset` and load again; or, for a unit that "
-        "upserts along a cursor, go back with `ingest-ray watermark set` to a time before the copy",
+        hint="bring back the newer target; or go back to what the target has with `ingest-ray reset ENDPOINT UNIT --to-sink`; or "
+        "forget the checkpoint with `ingest-ray reset` and load again",
     )
+
+
+@dataclass(frozen=True)
+class ReturnedState:
+    """The commits that the state had and has, and those in between; `is_changed` False: the sink has all of them."""
+
+    before: int
+    sequence: int
+    forgotten: tuple[FoldedCommit, ...] = ()
+    is_changed: bool = True
+
+
+def return_to_sink(state: StateWriter, unit_writer: UnitWriter, progress: SinkProgress) -> ReturnedState:
+    """Moves the state back to the commits that the sink has, so that the next run reads what is missing. Repeating it changes nothing.
+
+    Raises:
+        HistoryTooShort: the state does not keep what it was at that commit; nothing was changed.
+        StateBehindSink: the sink has other commits beside, and the unit appends; nothing was changed.
+    """
+    before, unit = state.last_claimed, state.unit
+    _take_epoch_above(state, progress)
+    if not progress.is_behind(before, state.committed_by):
+        return ReturnedState(before, before, is_changed=False)
+    has_other_commits = progress.epoch < state.committed_by and progress.sequence > 0
+    try:
+        to = last_common_commit(unit, progress.epoch, progress.rows_of)
+        if to < progress.rows_of and has_other_commits and unit_writer.write is WriteMode.APPEND:
+            raise state_behind_sink(state, unit_writer, progress.sequence)
+        state.return_to(to, to if progress.restored_to is None else progress.sequence)
+    except HistoryTooShort as error:
+        raise HistoryTooShort(
+            f"the target '{unit_writer.location}' has the rows of commit {progress.rows_of}, the state those of {before}, and it "
+            f"cannot go back that far: {error.message}",
+            hint="compare and repair with `ingest-ray verify ENDPOINT UNIT --repair`; or forget the checkpoint with "
+            "`ingest-ray reset`, empty the target, and load again",
+        ) from error
+    if (
+        progress.exists
+    ):  # opened under a newer epoch: runs of the lost time are fenced, and the restored version is accepted
+        state.note_opening()
+        unit_writer.open(state.epoch)
+    forgotten = tuple(commit for commit in unit.commits if commit.sequence > to)
+    return ReturnedState(before, to, forgotten)
 
 
 def state_behind_sink(state: StateWriter, unit_writer: UnitWriter, sink_sequence: int) -> StateBehindSink:

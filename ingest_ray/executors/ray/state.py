@@ -27,6 +27,7 @@ class StateActor:
     def __init__(self, order: RunOrder, key: str, owner: Owner, pages: Any) -> None:
         self._order = order
         self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
+        self._state.task = order.task
         self._unit_writer = writer_for(order, staging_on(order, pages))
 
     def begin(self) -> InitialState:

@@ -14,11 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SinkProgress:
-    """The epoch and the last sequence number that a target has. `exists`: False where there is no table, and both are 0."""
+    """The epoch and the last sequence number that a target has. `exists`: False where there is no table, and both are 0.
+
+    `restored_to`: the commit whose rows the target has, where its rows went back to an earlier version and its number did not.
+    """
 
     epoch: int = 0
     sequence: int = 0
     exists: bool = True
+    restored_to: int | None = None
+
+    @property
+    def rows_of(self) -> int:
+        """The last commit whose rows the target has."""
+        return self.sequence if self.restored_to is None else self.restored_to
+
+    def is_behind(self, sequence: int, committed_by: int) -> bool:
+        """True where the target does not have commit `sequence`, which a run of epoch `committed_by` (0: unknown) made."""
+        return sequence > 0 and (not self.exists or self.rows_of < sequence or self.epoch < committed_by)
 
 
 @runtime_checkable

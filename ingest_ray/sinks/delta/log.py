@@ -22,6 +22,7 @@ from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkReject
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.errors import translate_error, translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.restored_version import restored_sequence
 
 HISTORY_COMMITS = 100  # how far back the log is searched for the counts of an earlier commit
 
@@ -41,11 +42,15 @@ def load_table(files: TableFiles) -> DeltaTable | None:
 
 
 def read_progress(files: TableFiles, target: Target) -> SinkProgress:
-    """Lists the log and reads its last checkpoint and what follows it."""
+    """Lists the log and reads its last checkpoint and what follows it, and the newest commit once more for a `RESTORE`."""
     table = load_table(files)
     if table is None:
         return SinkProgress(exists=False)
-    return SinkProgress(table.transaction_version(_epoch_id(target)) or 0, last_sequence(table, target))
+    epoch, sequence = table.transaction_version(_epoch_id(target)) or 0, last_sequence(table, target)
+    if not sequence:
+        return SinkProgress(epoch, sequence)
+    with translate_errors(files.uri):
+        return SinkProgress(epoch, sequence, restored_to=restored_sequence(table, files, target.app_id))
 
 
 def last_sequence(table: DeltaTable, target: Target) -> int:
