@@ -16,6 +16,11 @@ def find(connection: sa.Connection, unit: UnitRef, sink_id: str) -> Dataset | No
     return None if document is None else Dataset.model_validate_json(document)
 
 
+def listed(connection: sa.Connection) -> frozenset[tuple[str, str, str]]:
+    """Endpoint, unit and sink of every accepted schema."""
+    return frozenset(tuple(row) for row in connection.execute(sa.select(t.c.endpoint_id, t.c.unit_id, t.c.sink_id)))
+
+
 def put(connection: sa.Connection, unit: UnitRef, sink_id: str, dataset: Dataset) -> None:
     values = {"document": dataset.model_dump_json(), "updated_at": now()}
     if connection.execute(t.update().where(*_is_row_of(unit, sink_id)).values(**values)).rowcount == 0:

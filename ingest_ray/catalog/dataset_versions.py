@@ -49,6 +49,13 @@ def current(connection: sa.Connection, endpoint_id: str) -> list[Dataset]:
     return [_read(row).dataset for row in connection.execute(query).mappings()]
 
 
+def known(connection: sa.Connection, endpoint_id: str) -> dict[str, Dataset]:
+    """The newest version of every dataset that has a dot in one of its parts, also of vanished ones, by name: only such
+    names can be those of two objects."""
+    query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.is_current, t.c.name.like("%.%.%"))
+    return {row["name"]: _read(row).dataset for row in connection.execute(query).mappings()}
+
+
 def find(connection: sa.Connection, endpoint_id: str, name: str) -> Version | None:
     """The current version of a dataset, also of one that vanished."""
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.name == name, t.c.is_current)
@@ -101,9 +108,15 @@ def first_of_each(
 
 
 def record(
-    connection: sa.Connection, endpoint_id: str, found: Iterable[Dataset], *, is_partial: bool = False
+    connection: sa.Connection,
+    endpoint_id: str,
+    found: Iterable[Dataset],
+    *,
+    is_partial: bool = False,
+    keeps: Collection[str] = (),
 ) -> Differences:
-    """Stores one collection of an endpoint. A complete one marks the datasets that it did not find as gone; a partial one does not."""
+    """Stores one collection of an endpoint. A complete one marks the datasets that it did not find as gone, except those of
+    `keeps`; a partial one does not."""
     moment = now()
     query = sa.select(t).where(t.c.endpoint_id == endpoint_id, t.c.is_current)
     known = {row["name"]: row for row in connection.execute(query).mappings()}
@@ -123,7 +136,7 @@ def record(
             if old["gone_at"] is not None:
                 added.append(dataset.name)
             _at(connection, old, document=dataset.model_dump_json(), last_seen_at=moment, gone_at=None)
-    missing = [name for name, row in known.items() if name not in seen and row["gone_at"] is None]
+    missing = [name for name, row in known.items() if name not in seen and name not in keeps and row["gone_at"] is None]
     gone = [] if is_partial else missing
     for name in gone:
         _at(connection, known[name], gone_at=moment)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -29,6 +29,22 @@ class Configured(Model):
     config: UnitConfig
     origin: Origin = "rule"
     version: int = 0
+
+
+class RawConfig(NamedTuple):
+    """A configuration that is parsed only where it is needed: an endpoint may have tens of thousands of them."""
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    document: str
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
+    def parsed(self) -> UnitConfig:
+        return UnitConfig.model_validate_json(self.document)
 
 
 def rules(connection: sa.Connection) -> list[StoredRule]:
@@ -78,6 +94,12 @@ def find_many(connection: sa.Connection, units: Collection[UnitRef]) -> list[Con
             rows = connection.execute(sa.select(t).where(t.c.endpoint_id == endpoint_id, named)).mappings()
             found += [_read(row) for row in rows]
     return found
+
+
+def enabled_raw(connection: sa.Connection) -> list[RawConfig]:
+    """All enabled units, by endpoint and unit; possibly also one that is not, but has the text in another field."""
+    query = sa.select(t.c.endpoint_id, t.c.unit_id, t.c.sink_id, t.c.document).order_by(t.c.endpoint_id, t.c.unit_id)
+    return [RawConfig(*row) for row in connection.execute(query.where(t.c.document.contains('"enabled":true')))]
 
 
 def by_interval(connection: sa.Connection) -> list[Configured]:

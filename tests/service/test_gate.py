@@ -150,10 +150,9 @@ def test_two_units_of_one_target_are_refused(workspace: Workspace) -> None:
             sink.location = lambda target: str(endpoint.config["uri"])
             return sink
 
-    from ingest_ray.service.units import launch_catalog, validation
+    from ingest_ray.service.units import launch_catalog
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation, "open_sink", OnePlace().open)
         patch.setattr(launch_catalog, "open_sink", OnePlace().open)
         with pytest.raises(errors.ConfigError, match=r"'shop:numbers-1x1000' and 'shop:numbers-2x300' both write to"):
             gate(workspace.installation, UnitRef("shop", UNIT))

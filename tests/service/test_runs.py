@@ -18,7 +18,7 @@ from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import new_id
 from ingest_ray.service.runs import execution as service
-from ingest_ray.service.runs.admission import RunOptions
+from ingest_ray.service.runs.admission import RunOptions, admit
 from ingest_ray.service.runs.execution import run
 from ingest_ray.service.units.reset import reset
 from ingest_ray.service.units.status import read_status
@@ -197,7 +197,7 @@ def test_no_planted_secret_is_in_any_file_of_the_installation(
     workspace.source |= {"password": secret, "faults": {"0:500": ["denied"]}}
     workspace.apply()
     collect(workspace.installation, "shop")
-    order = service.admit(workspace.installation, "shop", [UNIT])[0]
+    order = admit(workspace.installation, "shop", [UNIT])[0]
     run(workspace.installation, "shop", [UNIT])
     shown = [order.model_dump_json(), repr(order), read_status(workspace.installation).model_dump_json()]
     shown.append(json.dumps(service.plan(workspace.installation, UnitRef("shop", UNIT)).model_dump(mode="json")))

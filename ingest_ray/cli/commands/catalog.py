@@ -19,6 +19,7 @@ def apply(
     """Register endpoints, sinks and units as a file says.
 
     Applying twice changes nothing. What the file no longer has is removed; rows and checkpoints stay.
+    Enabled units that cannot run as they are configured are named.
 
     \b
     Examples:
@@ -41,6 +42,7 @@ def collect(invocation: Invocation, endpoint: EndpointArg) -> None:
     """Read an endpoint's metadata into the catalog.
 
     Every changed dataset gets a new version; one that has vanished is marked, not deleted.
+    Enabled units that cannot run as they are configured are named.
 
     \b
     Examples:
@@ -56,7 +58,7 @@ def collect(invocation: Invocation, endpoint: EndpointArg) -> None:
 
 @shared_options()
 def units(invocation: Invocation, endpoint: EndpointArg) -> None:
-    """Show what can be ingested from an endpoint, and whether it is enabled.
+    """Show what can be ingested from an endpoint, whether it is enabled, and what keeps an enabled unit from running.
 
     \b
     Examples:
@@ -64,9 +66,9 @@ def units(invocation: Invocation, endpoint: EndpointArg) -> None:
       ingest-ray units shop --json
     """
     from ingest_ray.cli.tables.units import show_units
-    from ingest_ray.service.units.listing import list_units
+    from ingest_ray.service.units.policies.checked_listing import list_checked_units
 
-    listed = list_units(invocation.installation, endpoint)
+    listed = list_checked_units(invocation.installation, endpoint)
     invocation.output.write(listed, lambda out: show_units(listed, out))
 
 

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from rich.text import Text
 
-from ingest_ray.cli.tables.layout import console_on
+from ingest_ray.cli.tables.layout import console_on, show_unfit
 from ingest_ray.service.endpoints.apply import ApplyResult
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
@@ -20,3 +20,4 @@ def show_changes(applied: ApplyResult, out: TextIO) -> None:
     count = len(applied.changes)
     summary = "nothing changed" if not count else f"{count} change{'s' if count > 1 else ''}"
     console.print(f"{summary}{', none made (dry run)' if applied.is_dry_run and count else ''}")
+    show_unfit(console, applied.unfit)

@@ -2,7 +2,7 @@
 
 from typing import TextIO
 
-from ingest_ray.cli.tables.layout import console_on
+from ingest_ray.cli.tables.layout import console_on, show_unfit
 from ingest_ray.service.endpoints.collect import CollectResult
 
 
@@ -19,3 +19,4 @@ def show_collected(collected: CollectResult, out: TextIO) -> None:
         console.print(f"unit {line}", soft_wrap=True)
     for warning in collected.warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    show_unfit(console, collected.unfit)

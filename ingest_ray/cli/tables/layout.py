@@ -1,6 +1,6 @@
 """The parts that tables share: a console, cells, errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest_ray.sdk.types import RunFault
+from ingest_ray.service.units.policies.unfit_units import UnfitUnit
 
 _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "cyan", "PAUSED": "yellow"}
 
@@ -40,6 +41,16 @@ def show_fault(console: Console, fault: RunFault | None) -> None:
     console.print(f"  error: {fault.message} [{fault.code}]", style="red")
     if fault.hint:
         console.print(f"  hint: {fault.hint}")
+
+
+def show_unfit(console: Console, unfit: Sequence[UnfitUnit]) -> None:
+    """The units that a run would refuse."""
+    for unit in unfit:
+        console.print(f"unit {unit.ref} cannot run: {unit.message} [{unit.code}]", style="yellow", soft_wrap=True)
+        if unit.hint:
+            console.print(f"  hint: {unit.hint}", soft_wrap=True)
+    if unfit:
+        console.print(f"{len(unfit)} of the enabled units cannot run as configured; the others can")
 
 
 def position_text(value: object) -> str:

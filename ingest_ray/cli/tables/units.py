@@ -5,8 +5,8 @@ from typing import TextIO
 from rich.text import Text
 
 from ingest_ray.cli.format import format_count, format_time
-from ingest_ray.cli.tables.layout import console_on, table_of
-from ingest_ray.service.units.listing import EndpointUnits
+from ingest_ray.cli.tables.layout import console_on, show_fault, table_of
+from ingest_ray.service.units.listing import EndpointUnits, UnitView
 
 
 def show_units(listed: EndpointUnits, out: TextIO) -> None:
@@ -21,12 +21,22 @@ def show_units(listed: EndpointUnits, out: TextIO) -> None:
         table.add_row(
             unit.unit_id,
             unit.kind,
-            Text("yes", style="green") if unit.enabled else Text("no"),
+            _enabled_text(unit),
             unit.run_mode,
             ", ".join(unit.primary_key) or "-",
             "-" if unit.estimated_rows is None else f"~{format_count(unit.estimated_rows)}",
             unit.sink_id or "-",
         )
     console.print(table)
+    for unit in listed.units:
+        if unit.fault is not None:
+            console.print(f"{unit.unit_id} cannot run:", soft_wrap=True)
+            show_fault(console, unit.fault)
     enabled = sum(unit.enabled for unit in listed.units)
     console.print(f"{len(listed.units)} units, {enabled} enabled; collected {format_time(listed.collected_at)} UTC")
+
+
+def _enabled_text(unit: UnitView) -> Text:
+    if unit.fault is not None:
+        return Text("unfit", style="red")
+    return Text("yes", style="green") if unit.enabled else Text("no")

@@ -8,6 +8,12 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types.model import Model
 
+FAULT = "fault"
+"""The fact of a dataset that could not be described: why. It has no columns; the catalog keeps what it had."""
+
+DISTINCT_NAME = "distinct_name"
+"""The fact with another name of a dataset, for where its `name` belongs to another object already."""
+
 
 class Fidelity(StrEnum):
     EXACT = "exact"
@@ -65,7 +71,8 @@ class Dataset(Model):
     description: str | None = None
     labels: tuple[str, ...] = ()
     facts: dict[str, JsonValue] = Field(default_factory=dict)
-    """The strategy's own facts for planning, such as the quoted name or the collation of a key."""
+    """The strategy's own facts for planning, such as the collation of a key. `schema` and `table` name the object, where it
+    has these; see also `FAULT` and `DISTINCT_NAME`."""
 
     @property
     def dataset_id(self) -> str:

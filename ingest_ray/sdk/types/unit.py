@@ -68,6 +68,10 @@ class Policy(Model):
     """How a unit is read and written. Every field has a default that is right for most tables."""
 
     cursor: str | None = None
+    cursors: tuple[str, ...] = ()
+    """Candidates: the first that a dataset has becomes its `cursor`. A list under `cursor` is stored here."""
+    fallback: Literal["full"] | None = None
+    """`full`: an INCREMENTAL unit whose dataset has no such cursor is a full refresh."""
     primary_key: tuple[str, ...] = ()
     write: WriteMode | None = None
     lookback: Span = 0
@@ -92,6 +96,13 @@ class Policy(Model):
     """One snapshot of the source for all slices of a run, where the source has snapshots."""
     keep_staging: Span = 0
     """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cursor_list(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("cursor"), list | tuple):
+            return {**values, "cursor": None, "cursors": values["cursor"]}
+        return values
 
 
 class CdmSettings(Model):

@@ -22,6 +22,8 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units
+from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
+from ingest_ray.service.units.rules import RuleFault
 from ingest_ray.settings import Settings
 
 
@@ -38,6 +40,8 @@ class ApplyResult(Model):
     is_dry_run: bool
     home: str
     changes: tuple[Change, ...]
+    unfit: tuple[UnfitUnit, ...] = ()
+    """Enabled units that a run would refuse."""
 
 
 class _DryRunEnd(Exception):
@@ -55,17 +59,16 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     installation = Installation(settings, Catalog("sqlite://") if dry_run and not _has_catalog(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
+    unfit: list[UnfitUnit] = []
     try:
         with installation.catalog.begin(is_alone=True) as connection:
             changes += _settings_change(settings)
             changes += _register(connection, installation, config.endpoints, "source", keys)
             changes += _register(connection, installation, config.sinks, "sink", keys)
             changes += _write_rules(connection, config)
-            changes += [
-                Change(action=action, kind="unit", id=name, fields=fields)
-                for action, name, fields in configure_units(connection)
-            ]
+            changes += _configure(connection)
             check_mappings(connection, config.lines)
+            unfit = unfit_units(connection, settings)
             if dry_run:
                 raise _DryRunEnd
     except _DryRunEnd:
@@ -74,7 +77,19 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
         installation.catalog.close()
     if not dry_run:
         _write_settings(settings)
-    return ApplyResult(is_dry_run=dry_run, home=settings.home, changes=tuple(changes))
+    return ApplyResult(is_dry_run=dry_run, home=settings.home, changes=tuple(changes), unfit=tuple(unfit))
+
+
+def _configure(connection: sa.Connection) -> list[Change]:
+    """Raises `ConfigError` with all rules that cannot be applied."""
+    faults: list[RuleFault] = []
+    changes = [
+        Change(action=action, kind="unit", id=name, fields=fields)
+        for action, name, fields in configure_units(connection, faults)
+    ]
+    if faults:
+        raise ConfigError("\n".join(fault.message for fault in faults), hint=faults[0].hint)
+    return changes
 
 
 def _register(

@@ -7,25 +7,29 @@ from ingest_ray.catalog import dataset_versions, endpoints, run_records
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.errors import ConfigError, IngestError
-from ingest_ray.sdk.types import Dataset, Endpoint, Model
+from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.secrets import resolve
+from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units
-from ingest_ray.service.units.rules import is_match
+from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
+from ingest_ray.service.units.rules import RuleFault, is_match
 
 
 class CollectResult(Model):
-    """`warnings`: rules that could not be applied."""
+    """`warnings`: objects that could not be described, and rules that could not be applied."""
 
     collection_id: str
     endpoint_id: str
     differences: Differences
     configured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    undescribed: tuple[Undescribed, ...] = ()
+    unfit: tuple[UnfitUnit, ...] = ()
+    """Enabled units of the endpoint that a run would refuse."""
 
 
 class CollectRequest(Model):
@@ -46,6 +50,8 @@ class CollectRequest(Model):
 
 def collect(installation: Installation, endpoint_id: str) -> CollectResult:
     """Reads the datasets of the source into the catalog. Where that fails half way, the catalog stays as it was.
+
+    An object that the source cannot describe is named in the result; the catalog keeps what it had of it.
 
     Raises:
         EndpointNotFound, StrategyMissing: nothing was recorded.
@@ -85,34 +91,47 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
             entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
         endpoint = _with_schemas(resolve(entry.endpoint, installation.settings), request.schemas)
+        with installation.catalog.read() as connection:
+            known = dataset_versions.known(connection, endpoint_id)
         with logs.context(endpoint=endpoint_id):
-            found = checked_datasets(endpoint_id, list(strategy.collect(endpoint)))
+            sorted_found = sort_found(endpoint_id, strategy.collect(endpoint), known)
     except BaseException as error:
         reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__
         with installation.catalog.begin() as connection:
             run_records.end_collection(connection, collection_id, logs.scrub(reason))
         raise
+    found, undescribed = list(sorted_found.datasets), list(sorted_found.undescribed)
     if request.datasets:
-        found = [dataset for dataset in found if any(is_match(name, dataset.name) for name in request.datasets)]
-    warnings: list[str] = []
-    configured: list[str] = []
+        found = [dataset for dataset in found if _is_requested(request, dataset.name)]
+        undescribed = [broken for broken in undescribed if _is_requested(request, broken.name)]
+    warnings = [f"'{broken.name}' cannot be described: {logs.scrub(broken.reason)}" for broken in undescribed]
+    keeps = {broken.name for broken in undescribed}
     with installation.catalog.begin(is_alone=True) as connection:
-        differences = dataset_versions.record(connection, endpoint_id, found, is_partial=request.is_partial)
+        differences = dataset_versions.record(
+            connection, endpoint_id, found, is_partial=request.is_partial, keeps=keeps
+        )
         run_records.end_collection(connection, collection_id, differences)
+        faults: list[RuleFault] = []
+        configured = [f"{action} {name}" for action, name, _ in configure_units(connection, faults)]
+        warnings += [fault.message for fault in faults]  # the datasets are right, a rule is not
         try:
-            with connection.begin_nested():
-                configured = [f"{action} {name}" for action, name, _ in configure_units(connection)]
-                check_mappings(connection, {})
-        except ConfigError as error:  # the datasets are right, a rule is not: warn, and keep the datasets
-            warnings.append(f"{error.message}; no unit was configured")
-            configured = []
+            check_mappings(connection, {})
+        except ConfigError as error:
+            warnings.append(error.message)
+        unfit = unfit_units(connection, installation.settings, endpoint_id)
     return CollectResult(
         collection_id=collection_id,
         endpoint_id=endpoint_id,
         differences=differences,
         configured=tuple(configured),
         warnings=tuple(warnings),
+        undescribed=tuple(undescribed),
+        unfit=tuple(unfit),
     )
+
+
+def _is_requested(request: CollectRequest, name: str) -> bool:
+    return any(is_match(pattern, name) for pattern in request.datasets)
 
 
 def _with_schemas(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:
@@ -128,16 +147,3 @@ def current_collection(record: Collection) -> Collection:
     if record.status != "RUNNING" or record.owner is None or is_owner_alive(record.owner, record.started_at):
         return record
     return record.model_copy(update={"status": "FAILED", "error": "interrupted: the process of the collection is gone"})
-
-
-def checked_datasets(endpoint_id: str, found: list[Dataset]) -> list[Dataset]:
-    """Raises `ConfigError` for a strategy that breaks its contract: unique names, ids of the endpoint, types that can be read."""
-    names: set[str] = set()
-    for dataset in found:
-        if dataset.name in names or dataset.endpoint_id != endpoint_id:
-            raise ConfigError(
-                f"{endpoint_id}: the strategy gave dataset '{dataset.dataset_id}' twice or of another endpoint"
-            )
-        names.add(dataset.name)
-        check_column_types(dataset)
-    return found

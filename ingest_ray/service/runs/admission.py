@@ -1,6 +1,7 @@
 """Admits the units of a launch: the gate for each, and the conditions of backfill, replay, remap and deletes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -11,12 +12,21 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Backfill, KeyScan, capability
-from ingest_ray.sdk.errors import CdmModeUnsupported, ConfigError, RunActive, UnitDisabled
+from ingest_ray.sdk.errors import (
+    CdmModeUnsupported,
+    ConfigError,
+    EndpointNotFound,
+    IngestError,
+    RunActive,
+    UnitDisabled,
+    UnitNotFound,
+)
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Model, WriteMode
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
+from ingest_ray.service.units.policies.unfit_units import UNFIT
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 
@@ -56,6 +66,22 @@ class RunRequest(Model):
         return SinkChoice(sink_id=self.sink_id, sink_endpoint_id=self.sink_endpoint_id)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A unit of a launch that may not run, and why."""
+
+    unit: UnitRef
+    error: IngestError
+
+
+@dataclass(frozen=True)
+class Admission:
+    """`refused`: units that fail by themselves; the others run."""
+
+    orders: list[RunOrder]
+    refused: list[Refusal]
+
+
 def admit(
     installation: Installation,
     endpoint_id: str,
@@ -69,36 +95,84 @@ def admit(
 
     `run_id` is the first part of each run's id.
     """
+    admission = admit_each(installation, endpoint_id, unit_ids, options, run_id=run_id, sink=sink)
+    if admission.refused:
+        raise joined_refusal(admission.refused)
+    return admission.orders
+
+
+def admit_each(
+    installation: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    options: RunOptions | None = None,
+    *,
+    run_id: str | None = None,
+    sink: SinkChoice | None = None,
+) -> Admission:
+    """Admits each unit by itself.
+
+    Raises:
+        EndpointNotFound, UnitNotFound, ConfigError: the call names what does not exist, or its options contradict each other.
+        GateError, ConfigError, SourceChanged: no unit may run; the message names all of them.
+    """
     options = options or RunOptions()
+    _check_call(endpoint_id, unit_ids, options)
+    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
+    base = run_id or new_id()
+    launch_catalog = LaunchCatalog(len(wanted))
+    orders: list[RunOrder] = []
+    refused: list[Refusal] = []
+    task = {"task": options.task, "lower": options.lower, "upper": options.upper}
+    for n, unit_id in enumerate(wanted, start=1):
+        unit = UnitRef(endpoint_id, unit_id)
+        own_id = base if len(wanted) == 1 else f"{base}-{n:03}"
+        try:
+            order = gate(installation, unit, own_id, sink, launch_catalog)
+            _check_options(order, options)
+            _refuse_live_run(installation, order, run_id)
+        except (EndpointNotFound, UnitNotFound):
+            raise
+        except UNFIT as error:
+            refused.append(Refusal(unit, error))
+        else:
+            orders.append(order.model_copy(update=task))
+    if not orders:
+        raise joined_refusal(refused)
+    return Admission(orders, refused)
+
+
+def joined_refusal(refused: Sequence[Refusal]) -> IngestError:
+    """One error that names all units: a line each, with the code of the first."""
+    first = refused[0].error
+    if len(refused) == 1:
+        return first
+    lines = [_line_of(refusal) for refusal in refused]
+    hints = dict.fromkeys(refusal.error.hint for refusal in refused if refusal.error.hint)
+    return type(first)("\n".join(lines), hint=next(iter(hints), None))
+
+
+def _line_of(refusal: Refusal) -> str:
+    message = refusal.error.message
+    return message if refusal.unit.unit_id in message else f"unit '{refusal.unit}': {message}"
+
+
+def _check_call(endpoint_id: str, unit_ids: Sequence[str], options: RunOptions) -> None:
     if options.task != "ingest" and not unit_ids:
         raise ConfigError(f"a {options.task} names its units", hint=f"ingest-ray units {endpoint_id} shows them")
     if options.task != "ingest" and options.reconcile:
         raise ConfigError(f"a {options.task} reads only a part: deletes are looked for after an ordinary run")
     if options.allow_deletes and not options.reconcile:
         raise ConfigError("consent to deletes belongs to a reconciliation", hint="run --reconcile --allow-deletes")
-    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
-    base = run_id or new_id()
-    launch_catalog = LaunchCatalog()
-    orders = [
-        gate(
-            installation,
-            UnitRef(endpoint_id, unit_id),
-            base if len(wanted) == 1 else f"{base}-{n:03}",
-            sink,
-            launch_catalog,
+
+
+def _refuse_live_run(installation: Installation, order: RunOrder, run_id: str | None) -> None:
+    lease = read_states(installation.kv, unit_key_of(order)).lease
+    if lease is not None and is_live(lease) and lease.run_id != run_id:
+        raise RunActive(
+            f"unit '{order.ref}' has a live run: {describe(lease)}",
+            hint="wait for it, or stop it first",
         )
-        for n, unit_id in enumerate(wanted, start=1)
-    ]
-    for order in orders:
-        _check_options(order, options)
-        lease = read_states(installation.kv, unit_key_of(order)).lease
-        if lease is not None and is_live(lease) and lease.run_id != run_id:
-            raise RunActive(
-                f"unit '{order.ref}' has a live run: {describe(lease)}",
-                hint="wait for it, or stop it first",
-            )
-    task = {"task": options.task, "lower": options.lower, "upper": options.upper}
-    return [order.model_copy(update=task) for order in orders]
 
 
 def is_reconcilable(order: RunOrder) -> bool:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Self
 
 from ingest_ray import logs
 from ingest_ray.engine.reports import PlanPreview, ReconcileReport
@@ -13,7 +14,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import RunOptions, admit, is_reconcilable
+from ingest_ray.service.runs.admission import RunOptions, admit_each, is_reconcilable
 from ingest_ray.service.runs.record_keeping import (
     ended,
     failed,
@@ -21,12 +22,15 @@ from ingest_ray.service.runs.record_keeping import (
     finish_records,
     paused,
     reconciliation_summary,
+    refused_summary,
     start_records,
     started,
 )
 from ingest_ray.service.runs.run_liveness import INTERRUPTED
 from ingest_ray.service.runs.run_observer import RunObserver
+from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import gate
+from ingest_ray.service.units.policies.cursor_choice import choice_text
 from ingest_ray.service.units.schema_drift import SchemaCheck, accept_schema, check_schema
 
 log = logging.getLogger(__name__)
@@ -43,15 +47,25 @@ class RunReport(Model):
     units: tuple[RunSummary, ...]
     reconciled: tuple[ReconcileReport, ...] = ()
 
+    def with_refused(self, refused: Sequence[RunSummary]) -> Self:
+        """The same launch, with the units that were not admitted: they failed, and have no run id and no record."""
+        if not refused:
+            return self
+        return self.model_copy(update={"state": RunState.FAILED, "units": (*self.units, *refused)})
+
 
 def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
     """What `run` would read now; reads no rows and writes nothing."""
     with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
         checked = check_schema(installation, gate(installation, unit))
         preview = preview_plan(checked.order)
-    if not checked.changes:
-        return preview
-    return preview.model_copy(update={"facts": {**preview.facts, "schema changes": "; ".join(checked.changes)}})
+        facts = dict(preview.facts)
+        stored = find_configs(installation, [unit]).get(unit)
+        if stored is not None and (chosen := choice_text(stored.config, checked.order.spec)):
+            facts["chosen"] = chosen
+    if checked.changes:
+        facts["schema changes"] = "; ".join(checked.changes)
+    return preview.model_copy(update={"facts": facts})
 
 
 def run(
@@ -64,17 +78,19 @@ def run(
     observe: Callable[[Progress], None] = lambda _: None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> RunReport:
-    """Runs units of one endpoint, all enabled ones by default. All must pass the gate before the first starts.
+    """Runs units of one endpoint, all enabled ones by default. A unit that may not run fails by itself, without a record.
 
     Raises:
         GateError, ConfigError, StateError: nothing ran, and there is no record.
     """
     options = options or RunOptions()
-    orders = admit(installation, endpoint_id, unit_ids, options)
+    admission = admit_each(installation, endpoint_id, unit_ids, options)
+    orders = admission.orders
     began = datetime.now(UTC)
     summaries = [started(order, began, requested_by) for order in orders]
     start_records(installation, summaries, orders, options)
-    return execute_launch(installation, orders, summaries, options, observe, is_stopping)
+    report = execute_launch(installation, orders, summaries, options, observe, is_stopping)
+    return report.with_refused([refused_summary(found.unit, found.error) for found in admission.refused])
 
 
 def execute_launch(

@@ -11,6 +11,7 @@ from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.errors import IngestError, RunActive
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
@@ -98,6 +99,18 @@ def failed(summary: RunSummary, fault: RunFault) -> RunSummary:
     if summary.state is not RunState.RUNNING:
         return summary
     return summary.model_copy(update={"state": RunState.FAILED, "error": fault, "finished_at": datetime.now(UTC)})
+
+
+def refused_summary(unit: UnitRef, error: IngestError) -> RunSummary:
+    """Of a unit that was not admitted to a launch: it has no run, so its summary has no id and is not recorded."""
+    return RunSummary(
+        run_id="",
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
+        sink_id="",
+        state=RunState.FAILED,
+        error=fault_of(error),
+    )
 
 
 def paused(summary: RunSummary) -> RunSummary:

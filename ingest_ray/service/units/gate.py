@@ -8,16 +8,13 @@ from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints, run
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
-from ingest_ray.registry import sink_family, strategy_for
-from ingest_ray.sdk.errors import DatasetUnknown, ModeUnsupported, SinkMissing, UnitDisabled, UnitNotFound
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.errors import DatasetUnknown, UnitDisabled, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import DataMode, Dataset, Model, Unit, UnitConfig, UnitSpec
-from ingest_ray.secrets import masked
+from ingest_ray.sdk.types import DataMode, Dataset, Model, Unit, UnitConfig
 from ingest_ray.service.installation import Installation, new_id
-from ingest_ray.service.units.cdm_expressions import check_mapping
-from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
-from ingest_ray.service.units.validation import check_policy, check_target, check_types, with_explicit_policy
+from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
 from ingest_ray.state import read_states
 
 
@@ -45,42 +42,22 @@ def gate(
 ) -> RunOrder:
     """The order for a unit that may run now. Reads only catalog and state, and changes nothing. Units of one launch share a `LaunchCatalog`.
 
-    The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, mode, policy, strategy's
-    own check, types, target.
+    The checks, in this order: endpoint, strategy, unit, dataset, enabled, CDM model and mapper, sink, then those of `fitted_order`.
     """
     launch_catalog = launch_catalog or LaunchCatalog()
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
-        strategy = strategy_for(entry.endpoint.template)
+        strategy_for(entry.endpoint.template)
         dataset, offered = _find_dataset(connection, entry, unit.unit_id, launch_catalog)
         config = _enabled_config(connection, unit)
         config = sink.of(config) if sink is not None else config
-        is_cdm = config.mode is DataMode.CDM
-        models = check_unit(entry.endpoint.template, offered, config) if is_cdm else ()
-        target = _find_sink(connection, config)
-        if is_cdm:
-            check_sink(connection, offered, target, models)
-        if config.run_mode not in offered.supported_modes:
-            known = ", ".join(offered.supported_modes)
-            raise ModeUnsupported(
-                f"unit '{unit}' does not support run mode {config.run_mode}",
-                hint=f"it supports: {known}",
-            )
+        target = find_sink_of(connection, entry, offered, config)
         before = accepted_schema.find(connection, unit, config.sink_id)
         launch_catalog.read_targets(connection)
-    spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=config)
-    check_policy(spec, before)
-    if is_cdm:
-        check_cdm_policy(spec, installation.settings)
-        check_mapping(config, dataset)
-    spec = with_explicit_policy(spec)
-    strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))
-    spec = spec.model_copy(update={"learned": state.learned})
-    order = RunOrder(run_id=run_id or new_id(), settings=installation.settings, spec=spec, sink=target.endpoint)
-    check_types(order)
-    check_target(order, launch_catalog)
-    return order
+    candidate = Candidate(entry, offered, dataset, config, target, before)
+    order = fitted_order(installation.settings, candidate, launch_catalog, run_id or new_id(), state.cursor)
+    return order.model_copy(update={"spec": order.spec.model_copy(update={"learned": state.learned})})
 
 
 def find_dataset(installation: Installation, unit: UnitRef) -> tuple[Registration, Dataset]:
@@ -95,23 +72,19 @@ def _find_dataset(
     connection: sa.Connection, entry: Registration, unit_id: str, launch_catalog: LaunchCatalog
 ) -> tuple[Dataset, Unit]:
     endpoint_id = entry.endpoint.endpoint_id
-    known, found = launch_catalog.source(connection, entry)
-    unit = known.get(unit_id)
-    if unit is not None and unit.dataset_id in found:
-        return found[unit.dataset_id], unit
+    found = launch_catalog.find_unit(connection, entry, unit_id)
+    if found is not None:
+        return found[1], found[0]
     hint = f"ingest-ray collect {endpoint_id}"
     if not run_records.is_collected(connection, endpoint_id):
         raise DatasetUnknown(f"endpoint '{endpoint_id}' has no metadata in the catalog yet", hint=hint)
     version = dataset_versions.find(connection, endpoint_id, unit_id)
-    if (
-        unit is not None
-        or unit_configs.find(connection, UnitRef(endpoint_id, unit_id)) is not None
-        or (version and version.gone_at)
-    ):
+    if unit_configs.find(connection, UnitRef(endpoint_id, unit_id)) is not None or (version and version.gone_at):
         when = f", it is gone since {version.gone_at[:19]}" if version and version.gone_at else ""
         raise DatasetUnknown(
             f"the dataset of unit '{UnitRef(endpoint_id, unit_id)}' is not in the catalog{when}", hint=hint
         )
+    known = launch_catalog.unit_ids(connection, entry)
     close = difflib.get_close_matches(unit_id, known, n=3, cutoff=0.5)
     says = (
         f"did you mean {', '.join(repr(name) for name in close)}?"
@@ -132,14 +105,3 @@ def _enabled_config(connection: sa.Connection, unit: UnitRef) -> UnitConfig:
             f"unit '{unit}' is not enabled", hint="set enabled: true in its rule in ingest.yaml, then apply"
         )
     return found.config
-
-
-def _find_sink(connection: sa.Connection, config: UnitConfig) -> Registration:
-    found = endpoints.find(connection, config.sink_id, "sink")
-    if found is None:
-        raise SinkMissing(
-            f"sink '{config.sink_id}' of unit '{config.ref}' is not registered",
-            hint="add it under sinks: in ingest.yaml, then apply",
-        )
-    sink_family(found.endpoint.template)
-    return found

@@ -1,76 +1,125 @@
-"""The part of the catalog that the gate needs for all units of a launch, read once instead of once for each unit."""
+"""The part of the catalog that the gate needs for all units of a launch, read once instead of once for each unit.
+
+A launch of a few units reads only their datasets, however many the endpoint has.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
+from ingest_ray.catalog import accepted_schema, dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.catalog.unit_configs import RawConfig
 from ingest_ray.registry import open_sink
+from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Dataset, Endpoint, Target, Unit, UnitConfig, WriteMode
 from ingest_ray.secrets import resolve
-from ingest_ray.service.units.listing import units_of
+from ingest_ray.service.units.listing import offered_units
 from ingest_ray.settings import Settings
+
+FEW_UNITS = 20  # up to here datasets are read one by one; an endpoint may have tens of thousands
 
 
 class LaunchCatalog:
-    """The catalog as one launch reads it. Each part is read at first use."""
+    """The catalog as one launch of `units` units reads it. Each part is read at first use."""
 
-    def __init__(self) -> None:
+    def __init__(self, units: int = 1) -> None:
+        self._is_few = units <= FEW_UNITS
         self._sources: dict[str, tuple[Mapping[str, Unit], Mapping[str, Dataset]]] = {}
-        self._enabled: list[UnitConfig] | None = None
+        self._configs: list[RawConfig] | None = None
+        self._accepted: frozenset[tuple[str, str, str]] = frozenset()
         self._sinks: Mapping[str, Endpoint] = {}
-        self._writers: dict[str, Mapping[str, list[UnitRef]]] = {}
+        self._opened: dict[str, Sink | None] = {}
+        self._writers: dict[str, Mapping[str, list[RawConfig]]] = {}
 
-    def source(
+    def find_unit(self, connection: sa.Connection, entry: Registration, unit_id: str) -> tuple[Unit, Dataset] | None:
+        """A unit that the endpoint offers, with its dataset."""
+        if self._is_few:
+            version = dataset_versions.find(connection, entry.endpoint.endpoint_id, unit_id)
+            if version is None or version.gone_at is not None:
+                return None
+            offered = offered_units(entry, [version.dataset])
+            return next(((unit, version.dataset) for unit in offered if unit.unit_id == unit_id), None)
+        known, found = self._source(connection, entry)
+        unit = known.get(unit_id)
+        return (unit, found[unit.dataset_id]) if unit is not None and unit.dataset_id in found else None
+
+    def unit_ids(self, connection: sa.Connection, entry: Registration) -> list[str]:
+        return list(self._source(connection, entry)[0])
+
+    def _source(
         self, connection: sa.Connection, entry: Registration
     ) -> tuple[Mapping[str, Unit], Mapping[str, Dataset]]:
         """An endpoint's units by their id, and its datasets by theirs."""
         endpoint_id = entry.endpoint.endpoint_id
         if endpoint_id not in self._sources:
             found = {dataset.dataset_id: dataset for dataset in dataset_versions.current(connection, endpoint_id)}
-            self._sources[endpoint_id] = {unit.unit_id: unit for unit in units_of(connection, entry)}, found
+            self._sources[endpoint_id] = (
+                {unit.unit_id: unit for unit in offered_units(entry, list(found.values()))},
+                found,
+            )
         return self._sources[endpoint_id]
 
     def read_targets(self, connection: sa.Connection) -> None:
-        """Reads what `writers` needs, so that it needs no connection."""
-        if self._enabled is None:
-            self._enabled = [item.config for item in unit_configs.listed(connection) if item.config.enabled]
+        """Reads what `other_writers` needs, so that it needs no connection."""
+        if self._configs is None:
+            self._configs = unit_configs.enabled_raw(connection)
+            self._accepted = accepted_schema.listed(connection)
             self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
 
-    def writers(self, template: str, settings: Settings) -> Mapping[str, list[UnitRef]]:
-        """The enabled units that write to sinks of a template, by the location that they write to. Units in CDM mode are left
-        out, because the tables of CDM models are shared."""
+    def sink(self, sink: Endpoint, settings: Settings) -> Sink:
+        """The open sink, shared by the units of the launch. Raises `ConfigError` where a secret cannot be resolved here."""
+        opened = self._opened.get(sink.endpoint_id)
+        if opened is None:
+            opened = self._opened[sink.endpoint_id] = open_sink(resolve(sink, settings))
+        return opened
+
+    def other_writers(self, unit: UnitRef, sink: Endpoint, where: str, settings: Settings) -> list[UnitRef]:
+        """Other enabled units with the same location in a sink of the same template, except where this unit was loaded and
+        none of them was: the table is this unit's then. Units in CDM mode are left out, because the tables of CDM models are
+        shared."""
+        found = [item for item in self._writers_to(sink.template, settings).get(where, ()) if item.ref != unit]
+        others = [config for config in (item.parsed() for item in found) if _writes_a_table(config)]
+        if (unit.endpoint_id, unit.unit_id, sink.endpoint_id) in self._accepted and not any(
+            (config.endpoint_id, config.unit_id, config.sink_id) in self._accepted for config in others
+        ):
+            return []
+        return [config.ref for config in others]
+
+    def _writers_to(self, template: str, settings: Settings) -> Mapping[str, list[RawConfig]]:
         if template not in self._writers:
             opened = {
-                sink_id: open_sink(real)
+                sink_id: real
                 for sink_id, sink in self._sinks.items()
-                if sink.template == template and (real := _resolved_or_none(sink, settings)) is not None
+                if sink.template == template and (real := self._opened_or_none(sink, settings)) is not None
             }
-            found: dict[str, list[UnitRef]] = defaultdict(list)
-            for config in self._enabled or ():
-                if config.sink_id in opened and config.mode is not DataMode.CDM:
-                    found[opened[config.sink_id].location(_target(config))].append(config.ref)
+            found: dict[str, list[RawConfig]] = defaultdict(list)
+            for item in self._configs or ():
+                if item.sink_id in opened:
+                    found[opened[item.sink_id].location(_target(item))].append(item)
             self._writers[template] = found
         return self._writers[template]
 
+    def _opened_or_none(self, sink: Endpoint, settings: Settings) -> Sink | None:
+        """None where a secret of the sink cannot be resolved on this host: its units cannot run here either."""
+        try:
+            return self.sink(sink, settings)
+        except IngestError:
+            return None
 
-def _target(config: UnitConfig) -> Target:
+
+def _writes_a_table(config: UnitConfig) -> bool:
+    return config.enabled and config.mode is not DataMode.CDM
+
+
+def _target(item: RawConfig) -> Target:
     return Target(
-        sink_id=config.sink_id,
-        endpoint_id=config.endpoint_id,
-        unit_id=config.unit_id,
+        sink_id=item.sink_id,
+        endpoint_id=item.endpoint_id,
+        unit_id=item.unit_id,
         app_id="",
         write=WriteMode.APPEND,
     )
-
-
-def _resolved_or_none(sink: Endpoint, settings: Settings) -> Endpoint | None:
-    """None where a secret of the sink cannot be resolved on this host: its units cannot run here either."""
-    try:
-        return resolve(sink, settings)
-    except IngestError:
-        return None

@@ -1,6 +1,6 @@
 """Lists the units of endpoints with their configuration, and derives configurations from rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -12,10 +12,10 @@ from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import StrategyMissing, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, RunMode, Unit
+from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, Unit
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.units.rules import expand_rules
+from ingest_ray.service.units.rules import RuleFault, expand_rules
 
 
 class UnitView(Model):
@@ -43,6 +43,8 @@ class UnitView(Model):
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
     columns: int = 0
+    fault: RunFault | None = None
+    """Why a run would refuse the unit; only an enabled unit of `list_checked_units` has it."""
 
     @property
     def ref(self) -> UnitRef:
@@ -102,8 +104,12 @@ def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
 
 def units_of(connection: sa.Connection, entry: Registration) -> list[Unit]:
     """The units of an endpoint, from catalog datasets only."""
+    return offered_units(entry, dataset_versions.current(connection, entry.endpoint.endpoint_id))
+
+
+def offered_units(entry: Registration, found: Sequence[Dataset]) -> list[Unit]:
+    """The units of these datasets of the endpoint. Makes no request to the source."""
     endpoint = entry.endpoint
-    found = dataset_versions.current(connection, endpoint.endpoint_id)
     return list(strategy_for(endpoint.template).list_units(masked(endpoint), found)) if found else []
 
 
@@ -122,8 +128,9 @@ def configured_unit(connection: sa.Connection, unit: UnitRef) -> Configured:
 UnitChanged = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
 
 
-def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
-    """Applies the rules to the units that the catalog has now; yields the changes.
+def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Iterator[UnitChanged]:
+    """Applies the rules to the units that the catalog has now; yields the changes, and adds the rules that cannot be applied to
+    `faults`.
 
     Configurations that were set by hand stay as they are. Configurations of a vanished dataset stay, too: the gate refuses
     them, and they apply again when the dataset comes back.
@@ -134,7 +141,9 @@ def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
         if run_records.is_collected(connection, entry.endpoint.endpoint_id)
     }
     rules = unit_configs.rules(connection)
-    wanted = expand_rules(rules, collected)
+    wanted, found = expand_rules(rules, collected)
+    faults += found
+    faulty = {fault.unit for fault in found}
     known = {item.config.ref: item for item in unit_configs.listed(connection)}
     ruled = {str(rule.document["endpoint"]) for rule in rules}
     for unit, config in wanted.items():
@@ -149,7 +158,7 @@ def configure_units(connection: sa.Connection) -> Iterator[UnitChanged]:
     for unit, item in known.items():
         offered = {offered.ref for offered in collected.get(unit.endpoint_id, [])}
         is_vanished = unit.endpoint_id in ruled and unit not in offered
-        if item.origin == "rule" and unit not in wanted and not is_vanished:
+        if item.origin == "rule" and unit not in wanted and unit not in faulty and not is_vanished:
             unit_configs.remove(connection, unit)
             yield "-", str(unit), ()
 

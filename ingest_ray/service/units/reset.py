@@ -7,7 +7,7 @@ from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.run.staging_area import staging_for
-from ingest_ray.sdk.errors import ConfigError, GateError
+from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, WriteMode
 from ingest_ray.service.installation import Installation
@@ -37,7 +37,7 @@ def append_warning(installation: Installation, unit: UnitRef, sink_id: str | Non
     """What a person must know before the reset of a unit that appends; None for others."""
     try:
         spec = gate(installation, unit, sink=SinkChoice(sink_id=sink_id)).spec
-    except GateError:  # it cannot run at all
+    except (GateError, ConfigError, SourceChanged):  # it cannot run at all
         return None
     if spec.write_mode is not WriteMode.APPEND:
         return None

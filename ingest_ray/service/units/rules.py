@@ -9,30 +9,43 @@ from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import UnitRule
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import CdmSettings, DataMode, Policy, Unit, UnitConfig
+from ingest_ray.sdk.types import CdmSettings, DataMode, Model, Policy, Unit, UnitConfig
 
 _WILD = re.compile(r"[*?\[]")
 
 
-def expand_rules(rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]) -> dict[UnitRef, UnitConfig]:
-    """The configuration of every unit that a rule selects. `units`: of the collected endpoints, by endpoint.
+class RuleFault(Model):
+    """A rule that does not apply to a unit, in words with its line. `unit`: where the catalog has it."""
 
-    Raises:
-        ConfigError: a rule names one unit, and a collected endpoint has no such unit; or no rule names a sink.
-    """
+    message: str
+    hint: str
+    unit: UnitRef | None = None
+
+
+def expand_rules(
+    rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]
+) -> tuple[dict[UnitRef, UnitConfig], list[RuleFault]]:
+    """The configuration of every unit that a rule selects, and the rules that cannot be applied: one names a unit that its
+    collected endpoint does not have, or no rule of a unit names a sink. `units`: of the collected endpoints, by endpoint."""
     written: dict[UnitRef, list[StoredRule]] = {}
+    faults: list[RuleFault] = []
     offered = {UnitRef(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
         matching = [unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id)]
         if not matching and rule.endpoint in units and not is_pattern(rule.unit):
-            raise ConfigError(
-                f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'",
-                hint=f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new",
-            )
+            message = f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'"
+            hint = f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new"
+            faults.append(RuleFault(message=message, hint=hint))
         for unit_id in matching:
             written.setdefault(UnitRef(rule.endpoint, unit_id), []).append(stored)
-    return {unit: _merged_config(offered[unit], found) for unit, found in written.items()}
+    configs: dict[UnitRef, UnitConfig] = {}
+    for unit, found in written.items():
+        try:
+            configs[unit] = _merged_config(offered[unit], found)
+        except ConfigError as error:
+            faults.append(RuleFault(message=error.message, hint=error.hint or "", unit=unit))
+    return configs, faults
 
 
 def is_pattern(text: str) -> bool:
@@ -51,7 +64,12 @@ def _merged_config(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
         values |= {name: getattr(rule, name) for name in rule.model_fields_set if getattr(rule, name) is not None}
-        policy |= {name: getattr(rule.policy, name) for name in rule.policy.model_fields_set}
+        written = rule.policy.model_fields_set
+        if "cursor" in written:  # one cursor takes the place of earlier candidates, and the other way round
+            policy.pop("cursors", None)
+        if "cursors" in written:
+            policy.pop("cursor", None)
+        policy |= {name: getattr(rule.policy, name) for name in written}
         cdm |= {name: getattr(rule.cdm, name) for name in rule.cdm.model_fields_set}
     mode = values.get("mode", DataMode.RAW)
     sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)

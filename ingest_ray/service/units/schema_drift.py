@@ -12,6 +12,7 @@ from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.policies.cursor_choice import with_choice_of
 from ingest_ray.service.units.schema_changes import (
     changes,
     followed_dataset,
@@ -42,7 +43,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     with installation.catalog.read() as connection:
         before = accepted_schema.find(connection, spec.ref, spec.config.sink_id)
         stored = unit_configs.find(connection, spec.ref)
-    config = stored.config if stored is not None else spec.config
+    config = with_choice_of(stored.config, spec.config) if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that the configuration does not set follow the dataset
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)

@@ -2,11 +2,9 @@
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
-from ingest_ray.registry import open_sink
 from ingest_ray.run.preview import certificate
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
-from ingest_ray.secrets import resolve
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 
 
@@ -81,10 +79,11 @@ def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ConfigError` where another enabled unit writes to the same location. Tables of CDM models are shared."""
     if order.spec.is_cdm:
         return
-    where = open_sink(resolve(order.sink, order.settings)).location(target_of(order))
-    for unit in launch_catalog.writers(order.sink.template, order.settings).get(where, ()):
-        if unit != order.ref:
-            raise ConfigError(
-                f"units '{order.ref}' and '{unit}' both write to '{where}'",
-                hint="give one of them another sink, or disable it",
-            )
+    where = launch_catalog.sink(order.sink, order.settings).location(target_of(order))
+    others = launch_catalog.other_writers(order.ref, order.sink, where, order.settings)
+    if others:
+        named = ", ".join(f"'{unit}'" for unit in others[:5])
+        raise ConfigError(
+            f"units '{order.ref}' and {named} {'both' if len(others) == 1 else 'all'} write to '{where}'",
+            hint="give one of them another sink, or disable it",
+        )

@@ -1,11 +1,15 @@
 """Functions for the rows of every database's catalog queries: grouping, columns of a dataset, indexes, changed columns."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from ingest_ray.sdk.errors import SourceChanged
-from ingest_ray.sdk.types import Column, Dataset, Fidelity
+from pydantic import JsonValue
+
+from ingest_ray.sdk.errors import ConfigError, SourceChanged, SourceError
+from ingest_ray.sdk.types import Column, Dataset, Endpoint, Fidelity
+from ingest_ray.sdk.types.dataset import DISTINCT_NAME, FAULT
+from ingest_strategies.jdbc.dialect import Session
 
 
 class Carrier(Protocol):
@@ -37,6 +41,51 @@ def column_of(
         note=carrier.note,
         description=description or None,
     )
+
+
+def undescribed(endpoint: Endpoint, name: str, reason: str, facts: dict[str, JsonValue]) -> Dataset:
+    """Stands for an object that cannot be described: it has no columns, and the reason is in its facts."""
+    return Dataset(endpoint_id=endpoint.endpoint_id, name=name, columns=(), facts={**facts, FAULT: reason})
+
+
+def described_one_by_one(
+    endpoint: Endpoint,
+    session: Session,
+    names: Iterable[tuple[str, str]],
+    describe: Callable[[str, str], Dataset | None],
+) -> Iterator[Dataset]:
+    """Describes each table by itself, because the query over all of them failed.
+
+    Raises:
+        SourceError: of a session that is lost: no object is at fault then.
+    """
+    for schema, table in names:
+        facts: dict[str, JsonValue] = {"schema": schema, "table": table}
+        try:
+            found = describe(schema, table)
+        except (SourceError, ConfigError) as error:
+            session.rows("SELECT 1 AS one")
+            yield undescribed(endpoint, joined_name(schema, table), error.message, facts)
+        else:
+            if found is not None:
+                yield found
+
+
+def joined_name(schema: str, table: str) -> str:
+    return f"{schema}.{table}"
+
+
+def name_facts(schema: str, table: str) -> dict[str, JsonValue]:
+    """Schema and table of a dataset; with the name that tells it apart where another pair may have the same joined name."""
+    facts: dict[str, JsonValue] = {"schema": schema, "table": table}
+    if "." in schema or "." in table:
+        facts[DISTINCT_NAME] = ".".join(_quoted_part(part) for part in (schema, table))
+    return facts
+
+
+def _quoted_part(part: str) -> str:
+    doubled = part.replace('"', '""')
+    return f'"{doubled}"' if "." in part else part
 
 
 def group_by_first(rows: Iterable[Sequence[Any]]) -> dict[Any, list[tuple[Any, ...]]]:

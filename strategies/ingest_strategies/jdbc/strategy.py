@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
-from ingest_ray.sdk.errors import IngestError, SourceDenied
+from ingest_ray.sdk.errors import IngestError, SourceChanged, SourceDenied
 from ingest_ray.sdk.types import (
     Axis,
     ConnectionReport,
@@ -24,6 +24,7 @@ from ingest_ray.sdk.types import (
     UnitConfig,
     UnitSpec,
 )
+from ingest_ray.sdk.types.dataset import FAULT
 from ingest_strategies.jdbc.checks import check_policy, list_units
 from ingest_strategies.jdbc.dialect import Dialect
 from ingest_strategies.jdbc.key_scan import scan_keys
@@ -59,9 +60,13 @@ class SqlStrategy:
             yield from self._dialect.collect(endpoint, session)
 
     def describe(self, endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
-        return query_session(
+        """A dataset whose name was changed in the catalog, because two had one, keeps that name."""
+        found = query_session(
             self._dialect, endpoint, lambda session: self._dialect.describe(endpoint, session, dataset)
         )
+        if found is not None and FAULT in found.facts:
+            raise SourceChanged(f"{dataset.name}: it cannot be described any more: {found.facts[FAULT]}")
+        return None if found is None else found.model_copy(update={"name": dataset.name})
 
     def preview(self, endpoint: Endpoint, dataset: Dataset, limit: int) -> pa.Table:
         schema = schema_of(dataset)

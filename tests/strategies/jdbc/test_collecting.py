@@ -103,3 +103,76 @@ def test_c29_a_heap_whose_rows_share_a_key_is_merged_from_the_start(pg: Postgres
     assert not any(piece.is_insert_only for piece in outcome.slices)
     pg.run("DELETE FROM t WHERE at <= 40")
     assert all(piece.is_insert_only for piece in pg_unit("t", cursor="at", primary_key=("id",)).run().slices)
+
+
+def collected_datasets(template: str, **config: Any) -> dict[str, Any]:
+    endpoint = Endpoint(endpoint_id="e", template=template, config=config)
+    return {dataset.name: dataset for dataset in strategy_for(template).collect(endpoint)}
+
+
+@pytest.mark.services
+def test_a_table_that_is_being_altered_is_collected_without_its_size(pg: Postgres) -> None:
+    pg.run("CREATE TABLE free (id int PRIMARY KEY); CREATE TABLE held (id int PRIMARY KEY)")
+    connection = pg.connect()
+    pg.run("BEGIN", connection)
+    pg.run("LOCK TABLE held IN ACCESS EXCLUSIVE MODE", connection)
+    found = collected_datasets("jdbc.postgres", url=pg.url, statement_timeout_s=1)
+    connection.close()
+    assert found["public.held"].estimated_bytes is None
+    assert [column.name for column in found["public.held"].columns] == ["id"]
+    assert set(found) == {"public.free", "public.held"}
+
+
+@pytest.mark.services
+def test_a_catalog_query_that_fails_for_all_is_asked_for_each(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ingest_strategies.jdbc.postgres import catalog
+
+    pg.run("CREATE TABLE good (id int PRIMARY KEY); CREATE TABLE odd (id int); CREATE TABLE zero ()")
+    monkeypatch.setattr(
+        catalog,
+        "_COLUMNS",
+        catalog._COLUMNS.replace("a.attnum > 0", "a.attnum > 0 AND 1 / (c.relname <> 'odd')::int = 1"),
+    )
+    found = collected_datasets("jdbc.postgres", url=pg.url, include=["public.*"])
+    assert "division by zero" in found["public.odd"].facts["fault"]
+    assert found["public.good"].primary_key == ("id",)
+    assert found["public.zero"].columns == ()
+
+
+@pytest.mark.services
+def test_a_broken_view_of_mariadb_is_named_with_the_servers_reason(maria: Maria) -> None:
+    for statement in ("TABLE base (id int)", "TABLE other (id int)", "VIEW broken AS SELECT * FROM base"):
+        maria.run(f"CREATE {statement}")
+    maria.run("DROP TABLE base")
+    found = collected_datasets("jdbc.mysql", url=maria.url)
+    assert "invalid table" in found[f"{maria.name}.broken"].facts["fault"]
+    assert [column.name for column in found[f"{maria.name}.other"].columns] == ["id"]
+
+
+@pytest.mark.services
+def test_schemas_and_tables_whose_joined_names_collide_are_two_units(
+    pg: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ingest_ray.sdk.refs import UnitRef
+    from ingest_ray.service.endpoints.collect import collect
+    from ingest_ray.service.runs.execution import run
+    from ingest_ray.service.units.gate import gate
+    from tests.service.workspace import ALL, Workspace
+
+    pg.run(
+        'CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.c" (id int PRIMARY KEY); INSERT INTO a."b.c" VALUES (1);'
+        'CREATE TABLE "a.b".c (id int PRIMARY KEY); INSERT INTO "a.b".c VALUES (2), (3)'
+    )
+    monkeypatch.delenv("INGEST_HOME", raising=False)
+    workspace = Workspace(tmp_path)
+    config = {"url": pg.url, "schemas": ["a", "a.b"]}
+    workspace.document["endpoints"] = [{"id": "shop", "template": "jdbc.postgres", "config": config}]
+    workspace.document["units"] = [dict(ALL)]
+    workspace.apply()
+    found = collect(workspace.installation, "shop")
+    assert sorted(found.differences.added) == ['"a.b".c', "a.b.c"]
+    for _ in range(2):
+        report = run(workspace.installation, "shop")
+        assert {unit.unit_id: unit.rows.committed for unit in report.units} == {'"a.b".c': 2, "a.b.c": 1}
+    facts = gate(workspace.installation, UnitRef("shop", '"a.b".c')).spec.dataset.facts
+    assert (facts["schema"], facts["table"]) == ("a.b", "c")

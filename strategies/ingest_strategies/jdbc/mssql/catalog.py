@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first
+from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first, joined_name, name_facts, undescribed
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
@@ -79,11 +79,12 @@ def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[
     for object_id, schema, table, kind, rows, pages, comment in session.rows(RELATIONS.replace("{where}", where)):
         carriers = {row[0]: row_carrier(row) for row in columns.get(object_id, [])}
         if not carriers:
+            reason = "the server shows no column of it to this user"
+            yield undescribed(endpoint, joined_name(schema, table), reason, name_facts(schema, table))
             continue
         primary, unique, leading = keys_of(indexes.get(object_id, []))
         facts: dict[str, JsonValue] = {
-            "schema": schema,
-            "table": table,
+            **name_facts(schema, table),
             "kind": kind,
             "columns": column_facts(carriers),
             "collations": {row[0]: row[6] for row in columns[object_id] if row[6]},
@@ -91,7 +92,7 @@ def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[
         }
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
-            name=f"{schema}.{table}",
+            name=joined_name(schema, table),
             kind=kind,
             columns=tuple(
                 column_of(row[0], source_type_of(row), bool(row[5]), carriers[row[0]]) for row in columns[object_id]

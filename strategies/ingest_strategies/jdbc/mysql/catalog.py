@@ -8,7 +8,14 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import SourceError
 from ingest_ray.sdk.types import Column, Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table
+from ingest_strategies.jdbc.catalog_rows import (
+    column_of,
+    described_one_by_one,
+    group_by_table,
+    joined_name,
+    name_facts,
+    undescribed,
+)
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
@@ -38,7 +45,21 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     where = f"table_schema NOT IN ({SYSTEM})"
     if schemas:
         where = f"BINARY table_schema IN ({', '.join(f'BINARY {text_literal(name)}' for name in schemas)})"
-    for dataset in read_datasets(endpoint, session, where):
+    try:
+        found = list(read_datasets(endpoint, session, where))
+    except SourceError:
+        names = session.rows(
+            f"SELECT table_schema, table_name FROM information_schema.tables WHERE {where} ORDER BY 1, 2"
+        )
+        found = list(
+            described_one_by_one(
+                endpoint,
+                session,
+                ((schema, table) for schema, table in names),
+                lambda schema, table: next(read_datasets(endpoint, session, name_condition(schema, table)), None),
+            )
+        )
+    for dataset in found:
         if config.includes(dataset.name):
             yield dataset
 
@@ -48,8 +69,12 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 
 
 def table_condition(dataset: Dataset) -> str:
+    return name_condition(str(dataset.facts["schema"]), str(dataset.facts["table"]))
+
+
+def name_condition(schema: str, table: str) -> str:
     """The condition of one table; names are compared byte by byte: the server's file system may distinguish case."""
-    schema, table = (text_literal(str(dataset.facts[name])) for name in ("schema", "table"))
+    schema, table = text_literal(schema), text_literal(table)
     return (
         f"table_schema = {schema} AND table_name = {table}"
         f" AND BINARY table_schema = BINARY {schema} AND BINARY table_name = BINARY {table}"
@@ -73,11 +98,15 @@ def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[
         if kind not in KINDS:
             continue
         name = (schema, table)
+        if name not in columns:  # of a view whose table or function is gone, the comment is the server's error
+            reason = comment or "the server shows no column of it to this user"
+            yield undescribed(endpoint, joined_name(schema, table), reason, name_facts(schema, table))
+            continue
         rows_of_columns = [(*row, row[0] in jsons.get(name, ())) for row in columns.get(name, [])]
         primary, unique, leading = keys_of(indexes.get(name, []))
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
-            name=f"{schema}.{table}",
+            name=joined_name(schema, table),
             kind=KINDS[kind],
             columns=tuple(catalog_column(row) for row in rows_of_columns),
             primary_key=primary,
@@ -129,8 +158,7 @@ def facts_of(
 ) -> dict[str, JsonValue]:
     """`types`: DATA_TYPE per column; `charsets` and `collations` of its text; `spellings`: why equal values of a column can differ."""
     return {
-        "schema": schema,
-        "table": table,
+        **name_facts(schema, table),
         "kind": kind,
         "engine": engine,
         "types": {row[0]: row[1] for row in rows},

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table
+from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table, joined_name, name_facts, undescribed
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.oracle.config import OracleConfig
@@ -86,11 +86,12 @@ def read_datasets(config: OracleConfig, endpoint: Endpoint, session: Session, wh
         name = (owner, table)
         carriers = {row[0]: row_carrier(row, config) for row in columns.get(name, [])}
         if not carriers:
+            reason = "the server shows no column of it to this user"
+            yield undescribed(endpoint, joined_name(owner, table), reason, name_facts(owner, table))
             continue
         primary, unique, leading = keys_of(constraints.get(name, []), indexes.get(name, []))
         facts: dict[str, JsonValue] = {
-            "schema": owner,
-            "table": table,
+            **name_facts(owner, table),
             "kind": kind,
             "columns": column_facts(carriers),
             "collations": {row[0]: row[8] for row in columns[name] if row[8] not in PLAIN_COLLATIONS},
@@ -98,7 +99,7 @@ def read_datasets(config: OracleConfig, endpoint: Endpoint, session: Session, wh
         }
         yield Dataset(
             endpoint_id=endpoint.endpoint_id,
-            name=f"{owner}.{table}",
+            name=joined_name(owner, table),
             kind=kind,
             columns=tuple(
                 column_of(row[0], source_type_of(row), row[7] == "Y", carriers[row[0]], row[9]) for row in columns[name]

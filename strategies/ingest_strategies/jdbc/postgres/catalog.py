@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.errors import SourceChanged, SourceError
 from ingest_ray.sdk.types import Column, Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first
+from ingest_strategies.jdbc.catalog_rows import column_of, described_one_by_one, group_by_first, joined_name, name_facts
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
@@ -23,15 +23,17 @@ Rows = Sequence[Sequence[Any]]
 
 COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
 
-_RELATIONS = """
+_SIZE = "CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE -1 END"
+
+_RELATIONS = f"""
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples::float8,
-       CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE -1 END::bigint,
+       ({_SIZE})::bigint,
        coalesce(obj_description(c.oid, 'pg_class'), ''),
        c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
-  AND n.nspname NOT LIKE 'pg\\_temp%' AND has_schema_privilege(n.oid, 'USAGE') {filter}
+  AND n.nspname NOT LIKE 'pg\\_temp%' AND has_schema_privilege(n.oid, 'USAGE') {{filter}}
 ORDER BY n.nspname, c.relname"""
 
 _COLUMNS = """
@@ -91,21 +93,38 @@ def types_of(rows: Rows) -> dict[int, PgType]:
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(PostgresConfig, endpoint)
     names = ", ".join(quoted_text(name) for name in config.schemas)
-    relations = [
-        relation
-        for relation in session.rows(_RELATIONS.format(filter=f"AND n.nspname IN ({names})" if names else ""))
-        if config.includes(f"{relation[1]}.{relation[2]}")
-    ]
-    columns, indexes = (session.rows(query.format(only="")) for query in (_COLUMNS, _INDEXES))
-    yield from datasets_of(endpoint, relations, columns, indexes, session.rows(_TYPES))
+    found = read_relations(session, f"AND n.nspname IN ({names})" if names else "")
+    relations = [relation for relation in found if config.includes(joined_name(relation[1], relation[2]))]
+    try:
+        columns, indexes = (session.rows(query.format(only="")) for query in (_COLUMNS, _INDEXES))
+        types = session.rows(_TYPES)
+    except SourceError:
+        names_of = ((relation[1], relation[2]) for relation in relations)
+        yield from described_one_by_one(
+            endpoint, session, names_of, lambda schema, table: describe_table(endpoint, session, schema, table)
+        )
+        return
+    yield from datasets_of(endpoint, relations, columns, indexes, types)
+
+
+def read_relations(session: Session, condition: str) -> Rows:
+    """Without their sizes where the server cannot tell one: a size takes a lock, and waits for a table that is being altered."""
+    query = _RELATIONS.format(filter=condition)
+    try:
+        return session.rows(query)
+    except SourceError:
+        return session.rows(query.replace(f"({_SIZE})", "(-1)"))
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
+    return describe_table(endpoint, session, str(dataset.facts["schema"]), str(dataset.facts["table"]))
+
+
+def describe_table(endpoint: Endpoint, session: Session, schema: str, table: str) -> Dataset | None:
     """One relation as it is now, from one statement; None where it is gone."""
-    schema, table = (quoted_text(str(dataset.facts[part])) for part in ("schema", "table"))
     oid = (
         "(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE n.nspname = {schema} AND c.relname = {table})"
+        f" WHERE n.nspname = {quoted_text(schema)} AND c.relname = {quoted_text(table)})"
     )
     query = _ONE.format(
         relations=_RELATIONS.format(filter=f"AND c.oid = {oid}"),
@@ -121,7 +140,7 @@ def datasets_of(
 ) -> Iterator[Dataset]:
     types, columns, indexes = types_of(type_rows), group_by_first(column_rows), group_by_first(index_rows)
     for oid, schema, table, relkind, tuples, size, description, is_parent in relations:
-        name = f"{schema}.{table}"
+        name = joined_name(schema, table)
         primary, unique, leading = keys_of(indexes.get(oid, []))
         if is_parent:
             # Neither a key nor an index nor a physical address of the parent holds for the rows of the inheriting tables.
@@ -173,8 +192,7 @@ def facts_of(
             collations[name] = collation
     indexes: list[JsonValue] = [list(index) for index in leading]
     return {
-        "schema": schema,
-        "table": table,
+        **name_facts(schema, table),
         "relkind": relkind,
         "select": select,
         "axis": axis,

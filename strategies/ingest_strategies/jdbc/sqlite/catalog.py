@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from ingest_ray.sdk.errors import ConfigError, SourceError
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of
+from ingest_strategies.jdbc.catalog_rows import column_of, undescribed
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
@@ -33,7 +34,11 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     )
     for name, kind, without_rowid in tables:
         if config.includes(name):
-            yield read_dataset(endpoint, session, name, kind, bool(without_rowid))
+            try:
+                yield read_dataset(endpoint, session, name, kind, bool(without_rowid))
+            except (SourceError, ConfigError) as error:  # a view of a dropped table, a virtual table without its module
+                session.rows("SELECT 1")
+                yield undescribed(endpoint, name, error.message, {"table": name})
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:

@@ -1,0 +1,78 @@
+"""Finds the enabled units that a run would refuse, before there is a run. Reads the catalog, never the source or the state."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from ingest_ray import logs
+from ingest_ray.catalog import endpoints, run_records, unit_configs
+from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, SourceChanged
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Model, UnitConfig
+from ingest_ray.service.units.launch_catalog import LaunchCatalog
+from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
+from ingest_ray.settings import Settings
+
+UNFIT = (GateError, ConfigError, SourceChanged)
+
+
+class UnfitUnit(Model):
+    """A unit that cannot run as it is configured, and why."""
+
+    endpoint_id: str
+    unit_id: str
+    sink_id: str
+    code: str
+    message: str
+    hint: str | None = None
+
+    @property
+    def ref(self) -> UnitRef:
+        return UnitRef(self.endpoint_id, self.unit_id)
+
+
+def unfit_units(connection: sa.Connection, settings: Settings, endpoint_id: str | None = None) -> list[UnfitUnit]:
+    """Of one endpoint, or of all that are collected. Units whose dataset has vanished are left out."""
+    found: list[UnfitUnit] = []
+    for entry in endpoints.listed(connection, "source"):
+        source_id = entry.endpoint.endpoint_id
+        if endpoint_id in (None, source_id) and run_records.is_collected(connection, source_id):
+            found += _unfit_units_of(connection, settings, entry)
+    return found
+
+
+def _unfit_units_of(connection: sa.Connection, settings: Settings, entry: Registration) -> Iterator[UnfitUnit]:
+    configs = [item.config for item in unit_configs.listed(connection, entry.endpoint.endpoint_id)]
+    enabled = [config for config in configs if config.enabled]
+    launch_catalog = LaunchCatalog(len(enabled))
+    launch_catalog.read_targets(connection)
+    for config in enabled:
+        try:
+            _check(connection, settings, entry, config, launch_catalog)
+        except UNFIT as error:
+            yield unfit_unit(config, error)
+
+
+def _check(
+    connection: sa.Connection,
+    settings: Settings,
+    entry: Registration,
+    config: UnitConfig,
+    launch_catalog: LaunchCatalog,
+) -> None:
+    found = launch_catalog.find_unit(connection, entry, config.unit_id)
+    if found is not None:
+        sink = find_sink_of(connection, entry, found[0], config)
+        fitted_order(settings, Candidate(entry, *found, config, sink), launch_catalog, run_id="")
+
+
+def unfit_unit(config: UnitConfig, error: IngestError) -> UnfitUnit:
+    return UnfitUnit(
+        endpoint_id=config.endpoint_id,
+        unit_id=config.unit_id,
+        sink_id=config.sink_id,
+        code=error.code,
+        message=logs.scrub(error.message),
+        hint=logs.scrub(error.hint) if error.hint else None,
+    )
