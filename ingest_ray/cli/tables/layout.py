@@ -1,14 +1,16 @@
 """The parts that tables share: a console, cells, errors."""
 
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ingest_ray.sdk.types import RunFault
-from ingest_ray.service.units.policies.unfit_units import UnfitUnit
+
+if TYPE_CHECKING:
+    from ingest_ray.service.units.policies.unfit_units import UnfitUnit
 
 _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "cyan", "PAUSED": "yellow"}
 
@@ -43,7 +45,7 @@ def show_fault(console: Console, fault: RunFault | None) -> None:
         console.print(f"  hint: {fault.hint}")
 
 
-def show_unfit(console: Console, unfit: Sequence[UnfitUnit]) -> None:
+def show_unfit(console: Console, unfit: Sequence["UnfitUnit"]) -> None:
     """The units that a run would refuse."""
     for unit in unfit:
         console.print(f"unit {unit.ref} cannot run: {unit.message} [{unit.code}]", style="yellow", soft_wrap=True)
