@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest_strategies.rich_text import adf_to_markdown, storage_links, storage_to_markdown, wiki_to_markdown
@@ -55,6 +55,7 @@ def _nodes() -> st.SearchStrategy[object]:
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_nodes())
 def test_no_document_of_adf_is_too_broken_to_read(document: object) -> None:
     adf_to_markdown(document)
@@ -71,13 +72,13 @@ def test_no_wiki_markup_is_too_broken_to_read_and_no_letter_is_lost(text: str) -
     [
         ("!a.png!", "![a.png](a.png)"),
         ("!a.png|thumbnail!", "![a.png](a.png)"),
-        ("!https://host/a b.gif|align=right, vspace=4!", "![a b.gif](https://host/a b.gif)"),
+        ("!https://host/a b.gif|align=right, vspace=4!", "![a b.gif](<https://host/a b.gif>)"),
         ("!1|a!", "!1|a!"),
         ("!important | not lost!", "!important | not lost!"),
         ("[site|https://host/|smart-link]", "[site](https://host/)"),
         ('[site|https://host/|the "tip"]', "[site](https://host/ \"the 'tip'\")"),
         ("[~ann]", "@ann"),
-        ("[~ann|not lost]", "[~ann](not lost)"),
+        ("[~ann|not lost]", "[~ann](<not lost>)"),
         ("[https://host/| ]", "[https://host/| ]"),
     ],
 )

@@ -14,8 +14,7 @@ import msgspec
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
 from ingest_strategies.atlassian.cdm import present, user_cdm_id
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
-from ingest_strategies.rich_text import storage_links, storage_to_markdown
-from ingest_strategies.rich_text.storage import Link
+from ingest_strategies.rich_text import Link, storage_links, storage_to_markdown
 
 SPACE, ITEM, REVISION, LINK, ACCESS = (
     "cdm.doc.space",
@@ -250,7 +249,7 @@ def _text(instant: Any) -> str | None:
 mappers = {
     SPACES.name: RowMapper("confluence.space/1", (SPACE,), space),
     # A new version adds a revision; those before stay.
-    PAGES.name: RowMapper("confluence.page/1", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
+    PAGES.name: RowMapper("confluence.page/2", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
     ATTACHMENTS.name: RowMapper("confluence.attachment/1", (LINK, ITEM), attachment),
     REVISIONS.name: RowMapper("confluence.revision/1", (REVISION,), revision),
     ACLS.name: RowMapper("confluence.acl/1", (ACCESS,), access),

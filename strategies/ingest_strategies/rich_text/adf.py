@@ -1,28 +1,53 @@
-"""Converts the Atlassian Document Format to Markdown. https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
+"""Converts the Atlassian Document Format to Markdown. https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/"""
 
-A node of an unknown type becomes its content.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-Node = Mapping[str, Any]
+from ingest_strategies.rich_text.adf_nodes import (
+    CONTAINERS,
+    EXPANDS,
+    INLINE,
+    LINES,
+    LISTS,
+    MARKS,
+    QUOTES,
+    TEXT_ATTRIBUTES,
+)
+from ingest_strategies.rich_text.document import (
+    MOST_DEPTH,
+    Block,
+    BlockWriter,
+    Cell,
+    CodeBlock,
+    Heading,
+    Item,
+    ListBlock,
+    Paragraph,
+    Quote,
+    Rule,
+    Run,
+    Table,
+    titled,
+)
+from ingest_strategies.rich_text.markdown import to_markdown
 
-_MARKS = {"strong": "**", "em": "*", "strike": "~~", "code": "`"}
-_MOST_DEPTH = 60  # of nested nodes: deeper ones are left out
+Node = Mapping[str, Any]
 
 
 def adf_to_markdown(document: Any) -> str:
     """`document`: the decoded JSON. Anything but an object gives an empty text."""
     if not isinstance(document, Mapping):
         return ""
-    return "\n\n".join(_blocks(document, 0)).strip()
+    return to_markdown(_inside(document, 0))
 
 
 def _children(node: Node) -> list[Node]:
     content = node.get("content")
-    return [child for child in content if isinstance(child, Mapping)] if isinstance(content, Sequence) else []
+    if isinstance(content, str) or not isinstance(content, Sequence):
+        return []
+    return [child for child in content if isinstance(child, Mapping)]
 
 
 def _attrs(node: Node) -> Mapping[str, Any]:
@@ -30,174 +55,235 @@ def _attrs(node: Node) -> Mapping[str, Any]:
     return attrs if isinstance(attrs, Mapping) else {}
 
 
-def _blocks(node: Node, depth: int) -> Iterator[str]:
-    """The blocks inside a node; a run of inline nodes between them is a block of its own."""
-    if depth > _MOST_DEPTH:
-        return
-    run: list[Node] = []
-    for child in _children(node):
-        if child.get("type") in _INLINE:
-            run.append(child)
-            continue
-        if run:
-            yield _inline(run, depth)
-            run = []
-        text = _BLOCKS.get(str(child.get("type")), _inside)(child, depth + 1)
+def _attr(node: Node, *names: str) -> str:
+    """The first of these attributes that has a text or number."""
+    attrs = _attrs(node)
+    values = (attrs.get(name) for name in names)
+    return next((str(value) for value in values if isinstance(value, str | int | float) and str(value).strip()), "")
+
+
+def _kind(node: Node) -> str:
+    return str(node.get("type"))
+
+
+def _inside(node: Node, depth: int) -> list[Block]:
+    writer = _Reader()
+    writer.read_children(node, depth)
+    return writer.finish()
+
+
+class _Reader(BlockWriter):
+    def read_children(self, node: Node, depth: int) -> None:
+        if depth > MOST_DEPTH:
+            self.add_run(Run(" ".join(_words(node))))
+            return
+        children = _children(node)
+        is_line = _kind(node) in LINES
+        for child in children:
+            kind = _kind(child)
+            if kind in INLINE or (kind not in _BLOCKS and kind not in CONTAINERS and _is_inline(child, is_line)):
+                self._read_inline(child, depth)
+            else:
+                self._read_block(child, kind, depth + 1)
+
+    def _read_block(self, node: Node, kind: str, depth: int) -> None:
+        self.end_paragraph()
+        convert = _BLOCKS.get(kind)
+        if convert is not None:
+            for block in convert(node, depth):
+                self.add_block(block)
+            return
+        if _children(node):
+            self.read_children(node, depth)
+        elif kind not in CONTAINERS:
+            self._read_inline(node, depth)
+        self.end_paragraph()
+
+    def _read_inline(self, node: Node, depth: int) -> None:
+        kind = _kind(node)
+        if kind == "text":
+            self.add_run(_text_run(node))
+        elif kind == "hardBreak":
+            self.add_run(Run("\n"))
+        elif kind in ("media", "mediaInline"):
+            self.add_run(_media_run(node))
+        elif kind in ("inlineCard", "blockCard", "embedCard"):
+            self.add_run(_card_run(node))
+        elif _children(node) and depth > MOST_DEPTH:
+            self.add_run(Run(" ".join(_words(node))))
+        elif _children(node):
+            for child in _children(node):
+                self._read_inline(child, depth + 1)
+        else:
+            self.add_run(_marked(node, Run(_inline_text(node, kind))))
+
+
+def _is_inline(node: Node, is_in_line: bool) -> bool:
+    """Whether an unknown node is part of a line: it stands in one, or holds inline nodes, and has no blocks in it."""
+    inside = {_kind(child) for child in _children(node)}
+    if inside & (set(_BLOCKS) | CONTAINERS):
+        return False
+    return is_in_line or bool(inside & INLINE)
+
+
+def _words(node: Node) -> Iterator[str]:
+    """The text inside a node that is nested too deeply to be converted, in reading order."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        text = str(each.get("text") or "") or (_inline_text(each, _kind(each)) if not _children(each) else "")
         if text:
             yield text
-    if run:
-        yield _inline(run, depth)
+        waiting.extend(reversed(_children(each)))
 
 
-def _inside(node: Node, depth: int) -> str:
-    return "\n\n".join(_blocks(node, depth))
-
-
-def _inline(nodes: Sequence[Node], depth: int) -> str:
-    return "".join(_INLINE[str(node.get("type"))](node) for node in nodes).strip("\n")
-
-
-def _heading(node: Node, depth: int) -> str:
-    level = _attrs(node).get("level")
-    return f"{'#' * (level if isinstance(level, int) and 1 <= level <= 6 else 1)} {_inside(node, depth)}"
-
-
-def _list(marker: Callable[[Node, int], str]) -> Callable[[Node, int], str]:
-    def convert_list(node: Node, depth: int) -> str:
-        items = []
-        for number, item in enumerate(_children(node)):
-            first = marker(node if item.get("type") == "listItem" else item, number)
-            text = "\n".join(_blocks(item, depth + 1))
-            if item.get("type") in ("bulletList", "orderedList", "taskList", "decisionList"):
-                items.append(_indented(_BLOCKS[str(item["type"])](item, depth + 1), "  "))
-            else:
-                items.append(f"{first} {_indented(text, ' ' * (len(first) + 1)).lstrip()}".rstrip())
-        return "\n".join(items)
-
-    return convert_list
-
-
-def _ordered(node: Node, number: int) -> str:
-    first = _attrs(node).get("order")
-    return f"{(first if isinstance(first, int) else 1) + number}."
-
-
-def _task(node: Node, number: int) -> str:
-    return "- [x]" if _attrs(node).get("state") == "DONE" else "- [ ]"
-
-
-def _code(node: Node, depth: int) -> str:
-    text = "".join(str(child.get("text", "")) for child in _children(node))
-    fence = "```" if "```" not in text else "````"
-    return f"{fence}{_attrs(node).get('language') or ''}\n{text}\n{fence}"
-
-
-def _quote(node: Node, depth: int) -> str:
-    return _indented(_inside(node, depth), "> ")
-
-
-def _expand(node: Node, depth: int) -> str:
-    title = _attrs(node).get("title")
-    return "\n\n".join(part for part in (f"**{title}**" if title else "", _inside(node, depth)) if part)
-
-
-def _table(node: Node, depth: int) -> str:
-    rows = [[_cell(cell, depth) for cell in _children(row)] for row in _children(node)]
-    rows = [row for row in rows if row]
-    if not rows:
+def _inline_text(node: Node, kind: str) -> str:
+    if kind == "mention":
+        name = _attr(node, "text", "id")
+        return name if name.startswith("@") or not name else f"@{name}"
+    if kind == "date":
+        return _date(node)
+    if kind == "status":
+        text = _attr(node, "text")
+        return f"[{text}]" if text else ""
+    if kind in CONTAINERS:
         return ""
-    width = max(map(len, rows))
-    lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
-    return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
+    text = str(node["text"]) if isinstance(node.get("text"), str) else _attr(node, *TEXT_ATTRIBUTES)
+    parameters = ", ".join(_parameters(node)) if not _attr(node, "text") else ""
+    return f"[{text}: {parameters}]" if parameters else text
 
 
-def _cell(node: Node, depth: int) -> str:
-    return _inside(node, depth + 2).replace("|", "\\|").replace("\n\n", "<br>").replace("\n", "<br>")
+def _parameters(node: Node) -> Iterator[str]:
+    """The parameters of an extension: `{"macroParams": {"jqlQuery": {"value": "..."}}}`."""
+    parameters = _attrs(node).get("parameters")
+    macro = parameters.get("macroParams") if isinstance(parameters, Mapping) else None
+    for name, value in macro.items() if isinstance(macro, Mapping) else ():
+        text = value.get("value") if isinstance(value, Mapping) else value
+        if isinstance(text, str | int | float) and str(text).strip():
+            yield f"{name} {text}".strip()
 
 
-def _media(node: Node, depth: int = 0) -> str:
-    attrs = _attrs(node)
-    name = attrs.get("alt") or attrs.get("url") or attrs.get("id") or "media"
-    return f"![{name}]({attrs['url']})" if attrs.get("url") else f"[file: {name}]"
+def _date(node: Node) -> str:
+    timestamp = _attrs(node).get("timestamp", "")
+    try:
+        return datetime.fromtimestamp(int(timestamp) / 1000, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError, TypeError):
+        return str(timestamp) if isinstance(timestamp, str | int | float) else ""
 
 
-def _card(node: Node, depth: int = 0) -> str:
-    url = _attrs(node).get("url")
-    return f"<{url}>" if url else ""
+def _text_run(node: Node) -> Run:
+    text = node.get("text")
+    return _marked(node, Run(text if isinstance(text, str) else "" if text is None else str(text)))
 
 
-def _rule(node: Node, depth: int) -> str:
-    return "---"
+def _marked(node: Node, run: Run) -> Run:
+    marks = node.get("marks")
+    for mark in marks if isinstance(marks, Sequence) and not isinstance(marks, str) else ():
+        if not isinstance(mark, Mapping):
+            continue
+        known = MARKS.get(str(mark.get("type")))
+        if known is not None:
+            run = replace(run, marks=run.marks | {known})
+        elif mark.get("type") == "link" and _attr(mark, "href"):
+            run = replace(run, href=_attr(mark, "href"))
+    return run
 
 
-_BLOCKS: dict[str, Callable[[Node, int], str]] = {
+def _media_run(node: Node) -> Run:
+    url = _attr(node, "url")
+    name = _attr(node, "alt") or url or _attr(node, "id") or "media"
+    return Run(name, href=url, is_image=True) if url else Run(f"[file: {name}]")
+
+
+def _card_run(node: Node) -> Run:
+    data = _attrs(node).get("data")
+    url = _attr(node, "url") or (_attr({"attrs": data}, "url", "@id") if isinstance(data, Mapping) else "")
+    name = _attr({"attrs": data}, "name") if isinstance(data, Mapping) else ""
+    return Run(name or url, href=url or None)
+
+
+def _heading(node: Node, depth: int) -> Iterator[Block]:
+    level = _attrs(node).get("level")
+    blocks = _inside(node, depth)
+    first = blocks[0] if blocks else None
+    if isinstance(first, Paragraph):
+        yield Heading(level if isinstance(level, int) and 1 <= level <= 6 else 1, first.runs)
+        blocks = blocks[1:]
+    yield from blocks
+
+
+def _list(node: Node, depth: int) -> Iterator[Block]:
+    items: list[Item] = []
+    for child in _children(node):
+        if _kind(child) in LISTS:  # belongs to the item before it
+            items = items or [Item([])]
+            is_deep = depth > MOST_DEPTH
+            items[-1].blocks += [Paragraph([Run(" ".join(_words(child)))])] if is_deep else _list(child, depth + 1)
+        else:
+            is_task = _kind(child) in ("taskItem", "blockTaskItem")
+            items.append(Item(_inside(child, depth), _attrs(child).get("state") == "DONE" if is_task else None))
+    order = _attrs(node).get("order")
+    first = (order if isinstance(order, int) and 0 <= order < 10**8 else 1) if _kind(node) == "orderedList" else None
+    if items:
+        yield ListBlock(items, first)
+
+
+def _code(node: Node, depth: int) -> Iterator[Block]:
+    text = "".join(str(child.get("text") or "") for child in _children(node))
+    yield CodeBlock(text, _attr(node, "language"))
+
+
+def _quote(node: Node, depth: int) -> Iterator[Block]:
+    blocks = _inside(node, depth)
+    if blocks:
+        yield Quote(blocks)
+
+
+def _expand(node: Node, depth: int) -> Iterator[Block]:
+    yield from titled(_attr(node, "title"), _inside(node, depth))
+
+
+def _table(node: Node, depth: int) -> Iterator[Block]:
+    rows = [
+        [
+            Cell(_inside(cell, depth), _kind(cell) == "tableHeader", _span(cell, "colspan"), _span(cell, "rowspan"))
+            for cell in _children(row)
+        ]
+        for row in _children(node)
+    ]
+    rows = [row for row in rows if row]
+    if rows:
+        yield Table(rows)
+
+
+def _span(cell: Node, name: str) -> int:
+    value = _attrs(cell).get(name)
+    return value if isinstance(value, int) and 1 <= value < 100_000 else 1
+
+
+def _media(node: Node, depth: int) -> Iterator[Block]:
+    yield Paragraph([_media_run(node)])
+
+
+def _card(node: Node, depth: int) -> Iterator[Block]:
+    run = _card_run(node)
+    if run.text:
+        yield Paragraph([run])
+
+
+def _rule(node: Node, depth: int) -> Iterator[Block]:
+    yield Rule()
+
+
+_BLOCKS = {
     "heading": _heading,
-    "bulletList": _list(lambda node, number: "-"),
-    "decisionList": _list(lambda node, number: "-"),
-    "orderedList": _list(_ordered),
-    "taskList": _list(_task),
     "codeBlock": _code,
-    "blockquote": _quote,
-    "panel": _quote,
-    "expand": _expand,
-    "nestedExpand": _expand,
     "table": _table,
     "media": _media,
     "blockCard": _card,
     "embedCard": _card,
     "rule": _rule,
+    **dict.fromkeys(LISTS, _list),
+    **dict.fromkeys(QUOTES, _quote),
+    **dict.fromkeys(EXPANDS, _expand),
 }
-
-
-def _text(node: Node) -> str:
-    text = str(node.get("text", ""))
-    marks = node.get("marks")
-    for mark in marks if isinstance(marks, Sequence) and text.strip() else ():
-        kind = mark.get("type") if isinstance(mark, Mapping) else None
-        if kind in _MARKS:
-            text = _wrapped(text, _MARKS[str(kind)])
-        elif kind == "link" and _attrs(mark).get("href"):
-            text = f"[{text}]({_attrs(mark)['href']})"
-    return text
-
-
-def _wrapped(text: str, sign: str) -> str:
-    """Puts the signs next to the words: `** a**` is not bold in Markdown."""
-    bare = text.strip()
-    left, right = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
-    return f"{left}{sign}{bare}{sign}{right}"
-
-
-def _attr_text(name: str, *others: str) -> Callable[[Node], str]:
-    """Takes the first of these attributes that is present."""
-    return lambda node: str(next((v for key in (name, *others) if (v := _attrs(node).get(key))), ""))
-
-
-def _mention(node: Node) -> str:
-    name = _attr_text("text", "id")(node)
-    return name if name.startswith("@") or not name else f"@{name}"
-
-
-def _date(node: Node) -> str:
-    try:
-        return datetime.fromtimestamp(int(_attrs(node).get("timestamp", "")) / 1000, UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError, TypeError):
-        return str(_attrs(node).get("timestamp", ""))
-
-
-_INLINE: dict[str, Callable[[Node], str]] = {
-    "text": _text,
-    "hardBreak": lambda node: "\n",
-    "mention": _mention,
-    "emoji": _attr_text("text", "shortName"),
-    "date": _date,
-    "status": lambda node: f"[{_attr_text('text')(node)}]",
-    "inlineCard": _card,
-    "mediaInline": _media,
-    "inlineExtension": _attr_text("text", "extensionKey"),
-    "placeholder": _attr_text("text"),
-}
-
-
-def _indented(text: str, by: str) -> str:
-    return "\n".join(f"{by}{line}".rstrip() for line in text.split("\n"))

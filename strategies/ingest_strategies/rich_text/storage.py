@@ -1,131 +1,294 @@
-"""Converts Confluence's storage format to Markdown, and lists its links.
+"""Converts Confluence's storage format to Markdown."""
 
-Confluence's own elements (`ac:` macros and links, `ri:` resources) become HTML; `markdownify` converts the HTML.
-https://confluence.atlassian.com/doc/confluence-storage-format-790796544.html
-"""
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-import html
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from lxml import etree
 
-import markdownify
-from bs4 import BeautifulSoup, Tag
-from bs4.element import NavigableString
+from ingest_strategies.rich_text.document import (
+    MOST_DEPTH,
+    Block,
+    BlockWriter,
+    Cell,
+    CodeBlock,
+    Heading,
+    Item,
+    ListBlock,
+    Paragraph,
+    Quote,
+    Rule,
+    Run,
+    Table,
+    titled,
+)
+from ingest_strategies.rich_text.markdown import to_markdown
+from ingest_strategies.rich_text.storage_inline import emoticon_text, image_runs, link_label, macro_label, user_label
+from ingest_strategies.rich_text.storage_names import BREAKS, DROPPED, MARKS, QUOTES
+from ingest_strategies.rich_text.storage_tree import (
+    TooDeep,
+    attribute,
+    child,
+    name_of,
+    parse,
+    raw_text,
+    rows_of,
+    span_of,
+    stray_content,
+    strip_tags,
+    text_of,
+    text_with_breaks,
+)
 
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_DECLARATION = re.compile(
-    r"<!(?!--)"
-)  # the format has no declarations, and the parser raises for some texts that look like one
-_QUOTES = frozenset({"info", "note", "tip", "warning", "panel", "excerpt", "expand"})
-_BLANKS = re.compile(r"\n{3,}")
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link of a page: to a URL, to another page by title (and space key, for another space), or to a file of a page."""
-
-    text: str
-    url: str | None = None
-    title: str | None = None
-    space_key: str | None = None
-    content_id: str | None = None
-    file: str | None = None
+Element = etree._Element
 
 
 def storage_to_markdown(body: str) -> str:
-    soup = _parsed(body)
-    for macro in soup.find_all("ac:structured-macro"):
-        _as_html(soup, macro)
-    for link in soup.find_all(["ac:link", "ac:image"]):
-        _link_as_html(soup, link)
-    for task in soup.find_all("ac:task"):
-        done = (task.find("ac:task-status") or Tag(name="x")).get_text() == "complete"
-        text = task.find("ac:task-body")
-        task.replace_with(
-            _element(soup, "li", f"[{'x' if done else ' '}] {text.get_text(' ', strip=True) if text else ''}")
-        )
-    for invisible in soup.find_all(["ac:parameter", "ac:placeholder"]):
-        invisible.decompose()
-    markdown: str = markdownify.markdownify(
-        str(soup), heading_style="ATX", bullets="-", escape_misc=False, escape_underscores=False
-    )
-    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in markdown.split("\n"))).strip()
+    """A body that cannot be parsed, or is nested too deeply, becomes plain text."""
+    return to_markdown(storage_blocks(body))
 
 
-def storage_links(body: str) -> Iterator[Link]:
-    """In their order, with repetitions."""
-    for link in _parsed(body).find_all(["ac:link", "ac:image", "a"]):
-        if link.name == "a":
-            href = str(link.get("href") or "").strip()
-            if href and not href.startswith("#"):
-                yield Link(link.get_text(" ", strip=True), url=href)
+def storage_blocks(body: str, depth: int = 0) -> list[Block]:
+    try:
+        tree = parse(body)
+    except TooDeep:
+        return [Paragraph([Run(line)]) for line in strip_tags(body).split("\n") if line.strip()]
+    reader = _Reader()
+    reader.read_children(tree, Run(""), depth)
+    return reader.finish()
+
+
+class _Reader(BlockWriter):
+    """Walks the tree once. `style`: a run without text, whose marks and link the text inside an element takes."""
+
+    def read_children(self, element: Element, style: Run, depth: int) -> None:
+        if element.text:
+            self._add_text(element.text, style)
+        for node in element:
+            self._read(node, style, depth)
+            if node.tail:
+                self._add_text(node.tail, style)
+
+    def _read(self, element: Element, style: Run, depth: int) -> None:
+        name = name_of(element)
+        if not name or name in DROPPED:
+            return
+        if depth > MOST_DEPTH:
+            self._add_text(f" {text_of(element)} ", style)
+        elif (mark := MARKS.get(name)) is not None:
+            self.read_children(element, replace(style, marks=style.marks | {mark}), depth + 1)
+        elif name in BREAKS:
+            self.end_paragraph()
+            self._read_container(element, name, style, depth + 1)
+            self.end_paragraph()
+        elif (read := _ELEMENTS.get(name)) is not None:
+            read(self, element, style, depth + 1)
+        else:
+            self.read_children(element, style, depth + 1)
+
+    def _read_container(self, element: Element, name: str, style: Run, depth: int) -> None:
+        if name == "ac:adf-extension":
+            fallback = child(element, "ac:adf-fallback")
+            element = element if fallback is None else fallback  # the fallback has the same text as HTML
+        elif name in ("dt", "summary"):
+            style = replace(style, marks=style.marks | {"strong"})
+        self.read_children(element, style, depth)
+
+    def _add_text(self, text: str, style: Run) -> None:
+        """Collapses white space, as a browser does."""
+        words = " ".join(text.split())
+        if not words:
+            self.add_run(style.with_text(" "))
+            return
+        left, right = " " * text[0].isspace(), " " * text[-1].isspace()
+        self.add_run(style.with_text(f"{left}{words}{right}"))
+
+    def add_line_break(self, element: Element, style: Run, depth: int) -> None:
+        self.add_run(Run("\n"))
+
+    def add_heading(self, element: Element, style: Run, depth: int) -> None:
+        """Blocks inside a heading, such as a macro with a body, follow it."""
+        blocks = _inside(element, depth)
+        level = int(name_of(element)[1])
+        first = blocks[0] if blocks else None
+        if isinstance(first, Paragraph):
+            self.add_block(Heading(level, first.runs))
+            blocks = blocks[1:]
+        self.add_blocks(blocks)
+
+    def add_blocks(self, blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            self.add_block(block)
+
+    def add_list(self, element: Element, style: Run, depth: int) -> None:
+        start = element.get("start") or "1"
+        first = None if name_of(element) != "ol" else int(start) if start.isdecimal() and len(start) < 9 else 1
+        items = list(_items(element, depth))
+        if items:
+            self.add_block(ListBlock(items, first))
+
+    def add_loose_item(self, element: Element, style: Run, depth: int) -> None:
+        """An item outside of a list."""
+        self.add_block(ListBlock([_item(element, depth)]))
+
+    def add_table(self, element: Element, style: Run, depth: int) -> None:
+        caption = child(element, "caption")
+        if caption is not None:
+            self.add_blocks(_inside(caption, depth))
+        rows = [row for row in (_cells(tr, depth) for tr in rows_of(element)) if row]
+        self.end_paragraph()
+        if rows:
+            self.add_block(Table(rows))
+        for stray in stray_content(element):
+            self.add_blocks(_inside(stray, depth))
+
+    def add_quote(self, element: Element, style: Run, depth: int) -> None:
+        blocks = _inside(element, depth)
+        if blocks:
+            self.add_block(Quote(blocks))
+
+    def add_code(self, element: Element, style: Run, depth: int) -> None:
+        self.add_block(CodeBlock(text_with_breaks(element).strip("\n"), ""))
+
+    def add_rule(self, element: Element, style: Run, depth: int) -> None:
+        self.add_block(Rule())
+
+    def add_anchor(self, element: Element, style: Run, depth: int) -> None:
+        href = (element.get("href") or "").strip()
+        if not href or href.startswith("#") or style.href:
+            self.read_children(element, style, depth)
+            return
+        count = len(self.blocks)
+        self.read_children(element, replace(style, href=href), depth)
+        if count == len(self.blocks) and not text_of(element):  # an image, or nothing
+            self.add_run(style.with_text(" "))
+            self.add_run(replace(style, text=href, href=href))
+
+    def add_link(self, element: Element, style: Run, depth: int) -> None:
+        label = child(element, "ac:link-body", "ac:plain-text-link-body")
+        if label is not None and (text_of(label) or len(label)):
+            self.read_children(label, style, depth)
+        else:
+            self._add_words(link_label(element), style)
+
+    def add_image(self, element: Element, style: Run, depth: int) -> None:
+        for run in image_runs(element):
+            self.add_run(run)
+        caption = child(element, "ac:caption")
+        if caption is not None:
+            self.add_run(Run(" "))
+            self.read_children(caption, style, depth)
+
+    def add_user(self, element: Element, style: Run, depth: int) -> None:
+        self._add_words(user_label(element), style)
+
+    def add_time(self, element: Element, style: Run, depth: int) -> None:
+        if text_of(element):
+            self.read_children(element, style, depth)
+        else:
+            self._add_words(element.get("datetime") or "", style)
+
+    def add_emoticon(self, element: Element, style: Run, depth: int) -> None:
+        self._add_words(emoticon_text(element), style)
+
+    def add_macro(self, element: Element, style: Run, depth: int) -> None:
+        name = attribute(element, "ac:name")
+        plain, rich = child(element, "ac:plain-text-body"), child(element, "ac:rich-text-body")
+        parameters = _parameters(element)
+        title = parameters.get("title", "")
+        if plain is not None and name == "html":
+            self.add_blocks(titled(title, storage_blocks(raw_text(plain), depth)))
+        elif plain is not None:
+            code = CodeBlock(raw_text(plain).strip("\n"), parameters.get("language", ""))
+            self.add_blocks(titled(title, [code]))
+        elif rich is not None:
+            blocks = titled(title, _inside(rich, depth))
+            self.add_blocks([Quote(blocks)] if name in QUOTES and blocks else blocks)
+        else:
+            self._add_words(macro_label(name, parameters), style)
+        for extra in element:
+            if name_of(extra) not in _MACRO_PARTS and name_of(extra) not in DROPPED:
+                self._read(extra, style, depth)
+
+    def _add_words(self, text: str, style: Run) -> None:
+        self.add_run(style.with_text(text))
+
+
+_MACRO_PARTS = frozenset({"ac:plain-text-body", "ac:rich-text-body"})
+
+
+def _inside(element: Element, depth: int) -> list[Block]:
+    reader = _Reader()
+    reader.read_children(element, Run(""), depth)
+    return reader.finish()
+
+
+def _parameters(macro: Element) -> dict[str, str]:
+    """By name, in their order; a parameter that names a page, person, space, file or URL has it as its text."""
+    parameters = {}
+    for each in macro:
+        if name_of(each) in ("ac:parameter", "ac:default-parameter"):
+            parameters[attribute(each, "ac:name")] = text_of(each) or ", ".join(filter(None, map(link_label, [each])))
+    return parameters
+
+
+def _items(element: Element, depth: int) -> Iterator[Item]:
+    """A list directly inside of a list belongs to the item before it."""
+    last: Item | None = None
+    for node in element:
+        name = name_of(node)
+        if not name or name in DROPPED:
             continue
-        text = (link.find(["ac:link-body", "ac:plain-text-link-body"]) or Tag(name="x")).get_text(" ", strip=True)
-        page = link.find(["ri:page", "ri:blog-post", "ri:content-entity"])
-        file, url = link.find("ri:attachment"), link.find("ri:url")
-        if file is not None:
-            yield Link(text, file=_attr(file, "ri:filename"), title=_attr(page, "ri:content-title"))
-        elif url is not None and _attr(url, "ri:value"):
-            yield Link(text, url=_attr(url, "ri:value"))
-        elif page is not None:
-            yield Link(
-                text,
-                title=_attr(page, "ri:content-title"),
-                space_key=_attr(page, "ri:space-key"),
-                content_id=_attr(page, "ri:content-id"),
-            )
+        if name in _LISTS:
+            nested = _Reader()
+            nested._read(node, Run(""), depth)
+            blocks = nested.finish()
+            if last is None:
+                last = Item([])
+                yield last
+            last.blocks += blocks
+            continue
+        last = _item(node, depth)
+        yield last
 
 
-def _parsed(body: str) -> BeautifulSoup:
-    """Turns CDATA sections into text first: HTML has none."""
-    text = _CDATA.sub(lambda match: html.escape(match[1]), body)
-    return BeautifulSoup(_DECLARATION.sub("&lt;!", text), "html.parser")
+_LISTS = frozenset({"ul", "ol", "ac:task-list"})
 
 
-def _attr(tag: Tag | None, name: str) -> str | None:
-    value = tag.get(name) if isinstance(tag, Tag) else None
-    return str(value) if value else None
+def _item(element: Element, depth: int) -> Item:
+    if name_of(element) != "ac:task":
+        return Item(_inside(element, depth))
+    status = text_of(child(element, "ac:task-status"))
+    return Item(_inside(element, depth), checked=status == "complete")
 
 
-def _element(soup: BeautifulSoup, name: str, text: str) -> Tag:
-    element = soup.new_tag(name)
-    element.string = text
-    return element
+def _cells(row: Element, depth: int) -> list[Cell]:
+    return [
+        Cell(_inside(cell, depth), name_of(cell) == "th", span_of(cell, "colspan"), span_of(cell, "rowspan"))
+        for cell in row
+        if name_of(cell)
+    ]
 
 
-def _as_html(soup: BeautifulSoup, macro: Tag) -> None:
-    """Code becomes code, boxes become quotes; other macros become their content."""
-    name = _attr(macro, "ac:name") or ""
-    parameters = {_attr(tag, "ac:name"): tag.get_text() for tag in macro.find_all("ac:parameter", recursive=False)}
-    code = macro.find("ac:plain-text-body", recursive=False)
-    if code is not None:
-        block = soup.new_tag("pre")
-        block.append(_element(soup, "code", code.get_text()))
-        macro.replace_with(block)
-        return
-    body = macro.find("ac:rich-text-body", recursive=False)
-    if body is None:
-        label = parameters.get("title") or parameters.get("key") or ""
-        macro.replace_with(NavigableString(f"[{label}]" if label else ""))
-        return
-    body.name = "blockquote" if name in _QUOTES else "div"
-    if parameters.get("title"):
-        body.insert(0, _element(soup, "p", str(parameters["title"])))
-    macro.replace_with(body.extract())
-
-
-def _link_as_html(soup: BeautifulSoup, link: Tag) -> None:
-    text = (link.find(["ac:link-body", "ac:plain-text-link-body"]) or Tag(name="x")).get_text(" ", strip=True)
-    person, file, url = link.find("ri:user"), link.find("ri:attachment"), link.find("ri:url")
-    page = link.find(["ri:page", "ri:blog-post"])
-    if person is not None:
-        name = _attr(person, "ri:account-id") or _attr(person, "ri:userkey") or _attr(person, "ri:username")
-        label = text or f"@{name}"
-    elif file is not None:
-        label = text or f"[file: {_attr(file, 'ri:filename')}]"
-    elif url is not None:
-        label = text or str(_attr(url, "ri:value"))
-    else:
-        label = text or str(_attr(page, "ri:content-title") or "")
-    link.replace_with(NavigableString(label))
+_ELEMENTS: dict[str, Callable[[_Reader, Element, Run, int], None]] = {
+    **{f"h{level}": _Reader.add_heading for level in range(1, 7)},
+    "br": _Reader.add_line_break,
+    "ul": _Reader.add_list,
+    "ol": _Reader.add_list,
+    "li": _Reader.add_loose_item,
+    "ac:task-list": _Reader.add_list,
+    "ac:task": _Reader.add_loose_item,
+    "table": _Reader.add_table,
+    "blockquote": _Reader.add_quote,
+    "pre": _Reader.add_code,
+    "ac:plain-text-body": _Reader.add_code,
+    "hr": _Reader.add_rule,
+    "a": _Reader.add_anchor,
+    "time": _Reader.add_time,
+    "img": _Reader.add_image,
+    "ac:image": _Reader.add_image,
+    "ac:link": _Reader.add_link,
+    "ac:emoticon": _Reader.add_emoticon,
+    "ac:structured-macro": _Reader.add_macro,
+    "ac:macro": _Reader.add_macro,
+    "ri:user": _Reader.add_user,
+}
