@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ingest_ray.cli.launch_progress import show_launch
 from ingest_ray.cli.output import FAILURE, SUCCESS, Output
 from ingest_ray.cli.progress import show_progress
 from ingest_ray.cli.run_document import run_document
@@ -29,20 +30,27 @@ def run_options(lower: str | None, upper: str | None, reconcile: bool, allow_del
 
 
 def run(
-    output: Output, installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: RunOptions
+    output: Output,
+    installation: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str],
+    options: RunOptions,
+    parallel: int | None = None,
 ) -> int:
     bounds = {"--from": options.lower, "--to": options.upper}
     arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
     command = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
-    with _interruptible(output, command) as stop, show_progress() as observe:
+    with _interruptible(output, command) as stop, show_launch() as watch:
         report = execution.run(
             installation,
             endpoint_id,
             unit_ids,
             options=options,
             requested_by=_user_name(),
-            observe=observe,
+            observe=watch.show,
             is_stopping=stop.is_requested,
+            parallel=parallel,
+            watch=watch,
         )
     return _write_report(output, report)
 

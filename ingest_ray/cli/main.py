@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 # Set before NumPy is loaded: its linear algebra, which is not used here, starts threads in every process (50 ms of CPU).
@@ -24,11 +25,18 @@ from ingest_ray.sdk.errors import IngestError
 # Typer carries its own copy of click in newer versions; its classes are found through what typer itself exports.
 _ClickError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+UNIT_THREADS = "unit-"  # names of the threads of `service.runs.launch`
 INTERRUPTED = 130  # newer versions of Typer return this for a KeyboardInterrupt
 
 
 def main() -> None:
-    sys.exit(run_command(sys.argv[1:]))
+    code = run_command(sys.argv[1:])
+    if any(thread.name.startswith(UNIT_THREADS) for thread in threading.enumerate()):
+        # A second interrupt: units that still run are left as they are, as if the process had been killed.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -19,13 +19,13 @@ LINE_EVERY_S = 5.0  # plain lines: often enough to show that the run moves, rare
 def show_progress() -> Iterator[Callable[[Progress], None]]:
     """Yields the observer to pass to a run."""
     if sys.stderr.isatty():
-        with _bar_display() as display:
+        with bar_display() as display:
             yield ProgressBars(display).show
     else:
         yield ProgressLines().show
 
 
-def _bar_display() -> BarDisplay:
+def bar_display() -> BarDisplay:
     return BarDisplay(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
@@ -58,6 +58,11 @@ class ProgressBars:
             completed=completed or (1 if is_done else 0),
             summary=progress_text(progress),
         )
+
+    def remove(self, run_id: str) -> None:
+        task = self._tasks.pop(run_id, None)
+        if task is not None:
+            self._display.remove_task(task)
 
 
 class ProgressLines:

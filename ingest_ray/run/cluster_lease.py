@@ -4,21 +4,56 @@ import logging
 import os
 import secrets
 import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from importlib import import_module
+from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest_ray.settings import RaySettings
 
 log = logging.getLogger(__name__)
 
 
+T = TypeVar("T")
+
+
 class ClusterLease:
-    """One connection to Ray for all units of a launch: opened on first use, closed at the end."""
+    """One connection to Ray for all units of a launch: opened on first use, closed at the end.
+
+    The thread that made it is the only one that uses Ray. Where units run in other threads, it performs what `in_turn` gets.
+    """
 
     def __init__(self) -> None:
         self._cluster: Any = None
+        self._owner = threading.get_ident()
+        self._calls: SimpleQueue[Callable[[], None]] | None = None
+
+    def take_turns(self, calls: "SimpleQueue[Callable[[], None]]") -> None:
+        """From now on other threads put their calls into this queue; the owner has to take and make them."""
+        self._calls = calls
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Returns what `work` returns, made by the owner: at once where that is this thread, else when its turn comes."""
+        if self._calls is None or threading.get_ident() == self._owner:
+            return work()
+        future: Future[T] = Future()
+        context = copy_context()
+
+        def perform() -> None:
+            try:
+                future.set_result(context.run(work))
+            except BaseException as error:
+                future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+
+        self._calls.put(perform)
+        return future.result()
 
     def __enter__(self) -> "ClusterLease":
         return self

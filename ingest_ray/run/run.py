@@ -112,7 +112,7 @@ class Run:
                         return run_inline(context, state, planner, plan_summary)
             except IngestError as error:
                 return AttemptResult(RunState.FAILED, Fault.of(error))
-        return run_on_ray(context)
+        return context.cluster.in_turn(lambda: run_on_ray(context))
 
 
 def run_on_ray(context: RunContext) -> AttemptResult:

@@ -17,9 +17,9 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import new_id
-from ingest_ray.service.runs import execution as service
+from ingest_ray.service.runs import launch
 from ingest_ray.service.runs.admission import RunOptions, admit
-from ingest_ray.service.runs.execution import run
+from ingest_ray.service.runs.execution import plan, run
 from ingest_ray.service.units.reset import reset
 from ingest_ray.service.units.status import read_status
 from tests.service.workspace import Workspace
@@ -100,7 +100,7 @@ def test_a_launch_that_breaks_leaves_a_failed_record_with_the_error(
     def broken(*_: object) -> list[RunSummary]:
         raise StagingUnavailable("staging is full", hint="make room")
 
-    monkeypatch.setattr(service, "run_units", broken)
+    monkeypatch.setattr(launch, "run_unit", broken)
     report = run(ready.installation, "shop", [UNIT])
     assert report.state is RunState.FAILED
     (summary,) = history(ready)
@@ -200,7 +200,7 @@ def test_no_planted_secret_is_in_any_file_of_the_installation(
     order = admit(workspace.installation, "shop", [UNIT])[0]
     run(workspace.installation, "shop", [UNIT])
     shown = [order.model_dump_json(), repr(order), read_status(workspace.installation).model_dump_json()]
-    shown.append(json.dumps(service.plan(workspace.installation, UnitRef("shop", UNIT)).model_dump(mode="json")))
+    shown.append(json.dumps(plan(workspace.installation, UnitRef("shop", UNIT)).model_dump(mode="json")))
     assert secret not in "".join([*shown, caplog.text])
     files = [
         file

@@ -38,7 +38,7 @@ def test_a_source_that_is_away_for_the_first_look_is_asked_again(workspace: Work
 
 def test_a_source_that_stays_away_is_waited_for_once_and_not_for_every_unit(workspace: Workspace) -> None:
     away(workspace, 99, max_attempts=3)
-    report = run(workspace.installation, "shop")
+    report = run(workspace.installation, "shop", parallel=1)
     assert [(one.state, one.error.code) for one in report.units if one.error] == [
         (RunState.FAILED, "E_SOURCE_PAGE_FAILED")
     ] * 2

@@ -50,15 +50,28 @@ def run(
     allow_deletes: Annotated[
         bool, typer.Option("--allow-deletes", help="Consent to more deletes than policy.max_delete_fraction.")
     ] = False,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            "--parallel",
+            metavar="N",
+            min=1,
+            max=64,
+            help="Units at once; by default one per core, and no more than policy.max_connections allows.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Run units of an endpoint: read what is new, and commit it exactly once.
 
-    Ctrl-C finishes the commit under way; running again goes on where it stopped.
+    Several units run side by side; one that fails does not end the others.
+    Ctrl-C finishes the commits under way; running again goes on where it stopped.
     A backfill (--from, --to) reads a part again and moves no watermark.
 
     \b
     Examples:
       ingest-ray run shop
+      ingest-ray run shop --parallel 8
       ingest-ray run shop public.orders public.customers
       ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
       ingest-ray run shop public.orders --reconcile --json
@@ -67,7 +80,7 @@ def run(
 
     installation = invocation.installation
     options = foreground_run.run_options(lower, upper, reconcile, allow_deletes)
-    return foreground_run.run(invocation.output, installation, endpoint, unit or [], options)
+    return foreground_run.run(invocation.output, installation, endpoint, unit or [], options, parallel)
 
 
 @shared_options()

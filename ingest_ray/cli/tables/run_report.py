@@ -14,8 +14,9 @@ from ingest_ray.service.runs.execution import RunReport
 
 def show_report(report: RunReport, out: TextIO) -> None:
     console = console_on(out)
+    show_unit = _show_unit if len(report.units) == 1 else _show_unit_line
     for summary in report.units:
-        _show_unit(console, summary)
+        show_unit(console, summary)
     for reconciled in report.reconciled:
         _show_reconciled(console, reconciled)
     if not report.units:
@@ -26,6 +27,8 @@ def show_report(report: RunReport, out: TextIO) -> None:
         console.print(
             f"{len(states)} units: {counted}; {report.rows.committed} rows committed in {report.seconds:.1f} s"
         )
+        if report.state == "PAUSED":
+            console.print(f"to go on: ingest-ray run {report.units[0].endpoint_id}")
 
 
 def _show_unit(console: Console, summary: RunSummary) -> None:
@@ -41,6 +44,17 @@ def _show_unit(console: Console, summary: RunSummary) -> None:
     show_fault(console, summary.error)
     if summary.state == "PAUSED":
         console.print(f"  to go on: ingest-ray run {summary.endpoint_id} {summary.unit_id}", soft_wrap=True)
+
+
+def _show_unit_line(console: Console, summary: RunSummary) -> None:
+    """One line; of a unit that changed or failed, the change and the error below it."""
+    task = "" if summary.task == "ingest" else f" ({summary.task})"
+    state = state_text(summary.state.value)
+    counts = f"  {_rows_text(summary.rows)}, {summary.seconds:.1f} s" if summary.run_id else ""
+    console.print(Text(f"{summary.ref} ", style="bold") + state + task + counts, soft_wrap=True)
+    for change in summary.schema_changes:
+        console.print(f"  the dataset changed: {change}", style="yellow", soft_wrap=True)
+    show_fault(console, summary.error)
 
 
 def _run_facts(summary: RunSummary) -> dict[str, str]:

@@ -51,20 +51,21 @@ class ProgressReport(Model):
 
 
 class RunObserver:
-    """Observes one launch, whose units run one after the other. A stop request concerns the unit that is running.
+    """Observes one run. A stop request concerns this run; `is_stopping` of the launch concerns all.
 
     A catalog that does not answer stops no run: the next attempt follows a second later.
     """
 
     def __init__(
-        self, installation: Installation, observe: Callable[[Progress], None], is_stopping: Callable[[], bool]
+        self,
+        installation: Installation,
+        observe: Callable[[Progress], None],
+        is_stopping: Callable[[], bool],
+        run_id: str,
     ) -> None:
         self._installation = installation
         self._observe = observe
         self._is_stopping_requested = is_stopping
-        self.start_run("")
-
-    def start_run(self, run_id: str) -> None:
         self._run_id = run_id
         self._samples: list[Sample] = []
         self._sample_every_s = REPORT_EVERY_S
@@ -93,7 +94,7 @@ class RunObserver:
     def is_stopping(self) -> bool:
         if self._is_stopping_requested():
             return True
-        if self._run_id and not self._is_stop_requested and time.monotonic() - self._stop_checked_at >= REPORT_EVERY_S:
+        if not self._is_stop_requested and time.monotonic() - self._stop_checked_at >= REPORT_EVERY_S:
             self._stop_checked_at = time.monotonic()
             try:
                 with self._installation.catalog.read() as connection:
