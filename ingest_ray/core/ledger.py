@@ -101,6 +101,8 @@ class Ledger:
     _is_stopping: bool = False
     _is_fatal: bool = False
     _is_restartable: bool = False
+    _first_rejection: str | None = None
+    _must_land_rows: bool = False
     _failures: Counter[str] = field(default_factory=Counter)
     _replan_counts: Counter[str] = field(default_factory=Counter)
     _faults: dict[Stage, int] = field(default_factory=dict)
@@ -225,6 +227,9 @@ class Ledger:
                 return []
             self._group = table.take_group(self.limits.group_slices, self.limits.group_bytes)
         elif self._is_drained and self._is_planned and not self._is_stopping and not self.slices.failed:
+            fault = balance.check_replacement(self.rows, self.limits.quarantined_fraction, self._first_rejection)
+            if fault is not None:
+                return self._halt(fault)
             self._group = table.take(list(table.ready.values()))
         else:
             return []
@@ -262,6 +267,8 @@ class Ledger:
             return []
         left = list(self._table.started.values())
         is_whole = self._is_drained and self._is_planned and not left
+        if is_whole and self.fault is None and self._must_land_rows:
+            self.fault = balance.check_some_rows_landed(self.rows, self._first_rejection)
         if self.fault is not None:
             state = RunState.FAILED
         else:
@@ -296,11 +303,12 @@ class Ledger:
         if slice_run is None:
             return [] if self._table.is_current(piece, attempt) else [Drop((staged.handle,))]
         self._table.stage(slice_run, staged)
+        self._must_land_rows |= staged.rows_read > 0 and piece.effect in self.limits.landing_effects
         self._add_staged(staged, +1)
         if not self.limits.mappers:
             self._table.map(self._table.started[self._table.staged.popleft()], None)
         fault = balance.check_staged(piece, staged)
-        fault = fault or balance.check_quarantine_limit(self.rows.quarantined, self.limits.quarantined_rows)
+        fault = fault or self._check_quarantine_limit()
         if fault is not None:
             return self._halt(fault)
         if staged.is_complete:
@@ -324,7 +332,7 @@ class Ledger:
         self._table.map(slice_run, mapped)
         self._add_mapped(mapped, +1)
         fault = balance.check_mapped(piece, slice_run.handle, mapped)
-        fault = fault or balance.check_quarantine_limit(self.rows.quarantined, self.limits.quarantined_rows)
+        fault = fault or self._check_quarantine_limit()
         return [] if fault is None else self._halt(fault)
 
     def _on_prepared(self, piece: Slice, attempt: int, prepared: Prepared) -> list[Instruction]:
@@ -332,7 +340,9 @@ class Ledger:
         if slice_run is None:
             return []  # never aborted: a late second report may concern rows that are committed by now
         self._table.make_ready(slice_run, prepared)
+        self._add_prepared(slice_run, prepared, +1)
         fault = balance.check_prepared(piece, slice_run.handle, slice_run.mapped, prepared)
+        fault = fault or self._check_quarantine_limit()
         if fault is not None:
             return self._halt(fault)
         if self.limits.is_whole:
@@ -494,6 +504,8 @@ class Ledger:
     def _discard_read(self, slice_run: SliceRun) -> list[Instruction]:
         """Reverts the counts of a slice and drops its pages."""
         out: list[Instruction] = []
+        if slice_run.prepared is not None:
+            self._add_prepared(slice_run, slice_run.prepared, -1)
         if slice_run.mapped is not None:
             self._add_mapped(slice_run.mapped, -1)
             out.append(Drop(slice_run.mapped.handles))
@@ -527,11 +539,24 @@ class Ledger:
 
     def _add_staged(self, staged: Staged, sign: int) -> None:
         self.bytes_staged += sign * staged.handle.bytes
+        self._first_rejection = self._first_rejection or staged.first_rejection
         counts = {"read": staged.rows_read, "staged": staged.handle.rows, "quarantined": staged.rows_quarantined}
         self.rows = self.rows.plus(RowCounts(**{name: sign * count for name, count in counts.items()}))
 
     def _add_mapped(self, mapped: Mapped, sign: int) -> None:
+        self._first_rejection = self._first_rejection or mapped.first_rejection
         self.rows = self.rows.plus(RowCounts(quarantined=sign * mapped.rows_quarantined))
+
+    def _check_quarantine_limit(self) -> Fault | None:
+        return balance.check_quarantine_limit(
+            self.rows.quarantined, self.limits.quarantined_rows, self._first_rejection
+        )
+
+    def _add_prepared(self, slice_run: SliceRun, prepared: Prepared, sign: int) -> None:
+        """Rows that the sink refuses count as not staged, except in CDM mode, where staged rows are mapped or in quarantine."""
+        refused = sign * prepared.rows_quarantined
+        self._first_rejection = self._first_rejection or prepared.first_rejection
+        self.rows = self.rows.plus(RowCounts(quarantined=refused, staged=-refused if slice_run.mapped is None else 0))
 
     def _unneeded_handles(self, slice_run: SliceRun) -> tuple[Handle, ...]:
         """The handles of a slice whose pages are not needed any more."""

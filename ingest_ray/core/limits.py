@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ingest_ray.sdk.types import Effect
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -21,5 +23,8 @@ class Limits:
         20  # each is a gap in the checkpoint; more of them point to a fault of the segment or the source
     )
     quarantined_rows: int = 10_000
+    quarantined_fraction: float = 1.0  # of the rows of a run that are committed at once
+    landing_effects: frozenset[Effect] = frozenset({Effect.LOAD, Effect.ADVANCE})
+    """Of the rows that are read for these, one at least has to fit. Those of a look-back may all be in quarantine already."""
     is_whole: bool = False
     keeps_staged: bool = False

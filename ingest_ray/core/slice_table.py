@@ -47,6 +47,7 @@ class SliceRun:
         uris = (
             self.staged.quarantine_uri if self.staged else None,
             self.mapped.quarantine_uri if self.mapped else None,
+            self.prepared.quarantine_uri if self.prepared else None,
         )
         return tuple(uri for uri in uris if uri)
 

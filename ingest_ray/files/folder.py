@@ -18,6 +18,7 @@ _HINTS = {
     errno.EDQUOT: "the disk quota is used up: free space there, or choose another location",
     errno.EROFS: "the file system is read-only: choose one that can be written",
     errno.EACCES: "this user may not write there: change its rights, or choose another location",
+    errno.ENAMETOOLONG: "the path has a name that is too long for the file system: choose a shorter location, or shorter names",
     errno.EPERM: "this user may not write there: change its rights, or choose another location",
     errno.ENOTDIR: "a part of the path is no directory: choose another location",
     errno.EEXIST: "a part of the path is no directory: choose another location",

@@ -8,16 +8,18 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.files.folder import Folder
-from ingest_ray.files.path_names import path_part
+from ingest_ray.files.path_names import FILE_BYTES, path_part
 from ingest_ray.quarantine.storage import PENDING, translate_errors
 from ingest_ray.quarantine.values import encode_value
+
+REASON_CHARS = 300  # of the first reason, which is a part of an event
 
 
 class QuarantineWriter:
     """Writes the rejected rows of one attempt of one slice; without a rejected row it makes no file."""
 
     def __init__(
-        self, root: str, endpoint_id: str, unit_id: str, sink_id: str, run_id: str, slice_id: str, attempt: int
+        self, root: str, endpoint_id: str, unit_id: str, sink_id: str, run_id: str, slice_id: str, attempt: int | str
     ) -> None:
         self._folder = Folder(root)
         self._ids = {
@@ -29,9 +31,10 @@ class QuarantineWriter:
         }
         parts = [endpoint_id, unit_id, sink_id, PENDING, run_id]
         self._run_folder = "/".join(path_part(part) for part in parts)
-        self._name = f"{self._run_folder}/{path_part(slice_id)}~{attempt}.jsonl"
+        self._name = f"{self._run_folder}/{path_part(slice_id, FILE_BYTES)}~{attempt}.jsonl"
         self._out: pa.NativeFile | None = None
         self.rows = 0
+        self.first_reason: str | None = None
 
     def reject(self, raw: Mapping[str, Any], reason: str, column: str | None = None) -> None:
         line = {
@@ -47,6 +50,8 @@ class QuarantineWriter:
                 self._out = self._folder.create(self._name)
             self._out.write(json.dumps(line).encode() + b"\n")
         self.rows += 1
+        if self.first_reason is None:
+            self.first_reason = (f"column '{column}': {reason}" if column else reason)[:REASON_CHARS]
 
     def close(self) -> str | None:
         """The pending file, or None where no row was rejected."""

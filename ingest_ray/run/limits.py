@@ -23,8 +23,16 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
         slice_bytes=policy.target_slice_bytes,
         attempts=policy.max_attempts,
         quarantined_rows=policy.max_quarantined_rows,
+        quarantined_fraction=policy.max_quarantine_fraction,
+        landing_effects=_landing_effects(order),
         is_whole=is_whole(order, scopes),
     )
+
+
+def _landing_effects(order: RunOrder) -> frozenset[Effect]:
+    if order.task == "replay":  # all of these rows are in quarantine already
+        return frozenset()
+    return frozenset({Effect.LOAD, Effect.ADVANCE} if order.task == "ingest" else Effect)
 
 
 def is_whole(order: RunOrder, scopes: Sequence[Scope]) -> bool:

@@ -42,6 +42,7 @@
   x SinkError
     + SinkUnavailable         try the write again
     + SinkRejected            fail: the sink will never take this
+    + RowsRejected            quarantine rows: the sink will never take some of them, and takes the others
     + DeletesRefused          fail: more rows would be deleted than the policy allows without consent
   x CommitError
     + Fenced                  stop quietly: a newer run owns the unit
@@ -290,6 +291,10 @@ class SinkUnavailable(SinkError):
 
 class SinkRejected(SinkError):
     pass
+
+
+class RowsRejected(SinkRejected):
+    """While a slice is prepared: values of some rows are refused. The unit's writer finds those rows."""
 
 
 class DeletesRefused(SinkError):

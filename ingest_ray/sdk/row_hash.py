@@ -64,6 +64,11 @@ class RowHash:
         return int(total)
 
 
+def sum_of_hashes(*digests: str) -> str:
+    """The hash of all rows together, of which each digest is that of a part."""
+    return f"{sum(int(digest, 16) for digest in digests) % _MODULUS:016x}"
+
+
 _thread_local = threading.local()
 
 

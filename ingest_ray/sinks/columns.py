@@ -1,5 +1,7 @@
 """The columns of a sink's table for a source's schema, and the checks of columns that all sinks share."""
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from ingest_ray.sdk.dataset_schema import LOGICAL
@@ -7,7 +9,7 @@ from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Fidelity, Target, WriteMode
 from ingest_ray.sinks.provenance import with_provenance
 from ingest_ray.sinks.type_mapping import TypeRules, map_type
-from ingest_ray.sinks.widening import is_wider
+from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider
 
 
 def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
@@ -27,6 +29,14 @@ def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
                 hint="leave one out: policy.columns",
             )
     return wanted
+
+
+def internal_name(name: str, columns: Iterable[str]) -> str:
+    """The name of a column that a sink needs on the way, with `_` at its end until none of the source's columns has it in any case."""
+    taken = {column.lower() for column in columns}
+    while name in taken:
+        name += "_"
+    return name
 
 
 def refuse_unordered_keys(target: Target, schema: pa.Schema, rules: TypeRules) -> None:
@@ -57,16 +67,24 @@ def is_textual_number(field: pa.Field) -> bool:
     return (field.metadata or {}).get(LOGICAL) in (b"decimal", b"interval")
 
 
-def must_widen(name: str, stored: pa.DataType, wanted: pa.DataType, location: str) -> bool:
-    """True where the sink's column must be widened first.
+def wider_type(
+    field: pa.Field, stored: pa.DataType, source: pa.Schema, rules: TypeRules, location: str
+) -> pa.DataType | None:
+    """The type to which the sink's column must be widened first; None where it holds every value of `field`.
+
+    `source`: the columns before the sink maps them.
 
     Raises:
         SinkRejected: neither of the two types holds every value of the other.
     """
+    name, wanted = field.name, field.type
     if stored == wanted or is_wider(stored, wanted):
-        return False
-    if is_wider(wanted, stored):
-        return True
+        return None
+    if is_wider(wanted, stored) or (name in source.names and becomes_text(source.field(name).type, stored, wanted)):
+        return wanted
+    both = common_decimal(stored, wanted)
+    if both is not None and map_type(both, rules).arrow == both:
+        return both
     raise SinkRejected(
         f"column '{name}' is {stored} in table '{location}', and {wanted} now: neither holds the other",
         hint="reset the unit and remove the table to load it again",

@@ -13,6 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+STEPS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+def steps_per_day(kind: pa.DataType) -> int:
+    """How many steps of a date, a timestamp or a time of day make a day."""
+    if pa.types.is_date32(kind):
+        return 1
+    return 86_400_000 if pa.types.is_date64(kind) else 86_400 * STEPS_PER_SECOND[kind.unit]
+
 
 def convert_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Columns by position. Lists, structs and maps are rebuilt only where a type within them changes."""
@@ -71,11 +80,27 @@ def _text(column: pa.Array) -> pa.Array:
         return _interval_text(column)
     if pa.types.is_timestamp(kind):
         return column.cast(pa.timestamp("ns" if kind.unit == "ns" else "us")).cast(pa.string())
+    if pa.types.is_time(kind):
+        return time_text(column)
     if pa.types.is_decimal(kind) and kind.scale < 0:
         return column.cast(pa.decimal256(kind.precision - kind.scale, 0)).cast(pa.string())
     if pa.types.is_decimal(kind):
         return _plain_digits(column)
     return column.cast(pa.string())
+
+
+def time_text(column: pa.Array) -> pa.Array:
+    """The midnight at the end of a day, which SQL databases have, is `24:00:00`; Arrow has no text for it."""
+    kind = column.type
+    steps = steps_per_day(kind)
+    numbers = column.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    is_end = pc.equal(numbers, pa.scalar(steps, numbers.type))
+    if not pc.any(is_end).as_py():
+        return column.cast(pa.string())
+    digits = len(str(STEPS_PER_SECOND[kind.unit])) - 1
+    end = "24:00:00" + ("." + "0" * digits if digits else "")
+    starts = pc.if_else(is_end, pa.scalar(0, numbers.type), numbers).view(kind)
+    return pc.if_else(is_end, pa.scalar(end), starts.cast(pa.string()))
 
 
 def _plain_digits(column: pa.Array) -> pa.Array:

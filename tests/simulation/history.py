@@ -54,7 +54,8 @@ class History:
             self.table.bad = frozenset(self.random.sample(range(KEYS), 3))
         self.checker = InvariantChecker(self.table)
         is_mapped = self.write == "upsert" and self.random.random() < 0.4
-        self.server = SinkServer(self.write, self.checker, is_mapped)
+        refused = frozenset(key for key in sorted(self.table.bad) if self.random.random() < 0.5)
+        self.server = SinkServer(self.write, self.checker, is_mapped, refused)
         self.checker.has_row = self.server.has_row
         self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
         self.staging = SimulatedStaging(self.scheduler, self.faults)
@@ -299,9 +300,18 @@ class History:
             elif "--to-sink" in run.hint:
                 self._operate(self._return_to_sink)
                 self._play_to_end()
+            elif "do not fit" in run.fault or "are in quarantine" in run.fault:
+                self._mend_source()
             else:
                 faults.append(run.fault or run.outcome)
         raise Violation(f"no run succeeds without faults: {faults}")
+
+    def _mend_source(self) -> None:
+        """Writes a row that fits, because no row did."""
+        self.faults.fault_counts["no row fits"] += 1
+        self.table.write(next(key for key in range(KEYS) if key not in self.table.bad))
+        while self.table.open:
+            self.table.end_one()
 
     def _load_again(self) -> None:
         """Does what the hint of the refusal says: resets the unit and empties its table."""

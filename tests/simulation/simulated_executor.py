@@ -259,7 +259,8 @@ class SimulatedExecutor:
             stop = values[self.faults.random.randrange(1, len(values))]
             covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
             rows = [row for row in rows if axis_value(piece.axis, row) < stop]
-        rejected = self.strategy.table.bad if not self.unit_writer.server.is_mapped else frozenset()
+        server = self.unit_writer.server
+        rejected = self.strategy.table.bad - server.refused if not server.is_mapped else frozenset()
         good = [row for row in rows if row[0] not in rejected]
         handle = self.staging.write(self.run_id, piece, attempt, good)
         staged = Staged(
@@ -277,7 +278,8 @@ class SimulatedExecutor:
         rows = self.staging.read(handle)
         if self.faults.occurs("mapper: failed"):
             raise StagingUnavailable("no space left for mapped rows")
-        good = [row for row in rows if row[0] not in self.strategy.table.bad]
+        rejected = self.strategy.table.bad - self.unit_writer.server.refused
+        good = [row for row in rows if row[0] not in rejected]
         made = self.staging.write(self.run_id, piece, attempt, good)
         return Mapped(
             models=(MappedModel(model_id=MODEL, handle=made, rows=len(good)),),

@@ -24,6 +24,8 @@ class SinkServer:
     checker: InvariantChecker
     is_mapped: bool = False
     """The sink stores rows of a model, which other units may fill, too."""
+    refused: frozenset[int] = frozenset()
+    """Keys whose rows the sink cannot hold: they go to quarantine when their slice is prepared."""
     epoch: int = 0
     sequence: int = 0
     receipt: Receipt | None = None
@@ -156,13 +158,16 @@ class SimulatedUnitWriter:
         rows = self.staging.read(mapped.models[0].handle if mapped else handle)
         self._begin_request()
         uri = f"{run_id}/{next(self._numbers)}"
-        self.server.prepared[uri] = list(rows)
+        fitting = [row for row in rows if row[0] not in self.server.refused]
+        self.server.prepared[uri] = fitting
         return Prepared(
             slice_id=piece.slice_id,
-            rows=len(rows),
+            rows=len(fitting),
             row_hash=row_hash(rows),
+            rows_quarantined=len(rows) - len(fitting),
+            quarantine_uri=uri if len(fitting) < len(rows) else None,
             is_insert_only=piece.is_insert_only,
-            models={MODEL: len(rows)} if mapped else {},
+            models={MODEL: len(fitting)} if mapped else {},
             payload={"uri": uri},
         )
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_ray.engine.steps.unit_layout import staged_schema
+from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
@@ -85,7 +86,7 @@ def fitted_batch(batch: pa.RecordBatch, context: ReadContext) -> pa.RecordBatch:
     if not misfits:
         return shaped
     for row, (reason, name) in sorted(misfits.items()):
-        context.reject(batch.slice(row, 1).to_pylist()[0], reason, name)
+        context.reject(raw_row(batch, row), reason, name)
     good = [row for row in range(batch.num_rows) if row not in misfits]
     return shaped.take(pa.array(good, pa.int64()))
 

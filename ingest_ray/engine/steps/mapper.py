@@ -1,24 +1,31 @@
 """Maps the staged pages of one slice to pages of each CDM model. Any process may map a slice, more than once."""
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.cdm import CdmMapper, MapContext, mapper_for, model_of
+from ingest_ray.cdm import CdmMapper, MapContext, ModelRows, mapper_for, model_of
 from ingest_ray.cdm.expressions import ExpressionMapper
 from ingest_ray.cdm.models import ENDPOINT, KEY, MAPPER, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.reader import open_quarantine
+from ingest_ray.engine.steps.refused_rows import misfits_of
 from ingest_ray.engine.steps.source_keys import source_keys, source_versions
-from ingest_ray.engine.steps.unit_layout import system_of
+from ingest_ray.engine.steps.unit_layout import resolved, system_of
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import StageWriter, Staging
+from ingest_ray.quarantine.raw_rows import raw_row
+from ingest_ray.registry import open_models
+from ingest_ray.sdk.contracts import ModelSink, StageWriter, Staging
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import Handle, Mapped, MappedModel, RunMode, Slice, UnitSpec
 from ingest_ray.secrets import masked
+
+Refusal = tuple[str, str | None]
+"""Why a source row is refused, and the column, where it is one."""
 
 
 def mapper_of(spec: UnitSpec) -> CdmMapper:
@@ -35,6 +42,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     mapper = mapper_of(spec)
     rejects = open_quarantine(order, piece.model_copy(update={"scope_id": f"{piece.scope_id}.map"}), attempt)
     origin, endpoint = Origin(spec, mapper), masked(spec.endpoint)
+    fits = SinkCheck(open_models(resolved(order.sink, order.settings)))
     seen = RowHash()
     with ExitStack() as undo:
         undo.callback(rejects.abort)
@@ -43,14 +51,16 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
             undo.callback(stage.writer.abort)
         for page in staging.read(handle):
             seen.update(page)
-            refused: dict[int, tuple[str, str | None]] = {}
+            refused: dict[int, Refusal] = {}
             context = MapContext(endpoint, spec.dataset, system_of(spec), _collect_into(refused))
             made = mapper.map(page, context)
+            mapped = origin.stamp_all(page, made, refused)
+            if fits.refuse_unfit(mapped, refused):
+                mapped = origin.stamp_all(page, made, refused)
             for index, (reason, column) in sorted(refused.items()):
-                rejects.reject(page.slice(index, 1).to_pylist()[0], reason, column)
+                rejects.reject(raw_row(page, index), reason, column)
             for name, stage in stages.items():
-                keeps = name in mapper.keeps
-                stage.write(origin.stamped(name, page, made[name], refused, keeps=keeps))
+                stage.write(mapped[name].batch)
         reached("map:after-map")
         uri = rejects.close()
         models = tuple(
@@ -64,11 +74,12 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
         row_hash=seen.hexdigest(),
         rows_quarantined=rejects.rows,
         quarantine_uri=uri,
+        first_rejection=rejects.first_reason,
         seconds=time.monotonic() - started,
     )
 
 
-def _collect_into(refused: dict[int, tuple[str, str | None]]) -> Any:
+def _collect_into(refused: dict[int, Refusal]) -> Any:
     def reject(row: int, reason: str, column: str | None) -> None:
         refused.setdefault(row, (reason, column))
 
@@ -107,14 +118,20 @@ class Origin:
         is_incremental = self.spec.config.run_mode is RunMode.INCREMENTAL
         self._cursor = self.spec.policy.cursor if is_incremental else None
 
-    def stamped(
-        self, name: str, page: pa.RecordBatch, made: Any, refused: dict[int, Any], *, keeps: bool
-    ) -> pa.RecordBatch:
-        """The rows with their provenance, then a marker for each source row that produced none.
+    def stamp_all(
+        self, page: pa.RecordBatch, made: Mapping[str, ModelRows], refused: Mapping[int, Refusal]
+    ) -> dict[str, ModelRows]:
+        """The rows of every model with their provenance, without those of refused source rows."""
+        return {name: self._stamped(name, page, made[name], refused) for name in self.mapper.models}
 
-        With `keeps`, rows are never erased and have no source key.
+    def _stamped(self, name: str, page: pa.RecordBatch, made: ModelRows, refused: Mapping[int, Refusal]) -> ModelRows:
+        """The rows, then a marker for each source row that produced none. Rows of a model that the mapper keeps are never erased
+        and have no source key.
         """
-        model = model_of(name)
+        if any(origin in refused for origin in made.origins):
+            kept = [row for row, origin in enumerate(made.origins) if origin not in refused]
+            made = ModelRows(made.batch.take(pa.array(kept, pa.int64())), [made.origins[row] for row in kept])
+        model, keeps = model_of(name), name in self.mapper.keeps
         keys = [None] * page.num_rows if keeps else source_keys(page, self._keys)
         versions = source_versions(page, self._cursor)
         used = set(made.origins)
@@ -131,7 +148,24 @@ class Origin:
         }
         columns = [rows.column(field.name).combine_chunks() for field in model.schema]
         columns += [pa.array(values, model.stored.field(column).type) for column, values in provenance.items()]
-        return pa.RecordBatch.from_arrays([_whole(column) for column in columns], schema=model.stored)
+        return ModelRows(
+            pa.RecordBatch.from_arrays([_whole(column) for column in columns], schema=model.stored), origins
+        )
+
+
+@dataclass
+class SinkCheck:
+    """Refuses the source rows of which a row of a model is beyond the limits that the sink declares."""
+
+    sink: ModelSink
+
+    def refuse_unfit(self, mapped: Mapping[str, ModelRows], refused: dict[int, Refusal]) -> bool:
+        """True where a source row was added to `refused`."""
+        before = len(refused)
+        for name, rows in mapped.items():
+            for row, misfit in misfits_of(self.sink, rows.batch.schema, rows.batch).items():
+                refused.setdefault(rows.origins[row], (f"column '{misfit.column}' of {name} {misfit.reason}", None))
+        return len(refused) > before
 
 
 def _whole(column: Any) -> pa.Array:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
+from ingest_ray.engine.steps.refused_sources import RefusedSources, without_sources
 from ingest_ray.engine.steps.unit_layout import resolved
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_models
 from ingest_ray.sdk.contracts import ModelProgressReader, ModelSink, ModelTable, SinkProgress, Staging
-from ingest_ray.sdk.errors import LedgerMismatch
+from ingest_ray.sdk.errors import LedgerMismatch, RowsRejected
+from ingest_ray.sdk.row_hash import RowHash, sum_of_hashes
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
 
 
@@ -18,6 +20,7 @@ class ModelWriter:
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._sink: ModelSink = open_models(resolved(order.sink, order.settings))
+        self._order = order
         self._staging = staging
         is_replaced = order.spec.write_mode is WriteMode.REPLACE
         self.write = (
@@ -44,19 +47,51 @@ class ModelWriter:
         assert mapped is not None
         started = time.monotonic()
         reached("sink:before-prepare")
-        parts: list[Prepared] = []
-        for table, made in zip(self.tables, mapped.models, strict=True):
-            assert table.target.model == made.model_id
-            part = self._sink.prepare(table, piece, self._staging.read(made.handle))
-            parts.append(part)
-            if (part.rows, part.row_hash) != (made.handle.rows, made.handle.row_hash):
-                self.abort([_whole(piece, mapped, parts)])
-                raise LedgerMismatch(
-                    f"slice '{piece.slice_id}', model '{made.model_id}': {made.handle.rows} rows staged (hash "
-                    f"{made.handle.row_hash}), {part.rows} prepared (hash {part.row_hash})"
-                )
+        try:
+            prepared = _whole(piece, mapped, self._prepare_parts(piece, mapped, frozenset()))
+        except RowsRejected as error:
+            prepared = self._prepare_without_refused_rows(piece, handle, mapped, error)
         reached("sink:after-prepare")
-        return _whole(piece, mapped, parts).model_copy(update={"seconds": time.monotonic() - started})
+        return prepared.model_copy(update={"seconds": time.monotonic() - started})
+
+    def _prepare_parts(self, piece: Slice, mapped: Mapped, refused: frozenset[str]) -> list[Prepared]:
+        """`refused`: the keys of source rows of which nothing is prepared."""
+        parts: list[Prepared] = []
+        try:
+            for table, made in zip(self.tables, mapped.models, strict=True):
+                assert table.target.model == made.model_id
+                left_out = RowHash()
+                batches = without_sources(self._staging.read(made.handle), refused, left_out)
+                part = self._sink.prepare(table, piece, batches)
+                parts.append(part)
+                rows, row_hash = part.rows + left_out.rows, sum_of_hashes(part.row_hash, left_out.hexdigest())
+                if (rows, row_hash) != (made.handle.rows, made.handle.row_hash):
+                    raise LedgerMismatch(
+                        f"slice '{piece.slice_id}', model '{made.model_id}': {made.handle.rows} rows staged (hash "
+                        f"{made.handle.row_hash}), {rows} prepared (hash {row_hash})"
+                    )
+        except (LedgerMismatch, RowsRejected):
+            self.abort([_whole(piece, mapped, parts)] if parts else [])
+            raise
+        return parts
+
+    def _prepare_without_refused_rows(
+        self, piece: Slice, handle: Handle, mapped: Mapped, error: RowsRejected
+    ) -> Prepared:
+        """Puts the source rows into quarantine of which the sink refuses a row of a model."""
+        sources = RefusedSources(self._order, self._sink, piece, self._staging)
+        refused = sources.find(self.tables, mapped, error)
+        parts = self._prepare_parts(piece, mapped, frozenset(refused))
+        rejects = sources.quarantine(handle, refused)
+        prepared = _whole(piece, mapped, parts)
+        return prepared.model_copy(
+            update={
+                "rows": mapped.rows - rejects.rows,
+                "rows_quarantined": rejects.rows,
+                "quarantine_uri": rejects.close(),
+                "first_rejection": rejects.first_reason,
+            }
+        )
 
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
         started = time.monotonic()
@@ -81,7 +116,7 @@ class ModelWriter:
         for one in group:
             parts = one.payload["parts"]
             assert isinstance(parts, list)
-            for index, part in enumerate(parts):
+            for index, part in enumerate(parts):  # fewer than tables where one of them refused its rows
                 by_table[index].append(Prepared.model_validate(part))
         return by_table
 

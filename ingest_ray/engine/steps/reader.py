@@ -56,12 +56,13 @@ def read_slice(
         rows_read=handle.rows + rejects.rows,
         rows_quarantined=rejects.rows,
         quarantine_uri=quarantine_uri,
+        first_rejection=rejects.first_reason,
         bytes_per_row=stopped.bytes_per_row if stopped else None,
         seconds=time.monotonic() - started,
     )
 
 
-def open_quarantine(order: RunOrder, piece: Slice, attempt: int) -> QuarantineWriter:
+def open_quarantine(order: RunOrder, piece: Slice, attempt: int | str) -> QuarantineWriter:
     spec = order.spec
     return QuarantineWriter(
         order.settings.quarantine_uri,

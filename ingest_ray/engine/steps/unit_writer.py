@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.fitting_rows import SliceOfRows
 from ingest_ray.engine.steps.model_writer import ModelWriter
 from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, target_of
 from ingest_ray.process.failpoints import reached
@@ -46,6 +47,7 @@ class TableWriter:
     """Writes the staged rows of a unit to its one table."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
+        self._order = order
         self._sink: Sink = open_sink(resolved(order.sink, order.settings))
         self._staging = staging
         self.target = target_of(order)
@@ -71,7 +73,8 @@ class TableWriter:
     def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None = None) -> Prepared:
         started = time.monotonic()
         reached("sink:before-prepare")
-        prepared = self._sink.prepare(self.target, piece, self._schema, self._staging.read(handle))
+        rows = SliceOfRows(self._order, self._sink, self.target, self._schema, self._staging, piece, handle)
+        prepared = rows.prepare()
         reached("sink:after-prepare")
         return prepared.model_copy(update={"seconds": time.monotonic() - started})
 

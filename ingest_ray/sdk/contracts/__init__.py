@@ -11,7 +11,7 @@ from ingest_ray.sdk.contracts.capabilities import (
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
-from ingest_ray.sdk.contracts.sink import ProgressReader, Sink, SinkProgress
+from ingest_ray.sdk.contracts.sink import Misfit, MisfitFinder, ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
 from ingest_ray.sdk.contracts.source import MetadataSource, Probe, ReadContext, RowSource, Strategy
 from ingest_ray.sdk.contracts.staging import StageWriter, Staging
@@ -23,6 +23,8 @@ __all__ = [
     "Descriptor",
     "KeyScan",
     "MetadataSource",
+    "Misfit",
+    "MisfitFinder",
     "ModelProgressReader",
     "ModelSink",
     "ModelTable",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -43,6 +43,28 @@ class ProgressReader(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Misfit:
+    """Why a row does not fit a sink: the column, where it is one, and the reason as text for people."""
+
+    column: str | None
+    reason: str
+
+
+@runtime_checkable
+class MisfitFinder(Protocol):
+    """An optional capability of a sink, also of one of models: it names the rows that it cannot hold before they are prepared."""
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        """The misfits of a batch by their row's index. `converts`: also finds values that fail while `prepare` converts them,
+        which takes longer.
+
+        Raises:
+            SinkUnavailable: a limit had to be requested from the sink.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Writes the rows of units. One object serves one sink endpoint; it may exist in several processes at once."""
 
@@ -65,7 +87,11 @@ class Sink(Protocol):
         ...
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        """Makes rows durable without showing them. Parallel and repeatable: preparing twice is no error."""
+        """Makes rows durable without showing them. Parallel and repeatable: preparing twice is no error.
+
+        Raises:
+            RowsRejected: values of some rows are refused, and nothing was prepared. The caller finds the rows by preparing parts.
+        """
         ...
 
     def commit(

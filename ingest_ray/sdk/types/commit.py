@@ -54,6 +54,10 @@ class Prepared(Model):
     bytes: int = 0
     row_hash: str
     rows_deduplicated: int = 0
+    rows_quarantined: int = 0
+    """Rows that the sink cannot hold; `rows` does not count them, `row_hash` is the hash of all."""
+    quarantine_uri: str | None = None
+    first_rejection: str | None = None
     is_insert_only: bool = False
     models: dict[str, int] = Field(default_factory=dict)
     """In CDM mode: the rows of each model that were made of the source rows; `rows` counts source rows."""

@@ -38,6 +38,8 @@ class Staged(Model):
     rows_read: int
     rows_quarantined: int = 0
     quarantine_uri: str | None = None
+    first_rejection: str | None = None
+    """Why the first row in quarantine is there."""
     bytes_per_row: float | None = None
     seconds: float = 0.0
 
@@ -61,6 +63,7 @@ class Mapped(Model):
     row_hash: str
     rows_quarantined: int = 0
     quarantine_uri: str | None = None
+    first_rejection: str | None = None
     seconds: float = 0.0
 
     @property

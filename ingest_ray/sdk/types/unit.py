@@ -90,6 +90,8 @@ class Policy(Model):
     """Shared by all readers of all runs that have a cap at this endpoint; the planner of a run needs one of them."""
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 5
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 10_000
+    max_quarantine_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Of the rows of a run that replaces a table: with more in quarantine, nothing is replaced."""
     max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     deletes: Literal["tombstone", "delete"] = "tombstone"
     snapshot: bool = True

@@ -110,8 +110,6 @@ def _kind_of(old: Column, new: Column) -> ChangeKind | None:
 
 def can_hold(wide: pa.DataType, narrow: pa.DataType) -> bool:
     """True where every value of `narrow` is a value of `wide`, and the types are of one kind, so that it also looks the same."""
-    if pa.types.is_unsigned_integer(narrow) and pa.types.is_integer(wide):
-        return bool(wide.bit_width > narrow.bit_width)
     return is_wider(wide, narrow)
 
 

@@ -1,11 +1,14 @@
 """Checks that a unit's policy suits its dataset, that its sink can hold its types, and that no other unit has its target."""
 
+from ingest_ray.engine.reports import CertificateLine
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.run.preview import certificate
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
+
+SHOWN_COLUMNS = 5  # a table may have thousands that do not fit
 
 
 def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
@@ -70,9 +73,14 @@ def check_types(order: RunOrder) -> None:
     ):
         bad = [line for line in lines if line.fidelity is fidelity]
         if bad and not (fidelity is Fidelity.LOSSY and order.spec.policy.allow_lossy):
-            named = ", ".join(f"'{line.column}' ({line.source_type} -> {line.sink_type})" for line in bad)
+            named = ", ".join(_described(line) for line in bad[:SHOWN_COLUMNS])
+            named += f" and {len(bad) - SHOWN_COLUMNS} more" if len(bad) > SHOWN_COLUMNS else ""
             how = "cannot be held" if fidelity is Fidelity.REFUSED else "would lose something"
             raise ConfigError(f"unit '{order.ref}': in sink '{order.sink.endpoint_id}' {how}: {named}", hint=hint)
+
+
+def _described(line: CertificateLine) -> str:
+    return f"'{line.column}' ({line.source_type} -> {line.sink_type}{f': {line.note}' if line.note else ''})"
 
 
 def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:

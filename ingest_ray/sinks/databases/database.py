@@ -1,12 +1,14 @@
 """What the SQL sinks require of a database: transactions, stages, and the SQL that differs between databases."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from ingest_ray.sdk.contracts import Misfit
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.type_mapping import TypeRules
 
 LEDGER = "_ingest_ledger"
@@ -35,6 +37,7 @@ class Session(Protocol):
 
 class Database(Protocol):
     rules: TypeRules
+    column_limits: ColumnLimits
     placeholder: str
     """Stands for a value; `{}` in it becomes its number, from 1."""
     key_type: str
@@ -44,8 +47,6 @@ class Database(Protocol):
     """The beginning of a statement that drops a temporary table and ends no transaction."""
     table_options: str
     """The end of every `CREATE TABLE`."""
-    can_widen: bool
-    """False where a column holds wider values without a change."""
     json_type: str | None
     """The type of JSON columns of CDM tables, where it differs from that of the type rules."""
 
@@ -116,7 +117,9 @@ class Database(Protocol):
 
     def add_column(self, session: Session, table: str, column: str, kind: str) -> None: ...
 
-    def widen_column(self, session: Session, table: str, column: str, kind: str) -> None: ...
+    def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
+        """Nothing is done where the column holds wider values without a change. Numbers become text where `kind` is text."""
+        ...
 
     def make_room_for_keys(self, session: Session, table: str, key: Sequence[str], source: str) -> None:
         """Called before rows of `source` (a term after FROM) go into the table: an index of `key` must not refuse long keys."""
@@ -158,8 +161,16 @@ class Database(Protocol):
 
     # --- stages
 
+    def find_misfits(self, batch: pa.RecordBatch, schema: pa.Schema) -> Mapping[int, Misfit]:
+        """The rows with values that the database declares not to hold. `schema`: the types to which the columns are converted."""
+        ...
+
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        """Creates a stage from rows. A crash of the server may empty it: its rows are counted before they are used."""
+        """Creates a stage from rows. A crash of the server may empty it: its rows are counted before they are used.
+
+        Raises:
+            RowsRejected: the database refused values of some rows.
+        """
         ...
 
     def stage_source(self, stage: str) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.databases.database import ORDER, WINNERS, Database, Session
 from ingest_ray.sinks.databases.stages import (
     STAGE_PROVENANCE,
@@ -14,6 +15,8 @@ from ingest_ray.sinks.databases.stages import (
     refuse_uncounted_rows,
 )
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+
+PLACE, RANK = "_ingest_place", "_ingest_rank"
 
 
 def insert(
@@ -158,20 +161,24 @@ def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedS
     if target.version_column:
         version = db.binary_ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
-    rows = " union all ".join(_stage_query(db, index, stage, source_columns) for index, stage in enumerate(stages))
+    order, place, rank = (internal_name(name, schema.names) for name in (ORDER, PLACE, RANK))
+    rows = " union all ".join(
+        _stage_query(db, stage, source_columns, f"{index} as {place}, {stage.order(order)} as {order}")
+        for index, stage in enumerate(stages)
+    )
     return (
         f"create temporary table {WINNERS}{db.table_options} as select {names} from (select a.*, row_number() over"
-        f" (partition by {keys} order by {newest}_ingest_place desc, {ORDER} desc) as _ingest_rank"
-        f" from ({rows}) a) r where _ingest_rank = 1"
+        f" (partition by {keys} order by {newest}{place} desc, {order} desc) as {rank}"
+        f" from ({rows}) a) r where {rank} = 1"
     )
 
 
-def _stage_query(db: Database, index: int, stage: PreparedStage, source_columns: Sequence[str]) -> str:
-    """A stage's rows with their provenance, the stage's index in the group, and each row's position in its slice."""
+def _stage_query(db: Database, stage: PreparedStage, source_columns: Sequence[str], place: str) -> str:
+    """A stage's rows with their provenance; `place`: the terms of the stage's index in the group, and of a row's position in its slice."""
     provenance = [
         f"{term} as {db.quoted(name)}" for term, name in zip(stage.provenance(db), STAGE_PROVENANCE, strict=True)
     ]
-    terms = ", ".join([*source_columns, *provenance, f"{index} as _ingest_place", f"{stage.order} as {ORDER}"])
+    terms = ", ".join([*source_columns, *provenance, place])
     return f"select {terms} from {db.stage_source(stage.stage)}"
 
 

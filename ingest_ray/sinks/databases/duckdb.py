@@ -16,12 +16,13 @@ import pyarrow as pa
 from ingest_ray.files.folder import Folder, hint_for
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.conflicts import TransactionConflict
 from ingest_ray.sinks.databases.database import LEDGER, Session
 from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.standard_sql import FETCH_ROWS, StandardSqlDatabase
 from ingest_ray.sinks.databases.table_sink import SqlSink
-from ingest_ray.sinks.databases.types.duckdb import DUCKDB_TYPES, nested_type
+from ingest_ray.sinks.databases.types.duckdb import DUCKDB_LIMITS, DUCKDB_TYPES, nested_type
 from ingest_ray.sinks.parquet import RollingParquetWriter
 from ingest_ray.sinks.templates import DuckDbConfig
 
@@ -31,6 +32,8 @@ LOCK_PAUSE_S = 0.1
 
 class DuckDbDatabase(StandardSqlDatabase):
     rules = DUCKDB_TYPES
+    limits = DUCKDB_LIMITS
+    column_limits = ColumnLimits("DuckDB")
     key_type = "varchar"
 
     def __init__(self, path: str) -> None:

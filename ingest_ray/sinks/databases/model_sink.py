@@ -4,14 +4,14 @@ Many units write to one table. Each unit has a row in the ledger for every table
 number.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
 
 from ingest_ray.cdm.models import KEY, SOURCE_KEY
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import ModelTable, SinkProgress
+from ingest_ray.sdk.contracts import Misfit, ModelTable, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
@@ -19,7 +19,7 @@ from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.model_dml import ModelDml
 from ingest_ray.sinks.databases.model_tables import ModelTables
-from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
+from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import drop_stages_of_older_runs, refuse_lost_stages, stages_of
 from ingest_ray.sinks.databases.table_names import new_stage_name
 from ingest_ray.sinks.progress import newest_progress
@@ -41,6 +41,9 @@ class SqlModelSink:
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, self._db.rules)
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        return find_misfits_in(self._db, schema, batch, converts=converts)
 
     def provision(self, table: ModelTable) -> Provisioned:
         name = self._tables.name(table.target)

@@ -46,7 +46,7 @@ class ModelTables:
             self._db.create_model_table(session, name, columns, self._db.quoted(KEY), self._db.quoted(SOURCE_KEY))
 
         hint = "remove or rename the table, or choose another prefix or schema"
-        definition = TableDefinition(name, wanted, kinds, create, hint)
+        definition = TableDefinition(name, table.schema, wanted, kinds, create, hint)
         record = self._ledger.column_record(session, self._columns_target(table.target), name, 0)
         create_or_evolve(self._db, session, definition, record)
 

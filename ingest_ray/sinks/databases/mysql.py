@@ -6,7 +6,7 @@ Text columns get a binary collation without padding, so that keys compare as at 
 https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html, https://mariadb.com/kb/en/supported-character-sets-and-collations/
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,16 @@ import pyarrow as pa
 import pymysql
 from pymysql.constants import CLIENT
 
-from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.contracts import Misfit
+from ingest_ray.sdk.errors import (
+    CommitUnknown,
+    ConfigError,
+    IngestError,
+    RowsRejected,
+    SinkRejected,
+    SinkUnavailable,
+)
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.standard_sql import (
@@ -26,7 +35,9 @@ from ingest_ray.sinks.databases.standard_sql import (
     read_batches,
     zoneless_timestamp_literal,
 )
-from ingest_ray.sinks.databases.types.mysql import MYSQL_TYPES, TEXT, map_leaf
+from ingest_ray.sinks.databases.statement_size import HEAD_BYTES, find_wide_rows
+from ingest_ray.sinks.databases.types.mysql import MYSQL_LIMITS, MYSQL_TYPES, ROW_BYTES, TEXT, column_width, map_leaf
+from ingest_ray.sinks.value_conversion import time_text
 
 LOCK_TIMEOUT_S = 60
 INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them
@@ -42,16 +53,26 @@ _TRANSIENT = _CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
 _LOGIN = frozenset({1044, 1045, 1049, 1698})
 _GRANT = frozenset({1142, 1143, 1227, 1370})
 _PACKET = 1153
+# Too long, out of range, truncated, not in the encoding, not JSON, a row too wide for a page: values of a row.
+_VALUES = frozenset({1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1690, 3140, 3819, 4025})
 _DUPLICATE_COLUMN, _DUPLICATE_KEY, _DEADLOCK = 1060, 1062, 1213
 
+# What a server, a user's `init_connect` or a proxy may have set otherwise.
 _SESSION = (
+    "set names utf8mb4",
     "set session transaction isolation level read committed",
-    f"set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
+    "set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 0, "
+    "completion_type = 'NO_CHAIN', sql_safe_updates = 0, sql_big_selects = 1, sql_auto_is_null = 0, unique_checks = 1, "
+    f"innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, lock_wait_timeout = {LOCK_TIMEOUT_S}",
 )
 
 
 class MySqlDatabase(StandardSqlDatabase):
     rules = MYSQL_TYPES
+    column_limits = ColumnLimits(
+        "MySQL", name_chars=64, has_plain_names=True, columns=1_017, width=column_width, row_bytes=ROW_BYTES
+    )
+    limits = MYSQL_LIMITS
     placeholder = "%s"
     json_type = "json"
     long_text = "longtext"
@@ -176,6 +197,15 @@ class MySqlDatabase(StandardSqlDatabase):
         settings = ", ".join(f"t.{name} = {value}" for name, value in values.items())
         return f"update {table} as t, {source} as w set {settings} where {where}"
 
+    @cached_property
+    def _packet_bytes(self) -> int:
+        with self.transaction() as session:
+            ((size,),) = session.execute("select @@max_allowed_packet")
+        return int(size)
+
+    def find_misfits(self, batch: pa.RecordBatch, schema: pa.Schema) -> Mapping[int, Misfit]:
+        return {**find_wide_rows(batch, schema, self._packet_bytes), **super().find_misfits(batch, schema)}
+
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Multi-row INSERTs: LOAD DATA LOCAL is switched off on most servers."""
         columns = {
@@ -186,7 +216,7 @@ class MySqlDatabase(StandardSqlDatabase):
             session = _MySqlSession(connection)
             self.create_table(session, stage, columns, ())
             for batch in batches:
-                session.insert(statement, _to_rows(batch))
+                session.insert(statement, _to_rows(batch), self._packet_bytes)
             self._commit(connection)
 
     def drop_stages_in(self, session: Session, stages: Sequence[str]) -> bool:
@@ -240,8 +270,8 @@ class MySqlDatabase(StandardSqlDatabase):
         if code in _GRANT:
             return SinkRejected(text, hint="grant the user this right")
         if code == _PACKET:
-            return SinkRejected(text, hint="raise the server's max_allowed_packet")
-        return SinkRejected(text)
+            return RowsRejected(text, hint="raise the server's max_allowed_packet")
+        return RowsRejected(text) if code in _VALUES else SinkRejected(text)
 
 
 class _MySqlSession(CursorSession):
@@ -250,8 +280,10 @@ class _MySqlSession(CursorSession):
             cursor.execute(sql)
             yield from read_batches([column[0] for column in cursor.description], cursor.fetchmany)
 
-    def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    def insert(self, sql: str, rows: list[tuple[Any, ...]], packet_bytes: int) -> None:
+        """In statements that the server takes."""
         with self._connection.cursor() as cursor:
+            cursor.max_stmt_length = min(cursor.max_stmt_length, packet_bytes - HEAD_BYTES)
             cursor.executemany(sql, rows)
 
 
@@ -263,10 +295,12 @@ def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
         if pa.types.is_floating(kind):
             values = [None if value is None else repr(value) for value in column.to_pylist()]
             if not {"nan", "inf", "-inf"}.isdisjoint(values):
-                raise SinkRejected(f"column '{name}' has a NaN or an infinity, and MySQL has none")
+                raise RowsRejected(f"column '{name}' has a NaN or an infinity, and MySQL has none")
         elif pa.types.is_timestamp(kind):
             values = column.cast(pa.timestamp("us")).cast(pa.string()).to_pylist()
-        elif pa.types.is_time(kind) or pa.types.is_date(kind):
+        elif pa.types.is_time(kind):
+            values = time_text(column).to_pylist()
+        elif pa.types.is_date(kind):
             values = column.cast(pa.string()).to_pylist()
         else:
             values = column.to_pylist()

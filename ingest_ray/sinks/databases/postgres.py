@@ -6,6 +6,8 @@ https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -13,13 +15,22 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from ingest_ray.sdk.errors import CommitUnknown, ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import (
+    CommitUnknown,
+    ConfigError,
+    IngestError,
+    RowsRejected,
+    SinkRejected,
+    SinkUnavailable,
+)
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
-from ingest_ray.sinks.databases.types.postgres import POSTGRES_TYPES
+from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS, POSTGRES_TYPES, python_codec
 from ingest_ray.sinks.type_mapping import map_type
+from ingest_ray.sinks.value_limits import ValueLimits
 
 LOCK_TIMEOUT_S = 60
 # A row of a B-tree has at most a third of a page, 2,704 bytes with its header: https://www.postgresql.org/docs/current/btree.html
@@ -34,6 +45,9 @@ _LOGIN = re.compile(r'authentication failed|no password supplied|(role|database)
 
 class PostgresDatabase(StandardSqlDatabase):
     rules = POSTGRES_TYPES
+    column_limits = ColumnLimits(
+        "PostgreSQL", name_bytes=63, columns=1_600
+    )  # https://www.postgresql.org/docs/current/limits.html
     placeholder = "${}"
     key_type = "text"
 
@@ -48,8 +62,15 @@ class PostgresDatabase(StandardSqlDatabase):
             user, _, host = parts.netloc.rpartition("@")
             user = user.split(":", 1)[0]
             parts = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
-        self._url = urlunsplit(parts)
+        self._url = urlunsplit(parts._replace(query=_with_utf8(parts.query)))
         self._pool = ConnectionPool(self, _close)
+
+    @cached_property
+    def limits(self) -> ValueLimits:  # type: ignore[override]
+        """Text is limited by the encoding of the database: https://www.postgresql.org/docs/current/multibyte.html"""
+        with self.transaction() as session:
+            ((encoding,),) = session.execute("select current_setting('server_encoding')")
+        return replace(POSTGRES_LIMITS, codec=python_codec(str(encoding)))
 
     def quoted_table(self, name: str) -> str:
         schema, table = self._schema_and_table(name)
@@ -236,8 +257,10 @@ class PostgresDatabase(StandardSqlDatabase):
             )
         if state.startswith("42501"):
             return SinkRejected(f"'{self._shown_url}' refused: {text}", hint="grant the user this right")
+        if state.startswith("22"):  # of a value: out of range, not in the encoding, not JSON
+            return RowsRejected(f"'{self._shown_url}' refused: {text}")
         if state == "54000":
-            return SinkRejected(
+            return RowsRejected(
                 f"'{self._shown_url}' refused: {text}",
                 hint="where the message names an index, drop it, or create a hash index in its place",
             )
@@ -273,6 +296,12 @@ def _close(connection: Any) -> None:
             step()
         except adbc_driver_manager.Error:
             continue
+
+
+def _with_utf8(query: str) -> str:
+    """The driver hands every text over as UTF-8, and `PGCLIENTENCODING` or the url could say otherwise."""
+    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "client_encoding"]
+    return urlencode([*kept, ("client_encoding", "UTF8")], quote_via=quote)
 
 
 def _without_password(netloc: str) -> str:

@@ -11,17 +11,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import ConfigError, IngestError, RowsRejected, SinkRejected, SinkUnavailable
+from ingest_ray.sinks.columns import internal_name
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.standard_sql import StandardSqlDatabase, read_batches, zoneless_timestamp_literal
-from ingest_ray.sinks.databases.types.sqlite import SQLITE_TYPES
+from ingest_ray.sinks.databases.types.sqlite import SQLITE_LIMITS, SQLITE_TYPES
 
 BUSY_TIMEOUT_S = 60
 
 
 class SqliteDatabase(StandardSqlDatabase):
     rules = SQLITE_TYPES
-    can_widen = False  # an integer column takes every integer as it is
+    limits = SQLITE_LIMITS
+    column_limits = ColumnLimits("SQLite", columns=2_000)  # https://www.sqlite.org/limits.html
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -55,6 +58,26 @@ class SqliteDatabase(StandardSqlDatabase):
 
     def read_columns(self, session: Session, table: str) -> dict[str, str]:
         return {str(row[1]): str(row[2]) for row in session.execute(f"pragma table_info({self.quoted(table)})")}
+
+    def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
+        """An integer column takes every integer as it is, but would make floats of long ones that come as text. A column's type
+        changes by a new column: https://www.sqlite.org/lang_altertable.html; its indexes are made again.
+        """
+        if kind != "text":
+            return
+        quoted_table = self.quoted_table(table)
+        new = self.quoted(internal_name("_ingest_widened", self.read_columns(session, table)))
+        indexes = session.execute(
+            "select name, sql from sqlite_master where type = 'index' and tbl_name = ? and sql > ''", table
+        )
+        for name, _ in indexes:
+            session.execute(f"drop index {self.quoted(str(name))}")
+        session.execute(f"alter table {quoted_table} add column {new} text")
+        session.execute(f"update {quoted_table} set {new} = cast({column} as text)")
+        session.execute(f"alter table {quoted_table} drop column {column}")
+        session.execute(f"alter table {quoted_table} rename column {new} to {column}")
+        for _, statement in indexes:
+            session.execute(str(statement))
 
     def timestamp_literal(self, instant: datetime) -> str:
         return zoneless_timestamp_literal(instant)
@@ -108,7 +131,11 @@ class _SqliteSession:
         yield from read_batches([column[0] for column in cursor.description], cursor.fetchmany)
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        self._connection.executemany(sql, rows)
+        """https://www.sqlite.org/limits.html: a row has at most a billion bytes."""
+        try:
+            self._connection.executemany(sql, rows)
+        except (OverflowError, sqlite3.DataError, sqlite3.IntegrityError) as error:
+            raise RowsRejected(f"SQLite refused a row: {error}") from error
 
 
 def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
@@ -118,7 +145,7 @@ def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
             column = column.cast(pa.timestamp("us")).cast(pa.string())
         values = column.to_pylist()
         if pa.types.is_floating(column.type) and any(value is not None and math.isnan(value) for value in values):
-            raise SinkRejected(f"column '{name}' has a NaN, and SQLite would store NULL")
+            raise RowsRejected(f"column '{name}' has a NaN, and SQLite would store NULL")
         columns.append(values)
     return list(zip(*columns, strict=True))
 

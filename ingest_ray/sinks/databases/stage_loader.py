@@ -1,14 +1,16 @@
 """Loads batches into a stage table: counts, hashes, converts and numbers their rows on the way."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
-from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.contracts import Misfit
+from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.row_hash import RowHash
+from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.databases.database import ORDER, Database
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
-from ingest_ray.sinks.value_conversion import convert_batch
+from ingest_ray.sinks.value_limits import convert_rows, find_unconvertible, wanted_schema
 
 
 class StageLoader:
@@ -25,7 +27,9 @@ class StageLoader:
         self._provenance = provenance
         self._is_numbered = is_numbered
         columns = schema if provenance else self._source_schema
-        self._stage_schema = columns.append(pa.field(ORDER, pa.int64())) if is_numbered else columns
+        self._stage_schema = (
+            columns.append(pa.field(internal_name(ORDER, columns.names), pa.int64())) if is_numbered else columns
+        )
 
     def load(self, db: Database, stage: str, batches: Iterable[pa.RecordBatch]) -> None:
         """Drops the stage where loading fails. Raises the error of `batches` itself, not what a driver made of it."""
@@ -52,14 +56,20 @@ class StageLoader:
         first = self.hash.rows
         self.hash.update(batch)
         self.bytes += batch.nbytes
-        try:
-            converted = convert_batch(batch, self._source_schema)
-        except pa.ArrowInvalid as error:
-            raise SinkRejected(f"a value does not fit its column: {error}") from error
+        converted = convert_rows(batch, self._source_schema)
         if self._provenance is not None:
             converted = self._provenance.add_to(converted)
         numbers = [pa.arange(first, first + batch.num_rows)] if self._is_numbered else []
         return pa.RecordBatch.from_arrays([*converted.columns, *numbers], schema=self._stage_schema)
+
+
+def find_misfits_in(
+    db: Database, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False
+) -> Mapping[int, Misfit]:
+    """`MisfitFinder.find_misfits` of the sinks of one database."""
+    wanted = wanted_schema(schema, db.rules)
+    found = dict(db.find_misfits(batch, wanted))
+    return {**find_unconvertible(batch, wanted), **found} if converts else found
 
 
 class CountedBatches:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ingest_ray.sdk.errors import LedgerMismatch, StagingLost
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
-from ingest_ray.sinks.databases.database import ORDER, Database, Session
+from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.table_names import run_stage_prefix, unit_stage_prefix
 from ingest_ray.sinks.provenance import INGESTED_AT, RUN_ID, SLICE, Provenance
 
@@ -47,10 +47,9 @@ class PreparedStage:
             db.timestamp_literal(self.ingested_at),
         ]
 
-    @property
-    def order(self) -> str:
-        """The SQL term of a row's position in its slice."""
-        return ORDER if self.is_numbered else "0"
+    def order(self, order: str) -> str:
+        """The SQL term of a row's position in its slice; `order` is the column that has it."""
+        return order if self.is_numbered else "0"
 
 
 def is_numbered(target: Target, *, is_insert_only: bool) -> bool:

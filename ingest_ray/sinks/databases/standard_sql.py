@@ -1,20 +1,24 @@
 """Standard SQL, which most databases share: each database overrides the methods in which it differs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
+from ingest_ray.sdk.contracts import Misfit
+from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.value_limits import ValueLimits, find_misfits
 
 
 class StandardSqlDatabase:
+    limits: ValueLimits
+    column_limits: ColumnLimits
     placeholder = "?"
     key_type = "varchar(255)"
     table_options = ""
-    can_widen = True
     json_type: str | None = None
     long_text = "text"
     drop_temporary_sql = "drop table if exists"
@@ -89,6 +93,9 @@ class StandardSqlDatabase:
 
     def text_literal(self, value: str) -> str:
         return "'" + value.replace("'", "''") + "'"
+
+    def find_misfits(self, batch: pa.RecordBatch, schema: pa.Schema) -> Mapping[int, Misfit]:
+        return find_misfits(batch, schema, self.limits)
 
     def stage_source(self, stage: str) -> str:
         return self.quoted_table(stage)

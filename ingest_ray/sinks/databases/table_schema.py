@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable
-from ingest_ray.sinks.columns import must_widen, sink_schema
+from ingest_ray.sinks.columns import sink_schema, wider_type
 from ingest_ray.sinks.databases.commit_ledger import ColumnRecord, RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.type_mapping import map_type
@@ -17,9 +17,12 @@ DDL_ROUNDS = 10  # each round after the second one means that another unit chang
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """A table as its source wants it: its columns, and the database's types of them. `create` executes the `CREATE TABLE`."""
+    """A table as its source wants it: the source's columns, those in the sink, and the database's types of them. `create` executes the
+    `CREATE TABLE`.
+    """
 
     table: str
+    source: pa.Schema
     wanted: pa.Schema
     kinds: dict[str, str]
     create: Callable[[], None]
@@ -45,7 +48,7 @@ def create_or_evolve(db: Database, session: Session, definition: TableDefinition
                 _refuse_foreign_table(db, session, definition, recorded, reported)
             current = _without_intent(recorded, reported, is_executed=is_executed)
             refuse_changes_by_hand(db, table, current, reported)
-        evolved = _evolved_schema(db, table, definition.wanted, current, reported)
+        evolved = _evolved_schema(db, definition, current, reported)
         if reported and evolved == current.schema:
             if current != recorded:
                 record.write(current)
@@ -102,18 +105,20 @@ def stage_schema(db: Database, table: str, schema: pa.Schema, recorded: Recorded
 
 
 def _evolved_schema(
-    db: Database, table: str, wanted: pa.Schema, current: RecordedColumns, reported: dict[str, str]
+    db: Database, definition: TableDefinition, current: RecordedColumns, reported: dict[str, str]
 ) -> pa.Schema:
+    location = db.location(definition.table)
     fields = {field.name: field for field in current.schema}
-    for field in wanted:
+    for field in definition.wanted:
         stored = fields.get(field.name)
         if stored is None and field.name in reported:
             raise SinkRejected(
-                f"column '{field.name}' is in table '{db.location(table)}' already, and this sink did not make it",
+                f"column '{field.name}' is in table '{location}' already, and this sink did not make it",
                 hint="rename or drop that column, or leave the source's out: policy.columns",
             )
-        if stored is None or must_widen(field.name, stored.type, field.type, db.location(table)):
-            fields[field.name] = field
+        wider = stored and wider_type(field, stored.type, definition.source, db.rules, location)
+        if stored is None or wider is not None:
+            fields[field.name] = pa.field(field.name, wider or field.type)
     return pa.schema(list(fields.values()))
 
 
@@ -124,11 +129,13 @@ def _alter_columns(
     for field in definition.wanted:
         if field.name not in current.schema.names:
             db.add_column(session, table, db.quoted(field.name), kinds[field.name])
-        elif (
-            must_widen(field.name, current.schema.field(field.name).type, field.type, db.location(table))
-            and db.can_widen
-        ):
-            db.widen_column(session, table, db.quoted(field.name), kinds[field.name])
+            continue
+        stored = current.schema.field(field.name).type
+        wider = wider_type(field, stored, definition.source, db.rules, db.location(table))
+        if wider is not None:
+            own_kind = db.column_type(wider, map_type(wider, db.rules).sink_type)
+            kind = kinds[field.name] if wider == field.type else own_kind
+            db.widen_column(session, table, db.quoted(field.name), kind)
 
 
 def _refuse_foreign_table(

@@ -1,20 +1,21 @@
 """The `Sink` contract on any `Database`: one table per unit, and each commit one transaction."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
 
-from ingest_ray.sdk.contracts import SinkProgress
+from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
+from ingest_ray.sinks.databases.column_names import refuse_too_many_columns
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
-from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader
+from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import (
     PreparedStage,
     drop_stages_of_older_runs,
@@ -40,7 +41,15 @@ class SqlSink:
         return self._db.location(unit_table_name(target))
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
-        return map_schema(schema, self._db.rules)
+        return self._db.column_limits.fit(map_schema(schema, self._db.rules))
+
+    def _in_sink(self, target: Target, schema: pa.Schema) -> tuple[Target, pa.Schema]:
+        """With the names that the columns have in the database."""
+        limits = self._db.column_limits
+        return limits.renamed_target(target), limits.renamed_schema(schema)
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        return find_misfits_in(self._db, schema, batch, converts=converts)
 
     def read_progress(self, target: Target) -> SinkProgress:
         with self._db.transaction() as session:
@@ -48,6 +57,8 @@ class SqlSink:
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         refuse_unordered_keys(target, schema, self._db.rules)
+        refuse_too_many_columns(self.fit(schema))
+        target, schema = self._in_sink(target, schema)
         try:
             execute_transaction(self._db, self._ledger.create)
             entry = execute_transaction(self._db, lambda session: self._take_over(session, target, schema, epoch))
@@ -66,6 +77,7 @@ class SqlSink:
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
+        target, schema = self._in_sink(target, schema)
         table, stage = unit_table_name(target), new_stage_name(target)
         with self._db.transaction() as session:
             entry = self._ledger.read_entry(session, target)
@@ -90,6 +102,7 @@ class SqlSink:
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
     ) -> Receipt:
         started = time.monotonic()
+        target, schema = self._in_sink(target, schema)
         table, rows = unit_table_name(target), sum(prepared.rows for prepared in group)
         are_stages_dropped = False
         with self._db.transaction() as session:
@@ -120,6 +133,7 @@ class SqlSink:
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         table, wanted = unit_table_name(target), pa.schema([schema.field(name) for name in target.key])
+        target, _ = self._in_sink(target, schema)
         with self._db.transaction() as session:
             if not self._db.read_columns(session, table):
                 return
@@ -139,6 +153,7 @@ class SqlSink:
         how: Literal["tombstone", "delete"],
     ) -> Receipt:
         started = time.monotonic()
+        target, schema = self._in_sink(target, schema)
         table, stage = unit_table_name(target), new_stage_name(target)
         with self._db.transaction() as session:
             entry = self._ledger.lock_entry(session, target, table, epoch)
@@ -179,6 +194,7 @@ class SqlSink:
         key = [self._db.quoted(name) for name in target.key] if target.write is WriteMode.UPSERT else []
         return TableDefinition(
             table,
+            schema,
             wanted,
             kinds,
             create=lambda: self._db.create_table(session, table, columns, key),

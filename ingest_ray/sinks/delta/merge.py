@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.read_ahead import ReadAhead
@@ -24,7 +25,8 @@ ORDER = "_ingest_order"
 def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target) -> pa.Array:
     """The positions, over all prepared files, of rows that another row with the same key supersedes."""
     columns = [*target.key, *([target.version_column] if target.version_column else [])]
-    narrow = pa.schema([*(schema.field(name) for name in dict.fromkeys(columns)), pa.field(ORDER, pa.int64())])
+    order = internal_name(ORDER, columns)
+    narrow = pa.schema([*(schema.field(name) for name in dict.fromkeys(columns)), pa.field(order, pa.int64())])
     prepared = pa.RecordBatchReader.from_batches(narrow, _number_rows(files, names, narrow))
     newest = f"{quoted(target.version_column)} desc nulls last, " if target.version_column else ""
     keys = ", ".join(quoted(name) for name in target.key)
@@ -32,8 +34,8 @@ def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Sch
     try:
         connection.register("prepared", prepared)
         positions: pa.Table = connection.sql(
-            f"select {ORDER} from (select {ORDER}, row_number() over (partition by {keys} order by {newest}{ORDER} desc)"
-            f" as rank from prepared) where rank > 1 order by {ORDER}"
+            f"select {order} from (select {order}, row_number() over (partition by {keys} order by {newest}{order} desc)"
+            f" as rank from prepared) where rank > 1 order by {order}"
         ).to_arrow_table()
         return positions.column(0).combine_chunks()
     finally:

@@ -5,7 +5,7 @@ under the same application id and sequence number; then the record is deleted. T
 reached only some of its tables: a table that has the number is left alone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from deltalake import DeltaTable, QueryBuilder
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, model_of
 from ingest_ray.files.path_names import path_part
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import ModelTable, SinkProgress
+from ingest_ray.sdk.contracts import Misfit, ModelTable, SinkProgress
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.errors import translate_errors
@@ -73,6 +73,9 @@ class DeltaModelSink:
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, DELTA_TYPES)
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        return self._files.find_misfits(schema, batch, converts=converts)
 
     def provision(self, table: ModelTable) -> Provisioned:
         target, files = _as_upsert(table.target), self._files.table_files(table.target)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from pydantic import JsonValue
 
-from ingest_ray.sdk.contracts import SinkProgress
+from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
@@ -51,13 +51,13 @@ from ingest_ray.sinks.delta.table_schema import (
     record_unbounded,
     replaced_schema,
 )
-from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.delta.types import DELTA_LIMITS, DELTA_TYPES
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.sinks.type_mapping import map_schema
-from ingest_ray.sinks.value_conversion import convert_batch
+from ingest_ray.sinks.value_limits import convert_rows, find_all_misfits
 
 PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
 
@@ -75,6 +75,9 @@ class DeltaSink:
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, DELTA_TYPES)
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        return find_all_misfits(batch, schema, DELTA_TYPES, DELTA_LIMITS, converts=converts)
 
     def read_progress(self, target: Target) -> SinkProgress:
         return read_progress(self.table_files(target), target)
@@ -109,7 +112,7 @@ class DeltaSink:
             try:
                 for batch in batches:
                     row_hash.update(batch)
-                    writer.write(provenance.add_to(convert_batch(batch, source_columns)))
+                    writer.write(provenance.add_to(convert_rows(batch, source_columns)))
                 written = writer.close()
                 files.make_durable([file.name for file in written])
             except BaseException:

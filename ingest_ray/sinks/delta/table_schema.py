@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
-from ingest_ray.sinks.columns import must_widen, sink_schema
+from ingest_ray.sinks.columns import sink_schema, wider_type
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log import add_actions, commit_properties, load_table, refuse_older_epoch
@@ -26,6 +26,7 @@ from ingest_ray.sinks.delta.types import DELTA_TYPES
 from ingest_ray.sinks.parquet import FILE_BYTES, RollingParquetWriter
 from ingest_ray.sinks.provenance import RUN_ID
 from ingest_ray.sinks.read_ahead import ReadAhead
+from ingest_ray.sinks.value_conversion import convert_batch
 from ingest_ray.sinks.widening import is_wider
 
 COLUMNS_PROPERTY = "ingest.columns"
@@ -79,13 +80,11 @@ def evolve_table(table: DeltaTable, files: TableFiles, target: Target, schema: p
     _refuse_changes_by_hand(table)
     wanted = sink_schema(schema, DELTA_TYPES)
     stored = table_schema(table)
-    wider = {
-        field.name: field.type
-        for field in wanted
-        if field.name in stored.names
-        and not _is_same(stored.field(field.name).type, field.type)
-        and must_widen(field.name, stored.field(field.name).type, field.type, table.table_uri)
-    }
+    wider: dict[str, pa.DataType] = {}
+    for field in wanted:
+        kind = stored.field(field.name).type if field.name in stored.names else field.type
+        needed = None if _is_same(kind, field.type) else wider_type(field, kind, schema, DELTA_TYPES, table.table_uri)
+        wider |= {field.name: needed} if needed is not None else {}
     if wider:
         table = _rewrite(table, files, target, epoch, wider)
     added = [field for field in wanted if field.name not in stored.names]
@@ -171,7 +170,7 @@ def _rewrite(
     refuse_removal(table, f"columns {', '.join(sorted(wider))} must be widened, which replaces its files")
     schema = pa.schema([field.with_type(wider.get(field.name, field.type)) for field in table_schema(table)])
     properties = commit_properties(target, epoch)
-    stored_rows = (pa.record_batch(batch).cast(schema) for batch in _read_rows(table))
+    stored_rows = (convert_batch(pa.record_batch(batch), schema) for batch in _read_rows(table))
     if has_demands(table):
         with ReadAhead(stored_rows) as batches:
             write_deltalake(

@@ -16,6 +16,7 @@ from ingest_ray.sinks.type_mapping import (
     refused,
     widened,
 )
+from ingest_ray.sinks.value_limits import ValueLimits
 
 _WIDER = {
     pa.uint8(): widened(pa.int16(), "short", "Delta has no unsigned integers"),
@@ -73,3 +74,4 @@ def _timestamp(kind: pa.DataType) -> TypeMapping:
 
 
 DELTA_TYPES = TypeRules(map_leaf)
+DELTA_LIMITS = ValueLimits("Delta")

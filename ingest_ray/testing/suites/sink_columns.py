@@ -6,7 +6,8 @@ Columns change between runs, so each change comes with the first opening under a
 import pyarrow as pa
 import pytest
 
-from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.contracts import MisfitFinder
+from ingest_ray.sdk.errors import RowsRejected, SinkRejected
 from ingest_ray.sdk.types import Fidelity, WriteMode
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
 from ingest_ray.testing.suites.sink_values import SAMPLES, Sample, is_same
@@ -76,9 +77,11 @@ class ColumnTests:
         batch = pa.record_batch([pa.array(range(len(column)), pa.int64()), column], schema=schema)
         if str(sample) in getattr(world, "refuses", ()):
             assert fit.note is not None
-            assert "refused" in fit.note
-            with pytest.raises(SinkRejected, match="'value'"):
+            assert "quarantine" in fit.note
+            with pytest.raises(RowsRejected):
                 load.prepare(batch)
+            assert isinstance(load.sink, MisfitFinder)
+            assert {misfit.column for misfit in load.sink.find_misfits(schema, batch).values()} == {"value"}
             return
         load.commit(load.prepare(batch, first=True))
         load.commit(load.prepare(batch))

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from ingest_ray.sinks.databases.types.temporal import TemporalTypes, map_temporal
 from ingest_ray.sinks.type_mapping import TypeMapping, TypeRules, is_bytes, is_text, map_decimal, widened
+from ingest_ray.sinks.value_limits import ValueLimits
 
 _TEMPORAL = TemporalTypes(database="DuckDB", timestamp="timestamp", instant="timestamptz", time="time", text="varchar")
 _LONG_DECIMAL = widened(pa.string(), "varchar", "DuckDB keeps 38 digits: text in full digits")
@@ -56,3 +57,6 @@ def nested_type(kind: pa.DataType) -> str:
 
 
 DUCKDB_TYPES = TypeRules(map_leaf)
+DUCKDB_LIMITS = ValueLimits(
+    "DuckDB", days=(-(2**31) + 2, 2**31 - 2)
+)  # the first and last numbers are infinity and -infinity

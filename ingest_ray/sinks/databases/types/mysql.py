@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from ingest_ray.sinks.databases.types.temporal import TemporalTypes, map_temporal
 from ingest_ray.sinks.type_mapping import TypeMapping, TypeRules, decimal_type, digits_of, is_bytes, is_text, widened
+from ingest_ray.sinks.value_limits import YEARS_1_TO_9999, ValueLimits
 
 TEXT = "longtext"
 _TEMPORAL = TemporalTypes(
@@ -25,9 +26,9 @@ def map_leaf(kind: pa.DataType) -> TypeMapping:
     if pa.types.is_boolean(kind):
         return widened(pa.int8(), "boolean", "0 and 1")
     if pa.types.is_float64(kind):
-        return widened(pa.float64(), "double", "-0.0 becomes 0; NaN and infinities are refused")
+        return widened(pa.float64(), "double", "-0.0 becomes 0; NaN and infinities go to quarantine")
     if pa.types.is_floating(kind):
-        return widened(pa.float64(), "double", "as double; -0.0 becomes 0; NaN and infinities are refused")
+        return widened(pa.float64(), "double", "as double; -0.0 becomes 0; NaN and infinities go to quarantine")
     if isinstance(kind, pa.BaseExtensionType) or is_text(kind):
         return TypeMapping(pa.string(), TEXT)
     if is_bytes(kind):
@@ -54,3 +55,25 @@ def map_nested(kind: pa.DataType) -> TypeMapping:
 
 
 MYSQL_TYPES = TypeRules(map_leaf, map_nested)
+MYSQL_LIMITS = ValueLimits("MySQL", days=YEARS_1_TO_9999, has_nan=False, has_infinity=False)
+
+# InnoDB's limits: https://mariadb.com/kb/en/innodb-limitations/, https://dev.mysql.com/doc/refman/8.4/en/column-count-limit.html. A row
+# takes at most half a page of 16 KiB, 8,126 bytes, of which its header and the columns of provenance need about 100.
+ROW_BYTES = 8_020
+_WIDTHS = {"tinyint": 1, "boolean": 1, "smallint": 2, "int": 4, "date": 3, "time(6)": 6}
+_DIGITS_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4)
+
+
+def column_width(sink_type: str) -> float:
+    """The bytes of a column in a row, with its bit for NULL. Long text is kept outside of the row, which has its address."""
+    name = sink_type.removesuffix(" unsigned")
+    if name.startswith("long"):
+        return 21.125
+    if name.startswith("decimal"):
+        digits, scale = (int(part) for part in name[8:-1].split(","))
+        return 0.125 + _decimal_bytes(digits - scale) + _decimal_bytes(scale)
+    return 0.125 + _WIDTHS.get(name, 8)
+
+
+def _decimal_bytes(digits: int) -> int:
+    return digits // 9 * 4 + _DIGITS_BYTES[digits % 9]

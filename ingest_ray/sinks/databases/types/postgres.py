@@ -13,6 +13,7 @@ from ingest_ray.sinks.type_mapping import (
     map_type,
     widened,
 )
+from ingest_ray.sinks.value_limits import ValueLimits
 
 _TEMPORAL = TemporalTypes(
     database="PostgreSQL",
@@ -52,7 +53,7 @@ def map_leaf(kind: pa.DataType) -> TypeMapping:
     if isinstance(kind, pa.BaseExtensionType):
         return TypeMapping(kind, "uuid" if str(kind.extension_name) == "arrow.uuid" else "json")
     if is_text(kind):
-        return TypeMapping(pa.string(), "text", note="text with a zero character is refused")
+        return TypeMapping(pa.string(), "text", note="text with a zero character goes to quarantine")
     if is_bytes(kind):
         return TypeMapping(pa.binary(), "bytea")
     if pa.types.is_date64(kind):
@@ -72,3 +73,23 @@ def map_nested(kind: pa.DataType) -> TypeMapping:
 
 
 POSTGRES_TYPES = TypeRules(map_leaf, map_nested, has_case_sensitive_names=True)
+POSTGRES_LIMITS = ValueLimits(
+    "PostgreSQL",
+    days=(-2_440_588, 2_145_042_905),  # 4713 BC to the year 5874897; timestamps end before, with Arrow's
+    has_zero_character=False,
+)
+_CODECS = {
+    **{f"LATIN{number}": f"latin{number}" for number in range(1, 9)},
+    **{f"WIN{number}": f"cp{number}" for number in (866, 874, *range(1250, 1259))},
+    **{f"ISO_8859_{number}": f"iso8859_{number}" for number in range(5, 9)},
+    "LATIN9": "iso8859_15",
+    "LATIN10": "iso8859_16",
+    "KOI8R": "koi8_r",
+    "KOI8U": "koi8_u",
+}
+
+
+def python_codec(encoding: str) -> str | None:
+    """Of a database's encoding with one byte a character. None for UTF8 and SQL_ASCII, which take every character, and for encodings
+    with several bytes: there the database finds what it cannot hold."""
+    return _CODECS.get(encoding)

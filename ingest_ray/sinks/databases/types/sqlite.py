@@ -6,6 +6,7 @@ Decimals, times and dates become text. Floats get a column without a type (`any`
 import pyarrow as pa
 
 from ingest_ray.sinks.type_mapping import TypeMapping, TypeRules, is_bytes, is_text, refused, widened
+from ingest_ray.sinks.value_limits import ValueLimits
 
 _WIDE_INTEGERS = "integers above 2^63 do not fit: text"
 
@@ -18,7 +19,7 @@ def map_leaf(kind: pa.DataType) -> TypeMapping:
     if pa.types.is_boolean(kind):
         return widened(pa.int64(), "integer", "0 and 1")
     if pa.types.is_floating(kind):
-        return TypeMapping(pa.float64(), "any", note="NaN is refused, for SQLite would store NULL")
+        return TypeMapping(pa.float64(), "any", note="NaN goes to quarantine, for SQLite would store NULL")
     if isinstance(kind, pa.BaseExtensionType) or is_text(kind):
         return TypeMapping(pa.string(), "text")
     if is_bytes(kind):
@@ -43,3 +44,4 @@ def map_nested(kind: pa.DataType) -> TypeMapping:
 
 
 SQLITE_TYPES = TypeRules(map_leaf, map_nested)
+SQLITE_LIMITS = ValueLimits("SQLite", has_nan=False)
