@@ -1,6 +1,6 @@
 """The columns of a sink's table for a source's schema, and the checks of columns that all sinks share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
@@ -9,7 +9,7 @@ from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Fidelity, Target, WriteMode
 from ingest_ray.sinks.provenance import with_provenance
 from ingest_ray.sinks.type_mapping import TypeRules, map_type
-from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider
+from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider, scale_of
 
 
 def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
@@ -52,7 +52,12 @@ def refuse_unordered_keys(target: Target, schema: pa.Schema, rules: TypeRules) -
             )
         kind = schema.field(name).type
         mapping = map_type(kind, rules)
-        is_number = pa.types.is_decimal(kind) or pa.types.is_interval(kind) or is_textual_number(schema.field(name))
+        is_number = (
+            pa.types.is_decimal(kind)
+            or pa.types.is_integer(kind)
+            or pa.types.is_interval(kind)
+            or is_textual_number(schema.field(name))
+        )
         is_number_as_text = pa.types.is_string(mapping.arrow) and is_number
         is_nested = pa.types.is_nested(kind) or pa.types.is_nested(mapping.arrow)
         if is_nested or (name == target.version_column and is_number_as_text):
@@ -68,11 +73,16 @@ def is_textual_number(field: pa.Field) -> bool:
 
 
 def wider_type(
-    field: pa.Field, stored: pa.DataType, source: pa.Schema, rules: TypeRules, location: str
+    field: pa.Field,
+    stored: pa.DataType,
+    source: pa.Schema,
+    rules: TypeRules,
+    location: str,
+    keys: Sequence[str] = (),
 ) -> pa.DataType | None:
     """The type to which the sink's column must be widened first; None where it holds every value of `field`.
 
-    `source`: the columns before the sink maps them.
+    `source`: the columns before the sink maps them. A number of `keys` becomes text only where its old values get the new spelling.
 
     Raises:
         SinkRejected: neither of the two types holds every value of the other.
@@ -80,7 +90,9 @@ def wider_type(
     name, wanted = field.name, field.type
     if stored == wanted or is_wider(stored, wanted):
         return None
-    if is_wider(wanted, stored) or (name in source.names and becomes_text(source.field(name).type, stored, wanted)):
+    is_text = name in source.names and becomes_text(source.field(name).type, stored, wanted)
+    is_spelled_again = is_text and name in keys and scale_of(source.field(name).type) != scale_of(stored)
+    if is_wider(wanted, stored) or (is_text and not is_spelled_again):
         return wanted
     both = common_decimal(stored, wanted)
     if both is not None and map_type(both, rules).arrow == both:

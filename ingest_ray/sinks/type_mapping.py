@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ingest_ray.sdk.types import ColumnFit, Fidelity, worst_fidelity
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,23 @@ def widened(arrow: pa.DataType, sink_type: str, note: str) -> TypeMapping:
 
 
 def map_schema(schema: pa.Schema, rules: TypeRules) -> list[ColumnFit]:
-    return [_column_fit(field, map_type(field.type, rules)) for field in schema]
+    """A column whose name the sink cannot have beside the others is refused."""
+    lines: list[ColumnFit] = []
+    seen: dict[str, str] = {}
+    for field in schema:
+        reason = _name_conflict(field.name, seen, rules)
+        lines.append(_column_fit(field, refused(field.type, reason) if reason else map_type(field.type, rules)))
+    return lines
+
+
+def _name_conflict(name: str, seen: dict[str, str], rules: TypeRules) -> str | None:
+    """`seen`: the names before it, by their lower case."""
+    if name.lower() in PROVENANCE_COLUMNS:
+        return "every sink has a column of that name itself"
+    first = seen.setdefault(name.lower(), name)
+    if first != name and not rules.has_case_sensitive_names:
+        return f"it differs from '{first}' only in case, and this sink takes them for one"
+    return None
 
 
 def _column_fit(field: pa.Field, mapping: TypeMapping) -> ColumnFit:

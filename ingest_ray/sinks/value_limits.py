@@ -156,7 +156,7 @@ def _leaf_misfits(column: pa.Array, target: pa.DataType, limits: ValueLimits) ->
         yield _is_beyond(column, _days(kind, target, limits)), f"is a day that {limits.sink} has not"
     elif pa.types.is_time(kind):
         yield _is_beyond(column, (0, 0 if limits.sink == "JSON" else 1)), "is no time of day"
-    elif pa.types.is_decimal(kind):
+    elif pa.types.is_decimal(kind) and kind.scale >= 0:  # Arrow compares no others
         most = pa.scalar(Decimal((0, (9,) * kind.precision, -kind.scale)), kind)
         least = pa.scalar(Decimal((1, (9,) * kind.precision, -kind.scale)), kind)
         is_beyond = pc.or_(pc.greater(column, most), pc.less(column, least))

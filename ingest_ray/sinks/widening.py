@@ -37,3 +37,8 @@ def common_decimal(stored: pa.DataType, wanted: pa.DataType) -> pa.DataType | No
         return None
     digits = max(wanted.precision - wanted.scale, _integer_digits(stored)) + wanted.scale
     return pa.decimal128(digits, wanted.scale) if digits <= 38 else pa.decimal256(digits, wanted.scale)
+
+
+def scale_of(kind: pa.DataType) -> int:
+    """The digits after the point."""
+    return int(kind.scale) if pa.types.is_decimal(kind) else 0

@@ -17,7 +17,7 @@ from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import Endpoint, Target, WriteMode
-from ingest_ray.sinks.databases.postgres import PostgresDatabase
+from ingest_ray.sinks.databases.postgres.database import PostgresDatabase
 from ingest_ray.sinks.databases.table_names import NAME_BYTES, unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.mariadb import MariaDatabase

@@ -9,7 +9,7 @@ import pytest
 from ingest_ray.sdk.contracts import MisfitFinder
 from ingest_ray.sdk.errors import RowsRejected
 from ingest_ray.sdk.types import WriteMode
-from ingest_ray.sinks.databases.postgres import PostgresDatabase
+from ingest_ray.sinks.databases.postgres.database import PostgresDatabase
 from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres

@@ -2,14 +2,17 @@
 
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import WriteMode
 from ingest_ray.sinks.widening import is_wider
 from ingest_ray.testing.suites.sink_harness import Load
+from tests.sinks.test_sqlite import SqliteWorld
 from tests.sinks.test_value_limits import WORLDS
 
 pytestmark = pytest.mark.slow
@@ -81,3 +84,18 @@ def _bounds(schema: pa.Schema, first: int) -> pa.RecordBatch:
 def _number(value: Any) -> Any:
     """A reader may print fewer digits of a float."""
     return f"{value:.6e}" if isinstance(value, float) else Decimal(str(value))
+
+
+def test_a_key_that_would_be_spelled_in_two_ways_is_refused(tmp_path: Path) -> None:
+    """SQLite keeps decimals as text: 7 would be another key than 7.00."""
+    schema = pa.schema([("id", pa.int32()), ("text", pa.string())])
+    load = Load(SqliteWorld(tmp_path / "x.db"), WriteMode.UPSERT, schema=schema, version=None)
+    load.commit(load.prepare(pa.record_batch([[7], ["a"]], schema=schema)))
+    load.schema = schema.set(0, pa.field("id", pa.decimal128(20, 2)))
+    with pytest.raises(SinkRejected, match="'id'"):
+        load.reopen()
+    load.schema = schema.set(0, pa.field("id", pa.decimal128(20, 0)))
+    load.reopen()
+    load.commit(load.prepare(pa.record_batch([[Decimal(7)], ["b"]], schema=load.schema)))
+    (row,) = load.world.read_all(load.target)
+    assert (row["id"], row["text"]) == ("7", "b")

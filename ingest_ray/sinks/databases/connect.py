@@ -9,7 +9,13 @@ from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.table_sink import SqlSink
 from ingest_ray.sinks.templates import CdmConfig, SqlConfig
 
-_MODULES = {"postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
+_MODULES = {
+    "postgresql": "postgres.database",
+    "postgres": "postgres.database",
+    "mysql": "mysql.database",
+    "mariadb": "mysql.database",
+    "sqlite": "sqlite",
+}
 
 
 def open_sink(config: SqlConfig) -> Sink:

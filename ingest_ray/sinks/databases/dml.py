@@ -16,7 +16,7 @@ from ingest_ray.sinks.databases.stages import (
 )
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 
-PLACE, RANK = "_ingest_place", "_ingest_rank"
+GROUP_INDEX, RANK = "_ingest_place", "_ingest_rank"
 
 
 def insert(
@@ -161,24 +161,24 @@ def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedS
     if target.version_column:
         version = db.binary_ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
-    order, place, rank = (internal_name(name, schema.names) for name in (ORDER, PLACE, RANK))
+    order, group_index, rank = (internal_name(name, schema.names) for name in (ORDER, GROUP_INDEX, RANK))
     rows = " union all ".join(
-        _stage_query(db, stage, source_columns, f"{index} as {place}, {stage.order(order)} as {order}")
+        _stage_query(db, stage, source_columns, f"{index} as {group_index}, {stage.order(order)} as {order}")
         for index, stage in enumerate(stages)
     )
     return (
         f"create temporary table {WINNERS}{db.table_options} as select {names} from (select a.*, row_number() over"
-        f" (partition by {keys} order by {newest}{place} desc, {order} desc) as {rank}"
+        f" (partition by {keys} order by {newest}{group_index} desc, {order} desc) as {rank}"
         f" from ({rows}) a) r where {rank} = 1"
     )
 
 
-def _stage_query(db: Database, stage: PreparedStage, source_columns: Sequence[str], place: str) -> str:
-    """A stage's rows with their provenance; `place`: the terms of the stage's index in the group, and of a row's position in its slice."""
+def _stage_query(db: Database, stage: PreparedStage, source_columns: Sequence[str], positions: str) -> str:
+    """A stage's rows with their provenance; `positions`: the terms of the stage's index in the group, and of a row's position in its slice."""
     provenance = [
         f"{term} as {db.quoted(name)}" for term, name in zip(stage.provenance(db), STAGE_PROVENANCE, strict=True)
     ]
-    terms = ", ".join([*source_columns, *provenance, place])
+    terms = ", ".join([*source_columns, *provenance, positions])
     return f"select {terms} from {db.stage_source(stage.stage)}"
 
 

@@ -27,6 +27,7 @@ class TableDefinition:
     kinds: dict[str, str]
     create: Callable[[], None]
     foreign_hint: str
+    keys: tuple[str, ...] = ()
 
 
 def create_or_evolve(db: Database, session: Session, definition: TableDefinition, record: ColumnRecord) -> None:
@@ -116,7 +117,7 @@ def _evolved_schema(
                 f"column '{field.name}' is in table '{location}' already, and this sink did not make it",
                 hint="rename or drop that column, or leave the source's out: policy.columns",
             )
-        wider = stored and wider_type(field, stored.type, definition.source, db.rules, location)
+        wider = stored and wider_type(field, stored.type, definition.source, db.rules, location, definition.keys)
         if stored is None or wider is not None:
             fields[field.name] = pa.field(field.name, wider or field.type)
     return pa.schema(list(fields.values()))
@@ -131,7 +132,7 @@ def _alter_columns(
             db.add_column(session, table, db.quoted(field.name), kinds[field.name])
             continue
         stored = current.schema.field(field.name).type
-        wider = wider_type(field, stored, definition.source, db.rules, db.location(table))
+        wider = wider_type(field, stored, definition.source, db.rules, db.location(table), definition.keys)
         if wider is not None:
             own_kind = db.column_type(wider, map_type(wider, db.rules).sink_type)
             kind = kinds[field.name] if wider == field.type else own_kind

@@ -199,6 +199,7 @@ class SqlSink:
             kinds,
             create=lambda: self._db.create_table(session, table, columns, key),
             foreign_hint="remove or rename the table, or choose another schema",
+            keys=target.key,
         )
 
     def _move(self, session: Session, target: Target, columns: pa.Schema, group: Sequence[Prepared]) -> int:

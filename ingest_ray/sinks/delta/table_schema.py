@@ -83,7 +83,9 @@ def evolve_table(table: DeltaTable, files: TableFiles, target: Target, schema: p
     wider: dict[str, pa.DataType] = {}
     for field in wanted:
         kind = stored.field(field.name).type if field.name in stored.names else field.type
-        needed = None if _is_same(kind, field.type) else wider_type(field, kind, schema, DELTA_TYPES, table.table_uri)
+        if _is_same(kind, field.type):
+            continue
+        needed = wider_type(field, kind, schema, DELTA_TYPES, table.table_uri, target.key)
         wider |= {field.name: needed} if needed is not None else {}
     if wider:
         table = _rewrite(table, files, target, epoch, wider)

@@ -3,30 +3,22 @@
 https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/adbc/current/driver/postgresql.html
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from ingest_ray.sdk.errors import (
-    CommitUnknown,
-    ConfigError,
-    IngestError,
-    RowsRejected,
-    SinkRejected,
-    SinkUnavailable,
-)
+from ingest_ray.sdk.errors import CommitUnknown, SinkRejected
 from ingest_ray.sinks.databases.column_names import ColumnLimits
-from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.postgres.errors import translate_error
+from ingest_ray.sinks.databases.postgres.url import driver_url, shown_url
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
 from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS, POSTGRES_TYPES, python_codec
 from ingest_ray.sinks.type_mapping import map_type
@@ -35,12 +27,6 @@ from ingest_ray.sinks.value_limits import ValueLimits
 LOCK_TIMEOUT_S = 60
 # A row of a B-tree has at most a third of a page, 2,704 bytes with its header: https://www.postgresql.org/docs/current/btree.html
 BTREE_KEY_BYTES = 2_000
-
-# Transient classes of https://www.postgresql.org/docs/current/errcodes-appendix.html: connection, transaction rollback,
-# resources, operator's intervention; and one code, a lock that was not granted in time.
-_TRANSIENT = ("08", "40", "53", "57", "55P03")
-
-_LOGIN = re.compile(r'authentication failed|no password supplied|(role|database) "[^"]*" does not exist|pg_hba\.conf')
 
 
 class PostgresDatabase(StandardSqlDatabase):
@@ -52,17 +38,9 @@ class PostgresDatabase(StandardSqlDatabase):
     key_type = "text"
 
     def __init__(self, url: str, password: str | None, schema: str | None) -> None:
-        parts = urlsplit(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", url))
-        shown_query = [(name, value) for name, value in parse_qsl(parts.query) if not name.endswith("password")]
-        shown = parts._replace(netloc=_without_password(parts.netloc), query=urlencode(shown_query, safe="/"))
-        self._shown_url = urlunsplit(shown)
+        self._url, self._shown_url = driver_url(url, password), shown_url(url)
         self._configured_schema = schema
         self._schema = schema or "public"
-        if password is not None:
-            user, _, host = parts.netloc.rpartition("@")
-            user = user.split(":", 1)[0]
-            parts = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
-        self._url = urlunsplit(parts._replace(query=_with_utf8(parts.query)))
         self._pool = ConnectionPool(self, _close)
 
     @cached_property
@@ -234,7 +212,7 @@ class PostgresDatabase(StandardSqlDatabase):
             if connection is not None:
                 _close(connection)
             if isinstance(error, adbc_driver_manager.Error):
-                raise self._translate_error(error) from error
+                raise translate_error(error, self._shown_url) from error
             raise
         self._pool.give_back(connection)
 
@@ -244,33 +222,6 @@ class PostgresDatabase(StandardSqlDatabase):
             with suppress(adbc_driver_manager.Error):
                 return _begin(connection)
         return None
-
-    def _translate_error(self, error: adbc_driver_manager.Error) -> IngestError:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, IngestError):  # raised by the iterator of rows that were being loaded
-            return cause
-        state = getattr(error, "sqlstate", None) or ""
-        text = " ".join(str(error).split())
-        if state.startswith(("28", "3D")) or _LOGIN.search(text):  # the driver gives no state for a failed connection
-            return ConfigError(
-                f"'{self._shown_url}' refused the login: {text}", hint="check user, password and database"
-            )
-        if state.startswith("42501"):
-            return SinkRejected(f"'{self._shown_url}' refused: {text}", hint="grant the user this right")
-        if state.startswith("22"):  # of a value: out of range, not in the encoding, not JSON
-            return RowsRejected(f"'{self._shown_url}' refused: {text}")
-        if state == "54000":
-            return RowsRejected(
-                f"'{self._shown_url}' refused: {text}",
-                hint="where the message names an index, drop it, or create a hash index in its place",
-            )
-        if state == "23505":
-            return DuplicateKey(f"'{self._shown_url}' refused: {text}")
-        if state in ("40001", "40P01"):
-            return TransactionConflict(f"'{self._shown_url}' refused: {text}")
-        if not state or state.startswith(_TRANSIENT):
-            return SinkUnavailable(f"'{self._shown_url}' does not answer: {text}")
-        return SinkRejected(f"'{self._shown_url}' refused: {text}")
 
 
 class _PostgresSession(CursorSession):
@@ -296,17 +247,6 @@ def _close(connection: Any) -> None:
             step()
         except adbc_driver_manager.Error:
             continue
-
-
-def _with_utf8(query: str) -> str:
-    """The driver hands every text over as UTF-8, and `PGCLIENTENCODING` or the url could say otherwise."""
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "client_encoding"]
-    return urlencode([*kept, ("client_encoding", "UTF8")], quote_via=quote)
-
-
-def _without_password(netloc: str) -> str:
-    user, at, host = netloc.rpartition("@")
-    return f"{user.split(':', 1)[0]}{at}{host}"
 
 
 def open_database(url: str, password: str | None, schema: str | None) -> PostgresDatabase:

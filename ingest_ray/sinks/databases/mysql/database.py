@@ -18,24 +18,17 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from ingest_ray.sdk.contracts import Misfit
-from ingest_ray.sdk.errors import (
-    CommitUnknown,
-    ConfigError,
-    IngestError,
-    RowsRejected,
-    SinkRejected,
-    SinkUnavailable,
-)
+from ingest_ray.sdk.errors import CommitUnknown, ConfigError, RowsRejected, SinkRejected
 from ingest_ray.sinks.databases.column_names import ColumnLimits
-from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConflict
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.mysql.errors import CONNECTION_LOST, DUPLICATE_COLUMN, code_of, translate_error
+from ingest_ray.sinks.databases.mysql.statement_size import HEAD_BYTES, find_wide_rows
 from ingest_ray.sinks.databases.standard_sql import (
     CursorSession,
     StandardSqlDatabase,
     read_batches,
     zoneless_timestamp_literal,
 )
-from ingest_ray.sinks.databases.statement_size import HEAD_BYTES, find_wide_rows
 from ingest_ray.sinks.databases.types.mysql import MYSQL_LIMITS, MYSQL_TYPES, ROW_BYTES, TEXT, column_width, map_leaf
 from ingest_ray.sinks.value_conversion import time_text
 
@@ -45,17 +38,6 @@ INDEX_CHARS = 191  # 764 bytes of utf8mb4: any row format can index them
 INDEX_BYTES, INDEX_COLUMNS = 3_072, 16
 NUMBER_BYTES = 32  # of a decimal with 65 digits, the longest type that is indexed as a whole
 COLLATIONS = ("utf8mb4_0900_bin", "utf8mb4_nopad_bin")  # MySQL's, MariaDB's
-
-# https://dev.mysql.com/doc/mysql-errors/8.4/en/: no connection (2xxx), too many connections, disk full, lock wait, deadlock,
-# table full, server shutdown.
-_CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013, 2055, 1053, 1927})
-_TRANSIENT = _CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
-_LOGIN = frozenset({1044, 1045, 1049, 1698})
-_GRANT = frozenset({1142, 1143, 1227, 1370})
-_PACKET = 1153
-# Too long, out of range, truncated, not in the encoding, not JSON, a row too wide for a page: values of a row.
-_VALUES = frozenset({1118, 1153, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1690, 3140, 3819, 4025})
-_DUPLICATE_COLUMN, _DUPLICATE_KEY, _DEADLOCK = 1060, 1062, 1213
 
 # What a server, a user's `init_connect` or a proxy may have set otherwise.
 _SESSION = (
@@ -173,7 +155,7 @@ class MySqlDatabase(StandardSqlDatabase):
         try:
             super().add_column(session, table, column, kind)
         except pymysql.Error as error:
-            if _code(error) != _DUPLICATE_COLUMN:  # another unit has added the same column of a shared table
+            if code_of(error) != DUPLICATE_COLUMN:  # another unit has added the same column of a shared table
                 raise
 
     def widen_column(self, session: Session, table: str, column: str, kind: str) -> None:
@@ -237,7 +219,7 @@ class MySqlDatabase(StandardSqlDatabase):
         try:
             connection.commit()
         except pymysql.Error as error:
-            if _code(error) in _CONNECTION_LOST:
+            if code_of(error) in CONNECTION_LOST:
                 raise CommitUnknown(f"the connection to '{self._shown_url}' was lost while it committed") from error
             raise
 
@@ -251,27 +233,11 @@ class MySqlDatabase(StandardSqlDatabase):
                     cursor.execute(setting)
             yield connection
         except (pymysql.Error, OSError) as error:
-            raise self._translate_error(error) from error
+            raise translate_error(error, self._shown_url) from error
         finally:
             if connection is not None:
                 with suppress(pymysql.Error):
                     connection.close()  # rolls back uncommitted changes
-
-    def _translate_error(self, error: Exception) -> IngestError:
-        code, text = _code(error), f"'{self._shown_url}' refused: {error.args[-1] if error.args else error}"
-        if code in _LOGIN:
-            return ConfigError(text, hint="check user, password and database")
-        if code == _DUPLICATE_KEY:
-            return DuplicateKey(text)
-        if code == _DEADLOCK:
-            return TransactionConflict(text)
-        if code in _TRANSIENT or isinstance(error, OSError):
-            return SinkUnavailable(f"'{self._shown_url}' does not answer: {error.args[-1] if error.args else error}")
-        if code in _GRANT:
-            return SinkRejected(text, hint="grant the user this right")
-        if code == _PACKET:
-            return RowsRejected(text, hint="raise the server's max_allowed_packet")
-        return RowsRejected(text) if code in _VALUES else SinkRejected(text)
 
 
 class _MySqlSession(CursorSession):
@@ -306,10 +272,6 @@ def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
             values = column.to_pylist()
         columns.append(values)
     return list(zip(*columns, strict=True))
-
-
-def _code(error: BaseException) -> int:
-    return int(error.args[0]) if error.args and isinstance(error.args[0], int) else 0
 
 
 def open_database(url: str, password: str | None, schema: str | None) -> MySqlDatabase:
