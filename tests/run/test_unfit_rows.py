@@ -184,8 +184,8 @@ def test_a_source_row_of_which_a_model_row_does_not_fit_makes_no_row_of_any_mode
     assert summary.state is RunState.SUCCEEDED, summary.error
     assert (summary.rows.committed, summary.rows.quarantined) == (1198, 2)
     for table in ("item", "comment"):
-        assert win1252.run(f"select count(*) from cdm_work.{table} where _source_key in ('7', '400')") == [[0]]
-        assert win1252.run(f"select count(*) from cdm_work.{table}") == [[1198]]
+        assert win1252.run(f"select count(*) from cdm_work.cdm_work_{table} where _source_key in ('7', '400')") == [[0]]
+        assert win1252.run(f"select count(*) from cdm_work.cdm_work_{table}") == [[1198]]
     entries = list_quarantine(there.settings.quarantine_uri)
     assert sorted(row.raw["id"] for entry in entries for row in read_rejected_rows(entry.uri)) == [7, 400]
 
