@@ -88,7 +88,9 @@ def npm_client(script: str, *arguments: str) -> dict[str, Any]:
 
 
 def issues_of(sim: Simulation, project: str) -> list[dict[str, Any]]:
-    return [r for r in sim.expected("issues") if r["project"] == project]
+    """In the order of their keys, which is what ORDER BY id means."""
+    of_project = (r for r in sim.expected("issues") if r["project"] == project)
+    return sorted(of_project, key=lambda r: int(r["key"].rpartition("-")[2]))
 
 
 def pages_of(sim: Simulation, space: str, *statuses: str) -> list[str]:

@@ -1,5 +1,6 @@
 """JQL: results equal a filter over the expected records, errors have Jira's wording, and times are read in the right zone."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,6 +33,11 @@ def found(client: httpx.Client, jql: str) -> list[str]:
             return ids
 
 
+def matching(client: httpx.Client, jql: str) -> list[str]:
+    """Ids in ascending order."""
+    return sorted(found(client, jql), key=int)
+
+
 def message(client: httpx.Client, jql: str) -> str:
     answer = client.post(SEARCH, json={"jql": jql})
     assert answer.status_code == 400, answer.text
@@ -47,6 +53,14 @@ def fields_of(sim: Simulation) -> dict[str, Fields]:
         r["id"]: r["issue"]["fields"] | {"_updated": r["updated_ms"], "_created": r["created_ms"], "_key": r["key"]}
         for r in sim.expected("issues")
     }
+
+
+def number_of(fields: Fields) -> int:
+    return int(fields["_key"].rpartition("-")[2])
+
+
+def in_key_order(fields: dict[str, Fields], ids: Iterable[str]) -> list[str]:
+    return sorted(ids, key=lambda i: (fields[i]["project"]["key"], number_of(fields[i])))
 
 
 CLAUSES = st.sampled_from(
@@ -65,7 +79,7 @@ CLAUSES = st.sampled_from(
         ("labels is not EMPTY", lambda f: bool(f["labels"])),
         ("'Story Points' >= 3", lambda f: f["customfield_10016"] is not None and f["customfield_10016"] >= 3),
         ("cf[10016] is empty", lambda f: f["customfield_10016"] is None),
-        ("id > 100600", lambda f: int(f["_id"]) > 100_600),
+        ("id > APO-20", lambda f: f["project"]["key"] == "APO" and number_of(f) > 20),
         ("updated >= 1750000000000", lambda f: f["_updated"] >= 1_750_000_000_000),
         ("created < 1740000000000", lambda f: f["_created"] < 1_740_000_000_000),
         ("summary ~ ledger", lambda f: "ledger" in f["summary"].lower()),
@@ -94,7 +108,8 @@ def test_any_query_finds_what_its_clauses_say(jira: Simulation, query: tuple[str
         test_any_query_finds_what_its_clauses_say.fields = fields_of(jira)  # type: ignore[attr-defined]
     fields = test_any_query_finds_what_its_clauses_say.fields  # type: ignore[attr-defined]
     with opened(jira) as client:
-        assert found(client, f"{text} ORDER BY id ASC") == [i for i, f in fields.items() if test(f | {"_id": i})]
+        matching = [i for i, f in fields.items() if test(f | {"_id": i})]
+        assert found(client, f"{text} ORDER BY id ASC") == in_key_order(fields, matching)
         assert client.post("/rest/api/3/search/approximate-count", json={"jql": text}).json()["count"] == sum(
             bool(test(f | {"_id": i})) for i, f in fields.items()
         )
@@ -104,9 +119,41 @@ def test_results_come_in_the_order_that_was_asked_for(jira: Simulation) -> None:
     fields = fields_of(jira)
     with opened(jira) as client:
         got = found(client, "project is not EMPTY ORDER BY updated DESC, id ASC")
-        assert got == sorted(fields, key=lambda i: (-fields[i]["_updated"], int(i)))
-        got = found(client, "project = APO ORDER BY key")
-        assert [fields[i]["_key"] for i in got] == [f"APO-{n + 1}" for n in range(len(got))]
+        assert got == sorted(in_key_order(fields, fields), key=lambda i: -fields[i]["_updated"])
+        for alias in ("key", "id", "issue", "issuekey"):
+            got = found(client, f"project = APO ORDER BY {alias}")
+            assert got == in_key_order(fields, got)
+            assert got != sorted(got, key=int), "some issues were moved in or imported"
+        assert found(client, "project = APO") == got[::-1]
+
+
+@pytest.mark.parametrize("alias", ["key", "id", "issue", "issuekey"])
+def test_an_id_in_jql_means_the_key_of_its_issue(jira: Simulation, alias: str) -> None:
+    fields = fields_of(jira)
+    of_project = in_key_order(fields, (i for i, f in fields.items() if f["project"]["key"] == "BOR"))
+    middle = of_project[len(of_project) // 2]
+    with opened(jira) as client:
+        for value in (middle, fields[middle]["_key"]):
+            above = found(client, f"{alias} > {value} ORDER BY key")
+            assert above == of_project[len(of_project) // 2 + 1 :], "of the issue's project only, by key number"
+            assert found(client, f"{alias} <= {value} ORDER BY key") == of_project[: len(of_project) // 2 + 1]
+        assert found(client, f"{alias} in ({middle}, {of_project[0]})")
+
+
+def test_an_issue_that_does_not_exist_matches_nothing_on_cloud_and_is_an_error_on_data_center(
+    jira: Simulation, jira_dc: Simulation
+) -> None:
+    with opened(jira) as client, opened(jira_dc) as dc:
+        for clause in ("id > 99", "id = 99", "key = APO-99999", "id in (99, 98)"):
+            assert found(client, clause) == []
+            answer = dc.post("/rest/api/2/search", json={"jql": clause})
+            assert answer.status_code == 400
+            assert "does not exist" in answer.json()["errorMessages"][0]
+        known = next(iter(fields_of(jira)))
+        assert found(client, f"id in ({known}, 99)") == [known]
+    with simulate(issues=20, projects=1, traps=["missing-issue-400"]) as sim, opened(sim) as client:
+        assert message(client, "id > 99") == "A value with ID '99' does not exist for the field 'id'."
+        assert message(client, "key = APO-99") == "An issue with key 'APO-99' does not exist for field 'key'."
 
 
 def test_quoted_times_are_minutes_of_the_profile_zone_and_numbers_are_epoch_milliseconds(jira: Simulation) -> None:
@@ -118,14 +165,10 @@ def test_quoted_times_are_minutes_of_the_profile_zone_and_numbers_are_epoch_mill
         wall = datetime.fromtimestamp(moment / 1000, zone)
         minute_ms = int(wall.replace(second=0, microsecond=0).timestamp() * 1000)
         since = [i for i, f in fields.items() if f["_updated"] >= minute_ms]
-        assert found(client, f'updated >= "{wall:%Y-%m-%d %H:%M}" ORDER BY id') == since
-        assert found(client, f"updated >= '{wall:%Y/%m/%d %H:%M}' ORDER BY id") == since
-        assert found(client, f"updated >= {moment} ORDER BY id") == [
-            i for i, f in fields.items() if f["_updated"] >= moment
-        ]
-        assert found(client, f"updated > {moment} ORDER BY id") == [
-            i for i, f in fields.items() if f["_updated"] > moment
-        ]
+        assert matching(client, f'updated >= "{wall:%Y-%m-%d %H:%M}"') == since
+        assert matching(client, f"updated >= '{wall:%Y/%m/%d %H:%M}'") == since
+        assert matching(client, f"updated >= {moment}") == [i for i, f in fields.items() if f["_updated"] >= moment]
+        assert matching(client, f"updated > {moment}") == [i for i, f in fields.items() if f["_updated"] > moment]
 
 
 def test_epoch_milliseconds_can_be_cut_to_the_minute() -> None:
@@ -142,7 +185,7 @@ def test_a_quoted_time_in_the_gap_of_the_clock_is_refused_and_one_hour_earlier_i
         fields = fields_of(sim)
         # 02:30 is shown twice on that night; Jira means the first.
         first = int(datetime(2025, 10, 26, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")).timestamp() * 1000)
-        got = found(client, 'updated >= "2025-10-26 02:30" AND updated < "2025-10-26 03:30" ORDER BY id')
+        got = matching(client, 'updated >= "2025-10-26 02:30" AND updated < "2025-10-26 03:30"')
         assert got == [i for i, f in fields.items() if first <= f["_updated"] < first + 2 * 3_600_000]
         assert got
 
@@ -152,10 +195,10 @@ def test_relative_dates_and_functions_use_the_servers_clock() -> None:
         fields, now = fields_of(sim), sim.now_ms()
         week = [i for i, f in fields.items() if f["_updated"] >= (now - 30 * 86_400_000) // 60_000 * 60_000]
         assert week
-        assert found(client, "updated >= -30d ORDER BY id") == week
-        assert found(client, "updated <= now() ORDER BY id") == list(fields)
-        assert found(client, "updated >= startOfDay() ORDER BY id") == []
-        assert found(client, "reporter = currentUser() OR reporter != currentUser() ORDER BY id") == list(fields)
+        assert matching(client, "updated >= -30d") == week
+        assert matching(client, "updated <= now()") == list(fields)
+        assert matching(client, "updated >= startOfDay()") == []
+        assert matching(client, "reporter = currentUser() OR reporter != currentUser()") == list(fields)
 
 
 def test_functions_give_the_ends_of_the_zones_own_days() -> None:
@@ -187,7 +230,6 @@ def test_functions_give_the_ends_of_the_zones_own_days() -> None:
         ("assignee = nobodyKnows()", "Unable to find JQL function 'nobodyKnows()'."),
         ("order by updated", "Unbounded JQL queries are not allowed here."),
         ("and = 1", "'and' is a reserved JQL word."),
-        ("key = APO-99999", "An issue with key 'APO-99999' does not exist for field 'key'."),
     ],
 )
 def test_mistakes_are_answered_with_400_in_jiras_words(jira: Simulation, jql: str, words: str) -> None:

@@ -28,6 +28,8 @@ see `traps`.
     removed-endpoints         1 *        Jira Cloud       /search and its kin answer 410; off: they still serve
     deprecated-v1             1 *        Confluence Cloud v1 content and space answer with deprecation headers; 410 at the gateway
     dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
+    missing-issue-400         1          Jira Cloud       a key or id in JQL that does not exist answers 400, not no issues
+    skipped-issues            at:3       Jira Cloud       a page of search/jql lacks its last issues, with isLast false, and the next page, too
     short-pages               40         Jira Cloud       pages hold N % to 100 % of maxResults, before the end too
     missing-islast            1          Jira Cloud       search/jql leaves isLast out
     repeated-token            1          both             from page N + 1 on, the same token or cursor comes back for ever

@@ -3,9 +3,10 @@
 * unit: `jira.issues`, the children of issues (`jira.comments`, `jira.worklogs`, `jira.changelogs`), `jira.projects`,
   `jira.users`
 * segment: a project, named by its key; projects and users have one segment
-* axis: the issue's `updated` in epoch milliseconds; in a FULL run the issue's number (`id`), because an issue that
-  changes during the run must be neither missed nor doubled in a table that is replaced
-* slice: a window of the axis with at most `slice_issues` issues, as counted by Jira; it always ends at a whole minute
+* axis: the issue's `updated` in epoch milliseconds; in a FULL run lists of ids (Cloud) or `created` (Data Center), because an
+  issue that changes during the run must be neither missed nor doubled in a table that is replaced
+* slice: a window of the axis with at most `slice_issues` issues, as counted by Jira; it always ends at a whole minute. Slices of a
+  FULL run name their ids
 * horizon: the server's own clock less `policy.lag` (60 s), at a whole minute. Every run also reads the issues above it, so an
   issue that changes all the time is ingested, too
 * look-back: `policy.lookback`, 30 minutes by default: the search index was seen to lag 25 minutes

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.simulators.atlassian import Simulation
+from ingest_strategies.jira.api.client import IssueSet
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.reading.reader import SELECTIONS
 from ingest_strategies.jira.reading.rows import Item, RowBuilder
@@ -20,7 +21,7 @@ def test_bytes_that_are_no_utf_8_cost_their_row_and_are_named(static_site: Simul
     lake.collect()
     dataset = lake.datasets["jira.issues"]
     with open_api(lake.endpoint, dataset) as api:
-        page = next(iter(api.read_issues("updated >= 0", SELECTIONS["jira.issues"], [])))
+        page = next(iter(api.read_issues(IssueSet("updated >= 0"), SELECTIONS["jira.issues"], [])))
     bodies = [bytes(body) for body in page[:3]]
     bodies[1] = bodies[1].replace(b'{"', b'{"an unknown field":"\xff","', 1)
     rejected: list[tuple[str, str | None]] = []

@@ -158,6 +158,8 @@ class JiraCloud(JiraSite):
         page, offset = self._decode_token(token, jql, result) if token else (0, 0)
         size = self._short_page_size(limit, offset)
         part = result.ids[offset : offset + size]
+        if self.traps.strikes("skipped-issues", call.path, self.store.draws):
+            part = part[: len(part) - max(1, len(part) // 10)]
         if fields or expand or "key" in names or "issuekey" in names:
             issues: list[Any] = self.render_issues(renderer, self._current(part), fields, expand)
             if not fields and not expand:

@@ -1,4 +1,8 @@
-"""Generates issues from a seed: over three years, most edits recent, with ties on one minute and on one millisecond."""
+"""Generates issues from a seed: over three years, most edits recent, with ties on one minute and on one millisecond.
+
+The order of keys differs from that of ids, as on any site that has grown: some issues were moved in from another project and got its
+next key, and some blocks were imported, with keys that they had elsewhere.
+"""
 
 from datetime import UTC, datetime
 
@@ -10,6 +14,9 @@ from ingest_ray.simulators.atlassian.server.traps import Traps
 
 FIRST_ID = 100_000
 _SPAN_MS = 3 * 365 * DAY_MS
+_MOVED_SHARE = 0.03
+_IMPORT_BLOCK = 12  # issues of one project that may have been imported together
+_IMPORTED_SHARE = 0.2  # of these blocks
 _BULK_EDITS = 12  # instants at which many issues were changed at once
 # The wall clock of Europe/Berlin skips 02:00-03:00 at the first, and shows it twice around the second.
 _CLOCK_CHANGES = tuple(int(datetime(*d, tzinfo=UTC).timestamp() * 1000) for d in ((2025, 3, 30, 1), (2025, 10, 26, 1)))
@@ -31,6 +38,8 @@ def make_issues(
             _around_clock_change(issue, d)
         issue.spread = issue.updated
         results.append(issue)
+    _import_blocks(results, draws)
+    _move_some(results, draws, configuration, numbers)
     _relate(results, draws)
     _trap(results, draws, traps)
     return results
@@ -94,6 +103,30 @@ def _details(issue: Issue, configuration: SiteConfiguration, d: tuple[int, ...])
     issue.attachments = 1 + d[11] % 3 if d[12] % 12 == 0 else 0
     issue.points = (None, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)[d[13] % 7]
     issue.severity = d[14] % len(SEVERITIES) if d[15] % 3 == 0 else -1
+
+
+def _import_blocks(issues: list[Issue], draws: SeededDraws) -> None:
+    """Gives the issues of some blocks of a project each other's key numbers, in reverse."""
+    blocks: dict[tuple[int, int], list[Issue]] = {}
+    for issue in issues:
+        blocks.setdefault((issue.project, issue.number // _IMPORT_BLOCK), []).append(issue)
+    for (project, block), imported in blocks.items():
+        if draws.chance(b"imported-%d" % project, block, _IMPORTED_SHARE):
+            numbers = [issue.number for issue in imported]
+            for issue, number in zip(imported, reversed(numbers), strict=True):
+                issue.number = number
+
+
+def _move_some(issues: list[Issue], draws: SeededDraws, configuration: SiteConfiguration, numbers: list[int]) -> None:
+    """Moves some issues to another project, where each gets the next key; the old key still finds it. Ids stay."""
+    projects = configuration.projects
+    for issue in issues:
+        if len(projects) < 2 or not draws.chance(b"moved", issue.id, _MOVED_SHARE):
+            continue
+        old_key = f"{projects[issue.project].key}-{issue.number}"
+        target = (issue.project + 1 + draws(b"moved-to", issue.id)[0] % (len(projects) - 1)) % len(projects)
+        numbers[target] += 1
+        issue.project, issue.number, issue.old_keys = target, numbers[target], (old_key,)
 
 
 def _around_clock_change(issue: Issue, d: tuple[int, ...]) -> None:

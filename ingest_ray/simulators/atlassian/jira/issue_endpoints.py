@@ -30,7 +30,7 @@ class JiraIssues:
         self.store = store
         self.site = site
         self.traps = store.traps
-        self.searcher = Searcher(store)
+        self.searcher = Searcher(store, cloud=self.cloud)
         self.router = Router(self)
         versions = ("2", "3") if self.cloud else ("2",)
         self.renderers = {v: JsonRenderer(store, site, cloud=self.cloud, version=v) for v in versions}

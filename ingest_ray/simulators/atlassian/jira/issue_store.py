@@ -122,7 +122,7 @@ def new_store(clock: Clock, draws: SeededDraws, traps: Traps, people: list[Perso
     )  # fmt: skip
     for issue in issues:
         store.issues[issue.id] = issue
-        store.by_key[store.key(issue)] = issue.id
+        store.by_key |= dict.fromkeys((store.key(issue), *issue.old_keys), issue.id)
     store.next_id = max(store.issues, default=100_000) + 1
     for project in configuration.projects[: int(traps.number("forbidden-403"))]:
         project.forbidden = True

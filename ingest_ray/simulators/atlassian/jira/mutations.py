@@ -43,6 +43,13 @@ def _history(store: IssueStore, issue: Issue, field: str, field_id: str, old: st
     return (*issue.more_histories, entry)
 
 
+def _next_number(store: IssueStore, project: Project) -> int:
+    """Above the number of every key of the project, also of keys that moved issues had."""
+    prefix = f"{project.key}-"
+    used = (int(key[len(prefix) :]) for key in store.by_key if key.startswith(prefix))
+    return max(used, default=0) + 1
+
+
 def create(store: IssueStore, request: Request) -> list[int]:
     results = []
     for number in range(int(request.get("count", 1))):
@@ -57,11 +64,7 @@ def create(store: IssueStore, request: Request) -> list[int]:
         if project is None:
             raise KeyError(f"no project is called {wanted!r}")
         now = store.clock.now()
-        last = max((i.number for i in store.issues.values() if i.project == project.index), default=0)
-        numbers = (
-            [int(k.rpartition("-")[2]) for k in store.by_key if k.startswith(f"{project.key}-")] if number == 0 else []
-        )
-        issue = Issue(issue_id, project.index, max([last, *numbers]) + 1, now, now, 2, 0, 2, 0, 0, now)
+        issue = Issue(issue_id, project.index, _next_number(store, project), now, now, 2, 0, 2, 0, 0, now)
         store.put(issue)
         results.append(issue.id)
     store.next_id += len(results)
@@ -161,10 +164,9 @@ def move(store: IssueStore, request: Request) -> list[int]:
                 p for p in store.configuration.projects if not p.archived and not p.deleted and p.index != issue.project
             ]
             target = others[issue.id % len(others)]
-        last = max((i.number for i in store.issues.values() if i.project == target.index), default=0)
-        old = store.key(issue)
-        history = _history(store, issue, "Key", "", old, f"{target.key}-{last + 1}")
-        changes: Request = {"project": target.index, "number": last + 1, "old_keys": (*issue.old_keys, old)}
+        old, following = store.key(issue), _next_number(store, target)
+        history = _history(store, issue, "Key", "", old, f"{target.key}-{following}")
+        changes: Request = {"project": target.index, "number": following, "old_keys": (*issue.old_keys, old)}
         store.edit(number, updated=store.clock.now(), more_histories=history, components=(), fix_versions=(), **changes)
     return chosen
 

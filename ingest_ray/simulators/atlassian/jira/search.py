@@ -16,6 +16,7 @@ from ingest_ray.simulators.atlassian.query.jql import JqlCompiler, JqlSearch, or
 from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS
 
 _CACHED = 64
+DEFAULT_ORDER = (("issuekey", True),)
 
 
 @total_ordering
@@ -44,7 +45,7 @@ class SearchResult:
 
     def after(self, position: list[Any]) -> int:
         """The offset of the first issue after the position that `page_end` returned."""
-        names = [*self.search.order, ("id", True)] if not self.search.order else self.search.order
+        names = self.search.order or DEFAULT_ORDER
         key = tuple(
             _Descending(_plain(v)) if down else _plain(v) for v, (_, down) in zip(position, names, strict=False)
         )
@@ -56,9 +57,9 @@ def _plain(value: Any) -> Any:
 
 
 class Searcher:
-    def __init__(self, store: IssueStore) -> None:
+    def __init__(self, store: IssueStore, *, cloud: bool) -> None:
         self.store = store
-        self.compiler = JqlCompiler(store)
+        self.compiler = JqlCompiler(store, cloud=cloud)
         self._cache: OrderedDict[tuple[str, int, int], SearchResult] = OrderedDict()
 
     def count(self, jql: str) -> tuple[int, JqlSearch]:
@@ -106,14 +107,7 @@ class Searcher:
     def _sorted(self, search: JqlSearch) -> SearchResult:
         ids = self._matching(search)
         documents = self.store.index.documents
-        order = search.order or (("id", True),)
-        if order == (("id", False),):
-            ids.sort()
-            return SearchResult(ids, [(i, i) for i in ids], search)
-        if order[:1] == (("updated", False),) and order[1:] in ((), (("id", False),)):
-            pairs = sorted((documents[i].updated, i) for i in ids)
-            extra = len(order) == 2
-            return SearchResult([i for _, i in pairs], [(u, i, i) if extra else (u, i) for u, i in pairs], search)
+        order = search.order or DEFAULT_ORDER
         keyed = sorted((self._key(order, documents[i]), i) for i in ids)
         return SearchResult([i for _, i in keyed], [(*k, i) for k, i in keyed], search)
 

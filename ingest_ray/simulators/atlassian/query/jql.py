@@ -3,6 +3,11 @@
 Quoted date-times have minute precision and are read in the zone of the account's profile; an unquoted number is epoch
 milliseconds. WAS and CHANGED are not served.
 https://support.atlassian.com/jira-software-cloud/docs/jql-fields/
+
+`key`, `id`, `issue` and `issuekey` are one field. Its values are looked up: `id > 10000` finds the issues of the project of issue
+10000 whose key number is above that issue's, and `ORDER BY id` sorts by project key and key number. (Jira's classes
+IssueIdClauseQueryFactory, IssueIdValidator, KeySystemField; https://github.com/apache/camel/pull/2958.) An issue that does not exist
+is an error on Data Center; on Cloud it matches nothing, or is an error with the trap `missing-issue-400`.
 """
 
 from collections.abc import Callable
@@ -60,8 +65,9 @@ class JqlSearch:
 class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
     """Compiles queries for one account: in its profile zone, over what it may see."""
 
-    def __init__(self, store: IssueStore) -> None:
+    def __init__(self, store: IssueStore, *, cloud: bool) -> None:
         self.store = store
+        self.cloud = cloud
         self.zone = store.people[0].zone
         self.relative = False
 
@@ -79,7 +85,7 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
 
     def _order_field(self, name: str) -> str:
         lowered = name.lower()
-        known = _ALIASES.get(lowered, lowered) if lowered != "id" else "id"
+        known = _ALIASES.get(lowered, lowered)
         if known not in _ORDER_KEYS:
             raise QueryError(f"Not able to sort using field '{name}'." if self._exists(known) else self._unknown(name))
         return known
@@ -265,29 +271,31 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
                 matches.update(known)
         return matches
 
+    def _issue(self, clause: Clause, operand: Operand) -> Issue | None:
+        """The issue that a value names by number or key, also by a key that it had before it was moved."""
+        if isinstance(operand, Function):
+            raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
+        issue = self.store.find(operand.text) if isinstance(operand, Value) else None
+        if issue is None and isinstance(operand, Value) and (not self.cloud or "missing-issue-400" in self.store.traps):
+            if operand.text.isdecimal():
+                raise QueryError(f"A value with ID '{operand.text}' does not exist for the field '{clause.field}'.")
+            raise QueryError(f"An issue with key '{operand.text}' does not exist for field '{clause.field}'.")
+        return issue
+
     def _issues(self, clause: Clause) -> set[int]:
-        matches = set()
-        for text in self._texts(clause):
-            issue = self.store.find(text)
-            if issue is None:
-                raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
-            matches.add(issue.id)
-        return matches
+        self._allow(clause, _EQUAL)
+        found = [self._issue(clause, operand) for operand in clause.operands]
+        return {issue.id for issue in found if issue is not None}
 
     def _key(self, clause: Clause) -> Predicate:
-        """`id > 10000` compares numbers; `key >= "ABC-5"` compares within the project of the key."""
+        """An ordered comparison is one of key numbers within the project of the issue that the value names."""
         if clause.operator not in _ORDERED:
             return _choice(clause, self._issues(clause), lambda i: i.id, -1)
-        operand = clause.operands[0]
-        text = operand.text if isinstance(operand, Value) else ""
-        if text.isdecimal():
-            return _compare(clause.operator, [int(text)], lambda i: i.id)
-        key, _, number = text.rpartition("-")
-        project = self.store.configuration.project(key.upper())
-        if project is None or not number.isdecimal():
-            raise QueryError(f"An issue with key '{text}' does not exist for field '{clause.field}'.")
-        within = _compare(clause.operator, [int(number)], lambda i: i.number)
-        return lambda i: i.project == project.index and within(i)
+        named = self._issue(clause, clause.operands[0])
+        if named is None:
+            return lambda i: False
+        project, within = named.project, _compare(clause.operator, [named.number], lambda i: i.number)
+        return lambda i: i.project == project and within(i)
 
     def _category(self, clause: Clause) -> Predicate:
         words = {"new": 2, "to do": 2, "indeterminate": 4, "in progress": 4, "done": 3, "complete": 3}
@@ -378,7 +386,6 @@ def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> P
 
 
 _ORDER_KEYS: dict[str, Callable[[IssueStore, Issue], Any]] = {
-    "id": lambda s, i: i.id,
     "issuekey": lambda s, i: (s.configuration.projects[i.project].key, i.number),
     "created": lambda s, i: i.created,
     "updated": lambda s, i: i.updated,

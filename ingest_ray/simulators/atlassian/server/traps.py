@@ -49,6 +49,7 @@ _ALL = (
         "deprecated-v1", "Confluence Cloud", "v1 content and space answer with deprecation headers; 410 at the gateway"
     ),
     _real("dc-caps", "Data Center", "page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000", "1000"),
+    _behaviour("missing-issue-400", "Jira Cloud", "a key or id in JQL that does not exist answers 400, not no issues"),
     _behaviour("short-pages", "Jira Cloud", "pages hold N % to 100 % of maxResults, before the end too", "40"),
     _behaviour("missing-islast", "Jira Cloud", "search/jql leaves isLast out"),
     _behaviour("repeated-token", "both", "from page N + 1 on, the same token or cursor comes back for ever"),
@@ -78,6 +79,12 @@ _ALL = (
     ),
     _behaviour("endpoint-buckets", "both", "the rate limit counts per endpoint and method, not for the whole site"),
     _behaviour("no-retry-after", "both", "429 without Retry-After, as gateways send it"),
+    _fault(
+        "skipped-issues",
+        "Jira Cloud",
+        "at:3",
+        "a page of search/jql lacks its last issues, with isLast false, and the next page, too",
+    ),
     _fault("too-many-requests", "both", "0.02", "429 beyond the budget, with Retry-After"),
     _fault("too-many-requests-silent", "both", "0.02", "429 beyond the budget, without Retry-After"),
     _fault("server-errors", "both", "burst:20:5", "500, 502, 503 (Retry-After) and 504 in turn"),

@@ -41,31 +41,52 @@ class IssueSelection:
     """Of `comment`, `worklog`, `changelog`."""
 
 
+@dataclass(frozen=True)
+class IssueSet:
+    """The issues to read: those that meet a condition, or those of `ids`, which met it when the planner listed them."""
+
+    where: str
+    ids: tuple[int, ...] | None = None
+    expected: int | None = None
+    """As many as search counted. Where fewer are listed, the listing is confirmed or is an error."""
+
+
 class Api(Protocol):
     """One deployment. Every method raises the errors of `ingest_ray.http`; none takes a failure for an empty result."""
 
     client: "JiraClient"
     deployment: str
+    lists_ids: bool
+    """Whether a FULL run reads lists of ids; otherwise windows of `created`."""
 
     def count(self, where: str) -> int:
         """Issues that search knows; approximate on Cloud."""
         ...
 
     def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
-        """The first or last value of `updated` (epoch ms) or `id`; None: no such issue."""
+        """The first or last value of `updated` or `created` in epoch ms; None: no such issue."""
         ...
 
-    def list_ids(self, where: str) -> Iterator[list[int]]:
-        """All ids in ascending order, page by page."""
+    def find_first_ids(self, where: str, most: int) -> list[int]:
+        """The ids of the first issues by key."""
+        ...
+
+    def list_ids(self, where: str, expected: int | None = None) -> list[int]:
+        """All ids in ascending order. An issue that meets the condition from the first request to the last is in it.
+
+        Raises:
+            SourceUnavailable: fewer were listed than search counts, again and again.
+        """
         ...
 
     def read_issues(
-        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+        self, issues: IssueSet, selection: IssueSelection, unreadable: list[UnreadableIssue]
     ) -> Iterator[list[Raw]]:
-        """All issues, some at a time, each once. Appends those that cannot be decoded to `unreadable` instead."""
+        """All issues, some at a time, each once. Appends those that cannot be decoded to `unreadable` instead; omits those that
+        were deleted meanwhile."""
         ...
 
-    def read_changelogs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
         """The whole changelog of all issues: (issue id, histories)."""
         ...
 

@@ -1,4 +1,4 @@
-"""The API of Jira Cloud: lists ids by page token, reads bodies by `issue/bulkfetch`.
+"""The API of Jira Cloud: lists ids by page token, in the order of keys, and reads bodies by `issue/bulkfetch`.
 
 Atlassian recommends this: ids first, by 5000, then bodies by 100 in parallel.
 https://community.developer.atlassian.com/t/avoiding-pagination-issues-with-the-search-jql-endpoint/85588
@@ -16,16 +16,16 @@ from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_strategies.atlassian.instants import instant_ms
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api import nested_lists
-from ingest_strategies.jira.api.client import IssueSelection, JiraClient, UnreadableIssue
-from ingest_strategies.jira.api.jql import BY_UPDATED, ordered
+from ingest_strategies.jira.api.client import IssueSelection, IssueSet, JiraClient, UnreadableIssue
+from ingest_strategies.jira.api.jql import ordered
 from ingest_strategies.jira.api.responses import (
     ChangelogPage,
     Count,
+    DatedIssue,
+    DatedIssuePage,
     IdPage,
     IssuePage,
     Person,
-    UpdatedIssue,
-    UpdatedIssuePage,
     ValuePage,
     decoder,
 )
@@ -33,10 +33,11 @@ from ingest_strategies.jira.api.responses import (
 MOST_IDS = 5000
 MOST_BODIES = 100
 MOST_HISTORIES = 1000
+MOST_LISTINGS = 4  # more, of a set that search counts larger than it lists
 RESTARTS = 3  # of a listing whose token is refused
 MOST_PAGES = 20_000  # a longer listing is a loop
 _count, _ids, _issues, _logs = decoder(Count), decoder(IdPage), decoder(IssuePage), decoder(ChangelogPage)
-_updated_issue, _updated_issues, _values = decoder(UpdatedIssue), decoder(UpdatedIssuePage), decoder(ValuePage)
+_dated_issue, _dated_issues, _values = decoder(DatedIssue), decoder(DatedIssuePage), decoder(ValuePage)
 _raw, _raws, _person = decoder(Raw), decoder(list[Raw]), decoder(Person)
 
 
@@ -46,6 +47,7 @@ class TokenRefused(SourceUnavailable):
 
 class CloudApi:
     deployment = "Cloud"
+    lists_ids = True
 
     def __init__(self, client: JiraClient) -> None:
         self.client = client
@@ -56,28 +58,59 @@ class CloudApi:
         return self.client.post("search/approximate-count", _count, {"jql": where}).count
 
     def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
-        document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": ["updated"]}
-        issues = self.client.post("search/jql", _updated_issues, document).issues
-        if not issues:
-            return None
-        return instant_ms(str(issues[0].fields.updated)) if axis == BY_UPDATED else int(issues[0].id)
+        document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": [axis]}
+        issues = self.client.post("search/jql", _dated_issues, document).issues
+        return instant_ms(str(getattr(issues[0].fields, axis))) if issues else None
 
-    def list_ids(self, where: str) -> Iterator[list[int]]:
+    def find_first_ids(self, where: str, most: int) -> list[int]:
+        document = {"jql": ordered(where), "maxResults": most, "fields": ["id"]}
+        return [int(issue.id) for issue in self.client.post("search/jql", _ids, document).issues]
+
+    def list_ids(self, where: str, expected: int | None = None) -> list[int]:
+        ids = set(self._list_whole(where))
+        if expected is not None and len(ids) < expected:
+            ids = self._confirm(where, ids)
+        return sorted(ids)
+
+    def _confirm(self, where: str, ids: set[int]) -> set[int]:
+        """A listing that is shorter than its count. Counts are approximate, issues leave, and pages were seen that lacked issues: it is
+        complete when search counts no more, or when a listing in the opposite order has nothing new."""
+        self.client.read_account()  # a login that was lost makes listings empty, without an error
+        counted = 0
+        for number in range(MOST_LISTINGS):
+            counted = self.count(where)
+            if len(ids) >= counted:
+                return ids
+            again = set(self._list_whole(where, down=number % 2 == 0))
+            if again == ids:
+                return ids
+            ids |= again
+        if len(ids) >= counted:
+            return ids
+        raise SourceUnavailable(f"{len(ids)} issues listed, search counts {counted}: {where}")
+
+    def _list_whole(self, where: str, *, down: bool = False) -> list[int]:
+        jql = ordered(where, down=down)
+        for _ in range(RESTARTS):
+            try:
+                return [number for page in self._list_pages(jql) for number in page]
+            except TokenRefused:
+                continue
+        return [number for page in self._list_pages(jql) for number in page]
+
+    def _list_pages(self, jql: str) -> Iterator[list[int]]:
         """A page may be shorter than its limit; only a missing token marks the last page."""
         token: str | None = None
         seen_tokens: set[str] = set()
-        seen_ids: set[int] = set()
         for _ in range(MOST_PAGES):
-            document: dict[str, object] = {"jql": ordered(where), "maxResults": MOST_IDS, "fields": ["id"]}
+            document: dict[str, object] = {"jql": jql, "maxResults": MOST_IDS, "fields": ["id"]}
             if token is not None:
                 document["nextPageToken"] = token
             try:
                 page = self.client.post("search/jql", _ids, document)
             except BadRequest as error:
                 raise error if token is None else TokenRefused(f"a page token was refused: {error}") from None
-            new_ids = {int(issue.id) for issue in page.issues} - seen_ids
-            seen_ids |= new_ids
-            yield sorted(new_ids)
+            yield [int(issue.id) for issue in page.issues]
             token = page.nextPageToken or None
             if token is None:
                 if page.isLast is False:
@@ -88,18 +121,13 @@ class CloudApi:
             seen_tokens.add(token)
         raise SourceUnavailable(f"a listing has more than {MOST_PAGES} pages")
 
-    def list_all_ids(self, where: str) -> list[int]:
-        for _ in range(RESTARTS):
-            try:
-                return [number for page in self.list_ids(where) for number in page]
-            except TokenRefused:
-                continue
-        return [number for page in self.list_ids(where) for number in page]
+    def _ids_of(self, issues: IssueSet) -> Sequence[int]:
+        return issues.ids if issues.ids is not None else self.list_ids(issues.where, issues.expected)
 
     def read_issues(
-        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+        self, issues: IssueSet, selection: IssueSelection, unreadable: list[UnreadableIssue]
     ) -> Iterator[list[Raw]]:
-        chunks = chunked(self.list_all_ids(where), MOST_BODIES)
+        chunks = chunked(self._ids_of(issues), MOST_BODIES)
         pages = self.client.map_concurrently(lambda chunk: self._read_chunk(chunk, selection, unreadable), chunks)
         yield from nested_lists.complete_pages(self.client, pages, selection)
 
@@ -109,7 +137,10 @@ class CloudApi:
         by_id = self._read_bodies(ids, selection, unreadable, None)
         missing = set(ids) - {int(number) for number, _ in by_id} - {int(issue.id) for issue in unreadable}
         bodies = [body for _, body in by_id]
-        return bodies + [body for number in sorted(missing) if (body := self._read_one(number, selection)) is not None]
+        alone = [body for number in sorted(missing) if (body := self._read_one(number, selection)) is not None]
+        if len(alone) < len(missing):
+            self.client.read_account()  # the login proves that those are gone
+        return bodies + alone
 
     def _read_bodies(
         self, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue], tries: Tries | None
@@ -133,12 +164,12 @@ class CloudApi:
                 with self._lock:  # only the size was at fault
                     self._most_bodies = min(self._most_bodies, middle)
             return bodies
-        return [(_updated_issue(body).id, body) for body in page.issues]
+        return [(_dated_issue(body).id, body) for body in page.issues]
 
     def _describe_unreadable(self, number: int, error: BrokenAnswer) -> UnreadableIssue:
         """Reads the issue's head: where that fails, too, the site is at fault and not the issue, and the error is raised."""
         try:
-            head = self.client.get(f"issue/{number}", _updated_issue, {"fields": "updated"})
+            head = self.client.get(f"issue/{number}", _dated_issue, {"fields": "updated"})
         except NotThere:
             return UnreadableIssue(str(number), None, str(error))
         return UnreadableIssue(str(number), head.key, str(error))
@@ -150,10 +181,9 @@ class CloudApi:
         except NotThere:
             return None
 
-    def read_changelogs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
-        yield from self.client.map_concurrently(
-            self._read_changelog_chunk, chunked(self.list_all_ids(where), MOST_BODIES)
-        )
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
+        chunks = chunked(self._ids_of(issues), MOST_BODIES)
+        yield from self.client.map_concurrently(self._read_changelog_chunk, chunks)
 
     def _read_changelog_chunk(self, ids: Sequence[int]) -> list[tuple[str, list[Raw]]]:
         changelogs: list[tuple[str, list[Raw]]] = []

@@ -1,34 +1,47 @@
-"""The API of Jira Data Center: pages by keyset (`id > last ORDER BY id`).
+"""The API of Jira Data Center: counted windows, each listed by offset and checked against `total` and a set of ids.
 
-Offsets lose rows of a set that changes, and newer versions refuse them beyond 10,000. The server may silently send fewer issues
-than requested: only `total`, the size of the rest, shows whether more are left.
+A set that fits no single answer is cut into windows of `created`, which no edit and no move changes: newer versions refuse offsets beyond
+10,000. The server may silently send fewer issues than requested. Bodies are read by offset, too; an issue of the listed set that no
+page had is then read by itself.
 https://confluence.atlassian.com/jirakb/
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import msgspec
 from msgspec import Raw
 
-from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.types import Interval
 from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.windows import WindowCutter
 from ingest_strategies.jira.api import nested_lists
-from ingest_strategies.jira.api.client import IssueSelection, JiraClient, UnreadableIssue
-from ingest_strategies.jira.api.jql import BY_UPDATED, ordered
-from ingest_strategies.jira.api.responses import Histories, Id, IssuePage, UpdatedIssuePage, ValuePage, decoder
+from ingest_strategies.jira.api.client import IssueSelection, IssueSet, JiraClient, UnreadableIssue
+from ingest_strategies.jira.api.jql import BY_CREATED, interval_conditions, ordered
+from ingest_strategies.jira.api.listing import list_window
+from ingest_strategies.jira.api.responses import (
+    DatedIssue,
+    DatedIssuePage,
+    Histories,
+    Id,
+    IssuePage,
+    ValuePage,
+    decoder,
+)
 
 MOST_IDS = 1000
 MOST_BODIES = 100
 MOST_FOUND_USERS = 1000  # user/search finds no more, even with startAt
-_issues, _updated_issues, _values, _raws = (
+_issues, _dated_issues, _values, _raws = (
     decoder(IssuePage),
-    decoder(UpdatedIssuePage),
+    decoder(DatedIssuePage),
     decoder(ValuePage),
     decoder(list[Raw]),
 )
-_id = decoder(Id)
+_id, _raw, _dated_issue = decoder(Id), decoder(Raw), decoder(DatedIssue)
 
 
 class IssueChangelog(msgspec.Struct):
@@ -41,82 +54,125 @@ _changelog = decoder(IssueChangelog)
 
 class DataCenterApi:
     deployment = "Server"
+    lists_ids = False
 
     def __init__(self, client: JiraClient) -> None:
         self.client = client
 
     def count(self, where: str) -> int:
-        total = self.client.post("search", _updated_issues, {"jql": where, "maxResults": 1, "fields": ["id"]}).total
-        if total is None:
-            raise BrokenAnswer("search: no total")
-        return total
+        return self._read_ids(where, 0, 1)[1]
 
     def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
-        document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": ["updated"]}
-        issues = self.client.post("search", _updated_issues, document).issues
-        if not issues:
-            return None
-        return instant_ms(str(issues[0].fields.updated)) if axis == BY_UPDATED else int(issues[0].id)
+        document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": [axis]}
+        issues = self.client.post("search", _dated_issues, document).issues
+        return instant_ms(str(getattr(issues[0].fields, axis))) if issues else None
 
-    def list_ids(self, where: str) -> Iterator[list[int]]:
-        last = -1
-        while True:
-            document = {"jql": ordered(after(where, last)), "maxResults": MOST_IDS, "fields": ["id"]}
-            page = self.client.post("search", _updated_issues, document)
-            numbers = [int(issue.id) for issue in page.issues]
-            check_page(numbers, page.total, last)
-            yield numbers
-            if len(numbers) >= (page.total or 0):
-                return
-            last = numbers[-1]
+    def find_first_ids(self, where: str, most: int) -> list[int]:
+        return self._read_ids(where, 0, most)[0]
+
+    def list_ids(self, where: str, expected: int | None = None) -> list[int]:
+        return sorted(number for _, ids in self._list_windows(where, expected) for number in ids)
+
+    def _read_ids(self, where: str, start: int, most: int) -> tuple[list[int], int]:
+        """Ids in the order of keys from an offset on, and the total."""
+        document = {"jql": ordered(where), "startAt": start, "maxResults": min(most, MOST_IDS), "fields": ["id"]}
+        page = self.client.post("search", _dated_issues, document)
+        if page.total is None:
+            raise BrokenAnswer("search: no total")
+        return [int(issue.id) for issue in page.issues], page.total
+
+    def _list_windows(self, where: str, expected: int | None = None) -> list[tuple[str, list[int]]]:
+        """Windows that one answer can hold, with their ids. Listed again where there are fewer than search counted."""
+        windows = self._list_windows_once(where)
+        if expected is None or sum(len(ids) for _, ids in windows) >= expected:
+            return windows
+        again = dict(self._list_windows_once(where))
+        known = {window for window, _ in windows}
+        joined = [(window, sorted({*ids, *again.get(window, ())})) for window, ids in windows]
+        return joined + [(window, ids) for window, ids in again.items() if window not in known]
+
+    def _list_windows_once(self, where: str) -> list[tuple[str, list[int]]]:
+        def within(interval: Interval) -> str:
+            return " AND ".join([where, *interval_conditions(BY_CREATED, interval)])
+
+        cutter = WindowCutter(
+            client=self.client,
+            count=lambda interval: self.count(within(interval)),
+            first=lambda interval: self.find_edge(within(interval), BY_CREATED),
+            last=lambda interval: self.find_edge(within(interval), BY_CREATED, last=True),
+            most=MOST_IDS,
+        )
+        windows, lower = list[tuple[str, int]](), None
+        for upper, issues in cutter.windows(Interval()):
+            windows.append((within(Interval(lower=lower, upper=upper)), issues))
+            lower = upper
+        return [(window, sorted(list_window(partial(self._read_ids, window), issues))) for window, issues in windows]
 
     def read_issues(
-        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+        self, issues: IssueSet, selection: IssueSelection, unreadable: list[UnreadableIssue]
     ) -> Iterator[list[Raw]]:
-        pages = self._read_pages(where, selection, unreadable)
+        pages = self._read_pages(issues, selection, unreadable)
         yield from nested_lists.complete_pages(self.client, pages, selection)
 
     def _read_pages(
-        self, where: str, selection: IssueSelection, unreadable: list[UnreadableIssue]
+        self, issues: IssueSet, selection: IssueSelection, unreadable: list[UnreadableIssue]
     ) -> Iterator[list[Raw]]:
-        """Halves a page that fails; where a page of one issue fails, that issue is unreadable and skipped."""
-        last, most = -1, MOST_BODIES
-        expand = ["changelog"] if "changelog" in selection.lists else []
-        tries: Tries | None = None
-        while True:
-            document: dict[str, object] = {"jql": ordered(after(where, last)), "maxResults": most}
-            document |= {"fields": list(selection.fields), "expand": expand}
+        if issues.ids is not None:
+            yield from self._read_window(issues.where, issues.ids, selection, unreadable)
+            return
+        for window, ids in self._list_windows(issues.where, issues.expected):
+            yield from self._read_window(window, ids, selection, unreadable)
+
+    def _read_window(
+        self, where: str, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue]
+    ) -> Iterator[list[Raw]]:
+        """The listed issues. Halves a page that fails; where a page of one issue fails, it is skipped, and read by itself later."""
+        missing, start, most, total = set(ids), 0, MOST_BODIES, len(ids)
+        tries = None
+        while missing:
+            size = min(most, max(1, total - start))  # newer versions count the size requested, not the issues
+            document: dict[str, object] = {"jql": ordered(where), "startAt": start, "maxResults": size}
+            document |= {"fields": list(selection.fields), "expand": expanded(selection)}
             try:
                 page = self.client.post("search", _issues, document, tries)
-            except BrokenAnswer as error:
-                tries = Tries(failures=2, first_wait_s=self.client.http.site.tries.first_wait_s)
-                if most > 1:
-                    most //= 2
-                    continue
-                issue = self._describe_next(after(where, last), error)
-                if issue is None:
-                    return
-                unreadable.append(issue)
-                last = int(issue.id)
+            except BrokenAnswer:
+                tries = replace(self.client.http.site.tries, failures=2)
+                start, most = (start, size // 2) if size > 1 else (start + 1, 1)
+                if start >= total:
+                    break
                 continue
-            numbers = [int(_id(body).id) for body in page.issues]
-            check_page(numbers, page.total, last)
-            yield page.issues
-            if len(numbers) >= (page.total or 0):
-                return
-            last, most, tries = numbers[-1], min(MOST_BODIES, 2 * most), None
+            new = [body for body in page.issues if int(_id(body).id) in missing]
+            missing.difference_update(int(_id(body).id) for body in new)
+            yield new
+            start, total = start + len(page.issues), page.total or 0
+            if not page.issues or start >= total:
+                break
+            most, tries = min(MOST_BODIES, 2 * most), None
+        read_one = partial(self._read_one, selection=selection, unreadable=unreadable)
+        yield [body for body in self.client.map_concurrently(read_one, iter(sorted(missing))) if body is not None]
 
-    def _describe_next(self, where: str, error: BrokenAnswer) -> UnreadableIssue | None:
-        """The issue of a page of one that failed. Where reading its head fails, too, the site is at fault, and the error is raised."""
-        document = {"jql": ordered(where), "maxResults": 1, "fields": ["updated"]}
-        issues = self.client.post("search", _updated_issues, document).issues
-        return UnreadableIssue(issues[0].id, issues[0].key, str(error)) if issues else None
+    def _read_one(self, number: int, selection: IssueSelection, unreadable: list[UnreadableIssue]) -> Raw | None:
+        """An issue of the listed set that no page had. None: deleted or hidden meanwhile, or unreadable."""
+        rest, fewer_tries = f"issue/{number}", replace(self.client.http.site.tries, failures=2)
+        params = {"fields": ",".join(selection.fields), "expand": ",".join(expanded(selection))}
+        try:
+            return self.client.get(rest, _raw, params, fewer_tries)
+        except NotThere:
+            return None
+        except BrokenAnswer as error:
+            broken = error
+        try:  # where reading its head fails, too, the site is at fault and not the issue, and the error is raised
+            head = self.client.get(rest, _dated_issue, {"fields": "updated"})
+        except NotThere:
+            return None
+        unreadable.append(UnreadableIssue(str(number), head.key, str(broken)))
+        return None
 
-    def read_changelogs(self, where: str) -> Iterator[list[tuple[str, list[Raw]]]]:
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
         unreadable: list[UnreadableIssue] = []
-        for page in self.read_issues(where, IssueSelection(("id",), ("changelog",)), unreadable):
-            issues = [_changelog(body) for body in page]
-            yield [(issue.id, issue.changelog.histories) for issue in issues]
+        for page in self.read_issues(issues, IssueSelection(("id",), ("changelog",)), unreadable):
+            changelogs = [_changelog(body) for body in page]
+            yield [(issue.id, issue.changelog.histories) for issue in changelogs]
         if unreadable:
             raise SourceUnavailable(f"the changelog of issue {unreadable[0].id} cannot be read: {unreadable[0].reason}")
 
@@ -153,15 +209,5 @@ class DataCenterApi:
         yield from users
 
 
-def after(where: str, last: int) -> str:
-    return where if last < 0 else f"{where} AND id > {last}"
-
-
-def check_page(numbers: list[int], total: int | None, last: int) -> None:
-    """Raises `BrokenAnswer` for a page without a total, an empty page while issues are left, or ids out of order."""
-    if total is None:
-        raise BrokenAnswer("search: no total")
-    if not numbers and total:
-        raise BrokenAnswer(f"search: {total} issues are left, and none came")
-    if any(number <= last for number in numbers) or numbers != sorted(set(numbers)):
-        raise BrokenAnswer("search: issues that are not in the order of their numbers")
+def expanded(selection: IssueSelection) -> list[str]:
+    return ["changelog"] if "changelog" in selection.lists else []

@@ -1,5 +1,10 @@
 """Builds JQL conditions. Instants are unquoted epoch milliseconds: Jira reads quoted ones in the account's profile zone, to
-the minute, and refuses them in the hour that a change of the clock skips."""
+the minute, and refuses them in the hour that a change of the clock skips.
+
+No condition compares `id`. In JQL `id`, `key`, `issue` and `issuekey` are one field: `id > N` looks issue N up and compares key numbers
+within its project, and an N that was deleted is an error (Data Center) or matches nothing (Cloud). `ORDER BY key` sorts by project key
+and key number, which no edit changes; only a move does.
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +15,10 @@ from ingest_strategies.jira.config import JiraConfig
 from ingest_strategies.jira.filters import JiraFilter
 
 BY_UPDATED = "updated"
+BY_CREATED = "created"
+BY_KEY = "key"
 BY_ID = "id"
+"""An axis of lists that the planner makes; in no query."""
 
 
 def in_list(field: str, values: Sequence[str]) -> str:
@@ -48,5 +56,5 @@ def window(project: str, axis: str, interval: Interval, conditions: Sequence[str
     return " AND ".join([f"project = {quoted(project)}", *interval_conditions(axis, interval), *conditions])
 
 
-def ordered(where: str, axis: str = BY_ID, *, down: bool = False) -> str:
+def ordered(where: str, axis: str = BY_KEY, *, down: bool = False) -> str:
     return f"{where} ORDER BY {axis} {'DESC' if down else 'ASC'}"

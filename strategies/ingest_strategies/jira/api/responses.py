@@ -75,18 +75,19 @@ class IssuePage(Struct):
     maxResults: int | None = None
 
 
-class UpdatedField(Struct):
+class DateFields(Struct):
     updated: str | None = None
+    created: str | None = None
 
 
-class UpdatedIssue(Struct):
+class DatedIssue(Struct):
     id: str
     key: str | None = None
-    fields: UpdatedField = msgspec.field(default_factory=UpdatedField)
+    fields: DateFields = msgspec.field(default_factory=DateFields)
 
 
-class UpdatedIssuePage(Struct):
-    issues: list[UpdatedIssue]
+class DatedIssuePage(Struct):
+    issues: list[DatedIssue]
     total: int | None = None
 
 

@@ -6,6 +6,7 @@ One count covers many projects that have not changed; each changed or new projec
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pydantic import JsonValue
 
@@ -26,10 +27,11 @@ from ingest_strategies.atlassian.segment_progress import (
 )
 from ingest_strategies.jira.api.client import Api
 from ingest_strategies.jira.api.deployment import open_api
-from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, window
+from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, updated_from_conditions, window
 from ingest_strategies.jira.api.responses import decoder
 from ingest_strategies.jira.discovery import custom_fields
 from ingest_strategies.jira.filters import JiraFilter, filter_of
+from ingest_strategies.jira.planning.id_lists import IdLists
 from ingest_strategies.jira.reading.value_types import Project, schema_text
 from ingest_strategies.jira.tables import ISSUES, TABLES
 
@@ -57,6 +59,12 @@ class SiteProbe:
     @property
     def bounds(self) -> RunBounds:
         return RunBounds(CURSOR, self.horizon_ms, self.lookback_ms)
+
+    @cached_property
+    def id_lists(self) -> IdLists:
+        conditions = [*self.conditions, *updated_from_conditions(filter_of(self.spec))]
+        counts = {project.key: project.total for project in self.projects}
+        return IdLists(self.api, conditions, counts, since_ms=self.horizon_ms)
 
     @property
     def rows(self) -> int:

@@ -10,12 +10,14 @@ from ingest_strategies.atlassian.segment_progress import (
     load_scopes,
     next_lower_ms,
 )
-from ingest_strategies.jira.api.jql import BY_ID
+from ingest_strategies.jira.api.jql import BY_CREATED, BY_ID
 from ingest_strategies.jira.planning.probe import CURSOR, DELETED_WORKLOGS, SiteProbe
 from ingest_strategies.jira.tables import WORKLOGS
 
-KEY = Axis(kind="key", columns=(BY_ID,))
-"""Of FULL runs: an issue that changes during the run stays at its id."""
+ID_LISTS = Axis(kind="key", columns=(BY_ID,))
+"""Of FULL runs on Cloud: lists of ids."""
+CREATED = Axis(kind="key", columns=(BY_CREATED,))
+"""Of FULL runs on Data Center: an issue that changes during the run stays at its time of creation."""
 WHOLE = Axis(kind="whole")
 DELETION_FEED = Axis(kind="cursor", columns=("deleted_at",))
 ALL = "all"
@@ -26,9 +28,10 @@ def plan_scopes(site_probe: SiteProbe, known: Mapping[str, SegmentState]) -> Ite
     if not site_probe.has_issues:
         yield Scope(scope_id="load", segment=ALL, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
         return
+    key = ID_LISTS if site_probe.api.lists_ids else CREATED
     for project in site_probe.projects:
         if site_probe.is_full:
-            yield from load_scopes(project.key, KEY, project.total)
+            yield from load_scopes(project.key, key, project.total)
         else:
             yield from incremental_scopes(site_probe.bounds, project)
     if site_probe.spec.dataset.name == WORKLOGS.name and not site_probe.is_full:

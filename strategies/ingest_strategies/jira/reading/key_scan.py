@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from ingest_ray.http.errors import NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import UnitSpec
-from ingest_strategies.atlassian.key_scan import check_complete
 from ingest_strategies.atlassian.query_text import quoted
-from ingest_strategies.jira.api.client import Api, UnreadableIssue
+from ingest_strategies.jira.api.client import Api, IssueSet, UnreadableIssue
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.api.jql import filter_conditions
 from ingest_strategies.jira.api.responses import Id, Person, decoder
@@ -44,13 +43,7 @@ class KeyScan:
             SourceError: as any request does; the ids that were yielded before are then no scan.
         """
         where = self.where(segment)
-        before = self.api.count(where)
-        issues = 0
-        for page in self.api.list_ids(where):
-            issues += len(page)
-            yield from map(str, page)
-        after = self.api.count(where)
-        check_complete(segment, issues, min(before, after))
+        yield from map(str, self.api.list_ids(where, self.api.count(where)))
         self.api.client.check_account(self.account_id)
 
     def list_keys(self, segment: str) -> Iterator[str]:
@@ -59,15 +52,13 @@ class KeyScan:
         if name == ISSUES.name:
             yield from self.list_ids(segment)
             return
-        issues, before, unreadable = 0, self.api.count(where), list[UnreadableIssue]()
+        issues, unreadable = IssueSet(where, expected=self.api.count(where)), list[UnreadableIssue]()
         if name == CHANGELOGS.name:
-            for changelogs in self.api.read_changelogs(where):
+            for changelogs in self.api.read_changelogs(issues):
                 yield from (_id(body).id for _, histories in changelogs for body in histories)
         else:
-            for page in self.api.read_issues(where, SELECTIONS[name], unreadable):
-                issues += len(page)
+            for page in self.api.read_issues(issues, SELECTIONS[name], unreadable):
                 yield from (_id(item.body).id for body in page for item in ITEMS_OF_ISSUE[name](body))
-            check_complete(segment, issues, min(before, self.api.count(where)))
         if unreadable:
             raise SourceUnavailable(f"key scan of '{segment}': issue {unreadable[0].id} cannot be read")
         self.api.client.check_account(self.account_id)

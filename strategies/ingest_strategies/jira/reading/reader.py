@@ -7,12 +7,14 @@ from msgspec import Raw, Struct
 
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceUnavailable
-from ingest_ray.sdk.types import Dataset, Slice, UnitSpec
+from ingest_ray.sdk.types import Dataset, Interval, Slice, UnitSpec
 from ingest_strategies.atlassian.batches import slice_batches
+from ingest_strategies.atlassian.id_lists import decode_ids
 from ingest_strategies.atlassian.instants import instant, instant_of_ms
 from ingest_strategies.atlassian.segment_progress import MINUTE_MS
-from ingest_strategies.jira.api.client import Api, IssueSelection, UnreadableIssue
-from ingest_strategies.jira.api.jql import filter_conditions, updated_from_conditions, window
+from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.jira.api.client import Api, IssueSelection, IssueSet, UnreadableIssue
+from ingest_strategies.jira.api.jql import BY_ID, filter_conditions, updated_from_conditions, window
 from ingest_strategies.jira.api.responses import CommentPage, WorklogPage, decoder
 from ingest_strategies.jira.discovery import list_bodies
 from ingest_strategies.jira.filters import JiraFilter, filter_of
@@ -117,6 +119,8 @@ def is_divisible_slice(piece: Slice) -> bool:
     lower, upper = piece.interval.lower, piece.interval.upper
     if piece.axis.kind == "whole":
         return False
+    if piece.axis.columns == (BY_ID,):
+        return " " in str(piece.hints.get("ids", ""))
     return lower is None or upper is None or int(upper[0]) - int(lower[0]) > MINUTE_MS
 
 
@@ -126,36 +130,49 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
         return read_deletions(api, piece)
     if TABLES[name].cursor is None:
         return ([Item(body, {})] for body in list_bodies(api, name))
-    unit_filter = filter_of(spec)
+    issues = issue_set(api, spec, piece)
+    if name == CHANGELOGS.name:
+        return read_history_items(api, issues)
+    return read_issue_items(api, spec, piece, issues, context)
+
+
+def issue_set(api: Api, spec: UnitSpec, piece: Slice) -> IssueSet:
+    """The issues of a slice: its window, or the ids that it names."""
+    unit_filter, axis = filter_of(spec), piece.axis.columns[0]
     conditions = filter_conditions(api.client.config, unit_filter)
     if piece.axis.kind == "key":
         conditions += updated_from_conditions(unit_filter)
-    where = window(piece.segment, piece.axis.columns[0], piece.interval, conditions)
-    if name == CHANGELOGS.name:
-        return read_history_items(api, where)
-    return read_issue_items(api, spec, piece, where, context)
+    where = window(piece.segment, axis, piece.interval if axis != BY_ID else Interval(), conditions)
+    lower, upper = piece.interval.lower, piece.interval.upper
+    if lower is not None and lower == upper:
+        return IssueSet(where, ids=())
+    listed, expected = piece.hints.get("ids"), piece.hints.get("issues")
+    return IssueSet(
+        where,
+        ids=tuple(decode_ids(listed)) if isinstance(listed, str) else None,
+        expected=expected if isinstance(expected, int) else None,
+    )
 
 
-def read_history_items(api: Api, where: str) -> Iterator[list[Item]]:
-    for page in api.read_changelogs(where):
+def read_history_items(api: Api, issues: IssueSet) -> Iterator[list[Item]]:
+    for page in api.read_changelogs(issues):
         yield [history_item(issue_id, body) for issue_id, histories in page for body in histories]
 
 
-def read_issue_items(api: Api, spec: UnitSpec, piece: Slice, where: str, context: ReadContext) -> Iterator[list[Item]]:
+def read_issue_items(
+    api: Api, spec: UnitSpec, piece: Slice, issues: IssueSet, context: ReadContext
+) -> Iterator[list[Item]]:
     """Rows of issues or of their children. Then sends unreadable issues to quarantine, unless nothing else was in the slice."""
     name = spec.dataset.name
     allowed = allowed_projects(api, spec)
     unreadable: list[UnreadableIssue] = []
-    issues = 0
-    for page in api.read_issues(where, SELECTIONS[name], unreadable):
-        issues += len(page)
+    count = 0
+    for page in api.read_issues(issues, SELECTIONS[name], unreadable):
+        count += len(page)
         if allowed:
             page = [body for body in page if (project := _head(body).fields.project) is None or project.key in allowed]
         yield [item for body in page for item in ITEMS_OF_ISSUE[name](body)]
-    expected = piece.hints.get("issues")
-    if isinstance(expected, int) and issues < expected:
-        api.client.read_account()  # fewer than counted: moved on, deleted, or the login was lost, which no listing reports
-    if not issues and len(unreadable) > MOST_UNREADABLE:
+    if not count and len(unreadable) > MOST_UNREADABLE:
         raise SourceUnavailable(
             f"{piece.slice_id}: none of {len(unreadable)} issues can be read: {unreadable[0].reason}"
         )
@@ -175,14 +192,14 @@ def read_first_items(api: Api, dataset: Dataset, limit: int) -> list[Item]:
     if TABLES[name].cursor is None:
         return [Item(body, {}) for body, _ in zip(list_bodies(api, name), range(limit), strict=False)]
     items: list[Item] = []
-    conditions = ["updated >= 0", *filter_conditions(api.client.config, JiraFilter())]
-    ids = next(api.list_ids(" AND ".join(conditions)))
-    for start in range(0, len(ids), PREVIEWED):
-        where = f"id in ({', '.join(map(str, ids[start : start + PREVIEWED]))})"
+    where = " AND ".join(["updated >= 0", *filter_conditions(api.client.config, JiraFilter())])
+    ids = api.find_first_ids(where, max(limit, PREVIEWED))
+    for part in chunked(ids, PREVIEWED):
+        issues = IssueSet(where, ids=tuple(part))
         if name == CHANGELOGS.name:
-            items += [item for page in read_history_items(api, where) for item in page]
+            items += [item for page in read_history_items(api, issues) for item in page]
         else:
-            pages = api.read_issues(where, SELECTIONS[name], [])
+            pages = api.read_issues(issues, SELECTIONS[name], [])
             items += [item for page in pages for body in page for item in ITEMS_OF_ISSUE[name](body)]
         if len(items) >= limit:
             break
