@@ -2,6 +2,7 @@
 
 * SourceError
   + BadRequest       400: this request will never work
+    + RequestTooLarge  413, 414: a part of it may work
   + NotThere         404: the object does not exist, or this account may not see it
 * SourceDenied
   + LoginPage        200 with an HTML page; taken for a lost login when it comes twice
@@ -17,6 +18,10 @@ from ingest_ray.sdk.errors import SourceChanged, SourceDenied, SourceError, Sour
 
 
 class BadRequest(SourceError):
+    pass
+
+
+class RequestTooLarge(BadRequest):
     pass
 
 

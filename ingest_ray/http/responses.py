@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest_ray.http import rate_limit_headers
-from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NotThere, Refused
+from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NotThere, Refused, RequestTooLarge
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 
 LOGIN_REASON = "x-seraph-loginreason"
@@ -38,7 +38,7 @@ def checked(answer: Answer) -> Answer:
 
     Raises:
         SourceDenied: 401, 403, a login page, or an account that was not accepted, whatever the status is.
-        BadRequest, NotThere, EndpointGone, Refused, BrokenAnswer, SourceError: by status.
+        BadRequest, RequestTooLarge, NotThere, EndpointGone, Refused, BrokenAnswer, SourceError: by status.
     """
     reason = answer.headers.get(LOGIN_REASON, "OK").upper()
     if reason != "OK":
@@ -107,6 +107,8 @@ def error_of(answer: Answer) -> SourceError:
             return EndpointGone(
                 text, hint="the API was removed at the source; a newer version of ingest_ray may know another"
             )
+        case 413 | 414:
+            return RequestTooLarge(text)
         case 429:
             return Refused(text, retry_after_s=wait_s)
         case status if status >= 500:

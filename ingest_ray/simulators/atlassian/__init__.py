@@ -28,7 +28,15 @@ see `traps`.
     removed-endpoints         1 *        Jira Cloud       /search and its kin answer 410; off: they still serve
     deprecated-v1             1 *        Confluence Cloud v1 content and space answer with deprecation headers; 410 at the gateway
     dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
+    long-address-414          8192 *     both             an address of more than N bytes answers 414
+    large-request-413         30         Jira Cloud       bulkfetch of more than N issues answers 413
     missing-issue-400         1          Jira Cloud       a key or id in JQL that does not exist answers 400, not no issues
+    space-roles               1          Confluence Cloud spaces have roles, assigned to users, groups and classes of accounts
+    anonymous-spaces          2          Data Center      every Nth space of a Confluence grants reading to everyone
+    anonymous-site-off        1          Data Center      the Confluence as a whole lets no anonymous user in
+    denied-403                after:0    both             403, where the account lacks a right
+    denied-404                after:0    both             404, where the version lacks an endpoint
+    missing-scope             after:0    Cloud            401, where the token lacks a scope
     skipped-issues            at:3       Jira Cloud       a page of search/jql lacks its last issues, with isLast false, and the next page, too
     short-pages               40         Jira Cloud       pages hold N % to 100 % of maxResults, before the end too
     missing-islast            1          Jira Cloud       search/jql leaves isLast out

@@ -17,7 +17,8 @@ S = TypeVar("S", bound=ColumnSpec)
 
 @dataclass(frozen=True)
 class Table(Generic[S]):
-    """`is_unit`: whether the dataset can be ingested; the others feed filter options only."""
+    """`is_unit`: whether the dataset can be ingested; the others feed filter options only. `is_reread`: whether every run reads all of it
+    anyway, so that a full run is the better one: it removes what has vanished."""
 
     name: str
     kind: str
@@ -27,6 +28,7 @@ class Table(Generic[S]):
     cursor: str | None = None
     models: tuple[str, ...] = ()
     is_unit: bool = True
+    is_reread: bool = False
 
 
 def dataset_of(
@@ -57,7 +59,9 @@ def unit_of(dataset: Dataset, table: Table[S] | None, template: str) -> Unit | N
     """None where the dataset is no unit, or is not known to this version of the strategy."""
     if table is None or not table.is_unit:
         return None
-    modes = (RunMode.INCREMENTAL, RunMode.FULL) if table.cursor else (RunMode.FULL,)
+    modes: tuple[RunMode, ...] = (RunMode.INCREMENTAL, RunMode.FULL) if table.cursor else (RunMode.FULL,)
+    if table.is_reread:
+        modes = tuple(reversed(modes))
     return Unit(
         endpoint_id=dataset.endpoint_id,
         unit_id=dataset.name,

@@ -22,13 +22,15 @@ class ConfluenceConfig(SiteConfig):
     """Compare the tree of each space with that of the last run: only this finds moved, trashed and archived pages."""
     acl: Literal["none", "required"] = "none"
     """`required`: content is stored only with its readers, in the same row."""
+    acl_folders: Literal["quarantine", "open"] = "quarantine"
+    """What is below a folder: in quarantine, or as if no folder were restricted."""
     objects_uri: str | None = None
     """Where the bytes of attachments are stored: a folder or any URI of pyarrow.fs. None: bytes are not read."""
     attachment_max_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
 
     @model_validator(mode="after")
     def _check_space_keys(self) -> Self:
-        invalid = [key for key in self.space_keys if not re.fullmatch(r"~?[A-Za-z0-9_.-]+", key)]
+        invalid = [key for key in self.space_keys if not re.fullmatch(r"[^\s\"'/\\\x00-\x1f]{1,255}", key)]
         if invalid:
             raise ValueError(f"field 'space_keys': '{invalid[0]}' is no key of a space")
         return self

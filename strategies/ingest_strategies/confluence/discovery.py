@@ -1,32 +1,33 @@
 """Collects the datasets of a Confluence site: the tables, their sizes, and the spaces that filter options come from."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
 from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.atlassian.estimates import ROW_BYTES
-from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.atlassian.partial_listing import list_partly
 from ingest_strategies.atlassian.tables import dataset_of
 from ingest_strategies.confluence.api.contract import Api, Space
-from ingest_strategies.confluence.api.cql import in_space, in_spaces
+from ingest_strategies.confluence.api.cql import groups_of_spaces, in_space, in_spaces
 from ingest_strategies.confluence.api.deployment import detect_api
 from ingest_strategies.confluence.api.search import count_content
 from ingest_strategies.confluence.planning.spaces import is_selected
 from ingest_strategies.confluence.planning.timezone import find_zone
 from ingest_strategies.confluence.tables import PAGES, SPACES, TABLES, ContentTable
 
+MOST_NAMED = 20
 MOST_OPTIONS = 1_000  # a catalog entry stays small; there are sites with more spaces
-MOST_KEYS = 100  # in one condition
 
 
 def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
     with detect_api(endpoint) as api:
         api.client.read_account()
-        spaces = list(api.list_spaces())
+        spaces = [space for space in api.list_spaces() if space.key]
         selected = [space for space in spaces if is_selected(api, space)]
-        pages = dict(zip([space.key for space in selected], count_pages(api, selected), strict=True))
+        pages, uncounted = count_pages(api, selected)
         facts: dict[str, JsonValue] = {
             "deployment": api.deployment,
             "root": api.client.root,
@@ -41,8 +42,11 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
                 more["options"] = [option(space, pages.get(space.key)) for space in spaces[:MOST_OPTIONS]]
             elif table is PAGES:
                 rows = sum(pages.values())
+                more |= {"fault": uncounted} if uncounted else {}
             elif table.kind in ("comment", "attachment"):
-                rows = count_rows(api, selected, table)
+                counts, fault = list_partly(api.client, table.name, partial(count_rows, api, selected, table))
+                rows = None if fault else sum(counts)
+                more |= {"fault": fault} if fault else {}
             yield make_dataset(endpoint, table, rows, facts | more)
         api.client.read_account()
 
@@ -57,16 +61,22 @@ def make_dataset(endpoint: Endpoint, table: ContentTable, rows: int | None, fact
     return dataset_of(endpoint, table, rows, facts, row_bytes=ROW_BYTES if table is PAGES else None)
 
 
-def count_pages(api: Api, spaces: Sequence[Space]) -> list[int]:
-    def count(space: Space) -> int:
-        return count_content(api.client, in_space(space.key, PAGES.content))
+def count_pages(api: Api, spaces: Sequence[Space]) -> tuple[dict[str, int], str | None]:
+    """The pages of each space that can be counted, and which cannot."""
 
-    return list(api.client.map_concurrently(count, iter(spaces)))
+    def count(space: Space) -> tuple[list[int], str | None]:
+        where = in_space(space.key, PAGES.content)
+        return list_partly(api.client, f"pages of space '{space.key}'", lambda: [count_content(api.client, where)])
 
-
-def count_rows(api: Api, spaces: Sequence[Space], table: ContentTable) -> int:
     keys = [space.key for space in spaces]
-    return sum(count_content(api.client, in_spaces(part, table.content)) for part in chunked(keys, MOST_KEYS))
+    counted = dict(zip(keys, api.client.map_concurrently(count, iter(spaces)), strict=True))
+    uncounted = [f"{key}: {fault}" for key, (_, fault) in counted.items() if fault]
+    return {key: found[0] for key, (found, _) in counted.items() if found}, "; ".join(uncounted[:MOST_NAMED]) or None
+
+
+def count_rows(api: Api, spaces: Sequence[Space], table: ContentTable) -> list[int]:
+    keys = [space.key for space in spaces]
+    return [count_content(api.client, in_spaces(part, table.content)) for part in groups_of_spaces(keys)]
 
 
 def read_web_root(api: Api) -> str:

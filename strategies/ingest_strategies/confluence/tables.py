@@ -218,6 +218,7 @@ ACLS = ContentTable(
     title="Who may read each page and blog post",
     key=("content_id",),
     cursor="read_at",
+    is_reread=True,
     content=("page", "blogpost"),
     models=("cdm.doc.access",),
     columns=(

@@ -1,6 +1,7 @@
 """Collects the datasets of a Jira site: tables, columns, counts, and the short lists that filter options come from."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 from msgspec import Raw, Struct
@@ -8,15 +9,19 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
 from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
+from ingest_strategies.atlassian.partial_listing import list_partly
+from ingest_strategies.atlassian.query_text import quoted
 from ingest_strategies.atlassian.tables import Table, dataset_of
 from ingest_strategies.jira.api.client import Api
 from ingest_strategies.jira.api.deployment import detect_api, open_api
 from ingest_strategies.jira.api.jql import filter_conditions
-from ingest_strategies.jira.api.responses import Field, decoder
+from ingest_strategies.jira.api.responses import Field
 from ingest_strategies.jira.filters import JiraFilter
 from ingest_strategies.jira.reading.value_types import schema_text, shape_of
 from ingest_strategies.jira.tables import ISSUES, LISTS, PROJECTS, TABLES, USERS, FieldColumn, issue_columns
 
+MOST_NAMED = 20
 MOST_OPTIONS = 1_000  # a catalog entry stays small; there are more people than that on some sites
 
 
@@ -38,18 +43,25 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
     with detect_api(endpoint) as api:
         api.client.read_account()
         fields = api.client.list_fields()
-        projects = [_option_fields(body) for body in api.list_projects()]
-        issues = count_issues(api, selected_keys(api, [project.key or "" for project in projects]))
-        options = {name: list_options(api, list_name) for name, list_name in LISTS.items()}
-        users = list(api.list_users())
+        projects = [attempted(_option_fields, body, OptionFields()) for body in api.list_projects()]
+        issues, uncounted = count_issues(api, selected_keys(api, [project.key or "" for project in projects]))
+        options, faults = {}, dict[str, str | None]()
+        for name, list_name in LISTS.items():
+            options[name], faults[name] = list_partly(api.client, name, partial(list_options, api, list_name))
+        users, faults[USERS.name] = list_partly(api.client, USERS.name, api.list_users)
+        faults[ISSUES.name] = uncounted
         for table in TABLES.values():
             facts: dict[str, JsonValue] = {"deployment": api.deployment, "cursor": table.cursor}
+            if fault := faults.get(table.name):
+                facts["fault"] = fault  # what of it could not be had, and why
             rows: int | None = None
             if table is PROJECTS:
                 rows, facts["options"] = len(projects), [option(project) for project in projects[:MOST_OPTIONS]]
             elif table is USERS:
-                rows = len(users)
-                facts["options"] = [option(_option_fields(body)) for body in users[:MOST_OPTIONS]]
+                rows = None if faults[USERS.name] else len(users)
+                facts["options"] = [
+                    option(attempted(_option_fields, body, OptionFields())) for body in users[:MOST_OPTIONS]
+                ]
             elif table.name in options:
                 rows, facts["options"] = len(options[table.name]), options[table.name][:MOST_OPTIONS]
             elif table is ISSUES:
@@ -81,13 +93,18 @@ def selected_keys(api: Api, keys: list[str]) -> list[str]:
     return [key for key in keys if key and (not project_keys or key in project_keys)]
 
 
-def count_issues(api: Api, projects: list[str]) -> int:
+def count_issues(api: Api, projects: list[str]) -> tuple[int | None, str | None]:
+    """The issues of all projects that can be counted, and which cannot."""
     conditions = filter_conditions(api.client.config, JiraFilter())
 
-    def count(key: str) -> int:
-        return api.count(" AND ".join([f'project = "{key}"', *conditions]))
+    def count(key: str) -> tuple[list[int], str | None]:
+        where = " AND ".join([f"project = {quoted(key)}", *conditions])
+        return list_partly(api.client, f"issues of project '{key}'", lambda: [api.count(where)])
 
-    return sum(api.client.map_concurrently(count, iter(projects)))
+    counted = dict(zip(projects, api.client.map_concurrently(count, iter(projects)), strict=True))
+    uncounted = [f"{key}: {fault}" for key, (_, fault) in counted.items() if fault]
+    known = [number for numbers, _ in counted.values() for number in numbers]
+    return sum(known) if known or not uncounted else None, "; ".join(uncounted[:MOST_NAMED]) or None
 
 
 def custom_fields(fields: list[Field]) -> list[Field]:
@@ -103,7 +120,7 @@ def custom_columns(api: Api, fields: list[Field]) -> list[FieldColumn]:
             field.id,
             shape_of(field, is_cloud=is_cloud, numbers=numbers),
             schema_text(field),
-            description=field.name,
+            description=field.name or None,
         )
         for field in custom_fields(fields)
     ]
@@ -118,7 +135,8 @@ def field_facts(api: Api, fields: list[Field]) -> dict[str, JsonValue]:
 
 
 def list_options(api: Api, name: str) -> list[JsonValue]:
-    return [option(_option_fields(body)) for body in api.client.list_objects(name)]
+    found = (attempted(_option_fields, body) for body in api.list_objects(name))
+    return [option(fields) for fields in found if fields is not None]
 
 
 def option(fields: OptionFields) -> JsonValue:
@@ -134,4 +152,4 @@ def list_bodies(api: Api, name: str) -> Iterator[Raw]:
         return api.list_projects()
     if name == USERS.name:
         return api.list_users()
-    return iter(api.client.list_objects(LISTS[name]))
+    return iter(api.list_objects(LISTS[name]))

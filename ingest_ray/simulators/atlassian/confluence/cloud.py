@@ -159,6 +159,16 @@ class ConfluenceCloud(ConfluenceV2):
 
     # Attachments' bytes.
 
+    @property
+    def media_host(self) -> str:
+        """Another host than the site's."""
+        return self.site.replace("127.0.0.1", "localhost")
+
+    @route("GET ~/download/attachments/{id}/{file}")
+    def servlet(self, call: Call) -> Reply:
+        """Closed to API tokens since May 2026: https://developer.atlassian.com/cloud/confluence/changelog/#CHANGE-2735, #CHANGE-3007"""
+        return Reply(401, b"<html><body>Unauthorized</body></html>", kind="text/html;charset=UTF-8")
+
     @route("GET ~/rest/api/content/{id}/child/attachment/{file}/download")
     def download(self, call: Call) -> Reply:
         page = self.page_of(call)
@@ -166,7 +176,9 @@ class ConfluenceCloud(ConfluenceV2):
         if file is None or page.attachment_fails:
             raise self.content_not_found(call.params["file"])
         return Reply(
-            302, b"", {"Location": f"{self.site}/wiki/media/{page.id}/att{file.id}?signature={self._sign(file.id)}"}
+            302,
+            b"",
+            {"Location": f"{self.media_host}/wiki/media/{page.id}/att{file.id}?signature={self._sign(file.id)}"},
         )
 
     def _sign(self, number: int) -> str:
@@ -174,7 +186,10 @@ class ConfluenceCloud(ConfluenceV2):
 
     @route("GET ~/media/{id}/{file}")
     def media(self, call: Call) -> Reply:
+        """The signed address of the media host, which refuses a second login beside the signature."""
         number = call.params["file"].removeprefix("att")
+        if "authorization" in call.headers:
+            return Reply(400, b"Only one auth mechanism allowed", kind="text/plain")
         if not number.isdecimal() or call.parameter("signature") != self._sign(int(number)):
             return Reply(403, b"", kind="text/plain")
         return self.file_bytes(call, self.page_of(call), call.params["file"])

@@ -8,6 +8,7 @@ from typing import Any
 from ingest_ray.simulators.atlassian.confluence import mutations
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page, PageAttachment, PageComment
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
+from ingest_ray.simulators.atlassian.confluence.space_grants import readers_record
 from ingest_ray.simulators.atlassian.content.rich_text import storage
 from ingest_ray.simulators.atlassian.server.control_endpoints import ControlEndpoints, Json
 
@@ -17,7 +18,7 @@ class ConfluenceControlEndpoints(ControlEndpoints):
     operations = mutations.OPERATIONS
 
     def records(self, kind: str, parameters: dict[str, str]) -> Iterator[Callable[[], Json]]:
-        """`pages` (visible ones of any status, posts too; `space` narrows), `all`, `purged`, `spaces`, `containers`, `users`, `groups`."""
+        """`pages` (visible ones of any status, posts too; `space` narrows), `all`, `purged`, `spaces`, `containers`, `readers` (who may read each page), `users`, `groups`."""
         store = self.store
         brief, hashed = parameters.get("brief") == "true", parameters.get("hashed") == "true"
         match kind:
@@ -34,9 +35,13 @@ class ConfluenceControlEndpoints(ControlEndpoints):
                 )  # fmt: skip
             case "containers":
                 return (
-                    partial(dict, id=str(c.id), kind=c.kind, title=c.title, parent=str(c.parent), space=store.spaces[c.space].key)
+                    partial(dict, id=str(c.id), kind=c.kind, title=c.title, parent=str(c.parent), space=store.spaces[c.space].key,
+                            restricted=bool(c.restricted))
                     for _, c in sorted(store.containers.items())
                 )  # fmt: skip
+            case "readers":
+                names = [self._name(n) for n in range(len(store.people))]
+                return (partial(readers_record, store, p, names) for p in store.visible_pages())
             case "users":
                 return (partial(self._user, n) for n in range(len(store.people)))
             case "groups":

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from typing import Any
 from urllib.parse import unquote
 
+from ingest_ray.simulators.atlassian.confluence import space_grants
 from ingest_ray.simulators.atlassian.confluence.page import Page
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v1_endpoints import ConfluenceV1
@@ -122,6 +123,20 @@ class ConfluenceDataCenter(ConfluenceV1):
             for s, key in subjects
         ]  # fmt: skip
         return reply(results)
+
+    @route("GET ~/rest/api/space/{key}/permissions/anonymous")
+    def anonymous_space_permissions(self, call: Call) -> Reply:
+        """The grants to everyone are here only, without a subject."""
+        space = self.space_of(call.params["key"])
+        granted = [
+            {"operation": {"targetType": "space", "operationKey": "read"}, "spaceKey": space.key, "spaceId": space.id}
+        ]
+        return reply(granted if space_grants.is_anonymous(self.store, space) else [])
+
+    @route("GET ~/rest/api/permissions/anonymous")
+    def anonymous_site_permissions(self, call: Call) -> Reply:
+        is_allowed = "anonymous-spaces" in self.traps and "anonymous-site-off" not in self.traps
+        return reply([{"operation": {"targetType": "application", "operationKey": "use"}}] if is_allowed else [])
 
     # People and server.
 

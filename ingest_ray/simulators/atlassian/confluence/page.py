@@ -32,7 +32,7 @@ class Space:
 
 @dataclass(slots=True)
 class Container:
-    """A folder, whiteboard, database or embed: a parent that is no page."""
+    """A folder, whiteboard, database or embed of Cloud: a parent that is no page. `restricted` as of a page; no API tells it."""
 
     id: int
     kind: str
@@ -41,6 +41,7 @@ class Container:
     parent: int
     author: int
     created: int
+    restricted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -98,9 +98,18 @@ class PageStore:
         return page if page is not None and self.visible(page) else None
 
     def readers(self, page: Page) -> list[tuple[int, tuple[str, ...]]]:
-        """(page id, who may read it) of every restriction that counts, top down: a reader must pass all of them."""
-        chain = [up for n in self.ancestors(page) if (up := self.pages.get(n)) is not None]
-        return [(p.id, p.restricted) for p in [*chain, page] if p.restricted]
+        """(page or folder, who may read it) of every restriction that counts, top down: a reader must pass all of them."""
+        above = (self.pages.get(n) or self.containers.get(n) for n in self.ancestors(page))
+        chain: list[Page | Container] = [up for up in above if up is not None]
+        return [(up.id, up.restricted) for up in [*chain, page] if up.restricted]
+
+    def has_folder_above(self, page: Page) -> bool:
+        return any(n in self.containers for n in self.ancestors(page))
+
+    def restrict_container(self, number: int, readers: tuple[str, ...]) -> None:
+        container = copy(self.containers[number])
+        container.restricted = readers
+        self.containers[number] = container
 
     def index_due_changes(self) -> None:
         now = self.clock.now()

@@ -2,9 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from ingest_ray.simulators.atlassian.confluence.page import LABELS, PER_PAGE, Page, PageAttachment, PageComment, Space
+from ingest_ray.simulators.atlassian.confluence.page import (
+    LABELS,
+    PER_PAGE,
+    Container,
+    Page,
+    PageAttachment,
+    PageComment,
+    Space,
+)
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.search import CqlSearcher
 from ingest_ray.simulators.atlassian.content.clock import spell, spell_utc
@@ -227,8 +235,9 @@ class ConfluenceSite:
         name = LABELS[number]
         return {"prefix": "global", "name": name, "id": str(500_000 + number), "label": name}
 
-    def restriction_json(self, page: Page, operation: str) -> Json:
-        names = page.restricted if operation == "read" else ()
+    def restriction_json(self, page: Page | Container, operation: str) -> Json:
+        """Of a folder always none: https://jira.atlassian.com/browse/CONFCLOUD-82920."""
+        names = page.restricted if operation == "read" and isinstance(page, Page) else ()
         users = [self.person(int(n[1:])) for n in names if n[0] == "u"]
         groups = [self.group_json(int(n[1:])) for n in names if n[0] == "g"]
         base = f"{self.site}{self.root}/rest/api/content/{page.id}/restriction/byOperation/{operation}"
@@ -302,9 +311,7 @@ class ConfluenceSite:
             }
         if "container" in expand:
             document["container"] = self.content_json(page, set())
-        download = f"/download/attachments/{page.id}/{file.title}?version={file.version}&api=v2"
-        if self.cloud:
-            download = f"/rest/api/content/{page.id}/child/attachment/att{file.id}/download"
+        download = f"/download/attachments/{page.id}/{quote(file.title)}?version={file.version}&cacheVersion=1&api=v2"
         links = {"webui": f"/pages/viewpageattachments.action?pageId={page.id}", "download": download}
         links["self"] = f"{self.site}{self.root}/rest/api/content/att{file.id}"
         return document | {"_expandable": {"container": f"/rest/api/content/{page.id}"}, "_links": links}

@@ -5,7 +5,7 @@ On Cloud most of them are deprecated and, at the gateway, gone.
 
 from typing import Any
 
-from ingest_ray.simulators.atlassian.confluence.page import Page, Space
+from ingest_ray.simulators.atlassian.confluence.page import Container, Page, Space
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import ConfluenceSite, Json
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
@@ -166,9 +166,13 @@ class ConfluenceV1(ConfluenceSite):
             raise self.refuse(400, "limit must be greater than 0")
         return self.array(call, page.labels, self.label_json, default=200, most=200)
 
+    def restricted_of(self, call: Call) -> Page | Container:
+        container = self.store.containers.get(int(call.params["id"])) if call.params["id"].isdecimal() else None
+        return container or self.page_of(call)
+
     @route("GET ~/rest/api/content/{id}/restriction")
     def restrictions(self, call: Call) -> Reply:
-        page = self.page_of(call)
+        page = self.restricted_of(call)
         response = self.array(call, ("read", "update"), lambda k: self.restriction_json(page, k), default=100)
         return self._hashed(response)
 
@@ -181,7 +185,7 @@ class ConfluenceV1(ConfluenceSite):
 
     @route("GET ~/rest/api/content/{id}/restriction/byOperation")
     def restrictions_by_operation(self, call: Call) -> Reply:
-        page = self.page_of(call)
+        page = self.restricted_of(call)
         document = {k: self.restriction_json(page, k) for k in ("read", "update")}
         return reply(
             document
@@ -190,7 +194,7 @@ class ConfluenceV1(ConfluenceSite):
 
     @route("GET ~/rest/api/content/{id}/restriction/byOperation/{operation}")
     def restriction(self, call: Call) -> Reply:
-        page, operation = self.page_of(call), call.params["operation"]
+        page, operation = self.restricted_of(call), call.params["operation"]
         if operation not in ("read", "update"):
             raise self.refuse(400, f"unsupported operation {operation}")
         return reply(self.restriction_json(page, operation))

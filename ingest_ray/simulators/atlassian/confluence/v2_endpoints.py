@@ -1,5 +1,8 @@
 """Confluence Cloud v2: versions, labels, comments and attachments of pages; spaces and their permissions; people."""
 
+from urllib.parse import quote
+
+from ingest_ray.simulators.atlassian.confluence import space_grants
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page, PageAttachment, PageComment, Space
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2_pages import ConfluenceV2Pages
@@ -130,7 +133,7 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     def attachment_v2(self, page: Page, file: PageAttachment) -> Json:
         author, at = self.store.people[file.author].account_id, spell_utc(file.created)
-        download = f"/rest/api/content/{page.id}/child/attachment/att{file.id}/download"
+        download = f"/download/attachments/{page.id}/{quote(file.title)}?version={file.version}&cacheVersion=1&api=v2"
         webui = f"/pages/viewpageattachments.action?pageId={page.id}&preview=att{file.id}"
         document: Json = {
             "id": f"att{file.id}",
@@ -241,15 +244,45 @@ class ConfluenceV2(ConfluenceV2Pages):
 
     @route("GET ~/api/v2/spaces/{id}/permissions")
     def v2_permissions(self, call: Call) -> Reply:
-        return self.by_offset(call, self.permissions_of(self.v2_space(call.params["id"])), lambda p: p)
+        """On a site with roles the permissions are those of roles."""
+        space = self.v2_space(call.params["id"])
+        if not space_grants.has_roles(self.store):
+            return self.by_offset(call, self.permissions_of(space), lambda p: p)
+        granted = sorted({role for *_, role in space_grants.assignments(self.store, space)})
+        pairs = [(role, name) for role in granted for name in space_grants.ROLES[role][2]]
+        listed = [
+            {
+                "id": str(space.id * 100 + n),
+                "principal": {"type": "role", "id": role},
+                "operation": dict(zip(("key", "targetType"), name.split("/"), strict=True)),
+            }
+            for n, (role, name) in enumerate(pairs)
+        ]
+        return self.by_offset(call, listed, lambda p: p)
 
     @route("GET ~/api/v2/spaces/{id}/role-assignments")
     def v2_roles(self, call: Call) -> Reply:
         space = self.v2_space(call.params["id"])
-        owner = {"principalType": "USER", "principalId": self.store.people[space.author].account_id}
-        return self.by_offset(
-            call, [{"principal": owner, "roleId": "00000000-0000-4000-8000-00000000000a"}], lambda r: r
-        )
+        if not space_grants.has_roles(self.store):
+            owner = {"principalType": "USER", "principalId": self.store.people[space.author].account_id}
+            return self.by_offset(call, [{"principal": owner, "roleId": space_grants.MANAGER}], lambda r: r)
+        ids = {"USER": lambda n: self.store.people[n].account_id, "GROUP": lambda n: self.store.groups[n].group_id}
+        sent = [
+            {
+                "principal": {"principalType": kind, "principalId": ids[kind](int(name[1:])) if kind in ids else name},
+                "roleId": role,
+            }
+            for kind, name, role in space_grants.assignments(self.store, space)
+        ]
+        return self.by_offset(call, sent, lambda r: r)
+
+    @route("GET ~/api/v2/space-roles")
+    def v2_space_roles(self, call: Call) -> Reply:
+        sent = [
+            {"id": role, "type": kind, "name": name, "description": "", "spacePermissions": list(permissions)}
+            for role, (name, kind, permissions) in space_grants.ROLES.items()
+        ]
+        return self.by_offset(call, sent, lambda r: r)
 
     @route("GET ~/api/v2/spaces/{id}/labels")
     def v2_space_labels(self, call: Call) -> Reply:

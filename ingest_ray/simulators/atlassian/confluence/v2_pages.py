@@ -293,8 +293,9 @@ class ConfluenceV2Pages(ConfluenceV1):
 
     @route("GET ~/api/v2/pages/{id}/ancestors")
     def v2_ancestors(self, call: Call) -> Reply:
-        """Top to bottom, without a cursor: where `limit` cuts, the topmost are missing."""
-        chain = self.store.ancestors(self.v2_page(call))
+        """Top to bottom, without a cursor: where `limit` cuts, the topmost are missing. Folders are left out
+        (https://jira.atlassian.com/browse/CONFCLOUD-82920): only `parentType` tells that one is above."""
+        chain = [n for n in self.store.ancestors(self.v2_page(call)) if n not in self.store.containers]
         sent = chain[-self.limit(call) :]
         return self.multi_plain([{"id": str(n), "type": self._type_of(n)} for n in sent])
 

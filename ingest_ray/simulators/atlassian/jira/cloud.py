@@ -13,7 +13,16 @@ from ingest_ray.simulators.atlassian.jira.site_endpoints import PROFILE_EXTRAS, 
 from ingest_ray.simulators.atlassian.query.grammar import QueryError
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, GONE, NO_ISSUE, NO_LOGIN, UNBOUNDED
-from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, problem, reply, route
+from ingest_ray.simulators.atlassian.server.routing import (
+    Call,
+    Reply,
+    RequestRefused,
+    decode,
+    encode,
+    problem,
+    reply,
+    route,
+)
 
 TOKEN_LIFE_MS = 7 * DAY_MS
 MOST_IDS = 5000  # issues a page, where only id and key are requested
@@ -245,6 +254,7 @@ class JiraCloud(JiraSite):
         keys = payload.get("issueIdsOrKeys", [])
         if not isinstance(keys, list) or not 1 <= len(keys) <= 100:
             raise self.refuse(400, "The number of issue IDs or keys must be between 1 and 100.")
+        self._refuse_large(keys)
         if not isinstance(payload.get("expand", []), list):
             raise self.refuse(400, BAD_PAYLOAD)
         renderer = self.renderer(call)
@@ -256,6 +266,11 @@ class JiraCloud(JiraSite):
         issues = self.render_issues(renderer, allowed, fields, payload.get("expand", []))
         return reply({"expand": "schema,names", "issueErrors": [], "issues": issues})
 
+    def _refuse_large(self, keys: list[Any]) -> None:
+        most = self.traps.number("large-request-413")
+        if most and len(keys) > most:
+            raise RequestRefused(Reply(413, b"<html><body>Payload Too Large</body></html>", kind="text/html"))
+
     @route("POST /rest/api/{api}/changelog/bulkfetch")
     def bulk_changelog(self, call: Call) -> Reply:
         """At most maxResults histories a page; a token may continue within an issue. `created` is epoch milliseconds here."""
@@ -263,6 +278,7 @@ class JiraCloud(JiraSite):
         keys, limit = payload.get("issueIdsOrKeys", []), int(payload.get("maxResults", 1000))
         if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(payload.get("fieldIds") or []) > 10:
             raise self.refuse(400, BAD_PAYLOAD)
+        self._refuse_large(keys)
         wanted = set(payload.get("fieldIds") or [])
         renderer = self.renderer(call)
         chosen = sorted({i.id for k in keys if (i := self.store.find(str(k))) is not None})
@@ -354,6 +370,13 @@ class JiraCloud(JiraSite):
             document: Json = {"id": spec.id, "name": spec.name, "key": spec.id, "schema": spec.schema}
             sent.append(document | {"description": "", "isLocked": False} if spec.custom else document)
         return reply(bean | {"values": sent})
+
+    @route("GET /rest/api/{api}/priority/search")
+    def priority_search(self, call: Call) -> Reply:
+        renderer = self.renderer(call)
+        bean = self.page_bean(call, self.store.configuration.priorities, 50, 50)
+        colour = {"statusColor": "#cc0000", "description": "", "isDefault": False}
+        return reply(bean | {"values": [renderer.priority(p) | colour for p in bean["values"]]})
 
     @route("GET /rest/api/{api}/users/search", "GET /rest/api/{api}/users")
     def users(self, call: Call) -> Reply:

@@ -145,7 +145,9 @@ class SiteServer:
 
     def _fault(self, call: Call) -> Reply | None:
         struck = [
-            n for n in ("server-errors", "login-page", "captcha-lock") if self.traps.strikes(n, call.path, self.draws)
+            name
+            for name in ("server-errors", "login-page", "captcha-lock", "denied-403", "denied-404", "missing-scope")
+            if self.traps.strikes(name, call.path, self.draws)
         ]
         if self.traps.strikes("expired-credentials", call.path, self.draws) and not self.credentials.token.endswith(
             "-next"
@@ -158,6 +160,12 @@ class SiteServer:
             return self._server_error()
         if "login-page" in struck:
             return Reply(200, LOGIN_PAGE, kind=_HTML)
+        if "denied-403" in struck:
+            return reply({"errorMessages": ["You do not have the permission to do this."], "errors": {}}, 403)
+        if "denied-404" in struck:
+            return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
+        if "missing-scope" in struck:
+            return reply({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
         if "captcha-lock" in struck:
             return Reply(403, LOGIN_PAGE, {"X-Seraph-LoginReason": "AUTHENTICATION_DENIED"}, _HTML)
         return None
@@ -177,6 +185,9 @@ class SiteServer:
         common = self._host_reply(call)
         if common is not None:
             return common
+        most = self.traps.number("long-address-414")
+        if most and len(call.path) + len(call.raw_query) > most:
+            return Reply(414, b"<html><body>Request-URI Too Long</body></html>", kind=_HTML)
         if isinstance(match, int):
             if match == 405:
                 return problem(

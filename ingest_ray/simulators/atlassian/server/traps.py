@@ -49,6 +49,8 @@ _ALL = (
         "deprecated-v1", "Confluence Cloud", "v1 content and space answer with deprecation headers; 410 at the gateway"
     ),
     _real("dc-caps", "Data Center", "page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000", "1000"),
+    _real("long-address-414", "both", "an address of more than N bytes answers 414", "8192"),
+    _behaviour("large-request-413", "Jira Cloud", "bulkfetch of more than N issues answers 413", "30"),
     _behaviour("missing-issue-400", "Jira Cloud", "a key or id in JQL that does not exist answers 400, not no issues"),
     _behaviour("short-pages", "Jira Cloud", "pages hold N % to 100 % of maxResults, before the end too", "40"),
     _behaviour("missing-islast", "Jira Cloud", "search/jql leaves isLast out"),
@@ -75,6 +77,11 @@ _ALL = (
     _behaviour("restrictions-500", "Confluence", "expand=restrictions answers 500 for the whole batch"),
     _behaviour("failing-space", "Confluence", "N spaces answer 500 to everything that is theirs"),
     _behaviour(
+        "space-roles", "Confluence Cloud", "spaces have roles, assigned to users, groups and classes of accounts"
+    ),
+    _behaviour("anonymous-spaces", "Data Center", "every Nth space of a Confluence grants reading to everyone", "2"),
+    _behaviour("anonymous-site-off", "Data Center", "the Confluence as a whole lets no anonymous user in"),
+    _behaviour(
         "attachment-errors", "Confluence", "one attachment in N: 404 on content, and 400 on its page's list", "10"
     ),
     _behaviour("endpoint-buckets", "both", "the rate limit counts per endpoint and method, not for the whole site"),
@@ -88,6 +95,9 @@ _ALL = (
     _fault("too-many-requests", "both", "0.02", "429 beyond the budget, with Retry-After"),
     _fault("too-many-requests-silent", "both", "0.02", "429 beyond the budget, without Retry-After"),
     _fault("server-errors", "both", "burst:20:5", "500, 502, 503 (Retry-After) and 504 in turn"),
+    _fault("denied-403", "both", "after:0", "403, where the account lacks a right"),
+    _fault("denied-404", "both", "after:0", "404, where the version lacks an endpoint"),
+    _fault("missing-scope", "Cloud", "after:0", "401, where the token lacks a scope"),
     _fault("slow-responses", "both", "0.05", "the answer takes two seconds"),
     _fault("truncated-bodies", "both", "0.02", "the connection closes in mid-body"),
     _fault("truncated-json", "both", "0.02", "half a JSON document, with the right Content-Length and status 200"),

@@ -7,17 +7,18 @@ from threading import Lock
 from msgspec import Raw, Struct
 
 from ingest_ray.http.client import Tries
-from ingest_ray.http.errors import BrokenAnswer, NotThere
+from ingest_ray.http.errors import BrokenAnswer, NotThere, RequestTooLarge
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.client import ConfluenceClient
 from ingest_strategies.confluence.api.contract import FetchedContent, UnreadableContent
-from ingest_strategies.confluence.api.responses import BodyText, decoder
+from ingest_strategies.confluence.api.responses import BodyText
 
 
 class ContentHead(Struct):
     id: str
     title: str | None = None
-    body: dict[str, BodyText] = {}
+    body: dict[str, BodyText | None] | None = None
 
 
 _head = decoder(ContentHead)
@@ -69,7 +70,7 @@ class BodyReader:
             return [content for part in parts for content in self._read_chunk(part, unreadable, tries)]
         try:
             by_id = {_head(body).id: FetchedContent(body) for body in self.read_many(ids, tries)}
-        except (BrokenAnswer, NotThere) as error:
+        except (BrokenAnswer, NotThere, RequestTooLarge) as error:
             if len(ids) == 1:
                 single = self._read_alone(ids[0], error, unreadable)
                 return [single] if single is not None else []
@@ -96,7 +97,7 @@ class BodyReader:
                 continue
             if not index:
                 return FetchedContent(body)
-            text = _head(body).body.get(body_format)
+            text = (_head(body).body or {}).get(body_format)
             return FetchedContent(body, text.value if text else None, body_format, f"{self.formats[0]}: {error}")
         try:
             head = _head(self.read_one(number, None, self.fewer_tries))
@@ -116,7 +117,7 @@ def read_by_halves(
     """Content that search gives whole. One that breaks every answer it is in becomes unreadable."""
     try:
         return read_many(ids, tries)
-    except BrokenAnswer as error:
+    except (BrokenAnswer, RequestTooLarge) as error:
         if len(ids) == 1:
             unreadable.append(UnreadableContent(ids[0], None, str(error)))
             return []

@@ -6,8 +6,9 @@ from ingest_ray.http.client import Tries
 from ingest_ray.http.rate_limit_headers import instant
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 from ingest_ray.sdk.types import Endpoint
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.site_client import SiteClient, open_http_client
-from ingest_strategies.confluence.api.responses import Page, Person, decoder
+from ingest_strategies.confluence.api.responses import Page, Person
 from ingest_strategies.confluence.config import ConfluenceConfig, parse_config
 
 _page, _person = decoder(Page), decoder(Person)

@@ -3,6 +3,7 @@
 https://developer.atlassian.com/cloud/confluence/rest/v2/intro/
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,29 +11,35 @@ from msgspec import Raw, Struct
 
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BrokenAnswer, NotThere
+from ingest_ray.sdk.errors import SourceDenied
 from ingest_strategies.atlassian.deployment import CLOUD
-from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.instants import instant_ms_or
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.site_client import chunked
+from ingest_strategies.confluence.api.ancestors import AncestorWalk
 from ingest_strategies.confluence.api.bodies import BodyLimit, BodyReader, read_by_halves
 from ingest_strategies.confluence.api.client import ConfluenceClient
 from ingest_strategies.confluence.api.contract import (
     NONCURRENT,
+    Ancestors,
     FetchedContent,
     Space,
     TreePage,
+    UnknownPrincipal,
     UnreadableContent,
+    page_number,
     space_from_v2,
 )
 from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.api.pagination import by_cursor, by_offset
-from ingest_strategies.confluence.api.responses import ContentRef, ContentV2, Person, decoder
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, Person, TreeEntryV2
 from ingest_strategies.confluence.api.search import search_params
 
 MOST = 250  # of every v2 list
 MOST_HITS = 250
 NAMES = {"page": "pages", "blogpost": "blogposts"}
 STATUSES = ",".join(("current", *NONCURRENT))
-_content, _raw, _ref, _person = decoder(ContentV2), decoder(Raw), decoder(ContentRef), decoder(Person)
+_entry, _raw, _ref, _person = decoder(TreeEntryV2), decoder(Raw), decoder(ContentRef), decoder(Person)
 
 
 class Principal(Struct):
@@ -52,17 +59,30 @@ class Permission(Struct):
     operation: Operation | None = None
 
 
-_permission = decoder(Permission)
+class Assignment(Struct):
+    principal: Principal
+    roleId: str | None = None
+
+
+class Role(Struct):
+    id: str
+    spacePermissions: list[str] | None = None
+
+
+_permission, _assignment, _role = decoder(Permission), decoder(Assignment), decoder(Role)
+ANONYMOUS_CLASS = "anonymous-users"
 
 
 class CloudApi:
     deployment = CLOUD
     can_list_changes = True
+    _role_permissions: dict[str, list[str]] | None = None
     listing_expand: tuple[str, ...] = ("metadata.labels",)
 
     def __init__(self, client: ConfluenceClient) -> None:
         self.client = client
         self.body_limit = BodyLimit(MOST)
+        self.walk = AncestorWalk(client)
 
     def read_version(self) -> str | None:
         return None
@@ -151,8 +171,13 @@ class CloudApi:
         for kind, name in NAMES.items():
             params = {"limit": MOST, "sort": "-modified-date", "status": "current"}
             for page in by_cursor(self.client, f"api/v2/{name}", params):
-                contents = map(_content, page)
-                dated = [(kind, one.id, one.spaceId or "", instant_ms(one.version.createdAt)) for one in contents]
+                contents = [_entry(body) for body in page]
+                # A page without a time may be a changed one; it does not end the listing.
+                whens = [one.version.createdAt if one.version else None for one in contents]
+                dated = [
+                    (kind, one.id, one.spaceId or "", instant_ms_or(when, since_ms))
+                    for one, when in zip(contents, whens, strict=True)
+                ]
                 yield [entry for entry in dated if entry[3] >= since_ms]
                 if any(ms < since_ms for *_, ms in dated):
                     break
@@ -168,23 +193,17 @@ class CloudApi:
     def check_space(self, space: Space) -> None:
         self.client.read_page(f"api/v2/spaces/{space.id}/pages", {"limit": 1})
 
-    def list_ancestors(self, number: str) -> tuple[str, ...]:
-        """The listing is top down and has no cursor: where it is cut, its first page is asked for its own ancestors."""
-        ancestors: list[ContentRef] = []
-        lowest = number
-        while True:
-            try:
-                page = self.client.read_page(f"api/v2/pages/{lowest}/ancestors", {"limit": MOST})
-            except NotThere:
-                if ancestors:
-                    raise
-                self.client.get(f"api/v2/blogposts/{number}", _raw)  # a blog post has no ancestors
-                return ()
-            above = [_ref(body) for body in page.results]
-            ancestors = [*above, *ancestors]
-            if len(above) < MOST:
-                return tuple(ref.id for ref in ancestors if ref.type in (None, "page"))
-            lowest = above[0].id
+    def load_ancestors(self, ids: Sequence[str]) -> None:
+        self.walk.load(ids)
+
+    def list_ancestors(self, number: str) -> Ancestors:
+        return self.walk.list_above(number)
+
+    def download_path(self, attachment: ContentV1, page: str) -> str | None:
+        """The servlet of `_links.download` is closed to API tokens since May 2026 (CHANGE-2735, CHANGE-3007). This one redirects to the
+        media host, which gets no login."""
+        number = f"?version={attachment.version.number}" if attachment.version else ""
+        return f"{self.client.root}/rest/api/content/{page}/child/attachment/{attachment.id}/download{number}"
 
     def exists(self, dataset: str, number: str) -> bool:
         paths = {
@@ -201,21 +220,47 @@ class CloudApi:
         return False
 
     def list_space_readers(self, space: Space) -> frozenset[str]:
-        """Sites with roles list readers in two places. Every role includes reading."""
-        readers: set[str] = set()
+        """Grants to people and groups, and assignments of roles that include reading. Sites made since November 2025 have roles only."""
+        readers, reading_roles = set[str](), set[str]()
         for page in by_cursor(self.client, f"api/v2/spaces/{space.id}/permissions", {"limit": MOST}):
             for permission in map(_permission, page):
-                operation = permission.operation
-                if operation and (operation.key, operation.targetType) == ("read", "space"):
-                    readers.add(f"{permission.principal.type}:{permission.principal.id}")
+                operation, principal = permission.operation, permission.principal
+                if operation is None or (operation.key, operation.targetType) != ("read", "space"):
+                    continue
+                if str(principal.type).upper() == "ROLE":
+                    reading_roles.add(str(principal.id))
+                else:
+                    readers.add(reader_name(space, principal.type, principal.id))
         try:
             for page in by_cursor(self.client, f"api/v2/spaces/{space.id}/role-assignments", {"limit": MOST}):
-                for assignment in map(_permission, page):
+                for assignment in map(_assignment, page):
                     principal = assignment.principal
-                    readers.add(f"{str(principal.principalType).lower()}:{principal.principalId}")
+                    if self._is_reading_role(assignment.roleId, reading_roles):
+                        readers.add(reader_name(space, principal.principalType, principal.principalId))
         except NotThere:
             pass  # the site has no roles yet
         return frozenset(readers)
+
+    def _is_reading_role(self, role: str | None, reading_roles: set[str]) -> bool:
+        """By the space's own permissions; else by what the site says of the role. A custom role need not include reading."""
+        if role is None or role in reading_roles:
+            return role is not None
+        if self._role_permissions is None:
+            self._role_permissions = self._read_roles()
+        permissions = self._role_permissions.get(role)
+        if permissions is None and reading_roles:
+            return False
+        if permissions is None:
+            raise UnknownPrincipal(f"what role '{role}' permits cannot be told")
+        return any({"read", "space"} <= set(re.split(r"[^a-z]+", name.lower())) for name in permissions)
+
+    def _read_roles(self) -> dict[str, list[str]]:
+        try:
+            pages = by_cursor(self.client, "api/v2/space-roles", {"limit": MOST})
+            roles = [role for page in pages for role in map(_role, page)]
+        except (NotThere, SourceDenied):
+            return {}
+        return {role.id: role.spacePermissions for role in roles if role.spacePermissions is not None}
 
     def list_members(self, group: str) -> frozenset[str]:
         rest = f"rest/api/group/{group.partition(':')[2]}/membersByGroupId"
@@ -224,11 +269,22 @@ class CloudApi:
     def locate(self, number: str) -> tuple[str, str]:
         for name in NAMES.values():
             try:
-                content = self.client.get(f"api/v2/{name}/{number}", _content)
+                content = self.client.get(f"api/v2/{name}/{number}", _entry)
             except NotThere:
                 continue
-            return content.spaceId or "", content.status
+            return content.spaceId or "", content.status or "current"
         raise NotThere(f"content {number}")
+
+
+def reader_name(space: Space, kind: str | None, identity: str | None) -> str:
+    """Raises `UnknownPrincipal` for a kind that may be anybody."""
+    match str(kind).upper():
+        case "USER" | "GROUP" if identity:
+            return f"{str(kind).lower()}:{identity}"
+        case "ACCESS_CLASS" if identity:
+            return "anyone" if identity.lower() == ANONYMOUS_CLASS else f"class:{identity.lower()}"
+        case _:
+            raise UnknownPrincipal(f"space '{space.key}' grants reading to '{kind}' '{identity}', which is not known")
 
 
 def tree_pages(kind: str, bodies: Sequence[Raw]) -> list[TreePage]:
@@ -236,12 +292,12 @@ def tree_pages(kind: str, bodies: Sequence[Raw]) -> list[TreePage]:
 
 
 def tree_page(kind: str, body: Raw) -> TreePage:
-    page = _content(body)
+    page = _entry(body)
     return TreePage(
-        id=int(page.id),
+        id=page_number(page.id),
         type=kind,
-        status=page.status,
-        created_ms=instant_ms(page.createdAt) if page.createdAt else 0,
-        modified_ms=instant_ms(page.version.createdAt),
+        status=page.status or "current",
+        created_ms=instant_ms_or(page.createdAt, 0),
+        modified_ms=instant_ms_or(page.version.createdAt if page.version else None, 0),
         location=f"{page.parentType} {page.parentId} {page.position} {page.spaceId} {page.status}",
     )

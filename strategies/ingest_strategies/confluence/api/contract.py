@@ -10,18 +10,22 @@ from typing import Protocol
 from msgspec import Raw
 
 from ingest_ray.http.client import Tries
+from ingest_ray.http.errors import BrokenAnswer
+from ingest_ray.sdk.errors import SourceError
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.confluence.api.client import ConfluenceClient
-from ingest_strategies.confluence.api.responses import SpaceV1, SpaceV2, decoder
+from ingest_strategies.confluence.api.responses import ContentV1, SpaceHead, SpaceV1, SpaceV2
 
 NONCURRENT = ("archived", "trashed")
 PAGE_TYPES = ("page", "blogpost")
+_space_head: Callable[[bytes], SpaceHead] = decoder(SpaceHead)
 _v1_space: Callable[[bytes], SpaceV1] = decoder(SpaceV1)
 _v2_space: Callable[[bytes], SpaceV2] = decoder(SpaceV2)
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space of either deployment; `body` is the untouched object."""
+    """A space of either deployment; `body` is the untouched object. Without a `key` nothing of it can be found."""
 
     id: str
     key: str
@@ -67,6 +71,19 @@ class TreePage:
     modified_ms: int
     location: str
     """Parent, position, space and status: everything that may change without a new version."""
+
+
+@dataclass(frozen=True)
+class Ancestors:
+    """What is above a page: pages, top down, and containers that are no pages (folders, whiteboards, databases), bottom up."""
+
+    pages: tuple[str, ...]
+    containers: tuple[str, ...] = ()
+    """Such as `folder 123`."""
+
+
+class UnknownPrincipal(SourceError):
+    """A grant to a kind of principal that is not known here."""
 
 
 class Api(Protocol):
@@ -119,8 +136,16 @@ class Api(Protocol):
         """Makes one small request for a space in which search finds nothing. Raises the error that the space answers."""
         ...
 
-    def list_ancestors(self, number: str) -> tuple[str, ...]:
-        """The pages above any page, top down. Raises `NotThere`."""
+    def load_ancestors(self, ids: Sequence[str]) -> None:
+        """Requests many at once what `list_ancestors` will need. Raises nothing that that would not."""
+        ...
+
+    def list_ancestors(self, number: str) -> Ancestors:
+        """What is above any page or post. Raises `NotThere`."""
+        ...
+
+    def download_path(self, attachment: ContentV1, page: str) -> str | None:
+        """Where the bytes of an attachment are; None: its answer does not say."""
         ...
 
     def exists(self, dataset: str, number: str) -> bool:
@@ -128,7 +153,10 @@ class Api(Protocol):
         ...
 
     def list_space_readers(self, space: Space) -> frozenset[str]:
-        """The principals that may read a space, such as `user:x`, `group:y`, `anyone`."""
+        """The principals that may read a space: `user:x`, `group:y`, `class:all-licensed-users` and the like, `anyone`.
+
+        Raises `UnknownPrincipal`.
+        """
         ...
 
     def list_members(self, group: str) -> frozenset[str]:
@@ -140,11 +168,23 @@ class Api(Protocol):
         ...
 
 
+def page_number(text: str) -> int:
+    """Ids of pages are numbers in text. Raises `BrokenAnswer`."""
+    if not text.isdecimal():
+        raise BrokenAnswer(f"'{text[:40]}' is no id of a page")
+    return int(text)
+
+
 def space_from_v1(body: Raw) -> Space:
-    space = _v1_space(body)
-    return Space(str(space.id), space.key, space.name, space.type, space.status, body)
+    return _space(attempted(_v1_space, body), body)
 
 
 def space_from_v2(body: Raw) -> Space:
-    space = _v2_space(body)
-    return Space(space.id, space.key, space.name, space.type, space.status, body)
+    return _space(attempted(_v2_space, body), body)
+
+
+def _space(space: SpaceV1 | SpaceV2 | None, body: Raw) -> Space:
+    """One of which only the name is odd can be read all the same. Raises `BrokenAnswer` for one without an id."""
+    head = _space_head(body)
+    name, kind, status = space.name if space else None, head.type or "global", head.status or "current"
+    return Space(str(head.id), head.key or "", name, kind, status, body)

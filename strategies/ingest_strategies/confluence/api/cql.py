@@ -5,8 +5,9 @@ is skipped: a boundary in such an hour moves back to the last unambiguous minute
 every condition, and windows still touch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from ingest_ray.sdk.types import Interval
@@ -16,6 +17,7 @@ from ingest_strategies.atlassian.segment_progress import MINUTE_MS, whole_minute
 MODIFIED = "lastmodified"
 CREATED = "created"
 QUARTER_MS = 15 * MINUTE_MS  # no zone of the last fifty years changes its offset off a quarter of an hour
+MOST_SIGNS = 2_000  # of a list of keys in an address: servers take 8 KiB of address and headers, some proxies 4
 MOST_STEPS = 24  # quarters of an hour: no clock is turned back by more than six hours
 
 
@@ -65,6 +67,21 @@ def in_space(space: str, types: Sequence[str]) -> str:
 
 def in_spaces(spaces: Sequence[str], types: Sequence[str]) -> str:
     return f"space in ({', '.join(map(quoted, spaces))}) AND type in ({', '.join(types)})"
+
+
+def groups_of_spaces(spaces: Sequence[str]) -> Iterator[list[str]]:
+    """The keys in parts that fit the address of one request each. Keys of personal spaces are long."""
+    group: list[str] = []
+    signs = 0
+    for space in spaces:
+        length = len(quote(quoted(space), safe="")) + 6  # and a comma with a blank
+        if group and signs + length > MOST_SIGNS:
+            yield group
+            group, signs = [], 0
+        group.append(space)
+        signs += length
+    if group:
+        yield group
 
 
 def window(space: str, types: Sequence[str], axis: str, interval: Interval, zone: ZoneInfo, *more: str) -> str:

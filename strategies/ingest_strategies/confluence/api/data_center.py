@@ -13,24 +13,27 @@ from msgspec import Raw, Struct
 
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
-from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.errors import SourceDenied, SourceUnavailable
 from ingest_strategies.atlassian.deployment import SERVER
-from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.instants import instant_ms_or
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.bodies import BodyLimit, BodyReader, read_by_halves
 from ingest_strategies.confluence.api.client import ConfluenceClient
 from ingest_strategies.confluence.api.contract import (
     NONCURRENT,
     PAGE_TYPES,
+    Ancestors,
     FetchedContent,
     Space,
     TreePage,
     UnreadableContent,
+    page_number,
     space_from_v1,
 )
 from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.api.pagination import by_cursor, by_offset
-from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, Person, decoder
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, Person, TreeEntryV1
 from ingest_strategies.confluence.api.search import search_params
 
 MOST_IDS = 1000
@@ -38,7 +41,8 @@ MOST_BODIES = 50
 MOST_EXPANDED = 200
 MOST_ATTEMPTS = 4  # to read a window that changes while it is read
 HEAD = ("space", "version", "history", "ancestors", "metadata.labels")
-_content, _raw, _ref, _person = decoder(ContentV1), decoder(Raw), decoder(ContentRef), decoder(Person)
+_content, _entry, _raw, _ref = decoder(ContentV1), decoder(TreeEntryV1), decoder(Raw), decoder(ContentRef)
+_person = decoder(Person)
 
 
 class Subject(Struct):
@@ -152,7 +156,7 @@ class DataCenterApi:
     def _scan(self, space: Space, kind: str, status: str) -> Iterator[list[TreePage]]:
         params = {"spaceKey": space.key, "type": kind, "status": status, "limit": MOST_EXPANDED}
         for page in by_cursor(self.client, "rest/api/content/scan", {**params, "expand": "version,history,ancestors"}):
-            yield [tree_page(body) for body in page]
+            yield [tree_page(body, kind, status) for body in page]
 
     def list_changed(self, since_ms: int) -> Iterator[list[tuple[str, str, str, int]]]:
         """Data Center has no listing by date besides search: changes are found in the tree instead."""
@@ -167,9 +171,16 @@ class DataCenterApi:
     def check_space(self, space: Space) -> None:
         self.client.read_page("rest/api/content", {"spaceKey": space.key, "limit": 1})
 
-    def list_ancestors(self, number: str) -> tuple[str, ...]:
+    def load_ancestors(self, ids: Sequence[str]) -> None:
+        """Search gives them with the restrictions. Data Center has no folders."""
+
+    def list_ancestors(self, number: str) -> Ancestors:
         content = self.client.get(f"rest/api/content/{number}", _content, {"status": "any", "expand": "ancestors"})
-        return tuple(ref.id for ref in content.ancestors or () if ref.type in (None, "page"))
+        return Ancestors(tuple(ref.id for ref in content.ancestors or () if ref.type in (None, "page")))
+
+    def download_path(self, attachment: ContentV1, page: str) -> str | None:
+        link = attachment.links.download
+        return None if link is None else f"{self.client.root}{link}"
 
     def exists(self, dataset: str, number: str) -> bool:
         if dataset == "confluence.space":
@@ -181,7 +192,7 @@ class DataCenterApi:
         return True
 
     def list_space_readers(self, space: Space) -> frozenset[str]:
-        """Since 9.1. A permission without a subject applies to everyone."""
+        """Since 9.1. A permission without a subject applies to everyone; grants to everyone are listed apart."""
         readers: set[str] = set()
         for permission in self.client.get(f"rest/api/space/{quote(space.key)}/permissions", _permissions):
             operation, subject = permission.operation, permission.subject
@@ -193,7 +204,23 @@ class DataCenterApi:
                 readers.add(f"group:{subject.name}")
             else:
                 readers.add(f"user:{subject.userKey or subject.username}")
+        if self._is_anonymous_space(space):
+            readers.add("anyone")
         return frozenset(readers)
+
+    def _is_anonymous_space(self, space: Space) -> bool:
+        """True where the space grants reading to everyone, and the site as a whole lets anonymous users in, as far as that can be told."""
+        try:
+            granted = self.client.get(f"rest/api/space/{quote(space.key)}/permissions/anonymous", _permissions)
+        except NotThere:
+            return False
+        reads = ((one.operation.operationKey, one.operation.targetType) == ("read", "space") for one in granted)
+        if not any(reads):
+            return False
+        try:
+            return bool(self.client.get("rest/api/permissions/anonymous", _permissions))
+        except (NotThere, SourceDenied):
+            return True  # only administrators may look
 
     def list_members(self, group: str) -> frozenset[str]:
         rest = f"rest/api/group/{quote(group.partition(':')[2], safe='')}/member"
@@ -204,17 +231,17 @@ class DataCenterApi:
         params = {"status": "any", "expand": "space,container"}
         content = self.client.get(f"rest/api/content/{number}", _content, params)
         space = content.space.key if content.space else content.container.key if content.container else None
-        return space or "", content.status
+        return space or "", content.status or "current"
 
 
-def tree_page(body: Raw) -> TreePage:
-    page = _content(body)
+def tree_page(body: Raw, kind: str, status: str) -> TreePage:
+    page = _entry(body)
     parent = page.ancestors[-1].id if page.ancestors else None
     return TreePage(
-        id=int(page.id),
-        type=page.type,
-        status=page.status,
-        created_ms=instant_ms(page.history.createdDate) if page.history and page.history.createdDate else 0,
-        modified_ms=instant_ms(page.version.when) if page.version else 0,
-        location=f"{parent} {page.extensions.position} {page.status}",
+        id=page_number(page.id),
+        type=page.type or kind,
+        status=page.status or status,
+        created_ms=instant_ms_or(page.history.createdDate if page.history else None, 0),
+        modified_ms=instant_ms_or(page.version.when if page.version else None, 0),
+        location=f"{parent} {page.extensions.position if page.extensions else None} {page.status}",
     )

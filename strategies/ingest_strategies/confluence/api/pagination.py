@@ -8,8 +8,8 @@ from msgspec import Raw, Struct
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest
 from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.confluence.api.client import ConfluenceClient
-from ingest_strategies.confluence.api.responses import decoder
 
 RESTARTS = 3  # of a listing whose cursor is refused
 MOST_PAGES = 50_000  # a longer listing is a loop

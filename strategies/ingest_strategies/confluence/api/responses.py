@@ -1,16 +1,12 @@
-"""The shapes of Confluence's answers, as far as they are read. `V1` is of REST v1 (Data Center, and search on Cloud), `V2` of v2."""
+"""The shapes of Confluence's answers, as far as they are read. `V1` is of REST v1 (Data Center, and search on Cloud), `V2` of v2.
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+Atlassian's OpenAPI files require few members, and users and versions are nullable: every member that is not needed to find an object
+may be missing or null. Nested objects of such members come through a property, which is never None.
+"""
 
-import msgspec
-from msgspec import Raw, Struct
+from typing import Any
 
-T = TypeVar("T")
-
-
-def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    return msgspec.json.Decoder(kind).decode
+from msgspec import Raw, Struct, field
 
 
 class Person(Struct):
@@ -33,7 +29,15 @@ class Links(Struct):
     base: str | None = None
 
 
-class Page(Struct):
+class Linked(Struct):
+    raw_links: Links | None = field(default=None, name="_links")
+
+    @property
+    def links(self) -> Links:
+        return self.raw_links or Links()
+
+
+class Page(Linked, kw_only=True):
     """The envelope of every list: v1 has `size`, Data Center's search has `totalSize`; a cursor is in `_links.next`."""
 
     results: list[Raw]
@@ -41,7 +45,6 @@ class Page(Struct):
     limit: int | None = None
     totalSize: int | None = None
     nextCursor: str | None = None
-    links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
 class SearchCount(Struct):
@@ -49,53 +52,59 @@ class SearchCount(Struct):
 
 
 class PlainText(Struct):
-    value: str = ""
+    value: str | None = None
 
 
-class SpaceV1(Struct):
+class SpaceV1(Linked, kw_only=True):
     id: int | str
-    key: str
+    key: str | None = None
     name: str | None = None
-    type: str = "global"
-    status: str = "current"
-    description: dict[str, Raw] | None = None
-    homepage: dict[str, Raw] | None = None
+    type: str | None = None
+    status: str | None = None
+    description: dict[str, Any] | None = None
+    homepage: "ContentId | None" = None
     history: "HistoryV1 | None" = None
-    links: Links = msgspec.field(default_factory=Links, name="_links")
 
 
-class SpaceV2(Struct):
+class SpaceV2(Linked, kw_only=True):
     id: str
-    key: str
+    key: str | None = None
     name: str | None = None
-    type: str = "global"
-    status: str = "current"
+    type: str | None = None
+    status: str | None = None
     authorId: str | None = None
     createdAt: str | None = None
     homepageId: str | None = None
-    description: dict[str, PlainText] | None = None
-    links: Links = msgspec.field(default_factory=Links, name="_links")
+    description: dict[str, PlainText | None] | None = None
 
 
 class VersionV2(Struct):
-    number: int
-    createdAt: str
+    number: int | None = None
+    createdAt: str | None = None
     message: str | None = None
     minorEdit: bool | None = None
     authorId: str | None = None
 
 
 class BodyText(Struct):
-    value: str
+    value: str | None = None
     representation: str | None = None
 
 
-class ContentV2(Struct):
+class WithBodies(Linked):
+    raw_body: dict[str, BodyText | None] | None = field(default=None, name="body")
+
+    @property
+    def body(self) -> dict[str, BodyText]:
+        return {name: text for name, text in (self.raw_body or {}).items() if text is not None}
+
+
+class ContentV2(WithBodies, kw_only=True):
     """A page or a blog post; only pages have a parent."""
 
     id: str
-    status: str
-    version: VersionV2
+    status: str | None = None
+    raw_version: VersionV2 | None = field(default=None, name="version")
     title: str | None = None
     spaceId: str | None = None
     parentId: str | None = None
@@ -104,33 +113,96 @@ class ContentV2(Struct):
     authorId: str | None = None
     ownerId: str | None = None
     createdAt: str | None = None
-    body: dict[str, BodyText] = {}
-    links: Links = msgspec.field(default_factory=Links, name="_links")
+
+    @property
+    def version(self) -> VersionV2:
+        return self.raw_version or VersionV2()
+
+
+class TreeVersion(Struct):
+    createdAt: str | None = None
+    when: str | None = None
+
+
+class TreeEntryV2(Struct):
+    """What the tree needs of a page. Its title is not among that: one that is no text must not cost the whole tree."""
+
+    id: str
+    status: str | None = None
+    version: TreeVersion | None = None
+    spaceId: str | None = None
+    parentId: str | None = None
+    parentType: str | None = None
+    position: int | None = None
+    createdAt: str | None = None
+
+
+class TreeHistory(Struct):
+    createdDate: str | None = None
+
+
+class TreeExtensions(Struct):
+    position: int | str | None = None
+
+
+class TreeEntryV1(Struct):
+    id: str
+    type: str | None = None
+    status: str | None = None
+    version: TreeVersion | None = None
+    history: TreeHistory | None = None
+    ancestors: "list[ContentRef] | None" = None
+    extensions: TreeExtensions | None = None
+
+
+class SpaceHead(Struct):
+    id: str | int
+    key: str | None = None
+    type: str | None = None
+    status: str | None = None
 
 
 class VersionV1(Struct):
-    number: int
-    when: str
-    by: Person = msgspec.field(default_factory=Person)
+    number: int | None = None
+    when: str | None = None
+    raw_by: Person | None = field(default=None, name="by")
     message: str | None = None
     minorEdit: bool | None = None
+
+    @property
+    def by(self) -> Person:
+        return self.raw_by or Person()
 
 
 class HistoryV1(Struct):
     createdDate: str | None = None
-    createdBy: Person = msgspec.field(default_factory=Person)
+    raw_creator: Person | None = field(default=None, name="createdBy")
+
+    @property
+    def createdBy(self) -> Person:
+        return self.raw_creator or Person()
 
 
 class LabelV1(Struct):
-    id: str
-    name: str
+    id: str | None = None
+    name: str | None = None
     prefix: str | None = None
 
 
 class LabelList(Struct):
-    results: list[LabelV1] = []
-    size: int = 0
-    limit: int = 200
+    raw_results: list[LabelV1 | None] | None = field(default=None, name="results")
+    size: int | None = None
+    limit: int | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [label.name for label in self.raw_results or () if label is not None and label.name is not None]
+
+    @property
+    def is_complete(self) -> bool:
+        """A list that fills its limit may be cut."""
+        size = len(self.raw_results or ()) if self.size is None else self.size
+        return size < (self.limit or 200)
 
 
 class MetadataV1(Struct):
@@ -157,16 +229,22 @@ class Groups(Struct):
 
 
 class Principals(Struct):
-    user: Users = msgspec.field(default_factory=Users)
-    group: Groups = msgspec.field(default_factory=Groups)
+    user: Users = field(default_factory=Users)
+    group: Groups = field(default_factory=Groups)
 
 
 class Restriction(Struct):
-    restrictions: Principals = msgspec.field(default_factory=Principals)
+    """Of readers nothing may be odd: an answer that does not fit is no answer."""
+
+    restrictions: Principals = field(default_factory=Principals)
 
 
 class Restrictions(Struct):
     read: Restriction | None = None
+
+
+class ContentId(Struct):
+    id: str | int | None = None
 
 
 class ContentRef(Struct):
@@ -189,20 +267,26 @@ class Container(Struct):
     key: str | None = None
 
 
-class ContentV1(Struct):
+class ContentV1(WithBodies, kw_only=True):
     """A page, blog post, comment or attachment; members that were not expanded are missing."""
 
     id: str
-    type: str
-    status: str
+    type: str | None = None
+    status: str | None = None
     title: str | None = None
     space: SpaceV1 | None = None
     version: VersionV1 | None = None
     history: HistoryV1 | None = None
     ancestors: list[ContentRef] | None = None
     container: Container | None = None
-    extensions: Extensions = msgspec.field(default_factory=Extensions)
-    metadata: MetadataV1 = msgspec.field(default_factory=MetadataV1)
+    raw_extensions: Extensions | None = field(default=None, name="extensions")
+    raw_metadata: MetadataV1 | None = field(default=None, name="metadata")
     restrictions: Restrictions | None = None
-    body: dict[str, BodyText] = {}
-    links: Links = msgspec.field(default_factory=Links, name="_links")
+
+    @property
+    def extensions(self) -> Extensions:
+        return self.raw_extensions or Extensions()
+
+    @property
+    def metadata(self) -> MetadataV1:
+        return self.raw_metadata or MetadataV1()

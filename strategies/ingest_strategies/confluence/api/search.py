@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.confluence.api.client import ConfluenceClient
-from ingest_strategies.confluence.api.responses import ContentV1, SearchCount, decoder
+from ingest_strategies.confluence.api.responses import ContentV1, SearchCount
 
 _count, _content = decoder(SearchCount), decoder(ContentV1)
 
@@ -32,7 +33,7 @@ def find_newest(client: ConfluenceClient, where: str) -> DatedContent | None:
     params = search_params(f"{condition} ORDER BY lastmodified DESC", limit=1, expand="version")
     for body in client.read_page("rest/api/content/search", params).results:
         content = _content(body)
-        if content.version is not None:
+        if content.version is not None and content.version.when is not None:
             return DatedContent(content.id, instant_ms(content.version.when))
     return None
 

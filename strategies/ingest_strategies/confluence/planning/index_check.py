@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from ingest_ray.sdk.types import SegmentState
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.segment_progress import RunBounds, next_lower_ms
 from ingest_strategies.confluence.api.contract import Api, Space, UnreadableContent
-from ingest_strategies.confluence.api.cql import in_spaces, modified_since
-from ingest_strategies.confluence.api.responses import ContentRef, decoder
+from ingest_strategies.confluence.api.cql import groups_of_spaces, in_spaces, modified_since
+from ingest_strategies.confluence.api.responses import ContentRef
 from ingest_strategies.confluence.planning.page_tree import page_name
 from ingest_strategies.confluence.tables import PAGES
 
@@ -47,8 +48,12 @@ def find_unindexed(api: Api, zone: ZoneInfo, changed: Iterable[tuple[str, str]],
         return {}
     unreadable: list[UnreadableContent] = []
     spaces = sorted({key for _, key in changed})
-    where = f"{in_spaces(spaces, PAGES.content)} AND {modified_since(since_ms, zone)}"
-    indexed = {_ref(body).id for body in api.search(where, (), unreadable)}
+    indexed: set[str] = set()
+    for group in groups_of_spaces(spaces):
+        where = f"{in_spaces(group, PAGES.content)} AND {modified_since(since_ms, zone)}"
+        indexed.update(
+            ref.id for body in api.search(where, (), unreadable) if (ref := attempted(_ref, body)) is not None
+        )
     by_space: dict[str, list[str]] = {}
     for name, key in sorted(page for page in changed if page[0][1:] not in indexed):
         by_space.setdefault(key, []).append(name)

@@ -7,6 +7,7 @@ is listed. A space whose probe fails gets one slice that fails with the same err
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
@@ -40,7 +41,8 @@ from ingest_strategies.confluence.planning.timezone import confirm_zone
 from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, ContentTable
 
 MOST_NAMED = 20
-COUNTED_TOGETHER = 20  # spaces: some 3 KB of CQL, in the address of a request
+MOST_SIGNS = 4_500  # of CQL in an address: about 20 spaces are counted together
+CONDITION_SIGNS = 220  # of one space, without its key
 CURSOR = Axis(kind="cursor", columns=(MODIFIED,))
 TREE_SUFFIX = "/tree"
 """Of the segment of a space's tree; no key of a space has a slash."""
@@ -178,8 +180,9 @@ def find_unchanged_spaces(site_probe: SiteProbe, known: Mapping[str, SegmentStat
 
     if site_probe.is_full or site_probe.table is ACLS:
         return set()
+    longest = max((len(quote(key, safe="")) for key in known), default=0)
     try:
-        return find_unchanged(known, site_probe.bounds, COUNTED_TOGETHER, count)
+        return find_unchanged(known, site_probe.bounds, max(1, MOST_SIGNS // (CONDITION_SIGNS + longest)), count)
     except SourceError:  # one space may be the reason: each is then probed by itself, and only that one fails
         return set()
 
@@ -197,10 +200,11 @@ def probe_space(
     unchanged_counts = SegmentCounts(space.key, state, next_lower_ms(state))
     try:
         counts = unchanged_counts if space.key in unchanged else count_space(site_probe, space, state)
-        has_tree = site_probe.table is PAGES and api.client.config.sweep
+        has_tree = site_probe.table in (PAGES, ACLS) and api.client.config.sweep
         since_ms = check_since_ms(site_probe.bounds, known.get(space.key))
         tree = build_tree(api.list_tree(space), since_ms) if has_tree else None
-        if tree is not None and not api.can_list_changes and not site_probe.is_full:
+        is_paged = site_probe.table is PAGES and not site_probe.is_full
+        if tree is not None and not api.can_list_changes and is_paged:
             recent = ((name, space.key) for name in tree.recent)
             unindexed = find_unindexed(api, site_probe.zone, recent, since_ms).get(space.key, [])
         if tree is None and not counts.total and state.watermark is None:

@@ -41,7 +41,9 @@ def plan_scopes(site_probe: SiteProbe) -> Iterator[Scope]:
             yield from unindexed_scopes(probe)
     # Trees come last: they are small, and may have nothing to read.
     for probe in site_probe.spaces:
-        if probe.tree is not None and site_probe.is_full:
+        if probe.tree is not None and site_probe.table is ACLS and not site_probe.is_full:
+            yield from noncurrent_scopes(probe)
+        elif probe.tree is not None and site_probe.is_full:
             # Search finds current pages only: archived and trashed ones are read by the tree.
             yield from load_scopes(probe.space.key + TREE_SUFFIX, TREE, len(probe.tree.changed(None)))
         elif probe.tree is not None:
@@ -76,6 +78,19 @@ def acl_scopes(probe: SpaceProbe) -> Iterator[Scope]:
             axis=KEY,
             effect=Effect.AHEAD,
             estimated_rows=probe.counts.total,
+        )
+
+
+def noncurrent_scopes(probe: SpaceProbe) -> Iterator[Scope]:
+    """Archived and trashed pages, which search does not find."""
+    noncurrent = len(probe.tree.changed(None)) if probe.tree is not None else 0
+    if noncurrent:
+        yield Scope(
+            scope_id="noncurrent",
+            segment=probe.space.key + TREE_SUFFIX,
+            axis=TREE,
+            effect=Effect.AHEAD,
+            estimated_rows=noncurrent,
         )
 
 

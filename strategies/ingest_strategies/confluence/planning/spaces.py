@@ -4,12 +4,14 @@ from ingest_strategies.confluence.api.contract import Api, Space
 from ingest_strategies.confluence.filters import ConfluenceFilter
 
 
-def select_spaces(api: Api, unit_filter: ConfluenceFilter) -> list[Space]:
-    """The site's spaces that the endpoint and the unit's filter select."""
+def select_spaces(api: Api, unit_filter: ConfluenceFilter, *, keyless: bool = False) -> list[Space]:
+    """The site's spaces that the endpoint and the unit's filter select; those without a key only where they are rows themselves."""
     return [
         space
         for space in api.list_spaces()
-        if is_selected(api, space) and (not unit_filter.spaceKeys or space.key in unit_filter.spaceKeys)
+        if (space.key or keyless)
+        and is_selected(api, space)
+        and (not unit_filter.spaceKeys or space.key in unit_filter.spaceKeys)
     ]
 
 

@@ -1,5 +1,8 @@
 """Determines who may read a page. A reader must pass every level: the space, each restricted page above, the page itself.
 
+A folder above a page may be restricted, too, and no API tells by whom (https://jira.atlassian.com/browse/CONFCLOUD-82920): such a page
+has no readers that can be determined, unless the endpoint's `acl_folders` takes folders for open.
+
 Groups of different levels are compared by their members, so the readers of a page below two restrictions are listed one by one; a group
 that is in every level stays a group. Readers that cannot be determined are an error: the page is never taken for a public one.
 """
@@ -11,11 +14,15 @@ from dataclasses import dataclass, field
 from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceError
+from ingest_strategies.atlassian.deployment import SERVER
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.site_client import chunked
-from ingest_strategies.confluence.api.contract import Api, Space
-from ingest_strategies.confluence.api.responses import ContentV1, Restriction, decoder
+from ingest_strategies.confluence.api.contract import Api, Space, UnknownPrincipal
+from ingest_strategies.confluence.api.responses import ContentV1, Restriction
 
 ANYONE = "anyone"
+EVERY_ACCOUNT = ("class:authenticated-users", "class:all-licensed-users")
+"""Classes of accounts, the wider one first."""
 MOST_IDS = 200  # of one request
 EXPAND = ("ancestors", "restrictions.read.restrictions.user", "restrictions.read.restrictions.group")
 _content, _restriction = decoder(ContentV1), decoder(Restriction)
@@ -43,28 +50,39 @@ class Acl:
 
     @property
     def is_restricted(self) -> bool:
-        return len(self.levels) > 1
+        return len(self.levels) != 1
 
     @property
     def text(self) -> str:
         return json.dumps([level.document() for level in self.levels], separators=(",", ":"))
 
 
+CLOSED = Acl((), ())
+"""Of content in the trash: nobody reads it."""
+
+
 def effective_readers(levels: Sequence[Level], list_members: ListMembers) -> tuple[str, ...]:
-    """Those who pass all levels."""
+    """Those who pass all levels. Everybody whom a level names has an account: a level that is open to every account narrows only
+    one that is open to anyone."""
     closed = [level.readers for level in levels if ANYONE not in level.readers]
     if not closed:
         return (ANYONE,)
     if len(closed) == 1:
         return tuple(sorted(closed[0]))
-    common = frozenset.intersection(*closed)
-    people = frozenset.intersection(*(expanded(readers, list_members) for readers in closed))
+    narrow = [readers for readers in closed if not readers & frozenset(EVERY_ACCOUNT)]
+    common = frozenset.intersection(*(narrow or closed))
+    if not narrow:
+        widest = [min(EVERY_ACCOUNT.index(name) for name in readers & frozenset(EVERY_ACCOUNT)) for readers in closed]
+        return tuple(sorted(common | {EVERY_ACCOUNT[max(widest)]}))
+    if len(narrow) == 1:
+        return tuple(sorted(common))
+    people = frozenset.intersection(*(expanded(readers, list_members) for readers in narrow))
     covered = expanded(frozenset(reader for reader in common if reader.startswith("group:")), list_members)
     return tuple(sorted(common | (people - covered)))
 
 
 def expanded(readers: frozenset[str], list_members: ListMembers) -> frozenset[str]:
-    """The readers with every group replaced by its members."""
+    """The readers with every group replaced by its members. Those of other classes cannot be listed, and are left out."""
     people = {reader for reader in readers if reader.startswith("user:")}
     for reader in readers:
         if reader.startswith("group:"):
@@ -93,6 +111,7 @@ class AclReader:
     members: dict[str, frozenset[str]] = field(default_factory=dict)
     space_readers: dict[str, frozenset[str]] = field(default_factory=dict)
     ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By page: the pages above it, top down, as search gives them: without folders."""
     faults: dict[str, str] = field(default_factory=dict)
     """Why the restrictions of a page cannot be read: it may be above many others, and is requested once."""
     is_bulk_broken: bool = False
@@ -115,6 +134,7 @@ class AclReader:
         """Requests what these pages and their ancestors lack, many at once."""
         self._request_many([number for number in ids if number not in self.page_readers])
         above = {ancestor for number in ids for ancestor in self.ancestors.get(number, ())}
+        self.api.load_ancestors([*ids, *sorted(above)])
         self._request_many([number for number in sorted(above) if number not in self.page_readers])
 
     def _request_many(self, ids: list[str]) -> None:
@@ -129,26 +149,35 @@ class AclReader:
                 self.is_bulk_broken = True
                 return
             for body in bodies:
-                self.remember(_content(body))
+                content = attempted(_content, body)
+                if content is not None:  # an odd one is requested by itself, when it is needed
+                    self.remember(content)
 
     def read_acl(self, number: str, space: Space | None = None) -> Acl:
         """Raises `AclUnknown`."""
-        if number not in self.ancestors:
-            self._request_ancestors(number)
         space = space or self.space
         levels = [Level("space", space.key, self._read_space_readers(space))]
-        for page in (*self.ancestors[number], number):
+        for page in (*self._list_above(number), number):
             readers = self._read_page_readers(page)
             if readers:
                 levels.append(Level("page", page, readers))
         return Acl(tuple(levels), effective_readers(levels, self._list_members))
 
-    def _request_ancestors(self, number: str) -> None:
-        """Of a page that search lacks: trashed, archived, or newer than the index."""
+    def _list_above(self, number: str) -> tuple[str, ...]:
+        """The pages above a page, top down."""
+        if self.api.deployment == SERVER and number in self.ancestors:
+            return self.ancestors[number]
         try:
-            self.ancestors[number] = self.api.list_ancestors(number)
+            above = self.api.list_ancestors(number)
         except (NotThere, BrokenAnswer) as error:
             raise AclUnknown(f"the ancestors of {number} cannot be read: {error}") from None
+        if above.containers and self.api.client.config.acl_folders != "open":
+            raise AclUnknown(
+                f"it is below {', '.join(above.containers)}, of which Confluence does not tell who may read it; "
+                "acl_folders: open takes folders for open"
+            )
+        others = [page for page in self.ancestors.get(number, ()) if page not in above.pages]
+        return (*others, *above.pages)
 
     def _read_page_readers(self, number: str) -> frozenset[str]:
         if number in self.faults:
@@ -179,7 +208,10 @@ class AclReader:
 
     def _read_space_readers(self, space: Space) -> frozenset[str]:
         if space.key not in self.space_readers:
-            readers = self.api.list_space_readers(space)
+            try:
+                readers = self.api.list_space_readers(space)
+            except UnknownPrincipal as error:
+                raise AclUnknown(error.message) from None
             if not readers:
                 raise AclUnknown(f"space '{space.key}' lists no readers: this account may not see its permissions")
             self.space_readers[space.key] = readers

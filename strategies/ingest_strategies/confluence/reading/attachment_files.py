@@ -4,6 +4,7 @@ A file is fetched in parts, and each part is stored when it is complete. A later
 then the parts are joined and removed. A finished file is never fetched again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import uuid4
@@ -13,7 +14,7 @@ from pyarrow import fs
 
 from ingest_ray.http.client import Client
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
-from ingest_ray.sdk.errors import ConfigError, SourceUnavailable
+from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceUnavailable
 from ingest_strategies.confluence.api.client import ConfluenceClient
 
 PART_BYTES = 8 * 1024 * 1024
@@ -42,10 +43,13 @@ class AttachmentFile:
 
 
 class AttachmentStore:
-    def __init__(self, root: str, most_bytes: int, http: Client) -> None:
+    """`check_login` raises where the account itself is refused."""
+
+    def __init__(self, root: str, most_bytes: int, http: Client, check_login: Callable[[], object]) -> None:
         self._root = root.rstrip("/")
         self._most_bytes = most_bytes
         self._http = http
+        self._check_login = check_login
         try:
             self._files, self._base = fs.FileSystem.from_uri(
                 self._root if "://" in self._root else f"file://{self._root}"
@@ -63,6 +67,9 @@ class AttachmentStore:
         try:
             digest = self._stored_digest(path, file.size) or self._fetch(path, file)
         except (NotThere, BadRequest, BrokenAnswer) as error:
+            return StoredFile(fault=error.message)
+        except SourceDenied as error:
+            self._check_login()  # the login is good: the refusal is about this one file
             return StoredFile(fault=error.message)
         except OSError as error:
             raise SourceUnavailable(f"attachment {file.id}: its bytes cannot be stored: {error}") from None
@@ -131,4 +138,4 @@ def open_attachment_store(client: ConfluenceClient) -> AttachmentStore | None:
         return None
     if "://" not in config.objects_uri and not config.objects_uri.startswith("/"):
         raise ConfigError("field 'objects_uri': an absolute path, or a URI of pyarrow.fs")
-    return AttachmentStore(config.objects_uri, config.attachment_max_bytes, client.http)
+    return AttachmentStore(config.objects_uri, config.attachment_max_bytes, client.http, client.read_account)

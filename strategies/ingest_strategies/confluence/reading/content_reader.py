@@ -1,20 +1,22 @@
 """Reads the items of each dataset: listings, their bodies, and the comments, attachments, labels and versions of pages."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ingest_ray.http.errors import NotThere
 from ingest_strategies.atlassian.deployment import SERVER
-from ingest_strategies.atlassian.instants import instant, instant_ms
+from ingest_strategies.atlassian.instants import instant, instant_ms_or
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.contract import Api, FetchedContent, Space, UnreadableContent
-from ingest_strategies.confluence.api.responses import BodyText, ContentV1, ContentV2, LabelList, decoder
-from ingest_strategies.confluence.reading.acl import AclReader, AclUnknown
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, ContentV2, LabelList
+from ingest_strategies.confluence.reading.acl import CLOSED, AclReader, AclUnknown
 from ingest_strategies.confluence.reading.attachment_files import AttachmentFile, AttachmentStore
+from ingest_strategies.confluence.reading.content_heads import LabelledPage, LabelName, PageHead
 from ingest_strategies.confluence.reading.items import Item, PageRef
 
 PAGES_AT_ONCE = 250
@@ -23,41 +25,7 @@ COMMENT = (*ATTACHED, "ancestors", "extensions.resolution")
 ATTACHMENT = (*ATTACHED, "metadata", "extensions")
 
 
-class PageHead(Struct):
-    """What the pages of both deployments have."""
-
-    id: str
-    status: str
-    type: str | None = None
-    spaceId: str | None = None
-    space: "SpaceRef | None" = None
-
-
-class SpaceRef(Struct):
-    id: int | str
-    key: str
-
-
-class LabelPage(Struct):
-    results: list[Raw] = []
-    size: int = 0
-    limit: int = 200
-
-
-class LabelMetadata(Struct):
-    labels: LabelPage | None = None
-
-
-class LabelledPage(Struct):
-    id: str
-    metadata: LabelMetadata = msgspec.field(default_factory=LabelMetadata)
-
-
-class LabelName(Struct):
-    name: str
-
-
-_v1_content, _v2_content, _head = decoder(ContentV1), decoder(ContentV2), decoder(PageHead)
+_v1_content, _v2_content, _head, _ref = decoder(ContentV1), decoder(ContentV2), decoder(PageHead), decoder(ContentRef)
 _labelled, _label_name = decoder(LabelledPage), decoder(LabelName)
 RejectContent = Callable[[str, str | None, str, str | None], None]
 """(id, title, reason, column): sends content that exists and cannot be stored to quarantine."""
@@ -108,16 +76,33 @@ class ContentReader:
             yield [item for item in page if self.start_ms is None or self._modified_ms(item) >= self.start_ms]
 
     def _modified_ms(self, item: Item) -> int:
+        """Of a page whose time cannot be told: later than any start, so that its row is judged."""
         if self.api.deployment == SERVER:
-            version = _v1_content(item.content.body).version
-            return instant_ms(version.when) if version else 0
-        return instant_ms(_v2_content(item.content.body).version.createdAt)
+            content = attempted(_v1_content, item.content.body)
+            when = content.version.when if content and content.version else None
+        else:
+            page = attempted(_v2_content, item.content.body)
+            when = page.version.createdAt if page else None
+        return instant_ms_or(when, 1 << 62)
+
+    def _decoded(self, bodies: Sequence[Raw]) -> Iterator[tuple[Raw, ContentV1]]:
+        """Each body with what can be told of it. One that has not even an id goes to quarantine alone."""
+        for body in bodies:
+            content = attempted(_v1_content, body)
+            if content is None and (ref := attempted(_ref, body)) is not None:
+                content = ContentV1(id=ref.id, type=ref.type)
+            if content is None:
+                self.reject(
+                    "unknown", None, f"content without an id: {bytes(body[:200]).decode(errors='replace')}", "id"
+                )
+                continue
+            yield body, content
 
     def _read_bodies(self, listed: list[Raw], ids: Sequence[tuple[str, str]] | None = None) -> Iterator[list[Item]]:
         """The bodies of the listed pages, or of `ids`, with the labels that the listing has."""
-        pages = [_v1_content(body) for body in listed]
+        pages = [page for _, page in self._decoded(listed)]
         labels = {page.id: self._labels_of(page) for page in pages if page.metadata.labels is not None}
-        selected = ids if ids is not None else [(page.type, page.id) for page in pages]
+        selected = ids if ids is not None else [(page.type or "page", page.id) for page in pages]
         kinds = {number: kind for kind, number in selected}
         for contents in self.api.read_contents(selected, self.unreadable):
             if self.needs_acl:
@@ -132,8 +117,8 @@ class ContentReader:
         if space is None:
             return None
         if self.api.deployment == SERVER:
-            page = _v1_content(content.body)
-            names = self._labels_of(page) if page.metadata.labels is not None else None
+            page = attempted(_v1_content, content.body)
+            names = self._labels_of(page) if page is not None and page.metadata.labels is not None else None
         else:
             names = labels.get(head.id)
         item = Item(content, space, labels=names, extra={"type": head.type or kinds[head.id]})
@@ -141,7 +126,7 @@ class ContentReader:
 
     def _space_of(self, head: PageHead) -> Space | None:
         """The page's current space, which may have changed during the run. None: a space that is not to be read."""
-        key = head.spaceId or (head.space.key if head.space else self.space.key)
+        key = head.spaceId or (head.space.key if head.space else None) or self.space.key
         if key not in self._spaces:
             keys = self.api.client.config.space_keys
             for space in self.api.list_spaces():
@@ -151,15 +136,16 @@ class ContentReader:
 
     def _labels_of(self, content: ContentV1) -> list[str]:
         embedded = content.metadata.labels or LabelList()
-        if embedded.size < embedded.limit:
-            return [label.name for label in embedded.results]
+        if embedded.is_complete:
+            return embedded.names
         try:
-            return [_label_name(body).name for body in self.api.list_labels(content.type, content.id)]
+            labels = [attempted(_label_name, body) for body in self.api.list_labels(content.type or "page", content.id)]
         except NotThere:
             return []
+        return [label.name for label in labels if label is not None and label.name is not None]
 
     def _with_acl(self, item: Item, page_id: str, space: Space | None = None) -> Item | None:
-        """The item with its readers, where the endpoint requires them. None: they cannot be determined."""
+        """The item with its readers, where they are wanted. None: they cannot be determined."""
         if not self.needs_acl:
             return item
         try:
@@ -182,8 +168,10 @@ class ContentReader:
         for comment in broken:
             still_broken: list[UnreadableContent] = []
             for body in self.api.search_ids([comment.id], (*COMMENT, "body.view"), still_broken):
-                text = _v1_content(body).body.get("view", BodyText(""))
-                contents.append(FetchedContent(body, text.value, "view", f"{body_format}: {comment.reason}"))
+                content = attempted(_v1_content, body)
+                text = content.body.get("view") if content is not None else None
+                value = text.value if text is not None else None
+                contents.append(FetchedContent(body, value, "view", f"{body_format}: {comment.reason}"))
             self.unreadable += still_broken
         yield from self._attached_items(contents)
 
@@ -194,12 +182,14 @@ class ContentReader:
 
     def _attached_items(self, contents: list[FetchedContent]) -> Iterator[list[Item]]:
         for part in chunked(contents, PAGES_AT_ONCE):
-            decoded = [_v1_content(content.body) for content in part]
+            by_body = {id(content.body): content for content in part}
+            pairs = list(self._decoded([content.body for content in part]))
+            decoded = [fields for _, fields in pairs]
             if self.needs_acl:
                 self.acls.prepare(sorted({str(one.container.id) for one in decoded if one.container is not None}))
             items = []
-            for content, fields in zip(part, decoded, strict=True):
-                page = fields.container
+            for body, fields in pairs:
+                content, page = by_body[id(body)], fields.container
                 if page is None:
                     self.reject(fields.id, fields.title, "it does not name its page", "page_id")
                     continue
@@ -209,52 +199,94 @@ class ContentReader:
             yield items
 
     def _with_stored_file(self, item: Item) -> Item:
-        fields = _v1_content(item.content.body)
-        if self.attachments is None or fields.links.download is None or fields.version is None:
+        fields = attempted(_v1_content, item.content.body)
+        if self.attachments is None or fields is None:
+            return item
+        if fields.version is None or fields.version.number is None:
             return item
         size, media_type = fields.extensions.fileSize, fields.extensions.mediaType or fields.metadata.mediaType
-        path = f"{self.api.client.root}{fields.links.download}"
+        path = self.api.download_path(fields, item.page.id if item.page else "")
+        if path is None:
+            return item
         file = AttachmentFile(fields.id, fields.version.number, size or 0, media_type, path)
         return replace(item, extra=self.attachments.store(file).columns())
 
     def read_labels(self, where: str) -> Iterator[list[Item]]:
         items = []
-        for body in self.api.search(where, ("metadata.labels", "version"), self.unreadable):
-            page, embedded = _v1_content(body), _labelled(body).metadata.labels or LabelPage()
-            is_complete = embedded.size < embedded.limit
-            labels = embedded.results if is_complete else self.api.list_labels(page.type, page.id)
+        for body, page in self._decoded(self.api.search(where, ("metadata.labels", "version"), self.unreadable)):
+            listed, embedded = page.metadata.labels, attempted(_labelled, body, LabelledPage())
+            if listed is None or not listed.is_complete:
+                labels = self.api.list_labels(page.type or "page", page.id)
+            else:
+                labels = embedded.labels
             items += [Item(FetchedContent(label), self.space, page_ref(page)) for label in labels]
         yield items
 
+    def read_children(self, dataset: str, pages: Sequence[PageRef]) -> Iterator[list[Item]]:
+        """All labels or versions of pages of any status."""
+        list_all = self.api.list_labels if dataset == "confluence.label" else self.api.list_versions
+
+        def read(page: PageRef) -> list[Item]:
+            try:
+                return [Item(FetchedContent(body), self.space, page) for body in list_all(page.type or "page", page.id)]
+            except NotThere:
+                return []
+
+        yield from self.api.client.map_concurrently(read, iter(pages))
+
     def read_revisions(self, where: str) -> Iterator[list[Item]]:
-        pages = [_v1_content(body) for body in self.api.search(where, ("version",), self.unreadable)]
+        pages = [page for _, page in self._decoded(self.api.search(where, ("version",), self.unreadable))]
         yield from self.api.client.map_concurrently(self._read_versions, iter(pages))
 
     def _read_versions(self, page: ContentV1) -> list[Item]:
         """Empty for a page that was deleted meanwhile."""
         try:
-            versions = self.api.list_versions(page.type, page.id)
+            versions = self.api.list_versions(page.type or "page", page.id)
         except NotThere:
             return []
         return [Item(FetchedContent(version), self.space, page_ref(page)) for version in versions]
+
+    def read_acls_by_id(self, ids: Sequence[tuple[str, str]]) -> Iterator[list[Item]]:
+        """Of archived and trashed pages. Nobody reads what is in the trash."""
+        extra = {"read_at": datetime.fromtimestamp(self.now_ms / 1000, UTC)}
+        kinds = {number: kind for kind, number in ids}
+        for contents in self.api.read_contents(ids, self.unreadable):
+            items = []
+            for content in contents:
+                head = _head(content.body)
+                space, page = self._space_of(head), PageRef(head.id, head.type or kinds[head.id])
+                if space is None:
+                    continue
+                if head.status == "trashed":
+                    items.append(Item(content, space, page, acl=CLOSED, extra=extra))
+                else:
+                    items += self._acl_items(content, space, page, extra)
+            yield items
+
+    def _acl_items(self, content: FetchedContent, space: Space, page: PageRef, extra: Mapping[str, Any]) -> list[Item]:
+        """One, or none where the readers cannot be determined."""
+        try:
+            return [Item(content, space, page, acl=self.acls.read_acl(page.id, space), extra=extra)]
+        except AclUnknown as error:
+            self._reject_without_readers(page.id, None, error)
+            return []
 
     def read_acls(self, where: str) -> Iterator[list[Item]]:
         """A page whose readers cannot be determined goes to quarantine."""
         read_at = datetime.fromtimestamp(self.now_ms / 1000, UTC)
         for part in chunked(self.api.search(where, ("version",), self.unreadable), PAGES_AT_ONCE):
-            pages = [_v1_content(body) for body in part]
-            self.acls.prepare([page.id for page in pages])
+            pages = list(self._decoded(part))
+            self.acls.prepare([page.id for _, page in pages])
             items = []
-            for page, body in zip(pages, part, strict=True):
-                try:
-                    acl = self.acls.read_acl(page.id)
-                except AclUnknown as error:
-                    self._reject_without_readers(page.id, page.title, error)
-                    continue
-                extra = {"read_at": read_at}
-                items.append(Item(FetchedContent(body), self.space, page_ref(page), acl=acl, extra=extra))
+            for body, page in pages:
+                items += self._acl_items(FetchedContent(body), self.space, page_ref(page), {"read_at": read_at})
             yield items
 
 
 def page_ref(page: ContentV1) -> PageRef:
-    return PageRef(page.id, page.type, instant(page.version.when) if page.version else None)
+    """Without the time where it is odd: a row that needs it goes to quarantine."""
+    try:
+        modified_at = instant(page.version.when) if page.version and page.version.when else None
+    except ValueError:
+        modified_at = None
+    return PageRef(page.id, page.type, modified_at)

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Raw
 
 from ingest_strategies.atlassian.instants import instant
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.confluence.api.contract import FetchedContent
-from ingest_strategies.confluence.api.responses import BodyText, ContentV1, ContentV2, decoder
+from ingest_strategies.confluence.api.responses import BodyText, ContentV1, ContentV2
 from ingest_strategies.confluence.reading.items import Item
 from ingest_strategies.confluence.tables import BODY
 
@@ -35,7 +36,7 @@ def optional_instant(text: str | None) -> datetime | None:
 
 
 def without_body(body: Raw) -> str:
-    """The object without the text, which has columns of its own."""
+    """The object without the text, which has columns of its own. Raises `BrokenAnswer` where it is no object."""
     members = _members(body)
     members.pop("body", None)
     return msgspec.json.encode(members).decode()
@@ -46,7 +47,7 @@ def text_columns(content: FetchedContent, bodies: Mapping[str, BodyText]) -> Row
     if content.text_format is not None:
         return {"body": content.text, "body_format": content.text_format, "body_fault": content.fault}
     for body_format in ("storage", "view"):
-        if body_format in bodies:
+        if body_format in bodies and bodies[body_format].value is not None:
             return {"body": bodies[body_format].value, "body_format": body_format, "body_fault": None}
     return {"body": None, "body_format": None, "body_fault": content.fault}
 
@@ -97,7 +98,7 @@ def _v2_page_columns(item: Item, site: Site) -> Row:
         "parent_type": page.parentType,
         "position": page.position,
         "created_at": optional_instant(page.createdAt),
-        "modified_at": instant(page.version.createdAt),
+        "modified_at": optional_instant(page.version.createdAt),
         "author_id": page.authorId,
         "editor_id": page.version.authorId,
         "owner_id": page.ownerId,

@@ -5,7 +5,7 @@ space that refuses or fails makes the scan fail: what the account cannot see is 
 absence of a key is then proved by `are_gone`: only a 404 proves it, a 403 does not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +14,21 @@ from zoneinfo import ZoneInfo
 from ingest_ray.http.errors import NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Interval, UnitSpec
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.key_scan import check_complete
 from ingest_strategies.atlassian.windows import WindowCutter
 from ingest_strategies.confluence.api.contract import Api, Space, UnreadableContent
 from ingest_strategies.confluence.api.cql import CREATED, window
 from ingest_strategies.confluence.api.deployment import open_api
-from ingest_strategies.confluence.api.responses import ContentRef, decoder
+from ingest_strategies.confluence.api.responses import ContentRef
 from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
 from ingest_strategies.confluence.reading.content_reader import ContentReader
+from ingest_strategies.confluence.reading.items import Item, PageRef
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, PAGES, SPACES, TABLES
+from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, LABELS, PAGES, REVISIONS, SPACES, TABLES
 
 WINDOW_ITEMS = 500
 Keys = list[tuple[Any, ...]]
@@ -61,7 +63,23 @@ class KeyScan:
             for space in spaces:
                 self.api.check_space(space)
                 yield from self._search_space(space, zone)
+                if name in (LABELS.name, REVISIONS.name):
+                    yield from self._list_archived(space)
         self.api.client.check_account(self.account_id)
+
+    def _list_archived(self, space: Space) -> Iterator[Keys]:
+        """The labels or versions of archived pages, which search does not find."""
+        reader = ContentReader(self.api, space, reject=self._fail)
+        for pages in self.api.list_tree(space):
+            archived = [PageRef(str(page.id), page.type) for page in pages if page.status == "archived"]
+            yield from self._keys_of(reader.read_children(self.spec.dataset.name, archived))
+
+    def _keys_of(self, pages: Iterable[list[Item]]) -> Iterator[Keys]:
+        """Only the columns of the key are needed: a version of an archived page has no time of its page here."""
+        key = TABLES[self.spec.dataset.name].key
+        for page in pages:
+            rows = [self.builder.columns(item) for item in page]
+            yield [tuple(row[name] for name in key) for row in rows]
 
     def _search_space(self, space: Space, zone: ZoneInfo) -> Iterator[Keys]:
         """Searches window by window: each window's results must fit one answer."""

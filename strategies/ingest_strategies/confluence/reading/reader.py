@@ -23,7 +23,7 @@ from ingest_strategies.confluence.reading.content_reader import ContentReader
 from ingest_strategies.confluence.reading.content_rows import Site
 from ingest_strategies.confluence.reading.items import Item
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import PAGES, TABLES, ContentTable
+from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, ContentTable
 
 MOST_UNREADABLE = 10  # of a slice in which nothing could be read: more than that is the site's fault, not the pages'
 PREVIEWED = 50  # items in the window of a preview, at most
@@ -58,7 +58,7 @@ def is_divisible_slice(piece: Slice) -> bool:
 def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[list[Item]]:
     table = TABLES[spec.dataset.name]
     if not table.content:
-        yield [Item(FetchedContent(space.body), space) for space in select_spaces(api, filter_of(spec))]
+        yield [Item(FetchedContent(space.body), space) for space in select_spaces(api, filter_of(spec), keyless=True)]
         return
     space = space_from_hint(piece.hints)
     if piece.hints.get("fault"):
@@ -68,11 +68,11 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
     reader.now_ms = int(str(piece.hints.get("now_ms", 0)))
     items = 0
     ids = piece.hints.get("ids")
-    pages = (
-        reader.read_pages_by_id(parse_page_names(ids.split()))
-        if isinstance(ids, str)
-        else reader.read_items(table.name, window_of(spec, piece, space))
-    )
+    if isinstance(ids, str):
+        names = parse_page_names(ids.split())
+        pages = reader.read_acls_by_id(names) if table is ACLS else reader.read_pages_by_id(names)
+    else:
+        pages = reader.read_items(table.name, window_of(spec, piece, space))
     for page in pages:
         items += len(page)
         yield page
@@ -82,7 +82,7 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
 def repeat_probe(api: Api, space: Space, table: ContentTable) -> None:
     """Repeats the requests that failed in the probe of a space: where they fail again, the slice fails with their error."""
     api.check_space(space)
-    if table is PAGES and api.client.config.sweep:
+    if table in (PAGES, ACLS) and api.client.config.sweep:
         for _ in api.list_tree(space):
             pass
 

@@ -3,21 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 from pydantic import JsonValue
 
+from ingest_ray.http.errors import BrokenAnswer
 from ingest_ray.sdk.types import Dataset
 from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
-from ingest_strategies.atlassian.instants import instant
+from ingest_strategies.atlassian.json_decoding import MARK, decoder, stored_value, unmarked
 from ingest_strategies.confluence.api.responses import (
-    BodyText,
     LabelV1,
     SpaceV1,
     SpaceV2,
     VersionV1,
     VersionV2,
-    decoder,
 )
 from ingest_strategies.confluence.reading.content_rows import (
     Row,
@@ -64,7 +62,7 @@ def revision_row(item: Item, site: Site) -> Row:
         "version_message": version.message or None,
         "minor_edit": version.minorEdit,
         "author_id": author_id,
-        "created_at": instant(created),
+        "created_at": optional_instant(created),
         "page_modified_at": item.page.modified_at if item.page else None,
         BODY: bytes(item.content.body).decode(),
     }
@@ -111,13 +109,13 @@ def _v2_space_columns(item: Item, site: Site) -> Row:
 def _v1_space_columns(item: Item, site: Site) -> Row:
     space = _v1_space(item.space.body)
     text = (space.description or {}).get("plain")
-    homepage_id = (space.homepage or {}).get("id")
+    homepage_id = space.homepage.id if space.homepage else None
     history = space.history
     return {
-        "homepage_id": msgspec.json.decode(homepage_id, type=str) if homepage_id is not None else None,
+        "homepage_id": None if homepage_id is None else str(homepage_id),
         "author_id": history.createdBy.id if history else None,
         "created_at": optional_instant(history.createdDate) if history else None,
-        "description": msgspec.json.decode(text, type=BodyText).value if text is not None else None,
+        "description": text.get("value") if isinstance(text, dict) else None,
         "web_url": site.link(space.links.webui),
     }
 
@@ -140,16 +138,33 @@ class RowBuilder:
         self._columns_of = ROW_FUNCTIONS[dataset.name]
         self._required = [column.name for column in TABLES[dataset.name].columns if not column.nullable]
 
+    def columns(self, item: Item) -> Row:
+        """The values by column. Raises `UnfitValue`."""
+        try:
+            return self._columns_of(item, self.site)
+        except BrokenAnswer as error:
+            raise UnfitValue(None, error.message) from None
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            raise UnfitValue(None, str(error)) from None
+
     def row(self, item: Item) -> list[Any]:
         """The values in the order of the schema. Raises `UnfitValue`."""
-        try:
-            columns = self._columns_of(item, self.site)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise UnfitValue(None, str(error)) from None
+        columns = self.columns(item)
         for name in self._required:
             if columns.get(name) is None:
                 raise UnfitValue(name, "is missing")
+        if MARK in bytes(item.content.body):
+            self._restore_half_characters(columns)
         return [columns.get(name) for name in self.schema.names]
+
+    def _restore_half_characters(self, columns: Row) -> None:
+        """In the payload only. Raises `UnfitValue` for a text column that has one."""
+        columns[BODY] = unmarked(str(columns.get(BODY) or "").encode()).decode() or None
+        for name, value in columns.items():
+            try:
+                stored_value(value)
+            except ValueError as error:
+                raise UnfitValue(name, str(error)) from None
 
     def batch(self, items: Sequence[Item], reject: Reject) -> pa.RecordBatch:
         return build_batch(self.schema, items, self.row, raw_of, reject)
@@ -158,4 +173,4 @@ class RowBuilder:
 def raw_of(item: Item) -> dict[str, JsonValue]:
     """The untouched object, for quarantine."""
     head: dict[str, JsonValue] = {"space_key": item.space.key, "page_id": item.page.id if item.page else None}
-    return head | {BODY: bytes(item.content.body).decode(errors="replace")}
+    return head | {BODY: unmarked(bytes(item.content.body)).decode(errors="replace")}

@@ -10,16 +10,17 @@ from ingest_ray.http.client import Tries
 from ingest_ray.http.rate_limit_headers import instant
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 from ingest_ray.sdk.types import Endpoint
-from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.instants import instant_ms_or
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.site_client import SiteClient, open_http_client
-from ingest_strategies.jira.api.responses import Field, Person, ServerInfo, decoder
+from ingest_strategies.jira.api.responses import Field, Person, ServerInfo
 from ingest_strategies.jira.config import JiraConfig, parse_config
 
 A = TypeVar("A")
 
 _person = decoder(Person)
 _server = decoder(ServerInfo)
-_fields = decoder(list[Field])
+_field = decoder(Field)
 _objects = decoder(list[Raw])
 
 
@@ -92,6 +93,10 @@ class Api(Protocol):
 
     def list_projects(self) -> Iterator[Raw]: ...
 
+    def list_objects(self, rest: str) -> list[Raw]:
+        """A short list of the site: `status`, `priority` or `issuetype`."""
+        ...
+
     def list_users(self) -> Iterator[Raw]: ...
 
 
@@ -119,14 +124,16 @@ class JiraClient(SiteClient[JiraConfig]):
         date = instant(answer.headers.get("date", ""))
         info = _server(answer.body)
         from_header_ms = int(date.timestamp() * 1000) if date else None
-        from_body_ms = instant_ms(info.serverTime) if info.serverTime else None
+        from_body_ms = instant_ms_or(info.serverTime, 0) or None
         clocks_ms = [ms for ms in (from_header_ms, from_body_ms) if ms is not None]
         if not clocks_ms:
             raise SourceError(f"{self.http.site.base_url}: neither the Date header nor serverInfo has the time")
         return min(clocks_ms)
 
     def list_fields(self) -> list[Field]:
-        return self.get("field", _fields)
+        """Those that have an id: one odd field costs its own column only."""
+        decoded = (attempted(_field, body) for body in self.get("field", _objects))
+        return [field for field in decoded if field is not None]
 
     def list_objects(self, rest: str) -> list[Raw]:
         return self.get(rest, _objects)

@@ -11,9 +11,10 @@ from threading import Lock
 from msgspec import Raw
 
 from ingest_ray.http.client import Tries
-from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
+from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere, RequestTooLarge
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api import nested_lists
 from ingest_strategies.jira.api.client import IssueSelection, IssueSet, JiraClient, UnreadableIssue
@@ -27,7 +28,6 @@ from ingest_strategies.jira.api.responses import (
     IssuePage,
     Person,
     ValuePage,
-    decoder,
 )
 
 MOST_IDS = 5000
@@ -60,7 +60,7 @@ class CloudApi:
     def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
         document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": [axis]}
         issues = self.client.post("search/jql", _dated_issues, document).issues
-        return instant_ms(str(getattr(issues[0].fields, axis))) if issues else None
+        return instant_ms(getattr(issues[0].fields, axis, None)) if issues else None
 
     def find_first_ids(self, where: str, most: int) -> list[int]:
         document = {"jql": ordered(where), "maxResults": most, "fields": ["id"]}
@@ -152,9 +152,11 @@ class CloudApi:
         document: dict[str, object] = {"issueIdsOrKeys": list(map(str, ids)), "fields": list(selection.fields)}
         try:
             page = self.client.post("issue/bulkfetch", _issues, document, tries)
-        except BrokenAnswer as error:
+        except (BrokenAnswer, RequestTooLarge) as error:
             fewer_tries = replace(self.client.http.site.tries, failures=2)
             if len(ids) == 1:
+                if isinstance(error, RequestTooLarge):
+                    raise
                 unreadable.append(self._describe_unreadable(ids[0], error))
                 return []
             middle, before = len(ids) // 2, len(unreadable)
@@ -190,8 +192,14 @@ class CloudApi:
         document: dict[str, object] = {"issueIdsOrKeys": list(map(str, ids)), "maxResults": MOST_HISTORIES}
         seen_tokens: set[str] = set()
         while True:
-            page = self.client.post("changelog/bulkfetch", _logs, document)
-            changelogs += [(log.issueId, log.changeHistories) for log in page.issueChangeLogs]
+            try:
+                page = self.client.post("changelog/bulkfetch", _logs, document)
+            except RequestTooLarge:
+                if len(ids) == 1:
+                    raise
+                middle = len(ids) // 2
+                return [*self._read_changelog_chunk(ids[:middle]), *self._read_changelog_chunk(ids[middle:])]
+            changelogs += [(log.issueId, log.changeHistories or []) for log in page.issueChangeLogs]
             if not page.nextPageToken:
                 return changelogs
             if page.nextPageToken in seen_tokens:
@@ -200,17 +208,23 @@ class CloudApi:
             document["nextPageToken"] = page.nextPageToken
 
     def list_projects(self) -> Iterator[Raw]:
-        start = 0
         expand = "description,lead,url,insight"
+        yield from self._list_values("project/search", {"expand": expand, "orderBy": "key"})
+
+    def list_objects(self, rest: str) -> list[Raw]:
+        """The plain list of priorities is deprecated."""
+        return list(self._list_values("priority/search", {})) if rest == "priority" else self.client.list_objects(rest)
+
+    def _list_values(self, rest: str, params: dict[str, str]) -> Iterator[Raw]:
+        start = 0
         while True:
-            params = {"startAt": start, "maxResults": 100, "expand": expand, "orderBy": "key"}
-            page = self.client.get("project/search", _values, params)
+            page = self.client.get(rest, _values, {**params, "startAt": start, "maxResults": 100})
             yield from page.values
             start += len(page.values)
             if page.isLast or (page.isLast is None and start >= (page.total or 0)):
                 return
             if not page.values:
-                raise BrokenAnswer(f"project/search: {start} of {page.total} projects came, then an empty page")
+                raise BrokenAnswer(f"{rest}: {start} of {page.total} came, then an empty page")
 
     def list_users(self) -> Iterator[Raw]:
         """Jira filters pages after it cuts them, so a short page need not be the last: only an empty one is.

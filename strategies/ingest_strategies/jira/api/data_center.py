@@ -17,6 +17,7 @@ from ingest_ray.http.errors import BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Interval
 from ingest_strategies.atlassian.instants import instant_ms
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.windows import WindowCutter
 from ingest_strategies.jira.api import nested_lists
 from ingest_strategies.jira.api.client import IssueSelection, IssueSet, JiraClient, UnreadableIssue
@@ -29,7 +30,6 @@ from ingest_strategies.jira.api.responses import (
     Id,
     IssuePage,
     ValuePage,
-    decoder,
 )
 
 MOST_IDS = 1000
@@ -46,7 +46,7 @@ _id, _raw, _dated_issue = decoder(Id), decoder(Raw), decoder(DatedIssue)
 
 class IssueChangelog(msgspec.Struct):
     id: str
-    changelog: Histories
+    changelog: Histories | None = None
 
 
 _changelog = decoder(IssueChangelog)
@@ -65,7 +65,7 @@ class DataCenterApi:
     def find_edge(self, where: str, axis: str, *, last: bool = False) -> int | None:
         document = {"jql": ordered(where, axis, down=last), "maxResults": 1, "fields": [axis]}
         issues = self.client.post("search", _dated_issues, document).issues
-        return instant_ms(str(getattr(issues[0].fields, axis))) if issues else None
+        return instant_ms(getattr(issues[0].fields, axis, None)) if issues else None
 
     def find_first_ids(self, where: str, most: int) -> list[int]:
         return self._read_ids(where, 0, most)[0]
@@ -172,13 +172,16 @@ class DataCenterApi:
         unreadable: list[UnreadableIssue] = []
         for page in self.read_issues(issues, IssueSelection(("id",), ("changelog",)), unreadable):
             changelogs = [_changelog(body) for body in page]
-            yield [(issue.id, issue.changelog.histories) for issue in changelogs]
+            yield [(issue.id, (issue.changelog and issue.changelog.histories) or []) for issue in changelogs]
         if unreadable:
             raise SourceUnavailable(f"the changelog of issue {unreadable[0].id} cannot be read: {unreadable[0].reason}")
 
     def list_projects(self) -> Iterator[Raw]:
         """One plain array, archived projects included where the version lists them."""
         yield from self.client.get("project", _raws, {"expand": "description,lead,url"})
+
+    def list_objects(self, rest: str) -> list[Raw]:
+        return self.client.list_objects(rest)
 
     def list_users(self) -> Iterator[Raw]:
         """`user/list` since version 10; before, a search that matches all users, up to its cap.
@@ -204,9 +207,9 @@ class DataCenterApi:
     def _search_users(self) -> Iterator[Raw]:
         params = {"username": ".", "includeInactive": "true", "maxResults": MOST_FOUND_USERS, "startAt": 0}
         users = self.client.get("user/search", _raws, params)
+        yield from users
         if len(users) >= MOST_FOUND_USERS:
             raise SourceUnavailable(f"user/search finds at most {MOST_FOUND_USERS} users, and there may be more")
-        yield from users
 
 
 def expanded(selection: IssueSelection) -> list[str]:

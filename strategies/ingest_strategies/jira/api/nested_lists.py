@@ -1,29 +1,33 @@
 """Completes the lists inside an issue: Jira truncates them, and only their `total` shows it."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ingest_ray.http.errors import BrokenAnswer, NotThere
+from ingest_ray.http.errors import NotThere
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.jira.api.client import IssueSelection, JiraClient
-from ingest_strategies.jira.api.responses import CommentPage, Histories, ValuePage, WorklogPage, decoder
+from ingest_strategies.jira.api.responses import ValuePage
 
 
 class ListLength(Struct):
     """A list in an issue with its declared length; the items stay undecoded."""
 
-    total: int = 0
-    comments: list[Raw] = []
-    worklogs: list[Raw] = []
-    histories: list[Raw] = []
+    total: int | None = None
+    comments: list[Raw] | None = None
+    worklogs: list[Raw] | None = None
+    histories: list[Raw] | None = None
+
+    @property
+    def items(self) -> list[Raw]:
+        return self.comments or self.worklogs or self.histories or []
 
     @property
     def is_truncated(self) -> bool:
-        return max(len(self.comments), len(self.worklogs), len(self.histories)) < self.total
+        return len(self.items) < (self.total or 0)
 
 
 class FieldLengths(Struct):
@@ -32,7 +36,7 @@ class FieldLengths(Struct):
 
 
 class ListLengths(Struct):
-    fields: FieldLengths = msgspec.field(default_factory=FieldLengths)
+    fields: FieldLengths | None = None
     changelog: ListLength | None = None
 
 
@@ -40,10 +44,10 @@ _lengths = decoder(ListLengths)
 Members = dict[str, Raw]
 """A JSON object whose values stay undecoded."""
 _members = decoder(Members)
-_comments, _worklogs = decoder(CommentPage), decoder(WorklogPage)
-_histories, _values = decoder(Histories), decoder(ValuePage)
+_length, _values, _text = decoder(ListLength), decoder(ValuePage), decoder(str)
 _encode = msgspec.json.encode
 PAGES_AHEAD = 8  # of bodies that wait for their lists: less than 10 MB, mostly
+MOST_EMPTY_PAGES = 2
 MOST_ITEMS = 100  # comments and histories per page; worklogs come by 5000
 
 
@@ -51,8 +55,11 @@ def is_truncated(issue: Raw, selection: IssueSelection) -> bool:
     """True where one of the selected lists is longer than its items in the issue."""
     if not selection.lists:
         return False
-    lengths = _lengths(issue)
-    by_name = {"comment": lengths.fields.comment, "worklog": lengths.fields.worklog, "changelog": lengths.changelog}
+    lengths = attempted(_lengths, issue)
+    if lengths is None:
+        return False  # an odd issue: whatever can be stored of it is stored as it came
+    fields = lengths.fields or FieldLengths()
+    by_name = {"comment": fields.comment, "worklog": fields.worklog, "changelog": lengths.changelog}
     return any(length is not None and length.is_truncated for name in selection.lists if (length := by_name[name]))
 
 
@@ -84,8 +91,10 @@ def complete_pages(client: JiraClient, pages: Iterator[list[Raw]], selection: Is
 def complete_issue(client: JiraClient, issue: Raw, selection: IssueSelection) -> Raw:
     """The issue with all selected lists complete; the very same bytes where nothing was truncated."""
     members = _members(issue)
-    fields = _members(members["fields"]) if "fields" in members else {}
-    issue_id = msgspec.json.decode(members["id"], type=str)
+    fields = attempted(_members, members["fields"], {}) if "fields" in members else {}
+    issue_id = attempted(_text, members.get("id", Raw(b"null")))
+    if issue_id is None:
+        return issue
     changed: Members = {}
     for name in selection.lists:
         if name != "changelog" and name in fields:
@@ -101,45 +110,46 @@ def complete_issue(client: JiraClient, issue: Raw, selection: IssueSelection) ->
 
 
 def complete_list(client: JiraClient, issue_id: str, name: str, embedded: Raw) -> Raw | None:
-    """The complete list in its envelope; None where the embedded one is complete."""
-    match name:
-        case "comment":
-            page: Any = _comments(embedded)
-            items, decode, key = page.comments, lambda b: ((p := _comments(b)).comments, p.total), "comments"
-        case "worklog":
-            page = _worklogs(embedded)
-            items, decode, key = page.worklogs, lambda b: ((p := _worklogs(b)).worklogs, p.total), "worklogs"
-        case _:
-            page = _histories(embedded)
-            items, decode, key = page.histories, lambda b: ((p := _values(b)).values, p.total or 0), "histories"
-    if len(items) >= page.total:
+    """The complete list in its envelope; None where the embedded one is complete.
+
+    `total` above the number of items says that the list is cut: the site declares more items than it gives.
+    """
+    length = attempted(_length, embedded)
+    if length is None or not length.is_truncated:
         return None
-    items = read_list(client, f"issue/{issue_id}/{name}", decode)
-    length = Raw(str(len(items)).encode())
+    key = {"comment": "comments", "worklog": "worklogs"}.get(name, "histories")
+    items, total = read_list(client, f"issue/{issue_id}/{name}", is_values=name == "changelog")
+    if len(items) < len(length.items):
+        return None  # the issue, or the list, went away meanwhile: what was embedded stays
     envelope = _members(embedded) | {
         key: Raw(_encode(items)),
-        "total": length,
-        "maxResults": length,
+        "total": Raw(str(total).encode()),
+        "maxResults": Raw(str(len(items)).encode()),
         "startAt": Raw(b"0"),
     }
     return Raw(_encode(envelope))
 
 
-def read_list(client: JiraClient, rest: str, decode: Callable[[bytes], tuple[list[Raw], int]]) -> list[Raw]:
-    """Reads a list page by page up to its declared length. A list that was deleted meanwhile is empty.
+def read_list(client: JiraClient, rest: str, *, is_values: bool) -> tuple[list[Raw], int]:
+    """Reads a list page by page: its items, and its declared length. A list that was deleted meanwhile is empty.
 
-    Raises:
-        BrokenAnswer: it ends before.
+    A page that is empty twice ends it: totals were seen that count an item which the site does not give.
     """
     items: list[Raw] = []
+    empty_pages = 0
     most = 5000 if rest.endswith("/worklog") else MOST_ITEMS
     while True:
+        params = {"startAt": len(items), "maxResults": most}
         try:
-            page, total = client.get(rest, decode, {"startAt": len(items), "maxResults": most})
+            if is_values:
+                values = client.get(rest, _values, params)
+                page, total = values.values, values.total or 0
+            else:
+                length = client.get(rest, _length, params)
+                page, total = length.items, length.total or 0
         except NotThere:
-            return []
+            return [], 0
         items += page
-        if len(items) >= total:
-            return items
-        if not page:
-            raise BrokenAnswer(f"{rest}: {len(items)} of {total} came, then an empty page")
+        empty_pages = 0 if page else empty_pages + 1
+        if len(items) >= total or empty_pages == MOST_EMPTY_PAGES:
+            return items, max(total, len(items))

@@ -1,27 +1,11 @@
-"""The shapes of Jira's answers, as far as they are read. Objects that are stored untouched stay undecoded (`Raw`)."""
+"""The shapes of Jira's answers, as far as they are read. Objects that are stored untouched stay undecoded (`Raw`).
 
-from collections.abc import Callable
-from typing import TypeVar
+Atlassian's OpenAPI file requires hardly any member: every one that is not needed to find an object may be missing or null.
+"""
 
-import msgspec
+from typing import Any
+
 from msgspec import Raw, Struct
-
-from ingest_ray.http.errors import BrokenAnswer
-
-T = TypeVar("T")
-
-
-def decoder(kind: type[T]) -> Callable[[bytes], T]:
-    """Raises `BrokenAnswer` for text that is not of the kind, also when a part of an answer is decoded later."""
-    decode = msgspec.json.Decoder(kind).decode
-
-    def decode_answer(body: bytes) -> T:
-        try:
-            return decode(body)
-        except (ValueError, RecursionError) as error:
-            raise BrokenAnswer(f"an answer is no {kind}: {error}") from None
-
-    return decode_answer
 
 
 class Person(Struct, rename={"time_zone": "timeZone"}):
@@ -40,15 +24,18 @@ class Person(Struct, rename={"time_zone": "timeZone"}):
 
 class ServerInfo(Struct):
     serverTime: str | None = None
-    deploymentType: str = "Server"
+    deploymentType: str | None = None
     version: str | None = None
+    baseUrl: str | None = None
 
 
 class Field(Struct):
+    """`schema` has objects, too: `configuration`, of the Team field."""
+
     id: str
-    name: str = ""
-    custom: bool = False
-    schema: dict[str, str | int] | None = None
+    name: str | None = None
+    custom: bool | None = None
+    schema: dict[str, Any] | None = None
 
 
 class Id(Struct):
@@ -83,7 +70,7 @@ class DateFields(Struct):
 class DatedIssue(Struct):
     id: str
     key: str | None = None
-    fields: DateFields = msgspec.field(default_factory=DateFields)
+    fields: DateFields | None = None
 
 
 class DatedIssuePage(Struct):
@@ -95,30 +82,30 @@ class ValuePage(Struct):
     """The envelope of most lists."""
 
     values: list[Raw]
-    startAt: int = 0
+    startAt: int | None = None
     total: int | None = None
     isLast: bool | None = None
     nextCursor: str | None = None
 
 
 class CommentPage(Struct):
-    comments: list[Raw]
-    total: int
+    comments: list[Raw] | None = None
+    total: int | None = None
 
 
 class WorklogPage(Struct):
-    worklogs: list[Raw]
-    total: int
+    worklogs: list[Raw] | None = None
+    total: int | None = None
 
 
 class Histories(Struct):
-    histories: list[Raw]
-    total: int
+    histories: list[Raw] | None = None
+    total: int | None = None
 
 
 class IssueHistories(Struct):
     issueId: str
-    changeHistories: list[Raw]
+    changeHistories: list[Raw] | None = None
 
 
 class ChangelogPage(Struct):
@@ -133,5 +120,5 @@ class DeletedWorklog(Struct):
 
 class DeletedWorklogPage(Struct):
     values: list[DeletedWorklog]
-    lastPage: bool
-    until: int
+    lastPage: bool | None = None
+    until: int | None = None

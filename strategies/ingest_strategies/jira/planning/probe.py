@@ -15,6 +15,7 @@ from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
 from ingest_strategies.atlassian.estimates import lag_s, lookback_ms, row_bytes, slice_rows
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.query_text import any_of
 from ingest_strategies.atlassian.segment_progress import (
     RunBounds,
@@ -28,7 +29,6 @@ from ingest_strategies.atlassian.segment_progress import (
 from ingest_strategies.jira.api.client import Api
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, updated_from_conditions, window
-from ingest_strategies.jira.api.responses import decoder
 from ingest_strategies.jira.discovery import custom_fields
 from ingest_strategies.jira.filters import JiraFilter, filter_of
 from ingest_strategies.jira.planning.id_lists import IdLists
@@ -138,7 +138,8 @@ def check_fields(api: Api, spec: UnitSpec) -> None:
 def select_project_keys(api: Api, unit_filter: JiraFilter) -> list[str]:
     """The site's projects that the endpoint and the unit's filter select."""
     config = api.client.config
-    keys = [_project(body).key for body in api.list_projects()]
+    projects = (attempted(_project, body) for body in api.list_projects())
+    keys = [project.key for project in projects if project is not None and project.key]
     return [
         key
         for key in keys

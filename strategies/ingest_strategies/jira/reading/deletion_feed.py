@@ -11,8 +11,9 @@ from msgspec import Raw
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Slice
 from ingest_strategies.atlassian.instants import instant_of_ms
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.jira.api.client import Api
-from ingest_strategies.jira.api.responses import DeletedWorklogPage, decoder
+from ingest_strategies.jira.api.responses import DeletedWorklogPage
 from ingest_strategies.jira.reading.rows import Item
 
 _page = decoder(DeletedWorklogPage)
@@ -33,7 +34,7 @@ def read_deletions(api: Api, piece: Slice) -> Iterator[list[Item]]:
         ]
         if page.lastPage:
             return
-        newest = max((worklog.updatedTime for worklog in page.values), default=page.until)
+        newest = max((worklog.updatedTime for worklog in page.values), default=page.until or 0)
         if newest < since:
             raise SourceUnavailable("the feed of deleted worklogs makes no progress")
         since = newest + 1

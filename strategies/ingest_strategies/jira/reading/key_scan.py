@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from ingest_ray.http.errors import NotThere
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import UnitSpec
+from ingest_strategies.atlassian.json_decoding import decoder
 from ingest_strategies.atlassian.query_text import quoted
 from ingest_strategies.jira.api.client import Api, IssueSet, UnreadableIssue
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.api.jql import filter_conditions
-from ingest_strategies.jira.api.responses import Id, Person, decoder
+from ingest_strategies.jira.api.responses import Id, Person
 from ingest_strategies.jira.discovery import list_bodies
 from ingest_strategies.jira.filters import JiraFilter, filter_of
 from ingest_strategies.jira.planning.probe import select_project_keys

@@ -1,27 +1,28 @@
 """Reads one slice: the objects of its window, as batches of the declared schema."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import pyarrow as pa
 from msgspec import Raw, Struct
 
+from ingest_ray.http.errors import BrokenAnswer
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Interval, Slice, UnitSpec
 from ingest_strategies.atlassian.batches import slice_batches
 from ingest_strategies.atlassian.id_lists import decode_ids
 from ingest_strategies.atlassian.instants import instant, instant_of_ms
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.segment_progress import MINUTE_MS
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api.client import Api, IssueSelection, IssueSet, UnreadableIssue
 from ingest_strategies.jira.api.jql import BY_ID, filter_conditions, updated_from_conditions, window
-from ingest_strategies.jira.api.responses import CommentPage, WorklogPage, decoder
+from ingest_strategies.jira.api.responses import CommentPage, WorklogPage
 from ingest_strategies.jira.discovery import list_bodies
 from ingest_strategies.jira.filters import JiraFilter, filter_of
 from ingest_strategies.jira.planning.probe import DELETED_WORKLOGS
 from ingest_strategies.jira.reading.deletion_feed import read_deletions
-from ingest_strategies.jira.reading.rows import Item, RowBuilder
-from ingest_strategies.jira.reading.value_types import Project
+from ingest_strategies.jira.reading.rows import Item, RowBuilder, raw_of
 from ingest_strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, TABLES, WORKLOGS
 
 MOST_UNREADABLE = 10  # of a slice in which nothing could be read: more than that is the site's fault, not the issues'
@@ -34,56 +35,50 @@ SELECTIONS = {
 }
 
 
+class ProjectKey(Struct):
+    key: str | None = None
+
+
 class ProjectField(Struct):
-    project: Project | None = None
+    project: ProjectKey | None = None
 
 
 class IssueHead(Struct):
+    fields: ProjectField | None = None
+
+
+class ListField(Struct):
+    comment: CommentPage | None = None
+    worklog: WorklogPage | None = None
+
+
+class IssueLists(Struct):
     id: str
     key: str
-    fields: ProjectField
-
-
-class CommentField(Struct):
-    comment: CommentPage
-
-
-class WorklogField(Struct):
-    worklog: WorklogPage
-
-
-class IssueComments(Struct):
-    id: str
-    key: str
-    fields: CommentField
-
-
-class IssueWorklogs(Struct):
-    id: str
-    key: str
-    fields: WorklogField
+    fields: ListField | None = None
 
 
 class HistoryHead(Struct):
     """`created` is text in one endpoint and epoch milliseconds in the other."""
 
-    created: str | int
+    created: str | int | None = None
 
 
-_head, _comments, _worklogs = decoder(IssueHead), decoder(IssueComments), decoder(IssueWorklogs)
-_history = decoder(HistoryHead)
+_head, _lists, _history = decoder(IssueHead), decoder(IssueLists), decoder(HistoryHead)
 
 
 def comments_of(body: Raw) -> list[Item]:
-    issue = _comments(body)
+    issue = _lists(body)
     context = {"issue.id": issue.id, "issue.key": issue.key}
-    return [Item(comment, context) for comment in issue.fields.comment.comments]
+    comments = issue.fields.comment if issue.fields else None
+    return [Item(comment, context) for comment in (comments and comments.comments) or ()]
 
 
 def worklogs_of(body: Raw) -> list[Item]:
-    issue = _worklogs(body)
+    issue = _lists(body)
     context = {"issue.id": issue.id, "issue.key": issue.key}
-    return [Item(worklog, context) for worklog in issue.fields.worklog.worklogs]
+    worklogs = issue.fields.worklog if issue.fields else None
+    return [Item(worklog, context) for worklog in (worklogs and worklogs.worklogs) or ()]
 
 
 ITEMS_OF_ISSUE: dict[str, Callable[[Raw], list[Item]]] = {
@@ -94,8 +89,13 @@ ITEMS_OF_ISSUE: dict[str, Callable[[Raw], list[Item]]] = {
 
 
 def history_item(issue_id: str, body: Raw) -> Item:
-    created = _history(body).created
-    created_at = instant(created) if isinstance(created, str) else instant_of_ms(created)
+    """An entry without a time, or with an odd one, is a row without `created`, which goes to quarantine alone."""
+    head = attempted(_history, body)
+    created = head.created if head else None
+    try:
+        created_at = instant(created) if isinstance(created, str) else instant_of_ms(created) if created else None
+    except ValueError:
+        created_at = None
     return Item(body, {"issue.id": issue_id, "log.created": created_at})
 
 
@@ -169,15 +169,29 @@ def read_issue_items(
     count = 0
     for page in api.read_issues(issues, SELECTIONS[name], unreadable):
         count += len(page)
-        if allowed:
-            page = [body for body in page if (project := _head(body).fields.project) is None or project.key in allowed]
-        yield [item for body in page for item in ITEMS_OF_ISSUE[name](body)]
+        yield [item for body in page if is_allowed(body, allowed) for item in items_of(name, body, context)]
     if not count and len(unreadable) > MOST_UNREADABLE:
         raise SourceUnavailable(
             f"{piece.slice_id}: none of {len(unreadable)} issues can be read: {unreadable[0].reason}"
         )
     for issue in unreadable:
         context.reject({"id": issue.id, "key": issue.key}, f"the issue cannot be read: {issue.reason}", None)
+
+
+def items_of(name: str, body: Raw, context: ReadContext) -> list[Item]:
+    """The items of one issue. An issue whose lists are odd goes to quarantine alone."""
+    try:
+        return ITEMS_OF_ISSUE[name](body)
+    except BrokenAnswer as error:
+        context.reject(raw_of(Item(body, {})), error.message, None)
+        return []
+
+
+def is_allowed(body: Raw, allowed: Container[str]) -> bool:
+    """An issue whose project cannot be told is for its row to judge."""
+    head = attempted(_head, body)
+    project = head.fields.project if head and head.fields else None
+    return not allowed or project is None or project.key in allowed
 
 
 def allowed_projects(api: Api, spec: UnitSpec) -> set[str]:
@@ -200,7 +214,7 @@ def read_first_items(api: Api, dataset: Dataset, limit: int) -> list[Item]:
             items += [item for page in read_history_items(api, issues) for item in page]
         else:
             pages = api.read_issues(issues, SELECTIONS[name], [])
-            items += [item for page in pages for body in page for item in ITEMS_OF_ISSUE[name](body)]
+            items += [item for page in pages for body in page for item in attempted(ITEMS_OF_ISSUE[name], body, ())]
         if len(items) >= limit:
             break
     return items[:limit]

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from ingest_ray.sdk.types import Dataset
 from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
 from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.json_decoding import MARK, stored_value, unmarked
 from ingest_strategies.jira.api.responses import Person
 from ingest_strategies.jira.reading.value_types import SHAPES, unconverted
 from ingest_strategies.jira.tables import BODY, ISSUES, TABLES, FieldColumn, issue_columns
@@ -37,7 +38,8 @@ def columns_of(dataset: Dataset) -> tuple[FieldColumn, ...]:
         return TABLES[dataset.name].columns
     recorded = dataset.facts.get("custom")
     custom = recorded if isinstance(recorded, dict) else {}
-    columns = [FieldColumn(name, name, str(shape), "") for name, shape in custom.items()]
+    shapes = {name: "free text" if shape == "text" else str(shape) for name, shape in custom.items()}
+    columns = [FieldColumn(name, name, shape, "") for name, shape in shapes.items()]
     return issue_columns(columns, is_cloud=dataset.facts.get("deployment") == CLOUD)
 
 
@@ -77,7 +79,7 @@ class RowBuilder:
             return lambda item, _: memoryview(item.body)  # Arrow copies the bytes, and refuses text that is not UTF-8
         field = column.field
         if not field:
-            return lambda item, _: self._person.decode(item.body).id
+            return lambda item, _: self._person.decode(item.body).id  # a ValueError where it is odd
         if "." in field:
             return lambda item, _: item.context.get(field)
         number = json_types[field].index(_json_type(column))
@@ -91,12 +93,14 @@ class RowBuilder:
             return self._check_required([item.context.get(column.field) for column in self._columns])
         try:
             objects = [decode(item.body) for decode in self._decoders]
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UnfitValue(None, str(error)) from None
         row: list[Any] = []
         try:
+            is_marked = MARK in bytes(item.body)
             for get in self._getters:
-                row.append(get(item, objects))
+                value = get(item, objects)
+                row.append(stored_value(value) if is_marked else value)
         except (ValueError, ArithmeticError) as error:
             raise UnfitValue(self._columns[len(row)].name, str(error)) from None
         return self._check_required(row)
@@ -143,4 +147,4 @@ def _field_getter(number: int, path: str, convert: Callable[[Any], Any]) -> Gett
 def raw_of(item: Item) -> dict[str, JsonValue]:
     """The untouched object, for quarantine."""
     context: dict[str, JsonValue] = {name: str(value) for name, value in item.context.items()}
-    return context | {BODY: bytes(item.body).decode(errors="replace")}
+    return context | {BODY: unmarked(bytes(item.body)).decode(errors="replace")}

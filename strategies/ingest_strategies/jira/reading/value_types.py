@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 from ingest_strategies.atlassian.instants import instant
@@ -34,8 +35,8 @@ class Option(Struct):
 
 
 class Project(Struct):
-    id: str
-    key: str
+    id: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ def json_text(value: Raw) -> bytes | None:
     return None if text == b"null" else text
 
 
+def free_text(value: Raw) -> str | bytes | None:
+    """Text; any other JSON value as its own text: apps declare string fields and fill them with objects."""
+    text = json_text(value)
+    return msgspec.json.decode(text, type=str) if text is not None and text.startswith(b'"') else text
+
+
 def number_text(value: Raw) -> bytes | None:
     text = json_text(value)
     if text is not None:
@@ -74,6 +81,7 @@ def exact_float(value: Decimal) -> float:
 
 SHAPES: dict[str, Shape] = {
     "text": Shape("string", str, unconverted),
+    "free text": Shape("string", Raw, free_text),
     "bool": Shape("bool", bool, unconverted),
     "int": Shape("int64", int, unconverted),
     "json": Shape("string", Raw, json_text, "json"),
@@ -83,12 +91,14 @@ SHAPES: dict[str, Shape] = {
     "instant": Shape("timestamp[us, UTC]", str, instant),
     "day": Shape("date32", str, date.fromisoformat),
     "person": Shape("string", Person, lambda person: person.id),
-    "people": Shape("list<string>", list[Person], lambda people: [person.id for person in people]),
-    "texts": Shape("list<string>", list[str], unconverted),
+    "people": Shape("list<string>", list[Person | None], lambda people: [person and person.id for person in people]),
+    "texts": Shape("list<string>", list[str | None], unconverted),
     "option": Shape("string", Option, lambda option: option.value),
-    "options": Shape("list<string>", list[Option], lambda options: [option.value for option in options]),
+    "options": Shape(
+        "list<string>", list[Option | None], lambda options: [option and option.value for option in options]
+    ),
     "name": Shape("string", NamedObject, lambda named: named.name),
-    "names": Shape("list<string>", list[NamedObject], lambda objects: [item.name for item in objects]),
+    "names": Shape("list<string>", list[NamedObject | None], lambda objects: [item and item.name for item in objects]),
     "id": Shape("string", NamedObject, lambda named: named.id),
     "status name": Shape("string", Status, lambda status: status.name),
     "category": Shape("string", Status, lambda status: status.statusCategory.key if status.statusCategory else None),
@@ -116,7 +126,7 @@ _BY_ITEMS = {
 
 
 def shape_of(field: Field, *, is_cloud: bool, numbers: str) -> str:
-    """The shape of a custom field. A field of an unknown type stays JSON text."""
+    """The shape of a custom field, as the catalog keeps it. A field of an unknown type stays JSON text."""
     schema = field.schema or {}
     kind, custom = str(schema.get("type", "")), str(schema.get("custom", ""))
     match kind:
