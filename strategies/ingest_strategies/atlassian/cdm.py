@@ -1,6 +1,8 @@
 """What the CDM mappers of Jira and Confluence share."""
 
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from ingest_ray.cdm import MapContext, cdm_id
 
@@ -9,6 +11,15 @@ USER = "cdm.work.user"
 
 def user_cdm_id(context: MapContext, account_id: str | None) -> str | None:
     return cdm_id(USER, context.system, account_id) if account_id else None
+
+
+def is_loopback(url: str) -> bool:
+    """True for an address that a server was never told to replace: `http://localhost:8080`. Nobody else can open it."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def present(**values: Any) -> dict[str, Any]:

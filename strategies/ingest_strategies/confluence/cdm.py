@@ -4,15 +4,14 @@ Trashed content makes no row, and the engine erases the rows that it made before
 has it (a content id, or a URL of the same site); where the text has a title only, the title is in `properties`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
 from ingest_strategies.atlassian.cdm import present, user_cdm_id
+from ingest_strategies.confluence.links import LinkTarget, target_of
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
 from ingest_strategies.rich_text import Link, storage_links, storage_to_markdown
 
@@ -23,7 +22,7 @@ SPACE, ITEM, REVISION, LINK, ACCESS = (
     "cdm.doc.link",
     "cdm.doc.access",
 )
-_PAGE_PATH = re.compile(r"/(?:pages|blog(?:/\d{4}/\d{2}/\d{2})?)/(\d+)(?:/|$)")
+ISSUE = "cdm.work.item"
 _PARENTS = frozenset({None, "page"})  # folders, whiteboards and databases are no items
 _decode = msgspec.json.Decoder().decode
 
@@ -208,34 +207,28 @@ def _link(row: Row, context: MapContext, link: Link) -> dict[str, Any] | None:
     """None for a file of the page: the attachment unit makes that link."""
     if link.file is not None:
         return None
-    target = link.content_id or (page_id_of(link.url, context) if link.url else None)
-    is_internal = link.url is None or target is not None
-    space_key = link.space_key or row["space_key"]
+    addressed = target_of(link.url, _sites(context)) if link.url else LinkTarget()
+    found = addressed or LinkTarget()
+    target, title = link.content_id or found.content_id, link.title or found.title
+    space_key = link.space_key or found.space_key or row["space_key"]
     address = link.url or f"{space_key}:{link.title or target}"
+    issue = cdm_id(ISSUE, context.system, found.issue_key) if found.issue_key else None
     return {
         "cdm_id": cdm_id(LINK, context.system, hashed(f"{row['id']} {address}")),
         "source_system": context.system,
         "source_link_id": None,
         "from_item_cdm_id": _item(context, row["id"]),
-        "to_item_cdm_id": _item(context, target),
+        "to_item_cdm_id": _item(context, target) or issue,
         "url": link.url,
-        "link_type": "internal" if is_internal else "external",
+        "link_type": "external" if addressed is None else "internal",
         "created_at": row["modified_at"],
-        "properties": present(text=link.text, title=link.title, space_key=space_key if link.title else None),
+        "properties": present(text=link.text, title=title, space_key=space_key if title else None),
     }
 
 
-def page_id_of(url: str, context: MapContext) -> str | None:
-    """The id in a URL of a page of the same site: `/spaces/X/pages/123/Title`, `viewpage.action?pageId=123`."""
-    parts = urlsplit(url)
-    host = urlsplit(str(context.endpoint.config.get("base_url") or "")).netloc
-    if parts.netloc and parts.netloc != host:
-        return None
-    match = _PAGE_PATH.search(parts.path)
-    if match:
-        return match[1]
-    page_id = parse_qs(parts.query).get("pageId", [""])[0]
-    return page_id if page_id.isdigit() else None
+def _sites(context: MapContext) -> tuple[str, ...]:
+    """The site's own address, which it told when its metadata was collected, and the one that it is reached by."""
+    return str(context.dataset.facts.get("web_root") or ""), str(context.endpoint.config.get("base_url") or "")
 
 
 def _item(context: MapContext, content_id: str | None) -> str | None:

@@ -42,6 +42,7 @@ _option_fields = decoder(OptionFields)
 def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
     with detect_api(endpoint) as api:
         api.client.read_account()
+        site_url = api.client.read_server_info().baseUrl
         fields = api.client.list_fields()
         projects = [attempted(_option_fields, body, OptionFields()) for body in api.list_projects()]
         issues, uncounted = count_issues(api, selected_keys(api, [project.key or "" for project in projects]))
@@ -51,7 +52,7 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
         users, faults[USERS.name] = list_partly(api.client, USERS.name, api.list_users)
         faults[ISSUES.name] = uncounted
         for table in TABLES.values():
-            facts: dict[str, JsonValue] = {"deployment": api.deployment, "cursor": table.cursor}
+            facts: dict[str, JsonValue] = {"deployment": api.deployment, "cursor": table.cursor, "site_url": site_url}
             if fault := faults.get(table.name):
                 facts["fault"] = fault  # what of it could not be had, and why
             rows: int | None = None
