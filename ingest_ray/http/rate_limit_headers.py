@@ -11,7 +11,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 REFUSING = frozenset({429, 503})
-_POLICY = re.compile(r"q=(\d+).*?w=(\d+)")
+LONGEST_BURST_S = (
+    60  # a policy over a longer window is a quota: it says how many requests there are, not how fast they may come
+)
+_ITEM = re.compile(r'"?([^\s",;]+)"?((?:\s*;\s*\w+=\d+)+)')
+_PARAMETER = re.compile(r"(\w+)=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ def read(status: int, headers: Mapping[str, str]) -> Signal:
     wait_s = retry_after_s(headers) if status >= 400 else None
     if status == 429 or (wait_s is None and headers.get("x-ratelimit-remaining") == "0"):
         wait_s = longest(wait_s, until_reset_s(headers))
+    wait_s = longest(wait_s, until_refill_s(headers, is_refused=status == 429))
     return Signal(
         is_refused=is_refused,
         is_failed=status >= 500,
@@ -59,6 +64,22 @@ def until_reset_s(headers: Mapping[str, str]) -> float | None:
     return seconds_until(text, headers) if text else None
 
 
+def policies(text: str) -> list[dict[str, int]]:
+    """`"jira-burst-based";q=100;w=1, "tenant-app-quota";q=100100;w=3600` -> the numbers of each.
+
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+    """
+    items = (parameters for _, parameters in _ITEM.findall(text))
+    return [{name: int(number) for name, number in _PARAMETER.findall(item)} for item in items]
+
+
+def until_refill_s(headers: Mapping[str, str], *, is_refused: bool) -> float | None:
+    """Seconds until a budget that has nothing left is filled again, which may be said without Retry-After. One that is filled again in
+    seconds is a burst: only a refusal makes it worth a pause."""
+    empty = [item["t"] for item in policies(headers.get("ratelimit", "")) if item.get("r") == 0 and "t" in item]
+    return max((float(seconds) for seconds in empty if is_refused or seconds > LONGEST_BURST_S), default=None)
+
+
 def seconds_until(text: str, headers: Mapping[str, str]) -> float | None:
     """Seconds from the response's `Date` to an instant. Both are of the server's clock, so a wrong clock here does not matter."""
     now, then = instant(headers.get("date", "")), instant(text)
@@ -77,14 +98,14 @@ def instant(text: str) -> datetime | None:
 
 
 def advertised_rate(headers: Mapping[str, str]) -> float | None:
-    """Requests per second: the smallest of Cloud's policies (`q` per `w` seconds) and Data Center's fill rates.
+    """Requests per second: the smallest of Cloud's burst policies (`q` per `w` seconds) and Data Center's fill rates.
 
     `X-RateLimit-Limit` alone has no time span, so it gives no rate.
     """
     found = [
-        int(quota) / int(window)
-        for quota, window in _POLICY.findall(headers.get("ratelimit-policy", ""))
-        if int(quota) and int(window)
+        item["q"] / item["w"]
+        for item in policies(headers.get("ratelimit-policy", ""))
+        if item.get("q") and 0 < item.get("w", 0) <= LONGEST_BURST_S
     ]
     fill, interval = headers.get("x-ratelimit-fillrate", ""), headers.get("x-ratelimit-interval-seconds", "")
     if fill.isdecimal() and interval.isdecimal() and int(fill) and int(interval):
