@@ -255,9 +255,17 @@ def no_authors(path: str, document: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["jira.issues", "jira.comments", "jira.worklogs"])
 @pytest.mark.parametrize(
-    "change", [null_comments, totals_one_too_high, odd_labels, objects_in_string_fields, no_authors]
+    ("change", "unit"),
+    [
+        (null_comments, "jira.issues"),
+        (null_comments, "jira.comments"),
+        (totals_one_too_high, "jira.issues"),
+        (totals_one_too_high, "jira.worklogs"),
+        (odd_labels, "jira.issues"),
+        (objects_in_string_fields, "jira.issues"),
+        (no_authors, "jira.comments"),
+    ],
 )
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_an_odd_member_costs_no_issue(tmp_path: Path, mode: str, change: Callable[[str, Any], None], unit: str) -> None:
@@ -297,8 +305,16 @@ def null_links(path: str, document: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["confluence.page", "confluence.comment", "confluence.revision"])
-@pytest.mark.parametrize("change", [empty_adf, null_people, null_links])
+@pytest.mark.parametrize(
+    ("change", "unit"),
+    [
+        (empty_adf, "confluence.page"),
+        (null_people, "confluence.page"),
+        (null_links, "confluence.page"),
+        (empty_adf, "confluence.comment"),
+        (null_people, "confluence.revision"),
+    ],
+)
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_an_odd_member_costs_no_content(
     tmp_path: Path, mode: str, change: Callable[[str, Any], None], unit: str

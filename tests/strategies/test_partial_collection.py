@@ -17,8 +17,15 @@ from tests.strategies.test_odd_objects import Rewriting
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
-@pytest.mark.parametrize("part", ["/priority", "/status", "/issuetype", "/user"])
-@pytest.mark.parametrize("trap", ["denied-403", "missing-scope"])
+@pytest.mark.parametrize(
+    ("part", "trap"),
+    [
+        ("/priority", "denied-403"),
+        ("/status", "missing-scope"),
+        ("/issuetype", "denied-403"),
+        ("/user", "missing-scope"),
+    ],
+)
 def test_a_list_of_options_that_is_refused_is_named_and_issues_are_ingested(
     tmp_path: Path, mode: str, part: str, trap: str
 ) -> None:
