@@ -122,20 +122,34 @@ def record(
     known = {row["name"]: row for row in connection.execute(query).mappings()}
     seen: set[str] = set()
     added, changed = [], []
+    new: list[dict[str, object]] = []
+    again: list[dict[str, object]] = []
     for dataset in found:
         seen.add(dataset.name)
         old = known.get(dataset.name)
         if old is None:
             added.append(dataset.name)
-            _insert(connection, dataset, 1, moment)
+            new.append(_values(dataset, 1, moment))
         elif old["shape"] != shape(dataset):
             changed.append(dataset.name)
             _at(connection, old, is_current=False)
-            _insert(connection, dataset, old["version"] + 1, moment)
+            new.append(_values(dataset, old["version"] + 1, moment))
         else:
             if old["gone_at"] is not None:
                 added.append(dataset.name)
-            _at(connection, old, document=dataset.model_dump_json(), last_seen_at=moment, gone_at=None)
+            again.append({"name_": dataset.name, "version_": old["version"], "document": dataset.model_dump_json()})
+    if new:
+        connection.execute(t.insert(), new)
+    if again:
+        is_row = (
+            t.c.endpoint_id == endpoint_id,
+            t.c.name == sa.bindparam("name_"),
+            t.c.version == sa.bindparam("version_"),
+        )
+        connection.execute(
+            t.update().where(*is_row).values(last_seen_at=moment, gone_at=None, document=sa.bindparam("document")),
+            again,
+        )
     missing = [name for name, row in known.items() if name not in seen and name not in keeps and row["gone_at"] is None]
     gone = [] if is_partial else missing
     for name in gone:
@@ -156,18 +170,20 @@ def observe(connection: sa.Connection, dataset: Dataset) -> bool:
 
 
 def _insert(connection: sa.Connection, dataset: Dataset, version: int, moment: str) -> None:
-    connection.execute(
-        t.insert().values(
-            endpoint_id=dataset.endpoint_id,
-            name=dataset.name,
-            version=version,
-            shape=shape(dataset),
-            document=dataset.model_dump_json(),
-            first_seen_at=moment,
-            last_seen_at=moment,
-            is_current=True,
-        )
-    )
+    connection.execute(t.insert().values(**_values(dataset, version, moment)))
+
+
+def _values(dataset: Dataset, version: int, moment: str) -> dict[str, object]:
+    return {
+        "endpoint_id": dataset.endpoint_id,
+        "name": dataset.name,
+        "version": version,
+        "shape": shape(dataset),
+        "document": dataset.model_dump_json(),
+        "first_seen_at": moment,
+        "last_seen_at": moment,
+        "is_current": True,
+    }
 
 
 def _at(connection: sa.Connection, row: sa.RowMapping, **values: object) -> None:

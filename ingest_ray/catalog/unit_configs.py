@@ -102,6 +102,12 @@ def enabled_raw(connection: sa.Connection) -> list[RawConfig]:
     return [RawConfig(*row) for row in connection.execute(query.where(t.c.document.contains('"enabled":true')))]
 
 
+def mapped(connection: sa.Connection) -> list[Configured]:
+    """Units whose columns are mapped to models by expressions."""
+    query = sa.select(t).where(~t.c.document.contains('"models":{}')).order_by(t.c.endpoint_id, t.c.unit_id)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
 def by_interval(connection: sa.Connection) -> list[Configured]:
     """Enabled units with a schedule."""
     query = (
@@ -133,6 +139,25 @@ def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_versio
         if connection.execute(change).rowcount == 1:
             return if_version + 1
     raise StateConflict(f"{config.ref}: another caller changed its configuration", hint="read it again")
+
+
+def add_many(connection: sa.Connection, configs: Sequence[UnitConfig], origin: Origin) -> None:
+    """Writes configurations of units that have none, in one statement."""
+    moment = now()
+    rows = [
+        {
+            "endpoint_id": config.endpoint_id,
+            "unit_id": config.unit_id,
+            "sink_id": config.sink_id,
+            "document": config.model_dump_json(),
+            "origin": origin,
+            "version": 1,
+            "updated_at": moment,
+        }
+        for config in configs
+    ]
+    if rows:
+        connection.execute(t.insert(), rows)
 
 
 def remove(connection: sa.Connection, unit: UnitRef) -> None:

@@ -19,11 +19,16 @@ class EndpointEntry(Model):
     config: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+Match = Literal["pattern", "exact"]
+
+
 class UnitRule(Model):
     """The configuration for the units that match a pattern. Only fields that are written count, so that a later rule can change one."""
 
     endpoint: EndpointId
     unit: Annotated[str, StringConstraints(min_length=1)]
+    match: Match = "pattern"
+    """`exact`: `unit` is the id of one unit, also where it has the characters of a pattern."""
     sink: EndpointId | None = None
     enabled: bool | None = None
     run_mode: RunMode | None = None

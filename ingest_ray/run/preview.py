@@ -15,6 +15,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.placement import is_inline
 from ingest_ray.run.reporter import estimated_rows
+from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
 from ingest_ray.state import UnitState, read_states
 
@@ -105,13 +106,15 @@ def segment_plans(known: UnitState, scopes: tuple[Scope, ...], counts: Counts) -
     return plans
 
 
-def certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
-    """Column by column, the worse of what staging and what the sink makes of it; in CDM mode, the columns of the models."""
+def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateLine, ...]:
+    """Column by column, the worse of what staging and what the sink makes of it; in CDM mode, the columns of the models.
+
+    `sink`: the order's, where it is open already.
+    """
     if order.spec.is_cdm:
         return model_certificate(order)
-    fits: dict[str, ColumnFit] = {
-        fit.column: fit for fit in open_sink(resolved(order.sink, order.settings)).fit(staged_schema(order.spec))
-    }
+    sink = sink or open_sink(resolved(order.sink, order.settings))
+    fits: dict[str, ColumnFit] = {fit.column: fit for fit in sink.fit(staged_schema(order.spec))}
     lines = []
     wanted = order.spec.policy.columns
     for column in order.spec.dataset.columns:

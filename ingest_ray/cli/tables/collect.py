@@ -10,13 +10,13 @@ def show_collected(collected: CollectResult, out: TextIO) -> None:
     console, differences = console_on(out), collected.differences
     for action, names in (("+", differences.added), ("~", differences.changed), ("-", differences.gone)):
         for name in names:
-            console.print(f"{action} {name}", soft_wrap=True)
+            print(f"{action} {name}", file=out)  # an endpoint may have tens of thousands of datasets
     console.print(
         f"{collected.endpoint_id}: {differences.found} datasets, {len(differences.added)} new, "
         f"{len(differences.changed)} changed, {len(differences.gone)} gone"
     )
     for line in collected.configured:
-        console.print(f"unit {line}", soft_wrap=True)
+        print(f"unit {line}", file=out)
     for warning in collected.warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     show_unfit(console, collected.unfit)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from ingest_ray.catalog import dataset_versions, unit_configs
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.cdm.expressions import ExpressionFault, ExpressionMapper
+from ingest_ray.config.document import Match
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Dataset, UnitConfig
@@ -31,7 +32,7 @@ def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
     rules = unit_configs.rules(connection)
     faults = [
         text
-        for item in unit_configs.listed(connection)
+        for item in unit_configs.mapped(connection)
         for text in _located_faults(connection, item.config, rules, lines)
     ]
     if faults:
@@ -41,14 +42,10 @@ def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
 def _located_faults(
     connection: sa.Connection, config: UnitConfig, rules: Sequence[StoredRule], lines: Mapping[str, str]
 ) -> Iterator[str]:
-    if not config.cdm.models:
+    version = dataset_versions.find(connection, config.endpoint_id, config.unit_id)
+    if not config.cdm.models or version is None or version.gone_at is not None:
         return
-    dataset = next(
-        (d for d in dataset_versions.current(connection, config.endpoint_id) if d.name == config.unit_id), None
-    )
-    if dataset is None:
-        return
-    for fault in faults_of(config, dataset):
+    for fault in faults_of(config, version.dataset):
         number = _rule_of(config, rules)
         field = f"{number}.{fault.model_id}" + (f".{fault.field}" if fault.field else "")
         where = lines.get(field) or (rules[number].written_at if number is not None else "")
@@ -60,7 +57,10 @@ def _rule_of(config: UnitConfig, rules: Sequence[StoredRule]) -> int | None:
     last = None
     for number, rule in enumerate(rules):
         document = rule.document
-        is_of_unit = document["endpoint"] == config.endpoint_id and is_match(str(document["unit"]), config.unit_id)
+        match: Match = "exact" if document.get("match") == "exact" else "pattern"
+        is_of_unit = document["endpoint"] == config.endpoint_id and is_match(
+            str(document["unit"]), config.unit_id, match
+        )
         cdm = document.get("cdm")
         if is_of_unit and isinstance(cdm, dict) and "models" in cdm:
             last = number

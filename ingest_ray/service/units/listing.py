@@ -12,7 +12,7 @@ from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import StrategyMissing, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, Unit
+from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, Unit, UnitConfig
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.rules import RuleFault, expand_rules
@@ -146,17 +146,19 @@ def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Itera
     faulty = {fault.unit for fault in found}
     known = {item.config.ref: item for item in unit_configs.listed(connection)}
     ruled = {str(rule.document["endpoint"]) for rule in rules}
+    added: list[UnitConfig] = []
     for unit, config in wanted.items():
         old = known.get(unit)
         if old is None:
-            unit_configs.put(connection, config, "rule", 0)
+            added.append(config)
             yield "+", str(unit), ()
         elif old.origin == "rule" and old.config != config:
             unit_configs.put(connection, config, "rule", old.version)
             fields = [name for name in type(config).model_fields if getattr(config, name) != getattr(old.config, name)]
             yield "~", str(unit), tuple(fields)
+    unit_configs.add_many(connection, added, "rule")
+    offered = {unit.ref for units in collected.values() for unit in units}
     for unit, item in known.items():
-        offered = {offered.ref for offered in collected.get(unit.endpoint_id, [])}
         is_vanished = unit.endpoint_id in ruled and unit not in offered
         if item.origin == "rule" and unit not in wanted and unit not in faulty and not is_vanished:
             unit_configs.remove(connection, unit)

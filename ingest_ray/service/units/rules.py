@@ -7,11 +7,16 @@ from typing import Any
 
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import UnitRule
+from ingest_ray.config.document import Match
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import CdmSettings, DataMode, Model, Policy, Unit, UnitConfig
 
 _WILD = re.compile(r"[*?\[]")
+
+
+ParsedRule = tuple[UnitRule, str]
+"""A rule and its line."""
 
 
 class RuleFault(Model):
@@ -27,18 +32,20 @@ def expand_rules(
 ) -> tuple[dict[UnitRef, UnitConfig], list[RuleFault]]:
     """The configuration of every unit that a rule selects, and the rules that cannot be applied: one names a unit that its
     collected endpoint does not have, or no rule of a unit names a sink. `units`: of the collected endpoints, by endpoint."""
-    written: dict[UnitRef, list[StoredRule]] = {}
+    written: dict[UnitRef, list[ParsedRule]] = {}
     faults: list[RuleFault] = []
     offered = {UnitRef(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
-        matching = [unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id)]
-        if not matching and rule.endpoint in units and not is_pattern(rule.unit):
+        matching = [
+            unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id, rule.match)
+        ]
+        if not matching and rule.endpoint in units and (rule.match == "exact" or not is_pattern(rule.unit)):
             message = f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'"
             hint = f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new"
             faults.append(RuleFault(message=message, hint=hint))
         for unit_id in matching:
-            written.setdefault(UnitRef(rule.endpoint, unit_id), []).append(stored)
+            written.setdefault(UnitRef(rule.endpoint, unit_id), []).append((rule, stored.written_at))
     configs: dict[UnitRef, UnitConfig] = {}
     for unit, found in written.items():
         try:
@@ -52,17 +59,16 @@ def is_pattern(text: str) -> bool:
     return _WILD.search(text) is not None
 
 
-def is_match(pattern: str, unit_id: str) -> bool:
-    """A unit's own id always matches, also where it contains wildcard characters."""
-    return pattern == unit_id or fnmatchcase(unit_id, pattern)
+def is_match(pattern: str, unit_id: str, match: Match = "pattern") -> bool:
+    """A unit's own id always matches, also where it contains wildcard characters; with `exact`, nothing else does."""
+    return pattern == unit_id or (match == "pattern" and fnmatchcase(unit_id, pattern))
 
 
-def _merged_config(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
+def _merged_config(unit: Unit, rules: Sequence[ParsedRule]) -> UnitConfig:
     values: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     cdm: dict[str, Any] = {}
-    for stored in rules:
-        rule = UnitRule.model_validate(stored.document)
+    for rule, _ in rules:
         values |= {name: getattr(rule, name) for name in rule.model_fields_set if getattr(rule, name) is not None}
         written = rule.policy.model_fields_set
         if "cursor" in written:  # one cursor takes the place of earlier candidates, and the other way round
@@ -75,7 +81,7 @@ def _merged_config(unit: Unit, rules: Sequence[StoredRule]) -> UnitConfig:
     sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)
     if sink is None:
         raise ConfigError(
-            f"{rules[-1].written_at}: unit '{unit.ref}' has no sink",
+            f"{rules[-1][1]}: unit '{unit.ref}' has no sink",
             hint="add sink: ID to its rule, or in CDM mode sink_endpoint: ID",
         )
     minutes = values.get("schedule_minutes")

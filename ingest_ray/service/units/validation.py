@@ -4,6 +4,7 @@ from ingest_ray.engine.reports import CertificateLine
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.run.preview import certificate
+from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
@@ -64,9 +65,9 @@ def with_explicit_policy(spec: UnitSpec) -> UnitSpec:
     return spec.model_copy(update={"config": spec.config.model_copy(update={"policy": policy})})
 
 
-def check_types(order: RunOrder) -> None:
+def check_types(order: RunOrder, sink: Sink | None = None) -> None:
     """Raises `ConfigError`, naming the columns, for types that a sink cannot hold, or not without loss and consent."""
-    lines = certificate(order)
+    lines = certificate(order, sink)
     for fidelity, hint in (
         (Fidelity.REFUSED, "leave these columns out with policy.columns, or choose another sink"),
         (Fidelity.LOSSY, "allow it with policy.allow_lossy: true, or leave these columns out with policy.columns"),

@@ -74,7 +74,7 @@ def fitted_order(
     spec = with_explicit_policy(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(endpoint)}))
     order = RunOrder(run_id=run_id, settings=settings, spec=spec, sink=candidate.sink.endpoint)
-    check_types(order)
+    check_types(order, None if spec.is_cdm else launch_catalog.sink(order.sink, settings))
     check_target(order, launch_catalog)
     return order
 
