@@ -3,7 +3,7 @@
 import json
 
 from ingest_ray import logs
-from ingest_ray.catalog import dataset_versions, endpoints, run_records
+from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
@@ -13,7 +13,7 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
-from ingest_ray.service.units.cdm_expressions import check_mappings
+from ingest_ray.service.units.cdm_expressions import mapping_faults
 from ingest_ray.service.units.listing import configure_units
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
 from ingest_ray.service.units.rules import RuleFault, is_match
@@ -112,12 +112,14 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         )
         run_records.end_collection(connection, collection_id, differences)
         faults: list[RuleFault] = []
-        configured = [f"{action} {name}" for action, name, _ in configure_units(connection, faults)]
+        changes = {name: action for action, name, _ in configure_units(connection, faults)}
         warnings += [fault.message for fault in faults]  # the datasets are right, a rule is not
-        try:
-            check_mappings(connection, {})
-        except ConfigError as error:
-            warnings.append(error.message)
+        for unit, texts in mapping_faults(connection, {}).items():
+            warnings += texts
+            if changes.get(str(unit)) == "+":  # as if its rule were not there yet; the other units are configured
+                unit_configs.remove(connection, unit)
+                del changes[str(unit)]
+        configured = [f"{action} {name}" for name, action in changes.items()]
         unfit = unfit_units(connection, installation.settings, endpoint_id)
     return CollectResult(
         collection_id=collection_id,

@@ -10,6 +10,7 @@ from ingest_ray.cdm.expressions import ExpressionFault, ExpressionMapper
 from ingest_ray.config.document import Match
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Dataset, UnitConfig
 from ingest_ray.service.units.rules import is_match
 
@@ -29,14 +30,19 @@ def check_mapping(config: UnitConfig, dataset: Dataset) -> None:
 
 def check_mappings(connection: sa.Connection, lines: Mapping[str, str]) -> None:
     """Checks all units whose datasets are known. Raises `ConfigError`: one fault a line, with file, line and field."""
-    rules = unit_configs.rules(connection)
-    faults = [
-        text
-        for item in unit_configs.mapped(connection)
-        for text in _located_faults(connection, item.config, rules, lines)
-    ]
+    faults = mapping_faults(connection, lines)
     if faults:
-        raise ConfigError("\n".join(dict.fromkeys(faults)))
+        raise ConfigError("\n".join(dict.fromkeys(text for texts in faults.values() for text in texts)))
+
+
+def mapping_faults(connection: sa.Connection, lines: Mapping[str, str]) -> dict[UnitRef, list[str]]:
+    """The faults of all units whose datasets are known, each with file, line and field."""
+    rules = unit_configs.rules(connection)
+    found = {
+        item.config.ref: list(_located_faults(connection, item.config, rules, lines))
+        for item in unit_configs.mapped(connection)
+    }
+    return {unit: texts for unit, texts in found.items() if texts}
 
 
 def _located_faults(
