@@ -51,7 +51,7 @@ def gate(
         dataset, offered = _find_dataset(connection, entry, unit.unit_id, launch_catalog)
         config = _enabled_config(connection, unit)
         config = sink.of(config) if sink is not None else config
-        target = find_sink_of(connection, entry, offered, config)
+        target = find_sink_of(connection, entry, offered, config, launch_catalog)
         before = accepted_schema.find(connection, unit, config.sink_id)
         launch_catalog.read_targets(connection)
     state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))

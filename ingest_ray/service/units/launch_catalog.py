@@ -32,6 +32,7 @@ class LaunchCatalog:
         self._configs: list[RawConfig] | None = None
         self._accepted: frozenset[tuple[str, str, str]] = frozenset()
         self._sinks: Mapping[str, Endpoint] = {}
+        self._registered: dict[str, Registration | None] = {}
         self._opened: dict[str, Sink | None] = {}
         self._writers: dict[str, Mapping[str, list[RawConfig]]] = {}
 
@@ -69,6 +70,11 @@ class LaunchCatalog:
             self._configs = unit_configs.enabled_raw(connection)
             self._accepted = accepted_schema.listed(connection)
             self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
+
+    def find_sink(self, connection: sa.Connection, sink_id: str) -> Registration | None:
+        if sink_id not in self._registered:
+            self._registered[sink_id] = endpoints.find(connection, sink_id, "sink")
+        return self._registered[sink_id]
 
     def sink(self, sink: Endpoint, settings: Settings) -> Sink:
         """The open sink, shared by the units of the launch. Raises `ConfigError` where a secret cannot be resolved here."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import sink_family, strategy_for
@@ -31,7 +30,9 @@ class Candidate:
     before: Dataset | None = None
 
 
-def find_sink_of(connection: sa.Connection, source: Registration, unit: Unit, config: UnitConfig) -> Registration:
+def find_sink_of(
+    connection: sa.Connection, source: Registration, unit: Unit, config: UnitConfig, launch_catalog: LaunchCatalog
+) -> Registration:
     """The unit's sink; in CDM mode one that takes the unit's models.
 
     Raises:
@@ -39,7 +40,7 @@ def find_sink_of(connection: sa.Connection, source: Registration, unit: Unit, co
     """
     is_cdm = config.mode is DataMode.CDM
     models = check_unit(source.endpoint.template, unit, config) if is_cdm else ()
-    found = endpoints.find(connection, config.sink_id, "sink")
+    found = launch_catalog.find_sink(connection, config.sink_id)
     if found is None:
         raise SinkMissing(
             f"sink '{config.sink_id}' of unit '{config.ref}' is not registered",

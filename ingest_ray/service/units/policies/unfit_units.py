@@ -63,7 +63,7 @@ def _check(
 ) -> None:
     found = launch_catalog.find_unit(connection, entry, config.unit_id)
     if found is not None:
-        sink = find_sink_of(connection, entry, found[0], config)
+        sink = find_sink_of(connection, entry, found[0], config, launch_catalog)
         fitted_order(settings, Candidate(entry, *found, config, sink), launch_catalog, run_id="")
 
 
