@@ -6,7 +6,7 @@
     attempt        inline or on Ray: the coordinator drives the ledger
 
 A run that lost its planner, its state process, or the source while it planned begins again from its checkpoint, as after a
-crash, at most `RESTARTS` times.
+crash, at most `RESTARTS` times; one whose snapshot was lost, at most `LOST_SNAPSHOTS` times.
 """
 
 import logging
@@ -25,7 +25,7 @@ from ingest_ray.run.placement import is_inline, skips_local_probe
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.run.start_retry import RunStopped
 from ingest_ray.run.unchanged import summarize_unchanged
-from ingest_ray.sdk.errors import IngestError, SinkError, SourceError
+from ingest_ray.sdk.errors import IngestError, Recovery, SinkError, SourceError
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
@@ -34,6 +34,7 @@ from ingest_ray.state.writer import StateWriter
 log = logging.getLogger(__name__)
 
 RESTARTS = 3  # of one run, after it lost a process or its plan
+LOST_SNAPSHOTS = 10  # of one run: each may be one more ALTER TABLE of a migration
 
 
 class Run:
@@ -61,10 +62,18 @@ class Run:
 
     def _run_until_final(self) -> AttemptResult:
         result = self._execute_attempt()
-        for _ in range(RESTARTS):
-            if not result.is_restartable or self._context.is_stopping():
+        restarts = lost_snapshots = 0
+        while result.is_restartable and not self._context.is_stopping():
+            if result.fault is not None and result.fault.recovery is Recovery.REPLAN:
+                lost_snapshots += 1
+            else:
+                restarts += 1
+            if restarts > RESTARTS or lost_snapshots > LOST_SNAPSHOTS:
                 break
-            log.warning("run %s lost a process or its plan: beginning again from its checkpoint", self._order.run_id)
+            reason = f": {result.fault.message}" if result.fault is not None else ""
+            log.warning(
+                "run %s lost a process or its plan: beginning again from its checkpoint%s", self._order.run_id, reason
+            )
             result = self._execute_attempt()
         return result
 

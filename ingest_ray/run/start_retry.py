@@ -1,7 +1,7 @@
 """Retries requests to a source or sink that is temporarily unavailable, before any slice of the run has been read.
 
-The number of attempts and the pauses are those of a slice. Errors of the login, the dataset or the configuration are raised
-at once.
+The number of attempts and the pauses are those of a slice. A locked table is waited for longer: a VACUUM FULL takes its time.
+Errors of the login, the dataset or the configuration are raised at once.
 """
 
 import logging
@@ -12,10 +12,13 @@ from typing import TypeVar
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.retry import RetryBudget
 from ingest_ray.engine.coordinator import TICK_S
-from ingest_ray.sdk.errors import SinkUnavailable, SourceUnavailable
+from ingest_ray.sdk.errors import SinkUnavailable, SourceLocked, SourceUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+LOCKED_S = 900.0  # how long a table may stay locked by another session before a run that has to plan it fails
+LOCKED_PAUSE_S = 1.0  # each request has waited some seconds for the lock itself
 
 
 class RunStopped(Exception):
@@ -32,16 +35,24 @@ def retry_unavailable(
 
     Raises:
         SourceUnavailable, SinkUnavailable: the last of `attempts` failures.
+        SourceLocked: what is read was locked for `LOCKED_S`.
         RunStopped: a stop was requested between two attempts.
     """
     budget = RetryBudget(attempts)
+    deadline = time.monotonic() + LOCKED_S
     while True:
         try:
             return request()
+        except SourceLocked as error:
+            if time.monotonic() > deadline:
+                raise
+            wait_s = LOCKED_PAUSE_S
+            log.warning("waiting for a table that another session has locked: %s", error.message)
         except (SourceUnavailable, SinkUnavailable) as error:
             pause_s = budget.after(Fault.of(error))
             if pause_s is None:
                 raise
+            wait_s = pause_s
             log.warning(
                 "the %s is unavailable, attempt %d of %d follows in %.1f s: %s",
                 "sink" if isinstance(error, SinkUnavailable) else "source",
@@ -50,7 +61,7 @@ def retry_unavailable(
                 pause_s,
                 error.message,
             )
-        _wait(pause_s, is_stopping, on_wait)
+        _wait(wait_s, is_stopping, on_wait)
 
 
 def _wait(pause_s: float, is_stopping: Callable[[], bool], on_wait: Callable[[], None]) -> None:

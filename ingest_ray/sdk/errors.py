@@ -31,6 +31,7 @@
     + SourceDenied            fail: the credentials or the grant are wrong
     + SourceChanged           fail: collect metadata again
     + SourceUnavailable       retry the slice, after `retry_after_s` when given
+      + SourceLocked          the same, and wait longer: another session has locked what is read
     + SnapshotLost            plan again under a new snapshot: no slice of this one can be read any more
     + SliceTooLarge           plan the rest again
   x RecordError               quarantine one record
@@ -223,6 +224,10 @@ class SourceChanged(SourceError):
 
 class SourceUnavailable(SourceError):
     recovery = Recovery.RETRY
+
+
+class SourceLocked(SourceUnavailable):
+    pass
 
 
 class SnapshotLost(SourceError):

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from ingest_ray import logs
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import ClusterLease, RunStopped, retry_unavailable, run_unit
-from ingest_ray.sdk.errors import IngestError, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError, SourceLocked, SourceUnavailable
 from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.installation import Installation
@@ -124,6 +124,8 @@ class Launch:
         attempts = 1 if self._is_source_away else order.spec.policy.max_attempts
         try:
             checked = _check_schema(self._installation, order, attempts, observer.is_stopping)
+        except SourceLocked:
+            raise
         except SourceUnavailable:
             self._is_source_away = True
             raise

@@ -150,8 +150,17 @@ class Dialect(SqlSyntax, AxisSyntax, Protocol):
         """Begins the transaction of the probe; returns the token with which readers see the same rows, where there is one."""
         ...
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         """Begins the transaction of a reader. Raises `SnapshotLost` when the snapshot is gone."""
+        ...
+
+    def leave_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
+        """Ends the transaction of a reader that has read all rows.
+
+        Raises:
+            SnapshotLost: DDL made the snapshot useless before they were read; none of them counts.
+            SourceUnavailable: the same without a snapshot: read the slice again.
+        """
         ...
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:

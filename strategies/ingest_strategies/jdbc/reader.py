@@ -1,15 +1,17 @@
 """Reads one slice of any database."""
 
+import time
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from ingest_ray.sdk.contracts import ReadContext
-from ingest_ray.sdk.errors import SliceTooLarge, SourceUnavailable
+from ingest_ray.sdk.errors import SliceTooLarge, SnapshotLost, SourceLocked, SourceUnavailable
 from ingest_ray.sdk.types import Interval, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import next_boundary
 from ingest_strategies.jdbc.planning.probe import DEFAULT_ROW_BYTES
+from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
 from ingest_strategies.jdbc.table_view import TableView
 
 TOLERANCE = 2.0
@@ -18,17 +20,39 @@ small ones then does not return a slice again and again."""
 
 
 def read(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-    """Yields the slice's rows. Where the table may have grown since it was cut, the database first returns the position
-    up to which the budget reaches; without a snapshot that is the only bound."""
+    """Yields the slice's rows. A table that another session has locked is asked for again and again, without holding any lock.
+
+    Raises:
+        SnapshotLost: it stayed locked; the planner may be what the other session waits for.
+    """
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    is_first = True
+    while True:
+        try:
+            for batch in read_once(dialect, spec, piece, context):
+                is_first = False
+                yield batch
+            return
+        except SourceLocked as error:
+            if not is_first or context.is_stopping():
+                raise
+            if time.monotonic() > deadline:
+                raise SnapshotLost(f"{spec.unit_id}: {error.message}", hint=error.hint) from None
+
+
+def read_once(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
+    """Where the table may have grown since it was cut, the database first returns the position up to which the budget
+    reaches; without a snapshot that is the only bound."""
     view = TableView(dialect, spec)
     with dialect.open(spec.endpoint) as session:
         dialect.check_columns(session, spec.dataset, view.columns)
-        dialect.enter_snapshot(session, piece.snapshot)
+        dialect.enter_snapshot(session, spec, piece.snapshot)
         if spec.policy.where:
             dialect.prepare_filter(session)
         end = budget_end(session, view, piece, context)
         interval = piece.interval if end is None else Interval(lower=piece.interval.lower, upper=end)
         yield from stream_rows(dialect, session, view, piece, interval, context)
+        dialect.leave_snapshot(session, spec, piece.snapshot)
     if end is not None:
         raise SliceTooLarge(f"{spec.unit_id}: slice '{piece.slice_id}' grew beyond its budget", position=end)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest_ray.sdk.types import Dataset
+from ingest_ray.sdk.types import Dataset, UnitSpec
 from ingest_strategies.jdbc.dialect import AxisColumn, Session
 
 
@@ -43,3 +43,6 @@ class StandardSql:
 
     def prepare_filter(self, session: Session) -> None:
         """Most databases resolve names alike in every session of one user."""
+
+    def leave_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
+        """The transaction ends with the session."""

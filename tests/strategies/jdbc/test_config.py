@@ -12,7 +12,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
-from ingest_strategies.jdbc.postgres.session import conninfo, fault_of
+from ingest_strategies.jdbc.postgres.connection import conninfo, fault_of
 from ingest_strategies.jdbc.sessions.faults import without_secrets
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig, sqlite_path
 

@@ -153,10 +153,10 @@ class Mssql(StandardSql):
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
         """The planner sees the table at one time; no other connection can see the same."""
         if spec.policy.snapshot:
-            self.enter_snapshot(session, None)
+            self.enter_snapshot(session, spec, None)
         return None
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         session.run("BEGIN TRANSACTION")
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:

@@ -24,9 +24,10 @@ PLAIN = {"params": None}  # a statement as it is: its percent signs are no place
 ERROR_CODES = ErrorCodes(
     denied=frozenset({229, 230, 262, 297, 300, 371, 916, 18452, 18456, 18470, 18486, 18487, 18488}),
     no_database=frozenset({4060}),
-    changed=frozenset({207, 208, 3961, 4413, 4502}),
+    changed=frozenset({207, 208, 4413, 4502}),
     syntax=frozenset({102, 105, 137, 156, 170, 174, 195, 241, 245, 402, 4104, 4145, 8114}),
     values=frozenset({220, 232, 517, 535, 8115, 9810, 9813}),
+    locked=frozenset({1222}),
 )
 
 

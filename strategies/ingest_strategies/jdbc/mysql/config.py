@@ -29,6 +29,8 @@ class MysqlConfig(SqlConfig):
     read_timeout_s: Seconds = 3600
     """How long an answer may take to begin or to continue before the server counts as unavailable."""
     statement_timeout_s: Seconds | None = None
+    lock_timeout_s: Seconds = 5
+    """How long a statement waits for a table whose definition another session has locked; whole seconds, rounded up."""
 
     @model_validator(mode="before")
     @classmethod

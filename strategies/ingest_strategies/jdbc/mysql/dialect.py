@@ -10,6 +10,7 @@ Rights: SELECT on the tables; PROCESS for an exact horizon.
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
 from ingest_ray.sdk.errors import IngestError
@@ -55,9 +56,10 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|\+00
 ERROR_CODES = ErrorCodes(
     denied=frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698, 3118, 3159}),
     no_database=frozenset({1049}),
-    changed=frozenset({1051, 1054, 1146, 1356, 1412}),
+    changed=frozenset({1051, 1054, 1146, 1356}),
     syntax=frozenset({1064, 1305, 1525, 1582}),
     values=frozenset({1267, 1366, 1411, 1690, 1792}),
+    locked=frozenset({1205}),
 )
 
 
@@ -77,7 +79,7 @@ class Mysql(StandardSql):
         session = MysqlSession(config, fault)
         try:
             is_mariadb = "MariaDB" in self.version(session)
-            settings = dict(SETTINGS)
+            settings = SETTINGS | {"lock_wait_timeout": str(ceil(config.lock_timeout_s))}
             if not is_mariadb:
                 settings["information_schema_stats_expiry"] = "0"
             if config.statement_timeout_s is not None and is_mariadb:
@@ -180,12 +182,11 @@ class Mysql(StandardSql):
         return find_horizon(self, session, spec, column, table, watermark)
 
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
-        """The planner sees the table at one time; no other connection can see the same."""
-        if spec.policy.snapshot:
-            session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        """None: no other connection could see the same. A transaction of the planner would hold its lock on the table's
+        definition during the whole load, and each ALTER TABLE would wait for it."""
         return None
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:

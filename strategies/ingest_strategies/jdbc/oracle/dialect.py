@@ -137,26 +137,26 @@ class Oracle(StandardSql):
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
         """Enters flashback at the current change number where the user may; else the session keeps its read-only transaction."""
         if not spec.policy.snapshot:
-            self.enter_snapshot(session, None)
+            self.enter_snapshot(session, spec, None)
             return None
         try:
             scn = str(session.rows("SELECT TO_CHAR(DBMS_FLASHBACK.GET_SYSTEM_CHANGE_NUMBER) FROM dual")[0][0])
-            self.enter_snapshot(session, scn)
+            self.enter_snapshot(session, spec, scn)
             # The table has to allow it, too (the privilege FLASHBACK), and must be older than the change number.
             session.rows(f"SELECT 1 AS one FROM {self.table(spec.dataset)} {self.limit_clause(1)}")
             return scn
         except (SourceDenied, SourceChanged):
-            self.leave_flashback(session)
+            self.leave_flashback(session, spec)
             return None
 
-    def leave_flashback(self, session: Session) -> None:
+    def leave_flashback(self, session: Session, spec: UnitSpec) -> None:
         with suppress(
             SourceDenied, SourceChanged, ConfigError
         ):  # without the right to call it the session is not in flashback
             session.run("BEGIN DBMS_FLASHBACK.DISABLE; END;")
-        self.enter_snapshot(session, None)
+        self.enter_snapshot(session, spec, None)
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         """Begins a new transaction: the one that `open` began sees an earlier state."""
         session.run("COMMIT")
         if snapshot is None:

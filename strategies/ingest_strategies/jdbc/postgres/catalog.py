@@ -1,6 +1,7 @@
 """Reads relations, columns, keys, indexes and sizes from PostgreSQL's catalog. Reads no rows of a user's table."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carrier_of, second_spelling
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
+log = logging.getLogger(__name__)
+
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 INHERITED = "other tables inherit from it and are read with it, so none of its keys is unique: no key, one slice"
@@ -23,18 +26,28 @@ Rows = Sequence[Sequence[Any]]
 
 COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
 
-_SIZE = "CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE -1 END"
-
-_RELATIONS = f"""
+_RELATIONS = """
 SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relkind::text, c.reltuples::float8,
-       ({_SIZE})::bigint,
+       {size}::bigint,
        coalesce(obj_description(c.oid, 'pg_class'), ''),
        c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
-  AND n.nspname NOT LIKE 'pg\\_temp%' AND has_schema_privilege(n.oid, 'USAGE') {{filter}}
+  AND n.nspname NOT LIKE 'pg\\_temp%' AND has_schema_privilege(n.oid, 'USAGE') {filter}
 ORDER BY n.nspname, c.relname"""
+
+# The size of a relation needs a lock on it, and a relation may be locked for hours.
+_LOCKED = "(SELECT l.relation FROM pg_locks l WHERE l.relation IS NOT NULL AND l.mode = 'AccessExclusiveLock')"
+_SIZE = f"CASE WHEN c.relkind IN ('r', 'm') AND c.oid NOT IN {_LOCKED} THEN pg_table_size(c.oid) ELSE -1 END"
+_NO_SIZE = "-1"
+
+_LOCKED_RELATIONS = """
+SELECT n.nspname::text, c.relname::text, string_agg(l.pid::text, ', ')
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) {filter}
+GROUP BY 1, 2 ORDER BY 1, 2"""
 
 _COLUMNS = """
 SELECT a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
@@ -93,8 +106,8 @@ def types_of(rows: Rows) -> dict[int, PgType]:
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(PostgresConfig, endpoint)
     names = ", ".join(quoted_text(name) for name in config.schemas)
-    found = read_relations(session, f"AND n.nspname IN ({names})" if names else "")
-    relations = [relation for relation in found if config.includes(joined_name(relation[1], relation[2]))]
+    where = f"AND n.nspname IN ({names})" if names else ""
+    relations = [row for row in read_relations(session, where) if config.includes(joined_name(row[1], row[2]))]
     try:
         columns, indexes = (session.rows(query.format(only="")) for query in (_COLUMNS, _INDEXES))
         types = session.rows(_TYPES)
@@ -107,13 +120,16 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     yield from datasets_of(endpoint, relations, columns, indexes, types)
 
 
-def read_relations(session: Session, condition: str) -> Rows:
-    """Without their sizes where the server cannot tell one: a size takes a lock, and waits for a table that is being altered."""
-    query = _RELATIONS.format(filter=condition)
+def read_relations(session: Session, where: str) -> Rows:
+    """The relations; those that another session has locked are named in the log, and have no size."""
+    locked = session.rows(_LOCKED_RELATIONS.format(filter=where))
+    for schema, table, pids in locked:
+        log.warning("%s.%s is locked by another session (process %s): collected without its size", schema, table, pids)
     try:
-        return session.rows(query)
-    except SourceError:
-        return session.rows(query.replace(f"({_SIZE})", "(-1)"))
+        return session.rows(_RELATIONS.format(size=_SIZE, filter=where))
+    except SourceError as error:  # locked a moment later, or a size that the server cannot tell
+        log.warning("the size of a relation could not be read, so all are left out: %s", error.message)
+        return session.rows(_RELATIONS.format(size=_NO_SIZE, filter=where))
 
 
 def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
@@ -127,7 +143,7 @@ def describe_table(endpoint: Endpoint, session: Session, schema: str, table: str
         f" WHERE n.nspname = {quoted_text(schema)} AND c.relname = {quoted_text(table)})"
     )
     query = _ONE.format(
-        relations=_RELATIONS.format(filter=f"AND c.oid = {oid}"),
+        relations=_RELATIONS.format(size=_SIZE, filter=f"AND c.oid = {oid}"),
         columns=_COLUMNS.format(only=f"AND a.attrelid = {oid}"),
         indexes=_INDEXES.format(only=f"AND i.indrelid = {oid}"),
     )

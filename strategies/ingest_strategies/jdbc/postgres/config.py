@@ -24,6 +24,8 @@ class PostgresConfig(SqlConfig):
     sslkey: str | None = None
     connect_timeout_s: Seconds = 10
     statement_timeout_s: Seconds | None = None
+    lock_timeout_s: Seconds = 5
+    """How long a statement waits for a table that another session has locked, before it gives up the locks that it has itself."""
     application_name: str = "ingest_ray"
     """Sessions of this name only read, so they hold no horizon back: use the name for nothing else."""
 

@@ -19,10 +19,11 @@ from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Session, TableSize
 from ingest_strategies.jdbc.postgres.catalog import collect, describe, read_column_types, read_size
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.connection import fault_of
 from ingest_strategies.jdbc.postgres.horizon import find_horizon
 from ingest_strategies.jdbc.postgres.reader import fetch_rows
-from ingest_strategies.jdbc.postgres.session import connect, conninfo, fault_of
-from ingest_strategies.jdbc.sessions.adbc import AdbcSession
+from ingest_strategies.jdbc.postgres.session import PostgresSession, postgres_session
+from ingest_strategies.jdbc.postgres.storage import read_storage
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
@@ -36,18 +37,6 @@ LOWEST: dict[str, int | str] = {
     "date": "-infinity",
     "timestamp": "-infinity",
     "timestamptz": "-infinity",
-}
-# The same text forms in every session; a read-only session.
-SETTINGS = {
-    "default_transaction_read_only": "on",
-    "TimeZone": "UTC",
-    "DateStyle": "ISO",
-    "IntervalStyle": "iso_8601",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "standard_conforming_strings": "on",
-    "idle_in_transaction_session_timeout": "0",
-    "search_path": "pg_catalog",  # type names are then always qualified; reset where a policy has its own filter
 }
 
 
@@ -64,13 +53,8 @@ class Postgres(StandardSql):
         def fault(message: str, state: str | None) -> IngestError:
             return fault_of(endpoint.endpoint_id, message, state)
 
-        session = AdbcSession(lambda: connect(conninfo(config)), fault, config.secrets)
+        session = PostgresSession(config, fault)
         try:
-            settings = dict(SETTINGS)
-            if config.statement_timeout_s is not None:
-                settings["statement_timeout"] = str(int(config.statement_timeout_s * 1000))
-            calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-            session.rows(f"SELECT {calls}")
             yield session
         finally:
             session.close()
@@ -79,10 +63,12 @@ class Postgres(StandardSql):
         return str(session.rows("SELECT 'PostgreSQL ' || current_setting('server_version')")[0][0])
 
     def collect(self, endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
-        return collect(endpoint, session)
+        with postgres_session(session).qualified_names():
+            yield from collect(endpoint, session)
 
     def describe(self, endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset | None:
-        return describe(endpoint, session, dataset)
+        with postgres_session(session).qualified_names():
+            return describe(endpoint, session, dataset)
 
     def axis_column(self, dataset: Dataset, name: str, *, is_cursor: bool) -> AxisColumn | None:
         if name == "ctid":
@@ -152,35 +138,50 @@ class Postgres(StandardSql):
         return find_horizon(self, session, spec, column, table, watermark)
 
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
+        """The name of the exported snapshot, and the state of the table's storage before it."""
         if not spec.policy.snapshot:
             return None
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return str(session.rows("SELECT pg_export_snapshot()")[0][0])
+        own = postgres_session(session)
+        storage = read_storage(session, spec.dataset)
+        own.begin("REPEATABLE READ")
+        name = session.rows("SELECT pg_export_snapshot()")[0][0]
+        own.release_locks()
+        return f"{name}/{storage}"
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
+        own = postgres_session(session)
         if snapshot is None:
+            own.storage = read_storage(session, spec.dataset)
+            own.begin()
             return
-        if not re.fullmatch(r"[0-9A-Fa-f]{1,16}(-[0-9A-Fa-f]{1,16}){1,3}", snapshot):
+        name, _, own.storage = snapshot.partition("/")
+        if not re.fullmatch(r"[0-9A-Fa-f]{1,16}(-[0-9A-Fa-f]{1,16}){1,3}", name):
             raise SourceUnavailable("the snapshot's name is not a name of PostgreSQL's")
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
-            session.run(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            own.begin("REPEATABLE READ", name)
         except SourceDenied:
             raise
         except IngestError as error:
             raise SnapshotLost(
-                f"the snapshot '{snapshot}' is gone: the planner's connection has ended ({error.message})",
+                f"the snapshot '{name}' is gone: the planner's connection has ended ({error.message})",
                 hint="the run plans again under a new snapshot",
             ) from None
 
-    def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
-        require_same_columns(read_column_types(session, dataset), dataset, names)
+    def leave_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
+        """The locks of what was read are held until here: a table that was rewritten before it was read shows it now."""
+        own = postgres_session(session)
+        own.end()
+        if read_storage(session, spec.dataset) == own.storage:
+            return
+        message = f"{spec.unit_id}: the table was rewritten while it was read (VACUUM FULL, ALTER TABLE, TRUNCATE)"
+        if snapshot is None:
+            raise SourceUnavailable(message)
+        raise SnapshotLost(message, hint="the run plans again under a new snapshot")
 
-    def prepare_filter(self, session: Session) -> None:
-        """A policy's own filter is written for the role's search path."""
-        session.rows(
-            "SELECT set_config('search_path', (SELECT reset_val FROM pg_settings WHERE name = 'search_path'), false)"
-        )
+    def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:
+        with postgres_session(session).qualified_names():
+            types = read_column_types(session, dataset)
+        require_same_columns(types, dataset, names)
 
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext

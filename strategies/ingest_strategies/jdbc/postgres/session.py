@@ -1,87 +1,148 @@
-"""Opens sessions of PostgreSQL, and maps their errors."""
+"""One connection to PostgreSQL, whose settings hold for a transaction and never for the session.
 
-import re
-from functools import lru_cache
+Behind a pooler in transaction mode, a connection has another backend in each transaction
+(https://www.pgbouncer.org/features.html): a setting of the session would reach another client, and be missing here.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import adbc_driver_postgresql
-from adbc_driver_manager import AdbcConnection, AdbcDatabase, dbapi
+import pyarrow as pa
 
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError, SourceLocked
+from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.connection import connect, conninfo
+from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
+from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
 
-_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
-
-
-def conninfo(config: PostgresConfig) -> str:
-    """libpq's `key='value'` form, quoted so that no value can be read as another key."""
-    fields = {
-        "host": config.host,
-        "port": config.port,
-        "dbname": config.database,
-        "user": config.user,
-        "password": config.password.get_secret_value() if config.password else None,
-        "sslmode": config.sslmode,
-        "sslrootcert": config.sslrootcert,
-        "sslcert": config.sslcert,
-        "sslkey": config.sslkey,
-        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq takes whole seconds, at least 2
-        "application_name": config.application_name,
-        "client_encoding": "UTF8",
-    }
-    parts = []
-    for name, value in fields.items():
-        if value is not None:
-            text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-            parts.append(f"{name}='{text}'")
-    return " ".join(parts)
+# The same text forms in every transaction.
+SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "idle_in_transaction_session_timeout": "0",
+}
+# A role may have a search path of its own: its views and row security policies are read with it. In queries of the catalog, only
+# with this path every type outside of it is qualified.
+CATALOG_PATH = "pg_catalog"
+RELEASE_LOCKS = "ROLLBACK TO SAVEPOINT planned"
 
 
-@lru_cache(maxsize=16)
-def database(info: str) -> AdbcDatabase:
-    """The part that the connections of one process share: the server's types, which cost ten times a connection to read.
+class PostgresSession(AdbcSession):
+    """Each statement runs in a transaction of its own, except between `begin` and `end`."""
 
-    Holds no connection. Types that are created later are not in it: columns of such types are selected as text.
-    """
-    shared: AdbcDatabase = adbc_driver_postgresql.connect(info)
-    return shared
+    def __init__(self, config: PostgresConfig, fault: Fault) -> None:
+        self._settings = settings_of(config)
+        self._path = "DEFAULT"
+        self._is_in_transaction = False
+        self._releases_locks = False
+        self.opened_at = time.monotonic()
+        self.storage = ""
+        """What `read_storage` returned when the slice's read began, or its snapshot."""
+        super().__init__(lambda: connect(conninfo(config)), fault, config.secrets)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        if not self._is_in_transaction:
+            with self._transaction():
+                return super().rows(sql)
+        if not self._releases_locks:
+            return super().rows(sql)
+        return self._rows_without_locks(super().rows, sql)
+
+    def _rows_without_locks(self, rows: Callable[[str], list[tuple[Any, ...]]], sql: str) -> list[tuple[Any, ...]]:
+        """The rows; the locks of the statement are released. While another session has the table, it is waited for: no lock
+        is held meanwhile."""
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while True:
+            try:
+                found = rows(sql)
+            except IngestError as error:
+                with suppress(IngestError):  # of a connection that is lost, the first error is reported
+                    self.run(RELEASE_LOCKS)
+                if not isinstance(error, SourceLocked) or time.monotonic() > deadline:
+                    raise
+                continue
+            self.run(RELEASE_LOCKS)
+            return found
+
+    def run(self, sql: str) -> None:
+        """Several statements, separated by semicolons, are one request."""
+        with self._translate_errors(), self._connection.cursor() as cursor:
+            cursor.adbc_statement.set_sql_query(sql)
+            cursor.adbc_statement.execute_update()
+
+    def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+        if self._is_in_transaction:
+            yield from super().batches(sql, options)
+            return
+        with self._transaction():
+            yield from super().batches(sql, options)
+
+    def begin(self, isolation: str = "READ COMMITTED", snapshot: str | None = None) -> None:
+        """Begins a read-only transaction with the session's settings."""
+        imported = f" SET TRANSACTION SNAPSHOT '{snapshot}';" if snapshot else ""
+        try:
+            self.run(
+                f"BEGIN ISOLATION LEVEL {isolation} READ ONLY;{imported} {self._settings};"
+                f" SET LOCAL search_path TO {self._path}"
+            )
+        except BaseException:
+            self._roll_back()
+            raise
+        self._is_in_transaction = True
+
+    def release_locks(self) -> None:
+        """From now on in this transaction, a lock is held only while its statement runs: the snapshot stays, and blocks no DDL.
+
+        https://www.postgresql.org/docs/current/explicit-locking.html: a lock is released when the savepoint before it is
+        rolled back to.
+        """
+        self.run("SAVEPOINT planned")
+        self._releases_locks = True
+
+    def end(self) -> None:
+        self._is_in_transaction = self._releases_locks = False
+        self.run("COMMIT")
+
+    def _roll_back(self) -> None:
+        self._is_in_transaction = self._releases_locks = False
+        with suppress(IngestError):
+            self.run("ROLLBACK")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self._roll_back()
+            raise
+        self.end()
+
+    @contextmanager
+    def qualified_names(self) -> Iterator[None]:
+        """Type names outside of `pg_catalog` are qualified by the statements within."""
+        self._path = CATALOG_PATH
+        try:
+            yield
+        finally:
+            self._path = "DEFAULT"
 
 
-class _SharedDatabase:
-    """Stands for the shared database, which its connections must not close."""
-
-    def close(self) -> None:
-        pass
-
-
-def connect(info: str) -> Any:
-    shared: Any = _SharedDatabase()
-    return dbapi.Connection(shared, AdbcConnection(database(info)), autocommit=True)
+def settings_of(config: PostgresConfig) -> str:
+    settings = SETTINGS | {"lock_timeout": f"{int(config.lock_timeout_s * 1000)}"}
+    if config.statement_timeout_s is not None:
+        settings["statement_timeout"] = str(int(config.statement_timeout_s * 1000))
+    return "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
 
 
-_CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
-
-
-def server_message(message: str) -> str:
-    """The server's message, without the driver's words around it and the statement that it quotes."""
-    text = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
-    return re.sub(r"^ *ERROR: +", "", text).partition(" LINE 1: ")[0]
-
-
-def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
-    """A driver's error by its SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
-    if state is None or state == "00000":
-        match = _CODE.search(message)
-        state = match.group(1) if match else ""
-    text = f"{endpoint_id}: {server_message(message)}"
-    if state.startswith("28") or state == "42501" or any(re.search(pattern, message) for pattern in _LOGIN):
-        return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
-    if re.search(r'database ".*" does not exist', message) or state == "3D000":
-        return ConfigError(text, hint="field 'database'")
-    if state in ("42P01", "42703", "3F000", "42P02", "42704"):
-        return SourceChanged(text, hint="collect metadata again")
-    if state in ("42601", "42883", "42804", "42725"):
-        return ConfigError(text, hint="check the policy's 'where'")
-    if state.startswith(("22", "42")):
-        return SourceError(text)
-    return SourceUnavailable(text)
+def postgres_session(session: Session) -> PostgresSession:
+    assert isinstance(session, PostgresSession)
+    return session

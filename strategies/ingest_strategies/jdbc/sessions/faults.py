@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import (
+    ConfigError,
+    IngestError,
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceLocked,
+    SourceUnavailable,
+)
+
+LOCKED_HINT = "another session changes the table (such as ALTER TABLE or LOCK TABLE): run again when it has ended"
 
 _URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@]*@")
 _WORD_PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
@@ -31,6 +41,7 @@ class ErrorCodes:
     changed: frozenset[int | str]
     syntax: frozenset[int | str]
     values: frozenset[int | str]
+    locked: frozenset[int | str] = frozenset()
     database_hint: str = "field 'database'"
     changed_hint: str = "collect metadata again"
 
@@ -43,6 +54,8 @@ class ErrorCodes:
             return SourceChanged(message, hint=self.changed_hint)
         if code in self.syntax:
             return ConfigError(message, hint="check the policy's 'where'")
+        if code in self.locked:
+            return SourceLocked(message, hint=LOCKED_HINT)
         if code in self.values:
             return SourceError(message)
         return SourceUnavailable(message)

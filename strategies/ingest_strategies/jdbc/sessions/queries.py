@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from ingest_ray.sdk import sessions
-from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.errors import SourceLocked, SourceUnavailable
 from ingest_ray.sdk.types import Endpoint
 from ingest_strategies.jdbc.dialect import Dialect, Session
 
@@ -21,6 +21,8 @@ def query_session(dialect: Dialect, endpoint: Endpoint, query: Callable[[Session
     if cached is not None:
         try:
             return query(cached)
+        except SourceLocked:
+            raise
         except SourceUnavailable:
             cache.close(endpoint)
     try:

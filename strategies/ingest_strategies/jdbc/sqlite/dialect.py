@@ -135,7 +135,7 @@ class Sqlite(StandardSql):
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
         return None
 
-    def enter_snapshot(self, session: Session, snapshot: str | None) -> None:
+    def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         """One statement is one read transaction; there is no snapshot to enter."""
 
     def check_columns(self, session: Session, dataset: Dataset, names: Sequence[str]) -> None:

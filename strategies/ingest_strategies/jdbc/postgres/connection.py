@@ -1,0 +1,98 @@
+"""Connects to PostgreSQL, and maps its errors."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import adbc_driver_postgresql
+from adbc_driver_manager import AdbcConnection, AdbcDatabase, dbapi
+
+from ingest_ray.sdk.errors import (
+    ConfigError,
+    IngestError,
+    SourceChanged,
+    SourceDenied,
+    SourceError,
+    SourceLocked,
+    SourceUnavailable,
+)
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
+
+_LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
+
+
+def conninfo(config: PostgresConfig) -> str:
+    """libpq's `key='value'` form, quoted so that no value can be read as another key."""
+    fields = {
+        "host": config.host,
+        "port": config.port,
+        "dbname": config.database,
+        "user": config.user,
+        "password": config.password.get_secret_value() if config.password else None,
+        "sslmode": config.sslmode,
+        "sslrootcert": config.sslrootcert,
+        "sslcert": config.sslcert,
+        "sslkey": config.sslkey,
+        "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq takes whole seconds, at least 2
+        "application_name": config.application_name,
+        "client_encoding": "UTF8",
+    }
+    parts = []
+    for name, value in fields.items():
+        if value is not None:
+            text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            parts.append(f"{name}='{text}'")
+    return " ".join(parts)
+
+
+@lru_cache(maxsize=16)
+def database(info: str) -> AdbcDatabase:
+    """The part that the connections of one process share: the server's types, which cost ten times a connection to read.
+
+    Holds no connection. Types that are created later are not in it: columns of such types are selected as text.
+    """
+    shared: AdbcDatabase = adbc_driver_postgresql.connect(info)
+    return shared
+
+
+class _SharedDatabase:
+    """Stands for the shared database, which its connections must not close."""
+
+    def close(self) -> None:
+        pass
+
+
+def connect(info: str) -> Any:
+    shared: Any = _SharedDatabase()
+    return dbapi.Connection(shared, AdbcConnection(database(info)), autocommit=True)
+
+
+_CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
+
+
+def server_message(message: str) -> str:
+    """The server's message, without the driver's words around it and the statement that it quotes."""
+    text = re.sub(r"^[A-Z_]+: (?:\[libpq\] )?(?:Failed to [\w ]+: )?(?:could not [\w ]+: )?", "", message)
+    return re.sub(r"^ *ERROR: +", "", text).partition(" LINE 1: ")[0]
+
+
+def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
+    """A driver's error by its SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+    if state is None or state == "00000":
+        match = _CODE.search(message)
+        state = match.group(1) if match else ""
+    text = f"{endpoint_id}: {server_message(message)}"
+    if state.startswith("28") or state == "42501" or any(re.search(pattern, message) for pattern in _LOGIN):
+        return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
+    if re.search(r'database ".*" does not exist', message) or state == "3D000":
+        return ConfigError(text, hint="field 'database'")
+    if state == "55P03":
+        return SourceLocked(text, hint=LOCKED_HINT)
+    if state in ("42P01", "42703", "3F000", "42P02", "42704"):
+        return SourceChanged(text, hint="collect metadata again")
+    if state in ("42601", "42883", "42804", "42725"):
+        return ConfigError(text, hint="check the policy's 'where'")
+    if state.startswith(("22", "42")):
+        return SourceError(text)
+    return SourceUnavailable(text)

@@ -1,0 +1,256 @@
+"""DDL on a table while it is loaded: neither it nor the application's queries wait for the load, and every row lands once."""
+
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.run import launch
+from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
+from ingest_ray.settings import RaySettings, Settings
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc import reader
+from ingest_strategies.jdbc.templates import mysql, postgres
+from tests.strategies.jdbc.maria import Maria
+
+pytestmark = pytest.mark.services
+
+ROWS = 4_000
+PATIENCE_S = 30  # after so long, DDL that waits for the load is an error instead of a test that never ends
+
+
+class Disturbance:
+    """Statements of other sessions, issued one after the other while a slice is read; `waiting` counts those that wait."""
+
+    def __init__(self, waiting: Callable[[], int], sessions: list[Callable[[], Any]]) -> None:
+        self.slices_since = -1
+        self.slices_at_end: list[int] = []
+        self.errors: list[Exception] = []
+        self._waiting = waiting
+        self._threads = [threading.Thread(target=self._perform, args=(session,)) for session in sessions]
+
+    def _perform(self, statement: Callable[[], Any]) -> None:
+        try:
+            statement()
+        except Exception as error:
+            self.errors.append(error)
+        self.slices_at_end.append(self.slices_since)
+
+    def begin(self) -> None:
+        self.slices_since = 0
+        deadline = time.monotonic() + PATIENCE_S
+        for number, thread in enumerate(self._threads, 1):
+            thread.start()
+            while self._waiting() < number and thread.is_alive():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(2 * PATIENCE_S)
+        assert (self.errors, len(self.slices_at_end)) == ([], len(self._threads))
+
+
+def disturb(monkeypatch: pytest.MonkeyPatch, disturbance: Disturbance, at_slice: int = 3) -> None:
+    """Between the first batch of a slice and its end: its reader holds its locks."""
+    slices = 0
+    original = reader.stream_rows
+
+    def stream_rows(*args: Any) -> Iterator[pa.RecordBatch]:
+        nonlocal slices
+        slices += 1
+        yield from original(*args)
+        if slices == at_slice:
+            disturbance.begin()
+        elif disturbance.slices_since >= 0:
+            disturbance.slices_since += 1
+
+    monkeypatch.setattr(reader, "stream_rows", stream_rows)
+
+
+def run(folder: Path, template: Any, config: dict[str, Any], table: str, **policy: Any) -> RunSummary:
+    source = Endpoint(endpoint_id="shop", template=template.descriptor.template, config=config)
+    dataset = next(found for found in template.collect(source) if found.name.endswith(f".{table}"))
+    unit = UnitConfig(
+        endpoint_id="shop",
+        unit_id=dataset.name,
+        sink_id="store",
+        run_mode=RunMode.INCREMENTAL if "cursor" in policy else RunMode.FULL,
+        policy=Policy(target_slice_bytes=64 * 1024, **policy),
+    )
+    order = RunOrder(
+        run_id="run-1",
+        settings=Settings(
+            home=str(folder), state_url=f"sqlite:///{folder}/state.db", ray=RaySettings(inline_below=2**40)
+        ),
+        spec=UnitSpec(endpoint=source, dataset=dataset, config=unit),
+        sink=Endpoint(endpoint_id="store", template="sql", config={"url": f"sqlite:///{folder}/sink.db"}),
+    )
+    return launch([order], lambda _: None, lambda: False)[0]
+
+
+def landed(folder: Path) -> Counter[int]:
+    with sqlite3.connect(folder / "sink.db") as sink:
+        ((table,),) = sink.execute("SELECT name FROM sqlite_master WHERE name LIKE '%items'")
+        return Counter(key for (key,) in sink.execute(f'SELECT id FROM "{table}"'))
+
+
+@pytest.fixture
+def items(pg: Postgres) -> Postgres:
+    pg.run("CREATE TABLE items (id int, at timestamptz, note text, old text)")
+    pg.run(
+        f"INSERT INTO items SELECT i, '2025-01-01'::timestamptz + i * interval '1 s', repeat('x', 100)"
+        f" FROM generate_series(1, {ROWS}) i"
+    )
+    pg.run("DELETE FROM items WHERE id % 4 = 0")  # VACUUM FULL then moves every row
+    pg.run("ANALYZE items")
+    return pg
+
+
+EXPECTED = Counter(n for n in range(1, ROWS + 1) if n % 4)
+
+
+@pytest.mark.parametrize(
+    "ddl", ["VACUUM FULL items", "ALTER TABLE items ALTER id TYPE int USING id + 0 * length(note)"]
+)
+@pytest.mark.parametrize("key", ["", "ALTER TABLE items ADD PRIMARY KEY (id)"])
+@pytest.mark.parametrize("policy", [{}, {"cursor": "at"}], ids=["full", "incremental"])
+def test_postgres_ddl_does_not_wait_for_a_load(
+    items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ddl: str, key: str, policy: dict[str, Any]
+) -> None:
+    if key:
+        items.run(key)
+
+    def execute(statement: str) -> Callable[[], Any]:
+        session = items.connect()
+        session.autocommit = True
+        items.run(f"SET lock_timeout = '{PATIENCE_S}s'", session)
+        return lambda: items.run(statement, session)
+
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass"
+    change = Disturbance(lambda: items.run(waiting)[0][0], [execute(ddl), execute("SELECT count(*) FROM items")])
+    disturb(monkeypatch, change)
+    summary = run(tmp_path, postgres, {"url": items.url, "lock_timeout_s": 1}, "items", **policy)
+    change.join()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == EXPECTED
+    assert max(change.slices_at_end) <= 1, "they waited for the slice that was read, and no longer"
+
+
+def test_an_alter_table_that_moves_no_row_costs_a_load_nothing(
+    items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = items.connect()
+    session.autocommit = True
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass"
+    change = Disturbance(
+        lambda: items.run(waiting)[0][0], [lambda: items.run("ALTER TABLE items ADD COLUMN new int DEFAULT 7", session)]
+    )
+    disturb(monkeypatch, change)
+    assert run(tmp_path, postgres, {"url": items.url}, "items").state is RunState.SUCCEEDED
+    change.join()
+    assert landed(tmp_path) == EXPECTED
+    assert "beginning again" not in caplog.text
+
+
+@pytest.mark.parametrize("policy", [{}, {"cursor": "at"}], ids=["full", "incremental"])
+def test_a_table_that_is_emptied_below_a_view_is_not_taken_for_an_empty_view(
+    items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: dict[str, Any]
+) -> None:
+    """An old snapshot shows a table without rows after TRUNCATE: what is there afterwards has to land."""
+    items.run("ALTER TABLE items RENAME TO stock")
+    items.run("CREATE VIEW items AS SELECT id, at, note FROM stock")
+    session = items.connect()
+    session.autocommit = True
+    copy = "BEGIN; CREATE TEMP TABLE kept AS TABLE stock; TRUNCATE stock; INSERT INTO stock TABLE kept; COMMIT"
+    probed = reader.read_once
+
+    def read_once(*args: Any) -> Iterator[pa.RecordBatch]:
+        if not done:
+            done.append(True)
+            for statement in copy.split("; "):
+                items.run(statement, session)
+        yield from probed(*args)
+
+    done: list[bool] = []
+    monkeypatch.setattr(reader, "read_once", read_once)
+    assert run(tmp_path, postgres, {"url": items.url}, "items", **policy).state is RunState.SUCCEEDED
+    assert landed(tmp_path) == EXPECTED
+
+
+def test_a_table_that_stays_locked_is_waited_for(
+    items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a VACUUM FULL runs on, the run neither fails nor ends: it is planned again when the table is free."""
+    monkeypatch.setattr(reader, "LOCK_PATIENCE_S", 0.0)
+    locker = items.connect()
+    locked: list[bool] = []
+    original = reader.read_once
+
+    def read_once(*args: Any) -> Iterator[pa.RecordBatch]:
+        if not locked:
+            locked.append(True)
+            items.run("LOCK TABLE items", locker)
+        yield from original(*args)
+
+    def free(_: Any) -> None:
+        if "another session has locked" in caplog.text:
+            locker.rollback()
+
+    monkeypatch.setattr(reader, "read_once", read_once)
+    monkeypatch.setattr("ingest_ray.run.source_retry.LOCKED_PAUSE_S", 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest_ray.run.source_retry._wait", lambda *_: free(None))
+        summary = run(tmp_path, postgres, {"url": items.url, "lock_timeout_s": 0.2}, "items")
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == EXPECTED
+
+
+def test_collect_does_not_wait_for_a_locked_table(items: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    items.run("CREATE TABLE free (id int)")
+    locker = items.connect()
+    items.run("LOCK TABLE items", locker)
+    source = Endpoint(endpoint_id="shop", template="jdbc.postgres", config={"url": items.url, "lock_timeout_s": 0.2})
+    found = {dataset.name: dataset for dataset in postgres.collect(source)}
+    assert {name: len(dataset.columns) for name, dataset in found.items()} == {"public.items": 4, "public.free": 1}
+    assert found["public.items"].estimated_bytes is None
+    assert "public.items" in caplog.text
+    locker.rollback()
+
+
+def test_mariadb_ddl_does_not_wait_for_a_load(maria: Maria, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maria.run("CREATE TABLE items (id int PRIMARY KEY, note text)")
+    maria.run(f"INSERT INTO items SELECT seq, repeat('x', 100) FROM seq_1_to_{ROWS}")
+
+    def execute(statement: str) -> Callable[[], Any]:
+        session = maria.connect(autocommit=True)
+        maria.run(f"SET SESSION lock_wait_timeout = {PATIENCE_S}", session)
+        return lambda: maria.run(statement, session)
+
+    waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock'"
+    ddl = "ALTER TABLE items ADD COLUMN new int, FORCE"
+    change = Disturbance(lambda: maria.run(waiting)[0][0], [execute(ddl), execute("SELECT count(*) FROM items")])
+    disturb(monkeypatch, change)
+    summary = run(tmp_path, mysql, {"url": maria.url, "lock_timeout_s": 1}, "items")
+    change.join()
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == Counter(range(1, ROWS + 1))
+    assert max(change.slices_at_end) <= 1
+
+
+def test_collect_does_not_wait_for_a_locked_table_of_mariadb(maria: Maria) -> None:
+    maria.run("CREATE TABLE items (id int PRIMARY KEY, note text)")
+    maria.run("CREATE VIEW seen AS SELECT id FROM items")
+    locker = maria.connect(autocommit=True)
+    maria.run("LOCK TABLES items WRITE, seen WRITE", locker)
+    source = Endpoint(endpoint_id="shop", template="jdbc.mysql", config={"url": maria.url, "lock_timeout_s": 1})
+    found = {dataset.name: len(dataset.columns) for dataset in mysql.collect(source)}
+    assert found[f"{maria.name}.items"] == 2
+    maria.run("UNLOCK TABLES", locker)
