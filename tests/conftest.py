@@ -20,12 +20,13 @@ if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
 
 pytest_plugins = [
     "ingest_ray.testing.servers.postgres",
+    "ingest_ray.testing.servers.pgbouncer",
     "ingest_ray.testing.servers.mariadb",
     "ingest_ray.testing.servers.redis",
     "tests.strategies.jdbc.maria",
 ]
 
-SERVERS = {"postgres_server", "killable_postgres", "mariadb_server", "redis_server"}
+SERVERS = {"postgres_server", "killable_postgres", "mariadb_server", "redis_server", "pgbouncer"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,8 @@ def state_engine(text: str, *, autocommit: bool = False) -> sa.Engine:
     """An engine that connects on first use. Raises `ConfigError` for a URL that cannot be a state store.
 
     Without `autocommit`, a transaction on SQLite takes the write lock when it begins, so that it cannot fail between a read
-    and a write; a transaction with the execution option `is_reading` takes none.
+    and a write; a transaction with the execution option `is_reading` takes none. PostgreSQL always has transactions: behind a
+    pooler a statement outside of one may be prepared in one backend and executed in another.
     """
     url = parse(text)
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
@@ -34,7 +35,7 @@ def state_engine(text: str, *, autocommit: bool = False) -> sa.Engine:
         if url.drivername.startswith("sqlite"):
             return _sqlite(url, options, autocommit)
         url, arguments = _libpq(url)
-        return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=2, **options)
+        return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=2)
     except ImportError as error:
         raise ConfigError(
             f"state at '{shown(url)}' needs a driver that is not installed: {error}",

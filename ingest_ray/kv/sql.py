@@ -90,7 +90,7 @@ class SqlKV:
         return rows[0] if rows else None
 
     def _all(self, statement: sa.Executable) -> list[tuple[Any, ...]]:
-        with unavailable(self._url), self._engine.connect() as connection:
+        with unavailable(self._url), self._engine.begin() as connection:
             if not self._is_ready:
                 self._make_table(connection)
             return cast(list[tuple[Any, ...]], list(connection.execute(statement)))
@@ -99,11 +99,8 @@ class SqlKV:
         if (
             connection.dialect.name == "postgresql"
         ):  # two concurrent creators fail on PostgreSQL, even with IF NOT EXISTS
-            connection.exec_driver_sql(f"SELECT pg_advisory_lock({_CREATE_LOCK})")
-            try:
-                _tables.create_all(connection)
-            finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_CREATE_LOCK})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_CREATE_LOCK})")
+            _tables.create_all(connection)
         else:
             connection.execute(sa.schema.CreateTable(documents, if_not_exists=True))
         self._is_ready = True

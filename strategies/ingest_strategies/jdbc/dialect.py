@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
+from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
@@ -148,6 +149,10 @@ class Dialect(SqlSyntax, AxisSyntax, Protocol):
 
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
         """Begins the transaction of the probe; returns the token with which readers see the same rows, where there is one."""
+        ...
+
+    def notes(self, session: Session, spec: UnitSpec) -> Mapping[str, JsonValue]:
+        """What a person should know about how this role and connection read the table, for `plan`."""
         ...
 
     def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:

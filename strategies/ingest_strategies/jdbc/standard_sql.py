@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import JsonValue
+
 from ingest_ray.sdk.types import Dataset, UnitSpec
 from ingest_strategies.jdbc.dialect import AxisColumn, Session
 
@@ -43,6 +45,9 @@ class StandardSql:
 
     def prepare_filter(self, session: Session) -> None:
         """Most databases resolve names alike in every session of one user."""
+
+    def notes(self, session: Session, spec: UnitSpec) -> dict[str, JsonValue]:
+        return {}
 
     def leave_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         """The transaction ends with the session."""

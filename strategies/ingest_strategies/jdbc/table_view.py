@@ -147,14 +147,14 @@ class TableView:
         columns = [self.spec.dataset.column(name) for name in key]
         return sum(column is None or column.nullable for column in columns)
 
-    def load_axis(self) -> Axis:
-        """The axis that a whole table is cut along."""
+    def load_axis(self, *, has_snapshot: bool) -> Axis:
+        """The axis that a whole table is cut along; physical addresses only where all slices see one snapshot."""
         for key in self.candidate_keys():
             return Axis(kind="key", columns=key)
         facts = self.spec.dataset.facts
         if isinstance(rowid := facts.get("rowid"), str):
             return Axis(kind="key", columns=(rowid,))
-        if facts.get("has_tid") and self.spec.policy.snapshot:
+        if facts.get("has_tid") and has_snapshot:
             return Axis(kind="tid", columns=("ctid",))
         return Axis(kind="whole")
 

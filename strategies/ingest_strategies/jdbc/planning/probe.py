@@ -80,11 +80,12 @@ def open_probe(dialect: Dialect, spec: UnitSpec, known: Mapping[str, SegmentStat
             column = view.cursor.columns[0]
             watermark = next_lower(state)
             horizon = dialect.horizon(session, spec, column, view.table, watermark)
+        notes = dialect.notes(session, spec)
         snapshot = dialect.begin_snapshot(session, spec)
         if spec.policy.where:
             dialect.prepare_filter(session)
             check_filter(session, view)
-        axis = view.load_axis()
+        axis = view.load_axis(has_snapshot=snapshot is not None)
         is_key_unique = check_key_uniqueness(session, view, axis, state)
         size = dialect.size(session, spec)
         ends = key_span(session, view, axis)
@@ -103,6 +104,7 @@ def open_probe(dialect: Dialect, spec: UnitSpec, known: Mapping[str, SegmentStat
             facts={
                 **probe_facts(probe),
                 "snapshot": "one for all slices" if snapshot else "no: each slice sees its own moment",
+                **notes,
             },
             live=probe,
         )

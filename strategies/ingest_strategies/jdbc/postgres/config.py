@@ -27,7 +27,12 @@ class PostgresConfig(SqlConfig):
     lock_timeout_s: Seconds = 5
     """How long a statement waits for a table that another session has locked, before it gives up the locks that it has itself."""
     application_name: str = "ingest_ray"
-    """Sessions of this name only read, so they hold no horizon back: use the name for nothing else."""
+    """Transactions of this name only read, so they hold no horizon back: use the name for nothing else."""
+    options: str = ""
+    """Command-line options for the server, which most poolers refuse."""
+    pooler: Literal["auto", "transaction", "none"] = "auto"
+    """Whether a pooler gives each transaction another backend: then no snapshot is exported. `auto`: noticed by the backends;
+    `none` also where a pooler gives each connection one backend."""
 
     @model_validator(mode="before")
     @classmethod
@@ -49,5 +54,6 @@ _QUERY = {
     "connectTimeout": "connect_timeout_s",
     "application_name": "application_name",
     "ApplicationName": "application_name",
+    "options": "options",
     "currentSchema": "schemas",
 }

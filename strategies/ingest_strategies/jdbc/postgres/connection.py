@@ -35,8 +35,8 @@ def conninfo(config: PostgresConfig) -> str:
         "sslcert": config.sslcert,
         "sslkey": config.sslkey,
         "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq takes whole seconds, at least 2
-        "application_name": config.application_name,
         "client_encoding": "UTF8",
+        "options": config.options,  # also where there are none: PGOPTIONS of the environment does not count
     }
     parts = []
     for name, value in fields.items():
@@ -63,9 +63,9 @@ class _SharedDatabase:
         pass
 
 
-def connect(info: str) -> Any:
-    shared: Any = _SharedDatabase()
-    return dbapi.Connection(shared, AdbcConnection(database(info)), autocommit=True)
+def connect(shared: AdbcDatabase) -> Any:
+    unclosed: Any = _SharedDatabase()
+    return dbapi.Connection(unclosed, AdbcConnection(shared), autocommit=True)
 
 
 _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
@@ -85,6 +85,8 @@ def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
     text = f"{endpoint_id}: {server_message(message)}"
     if state.startswith("28") or state == "42501" or any(re.search(pattern, message) for pattern in _LOGIN):
         return SourceDenied(text, hint="check user and password, and GRANT SELECT on the table")
+    if refused := re.search(r"unsupported startup parameter(?: in options)?: (\w+)", message):
+        return ConfigError(text, hint=f"pgbouncer: ignore_startup_parameters = {refused.group(1)}; or leave it out")
     if re.search(r'database ".*" does not exist', message) or state == "3D000":
         return ConfigError(text, hint="field 'database'")
     if state == "55P03":

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import JsonValue
+
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
 from ingest_ray.sdk.errors import IngestError, SnapshotLost, SourceDenied, SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
@@ -28,6 +30,10 @@ from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
 
+POOLER_NOTE = (
+    "a pooler gives each transaction another backend, so no snapshot is exported: each slice sees its own moment, and a table"
+    " without a key is one slice"
+)
 LOWEST: dict[str, int | str] = {
     "int": -(2**63),
     "decimal": "-Infinity",
@@ -138,15 +144,19 @@ class Postgres(StandardSql):
         return find_horizon(self, session, spec, column, table, watermark)
 
     def begin_snapshot(self, session: Session, spec: UnitSpec) -> str | None:
-        """The name of the exported snapshot, and the state of the table's storage before it."""
-        if not spec.policy.snapshot:
-            return None
+        """The name of the exported snapshot, and the state of the table's storage before it. Behind a pooler there is none: its
+        transaction would keep one of the pool's backends for the whole load, and the readers may get none or another server's."""
         own = postgres_session(session)
+        if not spec.policy.snapshot or own.has_pooler():
+            return None
         storage = read_storage(session, spec.dataset)
         own.begin("REPEATABLE READ")
         name = session.rows("SELECT pg_export_snapshot()")[0][0]
         own.release_locks()
         return f"{name}/{storage}"
+
+    def notes(self, session: Session, spec: UnitSpec) -> dict[str, JsonValue]:
+        return {"pooler": POOLER_NOTE} if postgres_session(session).has_pooler() else {}
 
     def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         own = postgres_session(session)

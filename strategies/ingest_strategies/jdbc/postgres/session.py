@@ -14,9 +14,10 @@ import pyarrow as pa
 from ingest_ray.sdk.errors import IngestError, SourceLocked
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
-from ingest_strategies.jdbc.postgres.connection import connect, conninfo
+from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
+from ingest_strategies.jdbc.standard_sql import quoted_text
 
 # The same text forms in every transaction.
 SETTINGS = {
@@ -32,6 +33,10 @@ SETTINGS = {
 # A role may have a search path of its own: its views and row security policies are read with it. In queries of the catalog, only
 # with this path every type outside of it is qualified.
 CATALOG_PATH = "pg_catalog"
+_BACKEND = (
+    "SELECT pg_backend_pid(), extract(epoch FROM clock_timestamp() - backend_start)::float8"
+    " FROM pg_stat_get_activity(pg_backend_pid())"
+)
 RELEASE_LOCKS = "ROLLBACK TO SAVEPOINT planned"
 
 
@@ -43,10 +48,17 @@ class PostgresSession(AdbcSession):
         self._path = "DEFAULT"
         self._is_in_transaction = False
         self._releases_locks = False
-        self.opened_at = time.monotonic()
+        self._pooler = config.pooler
+        self._opened_at = 0.0
         self.storage = ""
         """What `read_storage` returned when the slice's read began, or its snapshot."""
-        super().__init__(lambda: connect(conninfo(config)), fault, config.secrets)
+
+        def connect_now() -> Any:
+            shared = database(conninfo(config))  # may connect itself
+            self._opened_at = time.monotonic()
+            return connect(shared)
+
+        super().__init__(connect_now, fault, config.secrets)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         if not self._is_in_transaction:
@@ -107,6 +119,16 @@ class PostgresSession(AdbcSession):
         self.run("SAVEPOINT planned")
         self._releases_locks = True
 
+    def has_pooler(self) -> bool:
+        """Whether the connection's backend is certainly not its own: it began before the connection, or is another one than in
+        the transaction before."""
+        if self._pooler != "auto" or self._is_in_transaction:
+            return self._pooler == "transaction"
+        pid, age_s = self.rows(_BACKEND)[0]
+        if age_s > time.monotonic() - self._opened_at or pid != self.rows(_BACKEND)[0][0]:
+            self._pooler = "transaction"
+        return self._pooler == "transaction"
+
     def end(self) -> None:
         self._is_in_transaction = self._releases_locks = False
         self.run("COMMIT")
@@ -137,10 +159,13 @@ class PostgresSession(AdbcSession):
 
 
 def settings_of(config: PostgresConfig) -> str:
-    settings = SETTINGS | {"lock_timeout": f"{int(config.lock_timeout_s * 1000)}"}
+    settings = SETTINGS | {
+        "application_name": config.application_name,
+        "lock_timeout": f"{int(config.lock_timeout_s * 1000)}",
+    }
     if config.statement_timeout_s is not None:
         settings["statement_timeout"] = str(int(config.statement_timeout_s * 1000))
-    return "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
+    return "; ".join(f"SET LOCAL {name} = {quoted_text(value)}" for name, value in settings.items())
 
 
 def postgres_session(session: Session) -> PostgresSession:
