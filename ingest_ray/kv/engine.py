@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -138,6 +139,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _libpq(url: URL) -> tuple[URL, dict[str, Any]]:
     arguments: dict[str, Any] = {"timeout": NETWORK_TIMEOUT_S}
     query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    if url.host and url.host.upper().startswith("%2F"):  # the folder of a socket, as libpq takes it
+        query.setdefault("host", unquote(url.host))
+        url = url.set(host=None)
     if (host := query.pop("host", None)) and host.startswith("/"):
         arguments["unix_sock"] = f"{host}/.s.PGSQL.{query.pop('port', None) or url.port or 5432}"
     elif host:

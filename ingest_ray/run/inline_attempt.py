@@ -34,4 +34,4 @@ def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_s
         reporter.end_attempt(coordinator.seconds | executor.seconds)
         end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(reporter.learned(state.learned))
-    return AttemptResult(finish.state, finish.fault, finish.is_restartable)
+    return AttemptResult(finish.state, planner.explained(finish.fault), finish.is_restartable)

@@ -44,7 +44,8 @@ def run_attempt_on_ray(context: RunContext, cluster: Cluster) -> AttemptResult:
             return AttemptResult(RunState.SUCCEEDED)
         context.retry(lambda: executor.open(plan_summary.scopes))
         finish = drive_ledger(context, cluster, executor, plan_summary)
-        return AttemptResult(finish.state, finish.fault, executor.is_broken or finish.is_restartable)
+        fault = executor.explained(finish.fault)
+        return AttemptResult(finish.state, fault, executor.is_broken or finish.is_restartable)
     except ray.exceptions.RayActorError as error:
         fault = Fault("E_STATE_UNREADABLE", f"an actor of the run died: {type(error).__name__}", Recovery.FAIL)
         return AttemptResult(RunState.FAILED, fault, is_restartable=True)

@@ -205,9 +205,9 @@ def test_a_table_that_stays_locked_is_waited_for(
             locker.rollback()
 
     monkeypatch.setattr(reader, "read_once", read_once)
-    monkeypatch.setattr("ingest_ray.run.source_retry.LOCKED_PAUSE_S", 0.1)
+    monkeypatch.setattr("ingest_ray.run.start_retry.LOCKED_PAUSE_S", 0.1)
     with monkeypatch.context() as patch:
-        patch.setattr("ingest_ray.run.source_retry._wait", lambda *_: free(None))
+        patch.setattr("ingest_ray.run.start_retry._wait", lambda *_: free(None))
         summary = run(tmp_path, postgres, {"url": items.url, "lock_timeout_s": 0.2}, "items")
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
     assert landed(tmp_path) == EXPECTED

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 
 from pydantic import Field, JsonValue
 
 from ingest_ray.core import planning
-from ingest_ray.core.messages import Planned, SliceReplanned
+from ingest_ray.core.messages import Fault, Planned, SliceReplanned
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Backfill, Probe, RowSource, capability
+from ingest_ray.sdk.errors import IngestError, Recovery
 from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, SegmentState, Slice, UnitSpec
 
 
@@ -107,6 +109,17 @@ class Planner:
         spec = self._spec.model_copy(update={"learned": learned})
         slices = tuple(planning.replan(self._strategy, spec, self._probe, scope, piece, interval, number))
         return SliceReplanned(piece, slices)
+
+    def explained(self, fault: Fault | None) -> Fault | None:
+        """The fault of an attempt, with the reason why the planner's connection was lost, where a reader missed its snapshot."""
+        check = self._probe.check_connection if self._probe is not None else None
+        if fault is None or fault.recovery is not Recovery.REPLAN or check is None:
+            return fault
+        try:
+            check()
+        except IngestError as error:
+            return replace(fault, message=f"{fault.message}: {error.message}", hint=error.hint or fault.hint)
+        return fault
 
     def close(self) -> None:
         self._stack.close()

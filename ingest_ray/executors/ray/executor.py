@@ -132,6 +132,16 @@ class RayExecutor:
     def learn(self, learned: Learned) -> None:
         self._wait_for(self._state.learn.remote(learned))
 
+    def explained(self, fault: Fault | None) -> Fault | None:
+        """See `Planner.explained`; the fault itself where the planner is lost."""
+        if fault is None or fault.recovery is not Recovery.REPLAN or self.is_broken:
+            return fault
+        try:
+            explained: Fault = ray.get(self._planner.explained.remote(fault), timeout=30)
+        except (ray.exceptions.RayError, TimeoutError):
+            return fault
+        return explained
+
     def close(self) -> None:
         """Releases the lease and ends the actors; without Ray's servers there are none left to end."""
         if self._server_watch.is_lost(at_once=True):

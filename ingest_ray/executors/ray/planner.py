@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import ray
 
-from ingest_ray.core.messages import Event, Stage
+from ingest_ray.core.messages import Event, Fault, Stage
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
@@ -38,6 +38,9 @@ class PlannerActor:
     def replan(self, piece: Slice, interval: Interval, bytes_per_row: float | None, number: int) -> Event:
         with using(cluster_permits()):
             return attempted(Stage.PLAN, lambda: self._planner.replan(piece, interval, bytes_per_row, number), piece)
+
+    def explained(self, fault: Fault | None) -> Fault | None:
+        return self._planner.explained(fault)
 
     def close(self) -> None:
         self._planner.close()

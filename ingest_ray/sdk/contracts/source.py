@@ -43,6 +43,8 @@ class Probe:
     snapshot: str | None = None
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     live: Any = None
+    check_connection: Callable[[], None] | None = None
+    """Raises the source's error where the connection that holds the snapshot is lost."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ FAULT = "fault"
 DISTINCT_NAME = "distinct_name"
 """The fact with another name of a dataset, for where its `name` belongs to another object already."""
 
+CAUTION = "caution"
+"""The fact of a dataset of which not every row may be read, and the reason: `collect` shows it."""
+
 
 class Fidelity(StrEnum):
     EXACT = "exact"

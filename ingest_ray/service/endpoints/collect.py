@@ -9,6 +9,7 @@ from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import Endpoint, Model
+from ingest_ray.sdk.types.dataset import CAUTION
 from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
@@ -105,6 +106,7 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         found = [dataset for dataset in found if _is_requested(request, dataset.name)]
         undescribed = [broken for broken in undescribed if _is_requested(request, broken.name)]
     warnings = [f"'{broken.name}' cannot be described: {logs.scrub(broken.reason)}" for broken in undescribed]
+    warnings += [f"'{dataset.name}': {dataset.facts[CAUTION]}" for dataset in found if CAUTION in dataset.facts]
     keeps = {broken.name for broken in undescribed}
     with installation.catalog.begin(is_alone=True) as connection:
         differences = dataset_versions.record(

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
 
+QUOTING = "in a user or a password, '#' is written %23, '/' %2F, '?' %3F, '@' %40, '[' %5B, '%' %25; or use the field 'password'"
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -41,31 +42,56 @@ def spread_url(
     if not isinstance(given, Mapping) or not given.get("url"):
         return given
     fields = dict(given)
-    text = str(fields["url"]).removeprefix("jdbc:")
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError("field 'url': not a URL; a port is a number, brackets belong around IPv6 hosts") from None
+    parts = split_url(str(fields["url"]).removeprefix("jdbc:"))
     if parts.scheme.split("+")[0] not in schemes:
         raise ValueError(f"field 'url': must begin with '{schemes[0]}://' or 'jdbc:{schemes[0]}://'")
+    user, _, address = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    host, port = host_and_port(address)
     values: dict[str, Any] = {
-        "host": parts.hostname,
+        "host": host,
         "port": port,
-        "user": unquote(parts.username) if parts.username else None,
-        "password": unquote(parts.password) if parts.password else None,
+        "user": unquote(name) or None,
+        "password": unquote(password) or None,
         path_field: unquote(parts.path.lstrip("/")) or None,
     }
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in query_names:
-            raise ValueError(f"field 'url': parameter '{name}' is not known; known: {', '.join(sorted(query_names))}")
-        field = query_names[name]
+    for name_of_parameter, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name_of_parameter not in query_names:
+            known = ", ".join(sorted(query_names))
+            raise ValueError(f"field 'url': parameter '{name_of_parameter}' is not known; known: {known}")
+        field = query_names[name_of_parameter]
         values[field] = tuple(value.split(",")) if field == "schemas" else value
     fill_absent(fields, values)
-    user = f"{quote(parts.username, safe='%')}@" if parts.username else ""
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    fields["url"] = f"{parts.scheme}://{user}{host}{f':{port}' if port else ''}{parts.path}"
+    shown_user = f"{quote(name, safe='%')}@" if name else ""
+    fields["url"] = f"{parts.scheme}://{shown_user}{address}{parts.path}"
     return fields
+
+
+def split_url(text: str) -> SplitResult:
+    """Raises `ValueError` where a part of a password was taken for the beginning of another part of the URL."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("field 'url': brackets belong around IPv6 addresses only; " + QUOTING) from None
+    is_cut = "@" not in parts.netloc and "@" in parts.path + parts.query
+    if parts.fragment or is_cut:
+        raise ValueError("field 'url': it has a '#', '/' or '?' in front of the host, or a part after '#'; " + QUOTING)
+    return parts
+
+
+def host_and_port(address: str) -> tuple[str | None, int | None]:
+    """A name, an IPv6 address in brackets, or a quoted path of a socket's folder; several as they are, `a:1,b:2`."""
+    if "," in address:
+        return address, None
+    host, port = address, ""
+    if address.startswith("["):
+        host, _, port = address[1:].partition("]")
+        port = port.removeprefix(":")
+    elif ":" in address:
+        host, _, port = address.rpartition(":")
+    if (port and not port.isdecimal()) or (":" in host and not address.startswith("[")):
+        raise ValueError("field 'url': a port is a number, brackets belong around IPv6 addresses; " + QUOTING)
+    return unquote(host) or None, int(port) if port else None
 
 
 def fill_absent(fields: dict[str, Any], values: Mapping[str, Any]) -> None:

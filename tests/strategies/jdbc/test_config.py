@@ -176,3 +176,26 @@ def test_a_descriptor_is_known_without_its_driver() -> None:
 )
 def test_the_drivers_words_around_the_servers_message_are_left_out(message: str, expected: str) -> None:
     assert fault_of("e", message, "42501").message == expected
+
+
+def test_a_socket_folder_can_stand_for_the_host_of_a_url() -> None:
+    parsed = postgres(url="postgresql://u@%2FSocket%2Fdir/db")
+    assert (parsed.host, parsed.user, parsed.database) == ("/Socket/dir", "u", "db")
+    assert "host='/Socket/dir'" in conninfo(parsed)
+
+
+def test_several_hosts_in_a_url_are_all_given_to_the_driver() -> None:
+    parsed = postgres(url="postgresql://u:p@a:5433,b,[::1]:6000/db?target_session_attrs=primary")
+    assert "host='a,b,::1' port='5433,5432,6000' target_session_attrs='primary'" in conninfo(parsed)
+    assert "host='a,b' port='6432,6432'" in conninfo(postgres(host="a,b", port=6432))
+    with pytest.raises(ConfigError, match="a port is a number"):
+        postgres(host="a:x,b")
+
+
+@pytest.mark.parametrize(
+    "password", ["pa#s3cr3t", "pa/s3cr3t", "pa?s3cr3t", "#s3cr3t", "1/s3cr3t", "[s3cr3t", "12#s3cr3t@x"]
+)
+def test_a_password_that_has_to_be_quoted_is_told_so(password: str) -> None:
+    with pytest.raises(ConfigError, match="'#' is written %23") as caught:
+        postgres(url=f"postgresql://app:{password}@db/shop")
+    assert "s3cr3t" not in str(caught.value)

@@ -107,6 +107,7 @@ def open_probe(dialect: Dialect, spec: UnitSpec, known: Mapping[str, SegmentStat
                 **notes,
             },
             live=probe,
+            check_connection=lambda: session.run(dialect.select_value("1")),
         )
 
 

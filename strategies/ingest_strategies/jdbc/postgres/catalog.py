@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import SourceChanged, SourceError
 from ingest_ray.sdk.types import Column, Dataset, Endpoint
+from ingest_ray.sdk.types.dataset import CAUTION
 from ingest_strategies.jdbc.catalog_rows import column_of, described_one_by_one, group_by_first, joined_name, name_facts
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.postgres.types import PgType, axis_kind, carrier_of, second_spelling
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
@@ -23,6 +25,7 @@ KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f":
 INHERITED = "other tables inherit from it and are read with it, so none of its keys is unique: no key, one slice"
 
 Rows = Sequence[Sequence[Any]]
+NO_POLICIES: Mapping[int, str] = {}
 
 COUNT_LIMIT = 100_000  # rows that are counted where there are no statistics: some 10 ms of an index or a small heap
 
@@ -110,14 +113,14 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     relations = [row for row in read_relations(session, where) if config.includes(joined_name(row[1], row[2]))]
     try:
         columns, indexes = (session.rows(query.format(only="")) for query in (_COLUMNS, _INDEXES))
-        types = session.rows(_TYPES)
+        types, policies = session.rows(_TYPES), read_policies(session)
     except SourceError:
         names_of = ((relation[1], relation[2]) for relation in relations)
         yield from described_one_by_one(
             endpoint, session, names_of, lambda schema, table: describe_table(endpoint, session, schema, table)
         )
         return
-    yield from datasets_of(endpoint, relations, columns, indexes, types)
+    yield from datasets_of(endpoint, relations, columns, indexes, types, policies=policies)
 
 
 def read_relations(session: Session, where: str) -> Rows:
@@ -152,7 +155,12 @@ def describe_table(endpoint: Endpoint, session: Session, schema: str, table: str
 
 
 def datasets_of(
-    endpoint: Endpoint, relations: Rows, column_rows: Rows, index_rows: Rows, type_rows: Rows
+    endpoint: Endpoint,
+    relations: Rows,
+    column_rows: Rows,
+    index_rows: Rows,
+    type_rows: Rows,
+    policies: Mapping[int, str] = NO_POLICIES,
 ) -> Iterator[Dataset]:
     types, columns, indexes = types_of(type_rows), group_by_first(column_rows), group_by_first(index_rows)
     for oid, schema, table, relkind, tuples, size, description, is_parent in relations:
@@ -174,7 +182,8 @@ def datasets_of(
             estimated_bytes=size if size >= 0 and not is_parent else None,
             description=description or None,
             labels=("partitioned",) if relkind == "p" else ("inherited",) if is_parent else (),
-            facts=facts_of(schema, table, relkind, types, rows, leading, is_parent=is_parent),
+            facts=facts_of(schema, table, relkind, types, rows, leading, is_parent=is_parent)
+            | ({CAUTION: policies[oid]} if oid in policies else {}),
         )
 
 

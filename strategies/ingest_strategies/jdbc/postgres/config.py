@@ -2,22 +2,27 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from ingest_strategies.jdbc.config import Seconds, SqlConfig, spread_url
+from ingest_strategies.jdbc.config import Seconds, SqlConfig, host_and_port, spread_url
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+SessionAttributes = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 
 
 class PostgresConfig(SqlConfig):
     url: str | None = None
     host: str = "localhost"
+    """A name, an address, the folder of a Unix socket; or several, separated by commas, each with its port: `a:5432,b`."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 5432
     database: str = "postgres"
     user: str | None = None
     password: SecretStr | None = None
     schemas: tuple[str, ...] = ()
     """None: every schema that is not the system's."""
+    target_session_attrs: SessionAttributes | None = None
+    """Which of several hosts is taken: https://www.postgresql.org/docs/current/libpq-connect.html"""
     sslmode: SslMode | None = None
     sslrootcert: str | None = None
     sslcert: str | None = None
@@ -39,6 +44,22 @@ class PostgresConfig(SqlConfig):
     def _spread_url(cls, given: Any) -> Any:
         return spread_url(given, ("postgresql", "postgres"), _QUERY)
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each; a path is a socket's folder, and has no port of its own."""
+        if self.host.startswith("/") or "," not in self.host:
+            return [(self.host, self.port)]
+        found = [host_and_port(address.strip()) for address in self.host.split(",")]
+        return [(host or "localhost", port or self.port) for host, port in found]
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        if "," in host and not host.startswith("/"):
+            for address in host.split(","):
+                host_and_port(address.strip())
+        return host
+
 
 _QUERY = {
     "host": "host",
@@ -55,5 +76,6 @@ _QUERY = {
     "application_name": "application_name",
     "ApplicationName": "application_name",
     "options": "options",
+    "target_session_attrs": "target_session_attrs",
     "currentSchema": "schemas",
 }

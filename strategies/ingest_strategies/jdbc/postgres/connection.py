@@ -25,8 +25,9 @@ _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.c
 def conninfo(config: PostgresConfig) -> str:
     """libpq's `key='value'` form, quoted so that no value can be read as another key."""
     fields = {
-        "host": config.host,
-        "port": config.port,
+        "host": ",".join(host for host, _ in config.addresses),
+        "port": ",".join(str(port) for _, port in config.addresses),
+        "target_session_attrs": config.target_session_attrs,
         "dbname": config.database,
         "user": config.user,
         "password": config.password.get_secret_value() if config.password else None,
@@ -68,6 +69,13 @@ def connect(shared: AdbcDatabase) -> Any:
     return dbapi.Connection(unclosed, AdbcConnection(shared), autocommit=True)
 
 
+ENDED = {
+    "conflict with recovery": "the standby had to replay what the snapshot still sees: hot_standby_feedback = on there, or a"
+    " longer max_standby_streaming_delay; or read the primary",
+    "due to administrator command": "an administrator ended the session (pg_terminate_backend), or the server was stopped",
+    "idle-in-transaction timeout": "a limit of the server or of a pooler on open transactions: raise it for this role",
+    "transaction timeout": "transaction_timeout of the server: raise it for this role",
+}
 _CODE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 
 
@@ -97,4 +105,5 @@ def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
         return ConfigError(text, hint="check the policy's 'where'")
     if state.startswith(("22", "42")):
         return SourceError(text)
-    return SourceUnavailable(text)
+    hint = next((hint for pattern, hint in ENDED.items() if pattern in message), None)
+    return SourceUnavailable(text, hint=hint)

@@ -24,6 +24,7 @@ from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import fault_of
 from ingest_strategies.jdbc.postgres.horizon import find_horizon
 from ingest_strategies.jdbc.postgres.reader import fetch_rows
+from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.postgres.session import PostgresSession, postgres_session
 from ingest_strategies.jdbc.postgres.storage import read_storage
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
@@ -156,7 +157,10 @@ class Postgres(StandardSql):
         return f"{name}/{storage}"
 
     def notes(self, session: Session, spec: UnitSpec) -> dict[str, JsonValue]:
-        return {"pooler": POOLER_NOTE} if postgres_session(session).has_pooler() else {}
+        relation = f"{quoted_text(self.table(spec.dataset))}::regclass"
+        policies = next(iter(read_policies(session, relation).values()), None)
+        notes: dict[str, JsonValue] = {"row_security": policies} if policies else {}
+        return notes | ({"pooler": POOLER_NOTE} if postgres_session(session).has_pooler() else {})
 
     def enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
         own = postgres_session(session)

@@ -33,6 +33,10 @@ SETTINGS = {
 # A role may have a search path of its own: its views and row security policies are read with it. In queries of the catalog, only
 # with this path every type outside of it is qualified.
 CATALOG_PATH = "pg_catalog"
+# Since PostgreSQL 17; a planner's snapshot lasts as long as the load.
+_NO_TIMEOUT = (
+    "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL"
+)
 _BACKEND = (
     "SELECT pg_backend_pid(), extract(epoch FROM clock_timestamp() - backend_start)::float8"
     " FROM pg_stat_get_activity(pg_backend_pid())"
@@ -103,7 +107,7 @@ class PostgresSession(AdbcSession):
         try:
             self.run(
                 f"BEGIN ISOLATION LEVEL {isolation} READ ONLY;{imported} {self._settings};"
-                f" SET LOCAL search_path TO {self._path}"
+                f" SET LOCAL search_path TO {self._path}; {_NO_TIMEOUT}"
             )
         except BaseException:
             self._roll_back()
