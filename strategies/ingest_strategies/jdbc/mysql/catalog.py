@@ -1,7 +1,7 @@
 """Reads tables, columns, keys, indexes and sizes from MySQL's information schema; of the rows only a sample, for their size."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import JsonValue
@@ -196,22 +196,25 @@ def read_column_types(session: Session, dataset: Dataset) -> dict[str, str]:
     return dict(session.rows(f"SELECT column_name, column_type FROM information_schema.columns WHERE {where}"))
 
 
-def read_size(session: Session, dataset: Dataset, table: str) -> TableSize:
-    """A bounded count, beyond it the engine's own estimate; bytes per row are those of the first rows in Arrow."""
+def read_size(session: Session, dataset: Dataset, table: str, selected: Collection[str]) -> TableSize:
+    """`selected`: the columns that are read. A bounded count, beyond it the engine's own estimate; bytes per row are those of the first rows in Arrow."""
     if dataset.facts.get("kind") == "VIEW":
         return TableSize()
     rows = int(session.rows(f"SELECT count(*) FROM (SELECT 1 AS one FROM {table} LIMIT {COUNT_LIMIT + 1}) t")[0][0])
     if rows > COUNT_LIMIT:
         estimates = session.rows(f"SELECT table_rows FROM information_schema.tables WHERE {table_condition(dataset)}")
         rows = max(rows, int(estimates[0][0] or 0) if estimates else 0)
-    wide = [column.name for column in dataset.columns[:500] if column.arrow in ("string", "binary")]
-    fixed = FIXED_BYTES * (len(dataset.columns) - len(wide)) + 4 * len(wide)
+    columns = [column for column in dataset.columns if column.name in selected]
+    wide = [column.name for column in columns[:500] if column.arrow in ("string", "binary")]
+    fixed = FIXED_BYTES * (len(columns) - len(wide)) + 4 * len(wide)
     if not rows:
         return TableSize(rows=0, bytes=0)
     text_bytes = 0.0
     if wide:
         lengths = " + ".join(f"coalesce(length({quoted(name)}), 0)" for name in wide)
-        sampled = session.rows(f"SELECT avg({lengths}) FROM (SELECT * FROM {table} LIMIT {SAMPLE_ROWS}) t")
+        # Named, because a grant may be on columns.
+        selected = ", ".join(quoted(name) for name in wide)
+        sampled = session.rows(f"SELECT avg({lengths}) FROM (SELECT {selected} FROM {table} LIMIT {SAMPLE_ROWS}) t")
         text_bytes = float(sampled[0][0] or 0)
     per_row = text_bytes + fixed
     return TableSize(rows=rows, bytes=int(rows * per_row), bytes_per_row=per_row)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from math import ceil
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
@@ -174,7 +175,8 @@ class Mysql(StandardSql):
         return self.literal(column, earlier_text(column.name, value, span))
 
     def size(self, session: Session, spec: UnitSpec) -> TableSize:
-        return read_size(session, spec.dataset, self.table(spec.dataset))
+        selected = schema_of(spec.dataset, spec.policy.columns or None).names
+        return read_size(session, spec.dataset, self.table(spec.dataset), selected)
 
     def horizon(
         self, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None

@@ -56,7 +56,9 @@ _COLUMNS = """
 SELECT a.attrelid::bigint, a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
        a.atttypmod::bigint, a.attnotnull OR coalesce(t.typnotnull, false), a.attndims::bigint,
        coalesce(l.collname::text, ''), coalesce(col_description(a.attrelid, a.attnum), ''),
-       coalesce(l.collisdeterministic, true)
+       coalesce(l.collisdeterministic, true),
+       CASE WHEN has_table_privilege(a.attrelid, 'SELECT') THEN 'table'
+            WHEN has_column_privilege(a.attrelid, a.attnum, 'SELECT') THEN 'column' ELSE '' END
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
@@ -84,7 +86,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"""
 # One relation with its columns and indexes in one row, each part as a list of lists; of the types only those that its columns use.
 _ONE = f"""
 WITH RECURSIVE relation(oid, name1, name2, kind, tuples, bytes, about, is_parent) AS ({{relations}}),
-columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic) AS ({{columns}}),
+columns(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic, grant_on) AS ({{columns}}),
 indexes(relation, oid, is_primary, is_unique, place, name) AS ({{indexes}}),
 types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
   {_TYPES} WHERE t.oid IN (SELECT oid FROM columns)
@@ -92,7 +94,7 @@ types(oid, name, schema, sort, base, base_mod, element, is_array, send) AS (
   SELECT more.* FROM types known CROSS JOIN LATERAL ({_TYPES} WHERE t.oid IN (known.base, known.element)) more)
 SELECT json_build_array(
   (SELECT json_agg(json_build_array(oid, name1, name2, kind, tuples, bytes, about, is_parent)) FROM relation),
-  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic)) FROM columns),
+  (SELECT json_agg(json_build_array(relation, name, type, oid, mod, is_set, dimensions, order_of_text, about, is_deterministic, grant_on)) FROM columns),
   (SELECT json_agg(json_build_array(relation, oid, is_primary, is_unique, place, name)) FROM indexes),
   (SELECT json_agg(json_build_array(oid, name, schema, sort, base, base_mod, element, is_array, send)) FROM types))::text"""
 
@@ -160,6 +162,7 @@ def datasets_of(
     column_rows: Rows,
     index_rows: Rows,
     type_rows: Rows,
+    *,
     policies: Mapping[int, str] = NO_POLICIES,
 ) -> Iterator[Dataset]:
     types, columns, indexes = types_of(type_rows), group_by_first(column_rows), group_by_first(index_rows)
@@ -188,7 +191,7 @@ def datasets_of(
 
 
 def catalog_column(types: dict[int, PgType], row: Sequence[Any]) -> Column:
-    name, type_text, oid, mod, not_null, dimensions, _, description, _ = row
+    name, type_text, oid, mod, not_null, dimensions, _, description, *_ = row
     return column_of(name, type_text, not not_null, carrier_of(types, oid, mod, dimensions), description)
 
 
@@ -206,10 +209,11 @@ def facts_of(
     axis: dict[str, JsonValue] = {}
     collations: dict[str, JsonValue] = {}
     spellings: dict[str, JsonValue] = {}
-    for name, type_text, oid, mod, _, dimensions, collation, _, is_deterministic in rows:
+    has_column_grants = any(row[-1] == "column" for row in rows)
+    for name, type_text, oid, mod, _, dimensions, collation, _, is_deterministic, grant in rows:
         if form := carrier_of(types, oid, mod, dimensions).select:
             select[name] = form
-        if kind := axis_kind(types, oid, mod, type_text):
+        if (kind := axis_kind(types, oid, mod, type_text)) and (grant or not has_column_grants):
             axis[name] = list(kind)
         if spelling := second_spelling(types, oid, mod, is_deterministic=is_deterministic):
             spellings[name] = spelling
@@ -224,7 +228,7 @@ def facts_of(
         "collations": collations,
         "spellings": spellings,
         "indexes": indexes,
-        "has_tid": relkind in "rm" and not is_parent,
+        "has_tid": relkind in "rm" and not is_parent and not has_column_grants,
         **({"inherited": INHERITED} if is_parent else {}),
     }
 

@@ -1,5 +1,6 @@
 """Reads one slice of PostgreSQL through ADBC's binary COPY, and rejects rows whose values ADBC cannot carry."""
 
+import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,56 +33,83 @@ _FORMS = {
     "list": "{0}",
     "text list": "{0}::text[]",
     "sent": "numeric_send({0})",
+    "shown": "CASE WHEN {0} IS NOT NULL THEN format('%s', {0}) END",  # `inet::text` would add a mask
+    "shown list": "{0}::text::text[]",
 }
+_ODD = "array_ndims({0}) > 1 OR array_lower({0}, 1) <> 1"  # ADBC flattens the first, and fails at some of the second
+GUARDS = 50  # arrays whose guards are one expression: a SELECT has at most 1,664, a function 100 arguments
 
 
 @dataclass(frozen=True)
 class SelectedExpression:
-    """One selected expression: a column, or the guard of an array column (its text where Arrow cannot hold it)."""
+    """One selected expression of a column."""
 
     column: Column
     sql: str
-    is_guard: bool = False
     is_sent: bool = False
     """A numeric in its binary form."""
 
 
-def selected_expressions(dataset: Dataset, names: list[str]) -> list[SelectedExpression]:
+@dataclass(frozen=True)
+class Guard:
+    """NULL where Arrow can hold the arrays of these columns; else their texts as a JSON list, NULL for those that it can hold."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def sql(self) -> str:
+        odd = [_ODD.format(name) for name in self._names]
+        texts = [f"CASE WHEN {test} THEN {name}::text END" for test, name in zip(odd, self._names, strict=True)]
+        return f"CASE WHEN {' OR '.join(odd)} THEN json_build_array({', '.join(texts)})::text END"
+
+    @property
+    def _names(self) -> list[str]:
+        return [quoted(column.name) for column in self.columns]
+
+
+@dataclass(frozen=True)
+class Selection:
+    expressions: list[SelectedExpression]
+    guards: list[Guard]
+
+    @property
+    def sql(self) -> str:
+        parts = [*(item.sql for item in self.expressions), *(guard.sql for guard in self.guards)]
+        return ", ".join(f"{sql} AS c{index}" for index, sql in enumerate(parts))
+
+
+def selection_of(dataset: Dataset, names: list[str]) -> Selection:
     forms = dataset.facts.get("select")
-    columns: list[SelectedExpression] = []
-    guards: list[SelectedExpression] = []
+    expressions: list[SelectedExpression] = []
+    arrays: list[Column] = []
     for name in names:
         column = dataset.column(name)
         if column is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
-        sql = quoted(name)
         form = str(forms.get(name, "")) if isinstance(forms, dict) else ""
-        columns.append(SelectedExpression(column, _FORMS[form].format(sql), is_sent=form == "sent"))
+        sql = _FORMS[form].format(quoted(name))
         if form.endswith("list"):
-            is_odd = f"array_ndims({sql}) > 1 OR array_lower({sql}, 1) <> 1"
-            guards.append(SelectedExpression(column, f"CASE WHEN {is_odd} THEN {sql}::text END", is_guard=True))
-    return [*columns, *guards]
+            arrays.append(column)
+            sql = f"CASE WHEN {_ODD.format(quoted(name))} THEN NULL ELSE {sql} END"
+        expressions.append(SelectedExpression(column, sql, is_sent=form == "sent"))
+    guards = [Guard(tuple(arrays[start : start + GUARDS])) for start in range(0, len(arrays), GUARDS)]
+    return Selection(expressions, guards)
 
 
 def fetch_rows(session: Session, dataset: Dataset, source: str, context: ReadContext) -> Iterator[FetchedBatch]:
-    selected = selected_expressions(dataset, context.schema.names)
-    columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(selected))
+    selection = selection_of(dataset, context.schema.names)
     options = {"adbc.postgresql.batch_size_hint_bytes": str(context.page_bytes)}
-    for batch in session.batches(f"SELECT {columns} {source}", options):
+    for batch in session.batches(f"SELECT {selection.sql} {source}", options):
         if batch.num_rows:
-            yield FetchedBatch(convert_batch(batch, selected, context), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, selection, context), batch.num_rows)
 
 
-def convert_batch(batch: pa.RecordBatch, selected: list[SelectedExpression], context: ReadContext) -> pa.RecordBatch:
+def convert_batch(batch: pa.RecordBatch, selection: Selection, context: ReadContext) -> pa.RecordBatch:
     """The batch in the declared types; rows that Arrow cannot hold go to quarantine with their raw values."""
     misfits, arrays = Misfits(), []
-    count = len(context.schema)
-    for index, item in enumerate(selected):
+    odd_arrays = read_guards(batch, selection, misfits)
+    for index, item in enumerate(selection.expressions):
         array = storage(batch.column(index))
-        if item.is_guard:
-            for row in rows_where(array.is_valid()):
-                misfits.add(row, "an array of several dimensions, or that does not begin at 1", item.column.name)
-            continue
         target = context.schema.field(index).type
         if item.is_sent:
             arrays.append(decode_numeric(array, target, item.column.name, misfits))
@@ -89,11 +117,23 @@ def convert_batch(batch: pa.RecordBatch, selected: list[SelectedExpression], con
         for row, reason in wrapped_times(array):
             misfits.add(row, reason, item.column.name)
         arrays.append(fit_array(array, target, item.column.name, misfits, as_declared))
-    if misfits.reasons:
-        guards = {item.column.name: index for index, item in enumerate(selected) if item.is_guard}
-        for row, (reason, column) in sorted(misfits.reasons.items()):
-            context.reject(raw_row(batch, selected[:count], guards, row), reason, column)
+    for row, (reason, column) in sorted(misfits.reasons.items()):
+        context.reject(raw_row(batch, selection, odd_arrays.get(row, {}), row), reason, column)
     return without_misfits(arrays, context.schema, misfits, batch.num_rows)
+
+
+def read_guards(batch: pa.RecordBatch, selection: Selection, misfits: Misfits) -> dict[int, dict[str, str]]:
+    """Row -> column -> text of the arrays that Arrow cannot hold."""
+    found: dict[int, dict[str, str]] = {}
+    for index, guard in enumerate(selection.guards, len(selection.expressions)):
+        array = storage(batch.column(index))
+        for row in rows_where(array.is_valid()):
+            texts = json.loads(array[row].as_py())
+            for column, text in zip(guard.columns, texts, strict=True):
+                if text is not None:
+                    misfits.add(row, "an array of several dimensions, or that does not begin at 1", column.name)
+                    found.setdefault(row, {})[column.name] = text
+    return found
 
 
 def decode_numeric(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
@@ -143,14 +183,11 @@ def _below(array: pa.Array, plain: pa.DataType, limit: int, reason: str) -> Iter
         yield from ((row, reason) for row in rows_where(pc.less(values, limit)))
 
 
-def raw_row(
-    batch: pa.RecordBatch, selected: list[SelectedExpression], guards: dict[str, int], row: int
-) -> dict[str, JsonValue]:
+def raw_row(batch: pa.RecordBatch, selection: Selection, odd_arrays: dict[str, str], row: int) -> dict[str, JsonValue]:
     raw: dict[str, JsonValue] = {}
-    for index, item in enumerate(selected):
+    for index, item in enumerate(selection.expressions):
         array = storage(batch.column(index))
-        guard = guards.get(item.column.name)
-        text = batch.column(guard)[row].as_py() if guard is not None else None
+        text = odd_arrays.get(item.column.name)
         if item.is_sent and array[row].is_valid:
             text = numeric_text(array[row].as_py())
         raw[item.column.name] = text if text is not None else stored_value(array, row)

@@ -68,7 +68,6 @@ _AS_TEXT = {
     "jsonb": "json",
     "interval": "interval",
     "xml": "xml",
-    "inet": "inet",
     "cidr": "cidr",
     "macaddr": "macaddr",
     "macaddr8": "macaddr8",
@@ -140,6 +139,10 @@ def carrier_of(types: dict[int, PgType], oid: int, mod: int, dimensions: int) ->
         return PostgresCarrier("string", "money", "decimal", Fidelity.WIDENED, note)
     if kind.name in ("oid", "xid", "cid"):
         return PostgresCarrier("int64", "unsigned" if kind.name != "oid" else "bigint")
+    if kind.name == "inet":
+        return PostgresCarrier(
+            "string", "shown", "inet", note="as PostgreSQL writes it: a mask only where it is not the whole address"
+        )
     if kind.name in _AS_TEXT:
         return PostgresCarrier("string", "text", _AS_TEXT[kind.name], note=_TEXT_NOTES.get(kind.name))
     if kind.name in _WIDENED:
@@ -222,4 +225,5 @@ def _array(types: dict[int, PgType], kind: PgType, mod: int, dimensions: int) ->
     if element.name == "money" or item.select in ("bigint", "unsigned"):
         return PostgresCarrier("string", "text", "array", Fidelity.WIDENED, "an array as PostgreSQL writes it")
     note = "a value of several dimensions, or that does not begin at index 1, goes to quarantine"
-    return PostgresCarrier(f"list<{item.arrow}>", "list" if is_same else "text list", item.logical, item.fidelity, note)
+    form = "list" if is_same else "shown list" if item.select == "shown" else "text list"
+    return PostgresCarrier(f"list<{item.arrow}>", form, item.logical, item.fidelity, note)

@@ -1,6 +1,7 @@
 """Reads a SQLite file's tables and views: `PRAGMA table_list`, `table_xinfo`, `index_list`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue
@@ -11,11 +12,14 @@ from ingest_strategies.jdbc.catalog_rows import column_of, undescribed
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
-from ingest_strategies.jdbc.sqlite.types import carrier_of
+from ingest_strategies.jdbc.sqlite.times import calendar_test, sampled_unit
+from ingest_strategies.jdbc.sqlite.types import carrier_of, is_unusual, sampled_type
 from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 
 COUNT_LIMIT = 200_000  # rows that are counted: some 10 ms
 SAMPLE_ROWS = 200  # rows whose lengths the database averages, for the bytes per row
+SAMPLE_LIMIT = 1_000  # rows whose storage classes are looked at
+SAMPLED_COLUMNS = 100  # a statement has at most 2,000 result columns
 ROWIDS = ("rowid", "_rowid_", "oid")
 
 
@@ -68,6 +72,8 @@ def read_dataset(endpoint: Endpoint, session: Session, name: str, kind: str, wit
         "indexes": [*indexes, *([list(primary)] if is_rowid else [])],
         "spellings": spellings,
     }
+    types, units = sample_facts(parse_config(SqliteConfig, endpoint), session, name, rows)
+    facts |= {"types": dict(types), "integer_time": dict(units)}
     free = next((alias for alias in ROWIDS if alias not in names), None)
     if kind == "table" and not without_rowid and free:
         facts["rowid"] = free
@@ -76,13 +82,82 @@ def read_dataset(endpoint: Endpoint, session: Session, name: str, kind: str, wit
         name=name,
         kind="view" if kind == "view" else "table",
         columns=tuple(
-            column_of(row[0], row[1], is_nullable(row, is_key_filled=without_rowid or is_rowid), carrier_of(row[1]))
+            column_of(
+                row[0],
+                row[1],
+                is_nullable(row, is_key_filled=without_rowid or is_rowid),
+                carrier_of(types.get(row[0], row[1])),
+            )
             for row in rows
         ),
         primary_key=primary,
         unique_keys=tuple(key for key in unique if key != primary),
         facts=facts,
     )
+
+
+def sample_facts(
+    config: SqliteConfig, session: Session, table: str, rows: list[tuple[Any, ...]]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Types: what a person named, or the first rows of a column of unusual type hold, in the place of declared ones. Units:
+    what the integers of a time count, where the person did not say it."""
+    types = {row[0]: named for row in rows if (named := config.type_of(table, row[0]))}
+    unusual = [row for row in rows if row[0] not in types and is_unusual(row[1])]
+    times = [
+        row[0]
+        for row in rows
+        if config.integer_time is None and carrier_of(types.get(row[0], row[1])).kind in ("date", "timestamp")
+    ]
+    sampled = read_sample(session, table, [row[0] for row in unusual], times)
+    types |= {row[0]: sampled_type(row[1], sampled[row[0]].classes) for row in unusual if row[0] in sampled}
+    units = {
+        name: sampled_unit(sample.lowest, sample.highest, is_calendar=sample.is_calendar)
+        for name in times
+        if (sample := sampled.get(name)) is not None and sample.lowest is not None and sample.highest is not None
+    }
+    return types, units
+
+
+@dataclass(frozen=True)
+class ColumnSample:
+    """The storage classes of the first rows that are not NULL, and of their integers the range and the form."""
+
+    classes: frozenset[str]
+    lowest: int | None = None
+    highest: int | None = None
+    is_calendar: bool = False
+
+
+def read_sample(session: Session, table: str, unusual: list[str], times: list[str]) -> dict[str, ColumnSample]:
+    """By column; empty where the rows cannot be read, as those of a broken view: its reader says why."""
+    samples: dict[str, ColumnSample] = {}
+    names = [*unusual, *times]
+    for start in range(0, len(names), SAMPLED_COLUMNS):
+        part = names[start : start + SAMPLED_COLUMNS]
+        parts = []
+        for name in part:
+            column = quoted(name)
+            integer = f"CASE WHEN typeof({column}) = 'integer' THEN {column} END"
+            parts += [
+                f"group_concat(DISTINCT nullif(typeof({column}), 'null'))",
+                f"min({integer})",
+                f"max({integer})",
+                f"coalesce(min({calendar_test(integer)}), 0)",
+            ]
+        selected = ", ".join(quoted(name) for name in part)
+        try:
+            values = session.rows(
+                f"SELECT {', '.join(f'{sql} AS s{index}' for index, sql in enumerate(parts))}"
+                f" FROM (SELECT {selected} FROM {quoted(table)} LIMIT {SAMPLE_LIMIT})"
+            )[0]
+        except SourceError:
+            return {}
+        for index, name in enumerate(part):
+            classes, lowest, highest, is_calendar = values[4 * index : 4 * index + 4]
+            samples[name] = ColumnSample(
+                frozenset(classes.split(",")) if classes else frozenset(), lowest, highest, bool(is_calendar)
+            )
+    return samples
 
 
 def is_nullable(row: tuple[Any, ...], *, is_key_filled: bool) -> bool:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ingest_strategies.jdbc.config import Seconds, SqlConfig
 
@@ -13,9 +14,17 @@ from ingest_strategies.jdbc.config import Seconds, SqlConfig
 class SqliteConfig(SqlConfig):
     url: str | None = None
     path: str = ""
-    integer_time: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
-    """The unit of an integer in a DATE, DATETIME or TIMESTAMP column, counted since 1970, UTC. SQLite's own functions: seconds."""
+    integer_time: Literal["seconds", "milliseconds", "microseconds", "calendar"] | None = None
+    """What an integer in a DATE, DATETIME or TIMESTAMP column counts since 1970, UTC; `calendar`: it writes the digits of a date
+    (20240115) or a time (20240115093000). None: as the first rows of each column show, by their size; what counts another unit
+    then goes to quarantine."""
+    types: dict[str, str] = Field(default_factory=dict)
+    """Types in the place of declared ones, by globs over `table.column`: `{"places.geom": BLOB}`."""
     busy_timeout_s: Seconds = 10
+
+    def type_of(self, table: str, column: str) -> str | None:
+        """The type that a person named for a column."""
+        return next((name for pattern, name in self.types.items() if fnmatchcase(f"{table}.{column}", pattern)), None)
 
     @model_validator(mode="before")
     @classmethod

@@ -27,7 +27,7 @@ from ingest_strategies.jdbc.sqlite.catalog import collect, describe, read_column
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jdbc.sqlite.horizon import find_horizon
 from ingest_strategies.jdbc.sqlite.reader import fetch_rows
-from ingest_strategies.jdbc.sqlite.types import carrier_of
+from ingest_strategies.jdbc.sqlite.types import carrier_of, effective_type
 from ingest_strategies.jdbc.standard_sql import StandardSql
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
@@ -77,7 +77,7 @@ class Sqlite(StandardSql):
         if column is None:
             expression = f"{self.quote(str(dataset.facts['table']))}.{name}"
             return AxisColumn(name, "int", expression, "") if name == dataset.facts.get("rowid") else None
-        kind: Kind = carrier_of(column.source_type).kind
+        kind: Kind = carrier_of(effective_type(dataset, column)).kind
         if kind == "other":
             return None
         collation = "BINARY" if is_cursor and kind not in NUMBERS else ""
@@ -144,8 +144,8 @@ class Sqlite(StandardSql):
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
     ) -> Iterator[FetchedBatch]:
-        unit = parse_config(SqliteConfig, spec.endpoint).integer_time
-        return fetch_rows(session, spec.dataset, piece, source, context, unit)
+        declared = parse_config(SqliteConfig, spec.endpoint).integer_time
+        return fetch_rows(session, spec.dataset, piece, source, context, declared)
 
 
 def file_uri(path: Path, mode: str) -> str:

@@ -4,16 +4,17 @@ types is selected first and cut off again."""
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset, Slice
 from ingest_strategies.jdbc.dialect import FetchedBatch, Session
-from ingest_strategies.jdbc.sqlite.types import SqliteCarrier, carrier_of
+from ingest_strategies.jdbc.sqlite.times import IntegerTime, dates_of, times_of, times_of_day, unit_of
+from ingest_strategies.jdbc.sqlite.types import SqliteCarrier, carrier_of, effective_type
 from ingest_strategies.jdbc.standard_sql import quoted
 from ingest_strategies.jdbc.values.convert import (
     Misfits,
@@ -27,10 +28,6 @@ from ingest_strategies.jdbc.values.convert import (
 RAW_PER_ARRAY = 50  # SQLite's functions take at most 127 arguments in older builds
 MAX_ROWS = 65_536
 SHORT_CHAIN = 50  # terms of a conjunction that are simply written one after the other
-FACTORS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1}
-_WHOLE = r"^-?[0-9]+$"
-_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 @dataclass(frozen=True)
@@ -39,17 +36,20 @@ class SelectedColumn:
     carrier: SqliteCarrier
     name: str
     """Quoted."""
+    integers: IntegerTime
 
 
 def fetch_rows(
-    session: Session, dataset: Dataset, piece: Slice, source: str, context: ReadContext, unit: str
+    session: Session, dataset: Dataset, piece: Slice, source: str, context: ReadContext, integer_time: str | None
 ) -> Iterator[FetchedBatch]:
+    """`integer_time`: what the person declared for all columns; None: what `dataset.facts` says for each."""
     items = []
     for name in context.schema.names:
         column = dataset.column(name)
         if column is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
-        items.append(SelectedColumn(column, carrier_of(column.source_type), quoted(name)))
+        carrier = carrier_of(effective_type(dataset, column))
+        items.append(SelectedColumn(column, carrier, quoted(name), unit_of(dataset, name, integer_time)))
     row_bytes = piece.hints.get("row_bytes")
     rows = int(context.page_bytes / max(1.0, float(row_bytes if isinstance(row_bytes, int | float) else 256)))
     options = {"adbc.sqlite.query.batch_rows": str(max(1, min(MAX_ROWS, rows)))}
@@ -58,7 +58,7 @@ def fetch_rows(
         if is_first:
             batch, is_first = batch.slice(1), False
         if batch.num_rows:
-            yield FetchedBatch(convert_batch(batch, items, context, unit), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, items, context), batch.num_rows)
 
 
 def statement(items: list[SelectedColumn], source: str) -> str:
@@ -70,7 +70,7 @@ def statement(items: list[SelectedColumn], source: str) -> str:
         for item in items
     ]
     raws = [
-        f"CASE WHEN {fits} THEN NULL ELSE json_array({', '.join(f'quote({item.name})' for item in group)}) END"
+        f"CASE WHEN {fits} THEN NULL ELSE json_array({', '.join(stored_literal(item.name) for item in group)}) END"
         for group in groups
     ]
     named = [f"{sql} AS c{index}" for index, sql in enumerate([*values, *raws])]
@@ -79,9 +79,12 @@ def statement(items: list[SelectedColumn], source: str) -> str:
     return f"SELECT {', '.join(anchors)} UNION ALL SELECT * FROM (SELECT {', '.join(named)} {source})"
 
 
-def convert_batch(
-    batch: pa.RecordBatch, items: list[SelectedColumn], context: ReadContext, unit: str
-) -> pa.RecordBatch:
+def stored_literal(name: str) -> str:
+    """`quote()` ends a text at its first NUL, so texts travel as the digits of their bytes."""
+    return f"CASE typeof({name}) WHEN 'text' THEN 'T' || hex(CAST({name} AS BLOB)) ELSE quote({name}) END"
+
+
+def convert_batch(batch: pa.RecordBatch, items: list[SelectedColumn], context: ReadContext) -> pa.RecordBatch:
     misfits, arrays = Misfits(), []
     raws = batch.columns[len(items) :]
     if raws:
@@ -90,15 +93,14 @@ def convert_batch(
             misfits.add(row, "stored as another type than the column declares", column)
     for index, item in enumerate(items):
         target = context.schema.field(index).type
-        arrays.append(
-            fit_array(batch.column(index), target, item.column.name, misfits, lambda a, t: convert_array(a, t, unit))
-        )
+        convert = partial(convert_array, integers=item.integers)
+        arrays.append(fit_array(batch.column(index), target, item.column.name, misfits, convert))
     for row, (reason, column) in sorted(misfits.reasons.items()):
         context.reject(raw_row(batch, items, raws, row), reason, column)
     return without_misfits(arrays, context.schema, misfits, batch.num_rows)
 
 
-def convert_array(array: pa.Array, target: pa.DataType, unit: str) -> pa.Array:
+def convert_array(array: pa.Array, target: pa.DataType, integers: IntegerTime) -> pa.Array:
     """Raises where any value does not fit."""
     if pa.types.is_string(target):
         array.validate(full=True)  # SQLite does not check that text is UTF-8
@@ -106,42 +108,12 @@ def convert_array(array: pa.Array, target: pa.DataType, unit: str) -> pa.Array:
     if pa.types.is_boolean(target):
         return array.cast(pa.bool_())
     if pa.types.is_timestamp(target):
-        return times_of(array, FACTORS[unit])
+        return times_of(array, integers)
     if pa.types.is_date32(target):
-        return dates_of(times_of(array, FACTORS[unit]))
+        return dates_of(times_of(array, integers))
     if pa.types.is_time64(target):
         return times_of_day(array, target)
     return cast_exactly(array, target)
-
-
-def times_of(array: pa.Array, factor: int) -> pa.Array:
-    """Times as text to microseconds: whole numbers since 1970, ISO 8601 without a zone, and with one as UTC."""
-    is_number = pc.match_substring_regex(array, _WHOLE)
-    has_zone = pc.and_not(pc.match_substring_regex(array, _ZONE), pc.match_substring_regex(array, _DATE))
-    nothing = pa.scalar(None, pa.string())
-    plain = pc.if_else(pc.or_(is_number, has_zone), nothing, array)
-    times = plain.cast(pa.timestamp("us"))
-    if pc.any(is_number).as_py():
-        numbers = pc.if_else(is_number, array, nothing).cast(pa.int64())
-        micros = pc.multiply_checked(numbers, pa.scalar(factor, pa.int64()))
-        times = pc.coalesce(times, micros.cast(pa.timestamp("us")))
-    if pc.any(has_zone).as_py():
-        zoned = pc.if_else(has_zone, array, nothing).cast(pa.timestamp("us", "UTC"))
-        times = pc.coalesce(times, zoned.cast(pa.timestamp("us")))
-    return times
-
-
-def dates_of(moments: pa.Array) -> pa.Array:
-    """Raises where there is a time of day, which a date cannot hold."""
-    dates = moments.cast(pa.date32())
-    if pc.any(pc.not_equal(dates.cast(pa.timestamp("us")), moments)).as_py():
-        raise ValueError("a date with a time of day")
-    return dates
-
-
-def times_of_day(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """`HH:MM`, with seconds and a fraction or without. Arrow reads a time of day only as part of a timestamp."""
-    return pc.binary_join_element_wise("1970-01-01", array, "T").cast(pa.timestamp("us")).cast(target)
 
 
 def misfit_column(batch: pa.RecordBatch, items: list[SelectedColumn], raw: dict[str, JsonValue], row: int) -> str:
@@ -161,11 +133,15 @@ def raw_row(batch: pa.RecordBatch, items: list[SelectedColumn], raws: list[pa.Ar
 
 
 def stored_value(literal: str) -> JsonValue:
-    """A literal of SQLite's `quote()` as JSON; a blob as its hexadecimal digits, as `X'..'`."""
+    """A `stored_literal` as JSON; a blob, and a text that is no UTF-8, as its hexadecimal digits, as `X'..'`."""
     if literal == "NULL":
         return None
-    if literal.startswith("'"):
-        return literal[1:-1].replace("''", "'")
+    if literal.startswith("T"):
+        stored = bytes.fromhex(literal[1:])
+        try:
+            return stored.decode()
+        except UnicodeDecodeError:
+            return f"X'{stored.hex().upper()}'"
     try:
         return int(literal)
     except ValueError:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest_ray.sdk.types import Fidelity
+from ingest_ray.sdk.types import Column, Dataset, Fidelity
 from ingest_strategies.jdbc.dialect import Kind
 
 _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
@@ -31,6 +31,14 @@ class SqliteCarrier:
 
 INT = SqliteCarrier("int64", "0", "{0}", "typeof({0}) IN ('integer', 'null')", "int")
 REAL = SqliteCarrier("float64", "0.0", "{0}", "typeof({0}) IN ('real', 'null')", "float")
+# Numbers of a column that SQLite takes for one of integers: it stores 2.0 as the integer 2.
+MIXED_REAL = SqliteCarrier(
+    "float64",
+    "0.0",
+    "CAST({0} AS REAL)",
+    "(typeof({0}) IN ('real', 'null') OR (typeof({0}) = 'integer' AND abs({0}) <= 9007199254740992))",
+    "float",
+)
 TEXT = SqliteCarrier("string", "''", "{0}", "typeof({0}) IN ('text', 'null')", "text")
 BLOB = SqliteCarrier("binary", "x''", "{0}", "typeof({0}) IN ('blob', 'null')", "bytes")
 BOOL = SqliteCarrier(
@@ -63,7 +71,7 @@ FREE_DECIMAL = SqliteCarrier(
 )
 _TIME_VALUE = "CASE typeof({0}) WHEN 'integer' THEN CAST({0} AS TEXT) ELSE {0} END"
 _TIME_FITS = "typeof({0}) IN ('text', 'integer', 'null')"
-STAMP_NOTE = "text as ISO 8601, UTC where it has a zone; integers as the endpoint's 'integer_time'; else quarantine"
+STAMP_NOTE = "text as ISO 8601, UTC where it has a zone; integers as 'integer_time' of the endpoint, or as a sample shows; else quarantine"
 STAMP = SqliteCarrier("timestamp[us]", "''", _TIME_VALUE, _TIME_FITS, "timestamp", note=STAMP_NOTE)
 DATE = SqliteCarrier(
     "date32", "''", _TIME_VALUE, _TIME_FITS, "date", note="text as ISO 8601; a time of day goes to quarantine"
@@ -100,8 +108,123 @@ _RULES: list[tuple[Callable[[str], bool], SqliteCarrier]] = [
 ]
 
 
+MIXED = "REAL OR INTEGER"
+# The words of the types that SQLite's documentation and other databases have: their columns hold what they say, and
+# what does not fit is a misfit. https://www.sqlite.org/datatype3.html#affinity_name_examples
+_KNOWN_WORDS = frozenset(
+    [
+        "INT",
+        "INTEGER",
+        "TINYINT",
+        "SMALLINT",
+        "MEDIUMINT",
+        "BIGINT",
+        "INT2",
+        "INT3",
+        "INT4",
+        "INT8",
+        "INT16",
+        "INT32",
+        "INT64",
+        "UINT",
+        "UINT8",
+        "UINT16",
+        "UINT32",
+        "UINT64",
+        "UNSIGNED",
+        "SIGNED",
+        "BIG",
+        "SMALL",
+        "TINY",
+        "LONG",
+        "ZEROFILL",
+        "AUTOINCREMENT",
+        "IDENTITY",
+        "CHARACTER",
+        "CHAR",
+        "VARCHAR",
+        "VARCHAR2",
+        "NVARCHAR",
+        "NVARCHAR2",
+        "NCHAR",
+        "VARYING",
+        "VARYINGCHARACTER",
+        "NATIVE",
+        "NATIONAL",
+        "TEXT",
+        "NTEXT",
+        "TINYTEXT",
+        "MEDIUMTEXT",
+        "LONGTEXT",
+        "CITEXT",
+        "STRING",
+        "CLOB",
+        "NCLOB",
+        "BLOB",
+        "TINYBLOB",
+        "MEDIUMBLOB",
+        "LONGBLOB",
+        "REAL",
+        "DOUBLE",
+        "PRECISION",
+        "FLOAT",
+        "FLOAT4",
+        "FLOAT8",
+        "BOOL",
+        "BOOLEAN",
+        "DATE",
+        "DATETIME",
+        "DATETIME2",
+        "TIMESTAMP",
+        "TIMESTAMPTZ",
+        "TIME",
+        "TIMETZ",
+        "WITH",
+        "WITHOUT",
+        "ZONE",
+        "LOCAL",
+        "JSON",
+        "UUID",
+        "GUID",
+        "UNIQUEIDENTIFIER",
+        "DECIMAL",
+        "NUMERIC",
+        "NUMBER",
+        "DEC",
+        "ANY",
+    ]
+)
+
+
+def is_unusual(declared: str) -> bool:
+    """Whether a declared type has a word that no database knows as a type: `POINT` has an INT in it, and holds no integers."""
+    words = re.findall(r"[A-Z0-9_]+", re.sub(r"\(.*?\)", " ", declared.upper()))
+    return any(word not in _KNOWN_WORDS for word in words)
+
+
+def sampled_type(declared: str, classes: frozenset[str]) -> str:
+    """The type that the storage classes of a sample of a column show; the declared one where it fits any of them."""
+    if carrier_of(declared).logical == "any":
+        return "BLOB" if classes == {"blob"} else declared
+    numbers = classes <= {"integer", "real"}
+    if not classes:
+        return "ANY"
+    if numbers and ("real" in classes or re.search("REAL|FLOA|DOUB", declared.upper())):
+        return MIXED
+    single = {"integer": "INTEGER", "text": "TEXT", "blob": "BLOB"}
+    return single[next(iter(classes))] if len(classes) == 1 else "ANY"
+
+
+def effective_type(dataset: Dataset, column: Column) -> str:
+    """The declared type, or the one that a person or a sample put in its place."""
+    types = dataset.facts.get("types")
+    return str(types.get(column.name, column.source_type)) if isinstance(types, dict) else column.source_type
+
+
 def carrier_of(declared: str) -> SqliteCarrier:
     """The carrier by the first rule that matches a declared type."""
+    if declared == MIXED:
+        return MIXED_REAL
     text = declared.strip().upper()
     size = _SIZE.search(text)
     name = text.split("(")[0].strip()

@@ -57,6 +57,7 @@ FITTING: list[tuple[str, Any, str, Any]] = [
 MISFITS: list[tuple[str, Any, Any]] = [
     ("INTEGER", "abc", "abc"),
     ("INTEGER", 1.5, "1.5"),
+    ("INTEGER", "nul\x00inside", "nul\x00inside"),
     ("INTEGER", b"\x01", "X'01'"),
     ("INTEGER", "99999999999999999999", "1.0e+20"),
     ("REAL", "it's", "it's"),
@@ -72,7 +73,7 @@ MISFITS: list[tuple[str, Any, Any]] = [
     ("DATETIME", "yesterday", "yesterday"),
     ("DATETIME", "2026-02-28 12:34:56.1234567", "2026-02-28 12:34:56.1234567"),
     ("DATETIME", 2460000.5, "2460000.5"),
-    ("DATETIME", 9_000_000_000_000_000, 9_000_000_000_000_000),
+    ("DATETIME", 9_000_000_000_000_000_000, 9_000_000_000_000_000_000),
     ("TIME", "24:00", "24:00"),
     ("TIME", "25:00:00", "25:00:00"),
     ("", b"\x01", "X'01'"),
@@ -134,6 +135,69 @@ def test_what_an_integer_counts_is_declared_at_the_endpoint(
     path = sqlite_file("CREATE TABLE t (id integer PRIMARY KEY, c datetime)", f"INSERT INTO t VALUES (1, {value})")
     rows = lite_unit(path, "t", options={"integer_time": unit}).run().rows
     assert rows[0]["c"] == dt.datetime(2023, 11, 14, 22, 13, 20, 123000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "value"),
+    [
+        ("DATETIME", 1_700_000_000_123, dt.datetime(2023, 11, 14, 22, 13, 20, 123000)),
+        ("TIMESTAMP", 1_700_000_000_123_456, dt.datetime(2023, 11, 14, 22, 13, 20, 123456)),
+        ("DATE", "20240115", dt.date(2024, 1, 15)),
+        ("DATETIME", "20240115093000", dt.datetime(2024, 1, 15, 9, 30)),
+        ("DATE", 1_705_276_800_000, dt.date(2024, 1, 15)),
+    ],
+)
+def test_the_size_of_integers_shows_what_they_count(
+    kind: str, stored: Any, value: Any, sqlite_file: SqliteMaker, lite_unit: Any
+) -> None:
+    path = sqlite_file(f"CREATE TABLE t (id integer PRIMARY KEY, c {kind})")
+    fill(path, [(1, None), (2, stored)])
+    rehearsal = lite_unit(path, "t")
+    assert [row["c"] for row in rehearsal.run().rows] == [None, value]
+
+
+def test_an_integer_that_counts_another_unit_than_its_column_is_in_quarantine(
+    sqlite_file: SqliteMaker, lite_unit: Any
+) -> None:
+    path = sqlite_file("CREATE TABLE t (id integer PRIMARY KEY, c datetime)")
+    fill(path, [*((i, 1_700_000_000 + i) for i in range(2_000)), (2_000, 1_700_000_000_123)])
+    rehearsal = lite_unit(path, "t", rows_per_slice=10_000)
+    assert len(rehearsal.run().rows) == 2_000
+    assert [r.raw for r in rehearsal.outcome.rejects] == [{"id": 2_000, "c": "1700000000123"}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "arrow", "values"),
+    [
+        ("POINT", ["POINT(1 2)", "POINT(3 4)"], "string", ["POINT(1 2)", "POINT(3 4)"]),
+        ("POINT", [b"\x01\x02"], "binary", [b"\x01\x02"]),
+        ("GEOMETRY", [b"\x01"], "binary", [b"\x01"]),
+        ("FLOATING POINT", [2.5, 3, -1], "float64", [2.5, 3.0, -1.0]),
+        ("FLOATING POINT", [3], "float64", [3.0]),
+        ("PRINTABLE", ["a", 7], "string", ["a", "7"]),
+        ("POINTER", [7], "int64", [7]),
+        ("POINT", [], "string", []),
+    ],
+)
+def test_a_type_that_sqlite_takes_for_an_integer_by_accident_is_sampled(
+    kind: str, stored: list[Any], arrow: str, values: list[Any], sqlite_file: SqliteMaker, lite_unit: Any
+) -> None:
+    path = sqlite_file(f"CREATE TABLE t (id integer PRIMARY KEY, c {kind})")
+    fill(path, list(enumerate(stored)))
+    rehearsal = lite_unit(path, "t")
+    assert ([row["c"] for row in rehearsal.run().rows], rehearsal.outcome.rejects) == (values, [])
+    column = rehearsal.spec.dataset.column("c")
+    assert column is not None
+    assert column.arrow == arrow
+
+
+def test_a_person_names_the_type_of_a_column(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
+    path = sqlite_file("CREATE TABLE t (id integer PRIMARY KEY, c integer, d text)")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO t VALUES (1, 'a', '2024-01-15'), (2, 'b', NULL)")
+        connection.commit()
+    rehearsal = lite_unit(path, "t", options={"types": {"t.c": "TEXT", "*.d": "DATE"}})
+    assert rehearsal.run().rows == [{"id": 1, "c": "a", "d": dt.date(2024, 1, 15)}, {"id": 2, "c": "b", "d": None}]
 
 
 def test_h67_types_do_not_depend_on_the_first_rows(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
