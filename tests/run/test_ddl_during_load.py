@@ -144,6 +144,55 @@ def test_postgres_ddl_does_not_wait_for_a_load(
     assert max(change.slices_at_end) <= 1, "they waited for the slice that was read, and no longer"
 
 
+def test_a_slice_that_its_reader_does_not_take_off_gives_way_to_ddl(
+    items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = items.connect()
+    session.autocommit = True
+    items.run(f"SET lock_timeout = '{PATIENCE_S}s'", session)
+    original = reader.stream_rows
+    done: list[Any] = []
+
+    def stream_rows(*args: Any) -> Iterator[pa.RecordBatch]:
+        for batch in original(*args):
+            if not done:
+                done.append(items.run("ALTER TABLE items ADD COLUMN more int", session))
+            yield batch
+
+    monkeypatch.setattr(reader, "stream_rows", stream_rows)
+    summary = run(tmp_path, postgres, {"url": items.url, "lock_timeout_s": 0.4}, "items")
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == EXPECTED
+
+
+def test_a_statement_that_takes_ten_minutes_gives_way_to_ddl(items: Postgres, tmp_path: Path) -> None:
+    """A view is one slice, and one statement; this one is only quick after the table was changed."""
+    items.run("ALTER TABLE items RENAME TO stock")
+    is_slow = "id = 1 AND to_regclass('public.changed') IS NULL"
+    items.run(
+        "CREATE VIEW items AS SELECT id, at, note FROM stock"
+        f" WHERE CASE WHEN {is_slow} THEN pg_sleep(600) IS NOT NULL ELSE true END"
+    )
+    session = items.connect()
+    session.autocommit = True
+    items.run(f"SET lock_timeout = '{PATIENCE_S}s'", session)
+    reading = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+    def change() -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not items.run(reading, session)[0][0] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for statement in ("BEGIN", "CREATE TABLE changed ()", "ALTER TABLE stock ADD COLUMN more int", "COMMIT"):
+            items.run(statement, session)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    summary = run(tmp_path, postgres, {"url": items.url, "lock_timeout_s": 0.4}, "items")
+    thread.join(PATIENCE_S)
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == EXPECTED
+
+
 def test_an_alter_table_that_moves_no_row_costs_a_load_nothing(
     items: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,9 @@ from ingest_ray.sdk.errors import IngestError, SourceLocked
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
+from ingest_strategies.jdbc.postgres.lock_watch import LockWatch
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
+from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
@@ -48,12 +50,14 @@ class PostgresSession(AdbcSession):
     """Each statement runs in a transaction of its own, except between `begin` and `end`."""
 
     def __init__(self, config: PostgresConfig, fault: Fault) -> None:
+        self._config = config
         self._settings = settings_of(config)
         self._path = "DEFAULT"
         self._is_in_transaction = False
         self._releases_locks = False
         self._pooler = config.pooler
         self._opened_at = 0.0
+        self._watched_pid = self._last_pid = 0
         self.storage = ""
         """What `read_storage` returned when the slice's read began, or its snapshot."""
 
@@ -62,6 +66,7 @@ class PostgresSession(AdbcSession):
             self._opened_at = time.monotonic()
             return connect(shared)
 
+        self._fault_of = fault
         super().__init__(connect_now, fault, config.secrets)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -69,7 +74,8 @@ class PostgresSession(AdbcSession):
             with self._transaction():
                 return super().rows(sql)
         if not self._releases_locks:
-            return super().rows(sql)
+            with self._giving_way():
+                return super().rows(sql)
         return self._rows_without_locks(super().rows, sql)
 
     def _rows_without_locks(self, rows: Callable[[str], list[tuple[Any, ...]]], sql: str) -> list[tuple[Any, ...]]:
@@ -78,7 +84,8 @@ class PostgresSession(AdbcSession):
         deadline = time.monotonic() + LOCK_PATIENCE_S
         while True:
             try:
-                found = rows(sql)
+                with self._giving_way():
+                    found = rows(sql)
             except IngestError as error:
                 with suppress(IngestError):  # of a connection that is lost, the first error is reported
                     self.run(RELEASE_LOCKS)
@@ -96,7 +103,8 @@ class PostgresSession(AdbcSession):
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         if self._is_in_transaction:
-            yield from super().batches(sql, options)
+            with self._giving_way():
+                yield from super().batches(sql, options)
             return
         with self._transaction():
             yield from super().batches(sql, options)
@@ -114,6 +122,35 @@ class PostgresSession(AdbcSession):
             raise
         self._is_in_transaction = True
 
+    def _pid(self) -> int:
+        """The backend of the present transaction."""
+        if not self._watched_pid:
+            self._watched_pid = int(super().rows("SELECT pg_backend_pid()::bigint")[0][0])
+        return self._watched_pid
+
+    @contextmanager
+    def _giving_way(self) -> Iterator[None]:
+        """Raises `SourceLocked` where the statement within was ended because DDL waited for it."""
+        watch = LockWatch(self._open_another, self._pid(), self._config.lock_timeout_s / 2)
+        try:
+            with watch:
+                yield
+        except IngestError as error:
+            if watch.gave_way_to is None:
+                raise
+            raise SourceLocked(
+                f"gave way to process {watch.gave_way_to}, which waits to change the table ({error.message})",
+                hint=LOCKED_HINT,
+            ) from None
+
+    @contextmanager
+    def _open_another(self) -> Iterator[Session]:
+        session = PostgresSession(self._config, self._fault_of)
+        try:
+            yield session
+        finally:
+            session.close()
+
     def release_locks(self) -> None:
         """From now on in this transaction, a lock is held only while its statement runs: the snapshot stays, and blocks no DDL.
 
@@ -128,17 +165,20 @@ class PostgresSession(AdbcSession):
         the transaction before."""
         if self._pooler != "auto" or self._is_in_transaction:
             return self._pooler == "transaction"
-        pid, age_s = self.rows(_BACKEND)[0]
-        if age_s > time.monotonic() - self._opened_at or pid != self.rows(_BACKEND)[0][0]:
+        before = self._last_pid
+        self._last_pid, age_s = self.rows(_BACKEND)[0]
+        if age_s > time.monotonic() - self._opened_at or before not in (0, self._last_pid):
             self._pooler = "transaction"
         return self._pooler == "transaction"
 
     def end(self) -> None:
         self._is_in_transaction = self._releases_locks = False
+        self._watched_pid = 0
         self.run("COMMIT")
 
     def _roll_back(self) -> None:
         self._is_in_transaction = self._releases_locks = False
+        self._watched_pid = 0
         with suppress(IngestError):
             self.run("ROLLBACK")
 

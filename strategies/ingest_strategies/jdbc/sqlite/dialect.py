@@ -17,7 +17,7 @@ from urllib.parse import quote as url_quote
 import adbc_driver_sqlite.dbapi as driver
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceLocked, SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
@@ -161,6 +161,8 @@ def fault_of(endpoint_id: str, message: str) -> IngestError:
         return SourceDenied(text)
     if "not a database" in message or "malformed" in message:
         return ConfigError(text, hint="field 'path': the file is damaged or is no SQLite database")
+    if "is locked" in message:
+        return SourceLocked(text, hint="another process writes: it is waited for as long as 'busy_timeout_s' says")
     if "syntax error" in message or "no such function" in message:
         return ConfigError(text, hint="check the policy's 'where'")
     return SourceUnavailable(text)
