@@ -30,7 +30,7 @@ ROWS = 3_000
 STATE = (
     "SELECT current_setting('search_path'), current_setting('default_transaction_read_only'),"
     " current_setting('transaction_read_only'), current_setting('IntervalStyle'), current_setting('TimeZone'),"
-    " current_setting('lock_timeout'), current_setting('bytea_output'), current_setting('application_name')"
+    " current_setting('lock_timeout'), current_setting('bytea_output')"
 )
 
 

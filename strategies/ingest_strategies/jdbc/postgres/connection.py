@@ -36,6 +36,7 @@ def conninfo(config: PostgresConfig) -> str:
         "sslcert": config.sslcert,
         "sslkey": config.sslkey,
         "connect_timeout": max(2, round(config.connect_timeout_s)),  # libpq takes whole seconds, at least 2
+        "application_name": config.application_name,
         "client_encoding": "UTF8",
         "options": config.options,  # also where there are none: PGOPTIONS of the environment does not count
     }

@@ -8,6 +8,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
+from ingest_strategies.jdbc.postgres.session import MARK
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
 DEFAULT_LAG_S = (
@@ -21,10 +22,11 @@ GRANT = "GRANT pg_read_all_stats TO the role of this endpoint, for an exact hori
 
 REPLAYED = "SELECT pg_last_xact_replay_timestamp()::text"
 
-# Sessions of this project only read, so they hold no horizon back; autovacuum writes no rows.
-_OTHERS = """FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
+# Statements of this project only read, so their transactions hold no horizon back; a pooler leaves our application's name to
+# sessions of others, which do not write our mark. Autovacuum writes no rows.
+_OTHERS = f"""FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
  AND coalesce(backend_type, '') <> 'autovacuum worker'
- AND NOT (application_name = current_setting('application_name') AND usename = current_user)"""
+ AND NOT (application_name = current_setting('application_name') AND usename = current_user AND query LIKE '%{MARK}%')"""
 _OPEN_TRANSACTIONS = f"""SELECT pg_is_in_recovery(),
  (SELECT count(*) {_OTHERS} AND state IS NULL AND xact_start IS NULL AND usename <> current_user
   AND query = '<insufficient privilege>')::bigint,

@@ -5,7 +5,7 @@ Behind a pooler in transaction mode, a connection has another backend in each tr
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -43,6 +43,8 @@ _BACKEND = (
     "SELECT pg_backend_pid(), extract(epoch FROM clock_timestamp() - backend_start)::float8"
     " FROM pg_stat_get_activity(pg_backend_pid())"
 )
+MARK = "/* ingest_ray */"
+"""In each statement: a pooler may leave our application's name to another client, but no client writes this."""
 RELEASE_LOCKS = "ROLLBACK TO SAVEPOINT planned"
 
 
@@ -72,48 +74,58 @@ class PostgresSession(AdbcSession):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         if not self._is_in_transaction:
             with self._transaction():
-                return super().rows(sql)
+                return self._marked_rows(sql)
         if not self._releases_locks:
             with self._giving_way():
-                return super().rows(sql)
-        return self._rows_without_locks(super().rows, sql)
+                return self._marked_rows(sql)
+        return self._rows_without_locks(sql)
 
-    def _rows_without_locks(self, rows: Callable[[str], list[tuple[Any, ...]]], sql: str) -> list[tuple[Any, ...]]:
+    def _marked_rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return super().rows(f"{MARK} {sql}")
+
+    def _rows_without_locks(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows; the locks of the statement are released. While another session has the table, it is waited for: no lock
         is held meanwhile."""
         deadline = time.monotonic() + LOCK_PATIENCE_S
         while True:
             try:
                 with self._giving_way():
-                    found = rows(sql)
+                    found = self._marked_rows(sql)
             except IngestError as error:
                 with suppress(IngestError):  # of a connection that is lost, the first error is reported
-                    self.run(RELEASE_LOCKS)
+                    self._execute(RELEASE_LOCKS)
                 if not isinstance(error, SourceLocked) or time.monotonic() > deadline:
                     raise
                 continue
-            self.run(RELEASE_LOCKS)
+            self._execute(RELEASE_LOCKS)
             return found
 
     def run(self, sql: str) -> None:
-        """Several statements, separated by semicolons, are one request."""
+        if self._is_in_transaction:
+            self._execute(sql)
+            return
+        with self._transaction():
+            self._execute(sql)
+
+    def _execute(self, sql: str) -> None:
+        """Several statements, separated by semicolons, as one request."""
         with self._translate_errors(), self._connection.cursor() as cursor:
-            cursor.adbc_statement.set_sql_query(sql)
+            cursor.adbc_statement.set_sql_query(f"{MARK} {sql}")
             cursor.adbc_statement.execute_update()
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         if self._is_in_transaction:
             with self._giving_way():
-                yield from super().batches(sql, options)
+                yield from super().batches(f"{MARK} {sql}", options)
             return
         with self._transaction():
-            yield from super().batches(sql, options)
+            yield from super().batches(f"{MARK} {sql}", options)
 
     def begin(self, isolation: str = "READ COMMITTED", snapshot: str | None = None) -> None:
         """Begins a read-only transaction with the session's settings."""
         imported = f" SET TRANSACTION SNAPSHOT '{snapshot}';" if snapshot else ""
         try:
-            self.run(
+            self._execute(
                 f"BEGIN ISOLATION LEVEL {isolation} READ ONLY;{imported} {self._settings};"
                 f" SET LOCAL search_path TO {self._path}; {_NO_TIMEOUT}"
             )
@@ -125,7 +137,7 @@ class PostgresSession(AdbcSession):
     def _pid(self) -> int:
         """The backend of the present transaction."""
         if not self._watched_pid:
-            self._watched_pid = int(super().rows("SELECT pg_backend_pid()::bigint")[0][0])
+            self._watched_pid = int(self._marked_rows("SELECT pg_backend_pid()::bigint")[0][0])
         return self._watched_pid
 
     @contextmanager
@@ -157,7 +169,7 @@ class PostgresSession(AdbcSession):
         https://www.postgresql.org/docs/current/explicit-locking.html: a lock is released when the savepoint before it is
         rolled back to.
         """
-        self.run("SAVEPOINT planned")
+        self._execute("SAVEPOINT planned")
         self._releases_locks = True
 
     def has_pooler(self) -> bool:
@@ -174,13 +186,13 @@ class PostgresSession(AdbcSession):
     def end(self) -> None:
         self._is_in_transaction = self._releases_locks = False
         self._watched_pid = 0
-        self.run("COMMIT")
+        self._execute("COMMIT")
 
     def _roll_back(self) -> None:
         self._is_in_transaction = self._releases_locks = False
         self._watched_pid = 0
         with suppress(IngestError):
-            self.run("ROLLBACK")
+            self._execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
