@@ -111,6 +111,12 @@ def _latest(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[boo
     return {UnitRef(row["endpoint_id"], row["unit_id"]): _read(row) for row in rows}
 
 
+def end_collections(connection: sa.Connection, error: str) -> None:
+    """Ends the collections that have no end, because their process is not that of this catalog."""
+    values = {"status": "FAILED", "completed_at": now(), "error": error}
+    connection.execute(c.update().where(c.c.status == "RUNNING").values(**values))
+
+
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
     """Runs without an end in their record: live, or their process died."""
     query = sa.select(t).where(t.c.state == RunState.RUNNING).order_by(t.c.started_at)

@@ -59,12 +59,17 @@ class Catalog:
                 yield connection
 
     @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """A read-only transaction; it does not wait for writers."""
+    def read(self, *, is_snapshot: bool = False) -> Iterator[sa.Connection]:
+        """A read-only transaction; it does not wait for writers. `is_snapshot`: all of its statements see one state."""
         with unavailable(self._url):
             self._prepare()
-            with self._engine.connect() as connection, connection.execution_options(is_reading=True).begin():
-                yield connection
+            with self._engine.connect() as connection:
+                if (
+                    is_snapshot and connection.dialect.name == "postgresql"
+                ):  # SQLite always has one state in a transaction
+                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.execution_options(is_reading=True).begin():
+                    yield connection
 
     def close(self) -> None:
         self._engine.dispose()

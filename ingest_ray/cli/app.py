@@ -6,6 +6,7 @@ import typer
 
 from ingest_ray import __version__
 from ingest_ray.cli.commands.access import secrets_app, token_app
+from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
 from ingest_ray.cli.commands.checkpoint import reset, watermark_app
@@ -32,6 +33,8 @@ app.command(short_help="Print the GraphQL schema.")(schema)
 app.command(short_help="Take workflows from Temporal.")(worker)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that no recent version has.")(vacuum)
+app.command(short_help="Copy the state, while runs go on.")(backup)
+app.command(short_help="Put a copy of the state back.")(restore)
 app.command(short_help="Make the tables of CDM models in a sink.")(provision)
 app.command(short_help="Map again what staging keeps of a unit.")(remap)
 app.command(short_help="Show the sinks and the CDM models they take.")(sinks)

@@ -83,17 +83,17 @@ class RedisKV:
         self._write(check_key(key), "", if_version)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
-        low = b"[" + prefix.encode() if prefix else b"-"
-        high = b"[" + prefix.encode() + b"\xff" if prefix else b"+"  # no UTF-8 text holds a byte FF
+        low, high = _bounds(prefix)
         while True:
             page = self._call("EVAL", _PAGE, 2, *self._names, low, high, SCAN_KEYS)
-            for name, stored in zip(page[::2], page[1::2], strict=True):
-                key = name.decode()
-                if stored is not None and (found := _read(key, stored)) is not None:
-                    yield key, *found
+            yield from _documents(page)
             if len(page) < 2 * SCAN_KEYS:
                 return
             low = b"(" + page[-2]
+
+    def read_at_once(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
+        """A script is atomic; a limit of -1 is none: https://redis.io/docs/latest/commands/zrangebylex/"""
+        yield from _documents(self._call("EVAL", _PAGE, 2, *self._names, *_bounds(prefix), -1))
 
     def close(self) -> None:
         self._client.close()
@@ -120,6 +120,19 @@ class RedisKV:
                 f"state at '{self._where}' does not answer: {error}",
                 hint="check that the server runs and is reachable from here; then run again",
             ) from None
+
+
+def _bounds(prefix: str) -> tuple[bytes, bytes]:
+    if not prefix:
+        return b"-", b"+"
+    return b"[" + prefix.encode(), b"[" + prefix.encode() + b"\xff"  # no UTF-8 text holds a byte FF
+
+
+def _documents(page: list[bytes]) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
+    for name, stored in zip(page[::2], page[1::2], strict=True):
+        key = name.decode()
+        if stored is not None and (found := _read(key, stored)) is not None:
+            yield key, *found
 
 
 def _read(key: str, stored: bytes) -> tuple[dict[str, JsonValue], int] | None:

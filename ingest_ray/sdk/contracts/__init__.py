@@ -9,7 +9,7 @@ from ingest_ray.sdk.contracts.capabilities import (
     find_capability,
 )
 from ingest_ray.sdk.contracts.descriptor import Descriptor
-from ingest_ray.sdk.contracts.kv import KV
+from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
 from ingest_ray.sdk.contracts.sink import Misfit, MisfitFinder, ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
@@ -36,6 +36,7 @@ __all__ = [
     "Sink",
     "SinkFamily",
     "SinkProgress",
+    "SnapshotReader",
     "StageWriter",
     "Staging",
     "Strategy",

@@ -3,7 +3,7 @@
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -25,4 +25,13 @@ class KV(Protocol):
 
     def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
         """Yields keys in order; the prefix is literal, without wildcards."""
+        ...
+
+
+@runtime_checkable
+class SnapshotReader(Protocol):
+    """An optional capability of a KV, for backups."""
+
+    def read_at_once(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
+        """As `scan`, but all documents are those of one moment. For the documents of one unit, not for the whole store."""
         ...
