@@ -5,7 +5,8 @@ the columns of provenance, which the engine fills:
 
 `_source_endpoint`, `_source_unit`   the unit whose mapper made the row; a table may hold rows of many units
 `_source_key`                        the primary key, as text, of the source row from which it was made
-`_source_version`                    the source row's cursor as a number (instants: microseconds since 1970): the newer one wins
+`_source_version`                    the newer one wins: the source row's cursor as a number (instants: microseconds since 1970); where it is
+                                     none, `READ_VERSIONS` plus the microseconds since 1970 at which the run began that read it
 `_mapper_version`                    the mapper that made the row, and its version
 
 A row without `cdm_id` is a marker: the source row with that key makes no row of this model (any more).
@@ -31,6 +32,8 @@ ENDPOINT, UNIT, SOURCE_KEY, VERSION, MAPPER = (
     "_source_version",
     "_mapper_version",
 )
+READ_VERSIONS = -(2**62)  # far below every cursor, so that the two kinds of versions are distinguished
+READ_VERSIONS_END = READ_VERSIONS + 2**57  # in the year 6500
 PROVENANCE = pa.schema(
     [
         (ENDPOINT, pa.string()),

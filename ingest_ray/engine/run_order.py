@@ -1,6 +1,9 @@
 """The order for one run and its progress: ids and statistics, never rows."""
 
+import time
 from typing import Literal
+
+from pydantic import Field
 
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import (
@@ -12,6 +15,10 @@ from ingest_ray.sdk.types import (
     UnitSpec,
 )
 from ingest_ray.settings import Settings
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 class RunOrder(Model):
@@ -26,6 +33,8 @@ class RunOrder(Model):
     these moves a watermark."""
     lower: str | None = None
     upper: str | None = None
+    read_at: int = Field(default_factory=_now_us)
+    """Microseconds since 1970: orders the versions of rows in CDM models that have no other order. Grows from run to run of a unit."""
     source_dataset: Dataset | None = None
     """The dataset as the source has it now, where its types differ from the staged ones; see `engine.readers.drifted_schema`."""
 

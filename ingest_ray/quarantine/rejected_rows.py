@@ -29,6 +29,8 @@ class QuarantineEntry(Model):
     rows: int
     first_reason: str
     at: datetime
+    read_at: int | None = None
+    """Microseconds since 1970: when the run began that read the rows. None in files of older versions."""
 
     @property
     def ref(self) -> UnitRef:
@@ -44,6 +46,7 @@ class RejectedRow(Model):
     sink_id: str
     run_id: str
     slice_id: str
+    read_at: int | None = None
     column: str | None
     reason: str
     raw: dict[str, Any]
@@ -124,5 +127,5 @@ def _entry(uri: str) -> QuarantineEntry | None:
     if not rows:
         return None
     first = rows[0]
-    ids = first.model_dump(include={"endpoint_id", "unit_id", "sink_id", "run_id", "slice_id", "at"})
+    ids = first.model_dump(include={"endpoint_id", "unit_id", "sink_id", "run_id", "slice_id", "at", "read_at"})
     return QuarantineEntry(uri=uri, rows=len(rows), first_reason=first.reason, **ids)

@@ -19,8 +19,18 @@ class QuarantineWriter:
     """Writes the rejected rows of one attempt of one slice; without a rejected row it makes no file."""
 
     def __init__(
-        self, root: str, endpoint_id: str, unit_id: str, sink_id: str, run_id: str, slice_id: str, attempt: int | str
+        self,
+        root: str,
+        endpoint_id: str,
+        unit_id: str,
+        sink_id: str,
+        run_id: str,
+        slice_id: str,
+        attempt: int | str,
+        *,
+        read_at: int | None = None,
     ) -> None:
+        self._read_at = read_at
         self._folder = Folder(root)
         self._ids = {
             "endpoint_id": endpoint_id,
@@ -40,6 +50,7 @@ class QuarantineWriter:
         line = {
             "at": datetime.now(UTC).isoformat(),
             **self._ids,
+            "read_at": self._read_at,
             "column": column,
             "reason": reason,
             "raw": {str(name): encode_value(value) for name, value in raw.items()},

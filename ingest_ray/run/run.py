@@ -11,6 +11,7 @@ crash, at most `RESTARTS` times; one whose snapshot was lost, at most `LOST_SNAP
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import import_module
 
 from ingest_ray.core.messages import Fault
@@ -101,6 +102,9 @@ class Run:
         order, context = self._order, self._context
         state = StateWriter.begin(open_state(order.settings), context.unit_key, order.run_id, this_process())
         state.task = order.task
+        if order.spec.is_cdm:
+            order = order.model_copy(update={"read_at": state.next_read_at(order.read_at)})
+            context = replace(context, order=order)
         with ExitStack() as stack:
             stack.callback(state.end)
             try:

@@ -64,7 +64,7 @@ def _mark(order: RunOrder, *, is_complete: bool) -> bool:
 def kept_run(order: RunOrder) -> KeptRun:
     now = time.time()
     until = now + order.spec.policy.keep_staging
-    return KeptRun(run_id=order.run_id, unit_key=unit_key_of(order), started_at=now, until=until)
+    return KeptRun(run_id=order.run_id, unit_key=unit_key_of(order), started_at=now, until=until, read_at=order.read_at)
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:

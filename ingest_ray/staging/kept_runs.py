@@ -33,6 +33,8 @@ class KeptRun(Model):
     started_at: float
     until: float
     is_complete: bool = False
+    read_at: int | None = None
+    """Microseconds since 1970: when the run began to read, as it orders versions. None in markers of older versions."""
     has_erased: bool = False
     """The run compared the sink with the source: its folder has the keys of the erased source rows, and no pages."""
 

@@ -44,6 +44,8 @@ class UnitDocument(Model):
     """The last ones, oldest first. Documents of older versions have none."""
     claimed: int | None = None
     """The last commit whose rows this checkpoint claims, where that is not `sequence`: it went on above commits that it does not know."""
+    read_at: int = 0
+    """Microseconds since 1970: the newest `RunOrder.read_at` of the unit's runs. It grows also where clocks go back or differ."""
     known_from: int = 0
     """The earlier states of the segments fit commits from this one on: below it the checkpoint was set in another way."""
 

@@ -140,8 +140,15 @@ class Lease:
 
 
 def _host() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}/{boot.read_text().strip()}" if boot.exists() else socket.gethostname()
+    """The name of the host, its boot, and the namespace of its process ids: containers that share the host's name do not see each other's
+    processes (https://man7.org/linux/man-pages/man7/pid_namespaces.7.html)."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts = [socket.gethostname()]
+    if boot.exists():
+        parts.append(boot.read_text().strip())
+    if namespace.is_symlink():
+        parts.append(os.readlink(namespace))
+    return "/".join(parts)
 
 
 def _started(pid: int) -> str | None:

@@ -57,6 +57,7 @@ class StateWriter:
         self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
         self._intent: IntentDocument | None = None
         self._opened_by = 0
+        self._read_at = 0
         self.is_sink_checked = False
         self._take()
 
@@ -177,6 +178,14 @@ class StateWriter:
         if sink_sequence > self._unit.sequence:
             self._put_unit(self._above_unknown(sink_sequence))
         return done
+
+    def next_read_at(self, now_us: int) -> int:
+        """When this run begins to read, in microseconds since 1970: later than every earlier run of the unit. Recorded with its first
+        write."""
+        self._read_at = max(now_us, self._unit.read_at + 1)
+        if not self.is_new:
+            self._put_unit(self._unit)
+        return self._read_at
 
     def note_opening(self) -> None:
         """Records that this run opens the sink under its epoch: an epoch above the recorded one shows later that writes were lost."""
@@ -401,6 +410,8 @@ class StateWriter:
         )
 
     def _put_unit(self, unit: UnitDocument) -> None:
+        if self._read_at > unit.read_at:
+            unit = unit.model_copy(update={"read_at": self._read_at})
         if unit == self._unit and self._unit_key in self._versions:
             return
         self._put(self._unit_key, unit)

@@ -20,6 +20,7 @@ from ingest_ray.staging import FileStaging
 from ingest_ray.staging.kept_runs import list_kept_runs, read_erased_keys, read_kept_slices
 
 AXIS = Axis(kind="key", columns=("slice",))
+READ_AT = "read_at"  # a hint of slices whose rows an earlier run read: when it began, in microseconds since 1970
 
 
 class KeptStaging:
@@ -48,12 +49,14 @@ class KeptStaging:
         return [Scope(scope_id="remap", segment="kept", axis=AXIS, target=target, effect=Effect.AHEAD)]
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        kept = list_kept_runs(self._order.settings.staging_uri, unit_key_of(self._order))
+        read_at = {run.run_id: run.read_at or int(run.started_at * 10**6) for run in kept}
         for number, handle in enumerate(probe.live):
             yield Piece(
                 interval=Interval(lower=(number,), upper=(number + 1,)),
                 estimated_rows=handle.rows,
                 estimated_bytes=handle.bytes,
-                hints={"uri": handle.uri},
+                hints={"uri": handle.uri, READ_AT: read_at[handle.run_id]},
             )
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:

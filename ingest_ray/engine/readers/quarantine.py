@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from ingest_ray.engine.readers.drifted_schema import DriftedSource
-from ingest_ray.engine.readers.kept_staging import KeptStaging
+from ingest_ray.engine.readers.kept_staging import READ_AT, KeptStaging
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
+from ingest_ray.quarantine.rejected_rows import QuarantineEntry, list_quarantine, read_rejected_rows
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
@@ -32,11 +32,11 @@ def strategy_of(order: RunOrder) -> RowSource:
     return strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
 
 
-def replayed_files(order: RunOrder) -> list[str]:
-    """Returns the URIs of the unit's committed quarantine files, oldest first."""
+def replayed_files(order: RunOrder) -> list[QuarantineEntry]:
+    """Returns the unit's committed quarantine files, oldest first."""
     config = order.spec.config
     entries = list_quarantine(order.settings.quarantine_uri, order.spec.endpoint.endpoint_id, order.spec.unit_id)
-    return [entry.uri for entry in entries if entry.sink_id == config.sink_id]
+    return [entry for entry in entries if entry.sink_id == config.sink_id]
 
 
 class QuarantineReplay:
@@ -54,7 +54,7 @@ class QuarantineReplay:
                 hint="mend the rows at the source, or set policy.write to upsert with a key",
             )
         files = replayed_files(self._order)
-        yield Probe(strategy="replay of quarantine", bytes=0, facts={"files": list(files)}, live=files)
+        yield Probe(strategy="replay of quarantine", bytes=0, facts={"files": [file.uri for file in files]}, live=files)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         if not probe.live:
@@ -63,8 +63,10 @@ class QuarantineReplay:
         return [Scope(scope_id="replay", segment="quarantine", axis=AXIS, target=target, effect=Effect.AHEAD)]
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
-        for number, uri in enumerate(probe.live):
-            yield Piece(interval=Interval(lower=(number,), upper=(number + 1,)), hints={"uri": uri})
+        for number, file in enumerate(probe.live):
+            read_at = file.read_at if file.read_at is not None else int(file.at.timestamp() * 10**6)
+            interval = Interval(lower=(number,), upper=(number + 1,))
+            yield Piece(interval=interval, hints={"uri": file.uri, READ_AT: read_at})
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         return batches_of((rejected.raw for rejected in read_rejected_rows(str(piece.hints["uri"]))), context)

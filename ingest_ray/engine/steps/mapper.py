@@ -12,7 +12,7 @@ from ingest_ray.cdm import CdmMapper, MapContext, ModelRows, mapper_for, model_o
 from ingest_ray.cdm.expressions import ExpressionMapper
 from ingest_ray.cdm.models import ENDPOINT, KEY, MAPPER, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.reader import open_quarantine
+from ingest_ray.engine.steps.reader import open_quarantine, read_at_of
 from ingest_ray.engine.steps.refused_rows import misfits_of
 from ingest_ray.engine.steps.source_keys import source_keys, source_versions
 from ingest_ray.engine.steps.unit_layout import resolved, system_of
@@ -41,7 +41,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     spec = order.spec
     mapper = mapper_of(spec)
     rejects = open_quarantine(order, piece.model_copy(update={"scope_id": f"{piece.scope_id}.map"}), attempt)
-    origin, endpoint = Origin(spec, mapper), masked(spec.endpoint)
+    origin, endpoint = Origin(spec, mapper, read_at_of(order, piece)), masked(spec.endpoint)
     fits = SinkCheck(open_models(resolved(order.sink, order.settings)))
     seen = RowHash()
     with ExitStack() as undo:
@@ -110,6 +110,7 @@ class Origin:
 
     spec: UnitSpec
     mapper: CdmMapper
+    read_at: int
     _keys: tuple[str, ...] = field(init=False)
     _cursor: str | None = field(init=False)
 
@@ -133,7 +134,7 @@ class Origin:
             made = ModelRows(made.batch.take(pa.array(kept, pa.int64())), [made.origins[row] for row in kept])
         model, keeps = model_of(name), name in self.mapper.keeps
         keys = [None] * page.num_rows if keeps else source_keys(page, self._keys)
-        versions = source_versions(page, self._cursor)
+        versions = source_versions(page, self._cursor, self.read_at)
         used = set(made.origins)
         unmapped = [n for n, key in enumerate(keys) if n not in used and n not in refused and key is not None]
         origins = [*made.origins, *unmapped]

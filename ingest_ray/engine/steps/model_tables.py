@@ -3,7 +3,7 @@
 from ingest_ray.cdm.models import KEY, VERSION, model_of
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.sdk.contracts import ModelTable
-from ingest_ray.sdk.types import RunMode, Target, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Target, UnitSpec, WriteMode
 
 
 def tables_of(spec: UnitSpec, run_id: str = "") -> tuple[ModelTable, ...]:
@@ -12,7 +12,6 @@ def tables_of(spec: UnitSpec, run_id: str = "") -> tuple[ModelTable, ...]:
 
 
 def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
-    is_ordered = spec.config.run_mode is RunMode.INCREMENTAL and spec.policy.cursor is not None
     target = Target(
         sink_id=spec.config.sink_id,
         endpoint_id=spec.endpoint.endpoint_id,
@@ -20,7 +19,7 @@ def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
         app_id=f"ingest_ray:{spec.ref}:cdm",
         write=spec.write_mode,
         key=(KEY,),
-        version_column=VERSION if is_ordered else None,
+        version_column=VERSION if spec.write_mode is WriteMode.UPSERT else None,
         run_id=run_id,
         model=model_id,
         deletes=spec.policy.deletes,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from ingest_ray.engine.readers.kept_staging import READ_AT
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
@@ -72,7 +73,13 @@ def open_quarantine(order: RunOrder, piece: Slice, attempt: int | str) -> Quaran
         order.run_id,
         piece.slice_id,
         attempt,
+        read_at=read_at_of(order, piece),
     )
+
+
+def read_at_of(order: RunOrder, piece: Slice) -> int:
+    """When the run began that read the slice's rows from the source: an earlier run, where they come from quarantine or kept staging."""
+    return int(str(piece.hints.get(READ_AT, order.read_at)))
 
 
 def write_batches(batches: Iterator[pa.RecordBatch], writer: StageWriter) -> SliceTooLarge | None:

@@ -1,9 +1,12 @@
 """Restores a backup: the catalog comes last, so that nothing runs on a state that is restored in part."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from ingest_ray.catalog import endpoints, run_records
 from ingest_ray.catalog.export import delete_rows, has_rows, insert_rows
@@ -140,7 +143,7 @@ def _restore_documents(kv: StateStore, folder: BackupFolder) -> None:
             found = kv.get(key)
             if key.endswith(LEASE):
                 old = parsed(LeaseDocument, key, value)
-                epoch = max(old.epoch, _epoch_of(key, found[0]) if found else 0)
+                epoch = max(old.epoch, _epoch_of(found[0]) if found else 0)
                 value = dumped(old.model_copy(update={"epoch": epoch, "is_released": True}))
             try:
                 kv.put(key, value, found[1] if found else 0)
@@ -152,7 +155,7 @@ def _restore_documents(kv: StateStore, folder: BackupFolder) -> None:
             kv.delete(key, version)
 
 
-def _epoch_of(key: str, value: dict[str, object]) -> int:
+def _epoch_of(value: Mapping[str, JsonValue]) -> int:
     epoch = value.get("epoch")
     return epoch if isinstance(epoch, int) else 0
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, VERSION
+from ingest_ray.cdm.models import ENDPOINT, KEY, READ_VERSIONS_END, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.databases.database import ORDER, WINNERS, Database, Session
 from ingest_ray.sinks.databases.stages import refuse_remaining_rows, refuse_uncounted_rows
@@ -64,7 +64,7 @@ class ModelDml:
         is_changed = f"t.{self._id} = w.{self._id}"
         if is_ordered:
             old, new = f"t.{self._version}", f"w.{self._version}"
-            is_changed += f" and ({old} is null or {new} is null or {old} <= {new})"
+            is_changed += f" and ({old} is null or {new} is null or {old} <= {new} or {self._differ_in_kind(old, new)})"
         written = self._session.execute_update(self._db.update_from_sql(self._table, WINNERS, values, is_changed))
         written += self._session.execute_update(
             f"insert into {self._table} ({names}) select {names} from {WINNERS} w where"
@@ -118,15 +118,23 @@ class ModelDml:
         """Drops winners and sources of which the tables hold a newer version."""
         self._session.execute(
             f"delete from {WINNERS} where exists (select 1 from {self._table} t where t.{self._id} = {WINNERS}.{self._id}"
-            f" and t.{self._version} > {WINNERS}.{self._version})"
+            f" and {self._is_newer(f't.{self._version}', f'{WINNERS}.{self._version}')})"
         )
         for table in self._siblings:
             for changed in (WINNERS, SOURCES):
                 self._session.execute(
                     f"delete from {changed} where exists (select 1 from {table} t where t.{self._key} = {changed}.{self._key}"
-                    f" and {self._is_owned('t.')} and t.{self._version} > {changed}.{self._version})",
+                    f" and {self._is_owned('t.')} and {self._is_newer(f't.{self._version}', f'{changed}.{self._version}')})",
                     *self.owner,
                 )
+
+    def _is_newer(self, old: str, new: str) -> str:
+        """Versions by cursor and versions by reading are not compared with each other: of them the later arrival wins."""
+        return f"{old} > {new} and not {self._differ_in_kind(old, new)}"
+
+    def _differ_in_kind(self, old: str, new: str) -> str:
+        end = READ_VERSIONS_END
+        return f"(({old} < {end} and {new} >= {end}) or ({old} >= {end} and {new} < {end}))"
 
     def _erase_stale(self, how: str) -> int:
         query = (

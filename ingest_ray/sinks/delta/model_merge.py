@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
-from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, VERSION
+from ingest_ray.cdm.models import ENDPOINT, KEY, READ_VERSIONS_END, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
@@ -57,12 +57,10 @@ class ModelMerge:
             connection.execute(
                 f"create table sources as select s.k, s.v from (select {SOURCE_KEY} as k, max({VERSION}) as v from a"
                 f" where {SOURCE_KEY} is not null group by 1) s left join known n on n.k = s.k"
-                " where n.v is null or s.v is null or n.v <= s.v"
+                f" where {_may_replace('n.v', 's.v')}"
             )
-            newest = "" if is_replace else f"and (n.v is null or a.{VERSION} is null or n.v <= a.{VERSION})"
-            id_newest = (
-                "" if is_replace else f"and (t.{VERSION} is null or a.{VERSION} is null or t.{VERSION} <= a.{VERSION})"
-            )
+            newest = "" if is_replace else f"and {_may_replace('n.v', f'a.{VERSION}')}"
+            id_newest = "" if is_replace else f"and {_may_replace(f't.{VERSION}', f'a.{VERSION}')}"
             connection.execute(
                 f"create table winners as select {KEY}, {ORDER} from (select a.{KEY}, a.{ORDER}, row_number() over (partition by"
                 f" a.{KEY} order by a.{VERSION} desc nulls last, a.{ORDER} desc) as rank from a"
@@ -170,6 +168,11 @@ class ModelMerge:
                 for field in self._columns
             ]
             yield pa.RecordBatch.from_arrays([*columns, pa.repeat(True, count)], schema=schema)
+
+
+def _may_replace(old: str, new: str) -> str:
+    """Versions by cursor and versions by reading are not compared with each other: of them the later arrival wins."""
+    return f"({old} is null or {new} is null or {old} <= {new} or ({old} < {READ_VERSIONS_END}) <> ({new} < {READ_VERSIONS_END}))"
 
 
 def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:

@@ -1,0 +1,134 @@
+"""Two owners, one commit: a run that is suspended past its lease around its commit, while a run of another host takes the unit over.
+
+The first run is a process with a host identity of its own (a UTS namespace with another name), stopped by SIGSTOP. Its lease is expired in the
+state store, which is what the second run finds after `TTL_S`; then the second run commits; then the first one goes on.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.kv import open_state
+from ingest_ray.kv.keys import lease_key
+from ingest_ray.run.staging_area import staging_for
+from ingest_ray.sdk.types import Endpoint, RunState
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import is_live, this_process
+from ingest_ray.state.unit_state import read_lease
+from ingest_ray.testing.servers.postgres import Postgres
+from tests.run.installation import Installation
+
+pytestmark = pytest.mark.slow
+
+UNIT = "numbers-2x400"
+POLICY = {"cursor": "at", "write": "append", "target_slice_bytes": 64 * 1024}
+WAIT_S = 60.0
+OTHER_HOST = """
+import ctypes, socket, sys, runpy
+if ctypes.CDLL(None, use_errno=True).unshare(0x04000000):  # CLONE_NEWUTS
+    sys.exit(77)
+socket.sethostname("host-a")
+sys.argv = sys.argv[1:]
+runpy.run_module("tests.run.run_process", run_name="__main__", alter_sys=True)
+"""
+
+
+def sink_of(there: Installation, kind: str, pg: Postgres | None) -> Endpoint:
+    configs: dict[str, tuple[str, dict[str, Any]]] = {
+        "delta": ("lake.delta", {"uri": str(there.folder / "lake")}),
+        "sqlite": ("sql", {"url": f"sqlite:///{there.folder}/sink.db"}),
+        "duckdb": ("duckdb", {"path": str(there.folder / "sink.duckdb")}),
+        "postgres": ("sql", {"url": pg.url if pg is not None else ""}),
+    }
+    template, config = configs[kind]
+    return Endpoint(endpoint_id="lake", template=template, config=config)
+
+
+def suspended(there: Installation, order: RunOrder, step: str) -> "subprocess.Popen[str]":
+    """A run of another host that has stopped itself at the step."""
+    path = write_order_of(there, order)
+    environment = os.environ | {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_SIGNAL": "SIGSTOP"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER_HOST, "run", str(path)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + WAIT_S
+    while state_of(process.pid) != "T":
+        if process.poll() == 77:
+            pytest.skip("needs the right to make a UTS namespace (CAP_SYS_ADMIN)")
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline, "the run did not come to the step"
+        time.sleep(0.02)
+    return process
+
+
+def write_order_of(there: Installation, order: RunOrder) -> Path:
+    path = there.folder / f"{order.run_id}.json"
+    path.write_text(json.dumps(order.model_dump(mode="json")))
+    return path
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def expire_lease(there: Installation, order: RunOrder) -> None:
+    kv, key = open_state(there.settings), lease_key(unit_key_of(order))
+    found = kv.get(key)
+    assert found is not None
+    kv.put(key, {**found[0], "expires_at": time.time() - 1}, found[1])
+
+
+def rows_of(order: RunOrder) -> Counter[Any]:
+    """The keys in the sink, by the sink's own means."""
+    writer = writer_for(order, staging_for(order))
+    found: Counter[Any] = Counter()
+    for batch in writer._sink.keys(writer.target.model_copy(update={"key": ("id",)}), writer._schema):  # type: ignore[attr-defined]
+        found.update(batch.column(0).to_pylist())
+    return found
+
+
+@pytest.mark.parametrize("step", ["sink:before-commit@2", "sink:after-commit@2"])
+@pytest.mark.parametrize("kind", ["delta", "sqlite", "duckdb", "postgres"])
+def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request: pytest.FixtureRequest) -> None:
+    pg = request.getfixturevalue("pg") if kind == "postgres" else None
+    there = Installation(tmp_path, unit=UNIT, policy=POLICY)
+    sink = sink_of(there, kind, pg)
+    first, second = (there.order().model_copy(update={"sink": sink}) for _ in range(2))
+    process = suspended(there, first, step)
+    try:
+        lease = read_lease(open_state(there.settings), unit_key_of(first))
+        assert lease is not None
+        assert is_live(lease)
+        assert lease.owner.host != this_process().host
+        expire_lease(there, first)
+        summary = there.run(second)
+        assert summary.state is RunState.SUCCEEDED, summary.error
+        rows, progress = rows_of(second), writer_for(second, staging_for(second)).read_progress()
+        state = read_states(open_state(there.settings), unit_key_of(second))
+        assert rows == there.expected_ids()
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert json.loads(out.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", (out, err)
+    assert rows_of(second) == there.expected_ids()
+    assert writer_for(second, staging_for(second)).read_progress() == progress
+    after = read_states(open_state(there.settings), unit_key_of(second))
+    assert after == state
+    assert there.run(second.model_copy(update={"run_id": "third"})).rows.read == 0
