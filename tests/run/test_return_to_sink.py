@@ -24,6 +24,7 @@ from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
 from ingest_ray.testing.servers.postgres import Postgres
 from tests.run.installation import Installation
+from tests.run.test_cdm import COMMENT, ITEM, MAPPING, CdmInstallation
 from tests.run.test_restored import copy_of, restore
 
 UNIT = "numbers-1x500"
@@ -269,3 +270,31 @@ def check_restored(
     went_back(there, to_sql(there, sink))
     assert there.run(to_sql(there, sink)).rows.committed == 1
     assert there.run(to_sql(there, sink)).rows.read == 0
+
+
+def test_one_of_several_model_tables_that_was_restored_is_noticed_and_gets_its_rows_again(tmp_path: Path) -> None:
+    there = CdmInstallation(tmp_path, unit=UNIT, template="lake.delta")
+    assert there.run().state is RunState.SUCCEEDED
+    table = tmp_path / "lake" / "cdm" / COMMENT.replace(".", "_")
+    shutil.copytree(table, tmp_path / "copy")
+    change(there, 2000, k7=1500)
+    there.run()
+    expected = sorted(str(row["body"]) for row in there.rows(COMMENT))
+    shutil.rmtree(table)
+    (tmp_path / "copy").rename(table)
+    assert is_refused(there)
+    went_back(there)
+    assert there.run().rows.read == 1
+    assert sorted(str(row["body"]) for row in there.rows(COMMENT)) == expected
+    change(there, 3000, k8=2500)
+    assert there.run().rows.read == 1
+    assert there.run().rows.read == 0
+
+
+def test_a_model_that_a_unit_gets_later_is_no_restored_table(tmp_path: Path) -> None:
+    there = CdmInstallation(tmp_path, unit=UNIT, template="lake.delta", models={ITEM: MAPPING[ITEM]})
+    assert there.run().state is RunState.SUCCEEDED
+    there.models = dict(MAPPING)
+    change(there, 2000, k7=1500)
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.run().rows.read == 0

@@ -4,11 +4,13 @@ The first run is a process with a host identity of its own (a UTS namespace with
 state store, which is what the second run finds after `TTL_S`; then the second run commits; then the first one goes on.
 """
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,7 +24,7 @@ from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.kv.keys import lease_key
 from ingest_ray.run.staging_area import staging_for
-from ingest_ray.sdk.types import Endpoint, RunState
+from ingest_ray.sdk.types import Endpoint, RunState, RunSummary
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import is_live, this_process
 from ingest_ray.state.unit_state import read_lease
@@ -102,8 +104,13 @@ def rows_of(order: RunOrder) -> Counter[Any]:
     return found
 
 
-@pytest.mark.parametrize("step", ["sink:before-commit@2", "sink:after-commit@2"])
-@pytest.mark.parametrize("kind", ["delta", "sqlite", "duckdb", "postgres"])
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *itertools.product(["delta", "sqlite", "duckdb", "postgres"], ["sink:before-commit@2", "sink:after-commit@2"]),
+        ("delta", "sink:in-commit@2"),  # after it compared its epoch with the table's
+    ],
+)
 def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request: pytest.FixtureRequest) -> None:
     pg = request.getfixturevalue("pg") if kind == "postgres" else None
     there = Installation(tmp_path, unit=UNIT, policy=POLICY)
@@ -131,4 +138,40 @@ def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request
     assert writer_for(second, staging_for(second)).read_progress() == progress
     after = read_states(open_state(there.settings), unit_key_of(second))
     assert after == state
+    assert there.run(second.model_copy(update={"run_id": "third"})).rows.read == 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb", "postgres"])
+def test_a_transaction_that_is_suspended_before_its_end_commits_and_the_other_run_sees_it(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """It holds the row of the ledger, or the file: the second run waits, and goes on above the first one's commit."""
+    pg = request.getfixturevalue("pg") if kind == "postgres" else None
+    there = Installation(tmp_path, unit=UNIT, policy=POLICY)
+    sink = sink_of(there, kind, pg)
+    first, second = (there.order().model_copy(update={"sink": sink}) for _ in range(2))
+    process = suspended(there, first, "sink:in-commit@2")
+    summaries: list[RunSummary] = []
+    try:
+        expire_lease(there, first)
+        thread = threading.Thread(target=lambda: summaries.append(there.run(second)))
+        thread.start()
+        deadline = time.monotonic() + WAIT_S
+        while (
+            lease := read_lease(open_state(there.settings), unit_key_of(second))
+        ) is None or lease.run_id != second.run_id:
+            assert time.monotonic() < deadline, "the second run did not take the unit over"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=WAIT_S)
+        thread.join()
+    finally:
+        process.kill()
+        process.wait()
+    assert json.loads(out.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", (out, err)
+    if summaries[0].state is not RunState.SUCCEEDED:  # the file was locked for longer than a run waits
+        assert summaries[0].error is not None
+        assert summaries[0].error.code == "E_SINK_WRITE_FAILED"
+        assert there.run(second.model_copy(update={"run_id": "again"})).state is RunState.SUCCEEDED
+    assert rows_of(second) == there.expected_ids()
     assert there.run(second.model_copy(update={"run_id": "third"})).rows.read == 0

@@ -6,6 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
@@ -116,6 +117,7 @@ class SqlSink:
                 deduplicated = rows - committed
                 self._ledger.record_commit(session, target, sequence, committed, deduplicated)
                 are_stages_dropped = self._db.drop_stages_in(session, stages_of(group))
+                reached("sink:in-commit")
         if not are_stages_dropped:
             self.abort(group)
         return Receipt(

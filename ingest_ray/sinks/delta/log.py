@@ -17,6 +17,7 @@ from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from pydantic import JsonValue
 
+from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkRejected
 from ingest_ray.sdk.types import Target
@@ -97,6 +98,7 @@ def commit_once(
     refuse_older_epoch(table, target, epoch)
     if last_sequence(table, target) >= sequence:
         return recorded_counts(table, target, sequence)
+    reached("sink:in-commit")
     try:
         return apply(table)
     except Exception as error:
