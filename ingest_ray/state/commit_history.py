@@ -35,7 +35,9 @@ def _bytes(state: SegmentState) -> int:
 
 
 def with_commit(commits: Sequence[FoldedCommit], commit: FoldedCommit) -> tuple[FoldedCommit, ...]:
-    return (*commits, commit)[-KEPT_COMMITS:]
+    """A fold that died may be repeated."""
+    others = (other for other in commits if other.sequence != commit.sequence)
+    return (*others, commit)[-KEPT_COMMITS:]
 
 
 def segment_at(document: SegmentDocument, sequence: int) -> SegmentDocument:

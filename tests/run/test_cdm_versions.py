@@ -11,8 +11,11 @@ import pytest
 
 from ingest_ray.cdm.models import READ_VERSIONS
 from ingest_ray.engine.steps.source_keys import source_versions
+from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import list_quarantine
 from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.state import reset_state
 from tests.run.test_cdm import BAD, COMMENT, MAPPING, CdmInstallation
 
 READ_AT = 1_700_000_000_000_000
@@ -120,10 +123,12 @@ def test_rows_without_a_version_that_an_older_version_of_this_program_wrote_are_
 def test_a_unit_that_gets_a_cursor_replaces_what_it_had_without_one(tmp_path: Path, template: str) -> None:
     there = full_unit(tmp_path, template)
     there.run()
+    reset_state(open_state(there.settings), unit_key_of(there.order()))
     there.mode, there.policy = RunMode.INCREMENTAL, {"cursor": "at", "write": "upsert"}
     there.source = {"now": 1000, "changed": {"7": 900}}
     assert there.run().state is RunState.SUCCEEDED
     assert payload_of_row_7(there).startswith("7@900")
+    reset_state(open_state(there.settings), unit_key_of(there.order()))
     there.mode, there.policy = RunMode.FULL, {"write": "upsert"}
     there.source = {"now": 1000, "changed": {"7": 950}}
     assert there.run().state is RunState.SUCCEEDED
