@@ -228,12 +228,14 @@ class StateWriter:
         update = {"sequence": sink_sequence, "claimed": self._unit.last_claimed, "known_from": sink_sequence}
         return self._unit.model_copy(update=update)
 
-    def go_back(self, sink_sequence: int) -> None:
-        """Takes the number of a sink that has fewer commits than this state. The caller sets the watermarks anew."""
+    def go_back(self, sink_sequence: int, rows_of: int) -> None:
+        """Takes the number of a sink that has fewer commits than this state, and the rows of commit `rows_of`. The caller sets the
+        watermarks anew."""
         self.drop_intent()
         for state in self.segments.values():
-            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, sink_sequence)}), past=())
-        update = {"sequence": sink_sequence, "known_from": sink_sequence, "claimed": None, "commits": ()}
+            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, rows_of)}), past=())
+        claimed = None if rows_of == sink_sequence else rows_of
+        update = {"sequence": sink_sequence, "known_from": sink_sequence, "claimed": claimed, "commits": ()}
         self._put_unit(self._unit.model_copy(update=update))
 
     def return_to(self, to: int, sequence: int) -> None:

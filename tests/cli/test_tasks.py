@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from deltalake import DeltaTable
 
 from ingest_ray.state.lease import Lease, this_process
 from tests.cli.in_process import InProcessCli
@@ -118,6 +119,19 @@ def test_a_watermark_before_the_copy_is_a_way_out_for_a_restored_table(workspace
     assert cli.json("run", "shop")["rows"]["committed"] == 1
     shutil.rmtree(workspace.folder / "lake")
     (workspace.folder / "copy").rename(workspace.folder / "lake")
+    assert cli.json("run", "shop", code=1)["error"]["code"] == "E_SINK_BEHIND_STATE"
+    cli.json("watermark", "set", "shop", UNIT, "1000", "--yes")
+    assert cli.json("run", "shop")["rows"]["committed"] == 1
+    assert cli.json("run", "shop")["rows"]["read"] == 0
+
+
+def test_a_watermark_is_a_way_out_for_a_table_that_delta_restored(workspace: Workspace, cli: InProcessCli) -> None:
+    cli.json("run", "shop")
+    uri = str(workspace.folder / "lake" / "shop" / UNIT)
+    version = DeltaTable(uri).version()
+    changed(workspace, cli, changed={"7": 1500}, now=2000)
+    cli.json("run", "shop")
+    DeltaTable(uri).restore(version)
     assert cli.json("run", "shop", code=1)["error"]["code"] == "E_SINK_BEHIND_STATE"
     cli.json("watermark", "set", "shop", UNIT, "1000", "--yes")
     assert cli.json("run", "shop")["rows"]["committed"] == 1

@@ -25,7 +25,13 @@ from tests.service.workspace import Workspace
 
 UNIT = "numbers-2x300"
 FAIL_POINTS = ["ingest_ray.state.writer.reached", "ingest_ray.engine.steps.unit_writer.reached"]
-STEPS = ["state:after-intent", "sink:before-commit", "sink:after-commit", "state:between-segments", "state:before-clear"]
+STEPS = [
+    "state:after-intent",
+    "sink:before-commit",
+    "sink:after-commit",
+    "state:between-segments",
+    "state:before-clear",
+]
 
 
 def ready(folder: Path, write: str) -> Workspace:
@@ -109,7 +115,7 @@ def test_a_restored_state_fits_a_restored_lake_at_every_step(
     ):
         again = restored(there, tmp_path / f"again-{number}", state / "backup", lake / "lake")
         fitted = fit_to_sinks(again.installation, state / "backup")
-        assert [unit.error for unit in fitted] == [None]
+        assert [(unit.error, unit.note) for unit in fitted] == [(None, None)]
         report = ran(again)
         error = report.units[0].error
         if write == "append" and error is not None:
@@ -151,7 +157,8 @@ def test_backups_that_are_taken_while_runs_go_on(tmp_path: Path, write: str) -> 
     expected = versions(there)
     for place in (taken[0], taken[len(taken) // 2], taken[-1]):
         again = restored(there, tmp_path / f"again-{place.name}", place / "backup", place / "lake")
-        assert [unit.error for unit in fit_to_sinks(again.installation, place / "backup")] == [None]
+        fitted = fit_to_sinks(again.installation, place / "backup")
+        assert [(unit.error, unit.note) for unit in fitted] == [(None, None)]
         assert ran(again).state is RunState.SUCCEEDED
         assert versions(again) == expected
 
@@ -296,3 +303,18 @@ def test_documents_of_a_unit_are_of_one_moment(tmp_path: Path, store: str, reque
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_unit_whose_documents_cannot_be_read_is_copied_as_it_is(tmp_path: Path) -> None:
+    there = ready(tmp_path / "there", "upsert")
+    ran(there)
+    kv = there.installation.kv
+    (key,) = unit_keys(kv)
+    found = kv.get(f"{key}::intent")
+    assert found is not None
+    kv.put(f"{key}::intent", {"schema_number": 99}, found[1])
+    assert take_backup(there.installation, tmp_path / "backup").units[0].sequence > 0
+    restore_backup(there.installation, tmp_path / "backup", replaces=True)
+    restored = kv.get(f"{key}::intent")
+    assert restored is not None
+    assert restored[0] == {"schema_number": 99}

@@ -69,6 +69,8 @@ def restore(
         name = f"{unit.endpoint_id}:{unit.unit_id}"
         if unit.error is not None:
             lines.append(f"{name}: {unit.error}" + (f"\n  hint: {unit.hint}" if unit.hint else ""))
+        elif unit.note is not None:
+            lines.append(f"{name}: not compared: {unit.note}")
         elif unit.sequence != unit.before:
             lines.append(f"{name}: went back from commit {unit.before} to commit {unit.sequence}")
     invocation.output.write(result, lambda out: print("\n".join(lines), file=out))

@@ -20,9 +20,8 @@ from ingest_ray.service.backup.backup_files import (
     BackupFolder,
     BackupManifest,
 )
-from ingest_ray.service.backup.state_snapshot import read_unit, unit_keys
+from ingest_ray.service.backup.state_snapshot import Documents, read_unit, unit_keys
 from ingest_ray.service.installation import Installation
-from ingest_ray.state.documents import LeaseDocument, UnitDocument, parsed
 
 
 def take_backup(installation: Installation, to: Path) -> BackupManifest:
@@ -65,17 +64,20 @@ def _documents(installation: Installation, units: list[BackedUpUnit]) -> Iterato
         found = read_unit(installation.kv, unit_key)
         name = unit_of(unit_key)
         assert name is not None
-        unit = parsed(UnitDocument, unit_key, found[unit_key]) if unit_key in found else None
-        lease_key = f"{unit_key}::lease"
-        lease = parsed(LeaseDocument, lease_key, found[lease_key]) if lease_key in found else None
         units.append(
             BackedUpUnit(
                 endpoint_id=name[1],
                 unit_id=name[2],
                 sink_id=name[3],
-                sequence=unit.sequence if unit else 0,
-                epoch=lease.epoch if lease else 0,
+                sequence=_number_in(found, unit_key, "sequence"),
+                epoch=_number_in(found, f"{unit_key}::lease", "epoch"),
             )
         )
         for key, value in found.items():
             yield {"key": key, "value": value}
+
+
+def _number_in(documents: Documents, key: str, field: str) -> int:
+    """0 where there is no such document, or it is not readable by this version."""
+    number = documents.get(key, {}).get(field)
+    return number if isinstance(number, int) else 0

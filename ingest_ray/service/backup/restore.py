@@ -13,7 +13,7 @@ from ingest_ray.catalog.export import delete_rows, has_rows, insert_rows
 from ingest_ray.catalog.tables import SCHEMA
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import KV as StateStore
-from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive, StateConflict, StateUnreadable
+from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, RunActive, StateConflict, StateUnreadable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.secrets import resolve
@@ -29,13 +29,15 @@ LEASE = "::lease"
 
 
 class FittedUnit(Model):
-    """A unit whose checkpoint was compared with its sink. `error`: it could not be compared, or cannot go back that far."""
+    """A unit whose checkpoint was compared with its sink. `note`: why it was not compared. `error`: it cannot go back that far, or the
+    sink does not answer."""
 
     endpoint_id: str
     unit_id: str
     sink_id: str
     before: int
     sequence: int
+    note: str | None = None
     error: str | None = None
     hint: str | None = None
 
@@ -86,10 +88,12 @@ def fit_to_sinks(installation: Installation, source: Path) -> tuple[FittedUnit, 
     """Moves the checkpoint of each unit of a backup back to what its sink has, where the sink is behind."""
     fitted = []
     for unit in BackupFolder(source).opened().units:
-        error, hint, before, sequence = None, None, unit.sequence, unit.sequence
+        note, error, hint, before, sequence = None, None, None, unit.sequence, unit.sequence
         try:
             done = return_checkpoint(installation, UnitRef(unit.endpoint_id, unit.unit_id), unit.sink_id)
             before, sequence = done.before, done.sequence
+        except (GateError, ConfigError) as caught:  # disabled, replaced by each run, or of a sink that does not tell
+            note = caught.message
         except IngestError as caught:
             error, hint = f"{caught.message} [{caught.code}]", caught.hint
         fitted.append(
@@ -99,6 +103,7 @@ def fit_to_sinks(installation: Installation, source: Path) -> tuple[FittedUnit, 
                 sink_id=unit.sink_id,
                 before=before,
                 sequence=sequence,
+                note=note,
                 error=error,
                 hint=hint,
             )
@@ -142,9 +147,7 @@ def _restore_documents(kv: StateStore, folder: BackupFolder) -> None:
         while True:
             found = kv.get(key)
             if key.endswith(LEASE):
-                old = parsed(LeaseDocument, key, value)
-                epoch = max(old.epoch, _epoch_of(found[0]) if found else 0)
-                value = dumped(old.model_copy(update={"epoch": epoch, "is_released": True}))
+                value = _released(key, value, _epoch_of(found[0]) if found else 0)
             try:
                 kv.put(key, value, found[1] if found else 0)
                 break
@@ -153,6 +156,14 @@ def _restore_documents(kv: StateStore, folder: BackupFolder) -> None:
     for key, _, version in list(kv.scan("ingest::")):
         if key not in restored and not key.endswith(LEASE):
             kv.delete(key, version)
+
+
+def _released(key: str, value: dict[str, JsonValue], epoch: int) -> dict[str, JsonValue]:
+    try:
+        lease = parsed(LeaseDocument, key, value)
+    except StateUnreadable:  # restored as it was
+        return value
+    return dumped(lease.model_copy(update={"epoch": max(lease.epoch, epoch), "is_released": True}))
 
 
 def _epoch_of(value: Mapping[str, JsonValue]) -> int:

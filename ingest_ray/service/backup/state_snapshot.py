@@ -36,8 +36,11 @@ def read_unit(kv: KV, unit_key: str) -> Documents:
         key = f"{unit_key}::intent"
         if key not in documents:
             return documents
-        intent = parsed(IntentDocument, key, documents[key])
-        if intent.is_settled or not _is_held(documents, f"{unit_key}::lease"):
+        try:
+            intent = parsed(IntentDocument, key, documents[key])
+            if intent.is_settled or not _is_held(documents, f"{unit_key}::lease"):
+                return documents
+        except StateUnreadable:  # copied as it is, so that one unit does not prevent the backup of the others
             return documents
         if time.monotonic() >= deadline:
             return {**documents, key: dumped(intent.model_copy(update={"opened_by": 0}))}
