@@ -347,3 +347,28 @@ def test_a_date_beyond_the_last_year_is_alone_in_quarantine(tmp_path: Path, mode
             summary = lake.run()
         assert summary.state is RunState.SUCCEEDED, summary.error
         assert wiki.pages_of(sim).keys() - lake.rows().keys() == {odd}
+
+
+@pytest.mark.slow
+def test_a_project_or_space_without_a_key_is_an_error_and_never_empty(tmp_path: Path) -> None:
+    def change(path: str, document: Any) -> None:
+        for found in objects_of(document):
+            if found.get("key") in ("BOR", "SP001"):
+                found.pop("key")
+
+    with simulate(issues=40, projects=2, frozen=True) as sim:
+        lake = jira.Lake(tmp_path / "j", jira.endpoint_of(sim, retry_wait_s=0.001), policy={"max_attempts": 1})
+        lake.collect()
+        with damaging(sim.url.rstrip("/"), Rewriting(change)) as url:  # type: ignore[arg-type]
+            lake.endpoint = jira.endpoint_of(sim, base_url=url, retry_wait_s=0.001)
+            summary = lake.run()
+        assert summary.state is RunState.FAILED
+        assert "without a key" in str(summary.error)
+    with simulate("confluence", pages=40, spaces=2, frozen=True) as sim:
+        pages = wiki.Lake(tmp_path / "w", wiki.endpoint_of(sim, retry_wait_s=0.001), policy={"max_attempts": 1})
+        pages.collect()
+        with damaging(sim.url.rstrip("/"), Rewriting(change)) as url:  # type: ignore[arg-type]
+            pages.endpoint = wiki.endpoint_of(sim, base_url=url, retry_wait_s=0.001)
+            summary = pages.run()
+        assert summary.state is RunState.FAILED
+        assert "has no key" in str(summary.error)

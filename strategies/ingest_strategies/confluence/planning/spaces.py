@@ -1,17 +1,24 @@
 """Selects the spaces that an endpoint and a unit read."""
 
+from ingest_ray.http.errors import BrokenAnswer
 from ingest_strategies.confluence.api.contract import Api, Space
 from ingest_strategies.confluence.filters import ConfluenceFilter
 
 
 def select_spaces(api: Api, unit_filter: ConfluenceFilter, *, keyless: bool = False) -> list[Space]:
-    """The site's spaces that the endpoint and the unit's filter select; those without a key only where they are rows themselves."""
+    """The site's spaces that the endpoint and the unit's filter select.
+
+    Raises `BrokenAnswer` for one without a key, except where spaces are rows themselves (`keyless`): its content cannot be found, and
+    must not be taken for none.
+    """
+    spaces = list(api.list_spaces())
+    for space in spaces:
+        if not space.key and not keyless:
+            raise BrokenAnswer(f"space {space.id} has no key")
     return [
         space
-        for space in api.list_spaces()
-        if (space.key or keyless)
-        and is_selected(api, space)
-        and (not unit_filter.spaceKeys or space.key in unit_filter.spaceKeys)
+        for space in spaces
+        if is_selected(api, space) and (not unit_filter.spaceKeys or space.key in unit_filter.spaceKeys)
     ]
 
 

@@ -28,6 +28,8 @@ from ingest_strategies.jira.api.responses import (
     IssuePage,
     Person,
     ValuePage,
+    issue_number,
+    number_of,
 )
 
 MOST_IDS = 5000
@@ -64,7 +66,7 @@ class CloudApi:
 
     def find_first_ids(self, where: str, most: int) -> list[int]:
         document = {"jql": ordered(where), "maxResults": most, "fields": ["id"]}
-        return [int(issue.id) for issue in self.client.post("search/jql", _ids, document).issues]
+        return [issue_number(issue.id) for issue in self.client.post("search/jql", _ids, document).issues]
 
     def list_ids(self, where: str, expected: int | None = None) -> list[int]:
         ids = set(self._list_whole(where))
@@ -110,7 +112,7 @@ class CloudApi:
                 page = self.client.post("search/jql", _ids, document)
             except BadRequest as error:
                 raise error if token is None else TokenRefused(f"a page token was refused: {error}") from None
-            yield [int(issue.id) for issue in page.issues]
+            yield [issue_number(issue.id) for issue in page.issues]
             token = page.nextPageToken or None
             if token is None:
                 if page.isLast is False:
@@ -135,7 +137,7 @@ class CloudApi:
         self, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue]
     ) -> list[Raw]:
         by_id = self._read_bodies(ids, selection, unreadable, None)
-        missing = set(ids) - {int(number) for number, _ in by_id} - {int(issue.id) for issue in unreadable}
+        missing = set(ids) - {number for number, _ in by_id} - {int(issue.id) for issue in unreadable}
         bodies = [body for _, body in by_id]
         alone = [body for number in sorted(missing) if (body := self._read_one(number, selection)) is not None]
         if len(alone) < len(missing):
@@ -144,7 +146,7 @@ class CloudApi:
 
     def _read_bodies(
         self, ids: Sequence[int], selection: IssueSelection, unreadable: list[UnreadableIssue], tries: Tries | None
-    ) -> list[tuple[str, Raw]]:
+    ) -> list[tuple[int, Raw]]:
         """(id, body). Halves a request that fails, down to the one issue at fault."""
         if len(ids) > self._most_bodies:
             parts = chunked(ids, self._most_bodies)
@@ -166,7 +168,8 @@ class CloudApi:
                 with self._lock:  # only the size was at fault
                     self._most_bodies = min(self._most_bodies, middle)
             return bodies
-        return [(_dated_issue(body).id, body) for body in page.issues]
+        numbered = ((number_of(body), body) for body in page.issues)
+        return [(number, body) for number, body in numbered if number is not None]
 
     def _describe_unreadable(self, number: int, error: BrokenAnswer) -> UnreadableIssue:
         """Reads the issue's head: where that fails, too, the site is at fault and not the issue, and the error is raised."""

@@ -30,6 +30,8 @@ from ingest_strategies.jira.api.responses import (
     Id,
     IssuePage,
     ValuePage,
+    issue_number,
+    number_of,
 )
 
 MOST_IDS = 1000
@@ -79,7 +81,7 @@ class DataCenterApi:
         page = self.client.post("search", _dated_issues, document)
         if page.total is None:
             raise BrokenAnswer("search: no total")
-        return [int(issue.id) for issue in page.issues], page.total
+        return [issue_number(issue.id) for issue in page.issues], page.total
 
     def _list_windows(self, where: str, expected: int | None = None) -> list[tuple[str, list[int]]]:
         """Windows that one answer can hold, with their ids. Listed again where there are fewer than search counted."""
@@ -141,8 +143,8 @@ class DataCenterApi:
                 if start >= total:
                     break
                 continue
-            new = [body for body in page.issues if int(_id(body).id) in missing]
-            missing.difference_update(int(_id(body).id) for body in new)
+            new = [body for body in page.issues if number_of(body) in missing]
+            missing.difference_update(number for body in new if (number := number_of(body)) is not None)
             yield new
             start, total = start + len(page.issues), page.total or 0
             if not page.issues or start >= total:

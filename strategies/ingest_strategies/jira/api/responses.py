@@ -7,6 +7,9 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
+from ingest_ray.http.errors import BrokenAnswer
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
+
 
 class Person(Struct, rename={"time_zone": "timeZone"}):
     """Cloud identifies people by accountId, Data Center by key."""
@@ -40,6 +43,22 @@ class Field(Struct):
 
 class Id(Struct):
     id: str
+
+
+_id = decoder(Id)
+
+
+def issue_number(text: str) -> int:
+    """Ids of issues are numbers in text. Raises `BrokenAnswer`."""
+    if not text.isdecimal():
+        raise BrokenAnswer(f"'{text[:40]}' is no id of an issue")
+    return int(text)
+
+
+def number_of(body: Raw) -> int | None:
+    """Of an issue; None where its id is odd or missing."""
+    head = attempted(_id, body)
+    return int(head.id) if head is not None and head.id.isdecimal() else None
 
 
 class IdPage(Struct):

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from pydantic import JsonValue
 
-from ingest_ray.http.errors import BadRequest
+from ingest_ray.http.errors import BadRequest, BrokenAnswer
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
@@ -136,10 +136,17 @@ def check_fields(api: Api, spec: UnitSpec) -> None:
 
 
 def select_project_keys(api: Api, unit_filter: JiraFilter) -> list[str]:
-    """The site's projects that the endpoint and the unit's filter select."""
+    """The site's projects that the endpoint and the unit's filter select.
+
+    Raises `BrokenAnswer` for one without a key: its issues cannot be found, and must not be taken for none.
+    """
     config = api.client.config
-    projects = (attempted(_project, body) for body in api.list_projects())
-    keys = [project.key for project in projects if project is not None and project.key]
+    keys: list[str] = []
+    for body in api.list_projects():
+        project = attempted(_project, body)
+        if project is None or not project.key:
+            raise BrokenAnswer(f"a project without a key: {bytes(body)[:80].decode(errors='replace')}")
+        keys.append(project.key)
     return [
         key
         for key in keys
