@@ -117,6 +117,13 @@ def end_collections(connection: sa.Connection, error: str) -> None:
     connection.execute(c.update().where(c.c.status == "RUNNING").values(**values))
 
 
+def last_comparison(connection: sa.Connection, unit: UnitRef, sink_id: str) -> str | None:
+    """When the unit was compared with the sink for the last time, as ISO 8601."""
+    is_of_unit = (t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id, t.c.sink_id == sink_id)
+    found = connection.execute(sa.select(sa.func.max(t.c.started_at)).where(*is_of_unit, t.c.task == "verify")).scalar()
+    return None if found is None else str(found)
+
+
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
     """Runs without an end in their record: live, or their process died."""
     query = sa.select(t).where(t.c.state == RunState.RUNNING).order_by(t.c.started_at)

@@ -17,6 +17,7 @@ from ingest_ray.cli.commands.runs import history, pause, plan, run, status
 from ingest_ray.cli.commands.server import schema, serve
 from ingest_ray.cli.commands.simulate import simulate
 from ingest_ray.cli.commands.temporal import temporal_app, worker
+from ingest_ray.cli.commands.verify import verify
 
 app = typer.Typer(
     name="ingest-ray",
@@ -48,6 +49,7 @@ app.command(short_help="Read an endpoint's metadata.")(collect)
 app.command(short_help="Show what can be ingested.")(units)
 app.command(short_help="Show what a run would read now.")(plan)
 app.command(short_help="Run units: read what is new, commit it once.")(run)
+app.command(short_help="Compare units with their sinks, and repair what differs.")(verify)
 app.command(short_help="Show where units stand.")(status)
 app.command(short_help="Show a few rows of a unit.")(preview)
 app.command(short_help="Forget a unit's checkpoint.")(reset)

@@ -7,16 +7,18 @@ from contextlib import contextmanager
 
 from ingest_ray.cli.launch_progress import show_launch
 from ingest_ray.cli.output import FAILURE, SUCCESS, Output
-from ingest_ray.cli.progress import show_progress
+from ingest_ray.cli.progress import ComparisonLines, show_progress
 from ingest_ray.cli.run_document import run_document
 from ingest_ray.cli.tables.run_report import show_report
+from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
+from ingest_ray.run import VerifyOptions
 from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs import execution, quarantine
+from ingest_ray.service.runs import execution, quarantine, verification
 from ingest_ray.service.runs import remap as remapping
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
@@ -67,6 +69,25 @@ def remap(output: Output, installation: Installation, unit: UnitRef) -> int:
     with _interruptible(output, command) as stop, show_progress() as observe:
         report = remapping.remap(installation, unit, observe=observe, is_stopping=stop.is_requested)
     return _write_report(output, report)
+
+
+def verify(
+    output: Output, installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: VerifyOptions
+) -> int:
+    command = shlex.join(["ingest-ray", "verify", endpoint_id, *unit_ids])
+    notice = f"\nstopping after the block under way (once more: stop now)\nto go on: {command}\n"
+    with stop_on_signals(notice) as stop:
+        found = verification.verify(
+            installation,
+            endpoint_id,
+            unit_ids,
+            options=options,
+            requested_by=_user_name(),
+            observe=ComparisonLines().show,
+            is_stopping=stop.is_requested,
+        )
+    output.write(found, lambda out: show_verification(found, out))
+    return SUCCESS if found.state is RunState.SUCCEEDED else FAILURE
 
 
 def _write_report(output: Output, report: RunReport) -> int:

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as BarDisplay
 
 from ingest_ray.cli.format import format_bytes, format_count, format_duration
+from ingest_ray.engine.reports import ComparisonProgress
 from ingest_ray.engine.run_order import Progress
+from ingest_ray.sdk.refs import UnitRef
 
 LINE_EVERY_S = 5.0  # plain lines: often enough to show that the run moves, rare enough for a log file
 
@@ -94,3 +96,23 @@ def progress_text(progress: Progress) -> str:
     if progress.phase != "done" and rate and rows_left > 0:
         parts.append(f"ETA {format_duration(rows_left / rate)}")
     return "  ".join(parts)
+
+
+class ComparisonLines:
+    """A line at the end of each step of a comparison, and every few seconds."""
+
+    def __init__(self) -> None:
+        self._last: tuple[UnitRef | None, str, float] = (None, "", 0.0)
+
+    def show(self, unit: UnitRef, progress: ComparisonProgress) -> None:
+        known, step, at = self._last
+        is_done = bool(progress.blocks) and progress.blocks_done == progress.blocks
+        if (known, step) == (unit, progress.step) and time.monotonic() - at < LINE_EVERY_S and not is_done:
+            return
+        self._last = (unit, progress.step, time.monotonic())
+        parts = [f"{format_count(progress.rows)} rows"]
+        if progress.seconds > 0:
+            parts.append(f"{format_count(progress.rows / progress.seconds)}/s")
+        if progress.blocks > 1:
+            parts.append(f"block {progress.blocks_done} of {progress.blocks}")
+        print(f"{unit} {progress.step}: {'  '.join(parts)}", file=sys.stderr, flush=True)

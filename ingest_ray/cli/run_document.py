@@ -15,6 +15,7 @@ _FIELDS_OF_ONE_UNIT = (
     "retries",
     "schema_changes",
     "reconcile",
+    "verify",
 )
 
 
@@ -22,7 +23,8 @@ def run_document(report: RunReport) -> dict[str, JsonValue]:
     """Of one unit the fields are that unit's; of several they are totals, and `watermarks` are by unit id."""
     units = [_unit_document(summary, report) for summary in report.units]
     errors = [unit["error"] for unit in units if unit["error"]]
-    errors += [reconciled.error.model_dump(mode="json") for reconciled in report.reconciled if reconciled.error]
+    errors += [found.error.model_dump(mode="json") for found in report.reconciled if found.error]
+    errors += [found.error.model_dump(mode="json") for found in report.verified if found.error]
     single = units[0] if len(units) == 1 else None
     document: dict[str, JsonValue] = {
         "run_id": report.run_id,
@@ -41,4 +43,8 @@ def run_document(report: RunReport) -> dict[str, JsonValue]:
 def _unit_document(summary: RunSummary, report: RunReport) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = summary.model_dump(mode="json")
     reconciled = next((one for one in report.reconciled if one.unit_id == summary.unit_id), None)
-    return document | {"reconcile": reconciled.model_dump(mode="json") if reconciled is not None else None}
+    verified = next((one for one in report.verified if one.unit_id == summary.unit_id), None)
+    return document | {
+        "reconcile": reconciled.model_dump(mode="json") if reconciled is not None else None,
+        "verify": verified.model_dump(mode="json") if verified is not None else None,
+    }

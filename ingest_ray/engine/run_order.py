@@ -28,13 +28,15 @@ class RunOrder(Model):
     settings: Settings
     spec: UnitSpec
     sink: Endpoint
-    task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
-    """`backfill` reads `[lower, upper)` of the cursor again, `replay` the quarantined rows, `remap` the kept staging. None of
-    these moves a watermark."""
+    task: Literal["ingest", "backfill", "replay", "remap", "repair"] = "ingest"
+    """`backfill` reads `[lower, upper)` of the cursor again, `replay` the quarantined rows, `remap` the kept staging, `repair` the
+    rows of the keys in `keys_uri`. None of these moves a watermark."""
     lower: str | None = None
     upper: str | None = None
     read_at: int = Field(default_factory=_now_us)
     """Microseconds since 1970: orders the versions of rows in CDM models that have no other order. Grows from run to run of a unit."""
+    keys_uri: str | None = None
+    """The folder with the keys that a repair reads."""
     source_dataset: Dataset | None = None
     """The dataset as the source has it now, where its types differ from the staged ones; see `engine.readers.drifted_schema`."""
 

@@ -11,6 +11,7 @@ from strawberry.scalars import JSON
 
 from ingest_ray.catalog.endpoints import EndpointDescription, Registration
 from ingest_ray.graphql.catalog_types import CatalogDatasetPreview, MetadataCollectionRun, MetadataEndpoint
+from ingest_ray.graphql.comparison_mutations import ComparisonMutations
 from ingest_ray.graphql.conversions import checked_count, json_object, without_nulls
 from ingest_ray.graphql.filters import filters_of
 from ingest_ray.graphql.ingestion_types import (
@@ -39,7 +40,7 @@ _COLLECTIONS_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the event loop keep
 
 
 @strawberry.type
-class Mutation:
+class Mutation(ComparisonMutations):
     @strawberry.mutation
     async def test_endpoint(self, info: RequestInfo, input: TestEndpointInput) -> TestResult:
         """Tests a connection without registering anything."""

@@ -45,6 +45,7 @@
     + SinkRejected            fail: the sink will never take this
     + RowsRejected            quarantine rows: the sink will never take some of them, and takes the others
     + DeletesRefused          fail: more rows would be deleted than the policy allows without consent
+    + RowsDiffer              fail: a comparison found rows that differ between source and sink
   x CommitError
     + Fenced                  stop quietly: a newer run owns the unit
     + CommitUnknown           ask the sink for its last sequence number before deciding
@@ -304,6 +305,10 @@ class RowsRejected(SinkRejected):
 
 class DeletesRefused(SinkError):
     code = "E_DELETES_REFUSED"
+
+
+class RowsDiffer(SinkError):
+    code = "E_ROWS_DIFFER"
 
 
 class CommitError(IngestError):

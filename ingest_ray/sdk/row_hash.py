@@ -69,6 +69,30 @@ def sum_of_hashes(*digests: str) -> str:
     return f"{sum(int(digest, 16) for digest in digests) % _MODULUS:016x}"
 
 
+def row_hashes(batch: pa.RecordBatch) -> pa.Array:
+    """The hash of each row (uint64), for a comparison of rows with equal keys. Here -0.0 equals 0.0, and every NaN every other."""
+    columns = [plain(_one_spelling(column)) for column in batch.columns]
+    if not columns or not batch.num_rows:
+        return pa.array([_EMPTY_ROW] * batch.num_rows, pa.uint64())
+    names = [f"c{index}" for index in range(len(columns))]
+    connection, rows = _connection(), pa.RecordBatch.from_arrays(columns, names)
+    terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
+    connection.register("rows", rows)
+    try:
+        query = f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows"
+        hashes = connection.sql(query).to_arrow_table().column(0)
+    finally:
+        connection.unregister("rows")
+    return hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
+
+
+def _one_spelling(column: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(column.type) or pa.types.is_float16(column.type):
+        return column
+    whole = pc.add(column, pa.scalar(0.0, column.type))
+    return pc.if_else(pc.is_nan(whole), pa.scalar(float("nan"), column.type), whole)
+
+
 _thread_local = threading.local()
 
 
@@ -107,6 +131,19 @@ def plain(column: pa.Array) -> pa.Array:
     if pa.types.is_primitive(kind) and kind.bit_width in _INTEGERS:  # floats, dates, times, timestamps, durations
         return column.view(_INTEGERS[kind.bit_width])
     return column.view(pa.binary(kind.bit_width // 8))  # decimals, month-day-nano intervals
+
+
+def restored(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The inverse of `plain`, for types that are not nested: the column in its own type again."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, restored(column, kind.storage_type))
+    if _is_hashed_unchanged(kind) or _is_small_decimal(kind):
+        return column.cast(kind)
+    if pa.types.is_primitive(kind) and kind.bit_width in _INTEGERS:
+        return column.cast(_INTEGERS[kind.bit_width]).view(kind)
+    if pa.types.is_decimal(kind) or pa.types.is_interval(kind):
+        return column.cast(pa.binary(kind.bit_width // 8)).view(kind)
+    return column.cast(kind)
 
 
 def _is_hashed_unchanged(kind: pa.DataType) -> bool:

@@ -69,6 +69,8 @@ def convert_back(column: pa.Array, kind: pa.DataType) -> pa.Array:
         return column
     if isinstance(column.type, pa.BaseExtensionType):  # a type of the database, which the driver returns as text
         return convert_back(column.storage, kind)
+    if pa.types.is_duration(column.type) and pa.types.is_time(kind):  # PyMySQL has times of the day as intervals
+        return column.cast(pa.duration("us")).cast(pa.int64()).view(pa.time64("us")).cast(kind)
     if pa.types.is_timestamp(kind) and kind.tz and pa.types.is_string(column.type):
         return column.cast(pa.timestamp(kind.unit)).cast(kind)
     return column.cast(kind)

@@ -10,14 +10,17 @@ from ingest_ray.sdk.contracts import (
     Backfill,
     Descriptor,
     KeyScan,
+    KeySums,
     Probe,
     QuickCheck,
     ReadContext,
+    RowLookup,
     Strategy,
     capability,
     find_capability,
 )
 from ingest_ray.sdk.errors import StrategyMissing
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import (
     ConnectionReport,
     Dataset,
@@ -98,6 +101,23 @@ class LazyModule:
 
     def proven_gone(self, spec: UnitSpec, keys: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         return capability(self._strategy, KeyScan).proven_gone(spec, keys)
+
+    def lookup_columns(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._strategy, RowLookup).lookup_columns(spec)
+
+    def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
+        return capability(self._strategy, RowLookup).version_columns(spec)
+
+    def look_up(
+        self, spec: UnitSpec, keys: "pa.RecordBatch", context: ReadContext, known: Mapping[str, SegmentState] | None
+    ) -> "Iterator[pa.RecordBatch]":
+        return capability(self._strategy, RowLookup).look_up(spec, keys, context, known)
+
+    def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
+        return capability(self._strategy, KeySums).key_span(spec)
+
+    def sum_keys(self, spec: UnitSpec, keys: KeyRange) -> Mapping[int, KeySum]:
+        return capability(self._strategy, KeySums).sum_keys(spec, keys)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> "Iterator[pa.RecordBatch]":
         return self._strategy.read(spec, piece, context)

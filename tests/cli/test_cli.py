@@ -46,7 +46,17 @@ units:
   - {endpoint: slow, unit: "*", sink: lake, enabled: true, run_mode: INCREMENTAL, policy: {cursor: at, target_slice_bytes: 65536}}
 """
 RUN_FIELDS = {"run_id", "state", "rows", "slices", "watermarks", "target", "seconds", "error", "units"}
-ONE_UNIT_FIELDS = {"task", "strategy", "executor", "horizon", "phases", "retries", "schema_changes", "reconcile"}
+ONE_UNIT_FIELDS = {
+    "task",
+    "strategy",
+    "executor",
+    "horizon",
+    "phases",
+    "retries",
+    "schema_changes",
+    "reconcile",
+    "verify",
+}
 
 
 class Shop:

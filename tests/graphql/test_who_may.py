@@ -82,6 +82,7 @@ MUTATIONS = [
     'pauseIngestion(endpointId: "shop", unitId: "x") { ok }',
     'resetIngestionCheckpoint(endpointId: "shop", unitId: "x") { ok }',
     'updateIngestionWatermark(endpointId: "shop", unitId: "x", watermark: "1") { ok }',
+    'verifyIngestionUnit(endpointId: "shop", unitId: "x") { ok }',
     'provisionCdmSink(input: {sinkEndpointId: "lake", cdmModelId: "x"}) { ok }',
 ]
 

@@ -20,6 +20,7 @@ ADDED = {  # additive: no published code says them
     "E_STATE_BEHIND_SINK",
     "E_SINK_BEHIND_STATE",
     "E_HISTORY_TOO_SHORT",
+    "E_ROWS_DIFFER",
 }
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 

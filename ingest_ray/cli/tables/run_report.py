@@ -7,6 +7,7 @@ from rich.text import Text
 
 from ingest_ray.cli.format import format_count
 from ingest_ray.cli.tables.layout import console_on, position_text, show_fault, state_text, table_without_header
+from ingest_ray.cli.tables.verification import show_comparison
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.sdk.types import ModelCounts, RowCounts, RunSummary
 from ingest_ray.service.runs.execution import RunReport
@@ -19,6 +20,8 @@ def show_report(report: RunReport, out: TextIO) -> None:
         show_unit(console, summary)
     for reconciled in report.reconciled:
         _show_reconciled(console, reconciled)
+    for verified in report.verified:
+        show_comparison(console, verified)
     if not report.units:
         console.print("nothing to do")
     if len(report.units) > 1:
@@ -89,6 +92,9 @@ def _show_reconciled(console: Console, report: ReconcileReport) -> None:
     outcome = {"tombstone": "marked as deleted", "delete": "deleted"}.get(report.how, report.how)
     if report.error is None:
         table.add_row("  keys", f"{report.keys_at_source} at the source, {report.keys_in_sink} in the sink")
+        if report.missing_in_sink:
+            missing = f"{report.missing_in_sink} not in the sink, {report.repaired} read again and committed"
+            table.add_row("  missing", missing)
         table.add_row("  gone", f"{report.missing_at_source} not at the source any more, {report.erased} {outcome}")
     table.add_row("  time", f"{report.seconds:.1f} s")
     console.print(table)

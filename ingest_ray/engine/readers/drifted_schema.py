@@ -16,13 +16,16 @@ from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
+    KeySums,
     Probe,
     QuickCheck,
     ReadContext,
+    RowLookup,
     RowSource,
     capability,
     find_capability,
 )
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import Dataset, Interval, Piece, Scope, SegmentState, Slice, UnitSpec
 
 
@@ -63,9 +66,32 @@ class DriftedSource:
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return capability(self._strategy, KeyScan).proven_gone(self._as_read(spec), keys)
 
+    def lookup_columns(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._strategy, RowLookup).lookup_columns(self._as_read(spec))
+
+    def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
+        return capability(self._strategy, RowLookup).version_columns(self._as_read(spec))
+
+    def look_up(
+        self, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Mapping[str, SegmentState] | None
+    ) -> Iterator[pa.RecordBatch]:
+        as_read = self._as_read(spec)
+        schema = staged_schema(as_read)
+        read = replace(context, schema=pa.schema([schema.field(name) for name in context.schema.names]))
+        for batch in capability(self._strategy, RowLookup).look_up(as_read, keys, read, known):
+            yield fitted_batch(batch, context)
+
+    def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
+        return capability(self._strategy, KeySums).key_span(self._as_read(spec))
+
+    def sum_keys(self, spec: UnitSpec, keys: KeyRange) -> Mapping[int, KeySum]:
+        return capability(self._strategy, KeySums).sum_keys(self._as_read(spec), keys)
+
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         as_read = self._as_read(spec)
-        for batch in self._strategy.read(as_read, piece, replace(context, schema=staged_schema(as_read))):
+        schema = staged_schema(as_read)
+        as_staged = pa.schema([schema.field(name) for name in context.schema.names])
+        for batch in self._strategy.read(as_read, piece, replace(context, schema=as_staged)):
             yield fitted_batch(batch, context)
 
     def _as_read(self, spec: UnitSpec) -> UnitSpec:

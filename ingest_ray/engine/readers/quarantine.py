@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ingest_ray.engine.readers.drifted_schema import DriftedSource
 from ingest_ray.engine.readers.kept_staging import READ_AT, KeptStaging
+from ingest_ray.engine.readers.lost_rows import LostRows
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry, list_quarantine, read_rejected_rows
 from ingest_ray.registry import strategy_for
@@ -23,13 +24,15 @@ AXIS = Axis(kind="key", columns=("file",))
 
 
 def strategy_of(order: RunOrder) -> RowSource:
-    """Returns the source of the order's rows: the strategy, a wrapper for a drifted schema, the quarantine or kept staging."""
+    """Returns the source of the order's rows: the strategy, a wrapper for a drifted schema, the quarantine, kept
+    staging, or the rows of listed keys."""
     strategy = strategy_for(order.spec.endpoint.template)
     if order.task == "replay":
         return QuarantineReplay(strategy.descriptor, order)
     if order.task == "remap":
         return KeptStaging(strategy.descriptor, order)
-    return strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
+    source = strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
+    return LostRows(strategy.descriptor, order, source) if order.task == "repair" else source
 
 
 def replayed_files(order: RunOrder) -> list[QuarantineEntry]:

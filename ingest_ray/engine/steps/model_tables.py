@@ -1,14 +1,23 @@
 """The tables of the models that a unit feeds, as it writes to them."""
 
+from dataclasses import replace
+
 from ingest_ray.cdm.models import KEY, VERSION, model_of
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.sdk.contracts import ModelTable
 from ingest_ray.sdk.types import Target, UnitSpec, WriteMode
 
 
-def tables_of(spec: UnitSpec, run_id: str = "") -> tuple[ModelTable, ...]:
-    """In the order of the mapper's models. Raises `CdmModeUnavailable` where the unit has no mapper."""
-    return tuple(table_of(spec, model_id, run_id) for model_id in mapper_of(spec).models)
+def tables_of(spec: UnitSpec, run_id: str = "", *, is_repair: bool = False) -> tuple[ModelTable, ...]:
+    """In the order of the mapper's models. A repair brings the source's rows whatever version the sink has.
+
+    Raises:
+        CdmModeUnavailable: the unit has no mapper.
+    """
+    tables = tuple(table_of(spec, model_id, run_id) for model_id in mapper_of(spec).models)
+    if not is_repair:
+        return tables
+    return tuple(replace(table, target=table.target.model_copy(update={"version_column": None})) for table in tables)
 
 
 def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:

@@ -26,7 +26,7 @@ class ModelWriter:
         self.write = (
             WriteMode.REPLACE if is_replaced else WriteMode.UPSERT
         )  # rows of models are always merged by their id
-        self.tables: tuple[ModelTable, ...] = tables_of(order.spec, order.run_id)
+        self.tables: tuple[ModelTable, ...] = tables_of(order.spec, order.run_id, is_repair=order.task == "repair")
 
     @property
     def location(self) -> str:

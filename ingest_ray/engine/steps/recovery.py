@@ -33,7 +33,7 @@ def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
     if progress is None:  # the sink has no such capability: only its number is compared when it is opened
         return
     is_replaced = unit_writer.write is WriteMode.REPLACE
-    if not is_replaced:
+    if not is_replaced and state.task != "repair":  # a repair brings what the sink does not have
         refuse_sink_behind(state, progress, unit_writer.location)
     if state.has_lost(progress.epoch, progress.sequence):
         if unit_writer.write is not WriteMode.APPEND:

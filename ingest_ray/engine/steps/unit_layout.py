@@ -17,6 +17,7 @@ def staged_schema(spec: UnitSpec) -> pa.Schema:
 
 
 def target_of(order: RunOrder) -> Target:
+    """Without a version column where a repair brings the source's row whatever version the sink has."""
     spec = order.spec
     write = spec.write_mode
     return Target(
@@ -26,7 +27,7 @@ def target_of(order: RunOrder) -> Target:
         app_id=f"ingest_ray:{spec.ref}",
         write=write,
         key=spec.key if write is WriteMode.UPSERT else (),
-        version_column=spec.policy.cursor if write is WriteMode.UPSERT else None,
+        version_column=spec.policy.cursor if write is WriteMode.UPSERT and order.task != "repair" else None,
         run_id=order.run_id,
     )
 

@@ -8,6 +8,7 @@ from ingest_ray.sdk.contracts.capabilities import (
     capability,
     find_capability,
 )
+from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup, RowReader
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
@@ -22,6 +23,8 @@ __all__ = [
     "Backfill",
     "Descriptor",
     "KeyScan",
+    "KeySumReader",
+    "KeySums",
     "MetadataSource",
     "Misfit",
     "MisfitFinder",
@@ -32,6 +35,8 @@ __all__ = [
     "ProgressReader",
     "QuickCheck",
     "ReadContext",
+    "RowLookup",
+    "RowReader",
     "RowSource",
     "Sink",
     "SinkFamily",

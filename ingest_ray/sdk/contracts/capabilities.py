@@ -9,6 +9,7 @@ from __future__ import annotations  # so that importing a contract does not impo
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from ingest_ray.sdk.contracts.comparison import KeySums, RowLookup
 from ingest_ray.sdk.contracts.source import Probe, RowSource
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import Scope, SegmentState, UnitSpec
@@ -66,6 +67,8 @@ CAPABILITIES: Mapping[type, str] = {
     Backfill: "backfills",
     KeyScan: "key scans, from which deletes are derived",
     QuickCheck: "a quick check for changes",
+    RowLookup: "reading rows again by their keys, as a comparison with a sink needs",
+    KeySums: "sums of keys",
 }
 """Every optional capability, and its name in a message."""
 
@@ -88,5 +91,8 @@ def capability(source: RowSource, kind: Callable[..., C]) -> C:
     capable = find_capability(source, kind)
     if capable is None:
         name = next((name for protocol, name in CAPABILITIES.items() if protocol is kind), str(kind))
-        raise ModeUnsupported(f"sources of template '{source.descriptor.template}' do not support {name}")
+        raise ModeUnsupported(
+            f"sources of template '{source.descriptor.template}' do not support {name}",
+            hint=f"its strategy lacks the capability {getattr(kind, '__name__', kind)}, see docs/write-a-source.md",
+        )
     return capable

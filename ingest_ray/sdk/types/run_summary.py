@@ -57,9 +57,10 @@ class RunSummary(Model):
     unit_id: str
     sink_id: str
     state: RunState
-    task: Literal["ingest", "backfill", "replay", "remap", "reconcile"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap", "reconcile", "verify", "repair"] = "ingest"
     facts: dict[str, JsonValue] = Field(default_factory=dict)
-    """Of a backfill: `from` and `to`; of a reconciliation: the counts of keys, and how rows were erased."""
+    """Of a backfill: `from` and `to`; of a reconciliation: the counts of keys, and how rows were erased; of a
+    verification: its counts."""
     schema_changes: tuple[str, ...] = ()
     """Changes at the source since the unit's last run that this run followed."""
     rows: RowCounts = RowCounts()

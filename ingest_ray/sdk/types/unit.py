@@ -98,6 +98,10 @@ class Policy(Model):
     """One snapshot of the source for all slices of a run, where the source has snapshots."""
     keep_staging: Span = 0
     """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
+    verify_every: Span = 0
+    """Seconds after which a run that succeeded compares the unit with its sink again; 0: only `verify` does."""
+    verify_rows: bool = False
+    """Such a comparison compares the values of rows, too, not only keys."""
 
     @model_validator(mode="before")
     @classmethod

@@ -142,6 +142,22 @@ def admit_each(
     return Admission(orders, refused)
 
 
+def admit_comparison(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[RunOrder]:
+    """The orders of a comparison with the sink: every unit passed the gate. A live run of a unit does not matter."""
+    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
+    base, launch_catalog = new_id(), LaunchCatalog(len(wanted))
+    return [
+        gate(
+            installation,
+            UnitRef(endpoint_id, unit_id),
+            base if len(wanted) == 1 else f"{base}-{n:03}",
+            None,
+            launch_catalog,
+        )
+        for n, unit_id in enumerate(wanted, start=1)
+    ]
+
+
 def joined_refusal(refused: Sequence[Refusal]) -> IngestError:
     """One error that names all units: a line each, with the code of the first."""
     first = refused[0].error

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from ingest_ray import logs
-from ingest_ray.engine.reports import PlanPreview, ReconcileReport
+from ingest_ray.engine.reports import PlanPreview, ReconcileReport, VerifyReport
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import preview_plan, reconcile_unit
 from ingest_ray.sdk.errors import IngestError
@@ -27,6 +27,7 @@ from ingest_ray.service.runs.record_keeping import (
     started,
 )
 from ingest_ray.service.runs.run_liveness import INTERRUPTED
+from ingest_ray.service.runs.verification import verify_when_due
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.policies.cursor_choice import choice_text
@@ -46,7 +47,7 @@ class LaunchWatch:
 
 
 class RunReport(Model):
-    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations, failed."""
+    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations and comparisons, failed."""
 
     run_id: str
     state: RunState
@@ -55,6 +56,7 @@ class RunReport(Model):
     seconds: float
     units: tuple[RunSummary, ...]
     reconciled: tuple[ReconcileReport, ...] = ()
+    verified: tuple[VerifyReport, ...] = ()
 
     def with_refused(self, refused: Sequence[RunSummary]) -> Self:
         """The same launch, with the units that were not admitted: they failed, and have no run id and no record."""
@@ -135,7 +137,20 @@ def execute_launch(
         done = [launch.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
         reconciled = [_reconcile(installation, order, options) for order in wanted if not is_stopping()]
-    return report_of(finished, reconciled, (datetime.now(UTC) - began).total_seconds())
+    verified = _verify_due(installation, launch, finished, is_stopping)
+    return report_of(finished, reconciled, verified, (datetime.now(UTC) - began).total_seconds())
+
+
+def _verify_due(
+    installation: Installation, launch: "Launch", finished: Sequence[RunSummary], is_stopping: Callable[[], bool]
+) -> list[VerifyReport]:
+    """Compares the units whose policy wants a comparison now, after their run has succeeded."""
+    found = [
+        verify_when_due(installation, launch.orders[summary.run_id], summary.requested_by, is_stopping)
+        for summary in finished
+        if summary.state is RunState.SUCCEEDED and not is_stopping()
+    ]
+    return [report for report in found if report is not None]
 
 
 def _reconcile(installation: Installation, order: RunOrder, options: RunOptions) -> ReconcileReport:
@@ -161,12 +176,18 @@ def _reconcile(installation: Installation, order: RunOrder, options: RunOptions)
     return found
 
 
-def report_of(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileReport], seconds: float) -> RunReport:
+def report_of(
+    summaries: Sequence[RunSummary],
+    reconciled: Sequence[ReconcileReport],
+    verified: Sequence[VerifyReport],
+    seconds: float,
+) -> RunReport:
     rows = RowCounts()
     for summary in summaries:
         rows = rows.plus(summary.rows)
     slices = {name: sum(getattr(s.slices, name) for s in summaries) for name in SliceCounts.model_fields}
-    states = [summary.state for summary in summaries] + [found.state for found in reconciled]
+    states = [summary.state for summary in summaries]
+    states += [found.state for found in reconciled] + [found.state for found in verified]
     worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
     ids = [summary.run_id for summary in summaries]
     run_id = ids[0] if len(ids) == 1 else ids[0].rpartition("-")[0] if ids else ""
@@ -178,4 +199,5 @@ def report_of(summaries: Sequence[RunSummary], reconciled: Sequence[ReconcileRep
         seconds=round(seconds, 3),
         units=tuple(summaries),
         reconciled=tuple(reconciled),
+        verified=tuple(verified),
     )

@@ -87,7 +87,7 @@ def replay(
     found = list_rejected(installation, endpoint_id, unit_id)
     wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
     if not wanted:
-        return execution.report_of([], [], 0.0)
+        return execution.report_of([], [], [], 0.0)
     return execution.run(
         installation, endpoint_id, wanted, options=RunOptions(task="replay"), observe=observe, is_stopping=is_stopping
     )

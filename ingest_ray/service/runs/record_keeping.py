@@ -62,6 +62,13 @@ def _request_of(summary: RunSummary, order: RunOrder, options: RunOptions) -> Ru
     )
 
 
+def record_comparison(installation: Installation, summary: RunSummary) -> None:
+    """Writes the record of a comparison that has ended. While it goes on it has none: runs of the unit would wait for it."""
+    with installation.catalog.begin() as connection:
+        run_records.start(connection, summary, this_owner())
+        run_records.finish(connection, summary)
+
+
 def finish_records(installation: Installation, summaries: Sequence[RunSummary]) -> None:
     with installation.catalog.begin() as connection:
         for summary in summaries:
@@ -126,13 +133,22 @@ def fault_of(error: IngestError) -> RunFault:
 
 def reconciliation_summary(begun: RunSummary, report: ReconcileReport) -> RunSummary:
     facts: Mapping[str, JsonValue] = report.model_dump(
-        mode="json", include={"keys_at_source", "keys_in_sink", "missing_at_source", "erased", "how"}
+        mode="json",
+        include={
+            "keys_at_source",
+            "keys_in_sink",
+            "missing_in_sink",
+            "repaired",
+            "missing_at_source",
+            "erased",
+            "how",
+        },
     )
     return begun.model_copy(
         update={
             "state": report.state,
             "facts": dict(facts),
-            "rows": RowCounts(committed=report.erased),
+            "rows": RowCounts(committed=report.erased + report.repaired),
             "seconds": report.seconds,
             "error": report.error,
             "finished_at": datetime.now(UTC),

@@ -9,6 +9,7 @@ import pyarrow as pa
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.databases.column_names import refuse_too_many_columns
@@ -16,6 +17,7 @@ from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
+from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import (
     PreparedStage,
@@ -144,6 +146,33 @@ class SqlSink:
                     convert_back(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(columns, schema=wanted)
+
+    def comparable_schema(self, target: Target, schema: pa.Schema) -> pa.Schema:
+        with self._db.transaction() as session:
+            entry = self._ledger.read_entry(session, target)
+        if entry is None or not entry.columns.reported:
+            raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink", hint="run the unit first")
+        return comparable_schema(self._db, target, schema, entry.columns)
+
+    def read_rows(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        stored: Sequence[str],
+        bounds: tuple[int | None, int | None] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        types = self.comparable_schema(target, schema) if stored else schema
+        keys, values = [schema.field(name) for name in columns], [types.field(name) for name in stored]
+        with self._db.transaction() as session:
+            if self._db.read_columns(session, unit_table_name(target)):
+                yield from read_rows(self._db, session, target, keys, values, bounds)
+
+    def sum_keys(self, target: Target, schema: pa.Schema, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
+        with self._db.transaction() as session:
+            if not self._db.read_columns(session, unit_table_name(target)):
+                return {}, 0
+            return sum_keys(self._db, session, target, key, keys)
 
     def erase(
         self,

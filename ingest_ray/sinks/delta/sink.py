@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys
@@ -37,6 +38,7 @@ from ingest_ray.sinks.delta.log import (
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
+from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
 from ingest_ray.sinks.delta.table_features import (
     has_demands,
@@ -177,6 +179,32 @@ class DeltaSink:
             return
         with translate_errors(files.uri):
             yield from read_keys(table, target, schema)
+
+    def comparable_schema(self, target: Target, schema: pa.Schema) -> pa.Schema:
+        return comparable_schema(load_table(self.table_files(target)), target, schema)
+
+    def read_rows(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        stored: Sequence[str],
+        bounds: tuple[int | None, int | None] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        files = self.table_files(target)
+        table = load_table(files)
+        if table is None:
+            return
+        with translate_errors(files.uri):
+            yield from read_rows(table, target, schema, columns, stored, bounds)
+
+    def sum_keys(self, target: Target, schema: pa.Schema, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
+        files = self.table_files(target)
+        table = load_table(files)
+        if table is None:
+            return {}, 0
+        with translate_errors(files.uri):
+            return sum_keys(table, key, keys)
 
     def erase(
         self,

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ingest_ray.core import planning
 from ingest_ray.core.checkpoint import opened
-from ingest_ray.sdk.contracts import Strategy
+from ingest_ray.sdk.contracts import ReadContext, RowLookup, Strategy, find_capability
 from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.types import Dataset, Endpoint, Interval, Learned, Policy, SegmentState, Slice, UnitConfig, UnitSpec
 from ingest_ray.testing.dry_run import Rehearsal
@@ -172,6 +173,23 @@ class StrategySuite:
             batches = list(rehearsal.read(empty))
         assert sum(batch.num_rows for batch in batches) == 0
         assert all(batch.schema.equals(rehearsal.schema) for batch in batches)
+
+    def test_rows_that_are_looked_up_by_their_keys_are_those_that_were_read(self, known: KnownUnit) -> None:
+        lookup = find_capability(known.strategy, RowLookup)
+        spec = known.spec()
+        if lookup is None or not spec.key:
+            pytest.skip("the source cannot look up rows of this unit")
+        rehearsal = Rehearsal(known.strategy, spec)
+        wanted, names = rehearsal.run().rows[1:4], list(lookup.lookup_columns(spec))
+        assert set(spec.key) <= set(names)
+        keys = pa.RecordBatch.from_pylist(wanted, schema=rehearsal.schema).select(names)
+        context = ReadContext(rehearsal.schema, 2**20, 2**62, reject=lambda raw, reason, column: None)
+        batches = list(lookup.look_up(spec, keys, context, None))
+        assert all(batch.schema.names == rehearsal.schema.names for batch in batches)
+        by_key = {tuple(row[name] for name in spec.key) for row in wanted}
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        found = [row for row in rows if tuple(row[name] for name in spec.key) in by_key]
+        assert counted(found) == counted(wanted)
 
     def test_the_preview_shows_rows_of_the_table(self, known: KnownUnit) -> None:
         spec = known.spec()

@@ -30,6 +30,7 @@ from ingest_strategies.confluence.discovery import collect_datasets, describe_da
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning import cuts, scopes
 from ingest_strategies.confluence.planning.probe import SiteProbe, open_probe
+from ingest_strategies.confluence.reading import lookup
 from ingest_strategies.confluence.reading.key_scan import open_key_scan
 from ingest_strategies.confluence.reading.reader import read_first_items, read_slice, site_of
 from ingest_strategies.confluence.reading.rows import RowBuilder
@@ -106,6 +107,18 @@ class Confluence:
         with open_key_scan(spec, row_builder(spec)) as key_scan:
             for batch in keys:
                 yield batch.filter(pa.array(key_scan.are_gone(batch.column(0).to_pylist()), pa.bool_()))
+
+    def lookup_columns(self, spec: UnitSpec) -> Sequence[str]:
+        return TABLES[spec.dataset.name].key
+
+    def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
+        return lookup.version_columns(spec)
+
+    def look_up(
+        self, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Mapping[str, SegmentState] | None
+    ) -> Iterator[pa.RecordBatch]:
+        with open_api(spec.endpoint, spec.dataset) as api:
+            yield from lookup.look_up(api, spec, keys, context, known)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         with open_api(spec.endpoint, spec.dataset) as api:

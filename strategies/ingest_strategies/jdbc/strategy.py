@@ -8,6 +8,7 @@ import pyarrow as pa
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import IngestError, SourceChanged, SourceDenied
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import (
     Axis,
     ConnectionReport,
@@ -28,6 +29,7 @@ from ingest_ray.sdk.types.dataset import FAULT
 from ingest_strategies.jdbc.checks import check_policy, list_units
 from ingest_strategies.jdbc.dialect import Dialect
 from ingest_strategies.jdbc.key_scan import scan_keys
+from ingest_strategies.jdbc.lookup import find_key_span, look_up, sum_keys
 from ingest_strategies.jdbc.planning.backfill import backfill_scopes
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, TableProbe, open_probe
@@ -112,6 +114,23 @@ class SqlStrategy:
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from keys  # the key scan was one statement over the whole table
+
+    def lookup_columns(self, spec: UnitSpec) -> Sequence[str]:
+        return spec.key
+
+    def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
+        return None
+
+    def look_up(
+        self, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Mapping[str, SegmentState] | None
+    ) -> Iterator[pa.RecordBatch]:
+        return look_up(self._dialect, spec, keys, context, known)
+
+    def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
+        return find_key_span(self._dialect, spec)
+
+    def sum_keys(self, spec: UnitSpec, keys: KeyRange) -> Mapping[int, KeySum]:
+        return sum_keys(self._dialect, spec, keys)
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         return cut_gap(table_probe_of(probe).with_learned(spec), scope, gap)

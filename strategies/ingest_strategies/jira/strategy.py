@@ -29,6 +29,7 @@ from ingest_strategies.jira.discovery import collect_datasets, describe_dataset
 from ingest_strategies.jira.filters import filter_of
 from ingest_strategies.jira.planning import cuts, scopes
 from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
+from ingest_strategies.jira.reading import lookup
 from ingest_strategies.jira.reading.key_scan import open_key_scan
 from ingest_strategies.jira.reading.reader import read_first_items, read_slice
 from ingest_strategies.jira.reading.rows import RowBuilder
@@ -100,6 +101,18 @@ class Jira:
             for batch in keys:
                 are_gone = [key_scan.is_gone(str(key)) for key in batch.column(0).to_pylist()]
                 yield batch.filter(pa.array(are_gone, pa.bool_()))
+
+    def lookup_columns(self, spec: UnitSpec) -> Sequence[str]:
+        return lookup.lookup_columns(spec)
+
+    def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
+        return lookup.version_columns(spec)
+
+    def look_up(
+        self, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Mapping[str, SegmentState] | None
+    ) -> Iterator[pa.RecordBatch]:
+        with open_api(spec.endpoint, spec.dataset) as api:
+            yield from lookup.look_up(api, spec, keys, context, known)
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         with open_api(spec.endpoint, spec.dataset) as api:

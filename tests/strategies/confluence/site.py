@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ingest_ray.run.reconcile import reconcile_unit
+from ingest_ray.run import reconcile_unit
 from ingest_ray.sdk.contracts import Strategy
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.simulators.atlassian import Simulation

@@ -118,6 +118,13 @@ def finish_slice(reader: ContentReader, piece: Slice, items: int) -> None:
         reader.reject(content.id, content.title, f"it cannot be read: {content.reason}", None)
 
 
+def finish_lookup(reader: ContentReader) -> None:
+    """Leaves out content that cannot be read, as a run does; the login is proved, because a lost one makes answers empty."""
+    reader.api.client.read_account()
+    for content in reader.unreadable:
+        reader.reject(content.id, content.title, f"it cannot be read: {content.reason}", None)
+
+
 def space_from_hint(hints: Mapping[str, object]) -> Space:
     hint = hints["space"]
     assert isinstance(hint, list)

@@ -1,0 +1,53 @@
+"""The mutation that compares a unit with its sink."""
+
+import asyncio
+import logging
+
+import strawberry
+from strawberry import ID
+
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.graphql.ingestion_types import IngestionActionResult, IngestionState
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, principal_of
+from ingest_ray.run import VerifyOptions
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs import verification
+
+log = logging.getLogger(__name__)
+
+_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the event loop keeps only weak references
+
+
+@strawberry.type
+class ComparisonMutations:
+    @strawberry.mutation
+    async def verify_ingestion_unit(
+        self,
+        info: RequestInfo,
+        endpoint_id: ID,
+        unit_id: ID,
+        rows: bool = False,
+        repair: bool = False,
+        allow_deletes: bool = False,
+    ) -> IngestionActionResult:
+        """Compares all rows of a unit with its sink, in the background; with `rows` their values, with `repair` lost rows are read again.
+
+        The result is a run of task `verify`, with counts in its `facts`; it is there when the comparison has ended.
+        """
+        installation = info.context.installation
+        (order,) = await call_as_admin(
+            info, verification.admit_comparison, installation, str(endpoint_id), [str(unit_id)]
+        )
+        options = VerifyOptions(with_values=rows, repair=repair, allow_deletes=allow_deletes, limit=0)
+        task = asyncio.create_task(_verify(installation, order, options, principal_of(info).name))
+        _UNDER_WAY.add(task)
+        task.add_done_callback(_UNDER_WAY.discard)
+        return IngestionActionResult(ok=True, run_id=order.run_id, state=IngestionState.RUNNING, message=None)
+
+
+async def _verify(installation: Installation, order: RunOrder, options: VerifyOptions, requested_by: str) -> None:
+    try:
+        await asyncio.to_thread(verification.verify_admitted, installation, order, options, requested_by)
+    except IngestError as error:  # the record has the error
+        log.warning("comparison %s failed: %s [%s]", order.run_id, error.message, error.code)

@@ -1,0 +1,139 @@
+"""`verify` as a use case: the gate, the comparison of each unit, and a record of it in the history."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from ingest_ray.catalog import run_records
+from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.run import VerifyOptions, verify_unit
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs.admission import admit_comparison
+from ingest_ray.service.runs.record_keeping import failed, fault_of, record_comparison, started
+from ingest_ray.service.units.schema_drift import check_schema
+
+log = logging.getLogger(__name__)
+__all__ = ["Verification", "admit_comparison", "verify", "verify_admitted", "verify_when_due"]
+
+RECORDED = {
+    "compared",
+    "rows_at_source",
+    "rows_in_sink",
+    "missing",
+    "surplus",
+    "different",
+    "doubled",
+    "newer",
+    "repaired",
+    "erased",
+    "remaining",
+}
+
+
+class Verification(Model):
+    """One launch of `verify`. FAILED where any unit differs, or could not be compared; PAUSED where it was stopped."""
+
+    state: RunState
+    units: tuple[VerifyReport, ...]
+    seconds: float
+
+
+def verify(
+    installation: Installation,
+    endpoint_id: str,
+    unit_ids: Sequence[str] = (),
+    *,
+    options: VerifyOptions | None = None,
+    requested_by: str | None = None,
+    observe: Callable[[UnitRef, ComparisonProgress], None] = lambda unit, progress: None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Verification:
+    """Compares units with their sinks, all enabled ones by default. Every unit must pass the gate before the first one begins.
+
+    Raises:
+        GateError, ConfigError, StateError: a unit cannot be compared; the units before it have their records.
+    """
+    options, began = options or VerifyOptions(), datetime.now(UTC)
+    reports = []
+    for order in admit_comparison(installation, endpoint_id, unit_ids):
+        if is_stopping():
+            break
+        reports.append(verify_admitted(installation, order, options, requested_by, observe, is_stopping))
+    states = [report.state for report in reports]
+    worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
+    return Verification(
+        state=worst, units=tuple(reports), seconds=round((datetime.now(UTC) - began).total_seconds(), 3)
+    )
+
+
+def verify_when_due(
+    installation: Installation, order: RunOrder, requested_by: str | None, is_stopping: Callable[[], bool]
+) -> VerifyReport | None:
+    """Compares a unit after its run, where `policy.verify_every` says so and its last comparison is older; None: not now."""
+    every_s = order.spec.policy.verify_every
+    if not every_s or order.task != "ingest":
+        return None
+    with installation.catalog.read() as connection:
+        last = run_records.last_comparison(connection, order.ref, order.spec.config.sink_id)
+    if last is not None and datetime.now(UTC).timestamp() - datetime.fromisoformat(last).timestamp() < every_s:
+        return None
+    options = VerifyOptions(with_values=order.spec.policy.verify_rows and not order.spec.is_cdm)
+    own = order.model_copy(update={"run_id": f"{order.run_id}-verify"})
+    try:
+        report = verify_admitted(installation, own, options, requested_by, lambda unit, progress: None, is_stopping)
+    except IngestError as error:  # recorded; the run itself has succeeded
+        log.warning("unit '%s' could not be compared with its sink: %s", order.ref, error.message)
+        return None
+    if report.error is not None:
+        log.warning("%s", report.error.message)
+    return report
+
+
+def verify_admitted(
+    installation: Installation,
+    order: RunOrder,
+    options: VerifyOptions,
+    requested_by: str | None = None,
+    observe: Callable[[UnitRef, ComparisonProgress], None] = lambda unit, progress: None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> VerifyReport:
+    """Compares one unit that has passed the gate, and records the result. A mistake of the user is raised; what fails on the way is in
+    the report."""
+    begun = started(order, datetime.now(UTC), requested_by).model_copy(update={"task": "verify"})
+    try:
+        checked = check_schema(installation, order).order
+        report = verify_unit(checked, options, lambda progress: observe(order.ref, progress), is_stopping)
+    except IngestError as error:
+        record_comparison(installation, failed(begun, fault_of(error)))
+        if error.is_user_mistake:
+            raise
+        return VerifyReport(
+            run_id=order.run_id,
+            endpoint_id=begun.endpoint_id,
+            unit_id=begun.unit_id,
+            sink_id=begun.sink_id,
+            state=RunState.FAILED,
+            error=fault_of(error),
+        )
+    record_comparison(installation, _summary(begun, report))
+    return report
+
+
+def _summary(begun: RunSummary, report: VerifyReport) -> RunSummary:
+    """Counts only: the history has no keys."""
+    facts: dict[str, JsonValue] = report.model_dump(mode="json", include=RECORDED, exclude_none=True)
+    update = {
+        "state": report.state,
+        "facts": facts,
+        "rows": RowCounts(read=report.rows_at_source, committed=report.repaired or 0),
+        "seconds": report.seconds,
+        "error": report.error,
+        "finished_at": datetime.now(UTC),
+    }
+    return begun.model_copy(update=update)

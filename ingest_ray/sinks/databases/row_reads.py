@@ -1,0 +1,72 @@
+"""Reads rows and sums of keys back from a unit's table in a database, for a comparison with the source."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import pyarrow as pa
+
+from ingest_ray.sdk.key_sums import KeyRange, KeySum, literal, sums_sql
+from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.databases.commit_ledger import RecordedColumns
+from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.table_names import unit_table_name
+from ingest_ray.sinks.databases.table_schema import stage_schema
+from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+from ingest_ray.sinks.value_conversion import convert_back
+
+
+def comparable_schema(db: Database, target: Target, schema: pa.Schema, recorded: RecordedColumns) -> pa.Schema:
+    """Without nested values and JSON: databases write them in forms of their own."""
+    stored = stage_schema(db, unit_table_name(target), schema, recorded)
+    return pa.schema(
+        [
+            field
+            for field in stored
+            if field.name not in PROVENANCE_COLUMNS and not pa.types.is_nested(field.type) and not _is_json(field.type)
+        ]
+    )
+
+
+def read_rows(
+    db: Database,
+    session: Session,
+    target: Target,
+    columns: Sequence[pa.Field],
+    stored: Sequence[pa.Field],
+    bounds: tuple[int | None, int | None] | None,
+) -> Iterator[pa.RecordBatch]:
+    wanted = [*columns, *stored]
+    conditions = [f"{db.quoted(DELETED_AT)} is null"]
+    if bounds is not None:
+        key = db.quoted(columns[0].name)
+        conditions += [f"{key} >= {literal(bounds[0])}"] if bounds[0] is not None else []
+        conditions += [f"{key} < {literal(bounds[1])}"] if bounds[1] is not None else []
+    listed = ", ".join(db.quoted(field.name) for field in wanted)
+    table = db.quoted_table(unit_table_name(target))
+    schema = pa.schema([field.with_nullable(True) for field in wanted])
+    for batch in session.stream(f"select {listed} from {table} where {' and '.join(conditions)}"):
+        arrays = [convert_back(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def sum_keys(
+    db: Database, session: Session, target: Target, key: str, keys: KeyRange
+) -> tuple[Mapping[int, KeySum], int]:
+    column, table = db.quoted(key), db.quoted_table(unit_table_name(target))
+    source = f"from {table} where {db.quoted(DELETED_AT)} is null"
+    sums = {
+        _number(block) // keys.step: KeySum(*map(_number, numbers))
+        for block, *numbers in session.execute(sums_sql(column, keys, source))
+    }
+    is_outside = f"({column} < {literal(keys.lower)} or {column} >= {literal(keys.upper)} or {column} is null)"
+    ((outside,),) = session.execute(f"select count(*) {source} and {is_outside}")
+    return sums, int(outside)
+
+
+def _number(value: object) -> int:
+    """Sums arrive as integers, decimals or text."""
+    return value if isinstance(value, int) else int(Decimal(str(value)))
+
+
+def _is_json(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.BaseExtensionType) and str(kind.extension_name) != "arrow.uuid"

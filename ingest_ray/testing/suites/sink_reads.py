@@ -1,0 +1,76 @@
+"""Sink suite: rows and sums that a comparison with the source reads back, where the sink has these capabilities."""
+
+import pyarrow as pa
+import pytest
+
+from ingest_ray.sdk.contracts import KeySumReader, RowReader
+from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
+from ingest_ray.sdk.row_hash import row_hashes
+from ingest_ray.sdk.types import WriteMode
+from ingest_ray.sinks.value_conversion import convert
+from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
+from ingest_ray.testing.suites.sink_values import SAMPLES, Sample
+
+
+class ReadTests:
+    @pytest.mark.parametrize("sample", SAMPLES, ids=str)
+    def test_values_that_are_read_back_have_the_hash_of_the_values_that_were_written(
+        self, world: SinkWorld, sample: Sample
+    ) -> None:
+        schema = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("value", sample.kind)])
+        try:
+            load = Load(world, WriteMode.UPSERT, schema=schema)
+            column = sample.array()
+            numbers = pa.array(range(len(column)), pa.int64())
+            load.commit(load.prepare(pa.record_batch([numbers, numbers, column], schema=schema)))
+        except SinkRejected:
+            return  # a type or a value that this sink refuses: the suite of values tests that
+        reader = load.sink
+        if not isinstance(reader, RowReader):
+            pytest.skip("the sink cannot be compared with a source")
+        types = reader.comparable_schema(load.target, schema)
+        if "value" not in types.names:
+            assert pa.types.is_nested(sample.kind) or isinstance(sample.kind, pa.BaseExtensionType)
+            return
+        found = pa.Table.from_batches(list(reader.read_rows(load.target, schema, ["id"], ["value"]))).sort_by("id")
+        assert found["id"].to_pylist() == list(range(len(column)))
+        written = convert(column, types.field("value").type)
+        assert row_hashes(_one_column(written)).to_pylist() == row_hashes(_one_column(found["value"])).to_pylist()
+
+    def test_rows_are_read_back_by_bounds_and_without_tombstones(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.UPSERT)
+        reader = load.sink
+        if not isinstance(reader, RowReader):
+            pytest.skip("the sink cannot be compared with a source")
+        load.put(*((number, 1, "a") for number in range(-3, 7)))
+        load.erase([(2,)], "tombstone")
+
+        def ids(lower: int | None, upper: int | None) -> list[int]:
+            assert isinstance(reader, RowReader)
+            batches = reader.read_rows(load.target, SCHEMA, ["id"], [], (lower, upper))
+            return sorted(number for batch in batches for number in batch.column(0).to_pylist())
+
+        assert ids(0, 4) == [0, 1, 3]
+        assert ids(None, 0) == [-3, -2, -1]
+        assert ids(4, None) == [4, 5, 6]
+
+    def test_sums_of_keys_are_those_of_the_blocks(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.UPSERT)
+        reader = load.sink
+        if not isinstance(reader, KeySumReader):
+            pytest.skip("the sink cannot sum up keys")
+        keys = [-7, -1, 0, 3, 2**31, 2**40, 2**62]
+        load.put(*((number, 1, "a") for number in keys))
+        load.erase([(3,)], "tombstone")
+        sums, outside = reader.sum_keys(load.target, SCHEMA, "id", KeyRange(-7, 2**41, 4))
+        assert outside == 1
+        assert sums[0] == KeySum(1, -7, 7 * 7)
+        assert sums[1] == KeySum(2, -1, 1)
+        assert sums[(2**40 + 7) // 4].rows == 1
+        assert sum(found.rows for found in sums.values()) == 5
+
+
+def _one_column(column: pa.Array | pa.ChunkedArray) -> pa.RecordBatch:
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return pa.RecordBatch.from_arrays([whole], names=["value"])
