@@ -154,3 +154,14 @@ def test_keys_that_differ_only_in_case_are_two_keys_under_a_collation_that_ignor
     assert counts(world.verify()) == (1, 1, 0, 0)
     world.verify(repair=True, allow_deletes=True)
     assert counts(world.verify()) == (0, 0, 0, 0)
+
+
+def test_rows_that_the_sink_cannot_hold_are_in_quarantine_and_not_missing(tmp_path: Path, pg: Postgres) -> None:
+    pg.run("CREATE TABLE t (id bigint PRIMARY KEY, at bigint NOT NULL, value double precision)")
+    pg.run("INSERT INTO t VALUES (1, 1, 1.5), (2, 2, 'NaN'), (3, 3, 2.5), (9, 9, 0)")
+    sink = Endpoint(endpoint_id="lake", template="sql", config={"url": f"sqlite:///{tmp_path}/sink.db"})
+    world = postgres_world(tmp_path, pg, sink=sink)
+    assert world.run().rows.quarantined == 1
+    for with_values in (False, True):
+        report = world.verify(with_values=with_values)
+        assert (counts(report), report.newer) == ((0, 0, 0, 0), 1)

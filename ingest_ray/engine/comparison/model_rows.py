@@ -39,11 +39,6 @@ class ModelRows(SourceRows):
         self.not_compared: tuple[str, ...] = ()
         self._tables = tables_of(order.spec, order.run_id)
         self._sink = open_models(resolved(order.sink, order.settings))
-        self._is_mapped = False
-
-    @property
-    def read_columns(self) -> list[str]:
-        return list(self.rows.names if self._is_mapped else self.typed.names)
 
     def source_rows(self, block: Slice) -> Iterator[pa.RecordBatch]:
         return (self._keyed(batch) for batch in self.read_block(block))
@@ -63,12 +58,12 @@ class ModelRows(SourceRows):
             typed = typed.combine_chunks().to_batches()[0] if typed.num_rows else None
             if typed is None:
                 return
-        self._is_mapped = known is not None
+        self.reads_whole_rows = known is not None  # for the mapper
         try:
             for batch in super().look_up(typed, known):
                 yield self._keyed(batch if known is None else self._with_models(batch))
         finally:
-            self._is_mapped = False
+            self.reads_whole_rows = False
 
     def _with_models(self, page: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of which the mapper makes rows that have a source key."""

@@ -19,6 +19,7 @@ from ingest_ray.sdk.contracts import (
     KeyScan,
     KeySumReader,
     KeySums,
+    MisfitFinder,
     ReadContext,
     RowLookup,
     RowReader,
@@ -105,11 +106,12 @@ class SourceRows:
         self.width = len(self.spec.key)
         self.values = list(values or [])
         self.lookup = lookup
+        self.reads_whole_rows = False
         self.can_look_up = lookup is not None
 
     @property
     def read_columns(self) -> list[str]:
-        return list(dict.fromkeys([*self.typed.names, *self.values]))
+        return list(self.rows.names if self.reads_whole_rows else dict.fromkeys([*self.typed.names, *self.values]))
 
     def blocks(self, bounds: Sequence[Bounds] | None) -> Iterator[Slice]:
         if bounds is not None:
@@ -195,7 +197,18 @@ class TableRows(SourceRows):
         return (self._hashed(batch) for batch in self.read_block(block))
 
     def look_up(self, keys: pa.RecordBatch, known: Mapping[str, SegmentState] | None) -> Iterator[pa.RecordBatch]:
-        return (self._hashed(batch) for batch in super().look_up(keys, known))
+        """With `known`, without the rows that a run leaves out because the sink cannot hold a value of theirs."""
+        self.reads_whole_rows = known is not None and isinstance(self._sink, MisfitFinder)
+        try:
+            for batch in super().look_up(keys, known):
+                yield self._hashed(self._without_misfits(batch) if self.reads_whole_rows else batch)
+        finally:
+            self.reads_whole_rows = False
+
+    def _without_misfits(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        assert isinstance(self._sink, MisfitFinder)
+        unfit = self._sink.find_misfits(self.rows, batch, converts=True)
+        return batch.take(pa.array([row for row in range(batch.num_rows) if row not in unfit], pa.int64()))
 
     def sink_rows(self, bounds: Sequence[Bounds] | None) -> Iterator[pa.RecordBatch]:
         width = len(self.keys)
