@@ -1,17 +1,15 @@
-"""Reads issues, and the children of issues, again by the ids of their issues.
-
-Ids are compared as ranges of one: `id in (...)` answers 400 where one of the issues does not exist.
-"""
+"""Reads issues, and the children of issues, again by the ids of their issues."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
+from ingest_ray.http.errors import BadRequest
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.types import Axis, Effect, RunMode, SegmentState, Slice, UnitSpec
 from ingest_strategies.atlassian.query_text import quoted
 from ingest_strategies.atlassian.site_client import chunked
-from ingest_strategies.jira.api.client import Api
+from ingest_strategies.jira.api.client import Api, IssueSet
 from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, in_list, updated_from_conditions
 from ingest_strategies.jira.discovery import list_bodies
 from ingest_strategies.jira.filters import filter_of
@@ -49,16 +47,35 @@ def look_up(
     ids = sorted({int(number) for number in column.to_pylist() if number is not None})
     piece = Slice(segment="all", scope_id="look-up", rank=(0,), axis=Axis(kind="whole"), effect=Effect.LOAD)
     for condition in _conditions(api, spec, known):
+        if condition:
+            api.count(" AND ".join(condition))  # refused here where the condition itself is at fault
         for chunk in chunked(ids, ISSUES_AT_ONCE):
-            listed = " OR ".join(f"(id >= {number} AND id < {number + 1})" for number in chunk)
-            where = " AND ".join([f"({listed})", *condition])
+            found = _matching_ids(api, chunk, condition)
+            issues = IssueSet(_with_ids(found), ids=tuple(found))
+            if not found:
+                continue
             pages = (
-                read_history_items(api, where)
+                read_history_items(api, issues)
                 if name == CHANGELOGS.name
-                else read_issue_items(api, spec, piece, where, context)
+                else read_issue_items(api, spec, piece, issues, context)
             )
             for page in pages:
                 yield build(page, context.reject)
+
+
+def _with_ids(ids: Sequence[int]) -> str:
+    return f"id in ({', '.join(map(str, ids))})"
+
+
+def _matching_ids(api: Api, ids: Sequence[int], condition: Sequence[str]) -> list[int]:
+    """Those of `ids` that exist and meet the condition. A query that names an issue which does not exist is refused: it is halved."""
+    try:
+        return api.list_ids(" AND ".join([_with_ids(ids), *condition]))
+    except BadRequest:
+        if len(ids) == 1:
+            return []
+    middle = len(ids) // 2
+    return [*_matching_ids(api, ids[:middle], condition), *_matching_ids(api, ids[middle:], condition)]
 
 
 def _conditions(api: Api, spec: UnitSpec, known: Mapping[str, SegmentState] | None) -> Iterator[list[str]]:
