@@ -165,3 +165,14 @@ def test_rows_that_the_sink_cannot_hold_are_in_quarantine_and_not_missing(tmp_pa
     for with_values in (False, True):
         report = world.verify(with_values=with_values)
         assert (counts(report), report.newer) == ((0, 0, 0, 0), 1)
+
+
+def test_columns_that_have_another_name_in_the_sink_are_compared(tmp_path: Path, mariadb: MariaDatabase) -> None:
+    world = sqlite_world(tmp_path, f'CREATE TABLE t ("{"id" * 40}" integer NOT NULL PRIMARY KEY, "{"a" * 80}" text)')
+    world.mode, world.policy = RunMode.FULL, {}
+    world.sink = Endpoint(endpoint_id="lake", template="sql", config={"url": mariadb.url})
+    world.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    world.run()
+    assert counts(world.verify()) == (0, 0, 0, 0)
+    world.execute("UPDATE t SET " + "a" * 80 + " = 'c' WHERE " + "id" * 40 + " = 2")
+    assert counts(world.verify(with_values=True)) == (0, 0, 1, 0)

@@ -16,13 +16,15 @@ from ingest_ray.sinks.value_conversion import convert_back
 
 
 def comparable_schema(db: Database, target: Target, schema: pa.Schema, recorded: RecordedColumns) -> pa.Schema:
-    """Without nested values and JSON: databases write them in forms of their own."""
-    stored = stage_schema(db, unit_table_name(target), schema, recorded)
+    """By the source's names, without nested values and JSON: databases write them in forms of their own."""
+    names = {db.column_limits.sink_name(name): name for name in schema.names}
+    stored = stage_schema(db, unit_table_name(target), db.column_limits.renamed_schema(schema), recorded)
+    fields = [field for field in stored if field.name not in PROVENANCE_COLUMNS]
     return pa.schema(
         [
-            field
-            for field in stored
-            if field.name not in PROVENANCE_COLUMNS and not pa.types.is_nested(field.type) and not _is_json(field.type)
+            field.with_name(names[field.name])
+            for field in fields
+            if not pa.types.is_nested(field.type) and not _is_json(field.type)
         ]
     )
 
@@ -38,10 +40,10 @@ def read_rows(
     wanted = [*columns, *stored]
     conditions = [f"{db.quoted(DELETED_AT)} is null"]
     if bounds is not None:
-        key = db.quoted(columns[0].name)
+        key = _quoted(db, columns[0].name)
         conditions += [f"{key} >= {literal(bounds[0])}"] if bounds[0] is not None else []
         conditions += [f"{key} < {literal(bounds[1])}"] if bounds[1] is not None else []
-    listed = ", ".join(db.quoted(field.name) for field in wanted)
+    listed = ", ".join(_quoted(db, field.name) for field in wanted)
     table = db.quoted_table(unit_table_name(target))
     schema = pa.schema([field.with_nullable(True) for field in wanted])
     for batch in session.stream(f"select {listed} from {table} where {' and '.join(conditions)}"):
@@ -52,7 +54,7 @@ def read_rows(
 def sum_keys(
     db: Database, session: Session, target: Target, key: str, keys: KeyRange
 ) -> tuple[Mapping[int, KeySum], int]:
-    column, table = db.quoted(key), db.quoted_table(unit_table_name(target))
+    column, table = _quoted(db, key), db.quoted_table(unit_table_name(target))
     source = f"from {table} where {db.quoted(DELETED_AT)} is null"
     sums = {
         _number(block) // keys.step: KeySum(*map(_number, numbers))
@@ -61,6 +63,11 @@ def sum_keys(
     is_outside = f"({column} < {literal(keys.lower)} or {column} >= {literal(keys.upper)} or {column} is null)"
     ((outside,),) = session.execute(f"select count(*) {source} and {is_outside}")
     return sums, int(outside)
+
+
+def _quoted(db: Database, name: str) -> str:
+    """The column of the table for a column of the source."""
+    return db.quoted(db.column_limits.sink_name(name))
 
 
 def _number(value: object) -> int:
