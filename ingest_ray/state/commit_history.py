@@ -4,34 +4,70 @@ Each segment keeps its states from before its last commits, in the document that
 write, and state and history cannot differ after a crash. The unit keeps the numbers of its last commits, with their epochs and tasks.
 """
 
-from collections.abc import Iterable, Sequence
+import base64
+import zlib
+from collections.abc import Sequence
+from functools import cache
 
-from ingest_ray.sdk.errors import HistoryTooShort
+from pydantic import TypeAdapter
+
+from ingest_ray.sdk.errors import HistoryTooShort, StateUnreadable
 from ingest_ray.sdk.types import SegmentState
 from ingest_ray.state.documents import FoldedCommit, SegmentDocument, UnitDocument
 
 KEPT_COMMITS = 64  # about three days of hourly runs, or the commits of a load of some gigabytes
-PAST_BYTES = 24 * 1024  # of a segment's document, which has at most 64 KiB
+PLAIN_BYTES = (
+    64 * 1024
+)  # of a segment's earlier states before they are compressed, so that a commit costs about a millisecond
+PACKED_BYTES = 24 * 1024  # and afterwards; a document has at most 64 KiB
+LARGE_STATE_BYTES = 32 * 1024  # a segment with so many islands keeps no earlier states
 
 
-def with_past(document: SegmentDocument, before: SegmentState, past: Iterable[SegmentState]) -> SegmentDocument:
+@cache
+def _states() -> TypeAdapter[tuple[SegmentState, ...]]:
+    return TypeAdapter(tuple[SegmentState, ...])  # built at first use, because many commands make no commit
+
+
+def packed(states: Sequence[SegmentState]) -> str:
+    """Compressed, because states are alike, and every reading of the state store transfers them."""
+    text = _states().dump_json(tuple(states), exclude_defaults=True)
+    return base64.b64encode(zlib.compress(text)).decode() if states else ""
+
+
+def unpacked(past: str) -> tuple[SegmentState, ...]:
+    """Raises `StateUnreadable` for damaged text."""
+    if not past:
+        return ()
+    try:
+        return _states().validate_json(zlib.decompress(base64.b64decode(past)))
+    except (ValueError, zlib.error) as error:
+        raise StateUnreadable(
+            "the earlier states of a segment are damaged", hint="forget the checkpoint with `ingest-ray reset`"
+        ) from error
+
+
+def with_past(document: SegmentDocument, before: SegmentState, past: str) -> SegmentDocument:
     """`document` after a commit, with the states that the segment had `before` it and before earlier ones."""
     sequence = document.state.sequence
-    kept = [*past, before]
+    kept = [*unpacked(past), before]
     following = [*(state.sequence for state in kept[1:]), sequence]
     kept = [state for state, number in zip(kept, following, strict=True) if number > sequence - KEPT_COMMITS]
-    free = PAST_BYTES - max(0, _bytes(document.state) - PAST_BYTES)
+    free = PLAIN_BYTES if _bytes(document.state) <= LARGE_STATE_BYTES else 0
     first = len(kept)
     for index in reversed(range(len(kept))):
         free -= _bytes(kept[index])
         if free < 0:
             break
         first = index
-    return document.model_copy(update={"past": tuple(kept[first:])})
+    text = packed(kept[first:])
+    while len(text) > PACKED_BYTES:
+        first += (len(kept) - first + 1) // 2
+        text = packed(kept[first:])
+    return document.model_copy(update={"past": text})
 
 
 def _bytes(state: SegmentState) -> int:
-    return len(state.model_dump_json().encode())
+    return len(state.model_dump_json(exclude_defaults=True))
 
 
 def with_commit(commits: Sequence[FoldedCommit], commit: FoldedCommit) -> tuple[FoldedCommit, ...]:
@@ -46,10 +82,12 @@ def segment_at(document: SegmentDocument, sequence: int) -> SegmentDocument:
     Raises:
         HistoryTooShort: it does not keep that state.
     """
-    states = (*document.past, document.state)
+    if document.state.sequence <= sequence:
+        return document
+    states = unpacked(document.past)
     for index in reversed(range(len(states))):
         if states[index].sequence <= sequence:
-            return document.model_copy(update={"state": states[index], "past": states[:index]})
+            return document.model_copy(update={"state": states[index], "past": packed(states[:index])})
     raise HistoryTooShort(f"segment '{document.state.segment}' keeps no state of commit {sequence}")
 
 

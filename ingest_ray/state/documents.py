@@ -64,8 +64,8 @@ class SegmentDocument(Model):
     schema_number: Literal[1] = 1
     epoch: int
     state: SegmentState
-    past: tuple[SegmentState, ...] = ()
-    """The states before the segment's last commits, oldest first."""
+    past: str = ""
+    """The states before the segment's last commits, oldest first, as `commit_history.packed` writes them."""
 
 
 class Owner(Model):

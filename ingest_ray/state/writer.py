@@ -233,7 +233,7 @@ class StateWriter:
         watermarks anew."""
         self.drop_intent()
         for state in self.segments.values():
-            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, rows_of)}), past=())
+            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, rows_of)}), past="")
         claimed = None if rows_of == sink_sequence else rows_of
         update = {"sequence": sink_sequence, "known_from": sink_sequence, "claimed": claimed, "commits": ()}
         self._put_unit(self._unit.model_copy(update=update))
@@ -396,7 +396,7 @@ class StateWriter:
     def _after_commit(self, state: SegmentState, sequence: int) -> SegmentDocument:
         before = self._documents.get(state.segment)
         new = SegmentDocument(epoch=self.epoch, state=state.model_copy(update={"sequence": sequence}))
-        return with_past(new, self._state_of(state.segment), before.past if before else ())
+        return with_past(new, self._state_of(state.segment), before.past if before else "")
 
     def _state_of(self, segment: str) -> SegmentState:
         document = self._documents.get(segment)
@@ -419,11 +419,11 @@ class StateWriter:
         self._put(self._unit_key, unit)
         self._unit = unit
 
-    def _put_segment(self, state: SegmentState, past: tuple[SegmentState, ...] | None = None) -> None:
+    def _put_segment(self, state: SegmentState, past: str | None = None) -> None:
         """`past` None: the earlier states stay."""
         before = self._documents.get(state.segment)
         if past is None:
-            past = before.past if before is not None else ()
+            past = before.past if before is not None else ""
         self._put_segment_document(SegmentDocument(epoch=self.epoch, state=state, past=past))
 
     def _put_segment_document(self, document: SegmentDocument) -> None:

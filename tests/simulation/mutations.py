@@ -13,7 +13,7 @@ from ingest_ray.core.messages import Failed, Stage
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
-from ingest_ray.state import unit_state, writer
+from ingest_ray.state import commit_history, unit_state, writer
 from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
@@ -211,9 +211,10 @@ def going_back_too_far_or_not_far_enough(patch: pytest.MonkeyPatch) -> None:
     """A segment goes back to its oldest state, or stays, instead of to that of the sink's commit."""
 
     def oldest(document: Any, sequence: int) -> Any:
-        if document.state.sequence <= sequence or not document.past:
+        past = commit_history.unpacked(document.past)
+        if document.state.sequence <= sequence or not past:
             return document
-        return document.model_copy(update={"state": document.past[0], "past": ()})
+        return document.model_copy(update={"state": past[0], "past": ""})
 
     patch.setattr(writer, "segment_at", oldest)
 
