@@ -30,6 +30,7 @@ see `traps`.
     dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
     long-address-414          8192 *     both             an address of more than N bytes answers 414
     large-request-413         30         Jira Cloud       bulkfetch of more than N issues answers 413
+    inexact-count             20         Jira Cloud       approximate-count is up to N % too high or too low, never 0 for some
     missing-issue-400         1          Jira Cloud       a key or id in JQL that does not exist answers 400, not no issues
     space-roles               1          Confluence Cloud spaces have roles, assigned to users, groups and classes of accounts
     anonymous-spaces          2          Data Center      every Nth space of a Confluence grants reading to everyone

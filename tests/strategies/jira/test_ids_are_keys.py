@@ -147,6 +147,17 @@ def test_pages_that_always_lack_issues_are_read_in_the_other_order_or_are_an_err
                 assert stored(rehearsal) == living(sim)
 
 
+@pytest.mark.parametrize("run_mode", [RunMode.INCREMENTAL, RunMode.FULL])
+def test_counts_that_are_only_about_right_lose_nothing_and_end_nothing(run_mode: RunMode) -> None:
+    with simulate(issues=300, projects=3, traps=["inexact-count=20"], frozen=True) as sim:
+        rehearsal = rehearsal_of(sim, run_mode, slice_issues=40)
+        outcome = rehearsal.run()
+        assert stored(rehearsal) == living(sim)
+        assert len(outcome.rows) == len(living(sim))
+        with open_key_scan(rehearsal.spec) as key_scan:
+            assert {key for keys in key_scan.list_all_keys() for key in keys} == living(sim)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_key_scan_is_complete_where_issues_were_moved_in_and_while_others_leave(
     mode: str, monkeypatch: pytest.MonkeyPatch

@@ -244,7 +244,14 @@ class JiraCloud(JiraSite):
             raise self.query_failed(failure) from None
         if not search.bounded:
             raise self.refuse(400, UNBOUNDED)
-        return reply({"count": number})
+        return reply({"count": self._inexact(number)})
+
+    def _inexact(self, number: int) -> int:
+        percent = int(self.traps.number("inexact-count"))
+        if not percent or not number:
+            return number
+        off = self.store.draws(b"inexact", number)[0] % (2 * percent + 1) - percent
+        return max(1, round(number * (100 + off) / 100))
 
     # Bulk.
 

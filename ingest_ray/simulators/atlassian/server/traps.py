@@ -51,6 +51,9 @@ _ALL = (
     _real("dc-caps", "Data Center", "page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000", "1000"),
     _real("long-address-414", "both", "an address of more than N bytes answers 414", "8192"),
     _behaviour("large-request-413", "Jira Cloud", "bulkfetch of more than N issues answers 413", "30"),
+    _behaviour(
+        "inexact-count", "Jira Cloud", "approximate-count is up to N % too high or too low, never 0 for some", "20"
+    ),
     _behaviour("missing-issue-400", "Jira Cloud", "a key or id in JQL that does not exist answers 400, not no issues"),
     _behaviour("short-pages", "Jira Cloud", "pages hold N % to 100 % of maxResults, before the end too", "40"),
     _behaviour("missing-islast", "Jira Cloud", "search/jql leaves isLast out"),
