@@ -43,6 +43,11 @@ class RawConfig(NamedTuple):
     def ref(self) -> UnitRef:
         return UnitRef(self.endpoint_id, self.unit_id)
 
+    @property
+    def table(self) -> str | None:
+        """The table that was chosen for the unit."""
+        return self.parsed().table if '"table":"' in self.document else None
+
     def parsed(self) -> UnitConfig:
         return UnitConfig.model_validate_json(self.document)
 

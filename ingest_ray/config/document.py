@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator
 
+from ingest_ray.config.table_template import check_template
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
 from ingest_ray.settings import RaySettings, ServeSettings, Settings, StagingSettings, TemporalSettings
 
@@ -30,6 +31,8 @@ class UnitRule(Model):
     match: Match = "pattern"
     """`exact`: `unit` is the id of one unit, also where it has the characters of a pattern."""
     sink: EndpointId | None = None
+    table: str | None = None
+    """The name of the unit's table in its sink; `{endpoint}`, `{schema}`, `{table}` and `{unit}` are filled in."""
     enabled: bool | None = None
     run_mode: RunMode | None = None
     mode: DataMode | None = None
@@ -38,6 +41,13 @@ class UnitRule(Model):
     policy: Policy = Policy()
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     schedule_minutes: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("table")
+    @classmethod
+    def _template(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_template(value)
+        return value
 
     @field_validator("run_mode", mode="before")
     @classmethod

@@ -109,6 +109,7 @@ class Run:
             stack.callback(state.end)
             try:
                 state.refuse_other_cursor(order.spec.policy.cursor)
+                state.refuse_other_table(order.spec.config.table)
                 unit_writer = writer_for(order, staging_for(order))
                 if state.has_intent:
                     context.retry(lambda: open_sink_for(state, unit_writer))

@@ -6,6 +6,7 @@
     + EndpointInUse           fail: stop the run or remove the unit's config first
     + EndpointNotFound        fail: register the endpoint first
     + ConnectionTestFailed    fail: the endpoint cannot be reached or logged into
+    + TargetChanged           fail: the unit was loaded into another table; set its name back, or reset it
     + PayloadTooLarge         fail: a control message must carry handles, never rows
     + VersionConflict         fail: it was changed meanwhile; read it and change it again
   x AccessError
@@ -124,6 +125,10 @@ class EndpointNotFound(ConfigError):
 
 class ConnectionTestFailed(ConfigError):
     code = "E_CONN_TEST_FAILED"
+
+
+class TargetChanged(ConfigError):
+    code = "E_TARGET_CHANGED"
 
 
 class PayloadTooLarge(ConfigError):

@@ -36,6 +36,8 @@ class UnitDocument(Model):
     learned: Learned = Learned()
     cursor: str | None = None
     """The column whose values the watermarks are."""
+    table: str | None = None
+    """The table that was chosen for the unit when its scopes were opened; None: the sink's own name."""
     is_resetting: bool = False
     """A reset has begun and not finished; the next run finishes it before it reads anything."""
     returning: Return | None = None
@@ -142,6 +144,7 @@ class UnitState(Model):
     run_id: str | None = None
     learned: Learned = Learned()
     cursor: str | None = None
+    table: str | None = None
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None
     has_intent: bool = False

@@ -19,7 +19,7 @@ from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
-from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict
+from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict, TargetChanged
 from ingest_ray.sdk.types import Island, Learned, Model, Position, Scope, SegmentState
 from ingest_ray.state.commit_history import refuse_unknown_past, segment_at, with_commit, with_past
 from ingest_ray.state.documents import (
@@ -284,15 +284,26 @@ class StateWriter:
                 hint="set policy.cursor back, or forget the checkpoint with `ingest-ray reset` and load again",
             )
 
+    def refuse_other_table(self, table: str | None) -> None:
+        """Refuses a configuration whose table is not the one that has the rows of the checkpoint. Raises `TargetChanged`."""
+        if self.segments or self.sequence:
+            refuse_other_table(self._unit.table, table)
+
     def open_scopes(
-        self, planned: Sequence[Scope], *, is_target_empty: bool, cursor: str | None = None
+        self,
+        planned: Sequence[Scope],
+        *,
+        is_target_empty: bool,
+        cursor: str | None = None,
+        table: str | None = None,
     ) -> tuple[Scope, ...]:
         """Records the scopes of this run; returns the scopes to cut, with their committed islands."""
         out: list[Scope] = []
         by_segment: dict[str, list[Scope]] = {}
         for scope in planned:
             by_segment.setdefault(scope.segment, []).append(scope)
-        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor}))
+        update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "table": table}
+        self._put_unit(self._unit.model_copy(update=update))
         for segment, scopes in by_segment.items():
             state, merged = opened(self._state_of(segment), scopes, is_target_empty=is_target_empty)
             self._put_segment(state)
@@ -454,3 +465,13 @@ def whole(state: SegmentState) -> SegmentState:
         for scope in state.scopes
     )
     return settled(state.model_copy(update={"scopes": scopes}))
+
+
+def refuse_other_table(loaded: str | None, configured: str | None) -> None:
+    """Raises `TargetChanged` where they differ. None: the sink's own name for the unit."""
+    if loaded != configured:
+        names = [f"'{name}'" if name else "its sink's own name" for name in (loaded, configured)]
+        raise TargetChanged(
+            f"the unit was loaded into a table named {names[0]}, and its rule says {names[1]} now",
+            hint="set table: back; or forget the checkpoint with `ingest-ray reset` and load again: the old table stays as it is",
+        )

@@ -21,6 +21,7 @@ ADDED = {  # additive: no published code says them
     "E_SINK_BEHIND_STATE",
     "E_HISTORY_TOO_SHORT",
     "E_ROWS_DIFFER",
+    "E_TARGET_CHANGED",
 }
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 

@@ -174,7 +174,10 @@ def open_scopes(
     may_insert = any(scope.effect is Effect.LOAD and scope.is_insert_only for scope in planned)
     cursor = order.spec.policy.cursor if order.spec.config.run_mode is RunMode.INCREMENTAL else None
     return state.open_scopes(
-        planned, is_target_empty=may_insert and _is_target_empty(state, unit_writer), cursor=cursor
+        planned,
+        is_target_empty=may_insert and _is_target_empty(state, unit_writer),
+        cursor=cursor,
+        table=order.spec.config.table,
     )
 
 

@@ -29,6 +29,7 @@ def target_of(order: RunOrder) -> Target:
         key=spec.key if write is WriteMode.UPSERT else (),
         version_column=spec.policy.cursor if write is WriteMode.UPSERT and order.task != "repair" else None,
         run_id=order.run_id,
+        table=spec.config.table,
     )
 
 

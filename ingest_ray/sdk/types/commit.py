@@ -24,6 +24,8 @@ class Target(Model):
     """The row with the larger value wins; without it, the later arrival."""
     generation: int = 1
     run_id: str = ""
+    table: str | None = None
+    """A name that was chosen for the unit's table; `/` separates folders. None: the sink's own name for the unit."""
     model: str | None = None
     deletes: Literal["tombstone", "delete"] = "tombstone"
     """Of a model: how rows are erased that their source row no longer makes."""

@@ -81,6 +81,8 @@ class Policy(Model):
     """The time zone, such as `Europe/Berlin`, of a cursor without a zone; None: unknown, which the horizon allows for."""
     cursor_nulls: Literal["include", "exclude", "raise"] = "include"
     columns: tuple[str, ...] = ()
+    exclude_columns: tuple[str, ...] = ()
+    """Columns that are never read; one that a dataset does not have is no fault, so that a rule can name it for many."""
     where: str | None = None
     allow_lossy: bool = False
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
@@ -130,6 +132,8 @@ class UnitConfig(Model):
     endpoint_id: str
     unit_id: str
     sink_id: str
+    table: str | None = None
+    """The unit's table in its sink, or the path of its folder; None: the sink's own name for the unit."""
     enabled: bool = False
     run_mode: RunMode = RunMode.FULL
     mode: DataMode = DataMode.RAW

@@ -22,7 +22,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units
-from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
+from ingest_ray.service.units.policies.unfit_units import UnfitUnit, moved_units, unfit_units
 from ingest_ray.service.units.rules import RuleFault
 from ingest_ray.settings import Settings
 
@@ -69,6 +69,9 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
             changes += _configure(connection)
             check_mappings(connection, config.lines)
             unfit = unfit_units(connection, settings)
+            unfit += moved_units(
+                connection, installation, [change.id for change in changes if "table" in change.fields]
+            )
             if dry_run:
                 raise _DryRunEnd
     except _DryRunEnd:

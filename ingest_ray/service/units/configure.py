@@ -30,6 +30,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.listing import units_of
+from ingest_ray.service.units.policies.excluded_columns import without_excluded
 from ingest_ray.service.units.validation import check_policy, check_types, with_explicit_policy
 
 EnumType = TypeVar("EnumType", RunMode, DataMode)
@@ -192,7 +193,7 @@ def _check_config(
         )
     version = dataset_versions.find(connection, unit.endpoint_id, unit.unit_id)
     assert version is not None
-    spec = UnitSpec(endpoint=entry.endpoint, dataset=version.dataset, config=config)
+    spec = without_excluded(UnitSpec(endpoint=entry.endpoint, dataset=version.dataset, config=config))
     check_policy(spec)
     if config.mode is DataMode.CDM:
         check_cdm_policy(spec, installation.settings)

@@ -15,6 +15,7 @@ from ingest_ray.sdk.types import DataMode, Dataset, Model, Unit, UnitConfig
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
+from ingest_ray.service.units.policies.unfit_units import refuse_moved_unit
 from ingest_ray.state import read_states
 
 
@@ -55,6 +56,7 @@ def gate(
         before = accepted_schema.find(connection, unit, config.sink_id)
         launch_catalog.read_targets(connection)
     state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))
+    refuse_moved_unit(state, config)
     candidate = Candidate(entry, offered, dataset, config, target, before)
     order = fitted_order(installation.settings, candidate, launch_catalog, run_id or new_id(), state.cursor)
     return order.model_copy(update={"spec": order.spec.model_copy(update={"learned": state.learned})})

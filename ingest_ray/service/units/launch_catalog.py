@@ -4,7 +4,7 @@ A launch of a few units reads only their datasets, however many the endpoint has
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import sqlalchemy as sa
 
@@ -35,6 +35,7 @@ class LaunchCatalog:
         self._registered: dict[str, Registration | None] = {}
         self._opened: dict[str, Sink | None] = {}
         self._writers: dict[str, Mapping[str, list[RawConfig]]] = {}
+        self._inner: dict[str, dict[str, list[RawConfig]]] = {}
 
     def find_unit(self, connection: sa.Connection, entry: Registration, unit_id: str) -> tuple[Unit, Dataset] | None:
         """A unit that the endpoint offers, with its dataset."""
@@ -84,16 +85,29 @@ class LaunchCatalog:
         return opened
 
     def other_writers(self, unit: UnitRef, sink: Endpoint, where: str, settings: Settings) -> list[UnitRef]:
-        """Other enabled units with the same location in a sink of the same template, except where this unit was loaded and
+        """Other enabled units with the same location in a sink of the same template, or with one inside of the other, except where this unit was loaded and
         none of them was: the table is this unit's then. Units in CDM mode are left out, because the tables of CDM models are
         shared."""
-        found = [item for item in self._writers_to(sink.template, settings).get(where, ()) if item.ref != unit]
+        writers = self._writers_to(sink.template, settings)
+        near = [*writers.get(where, ()), *self._nested(sink.template, where, writers)]
+        found = [item for item in near if item.ref != unit]
         others = [config for config in (item.parsed() for item in found) if _writes_a_table(config)]
         if (unit.endpoint_id, unit.unit_id, sink.endpoint_id) in self._accepted and not any(
             (config.endpoint_id, config.unit_id, config.sink_id) in self._accepted for config in others
         ):
             return []
         return [config.ref for config in others]
+
+    def _nested(self, template: str, where: str, writers: Mapping[str, list[RawConfig]]) -> Iterator[RawConfig]:
+        """Writers to folders around or inside of `where`: maintenance of the outer table would remove files of the inner one."""
+        if template not in self._inner:
+            self._inner[template] = defaultdict(list)
+            for location, found in writers.items():
+                for folder in _folders_around(location):
+                    self._inner[template][folder] += found
+        yield from self._inner[template].get(where, ())
+        for folder in _folders_around(where):
+            yield from writers.get(folder, ())
 
     def _writers_to(self, template: str, settings: Settings) -> Mapping[str, list[RawConfig]]:
         if template not in self._writers:
@@ -117,6 +131,13 @@ class LaunchCatalog:
             return None
 
 
+def _folders_around(location: str) -> Iterator[str]:
+    end = location.rfind("/")
+    while end > 0:
+        yield location[:end]
+        end = location.rfind("/", 0, end)
+
+
 def _writes_a_table(config: UnitConfig) -> bool:
     return config.enabled and config.mode is not DataMode.CDM
 
@@ -126,6 +147,7 @@ def _target(item: RawConfig) -> Target:
         sink_id=item.sink_id,
         endpoint_id=item.endpoint_id,
         unit_id=item.unit_id,
+        table=item.table,
         app_id="",
         write=WriteMode.APPEND,
     )

@@ -1,6 +1,6 @@
 """Lists the units of endpoints with their configuration, and derives configurations from rules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -135,13 +135,16 @@ def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Itera
     Configurations that were set by hand stay as they are. Configurations of a vanished dataset stay, too: the gate refuses
     them, and they apply again when the dataset comes back.
     """
-    collected = {
-        entry.endpoint.endpoint_id: _units_if_installed(connection, entry)
-        for entry in endpoints.listed(connection, "source")
-        if run_records.is_collected(connection, entry.endpoint.endpoint_id)
-    }
+    collected: dict[str, list[Unit]] = {}
+    names: dict[UnitRef, Mapping[str, str]] = {}
+    for entry in endpoints.listed(connection, "source"):
+        endpoint_id = entry.endpoint.endpoint_id
+        if run_records.is_collected(connection, endpoint_id):
+            datasets = dataset_versions.current(connection, endpoint_id)
+            collected[endpoint_id] = _units_if_installed(entry, datasets)
+            names |= {UnitRef(endpoint_id, dataset.name): _names_of(dataset) for dataset in datasets}
     rules = unit_configs.rules(connection)
-    wanted, found = expand_rules(rules, collected)
+    wanted, found = expand_rules(rules, collected, names)
     faults += found
     faulty = {fault.unit for fault in found}
     known = {item.config.ref: item for item in unit_configs.listed(connection)}
@@ -165,8 +168,13 @@ def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Itera
             yield "-", str(unit), ()
 
 
-def _units_if_installed(connection: sa.Connection, entry: Registration) -> list[Unit]:
+def _names_of(dataset: Dataset) -> Mapping[str, str]:
+    """Schema and table, where the dataset has them."""
+    return {part: str(dataset.facts[part]) for part in ("schema", "table") if dataset.facts.get(part)}
+
+
+def _units_if_installed(entry: Registration, datasets: Sequence[Dataset]) -> list[Unit]:
     try:
-        return units_of(connection, entry)
+        return offered_units(entry, datasets)
     except StrategyMissing:  # of another installation that shares the catalog; the gate refuses its units
         return []

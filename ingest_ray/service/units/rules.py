@@ -8,6 +8,7 @@ from typing import Any
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import UnitRule
 from ingest_ray.config.document import Match
+from ingest_ray.config.table_template import filled
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import CdmSettings, DataMode, Model, Policy, Unit, UnitConfig
@@ -28,10 +29,13 @@ class RuleFault(Model):
 
 
 def expand_rules(
-    rules: Sequence[StoredRule], units: Mapping[str, Sequence[Unit]]
+    rules: Sequence[StoredRule],
+    units: Mapping[str, Sequence[Unit]],
+    names: Mapping[UnitRef, Mapping[str, str]],
 ) -> tuple[dict[UnitRef, UnitConfig], list[RuleFault]]:
     """The configuration of every unit that a rule selects, and the rules that cannot be applied: one names a unit that its
-    collected endpoint does not have, or no rule of a unit names a sink. `units`: of the collected endpoints, by endpoint."""
+    collected endpoint does not have, or no rule of a unit names a sink. `units`: of the collected endpoints, by endpoint;
+    `names`: what a unit's template for its table is filled with."""
     written: dict[UnitRef, list[ParsedRule]] = {}
     faults: list[RuleFault] = []
     offered = {UnitRef(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
@@ -49,7 +53,7 @@ def expand_rules(
     configs: dict[UnitRef, UnitConfig] = {}
     for unit, found in written.items():
         try:
-            configs[unit] = _merged_config(offered[unit], found)
+            configs[unit] = _merged_config(offered[unit], found, names.get(unit, {}))
         except ConfigError as error:
             faults.append(RuleFault(message=error.message, hint=error.hint or "", unit=unit))
     return configs, faults
@@ -64,7 +68,7 @@ def is_match(pattern: str, unit_id: str, match: Match = "pattern") -> bool:
     return pattern == unit_id or (match == "pattern" and fnmatchcase(unit_id, pattern))
 
 
-def _merged_config(unit: Unit, rules: Sequence[ParsedRule]) -> UnitConfig:
+def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, str]) -> UnitConfig:
     values: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     cdm: dict[str, Any] = {}
@@ -95,7 +99,20 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule]) -> UnitConfig:
         sink_endpoint_id=values.get("sink_endpoint"),
         cdm=CdmSettings(**cdm),
         policy=Policy(**policy),
+        table=_table_name(values.get("table"), unit, mode, names, rules[-1][1]),
         filters=values.get("filters", {}),
         schedule_kind="MANUAL" if minutes is None else "INTERVAL",
         schedule_interval_minutes=minutes,
     )
+
+
+def _table_name(
+    template: str | None, unit: Unit, mode: DataMode, names: Mapping[str, str], written_at: str
+) -> str | None:
+    """None in CDM mode, where tables are the models'. Raises `ConfigError` for a placeholder that the unit has no value for."""
+    if template is None or mode is DataMode.CDM:
+        return None
+    try:
+        return filled(template, {"table": unit.unit_id, **names, "endpoint": unit.endpoint_id, "unit": unit.unit_id})
+    except ValueError as error:
+        raise ConfigError(f"{written_at}: unit '{unit.ref}': table '{template}': {error}") from None

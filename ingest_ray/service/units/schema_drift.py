@@ -13,6 +13,7 @@ from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
 from ingest_ray.secrets import masked, resolve
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.policies.cursor_choice import with_choice_of
+from ingest_ray.service.units.policies.excluded_columns import reduced
 from ingest_ray.service.units.schema_changes import (
     changes,
     followed_dataset,
@@ -45,16 +46,19 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
         stored = unit_configs.find(connection, spec.ref)
     config = with_choice_of(stored.config, spec.config) if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that the configuration does not set follow the dataset
+    excluded = config.policy.exclude_columns  # no change of these concerns the unit
+    before = reduced(before, excluded) if before is not None else None
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
-    now = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
-    if now is None:
+    observed = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
+    if observed is None:
         raise SourceChanged(
             f"the dataset of unit '{spec.ref}' is gone at the source",
             hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
         )
-    check_column_types(now)
+    check_column_types(observed)
+    now = reduced(observed, excluded)
     staged, found = _followed_dataset(raw, before, now)
     policy = spec.policy.on_schema_change
     is_new_to_unit = before is None or shape(staged) != shape(before)
@@ -66,7 +70,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     return SchemaCheck(
         order=order.model_copy(update={"source_dataset": source_dataset(now, staged)}),
         changes=tuple(found) if is_new_to_unit or is_new_to_catalog else (),
-        observed=now,
+        observed=observed,
         is_new_to_catalog=is_new_to_catalog,
         is_new_to_unit=is_new_to_unit,
     )

@@ -93,6 +93,6 @@ def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     if others:
         named = ", ".join(f"'{unit}'" for unit in others[:5])
         raise ConfigError(
-            f"units '{order.ref}' and {named} {'both' if len(others) == 1 else 'all'} write to '{where}'",
-            hint="give one of them another sink, or disable it",
+            f"units '{order.ref}' and {named} {'both' if len(others) == 1 else 'all'} write to '{where}', or into a folder of it",
+            hint="give one of them another name with table: in its rule, or another sink, or disable it",
         )

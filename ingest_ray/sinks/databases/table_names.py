@@ -1,6 +1,6 @@
 """Names of a unit's table and of the stages of its runs.
 
-A unit's table has the unit's id as its name, with `_` for every character except letters, digits and `_`: `public.orders` becomes
+A unit's table has the name that was chosen for it (`Target.table`), else the unit's id as its name, with `_` for every character except letters, digits and `_`: `public.orders` becomes
 `public_orders`. A name that is too long is cut and ends with a hash; one that begins like this sink's own tables gets the prefix
 `t`. Two units with the same table name are refused when the second one is opened.
 """
@@ -16,14 +16,15 @@ NAME_BYTES = 60  # PostgreSQL cuts at 63 bytes, MySQL at 64 characters
 
 
 def unit_table_name(target: Target) -> str:
-    name = re.sub(r"[^\w]|[^\u0000-\uffff]", "_", target.unit_id)  # MySQL's names end at U+FFFF
+    text = target.table or target.unit_id
+    name = re.sub(r"[^\w]|[^\u0000-\uffff]", "_", text)  # MySQL's names end at U+FFFF
     if name.lower().startswith("_ingest"):
         name = f"t{name}"
     content = name.encode()
     if len(content) <= NAME_BYTES:
         return name
     beginning = content[: NAME_BYTES - 9].decode(errors="ignore")
-    return f"{beginning}_{_hash(target.unit_id)}"
+    return f"{beginning}_{_hash(text)}"
 
 
 def new_stage_name(target: Target) -> str:

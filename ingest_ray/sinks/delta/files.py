@@ -50,8 +50,9 @@ class TableFiles:
         self._fs: fs.FileSystem | None = None
 
     @classmethod
-    def of(cls, root: str, endpoint_id: str, unit_id: str, options: Mapping[str, str]) -> "TableFiles":
-        parts = [path_part(endpoint_id), path_part(unit_id)]
+    def of(cls, root: str, names: Sequence[str], options: Mapping[str, str]) -> "TableFiles":
+        """`names`: the folders under `root`."""
+        parts = [path_part(name) for name in names]
         if root.startswith("file://"):
             root = fs.FileSystem.from_uri(root)[1]
         if "://" not in root:

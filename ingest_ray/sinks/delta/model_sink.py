@@ -57,11 +57,11 @@ class _ModelFiles(DeltaSink):
     payload_bytes = PAYLOAD_BYTES // 4  # the files that a slice prepares for all of its models share one payload
 
     def table_files(self, target: Target) -> TableFiles:
-        return TableFiles.of(self._root, FOLDER, model_of(str(target.model)).table, self._options)
+        return TableFiles.of(self._root, [FOLDER, model_of(str(target.model)).table], self._options)
 
     def pending_files(self, target: Target) -> TableFiles:
         unit = f"{path_part(target.endpoint_id)}~{path_part(target.unit_id)}"
-        return TableFiles.of(self._root, COMMITS, unit, self._options)
+        return TableFiles.of(self._root, [COMMITS, unit], self._options)
 
 
 class DeltaModelSink:

@@ -240,7 +240,8 @@ class DeltaSink:
         return vacuum(self.table_files(target), keep_h, rehearse)
 
     def table_files(self, target: Target) -> TableFiles:
-        return TableFiles.of(self._root, target.endpoint_id, target.unit_id, self._options)
+        names = target.table.split("/") if target.table else [target.endpoint_id, target.unit_id]
+        return TableFiles.of(self._root, names, self._options)
 
     def _cached_file_schema(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
         """Read once per run: reading the log again for each slice would cost more than writing it.

@@ -14,6 +14,7 @@ from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.cursor_choice import with_chosen_cursor
+from ingest_ray.service.units.policies.excluded_columns import without_excluded
 from ingest_ray.service.units.validation import check_policy, check_target, check_types, with_explicit_policy
 from ingest_ray.settings import Settings
 
@@ -66,7 +67,7 @@ def fitted_order(
     endpoint = candidate.source.endpoint
     strategy = strategy_for(endpoint.template)
     spec = UnitSpec(endpoint=endpoint, dataset=candidate.dataset, config=candidate.config)
-    spec = with_chosen_cursor(spec, strategy, followed)
+    spec = without_excluded(with_chosen_cursor(spec, strategy, followed))
     check_mode(spec, candidate.unit)
     check_policy(spec, candidate.before)
     if spec.is_cdm:

@@ -1,18 +1,22 @@
-"""Finds the enabled units that a run would refuse, before there is a run. Reads the catalog, never the source or the state."""
+"""Finds the enabled units that a run would refuse, before there is a run. Reads the catalog, never the source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import sqlalchemy as sa
 
 from ingest_ray import logs
 from ingest_ray.catalog import endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
-from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, SourceChanged
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, SourceChanged, TargetChanged
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitConfig
+from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
 from ingest_ray.settings import Settings
+from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.writer import refuse_other_table
 
 UNFIT = (GateError, ConfigError, SourceChanged)
 
@@ -65,6 +69,31 @@ def _check(
     if found is not None:
         sink = find_sink_of(connection, entry, found[0], config, launch_catalog)
         fitted_order(settings, Candidate(entry, *found, config, sink), launch_catalog, run_id="")
+
+
+def moved_units(connection: sa.Connection, installation: Installation, names: Collection[str]) -> list[UnfitUnit]:
+    """Those of `names` that were loaded into another table than they are configured for. Reads their states."""
+    found = []
+    for item in unit_configs.listed(connection) if names else ():
+        config = item.config
+        entry = endpoints.find(connection, config.endpoint_id, "source")
+        if str(config.ref) not in names or entry is None or not config.enabled:
+            continue
+        try:
+            refuse_moved_unit(read_states(installation.kv, unit_key(entry.vendor, config.ref, config.sink_id)), config)
+        except TargetChanged as error:
+            found.append(unfit_unit(config, error))
+    return found
+
+
+def refuse_moved_unit(state: UnitState, config: UnitConfig) -> None:
+    """Raises `TargetChanged` where the unit was loaded into another table than it is configured for."""
+    if not state.segments and not state.sequence:
+        return
+    try:
+        refuse_other_table(state.table, config.table)
+    except TargetChanged as error:
+        raise TargetChanged(f"unit '{config.ref}': {error.message}", hint=error.hint) from None
 
 
 def unfit_unit(config: UnitConfig, error: IngestError) -> UnfitUnit:
