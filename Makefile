@@ -6,7 +6,9 @@ READY := .venv/.ready
 # Test processes. The suite waits for servers and processes as long as it computes: one more than two cores gives.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest tests
-PARALLEL := -n $(WORKERS) --dist loadgroup
+PARALLEL := -n $(WORKERS) --dist loadscope  # tests/scheduling.py says what a scope is
+# Bytecode is kept, whatever the environment says: tests start hundreds of processes, and each would compile what it imports.
+export PYTHONDONTWRITEBYTECODE :=
 FAST := not slow and not services and not cluster and not faults
 
 .DEFAULT_GOAL := help

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from ingest_ray.testing.plugins import add_to_path
+from tests.scheduling import SharedServers, rank
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
@@ -29,8 +31,15 @@ pytest_plugins = [
 SERVERS = {"postgres_server", "killable_postgres", "mariadb_server", "redis_server", "pgbouncer"}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    config.option.loadscopereorder = False
+    return SharedServers(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for a server is marked `services`."""
+    """Whatever asks for a server is marked `services`; what waits longest comes first."""
+    items.sort(key=lambda item: rank(item.nodeid))
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.services)

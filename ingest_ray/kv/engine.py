@@ -156,13 +156,17 @@ def _libpq(url: URL) -> tuple[URL, dict[str, Any]]:
     context = _tls(query.pop("sslmode", "prefer"), query.pop("sslrootcert", None))
     if context is not None:
         arguments["ssl_context"] = context
+    elif (
+        "unix_sock" in arguments
+    ):  # has no TLS, as in libpq; a context would load the trusted certificates in vain: 20 ms
+        arguments["ssl_context"] = False
     if query:
         raise ConfigError(f"state at '{shown(url)}': parameter '{sorted(query)[0]}' of the URL is not understood")
     return url.set(query={}), arguments
 
 
 def _tls(mode: str, root: str | None) -> ssl.SSLContext | None:
-    if mode in ("disable", "allow", "prefer"):  # pg8000 cannot fall back, so the two soft modes mean no TLS
+    if mode in ("disable", "allow", "prefer"):  # pg8000 uses TLS then where the server offers it, unverified
         return None
     if mode not in ("require", "verify-ca", "verify-full"):
         raise ConfigError(f"sslmode '{mode}' is unknown", hint="disable, prefer, require, verify-ca or verify-full")

@@ -67,7 +67,7 @@ def python_client(package: str, version: str, script: str, *arguments: str) -> d
     install(folder, pip)
     environment = {**os.environ, "PYTHONPATH": str(folder), "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, str(SCRIPTS / script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
@@ -81,7 +81,7 @@ def npm_client(script: str, *arguments: str) -> dict[str, Any]:
         folder, ["npm", "install", "--no-audit", "--no-fund", "--prefix", ".", "jira.js@6.2.0", "confluence.js@3.2.0"]
     )
     command = ["node", str(SCRIPTS / script), str(folder / "node_modules"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -65,7 +65,7 @@ def address(site: Workspace) -> Iterator[str]:
             yield _address(server, log)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.wait(60)
 
 
 def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:

@@ -6,7 +6,7 @@ from ingest_ray.service.endpoints.collect import collect
 from tests.browser.visitor import Visitor
 from tests.service.workspace import Workspace
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("browser")]  # one server, one browser, in this order
+pytestmark = pytest.mark.services
 
 UNIT = "numbers-1x1000"
 

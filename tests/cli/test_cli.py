@@ -83,7 +83,7 @@ class Shop:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=200,
             **more,
         )
 
@@ -298,7 +298,7 @@ def test_a_terminal_sees_bars(shop: Shop) -> None:
         stderr=theirs,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     os.close(theirs)
     seen = b""
@@ -330,7 +330,7 @@ def test_the_first_ctrl_c_pauses_the_run_and_says_how_to_go_on(shop: Shop) -> No
             break
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=200)
     document = json.loads(out)
     assert (document["state"], child.returncode) == ("PAUSED", 1), err
     assert "to go on: ingest-ray run slow" in err
@@ -359,7 +359,7 @@ def test_the_second_ctrl_c_ends_the_run_at_once_and_the_next_one_goes_on(shop: S
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)
     os.kill(child.pid, signal.SIGCONT)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=200)
     assert child.returncode == 1
     assert json.loads(out) == {"error": {"code": "E_RUN_INTERRUPTED", "message": "stopped", "hint": None}}
     (unit,) = shop.json("status", "slow")["units"]

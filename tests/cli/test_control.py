@@ -88,12 +88,12 @@ def test_a_run_of_the_command_line_is_paused_by_another_command(workspace: Works
     cli.json("apply")
     command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", UNIT, "--json"]
     run = subprocess.Popen(command, cwd=workspace.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (workspace.journal.exists() and "read load 0 [500" in workspace.journal.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert cli.json("pause", "shop", UNIT)["ok"] is True
-    out, _ = run.communicate(timeout=60)
+    out, _ = run.communicate(timeout=200)
     assert (run.returncode, '"state": "PAUSED"' in out) == (1, True)
 
 
@@ -136,6 +136,6 @@ def test_a_server_answers_and_ends_when_it_is_told_to(workspace: Workspace, cli:
         except OSError:
             time.sleep(0.1)
     server.send_signal(signal.SIGTERM)
-    _, rest = server.communicate(timeout=30)
+    _, rest = server.communicate(timeout=200)
     assert server.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in rest

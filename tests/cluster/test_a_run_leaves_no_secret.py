@@ -125,7 +125,7 @@ def files(root: Path) -> list[Path]:
 
 
 def wait(is_so: Any) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -11,7 +11,7 @@ from tests.run.test_cdm import BAD, COMMENT, ITEM, MAPPING, CdmInstallation
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 
-@pytest.mark.parametrize("staging", ["files", "object-store"])
+@pytest.mark.parametrize("staging", [pytest.param("files", marks=pytest.mark.faults), "object-store"])
 def test_mapper_actors_map_exactly_once(tmp_path: Path, staging: str) -> None:
     there = CdmInstallation(tmp_path, inline_below=0, staging=staging, models={ITEM: MAPPING[ITEM], COMMENT: BAD})
     summary = there.run()

@@ -21,7 +21,7 @@ def run_ended(workspace: Workspace, *options: str) -> "subprocess.CompletedProce
     command = [sys.executable, "-m", "ingest_ray.cli", "run", "shop", "numbers-1x1000", *options]
     environment = os.environ | {"INGEST_FAILPOINT": "ray:before-connect"}
     return subprocess.run(
-        command, cwd=workspace.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=workspace.folder, env=environment, capture_output=True, text=True, timeout=200, check=False
     )
 
 
@@ -75,7 +75,7 @@ connection.server_watch = WATCH
 with announce(ExitNotice("ended", sys.stdout)):
     connection.close()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
     assert (done.returncode, done.stdout) == (1, "ended"), done.stderr
 
 

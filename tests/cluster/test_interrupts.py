@@ -24,7 +24,7 @@ def test_a_held_reader_is_interrupted_in_a_process_that_ignores_sigint(tmp_path:
     order = tmp_path / "order.json"
     order.write_text(there.order().model_dump_json())
     done = subprocess.run(
-        [sys.executable, "-c", PAUSE, str(order), str(there.journal)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PAUSE, str(order), str(there.journal)], capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr
     assert RunSummary.model_validate_json(done.stdout).state is RunState.PAUSED

@@ -1,45 +1,55 @@
 """A process of a run on Ray is killed at a named step; the run itself goes on and ends with every row once."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-import ray
 
-from ingest_ray.executors.ray.cluster import Cluster
-from ingest_ray.sdk.types import RunState, RunSummary
-from tests.run.installation import Installation, write_order
+from ingest_ray.executors.ray import executor
+from ingest_ray.executors.ray.planner import PlannerActor
+from ingest_ray.executors.ray.sink import SinkActor
+from ingest_ray.executors.ray.state import StateActor
+from ingest_ray.sdk.types import RunState
+from tests.run.installation import Installation
 
-pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
+
+
+def set_failpoint(monkeypatch: pytest.MonkeyPatch, kind: Any, environment: dict[str, str]) -> None:
+    """Starts the actors of one kind, or the readers where it is None, with a fail point; all others without."""
+    start_actor, reader_task = executor.actor_starter, executor.reader_task
+    runtime_env = {"env_vars": environment}
+
+    def start(actor: Any, labels: Any) -> Any:
+        return start_actor(actor.options(runtime_env=runtime_env) if actor is kind else actor, labels)
+
+    def task(function: Any, settings: Any, per_cpu: int) -> Any:
+        if kind is not None:
+            return reader_task(function, settings, per_cpu)
+        return function.options(num_cpus=1 / per_cpu, runtime_env=runtime_env)
+
+    monkeypatch.setattr(executor, "actor_starter", start)
+    monkeypatch.setattr(executor, "reader_task", task)
 
 
 @pytest.mark.parametrize(
-    ("who", "step"),
+    ("kind", "step"),
     [
-        ("reader", "read:after-batch@2"),
-        ("planner", "plan:before-next@2"),
-        ("sink", "sink:after-prepare@2"),
-        ("committing sink", "sink:after-commit@2"),
-        ("state", "state:before-fold@2"),
+        pytest.param(None, "read:after-batch@2", id="reader"),
+        pytest.param(PlannerActor, "plan:before-next@2", id="planner"),
+        pytest.param(SinkActor, "sink:after-prepare@2", id="sink"),
+        pytest.param(SinkActor, "sink:after-commit@2", id="committing sink"),
+        pytest.param(StateActor, "state:before-fold@2", id="state"),
     ],
 )
 def test_c32_a_killed_actor_or_task_costs_no_row_and_no_run(
-    tmp_path: Path, cluster: Cluster, who: str, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, step: str
 ) -> None:
-    """In a driver of its own, on the Ray that the tests share."""
-    there = Installation(tmp_path, unit="numbers-2x4000", inline_below=0)
-    order = write_order(there, tmp_path / "order.json")
     marker = tmp_path / "killed"
-    environment = os.environ | {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_ONCE": str(marker)}
-    address = ray.get_runtime_context().gcs_address
-    command = [sys.executable, "-m", "tests.cluster.run_joined", address, str(order)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert marker.exists(), f"no {who} was killed"
-    summary = RunSummary.model_validate_json(done.stdout.splitlines()[-1])  # Ray writes there, too
+    set_failpoint(monkeypatch, kind, {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_ONCE": str(marker)})
+    there = Installation(tmp_path, unit="numbers-2x4000", inline_below=0)
+    summary = there.run()
+    assert marker.exists(), f"no process was killed at {step}"
     assert summary.state is RunState.SUCCEEDED, summary.error
     assert summary.executor == "ray"
     assert there.ids() == there.expected_ids()

@@ -77,7 +77,7 @@ class Drive:
                     self.readers[pid] = node
         return set(self.readers.values())
 
-    def until(self, is_so: Callable[[], object], within_s: float = 120) -> None:
+    def until(self, is_so: Callable[[], object], within_s: float = 200) -> None:
         deadline = time.monotonic() + within_s
         while not is_so():
             assert self._process.poll() is None, self._log.read_text()[-4000:]

@@ -28,7 +28,7 @@ def campaign(folder: Path, timeout: int, *arguments: str) -> dict[str, object]:
 
 @pytest.mark.timeout(600)
 def test_after_any_strike_the_sink_is_the_source(tmp_path: Path) -> None:
-    arguments = ["--source", "postgres", "--rounds", "3", "--rows", "3000", "--cluster-share", "0", "--seed", "4"]
+    arguments = ["--source", "postgres", "--rounds", "2", "--rows", "3000", "--cluster-share", "0", "--seed", "4"]
     report = campaign(tmp_path, 500, *arguments)
     assert report["violations"] == []
     assert report["struck"], "no fault hit its run at work"

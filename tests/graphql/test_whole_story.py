@@ -19,7 +19,7 @@ UNIT = "numbers-1x1000"
 
 
 def until(ask: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not is_so(found := ask()):
         assert time.monotonic() < deadline, found
         time.sleep(0.05)

@@ -41,7 +41,7 @@ def test_a_strategy_names_its_extra() -> None:
 
 
 def test_sinks_and_simulated_sites_name_their_extras() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], check=False, capture_output=True, text=True, timeout=200)
     assert json.loads(done.stdout) == [
         ["sink 'out' needs the Python package 'deltalake'", "pip install 'ingest-ray[delta]'"],
         ["sink 'out' needs the Python package 'pymysql'", "pip install 'ingest-ray[postgres,mysql]'"],

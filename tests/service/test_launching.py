@@ -43,7 +43,7 @@ def ready(workspace: Workspace) -> Workspace:
 def children() -> Iterator[ChildProcessLauncher]:
     launcher = ChildProcessLauncher()
     yield launcher
-    launcher.join(60)
+    launcher.join(200)
 
 
 def record_of(workspace: Workspace, run_id: str) -> RunRecord:
@@ -53,7 +53,7 @@ def record_of(workspace: Workspace, run_id: str) -> RunRecord:
     return found
 
 
-def until(is_so: Callable[[], bool], within_s: float = 60) -> None:
+def until(is_so: Callable[[], bool], within_s: float = 200) -> None:
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline, "it did not happen"
@@ -103,7 +103,7 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
         f"place = Installation(load_config(Path({str(ready.file)!r})).settings);"
         f"launcher_for(place).pause(place, {run_id!r}, 'grace')"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
     until(lambda: children.state(ready.installation, run_id) is not RunState.RUNNING)
     paused = record_of(ready, run_id).summary
     assert paused.state is RunState.PAUSED
@@ -180,7 +180,7 @@ def test_a_run_outlives_the_server_that_started_it(ready: Workspace) -> None:
         f"print(launcher_for(place).start(place, RunRequest(endpoint_id='shop', unit_id={UNIT!r})), flush=True);"
         "os.kill(os.getpid(), 9)"
     )
-    server = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60)
+    server = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=200)
     assert server.returncode == -signal.SIGKILL
     run_id = server.stdout.strip()
     until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)

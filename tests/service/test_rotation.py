@@ -65,7 +65,7 @@ def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Worksp
         f"rotate_key(Installation(load_config(Path({str(ready.file)!r})).settings))"
     )
     environment = {**os.environ, "INGEST_FAILPOINT": step}
-    died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=200, check=False)
     assert died.returncode == -9
     assert opened(ready) == SECRET
     rotate_key(ready.installation)

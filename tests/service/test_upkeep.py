@@ -56,6 +56,6 @@ def test_the_simulator_starts_from_the_command_line() -> None:
         ready = json.loads(process.stdout.readline())
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         process.stdout.close()
     assert set(ready) == {"url", "user", "token", "mode"}

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,16 @@ pytestmark = [pytest.mark.services, pytest.mark.cluster]
 ROOT = Path(__file__).parents[2]
 
 
-def test_c31_a_load_that_is_killed_at_random_moments_ends_with_every_value_equal(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Outside of pytest's own, which every session of pytest closes to others: another user runs the server in it."""
+    with tempfile.TemporaryDirectory(prefix="ingest-kill") as made:
+        yield Path(made)
+
+
+def test_c31_a_load_that_is_killed_at_random_moments_ends_with_every_value_equal(folder: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "bench.kill_and_resume", "--rows", "600000", "--kills", "2"]
-    command += ["--slice-mib", "2", "--folder", str(tmp_path / "campaign")]
+    command += ["--slice-mib", "2", "--folder", str(folder / "campaign")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout[done.stdout.index("{") :])

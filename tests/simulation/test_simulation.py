@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 
@@ -13,6 +14,18 @@ from tests.simulation.mutations import MUTATIONS, mutated
 pytestmark = pytest.mark.slow
 
 MOST_HISTORIES = 3_000  # most of the deliberate bugs are detected within a hundred, the last one within 2,000
+
+# The histories that showed the bugs which need the longest search: they are played first. They may be others after a change
+# of the protocol; then all are searched, and the history that is printed belongs here.
+SHOWN_BY = {
+    "intent_not_fenced": 403,
+    "last_write_wins": 100,
+    "lost_answer_taken_for_a_failure": 170,
+    "lost_answer_taken_for_a_loss": 112,
+    "inserts_go_on_after_lost_writes": 163,
+    "planning_failure_leaves_the_commit": 1089,
+    "reset_that_died_is_not_finished": 852,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -39,5 +52,8 @@ def test_a_seed_plays_the_same_history_again() -> None:
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_deliberate_bug_is_seen(name: str) -> None:
+    seeds = chain([SHOWN_BY.get(name, 0)], range(MOST_HISTORIES))
     with mutated(name):
-        assert any(History(seed).play().violation for seed in range(MOST_HISTORIES)), f"'{name}' was not detected"
+        shown_by = next((seed for seed in seeds if History(seed).play().violation), None)
+    assert shown_by is not None, f"'{name}' was not detected"
+    print(f"'{name}' is shown by the history {shown_by}")

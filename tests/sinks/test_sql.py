@@ -194,7 +194,7 @@ def test_a_commit_waits_for_the_one_before_it(sink_database: tuple[Any, Run]) ->
         late.start()
         late.join(0.3)
         assert late.is_alive()
-    late.join(30)
+    late.join(60)
     assert [end.rows_committed for end in ends] == [1]
 
 

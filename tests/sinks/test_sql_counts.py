@@ -148,7 +148,7 @@ def test_units_that_commit_equal_ids_at_the_same_time_all_succeed(models: Any) -
                 ids = [(f"p{(index + version) % 20}", version, ["l"]) for index in range(20)]
                 ids += [(f"round{number}-{index}", version, []) for index in range(20)]
                 groups = pages.prepare(*ids)
-                together.wait(30)
+                together.wait(60)
                 pages.commit(groups)
         except BaseException as error:
             failures.append(error)
@@ -161,7 +161,7 @@ def test_units_that_commit_equal_ids_at_the_same_time_all_succeed(models: Any) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(200)
     assert failures == []
     newest = 3 * ROUNDS
     shared = [f"p{index}@{newest}" for index in range(20)]

@@ -13,13 +13,6 @@ from tests.temporal.worker_workspace import WorkerWorkspace
 __all__ = ["pg", "postgres_server"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them in one worker: they share a Ray head and a Temporal server."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("temporal"))
-
-
 @pytest.fixture(scope="session")
 def head() -> Iterator[RayHead]:
     there = RayHead()

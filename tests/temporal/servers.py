@@ -29,7 +29,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def until(is_so: Callable[[], object], within_s: float = 90, what: str = "it") -> None:
+def until(is_so: Callable[[], object], within_s: float = 200, what: str = "it") -> None:
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline, f"{what} did not happen"
@@ -49,7 +49,7 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
 class RayHead:
     """`ray start --head` in a folder of its own, with token authentication, on ports of its own."""
 
-    def __init__(self, cpus: int = 3) -> None:
+    def __init__(self, cpus: int = 1) -> None:
         self.token = secrets.token_hex(16)
         self.folder = Path(tempfile.mkdtemp(prefix="iray", dir="/tmp"))  # short: it has sockets in it
         self.cpus = cpus

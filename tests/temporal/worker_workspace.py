@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 from deltalake import DeltaTable
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client, WorkflowHandle
 
 from ingest_ray.catalog import run_records as records
@@ -128,7 +129,7 @@ class WorkerWorkspace:
         self.with_client(lambda client: client.start_workflow(RUN, command, id=name, task_queue=self.queue))
         return name
 
-    def result(self, workflow_id: str, within_s: float = 150) -> UnitOutcome:
+    def result(self, workflow_id: str, within_s: float = 250) -> UnitOutcome:
         """Raises `WorkflowFailureError` for a workflow that failed or was cancelled."""
 
         async def wait(client: Client) -> UnitOutcome:
@@ -155,9 +156,10 @@ class WorkerWorkspace:
         return self.with_client(fetch)
 
     def attempt(self, workflow_id: str) -> int:
-        """The number of attempts of the activity that waits."""
+        """The number of the attempt that a worker executes; 0 while none does."""
         pending = self._pending(workflow_id)
-        return int(pending.attempt) if pending is not None else 0
+        is_started = pending is not None and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+        return int(pending.attempt) if is_started else 0
 
     def last_failure(self, workflow_id: str) -> str | None:
         """The type of what the last attempt of the activity ended with."""

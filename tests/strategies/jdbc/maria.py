@@ -36,7 +36,12 @@ class Maria:
         import pymysql
 
         connection = pymysql.connect(
-            unix_socket=self._socket, user=user, database=self.name, charset="utf8mb4", autocommit=autocommit
+            unix_socket=self._socket,
+            user=user,
+            database=self.name,
+            charset="utf8mb4",
+            autocommit=autocommit,
+            ssl_disabled=True,
         )
         self._open.append(connection)
         return connection

@@ -21,6 +21,7 @@ from ingest_ray.sdk.contracts import Misfit
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, RowsRejected, SinkRejected
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.databases.mysql.connection import Connection
 from ingest_ray.sinks.databases.mysql.errors import CONNECTION_LOST, DUPLICATE_COLUMN, code_of, translate_error
 from ingest_ray.sinks.databases.mysql.statement_size import HEAD_BYTES, find_wide_rows
 from ingest_ray.sinks.databases.standard_sql import (
@@ -227,7 +228,7 @@ class MySqlDatabase(StandardSqlDatabase):
     def _connection(self) -> Iterator[Any]:
         connection = None
         try:
-            connection = pymysql.connect(**self._options)
+            connection = Connection(**self._options)
             with connection.cursor() as cursor:
                 for setting in _SESSION:
                     cursor.execute(setting)

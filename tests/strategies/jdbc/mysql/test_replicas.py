@@ -48,7 +48,7 @@ def pair() -> Iterator[Pair]:
             cursor.execute("START SLAVE")
         database = fresh_database(first)
         primary = Maria(database)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             with second.connect() as session, session.cursor() as cursor:
                 if cursor.execute(f"SHOW DATABASES LIKE '{database.name}'"):

@@ -32,7 +32,7 @@ class Pair:
     def wait(self) -> None:
         """Returns when the standby has replayed all that the primary wrote."""
         target = self.primary.run("SELECT pg_current_wal_flush_lsn()::text")[0][0]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self.standby.run(f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn")[0][0]:
             assert time.monotonic() < deadline, "the standby does not follow"
             time.sleep(0.02)
