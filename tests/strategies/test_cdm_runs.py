@@ -170,10 +170,11 @@ def test_moved_deleted_and_trashed_content_leaves_no_stale_row(tmp_path: Path, s
     assert installation.select("select count(*) from cdm_doc_item where _deleted_at is not null")[0][0] >= 3
 
 
-def test_real_issues_map_without_a_single_quarantine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1_500, pytest.param(6_686, marks=pytest.mark.faults)])
+def test_real_issues_map_without_a_single_quarantine(tmp_path: Path, count: int) -> None:
     if not (DATA / "jira-issues.jsonl.gz").exists():
         pytest.skip("no real issues beside the project: ../shared/data/jira-issues.jsonl.gz")
-    with simulate("jira", "dc", issues=6_686, data=DATA) as sim:
+    with simulate("jira", "dc", issues=count, data=DATA) as sim:
         installation = CdmInstallation(tmp_path, {"jira": sim}, JIRA)
         report = installation.run("jira")
         issues = comments = described = with_text = 0
@@ -184,7 +185,7 @@ def test_real_issues_map_without_a_single_quarantine(tmp_path: Path) -> None:
             described += bool((fields["description"] or "").strip())
             with_text += sum(bool(comment["body"].strip()) for comment in fields["comment"])
         counts = {model: counts for unit in report.units for model, counts in unit.models.items()}
-    assert issues == 6_686
+    assert issues == count
     assert installation.count("cdm.work.item") == counts["cdm.work.item"].mapped == issues
     assert installation.count("cdm.work.comment") == counts["cdm.work.comment"].mapped == comments
     assert installation.dangling() == {}
