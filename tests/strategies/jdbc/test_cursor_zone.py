@@ -1,12 +1,16 @@
 """Times without a zone, written by an application in another zone than the database's."""
 
+import sqlite3
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
+from ingest_strategies.jdbc.planning import wall_times
+from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, most_set_back
 from tests.strategies.jdbc.maria import Maria
 
 
@@ -95,8 +99,85 @@ def test_a_zone_is_refused_where_the_horizon_has_no_use_for_it(sqlite_file: Sqli
 @pytest.mark.services
 def test_mariadb_a_declared_lag_is_no_open_transaction(maria: Maria) -> None:
     maria.run("CREATE TABLE t (id int PRIMARY KEY, ts datetime(6) NOT NULL)")
-    maria.run("INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR)")
+    maria.run("INSERT INTO t VALUES (1, now(6) - INTERVAL 50 MINUTE)")
     unit = maria.unit("t", cursor="ts", lag=1, write="append")
     unit.run()
     assert [row["id"] for row in unit.appended] == [1]
     assert "UTC-12" not in horizon_of(unit).note
+
+
+def test_a_lag_also_counts_where_the_zone_of_the_rows_is_unknown(pg: Postgres, pg_unit: Any) -> None:
+    pg.run("CREATE TABLE t (id serial PRIMARY KEY, ts timestamp NOT NULL)")
+    pg.run(f"ALTER DATABASE {pg.name} SET TimeZone = 'Pacific/Kiritimati'")
+    insert = "INSERT INTO t (ts) VALUES ((now() AT TIME ZONE 'UTC') - interval '{0}')"
+    unit = pg_unit("t", cursor="ts", write="append", lag=120)
+    pg.run(insert.format("1 day"))
+    pg.run(insert.format("0 s"))
+    unit.run()
+    pg.run(insert.format("60 s"))
+    pg.run(insert.format("-1 hour"))
+    unit.run()
+    pg.run(insert.format("-2 hours"))
+    unit.run()
+    assert Counter(row["id"] for row in unit.appended) == Counter([1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamp(0)"])
+def test_an_hour_that_repeats_in_the_zone_of_the_rows_loses_no_row(
+    kind: str, pg: Postgres, pg_unit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's zone is ahead, and has no such hour."""
+    monkeypatch.setattr(wall_times, "most_set_back", lambda since, until: timedelta(hours=1))
+    pg.run(f"CREATE TABLE t (id serial PRIMARY KEY, ts {kind} NOT NULL)")
+    pg.run(f"ALTER DATABASE {pg.name} SET TimeZone = 'Pacific/Kiritimati'")
+    insert = "INSERT INTO t (ts) VALUES ((now() AT TIME ZONE 'UTC') - interval '{0}')"
+    unit = pg_unit("t", cursor="ts", write="append")
+    pg.run(insert.format("1 day"))
+    pg.run(insert.format("0 s"))
+    unit.run()
+    pg.run(insert.format("55 minutes"))
+    pg.run(insert.format("-3 hours"))
+    unit.run()
+    assert Counter(row["id"] for row in unit.appended) == Counter([1, 2, 3])
+
+
+def test_sqlite_a_day_of_an_application_behind_utc_is_read_when_it_is_over(
+    sqlite_file: SqliteMaker, lite_unit: Any
+) -> None:
+    path = sqlite_file("CREATE TABLE t (id integer PRIMARY KEY, day text)")
+
+    def insert(days: int) -> None:
+        day = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d")
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.execute("INSERT INTO t (day) VALUES (?)", (day,))
+        connection.close()
+
+    unit = lite_unit(path, "t", cursor="day", write="append")
+    insert(-3)
+    insert(-1)
+    unit.run()
+    insert(-1)
+    insert(0)
+    unit.run()
+    assert Counter(row["id"] for row in unit.appended) == Counter([1, 2, 3])
+
+
+def test_clocks_are_set_back_on_few_days_only() -> None:
+    assert most_set_back(*[datetime(2026, 6, 1, tzinfo=UTC)] * 2) == timedelta()
+    berlin = datetime(2026, 10, 25, 1, tzinfo=UTC)
+    assert most_set_back(berlin - timedelta(minutes=59), berlin - timedelta(minutes=59)) >= timedelta(hours=1)
+    assert most_set_back(berlin + timedelta(minutes=59), berlin + timedelta(minutes=59)) >= timedelta(hours=1)
+    assert most_set_back(*[berlin + timedelta(days=2)] * 2) == timedelta()
+
+
+@pytest.mark.parametrize("zone_s", range(-12 * 3600, 14 * 3600 + 1, 2700))
+@pytest.mark.parametrize("lag_s", [0, 1, 400, 5000])
+def test_no_later_row_lies_below_the_earliest_wall_time(zone_s: int, lag_s: int) -> None:
+    clock, lag, tick = datetime(2026, 6, 1, 12, 0, 0, 7, UTC), timedelta(seconds=lag_s), timedelta(seconds=1)
+    for age_s in (0, 0.4, 7, 899.9, 1000, 90_000):
+        newest = clock.replace(tzinfo=None) + timedelta(seconds=zone_s - age_s)
+        later = clock.replace(tzinfo=None) + timedelta(seconds=zone_s - lag_s)
+        bound = earliest_wall_time(newest.replace(microsecond=0), clock, lag, tick)
+        assert bound.replace(microsecond=0) <= later.replace(microsecond=0)
+        assert bound >= newest - tick - 2 * lag - timedelta(seconds=1)

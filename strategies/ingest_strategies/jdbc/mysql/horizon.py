@@ -17,6 +17,7 @@ from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Sess
 from ingest_strategies.jdbc.mysql.row_origin import read_row_origin
 from ingest_strategies.jdbc.mysql.session import MARK
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
+from ingest_strategies.jdbc.planning.wall_times import WESTERNMOST, earliest_wall_time, latest_wall_time
 
 DEFAULT_LAG_S = (
     300  # where other transactions are not visible: longer than an interactive application usually holds one open
@@ -26,6 +27,7 @@ LOCK_WAIT_S = 5.0  # how long writers may take to end before a counter's horizon
 LOCK_POLL_S = 0.15
 GRANT = "GRANT PROCESS ON *.* TO the user of this endpoint, for an exact horizon"
 ZERO = "0000-00-00 00:00:00"
+QUARTER_S = 900
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
 
 # A transaction that was started READ ONLY, as this project's are, holds no horizon back.
@@ -114,7 +116,7 @@ def time_horizon(
         moments.append(clock - lag)
         notes.append(f"lag: {lag} s")
     is_open = is_open or origin.has_other_writers
-    value, note = column_time(session, column, table, min(moments), spec.policy.cursor_zone, is_open=is_open)
+    value, note = column_time(session, column, table, min(moments), spec.policy.cursor_zone, clock, is_open=is_open)
     notes.extend([note] if note else [])
     if watermark is not None and not is_above(dialect, session, column, value, watermark[0]):
         value = str(watermark[0])
@@ -127,60 +129,78 @@ def column_time(
     table: str,
     moment: Decimal,
     cursor_zone: str | None = None,
+    clock: Decimal | None = None,
     *,
     is_open: bool = False,
 ) -> tuple[str, str | None]:
     """The moment in the column's type: TIMESTAMP in UTC; DATETIME and DATE as the wall time of `cursor_zone`, else the server's.
 
     Wall times repeat an hour in autumn, so the horizon is the least wall time from that moment on. An application that
-    writes another zone's wall time can be behind the server's: so without a declared zone the horizon is not above the newest
-    row either, and while transactions are open, whose rows can lie below that, not above the wall time of UTC-12.
+    writes another zone's wall time can be behind the server's: so without a declared zone the horizon is not above the earliest
+    wall time that the newest row allows for either (`wall_times`; `moment` is a lag before `clock`), and while transactions are
+    open, whose rows can lie below that, not above the wall time of UTC-12.
     """
-    micros = int(moment * 1_000_000)
-    utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    utc = utc_time(moment)
     if column.kind == "timestamptz":
         return rounded_down(utc.strftime(STAMP), column), None
     days = "; the day of the horizon itself belongs to a later run" if column.kind == "date" else ""
     if cursor_zone is not None:
-        wall = min(local_times(utc, cursor_zone))
+        wall = min(local_times(moment, cursor_zone))
         note = f"times are taken as '{cursor_zone}', policy cursor_zone{days}"
         return (wall[:10] if column.kind == "date" else rounded_down(wall, column)), note
-    walls = ", ".join(f"from_unixtime({moment:f} + {minutes * 60})" for minutes in range(0, 181, 15))
+    walls = ", ".join(f"from_unixtime({later:f})" for later in (moment, *quarter_hours_after(moment)))
     zone, wall = query_in_zone(
         session, "@@global.time_zone", f"SELECT @@session.time_zone, CAST(CAST(least({walls}) AS DATETIME(6)) AS CHAR)"
     )[0]
     note = f"times without a zone are taken as '{zone}', the server's; not above the newest row{days}"
-    westernmost = (utc - timedelta(hours=12)).strftime(STAMP)
     if is_open:
         note += (
             "; transactions are open, so not above the time of UTC-12 at their start: policy cursor_zone says the zone"
         )
-        wall = min(str(wall), westernmost)
-    step = "" if column.kind == "date" else " + INTERVAL 1 MICROSECOND"
+        bound = (utc - WESTERNMOST).strftime(STAMP)
+    else:
+        bound = _earliest(session, column, table, utc_time(clock or moment), utc)
+    wall = min(str(wall), bound)
+    return (wall[:10] if column.kind == "date" else rounded_down(wall, column)), note
+
+
+def utc_time(moment: Decimal) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(moment * 1_000_000))
+
+
+def _earliest(session: Session, column: AxisColumn, table: str, clock: datetime, since: datetime) -> str:
+    """The earliest wall time of later rows."""
     rows = session.rows(
-        f"SELECT CAST(CAST({column.sql} AS DATETIME(6)){step} AS CHAR) FROM {table}"
-        f" WHERE {column.sql} > '{ZERO}' ORDER BY {column.sql} DESC LIMIT 1"
+        f"SELECT CAST(CAST({column.sql} AS DATETIME(6)) AS CHAR) FROM {table} WHERE {column.sql} >= '1000-01-01'"
+        f" AND {column.sql} <= '{latest_wall_time(clock).strftime(STAMP)}' ORDER BY {column.sql} DESC LIMIT 1"
     )
-    newest = str(rows[0][0]) if rows and rows[0][0] is not None else None
-    if column.kind == "date":
-        return min(str(wall), max(westernmost, newest or ZERO))[:10], note  # no zone has an earlier day than UTC-12
-    if newest is None:
-        return ZERO, f"{note}; the table has no row with a time yet"
-    return min(rounded_down(str(wall), column), newest), note
+    if not rows:
+        return ZERO
+    tick = timedelta() if column.kind == "date" else timedelta(seconds=10.0 ** -stored_digits(column))
+    return earliest_wall_time(datetime.strptime(str(rows[0][0]), STAMP), clock, clock - since, tick).strftime(STAMP)
 
 
-def local_times(moment: datetime, zone: str) -> list[str]:
-    """The wall times of a zone from a moment on, for three hours."""
+def quarter_hours_after(moment: Decimal) -> list[Decimal]:
+    """The quarters of an hour within three hours after a moment, at which clocks may change."""
+    first = moment // QUARTER_S * QUARTER_S
+    return [first + QUARTER_S * number for number in range(1, 13)]
+
+
+def local_times(moment: Decimal, zone: str) -> list[str]:
+    """The wall times of a zone at a moment, and at the quarters of an hour after it."""
     return [
-        (moment + timedelta(minutes=minutes)).astimezone(ZoneInfo(zone)).strftime(STAMP)
-        for minutes in range(0, 181, 15)
+        utc_time(later).astimezone(ZoneInfo(zone)).strftime(STAMP) for later in (moment, *quarter_hours_after(moment))
     ]
+
+
+def stored_digits(column: AxisColumn) -> int:
+    size = re.search(r"\((\d)\)", column.cast)
+    return int(size[1]) if size else 0
 
 
 def rounded_down(text: str, column: AxisColumn) -> str:
     """The time in the digits that the column stores: otherwise a later write of the same second would lie below it."""
-    size = re.search(r"\((\d)\)", column.cast)
-    digits = int(size[1]) if size else 0
+    digits = stored_digits(column)
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction[:digits].ljust(6, '0')}"
 

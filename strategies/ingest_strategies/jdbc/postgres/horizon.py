@@ -2,12 +2,14 @@
 
 import re
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
+from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, latest_wall_time
 from ingest_strategies.jdbc.postgres.session import MARK
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
@@ -17,7 +19,6 @@ DEFAULT_LAG_S = (
 SETTLE_S = 0.05  # a backend has a start time some microseconds before pg_stat_activity shows it
 LOCK_WAIT_S = 5.0  # how long writers of the table may take to end before a counter's horizon is held
 LOCK_POLL_S = 0.05
-TICKS = [f"{10.0**-digits:.6f} seconds" for digits in range(7)]  # the smallest step of a time with so many digits
 GRANT = "GRANT pg_read_all_stats TO the role of this endpoint, for an exact horizon"
 
 REPLAYED = "SELECT pg_last_xact_replay_timestamp()::text"
@@ -88,7 +89,7 @@ def time_horizon(
     moment = f"least({', '.join(moments)})"
     if column.kind != "timestamptz":
         is_open = bool(oldest or prepared or untracked or in_recovery or hidden)
-        moment, note = _local(session, spec, column, table, moment, is_open=is_open)
+        moment, note = _local(session, spec, column, table, moment, None if is_open else (clock, lag or 0))
         notes.append(note)
     if column.kind != "date":
         # A column of fewer digits rounds written values; the horizon is rounded alike, so that no later value lies below it.
@@ -139,13 +140,19 @@ def digits(spec: UnitSpec, column: AxisColumn) -> int:
 
 
 def _local(
-    session: Session, spec: UnitSpec, column: AxisColumn, table: str, moment: str, *, is_open: bool
+    session: Session,
+    spec: UnitSpec,
+    column: AxisColumn,
+    table: str,
+    moment: str,
+    clock_and_lag_s: tuple[str, int] | None,
 ) -> tuple[str, str]:
     """A horizon for times without a zone: no later value can lie below it, not even when clocks are set back.
 
     The wall clock of a zone repeats an hour in autumn, so the horizon is the least wall time from now on. The zone is the
     policy's. Without one it is the server's, but an application may write the wall time of another: so the horizon is not above
-    the newest row, and while transactions may be open, whose rows can lie below that, not above the wall time of UTC-12.
+    the earliest wall time that the newest row allows for (`wall_times`), and while transactions may be open
+    (`clock_and_lag_s`: None), whose rows can lie below that, not above the wall time of UTC-12.
     """
     declared = spec.policy.cursor_zone
     zone = declared or session.rows("SELECT reset_val FROM pg_settings WHERE name = 'TimeZone'")[0][0]
@@ -161,25 +168,28 @@ def _local(
             [f"times are taken as '{zone}', policy cursor_zone", *notes]
         )
     notes.insert(0, f"times without a zone are taken as '{zone}', the server's; not above the newest row")
-    westernmost = f"(({moment}) AT TIME ZONE 'UTC' - interval '12 hours')"
-    newest = (
-        f"(SELECT {column.sql}{'' if is_date else _tick(spec, column)} FROM {table} WHERE {column.sql} < 'infinity'"
-        f" ORDER BY {column.sql} DESC LIMIT 1)"
-    )
-    if is_open:
+    if clock_and_lag_s is None:
         notes.append(
             "transactions are open, so not above the time of UTC-12 at their start: policy cursor_zone says the zone"
         )
-        newest = f"least({westernmost}, {newest})" if not is_date else westernmost
-    elif is_date:
-        newest = f"greatest({westernmost}::date, {newest})"  # no zone has an earlier day
-    if is_date:
-        return f"least({wall}, {newest})::date", "; ".join(notes)
-    return f"least({wall}, coalesce({newest}, '-infinity'::timestamp))", "; ".join(notes)
+        bound = f"(({moment}) AT TIME ZONE 'UTC' - interval '12 hours')"
+    else:
+        bound = f"'{_earliest(session, spec, column, table, *clock_and_lag_s)}'::timestamp"
+    return f"least({wall}, {bound}){'::date' if is_date else ''}", "; ".join(notes)
 
 
-def _tick(spec: UnitSpec, column: AxisColumn) -> str:
-    return f" + interval '{TICKS[digits(spec, column)]}'"
+def _earliest(session: Session, spec: UnitSpec, column: AxisColumn, table: str, clock_text: str, lag_s: int) -> str:
+    """The earliest wall time of later rows."""
+    clock = datetime.fromisoformat(clock_text)
+    rows = session.rows(
+        f"SELECT {column.sql}::text FROM {table} WHERE {column.sql} >= '0002-01-01'"
+        f" AND {column.sql} <= '{latest_wall_time(clock).isoformat(' ')}' ORDER BY {column.sql} DESC LIMIT 1"
+    )
+    if not rows:
+        return "-infinity"
+    tick = timedelta() if column.kind == "date" else timedelta(seconds=10.0 ** -digits(spec, column))
+    newest = datetime.fromisoformat(rows[0][0])
+    return earliest_wall_time(newest, clock, timedelta(seconds=lag_s), tick).isoformat(" ")
 
 
 def read_newest_value(dialect: Dialect, session: Session, column: AxisColumn, table: str) -> int | str | None:

@@ -4,7 +4,7 @@ Commits happen in the order of writing, so later rows are not older than the vis
 transaction that may be open now: SQLite's write lock shows whether there is one.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import value_earlier
+from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, latest_wall_time
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jdbc.values.text_times import TimeShape, moment_of, now_utc, shape_of
 
@@ -36,7 +37,8 @@ def find_horizon(
         top, method = newest, "newest row, while a transaction is open"
         note = "rows that tie with the newest one belong to a later run"
     elif shape is not None and isinstance(newest, str):
-        top, method = time_horizon(spec, shape, newest, moment)
+        latest = shape.write(latest_wall_time(moment.replace(tzinfo=UTC)))
+        top, method = time_horizon(spec, shape, read_newest_until(dialect, session, column, table, latest), moment)
     else:
         top, method, note = counter_horizon(dialect, session, spec, column, newest)
     if watermark is not None and not is_above(dialect, session, column, top, floor):
@@ -44,16 +46,22 @@ def find_horizon(
     return Horizon(value=(top,), method=method, note=note)
 
 
-def time_horizon(spec: UnitSpec, shape: TimeShape, newest: str, moment: datetime) -> tuple[str, str]:
-    """The clock in the shape of the stored text, but not above the newest row: an application that writes local time may
-    be behind UTC. Both are of one shape, and text of one shape orders as time does."""
-    lag_s = spec.policy.lag or 0
-    clock = shape.write(moment - timedelta(seconds=lag_s))
-    last = moment_of(newest)
-    after = shape.write(last + shape.step) if last is not None else newest
+def time_horizon(spec: UnitSpec, shape: TimeShape, newest: str | None, moment: datetime) -> tuple[str, str]:
+    """The clock in the shape of the stored text, but just above the newest row at most; of text without a zone not above the earliest
+    wall time that the newest row allows for, because an application that writes local time may be behind UTC. Text of one shape
+    orders as time does."""
+    lag = timedelta(seconds=spec.policy.lag or 0)
+    clock, last = shape.write(moment - lag), moment_of(newest) if newest is not None else None
+    tick = shape.step if shape.separator else timedelta()
+    if last is None:
+        bound = datetime.min
+    else:
+        bound = last + tick if shape.zone else earliest_wall_time(last, moment.replace(tzinfo=UTC), lag, tick)
+    after = shape.write(bound)
     if after < clock:
-        return after, "just above the newest row; no transaction is open"
-    return clock, f"clock (UTC) minus {lag_s} s" if lag_s else "clock (UTC); no transaction is open"
+        return after, "just above the newest row, or the earliest wall time after it; no transaction is open"
+    seconds = int(lag.total_seconds())
+    return clock, f"clock (UTC) minus {seconds} s" if seconds else "clock (UTC); no transaction is open"
 
 
 def counter_horizon(
@@ -88,6 +96,14 @@ def read_newest_value(dialect: Dialect, session: Session, column: AxisColumn, ta
             hint="choose another cursor",
         )
     return dialect.decode(column, ends[1][0])
+
+
+def read_newest_until(dialect: Dialect, session: Session, column: AxisColumn, table: str, latest: str) -> str | None:
+    rows = session.rows(
+        f"SELECT {dialect.position(column, column.sql)} FROM {table} WHERE {column.sql} <= {dialect.literal(column, latest)}"
+        f" ORDER BY {column.sql} DESC LIMIT 1"
+    )
+    return str(dialect.decode(column, rows[0][0])) if rows else None
 
 
 def is_above(dialect: Dialect, session: Session, column: AxisColumn, value: int | str, floor: int | str) -> bool:

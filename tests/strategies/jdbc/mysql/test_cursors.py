@@ -223,7 +223,7 @@ def test_c26_a_wall_clock_that_is_set_back_loses_no_row(maria: Maria) -> None:
     from ingest_strategies.jdbc.mysql.session import MysqlSession
 
     maria.run("CREATE TABLE t (id int, ts datetime(6))")
-    maria.run("INSERT INTO t VALUES (1, '2099-01-01')")
+    maria.run("INSERT INTO t VALUES (1, '2027-01-15 21:00:00'), (2, '2099-01-01')")
     session = MysqlSession(MysqlConfig(url=maria.url), lambda message, number: ConfigError(message))
     before = maria.run("SELECT @@global.time_zone")[0][0]
     try:
