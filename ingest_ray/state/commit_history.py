@@ -70,10 +70,14 @@ def _bytes(state: SegmentState) -> int:
     return len(state.model_dump_json(exclude_defaults=True))
 
 
-def with_commit(commits: Sequence[FoldedCommit], commit: FoldedCommit) -> tuple[FoldedCommit, ...]:
-    """A fold that died may be repeated."""
+def with_commit(commits: Sequence[FoldedCommit], before: int, commit: FoldedCommit) -> tuple[FoldedCommit, ...]:
+    """`before`: the number of the checkpoint; the numbers between are left out. A fold that died may be repeated."""
     others = (other for other in commits if other.sequence != commit.sequence)
-    return (*others, commit)[-KEPT_COMMITS:]
+    first = max(before + 1, commit.sequence - KEPT_COMMITS)
+    left_out = (
+        commit.model_copy(update={"sequence": number, "is_left_out": True}) for number in range(first, commit.sequence)
+    )
+    return (*others, *left_out, commit)[-KEPT_COMMITS:]
 
 
 def segment_at(document: SegmentDocument, sequence: int) -> SegmentDocument:
@@ -101,6 +105,10 @@ def refuse_unknown_past(unit: UnitDocument, sequence: int) -> None:
         raise HistoryTooShort(f"the checkpoint keeps {len(kept)} earlier commits, not commit {missing[-1]}")
 
 
+def left_out_numbers(unit: UnitDocument) -> set[int]:
+    return {commit.sequence for commit in unit.commits if commit.is_left_out}
+
+
 def last_common_commit(unit: UnitDocument, sink_epoch: int, sink_sequence: int) -> int:
     """The last commit of this state that the sink has, given the epoch and the number of the sink.
 
@@ -111,8 +119,9 @@ def last_common_commit(unit: UnitDocument, sink_epoch: int, sink_sequence: int) 
         HistoryTooShort: the epochs of these commits are not kept any more.
     """
     epochs = {commit.sequence: commit.epoch for commit in unit.commits}
+    left_out = left_out_numbers(unit)
     common = last = min(sink_sequence, unit.sequence)
-    while common > 0 and epochs.get(common, 0) > sink_epoch:
+    while common > 0 and (common in left_out or epochs.get(common, 0) > sink_epoch):
         common -= 1
     if 0 < common < last and common not in epochs:
         raise HistoryTooShort(f"the checkpoint does not keep which of its commits up to {common} the target has")

@@ -17,6 +17,8 @@ class FoldedCommit(Model):
     sequence: int
     epoch: int
     task: str = "ingest"
+    is_left_out: bool = False
+    """No commit of this checkpoint has the number: an intent had it that was dropped, or whose prepared rows were lost."""
 
 
 class Return(Model):

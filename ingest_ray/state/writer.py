@@ -58,6 +58,7 @@ class StateWriter:
         self._intent: IntentDocument | None = None
         self._opened_by = 0
         self._read_at = 0
+        self._last_intended = 0
         self.is_sink_checked = False
         self._take()
 
@@ -93,6 +94,7 @@ class StateWriter:
                 intent = old.model_copy(update={"held_by": self.epoch})
                 self._put(key, intent)
                 self._intent = None if intent.is_settled else intent
+                self._last_intended = old.sequence
                 self._opened_by = old.opened_by if old.opened_by is not None else max(old.held_by, old.epoch)
                 self._load()
                 if self._unit.returning is not None:
@@ -313,7 +315,10 @@ class StateWriter:
     def record_intent(
         self, claims: Sequence[CommitClaim], *, is_whole: bool = False, quarantine_uris: Sequence[str] = ()
     ) -> int:
-        """Records the commit that is about to happen; returns its number.
+        """Records the commit that is about to happen; returns its number, which is above that of every intent before.
+
+        An intent that is dropped, or whose prepared rows were lost, is followed by one of other slices. If the store then loses the
+        later intent, the number in the sink shows that the earlier one is not what was committed.
 
         Raises:
             PayloadTooLarge: the checkpoint with this commit would have more islands than a document can hold. Nothing was
@@ -322,7 +327,7 @@ class StateWriter:
         self.lease.check()
         intent = IntentDocument(
             epoch=self.epoch,
-            sequence=self._unit.sequence + 1,
+            sequence=max(self._unit.sequence, self._last_intended) + 1,
             run_id=self._run_id,
             claims=tuple(
                 ClaimDocument(segment=c.segment, scope_id=c.scope_id, rank=c.rank, interval=c.interval) for c in claims
@@ -336,7 +341,7 @@ class StateWriter:
             encode(segment_key(self._unit_key, document.state.segment), dumped(document))
         reached("state:before-intent")
         self._put(intent_key(self._unit_key), intent)
-        self._intent = intent
+        self._intent, self._last_intended = intent, intent.sequence
         reached("state:after-intent")
         return intent.sequence
 
@@ -381,7 +386,7 @@ class StateWriter:
             self._put_segment_document(document)
             reached("state:between-segments")
         commit = FoldedCommit(sequence=intent.sequence, epoch=intent.epoch, task=intent.task)
-        commits = with_commit(self._unit.commits, commit)
+        commits = with_commit(self._unit.commits, self._unit.sequence, commit)
         update = {"sequence": intent.sequence, "claimed": None, "commits": commits}
         self._put_unit(self._unit.model_copy(update=update))
         reached("state:before-clear")
@@ -419,7 +424,11 @@ class StateWriter:
 
     def _settled_intent(self, sequence: int) -> IntentDocument:
         return IntentDocument(
-            epoch=self.epoch, sequence=sequence, run_id=self._run_id, is_settled=True, opened_by=self._opened_by
+            epoch=self.epoch,
+            sequence=max(sequence, self._last_intended),
+            run_id=self._run_id,
+            is_settled=True,
+            opened_by=self._opened_by,
         )
 
     def _put_unit(self, unit: UnitDocument) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 
 from tests.simulation.campaign import disable_logging, results
 from tests.simulation.history import History
+from tests.simulation.worlds import WORLDS
 
 
 def main() -> int:
@@ -14,27 +15,30 @@ def main() -> int:
     options.add_argument("--seeds", type=int, default=1_000, help="how many histories")
     options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--seed", type=int, help="only this history")
+    options.add_argument("--world", choices=sorted(set(WORLDS)), help="of all histories; else drawn from the seed")
     options.add_argument("--trace", action="store_true", help="every step of it")
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--stop-at", type=int, default=10, help="violations after which to give up")
     given = options.parse_args()
     disable_logging()
     if given.seed is not None:
-        result = History(given.seed, is_traced=given.trace).play()
+        result = History(given.seed, given.world, is_traced=given.trace).play()
         print(result)
         return 1 if result.violation else 0
-    return campaign(given.first, given.seeds, given.processes, given.stop_at)
+    return campaign(given.first, given.seeds, given.processes, given.stop_at, given.world)
 
 
-def campaign(first: int, count: int, processes: int, stop_at: int) -> int:
+def campaign(first: int, count: int, processes: int, stop_at: int, world: str | None) -> int:
     started = time.monotonic()
     fault_counts: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     total: Counter[str] = Counter()
+    worlds: Counter[str] = Counter()
     violations = []
-    for result in results(first, count, processes):
+    for result in results(first, count, processes, world):
         fault_counts += result.fault_counts
         outcomes += result.outcomes
+        worlds[result.world] += 1
         total.update(histories=1, steps=result.steps, commits=result.commits, rows=result.rows)
         if result.violation:
             violations.append(result)
@@ -46,12 +50,12 @@ def campaign(first: int, count: int, processes: int, stop_at: int) -> int:
     seconds = time.monotonic() - started
     print(f"\n{total['histories']:,} histories in {seconds:.0f} s ({60 * total['histories'] / seconds:,.0f} a minute)")
     print(f"{total['steps']:,} steps, {total['commits']:,} commits, {outcomes.total():,} runs")
-    for title, counts in (("runs", outcomes), ("faults", fault_counts)):
+    for title, counts in (("worlds", worlds), ("runs", outcomes), ("faults", fault_counts)):
         for name, number in sorted(counts.items()):
-            print(f"  {title:7} {name:32} {number:>12,}")
+            print(f"  {title:7} {name:48} {number:>12,}")
     print(f"violations: {len(violations)}")
     for result in violations[:3]:
-        print(f"  replay: python -m tests.simulation --seed {result.seed} --trace")
+        print(f"  replay: python -m tests.simulation --seed {result.seed} --world '{result.world}' --trace")
     return 1 if violations else 0
 
 

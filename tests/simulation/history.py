@@ -1,30 +1,30 @@
 """One history of a unit: a phase of faults, a phase without, then the final checks."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from ingest_ray.core.limits import Limits
-from ingest_ray.engine.steps.recovery import return_to_sink
 from ingest_ray.kv.keys import intent_key, lease_key
-from ingest_ray.sdk.errors import HistoryTooShort, IngestError, StateBehindSink
+from ingest_ray.sdk.contracts import RowSource
 from ingest_ray.sdk.types import RunState
-from ingest_ray.state import commit_history, read_states, reset_state
-from ingest_ray.state.documents import Owner
+from ingest_ray.state import commit_history, read_states
 from ingest_ray.state.lease import TTL_S
-from ingest_ray.state.writer import StateWriter
+from tests.simulation.databases.database_table import DatabaseTable
+from tests.simulation.databases.maria_server import MariaServer
+from tests.simulation.databases.product_seams import simulated_world
+from tests.simulation.databases.sink_events import SinkEvents
+from tests.simulation.databases.sql_sink_server import SqlSinkServer
 from tests.simulation.fault_injection import FaultInjector
-from tests.simulation.integer_strategy import IntegerStrategy
 from tests.simulation.invariants import InvariantChecker, Violation
+from tests.simulation.operators import Operators
 from tests.simulation.run_order import UNIT
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.simulated_kv import SimulatedKv
-from tests.simulation.simulated_run import CooperativeLock, SimulatedRun
-from tests.simulation.simulated_sink import SimulatedUnitWriter, SinkCopy, SinkServer
+from tests.simulation.simulated_run import SimulatedRun
+from tests.simulation.simulated_sink import Server, SimulatedUnitWriter, SinkServer
 from tests.simulation.simulated_staging import SimulatedStaging
-from tests.simulation.source_table import SourceTable
+from tests.simulation.worlds import SQL_SINK, WORLDS, draw_table, strategy_of
 
 MAX_STEPS = 20_000  # a history has a few hundred; one that does not end is a violation
 KEYS = 24
@@ -33,6 +33,7 @@ KEYS = 24
 @dataclass
 class Result:
     seed: int
+    world: str
     violation: str | None
     fault_counts: Counter[str]
     outcomes: Counter[str]
@@ -42,36 +43,49 @@ class Result:
 
 
 class History:
-    def __init__(self, seed: int, *, is_traced: bool = False) -> None:
+    """`world` is drawn from the seed where it is not given."""
+
+    def __init__(self, seed: int, world: str | None = None, *, is_traced: bool = False) -> None:
         self.seed = seed
+        self.world = world or Random(f"world of {seed}").choice(WORLDS)
         self.random = Random(seed)
         self.faults = FaultInjector.draw(self.random)
         self.scheduler = Scheduler(self.random, is_traced=is_traced)
-        self.write = self.random.choice(["upsert", "upsert", "append", "replace"])
-        lookback = self.random.choice([0, 0, 6]) if self.write == "upsert" else 0
-        self.table = SourceTable(self.random, self.random.randint(1, 3), lookback)
+        self.table, self.write = draw_table(self.world, self.random, self.faults)
+        self.sink_events: SinkEvents | None = None
         if self.random.random() < 0.2:
             self.table.bad = frozenset(self.random.sample(range(KEYS), 3))
         self.checker = InvariantChecker(self.table)
+        self.table.on_commit = self.checker.check_source_commit
         is_mapped = self.write == "upsert" and self.random.random() < 0.4
         refused = frozenset(key for key in sorted(self.table.bad) if self.random.random() < 0.5)
-        self.server = SinkServer(self.write, self.checker, is_mapped, refused)
+        self.server = self._draw_server(is_mapped, refused)
         self.checker.has_row = self.server.has_row
+        self.runs: list[SimulatedRun] = []
         self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
         self.staging = SimulatedStaging(self.scheduler, self.faults)
         self.unit_writer = SimulatedUnitWriter(self.server, self.scheduler, self.faults, self.staging)
-        self.runs: list[SimulatedRun] = []
-        self.operators: list[Process] = []
-        self.must_load_again = False
+        self.strategies: dict[str, RowSource] = {}
+        self.operators = Operators(self.scheduler, self.faults, self.kv, self.unit_writer)
         self.configure()
         for key in range(self.random.choice([0, 3, 10, KEYS])):
             self.table.write(key)
         while self.table.open:
             self.table.end_one()
 
+    def _draw_server(self, is_mapped: bool, refused: frozenset[int]) -> Server:
+        if self.world != SQL_SINK:
+            return SinkServer(self.write, self.checker, is_mapped, refused)
+        database = MariaServer(self.scheduler, self.faults)
+        server = SqlSinkServer(self.write, self.checker, database, is_mapped)
+        self.sink_events = SinkEvents(self.random, self.faults, self.scheduler, server, self.table)
+        return server
+
     def configure(self) -> None:
         """Draws the configuration, which an operator may change between two runs, or while one runs."""
         self.width = self.random.randint(1, 6)
+        if self.sink_events is not None and self.runs and self.random.random() < 0.3:
+            self.sink_events.server.widen()
         self.reads_ahead = self.write == "upsert" and self.random.random() < 0.3
         self.limits = Limits(
             readers=self.random.randint(1, 3),
@@ -92,6 +106,8 @@ class History:
     def start_run(self) -> SimulatedRun:
         number = len(self.runs) + 1
         skew = self.random.choice([0.0, 0.0, -45.0, 45.0]) if not self.faults.is_disabled else 0.0
+        strategy = strategy_of(self.table, self.write, self.scheduler, self.width, reads_ahead=self.reads_ahead)
+        self.strategies[f"run-{number}"] = strategy
         run = SimulatedRun(
             f"run-{number}",
             number,
@@ -101,8 +117,8 @@ class History:
             self.checker,
             self.kv,
             self.staging,
-            self.unit_writer,
-            IntegerStrategy(self.table, self.write, self.width, self.table.lookback, self.reads_ahead),
+            replace(self.unit_writer, run_id=f"run-{number}"),
+            strategy,
             self.limits,
         )
         self.runs.append(run)
@@ -117,6 +133,8 @@ class History:
         active = self.active()
         if self.random.random() < 0.08:
             self._change_source()
+        if self.sink_events is not None and self.random.random() < 0.01:
+            self.sink_events.inject(self._end_everything)
         if not active:
             return
         run = self.random.choice(active)
@@ -130,8 +148,10 @@ class History:
             self.table.write(key)
         elif draw < 0.9:
             self.table.end_one()
-        else:
+        elif draw < 0.95 or not isinstance(self.table, DatabaseTable):
             self.table.delete(key)
+        else:
+            self.table.change_replication()
 
     def _inject_fault(self, run: SimulatedRun) -> None:
         if self.faults.occurs("killed: run"):
@@ -148,12 +168,9 @@ class History:
             self._end_everything()
             self.kv.lose_writes(self.random.choice([1, 3, 10, 40, 1_000]))
         elif self.server.copies and self.faults.occurs("sink restored"):
-            self._end_everything()
-            self.unit_writer.lose_requests()
-            copies = self.server.copies[-self.random.choice([1, 3, 1_000]) :]
-            self.server.restore(self.random.choice([*copies, SinkCopy.of(self.server)]))
+            self._restore_sink()
         elif self.faults.occurs("reset"):
-            self._operate(self._reset)
+            self.operators.start(self.operators.reset)
 
     def _suspend(self, run: SimulatedRun) -> None:
         """Suspends all of a run or one process of it, for a moment or past its lease; another run may start meanwhile."""
@@ -176,50 +193,27 @@ class History:
                 self.scheduler.kill(process)
             if run.is_running:
                 run.kill()
-        for operator in self.operators:
-            self.scheduler.kill(operator)
+        self.operators.kill()
 
-    def _operate(self, work: Callable[[], None]) -> None:
-        self.operators.append(Process("operator"))
-        self.scheduler.spawn(self.operators[-1], work)
-
-    def _return_to_sink(self) -> None:
-        """Does what the hint of the refusal says. Where the history does not reach that far: loads again."""
-        owner = Owner(host="elsewhere", pid=0, started="-")
-        try:
-            state = StateWriter.begin(self.kv, UNIT, "person", owner, lambda: self.scheduler.now)
-        except IngestError as error:
-            self.faults.fault_counts[f"return refused: {error.code}"] += 1
-            return
-        state.lease._lock = CooperativeLock(self.scheduler)  # type: ignore[assignment]
-        try:
-            return_to_sink(state, self.unit_writer, self.unit_writer.read_progress())  # type: ignore[arg-type]
-            self.faults.fault_counts["went back to the sink"] += 1
-        except (HistoryTooShort, StateBehindSink) as error:
-            self.faults.fault_counts[f"return refused: {error.code}"] += 1
-            self.must_load_again = True
-        except IngestError as error:
-            self.faults.fault_counts[f"return failed: {error.code}"] += 1
-        finally:
-            with suppress(IngestError):
-                state.end()
-
-    def _reset(self) -> None:
-        try:
-            reset_state(self.kv, UNIT, Owner(host="elsewhere", pid=0, started="-"), lambda: self.scheduler.now)
-            self.faults.fault_counts["reset done"] += 1
-        except IngestError as error:
-            self.faults.fault_counts[f"reset refused: {error.code}"] += 1
+    def _restore_sink(self) -> None:
+        self._end_everything()
+        self.unit_writer.lose_requests()
+        if self.sink_events is not None:
+            self.sink_events.end_others()
+        copies = self.server.copies[-self.random.choice([1, 3, 1_000]) :]
+        self.server.restore(self.random.choice([*copies, self.server.copy()]))
 
     # --- the history
 
     def play(self) -> Result:
         violation = None
         kept = commit_history.KEPT_COMMITS
+        seams = simulated_world(self.scheduler, self.random, self.kv, self.strategies, self.unit_writer)
         try:
             commit_history.KEPT_COMMITS = self.random.choice([2, kept])
-            self._faulty_phase()
-            self._quiet_phase()
+            with seams:
+                self._faulty_phase()
+                self._quiet_phase()
         except Violation as error:
             violation = str(error)
         except Exception as error:
@@ -233,6 +227,7 @@ class History:
             violation = self.checker.violations[0]
         return Result(
             self.seed,
+            self.world,
             violation,
             self.faults.fault_counts,
             Counter(run.outcome for run in self.runs),
@@ -248,11 +243,13 @@ class History:
                 ended = [run for run in self.runs if run.outcome != "refused"]
                 if len(ended) >= wanted:
                     break
+                if self.sink_events is not None and self.runs and self.random.random() < 0.7:
+                    self.sink_events.follow_hint(self.runs[-1].fault)
                 self.start_run()
             self._step()
             if "--to-sink" in self.runs[-1].hint and not self.active() and self.random.random() < 0.5:
                 self.runs[-1].hint = ""
-                self._operate(self._return_to_sink)
+                self.operators.start(self.operators.return_to_sink)
             if self.runs[-1].outcome == "refused":
                 self.scheduler.now += self.random.choice([1.0, TTL_S])
 
@@ -269,13 +266,11 @@ class History:
     def _quiet_phase(self) -> None:
         """Ends all faults. Zombies are killed, or continue to their end; then a run must succeed, and the next one, too."""
         self.faults.is_disabled = True
-        while self.table.open:
-            self.table.end_one()
+        self.table.settle()
         if self.random.random() < 0.5:
             for run in self.active():
                 run.kill()
-            for operator in self.operators:
-                self.scheduler.kill(operator)
+            self.operators.kill()
             self._finish(tries=1)
         else:
             self._finish(tries=8)
@@ -295,13 +290,19 @@ class History:
                 return
             if run.outcome == "refused":
                 self.scheduler.now += TTL_S / 2
-            elif "would double" in run.fault or self.must_load_again:
+                self._end_zombies()
+            elif "would double" in run.fault or self.operators.must_load_again:
                 self._load_again()
             elif "--to-sink" in run.hint:
-                self._operate(self._return_to_sink)
+                self.operators.start(self.operators.return_to_sink)
                 self._play_to_end()
             elif "do not fit" in run.fault or "are in quarantine" in run.fault:
                 self._mend_source()
+            elif "no safe horizon" in run.fault and isinstance(self.table, DatabaseTable):
+                self.faults.note("source: counter of a replica refused")
+                self.table.read_primary()
+            elif self.sink_events is not None and self.sink_events.follow_hint(run.fault):
+                continue
             else:
                 faults.append(run.fault or run.outcome)
         raise Violation(f"no run succeeds without faults: {faults}")
@@ -313,11 +314,18 @@ class History:
         while self.table.open:
             self.table.end_one()
 
+    def _end_zombies(self) -> None:
+        """The processes of a run die at the latest some minutes after its end: a lost state process would renew its lease for ever."""
+        if self.random.random() < 0.1:
+            for run in self.runs:
+                for process in run.all_processes if not run.is_running else []:
+                    self.scheduler.kill(process)
+
     def _load_again(self) -> None:
         """Does what the hint of the refusal says: resets the unit and empties its table."""
         self.faults.fault_counts["loaded again"] += 1
-        self.must_load_again = False
-        self._operate(self._reset)
+        self.operators.must_load_again = False
+        self.operators.start(self.operators.reset)
         self._play_to_end()
         self.server.truncate()
 
@@ -334,7 +342,7 @@ class History:
         state = read_states(self.kv, UNIT)
         if state.has_intent:
             raise Violation(f"an intent is left: {self.kv.peek(intent_key(UNIT))}")
-        if self.write == "replace":
+        if self.write == "replace" or isinstance(self.table, DatabaseTable):
             return
         for segment in state.segments.values():
             if segment.watermark is None or int(segment.watermark[0]) != self.table.horizon:

@@ -1,12 +1,13 @@
 """The smallest strategy that uses every effect: load along the key, advance along the cursor, look back, read ahead."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Position, Scope, SegmentState, Slice, UnitSpec
-from tests.simulation.source_table import SourceTable
+from tests.simulation.source_table import SourceTable, position_value
 
 KEY = Axis(kind="key", columns=("id",))
 CURSOR = Axis(kind="cursor", columns=("at",))
@@ -22,6 +23,9 @@ class IntegerStrategy:
     lookback: int
     reads_ahead: bool
     descriptor: Any = None
+
+    def probe(self, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
+        return nullcontext(Probe(strategy="ints", facts={"horizon": self.table.horizon}))
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> list[Scope]:
         out: list[Scope] = []
@@ -70,8 +74,9 @@ class IntegerStrategy:
         lower = gap.lower
         values = sorted({axis_value(scope.axis, row) for row in self._rows(scope, gap)})
         for value in values[self.width :: self.width]:
-            yield Piece(interval=Interval(lower=lower, upper=(value,)), estimated_bytes=10)
-            lower = (value,)
+            upper = self.position(scope.axis, value)
+            yield Piece(interval=Interval(lower=lower, upper=upper), estimated_bytes=10)
+            lower = upper
         yield Piece(interval=Interval(lower=lower, upper=gap.upper), estimated_bytes=10)
 
     def _rows(self, scope: Scope | Slice, interval: Interval) -> list[tuple[int, int]]:
@@ -82,8 +87,11 @@ class IntegerStrategy:
         """Returns the rows that one statement sees. A load that appends leaves rows above its first horizon to the first advance."""
         rows = self._rows(piece, piece.interval)
         if piece.effect is Effect.LOAD and self.write == "append" and horizon is not None:
-            rows = [row for row in rows if row[1] < int(horizon[0])]
+            rows = [row for row in rows if row[1] < position_value(horizon)]
         return rows
+
+    def position(self, axis: Axis, value: int) -> Position:
+        return (value,)
 
 
 def axis_value(axis: Axis, row: tuple[int, int]) -> int:
@@ -91,5 +99,5 @@ def axis_value(axis: Axis, row: tuple[int, int]) -> int:
 
 
 def is_inside(value: int, interval: Interval) -> bool:
-    above = interval.lower is None or value >= int(interval.lower[0])
-    return above and (interval.upper is None or value < int(interval.upper[0]))
+    above = interval.lower is None or value >= position_value(interval.lower)
+    return above and (interval.upper is None or value < position_value(interval.upper))

@@ -11,12 +11,14 @@ from ingest_ray.core import checkpoint, ledger
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Failed, Stage
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.errors import LedgerMismatch, Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
 from ingest_ray.state import commit_history, unit_state, writer
 from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
+from tests.simulation.databases.mutations import SINK_MUTATIONS, SOURCE_MUTATIONS
+from tests.simulation.worlds import DATABASE, PROTOCOL, SQL_SINK
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -203,10 +205,6 @@ def restored_sink_not_noticed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SinkProgress, "is_behind", lambda self, sequence, committed_by: False)
 
 
-def segments_of_a_fold_that_died_not_compared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(StateWriter, "last_claimed", property(lambda self: self.unit.last_claimed))
-
-
 def going_back_too_far_or_not_far_enough(patch: pytest.MonkeyPatch) -> None:
     """A segment goes back to its oldest state, or stays, instead of to that of the sink's commit."""
 
@@ -223,36 +221,65 @@ def reset_that_died_is_not_finished(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(unit_state, "_mark_as_resetting", lambda *_: None)
 
 
-MUTATIONS: Mapping[str, Patch] = {
-    patch.__name__: patch
-    for patch in (
-        fold_before_commit,
-        roll_forward_without_asking,
-        drop_every_intent,
-        intent_not_fenced,
-        last_write_wins,
-        epoch_does_not_grow,
-        lookback_dropped,
-        watermark_beyond_the_first_horizon,
-        early_stop_taken_for_the_end,
-        lost_answer_taken_for_a_failure,
-        failed_commit_is_aborted,
-        planning_failure_leaves_the_commit,
-        plan_that_broke_off_is_asked_for_more,
-        lost_answer_taken_for_a_loss,
-        claims_without_their_rank,
-        lost_writes_of_the_state_not_noticed,
-        inserts_go_on_after_lost_writes,
-        restored_sink_not_noticed,
-        segments_of_a_fold_that_died_not_compared,
-        going_back_too_far_or_not_far_enough,
-        reset_that_died_is_not_finished,
+def lost_quarantine_file_stops_the_fold(patch: pytest.MonkeyPatch) -> None:
+    fold = StateWriter._fold
+
+    def strict(self: StateWriter, intent: IntentDocument) -> None:
+        if any(self.promote(uri) is None for uri in intent.quarantine_uris):
+            raise LedgerMismatch("a quarantine file is gone")
+        fold(self, intent)
+
+    patch.setattr(StateWriter, "_fold", strict)
+
+
+def number_of_a_dropped_intent_used_again(patch: pytest.MonkeyPatch) -> None:
+    intend = StateWriter.record_intent
+
+    def thrifty(self: StateWriter, *args: Any, **options: Any) -> int:
+        self._last_intended = 0
+        return intend(self, *args, **options)
+
+    patch.setattr(StateWriter, "record_intent", thrifty)
+
+
+PROTOCOL_MUTATIONS: Sequence[Patch] = (
+    fold_before_commit,
+    roll_forward_without_asking,
+    drop_every_intent,
+    intent_not_fenced,
+    last_write_wins,
+    epoch_does_not_grow,
+    lookback_dropped,
+    watermark_beyond_the_first_horizon,
+    early_stop_taken_for_the_end,
+    lost_answer_taken_for_a_failure,
+    failed_commit_is_aborted,
+    planning_failure_leaves_the_commit,
+    plan_that_broke_off_is_asked_for_more,
+    lost_answer_taken_for_a_loss,
+    claims_without_their_rank,
+    lost_writes_of_the_state_not_noticed,
+    inserts_go_on_after_lost_writes,
+    restored_sink_not_noticed,
+    going_back_too_far_or_not_far_enough,
+    reset_that_died_is_not_finished,
+    lost_quarantine_file_stops_the_fold,
+    number_of_a_dropped_intent_used_again,
+)
+MUTATIONS: Mapping[str, tuple[str, Patch]] = {
+    patch.__name__: (world, patch)
+    for world, patches in (
+        (PROTOCOL, PROTOCOL_MUTATIONS),
+        (DATABASE, SOURCE_MUTATIONS),
+        (SQL_SINK, SINK_MUTATIONS),
     )
+    for patch in patches
 }
+"""Each with the world in whose histories it shows."""
 
 
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        MUTATIONS[name](patch)
+        MUTATIONS[name][1](patch)
         yield

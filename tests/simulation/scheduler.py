@@ -42,6 +42,10 @@ class Scheduler:
             name = next((task.process.name for task in self._tasks if task.thread is getcurrent()), "history")
             print(f"{self.now - 1_000_000:9.2f} {name:20} {message}")
 
+    def current_process(self) -> Process | None:
+        """The process whose task runs; None outside of tasks."""
+        return next((task.process for task in self._tasks if task.thread is getcurrent()), None)
+
     def spawn(self, process: Process, work: Callable[[], None]) -> Task:
         task = Task(process, greenlet(work, parent=self._main))
         self._tasks.append(task)

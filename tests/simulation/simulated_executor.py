@@ -20,8 +20,8 @@ from tests.simulation.integer_strategy import IntegerStrategy, axis_value
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.run_order import SPEC
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.simulated_sink import MODEL, SimulatedUnitWriter
-from tests.simulation.simulated_staging import SimulatedStaging
+from tests.simulation.simulated_sink import SimulatedUnitWriter
+from tests.simulation.simulated_staging import MODEL, SimulatedStaging
 
 SINKS = 2
 TWICE = (
@@ -257,7 +257,10 @@ class SimulatedExecutor:
             raise SliceTooLarge("too large")
         if len(values) > 1 and self.faults.occurs("slice: stopped early"):
             stop = values[self.faults.random.randrange(1, len(values))]
-            covered, is_complete = Interval(lower=piece.interval.lower, upper=(stop,)), False
+            covered, is_complete = (
+                Interval(lower=piece.interval.lower, upper=self.strategy.position(piece.axis, stop)),
+                False,
+            )
             rows = [row for row in rows if axis_value(piece.axis, row) < stop]
         server = self.unit_writer.server
         rejected = self.strategy.table.bad - server.refused if not server.is_mapped else frozenset()

@@ -10,6 +10,7 @@ from ingest_ray.core.limits import Limits
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.steps.recovery import check_sink, open_scopes, open_sink_for
 from ingest_ray.run.run import RESTARTS
+from ingest_ray.run.unchanged import summarize_unchanged
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Fenced, IngestError, RunActive, StateError
 from ingest_ray.sdk.types import RunState
@@ -92,6 +93,11 @@ class SimulatedRun:
     def _attempt(self) -> bool:
         """Runs one attempt. True where it lost a process that the run cannot do without."""
         self.executor, self.is_restartable = None, False
+        try:
+            if summarize_unchanged(ORDER.model_copy(update={"run_id": self.run_id}), UNIT) is not None:
+                return self._end(RunState.SUCCEEDED)
+        except IngestError as error:
+            return self._end(RunState.FAILED, error)
         owner = Owner(host="elsewhere", pid=self.number, started=str(self.number))
         try:
             writer = StateWriter.begin(self.kv, UNIT, self.run_id, owner, self.clock)
@@ -150,7 +156,10 @@ class SimulatedRun:
             open_sink_for(writer, self.unit_writer)  # type: ignore[arg-type]
         elif writer.sequence:
             check_sink(writer, self.unit_writer)  # type: ignore[arg-type]
-        probe = Probe(strategy="ints", facts={"horizon": self.strategy.table.horizon})
+        with self.strategy.probe(writer.segments) as probe:
+            return self._drive_plan(writer, state, probe)
+
+    def _drive_plan(self, writer: StateWriter, state: Actor, probe: Probe) -> RunState:
         self.scheduler.pause()
         planned = self.strategy.scopes(SPEC, probe, writer.segments)
         if not planned:

@@ -4,16 +4,15 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
+from ingest_ray.sdk.errors import CommitError, CommitUnknown, Fenced, SinkError, SinkUnavailable, StagingLost
 from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice, WriteMode
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.simulated_staging import Rows, SimulatedStaging, row_hash
-
-MODEL = "model"
+from tests.simulation.simulated_staging import MODEL, Rows, SimulatedStaging, row_hash
 
 
 @dataclass
@@ -39,14 +38,33 @@ class SinkServer:
     copies: list["SinkCopy"] = field(default_factory=list)
     """What the sink was before each opening and each commit."""
 
-    def open(self, epoch: int) -> int:
+    def read_progress(self, run_id: str) -> SinkProgress:
+        return SinkProgress(self.epoch, self.sequence)
+
+    def open(self, run_id: str, epoch: int) -> int:
         if epoch < self.epoch:
             raise Fenced(f"epoch {epoch} is older than {self.epoch}", newer_epoch=self.epoch)
         self.copies.append(SinkCopy.of(self))
         self.epoch = epoch
         return self.sequence
 
-    def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
+    def prepare(self, run_id: str, piece: Slice, uri: str, rows: Rows) -> Prepared:
+        self.prepared[uri] = list(rows)
+        return Prepared(
+            slice_id=piece.slice_id,
+            rows=len(rows),
+            row_hash="-",
+            is_insert_only=piece.is_insert_only,
+            payload={"uri": uri},
+        )
+
+    def abort(self, group: Sequence[Prepared]) -> None:
+        for uri in (str(prepared.payload["uri"]) for prepared in group):
+            if uri in self.committed:
+                self.checker.report_violation("rows that are committed are aborted")
+            self.prepared.pop(uri, None)
+
+    def commit(self, run_id: str, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
         if epoch != self.epoch:
             raise Fenced(f"epoch {epoch} is not {self.epoch}")
         rows_of = [self.prepared.get(str(prepared.payload["uri"])) for prepared in group]
@@ -57,11 +75,14 @@ class SinkServer:
             raise StagingLost("the server has lost the prepared rows")
         if any(some is None for some in rows_of):
             self.checker.report_violation("rows that were aborted are committed")
-        self.checker.check_commit(self.sequence, sequence, is_replace=self.write == "replace")
+        self.checker.check_commit(self.sequence, sequence)
         self.copies.append(SinkCopy.of(self))
         self.sequence = sequence
         self.committed |= {str(prepared.payload["uri"]) for prepared in group}
         return self._show(epoch, rows, all(prepared.is_insert_only for prepared in group))
+
+    def copy(self) -> "SinkCopy":
+        return SinkCopy.of(self)
 
     def restore(self, copy: "SinkCopy") -> None:
         """Becomes an earlier (or, after that, a newer) copy of itself; prepared rows are lost."""
@@ -97,8 +118,7 @@ class SinkServer:
         self.shown.clear()
         self.newest.clear()
 
-    @property
-    def is_empty(self) -> bool:
+    def is_empty(self, run_id: str) -> bool:
         return not self.is_mapped and not self.newest and not self.shown
 
     def has_row(self, key: int, at: int) -> bool:
@@ -119,14 +139,39 @@ class SinkCopy:
         return cls(server.epoch, server.sequence, Counter(server.shown), dict(server.newest))
 
 
+class Server(Protocol):
+    """What both sinks of the simulation are: the abstract one, and the product's over a simulated database."""
+
+    write: str
+    is_mapped: bool
+    refused: frozenset[int]
+    shown: Counter[tuple[int, int]]
+    newest: dict[int, int]
+    sequence: int
+    copies: list[Any]
+
+    def read_progress(self, run_id: str) -> SinkProgress: ...
+    def open(self, run_id: str, epoch: int) -> int: ...
+    def is_empty(self, run_id: str) -> bool: ...
+    def prepare(self, run_id: str, piece: Slice, uri: str, rows: Rows) -> Prepared: ...
+    def commit(self, run_id: str, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt: ...
+    def abort(self, group: Sequence[Prepared]) -> None: ...
+    def has_row(self, key: int, at: int) -> bool: ...
+    def crash(self) -> None: ...
+    def truncate(self) -> None: ...
+    def copy(self) -> Any: ...
+    def restore(self, copy: Any) -> None: ...
+
+
 @dataclass
 class SimulatedUnitWriter:
     """A run's connection to the sink server: requests and answers take time, or never arrive."""
 
-    server: SinkServer
+    server: Server
     scheduler: Scheduler
     faults: FaultInjector
     staging: SimulatedStaging
+    run_id: str = ""
     _machine: Process = field(default_factory=lambda: Process("sink server"))
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -140,11 +185,11 @@ class SimulatedUnitWriter:
 
     def read_progress(self) -> SinkProgress:
         self._begin_request()
-        return SinkProgress(self.server.epoch, self.server.sequence)
+        return self.server.read_progress(self.run_id)
 
     def open(self, epoch: int) -> int:
         self._begin_request()
-        sequence = self.server.open(epoch)
+        sequence = self.server.open(self.run_id, epoch)
         if self.faults.occurs("sink: answer lost"):
             raise SinkUnavailable("opened, but the answer was lost")
         self.scheduler.pause()
@@ -152,23 +197,21 @@ class SimulatedUnitWriter:
 
     def is_empty(self) -> bool:
         self._begin_request()
-        return self.server.is_empty
+        return self.server.is_empty(self.run_id)
 
     def prepare(self, run_id: str, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
         rows = self.staging.read(mapped.models[0].handle if mapped else handle)
         self._begin_request()
         uri = f"{run_id}/{next(self._numbers)}"
         fitting = [row for row in rows if row[0] not in self.server.refused]
-        self.server.prepared[uri] = fitting
-        return Prepared(
-            slice_id=piece.slice_id,
-            rows=len(fitting),
-            row_hash=row_hash(rows),
-            rows_quarantined=len(rows) - len(fitting),
-            quarantine_uri=uri if len(fitting) < len(rows) else None,
-            is_insert_only=piece.is_insert_only,
-            models={MODEL: len(fitting)} if mapped else {},
-            payload={"uri": uri},
+        prepared = self.server.prepare(run_id, piece, uri, fitting)
+        return prepared.model_copy(
+            update={
+                "row_hash": row_hash(rows),
+                "rows_quarantined": len(rows) - len(fitting),
+                "quarantine_uri": uri if len(fitting) < len(rows) else None,
+                "models": {MODEL: len(fitting)} if mapped else {},
+            }
         )
 
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
@@ -181,7 +224,7 @@ class SimulatedUnitWriter:
             raise CommitUnknown("no answer yet")
         if self.faults.occurs("sink: done twice"):
             self.scheduler.spawn(self._machine, lambda: self._apply_later(epoch, sequence, group))
-        receipt = self.server.commit(epoch, sequence, group)
+        receipt = self.server.commit(self.run_id, epoch, sequence, group)
         if self.faults.occurs("sink: answer lost"):
             raise CommitUnknown("committed, but the answer was lost")
         self.scheduler.pause()
@@ -196,17 +239,16 @@ class SimulatedUnitWriter:
         """Applies a request a second time, or late, long after its sender has given it up."""
         self.scheduler.sleep(self.faults.random.choice([0.1, 1.0, 20.0]))
         try:
-            self.server.commit(epoch, sequence, group)
+            self.server.commit(self.run_id, epoch, sequence, group)
         except Fenced:
             self.faults.fault_counts["late commit fenced"] += 1
         except StagingLost:
             self.faults.fault_counts["late commit of what was lost"] += 1
+        except (SinkError, CommitError):
+            self.faults.fault_counts["late commit refused"] += 1
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        for uri in (str(prepared.payload["uri"]) for prepared in group):
-            if uri in self.server.committed:
-                self.server.checker.report_violation("rows that are committed are aborted")
-            self.server.prepared.pop(uri, None)
+        self.server.abort(group)
 
     def _begin_request(self) -> None:
         self.scheduler.pause()

@@ -9,6 +9,7 @@ from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.scheduler import Scheduler
 
 Rows = list[tuple[int, int]]
+MODEL = "model"
 
 
 @dataclass

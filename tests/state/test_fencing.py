@@ -14,7 +14,15 @@ from ingest_ray.core.messages import CommitClaim
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.kv.keys import intent_key, lease_key, segment_key
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import Fenced, Recovery, RunActive, StateBehindSink, StateUnavailable, StateUnreadable
+from ingest_ray.sdk.errors import (
+    Fenced,
+    Recovery,
+    RunActive,
+    SinkBehindState,
+    StateBehindSink,
+    StateUnavailable,
+    StateUnreadable,
+)
 from ingest_ray.sdk.types import (
     Axis,
     Effect,
@@ -445,3 +453,43 @@ def test_a_renewal_does_not_write_an_epoch_that_was_raised_meanwhile(clock: Cloc
     state.lease._lock = RaisedMeanwhile()  # type: ignore[assignment]
     state.lease.renew()
     assert kv.documents[lease_key("unit")][0]["epoch"] == state.epoch == 7
+
+
+def test_the_number_of_an_intent_that_was_dropped_is_not_used_again(clock: Clock) -> None:
+    """Otherwise a store that loses the later intent has the earlier one, under whose number the sink has other rows."""
+    kv = MemoryKV()
+    state = opened(kv, 1, clock)
+    dropped = state.record_intent([claim("a")])
+    state.end()
+    state = opened(kv, 2, clock)
+    open_sink_for(state, RestoredSink(epoch=1, sequence=0))  # type: ignore[arg-type]
+    number = state.record_intent([claim("b")])
+    assert number > dropped
+    state.apply_commit(number)
+    assert [(one.sequence, one.is_left_out) for one in state.unit.commits] == [(1, True), (2, False)]
+
+
+def test_the_number_of_an_intent_whose_prepared_rows_were_lost_is_not_used_again(clock: Clock) -> None:
+    state = opened(MemoryKV(), 1, clock)
+    lost = state.record_intent([claim("a")])
+    assert state.record_intent([claim("b")]) > lost
+
+
+def test_a_fold_that_died_between_its_segments_counts_for_a_sink_that_was_restored(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kv = MemoryKV()
+    state = opened(kv, 1, clock)
+    number = state.record_intent([claim("a"), claim("b")])
+
+    def die(step: str) -> None:
+        if step == "state:between-segments":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest_ray.state.writer.reached", die)
+        with pytest.raises(KeyboardInterrupt):
+            state.apply_commit(number)
+    clock.now += TTL_S + 1
+    with pytest.raises(SinkBehindState):
+        open_sink_for(begin(kv, 2, clock), RestoredSink(epoch=1, sequence=0))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Fenced, HistoryTooShort, SinkBehindState, StateBehindSink
 from ingest_ray.sdk.types import Effect, RunMode, Scope, WriteMode
-from ingest_ray.state.commit_history import last_common_commit
+from ingest_ray.state.commit_history import last_common_commit, left_out_numbers
 from ingest_ray.state.documents import FoldedCommit
 from ingest_ray.state.writer import StateWriter
 
@@ -120,7 +120,8 @@ def return_to_sink(state: StateWriter, unit_writer: UnitWriter, progress: SinkPr
     _take_epoch_above(state, progress)
     if not progress.is_behind(before, state.committed_by):
         return ReturnedState(before, before, is_changed=False)
-    has_other_commits = progress.epoch < state.committed_by and progress.sequence > 0
+    is_other = progress.epoch < state.committed_by or progress.rows_of in left_out_numbers(unit)
+    has_other_commits = is_other and progress.sequence > 0
     try:
         to = last_common_commit(unit, progress.epoch, progress.rows_of)
         if to < progress.rows_of and has_other_commits and unit_writer.write is WriteMode.APPEND:
@@ -138,7 +139,7 @@ def return_to_sink(state: StateWriter, unit_writer: UnitWriter, progress: SinkPr
     ):  # opened under a newer epoch: runs of the lost time are fenced, and the restored version is accepted
         state.note_opening()
         unit_writer.open(state.epoch)
-    forgotten = tuple(commit for commit in unit.commits if commit.sequence > to)
+    forgotten = tuple(commit for commit in unit.commits if commit.sequence > to and not commit.is_left_out)
     return ReturnedState(before, to, forgotten)
 
 

@@ -104,7 +104,7 @@ class Sink(Protocol):
             CommitUnknown: the answer was lost; `open` returns the last sequence number.
             SinkUnavailable: nothing happened; try again.
             StagingLost: nothing happened, and no later commit of this group can succeed: prepared rows are gone. Prepare the
-                slices again, and commit them under the same number.
+                slices again, and commit them under another number.
         """
         ...
 

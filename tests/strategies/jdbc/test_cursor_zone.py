@@ -3,12 +3,14 @@
 import sqlite3
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.testing.servers.postgres import Postgres, SqliteMaker
+from ingest_strategies.jdbc.mysql.horizon import local_times
 from ingest_strategies.jdbc.planning import wall_times
 from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, most_set_back
 from tests.strategies.jdbc.maria import Maria
@@ -181,3 +183,8 @@ def test_no_later_row_lies_below_the_earliest_wall_time(zone_s: int, lag_s: int)
         bound = earliest_wall_time(newest.replace(microsecond=0), clock, lag, tick)
         assert bound.replace(microsecond=0) <= later.replace(microsecond=0)
         assert bound >= newest - tick - 2 * lag - timedelta(seconds=1)
+
+
+def test_mysql_an_hour_that_repeats_is_seen_from_its_beginning() -> None:
+    shortly_before = Decimal(int(datetime(2026, 10, 25, 0, 5, 46, tzinfo=UTC).timestamp()))
+    assert min(local_times(shortly_before, "Europe/Berlin")) == "2026-10-25 02:00:00.000000"

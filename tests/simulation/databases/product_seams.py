@@ -1,0 +1,65 @@
+"""Replaces the product's clock and sleep for the time of one history: a wait lets the other simulated processes go on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+import pyarrow as pa
+import pytest
+
+from ingest_ray.run import unchanged
+from ingest_ray.sdk.contracts import KV, RowSource
+from ingest_ray.sinks.databases import conflicts, stage_loader
+from ingest_ray.state.lease import is_live
+from ingest_strategies.jdbc.mysql import horizon as mysql_horizon
+from ingest_strategies.jdbc.planning import counters
+from ingest_strategies.jdbc.postgres import horizon as postgres_horizon
+from tests.simulation.scheduler import Scheduler
+
+POLL_S = 1.0  # of waits for writers: one look per second shows as much as twenty
+
+
+@dataclass
+class SimulatedTime:
+    scheduler: Scheduler
+
+    def sleep(self, seconds: float) -> None:
+        self.scheduler.sleep(seconds)
+
+    def monotonic(self) -> float:
+        return self.scheduler.now
+
+
+@dataclass
+class CountedRows:
+    """Stands for the hash of staged rows, which has tests of its own and costs more than the rest of a slice."""
+
+    rows: int = 0
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.num_rows
+
+    def hexdigest(self) -> str:
+        return "-"
+
+
+@contextmanager
+def simulated_world(
+    scheduler: Scheduler, random: Random, kv: KV, strategies: Mapping[str, RowSource], unit_writer: object
+) -> Iterator[None]:
+    """`strategies`: by run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unchanged, "open_state", lambda _settings: kv)
+        patch.setattr(unchanged, "strategy_of", lambda order: strategies[order.run_id])
+        patch.setattr(unchanged, "opened_spec", lambda order: order.spec)
+        patch.setattr(unchanged, "staging_for", lambda _order: None)
+        patch.setattr(unchanged, "writer_for", lambda _order, _staging: unit_writer)
+        patch.setattr(unchanged, "is_live", lambda lease: is_live(lease, lambda: scheduler.now))
+        for module in (counters, mysql_horizon, postgres_horizon, conflicts):
+            patch.setattr(module, "time", SimulatedTime(scheduler))
+        for horizon in (mysql_horizon, postgres_horizon):
+            patch.setattr(horizon, "LOCK_POLL_S", POLL_S)
+        patch.setattr(conflicts, "random", random)
+        patch.setattr(stage_loader, "RowHash", CountedRows)
+        yield
