@@ -1,5 +1,7 @@
 """Structured logging: stdlib loggers, a context of ids, and no secret in any line."""
 
+import base64
+import html
 import json
 import logging
 import re
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal, TextIO
+from urllib.parse import quote, quote_plus
 
 FIELDS = ("run", "endpoint", "unit", "slice", "attempt")
 HIDDEN = "***"
@@ -34,15 +37,35 @@ def context(**ids: object) -> Iterator[None]:
 
 
 def hide(secret: str) -> None:
-    """Replaces this text by `***` in every later log line, and in `scrub`."""
+    """Replaces this text by `***` in every later log line, and in `scrub`; also as it is written in Python, JSON, a URL or base64."""
     global _pattern
     if not secret.strip():
         return
     with _lock:
         if secret not in _secrets:
-            _secrets.add(secret)
+            _secrets.update(_forms(secret))
             # The longest first, so that a secret that contains another one is replaced whole.
             _pattern = re.compile("|".join(map(_spotted, sorted(_secrets, key=len, reverse=True))))
+
+
+def _forms(secret: str) -> set[str]:
+    if len(secret) <= 3:
+        return {secret}
+    encoded = secret.encode("utf-8", "surrogatepass")
+    return {
+        secret,
+        secret.strip(),
+        repr(secret)[1:-1],
+        repr(encoded)[2:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(encoded, safe=""),
+        quote(encoded),
+        quote_plus(encoded),
+        html.escape(secret),
+        base64.b64encode(encoded).decode(),
+        base64.urlsafe_b64encode(encoded).decode(),
+    }
 
 
 def _spotted(secret: str) -> str:
@@ -91,14 +114,24 @@ class JsonLines(logging.Formatter):
                 line[name] = json.loads(scrub(json.dumps(value, default=str)))
         if record.exc_text:
             line["exception"] = record.exc_text
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return escape_controls(json.dumps(line, ensure_ascii=False, default=str))
+
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def escape_controls(text: str, keep: str = "") -> str:
+    """Control characters as `\\x1b`, but for those in `keep`: text of a source must neither begin a new line nor command a terminal."""
+    return _CONTROLS.sub(
+        lambda match: match[0] if match[0] in keep else match[0].encode("unicode_escape").decode(), text
+    )
 
 
 class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         ids = " ".join(f"{name}={value}" for name, value in getattr(record, "context", {}).items())
-        line = f"{clock} {record.levelname.lower():7} {record.msg}" + (f"  [{ids}]" if ids else "")
+        line = escape_controls(f"{clock} {record.levelname.lower():7} {record.msg}" + (f"  [{ids}]" if ids else ""))
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 

@@ -93,7 +93,10 @@ class ServeSettings(Model):
     oidc: OidcSettings | None = None
     allowed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call this server from a browser."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of reverse proxies whose `X-Forwarded-For` names the caller."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
+    """Of one request, or of one frame of a WebSocket."""
     requests_per_minute: Annotated[int, Field(ge=1)] = 1_200
     """Requests of one address."""
     max_depth: Annotated[int, Field(ge=3)] = 10

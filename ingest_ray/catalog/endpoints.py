@@ -113,7 +113,13 @@ def save(connection: sa.Connection, entry: Registration) -> None:
 
 
 def remove(connection: sa.Connection, endpoint_id: str) -> None:
-    connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(deleted_at=now()))
+    """Keeps the row for the history of its runs, without its config, which may hold secrets."""
+    connection.execute(t.update().where(t.c.endpoint_id == endpoint_id).values(deleted_at=now(), config="{}"))
+
+
+def erase_deleted_configs(connection: sa.Connection) -> None:
+    """Those that were kept by earlier versions."""
+    connection.execute(t.update().where(t.c.deleted_at.is_not(None)).values(config="{}"))
 
 
 def describe(connection: sa.Connection, endpoint_id: str, about: EndpointDescription) -> None:

@@ -44,8 +44,8 @@ class Output:
         if self.is_json:
             fault = {"code": code, "message": message, "hint": hint}
             return ExitNotice(json.dumps({"error": fault}, ensure_ascii=False) + "\n", self.stream)
-        text = f"error: {message} [{code}]\n"
-        return ExitNotice(f"{text}hint: {hint}\n" if hint else text, sys.stderr)
+        text = f"error: {message} [{code}]\n" + (f"hint: {hint}\n" if hint else "")
+        return ExitNotice(logs.escape_controls(text, keep="\n\t"), sys.stderr)
 
     def close(self) -> None:
         """Gives stdout its file descriptor back."""

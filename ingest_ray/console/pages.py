@@ -11,21 +11,22 @@ from starlette.responses import RedirectResponse, Response
 
 from ingest_ray.console.elements import CSS, text_of
 from ingest_ray.console.endpoints_page import show_endpoints
-from ingest_ray.console.page_context import PageContext
+from ingest_ray.console.page_context import LOGIN, PageContext
 from ingest_ray.console.run_page import show_run
 from ingest_ray.console.units_page import show_units
 from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.server.identity import Authenticator
 from ingest_ray.service.installation import Installation
 
-LOGIN = "/login"
 BUILD_S = 20.0  # a page reads the catalog before it is shown
 
 
 def mount(app: FastAPI, installation: Installation, authenticator: Authenticator) -> None:
     async def visit(request: Request) -> PageContext | None:
         try:
-            return PageContext(installation, await asyncio.to_thread(authenticator.principal_of, request))
+            return PageContext(
+                installation, await asyncio.to_thread(authenticator.principal_of, request), authenticator.renew
+            )
         except Unauthenticated:
             return None
 

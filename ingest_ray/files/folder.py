@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
+from ingest_ray.files.private import make_private_file, private_opener
 from ingest_ray.sdk.errors import ConfigError
 
 _HINTS = {
@@ -54,7 +55,7 @@ class Folder:
                 out.write(content)
             return
         part = f"{path}.part"
-        with open(part, "wb") as out:
+        with open(part, "wb", opener=private_opener) as out:
             out.write(content)
             if is_durable:
                 out.flush()
@@ -69,6 +70,8 @@ class Folder:
 
     def create(self, name: str) -> pa.NativeFile:
         """A stream into a new file; on a local disk other processes see it grow."""
+        if self._is_local:
+            make_private_file(self._path_of(name))
         return self._fs.open_output_stream(self._path_of(name))
 
     def make(self, name: str) -> None:

@@ -22,7 +22,7 @@ from ingest_ray.graphql.ingestion_types import (
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
-from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer, principal_of
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer
 from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
@@ -99,7 +99,7 @@ class Mutation(ComparisonMutations):
             endpoint_id=str(endpoint_id),
             datasets=patterns_of(filters),
             schemas=tuple(schema_override or ()),
-            requested_by=principal_of(info).name,
+            requested_by=(await info.context.current_principal()).name,
         )
         collection_id = await call_as_admin(info, collect.start_collection, installation, request)
         task = asyncio.create_task(_run_collection(installation, collection_id, request))
@@ -159,7 +159,7 @@ class Mutation(ComparisonMutations):
             UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
             sink_endpoint_id=sink_endpoint_id,
-            requested_by=principal_of(info).name,
+            requested_by=(await info.context.current_principal()).name,
         )
         return IngestionActionResult.of(done)
 
@@ -174,7 +174,7 @@ class Mutation(ComparisonMutations):
             info.context.installation,
             UnitRef(str(endpoint_id), str(unit_id)),
             sink_id=sink_id,
-            requested_by=principal_of(info).name,
+            requested_by=(await info.context.current_principal()).name,
         )
         return IngestionActionResult.of(done)
 

@@ -28,7 +28,7 @@ from ingest_ray.graphql.ingestion_types import (
     IngestionUnitConfig,
 )
 from ingest_ray.graphql.plan_types import IngestionPlan
-from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer, principal_of
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer
 from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, RunProgress
 from ingest_ray.graphql.template_types import MetadataEndpointFamily, MetadataEndpointTemplate
 from ingest_ray.graphql.viewer_type import Viewer
@@ -54,7 +54,7 @@ class Query:
     @strawberry.field
     async def viewer(self, info: RequestInfo) -> Viewer:
         """The principal of the request."""
-        return Viewer.of(principal_of(info))
+        return Viewer.of(await info.context.current_principal())
 
     @strawberry.field
     async def endpoints(
@@ -83,7 +83,7 @@ class Query:
 
     @strawberry.field
     async def endpoint(self, info: RequestInfo, id: ID) -> MetadataEndpoint | None:
-        principal_of(info)
+        await info.context.current_principal()
         entry = await info.context.loaders.endpoint.load(str(id))
         return MetadataEndpoint.of(entry) if entry is not None else None
 
@@ -127,7 +127,7 @@ class Query:
 
     @strawberry.field
     async def metadata_dataset(self, info: RequestInfo, id: ID) -> CatalogDataset | None:
-        principal_of(info)
+        await info.context.current_principal()
         endpoint_id, _, name = str(id).partition(":")
         version = await info.context.loaders.dataset.load((endpoint_id, name))
         return CatalogDataset.of(version) if version is not None else None
@@ -182,7 +182,7 @@ class Query:
     @strawberry.field
     async def ingestion_status(self, info: RequestInfo, endpoint_id: ID, unit_id: ID) -> IngestionStatus | None:
         """Null for a unit that is not configured."""
-        principal_of(info)
+        await info.context.current_principal()
         if await info.context.loaders.endpoint.load(str(endpoint_id)) is None:
             raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered")
         status = await info.context.loaders.unit_status.load(UnitRef(str(endpoint_id), str(unit_id)))
@@ -248,7 +248,7 @@ class Query:
         after: str | None = None,
     ) -> IngestionSegmentConnection:
         """The checkpoint of a unit, segment by segment, by name."""
-        principal_of(info)
+        await info.context.current_principal()
         installation = info.context.installation
         sink = (
             sink_id

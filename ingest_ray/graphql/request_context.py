@@ -21,13 +21,24 @@ T = TypeVar("T")
 
 
 class RequestContext(BaseContext):
-    """`principal` is None for a WebSocket that has not authenticated yet."""
+    """`principal` is None for a WebSocket that has not authenticated yet. `renew` verifies it again: a WebSocket may live longer
+    than the access of its principal."""
 
-    def __init__(self, installation: Installation, principal: Principal | None) -> None:
+    def __init__(
+        self, installation: Installation, principal: Principal | None, renew: Callable[[Principal], Principal]
+    ) -> None:
         super().__init__()
         self.installation = installation
         self.principal = principal
+        self._renew = renew
         self.loaders = Loaders(installation)
+
+    async def current_principal(self) -> Principal:
+        """Raises `Unauthenticated`, also where the access of the principal has ended since the request or socket began."""
+        if self.principal is None:
+            raise Unauthenticated("who is asking?", hint="send a bearer token")
+        self.principal = await asyncio.to_thread(self._renew, self.principal)
+        return self.principal
 
 
 RequestInfo = Info[RequestContext, None]
@@ -40,20 +51,12 @@ async def call_as_viewer(info: RequestInfo, use_case: Callable[P, T], *arguments
 
 async def call_as_admin(info: RequestInfo, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Calls a use case in a thread, and logs who did. For what changes something or shows rows: admins only."""
-    principal = principal_of(info)
+    principal = await info.context.current_principal()
     require_role(principal, Role.ADMIN, f"call {info.field_name}")
     log.info("%s by %s", info.field_name, principal.name)
     return await _call(info, Role.ADMIN, use_case, *arguments, **options)
 
 
-def principal_of(info: RequestInfo) -> Principal:
-    """Raises `Unauthenticated`."""
-    principal = info.context.principal
-    if principal is None:
-        raise Unauthenticated("who is asking?", hint="send a bearer token")
-    return principal
-
-
 async def _call(info: RequestInfo, role: Role, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    require_role(principal_of(info), role, f"call {info.field_name}")
+    require_role(await info.context.current_principal(), role, f"call {info.field_name}")
     return await asyncio.to_thread(partial(use_case, *arguments, **options))

@@ -3,6 +3,7 @@
 All methods may be called by several threads at once. Only this module imports httpx.
 """
 
+import base64
 import json
 import logging
 import ssl
@@ -23,7 +24,7 @@ from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
 from ingest_ray.http.responses import Answer, Part, checked, part_of
-from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
+from ingest_ray.sdk.errors import ConfigError, IngestError, SourceError, SourceUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -98,8 +99,13 @@ class Client:
         headers = {"accept": "application/json", "user-agent": "ingest_ray"}
         logs.hide(site.auth.token)
         if site.auth.user is not None:
+            logs.hide(base64.b64encode(f"{site.auth.user}:{site.auth.token}".encode()).decode())
             auth = httpx.BasicAuth(site.auth.user, site.auth.token)
         else:
+            if not (site.auth.token.isascii() and site.auth.token.isprintable()):
+                raise ConfigError(
+                    "the bearer token has characters that no HTTP header can carry", hint="check the field 'token'"
+                )
             headers["authorization"] = f"Bearer {site.auth.token}"
         self._http = httpx.Client(
             base_url=site.base_url.rstrip("/"),
@@ -172,6 +178,8 @@ class Client:
             if not (300 <= answer.status < 400 and target):
                 return part_of(answer, first, media_type)
             location = request.url.join(target)
+            if location.scheme != "https" and self._http.base_url.scheme == "https":
+                raise SourceError(f"{url}: redirects from https to {location.scheme}")
             http = self._http if same_site(location, self._http.base_url) else self._stranger()
             request = http.build_request("GET", location, headers=where)
         raise SourceError(f"GET {path}: more than {MOST_REDIRECTS} redirects")
@@ -214,6 +222,8 @@ class Client:
 
     def _once(self, request: httpx.Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
         url = f"{request.method} {request.url.copy_with(query=None, userinfo=None)}"
+        if not same_site(request.url, self._http.base_url):  # a link of an answer: the login goes to its own site only
+            raise SourceError(f"{url}: the answer links to another site than {self.site.host}")
         lease = self._permits.acquire(self.site.host, REST)
         answer = self._sent(request, url, lease)
         checked(answer)
@@ -236,6 +246,8 @@ class Client:
             return Answer(response.status_code, response.headers, body, url)
         except httpx.InvalidURL as error:
             raise SourceError(f"{url}: {error}") from None
+        except httpx.LocalProtocolError:  # its text repeats the header, and the login with it
+            raise SourceError(f"{url}: the request is no valid HTTP: check the login and its characters") from None
         except httpx.HTTPError as error:
             raise NoAnswer(f"{url}: {type(error).__name__}: {logs.scrub(str(error))}") from None
         finally:

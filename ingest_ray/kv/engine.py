@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
+from ingest_ray.files.private import make_private_file, make_private_folder
 from ingest_ray.sdk.errors import ConfigError, StateUnavailable
 
 BUSY_TIMEOUT_S = 30  # a writer holds SQLite's lock for milliseconds; this long means that a process hangs
@@ -100,7 +101,9 @@ def _advice(url: URL) -> str:
 def _sqlite(url: URL, options: dict[str, Any], autocommit: bool) -> sa.Engine:
     if url.database and url.database != ":memory:":
         try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(Path(url.database).parent)
+            if not url.database.startswith("file:"):
+                make_private_file(url.database)
         except OSError as error:
             raise StateUnavailable(f"state at '{shown(url)}' cannot be created: {error}", hint=_advice(url)) from None
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **options)

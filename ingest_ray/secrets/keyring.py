@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ingest_ray.files.private import make_private_folder
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.settings import Settings
 
@@ -94,7 +95,7 @@ class KeyFile:
 
     def create(self, key: bytes) -> bytes:
         """Creates the key file, or returns the key that another process wrote first."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         scratch = self._scratch([key])
         try:
             os.link(scratch, self.path)  # atomic; fails where another process wrote the file first
@@ -114,7 +115,7 @@ class KeyFile:
         self._replace(self.keys()[:1])
 
     def _replace(self, keys: list[bytes]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         os.replace(self._scratch(keys), self.path)
 
     def _scratch(self, keys: list[bytes]) -> str:

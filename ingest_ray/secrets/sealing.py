@@ -74,6 +74,7 @@ def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
         if isinstance(text, str):
             for part in parts_of_url(text) if is_url else (text,):
                 logs.hide(part)
+            return usable_secret(text, where)
         return text
 
     model = config_model_of(endpoint.template)
@@ -106,7 +107,23 @@ def follow(reference: str, where: str, settings: Settings) -> str:
     """The secret that a setting refers to. Raises `ConfigError`, naming `where`, for a missing one."""
     secret = str(_real(reference, where, Keyring(settings, creates=False)))
     logs.hide(secret)
-    return secret
+    return usable_secret(secret, where)
+
+
+def usable_secret(text: str, where: str) -> str:
+    """The secret without white space around it: files and variables often end with a line break.
+
+    Raises:
+        ConfigError: it has several lines or control characters, and is neither a PEM block nor a JSON document. The message
+            names `where`, never the secret.
+    """
+    bare = text.strip()
+    if bare.isprintable() or bare.startswith(("-----BEGIN ", "{")):
+        return bare
+    raise ConfigError(
+        f"{where}: the secret has several lines or control characters",
+        hint="check how the variable or file was written",
+    )
 
 
 def open_url(text: str, settings: Settings) -> str:

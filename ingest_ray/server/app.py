@@ -1,16 +1,19 @@
 """Assembles the server: GraphQL, health, metrics, login and console behind the middleware."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any
 
+from cross_web import HTTPException
 from fastapi import FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
+from starlette.websockets import WebSocket, WebSocketState
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
@@ -18,7 +21,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from ingest_ray import __version__, logs
 from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
-from ingest_ray.sdk.errors import IngestError, Unauthenticated
+from ingest_ray.sdk.errors import ConfigError, IngestError, Unauthenticated
 from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Authenticator
@@ -32,9 +35,34 @@ log = logging.getLogger(__name__)
 
 
 class Router(GraphQLRouter[RequestContext, None]):
-    """Authenticates WebSockets by the payload of `connection_init`, because browsers cannot send headers with them."""
+    """Authenticates WebSockets by the payload of `connection_init`, because browsers cannot send headers with them; closes them when the
+    access of their principal ends."""
 
     authenticator: Authenticator
+
+    async def run(self, *arguments: Any, **options: Any) -> Any:
+        """Turns the library's refusals, which are plain text, into errors with a code."""
+        try:
+            return await super().run(*arguments, **options)
+        except HTTPException as error:
+            if error.status_code == 400:
+                raise ConfigError(error.reason or "the request is no GraphQL query") from None
+            raise
+
+    def parse_json(self, data: str | bytes) -> object:
+        document = super().parse_json(data)
+        if not isinstance(document, dict):
+            raise HTTPException(400, "the body must be a JSON object with a query")
+        for name, kind in _BODY.items():
+            if not isinstance(document.get(name), kind | None):
+                raise HTTPException(400, f"'{name}' must be {'text' if kind is str else 'an object'}")
+        return document
+
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            return super().decode_json(data)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise json.JSONDecodeError(type(error).__name__, "", 0) from None
 
     async def on_ws_connect(self, context: RequestContext) -> Any:
         if context.principal is None:
@@ -44,7 +72,32 @@ class Router(GraphQLRouter[RequestContext, None]):
                 context.principal = await asyncio.to_thread(self.authenticator.principal_of_secret, token)
             except Unauthenticated as error:
                 raise ConnectionRejectionError({"message": error.message, "code": error.code}) from None
+        watch = asyncio.create_task(_close_when_access_ends(context))
+        _WATCHES.add(watch)
+        watch.add_done_callback(_WATCHES.discard)
         return await super().on_ws_connect(context)
+
+
+_WATCHES: set[asyncio.Task[None]] = set()  # the loop keeps only weak references
+WATCH_S = 5.0
+
+
+async def _close_when_access_ends(context: RequestContext) -> None:
+    """Ends with the socket."""
+    socket = context.request
+    while isinstance(socket, WebSocket) and socket.client_state is WebSocketState.CONNECTED:
+        try:
+            await context.current_principal()
+        except Unauthenticated as error:
+            with suppress(RuntimeError):  # it closed meanwhile
+                await socket.close(code=4403, reason=error.message)
+            return
+        except IngestError:  # the catalog is unavailable: nothing is known
+            pass
+        await asyncio.sleep(WATCH_S)
+
+
+_BODY: dict[str, type] = {"query": str, "operationName": str, "variables": dict, "extensions": dict}
 
 
 def build_app(installation: Installation, *, has_console: bool = True) -> FastAPI:
@@ -69,10 +122,10 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
             principal = await asyncio.to_thread(authenticator.principal_of, connection)
         except Unauthenticated:
             if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
-                return RequestContext(installation, None)
+                return RequestContext(installation, None, authenticator.renew)
             raise
         connection.state.principal = principal.name
-        return RequestContext(installation, principal)
+        return RequestContext(installation, principal, authenticator.renew)
 
     router = Router(
         schema_for(settings),

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ingest_ray import logs
 from ingest_ray.sdk.errors import Unauthenticated
-from ingest_ray.server.identity import COOKIE, SESSION_S, Authenticator
+from ingest_ray.server.identity import COOKIE, Authenticator
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -61,10 +61,11 @@ def login_router(authenticator: Authenticator) -> APIRouter:
             return HTMLResponse(_PAGE.format(error=markup), status_code=401)
         request.state.principal = principal.name
         answer = RedirectResponse("/console/", status_code=303)
+        cookie, seconds = authenticator.new_session(principal)
         answer.set_cookie(
             COOKIE,
-            authenticator.new_session(principal),
-            max_age=SESSION_S,
+            cookie,
+            max_age=int(seconds),
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
@@ -72,7 +73,8 @@ def login_router(authenticator: Authenticator) -> APIRouter:
         return answer
 
     @router.post("/logout")
-    async def logout() -> Response:
+    async def logout(request: Request) -> Response:
+        authenticator.end_session(request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/login", status_code=303)
         answer.delete_cookie(COOKIE)
         return answer

@@ -26,7 +26,16 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
     print(f"serving {url}", file=sys.stderr, flush=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its lines have the ids of browsers' sessions in them
     server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5)
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            ws_max_size=settings.max_body_bytes,
+            proxy_headers=bool(settings.trusted_proxies),  # else any caller could choose its address
+            forwarded_allow_ips=list(settings.trusted_proxies),
+        )
     )
     asyncio.run(server.serve(sockets=[listening]))
 

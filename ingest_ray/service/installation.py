@@ -3,8 +3,10 @@
 import uuid
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 
 from ingest_ray.catalog import Catalog, open_catalog
+from ingest_ray.files.private import refuse_shared_folder
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.settings import Settings
@@ -12,6 +14,7 @@ from ingest_ray.settings import Settings
 
 class Installation:
     def __init__(self, settings: Settings, catalog: Catalog | None = None) -> None:
+        refuse_shared_folder(Path(settings.home))
         self.settings = settings
         if catalog is not None:
             self.catalog = catalog

@@ -323,7 +323,7 @@ def test_a_session_is_begun_with_a_token_and_ends_when_the_token_is_revoked(work
 
     session = http.cookies[COOKIE].strip('"')
     assert authenticator.principal_of(visit(session)).name == "grace"
-    for other in (session[:-2] + "xx", "", Authenticator(workspace.installation).new_session(LOCAL)):
+    for other in (session[:-2] + "xx", "", Authenticator(workspace.installation).new_session(LOCAL)[0]):
         with pytest.raises(Unauthenticated):
             authenticator.principal_of(visit(other))
     revoke_token(workspace.installation, made.stored.token_id)

@@ -5,6 +5,7 @@ from typing import TextIO
 from rich.text import Text
 
 from ingest_ray.cli.tables.layout import console_on, show_unfit
+from ingest_ray.logs import escape_controls
 from ingest_ray.service.endpoints.apply import ApplyResult
 
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
@@ -15,7 +16,8 @@ def show_changes(applied: ApplyResult, out: TextIO) -> None:
     for change in applied.changes:
         fields = f" ({', '.join(change.fields)})" if change.fields else ""
         console.print(
-            Text(f"{change.action} {change.kind} {change.id}{fields}", style=_STYLES[change.action]), soft_wrap=True
+            Text(escape_controls(f"{change.action} {change.kind} {change.id}{fields}"), style=_STYLES[change.action]),
+            soft_wrap=True,
         )
     count = len(applied.changes)
     summary = "nothing changed" if not count else f"{count} change{'s' if count > 1 else ''}"

@@ -1,12 +1,13 @@
 """The parts that tables share: a console, cells, errors."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ingest_ray.logs import escape_controls
 from ingest_ray.sdk.types import RunFault
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "cyan", "PAUSED": "
 
 
 def console_on(out: TextIO) -> Console:
-    return Console(file=out, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    return _SafeConsole(file=out, highlight=False, emoji=False, markup=False, soft_wrap=False)
+
+
+class _SafeConsole(Console):
+    """Shows control characters as escapes: names and values of a source must not command the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(escape_controls(text, keep="\n\t"), **options)
 
 
 def table_of(*columns: str, right: tuple[str, ...] = (), narrow: tuple[str, ...] = ()) -> Table:
@@ -66,4 +74,4 @@ def estimate_text(value: float | None, format_: Callable[[float], str]) -> str:
 
 
 def cell_text(value: object) -> str:
-    return "NULL" if value is None else str(value)
+    return "NULL" if value is None else escape_controls(str(value))

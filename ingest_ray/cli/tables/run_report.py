@@ -9,6 +9,7 @@ from ingest_ray.cli.format import format_count
 from ingest_ray.cli.tables.layout import console_on, position_text, show_fault, state_text, table_without_header
 from ingest_ray.cli.tables.verification import show_comparison
 from ingest_ray.engine.reports import ReconcileReport
+from ingest_ray.logs import escape_controls
 from ingest_ray.sdk.types import ModelCounts, RowCounts, RunSummary
 from ingest_ray.service.runs.execution import RunReport
 
@@ -35,7 +36,7 @@ def show_report(report: RunReport, out: TextIO) -> None:
 
 
 def _show_unit(console: Console, summary: RunSummary) -> None:
-    head = Text(f"{summary.ref} ", style="bold")
+    head = Text(escape_controls(f"{summary.ref} "), style="bold")
     task = "" if summary.task == "ingest" else f" ({summary.task})"
     console.print(head + state_text(summary.state.value) + task, soft_wrap=True)
     for change in summary.schema_changes:
@@ -86,7 +87,7 @@ def _model_text(counts: ModelCounts) -> str:
 
 
 def _show_reconciled(console: Console, report: ReconcileReport) -> None:
-    head = Text(f"{report.ref} reconciled ", style="bold")
+    head = Text(escape_controls(f"{report.ref} reconciled "), style="bold")
     console.print(head + state_text(report.state.value), soft_wrap=True)
     table = table_without_header()
     outcome = {"tombstone": "marked as deleted", "delete": "deleted"}.get(report.how, report.how)

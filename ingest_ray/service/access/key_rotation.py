@@ -52,6 +52,7 @@ def rotate_key(installation: Installation) -> RotationResult:
             count += 1
             return keys.reseal(token)
 
+        endpoints.erase_deleted_configs(connection)
         for entry in endpoints.listed(connection):
             config = {name: _resealed_secrets(value, resealed) for name, value in entry.endpoint.config.items()}
             if config != entry.endpoint.config:

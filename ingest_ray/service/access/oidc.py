@@ -47,7 +47,9 @@ class TokenVerifier:
             ) from None
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the token is not valid: {type(error).__name__}") from None
-        return Principal(name=str(claims.get("preferred_username") or claims["sub"]), role=self._role(claims))
+        name = str(claims.get("preferred_username") or claims["sub"])
+        expires_at = float(claims["exp"]) + self._settings.clock_skew_s
+        return Principal(name=name, role=self._role(claims), expires_at=expires_at)
 
     def _key(self, token: str) -> Any:
         wanted = jwt.get_unverified_header(token).get("kid")

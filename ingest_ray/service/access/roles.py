@@ -12,11 +12,14 @@ class Role(StrEnum):
 
 
 class Principal(Model):
-    """`token_id`: of a bearer token of this installation; revoking the token ends the subscriptions that began with it."""
+    """`token_id`: of a bearer token of this installation. `session_id`: of a login with a browser. `expires_at`: when the identity
+    provider's token ends, in seconds since 1970. What ends with one of them: see `Authenticator.renew`."""
 
     name: str
     role: Role
     token_id: str | None = None
+    session_id: str | None = None
+    expires_at: float | None = None
 
 
 LOCAL = Principal(name="local", role=Role.ADMIN)  # a user of the command line owns the files anyway

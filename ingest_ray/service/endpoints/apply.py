@@ -12,6 +12,7 @@ from ingest_ray.catalog import Catalog, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import EndpointDescription, Registration, Role
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import SETTINGS, Config
+from ingest_ray.files.private import make_private_folder
 from ingest_ray.kv.engine import parse
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse
@@ -197,7 +198,7 @@ def _write_settings(settings: Settings) -> None:
     home = Path(settings.home)
     if not _settings_change(settings):
         return
-    home.mkdir(parents=True, exist_ok=True)
+    make_private_folder(home)
     write_text(home / SETTINGS, settings.model_dump_json(indent=2) + "\n")
 
 

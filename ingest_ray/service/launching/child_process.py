@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest_ray import logs
+from ingest_ray.files.private import make_private_folder, private_opener
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
@@ -87,8 +88,8 @@ def _log_path(installation: Installation, run_id: str) -> Path:
 
 def _open_log_file(installation: Installation, run_id: str) -> IO[bytes]:
     path = _log_path(installation, run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("ab")
+    make_private_folder(path.parent)
+    return open(path, "ab", opener=private_opener)
 
 
 launcher = ChildProcessLauncher()

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 from pyarrow import fs
 
+from ingest_ray.files.path_names import path_part
 from ingest_ray.http.client import Client
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceUnavailable
@@ -63,7 +64,8 @@ class AttachmentStore:
         """Reports an error of this one file in `fault`. Raises only where the site or the store fails as a whole."""
         if file.size > self._most_bytes:
             return StoredFile(fault=f"{file.size} bytes, more than attachment_max_bytes {self._most_bytes}")
-        path = f"{self._base}/{file.id}/v{file.version}"
+        name = f"{path_part(file.id)}/v{file.version}"  # an id is text of the site, and must not lead elsewhere
+        path = f"{self._base}/{name}"
         try:
             digest = self._stored_digest(path, file.size) or self._fetch(path, file)
         except (NotThere, BadRequest, BrokenAnswer) as error:
@@ -75,7 +77,7 @@ class AttachmentStore:
             raise SourceUnavailable(f"attachment {file.id}: its bytes cannot be stored: {error}") from None
         if digest is None:
             return StoredFile(fault=f"the downloaded file has not the {file.size} bytes of its metadata")
-        return StoredFile(f"{self._root}/{file.id}/v{file.version}", digest)
+        return StoredFile(f"{self._root}/{name}", digest)
 
     def _stored_digest(self, path: str, size: int) -> str | None:
         """Of a finished file of the right size; None: there is none."""
