@@ -95,7 +95,8 @@ def test_a_deleted_endpoint_keeps_no_secret_and_a_rotation_leaves_none_of_the_ol
         endpoints.remove(connection, "shop")
     assert "$secret" not in stored_configs(workspace)
     with workspace.installation.catalog.begin() as connection:  # as an earlier version left it
-        connection.execute(endpoints_table.update().values(config='{"password": {"$secret": "old"}}'))
+        shop = endpoints_table.c.endpoint_id == "shop"
+        connection.execute(endpoints_table.update().where(shop).values(config='{"password": {"$secret": "old"}}'))
     rotate_key(workspace.installation)
     assert "$secret" not in stored_configs(workspace)
 
