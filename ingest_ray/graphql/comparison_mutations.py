@@ -8,7 +8,7 @@ from strawberry import ID
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.graphql.ingestion_types import IngestionActionResult, IngestionState
-from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, principal_of
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin
 from ingest_ray.run import VerifyOptions
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
@@ -40,7 +40,8 @@ class ComparisonMutations:
             info, verification.admit_comparison, installation, str(endpoint_id), [str(unit_id)]
         )
         options = VerifyOptions(with_values=rows, repair=repair, allow_deletes=allow_deletes, limit=0)
-        task = asyncio.create_task(_verify(installation, order, options, principal_of(info).name))
+        requested_by = (await info.context.current_principal()).name
+        task = asyncio.create_task(_verify(installation, order, options, requested_by))
         _UNDER_WAY.add(task)
         task.add_done_callback(_UNDER_WAY.discard)
         return IngestionActionResult(ok=True, run_id=order.run_id, state=IngestionState.RUNNING, message=None)
