@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from ingest_ray.files.folder import Folder
-from ingest_ray.files.path_names import path_part
 from ingest_ray.quarantine.storage import OFFICIAL, PENDING, translate_errors
 from ingest_ray.quarantine.values import decode_value
+from ingest_ray.sdk.path_names import path_part
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 

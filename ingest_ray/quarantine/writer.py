@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.files.folder import Folder
-from ingest_ray.files.path_names import FILE_BYTES, path_part
 from ingest_ray.quarantine.storage import PENDING, translate_errors
 from ingest_ray.quarantine.values import encode_value
+from ingest_ray.sdk.path_names import FILE_BYTES, path_part
 
 REASON_CHARS = 300  # of the first reason, which is a part of an event
 

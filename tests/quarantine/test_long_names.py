@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ingest_ray.files.folder import Folder, hint_for
-from ingest_ray.files.path_names import FILE_BYTES, PART_BYTES, path_part
 from ingest_ray.quarantine.rejected_rows import list_quarantine, promote_rejected_rows, read_rejected_rows
 from ingest_ray.quarantine.writer import QuarantineWriter
+from ingest_ray.sdk.path_names import FILE_BYTES, PART_BYTES, path_part
 
 
 def test_a_short_name_stays_and_long_ones_stay_different() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from deltalake.fs import DeltaStorageHandler
 from pyarrow import fs
 
-from ingest_ray.files.path_names import path_part
+from ingest_ray.sdk.path_names import path_part
 
 
 class _DeltaFileSystem(DeltaStorageHandler):

@@ -12,9 +12,9 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
 from ingest_ray.cdm.models import ENDPOINT, KEY, SOURCE_KEY, UNIT, model_of
-from ingest_ray.files.path_names import path_part
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Misfit, ModelTable, SinkProgress
+from ingest_ray.sdk.path_names import path_part
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.errors import translate_errors

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pyarrow as pa
 from pyarrow import fs
 
-from ingest_ray.files.path_names import path_part
 from ingest_ray.http.client import Client
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceUnavailable
+from ingest_ray.sdk.path_names import path_part
 from ingest_strategies.confluence.api.client import ConfluenceClient
 
 PART_BYTES = 8 * 1024 * 1024
