@@ -61,7 +61,12 @@ class CdmInstallation:
         ]
         document = {
             "endpoints": [
-                {"id": product, "template": (endpoint := endpoint_of(sim, product)).template, "config": endpoint.config}
+                {
+                    "id": product,
+                    "template": (endpoint := endpoint_of(sim, product)).template,
+                    # Of what is below a folder nobody can tell the readers; here no folder is restricted.
+                    "config": endpoint.config | ({"acl_folders": "open"} if product == "confluence" else {}),
+                }
                 for product, sim in sites.items()
             ],
             "sinks": [{"id": "models", "template": "cdm.jdbc", "config": {"url": "sqlite:///models.db"}}],
