@@ -24,10 +24,12 @@ def sort_found(endpoint_id: str, found: Iterable[Dataset], known: Mapping[str, D
     """`known`: the datasets that the catalog has, vanished ones too, by name.
 
     Raises:
-        ConfigError: the strategy breaks its contract: names that are not unique, or ids of another endpoint.
+        ConfigError: the strategy breaks its contract: names that are not unique, ids of another endpoint, or no dataset whose
+            column types are right.
     """
     datasets: dict[str, Dataset] = {}
     broken: list[Undescribed] = []
+    type_errors: list[ConfigError] = []
     for original in found:
         dataset = _with_own_name(original, datasets, known)
         if dataset.name in datasets or dataset.endpoint_id != endpoint_id:
@@ -41,8 +43,11 @@ def sort_found(endpoint_id: str, found: Iterable[Dataset], known: Mapping[str, D
             check_column_types(dataset)
         except ConfigError as error:
             broken.append(Undescribed(name=dataset.name, reason=error.message))
+            type_errors.append(error)
             continue
         datasets[dataset.name] = dataset
+    if type_errors and not datasets:
+        raise type_errors[0]
     return FoundDatasets(datasets=tuple(datasets.values()), undescribed=tuple(broken))
 
 
