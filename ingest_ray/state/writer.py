@@ -154,6 +154,11 @@ class StateWriter:
         """The last commit whose rows the checkpoint claims: of a fold that died, some segments have a later one than the unit."""
         return max([self._unit.last_claimed, *(document.state.sequence for document in self._documents.values())])
 
+    def claimed_against(self, sink_sequence: int) -> int:
+        """The last commit that a sink with this number must have: all that this state has counted, also those that it does not claim,
+        where the sink's number went back, because then its rows are of another time."""
+        return self.last_claimed if sink_sequence >= self.sequence else max(self.last_claimed, self.sequence)
+
     @property
     def committed_by(self) -> int:
         """The epoch of commit `last_claimed`; 0 where it is not known."""

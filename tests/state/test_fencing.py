@@ -493,3 +493,12 @@ def test_a_fold_that_died_between_its_segments_counts_for_a_sink_that_was_restor
     clock.now += TTL_S + 1
     with pytest.raises(SinkBehindState):
         open_sink_for(begin(kv, 2, clock), RestoredSink(epoch=1, sequence=0))  # type: ignore[arg-type]
+
+
+def test_a_sink_whose_number_went_back_is_noticed_also_by_a_state_that_claims_none_of_its_commits(clock: Clock) -> None:
+    """The state was lost, and went on above the sink's commits; then the sink is restored: its rows are those of another time."""
+    state = opened(MemoryKV(), 1, clock)
+    state.accept_loss(8)
+    assert (state.last_claimed, state.sequence) == (0, 8)
+    assert not SinkProgress(1, 8).is_behind(state.claimed_against(8), state.committed_by)
+    assert SinkProgress(1, 4).is_behind(state.claimed_against(4), state.committed_by)

@@ -82,7 +82,7 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
 
 def refuse_sink_behind(state: StateWriter, progress: SinkProgress, location: str) -> None:
     """Raises `SinkBehindState` where the sink does not have the last commit that the state has."""
-    sequence, committed_by = state.last_claimed, state.committed_by
+    sequence, committed_by = state.claimed_against(progress.sequence), state.committed_by
     if not progress.is_behind(sequence, committed_by):
         return
     if not progress.exists:
@@ -116,7 +116,7 @@ def return_to_sink(state: StateWriter, unit_writer: UnitWriter, progress: SinkPr
         HistoryTooShort: the state does not keep what it was at that commit; nothing was changed.
         StateBehindSink: the sink has other commits beside, and the unit appends; nothing was changed.
     """
-    before, unit = state.last_claimed, state.unit
+    before, unit = state.claimed_against(progress.sequence), state.unit
     _take_epoch_above(state, progress)
     if not progress.is_behind(before, state.committed_by):
         return ReturnedState(before, before, is_changed=False)

@@ -73,7 +73,11 @@ def set_watermark(
 def _settle(state: StateWriter, unit_writer: UnitWriter, *, is_whole: bool) -> None:
     """Settles an open intent. A sink that was restored from an earlier copy is accepted where all segments get a watermark."""
     progress = unit_writer.read_progress()
-    if is_whole and progress is not None and progress.is_behind(state.last_claimed, state.committed_by):
+    if (
+        is_whole
+        and progress is not None
+        and progress.is_behind(state.claimed_against(progress.sequence), state.committed_by)
+    ):
         state.go_back(progress.sequence, progress.rows_of)
     if state.has_intent:
         open_sink_for(state, unit_writer)
