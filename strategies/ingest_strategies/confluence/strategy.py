@@ -34,9 +34,9 @@ from ingest_strategies.confluence.reading import lookup
 from ingest_strategies.confluence.reading.key_scan import open_key_scan
 from ingest_strategies.confluence.reading.reader import read_first_items, read_slice, site_of
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, PAGES, SPACES, TABLES
+from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, LABELS, PAGES, REVISIONS, SPACES, TABLES
 
-PROVED_ONE_BY_ONE = {table.name for table in (SPACES, PAGES, ACLS, COMMENTS, ATTACHMENTS)}
+PROVED_ONE_BY_ONE = {table.name for table in (SPACES, PAGES, ACLS, COMMENTS, ATTACHMENTS, LABELS, REVISIONS)}
 
 
 class Confluence:
@@ -100,7 +100,7 @@ class Confluence:
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """A page is gone when its request answers 404, for an account that can log in, or when it is in a space that is not read.
-        Labels and versions need no proof: the key scan has read every page whole."""
+        Labels and versions are gone unless their page is archived: the key scan has read every current page whole."""
         if spec.dataset.name not in PROVED_ONE_BY_ONE:
             yield from keys
             return

@@ -222,18 +222,6 @@ class ContentReader:
             items += [Item(FetchedContent(label), self.space, page_ref(page)) for label in labels]
         yield items
 
-    def read_children(self, dataset: str, pages: Sequence[PageRef]) -> Iterator[list[Item]]:
-        """All labels or versions of pages of any status."""
-        list_all = self.api.list_labels if dataset == "confluence.label" else self.api.list_versions
-
-        def read(page: PageRef) -> list[Item]:
-            try:
-                return [Item(FetchedContent(body), self.space, page) for body in list_all(page.type or "page", page.id)]
-            except NotThere:
-                return []
-
-        yield from self.api.client.map_concurrently(read, iter(pages))
-
     def read_revisions(self, where: str) -> Iterator[list[Item]]:
         pages = [page for _, page in self._decoded(self.api.search(where, ("version",), self.unreadable))]
         yield from self.api.client.map_concurrently(self._read_versions, iter(pages))

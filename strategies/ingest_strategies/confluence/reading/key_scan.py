@@ -5,9 +5,9 @@ space that refuses or fails makes the scan fail: what the account cannot see is 
 absence of a key is then proved by `are_gone`: only a 404 proves it, a 403 does not.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,6 @@ from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
 from ingest_strategies.confluence.reading.content_reader import ContentReader
-from ingest_strategies.confluence.reading.items import Item, PageRef
 from ingest_strategies.confluence.reading.rows import RowBuilder
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, LABELS, PAGES, REVISIONS, SPACES, TABLES
 
@@ -41,6 +40,8 @@ class KeyScan:
     spec: UnitSpec
     account_id: str
     builder: RowBuilder
+    statuses: dict[str, str] = field(default_factory=dict)
+    """Of pages whose labels or versions may be gone."""
 
     def list_all_keys(self) -> Iterator[Keys]:
         """Every key, some at a time. Complete when it ends without an error.
@@ -63,23 +64,7 @@ class KeyScan:
             for space in spaces:
                 self.api.check_space(space)
                 yield from self._search_space(space, zone)
-                if name in (LABELS.name, REVISIONS.name):
-                    yield from self._list_archived(space)
         self.api.client.check_account(self.account_id)
-
-    def _list_archived(self, space: Space) -> Iterator[Keys]:
-        """The labels or versions of archived pages, which search does not find."""
-        reader = ContentReader(self.api, space, reject=self._fail)
-        for pages in self.api.list_tree(space):
-            archived = [PageRef(str(page.id), page.type) for page in pages if page.status == "archived"]
-            yield from self._keys_of(reader.read_children(self.spec.dataset.name, archived))
-
-    def _keys_of(self, pages: Iterable[list[Item]]) -> Iterator[Keys]:
-        """Only the columns of the key are needed: a version of an archived page has no time of its page here."""
-        key = TABLES[self.spec.dataset.name].key
-        for page in pages:
-            rows = [self.builder.columns(item) for item in page]
-            yield [tuple(row[name] for name in key) for row in rows]
 
     def _search_space(self, space: Space, zone: ZoneInfo) -> Iterator[Keys]:
         """Searches window by window: each window's results must fit one answer."""
@@ -126,6 +111,8 @@ class KeyScan:
 
     def _is_gone(self, number: str) -> bool:
         name = self.spec.dataset.name
+        if name in (LABELS.name, REVISIONS.name):
+            return self._is_child_gone(number)
         if name not in (PAGES.name, ACLS.name):
             return not self.api.exists(name, number)
         try:
@@ -134,6 +121,15 @@ class KeyScan:
             return True
         selected = (space for space in self.api.list_spaces() if is_selected(self.api, space))
         return not any(location in (space.id, space.key) for space in selected)
+
+    def _is_child_gone(self, page: str) -> bool:
+        """Of a label or version that the scan lacks. The scan read every current page whole, and search does not find archived pages."""
+        if page not in self.statuses:
+            try:
+                self.statuses[page] = self.api.locate(page)[1]
+            except NotThere:
+                self.statuses[page] = "gone"
+        return self.statuses[page] != "archived"
 
 
 @contextmanager
