@@ -46,6 +46,7 @@ from ingest_ray.state.lease import this_process
 log = logging.getLogger(__name__)
 
 INTERRUPT_INTERVAL_S = 5.0  # between two interrupts of a reader that goes on
+RESTART_PAUSE_S = 5.0  # Ray starts a lost actor again in one to ten seconds
 READ_HINT = "its process may have run out of memory; the slice is read again"
 
 
@@ -275,7 +276,11 @@ class RayExecutor:
         attempt = getattr(instruction, "attempt", 0)
         message = f"the process at stage {stage} was lost: {type(error).__name__}"
         if isinstance(instruction, Read | Map | Prepare):
-            fault = Fault("E_SOURCE_PAGE_FAILED", message, Recovery.RETRY, READ_HINT)
+            is_starting = isinstance(
+                error, ray.exceptions.ActorUnavailableError
+            )  # its successor is: no call succeeds before
+            pause_s = RESTART_PAUSE_S if is_starting else None
+            fault = Fault("E_SOURCE_PAGE_FAILED", message, Recovery.RETRY, READ_HINT, retry_after_s=pause_s)
         elif isinstance(instruction, Commit):
             fault = Fault("E_SINK_WRITE_FAILED", message, Recovery.ASK_SINK)
         else:
