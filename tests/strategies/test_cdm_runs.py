@@ -110,14 +110,13 @@ class CdmInstallation:
         return {name: count for name, count in counts.items() if count}
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """All rows, without the columns that name the run."""
+        """All rows, without the columns that name the run; a row without a cursor has the run's number as its version."""
+        of_the_run = ("_ingest_run_id", "_ingest_slice", "_ingest_at", "_source_version")
         content = {}
         for model_id in (*WORK, *DOC):
             table = model_id.replace(".", "_")
             columns = [str(row[1]) for row in self.select(f"pragma table_info({table})")]
-            names = ", ".join(
-                f'"{name}"' for name in columns if name not in ("_ingest_run_id", "_ingest_slice", "_ingest_at")
-            )
+            names = ", ".join(f'"{name}"' for name in columns if name not in of_the_run)
             content[table] = self.select(f"select {names} from {table} order by cdm_id")
         return content
 

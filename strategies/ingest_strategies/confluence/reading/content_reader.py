@@ -25,7 +25,7 @@ COMMENT = (*ATTACHED, "ancestors", "extensions.resolution")
 ATTACHMENT = (*ATTACHED, "metadata", "extensions")
 
 
-_v1_content, _v2_content, _head, _ref = decoder(ContentV1), decoder(ContentV2), decoder(PageHead), decoder(ContentRef)
+_v1_content, _v2_content, _head, ref_of = decoder(ContentV1), decoder(ContentV2), decoder(PageHead), decoder(ContentRef)
 _labelled, _label_name = decoder(LabelledPage), decoder(LabelName)
 RejectContent = Callable[[str, str | None, str, str | None], None]
 """(id, title, reason, column): sends content that exists and cannot be stored to quarantine."""
@@ -89,7 +89,7 @@ class ContentReader:
         """Each body with what can be told of it. One that has not even an id goes to quarantine alone."""
         for body in bodies:
             content = attempted(_v1_content, body)
-            if content is None and (ref := attempted(_ref, body)) is not None:
+            if content is None and (ref := attempted(ref_of, body)) is not None:
                 content = ContentV1(id=ref.id, type=ref.type)
             if content is None:
                 self.reject(

@@ -8,12 +8,13 @@ import pyarrow as pa
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import RunMode, SegmentState, UnitSpec
+from ingest_strategies.atlassian.json_decoding import attempted
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.contract import PAGE_TYPES, Api, FetchedContent
 from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.spaces import select_spaces
-from ingest_strategies.confluence.reading.content_reader import ContentReader
+from ingest_strategies.confluence.reading.content_reader import ContentReader, ref_of
 from ingest_strategies.confluence.reading.items import Item
 from ingest_strategies.confluence.reading.reader import finish_lookup, open_reader, site_of
 from ingest_strategies.confluence.reading.rows import RowBuilder
@@ -71,9 +72,15 @@ def _read_items(
 
 
 def _read_pages(reader: ContentReader, ids: Sequence[str]) -> Iterator[list[Item]]:
-    """A key does not tell whether its page is a blog post: the other kind is not there."""
+    """A key does not tell whether its page is a blog post. Cloud finds only pages of the requested kind, Data Center those of every kind."""
+    missing = list(ids)
     for kind in PAGE_TYPES:
-        yield from reader.read_pages_by_id([(kind, number) for number in ids])
+        found: set[str] = set()
+        for items in reader.read_pages_by_id([(kind, number) for number in missing]):
+            refs = (attempted(ref_of, item.content.body) for item in items)
+            found.update(ref.id for ref in refs if ref is not None)
+            yield items
+        missing = [number for number in missing if number not in found]
 
 
 def _is_due(
