@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from ingest_ray.sdk.errors import ConfigError
@@ -26,8 +27,21 @@ def private_opener(path: str, flags: int) -> int:
 
 
 def make_private_file(path: str) -> None:
-    """Creates an empty file where none exists: programs that open it then keep its mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), FILE_MODE))
+    """Creates an empty file where none exists: programs that open it then keep its mode.
+
+    Never opens a file that exists: closing it would release the locks that SQLite holds on it in this process.
+    https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+    """
+    if os.path.exists(path):
+        return
+    descriptor, scratch = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".private")  # mode 0600
+    os.close(descriptor)
+    try:
+        os.link(scratch, path)
+    except FileExistsError:  # another process or thread was first
+        return
+    finally:
+        os.unlink(scratch)
 
 
 def refuse_shared_folder(path: Path) -> None:

@@ -21,6 +21,7 @@ from ingest_ray.cli.tables.layout import console_on, table_of
 from ingest_ray.files.folder import Folder
 from ingest_ray.files.private import make_private_folder
 from ingest_ray.http.client import Auth, Client, Site
+from ingest_ray.kv.engine import state_engine
 from ingest_ray.sdk.errors import ConfigError, SourceError
 from ingest_ray.secrets.sealing import resolve
 from ingest_ray.service.access.key_rotation import rotate_key
@@ -75,6 +76,23 @@ def test_a_put_of_a_folder_is_private(tmp_path: Path, open_umask: None) -> None:
     folder.put("a", b"x")
     folder.create("b").close()
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "ab"} == {0o600}
+
+
+def test_opening_state_again_leaves_the_locks_of_its_open_connections(tmp_path: Path) -> None:
+    """SQLite's locks belong to the process and the file: closing another descriptor of the file would release them."""
+    url = f"sqlite:///{tmp_path}/state.db"
+    engine = state_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create table t (a int)")
+        before = locks_on(tmp_path / "state.db")
+        state_engine(url)
+        assert locks_on(tmp_path / "state.db") == before != []
+
+
+def locks_on(file: Path) -> list[str]:
+    inode = f":{file.stat().st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return [line.partition(": ")[2] for line in lines if inode in line]
 
 
 def stored_configs(workspace: Workspace) -> str:
