@@ -98,11 +98,11 @@ def segment_at(document: SegmentDocument, sequence: int) -> SegmentDocument:
 def refuse_unknown_past(unit: UnitDocument, sequence: int) -> None:
     """Raises `HistoryTooShort` where the unit does not know each commit above `sequence`."""
     kept = {commit.sequence for commit in unit.commits}
-    missing = [number for number in range(max(sequence + 1, 1), unit.sequence + 1) if number not in kept]
+    missing = next((number for number in range(unit.sequence, max(sequence, 0), -1) if number not in kept), None)
     if sequence < unit.known_from:
         raise HistoryTooShort(f"at commit {unit.known_from} the checkpoint was set anew")
-    if missing:
-        raise HistoryTooShort(f"the checkpoint keeps {len(kept)} earlier commits, not commit {missing[-1]}")
+    if missing is not None:
+        raise HistoryTooShort(f"the checkpoint keeps {len(kept)} earlier commits, not commit {missing}")
 
 
 def left_out_numbers(unit: UnitDocument) -> set[int]:
