@@ -127,7 +127,7 @@ def test_a_change_after_the_first_unit_of_the_launch_is_still_noticed(
         if moment.unit_id == "public.t0" and moment.phase == "done":
             tables.pg.run(statement)
 
-    report = tables.run("t0", "t1", "t2", observe=change)
+    report = tables.run("t0", "t1", "t2", observe=change, parallel=1)
     assert [unit.state for unit in report.units] == [RunState.SUCCEEDED, RunState.FAILED, RunState.SUCCEEDED]
     error = report.units[1].error
     assert error is not None
