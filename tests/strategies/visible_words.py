@@ -90,8 +90,13 @@ _LINE_SIGN = re.compile(r"^\s*(?:h[1-6]\.|bq\.)", re.MULTILINE)
 _LINK_OPTION = re.compile(r"\|smart-\w+\]")
 
 
+_HTML = re.compile(r"\{html\}(.*?)\{html\}", re.DOTALL)
+_HTML_TAG = re.compile(r"<[^<>]*>")
+
+
 def wiki_words(text: str) -> set[str]:
     """Without the names of tags and how an image is shown."""
+    text = _HTML.sub(lambda match: _HTML_TAG.sub(" ", match[1]), text)
     text = _LINE_SIGN.sub(" ", _WIKI_TAG.sub(" ", text))
     return words_of(_LINK_OPTION.sub("]", _IMAGE_OPTIONS.sub("!", text)))
 

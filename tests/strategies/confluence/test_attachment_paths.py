@@ -20,7 +20,9 @@ class OneFile:
 def test_an_attachment_leads_nowhere_else(tmp_path: Path, id_: str) -> None:
     root = tmp_path / "deep" / "inside" / "objects"
     http: Any = OneFile()
-    stored = AttachmentStore(str(root), 1_000, http, lambda: None).store(AttachmentFile(id_, 1, 5, "text/plain", "/download"))
+    stored = AttachmentStore(str(root), 1_000, http, lambda: None).store(
+        AttachmentFile(id_, 1, 5, "text/plain", "/download")
+    )
     assert stored.fault is None
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 1
