@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from starlette.websockets import WebSocket
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info
 
@@ -37,7 +38,8 @@ class RequestContext(BaseContext):
         """Raises `Unauthenticated`, also where the access of the principal has ended since the request or socket began."""
         if self.principal is None:
             raise Unauthenticated("who is asking?", hint="send a bearer token")
-        self.principal = await asyncio.to_thread(self._renew, self.principal)
+        if isinstance(self.request, WebSocket):  # an HTTP request was authenticated just now
+            self.principal = await asyncio.to_thread(self._renew, self.principal)
         return self.principal
 
 

@@ -101,7 +101,9 @@ class SqlKV:
         with unavailable(self._url), self._engine.begin() as connection:
             if not self._is_ready:
                 self._make_table(connection)
-            return cast(list[tuple[Any, ...]], list(connection.execute(statement)))
+            rows = cast(list[tuple[Any, ...]], list(connection.execute(statement)))
+        self._is_ready = True  # only now: other threads do not see the table before its transaction has ended
+        return rows
 
     def _make_table(self, connection: sa.Connection) -> None:
         if (
@@ -111,7 +113,6 @@ class SqlKV:
             _tables.create_all(connection)
         else:
             connection.execute(sa.schema.CreateTable(documents, if_not_exists=True))
-        self._is_ready = True
 
 
 def after_prefix(prefix: str) -> str | None:
