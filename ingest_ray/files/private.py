@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from ingest_ray.sdk.errors import ConfigError
@@ -40,8 +41,17 @@ def make_private_file(path: str) -> None:
         os.link(scratch, path)
     except FileExistsError:  # another process or thread was first
         return
+    except OSError:  # no hard links here, as on some network file systems
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     finally:
         os.unlink(scratch)
+
+
+def write_private_file(path: Path, content: bytes) -> None:
+    make_private_folder(path.parent)
+    with open(path, "wb", opener=private_opener) as out:
+        out.write(content)
 
 
 def refuse_shared_folder(path: Path) -> None:

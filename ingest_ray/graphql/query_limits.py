@@ -17,6 +17,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionNode,
     SelectionSetNode,
     VariableNode,
@@ -24,6 +25,7 @@ from graphql import (
     is_list_type,
     is_non_null_type,
 )
+from starlette.websockets import WebSocket
 from strawberry.extensions import MaxTokensLimiter, SchemaExtension
 
 DEFAULT_ITEMS = 50  # in a list whose length no argument sets
@@ -63,6 +65,21 @@ class SizeLimiter(SchemaExtension):
                 f"the query would cost {size.cost}, at most {self._max_cost} is allowed: ask for fewer items or fields"
             )
         return None
+
+
+class SubscriptionsBySocket(SchemaExtension):
+    """Refuses subscriptions over HTTP, which this server does not stream."""
+
+    def on_validate(self) -> Iterator[None]:
+        context = self.execution_context
+        document = context.graphql_document
+        is_subscription = document is not None and any(
+            isinstance(part, OperationDefinitionNode) and part.operation is OperationType.SUBSCRIPTION
+            for part in document.definitions
+        )
+        if is_subscription and not isinstance(getattr(context.context, "request", None), WebSocket):
+            context.pre_execution_errors = [GraphQLError("subscriptions need a WebSocket (graphql-transport-ws)")]
+        yield
 
 
 def _count_fields(document: DocumentNode) -> tuple[int, int]:
@@ -184,4 +201,5 @@ def query_limits(max_depth: int, max_cost: int) -> list[Any]:
     return [
         lambda: MaxTokensLimiter(max_token_count=MOST_TOKENS),
         lambda: SizeLimiter(max_depth, max_cost),
+        SubscriptionsBySocket,
     ]

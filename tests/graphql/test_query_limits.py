@@ -65,6 +65,15 @@ def test_a_body_that_is_no_query_is_the_clients_mistake(client: Client, body: by
     assert {error["extensions"]["code"] for error in answer.json()["errors"]} == {"E_BAD_INPUT"}
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "multipart/mixed;subscriptionSpec=1.0"])
+def test_a_subscription_over_http_is_the_clients_mistake(client: Client, accept: str) -> None:
+    query = 'subscription { ingestionRunProgress(id: "any") { state } }'
+    headers = {"Authorization": f"Bearer {client.tokens[Role.VIEWER]}", "Accept": accept}
+    answer: Any = client.http.post("/graphql", json={"query": query}, headers=headers)
+    assert [error["extensions"]["code"] for error in answer.json()["errors"]] == ["E_BAD_INPUT"]
+    assert "WebSocket" in answer.json()["errors"][0]["message"]
+
+
 def test_the_tools_of_developers_still_read_the_schema(client: Client) -> None:
     from graphql import get_introspection_query
 

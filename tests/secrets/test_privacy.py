@@ -19,12 +19,14 @@ from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.tables import endpoints as endpoints_table
 from ingest_ray.cli.tables.layout import console_on, table_of
 from ingest_ray.files.folder import Folder
-from ingest_ray.files.private import make_private_folder
+from ingest_ray.files.private import make_private_file, make_private_folder, write_private_file
 from ingest_ray.http.client import Auth, Client, Site
 from ingest_ray.kv.engine import state_engine
 from ingest_ray.sdk.errors import ConfigError, SourceError
 from ingest_ray.secrets.sealing import resolve
 from ingest_ray.service.access.key_rotation import rotate_key
+from ingest_ray.service.backup.backup import take_backup
+from ingest_ray.service.backup.restore import restore_backup
 from ingest_ray.service.installation import Installation
 from ingest_ray.settings import Settings
 from tests.run.installation import Installation as RunInstallation
@@ -69,6 +71,32 @@ def test_a_home_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> N
     with pytest.raises(ConfigError, match="others may write") as caught:
         Installation(settings_in(home))
     assert caught.value.hint == f"chmod go-w '{home}'"
+
+
+def test_a_private_file_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_umask: None
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    make_private_file(str(tmp_path / "state.db"))
+    assert [path.name for path in tmp_path.iterdir()] == ["state.db"]
+    assert stat.S_IMODE((tmp_path / "state.db").stat().st_mode) == 0o600
+
+
+@posix
+def test_a_backup_and_what_is_restored_from_it_are_private(tmp_path: Path, open_umask: None) -> None:
+    home, copy = tmp_path / "home", tmp_path / "backup"
+    rejected = home / "quarantine" / "shop" / "rows.jsonl"
+    write_private_file(rejected, b"{}\n")
+    installation = Installation(settings_in(home))
+    take_backup(installation, copy)
+    rejected.unlink()
+    restore_backup(installation, copy, replaces=True)
+    assert rejected.read_bytes() == b"{}\n"
+    files = [path for path in [*copy.rglob("*"), *home.rglob("*")] if path.is_file()]
+    assert {str(path): oct(path.stat().st_mode) for path in files if path.stat().st_mode & 0o077} == {}
 
 
 def test_a_put_of_a_folder_is_private(tmp_path: Path, open_umask: None) -> None:

@@ -72,7 +72,8 @@ def _run_facts(summary: RunSummary) -> dict[str, str]:
         "target": summary.target or "-",
     }
     for segment, value in summary.watermarks.items():
-        facts[f"watermark {segment}"] = position_text(value)
+        if value is not None:  # of a repair there is none
+            facts[f"watermark {segment}"] = position_text(value)
     return facts | {"run": summary.run_id}
 
 

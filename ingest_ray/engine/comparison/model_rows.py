@@ -84,6 +84,7 @@ class ModelRows(SourceRows):
         return keys_as_text(super().proven_gone(keys_from_text(keys, fields)), self._key_names)
 
     def key_span(self) -> tuple[int, int] | None:
+        """None: keys of models are texts, so no sums of ranges are asked for."""
         return None
 
     def source_sums(self, keys: KeyRange) -> Mapping[int, KeySum]:

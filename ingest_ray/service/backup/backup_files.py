@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 
 from pydantic import JsonValue, ValidationError
 
+from ingest_ray.files.private import make_private_folder, private_opener
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Model
 
@@ -54,7 +55,7 @@ class BackupFolder:
     def create(self) -> None:
         """Raises `ConfigError` where the folder exists and is not empty."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.path)
             is_empty = not any(self.path.iterdir())
         except OSError as error:
             raise ConfigError(f"backup folder '{self.path}' cannot be made: {error.strerror}") from None
@@ -95,7 +96,7 @@ class BackupFolder:
 
     def finish(self, manifest: BackupManifest) -> None:
         scratch = self.path / f"{MANIFEST}.part"
-        with scratch.open("w") as out:
+        with open(scratch, "w", opener=private_opener) as out:
             out.write(manifest.model_dump_json(indent=1) + "\n")
             out.flush()
             os.fsync(out.fileno())
@@ -138,8 +139,8 @@ class BackupFolder:
 
     def _create(self, name: str) -> BinaryIO:
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        make_private_folder(path.parent)
+        return open(path, "xb", opener=private_opener)
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from ingest_ray.catalog import endpoints, run_records
 from ingest_ray.catalog.export import delete_rows, has_rows, insert_rows
 from ingest_ray.catalog.tables import SCHEMA
+from ingest_ray.files.private import write_private_file
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import KV as StateStore
 from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, RunActive, StateConflict, StateUnreadable
@@ -180,9 +181,7 @@ def _restore_home(home: Path, folder: BackupFolder) -> None:
             os.replace(target, home / f"{name}.before-restore-{stamp}")
         for file in sorted(source.rglob("*")):
             if file.is_file():
-                copy = target / file.relative_to(source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(file.read_bytes())
+                write_private_file(target / file.relative_to(source), file.read_bytes())
 
 
 def _unopened(installation: Installation) -> tuple[str, ...]:
