@@ -62,6 +62,35 @@ def test_a_unit_without_a_model(workspace: Workspace) -> None:
     refused(workspace, errors.CdmModeUnsupported, "E_CDM_MODE_UNSUPPORTED", "no model of the common data model")
 
 
+def test_a_pattern_leaves_out_units_without_a_mapper_and_names_them(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = strategy_for("testing.scripted")
+    listed = strategy.list_units
+
+    def with_model(endpoint: Any, found: Any) -> Any:
+        models = {UNIT: (ITEM,)}
+        return [u.model_copy(update={"cdm_model_ids": models.get(u.unit_id, ())}) for u in listed(endpoint, found)]
+
+    monkeypatch.setattr(strategy, "list_units", with_model)
+    mapper = RowMapper("test/1", (ITEM,), lambda row, context: [(ITEM, {"cdm_id": f"x:{row['id']}"})])
+    monkeypatch.setitem(registry._registered, ("testing.scripted", UNIT), mapper)
+    sinks(workspace)
+    workspace.document["units"] = [{**ALL, "mode": "cdm", "sink_endpoint": "models"}]
+    workspace.apply()
+    collected = collect(workspace.installation, "shop")
+    left_out = "unit 'shop:numbers-2x300' has no CDM mapper"
+    assert [text for text in collected.warnings if left_out in text]
+    assert any(left_out in text for text in workspace.apply().warnings)
+    provision(workspace.installation, "models", ITEM)
+    report = run(workspace.installation, "shop")
+    assert report.state is RunState.SUCCEEDED
+    assert [summary.unit_id for summary in report.units] == [UNIT]
+    workspace.document["units"].append({"endpoint": "shop", "unit": "numbers-2x300", "enabled": True})
+    assert not workspace.apply().warnings, "a unit that a rule names is refused by the run, not left out"
+    assert run(workspace.installation, "shop").state is RunState.FAILED
+
+
 def test_a_unit_whose_mapper_is_not_registered(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = strategy_for("testing.scripted")
     listed = strategy.list_units

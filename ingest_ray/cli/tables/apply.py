@@ -22,4 +22,6 @@ def show_changes(applied: ApplyResult, out: TextIO) -> None:
     count = len(applied.changes)
     summary = "nothing changed" if not count else f"{count} change{'s' if count > 1 else ''}"
     console.print(f"{summary}{', none made (dry run)' if applied.is_dry_run and count else ''}")
+    for warning in applied.warnings:
+        console.print(Text(escape_controls(warning), style="yellow"), soft_wrap=True)
     show_unfit(console, applied.unfit)

@@ -16,13 +16,14 @@ from ingest_ray.files.private import make_private_folder
 from ingest_ray.kv.engine import parse
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
-from ingest_ray.service.units.listing import configure_units
+from ingest_ray.service.units.listing import configure_units, skip_note
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit, moved_units, unfit_units
 from ingest_ray.service.units.rules import RuleFault
 from ingest_ray.settings import Settings
@@ -43,6 +44,8 @@ class ApplyResult(Model):
     changes: tuple[Change, ...]
     unfit: tuple[UnfitUnit, ...] = ()
     """Enabled units that a run would refuse."""
+    warnings: tuple[str, ...] = ()
+    """Units that a pattern selects in CDM mode, and that have no mapper."""
 
 
 class _DryRunEnd(Exception):
@@ -61,13 +64,14 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     unfit: list[UnfitUnit] = []
+    skipped: list[UnitRef] = []
     try:
         with installation.catalog.begin(is_alone=True) as connection:
             changes += _settings_change(settings)
             changes += _register(connection, installation, config.endpoints, "source", keys)
             changes += _register(connection, installation, config.sinks, "sink", keys)
             changes += _write_rules(connection, config)
-            changes += _configure(connection)
+            changes += _configure(connection, skipped)
             check_mappings(connection, config.lines)
             unfit = unfit_units(connection, settings)
             unfit += moved_units(
@@ -81,15 +85,21 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
         installation.catalog.close()
     if not dry_run:
         _write_settings(settings)
-    return ApplyResult(is_dry_run=dry_run, home=settings.home, changes=tuple(changes), unfit=tuple(unfit))
+    return ApplyResult(
+        is_dry_run=dry_run,
+        home=settings.home,
+        changes=tuple(changes),
+        unfit=tuple(unfit),
+        warnings=tuple(map(skip_note, skipped)),
+    )
 
 
-def _configure(connection: sa.Connection) -> list[Change]:
+def _configure(connection: sa.Connection, skipped: list[UnitRef]) -> list[Change]:
     """Raises `ConfigError` with all rules that cannot be applied."""
     faults: list[RuleFault] = []
     changes = [
         Change(action=action, kind="unit", id=name, fields=fields)
-        for action, name, fields in configure_units(connection, faults)
+        for action, name, fields in configure_units(connection, faults, skipped)
     ]
     if faults:
         raise ConfigError("\n".join(fault.message for fault in faults), hint=faults[0].hint)

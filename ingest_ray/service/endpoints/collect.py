@@ -8,6 +8,7 @@ from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError, IngestError
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.sdk.types.dataset import CAUTION
 from ingest_ray.secrets import resolve
@@ -15,7 +16,7 @@ from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
 from ingest_ray.service.units.cdm_expressions import mapping_faults
-from ingest_ray.service.units.listing import configure_units
+from ingest_ray.service.units.listing import configure_units, skip_note
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
 from ingest_ray.service.units.rules import RuleFault, is_match
 
@@ -114,8 +115,10 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         )
         run_records.end_collection(connection, collection_id, differences)
         faults: list[RuleFault] = []
-        changes = {name: action for action, name, _ in configure_units(connection, faults)}
+        skipped: list[UnitRef] = []
+        changes = {name: action for action, name, _ in configure_units(connection, faults, skipped)}
         warnings += [fault.message for fault in faults]  # the datasets are right, a rule is not
+        warnings += [skip_note(unit) for unit in skipped if unit.endpoint_id == endpoint_id]
         for unit, texts in mapping_faults(connection, {}).items():
             warnings += texts
             if changes.get(str(unit)) == "+":  # as if its rule were not there yet; the other units are configured

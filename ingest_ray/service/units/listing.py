@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.unit_configs import Configured
+from ingest_ray.cdm import find_mapper
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import StrategyMissing, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
@@ -128,25 +129,31 @@ def configured_unit(connection: sa.Connection, unit: UnitRef) -> Configured:
 UnitChanged = tuple[Literal["+", "~", "-"], str, tuple[str, ...]]
 
 
-def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Iterator[UnitChanged]:
-    """Applies the rules to the units that the catalog has now; yields the changes, and adds the rules that cannot be applied to
-    `faults`.
+def configure_units(
+    connection: sa.Connection, faults: list[RuleFault], skipped: list[UnitRef]
+) -> Iterator[UnitChanged]:
+    """Applies the rules to the units that the catalog has now; yields the changes, adds the rules that cannot be applied to
+    `faults`, and to `skipped` the units in CDM mode that have no mapper and that only patterns select.
 
     Configurations that were set by hand stay as they are. Configurations of a vanished dataset stay, too: the gate refuses
     them, and they apply again when the dataset comes back.
     """
     collected: dict[str, list[Unit]] = {}
     names: dict[UnitRef, Mapping[str, str]] = {}
+    templates: dict[str, str] = {}
     for entry in endpoints.listed(connection, "source"):
         endpoint_id = entry.endpoint.endpoint_id
+        templates[endpoint_id] = entry.endpoint.template
         if run_records.is_collected(connection, endpoint_id):
             datasets = dataset_versions.current(connection, endpoint_id)
             collected[endpoint_id] = _units_if_installed(entry, datasets)
             names |= {UnitRef(endpoint_id, dataset.name): _names_of(dataset) for dataset in datasets}
     rules = unit_configs.rules(connection)
-    wanted, found = expand_rules(rules, collected, names)
-    faults += found
-    faulty = {fault.unit for fault in found}
+    expanded = expand_rules(rules, collected, names, lambda unit: _has_mapper(templates[unit.endpoint_id], unit))
+    wanted = expanded.configs
+    faults += expanded.faults
+    skipped += expanded.skipped
+    faulty = {fault.unit for fault in expanded.faults}
     known = {item.config.ref: item for item in unit_configs.listed(connection)}
     ruled = {str(rule.document["endpoint"]) for rule in rules}
     added: list[UnitConfig] = []
@@ -166,6 +173,14 @@ def configure_units(connection: sa.Connection, faults: list[RuleFault]) -> Itera
         if item.origin == "rule" and unit not in wanted and unit not in faulty and not is_vanished:
             unit_configs.remove(connection, unit)
             yield "-", str(unit), ()
+
+
+def _has_mapper(template: str, unit: Unit) -> bool:
+    return bool(unit.cdm_model_ids) and find_mapper(template, unit.unit_id) is not None
+
+
+def skip_note(unit: UnitRef) -> str:
+    return f"unit '{unit}' has no CDM mapper: the pattern that selects it in CDM mode leaves it out"
 
 
 def _names_of(dataset: Dataset) -> Mapping[str, str]:

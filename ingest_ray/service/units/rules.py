@@ -1,9 +1,9 @@
 """Expands rules to configurations: patterns select units, and later rules override earlier ones field by field. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import UnitRule
@@ -28,11 +28,20 @@ class RuleFault(Model):
     unit: UnitRef | None = None
 
 
+class ExpandedRules(NamedTuple):
+    """`skipped`: units in CDM mode without a mapper, which only patterns select."""
+
+    configs: dict[UnitRef, UnitConfig]
+    faults: list[RuleFault]
+    skipped: list[UnitRef]
+
+
 def expand_rules(
     rules: Sequence[StoredRule],
     units: Mapping[str, Sequence[Unit]],
     names: Mapping[UnitRef, Mapping[str, str]],
-) -> tuple[dict[UnitRef, UnitConfig], list[RuleFault]]:
+    has_mapper: Callable[[Unit], bool] = lambda unit: True,
+) -> ExpandedRules:
     """The configuration of every unit that a rule selects, and the rules that cannot be applied: one names a unit that its
     collected endpoint does not have, or no rule of a unit names a sink. `units`: of the collected endpoints, by endpoint;
     `names`: what a unit's template for its table is filled with."""
@@ -51,12 +60,19 @@ def expand_rules(
         for unit_id in matching:
             written.setdefault(UnitRef(rule.endpoint, unit_id), []).append((rule, stored.written_at))
     configs: dict[UnitRef, UnitConfig] = {}
+    skipped: list[UnitRef] = []
     for unit, found in written.items():
         try:
-            configs[unit] = _merged_config(offered[unit], found, names.get(unit, {}))
+            config = _merged_config(offered[unit], found, names.get(unit, {}))
         except ConfigError as error:
             faults.append(RuleFault(message=error.message, hint=error.hint or "", unit=unit))
-    return configs, faults
+            continue
+        is_mapped = config.mode is not DataMode.CDM or config.cdm.models or has_mapper(offered[unit])
+        if is_mapped or any(rule.unit == unit.unit_id for rule, _ in found):
+            configs[unit] = config
+        else:
+            skipped.append(unit)
+    return ExpandedRules(configs, faults, skipped)
 
 
 def is_pattern(text: str) -> bool:
