@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingest_ray.http.responses import Part
-from ingest_strategies.confluence.reading.attachment_files import AttachmentFile, AttachmentStore
+from ingest_strategies.atlassian.attachment_files import AttachmentFile, AttachmentStore
 
 
 class OneFile:

@@ -10,8 +10,8 @@ import pytest
 from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.testing.dry_run import Rehearsal
+from ingest_strategies.atlassian import attachment_files
 from ingest_strategies.confluence import http
-from ingest_strategies.confluence.reading import attachment_files
 from tests.strategies.confluence.site import Lake, assert_page, assert_pages, attached, endpoint_of, pages_of
 
 pytestmark = pytest.mark.slow

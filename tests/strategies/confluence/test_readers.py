@@ -8,8 +8,8 @@ import pytest
 from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.testing.dry_run import Rehearsal
+from ingest_strategies.atlassian.readers import ANYONE, Level, effective_readers
 from ingest_strategies.confluence import http
-from ingest_strategies.confluence.reading.acl import ANYONE, Level, effective_readers
 from tests.strategies.confluence.site import Lake, endpoint_of
 
 pytestmark = pytest.mark.slow

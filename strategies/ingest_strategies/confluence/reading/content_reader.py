@@ -8,14 +8,15 @@ from typing import Any
 from msgspec import Raw
 
 from ingest_ray.http.errors import NotThere
+from ingest_strategies.atlassian.attachment_files import AttachmentFile, AttachmentStore
 from ingest_strategies.atlassian.deployment import SERVER
 from ingest_strategies.atlassian.instants import instant, instant_ms_or
 from ingest_strategies.atlassian.json_decoding import attempted, decoder
+from ingest_strategies.atlassian.readers import AclUnknown
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.contract import Api, FetchedContent, Space, UnreadableContent
 from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, ContentV2, LabelList
-from ingest_strategies.confluence.reading.acl import CLOSED, AclReader, AclUnknown
-from ingest_strategies.confluence.reading.attachment_files import AttachmentFile, AttachmentStore
+from ingest_strategies.confluence.reading.acl import CLOSED, AclReader
 from ingest_strategies.confluence.reading.content_heads import LabelledPage, LabelName, PageHead
 from ingest_strategies.confluence.reading.items import Item, PageRef
 

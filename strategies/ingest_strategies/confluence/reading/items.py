@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ingest_strategies.atlassian.readers import Acl
 from ingest_strategies.confluence.api.contract import FetchedContent, Space
-from ingest_strategies.confluence.reading.acl import Acl
 
 
 @dataclass(frozen=True)

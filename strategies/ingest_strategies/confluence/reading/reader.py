@@ -9,6 +9,7 @@ from msgspec import Raw
 from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Interval, Slice, UnitSpec
+from ingest_strategies.atlassian.attachment_files import open_attachment_store
 from ingest_strategies.atlassian.batches import slice_batches
 from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.atlassian.segment_progress import MINUTE_MS
@@ -18,7 +19,6 @@ from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.page_tree import parse_page_names
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
-from ingest_strategies.confluence.reading.attachment_files import open_attachment_store
 from ingest_strategies.confluence.reading.content_reader import ContentReader
 from ingest_strategies.confluence.reading.content_rows import Site
 from ingest_strategies.confluence.reading.items import Item

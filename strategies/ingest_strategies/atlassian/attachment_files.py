@@ -7,6 +7,7 @@ then the parts are joined and removed. A finished file is never fetched again.
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from ingest_ray.http.client import Client
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceUnavailable
 from ingest_ray.sdk.path_names import path_part
-from ingest_strategies.confluence.api.client import ConfluenceClient
+from ingest_strategies.atlassian.site_client import SiteClient
 
 PART_BYTES = 8 * 1024 * 1024
 COPIED_BYTES = 1024 * 1024
@@ -133,8 +134,11 @@ class AttachmentStore:
         self._files.move(temporary, path)
 
 
-def open_attachment_store(client: ConfluenceClient) -> AttachmentStore | None:
-    """None where the endpoint does not read the bytes of attachments."""
+def open_attachment_store(client: SiteClient[Any]) -> AttachmentStore | None:
+    """None where the endpoint does not read the bytes of attachments.
+
+    Its configuration has `objects_uri` and `attachment_max_bytes`. Raises `ConfigError`.
+    """
     config = client.config
     if config.objects_uri is None:
         return None
