@@ -13,6 +13,11 @@ Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+")]
 """A reference to a secret, `env:NAME` or `file:/path`: settings travel with jobs, so they never hold a secret."""
 
 
+SEALABLE = (("state_url",), ("kv_url",), ("ray", "jobs_url"))
+"""The URLs that may have a password: they are stored as `sealed:...` or as references, and opened by `secrets.open_url`. A password in
+any other text of the settings is refused."""
+
+
 class StagingSettings(Model):
     provider: Literal["auto", "files", "object-store"] = "auto"
     uri: str | None = None
@@ -42,7 +47,8 @@ class RaySettings(Model):
     readers: Annotated[int, Field(ge=1)] | None = None
     """Readers at once. None: as many as the cluster has CPUs when the run begins; set it for a cluster that grows."""
     jobs_url: str | None = None
-    """The URL of the cluster's dashboard, whose Jobs API takes runs: `http://head:8265`."""
+    """The URL of the cluster's dashboard, whose Jobs API takes runs: `http://head:8265`. Sealed where it has a password, or a
+    reference."""
     token: Reference | None = None
     """The token of the dashboard. None: `RAY_AUTH_TOKEN`, where that is set."""
     job_python: str = "python"

@@ -11,13 +11,15 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
 from ingest_ray.config.document import HOME, Config, EndpointEntry, IngestFile
+from ingest_ray.config.settings_secrets import faults_of_secrets, seal_settings
 from ingest_ray.config.validation_errors import faults_of
 from ingest_ray.config.yaml_lines import Lines
 from ingest_ray.registry import sink_family, sink_templates, strategy_for, strategy_templates
 from ingest_ray.sdk.errors import ConfigError, SinkMissing, StrategyMissing
 from ingest_ray.sdk.types import Endpoint
-from ingest_ray.secrets import is_reference, resolve, seal_url
-from ingest_ray.secrets.fields import map_secrets, parts_of_url
+from ingest_ray.sdk.url_credentials import credentials_of
+from ingest_ray.secrets import is_reference, resolve
+from ingest_ray.secrets.fields import map_secrets
 from ingest_ray.settings import Settings
 
 FILE = "ingest.yaml"
@@ -65,7 +67,7 @@ def load_settings(file: Path | None = None) -> Settings:
         return _settings(_read(file)[1], file.absolute().parent)
     stored = Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS
     try:
-        return Settings.model_validate_json(stored.read_bytes())
+        return seal_settings(Settings.model_validate_json(stored.read_bytes()))  # older versions sealed less
     except FileNotFoundError:
         raise ConfigError(
             f"no configuration: neither './{FILE}' nor '{stored}' exists",
@@ -87,6 +89,8 @@ def _read(file: Path) -> tuple[Lines, IngestFile]:
     lines = Lines(text, str(file))
     if not isinstance(lines.value, dict):
         raise ConfigError(f"{lines.at(())}: a mapping with endpoints, sinks and units is expected")
+    if faults := list(faults_of_secrets(lines, lines.value)):
+        raise ConfigError(logs.scrub("\n".join(faults)))
     try:
         return lines, IngestFile.model_validate(lines.value)
     except ValidationError as error:
@@ -109,12 +113,12 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
         launcher=document.launcher,
         serve=document.serve,
     )
-    updates: dict[str, Any] = {"state_url": seal_url(plain.state_url, plain)}
+    updates: dict[str, Any] = {}
     if document.kv is not None:
-        updates["kv_url"] = seal_url(_state_url(document.kv, home, folder), plain)
+        updates["kv_url"] = _state_url(document.kv, home, folder)
     if document.staged_budget_bytes is not None:
         updates["staged_budget_bytes"] = document.staged_budget_bytes
-    return plain.model_copy(update=updates)
+    return seal_settings(plain.model_copy(update=updates))
 
 
 def _state_url(text: str, home: str, folder: Path) -> str:
@@ -204,7 +208,7 @@ def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:
     def hide(_: object, value: JsonValue, is_url: bool) -> JsonValue:
         if isinstance(value, str) and not is_reference(value):
-            for part in parts_of_url(value) if is_url else (value,):
+            for part in credentials_of(value) if is_url else (value,):
                 logs.hide(part)
         return value
 
@@ -214,7 +218,7 @@ def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> No
 def _hide_urls(value: object) -> None:
     """Hides passwords in every text that looks like a URL, before the document is validated."""
     if isinstance(value, str) and ("://" in value or value.startswith("jdbc:")):
-        for part in parts_of_url(value):
+        for part in credentials_of(value):
             logs.hide(part)
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _hide_urls(item)

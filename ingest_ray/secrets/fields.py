@@ -1,25 +1,16 @@
 """Finds the secrets of a config: the `SecretStr` fields of its model, and URLs with a password."""
 
-import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
-from urllib.parse import unquote
 
 from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
+
+from ingest_ray.sdk.url_credentials import credentials_of
 
 Path = tuple[str | int, ...]
 Visit = Callable[[Path, JsonValue, bool], JsonValue]
 """`(path, value, is_url) -> replacement`."""
-
-# Greedy up to the last `@`: unescaped passwords may contain any character.
-_USERINFO = re.compile(r"(//[^:/@?#\s]*:)(.*)(?=@)", re.DOTALL)
-_THIN = re.compile(r"(:thin:[^/@\s]+/)([^\s@]+)(?=@)")
-_PARAMETER = re.compile(
-    r"([?&;](?:password|passwd|pwd|pass|sslpassword|token|secret|api_?key)=)([^&;#\s]+)", re.IGNORECASE
-)
-
-_PATTERNS = (_USERINFO, _THIN, _PARAMETER)
 
 
 def map_secrets(model: type[BaseModel], config: Mapping[str, JsonValue], visit: Visit) -> dict[str, JsonValue]:
@@ -33,26 +24,6 @@ def spelled(path: Path) -> str:
     """`('auth', 'tokens', 0)` -> `auth.tokens[0]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
-
-
-def parts_of_url(text: str) -> tuple[str, ...]:
-    """The passwords in a URL, as written and unescaped; empty without one."""
-    found = [match.group(2) for pattern in _PATTERNS for match in pattern.finditer(_bare(text))]
-    return tuple(dict.fromkeys([part for raw in found for part in (raw, unquote(raw)) if part]))
-
-
-def shown_url(text: str) -> str:
-    text = _bare(text)
-    for pattern in _PATTERNS:
-        text = pattern.sub(r"\1***", text)
-    return text
-
-
-def _bare(text: str) -> str:
-    """The URL itself, or the unquoted connection string in one of its parameters (`odbc_connect=`)."""
-    plain = unquote(text)
-    hidden = not any(pattern.search(text) for pattern in _PATTERNS) and _PARAMETER.search(plain)
-    return plain if hidden else text
 
 
 def _walk(annotations: list[Any], value: JsonValue, path: Path, visit: Visit) -> JsonValue:
@@ -75,11 +46,14 @@ def _is_sealed(value: JsonValue) -> bool:
 
 def _is_url(value: str, path: Path) -> bool:
     """True for a URL with a password, and for a URL field that holds a reference."""
-    is_named = bool(path) and isinstance(path[-1], str) and path[-1].lower().endswith(("url", "uri", "dsn"))
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    is_named = name.lower().endswith(("url", "uri", "dsn", "urls", "uris", "dsns"))
     is_reference = value.startswith("env:") or (value.startswith("file:") and not value.startswith("file:/"))
     if is_named and is_reference:
         return True
-    return bool(parts_of_url(value)) and ("://" in value or value.startswith("jdbc:") or ":thin:" in value)
+    return bool(credentials_of(value)) and (
+        is_named or "://" in value or value.startswith("jdbc:") or ":thin:" in value or "AccountKey=" in value
+    )
 
 
 def members(annotation: Any) -> list[Any]:

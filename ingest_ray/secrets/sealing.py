@@ -16,12 +16,14 @@ from ingest_ray import logs
 from ingest_ray.registry import sink_family, sink_templates, strategy_for
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.url_credentials import credentials_of, shown_url
 from ingest_ray.secrets.fields import Path as FieldPath
-from ingest_ray.secrets.fields import map_secrets, parts_of_url, shown_url, spelled
+from ingest_ray.secrets.fields import map_secrets, spelled
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.settings import Settings
 
 SECRET, SHOWN = "$secret", "$shown"
+SEALED = "sealed:"  # before the ciphertext of a URL in the settings
 REFERENCES = ("env:", "file:")
 
 
@@ -52,7 +54,7 @@ def seal(
             return old
         document: dict[str, JsonValue] = {SECRET: keys.seal(value)}
         if is_url:
-            for part in parts_of_url(value):
+            for part in credentials_of(value):
                 logs.hide(part)
             document[SHOWN] = shown_url(value)
         return document
@@ -72,7 +74,7 @@ def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
         where = f"endpoint '{endpoint.endpoint_id}', field '{spelled(path)}'"
         text = _real(value, where, keys)
         if isinstance(text, str):
-            for part in parts_of_url(text) if is_url else (text,):
+            for part in credentials_of(text) if is_url else (text,):
                 logs.hide(part)
             return usable_secret(text, where)
         return text
@@ -126,23 +128,23 @@ def usable_secret(text: str, where: str) -> str:
     )
 
 
-def open_url(text: str, settings: Settings) -> str:
-    """The plain URL of the state store: a reference is resolved, a sealed URL opened."""
-    value: JsonValue = {SECRET: text.removeprefix("sealed:")} if text.startswith("sealed:") else text
-    url = str(_real(value, "the state URL", Keyring(settings, creates=False)))
-    for part in parts_of_url(url):
+def open_url(text: str, settings: Settings, where: str = "the state URL") -> str:
+    """The plain URL of a setting: a reference is resolved, a sealed URL opened. Errors name `where`."""
+    value: JsonValue = {SECRET: text.removeprefix(SEALED)} if text.startswith(SEALED) else text
+    url = str(_real(value, where, Keyring(settings, creates=False)))
+    for part in credentials_of(url):
         logs.hide(part)
     return url
 
 
 def seal_url(text: str, settings: Settings, keyring: Keyring | None = None) -> str:
     """The URL for storage in settings: `sealed:...` where it contains a password."""
-    secrets = parts_of_url(text)
+    secrets = () if text.startswith(SEALED) or is_reference(text) else credentials_of(text)
     if not secrets:
         return text
     for part in secrets:
         logs.hide(part)
-    return "sealed:" + (keyring or Keyring(settings)).seal(text)
+    return SEALED + (keyring or Keyring(settings)).seal(text)
 
 
 def _real(value: JsonValue, where: str, keys: Keyring) -> JsonValue:

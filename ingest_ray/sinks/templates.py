@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.url_credentials import plain_uri
 
 __all__ = ["CdmConfig", "DeltaConfig", "DuckDbConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
 
@@ -19,12 +20,12 @@ ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
 class DeltaConfig(BaseModel):
     """`uri`: a local path, relative to the working directory, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...).
 
-    `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
+    It is written into states and receipts, so it holds no credentials. `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    uri: str = Field(min_length=1)
+    uri: Annotated[str, Field(min_length=1), AfterValidator(plain_uri)]
     storage_options: dict[str, SecretStr] = Field(default_factory=dict)
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, SecretStr
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.url_credentials import credentials_of, shown_url
 from ingest_ray.secrets import redact, resolve, seal, sealing
-from ingest_ray.secrets.fields import parts_of_url, shown_url
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.settings import Settings
 
@@ -164,7 +164,7 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 def test_a_password_in_a_url_is_found_in_every_spelling(url: str) -> None:
-    assert SECRET in parts_of_url(url.format(SECRET))
+    assert SECRET in credentials_of(url.format(SECRET))
     assert SECRET not in shown_url(url.format(SECRET))
 
 
@@ -179,5 +179,5 @@ def test_no_password_in_a_url_is_shown_whatever_is_in_it(password: str) -> None:
     "url", ["sqlite:///shop.db", "https://db:8080/path", "postgresql://app@db/shop", "./lake", "s3://bucket/x"]
 )
 def test_a_url_without_a_password_stays_as_it_is(url: str) -> None:
-    assert parts_of_url(url) == ()
+    assert credentials_of(url) == ()
     assert shown_url(url) == url

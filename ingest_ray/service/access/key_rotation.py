@@ -6,7 +6,6 @@
 A crash in between loses nothing: either key opens what it has sealed, and a second rotation continues.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -15,14 +14,16 @@ from pydantic import JsonValue
 
 from ingest_ray.catalog import endpoints, run_records
 from ingest_ray.config import SETTINGS
+from ingest_ray.config.settings_secrets import map_sealable
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.errors import EndpointInUse
 from ingest_ray.sdk.types import Model
 from ingest_ray.secrets.keyring import KeyFile, Keyring
-from ingest_ray.secrets.sealing import SECRET
+from ingest_ray.secrets.sealing import SEALED, SECRET
 from ingest_ray.service.endpoints.apply import write_text
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
+from ingest_ray.settings import Settings
 
 
 class RotationResult(Model):
@@ -78,11 +79,10 @@ def _resealed_secrets(value: JsonValue, resealed: Callable[[str], str]) -> JsonV
 
 
 def _rewrite_settings(file: Path, resealed: Callable[[str], str]) -> None:
-    """Seals state URLs with a password again."""
+    """Seals URLs with a password again."""
     if not file.is_file():
         return
-    document = json.loads(file.read_text())
-    sealed = {name: text for name, text in document.items() if isinstance(text, str) and text.startswith("sealed:")}
-    if sealed:
-        document |= {name: "sealed:" + resealed(text.removeprefix("sealed:")) for name, text in sealed.items()}
-        write_text(file, json.dumps(document, indent=2) + "\n")
+    old = Settings.model_validate_json(file.read_bytes())
+    new = map_sealable(old, lambda url: SEALED + resealed(url.removeprefix(SEALED)) if url.startswith(SEALED) else url)
+    if new != old:
+        write_text(file, new.model_dump_json(indent=2) + "\n")

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from ingest_ray.catalog import Catalog, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import EndpointDescription, Registration, Role
 from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import SETTINGS, Config
+from ingest_ray.config.settings_secrets import map_sealable
 from ingest_ray.files.private import make_private_folder
 from ingest_ray.kv.engine import parse
 from ingest_ray.registry import sink_family, strategy_for
@@ -20,6 +22,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
+from ingest_ray.secrets.sealing import SEALED
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
@@ -189,19 +192,17 @@ def _settings_change(settings: Settings) -> list[Change]:
         old = Settings.model_validate_json(file.read_bytes())
     except ValueError:
         return [Change(action="~", kind="settings", id=str(file))]
-    names = [name for name in Settings.model_fields if _revealed(old, name) != _revealed(settings, name)]
+    old, new = map_sealable(old, partial(_revealed, settings)), map_sealable(settings, partial(_revealed, settings))
+    names = [name for name in Settings.model_fields if getattr(old, name) != getattr(new, name)]
     return [Change(action="~", kind="settings", id=str(file), fields=tuple(names))] if names else []
 
 
-def _revealed(settings: Settings, name: str) -> object:
-    """The value with seals opened, for comparison: two seals of one URL differ."""
-    value = getattr(settings, name)
-    if not isinstance(value, str) or not value.startswith("sealed:"):
-        return value
+def _revealed(settings: Settings, url: str) -> str:
+    """The URL with its seal opened, for comparison: two seals of one URL differ."""
     try:
-        return open_url(value, settings)
+        return open_url(url, settings) if url.startswith(SEALED) else url
     except ConfigError:
-        return value
+        return url
 
 
 def _write_settings(settings: Settings) -> None:

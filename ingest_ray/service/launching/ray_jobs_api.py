@@ -17,7 +17,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
-from ingest_ray.secrets import follow
+from ingest_ray.sdk.url_credentials import shown_url
+from ingest_ray.secrets import follow, open_url
 from ingest_ray.settings import Settings
 
 TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a busy head answers within seconds; a head that is gone never answers
@@ -57,10 +58,11 @@ class RayJobsClient:
             raise ConfigError(
                 "no cluster to submit to: ray.jobs_url is not set", hint="ray: {jobs_url: http://head:8265}"
             )
-        self._url = ray.jobs_url.rstrip("/")
+        url = open_url(ray.jobs_url, settings, "ray.jobs_url").rstrip("/")
+        self._url = shown_url(url)
         token = follow(ray.token, "ray.token", settings) if ray.token else os.environ.get(TOKEN_VARIABLE)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
 
     def __enter__(self) -> "RayJobsClient":
         return self

@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.url_credentials import plain_uri
 from ingest_strategies.atlassian.config import SiteConfig, parse_site_config
 
 
@@ -24,7 +25,7 @@ class ConfluenceConfig(SiteConfig):
     """`required`: content is stored only with its readers, in the same row."""
     acl_folders: Literal["quarantine", "open"] = "quarantine"
     """What is below a folder: in quarantine, or as if no folder were restricted."""
-    objects_uri: str | None = None
+    objects_uri: Annotated[str, AfterValidator(plain_uri)] | None = None
     """Where the bytes of attachments are stored: a folder or any URI of pyarrow.fs. None: bytes are not read."""
     attachment_max_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
 
