@@ -18,6 +18,10 @@ SEALABLE = (("state_url",), ("kv_url",), ("ray", "jobs_url"))
 any other text of the settings is refused."""
 
 
+SecretSource = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:.+")]
+"""A pattern of references to secrets, such as `env:SHOP_*` or `file:/run/secrets/*`."""
+
+
 class StagingSettings(Model):
     provider: Literal["auto", "files", "object-store"] = "auto"
     uri: str | None = None
@@ -99,6 +103,8 @@ class ServeSettings(Model):
     oidc: OidcSettings | None = None
     allowed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may call this server from a browser."""
+    secret_sources: tuple[SecretSource, ...] = ()
+    """The references to secrets that callers of the service may give; `*` stands for any characters. Those of `ingest.yaml` need none."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of reverse proxies whose `X-Forwarded-For` names the caller."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024

@@ -171,7 +171,7 @@ def test_a_name_with_html_in_it_comes_back_as_it_was(client: Client) -> None:
         ({"config": {"slice_rows": "many"}}, "E_BAD_INPUT", "config.slice_rows"),
         ({"config": {"unknown": 1}}, "E_BAD_INPUT", "config.unknown"),
         ({"config": [1]}, "E_BAD_INPUT", "config"),
-        ({"config": {"password": "env:NOT_THERE_AT_ALL"}}, "E_BAD_INPUT", "NOT_THERE_AT_ALL"),
+        ({"config": {"password": "env:NOT_THERE_AT_ALL"}}, "E_BAD_INPUT", "not permitted"),
         ({"templateId": "jdbc.sqlite", "config": {"url": "sqlite:////nowhere/at/all.db"}}, "E_CONN_TEST_FAILED", "new"),
         ({"templateId": "lake.delta", "config": {"uri": ""}}, "E_BAD_INPUT", "config.uri"),
     ],

@@ -27,5 +27,8 @@ class Descriptor:
     docs_url: str | None = None
     default_port: int | None = None
     sample_config: Mapping[str, JsonValue] = field(default_factory=dict)
+    address_fields: tuple[str, ...] = ()
+    """Fields, besides those whose names say so (`host`, `base_url`, `proxy`, `verify_tls`, ...), that decide where secrets are sent or how
+    they are protected on the way: a caller of the service who changes one must give the secrets again."""
     supported_cdm_models: tuple[str, ...] = ()
     """Of a sink: exact ids, or all of a family (`cdm.work.*`)."""

@@ -14,12 +14,14 @@ from ingest_ray.registry import open_models, open_sink, strategy_for
 from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Target, WriteMode
 from ingest_ray.secrets import resolve
+from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 
 
 def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
     """Tests whether a login succeeds; registers nothing. Raises `ConfigError` for a config that does not suit the template."""
+    check_sources(installation, template, config)
     return _connect(installation, checked_endpoint(installation, "connection-test", template, config))
 
 

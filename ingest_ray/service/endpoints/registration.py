@@ -16,6 +16,7 @@ from ingest_ray.secrets import seal
 from ingest_ray.service.endpoints.apply import refuse_while_running
 from ingest_ray.service.endpoints.connection_test import checked_endpoint, test_and_describe
 from ingest_ray.service.endpoints.public_view import capabilities_of
+from ingest_ray.service.endpoints.secret_sources import check_secrets_are_given, check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 
@@ -41,6 +42,7 @@ def register(installation: Installation, draft: EndpointDraft, *, tested: bool =
     """
     endpoint_id = _checked_id(draft.source_id or _slug(draft.about.name or ""))
     role, descriptor = descriptor_of(draft.template)
+    check_sources(installation, draft.template, draft.config)
     with installation.catalog.read() as connection:
         _refuse_taken(connection, endpoint_id)
     endpoint = checked_endpoint(installation, endpoint_id, draft.template, draft.config)
@@ -69,7 +71,7 @@ def update(
 ) -> Registration:
     """Changes the fields of `about`, and of the configuration those that are given: None removes one.
 
-    Secrets cannot be read back, so those that are not given stay as they are.
+    Secrets cannot be read back, so those that are not given stay as they are; not where the address changes.
     """
     entry = _find_registered(installation, endpoint_id)
     changed = entry.about.model_copy(update=dict(about))
@@ -77,7 +79,9 @@ def update(
         with installation.catalog.begin(is_alone=True) as connection:
             endpoints.describe(connection, endpoint_id, changed)
         return find_endpoint(installation, endpoint_id)
+    check_sources(installation, entry.endpoint.template, config)
     merged = {name: value for name, value in {**entry.endpoint.config, **config}.items() if value is not None}
+    check_secrets_are_given(installation, entry, config, merged)
     endpoint = checked_endpoint(installation, endpoint_id, entry.endpoint.template, merged)
     if tested:
         changed = test_and_describe(installation, endpoint, changed)
