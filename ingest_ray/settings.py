@@ -9,8 +9,8 @@ from ingest_ray.sdk.types import Model
 
 MIB = 1024 * 1024
 
-Reference = Annotated[str, StringConstraints(pattern=r"^(env|file):.+")]
-"""A reference to a secret, `env:NAME` or `file:/path`: settings travel with jobs, so they never hold a secret."""
+Reference = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9.+-]*:[^/].*|^file:.+")]
+"""A reference to a secret, such as `env:NAME`, `file:/path` or `vault:path#field`: settings travel with jobs, so they never hold a secret."""
 
 
 SEALABLE = (("state_url",), ("kv_url",), ("ray", "jobs_url"))

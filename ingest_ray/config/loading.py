@@ -18,8 +18,9 @@ from ingest_ray.registry import sink_family, sink_templates, strategy_for, strat
 from ingest_ray.sdk.errors import ConfigError, SinkMissing, StrategyMissing
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import credentials_of
-from ingest_ray.secrets import is_reference, resolve
-from ingest_ray.secrets.fields import map_secrets
+from ingest_ray.secrets import check_setting, is_reference, is_stored, resolve
+from ingest_ray.secrets.fields import map_secrets, spelled
+from ingest_ray.secrets.references import check_reference
 from ingest_ray.settings import Settings
 
 FILE = "ingest.yaml"
@@ -101,6 +102,9 @@ def _read(file: Path) -> tuple[Lines, IngestFile]:
 def _settings(document: IngestFile, folder: Path) -> Settings:
     home = os.environ.get("INGEST_HOME") or str(folder / Path(document.home).expanduser())
     home = os.path.abspath(home)
+    for where, reference in (("ray.token", document.ray.token), ("temporal.api_key", document.temporal.api_key)):
+        if reference is not None:
+            check_setting(reference, where)
     staging = document.staging
     if staging.uri is not None:
         staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
@@ -174,6 +178,10 @@ def _endpoint_faults(lines: Lines, path: tuple[str, int], endpoint: Endpoint) ->
         return
     model: type[BaseModel] = family.descriptor.config_model
     _hide_secrets(model, endpoint.config)
+    faults, has_url_elsewhere = _reference_faults(lines, path, model, endpoint)
+    yield from faults
+    if has_url_elsewhere:
+        return
     real = _resolved_where_possible(endpoint)
     try:
         model.model_validate(real.config)
@@ -181,10 +189,31 @@ def _endpoint_faults(lines: Lines, path: tuple[str, int], endpoint: Endpoint) ->
         yield from faults_of(error, model, lines, (*path, "config"))
 
 
+def _reference_faults(
+    lines: Lines, path: tuple[str, int], model: type[BaseModel], endpoint: Endpoint
+) -> tuple[list[str], bool]:
+    """The references to stores of secrets that no store can have; and whether a URL is known only where the run executes."""
+    faults: list[str] = []
+    urls: list[str] = []
+
+    def check(field: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
+        if isinstance(value, str) and is_stored(value):
+            urls.extend([value] * is_url)
+            where = f"{lines.at((*path, 'config', *field))}: {path[0]}[{path[1]}].config.{spelled(field)}"
+            try:
+                check_reference(value, where)
+            except ConfigError as error:
+                faults.append(error.message + (f"; {error.hint}" if error.hint else ""))
+        return value
+
+    map_secrets(model, endpoint.config, check)
+    return faults, bool(urls)
+
+
 def _resolved_where_possible(endpoint: Endpoint) -> Endpoint:
-    """Resolves references where possible; the others stay (the secret may exist only where the run executes)."""
+    """Resolves variables and files where possible; other references stay (the secret may exist only where the run executes)."""
     try:
-        return resolve(endpoint, Settings(home="", state_url=""))
+        return resolve(endpoint, Settings(home="", state_url=""), asks_stores=False)
     except ConfigError:
         return endpoint
 

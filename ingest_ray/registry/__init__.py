@@ -6,13 +6,22 @@ A plug-in is checked when it is loaded, see `shape.py`.
 from functools import cache
 from importlib.metadata import entry_points
 
-from ingest_ray.registry.shape import check_family, check_sink, check_strategy, load_plugin
-from ingest_ray.sdk.contracts import ModelSink, Sink, SinkFamily, Strategy
-from ingest_ray.sdk.errors import SinkMissing, StrategyMissing
+from ingest_ray.registry.shape import (
+    check_family,
+    check_methods,
+    check_sink,
+    check_strategy,
+    load_plugin,
+    methods_of,
+    title,
+)
+from ingest_ray.sdk.contracts import ModelSink, SecretStore, Sink, SinkFamily, Strategy
+from ingest_ray.sdk.errors import ConfigError, SinkMissing, StrategyMissing
 from ingest_ray.sdk.types import Endpoint
 
 STRATEGIES = "ingest_ray.strategies"
 SINKS = "ingest_ray.sinks"
+SECRET_STORES = "ingest_ray.secret_stores"
 
 
 def strategy_templates() -> list[str]:
@@ -21,6 +30,11 @@ def strategy_templates() -> list[str]:
 
 def sink_templates() -> list[str]:
     return list(_names(SINKS))
+
+
+def secret_schemes() -> tuple[str, ...]:
+    """The schemes of references to secrets that have a store."""
+    return _names(SECRET_STORES)
 
 
 @cache
@@ -65,6 +79,22 @@ def sink_family(template: str) -> SinkFamily:
     )
 
 
+@cache
+def secret_store(scheme: str) -> SecretStore:
+    """Returns the store of a scheme.
+
+    Raises:
+        ConfigError: there is none, it cannot be loaded, or does not have the shape of the contract.
+    """
+    for point in entry_points(group=SECRET_STORES, name=scheme):
+        store: SecretStore = load_plugin(point)
+        check_methods(store, methods_of(SecretStore), title(point))
+        return store
+    raise ConfigError(
+        f"there is no store of secrets '{scheme}'", hint=f"installed: {', '.join(secret_schemes()) or 'none'}"
+    )
+
+
 def open_sink(endpoint: Endpoint) -> Sink:
     """Opens the sink of an endpoint whose secrets are already resolved."""
     sink = sink_family(endpoint.template).open(endpoint)
@@ -81,7 +111,7 @@ def open_models(endpoint: Endpoint) -> ModelSink:
 
 def forget() -> None:
     """Forgets what was found, so that entry points are read again."""
-    for found in (_names, strategy_for, sink_family):
+    for found in (_names, strategy_for, sink_family, secret_store):
         found.cache_clear()
 
 

@@ -10,7 +10,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
-from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, unit_key_of
+from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, unit_key_of
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.placement import is_inline
@@ -113,7 +113,7 @@ def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateL
     """
     if order.spec.is_cdm:
         return model_certificate(order)
-    sink = sink or open_sink(resolved(order.sink, order.settings))
+    sink = sink or open_sink(opened_sink(order))
     fits: dict[str, ColumnFit] = {fit.column: fit for fit in sink.fit(staged_schema(order.spec))}
     lines = []
     wanted = order.spec.policy.columns
@@ -136,7 +136,7 @@ def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateL
 
 
 def model_certificate(order: RunOrder) -> tuple[CertificateLine, ...]:
-    sink = open_models(resolved(order.sink, order.settings))
+    sink = open_models(opened_sink(order))
     return tuple(
         CertificateLine(
             column=f"{table.target.model}.{fit.column}",

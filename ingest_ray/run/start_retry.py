@@ -12,7 +12,7 @@ from typing import TypeVar
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.retry import RetryBudget
 from ingest_ray.engine.coordinator import TICK_S
-from ingest_ray.sdk.errors import SinkUnavailable, SourceLocked, SourceUnavailable
+from ingest_ray.sdk.errors import IngestError, SecretUnavailable, SinkUnavailable, SourceLocked, SourceUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def retry_unavailable(
     """Returns what `request` returns. Calls `on_wait` several times a second during the pauses.
 
     Raises:
-        SourceUnavailable, SinkUnavailable: the last of `attempts` failures.
+        SourceUnavailable, SinkUnavailable, SecretUnavailable: the last of `attempts` failures.
         SourceLocked: what is read was locked for `LOCKED_S`.
         RunStopped: a stop was requested between two attempts.
     """
@@ -48,20 +48,26 @@ def retry_unavailable(
                 raise
             wait_s = LOCKED_PAUSE_S
             log.warning("waiting for a table that another session has locked: %s", error.message)
-        except (SourceUnavailable, SinkUnavailable) as error:
+        except (SourceUnavailable, SinkUnavailable, SecretUnavailable) as error:
             pause_s = budget.after(Fault.of(error))
             if pause_s is None:
                 raise
             wait_s = pause_s
             log.warning(
                 "the %s is unavailable, attempt %d of %d follows in %.1f s: %s",
-                "sink" if isinstance(error, SinkUnavailable) else "source",
+                _kind_of(error),
                 budget.failures + 1,
                 attempts,
                 pause_s,
                 error.message,
             )
         _wait(wait_s, is_stopping, on_wait)
+
+
+def _kind_of(error: IngestError) -> str:
+    if isinstance(error, SecretUnavailable):
+        return "store of secrets"
+    return "sink" if isinstance(error, SinkUnavailable) else "source"
 
 
 def _wait(pause_s: float, is_stopping: Callable[[], bool], on_wait: Callable[[], None]) -> None:

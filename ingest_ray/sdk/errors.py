@@ -58,6 +58,7 @@
     + StateConflict           read the state again: another process wrote it
     + StateUnreadable         fail: the document has an unknown schema number
     + StateUnavailable        try again: the state store does not answer
+  x SecretUnavailable         try again, after `retry_after_s` when given: the store of secrets does not answer
   x ControlError
     + ClusterUnavailable      try again: the cluster or the workflow server does not answer
     + RunInterrupted          try again: the process of the run is gone; its commits are kept
@@ -366,6 +367,11 @@ class StateUnreadable(StateError):
 
 class StateUnavailable(StateError):
     code = "E_STATE_UNREADABLE"
+    recovery = Recovery.RETRY
+
+
+class SecretUnavailable(IngestError):
+    code = "E_SECRET_UNAVAILABLE"
     recovery = Recovery.RETRY
 
 

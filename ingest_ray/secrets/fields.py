@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
 
 from ingest_ray.sdk.url_credentials import credentials_of
+from ingest_ray.secrets.references import is_reference
 
 Path = tuple[str | int, ...]
 Visit = Callable[[Path, JsonValue, bool], JsonValue]
@@ -48,8 +49,7 @@ def _is_url(value: str, path: Path) -> bool:
     """True for a URL with a password, and for a URL field that holds a reference."""
     name = next((part for part in reversed(path) if isinstance(part, str)), "")
     is_named = name.lower().endswith(("url", "uri", "dsn", "urls", "uris", "dsns"))
-    is_reference = value.startswith("env:") or (value.startswith("file:") and not value.startswith("file:/"))
-    if is_named and is_reference:
+    if is_named and is_reference(value) and not value.startswith("file:/"):
         return True
     return bool(credentials_of(value)) and (
         is_named or "://" in value or value.startswith("jdbc:") or ":thin:" in value or "AccountKey=" in value

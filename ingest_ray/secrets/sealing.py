@@ -1,30 +1,35 @@
 """Secrets of endpoints: ciphertext or references at rest, plain values only in the process that uses them.
 
 A secret is a field that the descriptor's config model marks as `SecretStr`, and any URL that has a password in it.
-At rest it is `env:NAME`, `file:/path` or `{"$secret": ciphertext}`; a URL keeps its visible part beside the
+At rest it is a reference (`env:NAME`, `file:/path`, `vault:path#field`) or `{"$secret": ciphertext}`; a URL keeps its visible part beside the
 ciphertext, as `{"$secret": ..., "$shown": "postgresql://app:***@db/shop"}`.
 """
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
 from ingest_ray import logs
-from ingest_ray.registry import sink_family, sink_templates, strategy_for
+from ingest_ray.registry import secret_schemes, sink_family, sink_templates, strategy_for
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import credentials_of, shown_url
 from ingest_ray.secrets.fields import Path as FieldPath
 from ingest_ray.secrets.fields import map_secrets, spelled
 from ingest_ray.secrets.keyring import Keyring
+from ingest_ray.secrets.references import (
+    StoreReads,
+    check_reference,
+    follow_reference,
+    is_reference,
+    is_stored,
+    reads_of,
+)
 from ingest_ray.settings import Settings
 
 SECRET, SHOWN = "$secret", "$shown"
 SEALED = "sealed:"  # before the ciphertext of a URL in the settings
-REFERENCES = ("env:", "file:")
 
 
 def config_model_of(template: str) -> type[BaseModel]:
@@ -62,17 +67,24 @@ def seal(
     return map_secrets(model, config, sealed)
 
 
-def resolve(endpoint: Endpoint, settings: Settings) -> Endpoint:
+def resolve(endpoint: Endpoint, settings: Settings, *, run_id: str | None = None, asks_stores: bool = True) -> Endpoint:
     """The endpoint with plain secrets; call it only in the process that uses them, right before use.
 
+    `run_id`: what the stores of secrets answered for that run is used again. `asks_stores=False`: references to them stay, and
+    only their form is checked.
+
     Raises:
-        ConfigError: names the endpoint, the field, and the variable or file that is missing.
+        ConfigError: names the endpoint, the field, and the variable, file or store that is missing.
+        SecretUnavailable: a store did not answer.
     """
-    keys = Keyring(settings, creates=False)
+    keys, reads = Keyring(settings, creates=False), reads_of(run_id)
 
     def real(path: FieldPath, value: JsonValue, is_url: bool) -> JsonValue:
         where = f"endpoint '{endpoint.endpoint_id}', field '{spelled(path)}'"
-        text = _real(value, where, keys)
+        if not asks_stores and isinstance(value, str) and is_stored(value):
+            check_reference(value, where)
+            return value
+        text = _real(value, where, keys, reads)
         if isinstance(text, str):
             for part in credentials_of(text) if is_url else (text,):
                 logs.hide(part)
@@ -101,15 +113,25 @@ def masked(endpoint: Endpoint) -> Endpoint:
     return endpoint.model_copy(update={"config": redact(endpoint.config, config_model_of(endpoint.template))})
 
 
-def is_reference(value: str) -> bool:
-    return value.startswith(REFERENCES)
-
-
 def follow(reference: str, where: str, settings: Settings) -> str:
-    """The secret that a setting refers to. Raises `ConfigError`, naming `where`, for a missing one."""
-    secret = str(_real(reference, where, Keyring(settings, creates=False)))
+    """The secret that a setting refers to.
+
+    Raises:
+        ConfigError: names `where`, for a missing one.
+        SecretUnavailable: a store did not answer.
+    """
+    check_setting(reference, where)
+    secret = str(_real(reference, where, Keyring(settings, creates=False), reads_of(None)))
     logs.hide(secret)
     return usable_secret(secret, where)
+
+
+def check_setting(reference: str, where: str) -> None:
+    """Makes no request. Raises `ConfigError` for a text that refers to nothing: it may be a secret, and settings hold none."""
+    if not is_reference(reference):
+        known = ", ".join(f"{scheme}:" for scheme in ("env", "file", *secret_schemes()))
+        raise ConfigError(f"{where}: it is no reference to a secret", hint=f"references begin with {known}")
+    check_reference(reference, where)
 
 
 def usable_secret(text: str, where: str) -> str:
@@ -124,14 +146,14 @@ def usable_secret(text: str, where: str) -> str:
         return bare
     raise ConfigError(
         f"{where}: the secret has several lines or control characters",
-        hint="check how the variable or file was written",
+        hint="check how the variable, the file or the stored secret was written",
     )
 
 
 def open_url(text: str, settings: Settings, where: str = "the state URL") -> str:
     """The plain URL of a setting: a reference is resolved, a sealed URL opened. Errors name `where`."""
     value: JsonValue = {SECRET: text.removeprefix(SEALED)} if text.startswith(SEALED) else text
-    url = str(_real(value, where, Keyring(settings, creates=False)))
+    url = str(_real(value, where, Keyring(settings, creates=False), reads_of(None)))
     for part in credentials_of(url):
         logs.hide(part)
     return url
@@ -147,22 +169,11 @@ def seal_url(text: str, settings: Settings, keyring: Keyring | None = None) -> s
     return SEALED + (keyring or Keyring(settings)).seal(text)
 
 
-def _real(value: JsonValue, where: str, keys: Keyring) -> JsonValue:
+def _real(value: JsonValue, where: str, keys: Keyring, reads: StoreReads) -> JsonValue:
     if isinstance(value, dict) and SECRET in value:
         return keys.open(str(value[SECRET]), where)
-    if isinstance(value, str) and value.startswith("env:"):
-        name = value.removeprefix("env:")
-        if name not in os.environ:
-            raise ConfigError(
-                f"{where}: the environment variable '{name}' is not set", hint=f"set {name} and run again"
-            )
-        return os.environ[name]
-    if isinstance(value, str) and value.startswith("file:") and not value.startswith("file://"):
-        file = Path(value.removeprefix("file:")).expanduser()
-        try:
-            return file.read_text().rstrip("\r\n")
-        except OSError as error:
-            raise ConfigError(f"{where}: the file '{file}' cannot be read: {error.strerror}") from None
+    if isinstance(value, str) and is_reference(value):
+        return follow_reference(value, where, reads)
     return value
 
 

@@ -22,6 +22,7 @@ ADDED = {  # additive: no published code says them
     "E_HISTORY_TOO_SHORT",
     "E_ROWS_DIFFER",
     "E_TARGET_CHANGED",
+    "E_SECRET_UNAVAILABLE",
 }
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, IngestError)]
 

@@ -15,7 +15,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.source_keys import keys_as_text, keys_from_text, source_keys
-from ingest_ray.engine.steps.unit_layout import resolved, system_of
+from ingest_ray.engine.steps.unit_layout import opened_sink, system_of
 from ingest_ray.registry import open_models
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
@@ -38,7 +38,7 @@ class ModelRows(SourceRows):
         self.compared: Compared = "keys"
         self.not_compared: tuple[str, ...] = ()
         self._tables = tables_of(order.spec, order.run_id)
-        self._sink = open_models(resolved(order.sink, order.settings))
+        self._sink = open_models(opened_sink(order))
 
     def source_rows(self, block: Slice) -> Iterator[pa.RecordBatch]:
         return (self._keyed(batch) for batch in self.read_block(block))

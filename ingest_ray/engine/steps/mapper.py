@@ -15,7 +15,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.reader import open_quarantine, read_at_of
 from ingest_ray.engine.steps.refused_rows import misfits_of
 from ingest_ray.engine.steps.source_keys import source_keys, source_versions
-from ingest_ray.engine.steps.unit_layout import resolved, system_of
+from ingest_ray.engine.steps.unit_layout import opened_sink, system_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.registry import open_models
@@ -42,7 +42,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     mapper = mapper_of(spec)
     rejects = open_quarantine(order, piece.model_copy(update={"scope_id": f"{piece.scope_id}.map"}), attempt)
     origin, endpoint = Origin(spec, mapper, read_at_of(order, piece)), masked(spec.endpoint)
-    fits = SinkCheck(open_models(resolved(order.sink, order.settings)))
+    fits = SinkCheck(open_models(opened_sink(order)))
     seen = RowHash()
     with ExitStack() as undo:
         undo.callback(rejects.abort)

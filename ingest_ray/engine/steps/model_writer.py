@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.refused_sources import RefusedSources, without_sources
-from ingest_ray.engine.steps.unit_layout import resolved
+from ingest_ray.engine.steps.unit_layout import opened_sink
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_models
 from ingest_ray.sdk.contracts import ModelProgressReader, ModelSink, ModelTable, SinkProgress, Staging
@@ -19,7 +19,7 @@ class ModelWriter:
     """A `UnitWriter` of the tables of a unit's models. Counts are of source rows, and separately of each model."""
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
-        self._sink: ModelSink = open_models(resolved(order.sink, order.settings))
+        self._sink: ModelSink = open_models(opened_sink(order))
         self._order = order
         self._staging = staging
         is_replaced = order.spec.write_mode is WriteMode.REPLACE

@@ -8,7 +8,6 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
-from ingest_ray.settings import Settings
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:
@@ -46,8 +45,9 @@ def unit_key_of(order: RunOrder) -> str:
 
 def opened_spec(order: RunOrder) -> UnitSpec:
     """The unit with resolved secrets in its endpoint; never leaves this process."""
-    return order.spec.model_copy(update={"endpoint": resolved(order.spec.endpoint, order.settings)})
+    return order.spec.model_copy(update={"endpoint": resolve(order.spec.endpoint, order.settings, run_id=order.run_id)})
 
 
-def resolved(endpoint: Endpoint, settings: Settings) -> Endpoint:
-    return resolve(endpoint, settings)
+def opened_sink(order: RunOrder) -> Endpoint:
+    """The sink's endpoint with resolved secrets; never leaves this process."""
+    return resolve(order.sink, order.settings, run_id=order.run_id)

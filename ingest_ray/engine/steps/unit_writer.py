@@ -7,7 +7,7 @@ from typing import Protocol
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.fitting_rows import SliceOfRows
 from ingest_ray.engine.steps.model_writer import ModelWriter
-from ingest_ray.engine.steps.unit_layout import resolved, staged_schema, target_of
+from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress, Staging
@@ -48,7 +48,7 @@ class TableWriter:
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._order = order
-        self._sink: Sink = open_sink(resolved(order.sink, order.settings))
+        self._sink: Sink = open_sink(opened_sink(order))
         self._staging = staging
         self.target = target_of(order)
         self._schema = staged_schema(order.spec)

@@ -12,6 +12,7 @@ from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
+from ingest_ray.sdk.contracts.secret_store import SecretStore, StoredSecret
 from ingest_ray.sdk.contracts.sink import Misfit, MisfitFinder, ProgressReader, Sink, SinkProgress
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
 from ingest_ray.sdk.contracts.source import MetadataSource, Probe, ReadContext, RowSource, Strategy
@@ -38,12 +39,14 @@ __all__ = [
     "RowLookup",
     "RowReader",
     "RowSource",
+    "SecretStore",
     "Sink",
     "SinkFamily",
     "SinkProgress",
     "SnapshotReader",
     "StageWriter",
     "Staging",
+    "StoredSecret",
     "Strategy",
     "capability",
     "find_capability",

@@ -51,7 +51,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
-    observed = strategy.describe(resolve(spec.endpoint, installation.settings), spec.dataset)
+    observed = strategy.describe(resolve(spec.endpoint, installation.settings, run_id=order.run_id), spec.dataset)
     if observed is None:
         raise SourceChanged(
             f"the dataset of unit '{spec.ref}' is gone at the source",

@@ -68,7 +68,7 @@ def _targets(order: RunOrder) -> list[Target]:
 
 def _open_sink(order: RunOrder) -> TableMaintenance:
     open_endpoint = open_models if order.spec.is_cdm else open_sink
-    sink = open_endpoint(resolve(order.sink, order.settings))
+    sink = open_endpoint(resolve(order.sink, order.settings, run_id=order.run_id))
     if not isinstance(sink, TableMaintenance):
         raise ModeUnsupported(
             f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no files to maintain",

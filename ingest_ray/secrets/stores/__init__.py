@@ -1,0 +1,1 @@
+"""Stores of secrets. The library of each is imported with the first reference that is followed."""
