@@ -16,11 +16,9 @@ from urllib.parse import quote, quote_plus
 
 FIELDS = ("run", "endpoint", "unit", "slice", "attempt")
 HIDDEN = "***"
+SHORT = 3  # characters of a secret that is hidden as a whole word only
 
 _context: ContextVar[dict[str, str] | None] = ContextVar("ingest_ray_log_context", default=None)
-_secrets: set[str] = set()
-_pattern: re.Pattern[str] | None = None
-_lock = threading.Lock()
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "context"}
 
 
@@ -36,20 +34,64 @@ def context(**ids: object) -> Iterator[None]:
         _context.reset(token)
 
 
+class HiddenSecrets:
+    """The secrets that must not be shown. To add one, and to look for all of them, takes as long however many there are: a
+    server that issues tokens for months knows thousands."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._words: set[str] = set()  # those of up to three characters
+        self._lengths: dict[
+            str, tuple[int, ...]
+        ] = {}  # of the others, by their first four characters; the longest first
+        self._lock = threading.Lock()
+
+    def add(self, secret: str) -> None:
+        if not secret.strip() or secret in self._known:
+            return
+        with self._lock:
+            for form in _forms(secret):
+                self._known.add(form)
+                if len(form) <= SHORT:
+                    self._words.add(form)
+                else:
+                    start = form[: SHORT + 1]
+                    lengths = {*self._lengths.get(start, ()), len(form)}
+                    self._lengths[start] = tuple(sorted(lengths, reverse=True))
+
+    def replace(self, text: str) -> str:
+        """Replaces the leftmost secret, of several that begin there the longest, and so on; then those that are words."""
+        parts, shown_from = [], 0
+        lengths_of = self._lengths.get
+        for position in range(len(text) - SHORT):
+            lengths = lengths_of(text[position : position + SHORT + 1])
+            if lengths is None or position < shown_from:
+                continue
+            length = next((length for length in lengths if text[position : position + length] in self._known), 0)
+            if length:
+                parts += [text[shown_from:position], HIDDEN]
+                shown_from = position + length
+        return self._without_words("".join([*parts, text[shown_from:]]) if parts else text)
+
+    def _without_words(self, text: str) -> str:
+        """A secret of one to three characters is replaced only as a whole word, else most lines would be unreadable."""
+        words = [word for word in tuple(self._words) if word in text]
+        if not words:
+            return text
+        either = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+        return re.sub(rf"(?<!\w)(?:{either})(?!\w)", HIDDEN, text)
+
+
+_hidden_secrets = HiddenSecrets()
+
+
 def hide(secret: str) -> None:
     """Replaces this text by `***` in every later log line, and in `scrub`; also as it is written in Python, JSON, a URL or base64."""
-    global _pattern
-    if not secret.strip():
-        return
-    with _lock:
-        if secret not in _secrets:
-            _secrets.update(_forms(secret))
-            # The longest first, so that a secret that contains another one is replaced whole.
-            _pattern = re.compile("|".join(map(_spotted, sorted(_secrets, key=len, reverse=True))))
+    _hidden_secrets.add(secret)
 
 
 def _forms(secret: str) -> set[str]:
-    if len(secret) <= 3:
+    if len(secret) <= SHORT:
         return {secret}
     encoded = secret.encode("utf-8", "surrogatepass")
     return {
@@ -68,14 +110,8 @@ def _forms(secret: str) -> set[str]:
     }
 
 
-def _spotted(secret: str) -> str:
-    """A secret of one to three characters is replaced only as a whole word, else most lines would be unreadable."""
-    return re.escape(secret) if len(secret) > 3 else rf"(?<!\w){re.escape(secret)}(?!\w)"
-
-
 def scrub(text: str) -> str:
-    pattern = _pattern
-    return pattern.sub(HIDDEN, text) if pattern else text
+    return _hidden_secrets.replace(text)
 
 
 class Redaction(logging.Filter):

@@ -79,3 +79,19 @@ def test_a_text_line_is_one_line_with_its_ids() -> None:
         logging.getLogger("x").info("hello")
     logging.getLogger().removeHandler(handler)
     assert stream.getvalue().endswith("info    hello  [run=r1]\n")
+
+
+@pytest.mark.timeout(60)  # it takes 30 ms; where all secrets are compiled into one pattern again, half an hour
+def test_thousands_of_secrets_are_hidden_as_fast_as_a_few() -> None:
+    tokens = [f"iray_{number:08}_{number * 7919 % 10_007}" for number in range(3_000)]
+    for token in tokens:
+        logs.hide(token)
+    assert logs.scrub(" ".join(tokens)) == " ".join(["***"] * len(tokens))
+
+
+def test_of_secrets_with_one_beginning_the_longest_is_hidden_whole() -> None:
+    for secret in ("plum", "plum-tree", "plum-tree-in-bloom", "tree-in"):
+        logs.hide(secret)
+    assert (
+        logs.scrub("plum plum-tree-in-blossom plum-tree-in-bloom aplumb tree-in") == "*** ***-in-blossom *** a***b ***"
+    )
