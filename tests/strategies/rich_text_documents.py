@@ -132,6 +132,7 @@ def _storage_blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 Node = dict[str, Any]
+LABELLED = ("bodiedExtension", "futureBlock")
 
 
 def adf_documents() -> st.SearchStrategy[Node]:
@@ -169,7 +170,7 @@ def _adf_blocks(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
         st.builds(
             lambda kind, content, words: {
                 "type": kind,
-                "attrs": {"title": words} if kind in EXPANDS else {},
+                "attrs": {"title": words} if kind in EXPANDS else {"text": words} if kind in LABELLED else {},
                 "content": content,
             },
             kinds,

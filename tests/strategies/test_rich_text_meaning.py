@@ -39,6 +39,19 @@ DECISION = (
         ('<p><ac:emoticon ac:name="atlassian-new"/></p>', ":atlassian-new:"),
         (macro("include", **{"": '<ri:page ri:content-title="Release notes"/>'}), "[include: Release notes]"),
         (
+            '<p><ac:link><ri:attachment ri:filename="a b.pdf"/><ac:link-body>the file</ac:link-body></ac:link></p>',
+            "[the file](<a b.pdf>)",
+        ),
+        (
+            f'<p>state{macro("status", title="DONE")}by<ac:link><ri:user ri:account-id="5b1"/></ac:link>now</p>',
+            "state[DONE]by @5b1 now",
+        ),
+        ('<ol start="1">one<li>two</li>three</ol>', "1. one\n2. two\n3. three"),
+        ('<ac:image><ri:url ri:value="https://h/i.png"/>shown</ac:image>', "![i.png](https://h/i.png)\n\nshown"),
+        ("<table>a<tbody>b<tr>c<td>d</td></tr><p>e</p></tbody></table>", "|  |\n| --- |\n| d |\n\ne\n\na b c"),
+        (f"<p>{macro('jira', 'stray', key='AB-1')}</p>", "[AB-1]\n\nstray"),
+        ("<ac:link>bare</ac:link>", "bare"),
+        (
             macro("view-file", name='<ri:attachment ri:filename="a.pdf"/>', height="250"),
             "[view-file: name [file: a.pdf]]",
         ),
@@ -52,6 +65,8 @@ DECISION = (
             "- [ ] see [it](https://h/x) `c`\n  - [x] inner",
         ),
         (DECISION, "- We take it"),
+        (DECISION.replace("<li>We take it</li>", "<li>We</li>"), "We take it"),
+        (DECISION.replace("<li>We take it</li>", "<li>We leave it</li>"), "We take it\n\n- We leave it"),
         (
             '<table><tr><th>A</th><th>B</th></tr><tr><td rowspan="2">1</td><td>2</td></tr><tr><td>3</td></tr><tr><td colspan="2">4</td></tr></table>',
             "| A | B |\n| --- | --- |\n| 1 | 2 |\n| 1 | 3 |\n| 4 | 4 |",
@@ -126,6 +141,16 @@ def text(words: str) -> dict[str, Any]:
                 "attrs": {"extensionKey": "toc", "parameters": {"macroParams": {"root": {"value": "Home"}}}},
             },
             "[toc: root Home]",
+        ),
+        ({"type": "bodiedExtension", "attrs": {"text": "Notes"}, "content": [paragraph(text("a"))]}, "Notes\n\na"),
+        ({"type": "bodiedExtension", "attrs": {"text": "a"}, "content": [paragraph(text("a b"))]}, "a b"),
+        (paragraph(text("by"), {"type": "mention", "attrs": {"text": "@Ann"}}, text("today")), "by @Ann today"),
+        (
+            {
+                "type": "decisionItem",
+                "content": [{"type": "extension", "attrs": {"text": each}} for each in ("a", "b")],
+            },
+            "a b",
         ),
         (paragraph({"type": "confluenceJiraIssue", "attrs": {"issueKey": "AB-1"}}), "AB-1"),
         (

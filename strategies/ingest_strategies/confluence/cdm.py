@@ -242,7 +242,7 @@ def _text(instant: Any) -> str | None:
 mappers = {
     SPACES.name: RowMapper("confluence.space/1", (SPACE,), space),
     # A new version adds a revision; those before stay.
-    PAGES.name: RowMapper("confluence.page/2", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
+    PAGES.name: RowMapper("confluence.page/3", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
     ATTACHMENTS.name: RowMapper("confluence.attachment/1", (LINK, ITEM), attachment),
     REVISIONS.name: RowMapper("confluence.revision/1", (REVISION,), revision),
     ACLS.name: RowMapper("confluence.acl/1", (ACCESS,), access),

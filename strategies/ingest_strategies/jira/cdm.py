@@ -216,7 +216,7 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
 mappers = {
     PROJECTS.name: RowMapper("jira.projects/1", (PROJECT,), project),
     USERS.name: RowMapper("jira.users/1", (USER,), user),
-    ISSUES.name: RowMapper("jira.issues/2", (ITEM,), item),
-    COMMENTS.name: RowMapper("jira.comments/2", (COMMENT,), comment),
-    WORKLOGS.name: RowMapper("jira.worklogs/2", (WORKLOG,), worklog),
+    ISSUES.name: RowMapper("jira.issues/3", (ITEM,), item),
+    COMMENTS.name: RowMapper("jira.comments/3", (COMMENT,), comment),
+    WORKLOGS.name: RowMapper("jira.worklogs/3", (WORKLOG,), worklog),
 }

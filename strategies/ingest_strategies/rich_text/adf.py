@@ -9,6 +9,7 @@ from ingest_strategies.rich_text.adf_nodes import (
     CONTAINERS,
     EXPANDS,
     INLINE,
+    LABEL_ATTRIBUTES,
     LINES,
     LISTS,
     MARKS,
@@ -79,6 +80,9 @@ class _Reader(BlockWriter):
             return
         children = _children(node)
         is_line = _kind(node) in LINES
+        self.add_apart(Run(_label(node)))
+        if not is_line:
+            self.end_paragraph()
         for child in children:
             kind = _kind(child)
             if kind in INLINE or (kind not in _BLOCKS and kind not in CONTAINERS and _is_inline(child, is_line)):
@@ -106,16 +110,25 @@ class _Reader(BlockWriter):
         elif kind == "hardBreak":
             self.add_run(Run("\n"))
         elif kind in ("media", "mediaInline"):
-            self.add_run(_media_run(node))
+            self.add_apart(_media_run(node))
         elif kind in ("inlineCard", "blockCard", "embedCard"):
-            self.add_run(_card_run(node))
+            self.add_apart(_card_run(node))
         elif _children(node) and depth > MOST_DEPTH:
             self.add_run(Run(" ".join(_words(node))))
         elif _children(node):
+            self.add_apart(Run(_label(node)))
             for child in _children(node):
                 self._read_inline(child, depth + 1)
         else:
-            self.add_run(_marked(node, Run(_inline_text(node, kind))))
+            self.add_apart(_marked(node, Run(_inline_text(node, kind))))
+
+
+def _label(node: Node) -> str:
+    """The text that a node has beside its content, unless the content says the same."""
+    children = _children(node)
+    label = _attr(node, *LABEL_ATTRIBUTES) if children and _kind(node) not in EXPANDS else ""
+    said = {word for child in children for text in _words(child) for word in text.split()} if label else set()
+    return "" if set(label.split()) <= said else label
 
 
 def _is_inline(node: Node, is_in_line: bool) -> bool:
@@ -131,7 +144,8 @@ def _words(node: Node) -> Iterator[str]:
     waiting = [node]
     while waiting:
         each = waiting.pop()
-        text = str(each.get("text") or "") or (_inline_text(each, _kind(each)) if not _children(each) else "")
+        beside = _attr(each, *LABEL_ATTRIBUTES) if _children(each) else _inline_text(each, _kind(each))
+        text = str(each.get("text") or "") or beside
         if text:
             yield text
         waiting.extend(reversed(_children(each)))

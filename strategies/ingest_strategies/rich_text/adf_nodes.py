@@ -6,7 +6,7 @@ https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
 from ingest_strategies.rich_text.document import Mark
 
 MARKS: dict[str, Mark] = {"strong": "strong", "em": "em", "strike": "strike", "code": "code"}
-"""Other marks say only how a text looks; `link` becomes a link."""
+"""`link` becomes a link; the marks of `APPEARANCE`, and unknown ones, change nothing."""
 
 CONTAINERS = frozenset(
     [
@@ -58,3 +58,24 @@ LINES = frozenset({"paragraph", "heading", "caption", "taskItem", "decisionItem"
 
 TEXT_ATTRIBUTES = ("text", "issueKey", "shortName", "title", "label", "alt", "url", "key", "extensionKey")
 """A node without text or content becomes the first of these attributes that it has."""
+
+LABEL_ATTRIBUTES = ("text", "title", "issueKey")
+"""What a node with content may say beside it: the text of an extension with a body."""
+
+APPEARANCE = frozenset(
+    [
+        "alignment",
+        "annotation",
+        "backgroundColor",
+        "border",
+        "breakout",
+        "dataConsumer",
+        "fontSize",
+        "fragment",
+        "indentation",
+        "subsup",
+        "textColor",
+        "underline",
+    ]
+)
+"""Marks that say only how a text looks or where else it is used."""

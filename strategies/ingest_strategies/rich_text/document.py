@@ -93,17 +93,33 @@ class BlockWriter:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self._runs: list[Run] = []
+        self._ends_apart = False
 
     def add_run(self, run: Run) -> None:
-        if run.text or run.href:
-            self._runs.append(run)
+        if not run.text and not run.href:
+            return
+        if self._ends_apart and self._is_glued(run):
+            self._runs.append(Run(" "))
+        self._ends_apart = False
+        self._runs.append(run)
+
+    def add_apart(self, run: Run) -> None:
+        """A run that is no piece of a word, such as a person or a state: a space parts it from letters beside it."""
+        if self._is_glued(run):
+            self._runs.append(Run(" "))
+        self.add_run(run)
+        self._ends_apart = True
+
+    def _is_glued(self, run: Run) -> bool:
+        before = self._runs[-1].text[-1:] if self._runs else ""
+        return before.isalnum() and (run.text[:1].isalnum() or run.text[:1] == "@")
 
     def add_block(self, block: Block) -> None:
         self.end_paragraph()
         self.blocks.append(block)
 
     def end_paragraph(self) -> None:
-        runs, self._runs = self._runs, []
+        runs, self._runs, self._ends_apart = self._runs, [], False
         if any(run.text.strip() or run.href for run in runs):
             self.blocks.append(Paragraph(runs))
 

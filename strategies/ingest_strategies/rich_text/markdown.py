@@ -25,7 +25,7 @@ from ingest_strategies.rich_text.markdown_inline import BACKTICKS, code_span, es
 _LANGUAGE = re.compile(r"[\w+#./-]{1,40}")
 _CLOSING_SIGNS = re.compile(r"(?:^|(?<=\s))#+$")  # Markdown would drop them at the end of a heading
 _MOST_SPAN = 100
-_MOST_CELLS = 200_000  # of one table; the spans of further cells are left out
+_MOST_CELLS = 50_000  # of one table; the spans of further cells are left out
 
 
 def to_markdown(blocks: Iterable[Block]) -> str:

@@ -51,7 +51,10 @@ def _storage() -> list[str]:
         ),
         _row(_names(yes.BREAKS), "lines of their own"),
         _row("`a`", "a link; one without text, or with an image only, shows its address"),
-        _row("`ac:link`", "its text; without one the page's title, `@` and the person, or `[file: name]`"),
+        _row(
+            "`ac:link`",
+            "its text, linked to the name of an attached file; without one the page's title, `@` and the person, or `[file: name]`",
+        ),
         _row(
             "`ac:image`, `img`",
             "an image of a URL; `[file: name, alternative text]` for an attachment; then the caption",
@@ -98,6 +101,7 @@ def _adf() -> list[str]:
         _row("---", "---"),
         *(_row(_marked(yes.MARKS, mark), sign) for mark, sign in _SIGNS.items()),
         _row("`link`", "a link"),
+        _row(_names(yes.APPEARANCE), "nothing: the text stays without them"),
         _row(_names(yes.CONTAINERS), "lines of their own"),
         _row(_names(yes.QUOTES), "a quote"),
         _row(_names(yes.EXPANDS), "the title in bold, then the content"),
@@ -106,11 +110,16 @@ def _adf() -> list[str]:
         _row("`media`, `mediaInline`", "an image of a URL; else `[file: name]`"),
         _row("`inlineCard`, `blockCard`, `embedCard`", "a link"),
         _row("`mention`, `status`, `date`, `emoji`", "`@name`, `[status]`, the date, the emoji"),
+        _row("`hardBreak`, `text`, `tableRow`", "a line break, the text, a row of the table"),
+        _row("`extension`, `inlineExtension`", "its text; without one its key and parameters in brackets"),
+        _row("`bodiedExtension` and any other node with a text or title beside its content", "that, then the content"),
+        _row(
+            "`placeholder`, `syncBlock`", "the text of the placeholder; nothing of a block that stands on another page"
+        ),
         _row(
             "any other node",
             f"its content; without one the first of its attributes {', '.join(f'`{name}`' for name in yes.TEXT_ATTRIBUTES)}",
         ),
-        _row("an extension without text", "its key and parameters in brackets"),
         "",
     ]
 

@@ -1,6 +1,6 @@
 """Converts Confluence's storage format to Markdown."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lxml import etree
@@ -28,15 +28,19 @@ from ingest_strategies.rich_text.storage_tree import (
     TooDeep,
     attribute,
     child,
+    descendant,
     name_of,
     parse,
+    parts_of,
     raw_text,
     rows_of,
     span_of,
     stray_content,
+    stray_text,
     strip_tags,
     text_of,
     text_with_breaks,
+    visible_words,
 )
 
 Element = etree._Element
@@ -87,9 +91,10 @@ class _Reader(BlockWriter):
 
     def _read_container(self, element: Element, name: str, style: Run, depth: int) -> None:
         if name == "ac:adf-extension":
-            fallback = child(element, "ac:adf-fallback")
-            element = element if fallback is None else fallback  # the fallback has the same text as HTML
-        elif name in ("dt", "summary"):
+            for part in _parts_of_extension(element):
+                self.read_children(part, style, depth)
+            return
+        if name in ("dt", "summary"):
             style = replace(style, marks=style.marks | {"strong"})
         self.read_children(element, style, depth)
 
@@ -122,7 +127,7 @@ class _Reader(BlockWriter):
     def add_list(self, element: Element, style: Run, depth: int) -> None:
         start = element.get("start") or "1"
         first = None if name_of(element) != "ol" else int(start) if start.isdecimal() and len(start) < 9 else 1
-        items = list(_items(element, depth))
+        items = _items(element, depth)
         if items:
             self.add_block(ListBlock(items, first))
 
@@ -140,6 +145,7 @@ class _Reader(BlockWriter):
             self.add_block(Table(rows))
         for stray in stray_content(element):
             self.add_blocks(_inside(stray, depth))
+        self._add_stray_line(element, *parts_of(element))
 
     def add_quote(self, element: Element, style: Run, depth: int) -> None:
         blocks = _inside(element, depth)
@@ -166,9 +172,10 @@ class _Reader(BlockWriter):
     def add_link(self, element: Element, style: Run, depth: int) -> None:
         label = child(element, "ac:link-body", "ac:plain-text-link-body")
         if label is not None and (text_of(label) or len(label)):
-            self.read_children(label, style, depth)
+            file = attribute(descendant(element, "ri:attachment"), "ri:filename")
+            self.read_children(label, replace(style, href=style.href or file or None), depth)
         else:
-            self._add_words(link_label(element), style)
+            self._add_words(stray_text(element) or link_label(element), style)
 
     def add_image(self, element: Element, style: Run, depth: int) -> None:
         for run in image_runs(element):
@@ -177,6 +184,7 @@ class _Reader(BlockWriter):
         if caption is not None:
             self.add_run(Run(" "))
             self.read_children(caption, style, depth)
+        self._add_stray_line(element)
 
     def add_user(self, element: Element, style: Run, depth: int) -> None:
         self._add_words(user_label(element), style)
@@ -189,6 +197,7 @@ class _Reader(BlockWriter):
 
     def add_emoticon(self, element: Element, style: Run, depth: int) -> None:
         self._add_words(emoticon_text(element), style)
+        self.read_children(element, style, depth)
 
     def add_macro(self, element: Element, style: Run, depth: int) -> None:
         name = attribute(element, "ac:name")
@@ -208,12 +217,32 @@ class _Reader(BlockWriter):
         for extra in element:
             if name_of(extra) not in _MACRO_PARTS and name_of(extra) not in DROPPED:
                 self._read(extra, style, depth)
+        self._add_stray_line(element)
+
+    def _add_stray_line(self, *elements: Element) -> None:
+        """Text where only elements belong, as other tools write it, follows in a line of its own."""
+        text = stray_text(*elements)
+        if text:
+            self.add_block(Paragraph([Run(text)]))
 
     def _add_words(self, text: str, style: Run) -> None:
-        self.add_run(style.with_text(text))
+        self.add_apart(style.with_text(text))
 
 
 _MACRO_PARTS = frozenset({"ac:plain-text-body", "ac:rich-text-body"})
+
+
+def _parts_of_extension(extension: Element) -> list[Element]:
+    """The fallback has the content's text as HTML. Where an editor changed only one of both, the one that says more, or both."""
+    fallback = child(extension, "ac:adf-fallback")
+    content = [node for node in extension if node is not fallback]
+    if fallback is None or not content:
+        return [extension]
+    in_content = {word for node in content for word in visible_words(node)}
+    in_fallback = set(visible_words(fallback))
+    if in_content <= in_fallback:
+        return [fallback]
+    return content if in_fallback <= in_content else [*content, fallback]
 
 
 def _inside(element: Element, depth: int) -> list[Block]:
@@ -231,24 +260,25 @@ def _parameters(macro: Element) -> dict[str, str]:
     return parameters
 
 
-def _items(element: Element, depth: int) -> Iterator[Item]:
-    """A list directly inside of a list belongs to the item before it."""
-    last: Item | None = None
+def _items(element: Element, depth: int) -> list[Item]:
+    """A list directly inside of a list belongs to the item before it. Text outside of the items is an item."""
+    items = _stray_items(element.text)
     for node in element:
         name = name_of(node)
-        if not name or name in DROPPED:
-            continue
         if name in _LISTS:
+            items = items or [Item([])]
             nested = _Reader()
             nested._read(node, Run(""), depth)
-            blocks = nested.finish()
-            if last is None:
-                last = Item([])
-                yield last
-            last.blocks += blocks
-            continue
-        last = _item(node, depth)
-        yield last
+            items[-1].blocks += nested.finish()
+        elif name and name not in DROPPED:
+            items.append(_item(node, depth))
+        items += _stray_items(node.tail)
+    return items
+
+
+def _stray_items(text: str | None) -> list[Item]:
+    words = " ".join((text or "").split())
+    return [Item([Paragraph([Run(words)])])] if words else []
 
 
 _LISTS = frozenset({"ul", "ol", "ac:task-list"})

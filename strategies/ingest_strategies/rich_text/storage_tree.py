@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from ingest_strategies.rich_text.storage_names import DROPPED
+
 MOST_CHARS = 20_000_000
 """Longer bodies are not parsed: they become plain text."""
 
@@ -137,18 +139,46 @@ def raw_text(element: etree._Element) -> str:
     return "".join(str(part) for part in element.itertext())
 
 
+_SECTIONS = ("tbody", "thead", "tfoot")
+
+
 def rows_of(table: etree._Element) -> Iterator[etree._Element]:
+    return (part for part in parts_of(table) if name_of(part) == "tr")
+
+
+def parts_of(table: etree._Element) -> Iterator[etree._Element]:
+    """A table's sections and rows, in their order."""
     for node in table:
         if name_of(node) == "tr":
             yield node
-        elif name_of(node) in ("tbody", "thead", "tfoot"):
+        elif name_of(node) in _SECTIONS:
+            yield node
             yield from (row for row in node if name_of(row) == "tr")
 
 
+def visible_words(element: etree._Element) -> Iterator[str]:
+    """The words inside an element, without those of settings and ids."""
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, node in walk:
+        if event == "end":
+            yield from (node.tail or "").split() if node is not element else ()
+        elif name_of(node) in DROPPED:
+            walk.skip_subtree()
+        else:
+            yield from (node.text or "").split()
+
+
+def stray_text(*elements: etree._Element) -> str:
+    """The text directly inside of elements that should hold elements only: in one line, in its order."""
+    parts = (part for element in elements for part in (element.text, *(node.tail for node in element)))
+    return " ".join(" ".join(part for part in parts if part).split())
+
+
 def stray_content(table: etree._Element) -> Iterator[etree._Element]:
-    """What stands in a table beside its rows, where only rows may stand."""
-    parts = ("tr", "tbody", "thead", "tfoot", "caption")
-    yield from (node for node in table if name_of(node) and name_of(node) not in parts)
+    """Elements beside the rows of a table, where only rows may stand."""
+    parts = ("tr", *_SECTIONS, "caption")
+    for parent in (table, *(node for node in table if name_of(node) in _SECTIONS)):
+        yield from (node for node in parent if name_of(node) and name_of(node) not in parts)
 
 
 def span_of(cell: etree._Element, name: str) -> int:
