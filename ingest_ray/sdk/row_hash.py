@@ -16,6 +16,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest_ray.sdk.scratch_database import open_scratch
+
 _MODULUS = 1 << 64
 _SALT = 0x9E3779B97F4A7C15  # DuckDB's hash(0) is 0: without a salt a row of one zero would not count
 _EMPTY_ROW = 0xD1B54A32D192ED03  # the hash of a row without columns
@@ -97,10 +99,10 @@ _thread_local = threading.local()
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """One per thread: opening one costs 15 ms, more than hashing the rows of a small slice."""
+    """One per thread: connections are not for several at once."""
     connection: duckdb.DuckDBPyConnection | None = getattr(_thread_local, "connection", None)
     if connection is None:
-        connection = _thread_local.connection = duckdb.connect(config={"threads": 1})
+        connection = _thread_local.connection = open_scratch()
     return connection
 
 

@@ -7,12 +7,12 @@ than the prepared row stays, and the prepared row counts as deduplicated.
 
 from collections.abc import Iterator, Sequence
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
 
+from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
@@ -30,7 +30,7 @@ def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Sch
     prepared = pa.RecordBatchReader.from_batches(narrow, _number_rows(files, names, narrow))
     newest = f"{quoted(target.version_column)} desc nulls last, " if target.version_column else ""
     keys = ", ".join(quoted(name) for name in target.key)
-    connection = duckdb.connect(config={"threads": 1})
+    connection = open_scratch()
     try:
         connection.register("prepared", prepared)
         positions: pa.Table = connection.sql(

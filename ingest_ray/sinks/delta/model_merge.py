@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.cdm.models import ENDPOINT, KEY, READ_VERSIONS_END, SOURCE_KEY, UNIT, VERSION
+from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
@@ -50,19 +51,19 @@ class ModelMerge:
         """Which of the prepared rows to merge, and which stored rows they make stale."""
         with self._connect() as connection:
             connection.register("prepared", self._number_rows(names))
-            connection.execute("create table a as select * from prepared")
+            connection.execute("create temp table a as select * from prepared")
             is_replace = self._target.write is WriteMode.REPLACE
             newest_versions = _NO_VERSIONS if is_replace else self._newest_versions_sql(connection)
-            connection.execute(f"create table known as {newest_versions}")
+            connection.execute(f"create temp table known as {newest_versions}")
             connection.execute(
-                f"create table sources as select s.k, s.v from (select {SOURCE_KEY} as k, max({VERSION}) as v from a"
+                f"create temp table sources as select s.k, s.v from (select {SOURCE_KEY} as k, max({VERSION}) as v from a"
                 f" where {SOURCE_KEY} is not null group by 1) s left join known n on n.k = s.k"
                 f" where {_may_replace('n.v', 's.v')}"
             )
             newest = "" if is_replace else f"and {_may_replace('n.v', f'a.{VERSION}')}"
             id_newest = "" if is_replace else f"and {_may_replace(f't.{VERSION}', f'a.{VERSION}')}"
             connection.execute(
-                f"create table winners as select {KEY}, {ORDER} from (select a.{KEY}, a.{ORDER}, row_number() over (partition by"
+                f"create temp table winners as select {KEY}, {ORDER} from (select a.{KEY}, a.{ORDER}, row_number() over (partition by"
                 f" a.{KEY} order by a.{VERSION} desc nulls last, a.{ORDER} desc) as rank from a"
                 f" left join (select {SOURCE_KEY} as k, max({VERSION}) as v from a group by 1) s on s.k = a.{SOURCE_KEY}"
                 f" left join known n on n.k = a.{SOURCE_KEY} left join stored t on t.{KEY} = a.{KEY}"
@@ -130,9 +131,9 @@ class ModelMerge:
     # --- steps
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(config={"threads": 1})
+        connection = open_scratch()
         connection.register("table_rows", _reader(self._table, (KEY, SOURCE_KEY, VERSION, ENDPOINT, UNIT, DELETED_AT)))
-        connection.execute("create table stored as select * from table_rows")
+        connection.execute("create temp table stored as select * from table_rows")
         return connection
 
     def _newest_versions_sql(self, connection: duckdb.DuckDBPyConnection) -> str:

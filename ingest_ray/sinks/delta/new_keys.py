@@ -7,10 +7,10 @@ respects those.
 
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
+from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.merge import quoted, read_batches
@@ -29,7 +29,7 @@ def has_only_new_keys(
     prepared = pa.Table.from_batches((batch.cast(narrow) for batch in read_batches(files, names, narrow.names)), narrow)
     columns = ", ".join(f"t.{quoted(name)}" for name in narrow.names)
     is_same_key = " and ".join(f"a.{quoted(name)} is not distinct from t.{quoted(name)}" for name in narrow.names)
-    connection = duckdb.connect(config={"threads": 1})
+    connection = open_scratch()
     try:
         connection.register("prepared", prepared)
         for batch in QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t"):
