@@ -23,6 +23,8 @@ RETYPED: dict[tuple[str, str, str], Any] = {
     ("jira-cloud-v3", "Changelog", "created"): {"type": ["string", "integer"]},
     ("jira-dc-10.3", "IssueBean", "fields"): {"type": "object"},
 }
+# Closed schemas whose members are those of their alternatives:
+OPEN = {("jira-cloud-v3", "JqlQueryClause")}
 # Arrays that are declared by the schema of one item:
 ARRAYS = {
     ("jira-dc-10.3", path)
@@ -46,6 +48,8 @@ def load(name: str) -> dict[str, Any]:
         document: dict[str, Any] = json.load(file)
     schemas = document.get("components", {}).get("schemas", {})
     for schema_name, schema in schemas.items():
+        if (name, schema_name) in OPEN:
+            schema.pop("additionalProperties", None)
         if "properties" in schema:
             schema["properties"].update(LACKING.get((name, schema_name), {}))
             for prop in schema["properties"]:

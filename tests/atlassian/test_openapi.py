@@ -26,6 +26,74 @@ def busiest(sim: Simulation) -> tuple[Record, list[Record]]:
     ), records
 
 
+JQL = [
+    'project = "A" AND status in ("To Do", Done) ORDER BY updated DESC',
+    "assignee is empty OR created >= startOfDay(-1)",
+    "NOT (key = A-1)",
+    "status was Done before now() by currentUser()",
+    "project = and",
+]
+OTHER_LISTS = (
+    ("project/{projectIdOrKey}/versions", "project/{project}/versions"),
+    ("project/{projectIdOrKey}/version", "project/{project}/version"),
+    ("project/{projectIdOrKey}/components", "project/{project}/components"),
+    ("project/{projectIdOrKey}/component", "project/{project}/component"),
+    ("version/{id}", "version/30000"),
+    ("component/{id}", "component/20000"),
+    ("project/type", "project/type"),
+    ("project/type/{projectTypeKey}", "project/type/software"),
+    ("projectCategory", "projectCategory"),
+    ("projectCategory/{id}", "projectCategory/10000"),
+    ("statuscategory", "statuscategory"),
+    ("statuscategory/{idOrKey}", "statuscategory/done"),
+    ("status/{idOrName}", "status/10000"),
+    ("statuses/search", "statuses/search"),
+    ("priority/search", "priority/search"),
+    ("priority/{id}", "priority/1"),
+    ("resolution/search", "resolution/search"),
+    ("resolution/{id}", "resolution/10000"),
+    ("issuetype/{id}", "issuetype/10000"),
+    ("issueLinkType/{issueLinkTypeId}", "issueLinkType/10000"),
+    ("label", "label"),
+    ("events", "events"),
+    ("dashboard", "dashboard"),
+    ("dashboard/search", "dashboard/search"),
+    ("dashboard/{id}", "dashboard/10000"),
+    ("filter/search", "filter/search?expand=jql,owner,sharePermissions,viewUrl"),
+    ("filter/my", "filter/my"),
+    ("filter/favourite", "filter/favourite"),
+    ("filter/{id}", "filter/10000"),
+    ("workflow/search", "workflow/search?expand=statuses"),
+    ("field/{fieldId}/context", "field/customfield_10020/context"),
+    ("field/{fieldId}/context/{contextId}/option", "field/customfield_10026/context/10100/option"),
+    ("role", "role"),
+    ("applicationrole", "applicationrole"),
+    ("applicationrole/{key}", "applicationrole/jira-software"),
+    ("permissionscheme", "permissionscheme?expand=all"),
+    ("permissionscheme/{schemeId}", "permissionscheme/10000?expand=permissions"),
+    ("issuesecurityschemes", "issuesecurityschemes"),
+    ("issuesecurityschemes/{id}", "issuesecurityschemes/10000"),
+    ("issuesecurityschemes/search", "issuesecurityschemes/search"),
+    ("issuesecurityschemes/project", "issuesecurityschemes/project"),
+    ("issuesecurityschemes/level", "issuesecurityschemes/level"),
+    ("issuesecurityschemes/level/member", "issuesecurityschemes/level/member?levelId=10100"),
+    ("issuesecurityschemes/{issueSecuritySchemeId}/members", "issuesecurityschemes/10000/members"),
+    ("project/{projectKeyOrId}/issuesecuritylevelscheme", "project/{project}/issuesecuritylevelscheme"),
+    ("securitylevel/{id}", "securitylevel/10100"),
+    ("groups/picker", "groups/picker"),
+    ("user/groups", "user/groups?accountId={me}"),
+    ("user/search", "user/search?query=a"),
+    ("user/viewissue/search", "user/viewissue/search?query=.&issueKey={key}"),
+    ("issue/{issueIdOrKey}/transitions", "issue/{key}/transitions"),
+    ("issue/{issueIdOrKey}/watchers", "issue/{key}/watchers"),
+    ("issue/{issueIdOrKey}/votes", "issue/{key}/votes"),
+    ("issue/{issueIdOrKey}/remotelink", "issue/100009/remotelink"),
+    ("issue/{issueIdOrKey}/properties", "issue/{key}/properties"),
+    ("issue/{issueIdOrKey}/editmeta", "issue/{key}/editmeta"),
+    ("issue/{issueIdOrKey}", "issue/{key}?expand=renderedFields,transitions,operations,editmeta,names,schema"),
+)
+
+
 def test_jira_cloud_answers_fit_the_openapi_file(jira: Simulation) -> None:
     record, records = busiest(jira)
     key, project = record["key"], record["project"]
@@ -94,6 +162,17 @@ def test_jira_cloud_answers_fit_the_openapi_file(jira: Simulation) -> None:
             document = asked(client, method, f"/rest/api/3/{path}", body)
             assert document, path
             assert violations("jira-cloud-v3", method, f"/rest/api/3/{template}", document) == [], path
+        faults: dict[str, list[str]] = {}
+        for template, path in OTHER_LISTS:
+            where = path.format(key=key, project=project, me=me)
+            document = asked(client, "GET", f"/rest/api/3/{where}")
+            assert document or "properties" in path, path
+            found = violations("jira-cloud-v3", "GET", f"/rest/api/3/{template}", document)
+            faults |= {path: found} if found else {}
+        assert faults == {}
+        parsed = asked(client, "POST", "/rest/api/3/jql/parse", {"queries": JQL})
+        assert [sorted(query) for query in parsed["queries"]] == [["query", "structure"]] * 4 + [["errors", "query"]]
+        assert violations("jira-cloud-v3", "POST", "/rest/api/3/jql/parse", parsed) == []
         board = asked(client, "GET", "/rest/agile/1.0/board")
         assert violations("jira-agile-1.0", "GET", "/rest/agile/1.0/board", board) == []
 
@@ -122,6 +201,15 @@ def test_jira_data_center_answers_fit_the_openapi_file(jira_dc: Simulation) -> N
         ("worklog/updated", "worklog/updated?since=0"),
         ("project/{projectKeyOrId}/permissionscheme", f"project/{project}/permissionscheme?expand=all"),
         ("project/{projectIdOrKey}/role/{id}", f"project/{project}/role/10002"),
+        ("issue/{issueIdOrKey}/watchers", f"issue/{key}/watchers"),
+        ("issue/{issueIdOrKey}/votes", f"issue/{key}/votes"),
+        ("customFields/{customFieldId}/options", "customFields/10020/options"),
+        ("groups/picker", "groups/picker"),
+        ("issuesecurityschemes", "issuesecurityschemes"),
+        ("issuesecurityschemes/{id}", "issuesecurityschemes/10000"),
+        ("project/{projectKeyOrId}/issuesecuritylevelscheme", f"project/{project}/issuesecuritylevelscheme"),
+        ("permissionscheme/{schemeId}", "permissionscheme/10000?expand=all"),
+        ("securitylevel/{id}", "securitylevel/10100"),
     )
     with opened(jira_dc) as client:
         for template, path in calls:

@@ -31,6 +31,10 @@ see `traps`.
     long-address-414          8192 *     both             an address of more than N bytes answers 414
     large-request-413         30         Jira Cloud       bulkfetch of more than N issues answers 413
     inexact-count             20         Jira Cloud       approximate-count is up to N % too high or too low, never 0 for some
+    random-access             1          Jira             random roles, permission schemes and security levels, holders of every kind
+    service-desks             2          Jira             every Nth project is a service desk: requests, request types, SLAs
+    issue-errors              5          Jira Cloud       bulkfetch names N % of the issues in issueErrors instead of giving them
+    search-warnings           1          Jira Cloud       answers of search/jql have `warnings`
     missing-issue-400         1          Jira Cloud       a key or id in JQL that does not exist answers 400, not no issues
     space-roles               1          Confluence Cloud spaces have roles, assigned to users, groups and classes of accounts
     anonymous-spaces          2          Data Center      every Nth space of a Confluence grants reading to everyone
@@ -62,6 +66,8 @@ see `traps`.
     attachment-errors         10         Confluence       one attachment in N: 404 on content, and 400 on its page's list
     endpoint-buckets          1          both             the rate limit counts per endpoint and method, not for the whole site
     no-retry-after            1          both             429 without Retry-After, as gateways send it
+    security-mid-run          at:10      Jira             five issues get a security level
+    field-removed             at:10      Jira             the field customfield_10016 is removed
     too-many-requests         0.02       both             429 beyond the budget, with Retry-After
     too-many-requests-silent  0.02       both             429 beyond the budget, without Retry-After
     server-errors             burst:20:5 both             500, 502, 503 (Retry-After) and 504 in turn

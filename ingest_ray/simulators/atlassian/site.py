@@ -36,7 +36,7 @@ def make_jira(options: SiteOptions, clock: Clock, draws: SeededDraws, traps: Tra
         issues = load_issues(options.data / "jira-issues.jsonl.gz", people, configuration, options.issues, clock.now())
     else:
         issues = make_issues(draws, configuration, len(people), options.issues, clock.now(), traps)
-    content = IssueContent(draws, Prose(draws, people), people, configuration)
+    content = IssueContent(draws, Prose(draws, people), people, configuration, cloud=options.mode == "cloud")
     return new_store(clock, draws, traps, people, make_groups(draws, people), configuration, content, issues)
 
 

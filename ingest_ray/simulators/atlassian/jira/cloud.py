@@ -6,10 +6,10 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS, spell
 from ingest_ray.simulators.atlassian.content.people import jira_cloud
+from ingest_ray.simulators.atlassian.jira.endpoints.site_endpoints import PROFILE_EXTRAS, JiraSite
 from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Issue
 from ingest_ray.simulators.atlassian.jira.json_renderer import Json
 from ingest_ray.simulators.atlassian.jira.search import SearchResult
-from ingest_ray.simulators.atlassian.jira.site_endpoints import PROFILE_EXTRAS, JiraSite
 from ingest_ray.simulators.atlassian.query.grammar import QueryError
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, GONE, NO_ISSUE, NO_LOGIN, UNBOUNDED
@@ -116,8 +116,8 @@ class JiraCloud(JiraSite):
             result = self.searcher.find(str(payload.get("jql", "")))
         except QueryError as failure:
             raise self.query_failed(failure) from None
-        start = max(int(payload.get("startAt", 0)), 0)
-        size = min(max(int(payload.get("maxResults", 50)), 0), 100)
+        start = max(self.whole(payload, "startAt", 0), 0)
+        size = min(max(self.whole(payload, "maxResults", 50), 0), 100)
         renderer = self.renderer(call)
         fields = renderer.selected(_listed(payload.get("fields")) or ["*navigable"])
         issues = self._current(result.ids[start : start + size])
@@ -188,6 +188,8 @@ class JiraCloud(JiraSite):
             )
         elif "token-absent-on-last-page" not in self.traps:
             document["nextPageToken"] = ""
+        if "search-warnings" in self.traps:
+            document["warnings"] = ["The value 'gone' does not exist for the field 'status'."]
         if "missing-islast" in self.traps:
             del document["isLast"]
         return reply(document)
@@ -195,8 +197,8 @@ class JiraCloud(JiraSite):
     def _find(self, jql: str, reconcile: list[Any]) -> SearchResult:
         if len(reconcile) > 50:
             raise self.refuse(400, "The number of issues to reconcile must not be greater than 50.")
-        for number in reconcile:
-            self.store.reindex(int(number))
+        for number in self.numbers({"ids": reconcile}, "ids"):
+            self.store.reindex(number)
         try:
             result = self.searcher.find(jql)
         except QueryError as failure:
@@ -270,8 +272,8 @@ class JiraCloud(JiraSite):
         allowed = [
             chosen[n] for n in sorted(chosen) if not self.store.configuration.projects[chosen[n].project].forbidden
         ]
-        issues = self.render_issues(renderer, allowed, fields, payload.get("expand", []))
-        return reply({"expand": "schema,names", "issueErrors": [], "issues": issues})
+        issues, errors = self.split_errors(self.render_issues(renderer, allowed, fields, payload.get("expand", [])))
+        return reply({"expand": "schema,names", "issueErrors": errors, "issues": issues})
 
     def _refuse_large(self, keys: list[Any]) -> None:
         most = self.traps.number("large-request-413")
@@ -282,14 +284,17 @@ class JiraCloud(JiraSite):
     def bulk_changelog(self, call: Call) -> Reply:
         """At most maxResults histories a page; a token may continue within an issue. `created` is epoch milliseconds here."""
         payload = call.json_body()
-        keys, limit = payload.get("issueIdsOrKeys", []), int(payload.get("maxResults", 1000))
-        if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(payload.get("fieldIds") or []) > 10:
+        keys, limit = self.listed(payload, "issueIdsOrKeys"), self.whole(payload, "maxResults", 1000)
+        if not 1 <= len(keys) <= 1000 or not 1 <= limit <= 10_000 or len(self.listed(payload, "fieldIds")) > 10:
             raise self.refuse(400, BAD_PAYLOAD)
         self._refuse_large(keys)
-        wanted = set(payload.get("fieldIds") or [])
+        wanted = set(self.listed(payload, "fieldIds"))
         renderer = self.renderer(call)
         chosen = sorted({i.id for k in keys if (i := self.store.find(str(k))) is not None})
-        at, within = (int(x) for x in str(payload.get("nextPageToken") or "0:0").split(":"))
+        token = str(payload.get("nextPageToken") or "0:0")
+        if not all(part.isdecimal() for part in token.split(":", 1)) or ":" not in token:
+            raise self.refuse(400, BAD_PAYLOAD)
+        at, within = (int(part) for part in token.split(":", 1))
         logs: list[Json] = []
         token = ""
         for number in (n for n in chosen if n >= at):
@@ -316,7 +321,7 @@ class JiraCloud(JiraSite):
 
     @route("POST /rest/api/{api}/comment/list")
     def comment_list(self, call: Call) -> Reply:
-        renderer, ids = self.renderer(call), [int(i) for i in call.json_body().get("ids", [])]
+        renderer, ids = self.renderer(call), self.numbers(call.json_body(), "ids")
         if len(ids) > 1000:
             raise self.refuse(400, "The number of comment ids must not be greater than 1000.")
         sent = []
@@ -407,6 +412,19 @@ class JiraCloud(JiraSite):
                 return reply(jira_cloud(person, self.site) | wide)
         raise self.refuse(404, "Specified user does not exist or you do not have required permissions")
 
+    @route("GET /rest/api/{api}/user/search")
+    def user_search(self, call: Call) -> Reply:
+        """Active users, by a text of their names or by account id."""
+        text, account_id = call.parameter("query").lower(), call.parameter("accountId")
+        if not text and not account_id and not call.parameter("property"):
+            raise self.refuse(400, "The query parameter 'query' was not provided.")
+        found = [
+            p for p in self.store.people
+            if (p.account_id == account_id if account_id else p.active and text in f"{p.display} {p.email}".lower())
+        ]  # fmt: skip
+        start, size = max(call.integer("startAt", 0), 0), min(max(call.integer("maxResults", 50), 1), 1000)
+        return reply([jira_cloud(p, self.site) for p in found[start : start + size]])
+
     @route("GET /rest/api/{api}/user/bulk")
     def user_bulk(self, call: Call) -> Reply:
         wanted = set(call.query.get("accountId", []))
@@ -459,11 +477,13 @@ class JiraCloud(JiraSite):
     @route("POST /rest/api/{api}/permissions/check")
     def permissions_check(self, call: Call) -> Reply:
         granted = []
-        for request in call.json_body().get("projectPermissions", []):
-            issues = [int(i) for i in request.get("issues", []) if self.store.find(str(i)) is not None]
-            projects = [
-                int(p) for p in request.get("projects", []) if self.store.configuration.project(str(p)) is not None
-            ]
+        requests = call.json_body().get("projectPermissions", [])
+        if not isinstance(requests, list) or not all(isinstance(request, dict) for request in requests):
+            raise self.refuse(400, BAD_PAYLOAD)
+        for request in requests:
+            issues = [i for i in self.numbers(request, "issues") if self.store.find(str(i)) is not None]
+            known = self.store.configuration.project
+            projects = [p for p in self.numbers(request, "projects") if known(str(p)) is not None]
             granted += [
                 {"permission": p, "issues": issues, "projects": projects} for p in request.get("permissions", [])
             ]

@@ -4,8 +4,8 @@ from urllib.parse import unquote
 
 from ingest_ray.simulators.atlassian.content.clock import spell
 from ingest_ray.simulators.atlassian.content.people import jira_dc
+from ingest_ray.simulators.atlassian.jira.endpoints.site_endpoints import PROFILE_EXTRAS, JiraSite
 from ingest_ray.simulators.atlassian.jira.json_renderer import Json
-from ingest_ray.simulators.atlassian.jira.site_endpoints import PROFILE_EXTRAS, JiraSite
 from ingest_ray.simulators.atlassian.query.grammar import QueryError
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
@@ -57,11 +57,11 @@ class JiraDataCenter(JiraSite):
     @route("POST /rest/api/{api}/search")
     def search_post(self, call: Call) -> Reply:
         payload = call.json_body()
-        fields = [str(f) for f in payload.get("fields") or []]
+        fields = self.listed(payload, "fields")
         expand = payload.get("expand") or []
         if not isinstance(expand, list):
             raise self.refuse(400, "Can not deserialize instance of java.util.ArrayList out of VALUE_STRING token")
-        start, size = int(payload.get("startAt", 0)), int(payload.get("maxResults", 50))
+        start, size = self.whole(payload, "startAt", 0), self.whole(payload, "maxResults", 50)
         return self._search(call, str(payload.get("jql", "")), start, size, fields, [str(e) for e in expand])
 
     def _search(self, call: Call, jql: str, start: int, size: int, names: list[str], expand: list[str]) -> Reply:

@@ -85,6 +85,7 @@ def _issue(
     )
     if done:
         issue.resolution, issue.resolved = weighted((80, 10, 6, 4), e[8]), updated
+    issue.first_status, issue.first_assignee = issue.status, issue.assignee
     _details(issue, configuration, draws(b"issue-details", number))
     return issue
 

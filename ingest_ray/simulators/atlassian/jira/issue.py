@@ -1,5 +1,6 @@
 """One issue: indexed fields are stored; all other content is generated from the seed on demand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +44,10 @@ class History:
     id: int
     author: int
     created: int
-    items: tuple[tuple[str, str, str | None, str | None, str | None, str | None], ...]
+    items: tuple["HistoryItem", ...]
+
+
+HistoryItem = tuple[str, str, str | None, str | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -72,6 +76,9 @@ class Issue:
     reporter: int
     spread: int  # the latest instant of generated comments, worklogs and histories
     assignee: int = -1
+    first_status: int = 0
+    first_assignee: int = -1
+    """As generated: edits add entries to the changelog."""
     resolution: int = -1
     resolved: int = 0
     due: int = 0
@@ -107,8 +114,15 @@ class IssueContent:
     """Generates the content of an issue: texts, comments, worklogs, changelog, attachments."""
 
     def __init__(
-        self, draws: SeededDraws, prose: Prose, people: list[Person], configuration: SiteConfiguration
+        self,
+        draws: SeededDraws,
+        prose: Prose,
+        people: list[Person],
+        configuration: SiteConfiguration,
+        *,
+        cloud: bool = True,
     ) -> None:
+        self.cloud = cloud
         self.draws = draws
         self.prose = prose
         self.people = people
@@ -183,26 +197,47 @@ class IssueContent:
         return Worklog(issue.id * PER_ISSUE + number, author, created, created, started, seconds, text, visibility)
 
     def histories(self, issue: Issue) -> list[History]:
-        """Oldest first; generated entries, then those of mutations."""
-        results = [self._history(issue, number) for number in range(issue.histories)]
+        """Oldest first; generated entries, then those of mutations. Each begins with the value that the one before left."""
+        count = issue.histories
+        draws = [self.draws(b"history", issue.id, number) for number in range(count)]
+        status_ids, people = len(self.configuration.statuses), len(self.people)
+        statuses = self._chain(draws, (0, 1), issue.first_status, lambda d: d[2] % status_ids, 0)
+        assignees = self._chain(draws, (2,), issue.first_assignee, lambda d: d[2] % (people + 1) - 1, -1)
+        span = max(issue.spread - issue.created, 1)
+        results = []
+        for number, d in enumerate(draws):
+            created = issue.created + span * (number + 1) // count
+            if number in statuses:
+                a, b = (self.configuration.statuses[n] for n in statuses[number])
+                item: HistoryItem = ("status", "status", a.id, a.name, b.id, b.name)
+            elif number in assignees:
+                item = ("assignee", "assignee", *self.named(assignees[number][0]), *self.named(assignees[number][1]))
+            else:
+                item = ("Story Points", "customfield_10016", None, None, None, str(d[1] % 20))
+            results.append(History(issue.id * PER_ISSUE + number, d[3] % people, created, (item,)))
         return [*results, *issue.more_histories]
 
-    def _history(self, issue: Issue, number: int) -> History:
-        d = self.draws(b"history", issue.id, number)
-        span = max(issue.spread - issue.created, 1)
-        created = issue.created + span * (number + 1) // issue.histories
-        statuses = self.configuration.statuses
-        item: tuple[str, str, str | None, str | None, str | None, str | None]
-        match d[0] % 4:
-            case 0 | 1:
-                a, b = pick(statuses, d[1]), pick(statuses, d[2])
-                item = ("status", "status", a.id, a.name, b.id, b.name)
-            case 2:
-                p, q = pick(self.people, d[1]), pick(self.people, d[2])
-                item = ("assignee", "assignee", p.account_id, p.display, q.account_id, q.display)
-            case _:
-                item = ("Story Points", "customfield_10016", None, None, None, str(d[1] % 20))
-        return History(issue.id * PER_ISSUE + number, d[3] % len(self.people), created, (item,))
+    def _chain(
+        self,
+        draws: list[tuple[int, ...]],
+        kinds: tuple[int, ...],
+        last: int,
+        make: Callable[[tuple[int, ...]], int],
+        first: int,
+    ) -> dict[int, tuple[int, int]]:
+        """(old, new) by the number of the entry that changes a value; the last one leaves the value that the issue was made with."""
+        numbers = [number for number, d in enumerate(draws) if d[0] % 4 in kinds]
+        pairs, old = {}, first
+        for number in numbers:
+            new = last if number == numbers[-1] else make(draws[number])
+            pairs[number], old = (old, new), new
+        return pairs
+
+    def named(self, person: int) -> tuple[str | None, str | None]:
+        """Id and name of a person, as a changelog has them."""
+        if person < 0:
+            return None, None
+        return self.people[person].account_id if self.cloud else self.people[person].key, self.people[person].display
 
     def attachments(self, issue: Issue) -> list[Attachment]:
         return [self.attachment(issue, number) for number in range(issue.attachments)]

@@ -9,6 +9,7 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import Clock
 from ingest_ray.simulators.atlassian.content.people import Group, Person
 from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
+from ingest_ray.simulators.atlassian.jira.access import AccessRules, randomize
 from ingest_ray.simulators.atlassian.jira.issue import Issue, IssueContent
 from ingest_ray.simulators.atlassian.jira.search_index import IssueIndex
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project, SiteConfiguration
@@ -32,10 +33,13 @@ class IssueStore:
     pending: list[tuple[int, int]]
     deleted: dict[int, int]
     deleted_worklogs: list[tuple[int, int]]
+    access: AccessRules
     worklog_feed: list[tuple[int, int]] | None = None
     next_id: int = 0
     next_extra: int = 9_000
+    started_ms: int = 0
     _children: dict[int, list[int]] | None = None
+    _linked: dict[int, list[int]] | None = None
 
     def key(self, issue: Issue) -> str:
         return f"{self.configuration.projects[issue.project].key}-{issue.number}"
@@ -95,6 +99,15 @@ class IssueStore:
                     self._children.setdefault(issue.parent, []).append(issue.id)
         return [i for i in self._children.get(issue_id, ()) if i in self.issues]
 
+    def linked_from(self, issue_id: int) -> list[int]:
+        """The issues whose link leads to an issue; links never change here."""
+        if self._linked is None:
+            self._linked = {}
+            for issue in self.issues.values():
+                if issue.link:
+                    self._linked.setdefault(issue.link, []).append(issue.id)
+        return [i for i in self._linked.get(issue_id, ()) if i in self.issues]
+
     def searchable_issues(self) -> Iterator[Issue]:
         """The issues that a complete and correct reader has at the end, by ascending id."""
         return (i for _, i in sorted(self.issues.items()) if self.searchable(i))
@@ -119,7 +132,13 @@ def new_store(clock: Clock, draws: SeededDraws, traps: Traps, people: list[Perso
     store = IssueStore(
         clock, draws, traps, people, groups, configuration, content,
         issues={}, index=IssueIndex(len(configuration.projects)), by_key={}, pending=[], deleted={}, deleted_worklogs=[],
+        access=AccessRules(configuration, people, groups), started_ms=clock.now(),
     )  # fmt: skip
+    if "random-access" in traps:
+        randomize(store.access, draws, issues)
+    desks = int(traps.number("service-desks"))
+    for project in configuration.projects[desks - 1 :: desks] if desks else ():
+        project.kind = "service_desk"
     for issue in issues:
         store.issues[issue.id] = issue
         store.by_key |= dict.fromkeys((store.key(issue), *issue.old_keys), issue.id)

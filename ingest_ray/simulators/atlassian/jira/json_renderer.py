@@ -8,6 +8,7 @@ import msgspec
 from ingest_ray.simulators.atlassian.content import people as persons
 from ingest_ray.simulators.atlassian.content.clock import spell, spell_day
 from ingest_ray.simulators.atlassian.content.rich_text import Text, adf, wiki
+from ingest_ray.simulators.atlassian.jira.access import field_groups
 from ingest_ray.simulators.atlassian.jira.issue import (
     LINK_TYPES,
     SEVERITIES,
@@ -109,7 +110,7 @@ class JsonRenderer:
             "key": project.key,
             "name": project.name,
         }
-        document["projectTypeKey"] = "software"
+        document["projectTypeKey"] = project.kind
         if self.cloud:
             document["simplified"] = project.style == "next-gen"
         document["avatarUrls"] = {n: f"{self.site}/secure/projectavatar?pid={project.id}{size}" for n, size in sizes}
@@ -224,18 +225,19 @@ class JsonRenderer:
         return [short for number in self.store.children(issue.id) if (short := self.short(number)) is not None]
 
     def field_issuelinks(self, issue: Issue) -> Any:
-        other = self.short(issue.link) if issue.link else None
+        """A link has one id, and is in both of its issues; the account sees it where it sees the other one."""
+        links = [] if not issue.link else [self._link(issue.id, "outwardIssue", issue.link)]
+        links += [self._link(number, "inwardIssue", number) for number in self.store.linked_from(issue.id)]
+        return [link for link in links if link is not None]
+
+    def _link(self, link: int, direction: str, other_id: int) -> Json | None:
+        other = self.short(other_id)
         if other is None:
-            return []
-        number, name, inward, outward = LINK_TYPES[issue.id % 2]
-        kind = {
-            "id": number,
-            "name": name,
-            "inward": inward,
-            "outward": outward,
-            "self": f"{self.rest}/issueLinkType/{number}",
-        }
-        return [{"id": str(issue.id), "self": f"{self.rest}/issueLink/{issue.id}", "type": kind, "outwardIssue": other}]
+            return None
+        number, name, inward, outward = LINK_TYPES[link % 2]
+        kind = {"id": number, "name": name, "inward": inward, "outward": outward}
+        kind["self"] = f"{self.rest}/issueLinkType/{number}"
+        return {"id": str(link), "self": f"{self.rest}/issueLink/{link}", "type": kind, direction: other}
 
     def field_attachment(self, issue: Issue) -> Any:
         return [self.attachment(a) for a in self.content.attachments(issue)]
@@ -286,9 +288,9 @@ class JsonRenderer:
 
     def field_customfield_10010(self, issue: Issue) -> Any:
         """Sprint: objects on Cloud, the well-known strings on Data Center."""
-        if issue.type == 0 or issue.id % 3:
+        number = sprint_of(issue)
+        if number is None:
             return None
-        number = issue.project * 10 + issue.id % 5
         state = ("closed", "closed", "active", "future", "future")[issue.id % 5]
         if self.cloud:
             return [
@@ -346,6 +348,10 @@ class JsonRenderer:
 
     def field_customfield_10031(self, issue: Issue) -> Any:
         return None
+
+    def field_customfield_10040(self, issue: Issue) -> Any:
+        groups = [self.store.groups[n] for n in field_groups(issue)]
+        return [{"name": g.name} | ({"groupId": g.group_id} if self.cloud else {}) for g in groups] or None
 
     # Comments, worklogs, histories, attachments.
 
@@ -470,6 +476,13 @@ class JsonRenderer:
         document["fields"]["worklog"] = [self.worklog(issue.id, w) for w in self.content.worklogs(issue)]
         document["changelog"] = [self.history(h) for h in self.content.histories(issue)]
         return document
+
+
+def sprint_of(issue: Issue) -> int | None:
+    """The sprint of an issue: boards of odd projects have none, epics are in none."""
+    if issue.type == 0 or issue.id % 3 or issue.project % 2:
+        return None
+    return issue.project * 10 + issue.id % 5
 
 
 def duration(seconds: int) -> str:

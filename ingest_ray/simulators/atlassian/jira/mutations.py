@@ -38,8 +38,12 @@ def _edit_each(store: IssueStore, request: Request, suits: Callable[[Issue], boo
     return chosen
 
 
-def _history(store: IssueStore, issue: Issue, field: str, field_id: str, old: str, new: str) -> tuple[History, ...]:
-    entry = History(_extra(store, issue), 0, store.clock.now(), ((field, field_id, None, old, None, new),))
+def _history(
+    store: IssueStore, issue: Issue, field: str, field_id: str, old: str | None, new: str | None, *ids: str | None
+) -> tuple[History, ...]:
+    """`ids`: of the old and the new value, where they have any."""
+    old_id, new_id = ids or (None, None)
+    entry = History(_extra(store, issue), 0, store.clock.now(), ((field, field_id, old_id, old, new_id, new),))
     return (*issue.more_histories, entry)
 
 
@@ -92,12 +96,31 @@ def transition(store: IssueStore, request: Request) -> list[int]:
         issue = store.issues[number]
         status = (issue.status + 1) % len(store.configuration.statuses)
         names = store.configuration.statuses
-        history = _history(store, issue, "status", "status", names[issue.status].name, names[status].name)
+        old, new = names[issue.status], names[status]
+        history = _history(store, issue, "status", "status", old.name, new.name, old.id, new.id)
         done = names[status].category == 3
         now = store.clock.now()
         resolved = {"resolution": 0, "resolved": now} if done else {"resolution": -1, "resolved": 0}
         store.edit(number, status=status, updated=now, more_histories=history, **resolved)
     return chosen
+
+
+def assign(store: IssueStore, request: Request) -> list[int]:
+    """To `person`, an index, or the next one; -1 is nobody."""
+    chosen = _targets(store, request, store.searchable)
+    for number in chosen:
+        issue = store.issues[number]
+        person = int(request.get("person", (issue.assignee + 1) % len(store.people)))
+        (old_id, old), (new_id, new) = store.content.named(issue.assignee), store.content.named(person)
+        history = _history(store, issue, "assignee", "assignee", old, new, old_id, new_id)
+        store.edit(number, assignee=person, updated=store.clock.now(), more_histories=history)
+    return chosen
+
+
+def set_security(store: IssueStore, request: Request) -> list[int]:
+    """Gives issues the security level of an index; -1 is none. The account goes on seeing them."""
+    level = int(request.get("level", 0))
+    return _edit_each(store, request, store.searchable, security=level, updated=store.clock.now())
 
 
 def silent(store: IssueStore, request: Request) -> list[int]:
@@ -254,7 +277,7 @@ def create_project(store: IssueStore, request: Request) -> list[int]:
 OPERATIONS: dict[str, Callable[[IssueStore, Request], list[int]]] = {
     f.__name__.replace("_", "-"): f
     for f in (
-        create, update, transition, silent, comment, log_work, delete_worklog, move, delete, archive, restore, restrict,
+        create, update, transition, assign, set_security, silent, comment, log_work, delete_worklog, move, delete, archive, restore, restrict,
         unrestrict, poison, cure, rename_field, archive_project, delete_project, create_project,
     )
 }  # fmt: skip

@@ -65,6 +65,7 @@ class Project:
     name: str
     lead: int
     style: str = "classic"
+    kind: str = "software"
     archived: bool = False
     deleted: bool = False
     forbidden: bool = False

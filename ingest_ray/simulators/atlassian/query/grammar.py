@@ -52,6 +52,24 @@ class Clause:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A predicate of WAS or CHANGED, such as BEFORE."""
+
+    word: str
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`operator`: was, was not, was in, was not in, changed."""
+
+    field: str
+    operator: str
+    operands: tuple[Operand, ...]
+    predicates: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     of: "Node"
 
@@ -66,7 +84,7 @@ class Or:
     of: tuple["Node", ...]
 
 
-Node = Clause | Not | And | Or
+Node = Clause | History | Not | And | Or
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +99,40 @@ class QueryLanguage:
 
     start: str
     operators: str = "'=', '!=', '<', '>', '<=', '>=', '~', '!~', 'IN', 'NOT IN', 'IS' and 'IS NOT'"
+    reserved_words: frozenset[str] = frozenset()
+    reserved_characters: str = ""
 
 
-JQL = QueryLanguage("Error in the JQL Query: ")
+# https://support.atlassian.com/jira-software-cloud/docs/what-is-advanced-search-in-jira-cloud/ (reserved words and characters)
+_RESERVED_WORDS_OF_JQL = """
+abort access add after alias all alter and any are as asc at audit avg before begin between boolean break by byte catch cf char
+character check checkpoint collate collation column commit connect continue count create current date decimal declare decrement default
+defaults define delete delimiter desc difference distinct divide do double drop else empty encoding end equals escape exclusive exec
+execute exists explain false fetch field file first float for from function go goto grant greater group having identified if immediate
+in increment index initial inner inout input insert int integer intersect intersection into is isempty isnull join last left less like
+limit lock long max min minus mode modify modulo more multiply next noaudit not notin nowait null number object of on option or order
+outer output power previous prior privileges public raise raw remainder rename resource return returns revoke right row rowid rownum
+rows select session set share size sqrt start strict string subtract sum synonym table then to trans transaction trigger true uid union
+unique update user validate values view was when whenever where while with
+"""
+JQL = QueryLanguage(
+    "Error in the JQL Query: ",
+    reserved_words=frozenset(_RESERVED_WORDS_OF_JQL.split()),
+    reserved_characters="{}*/%+^$#@?;",
+)
 CQL = QueryLanguage("Could not parse cql : ")
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[^\s=!<>~,()\"'&|\\]+(?:\[\d+\])?")
 _OPERATOR = re.compile(r"!=|!~|<=|>=|=|<|>|~|!|&&|\|\|")
 _RESERVED = frozenset(["and", "or", "not", "in", "is", "empty", "null", "order", "by", "was", "changed"])
+_PREDICATES = frozenset(["after", "before", "during", "on", "by", "from", "to"])
+
+
+def _reserved_character(language: QueryLanguage, char: str, at: int) -> QueryError:
+    return QueryError(
+        f"{language.start}The character '{char}' is a reserved JQL character. You must enclose it in a string or use the "
+        f"escape '\\u{ord(char):04x}' instead. (line 1, character {at + 1})"
+    )
 
 
 def _tokens(text: str, language: QueryLanguage) -> list[Token]:
@@ -108,13 +152,13 @@ def _tokens(text: str, language: QueryLanguage) -> list[Token]:
             tokens.append(Token("operator", operator.group(), at))
             end = operator.end()
         elif word := _WORD.match(text, at):
-            tokens.append(Token("word", word.group(), at))
             end = word.end()
+            for place in range(at, end):
+                if text[place] in language.reserved_characters:
+                    raise _reserved_character(language, text[place], place)
+            tokens.append(Token("word", word.group(), at))
         else:
-            raise QueryError(
-                f"{language.start}The character '{char}' is a reserved JQL character. You must enclose it in a string or use the "
-                f"escape '\\u{ord(char):04x}' instead. (line 1, character {at + 1})"
-            )
+            raise _reserved_character(language, char, at)
         at = end
     return [*tokens, Token("end", "", len(text))]
 
@@ -216,17 +260,22 @@ class _Parser:
             return node
         return self.clause()
 
-    def clause(self) -> Clause:
-        token = self.token
-        if token.kind not in ("word", "string"):
-            self.fail("a field name")
-        if token.kind == "word" and token.text.lower() in _RESERVED:
+    def refuse_reserved(self, token: Token, reserved: frozenset[str]) -> None:
+        if token.kind == "word" and token.text.lower() in reserved:
             where = f"(line 1, character {token.at + 1})"
             raise QueryError(
                 f"{self.language.start}'{token.text}' is a reserved JQL word. You must surround it in quotation marks to use it "
                 f"in a query. {where}"
             )
+
+    def clause(self) -> Clause | History:
+        token = self.token
+        if token.kind not in ("word", "string"):
+            self.fail("a field name")
+        self.refuse_reserved(token, _RESERVED | self.language.reserved_words)
         self.at += 1
+        if self.language is JQL and (past := self.history(token.text)) is not None:
+            return past
         operator = self.operator()
         if operator in ("in", "not in"):
             operands = self.list_of() if self.token.text == "(" else (self.operand(),)
@@ -236,6 +285,25 @@ class _Parser:
         else:
             operands = (self.operand(),)
         return Clause(token.text, operator, operands)
+
+    def history(self, field: str) -> History | None:
+        """WAS or CHANGED, with its predicates; None where the clause has another operator."""
+        if self.keyword("changed"):
+            return History(field, "changed", (), self.conditions())
+        if not self.keyword("was"):
+            return None
+        operator = "was not" if self.keyword("not") else "was"
+        if self.keyword("in"):
+            return History(field, f"{operator} in", self.list_of(), self.conditions())
+        return History(field, operator, (self.operand(),), self.conditions())
+
+    def conditions(self) -> tuple[Condition, ...]:
+        found = []
+        while self.token.kind == "word" and self.token.text.lower() in _PREDICATES:
+            word = self.token.text.lower()
+            self.at += 1
+            found.append(Condition(word, self.list_of() if self.token.text == "(" else (self.operand(),)))
+        return tuple(found)
 
     def operator(self) -> str:
         token = self.token
@@ -266,6 +334,8 @@ class _Parser:
                 "either a value, list or function",
                 f"You must surround '{token.text}' in quotation marks to use it as a value. ",
             )
+        if token.text.lower() not in ("empty", "null"):
+            self.refuse_reserved(token, self.language.reserved_words)
         self.at += 1
         if token.text.lower() in ("empty", "null"):
             return Empty()

@@ -1,7 +1,7 @@
 """Compiles the documented subset of JQL into an index range and a predicate; errors have Jira's wording.
 
 Quoted date-times have minute precision and are read in the zone of the account's profile; an unquoted number is epoch
-milliseconds. WAS and CHANGED are not served.
+milliseconds.
 https://support.atlassian.com/jira-software-cloud/docs/jql-fields/
 
 `key`, `id`, `issue` and `issuekey` are one field. Its values are looked up: `id > 10000` finds the issues of the project of issue
@@ -18,12 +18,14 @@ from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
 from ingest_ray.simulators.atlassian.content.rich_text import wiki
 from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES, Issue
 from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
+from ingest_ray.simulators.atlassian.query import jql_history
 from ingest_ray.simulators.atlassian.query.dates import NonexistentLocalTime, function_ms, period_ms, wall_ms
 from ingest_ray.simulators.atlassian.query.grammar import (
     JQL,
     Clause,
     Empty,
     Function,
+    History,
     Operand,
     Query,
     QueryError,
@@ -166,6 +168,59 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
                 raise QueryError(f"The simulator does not search by the field '{clause.field}'.")
             raise QueryError(self._unknown(clause.field))
         return maker(clause)
+
+    def _history(self, node: History) -> Predicate:
+        name = _ALIASES.get(node.field.lower(), node.field.lower())
+        field_id = jql_history.FIELDS.get(name)
+        if field_id is None:
+            raise QueryError(
+                f"History searches do not support the '{node.field}' field."
+                if self._exists(name)
+                else self._unknown(node.field)
+            )
+        current, ids = self._current_values(name)
+
+        def values(operands: tuple[Operand, ...]) -> jql_history.Values:
+            clause = Clause(node.field, "in", operands)
+            empty: jql_history.Values = {None} if any(isinstance(o, Empty) for o in operands) else set()
+            return empty | ids(clause)
+
+        def instant(operand: Operand) -> int:
+            return self._instant(Clause(node.field, "=", (operand,)), operand)
+
+        def authors(operands: tuple[Operand, ...]) -> frozenset[int]:
+            return frozenset(self._people(Clause(node.field, "in", operands)))
+
+        window = jql_history.window_of(node, instant, values, authors)
+        content = self.store.content
+        if node.operator == "changed":
+            return lambda i: jql_history.changed(window, jql_history.spells(content, i, field_id, current(i)))
+        wanted, is_negated = values(node.operands), node.operator.startswith("was not")
+
+        def test(issue: Issue) -> bool:
+            found = jql_history.spells(content, issue, field_id, current(issue))
+            return jql_history.was(window, wanted, found) is not is_negated
+
+        return test
+
+    def _current_values(
+        self, name: str
+    ) -> tuple[Callable[[Issue], str | None], Callable[[Clause], jql_history.Values]]:
+        """Of a field with a history: the id of an issue's value, and the ids of the values that a clause names."""
+        configuration, content = self.store.configuration, self.store.content
+        if name in ("assignee", "reporter"):
+            return (
+                lambda i: content.named(getattr(i, name))[0],
+                lambda c: {content.named(n)[0] for n in self._people(c)},
+            )
+        if name == "fixversions":
+            raise QueryError("The simulator has no history of versions.")
+        lists: dict[str, list[Any]] = {"status": [*configuration.statuses], "priority": [*configuration.priorities]}
+        choices = lists.get(name, [*configuration.resolutions])
+        return (
+            lambda i: choices[n].id if (n := getattr(i, name)) >= 0 else None,
+            lambda c: {choices[n].id for n in self._named(c, choices)},
+        )
 
     def _allow(self, clause: Clause, operators: frozenset[str]) -> None:
         if clause.operator not in operators:

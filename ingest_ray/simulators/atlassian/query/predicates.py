@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from ingest_ray.simulators.atlassian.query.grammar import And, Clause, Node, Not, Or
+from ingest_ray.simulators.atlassian.query.grammar import And, Clause, History, Node, Not, Or, QueryError
 
 FOREVER_MS = 1 << 60
 Record = TypeVar("Record")
@@ -32,12 +32,17 @@ class PredicateCompiler(ABC, Generic[Record, Search]):
             case Not(of):
                 negated = self._predicate(of)
                 return lambda record: not negated(record)
+            case History():
+                return self._history(node)
             case Clause():
                 return self._clause(node)
 
     @abstractmethod
     def _narrow(self, search: Search, clause: Clause) -> bool:
         """Turns a clause of the top conjunction into an index range; False where it is none."""
+
+    def _history(self, node: History) -> Callable[[Record], bool]:
+        raise QueryError(f"The operator '{node.operator}' is not supported.")
 
     @abstractmethod
     def _clause(self, clause: Clause) -> Callable[[Record], bool]: ...

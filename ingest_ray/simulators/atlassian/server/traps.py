@@ -54,6 +54,12 @@ _ALL = (
     _behaviour(
         "inexact-count", "Jira Cloud", "approximate-count is up to N % too high or too low, never 0 for some", "20"
     ),
+    _behaviour("random-access", "Jira", "random roles, permission schemes and security levels, holders of every kind"),
+    _behaviour("service-desks", "Jira", "every Nth project is a service desk: requests, request types, SLAs", "2"),
+    _behaviour(
+        "issue-errors", "Jira Cloud", "bulkfetch names N % of the issues in issueErrors instead of giving them", "5"
+    ),
+    _behaviour("search-warnings", "Jira Cloud", "answers of search/jql have `warnings`"),
     _behaviour("missing-issue-400", "Jira Cloud", "a key or id in JQL that does not exist answers 400, not no issues"),
     _behaviour("short-pages", "Jira Cloud", "pages hold N % to 100 % of maxResults, before the end too", "40"),
     _behaviour("missing-islast", "Jira Cloud", "search/jql leaves isLast out"),
@@ -95,6 +101,8 @@ _ALL = (
         "at:3",
         "a page of search/jql lacks its last issues, with isLast false, and the next page, too",
     ),
+    _fault("security-mid-run", "Jira", "at:10", "five issues get a security level"),
+    _fault("field-removed", "Jira", "at:10", "the field customfield_10016 is removed"),
     _fault("too-many-requests", "both", "0.02", "429 beyond the budget, with Retry-After"),
     _fault("too-many-requests-silent", "both", "0.02", "429 beyond the budget, without Retry-After"),
     _fault("server-errors", "both", "burst:20:5", "500, 502, 503 (Retry-After) and 504 in turn"),

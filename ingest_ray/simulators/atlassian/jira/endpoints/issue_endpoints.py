@@ -14,7 +14,7 @@ from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRendere
 from ingest_ray.simulators.atlassian.jira.search import Searcher
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project
 from ingest_ray.simulators.atlassian.query.grammar import QueryError
-from ingest_ray.simulators.atlassian.server.error_messages import NO_ISSUE, localized
+from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD, NO_ISSUE, localized
 from ingest_ray.simulators.atlassian.server.routing import JSON, Call, Reply, RequestRefused, Router, reply, route
 
 LOG_FEED_PAGE = 1000
@@ -58,6 +58,28 @@ class JiraIssues:
 
     def refuse(self, status: int, *messages: str) -> RequestRefused:
         return RequestRefused(self.errors(status, *messages))
+
+    def whole(self, payload: Json, name: str, default: int) -> int:
+        """A number of a body. Any other value is refused."""
+        value = payload.get(name, default)
+        if isinstance(value, str) and value.lstrip("-").isdecimal():
+            return int(value)
+        if not isinstance(value, int):
+            raise self.refuse(400, BAD_PAYLOAD)
+        return value
+
+    def listed(self, payload: Json, name: str) -> list[str]:
+        """A list of texts or numbers of a body, as texts."""
+        values = payload.get(name) or []
+        if not isinstance(values, list) or not all(isinstance(value, str | int) for value in values):
+            raise self.refuse(400, BAD_PAYLOAD)
+        return [str(value) for value in values]
+
+    def numbers(self, payload: Json, name: str) -> list[int]:
+        texts = self.listed(payload, name)
+        if not all(text.isdecimal() for text in texts):
+            raise self.refuse(400, BAD_PAYLOAD)
+        return [int(text) for text in texts]
 
     def gateway_timeout_error(self) -> RequestRefused:
         return RequestRefused(Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind="text/html"))
@@ -210,7 +232,7 @@ class JiraIssues:
     @route("POST /rest/api/{api}/worklog/list")
     def worklog_list(self, call: Call) -> Reply:
         renderer = self.renderer(call)
-        ids = [int(i) for i in call.json_body().get("ids", [])]
+        ids = self.numbers(call.json_body(), "ids")
         if len(ids) > 1000:
             raise self.refuse(400, "The number of worklog ids must not be greater than 1000.")
         sent = []
