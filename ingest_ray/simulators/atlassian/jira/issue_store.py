@@ -136,8 +136,8 @@ def new_store(clock: Clock, draws: SeededDraws, traps: Traps, people: list[Perso
     )  # fmt: skip
     if "random-access" in traps:
         randomize(store.access, draws, issues)
-    desks = int(traps.number("service-desks"))
-    for project in configuration.projects[desks - 1 :: desks] if desks else ():
+    every = int(traps.number("service-desks"))
+    for project in configuration.projects[every - 1 :: every] if every else ():
         project.kind = "service_desk"
     for issue in issues:
         store.issues[issue.id] = issue

@@ -1,6 +1,6 @@
 """The other common endpoints of Jira Cloud and Jira Data Center: fields, statuses, projects."""
 
-from ingest_ray.simulators.atlassian.jira.endpoints.service_desk_endpoints import JiraServiceDesk
+from ingest_ray.simulators.atlassian.jira.endpoints.request_endpoints import JiraRequests
 from ingest_ray.simulators.atlassian.jira.issue import LINK_TYPES
 from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
 from ingest_ray.simulators.atlassian.jira.site_configuration import FieldSpec, Project
@@ -13,7 +13,7 @@ PROFILE_EXTRAS: Json = {
 }  # of `myself`
 
 
-class JiraSite(JiraServiceDesk):
+class JiraSite(JiraRequests):
     # Fields, statuses, priorities, types.
 
     @route("GET /rest/api/{api}/field")

@@ -16,12 +16,12 @@ from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, r
 
 GOAL_MS = 8 * HOUR_MS
 MOST = 50
-DESK = "rest/servicedeskapi"
+ROOT = "rest/servicedeskapi"
 METRICS = ((1, "Time to first response"), (2, "Time to resolution"))
 
 
-class JiraServiceDesk(JiraLists):
-    def _desks(self) -> list[Project]:
+class JiraRequests(JiraLists):
+    def _service_projects(self) -> list[Project]:
         return [p for p in self.store.configuration.projects if p.kind == "service_desk" and not p.deleted]
 
     def _paged(self, call: Call, values: Sequence[Any]) -> Json:
@@ -41,25 +41,25 @@ class JiraServiceDesk(JiraLists):
             "epochMillis": ms,
         }
 
-    def _desk(self, project: Project) -> Json:
+    def _portal(self, project: Project) -> Json:
         number = str(project.index + 1)
         document: Json = {"id": number, "projectId": project.id, "projectName": project.name, "projectKey": project.key}
-        return document | {"_links": {"self": f"{self.site}/{DESK}/servicedesk/{number}"}}
+        return document | {"_links": {"self": f"{self.site}/{ROOT}/servicedesk/{number}"}}
 
     @route("GET /rest/servicedeskapi/servicedesk")
-    def service_desks(self, call: Call) -> Reply:
-        return reply(self._paged(call, [self._desk(p) for p in self._desks()]))
+    def portals(self, call: Call) -> Reply:
+        return reply(self._paged(call, [self._portal(p) for p in self._service_projects()]))
 
     @route("GET /rest/servicedeskapi/servicedesk/{desk}")
-    def service_desk(self, call: Call) -> Reply:
-        for project in self._desks():
+    def portal(self, call: Call) -> Reply:
+        for project in self._service_projects():
             if call.params["desk"] in (str(project.index + 1), f"projectId:{project.id}"):
-                return reply(self._desk(project))
+                return reply(self._portal(project))
         raise self.refuse(404, "The service desk does not exist.")
 
     @route("GET /rest/servicedeskapi/servicedesk/{desk}/requesttype")
     def request_types(self, call: Call) -> Reply:
-        self.service_desk(call)
+        self.portal(call)
         kinds = [
             {"id": "25", "name": "Get help", "description": "", "helpText": "", "serviceDeskId": call.params["desk"]}
         ]
@@ -73,31 +73,31 @@ class JiraServiceDesk(JiraLists):
 
     def _request(self, issue: Issue) -> Json:
         renderer, status = self.renderers["2"], self.store.configuration.statuses[issue.status]
-        desk = str(issue.project + 1)
+        portal = str(issue.project + 1)
         document: Json = {
             "issueId": str(issue.id),
             "issueKey": self.store.key(issue),
             "summary": self.store.content.summary(issue),
         }
-        document |= {"requestTypeId": "25", "serviceDeskId": desk, "createdDate": self._date(issue.created)}
+        document |= {"requestTypeId": "25", "serviceDeskId": portal, "createdDate": self._date(issue.created)}
         document |= {"reporter": renderer.person(issue.reporter), "requestFieldValues": []}
         category = {"new": "NEW", "indeterminate": "INDETERMINATE", "done": "DONE", "undefined": "UNDEFINED"}
         current = {"status": status.name, "statusCategory": category[status.category_key]}
         document["currentStatus"] = current | {"statusDate": self._date(issue.updated)}
-        where = f"{self.site}/{DESK}/request/{issue.id}"
+        where = f"{self.site}/{ROOT}/request/{issue.id}"
         links = {"self": where, "jiraRest": f"{renderer.rest}/issue/{issue.id}"}
         return document | {
-            "_links": links | {"web": f"{self.site}/servicedesk/customer/portal/{desk}/{self.store.key(issue)}"}
+            "_links": links | {"web": f"{self.site}/servicedesk/customer/portal/{portal}/{self.store.key(issue)}"}
         }
 
     @route("GET /rest/servicedeskapi/request")
     def requests(self, call: Call) -> Reply:
         """Those of the account itself, unless `requestOwnership` says otherwise."""
-        desks, all_of = (
-            {p.index for p in self._desks()},
+        indices, all_of = (
+            {p.index for p in self._service_projects()},
             call.parameter("requestOwnership") in ("ALL_REQUESTS", "PARTICIPATED_REQUESTS"),
         )
-        found = [i for i in self.store.searchable_issues() if i.project in desks and (all_of or i.reporter == 0)]
+        found = [i for i in self.store.searchable_issues() if i.project in indices and (all_of or i.reporter == 0)]
         return reply(self._paged(call, [self._request(i) for i in found]))
 
     @route("GET /rest/servicedeskapi/request/{key}")
@@ -133,7 +133,7 @@ class JiraServiceDesk(JiraLists):
         document: Json = {
             "id": str(number),
             "name": name,
-            "_links": {"self": f"{self.site}/{DESK}/request/{issue.id}/sla/{number}"},
+            "_links": {"self": f"{self.site}/{ROOT}/request/{issue.id}/sla/{number}"},
         }
         elapsed = (stop or self.store.started_ms) - issue.created
         times = {"goalDuration": _duration(GOAL_MS), "elapsedTime": _duration(elapsed)}
