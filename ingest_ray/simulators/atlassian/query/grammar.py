@@ -153,9 +153,9 @@ def _tokens(text: str, language: QueryLanguage) -> list[Token]:
             end = operator.end()
         elif word := _WORD.match(text, at):
             end = word.end()
-            for place in range(at, end):
-                if text[place] in language.reserved_characters:
-                    raise _reserved_character(language, text[place], place)
+            for position in range(at, end):
+                if text[position] in language.reserved_characters:
+                    raise _reserved_character(language, text[position], position)
             tokens.append(Token("word", word.group(), at))
         else:
             raise _reserved_character(language, char, at)
