@@ -130,6 +130,8 @@ class Settings(Model):
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     """How the runs that the service starts are executed."""
     serve: ServeSettings = ServeSettings()
+    mask_key: Reference | None = None
+    """The key of `policy.mask: hmac`. None: `<home>/mask.key`, which the first masked run makes."""
 
     @property
     def staging_uri(self) -> str:

@@ -116,6 +116,7 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
         temporal=document.temporal,
         launcher=document.launcher,
         serve=document.serve,
+        mask_key=document.mask_key,
     )
     updates: dict[str, Any] = {}
     if document.kv is not None:

@@ -31,6 +31,8 @@ class QuarantineEntry(Model):
     at: datetime
     read_at: int | None = None
     """Microseconds since 1970: when the run began that read the rows. None in files of older versions."""
+    layout: str = ""
+    """The masks of the rows, as `engine.masking.layout` writes them."""
 
     @property
     def ref(self) -> UnitRef:
@@ -47,6 +49,7 @@ class RejectedRow(Model):
     run_id: str
     slice_id: str
     read_at: int | None = None
+    layout: str = ""
     column: str | None
     reason: str
     raw: dict[str, Any]
@@ -127,5 +130,7 @@ def _entry(uri: str) -> QuarantineEntry | None:
     if not rows:
         return None
     first = rows[0]
-    ids = first.model_dump(include={"endpoint_id", "unit_id", "sink_id", "run_id", "slice_id", "at", "read_at"})
+    ids = first.model_dump(
+        include={"endpoint_id", "unit_id", "sink_id", "run_id", "slice_id", "at", "read_at", "layout"}
+    )
     return QuarantineEntry(uri=uri, rows=len(rows), first_reason=first.reason, **ids)

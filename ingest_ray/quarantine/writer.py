@@ -29,7 +29,9 @@ class QuarantineWriter:
         attempt: int | str,
         *,
         read_at: int | None = None,
+        layout: str = "",
     ) -> None:
+        self._layout = {"layout": layout} if layout else {}
         self._read_at = read_at
         self._folder = Folder(root)
         self._ids = {
@@ -51,6 +53,7 @@ class QuarantineWriter:
             "at": datetime.now(UTC).isoformat(),
             **self._ids,
             "read_at": self._read_at,
+            **self._layout,
             "column": column,
             "reason": reason,
             "raw": {str(name): encode_value(value) for name, value in raw.items()},

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 from itertools import islice
 
+from pydantic import JsonValue
+
 from ingest_ray.core.checkpoint import opened
 from ingest_ray.core.positions import display_value
+from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.reports import CertificateLine, PlanPreview, SegmentPlan
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
@@ -45,7 +48,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         run_mode=order.spec.config.run_mode,
         write=order.spec.write_mode,
         horizon=plan_summary.horizon,
-        facts=plan_summary.facts,
+        facts={**plan_summary.facts, **mask_facts(order)},
         segments=tuple(segment_plans(known, scopes, counts)),
         slices=tuple(slices),
         slice_count=sum(count for count, _, _ in counts.values()),
@@ -56,6 +59,11 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         executor="inline" if is_inline(order, plan_summary, NoCluster()) else "ray",
         planned_at=datetime.now(UTC),
     )
+
+
+def mask_facts(order: RunOrder) -> dict[str, JsonValue]:
+    masks = order.spec.policy.masks
+    return {"masked": ", ".join(f"{name}: {mask}" for name, mask in sorted(masks.items()))} if masks else {}
 
 
 def merged(known: UnitState, planned: tuple[Scope, ...]) -> tuple[Scope, ...]:
@@ -117,7 +125,7 @@ def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateL
     fits: dict[str, ColumnFit] = {fit.column: fit for fit in sink.fit(staged_schema(order.spec))}
     lines = []
     wanted = order.spec.policy.columns
-    for column in order.spec.dataset.columns:
+    for column in masked_dataset(order.spec).columns:
         fit = fits.get(column.name)
         if wanted and column.name not in wanted:
             continue

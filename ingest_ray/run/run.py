@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from ingest_ray.core.messages import Fault
+from ingest_ray.engine.masking.layout import layout_of, refuse_other_layout
 from ingest_ray.engine.steps.planner import Planner
 from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
 from ingest_ray.engine.steps.unit_writer import writer_for
@@ -110,6 +111,10 @@ class Run:
             try:
                 state.refuse_other_cursor(order.spec.policy.cursor)
                 state.refuse_other_table(order.spec.config.table)
+                if state.segments or state.sequence:
+                    refuse_other_layout(state.unit.layout, order.spec.config, order.settings)
+                else:
+                    layout_of(order.spec.config, order.settings, creates=True)  # makes the key of masks
                 unit_writer = writer_for(order, staging_for(order))
                 if state.has_intent:
                     context.retry(lambda: open_sink_for(state, unit_writer))

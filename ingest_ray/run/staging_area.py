@@ -4,6 +4,7 @@ import logging
 import time
 from functools import cache
 
+from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.kv import open_state
@@ -64,7 +65,14 @@ def _mark(order: RunOrder, *, is_complete: bool) -> bool:
 def kept_run(order: RunOrder) -> KeptRun:
     now = time.time()
     until = now + order.spec.policy.keep_staging
-    return KeptRun(run_id=order.run_id, unit_key=unit_key_of(order), started_at=now, until=until, read_at=order.read_at)
+    return KeptRun(
+        run_id=order.run_id,
+        unit_key=unit_key_of(order),
+        started_at=now,
+        until=until,
+        read_at=order.read_at,
+        layout=layout_of(order.spec.config, order.settings),
+    )
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:

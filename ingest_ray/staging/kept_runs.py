@@ -35,6 +35,8 @@ class KeptRun(Model):
     is_complete: bool = False
     read_at: int | None = None
     """Microseconds since 1970: when the run began to read, as it orders versions. None in markers of older versions."""
+    layout: str = ""
+    """The masks of its pages, as `engine.masking.layout` writes them."""
     has_erased: bool = False
     """The run compared the sink with the source: its folder has the keys of the erased source rows, and no pages."""
 

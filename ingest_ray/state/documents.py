@@ -40,6 +40,8 @@ class UnitDocument(Model):
     """The column whose values the watermarks are."""
     table: str | None = None
     """The table that was chosen for the unit when its scopes were opened; None: the sink's own name."""
+    layout: str = ""
+    """The masks of the unit's columns when its scopes were opened, as `engine.masking.layout` writes them."""
     is_resetting: bool = False
     """A reset has begun and not finished; the next run finishes it before it reads anything."""
     returning: Return | None = None
@@ -147,6 +149,7 @@ class UnitState(Model):
     learned: Learned = Learned()
     cursor: str | None = None
     table: str | None = None
+    layout: str = ""
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None
     has_intent: bool = False

@@ -303,13 +303,14 @@ class StateWriter:
         is_target_empty: bool,
         cursor: str | None = None,
         table: str | None = None,
+        layout: str = "",
     ) -> tuple[Scope, ...]:
         """Records the scopes of this run; returns the scopes to cut, with their committed islands."""
         out: list[Scope] = []
         by_segment: dict[str, list[Scope]] = {}
         for scope in planned:
             by_segment.setdefault(scope.segment, []).append(scope)
-        update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "table": table}
+        update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "table": table, "layout": layout}
         self._put_unit(self._unit.model_copy(update=update))
         for segment, scopes in by_segment.items():
             state, merged = opened(self._state_of(segment), scopes, is_target_empty=is_target_empty)

@@ -11,6 +11,7 @@ from ingest_ray.cdm import MapContext
 from ingest_ray.cdm.models import SOURCE_KEY
 from ingest_ray.engine.comparison.spool import HASH
 from ingest_ray.engine.comparison.unit_rows import Bounds, Compared, SourceRows
+from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
@@ -68,7 +69,9 @@ class ModelRows(SourceRows):
     def _with_models(self, page: pa.RecordBatch) -> pa.RecordBatch:
         """The rows of which the mapper makes rows that have a source key."""
         mapper, spec = mapper_of(self._order.spec), self._order.spec
-        context = MapContext(masked(spec.endpoint), spec.dataset, system_of(spec), lambda row, reason, column: None)
+        context = MapContext(
+            masked(spec.endpoint), masked_dataset(spec), system_of(spec), lambda row, reason, column: None
+        )
         made = mapper.map(page, context)
         origins = {origin for name in mapper.models if name not in mapper.keeps for origin in made[name].origins}
         return page.take(pa.array(sorted(origins), pa.int64()))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_ray.engine.steps.unit_layout import staged_schema
+from ingest_ray.engine.masking.masked_dataset import read_schema
 from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.sdk.contracts import (
     Backfill,
@@ -58,7 +58,7 @@ class DriftedSource:
         return capability(self._strategy, Backfill).between(self._as_read(spec), probe, known, lower, upper)
 
     def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
-        schema = staged_schema(spec)
+        schema = read_schema(spec)
         keys = pa.schema([schema.field(name) for name in spec.key])
         for batch in capability(self._strategy, KeyScan).scan_keys(self._as_read(spec)):
             yield batch.cast(keys)
@@ -76,7 +76,7 @@ class DriftedSource:
         self, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Mapping[str, SegmentState] | None
     ) -> Iterator[pa.RecordBatch]:
         as_read = self._as_read(spec)
-        schema = staged_schema(as_read)
+        schema = read_schema(as_read)
         read = replace(context, schema=pa.schema([schema.field(name) for name in context.schema.names]))
         for batch in capability(self._strategy, RowLookup).look_up(as_read, keys, read, known):
             yield fitted_batch(batch, context)
@@ -89,7 +89,7 @@ class DriftedSource:
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         as_read = self._as_read(spec)
-        schema = staged_schema(as_read)
+        schema = read_schema(as_read)
         as_staged = pa.schema([schema.field(name) for name in context.schema.names])
         for batch in self._strategy.read(as_read, piece, replace(context, schema=as_staged)):
             yield fitted_batch(batch, context)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.readers.drifted_schema import fitted_batch
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.source_keys import source_keys
@@ -17,7 +18,7 @@ from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 from ingest_ray.staging import FileStaging
-from ingest_ray.staging.kept_runs import list_kept_runs, read_erased_keys, read_kept_slices
+from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, read_erased_keys, read_kept_slices
 
 AXIS = Axis(kind="key", columns=("slice",))
 READ_AT = "read_at"  # a hint of slices whose rows an earlier run read: when it began, in microseconds since 1970
@@ -80,6 +81,7 @@ def kept_handles(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
     root = order.settings.staging_uri
     runs = [run for run in list_kept_runs(root, unit_key_of(order)) if not run.has_erased]
+    refuse_other_layouts(order, runs)
     if order.spec.write_mode is WriteMode.REPLACE:
         runs = [run for run in runs if run.is_complete][-1:]
     handles = [handle for run in runs for handle in read_kept_slices(staging, root, run.run_id)]
@@ -89,3 +91,14 @@ def kept_handles(order: RunOrder, staging: FileStaging) -> list[Handle]:
             hint="set policy.keep_staging, such as 7d, and run the unit: from then on it can be mapped again",
         )
     return handles
+
+
+def refuse_other_layouts(order: RunOrder, runs: Sequence[KeptRun]) -> None:
+    """Raises `ConfigError` where a run was staged with other masks: its pages would bring back what is masked now."""
+    layout = layout_of(order.spec.config, order.settings)
+    other = next((run.run_id for run in runs if run.layout != layout), None)
+    if other is not None:
+        raise ConfigError(
+            f"staging keeps run '{other}' of unit '{order.ref}' with other masks than its policy has now",
+            hint="run the unit and remap once the older runs have expired, or remove their folders below the staging's root",
+        )

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from ingest_ray.engine.masking.layout import layout_of
+from ingest_ray.engine.masking.masked_source import masked_source
 from ingest_ray.engine.readers.drifted_schema import DriftedSource
 from ingest_ray.engine.readers.kept_staging import READ_AT, KeptStaging
 from ingest_ray.engine.readers.lost_rows import LostRows
@@ -19,19 +21,21 @@ from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_batches import batches_of
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.secrets.mask_key import read_mask_key
 
 AXIS = Axis(kind="key", columns=("file",))
 
 
 def strategy_of(order: RunOrder) -> RowSource:
-    """Returns the source of the order's rows: the strategy, a wrapper for a drifted schema, the quarantine, kept
-    staging, or the rows of listed keys."""
+    """Returns the source of the order's rows: the strategy, with wrappers for a drifted schema and for masks, the quarantine,
+    kept staging, or the rows of listed keys. Quarantine and staging have masked values already."""
     strategy = strategy_for(order.spec.endpoint.template)
     if order.task == "replay":
         return QuarantineReplay(strategy.descriptor, order)
     if order.task == "remap":
         return KeptStaging(strategy.descriptor, order)
-    source = strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
+    source: RowSource = strategy if order.source_dataset is None else DriftedSource(strategy, order.source_dataset)
+    source = masked_source(source, order.spec, lambda: read_mask_key(order.settings))
     return LostRows(strategy.descriptor, order, source) if order.task == "repair" else source
 
 
@@ -57,7 +61,16 @@ class QuarantineReplay:
                 hint="mend the rows at the source, or set policy.write to upsert with a key",
             )
         files = replayed_files(self._order)
+        self._refuse_other_layouts(files)
         yield Probe(strategy="replay of quarantine", bytes=0, facts={"files": [file.uri for file in files]}, live=files)
+
+    def _refuse_other_layouts(self, files: Sequence[QuarantineEntry]) -> None:
+        layout = layout_of(self._order.spec.config, self._order.settings)
+        if any(file.layout != layout for file in files):
+            raise ConfigError(
+                f"rows of unit '{self._order.ref}' were rejected with other masks than its policy has now",
+                hint="ingest-ray quarantine discard removes them; load the unit again, which reads them from the source",
+            )
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         if not probe.live:

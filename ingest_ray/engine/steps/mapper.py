@@ -11,6 +11,7 @@ import pyarrow as pa
 from ingest_ray.cdm import CdmMapper, MapContext, ModelRows, mapper_for, model_of
 from ingest_ray.cdm.expressions import ExpressionMapper
 from ingest_ray.cdm.models import ENDPOINT, KEY, MAPPER, SOURCE_KEY, UNIT, VERSION
+from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.reader import open_quarantine, read_at_of
 from ingest_ray.engine.steps.refused_rows import misfits_of
@@ -39,7 +40,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
     """Maps every staged page. Raises `StagingLost` where pages are gone: the slice must be read again; nothing was staged."""
     started = time.monotonic()
     spec = order.spec
-    mapper = mapper_of(spec)
+    mapper, dataset = mapper_of(spec), masked_dataset(spec)
     rejects = open_quarantine(order, piece.model_copy(update={"scope_id": f"{piece.scope_id}.map"}), attempt)
     origin, endpoint = Origin(spec, mapper, read_at_of(order, piece)), masked(spec.endpoint)
     fits = SinkCheck(open_models(opened_sink(order)))
@@ -52,7 +53,7 @@ def map_slice(order: RunOrder, piece: Slice, attempt: int, handle: Handle, stagi
         for page in staging.read(handle):
             seen.update(page)
             refused: dict[int, Refusal] = {}
-            context = MapContext(endpoint, spec.dataset, system_of(spec), _collect_into(refused))
+            context = MapContext(endpoint, dataset, system_of(spec), _collect_into(refused))
             made = mapper.map(page, context)
             mapped = origin.stamp_all(page, made, refused)
             if fits.refuse_unfit(mapped, refused):

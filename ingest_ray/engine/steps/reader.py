@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.readers.kept_staging import READ_AT
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
@@ -74,6 +75,7 @@ def open_quarantine(order: RunOrder, piece: Slice, attempt: int | str) -> Quaran
         piece.slice_id,
         attempt,
         read_at=read_at_of(order, piece),
+        layout=layout_of(spec.config, order.settings),
     )
 
 

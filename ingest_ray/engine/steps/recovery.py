@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
@@ -179,6 +180,7 @@ def open_scopes(
         is_target_empty=may_insert and _is_target_empty(state, unit_writer),
         cursor=cursor,
         table=order.spec.config.table,
+        layout=layout_of(order.spec.config, order.settings),
     )
 
 

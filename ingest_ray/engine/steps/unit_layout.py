@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
@@ -11,8 +12,8 @@ from ingest_ray.secrets import resolve
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:
-    """The one schema of all batches of a unit."""
-    return schema_of(spec.dataset, spec.policy.columns or None)
+    """The one schema of all batches of a unit, with its masks."""
+    return schema_of(masked_dataset(spec), spec.policy.columns or None)
 
 
 def target_of(order: RunOrder) -> Target:

@@ -14,6 +14,9 @@ FAULT = "fault"
 DISTINCT_NAME = "distinct_name"
 """The fact with another name of a dataset, for where its `name` belongs to another object already."""
 
+WHOLE_OBJECT = "whole_object"
+"""The fact with the name of the column that holds the source's whole object: the values of the other columns are in it, too."""
+
 CAUTION = "caution"
 """The fact of a dataset of which not every row may be read, and the reason: `collect` shows it."""
 

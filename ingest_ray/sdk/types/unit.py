@@ -64,6 +64,10 @@ Span = Annotated[int, BeforeValidator(parse_lookback), Field(ge=0)]
 """Seconds for a cursor of time; cursor units for a numeric cursor."""
 
 
+Mask = Literal["hmac", "redact", "last4", "year"]
+"""How the values of a column are replaced; `ingest_ray.engine.masking` has what each becomes."""
+
+
 class Policy(Model):
     """How a unit is read and written. Every field has a default that is right for most tables."""
 
@@ -83,6 +87,8 @@ class Policy(Model):
     columns: tuple[str, ...] = ()
     exclude_columns: tuple[str, ...] = ()
     """Columns that are never read; one that a dataset does not have is no fault, so that a rule can name it for many."""
+    mask: dict[str, Mask | None] = Field(default_factory=dict)
+    """Columns whose values are replaced before they are staged. None: no mask, where an earlier rule has one."""
     where: str | None = None
     allow_lossy: bool = False
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
@@ -104,6 +110,10 @@ class Policy(Model):
     """Seconds after which a run that succeeded compares the unit with its sink again; 0: only `verify` does."""
     verify_rows: bool = False
     """Such a comparison compares the values of rows, too, not only keys."""
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        return {name: mask for name, mask in self.mask.items() if mask is not None}
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.errors import EndpointInUse
 from ingest_ray.sdk.types import Model
 from ingest_ray.secrets.keyring import KeyFile, Keyring
+from ingest_ray.secrets.mask_key import reseal_mask_key
 from ingest_ray.secrets.sealing import SEALED, SECRET
 from ingest_ray.service.endpoints.apply import write_text
 from ingest_ray.service.installation import Installation
@@ -59,6 +60,7 @@ def rotate_key(installation: Installation) -> RotationResult:
             if config != entry.endpoint.config:
                 endpoint = entry.endpoint.model_copy(update={"config": config})
                 endpoints.save(connection, entry.model_copy(update={"endpoint": endpoint}))
+        reseal_mask_key(installation.settings, resealed)
         _rewrite_settings(Path(installation.settings.home) / SETTINGS, resealed)
         reached("rotate:before-commit")
     reached("rotate:after-commit")

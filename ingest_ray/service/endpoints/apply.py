@@ -78,7 +78,7 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
             check_mappings(connection, config.lines)
             unfit = unfit_units(connection, settings)
             unfit += moved_units(
-                connection, installation, [change.id for change in changes if "table" in change.fields]
+                connection, installation, [change.id for change in changes if {"table", "policy"} & set(change.fields)]
             )
             if dry_run:
                 raise _DryRunEnd

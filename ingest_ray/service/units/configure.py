@@ -10,6 +10,7 @@ from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import Registration
 from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.config.validation_errors import describe_errors
+from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import (
@@ -197,7 +198,7 @@ def _check_config(
     check_policy(spec)
     if config.mode is DataMode.CDM:
         check_cdm_policy(spec, installation.settings)
-        check_mapping(config, version.dataset)
+        check_mapping(config, masked_dataset(spec))
     spec = with_explicit_policy(spec)
     strategy.check(spec.model_copy(update={"endpoint": masked(entry.endpoint)}))
     check_types(RunOrder(run_id="", settings=installation.settings, spec=spec, sink=sink.endpoint))

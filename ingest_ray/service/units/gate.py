@@ -56,7 +56,7 @@ def gate(
         before = accepted_schema.find(connection, unit, config.sink_id)
         launch_catalog.read_targets(connection)
     state = read_states(installation.kv, unit_key(entry.vendor, unit, config.sink_id))
-    refuse_moved_unit(state, config)
+    refuse_moved_unit(state, config, installation.settings)
     candidate = Candidate(entry, offered, dataset, config, target, before)
     order = fitted_order(installation.settings, candidate, launch_catalog, run_id or new_id(), state.cursor)
     return order.model_copy(update={"spec": order.spec.model_copy(update={"learned": state.learned})})

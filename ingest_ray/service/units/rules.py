@@ -95,7 +95,8 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, 
             policy.pop("cursors", None)
         if "cursors" in written:
             policy.pop("cursor", None)
-        policy |= {name: getattr(rule.policy, name) for name in written}
+        merged = {"mask": {**policy.get("mask", {}), **rule.policy.mask}} if "mask" in written else {}
+        policy |= {name: getattr(rule.policy, name) for name in written} | merged
         cdm |= {name: getattr(rule.cdm, name) for name in rule.cdm.model_fields_set}
     mode = values.get("mode", DataMode.RAW)
     sink = values.get("sink") or (values.get("sink_endpoint") if mode is DataMode.CDM else None)

@@ -5,6 +5,7 @@ It costs one cheap request, the first of a run; where nothing changed, nothing i
 
 from ingest_ray.catalog import accepted_schema, dataset_versions, unit_configs
 from ingest_ray.catalog.dataset_versions import shape
+from ingest_ray.engine.masking.masked_dataset import check_masks
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.dataset_schema import check_column_types
@@ -46,8 +47,9 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
         stored = unit_configs.find(connection, spec.ref)
     config = with_choice_of(stored.config, spec.config) if stored is not None else spec.config
     raw = spec.model_copy(update={"config": config})  # keys that the configuration does not set follow the dataset
-    excluded = config.policy.exclude_columns  # no change of these concerns the unit
-    before = reduced(before, excluded) if before is not None else None
+    before = (
+        reduced(before, config.policy) if before is not None else None
+    )  # no change of excluded columns concerns the unit
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
@@ -58,7 +60,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
             hint=f"ingest-ray collect {spec.endpoint.endpoint_id} shows what is there",
         )
     check_column_types(observed)
-    now = reduced(observed, excluded)
+    now = reduced(observed, config.policy)
     staged, found = _followed_dataset(raw, before, now)
     policy = spec.policy.on_schema_change
     is_new_to_unit = before is None or shape(staged) != shape(before)
@@ -66,6 +68,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     if shape(staged) != shape(spec.dataset):
         order = _with_checked_dataset(order, raw, staged)
     else:
+        check_masks(raw.model_copy(update={"dataset": staged}))  # facts are no part of the shape
         order = _with_dataset(order, raw, staged)
     return SchemaCheck(
         order=order.model_copy(update={"source_dataset": source_dataset(now, staged)}),

@@ -1,5 +1,6 @@
 """Checks that a unit's policy suits its dataset, that its sink can hold its types, and that no other unit has its target."""
 
+from ingest_ray.engine.masking.masked_dataset import check_masks
 from ingest_ray.engine.reports import CertificateLine
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
@@ -38,6 +39,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
                 )
         if len(set(columns)) != len(columns):
             raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
+    check_masks(spec)
     key = spec.key
     if policy.write is WriteMode.UPSERT and not key and not spec.is_cdm:
         raise ConfigError(

@@ -6,6 +6,10 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Column, Dataset, Endpoint, RunMode, Unit
+from ingest_ray.sdk.types.dataset import WHOLE_OBJECT
+
+PAYLOAD = "payload"
+"""The column with the untouched object, in every dataset that has one."""
 
 
 class ColumnSpec(Protocol):
@@ -41,17 +45,19 @@ def dataset_of(
     row_bytes: int | None = None,
 ) -> Dataset:
     """`columns`: where the site decides some of them. `row_bytes`: where the size is worth an estimate."""
+    described = tuple(column.as_column() for column in (table.columns if columns is None else columns))
+    whole: dict[str, JsonValue] = {WHOLE_OBJECT: PAYLOAD} if any(one.name == PAYLOAD for one in described) else {}
     return Dataset(
         endpoint_id=endpoint.endpoint_id,
         name=table.name,
         kind=table.kind,
-        columns=tuple(column.as_column() for column in (table.columns if columns is None else columns)),
+        columns=described,
         primary_key=table.key,
         estimated_rows=rows,
         estimated_bytes=rows * row_bytes if rows is not None and row_bytes is not None else None,
         description=table.title,
         labels=(table.name.partition(".")[0], table.kind),
-        facts=facts,
+        facts={**facts, **whole},
     )
 
 

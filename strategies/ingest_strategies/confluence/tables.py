@@ -7,9 +7,9 @@ purged content is found by a key scan only.
 from dataclasses import dataclass
 
 from ingest_ray.sdk.types import Column
-from ingest_strategies.atlassian.tables import Table
+from ingest_strategies.atlassian.tables import PAYLOAD, Table
 
-BODY = "payload"
+BODY = PAYLOAD
 
 _ARROW = {
     "text": ("string", None),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest_ray.sdk.types import Column
-from ingest_strategies.atlassian.tables import Table
+from ingest_strategies.atlassian.tables import PAYLOAD, Table
 from ingest_strategies.jira.reading.value_types import SHAPES
 
-BODY = "payload"
+BODY = PAYLOAD
 
 
 @dataclass(frozen=True)

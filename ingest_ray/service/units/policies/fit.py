@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.engine.masking.masked_dataset import check_masks, masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import sink_family, strategy_for
+from ingest_ray.sdk.contracts import RowLookup, find_capability
 from ingest_ray.sdk.errors import ModeUnsupported, SinkMissing
 from ingest_ray.sdk.types import DataMode, Dataset, Unit, UnitConfig, UnitSpec
 from ingest_ray.secrets import masked
@@ -72,9 +74,13 @@ def fitted_order(
     check_policy(spec, candidate.before)
     if spec.is_cdm:
         check_cdm_policy(spec, settings)
-        check_mapping(spec.config, spec.dataset)
+        check_mapping(spec.config, masked_dataset(spec))
     spec = with_explicit_policy(spec)
-    strategy.check(spec.model_copy(update={"endpoint": masked(endpoint)}))
+    hidden = spec.model_copy(update={"endpoint": masked(endpoint)})
+    strategy.check(hidden)
+    lookup = find_capability(strategy, RowLookup)
+    if lookup is not None and spec.policy.masks and spec.key:
+        check_masks(spec, dict.fromkeys(lookup.lookup_columns(hidden), "needed to find its rows again"))
     order = RunOrder(run_id=run_id, settings=settings, spec=spec, sink=candidate.sink.endpoint)
     check_types(order, None if spec.is_cdm else launch_catalog.sink(order.sink, settings))
     check_target(order, launch_catalog)

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator
 import sqlalchemy as sa
 
 from ingest_ray import logs
-from ingest_ray.catalog import endpoints, run_records, unit_configs
+from ingest_ray.catalog import accepted_schema, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.engine.masking.layout import refuse_other_layout
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, SourceChanged, TargetChanged
 from ingest_ray.sdk.refs import UnitRef
@@ -72,26 +73,33 @@ def _check(
 
 
 def moved_units(connection: sa.Connection, installation: Installation, names: Collection[str]) -> list[UnfitUnit]:
-    """Those of `names` that were loaded into another table than they are configured for. Reads their states."""
+    """Those of `names` that were loaded into another table, or with other masks, than they are configured for. Reads their states."""
     found = []
+    loaded = accepted_schema.listed(
+        connection
+    )  # only of these is there a state; asking makes its table, which the catalog's lock would block
     for item in unit_configs.listed(connection) if names else ():
         config = item.config
+        if (config.endpoint_id, config.unit_id, config.sink_id) not in loaded:
+            continue
         entry = endpoints.find(connection, config.endpoint_id, "source")
         if str(config.ref) not in names or entry is None or not config.enabled:
             continue
         try:
-            refuse_moved_unit(read_states(installation.kv, unit_key(entry.vendor, config.ref, config.sink_id)), config)
-        except TargetChanged as error:
+            state = read_states(installation.kv, unit_key(entry.vendor, config.ref, config.sink_id))
+            refuse_moved_unit(state, config, installation.settings)
+        except UNFIT as error:
             found.append(unfit_unit(config, error))
     return found
 
 
-def refuse_moved_unit(state: UnitState, config: UnitConfig) -> None:
-    """Raises `TargetChanged` where the unit was loaded into another table than it is configured for."""
+def refuse_moved_unit(state: UnitState, config: UnitConfig, settings: Settings) -> None:
+    """Raises `TargetChanged` where the unit was loaded into another table, or with other masks, than it is configured for."""
     if not state.segments and not state.sequence:
         return
     try:
         refuse_other_table(state.table, config.table)
+        refuse_other_layout(state.layout, config, settings)
     except TargetChanged as error:
         raise TargetChanged(f"unit '{config.ref}': {error.message}", hint=error.hint) from None
 
