@@ -5,6 +5,7 @@ It is not the key that seals secrets: rotating that one seals this one again and
 
 import os
 import secrets
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +14,8 @@ from ingest_ray import logs
 from ingest_ray.files.private import make_private_folder, private_opener
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.secrets.keyring import Keyring
-from ingest_ray.secrets.sealing import follow
+from ingest_ray.secrets.references import follow_reference, reads_of
+from ingest_ray.secrets.sealing import check_setting, usable_secret
 from ingest_ray.settings import Settings
 
 FILE = "mask.key"
@@ -27,7 +29,12 @@ def read_mask_key(settings: Settings, *, creates: bool = False) -> bytes:
         ConfigError: there is no key, it cannot be opened here, or it is too short or too long.
     """
     if settings.mask_key is not None:
-        key = follow(settings.mask_key, "mask_key", settings).encode()
+        check_setting(settings.mask_key, "mask_key")
+        # A slice needs the key several times; what a store answered is kept for a minute.
+        reads = reads_of(f"mask_key in minute {time.monotonic() // 60}")
+        text = follow_reference(settings.mask_key, "mask_key", reads)
+        logs.hide(text)
+        key = usable_secret(text, "mask_key").encode()
         if not SHORTEST <= len(key) <= LONGEST:
             raise ConfigError(
                 f"mask_key: the key has {len(key)} bytes, and needs {SHORTEST} to {LONGEST}",
