@@ -45,7 +45,7 @@ class KeyedHash:
         width = np.dtype(np.int64 if is_large else np.int32)
         ends = np.frombuffer(offsets, width, rows + 1, column.offset * width.itemsize).astype(np.int64)
         texts = b"".join(self._hex(data, ends[at : at + ROWS_AT_ONCE + 1]) for at in range(0, rows, ROWS_AT_ONCE))
-        bounds = np.arange(0, (rows + 1) * HEX_DIGITS, HEX_DIGITS, np.int32)
+        bounds = np.arange(0, (rows + 1) * HEX_DIGITS, HEX_DIGITS, dtype=np.int32)
         hashed = pa.StringArray.from_buffers(rows, pa.py_buffer(bounds), pa.py_buffer(texts))
         return hashed if not column.null_count else pc.if_else(column.is_valid(), hashed, pa.scalar(None, pa.string()))
 
