@@ -81,8 +81,11 @@ class OidcSettings(Model):
     jwks_url: str
     role_claim: str = "roles"
     admins: tuple[str, ...] = ("admin",)
-    """Values of the claim that make an admin; `viewers` may only read."""
+    """Values of the claim that make an admin; `operators` may start, pause and plan; `viewers` may only read."""
+    operators: tuple[str, ...] = ("operator",)
     viewers: tuple[str, ...] = ("viewer",)
+    endpoints_claim: str | None = None
+    """The claim with the endpoints that a token is for: ids or patterns, a text or a list. None: all endpoints."""
     clock_skew_s: Annotated[int, Field(ge=0, le=300)] = 30
 
 
@@ -98,7 +101,7 @@ class ScheduleSettings(Model):
 class ServeSettings(Model):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8400
-    anonymous: Literal["none", "viewer", "admin"] = "none"
+    anonymous: Literal["none", "viewer", "operator", "admin"] = "none"
     """The role of a caller without a token. Only on a loopback address."""
     oidc: OidcSettings | None = None
     allowed_origins: tuple[str, ...] = ()
@@ -114,6 +117,8 @@ class ServeSettings(Model):
     max_depth: Annotated[int, Field(ge=3)] = 10
     max_cost: Annotated[int, Field(ge=100)] = 100_000
     """The maximum number of fields that one query may request, multiplied by its list arguments."""
+    audit_days: Annotated[int, Field(ge=1)] = 400
+    """How long entries of the audit log are kept."""
     schedules: ScheduleSettings = ScheduleSettings()
 
 

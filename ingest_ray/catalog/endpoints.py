@@ -65,6 +65,11 @@ def listed(connection: sa.Connection, role: Role | None = None) -> list[Registra
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
+def all_ids(connection: sa.Connection) -> list[str]:
+    """Of sources and sinks, also of removed ones."""
+    return [str(name) for name in connection.execute(sa.select(t.c.endpoint_id)).scalars()]
+
+
 def source(connection: sa.Connection, endpoint_id: str) -> Registration:
     """Raises `EndpointNotFound`, with the ids that exist."""
     found = find(connection, endpoint_id, "source")

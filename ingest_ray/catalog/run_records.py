@@ -136,6 +136,7 @@ def page(
     connection: sa.Connection,
     *,
     endpoint_id: str | None = None,
+    within: CollectionOf[str] | None = None,
     unit_id: str | None = None,
     state: RunState | None = None,
     before: str | None = None,
@@ -146,6 +147,8 @@ def page(
     for column, value in ((t.c.endpoint_id, endpoint_id), (t.c.unit_id, unit_id), (t.c.state, state)):
         if value is not None:
             query = query.where(column == value)
+    if within is not None:
+        query = query.where(t.c.endpoint_id.in_(within))
     if before is not None:
         query = query.where(t.c.run_id < before)
     return [_read(row) for row in connection.execute(query).mappings()]

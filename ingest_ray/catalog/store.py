@@ -37,6 +37,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE ingest_schedules (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, "
         "last_due BIGINT, last_error TEXT, held_at VARCHAR(40), held_by VARCHAR(200), PRIMARY KEY (endpoint_id, unit_id))",
     ),
+    (
+        "ALTER TABLE ingest_tokens ADD COLUMN endpoints TEXT",
+        "CREATE TABLE ingest_audit (entry_id VARCHAR(100) NOT NULL, at VARCHAR(40) NOT NULL, who VARCHAR(200) NOT NULL, "
+        "role VARCHAR(20) NOT NULL, token_id VARCHAR(40), source VARCHAR(200) NOT NULL, action VARCHAR(100) NOT NULL, "
+        "endpoint_id VARCHAR(200), details TEXT NOT NULL, outcome VARCHAR(20) NOT NULL, code VARCHAR(100), "
+        "PRIMARY KEY (entry_id))",
+        "CREATE INDEX ingest_audit_by_time ON ingest_audit (at)",
+    ),
 )
 
 

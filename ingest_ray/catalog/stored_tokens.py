@@ -1,5 +1,6 @@
 """Bearer tokens: name, role and digest of each. The token itself is not stored."""
 
+import json
 from typing import Literal
 
 import sqlalchemy as sa
@@ -12,14 +13,18 @@ from ingest_ray.sdk.types import Model
 class StoredToken(Model):
     token_id: str
     name: str
-    role: Literal["admin", "viewer"]
+    role: Literal["admin", "operator", "viewer"]
     created_at: str
     expires_at: str | None = None
     revoked_at: str | None = None
+    endpoints: tuple[str, ...] | None = None
+    """Ids and patterns; None: all."""
 
 
 def add(connection: sa.Connection, token: StoredToken, digest: str) -> None:
-    connection.execute(t.insert().values(digest=digest, **token.model_dump()))
+    values = token.model_dump(exclude={"endpoints"})
+    endpoints = None if token.endpoints is None else json.dumps(token.endpoints)
+    connection.execute(t.insert().values(digest=digest, endpoints=endpoints, **values))
 
 
 def by_digest(connection: sa.Connection, digest: str) -> StoredToken | None:
@@ -47,4 +52,6 @@ def _one(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Stored
 
 
 def _read(row: sa.RowMapping) -> StoredToken:
-    return StoredToken.model_validate({name: value for name, value in row.items() if name != "digest"})
+    values = {name: value for name, value in row.items() if name not in ("digest", "endpoints")}
+    endpoints = None if row["endpoints"] is None else tuple(json.loads(row["endpoints"]))
+    return StoredToken.model_validate({**values, "endpoints": endpoints})

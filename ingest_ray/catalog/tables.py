@@ -5,7 +5,7 @@ Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exa
 
 import sqlalchemy as sa
 
-SCHEMA = 3
+SCHEMA = 4
 
 tables = sa.MetaData()
 
@@ -133,6 +133,24 @@ tokens = sa.Table(
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("expires_at", sa.String(40)),
     sa.Column("revoked_at", sa.String(40)),
+    sa.Column("endpoints", sa.Text),  # JSON list of ids and patterns; null: all
+)
+
+audit = sa.Table(
+    "ingest_audit",
+    tables,
+    sa.Column("entry_id", sa.String(100), primary_key=True),  # sorts by time
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("who", sa.String(200), nullable=False),
+    sa.Column("role", sa.String(20), nullable=False),
+    sa.Column("token_id", sa.String(40)),
+    sa.Column("source", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(100), nullable=False),
+    sa.Column("endpoint_id", sa.String(200)),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("outcome", sa.String(20), nullable=False),
+    sa.Column("code", sa.String(100)),
+    sa.Index("ingest_audit_by_time", "at"),
 )
 
 schedules = sa.Table(

@@ -6,6 +6,7 @@ import typer
 
 from ingest_ray import __version__
 from ingest_ray.cli.commands.access import secrets_app, token_app
+from ingest_ray.cli.commands.audit import audit
 from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
@@ -31,6 +32,7 @@ app.command(short_help="Stop a unit's run after the commit under way.")(pause)
 app.command(short_help="Show runs, the newest first.")(history)
 app.command(short_help="Serve GraphQL and the console.")(serve)
 app.command(short_help="Print the GraphQL schema.")(schema)
+app.command(short_help="Show who changed what.")(audit)
 app.command(short_help="Take workflows from Temporal.")(worker)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that no recent version has.")(vacuum)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.console.elements import button, heading, text_of
-from ingest_ray.console.page_context import PageContext, show_error, show_message
+from ingest_ray.console.page_context import Action, PageContext, show_error, show_message
 from ingest_ray.graphql.filters import FORMS, FilterForm
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import DataMode, UnitConfig
@@ -29,7 +29,8 @@ async def configure_drawer(context: PageContext, view: UnitView, done: Callable[
         ui.card().classes("drawer"),
     ):
         heading(f"Configure {view.unit_id}", 2)
-        form = ConfigForm(view, stored, choices.sinks, choices.columns, options)
+        sinks = tuple(name for name in choices.sinks if context.principal.is_for(name) or _is_sink_of(stored, name))
+        form = ConfigForm(view, stored, sinks, choices.columns, options)
 
         async def save() -> None:
             try:
@@ -37,8 +38,8 @@ async def configure_drawer(context: PageContext, view: UnitView, done: Callable[
             except ConfigError as error:
                 show_error(error)
                 return
-            saved = await context.call_as_admin(
-                "configure a unit",
+            saved = await context.act(
+                Action("configureIngestionUnit", view.endpoint_id, also=_other_sinks(change, stored)),
                 configure,
                 context.installation,
                 view.ref,
@@ -55,6 +56,16 @@ async def configure_drawer(context: PageContext, view: UnitView, done: Callable[
             button("Cancel", dialog.close)
     dialog.on("hide", dialog.delete)
     dialog.open()
+
+
+def _is_sink_of(stored: Configured | None, sink_id: str) -> bool:
+    return stored is not None and sink_id in (stored.config.sink_id, stored.config.sink_endpoint_id)
+
+
+def _other_sinks(change: UnitChange, stored: Configured | None) -> tuple[str, ...]:
+    """The sinks that the change chooses."""
+    before = (stored.config.sink_id, stored.config.sink_endpoint_id) if stored is not None else ()
+    return tuple(name for name in (change.sink_id, change.sink_endpoint_id) if name and name not in before)
 
 
 class ConfigForm:

@@ -3,7 +3,7 @@
 from nicegui import ui
 
 from ingest_ray.console.elements import button, cell, cell_with, format_time, heading, row, table, text_of
-from ingest_ray.console.page_context import PageContext, show_message
+from ingest_ray.console.page_context import Action, PageContext, show_message
 from ingest_ray.service.endpoints import collect
 from ingest_ray.service.endpoints.collect import CollectRequest
 from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoints
@@ -11,9 +11,10 @@ from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoin
 
 async def show_endpoints(context: PageContext) -> None:
     heading("Endpoints", 1)
-    overviews = await context.call(list_endpoints, context.installation)
-    if overviews is None:
+    known = await context.call(list_endpoints, context.installation)
+    if known is None:
         return
+    overviews = [view for view in known if context.principal.is_for(view.endpoint_id)]
     if not overviews:
         with ui.element("div").classes("empty"):
             text_of("Nothing is registered yet.", "p")
@@ -42,11 +43,13 @@ def _show(context: PageContext, view: EndpointOverview) -> None:
 async def collect_now(context: PageContext, endpoint_id: str) -> None:
     """Waits for the collection: the next actions need its result."""
     request = CollectRequest(endpoint_id=endpoint_id, requested_by=context.principal.name)
-    collection_id = await context.call_as_admin("collect", collect.start_collection, context.installation, request)
+    action = Action("triggerEndpointCollection", endpoint_id)
+    collection_id = await context.act(action, collect.start_collection, context.installation, request)
     if collection_id is None:
         return
     ui.notify(f"reading the metadata of {endpoint_id}")
-    done = await context.call_as_admin("collect", collect.run_collection, context.installation, collection_id, request)
+    waiting = Action("triggerEndpointCollection", endpoint_id, is_audited=False)
+    done = await context.act(waiting, collect.run_collection, context.installation, collection_id, request)
     if done is not None:
         differences = done.differences
         show_message(

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from nicegui import ui
 from starlette.responses import RedirectResponse, Response
 
+from ingest_ray.console.audit_page import show_audit_log
 from ingest_ray.console.elements import CSS, text_of
 from ingest_ray.console.endpoints_page import show_endpoints
 from ingest_ray.console.page_context import LOGIN, PageContext
@@ -24,11 +25,11 @@ BUILD_S = 20.0  # a page reads the catalog before it is shown
 def mount(app: FastAPI, installation: Installation, authenticator: Authenticator) -> None:
     async def visit(request: Request) -> PageContext | None:
         try:
-            return PageContext(
-                installation, await asyncio.to_thread(authenticator.principal_of, request), authenticator.renew
-            )
+            principal = await asyncio.to_thread(authenticator.principal_of, request)
         except Unauthenticated:
             return None
+        caller = request.client.host if request.client is not None else "unknown"
+        return PageContext(installation, principal, authenticator.renew, caller)
 
     @ui.page("/", title="Endpoints - ingest-ray", response_timeout=BUILD_S)
     async def endpoints(request: Request) -> Response | None:
@@ -54,6 +55,14 @@ def mount(app: FastAPI, installation: Installation, authenticator: Authenticator
             await show_run(context, run_id)
         return None
 
+    @ui.page("/audit", title="Audit log - ingest-ray", response_timeout=BUILD_S)
+    async def audit(request: Request) -> Response | None:
+        if (context := await visit(request)) is None:
+            return RedirectResponse(LOGIN)
+        with _frame(context):
+            await show_audit_log(context)
+        return None
+
     options: dict[str, Any] = {"tailwind": False, "show_welcome_message": False}
     ui.run_with(app, mount_path="/console", title="ingest-ray", reconnect_timeout=10.0, **options)
 
@@ -67,6 +76,8 @@ def _frame(context: PageContext) -> Iterator[None]:
         ui.link("ingest-ray", "/").classes("home")
         with ui.element("nav").props('aria-label="Main"'):
             ui.link("Endpoints", "/")
+            if context.is_admin:
+                ui.link("Audit log", "/audit").classes("further")
         text_of(f"{context.principal.name} ({context.principal.role})", classes="who")
         with ui.element("form").props('method="post" action="/logout"'):
             with ui.element("button").props('type="submit"'):

@@ -3,9 +3,10 @@
 from nicegui import ui
 
 from ingest_ray.console.elements import button, cell, facts, format_count, heading, row, table, text_of
-from ingest_ray.console.page_context import PageContext
+from ingest_ray.console.page_context import Action, PageContext
 from ingest_ray.core.positions import display_value
 from ingest_ray.engine.reports import PlanPreview
+from ingest_ray.service.access.roles import Role
 from ingest_ray.service.runs.execution import plan
 from ingest_ray.service.units.listing import UnitView
 
@@ -13,7 +14,8 @@ MOST_SLICES = 20
 
 
 async def plan_dialog(context: PageContext, view: UnitView) -> None:
-    preview = await context.call_as_admin("preview a plan", plan, context.installation, view.ref)
+    action = Action("ingestionPlan", view.endpoint_id, Role.OPERATOR, is_audited=False)
+    preview = await context.act(action, plan, context.installation, view.ref)
     if preview is None:
         return
     with ui.dialog().props('aria-label="Plan"') as dialog, ui.card().classes("wide"):

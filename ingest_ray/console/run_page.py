@@ -18,8 +18,9 @@ from ingest_ray.console.elements import (
     table,
     text_of,
 )
-from ingest_ray.console.page_context import PageContext
+from ingest_ray.console.page_context import Action, PageContext
 from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.service.access.roles import Role
 from ingest_ray.service.runs import control, quarantine
 from ingest_ray.service.runs.history import RunView, view_run
 from ingest_ray.service.runs.run_observer import Sample, Throttle
@@ -30,7 +31,7 @@ THROTTLE_NUMBERS = ("requests/s", "requests", "refused")
 
 
 async def show_run(context: PageContext, run_id: str) -> None:
-    view = await context.call(view_run, context.installation, run_id)
+    view = await context.call(view_run, context.installation, run_id, context.principal)
     if view is None:
         heading("Run", 1)
         text_of(f"There is no run {run_id}.", "p", "error").props('role="alert"')
@@ -60,7 +61,7 @@ class RunPage:
             self._state = State(summary.state.value)
             self._summary_text = text_of("", classes="soft")
         self._bar = ui.linear_progress(0, show_value=False).props('aria-label="Rows committed" instant-feedback')
-        if self._context.is_admin and summary.state is RunState.RUNNING:
+        if self._context.is_operator and summary.state is RunState.RUNNING:
             with ui.element("div").classes("bar"):
                 self._pause = button("Pause", self.pause, summary.unit_id)
         self._error = ui.element("div").props('role="alert"')
@@ -133,7 +134,7 @@ class RunPage:
 
     async def _show_end(self, view: RunView) -> None:
         summary = view.summary
-        if self._context.is_admin and hasattr(self, "_pause"):
+        if self._context.is_operator and hasattr(self, "_pause"):
             self._pause.set_visibility(False)
         if summary.error is not None:
             with self._error.classes("error"):
@@ -165,8 +166,8 @@ class RunPage:
         summary = self._summary
         if not await confirm(f"Pause {summary.unit_id}?", "The commit under way is finished first.", "Pause now"):
             return
-        await self._context.call_as_admin(
-            "pause a run",
+        await self._context.act(
+            Action("pauseIngestion", summary.endpoint_id, Role.OPERATOR),
             control.pause,
             self._context.installation,
             summary.ref,

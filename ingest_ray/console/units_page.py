@@ -18,9 +18,10 @@ from ingest_ray.console.elements import (
     text_of,
 )
 from ingest_ray.console.endpoints_page import collect_now
-from ingest_ray.console.page_context import PageContext, show_message
+from ingest_ray.console.page_context import Action, PageContext, show_message
 from ingest_ray.console.plan_dialog import plan_dialog
 from ingest_ray.sdk.types import RunState
+from ingest_ray.service.access.roles import Role
 from ingest_ray.service.runs import control
 from ingest_ray.service.units import reset
 from ingest_ray.service.units.listing import EndpointUnits, UnitView, list_units
@@ -33,7 +34,8 @@ COLUMNS = ("unit", "state", "mode", "schedule", "sink", "last run", "rows", "lag
 
 async def show_units(context: PageContext, endpoint_id: str) -> None:
     heading(endpoint_id, 1)
-    listed = await context.call(list_units, context.installation, endpoint_id)
+    is_visible = context.principal.is_for(endpoint_id)
+    listed = await context.call(list_units, context.installation, endpoint_id) if is_visible else None
     if listed is None:
         text_of("There is no such endpoint, or it cannot be read.", "p", "error").props('role="alert"')
         return
@@ -121,7 +123,7 @@ class UnitRow:
             self._rows = cell("-", "number")
             self._lag = cell("-")
             with cell_with("actions"):
-                if context.is_admin:
+                if context.is_operator:
                     self._buttons(name)
 
     def _buttons(self, name: str) -> None:
@@ -129,6 +131,11 @@ class UnitRow:
             self._run = button("Run", self.run, name, is_main=True)
             self._pause = button("Pause", self.pause, name)
             button("Plan", lambda: plan_dialog(self._context, self._view), name)
+        if self._context.is_admin:
+            self._buttons_of_admins(name)
+
+    def _buttons_of_admins(self, name: str) -> None:
+        if self._view.enabled:
             button("Reset", self.reset, name)
         button("Configure", lambda: configure_drawer(self._context, self._view, self._page.reload), name)
 
@@ -142,7 +149,7 @@ class UnitRow:
             self._last.props(f'href="/run/{last.run_id}"')
             self._rows.set_text(format_count(last.rows.committed))
             self._lag.set_text(format_age(last.started_at) if last.state is RunState.SUCCEEDED else "-")
-        if self._context.is_admin and self._view.enabled:
+        if self._context.is_operator and self._view.enabled:
             is_running = status.state is RunState.RUNNING
             self._run.set_enabled(not is_running)
             self._run.set_text("Resume" if status.state is RunState.PAUSED else "Run")
@@ -154,8 +161,8 @@ class UnitRow:
             f"Run {view.unit_id}?", f"It reads what is new and commits it to {view.sink_id}.", "Run now"
         ):
             return
-        done = await self._context.call_as_admin(
-            "start a run",
+        done = await self._context.act(
+            Action("startIngestion", view.endpoint_id, Role.OPERATOR),
             control.start,
             self._context.installation,
             view.ref,
@@ -168,8 +175,8 @@ class UnitRow:
         view = self._view
         if not await confirm(f"Pause {view.unit_id}?", "The commit under way is finished first.", "Pause now"):
             return
-        done = await self._context.call_as_admin(
-            "pause a run",
+        done = await self._context.act(
+            Action("pauseIngestion", view.endpoint_id, Role.OPERATOR),
             control.pause,
             self._context.installation,
             view.ref,
@@ -182,13 +189,13 @@ class UnitRow:
     async def reset(self) -> None:
         view = self._view
         consequence = "Its checkpoint is forgotten: the next run reads everything again. Rows in the sink stay."
-        warning = await self._context.call_as_admin(
-            "reset a unit", reset.append_warning, self._context.installation, view.ref
-        )
+        asking = Action("resetIngestionCheckpoint", view.endpoint_id, is_audited=False)
+        warning = await self._context.act(asking, reset.append_warning, self._context.installation, view.ref)
         if warning:
             consequence = f"Its checkpoint is forgotten. Rows in the sink stay. Warning: {warning}."
         if not await confirm(f"Reset {view.unit_id}?", consequence, "Forget the checkpoint"):
             return
-        done = await self._context.call_as_admin("reset a unit", reset.reset, self._context.installation, view.ref)
+        action = Action("resetIngestionCheckpoint", view.endpoint_id)
+        done = await self._context.act(action, reset.reset, self._context.installation, view.ref)
         if done is not None:
             show_message(f"{view.unit_id}: forgot {done.segments} segment(s)")

@@ -1,4 +1,4 @@
-"""The mutations. All of them need the role admin."""
+"""The mutations. Those that start and pause runs need the role operator, all others admin: see `guards`."""
 
 import asyncio
 import logging
@@ -22,10 +22,11 @@ from ingest_ray.graphql.ingestion_types import (
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
-from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_operator, call_as_viewer
 from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.service.access.roles import Role, require_endpoints, require_role
 from ingest_ray.service.endpoints import collect, connection_test, provision, public_view, registration
 from ingest_ray.service.endpoints.collect import CollectRequest
 from ingest_ray.service.endpoints.collections import find_collection
@@ -55,6 +56,7 @@ class Mutation(ComparisonMutations):
     async def register_endpoint(self, info: RequestInfo, input: EndpointInput, test: bool = True) -> MetadataEndpoint:
         """Registers a source or a sink after a connection test; `test: false` skips the test."""
         draft = draft_of(input)
+        require_endpoints(await info.context.current_principal(), [registration.id_of(draft)])
         return MetadataEndpoint.of(
             await call_as_admin(info, registration.register, info.context.installation, draft, tested=test)
         )
@@ -132,11 +134,13 @@ class Mutation(ComparisonMutations):
             policy=json_object(input.policy, "policy"),
             filters=filters_of(input.jira_filter, input.confluence_filter),
         )
+        unit = UnitRef(str(input.endpoint_id), str(input.unit_id))
+        await _check_sinks(info, unit, input.sink_id, input.sink_endpoint_id)
         stored = await call_as_admin(
             info,
             configure.configure,
             info.context.installation,
-            UnitRef(str(input.endpoint_id), str(input.unit_id)),
+            unit,
             change,
             input.expected_version,
         )
@@ -151,8 +155,9 @@ class Mutation(ComparisonMutations):
         sink_id: str | None = None,
         sink_endpoint_id: ID | None = None,
     ) -> IngestionActionResult:
-        """Starts a run in the background, or continues a paused one."""
-        done = await call_as_admin(
+        """Starts a run in the background, or continues a paused one. Another sink than the configured one needs the role admin."""
+        await _check_sinks(info, UnitRef(str(endpoint_id), str(unit_id)), sink_id, sink_endpoint_id)
+        done = await call_as_operator(
             info,
             control.start,
             info.context.installation,
@@ -168,7 +173,7 @@ class Mutation(ComparisonMutations):
         self, info: RequestInfo, endpoint_id: ID, unit_id: ID, sink_id: str | None = None
     ) -> IngestionActionResult:
         """The run stops after the commit under way; a schedule is held until the unit is started again."""
-        done = await call_as_admin(
+        done = await call_as_operator(
             info,
             control.pause,
             info.context.installation,
@@ -219,6 +224,16 @@ class Mutation(ComparisonMutations):
         return ProvisionCdmSinkResult(
             ok=True, dataset_id=ID(done.dataset_id), schema=done.schema_name, table_name=done.table_name
         )
+
+
+async def _check_sinks(info: RequestInfo, unit: UnitRef, *sink_ids: str | None) -> None:
+    """Raises `RoleForbidden` where rows of the unit would go to another sink than the configured one, and the caller may not choose it."""
+    principal, stored = await info.context.current_principal(), await info.context.loaders.config.load(unit)
+    configured = (stored.config.sink_id, stored.config.sink_endpoint_id) if stored is not None else ()
+    others = [str(name) for name in sink_ids if name is not None and name not in configured]
+    if others:
+        require_role(principal, Role.ADMIN, f"send rows of '{unit}' to '{others[0]}'")
+        require_endpoints(principal, others)
 
 
 set_watermark = watermark.set_watermark  # an argument of the field hides the module's name

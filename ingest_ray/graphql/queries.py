@@ -28,13 +28,14 @@ from ingest_ray.graphql.ingestion_types import (
     IngestionUnitConfig,
 )
 from ingest_ray.graphql.plan_types import IngestionPlan
-from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_viewer
+from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_operator, call_as_viewer
 from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, RunProgress
 from ingest_ray.graphql.template_types import MetadataEndpointFamily, MetadataEndpointTemplate
-from ingest_ray.graphql.viewer_type import Viewer
+from ingest_ray.graphql.viewer_type import AuditEntry, Viewer
 from ingest_ray.sdk.errors import ConfigError, EndpointNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
+from ingest_ray.service.access.audit import read_audit_log
 from ingest_ray.service.endpoints import filter_options, registration, templates
 from ingest_ray.service.endpoints.collections import list_collections
 from ingest_ray.service.endpoints.datasets import search_datasets
@@ -74,6 +75,7 @@ class Query:
             project=project_slug,
             capability=capability,
             text=search,
+            within=await info.context.visible_endpoints(),
             after=after,
             first=checked_count(first, 50),
         )
@@ -116,6 +118,7 @@ class Query:
             project=project_id,
             endpoint_id=endpoint_id,
             text=search,
+            within=await info.context.visible_endpoints(),
             limit=MOST_DATASETS,
         )
         wanted = set(labels or ())
@@ -143,6 +146,7 @@ class Query:
             list_collections,
             info.context.installation,
             endpoint_id=wanted.endpoint_id,
+            within=await info.context.visible_endpoints(),
             collection_id=wanted.collection_id,
             status=wanted.status.value if wanted.status is not None else None,
             since=_checked_bound("from", wanted.from_),
@@ -158,6 +162,7 @@ class Query:
 
     @strawberry.field
     async def ingestion_sinks(self, info: RequestInfo) -> list[IngestionSink]:
+        within = await info.context.visible_endpoints()
         sinks = await call_as_viewer(info, list_sinks, info.context.installation)
         return [
             IngestionSink(
@@ -167,6 +172,7 @@ class Query:
                 template_id=view.template,
             )
             for view in sinks
+            if within is None or view.sink_id in within
         ]
 
     @strawberry.field
@@ -222,6 +228,7 @@ class Query:
             info.context.installation,
             endpoint_id=endpoint_id,
             unit_id=unit_id,
+            within=await info.context.visible_endpoints(),
             state=RunState(state.value) if state is not None else None,
             after=after,
             first=checked_count(first, 50),
@@ -230,12 +237,17 @@ class Query:
 
     @strawberry.field
     async def ingestion_run(self, info: RequestInfo, id: ID) -> IngestionRun:
-        view = await call_as_viewer(info, history.view_run, info.context.installation, str(id))
+        view = await call_as_viewer(
+            info, history.view_run, info.context.installation, str(id), await info.context.current_principal()
+        )
         return IngestionRun.of(view.summary)
 
     @strawberry.field
     async def ingestion_run_progress(self, info: RequestInfo, id: ID) -> RunProgress:
-        return RunProgress.of(await call_as_viewer(info, history.view_run, info.context.installation, str(id)))
+        principal = await info.context.current_principal()
+        return RunProgress.of(
+            await call_as_viewer(info, history.view_run, info.context.installation, str(id), principal)
+        )
 
     @strawberry.field
     async def ingestion_segments(
@@ -280,9 +292,33 @@ class Query:
     async def ingestion_plan(
         self, info: RequestInfo, endpoint_id: ID, unit_id: ID, slices: int | None = 50
     ) -> IngestionPlan:
-        """What a run would read now. Needs the role admin, because it queries the source."""
-        preview = await call_as_admin(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
+        """What a run would read now. Needs the role operator, because it queries the source."""
+        preview = await call_as_operator(info, plan, info.context.installation, UnitRef(str(endpoint_id), str(unit_id)))
         return IngestionPlan.of(preview, checked_count(slices, 50, "slices"))
+
+    @strawberry.field
+    async def audit_log(
+        self,
+        info: RequestInfo,
+        endpoint_id: ID | None = None,
+        who: str | None = None,
+        action: str | None = None,
+        first: int | None = 50,
+        after: ID | None = None,
+    ) -> list[AuditEntry]:
+        """Who did what, the newest first; `after` is the id of the last entry of the page before. Needs the role admin."""
+        listed = await call_as_admin(
+            info,
+            read_audit_log,
+            info.context.installation,
+            await info.context.current_principal(),
+            endpoint_id=endpoint_id,
+            who=who,
+            action=action,
+            after=after,
+            first=checked_count(first, 50),
+        )
+        return [AuditEntry.of(entry) for entry in listed.entries]
 
 
 def _checked_bound(field: str, time: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ from strawberry.types import Info
 from ingest_ray.graphql.loaders import Loaders
 from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.service.access.roles import Principal, Role, require_role
+from ingest_ray.service.access.scope import visible_endpoints
 from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,16 @@ class RequestContext(BaseContext):
             self.principal = await asyncio.to_thread(self._renew, self.principal)
         return self.principal
 
+    @property
+    def caller(self) -> str:
+        """The address that the request comes from."""
+        client = self.request.client if self.request is not None else None
+        return client.host if client is not None else "unknown"
+
+    async def visible_endpoints(self) -> frozenset[str] | None:
+        """The ids that the principal may see; None: all."""
+        return await asyncio.to_thread(visible_endpoints, self.installation, await self.current_principal())
+
 
 RequestInfo = Info[RequestContext, None]
 
@@ -53,10 +64,21 @@ async def call_as_viewer(info: RequestInfo, use_case: Callable[P, T], *arguments
 
 async def call_as_admin(info: RequestInfo, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Calls a use case in a thread, and logs who did. For what changes something or shows rows: admins only."""
+    return await _logged_call(info, Role.ADMIN, use_case, *arguments, **options)
+
+
+async def call_as_operator(info: RequestInfo, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """As `call_as_admin`, for starting, pausing and planning."""
+    return await _logged_call(info, Role.OPERATOR, use_case, *arguments, **options)
+
+
+async def _logged_call(
+    info: RequestInfo, role: Role, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs
+) -> T:
     principal = await info.context.current_principal()
-    require_role(principal, Role.ADMIN, f"call {info.field_name}")
+    require_role(principal, role, f"call {info.field_name}")
     log.info("%s by %s", info.field_name, principal.name)
-    return await _call(info, Role.ADMIN, use_case, *arguments, **options)
+    return await _call(info, role, use_case, *arguments, **options)
 
 
 async def _call(info: RequestInfo, role: Role, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -4,11 +4,16 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from ingest_ray.graphql.error_codes import CodedErrors
+from ingest_ray.graphql.guards import guard
 from ingest_ray.graphql.mutations import Mutation
 from ingest_ray.graphql.queries import Query
 from ingest_ray.graphql.query_limits import query_limits
 from ingest_ray.graphql.subscriptions import Subscription
+from ingest_ray.service.access.roles import Role
 from ingest_ray.settings import ServeSettings
+
+guard(Query, Role.VIEWER, is_audited=False)
+guard(Mutation, Role.ADMIN, is_audited=True)
 
 
 class Schema(strawberry.Schema):

@@ -19,7 +19,8 @@ class Subscription:
         """Yields the progress of a run whenever it has changed, until the run has ended."""
         last: RunProgress | None = None
         while True:
-            now = RunProgress.of(await call_as_viewer(info, view_run, info.context.installation, str(id)))
+            principal = await info.context.current_principal()
+            now = RunProgress.of(await call_as_viewer(info, view_run, info.context.installation, str(id), principal))
             if now != last:
                 yield now
             if now.is_finished:

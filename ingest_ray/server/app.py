@@ -21,7 +21,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from ingest_ray import __version__, logs
 from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
-from ingest_ray.sdk.errors import ConfigError, IngestError, Unauthenticated
+from ingest_ray.sdk.errors import ConfigError, IngestError, RoleForbidden, Unauthenticated
 from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Authenticator
@@ -142,7 +142,9 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 
     @app.get("/metrics")
     async def show_metrics(connection: Request) -> Response:
-        await context_of(connection)
+        context = await context_of(connection)
+        if (await context.current_principal()).endpoints is not None:
+            raise RoleForbidden("metrics are of all endpoints", hint="use a token without --endpoint")
         return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(IngestError)

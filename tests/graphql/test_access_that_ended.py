@@ -8,7 +8,7 @@ from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 from ingest_ray import logs
-from ingest_ray.console.page_context import PageContext
+from ingest_ray.console.page_context import Action, PageContext
 from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.server import app as server_app
 from ingest_ray.server import identity
@@ -82,12 +82,15 @@ async def test_an_open_page_of_a_revoked_token_calls_nothing(client: Client, mon
 
     authenticator = Authenticator(client.installation)
     made = create_token(client.installation, "grace", Role.ADMIN)
-    page = PageContext(client.installation, authenticator.principal_of_secret(made.token), authenticator.renew)
+    page = PageContext(
+        client.installation, authenticator.principal_of_secret(made.token), authenticator.renew, "1.2.3.4"
+    )
+    run = Action("startIngestion", "shop")
     shown: list[str] = []
     monkeypatch.setattr(page_context.ui.navigate, "to", shown.append)
-    assert await page.call_as_admin("run", lambda: "called") == "called"
+    assert await page.act(run, lambda: "called") == "called"
     revoke_token(client.installation, made.stored.token_id)
-    assert await page.call_as_admin("run", lambda: "called") is None
+    assert await page.act(run, lambda: "called") is None
     assert await page.call(lambda: "called") is None
     assert shown == ["/login", "/login"]
 

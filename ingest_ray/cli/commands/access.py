@@ -15,8 +15,12 @@ secrets_app = typer.Typer(help="The key that seals secrets.", no_args_is_help=Tr
 def token_create(
     invocation: Invocation,
     name: Annotated[str, typer.Option("--name", help="Whose it is; it is in the logs.")],
-    role: Annotated[Literal["admin", "viewer"], typer.Option("--role", help="What it may do.")] = "viewer",
+    role: Annotated[Literal["admin", "operator", "viewer"], typer.Option("--role", help="What it may do.")] = "viewer",
     days: Annotated[int | None, typer.Option("--days", min=1, help="Days until it expires [default: never].")] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option("--endpoint", help="An endpoint or pattern that it is for; may be repeated [default: all]."),
+    ] = None,
 ) -> None:
     """Make a bearer token. It is shown once, and stored as a digest only.
 
@@ -24,11 +28,15 @@ def token_create(
     Examples:
       ingest-ray token create --name ada --role admin
       ingest-ray token create --name dashboard --role viewer --days 90 --json
+      ingest-ray token create --name night-shift --role operator --endpoint shop --endpoint 'crm-*'
     """
+    from ingest_ray.service.access.audit import audited, of_command
     from ingest_ray.service.access.roles import Role
     from ingest_ray.service.access.tokens import create_token
 
-    created = create_token(invocation.installation, name, Role(role), days)
+    installation, only = invocation.installation, endpoint or None
+    with audited(installation, of_command("token create", name=name, role=role, days=days, endpoints=only)):
+        created = create_token(installation, name, Role(role), days, only)
     invocation.output.write(created, lambda out: print(created.token, file=out))
 
 
@@ -44,9 +52,11 @@ def token_revoke(
     Examples:
       ingest-ray token revoke 3f9a12cd
     """
+    from ingest_ray.service.access.audit import audited, of_command
     from ingest_ray.service.access.tokens import revoke_token
 
-    revoked = revoke_token(invocation.installation, token_id)
+    with audited(invocation.installation, of_command("token revoke", token=token_id)):
+        revoked = revoke_token(invocation.installation, token_id)
     invocation.output.write(revoked, lambda out: print(f"revoked token {revoked.token_id} of {revoked.name}", file=out))
 
 
@@ -77,9 +87,11 @@ def secrets_rotate_key(invocation: Invocation) -> None:
     Examples:
       ingest-ray secrets rotate
     """
+    from ingest_ray.service.access.audit import audited, of_command
     from ingest_ray.service.access.key_rotation import rotate_key
 
-    rotated = rotate_key(invocation.installation)
+    with audited(invocation.installation, of_command("secrets rotate")):
+        rotated = rotate_key(invocation.installation)
     after = "" if rotated.key_from == "file" else "; the old key can be taken out of INGEST_SECRET_KEY now"
     invocation.output.write(
         rotated, lambda out: print(f"sealed {rotated.sealed} secret(s) with the new key{after}", file=out)

@@ -12,12 +12,13 @@ def show_tokens(listed: Tokens, out: TextIO) -> None:
     if not listed.tokens:
         console.print("no token yet: ingest-ray token create --name NAME --role admin")
         return
-    table = table_of("id", "name", "role", "made (UTC)", "expires", "revoked")
+    table = table_of("id", "name", "role", "endpoints", "made (UTC)", "expires", "revoked")
     for token in listed.tokens:
         table.add_row(
             token.token_id,
             token.name,
             token.role,
+            ", ".join(token.endpoints) if token.endpoints is not None else "all",
             format_time(token.created_at),
             format_time(token.expires_at),
             format_time(token.revoked_at),

@@ -49,7 +49,7 @@ class TokenVerifier:
             raise Unauthenticated(f"the token is not valid: {type(error).__name__}") from None
         name = str(claims.get("preferred_username") or claims["sub"])
         expires_at = float(claims["exp"]) + self._settings.clock_skew_s
-        return Principal(name=name, role=self._role(claims), expires_at=expires_at)
+        return Principal(name=name, role=self._role(claims), expires_at=expires_at, endpoints=self._endpoints(claims))
 
     def _key(self, token: str) -> Any:
         wanted = jwt.get_unverified_header(token).get("kid")
@@ -71,9 +71,22 @@ class TokenVerifier:
 
     def _role(self, claims: dict[str, Any]) -> Role:
         """Raises `Unauthenticated` for a token that names no role of this service: it was made for another one."""
-        claimed = claims.get(self._settings.role_claim)
-        names = {str(name) for name in (claimed if isinstance(claimed, list) else [claimed])}
-        for role, accepted in ((Role.ADMIN, self._settings.admins), (Role.VIEWER, self._settings.viewers)):
+        names = set(_texts(claims.get(self._settings.role_claim)))
+        accepted_by_role = (
+            (Role.ADMIN, self._settings.admins),
+            (Role.OPERATOR, self._settings.operators),
+            (Role.VIEWER, self._settings.viewers),
+        )
+        for role, accepted in accepted_by_role:
             if names & set(accepted):
                 return role
         raise Unauthenticated(f"the token's claim '{self._settings.role_claim}' names no role of this service")
+
+    def _endpoints(self, claims: dict[str, Any]) -> tuple[str, ...] | None:
+        """None, all, where no claim names them; a token without the claim is for none."""
+        claim = self._settings.endpoints_claim
+        return None if claim is None else tuple(_texts(claims.get(claim)))
+
+
+def _texts(claimed: Any) -> list[str]:
+    return [item for item in (claimed if isinstance(claimed, list) else [claimed]) if isinstance(item, str) and item]

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from ingest_ray import logs
@@ -26,8 +27,16 @@ class Tokens(Model):
     tokens: tuple[StoredToken, ...] = ()
 
 
-def create_token(installation: Installation, name: str, role: Role, days: int | None = None) -> NewToken:
-    """Creates a token of 256 random bits. They need no slow hash: they cannot be guessed, neither directly nor from a digest."""
+def create_token(
+    installation: Installation,
+    name: str,
+    role: Role,
+    days: int | None = None,
+    endpoints: Sequence[str] | None = None,
+) -> NewToken:
+    """`endpoints`: ids and patterns of those that the token is for; None: all.
+
+    Creates a token of 256 random bits. They need no slow hash: they cannot be guessed, neither directly nor from a digest."""
     if not name.strip():
         raise ConfigError("a token needs a name: whose it is")
     token = PREFIX + secrets.token_urlsafe(32)
@@ -39,6 +48,7 @@ def create_token(installation: Installation, name: str, role: Role, days: int | 
         role=role.value,
         created_at=moment.isoformat(timespec="seconds"),
         expires_at=(moment + timedelta(days=days)).isoformat(timespec="seconds") if days is not None else None,
+        endpoints=tuple(endpoints) if endpoints is not None else None,
     )
     with installation.catalog.begin() as connection:
         stored_tokens.add(connection, stored, _digest(token))
@@ -81,7 +91,7 @@ def _valid_principal(found: StoredToken | None) -> Principal:
         or (found.expires_at and datetime.fromisoformat(found.expires_at) <= datetime.now(UTC))
     ):
         raise Unauthenticated("the token is not valid", hint="ingest-ray token create makes a new one")
-    return Principal(name=found.name, role=Role(found.role), token_id=found.token_id)
+    return Principal(name=found.name, role=Role(found.role), token_id=found.token_id, endpoints=found.endpoints)
 
 
 def _digest(token: str) -> str:

@@ -19,12 +19,15 @@ def list_collections(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 50,
+    within: CollectionOf[str] | None = None,
 ) -> list[Collection]:
-    """The newest first. Times have a zone."""
+    """The newest first. Times have a zone. `within`: of these endpoints only."""
+    if endpoint_id is not None:
+        within = [endpoint_id] if within is None or endpoint_id in within else []
     with installation.catalog.read() as connection:
         found = run_records.collections(
             connection,
-            endpoint_ids=[endpoint_id] if endpoint_id is not None else None,
+            endpoint_ids=within,
             collection_id=collection_id,
             status=status,
             since=run_records.instant(since) if since is not None else None,

@@ -8,14 +8,22 @@ from ingest_ray.service.installation import Installation
 
 
 def search_datasets(
-    installation: Installation, *, project: str | None, endpoint_id: str | None, text: str | None, limit: int
+    installation: Installation,
+    *,
+    project: str | None,
+    endpoint_id: str | None,
+    text: str | None,
+    limit: int,
+    within: Collection[str] | None = None,
 ) -> list[Version]:
     """By endpoint and name. `text` is a part of the name, in any case."""
     with installation.catalog.read() as connection:
         endpoint_ids = {
             entry.endpoint.endpoint_id
             for entry in endpoints.listed(connection)
-            if endpoint_id in (None, entry.endpoint.endpoint_id) and project in (None, entry.about.project)
+            if (within is None or entry.endpoint.endpoint_id in within)
+            and endpoint_id in (None, entry.endpoint.endpoint_id)
+            and project in (None, entry.about.project)
         }
         return dataset_versions.search(connection, endpoint_ids, text, limit)
 

@@ -40,7 +40,7 @@ def register(installation: Installation, draft: EndpointDraft, *, tested: bool =
         ConfigError: names the field.
         ConnectionTestFailed: nothing was registered; not where `tested` is False.
     """
-    endpoint_id = _checked_id(draft.source_id or _slug(draft.about.name or ""))
+    endpoint_id = id_of(draft)
     role, descriptor = descriptor_of(draft.template)
     check_sources(installation, draft.template, draft.config)
     with installation.catalog.read() as connection:
@@ -59,6 +59,11 @@ def register(installation: Installation, draft: EndpointDraft, *, tested: bool =
         )
         endpoints.save(connection, entry)
     return find_endpoint(installation, endpoint_id)
+
+
+def id_of(draft: EndpointDraft) -> str:
+    """The id that the endpoint gets. Raises `ConfigError` for one that cannot be."""
+    return _checked_id(draft.source_id or _slug(draft.about.name or ""))
 
 
 def update(
@@ -140,6 +145,7 @@ def search_endpoints(
     project: str | None = None,
     capability: str | None = None,
     text: str | None = None,
+    within: Collection[str] | None = None,
     after: str | None = None,
     first: int = 50,
 ) -> list[Registration]:
@@ -150,7 +156,8 @@ def search_endpoints(
     kept = [
         entry
         for entry in found
-        if (project is None or entry.about.project == project)
+        if (within is None or entry.endpoint.endpoint_id in within)
+        and (project is None or entry.about.project == project)
         and (capability is None or capability in capabilities_of(entry))
         and (after is None or entry.endpoint.endpoint_id > after)
         and wanted

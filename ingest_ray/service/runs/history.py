@@ -1,8 +1,11 @@
 """Lists runs page by page, the newest first, and shows one run with its progress."""
 
+from collections.abc import Collection
+
 from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Model, RunState, RunSummary
+from ingest_ray.service.access.roles import LOCAL, Principal
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive
 from ingest_ray.service.runs.run_observer import ProgressReport
@@ -27,16 +30,23 @@ def list_runs(
     installation: Installation,
     *,
     endpoint_id: str | None = None,
+    within: Collection[str] | None = None,
     unit_id: str | None = None,
     state: RunState | None = None,
     after: str | None = None,
     first: int = 50,
 ) -> RunPage:
-    """The page that follows the run `after`."""
+    """The page that follows the run `after`. `within`: of these endpoints only."""
     limit = max(1, min(first, MOST_RUNS))
     with installation.catalog.read() as connection:
         records = run_records.page(
-            connection, endpoint_id=endpoint_id, unit_id=unit_id, state=state, before=after, limit=limit + 1
+            connection,
+            endpoint_id=endpoint_id,
+            within=within,
+            unit_id=unit_id,
+            state=state,
+            before=after,
+            limit=limit + 1,
         )
         shown = [
             record.summary
@@ -47,11 +57,11 @@ def list_runs(
     return RunPage(runs=tuple(shown), has_next=len(records) > limit)
 
 
-def view_run(installation: Installation, run_id: str) -> RunView:
-    """Raises `ConfigError` for an id that no run has."""
+def view_run(installation: Installation, run_id: str, principal: Principal = LOCAL) -> RunView:
+    """Raises `ConfigError` for an id that no run of an endpoint of the principal has."""
     with installation.catalog.read() as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
-        if record is None:
+        if record is None or not principal.is_for(record.summary.endpoint_id):
             raise ConfigError(f"there is no run '{run_id}'")
         summary = record.summary
         if summary.state is RunState.RUNNING and not is_run_alive(connection, installation, record):
