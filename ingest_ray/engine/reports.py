@@ -71,6 +71,7 @@ class ReconcileReport(Model):
     """Rows that were missing in the sink, and were read and committed again."""
     erased: int = 0
     how: str = ""
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     error: RunFault | None = None
 

@@ -11,6 +11,7 @@ from ingest_ray.sdk.contracts import (
     Descriptor,
     KeyScan,
     KeySums,
+    Notes,
     Probe,
     QuickCheck,
     ReadContext,
@@ -112,6 +113,9 @@ class LazyModule:
         self, spec: UnitSpec, keys: "pa.RecordBatch", context: ReadContext, known: Mapping[str, SegmentState] | None
     ) -> "Iterator[pa.RecordBatch]":
         return capability(self._strategy, RowLookup).look_up(spec, keys, context, known)
+
+    def notes(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._strategy, Notes).notes(spec)
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         return capability(self._strategy, KeySums).key_span(spec)

@@ -98,6 +98,8 @@ def _show_reconciled(console: Console, report: ReconcileReport) -> None:
             missing = f"{report.missing_in_sink} not in the sink, {report.repaired} read again and committed"
             table.add_row("  missing", missing)
         table.add_row("  gone", f"{report.missing_at_source} not at the source any more, {report.erased} {outcome}")
+    for note in report.notes:
+        table.add_row("  note", note)
     table.add_row("  time", f"{report.seconds:.1f} s")
     console.print(table)
     show_fault(console, report.error)

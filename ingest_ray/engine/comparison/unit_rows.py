@@ -20,6 +20,7 @@ from ingest_ray.sdk.contracts import (
     KeySumReader,
     KeySums,
     MisfitFinder,
+    Notes,
     ReadContext,
     RowLookup,
     RowReader,
@@ -72,6 +73,10 @@ class ComparedRows(Protocol):
     def source_sums(self, keys: KeyRange) -> Mapping[int, KeySum]: ...
 
     def sink_sums(self, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]: ...
+
+    def source_notes(self) -> Sequence[str]:
+        """What a person should know about how the source is read."""
+        ...
 
     def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
         """Returns how many rows were erased."""
@@ -158,6 +163,10 @@ class SourceRows:
     def proven_gone(self, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scan = find_capability(self.strategy, KeyScan)
         return iter(keys) if scan is None else scan.proven_gone(self.spec, keys)
+
+    def source_notes(self) -> Sequence[str]:
+        notes = find_capability(self.strategy, Notes)
+        return () if notes is None else notes.notes(self.spec)
 
     def key_span(self) -> tuple[int, int] | None:
         sums = find_capability(self.strategy, KeySums)

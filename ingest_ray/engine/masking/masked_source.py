@@ -17,6 +17,7 @@ from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
     KeySums,
+    Notes,
     Probe,
     QuickCheck,
     ReadContext,
@@ -88,6 +89,9 @@ class MaskedSource:
 
     def version_columns(self, spec: UnitSpec) -> Sequence[str] | None:
         return capability(self._source, RowLookup).version_columns(spec)
+
+    def notes(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._source, Notes).notes(spec)
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         with self._withheld():

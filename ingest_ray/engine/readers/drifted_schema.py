@@ -17,6 +17,7 @@ from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
     KeySums,
+    Notes,
     Probe,
     QuickCheck,
     ReadContext,
@@ -80,6 +81,9 @@ class DriftedSource:
         read = replace(context, schema=pa.schema([schema.field(name) for name in context.schema.names]))
         for batch in capability(self._strategy, RowLookup).look_up(as_read, keys, read, known):
             yield fitted_batch(batch, context)
+
+    def notes(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._strategy, Notes).notes(self._as_read(spec))
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         return capability(self._strategy, KeySums).key_span(self._as_read(spec))

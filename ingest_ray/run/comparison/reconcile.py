@@ -15,7 +15,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.logs import context
 from ingest_ray.run.comparison.opened import OpenComparison, open_comparison
 from ingest_ray.run.comparison.repair import erase_surplus_rows, repair_lost_rows
-from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive
+from ingest_ray.sdk.errors import ConfigError, DeletesRefused, IngestError, RunActive
 from ingest_ray.sdk.types import RunFault, RunState, WriteMode
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
@@ -57,11 +57,12 @@ def _reconcile(order: RunOrder, allow_all: bool) -> ReconcileReport:
 
 
 def _mend(order: RunOrder, opened: OpenComparison, found: Differences, allow_all: bool) -> ReconcileReport:
-    counts = {
+    counts: dict[str, object] = {
         "keys_at_source": found.rows_at_source,
         "keys_in_sink": found.rows_in_sink,
         "missing_in_sink": found.missing,
         "missing_at_source": found.surplus,
+        "notes": tuple(opened.rows.source_notes()),
     }
     report = _report(order, RunState.SUCCEEDED).model_copy(update=counts)
     if found.missing and opened.rows.can_look_up:
@@ -70,14 +71,18 @@ def _mend(order: RunOrder, opened: OpenComparison, found: Differences, allow_all
             report = report.model_copy(update={"repaired": summary.rows.committed})
             if summary.error is not None:
                 return report.model_copy(update={"state": RunState.FAILED, "error": summary.error})
-    erased = erase_surplus_rows(
-        order,
-        opened.rows,
-        opened.spool,
-        lambda: opened.compare(order, lambda progress: None, lambda: False),
-        in_sink=found.rows_in_sink,
-        allow_all=allow_all,
-    )
+    try:
+        erased = erase_surplus_rows(
+            order,
+            opened.rows,
+            opened.spool,
+            lambda: opened.compare(order, lambda progress: None, lambda: False),
+            in_sink=found.rows_in_sink,
+            allow_all=allow_all,
+        )
+    except DeletesRefused as error:
+        error.hint = "; ".join([*opened.rows.source_notes(), error.hint or ""])
+        raise
     return report.model_copy(update={"erased": erased})
 
 

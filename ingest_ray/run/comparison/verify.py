@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from ingest_ray.engine.comparison.compare import Differences, Stopped
 from ingest_ray.engine.comparison.spool import Spool
+from ingest_ray.engine.comparison.unit_rows import ComparedRows
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
@@ -69,7 +70,7 @@ def _verify(
 
 def _described(order: RunOrder, options: VerifyOptions, opened: OpenComparison, found: Differences) -> VerifyReport:
     rows, spool = opened.rows, opened.spool
-    surplus, notes = found.surplus, _notes(order)
+    surplus, notes = found.surplus, _notes(order, rows)
     if surplus > PROVED_KEYS:
         notes.append(
             "too many surplus keys to ask the source for each one: --repair does, and erases only those that are gone"
@@ -101,8 +102,8 @@ def _samples(spool: Spool, table: str, limit: int) -> tuple[dict[str, JsonValue]
     return tuple({name: encode_value(value) for name, value in row.items()} for row in spool.samples(table, limit))
 
 
-def _notes(order: RunOrder) -> list[str]:
-    notes = []
+def _notes(order: RunOrder, rows: ComparedRows) -> list[str]:
+    notes = list(rows.source_notes())
     if order.spec.config.run_mode is RunMode.FULL:
         notes.append(
             "the unit follows no cursor: rows that changed at the source since its last run count as differences"

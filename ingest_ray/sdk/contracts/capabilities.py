@@ -63,12 +63,22 @@ class QuickCheck(Protocol):
         ...
 
 
+@runtime_checkable
+class Notes(Protocol):
+    """Tells how the endpoint's login reads a unit, where that is not as a person expects: `verify` and deletes say so."""
+
+    def notes(self, spec: UnitSpec) -> Sequence[str]:
+        """Returns sentences, such as that policies of the source hide rows; empty where all rows are read."""
+        ...
+
+
 CAPABILITIES: Mapping[type, str] = {
     Backfill: "backfills",
     KeyScan: "key scans, from which deletes are derived",
     QuickCheck: "a quick check for changes",
     RowLookup: "reading rows again by their keys, as a comparison with a sink needs",
     KeySums: "sums of keys",
+    Notes: "notes about what is not read",
 }
 """Every optional capability, and its name in a message."""
 

@@ -96,6 +96,10 @@ class SqlStrategy:
             self._dialect, spec.endpoint, lambda session: has_no_newer_rows(self._dialect, session, spec, state)
         )
 
+    def notes(self, spec: UnitSpec) -> Sequence[str]:
+        found = query_session(self._dialect, spec.endpoint, lambda session: self._dialect.notes(session, spec))
+        return [str(note) for note in found.values()]
+
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         check_policy(self._dialect, spec)
         drop_session(spec.endpoint)
