@@ -78,14 +78,14 @@ class ProgressLines:
         if phase == progress.phase and time.monotonic() - at < LINE_EVERY_S:
             return
         self._last_line[progress.run_id] = (progress.phase, time.monotonic())
-        text = "" if progress.phase == "planning" else f": {progress_text(progress)}"
+        text = "" if progress.phase == "planning" and not progress.waiting else f": {progress_text(progress)}"
         print(f"{progress.ref} {progress.phase}{text}", file=sys.stderr, flush=True)
 
 
 def progress_text(progress: Progress) -> str:
     """`1.2 M rows  310 k/s  96 MiB  ETA 0:42`."""
     if progress.phase == "planning":
-        return "planning"
+        return progress.waiting or "planning"
     parts = [f"{format_count(progress.rows.committed)} rows"]
     rate = progress.rows.committed / progress.seconds if progress.seconds > 0 else 0.0
     if rate:
@@ -95,6 +95,8 @@ def progress_text(progress: Progress) -> str:
     rows_left = (progress.estimated_rows or 0) - progress.rows.committed
     if progress.phase != "done" and rate and rows_left > 0:
         parts.append(f"ETA {format_duration(rows_left / rate)}")
+    if progress.waiting:
+        parts.append(progress.waiting)
     return "  ".join(parts)
 
 

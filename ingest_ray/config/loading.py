@@ -132,11 +132,17 @@ def _state_url(text: str, home: str, folder: Path) -> str:
     return text if is_reference(text) else _absolute_sqlite(text.removeprefix("jdbc:"), folder)
 
 
+CERTIFICATES = ("verify_tls", "client_cert", "client_key")
+"""Fields of HTTP sources that may name a file."""
+
+
 def with_absolute_paths(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
     """Makes local paths absolute, so that a worker in another folder finds them."""
     config = dict(entry.config)
     for name, value in config.items():
-        if isinstance(value, str) and is_sink and name in ("uri", "path"):
+        if (isinstance(value, str) and is_sink and name in ("uri", "path")) or (
+            isinstance(value, str) and name in CERTIFICATES
+        ):
             config[name] = _absolute(value, folder)
         elif isinstance(value, str) and name in ("url", "uri"):
             config[name] = _absolute_sqlite(value, folder)

@@ -58,6 +58,8 @@ class Progress(Model):
     estimated_rows: int | None = None
     estimated_bytes: int | None = None
     seconds: float = 0.0
+    waiting: str | None = None
+    """What the run waits for, where it can do nothing else: the quota of a site."""
 
     @property
     def ref(self) -> UnitRef:

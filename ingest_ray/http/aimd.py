@@ -13,6 +13,7 @@ lease gives the seconds to wait, not a time.
 
 from dataclasses import dataclass, field
 
+from ingest_ray.http.quota import Quota
 from ingest_ray.http.rate_limit_headers import Signal
 
 
@@ -36,11 +37,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Grant:
-    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each. Without any: request permits again after `retry_s`."""
+    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each. Without any: request permits again after
+    `retry_s`, or, where it `is_crowded`, as soon as a request under way is reported. `is_quota`: until the site's quota is filled again."""
 
     first: int = 0
     waits_s: tuple[float, ...] = ()
     retry_s: float = 0.0
+    is_quota: bool = False
+    is_crowded: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class State:
     paused_s: float = 0.0
     advertised_rate: float | None = None
     reason: str | None = None
+    quota_limit: int | None = None
+    quota_left: int | None = None
+    quota_wait_s: float = 0.0
+    """Seconds until a quota of which nothing is left is filled again; 0.0: something is left."""
+    quota_refusals: int = 0
 
 
 @dataclass
@@ -92,7 +101,7 @@ class Aimd:
         free = self.concurrency - len(self._leases)
         if free <= 0:
             self._wanted_more_concurrency = True
-            return Grant(retry_s=min(0.25, max(0.005, 1 / self.rate)))
+            return Grant(retry_s=min(0.25, max(0.005, 1 / self.rate)), is_crowded=True)
         start = max(self._next_at, now - self.bounds.burst_s, self._paused_until)
         if start > now + self.bounds.ahead_s:
             return Grant(retry_s=start - now - self.bounds.ahead_s / 2)
@@ -130,8 +139,17 @@ class Aimd:
         """Returns an unused permit."""
         self._leases.pop(permit, None)
 
-    def state(self, host: str, endpoint_class: str, now: float) -> State:
+    def return_refused(self, permit: int) -> None:
+        """Returns a permit whose request was refused for another reason than its rate."""
+        if self._leases.pop(permit, None) is not None:
+            self.requests += 1
+            self.refusals += 1
+
+    def state(
+        self, host: str, endpoint_class: str, now: float, quota: Quota | None = None, quota_wait_s: float = 0.0
+    ) -> State:
         self._forget_lost(now)
+        quota = quota or Quota()
         return State(
             host=host,
             endpoint_class=endpoint_class,
@@ -143,7 +161,11 @@ class Aimd:
             failures=self.failures,
             paused_s=round(max(0.0, self._paused_until - now), 3),
             advertised_rate=self.advertised,
-            reason=self.reason,
+            reason=quota.reason if quota_wait_s else self.reason,
+            quota_limit=quota.limit,
+            quota_left=quota.left,
+            quota_wait_s=round(quota_wait_s, 3),
+            quota_refusals=quota.refusals,
         )
 
     @property

@@ -1,52 +1,44 @@
 """Sends requests to one site: with its login, under its throttle, retried where that is safe, and with checked responses.
 
-All methods may be called by several threads at once. Only this module imports httpx.
+All methods may be called by several threads at once.
 """
 
-import base64
+import hashlib
 import json
 import logging
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-import certifi
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ingest_ray import logs
 from ingest_ray.http import permits, rate_limit_headers
-from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused
+from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, ScopeMissing
+from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
-from ingest_ray.http.responses import Answer, Part, checked, part_of
-from ingest_ray.sdk.errors import ConfigError, IngestError, SourceError, SourceUnavailable
+from ingest_ray.http.responses import Answer, Part, checked, is_login_refused, part_of
+from ingest_ray.http.transport import Transport
+from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
+
+__all__ = ["ONCE", "Auth", "Client", "Params", "Site", "Tries"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Params = Mapping[str, Any]
 """Query parameters; a list repeats its parameter."""
 REST = "rest"
-"""The endpoint class of all JSON requests. They share one budget: no site is known to allow less to all of its endpoints together
-than to one of them, and Data Center counts per user."""
+"""The endpoint class of all requests to a site that counts them together, as Data Center does per user."""
 
 
 MOST_REDIRECTS = 5
-
-
-@dataclass(frozen=True)
-class Auth:
-    """Exactly one of `user` with `token` (basic), or `token` alone (bearer: a PAT or an OAuth access token)."""
-
-    token: str
-    user: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Auth({'basic' if self.user else 'bearer'})"
+_limited: set[str] = set()
+"""The budgets that have a quota, as answers to this process said."""
 
 
 @dataclass(frozen=True)
@@ -65,23 +57,29 @@ ONCE = Tries(failures=1)
 @dataclass(frozen=True)
 class Site:
     base_url: str
-    auth: Auth
+    auth: Login
+    transport: Transport = field(default_factory=Transport)
     timeout_s: float = 60.0
-    verify: bool | str = True
     tries: Tries = Tries()
     most_body_bytes: int = 256 * 1024 * 1024
+    scope_hint: Callable[[str, str], str | None] | None = None
+    """What to say about a missing scope, for a method and a path below `base_url`."""
+    endpoint_class: Callable[[str, str], str] = lambda method, path: REST
+    """The class of a request, for a method and a path below `base_url`: requests of one class share a rate."""
+    points: Callable[[httpx.Request, str], int] = lambda request, endpoint_class: 1
+    """What a request may cost of a quota, at most."""
 
     @property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
-
-@cache
-def trust(verify: bool | str) -> ssl.SSLContext | bool:
-    """The TLS context, one per process: reading all certificates takes 20 ms, and every slice opens a client."""
-    if verify is False:
-        return False
-    return ssl.create_default_context(cafile=certifi.where() if verify is True else verify)
+    @property
+    def budget(self) -> str:
+        """The name of the site's budget. Through a gateway all tenants share one host; quotas are counted per account."""
+        path = urlsplit(self.base_url).path
+        tenant = f"{self.host}{path}" if path.startswith("/ex/") else self.host
+        account = hashlib.sha256(self.auth.identity.encode()).hexdigest()[:8]
+        return f"{tenant}@{account}"
 
 
 def same_site(one: httpx.URL, other: httpx.URL) -> bool:
@@ -93,30 +91,21 @@ class Client:
 
     def __init__(self, site: Site, connections: int = 8) -> None:
         self.site = site
+        self.has_one_budget = False
+        """Whether the site counts the requests of all classes together."""
         self._permits: Permits = permits.current()
+        self._watch = permits.current_watch()
+        self._transport = replace(site.transport, timeout_s=site.timeout_s)
+        self._connections = connections
         self._other: httpx.Client | None = None
-        auth: httpx.Auth | None = None
+        site.auth.header()  # a login that cannot be used is an error of the caller, before any thread starts
         headers = {"accept": "application/json", "user-agent": "ingest_ray"}
-        logs.hide(site.auth.token)
-        if site.auth.user is not None:
-            logs.hide(base64.b64encode(f"{site.auth.user}:{site.auth.token}".encode()).decode())
-            auth = httpx.BasicAuth(site.auth.user, site.auth.token)
-        else:
-            if not (site.auth.token.isascii() and site.auth.token.isprintable()):
-                raise ConfigError(
-                    "the bearer token has characters that no HTTP header can carry", hint="check the field 'token'"
-                )
-            headers["authorization"] = f"Bearer {site.auth.token}"
-        self._http = httpx.Client(
-            base_url=site.base_url.rstrip("/"),
-            auth=auth,
-            headers=headers,
-            timeout=httpx.Timeout(site.timeout_s, connect=min(15.0, site.timeout_s), pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            verify=trust(site.verify),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._http = self._transport.open(connections, site.base_url.rstrip("/"), headers)
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether the site has an hourly quota for this login, as far as this process has seen an answer."""
+        return self.site.budget in _limited
 
     def __enter__(self) -> Self:
         return self
@@ -173,10 +162,11 @@ class Client:
         request, http = self._http.build_request("GET", path, headers=where), self._http
         for _ in range(MOST_REDIRECTS):
             url = f"GET {request.url.copy_with(query=None, userinfo=None)}"
-            answer = self._sent(request, url, self._permits.acquire(request.url.netloc.decode(), REST), http)
+            answer = self._logged_in(request, url) if http is self._http else self._sent(request, url, http)
             target = answer.headers.get("location")
             if not (300 <= answer.status < 400 and target):
-                return part_of(answer, first, media_type)
+                with self._explaining(request):
+                    return part_of(answer, first, media_type)
             location = request.url.join(target)
             if location.scheme != "https" and self._http.base_url.scheme == "https":
                 raise SourceError(f"{url}: redirects from https to {location.scheme}")
@@ -187,9 +177,7 @@ class Client:
     def _stranger(self) -> httpx.Client:
         """The client for hosts that redirects lead to: it sends no credentials."""
         if self._other is None:
-            self._other = httpx.Client(
-                timeout=self._http.timeout, verify=trust(self.site.verify), follow_redirects=False, trust_env=False
-            )
+            self._other = self._transport.without_identity.open(self._connections)
         return self._other
 
     def _persisting(self, tries: Tries | None) -> Retrying:
@@ -224,9 +212,9 @@ class Client:
         url = f"{request.method} {request.url.copy_with(query=None, userinfo=None)}"
         if not same_site(request.url, self._http.base_url):  # a link of an answer: the login goes to its own site only
             raise SourceError(f"{url}: the answer links to another site than {self.site.host}")
-        lease = self._permits.acquire(self.site.host, REST)
-        answer = self._sent(request, url, lease)
-        checked(answer)
+        answer = self._logged_in(request, url)
+        with self._explaining(request):
+            checked(answer)
         try:
             return decode(answer.body), answer
         except BrokenAnswer as error:
@@ -234,15 +222,52 @@ class Client:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
 
-    def _sent(self, request: httpx.Request, url: str, lease: Lease, http: httpx.Client | None = None) -> Answer:
+    def _logged_in(self, request: httpx.Request, url: str) -> Answer:
+        """Sends the request with the login's header; once more with another one where an access token has ended."""
+        header = self._authorize(request)
+        answer = self._sent(request, url, self._http)
+        if is_login_refused(answer) and self.site.auth.renew(header):
+            self._authorize(request)
+            answer = self._sent(request, url, self._http)
+        return answer
+
+    @contextmanager
+    def _explaining(self, request: httpx.Request) -> Iterator[None]:
+        """Adds to the error of a missing scope which one the request needs."""
+        try:
+            yield
+        except ScopeMissing as error:
+            if self.site.scope_hint is not None:
+                error.hint = self.site.scope_hint(request.method, self._path_of(request)) or error.hint
+            raise
+
+    def _path_of(self, request: httpx.Request) -> str:
+        return "/" + request.url.path.removeprefix(self._http.base_url.path).lstrip("/")
+
+    def _permit(self, request: httpx.Request, http: httpx.Client) -> Lease:
+        if http is not self._http:
+            return self._permits.acquire(request.url.netloc.decode(), REST, watch=self._watch)
+        name = REST if self.has_one_budget else self.site.endpoint_class(request.method, self._path_of(request))
+        return self._permits.acquire(self.site.budget, name, self.site.points(request, name), self._watch)
+
+    def _authorize(self, request: httpx.Request) -> str:
+        header = self.site.auth.header()
+        if header:
+            request.headers["authorization"] = header
+        return header
+
+    def _sent(self, request: httpx.Request, url: str, http: httpx.Client) -> Answer:
+        lease = self._permit(request, http)
         signal: Signal = rate_limit_headers.FAILED
         try:
-            response = (http or self._http).send(request, stream=True)
+            response = http.send(request, stream=True)
             try:
                 body = self._body(response, url)
             finally:
                 response.close()
             signal = rate_limit_headers.read(response.status_code, response.headers)
+            if signal.quota_limit is not None:
+                _limited.add(self.site.budget)
             return Answer(response.status_code, response.headers, body, url)
         except httpx.InvalidURL as error:
             raise SourceError(f"{url}: {error}") from None

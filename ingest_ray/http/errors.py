@@ -6,6 +6,7 @@
   + NotThere         404: the object does not exist, or this account may not see it
 * SourceDenied
   + LoginPage        200 with an HTML page; taken for a lost login when it comes twice
+  + ScopeMissing     401 of a good login whose token may not call this endpoint
 * SourceChanged
   + EndpointGone     410: the API was removed
 * SourceUnavailable
@@ -30,6 +31,10 @@ class NotThere(SourceError):
 
 
 class LoginPage(SourceDenied):
+    pass
+
+
+class ScopeMissing(SourceDenied):
     pass
 
 

@@ -20,13 +20,20 @@ _PARAMETER = re.compile(r"(\w+)=(\d+)")
 
 @dataclass(frozen=True)
 class Signal:
-    """`rate`: requests per second, where the server advertises it. `wait_s`: the pause that it asks for."""
+    """`rate`: requests per second, where the server advertises it. `wait_s`: the pause that it asks for.
+
+    `quota_left` of `quota_limit` points are left for `quota_reset_s` seconds. `is_quota_refused`: the quota refused the request, not a rate.
+    """
 
     is_refused: bool = False
     is_failed: bool = False
     wait_s: float | None = None
     rate: float | None = None
     reason: str | None = None
+    quota_limit: int | None = None
+    quota_left: int | None = None
+    quota_reset_s: float | None = None
+    is_quota_refused: bool = False
 
 
 FAILED = Signal(is_failed=True)
@@ -34,8 +41,11 @@ FAILED = Signal(is_failed=True)
 
 
 def read(status: int, headers: Mapping[str, str]) -> Signal:
-    """`headers` is case-insensitive, as httpx's are."""
+    """`headers` is case-insensitive, as httpx's are. Limits that are announced and not enforced (`Beta-RateLimit...`) are no limits."""
     is_refused = status in REFUSING
+    reason = headers.get("ratelimit-reason")
+    quota = read_quota(headers)
+    is_quota_refused = status == 429 and (quota.left == 0 if reason is None else "quota" in reason.lower())
     wait_s = retry_after_s(headers) if status >= 400 else None
     if status == 429 or (wait_s is None and headers.get("x-ratelimit-remaining") == "0"):
         wait_s = longest(wait_s, until_reset_s(headers))
@@ -45,8 +55,37 @@ def read(status: int, headers: Mapping[str, str]) -> Signal:
         is_failed=status >= 500,
         wait_s=wait_s,
         rate=advertised_rate(headers),
-        reason=headers.get("ratelimit-reason"),
+        reason=reason,
+        quota_limit=quota.limit,
+        quota_left=quota.left,
+        quota_reset_s=quota.reset_s,
+        is_quota_refused=is_quota_refused,
     )
+
+
+@dataclass(frozen=True)
+class QuotaHeaders:
+    limit: int | None = None
+    left: int | None = None
+    reset_s: float | None = None
+
+
+def read_quota(headers: Mapping[str, str]) -> QuotaHeaders:
+    """The quota of which the least is left. The two headers name it alike; a budget that is filled again in seconds is a burst."""
+    limits = dict(named_policies(headers.get("ratelimit-policy", "")))
+    found = []
+    for name, item in named_policies(headers.get("ratelimit", "")):
+        window_s = limits.get(name, {}).get("w", 0)
+        if (
+            "r" in item
+            and "t" in item
+            and (window_s > LONGEST_BURST_S or "quota" in name or item["t"] > LONGEST_BURST_S)
+        ):
+            found.append(QuotaHeaders(limits.get(name, {}).get("q"), item["r"], float(item["t"])))
+    if found:
+        return min(found, key=lambda quota: quota.left or 0)
+    announced = [item.get("q") for _, item in limits.items() if item.get("w", 0) > LONGEST_BURST_S]
+    return QuotaHeaders(limit=announced[0] if announced else None)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -69,8 +108,15 @@ def policies(text: str) -> list[dict[str, int]]:
 
     https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
     """
-    items = (parameters for _, parameters in _ITEM.findall(text))
-    return [{name: int(number) for name, number in _PARAMETER.findall(item)} for item in items]
+    return [item for _, item in named_policies(text)]
+
+
+def named_policies(text: str) -> list[tuple[str, dict[str, int]]]:
+    """(name, numbers) of each."""
+    return [
+        (title.lower(), {name: int(number) for name, number in _PARAMETER.findall(parameters)})
+        for title, parameters in _ITEM.findall(text)
+    ]
 
 
 def until_refill_s(headers: Mapping[str, str], *, is_refused: bool) -> float | None:

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingest_ray.http import rate_limit_headers
-from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NotThere, Refused, RequestTooLarge
+from ingest_ray.http.errors import (
+    BadRequest,
+    BrokenAnswer,
+    EndpointGone,
+    LoginPage,
+    NotThere,
+    Refused,
+    RequestTooLarge,
+    ScopeMissing,
+)
 from ingest_ray.sdk.errors import SourceDenied, SourceError
 
 LOGIN_REASON = "x-seraph-loginreason"
@@ -94,11 +103,32 @@ def denied(answer: Answer, what: str) -> SourceDenied:
     return SourceDenied(f"{answer.url}: {what}", hint=LOGIN)
 
 
+def lacks_scope(answer: Answer) -> bool:
+    """True for a login that is good and may not call this endpoint. Atlassian's gateway does not translate this text.
+
+    https://github.com/kovetskiy/mark/issues/917; RFC 6750 names `insufficient_scope`.
+    """
+    if answer.status not in (401, 403):
+        return False
+    failure = f"{answer.headers.get('x-failure-category', '')} {answer.headers.get('www-authenticate', '')}".lower()
+    return (
+        "scope_check" in failure or "insufficient_scope" in failure or "scope does not match" in words(answer).lower()
+    )
+
+
+def is_login_refused(answer: Answer) -> bool:
+    """True where another login might do: not for a missing scope."""
+    failed = answer.headers.get(LOGIN_REASON, "OK").upper() == "AUTHENTICATED_FAILED"
+    return failed or (answer.status == 401 and not lacks_scope(answer))
+
+
 def error_of(answer: Answer) -> SourceError:
     said = words(answer)
     text = f"{answer.url}: {answer.status}{f': {said}' if said else ''}"
     wait_s = rate_limit_headers.read(answer.status, answer.headers).wait_s
     match answer.status:
+        case 401 | 403 if lacks_scope(answer):
+            return ScopeMissing(text, hint="the token lacks a scope: give it one, or leave out what needs it")
         case 401 | 403:
             return denied(answer, f"{answer.status}{f': {said}' if said else ''}")
         case 404:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from ingest_ray.core.messages import Stage
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.engine.steps.failures import fault_of
+from ingest_ray.http.permits import Watch, watching
 from ingest_ray.kv import open_state
 from ingest_ray.kv.keys import connections_key
 from ingest_ray.logs import context as log_context
@@ -47,7 +48,8 @@ def run_unit(
         try:
             with connection_share(order) as limited:
                 reporter = RunReporter(limited, observe)
-                return Run(RunContext(limited, reporter, is_stopping, cluster)).execute()
+                with watching(Watch(is_stopping, reporter.note_wait)):
+                    return Run(RunContext(limited, reporter, is_stopping, cluster)).execute()
         except Exception as error:
             return RunReporter(order, observe).summary(RunState.FAILED, fault_of(Stage.PLAN, error), {}, None)
 

@@ -1,6 +1,7 @@
 """One attempt of a run on Ray: the same ledger and coordinator as inline, with a `RayExecutor` and its actors."""
 
 import logging
+import time
 
 import ray
 
@@ -11,9 +12,12 @@ from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.executors.ray.cluster import Cluster
 from ingest_ray.executors.ray.executor import RayExecutor
 from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.throttle import throttle_states
+from ingest_ray.http.permits import REPORT_S, waiting_text
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.limits import limits_of
 from ingest_ray.run.placement import readers_per_cpu
+from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.staging_area import begin_staging, end_staging
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, Recovery
@@ -57,6 +61,25 @@ def run_attempt_on_ray(context: RunContext, cluster: Cluster) -> AttemptResult:
         executor.close()
 
 
+class QuotaWatch:
+    """Reports progress, and with it that the readers of the cluster wait for the quota of a site."""
+
+    def __init__(self, reporter: RunReporter) -> None:
+        self._reporter = reporter
+        self._asked_at = time.monotonic()
+
+    def report(self) -> None:
+        if time.monotonic() - self._asked_at > REPORT_S:
+            self._asked_at = time.monotonic()
+            for state in throttle_states():
+                if state.quota_wait_s > REPORT_S:
+                    self._reporter.note_wait(
+                        state.quota_wait_s, waiting_text(state.host, state.quota_wait_s, is_quota=True)
+                    )
+                    return
+        self._reporter.report()
+
+
 def drive_ledger(context: RunContext, cluster: Cluster, executor: RayExecutor, plan_summary: PlanSummary) -> Finish:
     order, reporter = context.order, context.reporter
     staging = staging_on(order, executor.pages)
@@ -73,7 +96,7 @@ def drive_ledger(context: RunContext, cluster: Cluster, executor: RayExecutor, p
     coordinator = Coordinator(ledger, executor)
     reporter.begin_attempt(ledger, plan_summary, executor.name)
     try:
-        finish = coordinator.drive(reporter.report, context.is_stopping)
+        finish = coordinator.drive(QuotaWatch(reporter).report, context.is_stopping)
     finally:
         reporter.end_attempt(coordinator.seconds | executor.seconds)
         if executor.pages is None or not cluster.server_watch.is_lost():  # the object store's pages died with it

@@ -1,5 +1,6 @@
 """Collects counts, phases and errors of a run over all its attempts, and reports progress and a summary."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from ingest_ray.sdk.types import (
 )
 
 Phase = Literal["planning", "reading", "committing", "done"]
+WAIT_NOTED_S = 7.0  # waiting readers report every five seconds
 MIN_SAMPLE_ROWS = 1_000  # the average over fewer rows does not predict the size of the others
 
 
@@ -41,6 +43,18 @@ class RunReporter:
         self._ledger: Ledger | None = None
         self._plan_summary: PlanSummary | None = None
         self._executor: str | None = None
+        self._waiting: tuple[float, str] | None = None
+        self._lock = threading.Lock()
+
+    def note_wait(self, seconds: float, text: str) -> None:
+        """Reports that requests wait: called by readers, every few seconds while they do."""
+        self._waiting = (time.monotonic(), text)
+        self.report()
+
+    @property
+    def _waiting_text(self) -> str | None:
+        noted = self._waiting
+        return noted[1] if noted is not None and time.monotonic() - noted[0] < WAIT_NOTED_S else None
 
     def begin_attempt(self, ledger: Ledger, plan_summary: PlanSummary, executor: str) -> None:
         self._ledger, self._plan_summary, self._executor = ledger, plan_summary, executor
@@ -68,20 +82,22 @@ class RunReporter:
         """Calls `observe` with the progress so far; without `phase` it is `reading` during an attempt, else `planning`."""
         ledger, plan_summary = self._ledger, self._plan_summary
         rows, slices, size = self._totals(ledger) if ledger else (self._rows, self._slices, self._bytes)
-        self._observe(
-            Progress(
-                run_id=self._order.run_id,
-                endpoint_id=self._order.spec.endpoint.endpoint_id,
-                unit_id=self._order.spec.unit_id,
-                phase=phase or ("reading" if ledger else "planning"),
-                rows=rows,
-                bytes_staged=size,
-                slices=slices,
-                estimated_rows=estimated_rows(plan_summary) if plan_summary else None,
-                estimated_bytes=plan_summary.estimated_bytes if plan_summary else None,
-                seconds=time.monotonic() - self._started,
+        with self._lock:
+            self._observe(
+                Progress(
+                    run_id=self._order.run_id,
+                    endpoint_id=self._order.spec.endpoint.endpoint_id,
+                    unit_id=self._order.spec.unit_id,
+                    phase=phase or ("reading" if ledger else "planning"),
+                    rows=rows,
+                    bytes_staged=size,
+                    slices=slices,
+                    estimated_rows=estimated_rows(plan_summary) if plan_summary else None,
+                    estimated_bytes=plan_summary.estimated_bytes if plan_summary else None,
+                    seconds=time.monotonic() - self._started,
+                    waiting=self._waiting_text if phase != "done" else None,
+                )
             )
-        )
 
     def learned(self, before: Learned) -> Learned:
         """Bytes per row and rows per second of this run; `before` where the run read too few rows to measure."""

@@ -227,8 +227,13 @@ def test_data_center_tells_its_budget_on_every_answer() -> None:
 def test_oauth_tokens_rotate_and_work_at_the_gateway(jira: Simulation) -> None:
     with httpx.Client(base_url=jira.url, trust_env=False) as client:
         cloud = client.get("/_edge/tenant_info").json()["cloudId"]
-        first = client.post("/oauth/token", json={"grant_type": "refresh_token", "refresh_token": "refresh-0"}).json()
-        assert client.post("/oauth/token", json={"refresh_token": "refresh-0"}).status_code == 403
+        grant = {"grant_type": "refresh_token", **jira.app}
+        first = client.post("/oauth/token", json={**grant, "refresh_token": "refresh-0"}).json()
+        again = client.post("/oauth/token", json={**grant, "refresh_token": "refresh-0"})
+        assert again.status_code == 200, "a used refresh token is good for ten minutes more"
+        assert client.post("/oauth/token", json={**grant, "refresh_token": "other"}).status_code == 403
+        wrong = {**grant, "client_secret": "x", "refresh_token": "refresh-0"}
+        assert client.post("/oauth/token", json=wrong).status_code == 401
         head = {"Authorization": f"Bearer {first['access_token']}"}
         assert client.get(f"/ex/jira/{cloud}/rest/api/3/myself", headers=head).status_code == 200
         assert client.get("/oauth/token/accessible-resources", headers=head).json()[0]["id"] == cloud

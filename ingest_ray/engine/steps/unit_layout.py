@@ -9,6 +9,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
+from ingest_ray.state.sealed_secrets import open_source
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:
@@ -46,7 +47,9 @@ def unit_key_of(order: RunOrder) -> str:
 
 def opened_spec(order: RunOrder) -> UnitSpec:
     """The unit with resolved secrets in its endpoint; never leaves this process."""
-    return order.spec.model_copy(update={"endpoint": resolve(order.spec.endpoint, order.settings, run_id=order.run_id)})
+    return order.spec.model_copy(
+        update={"endpoint": open_source(order.spec.endpoint, order.settings, run_id=order.run_id)}
+    )
 
 
 def opened_sink(order: RunOrder) -> Endpoint:

@@ -1,7 +1,7 @@
-"""One throttle per host and endpoint class for the whole cluster, and the permits that processes lease from it in batches.
+"""One throttle per site for the whole cluster, and the permits that processes lease from it in batches.
 
-    reader, planner --grant(n)--> throttle:<host>:<class>      waits in seconds: processes share no clock
-                    --report(permit, signal)-->                no reply
+    reader, planner --grant(class, n)--> throttle:<site>       waits in seconds: processes share no clock
+                    --report(class, permit, signal)-->         no reply
 
 A throttle is a named, detached actor of the connection's namespace: it outlives runs and readers.
 `end_throttles` ends it with the connection; without that it ends itself after being idle. A throttle that dies is replaced by
@@ -22,9 +22,11 @@ from urllib.parse import quote
 import ray
 from ray.util.metrics import Gauge
 
-from ingest_ray.http.aimd import Aimd, Grant, State
-from ingest_ray.http.permits import Lease, bearable
+from ingest_ray.http import timing
+from ingest_ray.http.aimd import Grant, State
+from ingest_ray.http.permits import Lease, PermitWait, Watch
 from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.http.site_throttle import SiteThrottle
 from ingest_ray.sdk.errors import SourceUnavailable
 
 log = logging.getLogger(__name__)
@@ -41,9 +43,9 @@ TAGS = ("host", "endpoint_class")
 class ThrottleActor:
     """`life` identifies the actor instance: permit numbers of one instance are invalid for another of the same name."""
 
-    def __init__(self, host: str, endpoint_class: str) -> None:
-        self._host, self._endpoint_class = host, endpoint_class
-        self._aimd = Aimd()
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._site = SiteThrottle()
         self._life = secrets.token_hex(8)
         self._used_at = time.monotonic()
         self._rate = Gauge("ingest_throttle_rate", "Requests per second that are allowed now.", TAGS)
@@ -51,30 +53,31 @@ class ThrottleActor:
         self._refusals = Gauge("ingest_throttle_refusals", "Requests that were refused so far.", TAGS)
         Thread(target=self._end_when_idle, daemon=True).start()
 
-    def grant(self, wanted: int) -> tuple[str, Grant]:
+    def grant(self, endpoint_class: str, wanted: int, points: int) -> tuple[str, Grant]:
         self._used_at = time.monotonic()
-        return self._life, self._aimd.grant(wanted, self._used_at)
+        return self._life, self._site.grant(endpoint_class, wanted, points, self._used_at)
 
-    def report(self, life: str, permit: int, signal: Signal) -> None:
+    def report(self, life: str, endpoint_class: str, permit: int, signal: Signal) -> None:
         if life != self._life:
             permit = -1  # the signal counts all the same
-        self._aimd.report(permit, signal, time.monotonic())
+        self._site.report(endpoint_class, permit, signal, time.monotonic())
         if signal.is_refused or permit % 32 == 0:
             self._tell()
 
-    def release(self, life: str, permits: Sequence[int]) -> None:
+    def release(self, life: str, endpoint_class: str, permits: Sequence[int]) -> None:
         if life == self._life:
             for permit in permits:
-                self._aimd.release(permit)
+                self._site.release(endpoint_class, permit)
 
-    def state(self) -> State:
-        return self._aimd.state(self._host, self._endpoint_class, time.monotonic())
+    def states(self) -> list[State]:
+        return self._site.states(self._host, time.monotonic())
 
     def _tell(self) -> None:
-        tags = {"host": self._host, "endpoint_class": self._endpoint_class}
-        self._rate.set(self._aimd.rate, tags)
-        self._concurrency.set(self._aimd.concurrency, tags)
-        self._refusals.set(self._aimd.refusals, tags)
+        for state in self.states():
+            tags = {"host": self._host, "endpoint_class": state.endpoint_class}
+            self._rate.set(state.rate, tags)
+            self._concurrency.set(state.concurrency, tags)
+            self._refusals.set(state.refusals, tags)
 
     def _end_when_idle(self) -> None:
         while time.monotonic() - self._used_at < IDLE_S:
@@ -82,11 +85,10 @@ class ThrottleActor:
         ray.kill(ray.get_runtime_context().current_actor)
 
 
-def throttle(host: str, endpoint_class: str) -> Any:
+def throttle(host: str) -> Any:
     """The throttle of this name in the connection's namespace; started if missing."""
-    name = f"{PREFIX}{quote(host, safe='')}:{quote(endpoint_class, safe='')}"
     actor: Any = ThrottleActor
-    return actor.options(name=name, get_if_exists=True, lifetime="detached").remote(host, endpoint_class)
+    return actor.options(name=f"{PREFIX}{quote(host, safe='')}", get_if_exists=True, lifetime="detached").remote(host)
 
 
 def named_throttles() -> list[Any]:
@@ -108,7 +110,7 @@ def throttle_states() -> list[State]:
         return found
     for actor in named_throttles():
         try:
-            found.append(ray.get(actor.state.remote(), timeout=10))
+            found += ray.get(actor.states.remote(), timeout=10)
         except (ray.exceptions.RayError, TimeoutError) as error:
             log.warning("a throttle does not tell its state: %s", type(error).__name__)
     return found
@@ -123,12 +125,13 @@ def end_throttles() -> None:
 class Slot:
     life: str
     permit: int
+    points: int
     due_at: float
 
 
 @dataclass
 class PermitQueue:
-    """The permits of one host and endpoint class in this process. One waiting thread leases for all."""
+    """The permits of one site and endpoint class in this process. One waiting thread leases for all."""
 
     host: str
     endpoint_class: str
@@ -138,44 +141,47 @@ class PermitQueue:
     waiting: int = 0
     is_leasing: bool = False
 
-    def take(self) -> Slot:
+    def take(self, points: int, watch: Watch) -> Slot:
+        wait = PermitWait(self.host, watch, timing.current())
         with self.changed:
             self.waiting += 1
             try:
                 while True:
                     self._give_back_stale()
-                    if self.slots:
+                    if self.slots and self.slots[0].points >= points:
                         return self.slots.popleft()
                     if self.is_leasing:
                         self.changed.wait()
                     else:
-                        self._lease()
+                        self._lease(points, wait)
             finally:
                 self.waiting -= 1
 
-    def _lease(self) -> None:
+    def _lease(self, points: int, wait: PermitWait) -> None:
         """Called with the lock held; releases it while it calls the actor or waits."""
         self.is_leasing = True
         wanted = min(self.waiting, MOST_BATCH)
         self.changed.release()
         try:
-            life, grant = self._granted(wanted)
+            life, grant = self._granted(wanted, points)
             if not grant.waits_s:
-                time.sleep(bearable(self.host, grant))
+                wait.sleep(grant)
             now = time.monotonic()
         finally:
             self.changed.acquire()
             self.is_leasing = False
             self.changed.notify_all()
         for index, wait_s in enumerate(grant.waits_s):
-            self.slots.append(Slot(life, grant.first + index, now + wait_s))
+            self.slots.append(Slot(life, grant.first + index, points, now + wait_s))
 
-    def _granted(self, wanted: int) -> tuple[str, Grant]:
+    def _granted(self, wanted: int, points: int) -> tuple[str, Grant]:
         for attempt in range(TRIES):
             try:
                 if self.actor is None:
-                    self.actor = throttle(self.host, self.endpoint_class)
-                answer: tuple[str, Grant] = ray.get(self.actor.grant.remote(wanted), timeout=60)
+                    self.actor = throttle(self.host)
+                answer: tuple[str, Grant] = ray.get(
+                    self.actor.grant.remote(self.endpoint_class, wanted, points), timeout=60
+                )
             except (ray.exceptions.RayError, TimeoutError, ValueError) as error:
                 log.warning("the throttle of '%s' is gone (%s): asking for a new one", self.host, type(error).__name__)
                 self.actor = None
@@ -189,29 +195,29 @@ class PermitQueue:
         while self.slots and self.slots[0].due_at < now - STALE_S:
             slot = self.slots.popleft()
             if self.actor is not None:
-                self.actor.release.remote(slot.life, [slot.permit])
+                self.actor.release.remote(slot.life, self.endpoint_class, [slot.permit])
 
 
 class ClusterPermits:
     """The permits of this process, leased from the cluster's throttles."""
 
     def __init__(self) -> None:
-        self._desks: dict[tuple[str, str], PermitQueue] = {}
+        self._queues: dict[tuple[str, str], PermitQueue] = {}
         self._lock = Lock()
 
-    def _unit_writer(self, host: str, endpoint_class: str) -> PermitQueue:
+    def _queue(self, host: str, endpoint_class: str) -> PermitQueue:
         with self._lock:
-            return self._desks.setdefault((host, endpoint_class), PermitQueue(host, endpoint_class))
+            return self._queues.setdefault((host, endpoint_class), PermitQueue(host, endpoint_class))
 
-    def acquire(self, host: str, endpoint_class: str) -> Lease:
-        slot = self._unit_writer(host, endpoint_class).take()
+    def acquire(self, host: str, endpoint_class: str, points: int = 1, watch: Watch | None = None) -> Lease:
+        slot = self._queue(host, endpoint_class).take(points, watch or Watch())
         time.sleep(max(0.0, slot.due_at - time.monotonic()))
         return Lease(host, endpoint_class, slot.permit, slot.life)
 
     def report(self, lease: Lease, signal: Signal) -> None:
-        actor = self._unit_writer(lease.host, lease.endpoint_class).actor
+        actor = self._queue(lease.host, lease.endpoint_class).actor
         if actor is not None:
-            actor.report.remote(lease.throttle, lease.permit, signal)
+            actor.report.remote(lease.throttle, lease.endpoint_class, lease.permit, signal)
 
     def states(self) -> Sequence[State]:
         return throttle_states()

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, PrivateAttr
 
+from ingest_ray.sdk.secret_store import SecretStore
 from ingest_ray.sdk.types.model import Model
 
 
@@ -13,6 +14,17 @@ class Endpoint(Model):
     endpoint_id: str
     template: str
     config: dict[str, JsonValue] = Field(default_factory=dict)
+    _secret_store: SecretStore | None = PrivateAttr(None)
+
+    @property
+    def secret_store(self) -> SecretStore | None:
+        """Where secrets that change by themselves are kept; None: nowhere, so they are lost with this process."""
+        return self._secret_store
+
+    def with_secret_store(self, store: SecretStore) -> "Endpoint":
+        copy = self.model_copy()
+        copy._secret_store = store
+        return copy
 
 
 class Diagnostic(Model):

@@ -25,6 +25,7 @@ from ingest_ray.service.endpoints.apply import write_text
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.settings import Settings
+from ingest_ray.state.sealed_secrets import reseal
 
 
 class RotationResult(Model):
@@ -63,6 +64,7 @@ def rotate_key(installation: Installation) -> RotationResult:
         reseal_mask_key(installation.settings, resealed)
         _rewrite_settings(Path(installation.settings.home) / SETTINGS, resealed)
         reached("rotate:before-commit")
+    count += reseal(installation.kv, keys)  # the store may be the same SQLite file: not in the catalog's transaction
     reached("rotate:after-commit")
     if not file.is_overruled:
         file.drop_old()

@@ -11,7 +11,6 @@ from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.sdk.types.dataset import CAUTION
-from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
@@ -19,6 +18,7 @@ from ingest_ray.service.units.cdm_expressions import mapping_faults
 from ingest_ray.service.units.listing import configure_units, skip_note
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
 from ingest_ray.service.units.rules import RuleFault, is_match
+from ingest_ray.state.sealed_secrets import open_source
 
 
 class CollectResult(Model):
@@ -92,7 +92,7 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         with installation.catalog.read() as connection:
             entry = endpoints.source(connection, endpoint_id)
         strategy = strategy_for(entry.endpoint.template)
-        endpoint = _with_schemas(resolve(entry.endpoint, installation.settings), request.schemas)
+        endpoint = _with_schemas(open_source(entry.endpoint, installation.settings), request.schemas)
         with installation.catalog.read() as connection:
             known = dataset_versions.known(connection, endpoint_id)
         with logs.context(endpoint=endpoint_id):

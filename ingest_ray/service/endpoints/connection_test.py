@@ -17,6 +17,7 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
+from ingest_ray.state.sealed_secrets import open_source
 
 
 def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
@@ -42,11 +43,13 @@ def checked_endpoint(
 def test_and_describe(
     installation: Installation, endpoint: Endpoint, about: EndpointDescription
 ) -> EndpointDescription:
-    """`about` with the server's version. Raises `ConnectionTestFailed`."""
+    """`about` with the server's version. Raises `ConnectionTestFailed`, or `ConfigError` where nothing could be asked."""
     report = _connect(installation, endpoint)
     if not report.ok:
         errors = [item for item in report.diagnostics if item.level == "error"] or list(report.diagnostics)
         message = "; ".join(item.message for item in errors) or "it does not answer"
+        if errors and errors[0].code == ConfigError.code:
+            raise ConfigError(logs.scrub(f"endpoint '{endpoint.endpoint_id}': {message}"), hint=errors[0].hint)
         raise ConnectionTestFailed(
             logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {message}"),
             hint=next((item.hint for item in errors if item.hint), None),
@@ -56,9 +59,9 @@ def test_and_describe(
 
 def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport:
     role, _ = descriptor_of(endpoint.template)
-    real = resolve(endpoint, installation.settings)
     if role == "source":
-        return strategy_for(endpoint.template).test(real)
+        return strategy_for(endpoint.template).test(open_source(endpoint, installation.settings))
+    real = resolve(endpoint, installation.settings)
     try:
         _probe_sink(real)
     except IngestError as error:

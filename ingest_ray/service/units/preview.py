@@ -13,11 +13,11 @@ from ingest_ray.engine.masking.masked_source import masked_table
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitSpec
-from ingest_ray.secrets import resolve
 from ingest_ray.secrets.mask_key import read_mask_key
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import find_dataset
+from ingest_ray.state.sealed_secrets import open_source
 
 
 class PreviewRows(Model):
@@ -31,7 +31,7 @@ class PreviewRows(Model):
 def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> PreviewRows:
     """Needs the dataset in the catalog; the unit need not be enabled. Columns that the unit masks are masked."""
     entry, dataset = find_dataset(installation, unit)
-    endpoint = resolve(entry.endpoint, installation.settings)
+    endpoint = open_source(entry.endpoint, installation.settings)
     table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
     found = find_configs(installation, [unit]).get(unit)
     if found is not None:

@@ -11,7 +11,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.dataset_schema import check_column_types
 from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Model, UnitSpec, WriteMode
-from ingest_ray.secrets import masked, resolve
+from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.policies.cursor_choice import with_choice_of
 from ingest_ray.service.units.policies.excluded_columns import reduced
@@ -23,6 +23,7 @@ from ingest_ray.service.units.schema_changes import (
     source_dataset,
 )
 from ingest_ray.service.units.validation import check_policy, check_types, with_explicit_policy
+from ingest_ray.state.sealed_secrets import open_source
 
 
 class SchemaCheck(Model):
@@ -53,7 +54,7 @@ def check_schema(installation: Installation, order: RunOrder) -> SchemaCheck:
     if order.task in ("replay", "remap"):
         return SchemaCheck(order=_with_dataset(order, raw, before or spec.dataset), observed=before or spec.dataset)
     strategy = strategy_for(spec.endpoint.template)
-    observed = strategy.describe(resolve(spec.endpoint, installation.settings, run_id=order.run_id), spec.dataset)
+    observed = strategy.describe(open_source(spec.endpoint, installation.settings, run_id=order.run_id), spec.dataset)
     if observed is None:
         raise SourceChanged(
             f"the dataset of unit '{spec.ref}' is gone at the source",

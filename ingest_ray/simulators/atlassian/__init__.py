@@ -28,6 +28,7 @@ see `traps`.
     removed-endpoints         1 *        Jira Cloud       /search and its kin answer 410; off: they still serve
     deprecated-v1             1 *        Confluence Cloud v1 content and space answer with deprecation headers; 410 at the gateway
     dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
+    endpoint-buckets          1 *        Cloud            the rate limit counts per endpoint and method; off: for the whole site
     long-address-414          8192 *     both             an address of more than N bytes answers 414
     large-request-413         30         Jira Cloud       bulkfetch of more than N issues answers 413
     inexact-count             20         Jira Cloud       approximate-count is up to N % too high or too low, never 0 for some
@@ -64,7 +65,6 @@ see `traps`.
     restrictions-500          1          Confluence       expand=restrictions answers 500 for the whole batch
     failing-space             1          Confluence       N spaces answer 500 to everything that is theirs
     attachment-errors         10         Confluence       one attachment in N: 404 on content, and 400 on its page's list
-    endpoint-buckets          1          both             the rate limit counts per endpoint and method, not for the whole site
     no-retry-after            1          both             429 without Retry-After, as gateways send it
     security-mid-run          at:10      Jira             five issues get a security level
     field-removed             at:10      Jira             the field customfield_10016 is removed

@@ -36,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--site-zone", default="America/New_York")
     options.add_argument("--locale", default="en_US")
     options.add_argument("--data", type=Path, help="a folder with jira-issues.jsonl.gz and wiki-pages.jsonl.gz")
+    options.add_argument("--scopes", help="of tokens that have scopes, with blanks between; without: all")
+    options.add_argument("--token-life-s", type=float, default=3600.0, help="life of OAuth 2.0 access tokens")
+    options.add_argument("--quota", type=int, default=0, help="points of an OAuth 2.0 app in each hour, 0 for none")
+    options.add_argument("--clock-speed", type=float, default=1.0, help="simulated seconds per second")
     options.add_argument("--frozen", action="store_true", help="the simulated clock stands still")
     return options
 

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
+from ingest_ray.simulators.atlassian.server.auth import CLIENT_ID, CLIENT_SECRET
 from ingest_ray.simulators.atlassian.server.serving import ServingThread
 from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
@@ -27,6 +28,25 @@ class Simulation:
     token: str
     mode: str
     product: str
+
+    @property
+    def scoped_token(self) -> str:
+        """An API token with the scopes of the site's options."""
+        return f"scoped-{self.token}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Stands for https://api.atlassian.com."""
+        return self.url
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.url}/oauth/token" if self.mode == "cloud" else f"{self.url}/rest/oauth2/latest/token"
+
+    @property
+    def app(self) -> dict[str, str]:
+        """The id and secret of an OAuth 2.0 client."""
+        return {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 
     def call(self, method: str, path: str, document: Any = None) -> tuple[bytes, dict[str, str]]:
         body = None if document is None else json.dumps(document).encode()
@@ -138,10 +158,15 @@ def _other_process(options: SiteOptions) -> Iterator[Simulation]:
         "user_zone",
         "site_zone",
         "locale",
+        "token_life_s",
+        "quota",
+        "clock_speed",
     ):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     for trap in options.traps:
         command += ["--trap", trap]
+    if options.scopes is not None:
+        command += ["--scopes", options.scopes]
     if options.data is not None:
         command += ["--data", str(options.data)]
     if options.frozen:

@@ -20,6 +20,7 @@ from ingest_ray.simulators.atlassian.jira.loader import load_issues
 from ingest_ray.simulators.atlassian.jira.site_configuration import make_configuration
 from ingest_ray.simulators.atlassian.server.application import Site, SiteServer
 from ingest_ray.simulators.atlassian.server.auth import Credentials
+from ingest_ray.simulators.atlassian.server.points import HourlyQuota
 from ingest_ray.simulators.atlassian.server.rate_limits import Limits
 from ingest_ray.simulators.atlassian.server.request_counts import Stats
 from ingest_ray.simulators.atlassian.server.traps import Traps, set_traps
@@ -43,7 +44,7 @@ def make_jira(options: SiteOptions, clock: Clock, draws: SeededDraws, traps: Tra
 def make_site_server(options: SiteOptions, url: str) -> SiteServer:
     cloud = options.mode == "cloud"
     clock, draws, traps, stats = (
-        Clock(options.start_ms, frozen=options.frozen),
+        Clock(options.start_ms, frozen=options.frozen, speed=options.clock_speed),
         SeededDraws(options.seed),
         set_traps(options.traps),
         Stats(),
@@ -59,11 +60,15 @@ def make_site_server(options: SiteOptions, url: str) -> SiteServer:
         store = make_site(options, clock, draws, traps, people)
         site = ConfluenceCloud(store, url) if cloud else ConfluenceDataCenter(store, url)
     me = store.people[0]
-    credentials = Credentials(me.email if cloud else me.username, f"sim-token-{options.seed}", cloud)
-    limits = Limits(options.rate_limit, "endpoint-buckets" in traps, cloud, options.product)
+    scopes = None if options.scopes is None else frozenset(options.scopes.split())
+    credentials = Credentials(
+        me.email if cloud else me.username, f"sim-token-{options.seed}", cloud, scopes, options.token_life_s
+    )
+    limits = Limits(options.rate_limit, cloud and "endpoint-buckets" in traps, cloud, options.product)
     server = SiteServer(
         options.product, cloud, url, site, None, clock, draws, traps, stats, limits, credentials,
         me.account_id if cloud else "", options.latency_ms / 1000,
+        HourlyQuota(options.quota, options.product) if options.quota and cloud else None,
     )  # fmt: skip
     control = JiraControlEndpoints if options.product == "jira" else ConfluenceControlEndpoints
     server.control = control(server, store)

@@ -30,4 +30,11 @@ class SiteOptions:
     locale: str = "en_US"
     data: Path | None = None
     frozen: bool = False
+    scopes: str | None = None
+    """Of tokens that have scopes, with blanks between; None: all."""
+    token_life_s: float = 3600.0
+    quota: int = 0
+    """Points of an OAuth 2.0 app in each hour, 0 for none."""
+    clock_speed: float = 1.0
+    """Simulated seconds per second."""
     start_ms: int = field(default=START_MS)

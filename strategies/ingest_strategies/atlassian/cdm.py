@@ -1,8 +1,11 @@
 """What the CDM mappers of Jira and Confluence share."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import JsonValue
 
 from ingest_ray.cdm import MapContext, cdm_id
 
@@ -25,3 +28,8 @@ def is_loopback(url: str) -> bool:
 def present(**values: Any) -> dict[str, Any]:
     """The values that are neither None nor empty."""
     return {name: value for name, value in values.items() if value not in (None, [], "")}
+
+
+def configured_url(config: Mapping[str, JsonValue]) -> str:
+    """The address that the endpoint's configuration names: the site's own, or the one that requests go to."""
+    return str(config.get("site") or config.get("base_url") or "")

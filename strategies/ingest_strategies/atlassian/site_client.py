@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Protocol, Self, TypeVar
 
-from ingest_ray.http.client import Auth, Client, Params, Site, Tries
+from ingest_ray.http.client import Client, Params, Site, Tries
 from ingest_ray.sdk.errors import SourceDenied
+from ingest_ray.sdk.secret_store import SecretStore
+from ingest_strategies.atlassian.access.rate_classes import endpoint_class, most_points
+from ingest_strategies.atlassian.access.scopes import scope_hint
+from ingest_strategies.atlassian.access.site_login import login_of, request_url, transport_of
 from ingest_strategies.atlassian.config import SiteConfig
 
 A = TypeVar("A")
@@ -76,14 +80,22 @@ class SiteClient(Generic[C]):
         self.close()
 
 
-def open_http_client(config: SiteConfig) -> Client:
-    auth = Auth(config.api_token.get_secret_value(), config.username if config.auth_type == "basic" else None)
+def open_http_client(config: SiteConfig, product: str, store: SecretStore | None) -> Client:
+    """`product`: `jira` or `confluence`."""
+    login = login_of(config, store)
+    base_url = request_url(config, product, login)
+    if product == "confluence":
+        base_url = base_url.removesuffix("/wiki")  # every path of the API has the context path of Cloud
+    tries = Tries(first_wait_s=config.retry_wait_s)
     site = Site(
-        base_url=config.base_url,
-        auth=auth,
-        timeout_s=config.timeout_s,
-        verify=config.verify_tls,
-        tries=Tries(first_wait_s=config.retry_wait_s),
+        base_url,
+        login,
+        transport_of(config),
+        config.timeout_s,
+        tries,
+        scope_hint=scope_hint,
+        endpoint_class=endpoint_class,
+        points=most_points,
     )
     return Client(site, config.requests_at_once)
 

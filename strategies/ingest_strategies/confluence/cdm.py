@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
-from ingest_strategies.atlassian.cdm import present, user_cdm_id
+from ingest_strategies.atlassian.cdm import configured_url, present, user_cdm_id
 from ingest_strategies.confluence.links import LinkTarget, target_of
 from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
 from ingest_strategies.rich_text import Link, storage_links, storage_to_markdown
@@ -228,7 +228,7 @@ def _link(row: Row, context: MapContext, link: Link) -> dict[str, Any] | None:
 
 def _sites(context: MapContext) -> tuple[str, ...]:
     """The site's own address, which it told when its metadata was collected, and the one that it is reached by."""
-    return str(context.dataset.facts.get("web_root") or ""), str(context.endpoint.config.get("base_url") or "")
+    return str(context.dataset.facts.get("web_root") or ""), configured_url(context.endpoint.config)
 
 
 def _item(context: MapContext, content_id: str | None) -> str | None:

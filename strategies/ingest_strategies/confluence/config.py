@@ -36,11 +36,6 @@ class ConfluenceConfig(SiteConfig):
             raise ValueError(f"field 'space_keys': '{invalid[0]}' is no key of a space")
         return self
 
-    @property
-    def site_url(self) -> str:
-        """Without the context path of Cloud, which every path of the API has."""
-        return self.base_url.rstrip("/").removesuffix("/wiki")
-
 
 def parse_config(endpoint: Endpoint) -> ConfluenceConfig:
     return parse_site_config(ConfluenceConfig, endpoint)

@@ -82,7 +82,7 @@ def count_rows(api: Api, spaces: Sequence[Space], table: ContentTable) -> list[i
 def read_web_root(api: Api) -> str:
     """The prefix of links for people; behind a gateway its host is not that of the API."""
     page = api.client.read_page("api/v2/spaces" if api.deployment == CLOUD else "rest/api/space", {"limit": 1})
-    return page.links.base or f"{api.client.config.base_url.rstrip('/')}{api.client.root}"
+    return page.links.base or f"{api.client.config.own_url.removesuffix('/wiki')}{api.client.root}"
 
 
 def option(space: Space, pages: int | None) -> JsonValue:

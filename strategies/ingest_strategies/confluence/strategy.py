@@ -21,13 +21,14 @@ from ingest_ray.sdk.types import (
     Unit,
     UnitSpec,
 )
-from ingest_strategies.atlassian.connection_report import report_connection
+from ingest_strategies.atlassian.access.connection_report import report_connection
 from ingest_strategies.atlassian.policy import check_policy
 from ingest_strategies.atlassian.tables import unit_of
 from ingest_strategies.confluence.api.contract import Api
 from ingest_strategies.confluence.api.deployment import detect_api, open_api
 from ingest_strategies.confluence.discovery import collect_datasets, describe_dataset
 from ingest_strategies.confluence.filters import filter_of
+from ingest_strategies.confluence.operations import OPERATIONS
 from ingest_strategies.confluence.planning import cuts, scopes
 from ingest_strategies.confluence.planning.probe import SiteProbe, open_probe
 from ingest_strategies.confluence.reading import lookup
@@ -47,7 +48,7 @@ class Confluence:
         def inspect(api: Api) -> tuple[int, str]:
             return sum(1 for _ in api.list_spaces()), api.read_version() or ""
 
-        return report_connection(detect_api(endpoint), inspect, "space", "the permission to view")
+        return report_connection(detect_api(endpoint), inspect, OPERATIONS, "space", "the permission to view")
 
     def collect(self, endpoint: Endpoint) -> Iterator[Dataset]:
         return collect_datasets(endpoint)

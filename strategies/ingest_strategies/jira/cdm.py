@@ -11,7 +11,7 @@ import msgspec
 
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id
 from ingest_ray.sdk.errors import RecordError
-from ingest_strategies.atlassian.cdm import USER, is_loopback, present, user_cdm_id
+from ingest_strategies.atlassian.cdm import USER, configured_url, is_loopback, present, user_cdm_id
 from ingest_strategies.jira.tables import BODY, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 from ingest_strategies.rich_text import adf_to_markdown, wiki_to_markdown
 
@@ -162,7 +162,7 @@ def _url(context: MapContext, path: str) -> str | None:
     """What a person opens: the site's own address where it told one; the endpoint's may be a gateway or an internal name."""
     own, used = (
         str(url or "").rstrip("/")
-        for url in (context.dataset.facts.get("site_url"), context.endpoint.config.get("base_url"))
+        for url in (context.dataset.facts.get("site_url"), configured_url(context.endpoint.config))
     )
     base = own if own and not is_loopback(own) else used
     return None if not base or base.startswith(_GATEWAY) else f"{base}{path}"

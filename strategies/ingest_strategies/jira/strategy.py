@@ -20,13 +20,14 @@ from ingest_ray.sdk.types import (
     Unit,
     UnitSpec,
 )
-from ingest_strategies.atlassian.connection_report import report_connection
+from ingest_strategies.atlassian.access.connection_report import report_connection
 from ingest_strategies.atlassian.policy import check_policy
 from ingest_strategies.atlassian.tables import unit_of
 from ingest_strategies.jira.api.client import Api
 from ingest_strategies.jira.api.deployment import detect_api, open_api
 from ingest_strategies.jira.discovery import collect_datasets, describe_dataset
 from ingest_strategies.jira.filters import filter_of
+from ingest_strategies.jira.operations import OPERATIONS
 from ingest_strategies.jira.planning import cuts, scopes
 from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
 from ingest_strategies.jira.reading import lookup
@@ -45,7 +46,7 @@ class Jira:
             info = api.client.read_server_info()
             return sum(1 for _ in api.list_projects()), info.version or "unknown"
 
-        return report_connection(detect_api(endpoint), inspect, "project", "'Browse projects'")
+        return report_connection(detect_api(endpoint), inspect, OPERATIONS, "project", "'Browse projects'")
 
     def collect(self, endpoint: Endpoint) -> Iterator[Dataset]:
         return collect_datasets(endpoint)

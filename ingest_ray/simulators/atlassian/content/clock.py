@@ -17,15 +17,20 @@ QUARTER_MS = 15 * MINUTE_MS  # in the last fifty years every zone changed its of
 
 
 class Clock:
-    """The time of the simulated server, in milliseconds since the epoch."""
+    """The time of the simulated server, in milliseconds since the epoch. `speed`: its seconds per second."""
 
-    def __init__(self, start_ms: int = START_MS, *, frozen: bool = False) -> None:
+    def __init__(self, start_ms: int = START_MS, *, frozen: bool = False, speed: float = 1.0) -> None:
         self._origin_ms = start_ms
         self._started_s = time.monotonic()
         self.frozen = frozen
+        self.speed = speed
+
+    def elapsed_s(self) -> float:
+        """Simulated seconds since the start, without advances; also of a clock that stands still."""
+        return (time.monotonic() - self._started_s) * self.speed
 
     def now(self) -> int:
-        passed = 0 if self.frozen else int((time.monotonic() - self._started_s) * 1000)
+        passed = 0 if self.frozen else int(self.elapsed_s() * 1000)
         return self._origin_ms + passed
 
     def advance(self, seconds: float) -> int:

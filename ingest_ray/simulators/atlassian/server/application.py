@@ -1,23 +1,25 @@
 """The ASGI application of a site: applies rate limits, faults, login and routing, then sends the whole answer or half of it."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ingest_ray.simulators.atlassian.content.clock import Clock
+from ingest_ray.simulators.atlassian.content.clock import HOUR_MS, Clock
 from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
 from ingest_ray.simulators.atlassian.server.auth import Credentials
 from ingest_ray.simulators.atlassian.server.error_messages import localized
+from ingest_ray.simulators.atlassian.server.points import HourlyQuota, points_of
 from ingest_ray.simulators.atlassian.server.rate_limits import Bucket, Limits
 from ingest_ray.simulators.atlassian.server.request_counts import Stats
 from ingest_ray.simulators.atlassian.server.routing import Call, Endpoint, Reply, RequestRefused, Router, problem, reply
+from ingest_ray.simulators.atlassian.server.scopes import alternatives_of
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 Scope = MutableMapping[str, Any]
@@ -62,6 +64,7 @@ class SiteServer:
     credentials: Credentials
     account_id: str
     latency_s: float = 0.0
+    quota: HourlyQuota | None = None
     served: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,8 +116,22 @@ class SiteServer:
                 self.stats.faults["slow-responses"] += 1
                 await asyncio.sleep(SLOW_S)
             refusal = self._fault(call) or self._respond(call, match)
-        self._add_headers(refusal, bucket)
+            self._count_points(call, refusal)
+        self._add_headers(refusal, bucket, is_app=self._is_app(call))
         return template, refusal
+
+    def _is_app(self, call: Call) -> bool:
+        """Whether the request counts in the quota: those of API tokens do not."""
+        return self.quota is not None and call.headers.get("authorization", "").startswith("Bearer access-")
+
+    def _count_points(self, call: Call, response: Reply) -> None:
+        if self.quota is None:
+            return
+        points = points_of(call.template, response)
+        self.stats.points += points
+        if self._is_app(call):
+            self.quota.count(points, self.clock.now())
+            self.stats.quota_used[self.clock.now() // HOUR_MS] += points
 
     def _gateway(self, path: str) -> tuple[bool, str]:
         prefix = f"/ex/{self.product}/{CLOUD_ID}/"
@@ -124,11 +141,17 @@ class SiteServer:
 
     def _budget(self, call: Call) -> tuple[Bucket | None, Reply | None]:
         retry_after = "no-retry-after" not in self.traps
+        if self.quota is not None and self._is_app(call) and not self.quota.admits(self.clock.now()):
+            hour = self.clock.now() // HOUR_MS
+            self.stats.quota_refusals[hour] += 1
+            response = self._too_many(None, retry_after=False)
+            response.headers |= self.quota.headers(self.clock.now(), refused=True, retry_after=retry_after)
+            return None, response
         names = ("too-many-requests", "too-many-requests-silent")
         struck = [name for name in names if self.traps.strikes(name, call.path, self.draws)]
         bucket: Bucket | None = None
         if self.limits.rate:
-            allowed, bucket = self.limits.take(call.template, time.monotonic())
+            allowed, bucket = self.limits.take(call.template, self.clock.elapsed_s())
             if not allowed:
                 return bucket, self._too_many(bucket, retry_after=retry_after)
         if struck:
@@ -200,6 +223,12 @@ class SiteServer:
         verdict = self.credentials.check(
             call.headers.get("authorization", ""), gateway=call.gateway, now_ms=self.clock.now()
         )
+        header = call.headers.get("authorization", "")
+        if verdict == "known" and call.gateway and self.credentials.lacks(header, alternatives_of(call.template)):
+            self.stats.faults["scope"] += 1
+            refusal = reply({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
+            refusal.headers["X-Failure-Category"] = "FAILURE_CLIENT_SCOPE_CHECK"
+            return refusal
         try:
             if call.path.startswith(("/media/", "/wiki/media/")) or verdict == "known":
                 return self.site.finish_reply(call, match[0](call))
@@ -208,37 +237,42 @@ class SiteServer:
             return refused.reply
 
     def _host_reply(self, call: Call) -> Reply | None:
-        """Answers the host's endpoints beside the product: tenant info, and the OAuth endpoints of the gateway."""
+        """Answers the host's endpoints beside the product: tenant info, and those of OAuth 2.0."""
+        if (call.method, call.path) == ("POST", "/oauth/token" if self.cloud else "/rest/oauth2/latest/token"):
+            return self._token_reply(call)
         if not self.cloud:
             return None
         match (call.method, call.path):
             case ("GET", "/_edge/tenant_info"):
                 return reply({"cloudId": CLOUD_ID, "cloudName": "simulated"})
-            case ("POST", "/oauth/token"):
-                issued = self.credentials.exchange(str(call.json_body().get("refresh_token", "")), self.clock.now())
-                return reply(issued) if issued else reply({"error": "invalid_grant", "error_description": "Unknown or invalid refresh token."}, 403)  # fmt: skip
             case ("GET", "/oauth/token/accessible-resources"):
                 header = call.headers.get("authorization", "")
                 if self.credentials.check(header, gateway=True, now_ms=self.clock.now()) != "known":
                     return reply({"code": 401, "message": "Unauthorized"}, 401)
-                return reply(
-                    [
-                        {
-                            "id": CLOUD_ID,
-                            "url": self.url,
-                            "name": "simulated",
-                            "scopes": ["read:jira-work"],
-                            "avatarUrl": "",
-                        }
-                    ]
-                )
+                scopes = sorted(self.credentials.scopes or ["read:jira-work"])
+                site = {"id": CLOUD_ID, "url": self.url, "name": "simulated", "scopes": scopes, "avatarUrl": ""}
+                return reply([site])
         return None
+
+    def _token_reply(self, call: Call) -> Reply:
+        """Cloud takes JSON, Data Center a form, as their documentation has it; counted as `token`."""
+        self.stats.faults["token"] += 1
+        is_json = "json" in call.headers.get("content-type", "")
+        if is_json != self.cloud:
+            return reply({"error": "invalid_request"}, 400)
+        form = {name: values[-1] for name, values in parse_qs(call.body.decode("latin-1")).items()}
+        document = {name: str(value) for name, value in call.json_body().items()} if is_json else form
+        status, body = self.credentials.answer_grant(document, self.clock.now())
+        return reply(body, status)
 
     # Answers.
 
-    def _add_headers(self, response: Reply, bucket: Bucket | None) -> None:
+    def _add_headers(self, response: Reply, bucket: Bucket | None, *, is_app: bool) -> None:
         if response.status != 429:
             headers = self.limits.headers(bucket, refused=False, retry_after=False, now_ms=self.clock.now())
+            if is_app and self.quota is not None:
+                of_quota = self.quota.headers(self.clock.now(), refused=False, retry_after=False)
+                headers |= {name: ", ".join(filter(None, (text, headers.get(name)))) for name, text in of_quota.items()}
             for name, value in headers.items():
                 response.headers.setdefault(name, value)
         number = UUID(int=self.served)

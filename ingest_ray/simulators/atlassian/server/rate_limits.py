@@ -48,8 +48,9 @@ class Limits:
         return bucket.take(now_s), bucket
 
     @property
-    def reason(self) -> str:
-        return "jira-burst-based" if self.product == "jira" else "confluence-quota-tenant-based"
+    def reason(self) -> str | None:
+        """No document names a reason for the bursts of Confluence: only its quotas have one."""
+        return "jira-burst-based" if self.product == "jira" else None
 
     def headers(self, bucket: Bucket | None, *, refused: bool, retry_after: bool, now_ms: int) -> dict[str, str]:
         """The rate-limit headers of every answer, and those that a 429 adds. `retry-after` is in whole seconds."""
@@ -74,6 +75,6 @@ class Limits:
         if refused and retry_after:
             reset = datetime.fromtimestamp(now_ms // 1000 + 1, UTC)
             document |= {"Retry-After": "1", "X-RateLimit-Reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        if refused:
+        if refused and self.reason is not None:
             document["RateLimit-Reason"] = self.reason
         return document

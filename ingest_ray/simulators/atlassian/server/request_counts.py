@@ -21,6 +21,9 @@ class Stats:
         self.faults: Counter[str] = Counter()
         self.running = 0
         self.peak = 0
+        self.points = 0
+        self.quota_used: Counter[int] = Counter()
+        self.quota_refusals: Counter[int] = Counter()
 
     def begin(self) -> None:
         self.running += 1
@@ -39,7 +42,7 @@ class Stats:
             self.refused_seconds[second] += 1
 
     def document(self) -> dict[str, Any]:
-        """`per_second[n]` counts the requests that ended in the n-th second since the start or the last reset."""
+        """`points` are counted where the site has a quota; `quota_used` and `quota_refusals` count its points and 429 by hour since 1970. `per_second[n]` counts the requests that ended in the n-th second since the start or the last reset."""
         length = max(self.seconds, default=-1) + 1
         return {
             "requests": self.requests,
@@ -49,6 +52,9 @@ class Stats:
             "peak_concurrency": self.peak,
             "bytes": self.bytes_sent,
             "faults": dict(self.faults),
+            "points": self.points,
+            "quota_used": {str(hour): count for hour, count in self.quota_used.items()},
+            "quota_refusals": {str(hour): count for hour, count in self.quota_refusals.items()},
             "per_second": [self.seconds[n] for n in range(length)],
             "per_second_429": [self.refused_seconds[n] for n in range(length)],
             "seconds": round(time.monotonic() - self.started_s, 3),

@@ -49,6 +49,7 @@ _ALL = (
         "deprecated-v1", "Confluence Cloud", "v1 content and space answer with deprecation headers; 410 at the gateway"
     ),
     _real("dc-caps", "Data Center", "page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000", "1000"),
+    _real("endpoint-buckets", "Cloud", "the rate limit counts per endpoint and method; off: for the whole site"),
     _real("long-address-414", "both", "an address of more than N bytes answers 414", "8192"),
     _behaviour("large-request-413", "Jira Cloud", "bulkfetch of more than N issues answers 413", "30"),
     _behaviour(
@@ -93,7 +94,6 @@ _ALL = (
     _behaviour(
         "attachment-errors", "Confluence", "one attachment in N: 404 on content, and 400 on its page's list", "10"
     ),
-    _behaviour("endpoint-buckets", "both", "the rate limit counts per endpoint and method, not for the whole site"),
     _behaviour("no-retry-after", "both", "429 without Retry-After, as gateways send it"),
     _fault(
         "skipped-issues",

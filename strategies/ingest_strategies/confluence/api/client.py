@@ -47,5 +47,4 @@ class ConfluenceClient(SiteClient[ConfluenceConfig]):
 
 def open_client(endpoint: Endpoint) -> ConfluenceClient:
     config = parse_config(endpoint)
-    bare = config.model_copy(update={"base_url": config.site_url})
-    return ConfluenceClient(open_http_client(bare), config, "")
+    return ConfluenceClient(open_http_client(config, "confluence", endpoint.secret_store), config, "")

@@ -16,6 +16,7 @@ CONTEXT = "/wiki"
 
 def make_api(client: ConfluenceClient, deployment: str, root: str) -> Api:
     client.root = root
+    client.http.has_one_budget = deployment != CLOUD
     return CloudApi(client) if deployment == CLOUD else DataCenterApi(client)
 
 

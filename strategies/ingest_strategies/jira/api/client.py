@@ -141,4 +141,4 @@ class JiraClient(SiteClient[JiraConfig]):
 
 def open_client(endpoint: Endpoint, root: str = "/rest/api/2") -> JiraClient:
     config = parse_config(endpoint)
-    return JiraClient(open_http_client(config), config, root)
+    return JiraClient(open_http_client(config, "jira", endpoint.secret_store), config, root)

@@ -14,6 +14,7 @@ ROOTS = {CLOUD: "/rest/api/3", SERVER: "/rest/api/2"}
 
 def make_api(client: JiraClient, deployment: str) -> Api:
     client.root = ROOTS[deployment]
+    client.http.has_one_budget = deployment != CLOUD
     return CloudApi(client) if deployment == CLOUD else DataCenterApi(client)
 
 

@@ -3,12 +3,14 @@
 Atlassian's OpenAPI file requires hardly any member: every one that is not needed to find an object may be missing or null.
 """
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from msgspec import Raw, Struct
 
 from ingest_ray.http.errors import BrokenAnswer
 from ingest_strategies.atlassian.json_decoding import attempted, decoder
+
+I = TypeVar("I")  # noqa: E741
 
 
 class Person(Struct, rename={"time_zone": "timeZone"}):
@@ -61,12 +63,16 @@ def number_of(body: Raw) -> int | None:
     return int(head.id) if head is not None and head.id.isdecimal() else None
 
 
-class IdPage(Struct):
+class SearchPage(Struct, Generic[I]):
     """Of search/jql: it has no total, and only a missing token marks the last page."""
 
-    issues: list[Id]
+    issues: list[I]
     nextPageToken: str | None = None
     isLast: bool | None = None
+
+
+IdPage = SearchPage[Id]
+BodyPage = SearchPage[Raw]
 
 
 class Count(Struct):

@@ -1,0 +1,1 @@
+"""How a site is reached: its login, the scopes of tokens, and the budgets of requests."""
