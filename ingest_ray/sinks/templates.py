@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
 
@@ -25,7 +26,7 @@ class DeltaConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    uri: Annotated[str, Field(min_length=1), AfterValidator(plain_uri)]
+    uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
     storage_options: dict[str, SecretStr] = Field(default_factory=dict)
 
 
@@ -56,7 +57,7 @@ class DuckDbConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(min_length=1)
+    path: LocalPath = Field(min_length=1)
 
 
 class LazySinkFamily:
