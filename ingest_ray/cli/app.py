@@ -11,6 +11,7 @@ from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
 from ingest_ray.cli.commands.checkpoint import reset, watermark_app
+from ingest_ray.cli.commands.copy import copy
 from ingest_ray.cli.commands.datasets import datasets_app
 from ingest_ray.cli.commands.maintenance import compact, vacuum
 from ingest_ray.cli.commands.quarantine import quarantine_app
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.command(short_help="Copy tables to a lake or database, without a file.")(copy)
 app.command(short_help="Stop a unit's run after the commit under way.")(pause)
 app.command(short_help="Show runs, the newest first.")(history)
 app.command(short_help="Serve GraphQL and the console.")(serve)
@@ -78,7 +80,11 @@ def root(
     """Lands tables and records in a lake or warehouse: planned, staged, committed exactly once.
 
     \b
-    First steps:
+    In one step:
+      ingest-ray copy postgresql://app@db/shop --to ./lake
+
+    \b
+    First steps with a file:
       ingest-ray apply ingest.yaml       register endpoints, sinks and units
       ingest-ray collect shop            read the metadata of endpoint shop
       ingest-ray plan shop public.orders what a run would read

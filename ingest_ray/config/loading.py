@@ -66,13 +66,24 @@ def load_settings(file: Path | None = None) -> Settings:
         file = Path(FILE)
     if file is not None:
         return _settings(_read(file)[1], file.absolute().parent)
-    stored = Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS
+    return _stored_settings(Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS)
+
+
+def settings_without_file(home: Path | None = None) -> Settings:
+    """The settings that are stored in `home`; defaults where it has none. None: the home of this folder."""
+    folder = Path(home or os.environ.get("INGEST_HOME") or HOME)
+    if (folder / SETTINGS).is_file():
+        return _stored_settings(folder / SETTINGS)
+    return _settings(IngestFile(), Path.cwd(), folder.expanduser())
+
+
+def _stored_settings(stored: Path) -> Settings:
     try:
         return seal_settings(Settings.model_validate_json(stored.read_bytes()))  # older versions sealed less
     except FileNotFoundError:
         raise ConfigError(
             f"no configuration: neither './{FILE}' nor '{stored}' exists",
-            hint="use --config FILE, or write an ingest.yaml and apply it",
+            hint="use --config FILE, or write an ingest.yaml and apply it; or begin with ingest-ray copy",
         ) from None
     except (OSError, ValidationError) as error:
         raise ConfigError(
@@ -99,8 +110,8 @@ def _read(file: Path) -> tuple[Lines, IngestFile]:
         raise ConfigError(logs.scrub("\n".join(faults_of(error, IngestFile, lines)))) from None
 
 
-def _settings(document: IngestFile, folder: Path) -> Settings:
-    home = os.environ.get("INGEST_HOME") or str(folder / Path(document.home).expanduser())
+def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = None) -> Settings:
+    home = chosen_home or os.environ.get("INGEST_HOME") or folder / Path(document.home).expanduser()
     home = os.path.abspath(home)
     for where, reference in (("ray.token", document.ray.token), ("temporal.api_key", document.temporal.api_key)):
         if reference is not None:

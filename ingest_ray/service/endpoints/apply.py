@@ -87,7 +87,7 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     finally:
         installation.catalog.close()
     if not dry_run:
-        _write_settings(settings)
+        write_settings(settings)
     return ApplyResult(
         is_dry_run=dry_run,
         home=settings.home,
@@ -205,7 +205,8 @@ def _revealed(settings: Settings, url: str) -> str:
         return url
 
 
-def _write_settings(settings: Settings) -> None:
+def write_settings(settings: Settings) -> None:
+    """Stores the settings in their home, for commands in other folders."""
     home = Path(settings.home)
     if not _settings_change(settings):
         return
