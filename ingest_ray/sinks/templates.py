@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
+from ingest_ray.sdk.contracts import Addresses, Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.types import Endpoint
@@ -111,6 +111,7 @@ class LazySinkFamily:
 delta = LazySinkFamily(
     Descriptor(
         template="lake.delta",
+        addresses=Addresses(schemes=("s3", "s3a", "gs", "az", "abfs", "abfss", "file"), field="uri", suffixes=("",)),
         family="STREAM",
         title="Delta Lake",
         vendor="delta",
@@ -128,6 +129,11 @@ delta = LazySinkFamily(
 sql = LazySinkFamily(
     Descriptor(
         template="sql",
+        addresses=Addresses(
+            schemes=("postgresql", "postgres", "mysql", "mariadb", "sqlite"),
+            suffixes=(".db", ".sqlite", ".sqlite3"),
+            file_form="sqlite:///{path}",
+        ),
         family="JDBC",
         title="SQL database",
         vendor="sql",
@@ -144,6 +150,7 @@ sql = LazySinkFamily(
 duckdb = LazySinkFamily(
     Descriptor(
         template="duckdb",
+        addresses=Addresses(schemes=("duckdb",), field="path", is_path=True, suffixes=(".duckdb", ".ddb")),
         family="JDBC",
         title="DuckDB",
         vendor="duckdb",

@@ -58,7 +58,7 @@ def test_tables_are_selected_and_added_by_later_calls(cli: InProcessCli) -> None
     ("arguments", "message"),
     [
         (["sqlite:///shop.db", "oders"], "nothing matches 'oders'"),
-        (["https://example.atlassian.net"], "no address of a SQL database"),
+        (["https://example.atlassian.net"], "no address that copy reads"),
         (["sqlite:///shop.db", "--to", "ftp://host/x"], "no address of a sink"),
         (["sqlite:///shop.db", "--cursor", "changed"], "no table that is copied has a column 'changed'"),
         (["sqlite:///shop.db", "--key", "id,nr"], "no table that is copied has a column 'nr'"),
