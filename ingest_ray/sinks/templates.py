@@ -69,6 +69,11 @@ class LazySinkFamily:
         self._extra = extra
         self._accepts_rows = accepts_rows
 
+    def load(self) -> None:
+        """Imports the module. Raises `ConfigError` that names the package which is missing."""
+        with self._named_package(f"template '{self.descriptor.template}'"):
+            import_module(self._module)
+
     def open(self, endpoint: Endpoint) -> Sink:
         module, config = self._load_module(endpoint)
         if not self._accepts_rows:
@@ -76,13 +81,13 @@ class LazySinkFamily:
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
             )
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             sink: Sink = module.open_sink(config)
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
         module, config = self._load_module(endpoint)
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             sink: ModelSink = module.open_models(config)
         return sink
 
@@ -92,18 +97,18 @@ class LazySinkFamily:
         except ValidationError as error:  # the error's own text contains values, and a value may be a secret
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             module: Any = import_module(self._module)
         return module, config
 
     @contextmanager
-    def _named_package(self, endpoint: Endpoint) -> Iterator[None]:
+    def _named_package(self, owner: str) -> Iterator[None]:
         """Raises `ConfigError` that names the package where one is not installed."""
         try:
             yield
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
+                f"{owner} needs the Python package '{error.name}'",
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from error
 

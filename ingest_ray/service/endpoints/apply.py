@@ -63,7 +63,7 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
         ConfigError: a rule names a unit that a collected endpoint does not have.
     """
     settings = config.settings
-    installation = Installation(settings, Catalog("sqlite://") if dry_run and not _has_catalog(settings) else None)
+    installation = Installation(settings, Catalog("sqlite://") if dry_run and not has_catalog(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     unfit: list[UnfitUnit] = []
@@ -178,7 +178,7 @@ def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
     return named
 
 
-def _has_catalog(settings: Settings) -> bool:
+def has_catalog(settings: Settings) -> bool:
     """False where the embedded catalog does not exist yet; a dry run must not create it."""
     url = parse(open_url(settings.state_url, settings))
     return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
