@@ -19,28 +19,22 @@ ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
 
 
 class DeltaConfig(BaseModel):
-    """`uri`: a local path, relative to the working directory, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...).
-
-    It is written into states and receipts, so it holds no credentials. `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
+    """A folder, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...), without credentials: it is written into states and receipts."""
     storage_options: dict[str, SecretStr] = Field(default_factory=dict)
+    """The object store's settings, as https://docs.rs/object_store names them."""
 
 
 class SqlConfig(BaseModel):
-    """`url`: `postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`.
-
-    `schema`: the schema of PostgreSQL's tables (default `public`); it must exist.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     url: str = Field(min_length=1)
+    """`postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`."""
     password: SecretStr | None = None
     schema_name: str | None = Field(default=None, alias="schema")
+    """The schema of PostgreSQL's tables (default `public`); it must exist."""
 
 
 class CdmConfig(SqlConfig):
@@ -55,7 +49,7 @@ class CdmConfig(SqlConfig):
 class DuckDbConfig(BaseModel):
     """`path`: the database file; rows that are not committed yet are beside it, in `<path>.staged`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     path: LocalPath = Field(min_length=1)
 

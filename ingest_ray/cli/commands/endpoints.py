@@ -56,9 +56,7 @@ def endpoints(invocation: Invocation) -> None:
 @shared_options()
 def test(
     invocation: Invocation,
-    endpoint: Annotated[
-        str, typer.Argument(metavar="ENDPOINT", help="Id of a source or a sink.", show_default=False)
-    ],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Id of a source or a sink.", show_default=False)],
 ) -> int:
     """Test the connection of a source or a sink, with the login that a run would use. Exit code 1: it does not work.
 

@@ -133,12 +133,12 @@ def _record_end(run_id: str, end: Callable[[Installation, str], object], install
         log.warning("run %s: its end could not be recorded: %s", run_id, logs.scrub(error.message))
 
 
-def _log_path(installation: Installation, run_id: str) -> Path:
+def log_path(installation: Installation, run_id: str) -> Path:
     return Path(installation.settings.home) / "logs" / f"{run_id}.log"
 
 
 def _open_log_file(installation: Installation, run_id: str) -> IO[bytes]:
-    path = _log_path(installation, run_id)
+    path = log_path(installation, run_id)
     make_private_folder(path.parent)
     return open(path, "ab", opener=private_opener)
 
