@@ -85,22 +85,26 @@ def leading_end(scope: Scope) -> Position | None:
 
 def settled(state: SegmentState) -> SegmentState:
     """Drops complete scopes and moves the watermark as far as they allow, never back."""
-    watermark, is_loaded = state.watermark, state.is_loaded
+    watermark, is_loaded, advanced = state.watermark, state.is_loaded, state.advanced
     loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
     advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
     repeats = [scope for scope in state.scopes if scope.effect is Effect.REPEAT and not is_complete(scope)]
     if loads and all(is_complete(scope) for scope in loads):
         horizons = [scope.horizon for scope in loads if scope.horizon is not None]
         watermark = horizons[0] if horizons else watermark
-        is_loaded, loads = True, []
+        is_loaded, advanced, loads = True, loads[0].clock, []
     while advances and not loads:
         watermark = leading_end(advances[0])
         if not is_complete(advances[0]):
             break
-        advances.pop(0)
-    return state.model_copy(
-        update={"watermark": watermark, "is_loaded": is_loaded, "scopes": (*loads, *advances, *repeats)}
-    )
+        advanced = advances.pop(0).clock
+    scopes = (*loads, *advances, *repeats)
+    ended = [scope for scope in state.scopes if scope not in scopes]
+    update = {"watermark": watermark, "is_loaded": is_loaded, "scopes": scopes, "advanced": advanced}
+    if ended and not repeats:
+        # A run plans its repeats with its advance: the rows below that advance were read again, or there were none.
+        update["verified"] = ended[-1].clock
+    return state.model_copy(update=update)
 
 
 def folded(state: SegmentState, scope_id: str, interval: Interval, rank: tuple[int, ...]) -> SegmentState:

@@ -368,7 +368,8 @@ class StateWriter:
         self._put_unit(self._unit.model_copy(update=update))
         for segment, position in watermarks.items():
             state = self._state_of(segment)
-            self._put_segment(state.model_copy(update={"watermark": position, "is_loaded": True, "scopes": ()}))
+            update = {"watermark": position, "is_loaded": True, "scopes": (), "advanced": None, "verified": None}
+            self._put_segment(state.model_copy(update=update))
 
     def learn(self, learned: Learned) -> None:
         if learned != self._unit.learned:

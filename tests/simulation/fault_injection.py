@@ -45,6 +45,7 @@ FAULTS = (
 
 STATEMENT_FAULTS = ("sink: connection lost", "sink: deadlock")  # drawn for each statement, of which a run has hundreds
 WORLD_FAULTS = (
+    "source: clock set back",
     "source: committed out of order",
     "source: counter committed out of order",
     "source: counter of a replica refused",

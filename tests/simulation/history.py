@@ -148,10 +148,11 @@ class History:
             self.table.write(key)
         elif draw < 0.9:
             self.table.end_one()
-        elif draw < 0.95 or not isinstance(self.table, DatabaseTable):
+        elif draw < 0.93 or not isinstance(self.table, DatabaseTable):
             self.table.delete(key)
         else:
             self.table.change_replication()
+            self.table.set_clock_back()
 
     def _inject_fault(self, run: SimulatedRun) -> None:
         if self.faults.occurs("killed: run"):

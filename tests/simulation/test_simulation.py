@@ -30,6 +30,7 @@ SHOWN_BY = {
     "planning_failure_leaves_the_commit": 2166,
     "reset_that_died_is_not_finished": 2450,
     "resumed_scope_inserts_again": 150,
+    "window_ends_while_transactions_are_open": 1496,
 }
 
 

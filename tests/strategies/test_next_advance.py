@@ -4,7 +4,7 @@ import pytest
 
 from ingest_ray.sdk.types import Axis, Effect, Interval, Scope, SegmentState
 from ingest_strategies.atlassian.segment_progress import next_lower_ms
-from ingest_strategies.jdbc.planning.probe import next_lower
+from ingest_strategies.jdbc.planning.lookback import next_lower
 
 CURSOR = Axis(kind="cursor", columns=("at",))
 

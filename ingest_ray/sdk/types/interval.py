@@ -24,9 +24,21 @@ class Interval(Model):
     upper: Position | None = None
 
 
+class SourceClock(Model):
+    """One look at the clock of a source, before a run reads anything. In seconds since 1970."""
+
+    settled_s: float
+    """Every transaction that began before this moment had ended, and its rows were visible."""
+    clock_s: float
+    ahead_s: float | None = None
+    """How far the clock was ahead of the reader's; None where it says nothing about the source's, as on a replica."""
+
+
 class Horizon(Model):
     """The upper bound of a run. `value` is exclusive: rows at or above it belong to a later run."""
 
     value: Position
     method: str
     note: str | None = None
+    clock: SourceClock | None = None
+    """The clock that it was taken from; None: unknown, or the axis has none."""

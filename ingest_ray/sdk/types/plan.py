@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from pydantic import Field, JsonValue
 
-from ingest_ray.sdk.types.interval import Axis, Interval, Position
+from ingest_ray.sdk.types.interval import Axis, Interval, Position, SourceClock
 from ingest_ray.sdk.types.model import Model
 
 
@@ -50,6 +50,8 @@ class Scope(Model):
     is_insert_only: bool = False
     estimated_rows: int | None = None
     done: tuple[Island, ...] = ()
+    clock: SourceClock | None = None
+    """The source's clock when it was planned: all its rows are read later."""
 
 
 class SegmentState(Model):
@@ -61,6 +63,10 @@ class SegmentState(Model):
     watermark: Position | None = None
     is_loaded: bool = False
     scopes: tuple[Scope, ...] = ()
+    advanced: SourceClock | None = None
+    """The clock that the watermark was taken from; None where it is not known."""
+    verified: SourceClock | None = None
+    """A clock since which all was read that a look-back reads again; None where it is not known."""
 
 
 class Piece(Model):

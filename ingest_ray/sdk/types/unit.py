@@ -78,7 +78,8 @@ class Policy(Model):
     """`full`: an INCREMENTAL unit whose dataset has no such cursor is a full refresh."""
     primary_key: tuple[str, ...] = ()
     write: WriteMode | None = None
-    lookback: Span = 0
+    lookback: Span | None = None
+    """What is read again below the watermark; None: the strategy's default, 0: nothing."""
     lag: Span | None = None
     """Declared safety distance of the horizon where the source has none of its own; None: the strategy's default."""
     cursor_zone: str | None = None

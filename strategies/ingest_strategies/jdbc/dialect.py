@@ -125,6 +125,9 @@ class Dialect(SqlSyntax, AxisSyntax, Protocol):
     """Whether one session may serve the short queries of many units: connecting is costly, and every statement sees what is
     committed."""
 
+    clock_s: str
+    """An expression for the server's clock in seconds since 1970; empty where horizons do not report it."""
+
     def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]: ...
 
     def version(self, session: Session) -> str: ...

@@ -19,6 +19,8 @@ def quoted_text(value: str) -> str:
 
 
 class StandardSql:
+    clock_s = ""
+
     def quote(self, name: str) -> str:
         return quoted(name)
 

@@ -39,9 +39,12 @@ class DatabaseTransaction(Transaction):
 
 class DatabaseTable(SourceTable):
     def __init__(self, random: Random, traits: Traits, note_fault: Callable[[str], None]) -> None:
-        super().__init__(random, 1, traits.lookback)
+        super().__init__(random, 1, traits.lookback or 0)
         self.traits = traits
         self.clock = traits.start_s * SECOND
+        self.set_back = 0
+        """How far the clock was set back in all."""
+        self._highest_clock = self.clock
         self.last_commit: int | None = None
         """When the newest transaction was committed that the server that is read has."""
         self.is_replaying = True
@@ -89,12 +92,14 @@ class DatabaseTable(SourceTable):
         at = self._next_value(session) if self.traits.is_counter else self._time(begun)
         if self.traits.takes_early and self.random.random() < 0.4:
             at, is_early = self._time(begun - self.random.randint(1, 60 * SECOND)), True
+        is_behind = self.clock <= self._highest_clock
+        self._highest_clock = max(self._highest_clock, self.clock)
         if self.versions.get(key, -1) >= at:
             return  # a version that is not newer is no update for a sink
         self.versions[key] = at
         is_untracked = self.traits.has_untracked and session == 0
         shown = None if is_untracked else begun
-        transaction = DatabaseTransaction(key, Row(at, is_early), begun, session, shown)
+        transaction = DatabaseTransaction(key, Row(at, is_early or is_behind), begun, session, shown)
         if is_untracked:
             self._note("source: start of a transaction unknown")
         if is_early:
@@ -133,6 +138,21 @@ class DatabaseTable(SourceTable):
         for transaction in list(self.open):
             if self.clock - transaction.begun > MAX_OPEN_S * SECOND:
                 self._commit(transaction)
+
+    def set_clock_back(self) -> None:
+        if not self.traits.sets_clock_back:
+            return
+        for transaction in list(self.open) if self.traits.limits_transactions else []:
+            self._commit(transaction)
+        self._highest_clock = max(self._highest_clock, self.clock)
+        step = self.random.choice([10, 400, 4_000]) * SECOND
+        self.clock -= step
+        self.set_back += step
+        self._note("source: clock set back")
+
+    @property
+    def readers_clock_s(self) -> float:
+        return (self.clock + self.set_back) / SECOND
 
     def end_one(self) -> None:
         if self.open:

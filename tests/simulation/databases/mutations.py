@@ -16,7 +16,7 @@ from ingest_ray.sinks.databases.mysql.database import MySqlDatabase
 from ingest_ray.state import writer
 from ingest_strategies.jdbc.mysql import horizon as mysql_horizon
 from ingest_strategies.jdbc.mysql.row_origin import RowOrigin
-from ingest_strategies.jdbc.planning import probe, unchanged, wall_times
+from ingest_strategies.jdbc.planning import lookback, probe, unchanged, wall_times
 from ingest_strategies.jdbc.postgres import horizon as postgres_horizon
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -39,7 +39,7 @@ def resumed_scope_inserts_again(patch: pytest.MonkeyPatch) -> None:
 
 def planned_advances_ignored(patch: pytest.MonkeyPatch) -> None:
     """`next_lower` is the watermark, whatever is planned above it."""
-    for module in (probe, unchanged):
+    for module in (probe, lookback, unchanged):
         patch.setattr(module, "next_lower", lambda state: state.watermark if state is not None else None)
 
 
@@ -126,6 +126,25 @@ def rows_without_a_version_are_never_newer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MySqlDatabase, "update_from_sql", picky)
 
 
+def default_look_back_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lookback, "DEFAULT_LOOKBACK_S", 0)
+
+
+def window_ends_while_transactions_are_open(patch: pytest.MonkeyPatch) -> None:
+    """What was read until the clock of a run counts as complete, although a transaction of before was open."""
+    read = lookback.read_source_clock
+    for horizon in (postgres_horizon, mysql_horizon):
+        patch.setattr(
+            horizon,
+            "read_source_clock",
+            lambda settled_s, clock_s, is_own=True: read(clock_s if is_own else settled_s, clock_s, is_own=is_own),
+        )
+
+
+def clock_that_was_set_back_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lookback, "set_back_s", lambda *_: 0.0)
+
+
 SOURCE_MUTATIONS: Sequence[Patch] = (
     resumed_scope_inserts_again,
     planned_advances_ignored,
@@ -137,6 +156,9 @@ SOURCE_MUTATIONS: Sequence[Patch] = (
     unknown_starts_ignored,
     zone_of_the_server_taken_for_that_of_the_writers,
     hour_that_repeats_forgotten,
+    default_look_back_forgotten,
+    window_ends_while_transactions_are_open,
+    clock_that_was_set_back_not_noticed,
 )
 SINK_MUTATIONS: Sequence[Patch] = (
     engine_of_tables_not_said,

@@ -34,6 +34,7 @@ class MysqlSession:
         self.scheduler.pause()
         self.table.clock += 1_000
         answer = self._catalog(sql)
+        sql = sql.replace(Mysql.clock_s, repr(self.table.clock / SECOND))
         return self.table.sql.execute(from_mysql(sql)).fetchall() if answer is None else answer
 
     def run(self, sql: str) -> None:

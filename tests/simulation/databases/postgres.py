@@ -10,7 +10,7 @@ from ingest_ray.sdk.types import Dataset, Endpoint, UnitSpec
 from ingest_strategies.jdbc.dialect import AxisColumn, Session, TableSize
 from ingest_strategies.jdbc.postgres import horizon
 from ingest_strategies.jdbc.postgres.dialect import Postgres
-from tests.simulation.databases.database_table import SESSIONS, DatabaseTable, wall_time
+from tests.simulation.databases.database_table import SECOND, SESSIONS, DatabaseTable, wall_time
 from tests.simulation.databases.statements import from_postgres, least_wall_time
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.source_table import EPOCH, NEVER
@@ -35,6 +35,7 @@ class PostgresSession:
         if answer is not None:
             return answer
         connection = self.table.sql
+        sql = sql.replace(Postgres.clock_s, repr(self.table.clock / SECOND))
         connection.create_function("->>", 2, wall_time, deterministic=True)
         connection.create_function("least_wall_time", 2, least_wall_time, deterministic=True)
         return connection.execute(from_postgres(sql)).fetchall()

@@ -13,8 +13,10 @@ from ingest_ray.sdk.contracts import KV, RowSource
 from ingest_ray.sinks.databases import conflicts, stage_loader
 from ingest_ray.state.lease import is_live
 from ingest_strategies.jdbc.mysql import horizon as mysql_horizon
-from ingest_strategies.jdbc.planning import counters
+from ingest_strategies.jdbc.planning import counters, lookback
+from ingest_strategies.jdbc.planning import unchanged as quick_check
 from ingest_strategies.jdbc.postgres import horizon as postgres_horizon
+from tests.simulation.databases.database_table import DatabaseTable
 from tests.simulation.scheduler import Scheduler
 
 POLL_S = 1.0  # of waits for writers: one look per second shows as much as twenty
@@ -29,6 +31,17 @@ class SimulatedTime:
 
     def monotonic(self) -> float:
         return self.scheduler.now
+
+
+@dataclass
+class ReadersClock:
+    """The clock of the host that reads: it is never set back."""
+
+    strategies: Mapping[str, RowSource]
+
+    def time(self) -> float:
+        tables = [getattr(strategy, "table", None) for strategy in self.strategies.values()]
+        return next((float(table.readers_clock_s) for table in tables if isinstance(table, DatabaseTable)), 0.0)
 
 
 @dataclass
@@ -58,6 +71,8 @@ def simulated_world(
         patch.setattr(unchanged, "is_live", lambda lease: is_live(lease, lambda: scheduler.now))
         for module in (counters, mysql_horizon, postgres_horizon, conflicts):
             patch.setattr(module, "time", SimulatedTime(scheduler))
+        for clocked in (lookback, quick_check):
+            patch.setattr(clocked, "time", ReadersClock(strategies))
         for horizon in (mysql_horizon, postgres_horizon):
             patch.setattr(horizon, "LOCK_POLL_S", POLL_S)
         patch.setattr(conflicts, "random", random)

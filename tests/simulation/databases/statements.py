@@ -25,6 +25,7 @@ def from_postgres(sql: str) -> str:
         r"least_wall_time(m, \1)",
         sql.replace(str(3 * 3_600 * SECOND), "interval '3 hours'"),
     )
+    sql = re.sub(r"extract\(epoch FROM (min|least)\((.*?)\)\)::float8", rf"(min(\2) / {SECOND}.0)", sql)
     sql = sql.replace(" AT TIME ZONE ", " ->> ").replace("least(", "min(").replace("greatest(", "max(")
     return re.sub(r"::\w+(\(\d\))?", "", sql)
 

@@ -35,7 +35,7 @@ class TableStrategy(IntegerStrategy):
 
     def __init__(self, table: DatabaseTable, scheduler: Scheduler, width: int, *, lag: int | None = None) -> None:
         traits = table.traits
-        super().__init__(table, traits.write, width, traits.lookback, reads_ahead=False)
+        super().__init__(table, traits.write, width, traits.lookback or 0, reads_ahead=False)
         dialect: Dialect = (
             SimulatedPostgres(table, scheduler) if traits.database == "postgres" else SimulatedMysql(table, scheduler)
         )

@@ -13,7 +13,7 @@ LOOKBACK_S = 300
 @dataclass(frozen=True)
 class Traits:
     """`writer_zone`: of all applications that write times without a zone. `block`: how many values a session takes from a cached
-    sequence at once. `lookback` is in seconds or in units of the counter."""
+    sequence at once. `lookback` is in seconds or in units of the counter; None: the default."""
 
     database: Literal["postgres", "mysql"] = "postgres"
     cursor: Literal["timestamptz", "timestamp", "int"] = "timestamptz"
@@ -27,10 +27,11 @@ class Traits:
     has_untracked: bool = False
     """Some sessions show no start of their transactions."""
     has_prepared: bool = False
+    sets_clock_back: bool = False
     takes_early: bool = False
     """Some applications take the time before their transaction begins: only a look-back reads such rows."""
     block: int = 1
-    lookback: int = 0
+    lookback: int | None = 0
     start_s: int = SUMMER
 
     @property
@@ -56,7 +57,9 @@ class Traits:
         takes_early = write == "upsert" and is_time and happens(0.3)
         start_s = random.choice([SUMMER, END_OF_SUMMER])
         zones = ZONES if start_s == SUMMER else (*ZONES, "Europe/Berlin", "Europe/Berlin", "Europe/Berlin")
-        lookback = LOOKBACK_S if takes_early else random.choice([0, 0, LOOKBACK_S]) if write == "upsert" else 0
+        usual = [None, LOOKBACK_S] if takes_early else [0, None, LOOKBACK_S] if is_time else [0, 0, LOOKBACK_S]
+        lookback = random.choice(usual) if write == "upsert" else 0
+        is_replica = happens(0.35)
         return cls(
             database=database,
             cursor=cursor,
@@ -64,11 +67,12 @@ class Traits:
             server_zone=random.choice(ZONES),
             writer_zone=random.choice(zones),
             declares_zone=cursor == "timestamp" and happens(0.4),
-            is_replica=happens(0.35),
+            is_replica=is_replica,
             hides_transactions=is_time and happens(0.2),
             has_untracked=is_postgres and is_time and happens(0.25),
             has_prepared=is_postgres and is_time and happens(0.25),
             takes_early=takes_early,
+            sets_clock_back=is_time and lookback != 0 and write == "upsert" and not is_replica and happens(0.4),
             block=random.choice([1, 1, 4]) if is_postgres else 1,
             lookback=lookback,
             start_s=start_s,

@@ -16,6 +16,8 @@ Unit = Callable[..., Rehearsal]
 
 
 def rehearsal(endpoint: Endpoint, name: str, rows_per_slice: int, mode: RunMode, **policy: Any) -> Rehearsal:
+    """Without a look-back unless one is given: most tests count what one run reads."""
+    policy.setdefault("lookback", 0)
     strategy = strategy_for(endpoint.template)
     dataset = next(dataset for dataset in strategy.collect(endpoint) if dataset.name == name)
     config = UnitConfig(

@@ -66,6 +66,7 @@ ERROR_CODES = ErrorCodes(
 
 class Mysql(StandardSql):
     template = "jdbc.mysql"
+    clock_s = "unix_timestamp(sysdate(6))"
     has_cheap_offset = True
     has_row_values = False  # they are supported, but do not use a range of an index
     keeps_session = True

@@ -17,6 +17,7 @@ from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Sess
 from ingest_strategies.jdbc.mysql.row_origin import read_row_origin
 from ingest_strategies.jdbc.mysql.session import MARK
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
+from ingest_strategies.jdbc.planning.lookback import read_source_clock
 from ingest_strategies.jdbc.planning.wall_times import WESTERNMOST, earliest_wall_time, latest_wall_time
 
 DEFAULT_LAG_S = (
@@ -86,7 +87,7 @@ def time_horizon(
 
     Where other servers write, what has been applied of them, minus a lag for their open transactions.
     """
-    clock = read_clock(session)
+    clock = server_clock = read_clock(session)
     time.sleep(SETTLE_S)
     lag, method, notes, is_open = spec.policy.lag, "server clock", [], True
     moments = [clock]
@@ -120,7 +121,8 @@ def time_horizon(
     notes.extend([note] if note else [])
     if watermark is not None and not is_above(dialect, session, column, value, watermark[0]):
         value = str(watermark[0])
-    return Horizon(value=(value,), method=method, note="; ".join(notes) or None)
+    looked_at = read_source_clock(float(min(moments)), float(server_clock), is_own=not origin.has_other_writers)
+    return Horizon(value=(value,), method=method, note="; ".join(notes) or None, clock=looked_at)
 
 
 def column_time(

@@ -1,5 +1,6 @@
 """The cheap probe of a table: sizes, key range, horizon, and counts above and below it. Reads no rows."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,10 +10,13 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceError, SourceUnavailable
-from ingest_ray.sdk.types import Axis, Effect, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Axis, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
 from ingest_strategies.jdbc.checks import key_spellings
 from ingest_strategies.jdbc.dialect import Dialect, Session, TableSize
+from ingest_strategies.jdbc.planning.lookback import lookback_window, next_lower, set_back_note
 from ingest_strategies.jdbc.table_view import AxisView, TableView
+
+log = logging.getLogger(__name__)
 
 SEGMENT = "all"  # a table is one segment
 COUNT_LIMIT = 100_000  # new rows are counted up to this: enough to distinguish a small run from a large one
@@ -34,6 +38,7 @@ class CursorProbe:
     window: Interval | None = None
     window_rows: int = 0
     """Counts end just above `COUNT_LIMIT`: see `exact_count`."""
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,14 +153,6 @@ def check_key_uniqueness(session: Session, view: TableView, axis: Axis, state: S
     return not shared
 
 
-def next_lower(state: SegmentState | None) -> Position | None:
-    """Where the next advance begins: the end of the newest planned one, else the watermark."""
-    if state is None:
-        return None
-    advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
-    return advances[-1].target.upper if advances else state.watermark
-
-
 def key_span(session: Session, view: TableView, axis: Axis) -> tuple[int, int] | None:
     """Two index look-ups, for a single integer key."""
     keys = view.axis(axis)
@@ -201,7 +198,10 @@ def probe_cursor(session: Session, view: TableView, state: SegmentState | None, 
         return CursorProbe(horizon, null_rows=null_rows)
     lower = next_lower(state)
     new, ahead = Interval(lower=lower, upper=horizon.value), Interval(lower=horizon.value)
-    window = lookback_window(session, view, lower)
+    window = lookback_window(session, view, state, horizon.clock)
+    warning = set_back_note(view, state, horizon.clock)
+    if warning is not None:
+        log.warning("%s", warning)
     return CursorProbe(
         horizon,
         next_lower=lower,
@@ -210,18 +210,8 @@ def probe_cursor(session: Session, view: TableView, state: SegmentState | None, 
         null_rows=null_rows,
         window=window,
         window_rows=count_rows(session, view, cursor.within(window)) if window else 0,
+        warning=warning,
     )
-
-
-def lookback_window(session: Session, view: TableView, upper: Position | None) -> Interval | None:
-    """The look-back below the planned advances; None where it is off."""
-    lookback = view.spec.policy.lookback
-    if not lookback or upper is None:
-        return None
-    column = view.cursor.columns[0]
-    expression = view.dialect.earlier(column, upper[0], lookback)
-    value = session.rows(view.dialect.select_value(view.dialect.position(column, expression)))[0][0]
-    return Interval(lower=(view.dialect.decode(column, value),), upper=upper)
 
 
 def probe_facts(probe: TableProbe) -> dict[str, JsonValue]:
@@ -240,4 +230,6 @@ def probe_facts(probe: TableProbe) -> dict[str, JsonValue]:
     if probe.cursor:
         facts["new_rows"], facts["rows_above_horizon"] = probe.cursor.new_rows, probe.cursor.rows_above_horizon
         facts["null_cursors"] = probe.cursor.null_rows
+        if probe.cursor.warning:
+            facts["warning"] = probe.cursor.warning
     return facts

@@ -29,6 +29,7 @@ def load_scopes(probe: TableProbe, cursor: CursorProbe | None, state: SegmentSta
         axis=axis,
         effect=Effect.LOAD,
         horizon=cursor.horizon.value if cursor else None,
+        clock=cursor.horizon.clock if cursor else None,
         is_resumable=is_resumable,
         is_insert_only=is_own_key or (axis.kind == "tid" and probe.is_key_unique and not _has_begun(state, name)),
         estimated_rows=probe.size.rows,
@@ -50,7 +51,9 @@ def first_load_scopes(probe: TableProbe, cursor: CursorProbe, state: SegmentStat
     same = [known.get(scope.scope_id) for scope in fresh]
     if all(old is not None and old.axis == scope.axis for old, scope in zip(same, fresh, strict=True)):
         return [
-            scope.model_copy(update={"horizon": old.horizon, "target": old.target, "done": old.done})
+            scope.model_copy(
+                update={"horizon": old.horizon, "clock": old.clock, "target": old.target, "done": old.done}
+            )
             if old is not None and scope.is_resumable
             else scope
             for old, scope in zip(same, fresh, strict=True)
@@ -74,7 +77,7 @@ def incremental_scopes(probe: TableProbe, cursor: CursorProbe, state: SegmentSta
     taken = {scope.scope_id for scope in unfinished}
     advances = [scope for scope in unfinished if scope.effect is Effect.ADVANCE]
     repeats = [scope for scope in unfinished if scope.effect is Effect.REPEAT]
-    fresh = Scope(scope_id="", segment=SEGMENT, axis=axis, effect=Effect.ADVANCE)
+    fresh = Scope(scope_id="", segment=SEGMENT, axis=axis, effect=Effect.ADVANCE, clock=cursor.horizon.clock)
     if cursor.new_rows:
         update = {
             "scope_id": unused_id("since", state.sequence + 1, taken),

@@ -1,14 +1,18 @@
 """Whether a table is unchanged: no row is above the last planned advance. One statement, without horizon and snapshot.
 
 If so, the run has nothing to read and moves no watermark, so that a later run finds the rows of a transaction that is still
-open. The policy's own filter is left out, which can only find more rows: so True is never wrong.
+open. The policy's own filter is left out, which can only find more rows: so True is never wrong. A clock that was set back is a
+change: rows below that advance may come.
 """
+
+import time
 
 from ingest_ray.sdk.types import Effect, SegmentState, UnitSpec
 from ingest_strategies.jdbc.dialect import Dialect, Session
-from ingest_strategies.jdbc.planning.probe import next_lower
+from ingest_strategies.jdbc.planning.lookback import STEP_S, is_time, next_lower, remaining_span
 from ingest_strategies.jdbc.table_view import TableView
 
+READERS_DIFFER_S = 5.0  # clocks of readers that a service sets; a larger difference costs a probe
 _UNFINISHED = (Effect.ADVANCE, Effect.REPEAT)
 
 
@@ -24,7 +28,8 @@ def has_no_newer_rows(dialect: Dialect, session: Session, spec: UnitSpec, state:
     view, lower = TableView(dialect, spec), next_lower(state)
     assert lower is not None
     column, policy = view.cursor.columns[0], spec.policy
-    bound = dialect.earlier(column, lower[0], policy.lookback) if policy.lookback else dialect.literal(column, lower[0])
+    span = remaining_span(view, state, None)
+    bound = dialect.earlier(column, lower[0], span) if span else dialect.literal(column, lower[0])
     has_value = [f"{column.sql} IS NOT NULL"] if column.is_nullable else []
     newest = (
         f"SELECT CASE WHEN {column.sql} >= {bound} THEN 1 ELSE 0 END AS moved {_source_without_filter(view, has_value)}"
@@ -36,7 +41,19 @@ def has_no_newer_rows(dialect: Dialect, session: Session, spec: UnitSpec, state:
             f"SELECT 1 AS moved {_source_without_filter(view, [f'{column.sql} IS NULL'])} {dialect.limit_clause(1)}"
         )
         parts.append(f"SELECT moved FROM ({missing}) missing")
+    earliest_s = earliest_clock(view, state)
+    if earliest_s is not None:
+        parts.append(dialect.select_value(f"CASE WHEN {dialect.clock_s} < {earliest_s!r} THEN 1 ELSE 0 END"))
     return not any(int(row[0]) for row in session.rows(" UNION ALL ".join(parts)))
+
+
+def earliest_clock(view: TableView, state: SegmentState) -> float | None:
+    """What the source's clock shows at least, in seconds since 1970, unless it was set back; None where it cannot be told."""
+    verified = state.verified
+    if verified is None or not view.dialect.clock_s or not is_time(view.cursor.columns[0], next_lower(state)):
+        return None
+    by_own_clock = time.time() + verified.ahead_s - READERS_DIFFER_S if verified.ahead_s is not None else 0.0
+    return max(verified.clock_s - STEP_S, by_own_clock)
 
 
 def _source_without_filter(view: TableView, conditions: list[str]) -> str:

@@ -53,5 +53,10 @@ def most_set_back(since: datetime, until: datetime) -> timedelta:
     return most
 
 
+def most_set_forward(since: datetime, until: datetime) -> timedelta:
+    """The most that clocks of any zone are set forward by from `since` to `until`."""
+    return max(timedelta(), *(_offset(zone, until) - _offset(zone, since) for zone in _zones()))
+
+
 def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
     return moment.astimezone(zone).utcoffset() or timedelta()

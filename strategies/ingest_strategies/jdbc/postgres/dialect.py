@@ -49,6 +49,7 @@ LOWEST: dict[str, int | str] = {
 
 class Postgres(StandardSql):
     template = "jdbc.postgres"
+    clock_s = "extract(epoch FROM clock_timestamp())"
     has_cheap_offset = True
     has_row_values = True
     keeps_session = True

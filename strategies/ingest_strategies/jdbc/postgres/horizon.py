@@ -9,6 +9,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
+from ingest_strategies.jdbc.planning.lookback import read_source_clock
 from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, latest_wall_time
 from ingest_strategies.jdbc.postgres.session import MARK
 from ingest_strategies.jdbc.standard_sql import quoted_text
@@ -58,7 +59,7 @@ def time_horizon(
     time.sleep(SETTLE_S)
     in_recovery, hidden, oldest, count, prepared = session.rows(_OPEN_TRANSACTIONS)[0]
     lag = spec.policy.lag
-    moments = [f"'{clock}'::timestamptz"]
+    moments, source_clock = [f"'{clock}'::timestamptz"], clock
     method, notes = "server clock", subscription_notes(session, spec, column, table)
     if oldest:
         moments.append(f"'{oldest}'::timestamptz")
@@ -87,6 +88,7 @@ def time_horizon(
         moments.append(f"'{clock}'::timestamptz - interval '{lag} seconds'")
         notes.append(f"lag: {lag} s")
     moment = f"least({', '.join(moments)})"
+    settled = f"extract(epoch FROM {moment})::float8"
     if column.kind != "timestamptz":
         is_open = bool(oldest or prepared or untracked or in_recovery or hidden)
         moment, note = _local(session, spec, column, table, moment, None if is_open else (clock, lag or 0))
@@ -96,8 +98,13 @@ def time_horizon(
         moment = f"({moment})::{column.kind}({digits(spec, column)})"
     if watermark is not None:
         moment = f"greatest({dialect.literal(column, watermark[0])}, {moment})"
-    value = session.rows(f"SELECT {dialect.position(column, f'({moment})')}")[0][0]
-    return Horizon(value=(dialect.decode(column, value),), method=method, note="; ".join(notes) or None)
+    value, settled_s = session.rows(f"SELECT {dialect.position(column, f'({moment})')}, {settled}")[0]
+    looked_at = read_source_clock(
+        float(settled_s), datetime.fromisoformat(source_clock).timestamp(), is_own=not in_recovery
+    )
+    return Horizon(
+        value=(dialect.decode(column, value),), method=method, note="; ".join(notes) or None, clock=looked_at
+    )
 
 
 def subscription_notes(session: Session, spec: UnitSpec, column: AxisColumn, table: str) -> list[str]:

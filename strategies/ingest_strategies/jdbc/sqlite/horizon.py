@@ -16,6 +16,7 @@ from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import value_earlier
+from ingest_strategies.jdbc.planning.lookback import read_source_clock
 from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, latest_wall_time
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jdbc.values.text_times import TimeShape, moment_of, now_utc, shape_of
@@ -32,18 +33,20 @@ def find_horizon(
     if newest is None:
         return Horizon(value=(floor,), method="the table has no row with a cursor yet")
     shape = shape_of(newest) if isinstance(newest, str) and column.kind in ("text", "date", "timestamp") else None
-    note = None
+    note, clock = None, None
     if is_writing:
         top, method = newest, "newest row, while a transaction is open"
         note = "rows that tie with the newest one belong to a later run"
     elif shape is not None and isinstance(newest, str):
         latest = shape.write(latest_wall_time(moment.replace(tzinfo=UTC)))
         top, method = time_horizon(spec, shape, read_newest_until(dialect, session, column, table, latest), moment)
+        clock_s = moment.replace(tzinfo=UTC).timestamp()
+        clock = read_source_clock(clock_s - (spec.policy.lag or 0), clock_s)
     else:
         top, method, note = counter_horizon(dialect, session, spec, column, newest)
     if watermark is not None and not is_above(dialect, session, column, top, floor):
         top = floor
-    return Horizon(value=(top,), method=method, note=note)
+    return Horizon(value=(top,), method=method, note=note, clock=clock)
 
 
 def time_horizon(spec: UnitSpec, shape: TimeShape, newest: str | None, moment: datetime) -> tuple[str, str]:
