@@ -101,9 +101,10 @@ def settled(state: SegmentState) -> SegmentState:
     scopes = (*loads, *advances, *repeats)
     ended = [scope for scope in state.scopes if scope not in scopes]
     update = {"watermark": watermark, "is_loaded": is_loaded, "scopes": scopes, "advanced": advanced}
-    if ended and not repeats:
+    clock = ended[-1].clock if ended else None
+    if clock is not None and clock.settled_s is not None and not repeats:
         # A run plans its repeats with its advance: the rows below that advance were read again, or there were none.
-        update["verified"] = ended[-1].clock
+        update["verified"] = clock
     return state.model_copy(update=update)
 
 

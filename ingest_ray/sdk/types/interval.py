@@ -27,9 +27,11 @@ class Interval(Model):
 class SourceClock(Model):
     """One look at the clock of a source, before a run reads anything. In seconds since 1970."""
 
-    settled_s: float
-    """Every transaction that began before this moment had ended, and its rows were visible."""
     clock_s: float
+    settled_s: float | None = None
+    """Every transaction that began before this moment had ended, and its rows were visible; None: there is no such moment."""
+    behind_s: float = 0.0
+    """How far the clock is below the latest that it has shown: it was set back."""
     ahead_s: float | None = None
     """How far the clock was ahead of the reader's; None where it says nothing about the source's, as on a replica."""
 

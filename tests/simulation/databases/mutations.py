@@ -133,12 +133,12 @@ def default_look_back_forgotten(patch: pytest.MonkeyPatch) -> None:
 def window_ends_while_transactions_are_open(patch: pytest.MonkeyPatch) -> None:
     """What was read until the clock of a run counts as complete, although a transaction of before was open."""
     read = lookback.read_source_clock
+
+    def hasty(settled_s: float | None, clock_s: float, *, is_own: bool = True) -> Any:
+        return read(clock_s if is_own and settled_s is not None else settled_s, clock_s, is_own=is_own)
+
     for horizon in (postgres_horizon, mysql_horizon):
-        patch.setattr(
-            horizon,
-            "read_source_clock",
-            lambda settled_s, clock_s, is_own=True: read(clock_s if is_own else settled_s, clock_s, is_own=is_own),
-        )
+        patch.setattr(horizon, "read_source_clock", hasty)
 
 
 def clock_that_was_set_back_not_noticed(patch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,8 @@ def time_horizon(
     if origin.has_other_writers and origin.behind_s is None:
         floor = watermark[0] if watermark is not None else dialect.lowest(column)
         reason = f"held at the watermark: a {origin.name} that does not say how far it has replayed"
-        return Horizon(value=(floor,), method=reason, note="; ".join(notes) or None)
+        unsettled = read_source_clock(None, float(server_clock), is_own=False)
+        return Horizon(value=(floor,), method=reason, note="; ".join(notes) or None, clock=unsettled)
     if origin.has_other_writers:
         lag = DEFAULT_LAG_S if lag is None else lag
         clock -= (origin.behind_s or 0) + 1  # whole seconds

@@ -21,9 +21,18 @@ DEFAULT_LOOKBACK_S = 300  # longer than an application usually takes from its `N
 STEP_S = 1.0  # clocks are adjusted in steps of less than this all the time
 
 
-def read_source_clock(settled_s: float, clock_s: float, *, is_own: bool = True) -> SourceClock:
+def read_source_clock(settled_s: float | None, clock_s: float, *, is_own: bool = True) -> SourceClock:
     """`is_own`: the clock is that of the server which is read, and was read just now."""
-    return SourceClock(settled_s=settled_s, clock_s=clock_s, ahead_s=clock_s - time.time() if is_own else None)
+    return SourceClock(clock_s=clock_s, settled_s=settled_s, ahead_s=clock_s - time.time() if is_own else None)
+
+
+def since_last_look(clock: SourceClock | None, state: SegmentState) -> SourceClock | None:
+    """The clock, with how far it is below the latest that it has shown."""
+    if clock is None:
+        return None
+    known = [look for look in (state.verified, state.advanced, reached_clock(state)) if look is not None]
+    latest_s = max((look.clock_s + look.behind_s for look in known), default=0.0)
+    return clock.model_copy(update={"behind_s": max(0.0, latest_s - clock.clock_s, set_back_s(state, clock))})
 
 
 def next_lower(state: SegmentState | None) -> Position | None:
@@ -62,11 +71,13 @@ def declared_span(view: TableView, state: SegmentState) -> int:
 def remaining_span(view: TableView, state: SegmentState, clock: SourceClock | None) -> int:
     """How far below the planned advances the window reaches, in seconds or units of the counter; 0: not at all."""
     span, upper, column = declared_span(view, state), next_lower(state), view.cursor.columns[0]
-    reached, verified = reached_clock(state), state.verified
-    if not span or upper is None or reached is None or verified is None or not is_time(column, upper):
+    reached = reached_clock(state)
+    if not span or upper is None or reached is None or not is_time(column, upper):
         return span
-    end = min(reached.settled_s, latest_moment(column, upper))
-    begin = min(verified.settled_s, verified.clock_s - set_back_s(state, clock))
+    look = last_look(state) or reached
+    # Rows of before the clock was set back can be above its present time, and the watermark with them.
+    end = min((reached.settled_s or reached.clock_s) + reached.behind_s, latest_moment(column, upper))
+    begin = min(look.settled_s or end, look.clock_s - set_back_s(state, clock))
     rest = span + end - begin
     if column.kind != "timestamptz":
         rest += most_set_forward(moment(begin - span), moment(end)).total_seconds() if rest > 0 else 0
@@ -75,19 +86,19 @@ def remaining_span(view: TableView, state: SegmentState, clock: SourceClock | No
 
 def set_back_s(state: SegmentState, clock: SourceClock | None) -> float:
     """How far the source's clock was set back since the checkpoint's last look at it: against itself, and against the reader's."""
-    verified = state.verified
-    if verified is None or clock is None:
+    look = last_look(state)
+    if look is None or clock is None:
         return 0.0
-    step = verified.clock_s - clock.clock_s
-    if verified.ahead_s is not None and clock.ahead_s is not None:
-        step = max(step, verified.ahead_s - clock.ahead_s)
+    step = look.clock_s - clock.clock_s
+    if look.ahead_s is not None and clock.ahead_s is not None:
+        step = max(step, look.ahead_s - clock.ahead_s)
     return step if step > STEP_S else 0.0
 
 
 def set_back_note(view: TableView, state: SegmentState, clock: SourceClock | None) -> str | None:
     """A warning for a person, where the clock was set back: to before the last look, or by more than readers' clocks differ."""
-    step_s = set_back_s(state, clock)
-    is_behind = state.verified is not None and clock is not None and clock.clock_s < state.verified.clock_s - STEP_S
+    step_s, look = set_back_s(state, clock), last_look(state)
+    is_behind = look is not None and clock is not None and clock.clock_s < look.clock_s - STEP_S
     if not (is_behind or step_s > DEFAULT_LOOKBACK_S) or not is_time(view.cursor.columns[0], next_lower(state)):
         return None
     covered = (
@@ -96,6 +107,10 @@ def set_back_note(view: TableView, state: SegmentState, clock: SourceClock | Non
         else "without a look-back, rows with times that were used before are not read; `ingest-ray verify --repair` finds them"
     )
     return f"the clock of the source was set back by {step_s:.0f} s since the last run: {covered}"
+
+
+def last_look(state: SegmentState) -> SourceClock | None:
+    return state.verified or reached_clock(state)
 
 
 def reached_clock(state: SegmentState) -> SourceClock | None:

@@ -13,7 +13,7 @@ from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceError, Source
 from ingest_ray.sdk.types import Axis, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
 from ingest_strategies.jdbc.checks import key_spellings
 from ingest_strategies.jdbc.dialect import Dialect, Session, TableSize
-from ingest_strategies.jdbc.planning.lookback import lookback_window, next_lower, set_back_note
+from ingest_strategies.jdbc.planning.lookback import lookback_window, next_lower, set_back_note, since_last_look
 from ingest_strategies.jdbc.table_view import AxisView, TableView
 
 log = logging.getLogger(__name__)
@@ -196,6 +196,7 @@ def probe_cursor(session: Session, view: TableView, state: SegmentState | None, 
         )
     if state is None or not state.is_loaded:
         return CursorProbe(horizon, null_rows=null_rows)
+    horizon = horizon.model_copy(update={"clock": since_last_look(horizon.clock, state)})
     lower = next_lower(state)
     new, ahead = Interval(lower=lower, upper=horizon.value), Interval(lower=horizon.value)
     window = lookback_window(session, view, state, horizon.clock)

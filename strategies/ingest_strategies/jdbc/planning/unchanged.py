@@ -9,7 +9,7 @@ import time
 
 from ingest_ray.sdk.types import Effect, SegmentState, UnitSpec
 from ingest_strategies.jdbc.dialect import Dialect, Session
-from ingest_strategies.jdbc.planning.lookback import STEP_S, is_time, next_lower, remaining_span
+from ingest_strategies.jdbc.planning.lookback import STEP_S, is_time, last_look, next_lower, remaining_span
 from ingest_strategies.jdbc.table_view import TableView
 
 READERS_DIFFER_S = 5.0  # clocks of readers that a service sets; a larger difference costs a probe
@@ -49,11 +49,11 @@ def has_no_newer_rows(dialect: Dialect, session: Session, spec: UnitSpec, state:
 
 def earliest_clock(view: TableView, state: SegmentState) -> float | None:
     """What the source's clock shows at least, in seconds since 1970, unless it was set back; None where it cannot be told."""
-    verified = state.verified
-    if verified is None or not view.dialect.clock_s or not is_time(view.cursor.columns[0], next_lower(state)):
+    look = last_look(state)
+    if look is None or not view.dialect.clock_s or not is_time(view.cursor.columns[0], next_lower(state)):
         return None
-    by_own_clock = time.time() + verified.ahead_s - READERS_DIFFER_S if verified.ahead_s is not None else 0.0
-    return max(verified.clock_s - STEP_S, by_own_clock)
+    by_own_clock = time.time() + look.ahead_s - READERS_DIFFER_S if look.ahead_s is not None else 0.0
+    return max(look.clock_s - STEP_S, by_own_clock)
 
 
 def _source_without_filter(view: TableView, conditions: list[str]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingest_ray.sdk.errors import ConfigError
-from ingest_ray.sdk.types import Horizon, Position, UnitSpec
+from ingest_ray.sdk.types import Horizon, Position, SourceClock, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
 from ingest_strategies.jdbc.planning.lookback import read_source_clock
@@ -59,7 +59,8 @@ def time_horizon(
     time.sleep(SETTLE_S)
     in_recovery, hidden, oldest, count, prepared = session.rows(_OPEN_TRANSACTIONS)[0]
     lag = spec.policy.lag
-    moments, source_clock = [f"'{clock}'::timestamptz"], clock
+    moments, clock_s = [f"'{clock}'::timestamptz"], datetime.fromisoformat(clock).timestamp()
+    unsettled = read_source_clock(None, clock_s, is_own=not in_recovery)
     method, notes = "server clock", subscription_notes(session, spec, column, table)
     if oldest:
         moments.append(f"'{oldest}'::timestamptz")
@@ -71,12 +72,14 @@ def time_horizon(
     untracked = wait_for_writers(lambda: dict(session.rows(_UNTRACKED)), LOCK_WAIT_S, LOCK_POLL_S)
     if untracked and lag is None:
         names = f"{', '.join(untracked)}: track_activities is off there, so the start of the transaction is unknown"
-        return held(dialect, column, watermark, "transactions whose start is unknown", f"{names}; policy lag")
+        note = f"{names}; policy lag"
+        return held(dialect, column, watermark, "transactions whose start is unknown", note, unsettled)
     if in_recovery:
         replayed = session.rows(REPLAYED)[0][0]
         if replayed is None:
             note = "no transaction was replayed since the standby was started"
-            return held(dialect, column, watermark, "a standby that does not say how far it has replayed", note)
+            reason = "a standby that does not say how far it has replayed"
+            return held(dialect, column, watermark, reason, note, unsettled)
         clock, lag = replayed, DEFAULT_LAG_S if lag is None else lag
         method = f"last transaction that the standby has replayed, minus a lag of {lag} s"
         notes.append(f"replayed to '{replayed}'; a standby does not see the primary's open transactions")
@@ -99,9 +102,7 @@ def time_horizon(
     if watermark is not None:
         moment = f"greatest({dialect.literal(column, watermark[0])}, {moment})"
     value, settled_s = session.rows(f"SELECT {dialect.position(column, f'({moment})')}, {settled}")[0]
-    looked_at = read_source_clock(
-        float(settled_s), datetime.fromisoformat(source_clock).timestamp(), is_own=not in_recovery
-    )
+    looked_at = unsettled.model_copy(update={"settled_s": float(settled_s)})
     return Horizon(
         value=(dialect.decode(column, value),), method=method, note="; ".join(notes) or None, clock=looked_at
     )
@@ -276,10 +277,17 @@ def _sequences(table: str, column: AxisColumn) -> str:
     )
 
 
-def held(dialect: Dialect, column: AxisColumn, watermark: Position | None, reason: str, note: str) -> Horizon:
+def held(
+    dialect: Dialect,
+    column: AxisColumn,
+    watermark: Position | None,
+    reason: str,
+    note: str,
+    clock: SourceClock | None = None,
+) -> Horizon:
     """A horizon at the watermark: nothing above it is known to be complete."""
     floor = watermark[0] if watermark is not None else dialect.lowest(column)
-    return Horizon(value=(floor,), method=f"held at the watermark by {reason}", note=note)
+    return Horizon(value=(floor,), method=f"held at the watermark by {reason}", note=note, clock=clock)
 
 
 def _collate(column: AxisColumn) -> str:

@@ -34,14 +34,15 @@ def find_horizon(
         return Horizon(value=(floor,), method="the table has no row with a cursor yet")
     shape = shape_of(newest) if isinstance(newest, str) and column.kind in ("text", "date", "timestamp") else None
     note, clock = None, None
+    if shape is not None:
+        clock_s = moment.replace(tzinfo=UTC).timestamp()
+        clock = read_source_clock(None if is_writing else clock_s - (spec.policy.lag or 0), clock_s)
     if is_writing:
         top, method = newest, "newest row, while a transaction is open"
         note = "rows that tie with the newest one belong to a later run"
     elif shape is not None and isinstance(newest, str):
         latest = shape.write(latest_wall_time(moment.replace(tzinfo=UTC)))
         top, method = time_horizon(spec, shape, read_newest_until(dialect, session, column, table, latest), moment)
-        clock_s = moment.replace(tzinfo=UTC).timestamp()
-        clock = read_source_clock(clock_s - (spec.policy.lag or 0), clock_s)
     else:
         top, method, note = counter_horizon(dialect, session, spec, column, newest)
     if watermark is not None and not is_above(dialect, session, column, top, floor):
