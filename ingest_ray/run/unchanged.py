@@ -41,6 +41,7 @@ def _has_sink(order: RunOrder, state: UnitState) -> bool:
     progress = writer_for(order, staging_for(order)).read_progress()
     if progress is None or not state.sequence:
         return True
+    progress = progress.of_tables(state.tables)
     return progress.sequence == state.sequence and not progress.is_behind(state.last_claimed, state.committed_by)
 
 

@@ -52,6 +52,8 @@ class UnitDocument(Model):
     """The last commit whose rows this checkpoint claims, where that is not `sequence`: it went on above commits that it does not know."""
     read_at: int = 0
     """Microseconds since 1970: the newest `RunOrder.read_at` of the unit's runs. It grows also where clocks go back or differ."""
+    tables: tuple[str, ...] = ()
+    """The models whose tables have the last commit, where a unit writes several. Documents of older versions have none."""
     known_from: int = 0
     """The earlier states of the segments fit commits from this one on: below it the checkpoint was set in another way."""
 
@@ -150,6 +152,7 @@ class UnitState(Model):
     cursor: str | None = None
     table: str | None = None
     layout: str = ""
+    tables: tuple[str, ...] = ()
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None
     has_intent: bool = False

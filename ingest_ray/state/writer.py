@@ -51,6 +51,8 @@ class StateWriter:
         self.lease = lease
         self.promote = promote_rejected_rows
         self.task = "ingest"
+        self.tables: tuple[str, ...] = ()
+        """The names of the tables that this run writes, where they are several."""
         """What the run is for; kept with its commits."""
         self._versions: dict[str, int] = {}
         self._documents: dict[str, SegmentDocument] = {}
@@ -394,7 +396,8 @@ class StateWriter:
             reached("state:between-segments")
         commit = FoldedCommit(sequence=intent.sequence, epoch=intent.epoch, task=intent.task)
         commits = with_commit(self._unit.commits, self._unit.sequence, commit)
-        update = {"sequence": intent.sequence, "claimed": None, "commits": commits}
+        tables = self.tables or self._unit.tables
+        update = {"sequence": intent.sequence, "claimed": None, "commits": commits, "tables": tables}
         self._put_unit(self._unit.model_copy(update=update))
         reached("state:before-clear")
         self._settle(intent)

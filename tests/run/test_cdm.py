@@ -1,5 +1,6 @@
 """CDM mode as a run: mapped between staging and sink, exactly once in several tables, killed anywhere, mapped again."""
 
+import shutil
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,9 +11,16 @@ import pytest
 from deltalake import DeltaTable
 
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.recovery import read_sink, return_to_sink
+from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import list_quarantine, read_rejected_rows
 from ingest_ray.run import reconcile_unit
+from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.writer import StateWriter
 from tests.run.installation import Installation
 from tests.run.test_killed import killed_at
 
@@ -187,3 +195,54 @@ def test_a_replacement_shows_the_new_rows_of_the_unit_and_no_old_one(tmp_path: P
     there.source = {"deleted": [1, 2, 3]}
     assert there.run().rows.committed == 297
     assert there.living(ITEM) == there.living(COMMENT) == there.expected_ids() - Counter([1, 2, 3])
+
+
+def drop_table(there: CdmInstallation, model_id: str) -> None:
+    table = model_id.replace(".", "_")
+    if there.template == "lake.delta":
+        shutil.rmtree(there.folder / "lake" / "cdm" / table)
+        return
+    connection = sqlite3.connect(there.folder / "cdm.db")
+    connection.execute(f"drop table {table}")
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("is_unchanged", [True, False])
+@pytest.mark.parametrize("template", ["sql", "lake.delta"])
+def test_one_table_of_a_unit_that_was_deleted_beside_living_ones_is_noticed(
+    tmp_path: Path, template: str, *, is_unchanged: bool
+) -> None:
+    there = CdmInstallation(tmp_path, template=template)
+    there.run()
+    drop_table(there, COMMENT)
+    there.source = {} if is_unchanged else {"now": 2000, "changed": {"7": 1500}}
+    for _ in range(2):
+        refused = there.run()
+        assert refused.state is RunState.FAILED
+        assert refused.error is not None
+        assert refused.error.code == "E_SINK_BEHIND_STATE"
+        assert f"has no commit in the table of {COMMENT}" in refused.error.message
+    order = there.order()
+    state = StateWriter.begin(open_state(there.settings), unit_key_of(order), "person", this_process())
+    unit_writer = writer_for(order, staging_for(order))
+    progress = read_sink(state, unit_writer)
+    assert progress is not None
+    assert return_to_sink(state, unit_writer, progress).sequence == 0
+    state.end()
+    assert there.run().state is RunState.SUCCEEDED
+    assert there.run().state is RunState.SUCCEEDED, "what changed since the first load began"
+    assert there.living(ITEM) == there.living(COMMENT) == there.expected_ids()
+    assert there.run().rows.read == 0
+
+
+@pytest.mark.parametrize("template", ["sql", "lake.delta"])
+def test_a_model_that_a_unit_gets_later_is_no_deleted_table(tmp_path: Path, template: str) -> None:
+    there = CdmInstallation(tmp_path, template=template, models={ITEM: MAPPING[ITEM]})
+    there.run()
+    for now, models in ((2000, MAPPING), (3000, {ITEM: MAPPING[ITEM]}), (4000, MAPPING)):
+        there.models = dict(models)
+        there.source = {"now": now, "changed": {"7": now - 500}}
+        summary = there.run()
+        assert summary.state is RunState.SUCCEEDED, summary.error
+    assert there.living(COMMENT)[7] == 1

@@ -38,7 +38,7 @@ sinks:
   - {{id: lake, template: lake.delta, config: {{uri: ./lake}}}}
 units:
   - {{endpoint: shop, unit: "*", sink: lake, enabled: true, run_mode: INCREMENTAL,
-     policy: {{cursor: at, on_schema_change: freeze}}}}
+     policy: {{cursor: at, lookback: 0, on_schema_change: freeze}}}}
 """
         )
         config = load_config(file)

@@ -30,7 +30,7 @@ def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
     """
     if state.is_sink_checked:
         return
-    progress = unit_writer.read_progress()
+    progress = read_sink(state, unit_writer)
     if progress is None:  # the sink has no such capability: only its number is compared when it is opened
         return
     is_replaced = unit_writer.write is WriteMode.REPLACE
@@ -45,6 +45,15 @@ def check_sink(state: StateWriter, unit_writer: UnitWriter) -> None:
             state.drop_intent()
     _take_epoch_above(state, progress)
     state.is_sink_checked = True
+
+
+def read_sink(state: StateWriter, unit_writer: UnitWriter) -> SinkProgress | None:
+    """The progress of those tables of the unit that have commits, as far as the state knows; None where the sink cannot tell."""
+    progress = unit_writer.read_progress()
+    if progress is None:
+        return None
+    state.tables = tuple(name for name, _ in progress.tables)
+    return progress.of_tables(state.unit.tables)
 
 
 def _take_epoch_above(state: StateWriter, progress: SinkProgress) -> None:
@@ -88,6 +97,8 @@ def refuse_sink_behind(state: StateWriter, progress: SinkProgress, location: str
         return
     if not progress.exists:
         has = "does not exist"
+    elif behind := [name for name, rows in progress.tables if name in state.unit.tables and rows < sequence]:
+        has = f"has {f'only commit {progress.rows_of}' if progress.rows_of else 'no commit'} in the table of {', '.join(behind)}"
     elif progress.rows_of < sequence:
         has = f"has only commit {progress.rows_of}"
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target
@@ -23,6 +23,13 @@ class SinkProgress:
     sequence: int = 0
     exists: bool = True
     restored_to: int | None = None
+    tables: tuple[tuple[str, int], ...] = field(default=(), compare=False)
+    """Where a unit writes several tables: their names, and the last commit whose rows each has (0: none of this unit, or no table)."""
+
+    def of_tables(self, known: Container[str]) -> SinkProgress:
+        """The progress of those tables that had the rows of the last commit; others belong to models that the unit got later."""
+        rows_of = min((rows for name, rows in self.tables if name in known), default=self.rows_of)
+        return replace(self, restored_to=rows_of if rows_of < self.sequence else None)
 
     @property
     def rows_of(self) -> int:

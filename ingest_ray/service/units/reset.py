@@ -2,7 +2,7 @@
 
 from ingest_ray import logs
 from ingest_ray.catalog import accepted_schema, endpoints
-from ingest_ray.engine.steps.recovery import return_to_sink
+from ingest_ray.engine.steps.recovery import read_sink, return_to_sink
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv.keys import unit_key
@@ -92,7 +92,7 @@ def return_checkpoint(installation: Installation, unit: UnitRef, sink_id: str | 
     state = StateWriter.begin(installation.kv, unit_key_of(order), order.run_id, this_process())
     try:
         with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
-            progress = unit_writer.read_progress()
+            progress = read_sink(state, unit_writer)
             if progress is None:
                 raise ConfigError(
                     f"sink '{order.spec.config.sink_id}' does not tell which commits it has",

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from ingest_ray import logs
 from ingest_ray.core.positions import display_value
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
+from ingest_ray.engine.steps.recovery import check_sink, open_sink_for, read_sink
 from ingest_ray.engine.steps.unit_layout import opened_spec, unit_key_of
 from ingest_ray.engine.steps.unit_writer import UnitWriter, writer_for
 from ingest_ray.registry import strategy_for
@@ -72,7 +72,7 @@ def set_watermark(
 
 def _settle(state: StateWriter, unit_writer: UnitWriter, *, is_whole: bool) -> None:
     """Settles an open intent. A sink that was restored from an earlier copy is accepted where all segments get a watermark."""
-    progress = unit_writer.read_progress()
+    progress = read_sink(state, unit_writer)
     if (
         is_whole
         and progress is not None

@@ -59,10 +59,12 @@ class SqlModelSink:
 
     def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
         with self._db.transaction() as session:
-            parts = [
-                self._ledger.read_progress(session, _ledger_target(table.target), self._tables.name(table.target))
+            parts = {
+                str(table.target.model): self._ledger.read_progress(
+                    session, _ledger_target(table.target), self._tables.name(table.target)
+                )
                 for table in tables
-            ]
+            }
         return newest_progress(parts)
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:

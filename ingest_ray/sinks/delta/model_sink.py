@@ -87,7 +87,10 @@ class DeltaModelSink:
         return Provisioned(model_id=model.model_id, table_name=model.table, location=files.uri)
 
     def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
-        parts = [read_progress(self._files.table_files(table.target), table.target) for table in tables]
+        parts = {
+            str(table.target.model): read_progress(self._files.table_files(table.target), table.target)
+            for table in tables
+        }
         return newest_progress(parts)
 
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
