@@ -70,7 +70,7 @@ class JsonLinesSink:
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         path = self._folder(target) / f"prepared-{uuid4().hex}.jsonl"
-        provenance, row_hash = Provenance(target.run_id, piece.slice_id), RowHash()
+        provenance, row_hash = Provenance(target.run_id, piece), RowHash()
         try:
             with path.open("w", encoding="utf-8") as file:
                 for batch in batches:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from ingest_ray.sdk.dataset_schema import LOGICAL
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Fidelity, Target, WriteMode
-from ingest_ray.sinks.provenance import with_provenance
+from ingest_ray.sinks.provenance import INGESTED_AT, with_provenance
 from ingest_ray.sinks.type_mapping import TypeRules, map_type
 from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider, scale_of
 
@@ -45,7 +45,8 @@ def refuse_unordered_keys(target: Target, schema: pa.Schema, rules: TypeRules) -
         return
     if not target.key:
         raise SinkRejected(f"unit '{target.unit_id}' cannot be upserted without a key", hint="set policy.primary_key")
-    for name in [*target.key, *([target.version_column] if target.version_column else [])]:
+    version = [] if target.version_column in (None, INGESTED_AT) else [str(target.version_column)]
+    for name in [*target.key, *version]:
         if name not in schema.names:
             raise SinkRejected(
                 f"column '{name}' is a key or version of unit '{target.unit_id}', and its rows have none"

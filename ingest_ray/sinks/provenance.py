@@ -1,15 +1,19 @@
 """The columns that record where each row came from. Every sink adds them here and nowhere else."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.types import Slice
 
 RUN_ID = "_ingest_run_id"
 SLICE = "_ingest_slice"
 INGESTED_AT = "_ingest_at"
 DELETED_AT = "_deleted_at"  # a tombstone: NULL until the row is gone at the source, NULL again when it comes back
+
+READ_AT = "read_at"  # a hint of slices whose rows an earlier run read: when it began, in microseconds since 1970
+BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 
 PROVENANCE_FIELDS = (
     pa.field(RUN_ID, pa.string()),
@@ -33,10 +37,12 @@ def with_provenance(schema: pa.Schema) -> pa.Schema:
 class Provenance:
     """One slice's provenance: the same for all its rows."""
 
-    def __init__(self, run_id: str, slice_id: str) -> None:
+    def __init__(self, run_id: str, piece: Slice) -> None:
+        """Rows that an earlier run read, and a replay brings, were ingested when they were read: newer ones stay in the sink."""
         self.run_id = run_id
-        self.ingested_at = datetime.now(UTC)
-        values = (run_id, slice_id, self.ingested_at, None)
+        read_at = piece.hints.get(READ_AT)
+        self.ingested_at = datetime.now(UTC) if read_at is None else BEGIN + timedelta(microseconds=int(str(read_at)))
+        values = (run_id, piece.slice_id, self.ingested_at, None)
         self._values = [pa.scalar(value, field.type) for value, field in zip(values, PROVENANCE_FIELDS, strict=True)]
 
     def add_to(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,9 +1,15 @@
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
+from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.quarantine.rejected_rows import list_quarantine
-from ingest_ray.sdk.types import RunState
+from ingest_ray.sdk.types import Endpoint, RunMode, RunState
+from ingest_ray.sinks.databases.table_names import unit_table_name
 from tests.run.installation import Installation
 
 
@@ -75,3 +81,59 @@ def test_a_replay_into_an_append_is_refused(tmp_path: Path, write: str) -> None:
     assert summary.state is RunState.FAILED
     assert summary.error is not None
     assert summary.error.code == "E_BAD_INPUT"
+
+
+@dataclass
+class FullUpsert(Installation):
+    """A unit without a cursor, which upserts into a lake or a file of SQLite or DuckDB."""
+
+    unit: str = "numbers-1x20"
+    mode: RunMode = RunMode.FULL
+    policy: dict[str, Any] = field(default_factory=lambda: {"write": "upsert"})
+    scheme: str = ""
+
+    def order(self, **task: str) -> RunOrder:
+        order = super().order(**task)
+        if not self.scheme:
+            return order
+        url = f"{self.scheme}:///{self.folder}/rows.db"
+        return order.model_copy(update={"sink": Endpoint(endpoint_id="lake", template="sql", config={"url": url})})
+
+    def row_7(self) -> dict[str, Any]:
+        if self.scheme:
+            order = self.order()
+            table = unit_table_name(target_of(order))
+            engine = create_engine(str(order.sink.config["url"]), poolclass=NullPool)
+            with engine.connect() as connection:
+                rows = [dict(row._mapping) for row in connection.execute(text(f"select * from {table}"))]
+        else:
+            rows = self.lake().to_pylist()
+        (row,) = [row for row in rows if row["id"] == 7]
+        return row
+
+
+@pytest.mark.parametrize("scheme", ["", "sqlite"])
+def test_a_replayed_row_of_a_full_upsert_does_not_overwrite_a_newer_one(tmp_path: Path, scheme: str) -> None:
+    there = FullUpsert(tmp_path, scheme=scheme, source={"changed": {"7": 10}, "bad": [7], "bad_at": "10"})
+    assert there.run().rows.quarantined == 1
+    there.source = {"changed": {"7": 900}}
+    there.run()
+    assert there.row_7()["at"] == 900
+    replayed = there.run(there.order(task="replay"))
+    assert (replayed.state, replayed.rows.read, replayed.rows.deduplicated) == (RunState.SUCCEEDED, 1, 1)
+    assert there.row_7()["at"] == 900, "the row of the quarantine was read before"
+    assert list_quarantine(there.settings.quarantine_uri) == []
+
+
+@pytest.mark.parametrize("scheme", ["", "sqlite"])
+def test_a_replayed_row_of_a_full_upsert_overwrites_an_older_one(tmp_path: Path, scheme: str) -> None:
+    there = FullUpsert(tmp_path, scheme=scheme, source={"changed": {"7": 10}})
+    there.run()
+    for at in ("20", "30"):
+        there.source = {"changed": {"7": int(at)}, "bad": [7], "bad_at": at}
+        there.run()
+    assert there.run(there.order(task="replay")).rows.quarantined == 0
+    assert there.row_7()["at"] == 30, "of two rejected versions the one that was read later"
+    there.source = {"changed": {"7": 5}}
+    there.run()
+    assert there.row_7()["at"] == 5, "a run that reads all has no order but its own"

@@ -17,11 +17,11 @@ from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.sinks.provenance import READ_AT
 from ingest_ray.staging import FileStaging
 from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, read_erased_keys, read_kept_slices
 
 AXIS = Axis(kind="key", columns=("slice",))
-READ_AT = "read_at"  # a hint of slices whose rows an earlier run read: when it began, in microseconds since 1970
 
 
 class KeptStaging:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.masking.masked_source import masked_source
 from ingest_ray.engine.readers.drifted_schema import DriftedSource
-from ingest_ray.engine.readers.kept_staging import READ_AT, KeptStaging
+from ingest_ray.engine.readers.kept_staging import KeptStaging
 from ingest_ray.engine.readers.lost_rows import LostRows
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry, list_quarantine, read_rejected_rows
@@ -22,6 +22,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_batches import batches_of
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
 from ingest_ray.secrets.mask_key import read_mask_key
+from ingest_ray.sinks.provenance import READ_AT
 
 AXIS = Axis(kind="key", columns=("file",))
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from ingest_ray.engine.masking.layout import layout_of
-from ingest_ray.engine.readers.kept_staging import READ_AT
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
@@ -15,6 +14,7 @@ from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import ReadContext, StageWriter, Staging
 from ingest_ray.sdk.errors import SliceTooLarge
 from ingest_ray.sdk.types import Interval, Slice, Staged
+from ingest_ray.sinks.provenance import READ_AT
 
 BUDGET_FACTOR = 4  # a slice may exceed its target size by this factor before its reader stops and returns the rest
 

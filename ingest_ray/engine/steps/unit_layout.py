@@ -10,6 +10,8 @@ from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.state.sealed_secrets import open_source
+from ingest_ray.settings import Settings
+from ingest_ray.sinks.provenance import INGESTED_AT
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:
@@ -18,9 +20,11 @@ def staged_schema(spec: UnitSpec) -> pa.Schema:
 
 
 def target_of(order: RunOrder) -> Target:
-    """Without a version column where a repair brings the source's row whatever version the sink has."""
+    """The version of an upsert is the cursor. A repair has none: it brings the source's row whatever version the sink has. A
+    replay to a unit without a cursor brings old rows: what was read after them stays."""
     spec = order.spec
     write = spec.write_mode
+    version = spec.policy.cursor or (INGESTED_AT if order.task == "replay" else None)
     return Target(
         sink_id=spec.config.sink_id,
         endpoint_id=spec.endpoint.endpoint_id,
@@ -28,7 +32,7 @@ def target_of(order: RunOrder) -> Target:
         app_id=f"ingest_ray:{spec.ref}",
         write=write,
         key=spec.key if write is WriteMode.UPSERT else (),
-        version_column=spec.policy.cursor if write is WriteMode.UPSERT and order.task != "repair" else None,
+        version_column=version if write is WriteMode.UPSERT and order.task != "repair" else None,
         run_id=order.run_id,
         table=spec.config.table,
     )

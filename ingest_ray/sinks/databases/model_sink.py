@@ -83,7 +83,7 @@ class SqlModelSink:
         target, stage = table.target, new_stage_name(table.target)
         with self._db.transaction() as session:
             columns = self._tables.stage_schema(session, table)
-        loader = StageLoader(columns, Provenance(target.run_id, piece.slice_id))
+        loader = StageLoader(columns, Provenance(target.run_id, piece))
         markers = _MarkerCount()
         loader.load(self._db, stage, markers.count_in(batches))
         return Prepared(

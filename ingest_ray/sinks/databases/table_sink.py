@@ -97,7 +97,7 @@ class SqlSink:
             bytes=loader.bytes,
             row_hash=loader.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload=stage_payload(stage, Provenance(target.run_id, piece.slice_id)),
+            payload=stage_payload(stage, Provenance(target.run_id, piece)),
             seconds=time.monotonic() - started,
         )
 

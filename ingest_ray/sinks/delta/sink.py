@@ -109,7 +109,7 @@ class DeltaSink:
         columns = self._cached_file_schema(files, target, schema)
         with translate_errors(files.uri):
             source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
-            provenance = Provenance(target.run_id, piece.slice_id)
+            provenance = Provenance(target.run_id, piece)
             writer = RollingParquetWriter(columns, files.create)
             try:
                 for batch in batches:
