@@ -92,6 +92,11 @@ class Folder:
         infos = self._list(name, recursive=False)
         return sorted(self._name(info) for info in infos if info.type == fs.FileType.Directory)
 
+    def changed_at(self, name: str) -> float:
+        """When a file below a name was changed last, in seconds since 1970; 0 where there is none."""
+        infos = [info for info in self._list(name, recursive=True) if info.type == fs.FileType.File]
+        return max((info.mtime_ns / 1e9 for info in infos if info.mtime_ns), default=0.0)
+
     def delete(self, name: str) -> None:
         """Deletes a file, or a folder with its content; does nothing where neither exists."""
         path = self._path_of(name)

@@ -5,6 +5,7 @@ import time
 from functools import cache
 
 from ingest_ray.engine.masking.layout import layout_of
+from ingest_ray.engine.readers.lost_rows import list_key_folders, sweep_key_files
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.kv import open_state
@@ -76,12 +77,14 @@ def kept_run(order: RunOrder) -> KeptRun:
 
 
 def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
-    """Removes what runs without a live lease left: pages that are not marked as kept, and pending files of the quarantine.
+    """Removes what runs without a live lease left: pages that are not marked as kept, pending files of the quarantine, and keys of
+    repairs.
 
     Returns the bytes of the pages.
     """
     pending = _list_pending(settings)  # before the leases are read: a run has its lease before it rejects a row
-    if not pending and not staging.runs():
+    repairs = list_key_folders(settings.staging_uri)
+    if not pending and not repairs and not staging.runs():
         return 0
     live, promising = set(), set()
     for key, value, _ in open_state(settings).scan("ingest::"):
@@ -95,6 +98,7 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
                 promising.add(intent.run_id)
     if pending:
         sweep_pending(settings.quarantine_uri, pending, live | promising)
+    sweep_key_files(settings.staging_uri, repairs, live, time.time())
     if staging.provider == "files":
         live |= {kept.run_id for kept in list_kept_runs(settings.staging_uri)}
     return sum(sweep_stale(staging, live).values())

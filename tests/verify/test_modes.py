@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,11 +113,20 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, step: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "step", ["sink:after-commit", "state:after-intent", "reconcile:before-erase", "reconcile:after-erase"]
+    "step",
+    [
+        "repair:before-erase",
+        "repair:after-erase",
+        "sink:after-commit",
+        "state:after-intent",
+        "reconcile:before-erase",
+        "reconcile:after-erase",
+    ],
 )
 def test_a_killed_repair_is_finished_by_the_next_one(tmp_path: Path, step: str) -> None:
     world = numbers(tmp_path)
     world.run()
+    write_deltalake(world.lake, world.lake.to_pyarrow_table(filters=[("id", "in", [3, 4])]), mode="append")
     world.lake.delete("id in (7, 8)")
     world.execute("DELETE FROM t WHERE id = 9")
     path = tmp_path / "order.json"
@@ -130,6 +140,31 @@ def test_a_killed_repair_is_finished_by_the_next_one(tmp_path: Path, step: str) 
     world.execute("INSERT INTO t VALUES (1000, 1000, 'new')")
     world.run()
     assert 1000 in {row["id"] for row in world.rows()}
+
+
+@pytest.mark.slow
+def test_the_keys_of_a_repair_that_was_killed_are_swept_by_a_later_run(tmp_path: Path) -> None:
+    world = numbers(tmp_path)
+    world.run()
+    world.lake.delete("id in (7, 8)")
+    path = tmp_path / "order.json"
+    path.write_text(world.order().model_dump_json())
+    environment = os.environ | {"INGEST_FAILPOINT": "sink:before-commit"}
+    done = forks.run_module("tests.verify.verify_process", str(path), "repair", env=environment)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    repairs = tmp_path / "home" / "staging.repairs"
+    (left,) = repairs.iterdir()
+    world.execute("INSERT INTO t VALUES (1000, 1000, 'new')")
+    world.run()
+    assert left.exists(), "another process may have written it just now, before it takes its lease"
+    for file in left.iterdir():
+        os.utime(file, (1, 1))
+    world.execute("INSERT INTO t VALUES (1001, 1001, 'new')")
+    world.run()
+    assert list(repairs.iterdir()) == []
+    assert world.verify(repair=True).state is RunState.SUCCEEDED
+    assert counts(world.verify(with_values=True)) == (0, 0, 0, 0)
+    assert list(repairs.iterdir()) == []
 
 
 LOSSES = st.fixed_dictionaries(

@@ -118,7 +118,7 @@ def test_rows_of_a_later_run_are_no_differences(make: Make) -> None:
     assert world.verify(with_values=True).newer == 0
 
 
-def test_doubled_rows_are_found(make: Make) -> None:
+def test_doubled_rows_are_found_and_repaired(make: Make) -> None:
     world = make()
     rows = world.lake.to_pyarrow_table(filters=[("id", "in", [3, 4])])
     from deltalake import write_deltalake
@@ -126,3 +126,6 @@ def test_doubled_rows_are_found(make: Make) -> None:
     write_deltalake(world.lake, rows, mode="append")
     found = world.verify()
     assert (counts(found), ids(found.doubled_keys)) == ((0, 0, 0, 2), [3, 4])
+    repaired = world.verify(repair=True, with_values=True)
+    assert (repaired.state, repaired.repaired, repaired.remaining) == (RunState.SUCCEEDED, 2, 0)
+    assert counts(world.verify(with_values=True)) == (0, 0, 0, 0)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingest_ray.cdm import MapContext
 from ingest_ray.cdm.models import SOURCE_KEY
 from ingest_ray.engine.comparison.spool import HASH
-from ingest_ray.engine.comparison.unit_rows import Bounds, Compared, SourceRows
+from ingest_ray.engine.comparison.unit_rows import Bounds, Compared, Deletes, SourceRows
 from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
@@ -96,6 +96,6 @@ class ModelRows(SourceRows):
     def sink_sums(self, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
         raise NotImplementedError
 
-    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
-        how = self.spec.policy.deletes
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch], how: Deletes | None = None) -> int:
+        how = how or self.spec.policy.deletes
         return sum(counts.erased for counts in self._sink.erase(self._tables, epoch, sequence, keys, how))

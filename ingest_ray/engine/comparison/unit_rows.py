@@ -36,6 +36,7 @@ from ingest_ray.sinks.value_conversion import convert
 KEY_SCAN = "key-scan"  # the scope of the one block that is read by a key scan
 NO_LIMIT = 2**62  # a block is never cut while it is read
 Bounds = tuple[int | None, int | None]
+Deletes = Literal["tombstone", "delete"]
 Compared = Literal["keys", "versions", "rows"]
 
 
@@ -78,8 +79,8 @@ class ComparedRows(Protocol):
         """What a person should know about how the source is read."""
         ...
 
-    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
-        """Returns how many rows were erased."""
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch], how: Deletes | None = None) -> int:
+        """Returns how many rows were erased. `how`: else as the policy says."""
         ...
 
 
@@ -252,8 +253,8 @@ class TableRows(SourceRows):
         assert isinstance(self._sink, KeySumReader)
         return self._sink.sum_keys(self._target, self.rows, self.spec.key[0], keys)
 
-    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch]) -> int:
-        how = self.spec.policy.deletes
+    def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch], how: Deletes | None = None) -> int:
+        how = how or self.spec.policy.deletes
         found = self._erasing_sink.erase(self._target, self.rows, epoch, sequence, keys, how)
         return int(found.rows_committed)
 

@@ -5,7 +5,7 @@ version the sink has. An append takes only rows that the sink does not have in t
 so that no row is appended twice, also where an earlier repair died after its commit.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from ingest_ray.sinks.value_conversion import convert
 
 AXIS = Axis(kind="key", columns=("file",))
 FILE_ROWS = 20_000  # keys of one slice
+KEPT_S = 3600.0
 KEY_BYTES = 200  # an estimate of a row for the plan: repairs are small
 
 
@@ -115,6 +116,24 @@ def write_key_files(uri: str, batches: Iterable[pa.RecordBatch]) -> int:
     if pending:
         write()
     return total
+
+
+def keys_uri(staging_uri: str, run_id: str = "") -> str:
+    """The folder of a repair's keys, beside staging; or the folder of all of them."""
+    return f"{staging_uri.rstrip('/')}.repairs/{run_id}".rstrip("/")
+
+
+def list_key_folders(staging_uri: str) -> list[str]:
+    """The repairs that have files of keys: their run ids."""
+    return Folder(keys_uri(staging_uri)).folders()
+
+
+def sweep_key_files(staging_uri: str, runs: Iterable[str], live_runs: Container[str], now: float) -> None:
+    """Deletes the files of repairs that are not live. A repair writes them shortly before it takes its lease: newer ones stay."""
+    root = Folder(keys_uri(staging_uri))
+    for run_id in runs:
+        if run_id not in live_runs and now - root.changed_at(run_id) > KEPT_S:
+            root.delete(run_id)
 
 
 def read_key_file(uri: str, name: str) -> Iterator[pa.RecordBatch]:

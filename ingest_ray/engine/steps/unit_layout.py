@@ -9,9 +9,8 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
-from ingest_ray.state.sealed_secrets import open_source
-from ingest_ray.settings import Settings
 from ingest_ray.sinks.provenance import INGESTED_AT
+from ingest_ray.state.sealed_secrets import open_source
 
 
 def staged_schema(spec: UnitSpec) -> pa.Schema:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ingest_ray.engine.comparison.compare import Differences
 from ingest_ray.engine.comparison.spool import Spool
 from ingest_ray.engine.comparison.unit_rows import ComparedRows
-from ingest_ray.engine.readers.lost_rows import write_key_files
+from ingest_ray.engine.readers.lost_rows import keys_uri, write_key_files
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_layout import unit_key_of
@@ -38,7 +38,7 @@ def repair_lost_rows(
     run_id = f"{order.run_id}-repair"
     if order.spec.write_mode is WriteMode.REPLACE:
         return launch([order.model_copy(update={"run_id": run_id})], lambda progress: None, is_stopping)[0]
-    uri = f"{order.settings.staging_uri.rstrip('/')}.repairs/{run_id}"
+    uri = keys_uri(order.settings.staging_uri, run_id)
     if not write_key_files(uri, chain.from_iterable(_lookup_keys(spool, table, order) for table in tables)):
         return None
     try:
@@ -97,6 +97,28 @@ def erase_surplus_rows(
         reached("reconcile:before-erase")
         erased = rows.erase(state.epoch, sequence, spool.read_keys("gone", only_key=True))
         reached("reconcile:after-erase")
+        state.apply_commit(sequence)
+        return erased
+    finally:
+        state.end()
+
+
+def erase_doubled_rows(order: RunOrder, rows: ComparedRows, spool: Spool) -> int:
+    """Removes all copies of the rows that the sink has more than once, in one numbered commit; returns how many.
+
+    Their keys are to be read again afterwards. If the process dies before, they are missing, and the next repair finds them.
+
+    Raises:
+        RunActive: the unit has a live run.
+    """
+    state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+    state.task = "reconcile"
+    try:
+        open_sink_for(state, writer_for(order, staging_for(order)))
+        sequence = state.record_intent(())
+        reached("repair:before-erase")
+        erased = rows.erase(state.epoch, sequence, spool.read_keys("doubled", only_key=True), "delete")
+        reached("repair:after-erase")
         state.apply_commit(sequence)
         return erased
     finally:

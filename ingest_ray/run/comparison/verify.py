@@ -17,7 +17,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.logs import context
 from ingest_ray.quarantine.values import encode_value
 from ingest_ray.run.comparison.opened import OpenComparison, open_comparison
-from ingest_ray.run.comparison.repair import erase_surplus_rows, repair_lost_rows
+from ingest_ray.run.comparison.repair import erase_doubled_rows, erase_surplus_rows, repair_lost_rows
 from ingest_ray.sdk.contracts import RowLookup, capability
 from ingest_ray.sdk.errors import DeletesRefused, RowsDiffer
 from ingest_ray.sdk.types import Model, RunFault, RunMode, RunState, RunSummary, WriteMode
@@ -121,8 +121,12 @@ def _repaired(
 ) -> VerifyReport:
     write, notes = order.spec.write_mode, list(report.notes)
     summary: RunSummary | None = None
-    if report.missing + report.different or write is WriteMode.REPLACE:
-        summary = repair_lost_rows(order, opened.spool, ("missing", "different"), is_stopping)
+    has_copies = report.doubled > 0 and write is WriteMode.UPSERT
+    if has_copies:
+        erase_doubled_rows(order, opened.rows, opened.spool)
+    if report.missing + report.different or has_copies or write is WriteMode.REPLACE:
+        tables = ("missing", "different", *(["doubled"] if has_copies else []))
+        summary = repair_lost_rows(order, opened.spool, tables, is_stopping)
     erased, refused = 0, None
     if report.surplus and write is WriteMode.UPSERT:
         try:
@@ -138,8 +142,6 @@ def _repaired(
             refused = RunFault(code=error.code, message=error.message, hint=error.hint)
     elif report.surplus and write is WriteMode.APPEND:
         notes.append("rows that only the sink has stay: a table that is appended to is never erased from")
-    if report.doubled and write is not WriteMode.REPLACE:
-        notes.append("doubled rows stay: empty the table, `ingest-ray reset` the unit, and load it again")
     rest = opened.compare(order, lambda progress: None, is_stopping)
     left = _described(order, options, opened, rest)
     failure = summary.error if summary is not None else None
