@@ -135,20 +135,22 @@ def _interval_text(column: pa.Array) -> pa.Array:
 
 
 def _json_text(column: pa.Array) -> pa.Array:
-    texts = [None if value is None else json.dumps(_json(value), ensure_ascii=False) for value in column.to_pylist()]
+    texts = [
+        None if value is None else json.dumps(json_value(value), ensure_ascii=False) for value in column.to_pylist()
+    ]
     return pa.array(texts, pa.string())
 
 
-def _json(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Decimals and times as text, bytes as hexadecimal digits, NaN and infinities as text, because JSON would round or reject them."""
     if isinstance(value, dict):
-        return {name: _json(item) for name, item in value.items()}
+        return {name: json_value(item) for name, item in value.items()}
     if isinstance(value, list):
         if value and all(isinstance(item, tuple) and isinstance(item[0], str) for item in value):  # a map
-            return {name: _json(item) for name, item in value}
-        return [_json(item) for item in value]
+            return {name: json_value(item) for name, item in value}
+        return [json_value(item) for item in value]
     if isinstance(value, tuple) and not isinstance(value, pa.MonthDayNano):
-        return [_json(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):

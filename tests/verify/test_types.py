@@ -61,6 +61,37 @@ def test_every_type_of_postgres_is_equal_in_every_sink(
     assert counts(world.verify(with_values=True)) == (0, 0, 1, 0)
     assert world.verify(with_values=True, repair=True).remaining == 0
     assert counts(world.verify(with_values=True)) == (0, 0, 0, 0)
+    assert report.not_compared == ()
+    pg.run('UPDATE t SET docb = \'{"a": 1, "b": [true, null]}\' WHERE id = 1')
+    pg.run("UPDATE t SET numbers = '{2}' WHERE id = 4")
+    pg.run('UPDATE t SET doc = \'{"b": 2, "a": 1}\' WHERE id = 2')
+    assert counts(world.verify(with_values=True)) == (0, 0, 3, 0)
+    assert world.verify(with_values=True, repair=True).remaining == 0
+
+
+def test_json_that_a_database_writes_in_another_way_is_equal(tmp_path: Path, pg: Postgres) -> None:
+    """As where a person made a column of the sink `jsonb`: other spaces, another order of keys, another spelling of numbers."""
+    pg.run("CREATE TABLE t (id bigint PRIMARY KEY, doc json)")
+    documents = [
+        '{"b": 1e2, "a": [1.50, "x", null, true], "a": [2]}',
+        "  [ 1 ] ",
+        '"text"',
+        "123456789012345678901234567890.5",
+    ]
+    for number, document in enumerate(documents):
+        pg.run(f"INSERT INTO t VALUES ({number}, '{document}')")
+    sink = Endpoint(endpoint_id="lake", template="sql", config={"url": pg.url, "schema": "sink"})
+    pg.run("CREATE SCHEMA sink")
+    world = postgres_world(tmp_path, pg, mode=RunMode.FULL, policy={}, sink=sink)
+    world.run()
+    ((table,),) = pg.run(
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'sink' AND column_name = 'doc'"
+    )
+    pg.run(f'ALTER TABLE sink."{table}" ALTER COLUMN doc TYPE jsonb')
+    report = world.verify(with_values=True)
+    assert (counts(report), report.not_compared) == ((0, 0, 0, 0), ())
+    pg.run(f"UPDATE sink.\"{table}\" SET doc = '[1, 2]' WHERE id = 1")
+    assert counts(world.verify(with_values=True)) == (0, 0, 1, 0)
 
 
 KEYS = {

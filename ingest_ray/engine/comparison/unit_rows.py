@@ -31,7 +31,7 @@ from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.row_hash import row_hashes
 from ingest_ray.sdk.types import Axis, Effect, Interval, RunMode, SegmentState, Slice, UnitSpec
-from ingest_ray.sinks.value_conversion import convert
+from ingest_ray.sinks.canonical_json import comparable
 
 KEY_SCAN = "key-scan"  # the scope of the one block that is read by a key scan
 NO_LIMIT = 2**62  # a block is never cut while it is read
@@ -228,7 +228,7 @@ class TableRows(SourceRows):
                 yield self._with_hash(batch.columns[:width], self._hash(values))
 
     def _hashed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = [convert(batch.column(name), self._stored.field(name).type) for name in self.values]
+        columns = [comparable(batch.column(name), self._stored.field(name)) for name in self.values]
         values = pa.RecordBatch.from_arrays(columns, names=self.values)
         keys = [batch.column(name) for name in self.keys.names]
         return self._with_hash(keys, self._hash(values) if self.values else pa.repeat(0, batch.num_rows))

@@ -20,7 +20,7 @@ from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowLookup, 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_hash import row_hashes
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
-from ingest_ray.sinks.value_conversion import convert
+from ingest_ray.sinks.canonical_json import comparable
 
 AXIS = Axis(kind="key", columns=("file",))
 FILE_ROWS = 20_000  # keys of one slice
@@ -89,7 +89,7 @@ class StoredRows:
             self._found.update(zip(_tuples_in_order(part, self._key), row_hashes(values).to_pylist(), strict=True))
 
     def without_stored(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        columns = [convert(rows.column(name), self._stored.field(name).type) for name in self._values]
+        columns = [comparable(rows.column(name), self._stored.field(name)) for name in self._values]
         hashes = row_hashes(pa.RecordBatch.from_arrays(columns, names=self._values)).to_pylist()
         keys = _tuples_in_order(rows, self._key)
         return _filtered(rows, [one not in self._found for one in zip(keys, hashes, strict=True)])

@@ -7,26 +7,21 @@ import pyarrow as pa
 
 from ingest_ray.sdk.key_sums import KeyRange, KeySum, literal, sums_sql
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.canonical_json import comparable_back, comparable_field
 from ingest_ray.sinks.databases.commit_ledger import RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.databases.table_schema import stage_schema
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
-from ingest_ray.sinks.value_conversion import convert_back
 
 
 def comparable_schema(db: Database, target: Target, schema: pa.Schema, recorded: RecordedColumns) -> pa.Schema:
-    """By the source's names, without nested values and JSON: databases write them in forms of their own."""
+    """By the source's names. JSON and nested values are in one form; without those that a database returns in a form of its own."""
     names = {db.column_limits.sink_name(name): name for name in schema.names}
     stored = stage_schema(db, unit_table_name(target), db.column_limits.renamed_schema(schema), recorded)
     fields = [field for field in stored if field.name not in PROVENANCE_COLUMNS]
-    return pa.schema(
-        [
-            field.with_name(names[field.name])
-            for field in fields
-            if not pa.types.is_nested(field.type) and not _is_json(field.type)
-        ]
-    )
+    forms = [comparable_field(field.with_name(names[field.name])) for field in fields]
+    return pa.schema([form for form in forms if form is not None])
 
 
 def read_rows(
@@ -47,7 +42,7 @@ def read_rows(
     table = db.quoted_table(unit_table_name(target))
     schema = pa.schema([field.with_nullable(True) for field in wanted])
     for batch in session.stream(f"select {listed} from {table} where {' and '.join(conditions)}"):
-        arrays = [convert_back(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)]
+        arrays = [comparable_back(column, field) for column, field in zip(batch.columns, wanted, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -73,7 +68,3 @@ def _quoted(db: Database, name: str) -> str:
 def _number(value: object) -> int:
     """Sums arrive as integers, decimals or text."""
     return value if isinstance(value, int) else int(Decimal(str(value)))
-
-
-def _is_json(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.BaseExtensionType) and str(kind.extension_name) != "arrow.uuid"
