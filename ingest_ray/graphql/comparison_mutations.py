@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from weakref import WeakKeyDictionary
 
 import strawberry
 from strawberry import ID
@@ -16,6 +17,8 @@ from ingest_ray.service.runs import verification
 
 log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 2  # each has up to half a gigabyte of memory, in the server's own process
+_PLACES: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
 _UNDER_WAY: set["asyncio.Task[None]"] = set()  # the event loop keeps only weak references
 
 
@@ -33,7 +36,8 @@ class ComparisonMutations:
     ) -> IngestionActionResult:
         """Compares all rows of a unit with its sink, in the background; with `rows` their values, with `repair` lost rows are read again.
 
-        The result is a run of task `verify`, with counts in its `facts`; it is there when the comparison has ended.
+        The result is a run of task `verify`, with counts in its `facts`; it is there when the comparison has ended. A server compares
+        two units at once; others wait. A server that ends breaks comparisons off: the next one of the unit goes on after its last block.
         """
         installation = info.context.installation
         (order,) = await call_as_admin(
@@ -49,6 +53,7 @@ class ComparisonMutations:
 
 async def _verify(installation: Installation, order: RunOrder, options: VerifyOptions, requested_by: str) -> None:
     try:
-        await asyncio.to_thread(verification.verify_admitted, installation, order, options, requested_by)
+        async with _PLACES.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_AT_ONCE)):
+            await asyncio.to_thread(verification.verify_admitted, installation, order, options, requested_by)
     except IngestError as error:  # the record has the error
         log.warning("comparison %s failed: %s [%s]", order.run_id, error.message, error.code)

@@ -16,7 +16,7 @@ endpoints:
   - {id: mirror, template: jdbc.sqlite, config: {url: "sqlite:///shop.db"}}
 sinks:
   - {id: lake, template: lake.delta, config: {uri: ./lake}}
-  - {id: rows, template: sql, config: {url: "duckdb:///rows.duckdb"}}
+  - {id: rows, template: duckdb, config: {path: ./rows.duckdb}}
 units:
   - {endpoint: shop, unit: orders, sink: lake, enabled: true, run_mode: INCREMENTAL, policy: {cursor: updated_at}}
   - {endpoint: mirror, unit: orders, sink: rows, enabled: true, run_mode: INCREMENTAL, policy: {cursor: updated_at}}
