@@ -1,6 +1,7 @@
 """`ingest-ray verify` as a user meets it: what it prints, its document, its exit codes and its record."""
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from ingest_ray.config import load_settings
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.runs import verification
 from tests.cli.in_process import InProcessCli
 from tests.graphql.client import Client
 from tests.graphql.test_whole_story import until
@@ -108,6 +110,34 @@ def test_a_unit_is_compared_through_graphql(tmp_path: Path, cli: InProcessCli, m
         1,
         1,
     )
+
+
+def test_a_server_compares_two_units_at_once_and_others_wait(
+    tmp_path: Path, cli: InProcessCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    at_work, most, ended, may_end = 0, 0, 0, threading.Event()
+    lock = threading.Lock()
+
+    def compare(*_: Any) -> None:
+        nonlocal at_work, most, ended
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        may_end.wait(60)
+        with lock:
+            at_work -= 1
+            ended += 1
+
+    monkeypatch.setattr(verification, "verify_admitted", compare)
+    client = Client(Installation(load_settings(tmp_path / "ingest.yaml")))
+    with client.http:
+        for _ in range(4):
+            client.ask('mutation { verifyIngestionUnit(endpointId: "shop", unitId: "t") { ok } }')
+        until(lambda: at_work, lambda found: found == 2)
+        may_end.set()
+        until(lambda: ended, lambda found: found == 4)
+    assert most == 2
 
 
 def test_the_help_has_examples(cli: InProcessCli) -> None:
