@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ingest_ray.engine.steps.recovery import return_to_sink
+from ingest_ray.engine.steps.recovery import read_sink, return_to_sink
 from ingest_ray.sdk.errors import HistoryTooShort, IngestError, StateBehindSink
 from ingest_ray.state import reset_state
 from ingest_ray.state.documents import Owner
@@ -54,7 +54,7 @@ class Operators:
             return
         state.lease._lock = CooperativeLock(self.scheduler)  # type: ignore[assignment]
         try:
-            return_to_sink(state, self.unit_writer, self.unit_writer.read_progress())  # type: ignore[arg-type]
+            return_to_sink(state, self.unit_writer, read_sink(state, self.unit_writer))  # type: ignore[arg-type]
             self.faults.note("went back to the sink")
         except (HistoryTooShort, StateBehindSink) as error:
             self.faults.note(f"return refused: {error.code}")
