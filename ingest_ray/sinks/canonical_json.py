@@ -31,7 +31,8 @@ def _is_plain(kind: pa.DataType) -> bool:
         return all(_is_plain(kind.field(index).type) for index in range(kind.num_fields))
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return is_number or is_text or pa.types.is_boolean(kind) or pa.types.is_date32(kind) or pa.types.is_timestamp(kind)
+    is_time = pa.types.is_date32(kind) or pa.types.is_timestamp(kind)
+    return bool(is_number or is_text or is_time or pa.types.is_boolean(kind))
 
 
 def comparable(column: pa.Array, field: pa.Field) -> pa.Array:
