@@ -156,7 +156,7 @@ def test_a_restored_state_without_its_sinks_says_so_and_is_loaded_again(machine:
     machine.call("restore", "backup")
     for endpoint in ENDPOINTS:
         assert "E_SINK_BEHIND_STATE" in machine.call("run", endpoint, code=1)
-        machine.call("reset", endpoint, "orders", "--to-sink")
+        machine.call("reset", endpoint, "orders", "--to-sink", "--yes")
     machine.run()
     machine.assert_equal()
 
