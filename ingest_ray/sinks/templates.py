@@ -7,34 +7,39 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from ingest_ray.sdk.contracts import Addresses, Descriptor, ModelSink, Sink
+from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
-from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
 
 __all__ = ["CdmConfig", "DeltaConfig", "DuckDbConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
 
-ALL_MODELS = ("cdm.work.*", "cdm.doc.*")
+ALL_MODELS = ("cdm.work.*", "cdm.doc.*", "cdm.identity.*")
 
 
 class DeltaConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    """`uri`: a local path, relative to the working directory, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...).
 
-    uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
-    """A folder, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...), without credentials: it is written into states and receipts."""
+    It is written into states and receipts, so it holds no credentials. `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: Annotated[str, Field(min_length=1), AfterValidator(plain_uri)]
     storage_options: dict[str, SecretStr] = Field(default_factory=dict)
-    """The object store's settings, as https://docs.rs/object_store names them."""
 
 
 class SqlConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    """`url`: `postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`.
+
+    `schema`: the schema of PostgreSQL's tables (default `public`); it must exist.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(min_length=1)
-    """`postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`."""
     password: SecretStr | None = None
     schema_name: str | None = Field(default=None, alias="schema")
-    """The schema of PostgreSQL's tables (default `public`); it must exist."""
 
 
 class CdmConfig(SqlConfig):
@@ -49,9 +54,9 @@ class CdmConfig(SqlConfig):
 class DuckDbConfig(BaseModel):
     """`path`: the database file; rows that are not committed yet are beside it, in `<path>.staged`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: LocalPath = Field(min_length=1)
+    path: str = Field(min_length=1)
 
 
 class LazySinkFamily:
@@ -63,11 +68,6 @@ class LazySinkFamily:
         self._extra = extra
         self._accepts_rows = accepts_rows
 
-    def load(self) -> None:
-        """Imports the module. Raises `ConfigError` that names the package which is missing."""
-        with self._named_package(f"template '{self.descriptor.template}'"):
-            import_module(self._module)
-
     def open(self, endpoint: Endpoint) -> Sink:
         module, config = self._load_module(endpoint)
         if not self._accepts_rows:
@@ -75,13 +75,13 @@ class LazySinkFamily:
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
             )
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with self._named_package(endpoint):
             sink: Sink = module.open_sink(config)
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
         module, config = self._load_module(endpoint)
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with self._named_package(endpoint):
             sink: ModelSink = module.open_models(config)
         return sink
 
@@ -91,18 +91,18 @@ class LazySinkFamily:
         except ValidationError as error:  # the error's own text contains values, and a value may be a secret
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with self._named_package(endpoint):
             module: Any = import_module(self._module)
         return module, config
 
     @contextmanager
-    def _named_package(self, owner: str) -> Iterator[None]:
+    def _named_package(self, endpoint: Endpoint) -> Iterator[None]:
         """Raises `ConfigError` that names the package where one is not installed."""
         try:
             yield
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"{owner} needs the Python package '{error.name}'",
+                f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from error
 
@@ -110,7 +110,6 @@ class LazySinkFamily:
 delta = LazySinkFamily(
     Descriptor(
         template="lake.delta",
-        addresses=Addresses(schemes=("s3", "s3a", "gs", "az", "abfs", "abfss", "file"), field="uri", suffixes=("",)),
         family="STREAM",
         title="Delta Lake",
         vendor="delta",
@@ -128,11 +127,6 @@ delta = LazySinkFamily(
 sql = LazySinkFamily(
     Descriptor(
         template="sql",
-        addresses=Addresses(
-            schemes=("postgresql", "postgres", "mysql", "mariadb", "sqlite"),
-            suffixes=(".db", ".sqlite", ".sqlite3"),
-            file_form="sqlite:///{path}",
-        ),
         family="JDBC",
         title="SQL database",
         vendor="sql",
@@ -149,7 +143,6 @@ sql = LazySinkFamily(
 duckdb = LazySinkFamily(
     Descriptor(
         template="duckdb",
-        addresses=Addresses(schemes=("duckdb",), field="path", is_path=True, suffixes=(".duckdb", ".ddb")),
         family="JDBC",
         title="DuckDB",
         vendor="duckdb",

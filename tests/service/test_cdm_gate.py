@@ -168,7 +168,8 @@ def test_provisioning_publishes_the_table_once_and_then_units_may_run(workspace:
     views = {view.sink_id: view for view in list_sinks(workspace.installation)}
     assert views["models"].provisioned == (ITEM,)
     assert views["lake"].provisioned is None
-    assert views["models"].supported_cdm_models == views["lake"].supported_cdm_models == ("cdm.work.*", "cdm.doc.*")
+    assert views["models"].supported_cdm_models == views["lake"].supported_cdm_models
+    assert views["lake"].supported_cdm_models == ("cdm.work.*", "cdm.doc.*", "cdm.identity.*")
     report = run(workspace.installation, "shop", [UNIT])
     assert report.state is RunState.SUCCEEDED, report.units[0].error
     assert report.units[0].models[ITEM].committed == 1000

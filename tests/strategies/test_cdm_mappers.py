@@ -28,7 +28,16 @@ SITES: dict[str, dict[str, Any]] = {
 }
 UNITS = {
     "jira": ("jira.projects", "jira.users", "jira.issues", "jira.comments", "jira.worklogs"),
-    "confluence": ("confluence.space", "confluence.page", "confluence.attachment", "confluence.acl"),
+    "confluence": (
+        "confluence.space",
+        "confluence.page",
+        "confluence.attachment",
+        "confluence.acl",
+        "confluence.comment",
+        "confluence.folder",
+        "confluence.group",
+        "confluence.member",
+    ),
 }
 STRATEGIES = {"jira": jira, "confluence": confluence}
 TEMPLATES = {"jira": "jira.http", "confluence": "http.confluence"}
@@ -47,6 +56,7 @@ def preview_units(product: str, mode: str) -> tuple[Endpoint, dict[str, tuple[Da
                 with_fixed_address(STRATEGIES[product].preview(endpoint, datasets[name], 500), sim.url),
             )
             for name in UNITS[product]
+            if name in datasets  # Data Center has no folders
         }
     return endpoint.model_copy(update={"config": {"base_url": "https://site.example"}}), tables
 

@@ -18,6 +18,7 @@ from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.types import Endpoint, RunState
 from ingest_ray.simulators.atlassian import simulate
 from ingest_strategies.atlassian.tables import dataset_of
+from ingest_strategies.confluence import listed_tables as listed
 from ingest_strategies.confluence import tables as wiki_tables
 from ingest_strategies.confluence.api import cloud as wiki_cloud
 from ingest_strategies.confluence.api import data_center as wiki_dc
@@ -152,6 +153,16 @@ CASES: list[tuple[str, str, bool, wiki_tables.ContentTable]] = [
     ("confluence-cloud-v2", "SpaceBulk", True, wiki_tables.SPACES),
     ("confluence-cloud-v1", "Content", True, wiki_tables.COMMENTS),
     ("confluence-cloud-v1", "Content", True, wiki_tables.ATTACHMENTS),
+    ("confluence-cloud-v2", "Task", True, listed.TASKS),
+    ("confluence-cloud-v2", "CustomContentBulk", True, listed.CUSTOM_CONTENTS),
+    ("confluence-cloud-v2", "FolderSingle", True, listed.FOLDERS),
+    ("confluence-cloud-v2", "WhiteboardSingle", True, listed.WHITEBOARDS),
+    ("confluence-cloud-v2", "DatabaseSingle", True, listed.DATABASES),
+    ("confluence-cloud-v2", "SmartLinkSingle", True, listed.EMBEDS),
+    ("confluence-cloud-v2", "SpaceRoleAssignment", True, listed.SPACE_ROLES),
+    ("confluence-cloud-v2", "Like", True, wiki_tables.LIKES),
+    ("confluence-cloud-v1", "Group", True, listed.GROUPS),
+    ("confluence-cloud-v1", "User", True, listed.MEMBERS),
     ("confluence-dc-10.0", "Content", False, wiki_tables.PAGES),
     ("confluence-dc-10.0", "Content", False, wiki_tables.COMMENTS),
     ("confluence-dc-10.0", "Content", False, wiki_tables.ATTACHMENTS),

@@ -4,8 +4,10 @@ import pytest
 
 from ingest_ray.cdm import MapContext
 from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_strategies.confluence.link_rows import issue_links, page_links
 from ingest_strategies.confluence.links import LinkTarget, target_of
 from ingest_strategies.jira.cdm import project
+from ingest_strategies.rich_text import Link
 
 SITES = ("https://wiki.example/wiki", "https://api.atlassian.com/ex/confluence/abc")
 
@@ -22,6 +24,9 @@ SITES = ("https://wiki.example/wiki", "https://api.atlassian.com/ex/confluence/a
         ("/display/OPS/A+title%21", LinkTarget(space_key="OPS", title="A title!")),
         ("?spaceKey=OPS&title=B+c", LinkTarget(space_key="OPS", title="B c")),
         ("https://wiki.example/browse/abc-12?focus=1", LinkTarget(issue_key="ABC-12")),
+        ("https://wiki.example/jira/software/c/projects/AB/boards/7?selectedIssue=ab-3", LinkTarget(issue_key="AB-3")),
+        ("https://wiki.example/projects/AB/issues/AB-4", LinkTarget(issue_key="AB-4")),
+        ("https://wiki.example/servicedesk/customer/portal/3/HELP-5", LinkTarget(issue_key="HELP-5")),
         ("https://wiki.example/wiki/home", LinkTarget()),
         ("https://other.example/wiki/spaces/OPS/pages/4711", None),
         ("https://wiki.example:8443/pages/4711", None),
@@ -61,3 +66,28 @@ def test_people_open_the_address_that_the_site_has_for_itself(own: str | None, u
     }
     ((_, document),) = project(row, context)
     assert document["url"] == url
+
+
+@pytest.mark.parametrize(
+    ("parameters", "target", "key"),
+    [
+        ({"key": "AB-1"}, "cdm:work:item:acme:AB-1", "AB-1"),
+        (
+            {"server": "System JIRA", "jqlQuery": 'issuekey in ("ab-1", AB-2) and x = y'},
+            "cdm:work:item:acme:AB-1",
+            "AB-1",
+        ),
+        ({"server": "Old Jira", "serverId": "77", "key": "AB-1"}, "cdm:work:item:old:AB-1", "AB-1"),
+        ({"server": "Unknown", "key": "AB-1"}, None, "AB-1"),
+    ],
+)
+def test_a_macro_links_to_the_issues_that_it_names(parameters: dict[str, str], target: str | None, key: str) -> None:
+    config = {"base_url": SITES[0], "jira_sites": {"77": "old", "https://jira.other": "other"}}
+    endpoint = Endpoint(endpoint_id="w", template="http.confluence", config=config)
+    dataset = Dataset(endpoint_id="w", name="confluence.page", kind="page", columns=())
+    context = MapContext(endpoint, dataset, "acme", lambda index, reason, column: None)
+    row = {"id": "1", "modified_at": None, "space_key": "S"}
+    first = next(issue_links(row, context, [Link("", macro=parameters)]))
+    assert (first["to_item_cdm_id"], first["properties"]["issue_key"]) == (target, key)
+    (other,) = page_links(row, context, [Link("", url="https://jira.other/browse/XY-9")])
+    assert (other["to_item_cdm_id"], other["link_type"]) == ("cdm:work:item:other:XY-9", "external")

@@ -10,7 +10,7 @@ from ingest_ray.sdk.contracts.capabilities import (
     find_capability,
 )
 from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup, RowReader
-from ingest_ray.sdk.contracts.descriptor import Addresses, Descriptor
+from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
 from ingest_ray.sdk.contracts.secret_store import SecretStore, StoredSecret
@@ -22,7 +22,6 @@ from ingest_ray.sdk.contracts.staging import StageWriter, Staging
 __all__ = [
     "CAPABILITIES",
     "KV",
-    "Addresses",
     "Backfill",
     "Descriptor",
     "KeyScan",

@@ -6,13 +6,12 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from ingest_ray import logs
-from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.endpoints import EndpointDescription
 from ingest_ray.config.document import EndpointEntry
-from ingest_ray.config.loading import absolute_endpoint
+from ingest_ray.config.loading import with_absolute_paths
 from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
-from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, EndpointNotFound, IngestError, ModeUnsupported
+from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Target, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.secret_sources import check_sources
@@ -27,16 +26,6 @@ def try_connection(installation: Installation, template: str, config: Mapping[st
     return _connect(installation, checked_endpoint(installation, "connection-test", template, config))
 
 
-def test_registered(installation: Installation, endpoint_id: str) -> ConnectionReport:
-    """Tests a registered source or sink. Raises `EndpointNotFound`, and `ConfigError` for a secret that is missing."""
-    with installation.catalog.read() as connection:
-        entry = endpoints.known(connection, [endpoint_id]).get(endpoint_id)
-        known = ", ".join(each.endpoint.endpoint_id for each in endpoints.listed(connection)) or "none"
-    if entry is None or entry.deleted_at is not None:
-        raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered", hint=f"registered: {known}")
-    return _connect(installation, entry.endpoint)
-
-
 def checked_endpoint(
     installation: Installation, endpoint_id: str, template: str, config: Mapping[str, JsonValue]
 ) -> Endpoint:
@@ -48,7 +37,7 @@ def checked_endpoint(
     except ValidationError as error:
         raise ConfigError(logs.scrub(describe_errors(error, descriptor.config_model, ("config",)))) from None
     entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
-    return absolute_endpoint(entry, Path(installation.settings.home), is_sink=role == "sink")
+    return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
 def test_and_describe(

@@ -43,6 +43,7 @@ see `traps`.
     denied-403                after:0    both             403, where the account lacks a right
     denied-404                after:0    both             404, where the version lacks an endpoint
     missing-scope             after:0    Cloud            401, where the token lacks a scope
+    skipped-content           at:2       Confluence       a page of a list or a search lacks its last entries, and the next, too
     skipped-issues            at:3       Jira Cloud       a page of search/jql lacks its last issues, with isLast false, and the next page, too
     short-pages               40         Jira Cloud       pages hold N % to 100 % of maxResults, before the end too
     missing-islast            1          Jira Cloud       search/jql leaves isLast out
@@ -74,6 +75,7 @@ see `traps`.
     slow-responses            0.05       both             the answer takes two seconds
     truncated-bodies          0.02       both             the connection closes in mid-body
     truncated-json            0.02       both             half a JSON document, with the right Content-Length and status 200
+    cut-compressed            0.02       both             a gzip body that ends in mid-stream, with the Content-Length of what is sent
     login-page                at:20      both             a login page: 200, text/html
     expired-credentials       after:20   both             the token stops being valid
     captcha-lock              after:20   Data Center      403 with X-Seraph-LoginReason: AUTHENTICATION_DENIED

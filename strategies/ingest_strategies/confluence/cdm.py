@@ -1,4 +1,5 @@
-"""Maps Confluence's units to the common data model: spaces, items (pages, blog posts, files), revisions, links and readers.
+"""Maps Confluence's units to the common data model: spaces, items (pages, blog posts, files, containers), revisions, links, comments,
+readers, groups and their members.
 
 Trashed content makes no row, and the engine erases the rows that it made before. A link has the id of its target page where the text
 has it (a content id, or a URL of the same site); where the text has a title only, the title is in `properties`.
@@ -9,21 +10,24 @@ from typing import Any
 
 import msgspec
 
-from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id, hashed
-from ingest_strategies.atlassian.cdm import configured_url, present, user_cdm_id
-from ingest_strategies.confluence.links import LinkTarget, target_of
-from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, PAGES, REVISIONS, SPACES
-from ingest_strategies.rich_text import Link, storage_links, storage_to_markdown
+from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id
+from ingest_strategies.atlassian.cdm import present, user_cdm_id
+from ingest_strategies.confluence.link_rows import issue_links, page_links
+from ingest_strategies.confluence.listed_tables import CONTAINERS, GROUPS, MEMBERS
+from ingest_strategies.confluence.tables import ACLS, ATTACHMENT_ACLS, ATTACHMENTS, COMMENTS, PAGES, REVISIONS, SPACES
+from ingest_strategies.rich_text import storage_links, storage_to_markdown
 
-SPACE, ITEM, REVISION, LINK, ACCESS = (
+SPACE, ITEM, REVISION, LINK, ACCESS, COMMENT, GROUP, MEMBER = (
     "cdm.doc.space",
     "cdm.doc.item",
     "cdm.doc.revision",
     "cdm.doc.link",
     "cdm.doc.access",
+    "cdm.doc.comment",
+    "cdm.identity.group",
+    "cdm.identity.member",
 )
 ISSUE = "cdm.work.item"
-_PARENTS = frozenset({None, "page"})  # folders, whiteboards and databases are no items
 _decode = msgspec.json.Decoder().decode
 
 
@@ -61,7 +65,7 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
             "source_id": row["id"],
             "source_item_id": row["id"],
             "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
-            "parent_item_cdm_id": _item(context, row["parent_id"] if row["parent_type"] in _PARENTS else None),
+            "parent_item_cdm_id": _item(context, row["parent_id"]),
             "title": row["title"],
             "doc_type": row["type"],
             "mime_type": "text/markdown",
@@ -96,9 +100,9 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
     )
     yield _revision(context, row["id"], row["version"], row["editor_id"], row["modified_at"], row["version_message"])
     seen: set[str] = set()
-    for link in storage_links(row["body"]) if row["body"] else ():
-        document = _link(row, context, link)
-        if document is not None and document["cdm_id"] not in seen:
+    links = list(storage_links(row["body"])) if row["body"] else ()
+    for document in (*page_links(row, context, links), *issue_links(row, context, links)):
+        if document["cdm_id"] not in seen:
             seen.add(document["cdm_id"])
             yield LINK, document
 
@@ -154,6 +158,90 @@ def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
     )
 
 
+def container(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    """A folder, whiteboard, database or embed: pages may be below it."""
+    if row["status"] == "trashed":
+        return
+    yield (
+        ITEM,
+        {
+            "cdm_id": _item(context, row["id"]),
+            "source_system": context.system,
+            "source_id": row["id"],
+            "source_item_id": row["id"],
+            "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
+            "parent_item_cdm_id": _item(context, row["parent_id"]),
+            "title": row["title"],
+            "doc_type": row["type"],
+            "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
+            "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
+            "created_at": row["created_at"],
+            "updated_at": row["modified_at"],
+            "url": row["embed_url"] or row["web_url"],
+            "source_url": row["web_url"],
+            "tags": [],
+            "properties": present(
+                status=row["status"],
+                version=row["version"],
+                position=row["position"],
+                parent_type=row["parent_type"],
+                owner_cdm_id=user_cdm_id(context, row["owner_id"]),
+            ),
+            "raw_source": present(id=row["id"], type=row["type"], parent_id=row["parent_id"], version=row["version"]),
+        },
+    )
+
+
+def comment(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    if row["status"] == "trashed":
+        return
+    yield (
+        COMMENT,
+        {
+            "cdm_id": cdm_id(COMMENT, context.system, row["id"]),
+            "source_system": context.system,
+            "item_cdm_id": _item(context, row["page_id"]),
+            "parent_comment_cdm_id": cdm_id(COMMENT, context.system, row["parent_id"]) if row["parent_id"] else None,
+            "author_cdm_id": user_cdm_id(context, row["author_id"]),
+            "body": storage_to_markdown(row["body"]) if row["body"] else None,
+            "created_at": row["created_at"],
+            "updated_at": row["modified_at"],
+            "is_inline": row["location"] == "inline" if row["location"] else None,
+            "resolution": row["resolution"],
+            "properties": present(
+                version=row["version"],
+                url=row["web_url"],
+                editor_cdm_id=user_cdm_id(context, row["editor_id"]),
+                body_fault=row["body_fault"],
+            ),
+        },
+    )
+
+
+def group(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    yield (
+        GROUP,
+        {
+            "cdm_id": cdm_id(GROUP, context.system, row["id"]),
+            "source_system": context.system,
+            "name": row["name"],
+        },
+    )
+
+
+def member(row: Row, context: MapContext) -> Iterator[CdmRow]:
+    yield (
+        MEMBER,
+        {
+            "cdm_id": cdm_id(MEMBER, context.system, row["group_id"], row["account_id"]),
+            "source_system": context.system,
+            "group_cdm_id": cdm_id(GROUP, context.system, row["group_id"]),
+            "user_cdm_id": user_cdm_id(context, row["account_id"]),
+            "properties": present(display_name=row["display_name"]),
+        },
+    )
+
+
 def revision(row: Row, context: MapContext) -> Iterator[CdmRow]:
     yield _revision(
         context, row["page_id"], row["version"], row["author_id"], row["created_at"], row["version_message"]
@@ -161,7 +249,7 @@ def revision(row: Row, context: MapContext) -> Iterator[CdmRow]:
 
 
 def access(row: Row, context: MapContext) -> Iterator[CdmRow]:
-    """One row for each reader: `user:<id>`, `group:<id>` or `anyone`."""
+    """One row for each reader: `user:<id>`, `group:<id>`, `class:<name of a class of accounts>` or `anyone`."""
     levels = _decode(row["acl"]) if row["acl"] else None
     for reader in dict.fromkeys(row["readers"]):
         kind, _, principal = reader.partition(":")
@@ -177,7 +265,7 @@ def access(row: Row, context: MapContext) -> Iterator[CdmRow]:
                 "properties": present(
                     is_restricted=row["is_restricted"],
                     levels=len(levels) if isinstance(levels, list) else None,
-                    principal_cdm_id=user_cdm_id(context, principal) if kind == "user" else None,
+                    principal_cdm_id=_principal(context, kind, principal),
                     read_at=_text(row["read_at"]),
                 ),
             },
@@ -203,32 +291,10 @@ def _revision(
     )
 
 
-def _link(row: Row, context: MapContext, link: Link) -> dict[str, Any] | None:
-    """None for a file of the page: the attachment unit makes that link."""
-    if link.file is not None:
-        return None
-    addressed = target_of(link.url, _sites(context)) if link.url else LinkTarget()
-    found = addressed or LinkTarget()
-    target, title = link.content_id or found.content_id, link.title or found.title
-    space_key = link.space_key or found.space_key or row["space_key"]
-    address = link.url or f"{space_key}:{link.title or target}"
-    issue = cdm_id(ISSUE, context.system, found.issue_key) if found.issue_key else None
-    return {
-        "cdm_id": cdm_id(LINK, context.system, hashed(f"{row['id']} {address}")),
-        "source_system": context.system,
-        "source_link_id": None,
-        "from_item_cdm_id": _item(context, row["id"]),
-        "to_item_cdm_id": _item(context, target) or issue,
-        "url": link.url,
-        "link_type": "external" if addressed is None else "internal",
-        "created_at": row["modified_at"],
-        "properties": present(text=link.text, title=title, space_key=space_key if title else None),
-    }
-
-
-def _sites(context: MapContext) -> tuple[str, ...]:
-    """The site's own address, which it told when its metadata was collected, and the one that it is reached by."""
-    return str(context.dataset.facts.get("web_root") or ""), configured_url(context.endpoint.config)
+def _principal(context: MapContext, kind: str, principal: str) -> str | None:
+    if kind == "group":
+        return cdm_id(GROUP, context.system, principal)
+    return user_cdm_id(context, principal) if kind == "user" else None
 
 
 def _item(context: MapContext, content_id: str | None) -> str | None:
@@ -239,11 +305,17 @@ def _text(instant: Any) -> str | None:
     return instant.isoformat() if instant is not None else None
 
 
+_containers = {name: RowMapper(f"{name}/1", (ITEM,), container) for name in CONTAINERS}
 mappers = {
     SPACES.name: RowMapper("confluence.space/1", (SPACE,), space),
     # A new version adds a revision; those before stay.
-    PAGES.name: RowMapper("confluence.page/3", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
+    PAGES.name: RowMapper("confluence.page/4", (ITEM, REVISION, LINK), page, keeps=(REVISION,)),
+    COMMENTS.name: RowMapper("confluence.comment/1", (COMMENT,), comment),
     ATTACHMENTS.name: RowMapper("confluence.attachment/1", (LINK, ITEM), attachment),
     REVISIONS.name: RowMapper("confluence.revision/1", (REVISION,), revision),
-    ACLS.name: RowMapper("confluence.acl/1", (ACCESS,), access),
+    ACLS.name: RowMapper("confluence.acl/2", (ACCESS,), access),
+    ATTACHMENT_ACLS.name: RowMapper("confluence.attachment_acl/1", (ACCESS,), access),
+    **_containers,
+    GROUPS.name: RowMapper("confluence.group/1", (GROUP,), group),
+    MEMBERS.name: RowMapper("confluence.member/1", (MEMBER,), member),
 }

@@ -17,6 +17,10 @@ class ConfluenceConfig(SiteConfig):
     """Archived spaces, too. Archived pages are always read, with `status` archived."""
     include_personal: bool = False
     body_format: Literal["storage", "view"] = "storage"
+    custom_content_types: tuple[str, ...] = ()
+    """Types of apps' content to read, such as `ac:com.example.polls:poll`: no API lists them. Empty: the unit is not offered."""
+    jira_sites: Annotated[dict[str, str], Field(default_factory=dict)]
+    """Links to issues of other sites: by address, or by the server name or server id of a Jira macro, the `system` of its items in CDM."""
     slice_pages: Annotated[int, Field(ge=1, le=2_000)] = 500
     """The most pages, comments or attachments of a slice."""
     sweep: bool = True

@@ -14,6 +14,7 @@ from ingest_strategies.confluence.api.contract import Api, Space
 from ingest_strategies.confluence.api.cql import groups_of_spaces, in_space, in_spaces
 from ingest_strategies.confluence.api.deployment import detect_api
 from ingest_strategies.confluence.api.search import count_content
+from ingest_strategies.confluence.listed_tables import CUSTOM_CONTENTS
 from ingest_strategies.confluence.planning.spaces import is_selected
 from ingest_strategies.confluence.planning.timezone import find_zone
 from ingest_strategies.confluence.tables import PAGES, SPACES, TABLES, ContentTable
@@ -34,7 +35,7 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
             "web_root": read_web_root(api),
             "zone": find_zone(api.client, api.client.read_clock_ms()),
         }
-        for table in TABLES.values():
+        for table in offered_tables(api):
             rows: int | None = None
             more: dict[str, JsonValue] = {"cursor": table.cursor}
             if table is SPACES:
@@ -49,6 +50,15 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
                 more |= {"fault": fault} if fault else {}
             yield make_dataset(endpoint, table, rows, facts | more)
         api.client.read_account()
+
+
+def offered_tables(api: Api) -> Iterator[ContentTable]:
+    """Data Center lacks some; types of apps' content must be named."""
+    for table in TABLES.values():
+        if table is CUSTOM_CONTENTS and not api.client.config.custom_content_types:
+            continue
+        if api.deployment == CLOUD or not table.is_cloud_only:
+            yield table
 
 
 def describe_dataset(endpoint: Endpoint, dataset: Dataset) -> Dataset | None:

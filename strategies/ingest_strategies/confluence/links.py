@@ -2,7 +2,8 @@
 
 Addresses of one page: `/wiki/spaces/X/pages/123/Title`, `viewpage.action?pageId=123`, the tiny link `/wiki/x/ewAB` (the id's bytes in
 base64: https://support.atlassian.com/confluence/kb/how-to-programmatically-generate-the-tiny-link-of-a-confluence-page/), and, without an
-id, `/display/X/Title` and `viewpage.action?spaceKey=X&title=Title`. `/browse/X-1` is an issue of the site's Jira.
+id, `/display/X/Title` and `viewpage.action?spaceKey=X&title=Title`. Of an issue of the site's Jira: `/browse/X-1`, `.../issues/X-1`,
+`?selectedIssue=X-1` of boards and backlogs, and `/servicedesk/customer/portal/1/X-1`.
 """
 
 import re
@@ -14,7 +15,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, unquote_plus, urlsplit
 _PAGE = re.compile(r"/(?:pages|blog(?:/\d{4}/\d{2}/\d{2})?)/(\d+)(?:/|$)")
 _TINY = re.compile(r"/x/([A-Za-z0-9_-]{1,11})/?$")
 _DISPLAY = re.compile(r"/display/([^/]+)/([^/]+)/?$")
-_ISSUE = re.compile(r"/browse/([A-Za-z][A-Za-z0-9_]+-\d+)/?$")
+_KEY = r"([A-Za-z][A-Za-z0-9_]+-\d+)"
+_ISSUE = re.compile(rf"/(?:browse|issues|portal/\d+)/{_KEY}/?$")
+_ISSUE_KEY = re.compile(_KEY)
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -59,7 +62,7 @@ def _target(parts: SplitResult) -> LinkTarget:
         return LinkTarget(space_key=unquote(match[1]), title=unquote_plus(match[2]))
     if query.get("spaceKey") and query.get("title"):
         return LinkTarget(space_key=query["spaceKey"], title=query["title"])
-    if match := _ISSUE.search(parts.path):
+    if match := _ISSUE.search(parts.path) or _ISSUE_KEY.fullmatch(query.get("selectedIssue", "")):
         return LinkTarget(issue_key=match[1].upper())
     return LinkTarget()
 

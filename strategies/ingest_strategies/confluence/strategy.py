@@ -35,9 +35,21 @@ from ingest_strategies.confluence.reading import lookup
 from ingest_strategies.confluence.reading.key_scan import open_key_scan
 from ingest_strategies.confluence.reading.reader import read_first_items, read_slice, site_of
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, LABELS, PAGES, REVISIONS, SPACES, TABLES
+from ingest_strategies.confluence.tables import (
+    ACLS,
+    ATTACHMENT_ACLS,
+    ATTACHMENTS,
+    COMMENTS,
+    LABELS,
+    PAGES,
+    REVISIONS,
+    SPACES,
+    TABLES,
+)
 
-PROVED_ONE_BY_ONE = {table.name for table in (SPACES, PAGES, ACLS, COMMENTS, ATTACHMENTS, LABELS, REVISIONS)}
+PROVED_ONE_BY_ONE = {
+    table.name for table in (SPACES, PAGES, ACLS, ATTACHMENT_ACLS, COMMENTS, ATTACHMENTS, LABELS, REVISIONS)
+}
 
 
 class Confluence:

@@ -1,12 +1,16 @@
-"""Confluence Cloud: the remaining v1 endpoints, with CQL by cursor; v2 is in `ConfluenceV2`."""
+"""Confluence Cloud: the remaining v1 endpoints, with CQL by cursor; v2 is in `v2`."""
 
 import hashlib
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+from ingest_ray.simulators.atlassian.confluence.page import LABELS, Space
+from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
-from ingest_ray.simulators.atlassian.confluence.v2_endpoints import ConfluenceV2
+from ingest_ray.simulators.atlassian.confluence.v2.extras import ConfluenceV2Extras
+from ingest_ray.simulators.atlassian.confluence.v2.parameters import guarded, parameters_by_path
 from ingest_ray.simulators.atlassian.server.application import CLOUD_ID
-from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, encode, reply, route
+from ingest_ray.simulators.atlassian.server.routing import Call, Endpoint, Reply, decode, encode, reply, route
 
 NO_ACCESS = (
     'com.atlassian.confluence.mvc.rest.common.exception.StacklessResponseStatusException: 403 FORBIDDEN "Request rejected '
@@ -17,7 +21,7 @@ _DEPRECATED = {
     "link": '<https://developer.atlassian.com/cloud/confluence/changelog/#CHANGE-864>; rel="deprecation"',
     "warning": '299 - "Deprecated API, will be removed on Mon, 31 Mar 2025 00:00:00 GMT"',
 }
-_KEPT = ("/search", "/restriction", "/download", "/group", "/user", "/settings", "/audit")
+_KEPT = ("/search", "/restriction", "/download", "/group", "/user", "/settings", "/audit", "/api/label", "/template")
 
 
 def is_kept_v1_path(path: str) -> bool:
@@ -25,7 +29,21 @@ def is_kept_v1_path(path: str) -> bool:
     return any(part in path for part in _KEPT)
 
 
-class ConfluenceCloud(ConfluenceV2):
+_NAME = re.compile(r"\{[^}]*\}")
+
+
+class ConfluenceCloud(ConfluenceV2Extras):
+    def __init__(self, store: PageStore, site: str) -> None:
+        super().__init__(store, site)
+        self.router.wrap(self._guarded)
+
+    def _guarded(self, template: str, endpoint: Endpoint) -> Endpoint:
+        """Endpoints of v2 refuse parameters with other values than the OpenAPI file has."""
+        method, path = template.split(" ")
+        own = path.removeprefix(f"{self.root}/api/v2")
+        parameters = parameters_by_path().get(_NAME.sub("{}", own), ()) if method == "GET" and own != path else ()
+        return guarded(parameters, endpoint, self.v2_refuse) if parameters else endpoint
+
     def anonymous_reply(self, call: Call) -> Reply:
         if "/api/v2/" in call.path:
             return reply({"message": "Current user not permitted to use Confluence", "statusCode": 403}, 403)
@@ -94,6 +112,55 @@ class ConfluenceCloud(ConfluenceV2):
             return False
         self.traps.numbers["expired-token"] -= 1
         return True
+
+    @route("GET ~/rest/api/content/{id}/version")
+    def versions(self, call: Call) -> Reply:
+        page = self.page_of(call)
+        return self.array(call, range(page.version, 0, -1), lambda n: self.version_json(page, n), most=200)
+
+    @route("GET ~/rest/api/content/{id}/version/{number}")
+    def version(self, call: Call) -> Reply:
+        page, number = self.page_of(call), call.params["number"]
+        if not number.isdecimal() or not 1 <= int(number) <= page.version:
+            raise self.refuse(404, f"No version {number} of content {page.id}")
+        return reply(self.version_json(page, int(number)))
+
+    # Labels and templates of the site.
+
+    @route("GET ~/rest/api/label")
+    def label_details(self, call: Call) -> Reply:
+        name = call.parameter("name")
+        if name not in LABELS:
+            raise self.refuse(404 if name else 400, f"No label found with name: {name}")
+        number = LABELS.index(name)
+        readable = set(self.readable_spaces())
+        pages = [p for p in self.store.searched.values() if number in p.labels and p.space in readable]
+        start, limit = self.start_limit(call, 25, 200)
+        sent = [
+            {"contentType": p.kind, "contentId": p.id, "title": self.content.title(p)}
+            for p in pages[start : start + limit]
+        ]
+        document: Json = {"results": sent, "start": start, "limit": limit, "size": len(sent)}
+        label = self.label_json(number) | {"prefix": "global"}
+        return reply({"label": label, "associatedContents": document})
+
+    @route("GET ~/rest/api/template/page", "GET ~/rest/api/template/blueprint")
+    def templates(self, call: Call) -> Reply:
+        key = call.parameter("spaceKey")
+        space = self.space_of(key) if key else None
+        kind = call.path.rpartition("/")[2]
+        return self.array(call, range(1 if kind == "page" else 0), lambda n: self._template(n, space))
+
+    def _template(self, number: int, space: Space | None) -> Json:
+        document: Json = {"templateId": str(700_000 + number), "name": "Meeting notes", "description": "", "labels": []}
+        document |= {"templateType": "page", "editorVersion": "v2", "body": {}, "_links": {}}
+        return document if space is None else document | {"space": self.space_json(space)}
+
+    @route("GET ~/rest/api/template/{template}")
+    def template(self, call: Call) -> Reply:
+        if call.params["template"] != "700000":
+            raise self.refuse(404, "No template found")
+        return reply(self._template(0, None))
 
     @route("GET ~/rest/api/search/user")
     def search_user(self, call: Call) -> Reply:

@@ -5,10 +5,11 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from ingest_ray.simulators.atlassian.confluence import mutations
+from ingest_ray.simulators.atlassian.confluence import mutations, page_extras
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page, PageAttachment, PageComment
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.confluence.space_grants import readers_record
+from ingest_ray.simulators.atlassian.content.issue_links import issue_link
 from ingest_ray.simulators.atlassian.content.rich_text import storage
 from ingest_ray.simulators.atlassian.server.control_endpoints import ControlEndpoints, Json
 
@@ -79,6 +80,10 @@ class ConfluenceControlEndpoints(ControlEndpoints):
         facts["versions"] = [self._version(page, n) for n in range(1, page.version + 1)]
         facts["restrictions"] = [{"page": str(n), "readers": self._readers(names)} for n, names in store.readers(page)]
         facts["ancestors"] = [str(n) for n in store.ancestors(page)]
+        facts["issue"] = issue_link(page.id)
+        facts["likes"] = [self._name(n) for n in page_extras.likes(content, page)]
+        facts["tasks"] = [page_extras.task_record(t, self._name) for t in page_extras.tasks(content, page)]
+        facts["apps"] = [str(each.id) for each in page_extras.app_contents(content, page)]
         return facts
 
     def _name(self, number: int) -> str:
@@ -93,7 +98,8 @@ class ConfluenceControlEndpoints(ControlEndpoints):
 
     def _attachment(self, page: Page, file: PageAttachment) -> Json:
         return {"id": f"att{file.id}", "title": file.title, "media_type": file.kind, "size": file.size, "version": file.version,
-                "created_ms": file.created, "sha256": self.store.content.attachment_hash(file), "fails": page.attachment_fails}  # fmt: skip
+                "created_ms": file.created, "first_ms": file.first, "creator": self._name(file.creator),
+                "author": self._name(file.author), "sha256": self.store.content.attachment_hash(file), "fails": page.attachment_fails}  # fmt: skip
 
     def _version(self, page: Page, number: int) -> Json:
         at, author, message = self.store.content.version_at(page, number)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from ingest_ray.simulators.atlassian.confluence import space_grants
 from ingest_ray.simulators.atlassian.confluence.page import Page
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
-from ingest_ray.simulators.atlassian.confluence.v1_endpoints import ConfluenceV1
+from ingest_ray.simulators.atlassian.confluence.v1_children import ConfluenceV1Children
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 
@@ -15,7 +15,7 @@ from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, r
 WITH_BODY, WITH_EXPAND, PLAIN = 50, 200, 1000
 
 
-class ConfluenceDataCenter(ConfluenceV1):
+class ConfluenceDataCenter(ConfluenceV1Children):
     cloud = False
     root = ""
 

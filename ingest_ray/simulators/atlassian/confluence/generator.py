@@ -82,7 +82,8 @@ def _fill(store: PageStore, count: int, people: int, *, has_folders: bool) -> No
         elif page.kind == "page":
             page.parent = _parent(store, recent[index], d, page, spaces[index], has_folders=has_folders)
             page.position = d[9] % 5_000
-        if page.kind == "page" and (d[10] % 4 == 0 or not recent[index]):
+        is_above = page.kind == "page" and page.status != "trashed"  # what is below a page that is trashed moves up
+        if is_above and (d[10] % 4 == 0 or not recent[index]):
             recent[index].append(page.id)
         store.pages[page.id] = page
 
@@ -130,6 +131,8 @@ def _page(
     if e[9] % 14 == 0:
         page.kind = "blogpost"
     page.status = ("current", "archived", "trashed")[weighted((96, 2, 2), e[10])]
+    if page.kind == "blogpost" and page.status == "archived":  # the API has no such status of posts
+        page.status = "current"
     if e[11] % 40 == 0:
         page.restricted = ("u0", f"u{e[12] % people}", f"g{e[13] % 3}")
     return page

@@ -194,11 +194,9 @@ def attach(store: PageStore, request: Request) -> list[int]:
     chosen = _targets(store, request, _current(store))
     for number in chosen:
         page = store.pages[number]
-        index = len(store.content.attachments(page)) + 100
+        index, now = len(store.content.attachments(page)) + 100, store.clock.now()
         attachment_id = number * PER_PAGE + FIRST_ATTACHMENT + index
-        file = PageAttachment(
-            attachment_id, f"{index}-new.bin", "application/octet-stream", 12_345, 0, store.clock.now(), 1
-        )
+        file = PageAttachment(attachment_id, f"{index}-new.bin", "application/octet-stream", 12_345, 0, now, 1, now, 0)
         store.edit(number, more_attachments=(*page.more_attachments, file))
     return chosen
 
@@ -209,7 +207,18 @@ def attach_version(store: PageStore, request: Request) -> list[int]:
     for number in chosen:
         page = store.pages[number]
         old = store.content.attachment(page, 0)
-        new = PageAttachment(old.id, old.title, old.kind, old.size + 7, 0, store.clock.now(), old.version + 1, salt=1)
+        new = PageAttachment(
+            old.id,
+            old.title,
+            old.kind,
+            old.size + 7,
+            0,
+            store.clock.now(),
+            old.version + 1,
+            old.first,
+            old.creator,
+            salt=1,
+        )
         others = tuple(a for a in page.more_attachments if a.id != old.id)
         store.edit(number, more_attachments=(*others, new))
     return chosen

@@ -5,6 +5,7 @@ from hashlib import sha256
 from typing import Literal
 
 from ingest_ray.simulators.atlassian.content.clock import HOUR_MS
+from ingest_ray.simulators.atlassian.content.issue_links import issue_link, issue_markup
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.content.rich_text import Block, Prose, Text
 from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws, pick
@@ -60,6 +61,8 @@ class PageComment:
 
 @dataclass(slots=True)
 class PageAttachment:
+    """`created` and `author` are of this version; the first one was made at `first` by `creator`."""
+
     id: int
     title: str
     kind: str
@@ -67,6 +70,8 @@ class PageAttachment:
     author: int
     created: int
     version: int
+    first: int
+    creator: int
     salt: int = 0
 
 
@@ -109,6 +114,8 @@ class PageContent:
         self.draws = draws
         self.prose = prose
         self.people = people
+        self.site = ""
+        """The address of the site, which is known when it is served: texts link to issues of the same site."""
 
     def title(self, page: Page) -> str:
         """Unique in its space: the number is part of it."""
@@ -124,6 +131,8 @@ class PageContent:
             more = (self.prose.text(b"chapter", page.id, number * 64 + n, most=12) for n in range(40))
             text += tuple(block for part in more for block in part)
         extra: list[Block] = []
+        if (issue := issue_link(page.id)) is not None:
+            extra.append(("storage", issue_markup(*issue, self.site)))
         if page.parent and page.id % 5 == 0:
             extra.append(("page", f"Page {page.parent}"))
         if page.attachments and page.id % 2:
@@ -168,10 +177,12 @@ class PageContent:
         )
         name, kind = pick(kinds, d[0])
         size = d[1] % 40_000 if d[2] % 50 else 1_500_000
-        created = page.created + d[3] % HOUR_MS
+        first = page.created + d[3] % HOUR_MS
         version = 1 + (d[4] % 10 == 0)
+        created = first + (version - 1) * (d[6] % HOUR_MS)
+        creator, author = d[5] % len(self.people), (d[5] + (version - 1) * d[7]) % len(self.people)
         identity = page.id * PER_PAGE + FIRST_ATTACHMENT + number
-        return PageAttachment(identity, f"{number}-{name}", kind, size, d[5] % len(self.people), created, version)
+        return PageAttachment(identity, f"{number}-{name}", kind, size, author, created, version, first, creator)
 
     def attachment_bytes(self, attachment: PageAttachment) -> bytes:
         d = self.draws(b"page-bytes", attachment.id, attachment.version * 1000 + attachment.salt)

@@ -72,7 +72,7 @@ class PageStore:
                 return space
         return None
 
-    def ancestors(self, page: Page) -> list[int]:
+    def ancestors(self, page: Page | Container) -> list[int]:
         """Ids from the top down to the parent; containers among them."""
         matches: list[int] = []
         at = page.parent

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from ingest_ray.simulators.atlassian.confluence.page import Page, PageAttachment, PageComment
+from ingest_ray.simulators.atlassian.confluence.page import Container, Page, PageAttachment, PageComment
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
 from ingest_ray.simulators.atlassian.query.cql import ORDER_KEYS, CqlCompiler, CqlSearch, Hit
 from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS
@@ -11,9 +11,9 @@ _CACHED = 64
 
 
 class CqlSearcher:
-    def __init__(self, store: PageStore) -> None:
+    def __init__(self, store: PageStore, *, is_cloud: bool) -> None:
         self.store = store
-        self.compiler = CqlCompiler(store)
+        self.compiler = CqlCompiler(store, is_cloud=is_cloud)
         self._cache: OrderedDict[tuple[str, bool, int], list[Hit]] = OrderedDict()
         self._hanging: tuple[int, list[Hit]] | None = None
 
@@ -40,7 +40,7 @@ class CqlSearcher:
         if (
             search.test
             or search.ids is not None
-            or search.kinds & {"comment", "attachment"}
+            or search.kinds - {"page", "blogpost"}
             or (has_modified_range and has_created_range)
         ):
             return len(self.find(cql, archived=archived))
@@ -64,10 +64,10 @@ class CqlSearcher:
 
     def _run(self, search: CqlSearch) -> list[Hit]:
         hits = self._pages(search)
-        if search.kinds & {"comment", "attachment"}:
+        if search.kinds - {"page", "blogpost"}:
             spaces = set(search.spaces)
             hits += [
-                h for h in self._attached_hits()
+                h for h in (*self._attached_hits(), *self._container_hits())
                 if h.kind in search.kinds and h.page.space in spaces and search.lower <= h.modified < search.upper
                 and search.created_lower <= h.created < search.created_upper and (search.ids is None or h.id in search.ids)
             ]  # fmt: skip
@@ -104,6 +104,9 @@ class CqlSearcher:
                 hits.append(hit)
         return hits
 
+    def _container_hits(self) -> list[Hit]:
+        return [container_hit(container) for container in self.store.containers.values()]
+
     def _attached_hits(self) -> list[Hit]:
         """Every comment and attachment of the indexed pages; rebuilt after each change."""
         if self._hanging is None or self._hanging[0] != self.store.search_revision:
@@ -117,11 +120,19 @@ class CqlSearcher:
         return self._hanging[1]
 
 
+def container_hit(container: Container) -> Hit:
+    """As a page without versions: v1 shows containers in the shape of content."""
+    at, author = container.created, container.author
+    page = Page(container.id, container.space, container.kind, at, at, author, author, 1, title=container.title)
+    page.parent = container.parent
+    return Hit(container.id, container.kind, page, at, at, author, container.title)
+
+
 def comment_hit(page: Page, comment: PageComment) -> Hit:
     return Hit(comment.id, "comment", page, comment.created, comment.created, comment.author, "Re: comment")
 
 
 def attachment_hit(page: Page, attachment: PageAttachment) -> Hit:
     return Hit(
-        attachment.id, "attachment", page, attachment.created, attachment.created, attachment.author, attachment.title
+        attachment.id, "attachment", page, attachment.first, attachment.created, attachment.creator, attachment.title
     )

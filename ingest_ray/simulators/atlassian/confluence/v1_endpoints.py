@@ -89,6 +89,8 @@ class ConfluenceV1(ConfluenceSite):
             raise self.content_not_found(call.params["id"])
         document = self.content_json(page, expand) | {"status": "historical" if number < page.version else page.status}
         document["version"] = self.version_json(page, number)
+        if "history" in expand:
+            document["history"] = self.history_json(page, expand, latest=number == page.version)
         if "body.storage" in expand and number < page.version:
             document["body"]["storage"] = self.body_json(page, "storage", 1000 + number)
         return reply(document)
@@ -97,26 +99,7 @@ class ConfluenceV1(ConfluenceSite):
     def history(self, call: Call) -> Reply:
         return reply(self.history_json(self.page_of(call), self.expand_of(call) | {"lastUpdated", "previousVersion"}))
 
-    @route("GET ~/rest/api/content/{id}/version")
-    def versions(self, call: Call) -> Reply:
-        page = self.page_of(call)
-        return self.array(call, range(page.version, 0, -1), lambda n: self.version_json(page, n), most=200)
-
-    @route("GET ~/rest/api/content/{id}/version/{number}", "GET ~/rest/experimental/content/{id}/version/{number}")
-    def version(self, call: Call) -> Reply:
-        page, number = self.page_of(call), call.params["number"]
-        if not number.isdecimal() or not 1 <= int(number) <= page.version:
-            raise self.refuse(404, f"No version {number} of content {page.id}")
-        return reply(self.version_json(page, int(number)))
-
     # Children of content.
-
-    @route("GET ~/rest/api/content/{id}/child")
-    def child_kinds(self, call: Call) -> Reply:
-        page = self.page_of(call)
-        kinds = ("page", "comment", "attachment")
-        links = {"self": f"{self.site}{call.path}", "base": f"{self.site}{self.root}", "context": self.root}
-        return reply({"_expandable": {k: f"/rest/api/content/{page.id}/child/{k}" for k in kinds}, "_links": links})
 
     @route("GET ~/rest/api/content/{id}/child/page")
     def child_pages(self, call: Call) -> Reply:
@@ -124,7 +107,7 @@ class ConfluenceV1(ConfluenceSite):
         below = [p for n in sorted(self.store.children.get(page.id, ())) if (p := self.store.find(str(n))) is not None]
         return self.pages_array(call, [p for p in below if p.status == "current"], self.expand_of(call))
 
-    @route("GET ~/rest/api/content/{id}/child/comment", "GET ~/rest/api/content/{id}/descendant/comment")
+    @route("GET ~/rest/api/content/{id}/child/comment")
     def child_comments(self, call: Call) -> Reply:
         """Only the roots, unless `depth=all`; `location` narrows to inline or footer."""
         if match := self.comment_by_id(call.params["id"]):
@@ -133,7 +116,7 @@ class ConfluenceV1(ConfluenceSite):
         else:
             page = self.page_of(call)
             comments = self.content.comments(page)
-            if call.parameter("depth") != "all" and not call.path.endswith("descendant/comment"):
+            if call.parameter("depth") != "all":
                 comments = [c for c in comments if not c.parent]
         where = call.parameters("location")
         if where:
@@ -272,7 +255,7 @@ class ConfluenceV1(ConfluenceSite):
         part = hits[start : start + limit]
         if "body" in expand:
             self.check_bodies(self.pages_of_hits(part), storage_too="body.storage" in expand)
-        results = [self.hit_json(h, expand) for h in part]
+        results = [self.hit_json(h, expand) for h in self.without_skipped(call, list(part))]
         document: Json = {"results": results, "start": start, "limit": limit, "size": len(part)}
         document |= self.content_search_totals(call, len(hits))
         return reply(document | {"_links": self.links(call, following)})

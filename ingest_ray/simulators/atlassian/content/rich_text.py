@@ -187,7 +187,7 @@ def _adf_block(block: Block) -> dict[str, Any] | msgspec.Raw:
             return _paragraph({"type": "mention", "attrs": name}, _run(" " + text))
         case ("link", url, text):
             return _paragraph({"type": "text", "text": text, "marks": [{"type": "link", "attrs": {"href": url}}]})
-        case ("page" | "image", text):
+        case ("page" | "image" | "storage", text):
             return _paragraph(_run(text))
         case ("wiki", markup):
             return _paragraph(_run(markup))

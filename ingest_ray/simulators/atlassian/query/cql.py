@@ -26,6 +26,8 @@ from ingest_ray.simulators.atlassian.query.grammar import (
 from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS, PredicateCompiler, has_words
 
 KINDS = ("page", "blogpost", "comment", "attachment")
+CONTAINERS = ("folder", "whiteboard", "database", "embed")
+"""Of Cloud; found only where the query names the type."""
 
 
 @dataclass(slots=True)
@@ -59,8 +61,9 @@ class CqlSearch:
 
 
 class CqlCompiler(PredicateCompiler[Hit, CqlSearch]):
-    def __init__(self, store: PageStore) -> None:
+    def __init__(self, store: PageStore, *, is_cloud: bool) -> None:
         self.store = store
+        self.is_cloud = is_cloud
         self.relative = False
 
     def compile(self, text: str, *, archived: bool = False) -> CqlSearch:
@@ -82,7 +85,8 @@ class CqlCompiler(PredicateCompiler[Hit, CqlSearch]):
             search.spaces = [s for s in search.spaces if s in wanted]
             return True
         if name == "type" and clause.operator in ("=", "in"):
-            search.kinds &= self._kinds(clause)
+            wanted_kinds = self._kinds(clause)
+            search.kinds = wanted_kinds & (search.kinds | set(CONTAINERS))
             return True
         if name in ("id", "content") and clause.operator in ("=", "in"):
             ids = self._ids(clause)
@@ -186,10 +190,11 @@ class CqlCompiler(PredicateCompiler[Hit, CqlSearch]):
 
     def _kinds(self, clause: Clause) -> set[str]:
         texts = {t.lower() for t in self._texts(clause)}
-        unknown = texts - {*KINDS, "space", "user", "folder", "whiteboard", "database", "embed"}
+        contents = {*KINDS, *(CONTAINERS if self.is_cloud else ())}
+        unknown = texts - {*contents, "space", "user"}
         if unknown:
             raise self._fail(clause, min(unknown))
-        return texts & set(KINDS)
+        return texts & contents
 
     def _ids(self, clause: Clause) -> set[int]:
         try:

@@ -133,6 +133,12 @@ class Router:
         entries.append(_Entry(method, parts, f"{method} {template}", endpoint, literals))
         entries.sort(key=lambda e: -e.literals)
 
+    def wrap(self, wrapped: Callable[[str, Endpoint], Endpoint]) -> None:
+        """Replaces every endpoint by what the function makes of its pattern and of it."""
+        for entries in self._by_length.values():
+            for entry in entries:
+                entry.endpoint = wrapped(entry.template, entry.endpoint)
+
     def templates(self) -> list[str]:
         return sorted(e.template for entries in self._by_length.values() for e in entries)
 

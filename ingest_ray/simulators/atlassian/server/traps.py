@@ -96,6 +96,12 @@ _ALL = (
     ),
     _behaviour("no-retry-after", "both", "429 without Retry-After, as gateways send it"),
     _fault(
+        "skipped-content",
+        "Confluence",
+        "at:2",
+        "a page of a list or a search lacks its last entries, and the next, too",
+    ),
+    _fault(
         "skipped-issues",
         "Jira Cloud",
         "at:3",
@@ -112,6 +118,9 @@ _ALL = (
     _fault("slow-responses", "both", "0.05", "the answer takes two seconds"),
     _fault("truncated-bodies", "both", "0.02", "the connection closes in mid-body"),
     _fault("truncated-json", "both", "0.02", "half a JSON document, with the right Content-Length and status 200"),
+    _fault(
+        "cut-compressed", "both", "0.02", "a gzip body that ends in mid-stream, with the Content-Length of what is sent"
+    ),
     _fault("login-page", "both", "at:20", "a login page: 200, text/html"),
     _fault("expired-credentials", "both", "after:20", "the token stops being valid"),
     _fault("captcha-lock", "Data Center", "after:20", "403 with X-Seraph-LoginReason: AUTHENTICATION_DENIED"),

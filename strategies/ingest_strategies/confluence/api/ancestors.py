@@ -17,6 +17,7 @@ from ingest_strategies.confluence.api.contract import NONCURRENT, Ancestors
 MOST = 250  # ids of one request
 DEEPEST = 1_000
 STATUSES = ",".join(("current", *NONCURRENT))
+"""Of pages."""
 CONTAINERS = {"folder": "folders", "whiteboard": "whiteboards", "database": "databases", "embed": "embeds"}
 
 

@@ -3,9 +3,9 @@
 Every method raises the errors of `ingest_ray.http`; none takes a failure for an empty result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from msgspec import Raw
 
@@ -82,6 +82,14 @@ class Ancestors:
     """Such as `folder 123`."""
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """One object of a list, untouched, and columns that it lacks."""
+
+    body: Raw
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
 class UnknownPrincipal(SourceError):
     """A grant to a kind of principal that is not known here."""
 
@@ -151,6 +159,12 @@ class Api(Protocol):
     def exists(self, dataset: str, number: str) -> bool:
         """Whether a comment, an attachment or a space exists, of any status."""
         ...
+
+    def list_objects(self, dataset: str, space: Space | None) -> Iterator[list[ListedObject]]:
+        """The objects of a dataset that is listed, of one space or of the site."""
+        ...
+
+    def list_likes(self, kind: str, number: str) -> list[Raw]: ...
 
     def list_space_readers(self, space: Space) -> frozenset[str]:
         """The principals that may read a space: `user:x`, `group:y`, `class:all-licensed-users` and the like, `anyone`.

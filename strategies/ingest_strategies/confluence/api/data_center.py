@@ -16,7 +16,7 @@ from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere
 from ingest_ray.sdk.errors import SourceDenied, SourceUnavailable
 from ingest_strategies.atlassian.deployment import SERVER
 from ingest_strategies.atlassian.instants import instant_ms_or
-from ingest_strategies.atlassian.json_decoding import decoder
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.bodies import BodyLimit, BodyReader, read_by_halves
 from ingest_strategies.confluence.api.client import ConfluenceClient
@@ -25,6 +25,7 @@ from ingest_strategies.confluence.api.contract import (
     PAGE_TYPES,
     Ancestors,
     FetchedContent,
+    ListedObject,
     Space,
     TreePage,
     UnreadableContent,
@@ -33,7 +34,7 @@ from ingest_strategies.confluence.api.contract import (
 )
 from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.api.pagination import by_cursor, by_offset
-from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, Person, TreeEntryV1
+from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, GroupV1, Person, TreeEntryV1, VersionV1
 from ingest_strategies.confluence.api.search import search_params
 
 MOST_IDS = 1000
@@ -62,11 +63,22 @@ class Permission(Struct):
     subject: Subject | None = None
 
 
+class Versioned(Struct):
+    """Content with its version, untouched."""
+
+    version: Raw = Raw(b"{}")
+
+    @property
+    def number(self) -> int | None:
+        return _version(self.version).number
+
+
 class ServerInformation(Struct):
     version: str | None = None
 
 
 _permissions, _information = decoder(list[Permission]), decoder(ServerInformation)
+_versioned, _version, _group = decoder(Versioned), decoder(VersionV1), decoder(GroupV1)
 
 
 class DataCenterApi:
@@ -163,7 +175,18 @@ class DataCenterApi:
         return iter(())
 
     def list_versions(self, kind: str, number: str) -> list[Raw]:
-        return by_offset(self.client, f"rest/api/content/{number}/version", {}, MOST_EXPANDED)
+        """One by one: no documented endpoint lists them. Those that were removed are left out."""
+        rest = f"rest/api/content/{number}"
+        current = self.client.get(rest, _versioned, {"status": "any", "expand": "version"})
+        newest = current.number or 1
+        versions = []
+        for old in range(1, newest):
+            params = {"status": "historical", "version": old, "expand": "version"}
+            try:
+                versions.append(self.client.get(rest, _versioned, params))
+            except NotThere:
+                continue
+        return [each.version for each in (*versions, current)]
 
     def list_labels(self, kind: str, number: str) -> list[Raw]:
         return by_offset(self.client, f"rest/api/content/{number}/label", {}, MOST_EXPANDED)
@@ -222,9 +245,27 @@ class DataCenterApi:
         except (NotThere, SourceDenied):
             return True  # only administrators may look
 
+    def list_objects(self, dataset: str, space: Space | None) -> Iterator[list[ListedObject]]:
+        """Groups, which have a name and no id, and their members. The other lists are Cloud's."""
+        bodies = by_offset(self.client, "rest/api/group", {}, MOST_EXPANDED)
+        if dataset == "confluence.group":
+            yield [ListedObject(body) for body in bodies]
+            return
+        for body in bodies:
+            group = attempted(_group, body)
+            if group is not None and group.name:
+                extra = {"group_id": group.name, "group_name": group.name}
+                yield [ListedObject(each, extra) for each in self._people_of(group.name)]
+
+    def _people_of(self, group: str) -> list[Raw]:
+        return by_offset(self.client, f"rest/api/group/{quote(group, safe='')}/member", {}, MOST_EXPANDED)
+
+    def list_likes(self, kind: str, number: str) -> list[Raw]:
+        """Data Center has no API of likes; the unit is not offered there."""
+        return []
+
     def list_members(self, group: str) -> frozenset[str]:
-        rest = f"rest/api/group/{quote(group.partition(':')[2], safe='')}/member"
-        user_ids = [_person(body).id for body in by_offset(self.client, rest, {}, MOST_EXPANDED)]
+        user_ids = [_person(body).id for body in self._people_of(group.partition(":")[2])]
         return frozenset(f"user:{user_id}" for user_id in user_ids)
 
     def locate(self, number: str) -> tuple[str, str]:

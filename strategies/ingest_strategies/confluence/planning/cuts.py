@@ -20,7 +20,10 @@ MOST_IDS = 250  # in one slice: what one request can ask for, in less than 4 KiB
 
 def cut_gap(site_probe: SiteProbe, spec: UnitSpec, scope: Scope, gap: Interval) -> Iterator[Piece]:
     if scope.axis.kind == "whole":
-        yield Piece(interval=gap, estimated_rows=scope.estimated_rows)
+        of_space = site_probe.table.extent == "space"
+        space = site_probe.space_probe_of(scope.segment).space if of_space else None
+        hint: dict[str, JsonValue] = {"space": space_hint(space)} if space is not None else {}
+        yield Piece(interval=gap, estimated_rows=scope.estimated_rows, hints=hint)
         return
     space_probe = site_probe.space_probe_of(scope.segment)
     space = space_probe.space

@@ -38,7 +38,7 @@ from ingest_strategies.confluence.planning.index_check import (
 from ingest_strategies.confluence.planning.page_tree import PageTree, build_tree
 from ingest_strategies.confluence.planning.spaces import select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
-from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, ContentTable
+from ingest_strategies.confluence.tables import ACLS, PAGES, SPACES, TABLES, ContentTable
 
 MOST_NAMED = 20
 MOST_SIGNS = 4_500  # of CQL in an address: about 20 spaces are counted together
@@ -82,7 +82,7 @@ class SiteProbe:
     @property
     def axis(self) -> str:
         """FULL runs read along the time of creation, which a change during the run does not move. So do runs of ACLs."""
-        return CREATED if self.is_full or self.table is ACLS else MODIFIED
+        return CREATED if self.is_full or self.table.is_reread else MODIFIED
 
     @property
     def bounds(self) -> RunBounds:
@@ -115,8 +115,11 @@ def open_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Pr
         if site_probe.table.content:
             site_probe = replace(site_probe, spaces=probe_spaces(site_probe, spaces, known))
             rows = sum(probe.counts.rows for probe in site_probe.spaces)
+        elif site_probe.table.extent == "space":
+            listed = (SpaceProbe(space, SegmentCounts(space.key, SegmentState(segment=space.key))) for space in spaces)
+            site_probe, rows = replace(site_probe, spaces=tuple(listed)), 0  # no API counts them
         else:
-            rows = len(spaces)
+            rows = len(spaces) if site_probe.table is SPACES else 0
         failing = [f"{probe.space.key}: {probe.fault}" for probe in site_probe.spaces if probe.fault]
         facts: dict[str, JsonValue] = {
             "account": account.id,
@@ -178,7 +181,7 @@ def find_unchanged_spaces(site_probe: SiteProbe, known: Mapping[str, SegmentStat
     def count(windows: Sequence[SegmentWindow]) -> int:
         return count_content(site_probe.api.client, any_of([site_probe.where(key, part) for key, part in windows]))
 
-    if site_probe.is_full or site_probe.table is ACLS:
+    if site_probe.is_full or site_probe.table.is_reread:
         return set()
     longest = max((len(quote(key, safe="")) for key in known), default=0)
     try:
@@ -215,7 +218,7 @@ def probe_space(
 
 
 def count_space(site_probe: SiteProbe, space: Space, state: SegmentState) -> SegmentCounts:
-    if site_probe.is_full or site_probe.table is ACLS:
+    if site_probe.is_full or site_probe.table.is_reread:
         total = site_probe.count(space.key, Interval())
         return SegmentCounts(space.key, state, total=total, new=total)
     return count_segment(

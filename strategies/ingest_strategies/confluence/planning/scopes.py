@@ -27,14 +27,17 @@ UNINDEXED = "missed"
 
 def plan_scopes(site_probe: SiteProbe) -> Iterator[Scope]:
     if not site_probe.table.content:
-        yield Scope(scope_id="load", segment=ALL, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
+        # A space named like the segment of the whole site is of another unit.
+        segments = [ALL] if site_probe.table.extent == "site" else [probe.space.key for probe in site_probe.spaces]
+        for segment in segments:
+            yield Scope(scope_id="load", segment=segment, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
         return
     for probe in site_probe.spaces:
         if probe.fault is not None:
             continue
         if site_probe.is_full:
             yield from load_scopes(probe.space.key, KEY, probe.counts.total)
-        elif site_probe.table is ACLS:
+        elif site_probe.table.is_reread:
             yield from acl_scopes(probe)
         else:
             yield from incremental_scopes(site_probe.bounds, probe.counts)
@@ -62,7 +65,7 @@ def fault_scope(site_probe: SiteProbe, probe: SpaceProbe) -> Scope:
     unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
     if unfinished is not None:
         return unfinished
-    if site_probe.table is ACLS:
+    if site_probe.table.is_reread:
         return Scope(scope_id="ahead", segment=key, axis=KEY, effect=Effect.AHEAD)
     if lower_ms is not None and lower_ms >= site_probe.horizon_ms:
         return Scope(scope_id="ahead", segment=key, axis=CURSOR, effect=Effect.AHEAD)
@@ -127,7 +130,7 @@ def tree_scopes(site_probe: SiteProbe, probe: SpaceProbe) -> Iterator[Scope]:
 
 def plan_interval(site_probe: SiteProbe, lower: str | None, upper: str | None) -> Iterator[Scope]:
     name = site_probe.spec.unit_id
-    if not site_probe.table.content or site_probe.table is ACLS:
+    if not site_probe.table.content or site_probe.table.is_reread:
         raise ConfigError(f"{name} has no time of change to choose an interval of")
     keys = [probe.space.key for probe in site_probe.spaces]
     yield from interval_scopes(name, CURSOR, keys, lower, upper)

@@ -1,9 +1,7 @@
 """Reads the items of each dataset: listings, their bodies, and the comments, attachments, labels and versions of pages."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Raw
 
@@ -16,7 +14,7 @@ from ingest_strategies.atlassian.readers import AclUnknown
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.confluence.api.contract import Api, FetchedContent, Space, UnreadableContent
 from ingest_strategies.confluence.api.responses import ContentRef, ContentV1, ContentV2, LabelList
-from ingest_strategies.confluence.reading.acl import CLOSED, AclReader
+from ingest_strategies.confluence.reading.acl import AclReader
 from ingest_strategies.confluence.reading.content_heads import LabelledPage, LabelName, PageHead
 from ingest_strategies.confluence.reading.items import Item, PageRef
 
@@ -42,6 +40,9 @@ class ContentReader:
     unreadable: list[UnreadableContent] = field(default_factory=list)
     without_readers: int = 0
     """Items that were rejected because their readers cannot be determined."""
+    hits: set[str] = field(default_factory=set)
+    """Ids that search gave for the slice's window, also of what could not be read."""
+    items: int = 0
     now_ms: int = 0
     start_ms: int | None = None
     """Pages that are read by their ids are yielded only if they were changed since."""
@@ -53,20 +54,28 @@ class ContentReader:
         self._spaces: dict[str, Space] = {self.space.id: self.space, self.space.key: self.space}
 
     def read_items(self, dataset: str, where: str) -> Iterator[list[Item]]:
+        """`dataset`: one that search finds, other than those of readers (`access_items`)."""
         readers: dict[str, Callable[[str], Iterator[list[Item]]]] = {
             "confluence.page": self.read_pages,
             "confluence.comment": self.read_comments,
             "confluence.attachment": self.read_attachments,
             "confluence.label": self.read_labels,
             "confluence.revision": self.read_revisions,
-            "confluence.acl": self.read_acls,
+            "confluence.like": self.read_likes,
         }
         return readers[dataset](where)
+
+    def search(self, where: str, expand: Sequence[str], unreadable: list[UnreadableContent]) -> list[Raw]:
+        before = len(unreadable)
+        bodies = self.api.search(where, expand, unreadable)
+        self.hits |= {ref.id for body in bodies if (ref := attempted(ref_of, body)) is not None}
+        self.hits |= {content.id for content in unreadable[before:]}
+        return bodies
 
     # Pages.
 
     def read_pages(self, where: str) -> Iterator[list[Item]]:
-        yield from self._read_bodies(self.api.search(where, self.api.listing_expand, self.unreadable))
+        yield from self._read_bodies(self.search(where, self.api.listing_expand, self.unreadable))
 
     def read_pages_by_id(self, ids: Sequence[tuple[str, str]]) -> Iterator[list[Item]]:
         """Of any status; pages that search lacks have no labels."""
@@ -86,7 +95,7 @@ class ContentReader:
             when = page.version.createdAt if page else None
         return instant_ms_or(when, 1 << 62)
 
-    def _decoded(self, bodies: Sequence[Raw]) -> Iterator[tuple[Raw, ContentV1]]:
+    def decoded(self, bodies: Sequence[Raw]) -> Iterator[tuple[Raw, ContentV1]]:
         """Each body with what can be told of it. One that has not even an id goes to quarantine alone."""
         for body in bodies:
             content = attempted(_v1_content, body)
@@ -101,7 +110,7 @@ class ContentReader:
 
     def _read_bodies(self, listed: list[Raw], ids: Sequence[tuple[str, str]] | None = None) -> Iterator[list[Item]]:
         """The bodies of the listed pages, or of `ids`, with the labels that the listing has."""
-        pages = [page for _, page in self._decoded(listed)]
+        pages = [page for _, page in self.decoded(listed)]
         labels = {page.id: self._labels_of(page) for page in pages if page.metadata.labels is not None}
         selected = ids if ids is not None else [(page.type or "page", page.id) for page in pages]
         kinds = {number: kind for kind, number in selected}
@@ -114,7 +123,7 @@ class ContentReader:
     def _page_item(self, content: FetchedContent, kinds: dict[str, str], labels: dict[str, list[str]]) -> Item | None:
         """None: the page is not to be read, or its readers cannot be determined."""
         head = _head(content.body)
-        space = self._space_of(head)
+        space = self.space_of(head)
         if space is None:
             return None
         if self.api.deployment == SERVER:
@@ -125,7 +134,7 @@ class ContentReader:
         item = Item(content, space, labels=names, extra={"type": head.type or kinds[head.id]})
         return self._with_acl(item, head.id, space)
 
-    def _space_of(self, head: PageHead) -> Space | None:
+    def space_of(self, head: PageHead) -> Space | None:
         """The page's current space, which may have changed during the run. None: a space that is not to be read."""
         key = head.spaceId or (head.space.key if head.space else None) or self.space.key
         if key not in self._spaces:
@@ -152,11 +161,11 @@ class ContentReader:
         try:
             acl = self.acls.read_acl(page_id, space)
         except AclUnknown as error:
-            self._reject_without_readers(page_id, None, error)
+            self.reject_without_readers(page_id, None, error)
             return None
         return replace(item, acl=acl)
 
-    def _reject_without_readers(self, number: str, title: str | None, error: AclUnknown) -> None:
+    def reject_without_readers(self, number: str, title: str | None, error: AclUnknown) -> None:
         self.without_readers += 1
         self.reject(number, title, f"its readers cannot be determined: {error.message}", "acl")
 
@@ -164,7 +173,7 @@ class ContentReader:
 
     def read_comments(self, where: str) -> Iterator[list[Item]]:
         body_format, broken = self.api.client.config.body_format, list[UnreadableContent]()
-        bodies = self.api.search(where, (*COMMENT, f"body.{body_format}"), broken)
+        bodies = self.search(where, (*COMMENT, f"body.{body_format}"), broken)
         contents = [FetchedContent(body) for body in bodies]
         for comment in broken:
             still_broken: list[UnreadableContent] = []
@@ -177,14 +186,14 @@ class ContentReader:
         yield from self._attached_items(contents)
 
     def read_attachments(self, where: str) -> Iterator[list[Item]]:
-        contents = [FetchedContent(body) for body in self.api.search(where, ATTACHMENT, self.unreadable)]
+        contents = [FetchedContent(body) for body in self.search(where, ATTACHMENT, self.unreadable)]
         for page in self._attached_items(contents):
             yield list(self.api.client.map_concurrently(self._with_stored_file, iter(page)))
 
     def _attached_items(self, contents: list[FetchedContent]) -> Iterator[list[Item]]:
         for part in chunked(contents, PAGES_AT_ONCE):
             by_body = {id(content.body): content for content in part}
-            pairs = list(self._decoded([content.body for content in part]))
+            pairs = list(self.decoded([content.body for content in part]))
             decoded = [fields for _, fields in pairs]
             if self.needs_acl:
                 self.acls.prepare(sorted({str(one.container.id) for one in decoded if one.container is not None}))
@@ -214,7 +223,7 @@ class ContentReader:
 
     def read_labels(self, where: str) -> Iterator[list[Item]]:
         items = []
-        for body, page in self._decoded(self.api.search(where, ("metadata.labels", "version"), self.unreadable)):
+        for body, page in self.decoded(self.search(where, ("metadata.labels", "version"), self.unreadable)):
             listed, embedded = page.metadata.labels, attempted(_labelled, body, LabelledPage())
             if listed is None or not listed.is_complete:
                 labels = self.api.list_labels(page.type or "page", page.id)
@@ -224,7 +233,7 @@ class ContentReader:
         yield items
 
     def read_revisions(self, where: str) -> Iterator[list[Item]]:
-        pages = [page for _, page in self._decoded(self.api.search(where, ("version",), self.unreadable))]
+        pages = [page for _, page in self.decoded(self.search(where, ("version",), self.unreadable))]
         yield from self.api.client.map_concurrently(self._read_versions, iter(pages))
 
     def _read_versions(self, page: ContentV1) -> list[Item]:
@@ -235,41 +244,17 @@ class ContentReader:
             return []
         return [Item(FetchedContent(version), self.space, page_ref(page)) for version in versions]
 
-    def read_acls_by_id(self, ids: Sequence[tuple[str, str]]) -> Iterator[list[Item]]:
-        """Of archived and trashed pages. Nobody reads what is in the trash."""
-        extra = {"read_at": datetime.fromtimestamp(self.now_ms / 1000, UTC)}
-        kinds = {number: kind for kind, number in ids}
-        for contents in self.api.read_contents(ids, self.unreadable):
-            items = []
-            for content in contents:
-                head = _head(content.body)
-                space, page = self._space_of(head), PageRef(head.id, head.type or kinds[head.id])
-                if space is None:
-                    continue
-                if head.status == "trashed":
-                    items.append(Item(content, space, page, acl=CLOSED, extra=extra))
-                else:
-                    items += self._acl_items(content, space, page, extra)
-            yield items
+    def read_likes(self, where: str) -> Iterator[list[Item]]:
+        pages = [page for _, page in self.decoded(self.search(where, ("version",), self.unreadable))]
+        yield from self.api.client.map_concurrently(self._read_page_likes, iter(pages))
 
-    def _acl_items(self, content: FetchedContent, space: Space, page: PageRef, extra: Mapping[str, Any]) -> list[Item]:
-        """One, or none where the readers cannot be determined."""
+    def _read_page_likes(self, page: ContentV1) -> list[Item]:
+        """Empty for a page that was deleted meanwhile."""
         try:
-            return [Item(content, space, page, acl=self.acls.read_acl(page.id, space), extra=extra)]
-        except AclUnknown as error:
-            self._reject_without_readers(page.id, None, error)
+            people = self.api.list_likes(page.type or "page", page.id)
+        except NotThere:
             return []
-
-    def read_acls(self, where: str) -> Iterator[list[Item]]:
-        """A page whose readers cannot be determined goes to quarantine."""
-        read_at = datetime.fromtimestamp(self.now_ms / 1000, UTC)
-        for part in chunked(self.api.search(where, ("version",), self.unreadable), PAGES_AT_ONCE):
-            pages = list(self._decoded(part))
-            self.acls.prepare([page.id for _, page in pages])
-            items = []
-            for body, page in pages:
-                items += self._acl_items(FetchedContent(body), self.space, page_ref(page), {"read_at": read_at})
-            yield items
+        return [Item(FetchedContent(person), self.space, page_ref(page)) for person in people]
 
 
 def page_ref(page: ContentV1) -> PageRef:

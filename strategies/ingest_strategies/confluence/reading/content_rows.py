@@ -57,7 +57,7 @@ def acl_columns(item: Item) -> Row:
 
 
 def space_columns(item: Item) -> Row:
-    return {"space_id": item.space.id, "space_key": item.space.key}
+    return {"space_id": item.space.id, "space_key": item.space.key} if item.space is not None else {}
 
 
 def page_columns(item: Item) -> Row:

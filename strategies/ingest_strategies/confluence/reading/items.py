@@ -20,8 +20,10 @@ class PageRef:
 
 @dataclass(frozen=True)
 class Item:
+    """`space`: None of what belongs to the whole site."""
+
     content: FetchedContent
-    space: Space
+    space: Space | None
     page: PageRef | None = None
     labels: Sequence[str] | None = None
     acl: Acl | None = None

@@ -25,9 +25,22 @@ from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
+from ingest_strategies.confluence.reading.access_items import read_found
 from ingest_strategies.confluence.reading.content_reader import ContentReader
+from ingest_strategies.confluence.reading.items import Item
+from ingest_strategies.confluence.reading.reader import listed_items
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ACLS, ATTACHMENTS, COMMENTS, LABELS, PAGES, REVISIONS, SPACES, TABLES
+from ingest_strategies.confluence.tables import (
+    ACLS,
+    ATTACHMENT_ACLS,
+    ATTACHMENTS,
+    COMMENTS,
+    LABELS,
+    PAGES,
+    REVISIONS,
+    SPACES,
+    TABLES,
+)
 
 WINDOW_ITEMS = 500
 Keys = list[tuple[Any, ...]]
@@ -54,6 +67,11 @@ class KeyScan:
         name = self.spec.dataset.name
         if name == SPACES.name:
             yield [(space.id,) for space in spaces]
+        elif not TABLES[name].content:
+            extents: list[Space | None] = [*spaces] if TABLES[name].extent == "space" else [None]
+            for extent in extents:
+                for items in listed_items(self.api, TABLES[name], extent):
+                    yield self._keys_of(items)
         elif name in (PAGES.name, ACLS.name):
             for space in spaces:
                 for pages in self.api.list_tree(space):
@@ -88,15 +106,19 @@ class KeyScan:
 
     def _search_window(self, name: str, space: Space, where: str, expected: int) -> Keys:
         unreadable: list[UnreadableContent] = []
-        if name in (COMMENTS.name, ATTACHMENTS.name):
+        if name in (COMMENTS.name, ATTACHMENTS.name, ATTACHMENT_ACLS.name):
             keys = [(_ref(body).id,) for body in self.api.search(where, (), unreadable)]
             check_complete(space.key, len(keys), expected)
             return keys
         reader = ContentReader(self.api, space, reject=self._fail, unreadable=unreadable)
-        indexes = [self.builder.schema.get_field_index(column) for column in TABLES[name].key]
-        rows = [self.builder.row(item) for page in reader.read_items(name, where) for item in page]
+        keys = self._keys_of([item for page in read_found(reader, name, where) for item in page])
         if unreadable:
             raise SourceUnavailable(f"key scan of '{space.key}': {unreadable[0].id} cannot be read")
+        return keys
+
+    def _keys_of(self, items: Sequence[Item]) -> Keys:
+        indexes = [self.builder.schema.get_field_index(column) for column in TABLES[self.spec.dataset.name].key]
+        rows = [self.builder.row(item) for item in items]
         return [tuple(row[index] for index in indexes) for row in rows]
 
     def _fail(self, number: str, title: str | None, reason: str, column: str | None) -> None:

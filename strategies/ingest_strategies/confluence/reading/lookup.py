@@ -14,11 +14,12 @@ from ingest_strategies.confluence.api.contract import PAGE_TYPES, Api, FetchedCo
 from ingest_strategies.confluence.api.cql import with_ids
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.spaces import select_spaces
+from ingest_strategies.confluence.reading.access_items import read_found
 from ingest_strategies.confluence.reading.content_reader import ContentReader, ref_of
 from ingest_strategies.confluence.reading.items import Item
-from ingest_strategies.confluence.reading.reader import finish_lookup, open_reader, site_of
+from ingest_strategies.confluence.reading.reader import finish_lookup, listed_items, open_reader, site_of
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ATTACHMENTS, COMMENTS, PAGES, TABLES
+from ingest_strategies.confluence.tables import ATTACHMENTS, COMMENTS, PAGES, SPACES, TABLES
 
 ITEMS_AT_ONCE = 50
 SPACE = "space_key"
@@ -56,8 +57,12 @@ def _read_items(
     api: Api, spec: UnitSpec, spaces: Sequence[Any], ids: Sequence[str], context: ReadContext
 ) -> Iterator[list[Item]]:
     table = TABLES[spec.dataset.name]
-    if not table.content:
+    if table is SPACES:
         yield [Item(FetchedContent(space.body), space) for space in spaces]
+        return
+    if not table.content:
+        for extent in spaces if table.extent == "space" else (None,):
+            yield from listed_items(api, table, extent)
         return
     if not spaces:
         return
@@ -67,7 +72,7 @@ def _read_items(
         if table is PAGES:
             yield from _read_pages(reader, chunk)
         else:
-            yield from reader.read_items(table.name, with_ids(chunk))
+            yield from read_found(reader, table.name, with_ids(chunk))
     finish_lookup(reader)
 
 

@@ -1,6 +1,7 @@
 """Reads one slice: the content of its window, or of its ids, as batches of the declared schema."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -12,19 +13,23 @@ from ingest_ray.sdk.types import Dataset, Interval, Slice, UnitSpec
 from ingest_strategies.atlassian.attachment_files import open_attachment_store
 from ingest_strategies.atlassian.batches import slice_batches
 from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.segment_progress import MINUTE_MS
 from ingest_strategies.confluence.api.contract import Api, FetchedContent, Space
 from ingest_strategies.confluence.api.cql import CREATED, MODIFIED, in_space, modified_since, window
+from ingest_strategies.confluence.api.responses import ContentRef
 from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.planning.page_tree import parse_page_names
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
+from ingest_strategies.confluence.reading.access_items import read_acls_by_id, read_found
 from ingest_strategies.confluence.reading.content_reader import ContentReader
 from ingest_strategies.confluence.reading.content_rows import Site
 from ingest_strategies.confluence.reading.items import Item
 from ingest_strategies.confluence.reading.rows import RowBuilder
-from ingest_strategies.confluence.tables import ACLS, PAGES, TABLES, ContentTable
+from ingest_strategies.confluence.tables import ACLS, PAGES, SPACES, TABLES, ContentTable
 
+_ref = decoder(ContentRef)
 MOST_UNREADABLE = 10  # of a slice in which nothing could be read: more than that is the site's fault, not the pages'
 PREVIEWED = 50  # items in the window of a preview, at most
 
@@ -57,8 +62,11 @@ def is_divisible_slice(piece: Slice) -> bool:
 
 def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[list[Item]]:
     table = TABLES[spec.dataset.name]
-    if not table.content:
+    if table is SPACES:
         yield [Item(FetchedContent(space.body), space) for space in select_spaces(api, filter_of(spec), keyless=True)]
+        return
+    if not table.content:
+        yield from listed_items(api, table, space_from_hint(piece.hints) if table.extent == "space" else None)
         return
     space = space_from_hint(piece.hints)
     if piece.hints.get("fault"):
@@ -66,17 +74,23 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
     reader = open_reader(api, space, context)
     reader.start_ms = filter_of(spec).updated_from_ms
     reader.now_ms = int(str(piece.hints.get("now_ms", 0)))
-    items = 0
     ids = piece.hints.get("ids")
     if isinstance(ids, str):
         names = parse_page_names(ids.split())
-        pages = reader.read_acls_by_id(names) if table is ACLS else reader.read_pages_by_id(names)
+        pages = read_acls_by_id(reader, names) if table is ACLS else reader.read_pages_by_id(names)
     else:
-        pages = reader.read_items(table.name, window_of(spec, piece, space))
+        pages = read_found(reader, table.name, window_of(spec, piece, space))
     for page in pages:
-        items += len(page)
+        reader.items += len(page)
         yield page
-    finish_slice(reader, piece, items)
+    if not isinstance(ids, str):
+        check_hits(reader, piece, window_of(spec, piece, space))
+    finish_slice(reader, piece)
+
+
+def listed_items(api: Api, table: ContentTable, space: Space | None) -> Iterator[list[Item]]:
+    for page in api.list_objects(table.name, space):
+        yield [Item(FetchedContent(each.body), space, extra=each.extra) for each in page]
 
 
 def repeat_probe(api: Api, space: Space, table: ContentTable) -> None:
@@ -102,16 +116,28 @@ def open_reader(api: Api, space: Space, context: ReadContext) -> ContentReader:
     return ContentReader(api, space, reject, attachments=open_attachment_store(api.client))
 
 
-def finish_slice(reader: ContentReader, piece: Slice, items: int) -> None:
-    """Sends unreadable content to quarantine, unless nothing else was in the slice and there is much of it.
+def check_hits(reader: ContentReader, piece: Slice, where: str) -> None:
+    """Where search gave less than was counted, the content moved on, the login was lost, or an answer skipped some of it: the login is
+    proved, and search is asked again for the ids.
 
-    Where fewer items came than were counted, the content moved on or the login was lost: the login is proved.
+    Raises:
+        SourceUnavailable: the second answer has content that the first lacked.
     """
-    expected, unreadable = piece.hints.get("items"), reader.unreadable
-    if isinstance(expected, int) and items < expected:
-        reader.api.client.read_account()
+    expected = piece.hints.get("items")
+    if not isinstance(expected, int) or len(reader.hits) >= expected:
+        return
+    reader.api.client.read_account()
+    again = (attempted(_ref, body) for body in reader.api.search(where, (), []))
+    missed = sorted({ref.id for ref in again if ref is not None} - reader.hits)
+    if missed:
+        raise SourceUnavailable(f"{piece.slice_id}: search left out {len(missed)} of {expected}, such as {missed[0]}")
+
+
+def finish_slice(reader: ContentReader, piece: Slice) -> None:
+    """Sends unreadable content to quarantine, unless nothing else was in the slice and there is much of it."""
+    unreadable = reader.unreadable
     lost = len(unreadable) + reader.without_readers
-    if not items and lost > MOST_UNREADABLE:
+    if not reader.items and lost > MOST_UNREADABLE:
         reason = unreadable[0].reason if unreadable else "their readers cannot be determined"
         raise SourceUnavailable(f"{piece.slice_id}: none of {lost} can be read: {reason}")
     for content in unreadable:
@@ -136,15 +162,19 @@ def read_first_items(api: Api, dataset: Dataset, zone: ZoneInfo, limit: int, con
     """Some rows of a dataset for its preview, from one space after the other until there are enough."""
     table = TABLES[dataset.name]
     spaces = (space for space in api.list_spaces() if is_selected(api, space))
-    if not table.content:
+    if table is SPACES:
         return [Item(FetchedContent(space.body), space) for space, _ in zip(spaces, range(limit), strict=False)]
+    if not table.content:
+        extents: Iterable[Space | None] = spaces if table.extent == "space" else (None,)
+        pages = (page for extent in extents for page in listed_items(api, table, extent))
+        return list(islice(chain.from_iterable(pages), limit))
     items: list[Item] = []
     for space in spaces:
         reader = open_reader(api, space, context)
         interval = find_preview_interval(api, table, space, zone)
         if interval is None:
             continue
-        for page in reader.read_items(dataset.name, window(space.key, table.content, CREATED, interval, zone)):
+        for page in read_found(reader, dataset.name, window(space.key, table.content, CREATED, interval, zone)):
             items += page
             if len(items) >= limit:
                 return items[:limit]

@@ -12,6 +12,7 @@ from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
 from ingest_strategies.atlassian.json_decoding import MARK, decoder, stored_value, unmarked
 from ingest_strategies.confluence.api.responses import (
     LabelV1,
+    Person,
     SpaceV1,
     SpaceV2,
     VersionV1,
@@ -29,10 +30,12 @@ from ingest_strategies.confluence.reading.content_rows import (
     space_columns,
 )
 from ingest_strategies.confluence.reading.items import Item
+from ingest_strategies.confluence.reading.listed_rows import LISTED_ROWS
 from ingest_strategies.confluence.tables import BODY, TABLES
 
 _v1_space, _v2_space = decoder(SpaceV1), decoder(SpaceV2)
 _v1_version, _v2_version, _label = decoder(VersionV1), decoder(VersionV2), decoder(LabelV1)
+_person = decoder(Person)
 
 
 def label_row(item: Item, site: Site) -> Row:
@@ -81,8 +84,14 @@ def acl_row(item: Item, site: Site) -> Row:
     }
 
 
+def like_row(item: Item, site: Site) -> Row:
+    account = _person(item.content.body).id
+    return {**page_columns(item), **space_columns(item), "account_id": account, BODY: bytes(item.content.body).decode()}
+
+
 def space_row(item: Item, site: Site) -> Row:
     space = item.space
+    assert space is not None
     return {
         "id": space.id,
         "key": space.key,
@@ -95,7 +104,7 @@ def space_row(item: Item, site: Site) -> Row:
 
 
 def _v2_space_columns(item: Item, site: Site) -> Row:
-    space = _v2_space(item.space.body)
+    space = _v2_space(item.content.body)
     text = (space.description or {}).get("plain")
     return {
         "homepage_id": space.homepageId,
@@ -107,7 +116,7 @@ def _v2_space_columns(item: Item, site: Site) -> Row:
 
 
 def _v1_space_columns(item: Item, site: Site) -> Row:
-    space = _v1_space(item.space.body)
+    space = _v1_space(item.content.body)
     text = (space.description or {}).get("plain")
     homepage_id = space.homepage.id if space.homepage else None
     history = space.history
@@ -128,6 +137,9 @@ ROW_FUNCTIONS: dict[str, Callable[[Item, Site], Row]] = {
     "confluence.label": label_row,
     "confluence.revision": revision_row,
     "confluence.acl": acl_row,
+    "confluence.attachment_acl": acl_row,
+    "confluence.like": like_row,
+    **LISTED_ROWS,
 }
 
 
@@ -172,5 +184,8 @@ class RowBuilder:
 
 def raw_of(item: Item) -> dict[str, JsonValue]:
     """The untouched object, for quarantine."""
-    head: dict[str, JsonValue] = {"space_key": item.space.key, "page_id": item.page.id if item.page else None}
+    head: dict[str, JsonValue] = {
+        "space_key": item.space.key if item.space else None,
+        "page_id": item.page.id if item.page else None,
+    }
     return head | {BODY: unmarked(bytes(item.content.body)).decode(errors="replace")}

@@ -1,1 +1,0 @@
-"""`copy`: makes a project of two addresses, without a configuration file."""
