@@ -68,6 +68,8 @@ class Site:
     """The class of a request, for a method and a path below `base_url`: requests of one class share a rate."""
     points: Callable[[httpx.Request, str], int] = lambda request, endpoint_class: 1
     """What a request may cost of a quota, at most."""
+    objects: Callable[[str, bytes], int] = lambda endpoint_class, body: 0
+    """The points of the objects in an answer."""
 
     @property
     def host(self) -> str:
@@ -93,6 +95,8 @@ class Client:
         self.site = site
         self.has_one_budget = False
         """Whether the site counts the requests of all classes together."""
+        self.spent_points = 0
+        """What the answers to this client have cost."""
         self._permits: Permits = permits.current()
         self._watch = permits.current_watch()
         self._transport = replace(site.transport, timeout_s=site.timeout_s)
@@ -224,10 +228,8 @@ class Client:
 
     def _logged_in(self, request: httpx.Request, url: str) -> Answer:
         """Sends the request with the login's header; once more with another one where an access token has ended."""
-        header = self._authorize(request)
         answer = self._sent(request, url, self._http)
-        if is_login_refused(answer) and self.site.auth.renew(header):
-            self._authorize(request)
+        if is_login_refused(answer) and self.site.auth.renew(request.headers.get("authorization", "")):
             answer = self._sent(request, url, self._http)
         return answer
 
@@ -250,16 +252,18 @@ class Client:
         name = REST if self.has_one_budget else self.site.endpoint_class(request.method, self._path_of(request))
         return self._permits.acquire(self.site.budget, name, self.site.points(request, name), self._watch)
 
-    def _authorize(self, request: httpx.Request) -> str:
+    def _authorize(self, request: httpx.Request) -> None:
+        """Just before it is sent: a request may wait for its permit longer than an access token lasts."""
         header = self.site.auth.header()
         if header:
             request.headers["authorization"] = header
-        return header
 
     def _sent(self, request: httpx.Request, url: str, http: httpx.Client) -> Answer:
         lease = self._permit(request, http)
         signal: Signal = rate_limit_headers.FAILED
         try:
+            if http is self._http:
+                self._authorize(request)
             response = http.send(request, stream=True)
             try:
                 body = self._body(response, url)
@@ -268,6 +272,7 @@ class Client:
             signal = rate_limit_headers.read(response.status_code, response.headers)
             if signal.quota_limit is not None:
                 _limited.add(self.site.budget)
+            self.spent_points += 1 + (self.site.objects(lease.endpoint_class, body) if response.is_success else 0)
             return Answer(response.status_code, response.headers, body, url)
         except httpx.InvalidURL as error:
             raise SourceError(f"{url}: {error}") from None

@@ -1,6 +1,7 @@
 """The throttle actor: one budget for all readers of a cluster, whichever process they are in."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import ray
@@ -13,7 +14,9 @@ from ingest_ray.executors.ray.throttle import (
     throttle_states,
 )
 from ingest_ray.http.aimd import Bounds
+from ingest_ray.http.permits import Watch
 from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.sdk.errors import SourceUnavailable
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
@@ -69,3 +72,28 @@ def test_a_throttle_is_found_by_site_and_has_a_budget_for_each_class() -> None:
     before = len(named_throttles())
     cluster_permits().report(cluster_permits().acquire("named.example:8443", "other"), Signal())
     assert len(named_throttles()) == before
+
+
+def test_requests_of_different_points_share_a_class() -> None:
+    """A permit that was leased for few points does not hold up a request of many."""
+    permits = ClusterPermits()
+    with ThreadPoolExecutor(8) as threads:
+
+        def request(points: int) -> None:
+            permits.report(permits.acquire("points.example", "rest", points), Signal())
+
+        list(threads.map(request, [1, 101, 1, 5001, 1, 1, 101, 5001] * 4))
+    assert sum(state.in_flight for state in throttle_states() if state.host == "points.example") <= 16
+
+
+def test_a_quota_is_one_for_all_processes_of_a_cluster() -> None:
+    permits = ClusterPermits()
+    lease = permits.acquire("quota.example", "a")
+    permits.report(
+        lease, Signal(is_refused=True, is_quota_refused=True, wait_s=2760.0, reason="jira-quota-tenant-based")
+    )
+    stops = iter([False, True, True])
+    with pytest.raises(SourceUnavailable, match="stopped"):
+        permits.acquire("quota.example", "b", 1, Watch(is_stopping=lambda: next(stops)))
+    (state,) = [state for state in throttle_states() if state.host == "quota.example"]
+    assert state.quota_wait_s == pytest.approx(2760, abs=60)

@@ -148,8 +148,10 @@ class PermitQueue:
             try:
                 while True:
                     self._give_back_stale()
-                    if self.slots and self.slots[0].points >= points:
-                        return self.slots.popleft()
+                    fitting = next((slot for slot in self.slots if slot.points >= points), None)
+                    if fitting is not None:
+                        self.slots.remove(fitting)
+                        return fitting
                     if self.is_leasing:
                         self.changed.wait()
                     else:

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from ingest_ray.http.client import Client, Params, Site, Tries
 from ingest_ray.sdk.errors import SourceDenied
 from ingest_ray.sdk.secret_store import SecretStore
-from ingest_strategies.atlassian.access.rate_classes import endpoint_class, most_points
+from ingest_strategies.atlassian.access.rate_classes import answer_points, endpoint_class, most_points
 from ingest_strategies.atlassian.access.scopes import scope_hint
 from ingest_strategies.atlassian.access.site_login import login_of, request_url, transport_of
 from ingest_strategies.atlassian.config import SiteConfig
@@ -96,6 +96,7 @@ def open_http_client(config: SiteConfig, product: str, store: SecretStore | None
         scope_hint=scope_hint,
         endpoint_class=endpoint_class,
         points=most_points,
+        objects=answer_points,
     )
     return Client(site, config.requests_at_once)
 

@@ -30,7 +30,8 @@ from ingest_strategies.confluence.discovery import collect_datasets, describe_da
 from ingest_strategies.confluence.filters import filter_of
 from ingest_strategies.confluence.operations import OPERATIONS
 from ingest_strategies.confluence.planning import cuts, scopes
-from ingest_strategies.confluence.planning.probe import SiteProbe, open_probe
+from ingest_strategies.confluence.planning.points import open_priced_probe
+from ingest_strategies.confluence.planning.probe import SiteProbe
 from ingest_strategies.confluence.reading import lookup
 from ingest_strategies.confluence.reading.key_scan import open_key_scan
 from ingest_strategies.confluence.reading.reader import read_first_items, read_slice, site_of
@@ -89,7 +90,7 @@ class Confluence:
         check_policy(spec, TABLES[spec.dataset.name], where_hint="filters, or space_keys of the endpoint")
 
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
-        return open_probe(spec, known)
+        return open_priced_probe(spec, known)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         return list(scopes.plan_scopes(site_probe_of(probe)))

@@ -29,7 +29,8 @@ from ingest_strategies.jira.discovery import collect_datasets, describe_dataset
 from ingest_strategies.jira.filters import filter_of
 from ingest_strategies.jira.operations import OPERATIONS
 from ingest_strategies.jira.planning import cuts, scopes
-from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
+from ingest_strategies.jira.planning.points import open_priced_probe
+from ingest_strategies.jira.planning.probe import SiteProbe
 from ingest_strategies.jira.reading import lookup
 from ingest_strategies.jira.reading.key_scan import open_key_scan
 from ingest_strategies.jira.reading.reader import read_first_items, read_slice
@@ -73,7 +74,7 @@ class Jira:
         check_policy(spec, TABLES[spec.dataset.name], where_hint="jql_filter of the endpoint, or filters")
 
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
-        return open_probe(spec, known)
+        return open_priced_probe(spec, known)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         return list(scopes.plan_scopes(site_probe_of(probe), known))

@@ -129,7 +129,7 @@ class SiteServer:
         if self.quota is None:
             return
         points = points_of(call.template, response)
-        self.stats.points += points
+        self.stats.points[call.template] += points
         if self._is_app(call):
             self.quota.count(points, self.clock.now())
             self.stats.quota_used[self.clock.now() // HOUR_MS] += points

@@ -21,7 +21,7 @@ class Stats:
         self.faults: Counter[str] = Counter()
         self.running = 0
         self.peak = 0
-        self.points = 0
+        self.points: Counter[str] = Counter()
         self.quota_used: Counter[int] = Counter()
         self.quota_refusals: Counter[int] = Counter()
 
@@ -42,7 +42,7 @@ class Stats:
             self.refused_seconds[second] += 1
 
     def document(self) -> dict[str, Any]:
-        """`points` are counted where the site has a quota; `quota_used` and `quota_refusals` count its points and 429 by hour since 1970. `per_second[n]` counts the requests that ended in the n-th second since the start or the last reset."""
+        """`points`, and `endpoint_points` of each endpoint, are counted where the site has a quota; `quota_used` and `quota_refusals` count its points and 429 by hour since 1970. `per_second[n]` counts the requests that ended in the n-th second since the start or the last reset."""
         length = max(self.seconds, default=-1) + 1
         return {
             "requests": self.requests,
@@ -52,7 +52,8 @@ class Stats:
             "peak_concurrency": self.peak,
             "bytes": self.bytes_sent,
             "faults": dict(self.faults),
-            "points": self.points,
+            "points": sum(self.points.values()),
+            "endpoint_points": dict(self.points.most_common()),
             "quota_used": {str(hour): count for hour, count in self.quota_used.items()},
             "quota_refusals": {str(hour): count for hour, count in self.quota_refusals.items()},
             "per_second": [self.seconds[n] for n in range(length)],

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 import httpx
+import msgspec
 
 from ingest_strategies.atlassian.access.scopes import find_operation
 
@@ -20,6 +21,10 @@ _PEOPLE = re.compile(
 _VARIABLE = re.compile(r"[^a-z-]")  # ids, keys and names; the words of paths are of small letters
 _FIXED = re.compile(r"v?\d")
 _COUNTS = ("limit", "maxResults")
+_LISTS = ("results", "issues", "values", "issueChangeLogs", "comments", "worklogs")
+_WITHOUT_OBJECTS = ("approximate-count", "serverInfo")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 @lru_cache(maxsize=4096)
@@ -61,3 +66,19 @@ def most_objects(request: httpx.Request) -> int:
     ]
     asked: list[int] = [document[name] for name in _COUNTS if isinstance(document.get(name), int)]
     return max([1, *(listed or asked)])
+
+
+def answer_points(endpoint_class: str, body: bytes) -> int:
+    """The points of an answer's objects: of the items of its list, or of the one object that it is."""
+    if endpoint_class.endswith(_WITHOUT_OBJECTS):
+        return 0
+    try:
+        document = _members.decode(body)
+        if isinstance(document, dict):
+            name = next((name for name in _LISTS if name in document), None)
+            count = 1 if name is None else len(_items.decode(document[name]) or ())
+        else:
+            count = len(document)
+    except msgspec.DecodeError:
+        return 0
+    return object_points(endpoint_class) * count

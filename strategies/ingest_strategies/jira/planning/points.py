@@ -1,0 +1,59 @@
+"""Predicts what a run will cost of an hourly quota, on Cloud: the requests of the probe, and those that reading will take.
+
+What a list has beyond its inline part (20 comments or worklogs) is known only when its issue is read, and not predicted.
+https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.types import SegmentState, UnitSpec
+from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
+from ingest_strategies.jira.tables import CHANGELOGS, PROJECTS, USERS
+
+MOST_BODIES = 100  # of one request
+COUNTS = 8  # of each round in which a project's issues are cut into slices
+
+
+@contextmanager
+def open_priced_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+    """The probe, with `points` among its facts where they can be predicted."""
+    with open_probe(spec, known) as probe:
+        points = predict_points(probe.live, spec)
+        yield probe if points is None else replace(probe, facts={**probe.facts, "points": points})
+
+
+def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
+    """None where the site has no points."""
+    if site_probe.api.deployment != CLOUD:
+        return None
+    spent = site_probe.api.client.http.spent_points
+    name = spec.dataset.name
+    if not site_probe.has_issues:
+        rows = spec.dataset.estimated_rows or 0
+        return spent + {PROJECTS.name: 1 + rows, USERS.name: 2 + 2 * rows}.get(name, 0)
+    most = site_probe.slice_issues(spec)
+    is_searched = not site_probe.is_full and site_probe.api.client.http.has_quota and name != CHANGELOGS.name
+    return spent + sum(
+        project_points(project.rows, most, is_full=site_probe.is_full, is_searched=is_searched)
+        for project in site_probe.projects
+        if project.rows
+    )
+
+
+def project_points(issues: int, most: int, *, is_full: bool, is_searched: bool) -> int:
+    """`most`: issues of a slice."""
+    slices = -(-issues // most)
+    bodies = issues + -(-issues // MOST_BODIES) + slices // 2
+    if is_searched:
+        return bodies + _cuts(issues, most)
+    ids = issues + (2 if is_full else slices)
+    return ids + bodies + (0 if is_full else _cuts(issues, most))
+
+
+def _cuts(issues: int, most: int) -> int:
+    """Counts of windows, and the edges of a project that is cut."""
+    return 1 + (COUNTS * (issues // most) + 4 if issues > most else 0)
