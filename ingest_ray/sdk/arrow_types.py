@@ -8,6 +8,7 @@ plain identifier is a JSON string. `from_text(to_text(x)) == x`; the metadata of
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -68,6 +69,7 @@ def to_text(kind: pa.DataType) -> str:
     raise ConfigError(f"Arrow type '{kind}' has no text form here")
 
 
+@lru_cache(4096)  # catalogs of 10,000 tables have some hundred types
 def from_text(text: str) -> pa.DataType:
     """Returns the type of a text that `to_text` wrote. Raises `ConfigError` for any other text."""
     return _Parser(text).parse()

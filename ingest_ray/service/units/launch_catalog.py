@@ -16,7 +16,7 @@ from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Dataset, Endpoint, Target, Unit, UnitConfig, WriteMode
-from ingest_ray.secrets import resolve
+from ingest_ray.secrets import masked, resolve
 from ingest_ray.service.units.listing import offered_units
 from ingest_ray.settings import Settings
 
@@ -34,6 +34,7 @@ class LaunchCatalog:
         self._sinks: Mapping[str, Endpoint] = {}
         self._registered: dict[str, Registration | None] = {}
         self._opened: dict[str, Sink | None] = {}
+        self._hidden: dict[str, Endpoint] = {}
         self._writers: dict[str, Mapping[str, list[RawConfig]]] = {}
         self._inner: dict[str, dict[str, list[RawConfig]]] = {}
 
@@ -71,6 +72,13 @@ class LaunchCatalog:
             self._configs = unit_configs.enabled_raw(connection)
             self._accepted = accepted_schema.listed(connection)
             self._sinks = {item.endpoint.endpoint_id: item.endpoint for item in endpoints.listed(connection, "sink")}
+
+    def hidden(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint without its secrets, for checks that must not connect."""
+        found = self._hidden.get(endpoint.endpoint_id)
+        if found is None:
+            found = self._hidden[endpoint.endpoint_id] = masked(endpoint)
+        return found
 
     def find_sink(self, connection: sa.Connection, sink_id: str) -> Registration | None:
         if sink_id not in self._registered:

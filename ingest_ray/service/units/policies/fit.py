@@ -11,7 +11,6 @@ from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.contracts import RowLookup, find_capability
 from ingest_ray.sdk.errors import ModeUnsupported, SinkMissing
 from ingest_ray.sdk.types import DataMode, Dataset, Unit, UnitConfig, UnitSpec
-from ingest_ray.secrets import masked
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
@@ -76,7 +75,7 @@ def fitted_order(
         check_cdm_policy(spec, settings)
         check_mapping(spec.config, masked_dataset(spec))
     spec = with_explicit_policy(spec)
-    hidden = spec.model_copy(update={"endpoint": masked(endpoint)})
+    hidden = spec.model_copy(update={"endpoint": launch_catalog.hidden(endpoint)})
     strategy.check(hidden)
     lookup = find_capability(strategy, RowLookup)
     if lookup is not None and spec.policy.masks and spec.key:

@@ -10,8 +10,16 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from ingest_ray.sdk.errors import SourceError
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_first, joined_name, name_facts, undescribed
+from ingest_strategies.jdbc.catalog_rows import (
+    column_of,
+    described_one_by_one,
+    group_by_first,
+    joined_name,
+    name_facts,
+    undescribed,
+)
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
@@ -30,6 +38,10 @@ RELATIONS = (
     " CAST(e.value AS nvarchar(4000)) FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id"
     " LEFT JOIN sys.extended_properties e"
     " ON e.class = 1 AND e.major_id = o.object_id AND e.minor_id = 0 AND e.name = N'MS_Description'"
+    " WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND {where} ORDER BY s.name, o.name"
+)
+NAMES = (
+    "SELECT s.name, o.name FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id"
     " WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND {where} ORDER BY s.name, o.name"
 )
 COLUMNS = (
@@ -58,7 +70,19 @@ def text_literal(value: str) -> str:
 def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(MssqlConfig, endpoint)
     where = f"s.name IN ({', '.join(text_literal(name) for name in config.schemas)})" if config.schemas else "1 = 1"
-    for dataset in read_datasets(endpoint, session, where):
+    try:
+        found = list(read_datasets(endpoint, session, where))
+    except SourceError:
+        names = [(schema, table) for schema, table in session.rows(NAMES.replace("{where}", where))]
+        found = list(
+            described_one_by_one(
+                endpoint,
+                session,
+                names,
+                lambda schema, table: next(read_datasets(endpoint, session, name_condition(schema, table)), None),
+            )
+        )
+    for dataset in found:
         if config.schemas and dataset.facts["schema"] not in config.schemas:
             continue  # the server's own comparison may ignore case
         if config.includes(dataset.name):
@@ -70,7 +94,11 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 
 
 def table_condition(dataset: Dataset) -> str:
-    return f"s.name = {text_literal(str(dataset.facts['schema']))} AND o.name = {text_literal(str(dataset.facts['table']))}"
+    return name_condition(str(dataset.facts["schema"]), str(dataset.facts["table"]))
+
+
+def name_condition(schema: str, table: str) -> str:
+    return f"s.name = {text_literal(schema)} AND o.name = {text_literal(table)}"
 
 
 def read_datasets(endpoint: Endpoint, session: Session, where: str) -> Iterator[Dataset]:

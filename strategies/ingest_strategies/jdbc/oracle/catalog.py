@@ -9,8 +9,16 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from ingest_ray.sdk.errors import SourceError
 from ingest_ray.sdk.types import Dataset, Endpoint
-from ingest_strategies.jdbc.catalog_rows import column_of, group_by_table, joined_name, name_facts, undescribed
+from ingest_strategies.jdbc.catalog_rows import (
+    column_of,
+    described_one_by_one,
+    group_by_table,
+    joined_name,
+    name_facts,
+    undescribed,
+)
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session, TableSize
 from ingest_strategies.jdbc.oracle.config import OracleConfig
@@ -30,6 +38,11 @@ RELATIONS = (
     " WHERE t.nested = 'NO' AND t.secondary = 'N' AND (t.iot_type IS NULL OR t.iot_type = 'IOT') AND {where}"
     " UNION ALL SELECT t.owner, t.view_name, 'view', NULL, NULL, c.comments FROM all_views t"
     " LEFT JOIN all_tab_comments c ON c.owner = t.owner AND c.table_name = t.view_name WHERE {views} ORDER BY 1, 2"
+)
+NAMES = (
+    "SELECT t.owner, t.table_name FROM all_tables t WHERE t.nested = 'NO' AND t.secondary = 'N'"
+    " AND (t.iot_type IS NULL OR t.iot_type = 'IOT') AND {where}"
+    " UNION ALL SELECT t.owner, t.view_name FROM all_views t WHERE {views} ORDER BY 1, 2"
 )
 COLUMNS = (
     "SELECT t.owner, t.table_name, t.column_name, t.data_type, t.data_type_owner, t.data_length, t.data_precision,"
@@ -58,7 +71,20 @@ def collect(endpoint: Endpoint, session: Session) -> Iterator[Dataset]:
     config = parse_config(OracleConfig, endpoint)
     owners = ", ".join(quoted_text(name) for name in config.schemas)
     owners = owners or "SELECT username FROM all_users WHERE oracle_maintained = 'N'"
-    for dataset in read_datasets(config, endpoint, session, f"{{owner}} IN ({owners})"):
+    where = f"{{owner}} IN ({owners})"
+    try:
+        found = list(read_datasets(config, endpoint, session, where))
+    except SourceError:
+        names = [(owner, table) for owner, table in session.rows(dictionary_query(NAMES, where))]
+        found = list(
+            described_one_by_one(
+                endpoint,
+                session,
+                names,
+                lambda owner, table: next(read_datasets(config, endpoint, session, name_condition(owner, table)), None),
+            )
+        )
+    for dataset in found:
         if config.includes(dataset.name):
             yield dataset
 
@@ -68,7 +94,11 @@ def describe(endpoint: Endpoint, session: Session, dataset: Dataset) -> Dataset 
 
 
 def table_condition(dataset: Dataset) -> str:
-    return f"{{owner}} = {quoted_text(str(dataset.facts['schema']))} AND {{name}} = {quoted_text(str(dataset.facts['table']))}"
+    return name_condition(str(dataset.facts["schema"]), str(dataset.facts["table"]))
+
+
+def name_condition(owner: str, table: str) -> str:
+    return f"{{owner}} = {quoted_text(owner)} AND {{name}} = {quoted_text(table)}"
 
 
 def dictionary_query(query: str, where: str, owner: str = "t.owner") -> str:
