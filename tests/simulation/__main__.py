@@ -1,12 +1,15 @@
 """Runs simulated histories and counts their faults: `python -m tests.simulation --seeds 100000`, or one of them: `--seed N --trace`."""
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
+from itertools import chain
 
 from tests.simulation.campaign import disable_logging, results
 from tests.simulation.history import History
+from tests.simulation.mutations import MUTATIONS, SHOWN_BY_FILE, first_violation
 from tests.simulation.worlds import WORLDS
 
 
@@ -19,13 +22,29 @@ def main() -> int:
     options.add_argument("--trace", action="store_true", help="every step of it")
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--stop-at", type=int, default=10, help="violations after which to give up")
+    options.add_argument("--find-mutations", action="store_true", help="write which history shows each deliberate bug")
     given = options.parse_args()
     disable_logging()
+    if given.find_mutations:
+        return find_mutations(given.first, given.seeds)
     if given.seed is not None:
         result = History(given.seed, given.world, is_traced=given.trace).play()
         print(result)
         return 1 if result.violation else 0
     return campaign(given.first, given.seeds, given.processes, given.stop_at, given.world)
+
+
+def find_mutations(first: int, count: int) -> int:
+    """A history that still shows its bug stays in the file."""
+    known = json.loads(SHOWN_BY_FILE.read_text()) if SHOWN_BY_FILE.exists() else {}
+    shown_by = {}
+    for name in MUTATIONS:
+        seed = first_violation(name, chain([known[name]] if name in known else [], range(first, first + count)))
+        print(f"{name}: {seed}", flush=True)
+        if seed is not None:
+            shown_by[name] = seed
+    SHOWN_BY_FILE.write_text(json.dumps(shown_by, indent=2, sort_keys=True) + "\n")
+    return 0 if len(shown_by) == len(MUTATIONS) else 1
 
 
 def campaign(first: int, count: int, processes: int, stop_at: int, world: str | None) -> int:

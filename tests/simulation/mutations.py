@@ -1,8 +1,9 @@
 """Deliberate bugs in the production code, one at a time: the invariants must detect each of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.databases.mutations import SINK_MUTATIONS, SOURCE_MUTATIONS
+from tests.simulation.history import History
 from tests.simulation.worlds import DATABASE, PROTOCOL, SQL_SINK
 
 Patch = Callable[[pytest.MonkeyPatch], None]
+SHOWN_BY_FILE = Path(__file__).with_name("shown_by.json")
 
 
 def fold_before_commit(patch: pytest.MonkeyPatch) -> None:
@@ -283,3 +286,9 @@ def mutated(name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         MUTATIONS[name][1](patch)
         yield
+
+
+def first_violation(name: str, seeds: Iterable[int]) -> int | None:
+    """The first history in which the judge detects the bug; None: none of them shows it."""
+    with mutated(name):
+        return next((seed for seed in seeds if History(seed, MUTATIONS[name][0]).play().violation), None)
