@@ -2,8 +2,8 @@
 
 import weakref
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from typing import Any, cast
+from functools import cache
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -26,6 +26,33 @@ documents = sa.Table(
 _CREATE_LOCK = 0x1E57_4B56  # any number that is the same in every process
 
 
+def _statement(sql: str) -> sa.TextClause:
+    """For SQLite and PostgreSQL. As text: every new store compiles its statements, and an expression takes a millisecond."""
+    kinds = {"key": sa.Text(), "end": sa.Text(), "value": sa.Text(), "version": sa.BigInteger()}
+    return sa.text(sql).bindparams(
+        *(sa.bindparam(name, type_=kind) for name, kind in kinds.items() if f":{name}" in sql)
+    )
+
+
+_GET = _statement("SELECT value, version FROM ingest_kv WHERE key = :key")
+_CREATE = _statement(
+    "INSERT INTO ingest_kv (key, value, version) VALUES (:key, :value, 1) ON CONFLICT (key) DO UPDATE"
+    " SET value = excluded.value, version = ingest_kv.version + 1 WHERE ingest_kv.value IS NULL RETURNING version"
+)
+_REPLACE = _statement(
+    "UPDATE ingest_kv SET value = :value, version = version + 1"
+    " WHERE key = :key AND version = :version AND value IS NOT NULL RETURNING version"
+)
+
+
+@cache
+def _scan(comparison: Literal[">=", ">"], has_end: bool, is_page: bool) -> sa.TextClause:
+    end, limit = " AND key < :end" if has_end else "", f" LIMIT {SCAN_ROWS}" if is_page else ""
+    return _statement(
+        f"SELECT key, value, version FROM ingest_kv WHERE key {comparison} :key{end} AND value IS NOT NULL ORDER BY key{limit}"
+    )
+
+
 class SqlKV:
     """SQLite or PostgreSQL. Connects on first use, and again after the server was unavailable."""
 
@@ -36,72 +63,54 @@ class SqlKV:
         weakref.finalize(self, self._engine.dispose)  # connections do not outlive their store
 
     def get(self, key: str) -> tuple[dict[str, JsonValue], int] | None:
-        query = sa.select(documents.c.value, documents.c.version).where(documents.c.key == check_key(key))
-        row = self._one(query)
+        row = self._one(_GET, key=check_key(key))
         return None if row is None or row[0] is None else (decode(key, row[0]), row[1])
 
     def put(self, key: str, value: Mapping[str, JsonValue], if_version: int) -> int:
         text = encode(check_key(key), value)
-        row = self._one(self._create(key, text) if if_version == 0 else self._replace(key, text, if_version))
+        if if_version == 0:
+            row = self._one(_CREATE, key=key, value=text)
+        else:
+            row = self._one(_REPLACE, key=key, value=text, version=if_version)
         if row is None:
             raise StateConflict(f"{key}: another process wrote it, version {if_version} is not current")
         return int(row[0])
 
     def delete(self, key: str, if_version: int) -> None:
-        if self._one(self._replace(check_key(key), None, if_version)) is None:
+        if self._one(_REPLACE, key=check_key(key), value=None, version=if_version) is None:
             raise StateConflict(f"{key}: another process wrote it, version {if_version} is not current")
 
     def scan(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
-        query = self._under(prefix).limit(SCAN_ROWS)
-        page = self._all(query)
+        page = self._page(">=", prefix, prefix)
         while page:
             for key, text, version in page:
                 yield key, decode(key, text), version
-            page = self._all(query.where(documents.c.key > page[-1][0])) if len(page) == SCAN_ROWS else []
+            page = self._page(">", page[-1][0], prefix) if len(page) == SCAN_ROWS else []
 
     def read_at_once(self, prefix: str) -> Iterator[tuple[str, dict[str, JsonValue], int]]:
         """One statement sees one state of the database."""
-        for key, text, version in self._all(self._under(prefix)):
+        for key, text, version in self._page(">=", prefix, prefix, is_page=False):
             yield key, decode(key, text), version
 
     def close(self) -> None:
         self._engine.dispose()
 
-    def _under(self, prefix: str) -> "sa.Select[tuple[str, str | None, int]]":
-        c = documents.c
-        query = sa.select(c.key, c.value, c.version).where(c.key >= prefix, c.value.is_not(None))
-        if (end := after_prefix(prefix)) is not None:
-            query = query.where(c.key < end)
-        return query.order_by(c.key)
+    def _page(
+        self, comparison: Literal[">=", ">"], key: str, prefix: str, *, is_page: bool = True
+    ) -> list[tuple[Any, ...]]:
+        end = after_prefix(prefix)
+        ends = {} if end is None else {"end": end}
+        return self._all(_scan(comparison, end is not None, is_page), key=key, **ends)
 
-    def _create(self, key: str, text: str) -> sa.Executable:
-        dialect = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}")  # the other one costs 40 ms
-        insert = dialect.insert(documents).values(key=key, value=text, version=1)
-        upsert: sa.Executable = insert.on_conflict_do_update(
-            index_elements=[documents.c.key],
-            set_={"value": insert.excluded.value, "version": documents.c.version + 1},
-            where=documents.c.value.is_(None),
-        ).returning(documents.c.version)
-        return upsert
-
-    def _replace(self, key: str, text: str | None, if_version: int) -> sa.Executable:
-        c = documents.c
-        return (
-            sa.update(documents)
-            .where(c.key == key, c.version == if_version, c.value.is_not(None))
-            .values(value=text, version=c.version + 1)
-            .returning(c.version)
-        )
-
-    def _one(self, statement: sa.Executable) -> tuple[Any, ...] | None:
-        rows = self._all(statement)
+    def _one(self, statement: sa.TextClause, **values: object) -> tuple[Any, ...] | None:
+        rows = self._all(statement, **values)
         return rows[0] if rows else None
 
-    def _all(self, statement: sa.Executable) -> list[tuple[Any, ...]]:
+    def _all(self, statement: sa.TextClause, **values: object) -> list[tuple[Any, ...]]:
         with unavailable(self._url), self._engine.begin() as connection:
             if not self._is_ready:
                 self._make_table(connection)
-            rows = cast(list[tuple[Any, ...]], list(connection.execute(statement)))
+            rows = cast(list[tuple[Any, ...]], list(connection.execute(statement, values)))
         self._is_ready = True  # only now: other threads do not see the table before its transaction has ended
         return rows
 
