@@ -42,6 +42,7 @@ test: $(READY) ## All tests, with real servers and Ray
 
 test-faults: $(READY) ## Long searches and fault campaigns, about an hour
 	$(PYTEST) -m faults --timeout 3600
+	INGEST_SEARCHES=long $(BIN)/python -m pytest -m 'not faults' --timeout 3600 $(shell grep -rl --include='*.py' 'searches import examples' tests)
 	INGEST_RICH_TEXT_DOCUMENTS=10000 $(PYTEST) --timeout 3600 tests/strategies/test_rich_text_words.py
 
 coverage: $(READY) ## All tests, and which lines they ran: htmlcov/index.html

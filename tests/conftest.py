@@ -9,16 +9,16 @@ from hypothesis import settings
 
 from ingest_ray.testing.plugins import add_to_path
 from tests.scheduling import SharedServers, rank
+from tests.searches import IS_LONG
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
 
 add_to_path(Path(__file__).parent / "plugins")  # offers the scripted source, in the processes that tests start, too
 
-# In CI every run draws the same examples; elsewhere each run draws new ones, to find what earlier runs missed.
-settings.register_profile("gate", derandomize=True, database=None)
-if os.environ.get("INGEST_REQUIRE_SERVICES") == "1":
-    settings.load_profile("gate")
+settings.register_profile("short", derandomize=True, database=None)
+if not IS_LONG:
+    settings.load_profile("short")
 
 pytest_plugins = [
     "ingest_ray.testing.servers.postgres",

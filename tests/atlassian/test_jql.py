@@ -14,6 +14,7 @@ from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.simulators.atlassian.query.dates import function_ms, period_ms
 from ingest_ray.simulators.atlassian.query.grammar import JQL, QueryError, parse
 from tests.atlassian.conftest import opened
+from tests.searches import examples
 
 SEARCH = "/rest/api/3/search/jql"
 
@@ -100,7 +101,9 @@ def queries(draw: st.DrawFn, depth: int = 2) -> tuple[str, Any]:
     return f"({left[0]}) {word} ({right[0]})", lambda f: join((left[1](f), right[1](f)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(short=25, long=60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(query=queries())
 def test_any_query_finds_what_its_clauses_say(jira: Simulation, query: tuple[str, Any]) -> None:
     text, test = query
@@ -237,7 +240,7 @@ def test_mistakes_are_answered_with_400_in_jiras_words(jira: Simulation, jql: st
         assert words in message(client, jql)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(short=80, long=200), deadline=None)
 @given(st.text(alphabet="abc =!<>~()\"'&|,\\1- \n", max_size=40))
 def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
     said = "Error in the JQL Query: "

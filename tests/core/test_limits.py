@@ -65,13 +65,13 @@ class ManyPieces:
             yield Piece(interval=Interval(lower=self.bound(number), upper=self.bound(number + 1)), estimated_bytes=1)
 
 
-@pytest.mark.slow
-def test_a_plan_of_a_million_slices_is_cut_as_it_is_read() -> None:
-    strategy = ManyPieces(1_000_000)
+@pytest.mark.parametrize("pieces", [20_000, pytest.param(1_000_000, marks=pytest.mark.faults)])
+def test_a_plan_of_a_million_slices_is_cut_as_it_is_read(pieces: int) -> None:
+    strategy = ManyPieces(pieces)
     slices = planning.slices(strategy, SPEC, PROBE, [LOAD])  # type: ignore[arg-type]
     assert len(list(islice(slices, 100))) == 100
     assert strategy.cut_so_far == 100
-    assert sum(1 for _ in slices) == 999_900
+    assert sum(1 for _ in slices) == pieces - 100
 
 
 def drive(ledger: Ledger, state: StateWriter, slices: Iterator[Slice], random: Random) -> None:
@@ -118,7 +118,9 @@ def handle_of(piece: Slice) -> Handle:
     )
 
 
-@pytest.mark.parametrize(("slices", "chars"), [(10_000, 0), (500, 1500)])
+@pytest.mark.parametrize(
+    ("slices", "chars"), [(2_500, 0), pytest.param(10_000, 0, marks=pytest.mark.faults), (500, 1500)]
+)
 def test_so_many_slices_and_such_long_keys_keep_every_document_below_64_kib(slices: int, chars: int) -> None:
     clock = count(1_000.0)
     state = StateWriter.begin(BoundedKV(), "unit", "run", ELSEWHERE, lambda: next(clock))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest_ray.sdk.types import RunState
 from tests.core.in_memory_installation import Crash, InMemoryInstallation, IntStrategy, MemoryKV, Sink, Source
+from tests.searches import examples
 
 
 def installation_of(
@@ -41,7 +42,7 @@ def run_until_done(installation: InMemoryInstallation) -> None:
     installation.fault_rate, installation.crash_rate = fault_rate, crash_rate
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(short=120, long=300), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     is_upsert=st.booleans(),
@@ -87,7 +88,7 @@ def test_every_version_of_every_row_arrives_exactly_once(
     assert installation.peak_bytes <= 120
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(short=40, long=100), deadline=None)
 @given(seed=st.integers(0, 2**32), crash_rate=st.sampled_from([0.0, 0.05]))
 def test_a_whole_commit_is_all_or_nothing(seed: int, crash_rate: float) -> None:
     installation = installation_of(seed, is_upsert=False, segments=1, rows=30, crash_rate=crash_rate)
@@ -123,7 +124,7 @@ def test_committed_slices_are_not_read_again_after_a_crash() -> None:
     assert max(in_sink.values()) == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(short=60, long=150), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     segments=st.integers(2, 6),

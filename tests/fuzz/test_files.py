@@ -17,8 +17,13 @@ from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jira import http
 from tests.fuzz.refusals import is_good, refusal
+from tests.searches import examples
 
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    max_examples=examples(short=120, long=300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 GOOD: dict[str, Any] = {
     "home": ".h",
     "state": "sqlite",

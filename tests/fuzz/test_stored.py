@@ -15,8 +15,13 @@ from ingest_ray.staging import FileStaging
 from ingest_ray.state.documents import IntentDocument, LeaseDocument, SegmentDocument, UnitDocument, parsed
 from ingest_ray.testing.suites.staging import PAGE_BYTES, SCHEMA, rows
 from tests.fuzz.refusals import refusal
+from tests.searches import examples
 
-FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(
+    max_examples=examples(short=80, long=200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.mark.parametrize("seed", range(60))

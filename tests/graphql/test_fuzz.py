@@ -13,6 +13,7 @@ from ingest_ray.service import launching
 from ingest_ray.service.access.roles import Role
 from ingest_ray.service.endpoints.collect import collect
 from tests.graphql.client import Client
+from tests.searches import examples
 from tests.service.workspace import Workspace
 
 # Where one field of an object fails, graphql-core may leave resolvers of its siblings unawaited; Python then says so.
@@ -35,7 +36,9 @@ SCALARS: Any = {
         st.just(nodes.Object([])),
     ),
 }
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FUZZ = settings(
+    max_examples=examples(short=25, long=60), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ingest_ray.http.aimd import Aimd, Bounds, Grant
 from ingest_ray.http.rate_limit_headers import Signal
+from tests.searches import examples
 
 OK = Signal()
 
@@ -138,7 +139,7 @@ signals = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(short=60, long=200))
 @given(st.lists(st.tuples(st.integers(1, 20), st.floats(0, 5), st.lists(signals, max_size=6)), max_size=40))
 def test_whatever_is_reported_permits_are_unique_spaced_bounded_and_never_in_a_pause(
     steps: list[tuple[int, float, list[Signal]]],
@@ -170,7 +171,7 @@ def test_whatever_is_reported_permits_are_unique_spaced_bounded_and_never_in_a_p
         assert 1 <= state.concurrency <= bounds.most_concurrency
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(short=10, long=25))
 @given(
     st.floats(5, 120),
     st.sampled_from([0.05, 0.1, 0.3]),

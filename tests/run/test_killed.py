@@ -57,7 +57,7 @@ def read_slices(there: Installation) -> set[str]:
 @pytest.mark.parametrize("write", ["upsert", "append"])
 @pytest.mark.parametrize("step", STEPS)
 def test_c31_killed_at_any_step_then_resumed_has_every_row_once(tmp_path: Path, step: str, write: str) -> None:
-    there = Installation(tmp_path, unit="numbers-2x1500", policy={"cursor": "at", "write": write})
+    there = Installation(tmp_path, unit="numbers-2x1000", policy={"cursor": "at", "write": write})
     occurrence = 1 if step.startswith("plan") else 3
     killed_at(there, f"{step}@{occurrence}")
     committed = there.ids() if (tmp_path / "lake" / "e" / there.unit / "_delta_log").exists() else {}
@@ -85,7 +85,7 @@ def test_c31_a_killed_replacement_shows_the_old_table_or_the_new_one(tmp_path: P
 
 
 def test_c31_killed_again_and_again_the_load_still_ends(tmp_path: Path) -> None:
-    there = Installation(tmp_path, unit="numbers-1x4000")
+    there = Installation(tmp_path, unit="numbers-1x3000")
     for step in ["sink:after-commit@2", "state:after-intent@3", "read:after-stage@4", "state:before-clear@2"]:
         killed_at(there, step)
     assert there.run().state is RunState.SUCCEEDED

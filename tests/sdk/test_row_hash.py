@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_ray.sdk.row_hash import RowHash, row_hash
+from tests.searches import examples
 
 NESTED = pa.list_(pa.struct([("f", pa.float64()), ("l", pa.list_(pa.string()))]))
 SCHEMA = pa.schema([("i", pa.int64()), ("s", pa.string()), ("d", pa.decimal256(60, 2)), ("n", NESTED)])
@@ -41,7 +42,7 @@ def batch(values: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(values, schema=SCHEMA)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(short=30, long=60), deadline=None)
 @given(st.lists(rows, max_size=12), st.randoms(use_true_random=False), st.data())
 def test_order_and_cuts_do_not_matter(
     values: list[dict[str, Any]], shuffler: random.Random, data: st.DataObject
@@ -56,14 +57,14 @@ def test_order_and_cuts_do_not_matter(
     assert row_hash(batch(mixed)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(short=30, long=60), deadline=None)
 @given(st.lists(rows, max_size=6), rows)
 def test_one_row_more_changes_it(values: list[dict[str, Any]], extra: dict[str, Any]) -> None:
     assert row_hash(batch(values)) != row_hash(batch([*values, extra]))
     assert row_hash(batch([*values, extra])) != row_hash(batch([*values, extra, extra]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(short=30, long=60), deadline=None)
 @given(rows, rows)
 def test_two_rows_hash_alike_only_when_their_bits_are_alike(first: dict[str, Any], second: dict[str, Any]) -> None:
     alike = repr(batch([first]).to_pylist()) == repr(batch([second]).to_pylist())  # repr tells -0.0 from 0.0

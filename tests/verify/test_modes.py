@@ -17,6 +17,7 @@ from ingest_ray.sdk.errors import ConfigError, RunActive
 from ingest_ray.sdk.key_sums import KeyRange, KeySum, differing_ranges
 from ingest_ray.sdk.types import RunMode, RunState
 from tests import forks
+from tests.searches import examples
 from tests.verify.table_world import TableWorld, counts, ids, sqlite_world
 
 CREATE = "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, at integer NOT NULL, note text)"
@@ -179,7 +180,7 @@ LOSSES = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(short=3, long=12), deadline=None)
 @given(losses=LOSSES, blocks=st.sampled_from([1, 7, 4096]))
 def test_any_losses_are_found_and_repaired(
     tmp_path_factory: pytest.TempPathFactory, losses: dict[str, set[int]], blocks: int

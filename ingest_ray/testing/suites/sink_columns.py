@@ -10,6 +10,7 @@ from ingest_ray.sdk.contracts import MisfitFinder
 from ingest_ray.sdk.errors import RowsRejected, SinkRejected
 from ingest_ray.sdk.types import Fidelity, WriteMode
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
+from ingest_ray.testing.suites.sink_reads import assert_read_back
 from ingest_ray.testing.suites.sink_values import SAMPLES, Sample, is_same
 
 
@@ -89,6 +90,7 @@ class ColumnTests:
         assert len(found) == len(column)
         for index, value in enumerate(sample.values):
             assert is_same(found[index], value, sample, fit.fidelity), (found[index], value, fit)
+        assert_read_back(load, sample)
 
     def test_a_type_that_no_sink_keeps_is_refused_before_the_first_row(self, world: SinkWorld) -> None:
         schema = pa.schema([("id", pa.int64()), ("u", pa.dense_union([pa.field("a", pa.int8())]))])

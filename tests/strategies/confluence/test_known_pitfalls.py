@@ -33,10 +33,10 @@ def rows_of(rehearsal: Rehearsal) -> dict[str, dict[str, Any]]:
     "traps", [["dc-caps=60", "undercounted-start=2"], ["empty-next"], ["undercounted-start=7", "empty-next"]]
 )
 def test_f53_truncated_pages_and_empty_links_neither_lose_nor_double_content(mode: Any, traps: list[str]) -> None:
-    with simulate("confluence", mode, pages=500, spaces=3, traps=traps, frozen=True) as sim:
-        rehearsal = rehearsal_of(sim, slice_pages=120)
+    with simulate("confluence", mode, pages=250, spaces=3, traps=traps, frozen=True) as sim:
+        rehearsal = rehearsal_of(sim, slice_pages=70)
         rehearsal.run()
-        assert len(rehearsal.outcome.rows) == 500, "no page is read twice"
+        assert len(rehearsal.outcome.rows) == 250, "no page is read twice"
         assert_pages(rows_of(rehearsal), sim)
         for unit, name in (("confluence.comment", "comments"), ("confluence.attachment", "attachments")):
             of_pages = rehearsal_of(sim, unit, slice_pages=40)
@@ -401,7 +401,7 @@ def test_f59_content_whose_readers_cannot_be_determined_is_not_stored(mode: Any)
 
 @MODES
 def test_f60_pages_that_are_moved_deleted_or_restored_have_their_current_location(tmp_path: Path, mode: Any) -> None:
-    with simulate("confluence", mode, pages=400, spaces=4) as sim:
+    with simulate("confluence", mode, pages=200, spaces=4) as sim:
         lake = Lake(tmp_path, endpoint_of(sim))
         assert lake.run().state is RunState.SUCCEEDED
         assert_pages(lake.rows(), sim)

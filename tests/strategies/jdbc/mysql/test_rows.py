@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pymysql.connections import MySQLResult
 
 from ingest_strategies.jdbc.mysql.result_rows import MysqlRows
+from tests.searches import examples
 
 PAGE = 64 * 1024
 FIRST = 7  # the number of the first packet of rows
@@ -126,7 +127,7 @@ def tables(draw: st.DrawFn) -> list[list[bytes | None]]:
     return draw(st.lists(st.lists(cell, min_size=columns, max_size=columns), max_size=40))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(short=40, long=100), deadline=None)
 @given(table=tables(), most=st.sampled_from([1, 2, 3, 5, 100, 8_192, 10**6]), seed=st.integers(), held=st.booleans())
 def test_any_rows_arrive_however_their_bytes_are_cut(
     table: list[list[bytes | None]], most: int, seed: int, held: bool
@@ -277,7 +278,7 @@ def test_bytes_after_the_end_are_refused() -> None:
     assert reading.connection._rfile is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(short=40, long=100), deadline=None)
 @given(garbage=st.lists(PAYLOADS, max_size=5), columns=st.integers(1, 4))
 @example(garbage=[b"\xfe"], columns=1)
 def test_garbage_is_an_error_or_rows_and_never_more(garbage: list[bytes], columns: int) -> None:

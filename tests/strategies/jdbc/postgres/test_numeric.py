@@ -14,6 +14,7 @@ from ingest_ray.sdk.types import Endpoint
 from ingest_ray.testing.dry_run import Rehearsal
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc.postgres.numeric import NumericOutOfRange, decode_numerics, numeric_text
+from tests.searches import examples
 
 
 @st.composite
@@ -47,7 +48,9 @@ def literal(value: Decimal | None) -> str:
     return "NULL::text" if value is None else f"'{value:f}'"
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(short=40, long=80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(column=columns())
 def test_any_value_of_any_precision_arrives_as_postgresql_has_it(
     pg: Postgres, column: tuple[int, int, list[Decimal | None]]
