@@ -15,7 +15,7 @@ from tests.simulation.worlds import DATABASE, PROTOCOL, SQL_SINK
 
 pytestmark = pytest.mark.slow
 
-HISTORIES = {PROTOCOL: 200, DATABASE: 60, SQL_SINK: 20}  # about as many seconds as 700 of the protocol alone
+HISTORIES = {PROTOCOL: 300, DATABASE: 100, SQL_SINK: 30}  # about as many seconds as 1,000 of the protocol alone
 MOST_HISTORIES = 3_000
 PINNED = {
     "an intent whose prepared rows were lost, then a store that lost the next one": (DATABASE, 2510),
