@@ -28,7 +28,12 @@ _CREATE_LOCK = 0x1E57_4B56  # any number that is the same in every process
 
 def _statement(sql: str) -> sa.TextClause:
     """For SQLite and PostgreSQL. As text: every new store compiles its statements, and an expression takes a millisecond."""
-    kinds = {"key": sa.Text(), "end": sa.Text(), "value": sa.Text(), "version": sa.BigInteger()}
+    kinds: dict[str, sa.types.TypeEngine[Any]] = {
+        "key": sa.Text(),
+        "end": sa.Text(),
+        "value": sa.Text(),
+        "version": sa.BigInteger(),
+    }
     return sa.text(sql).bindparams(
         *(sa.bindparam(name, type_=kind) for name, kind in kinds.items() if f":{name}" in sql)
     )
