@@ -196,6 +196,15 @@ class StateWriter:
             self._put_unit(self._unit)
         return self._read_at
 
+    def raise_epoch(self, above: int) -> None:
+        """Takes an epoch above that of the sink. The scopes that this run has recorded go along: a whole commit completes those of its
+        own epoch."""
+        before = self.epoch
+        self.lease.raise_epoch(above)
+        for document in list(self._documents.values()):
+            if document.epoch == before:
+                self._put_segment_document(document.model_copy(update={"epoch": self.epoch}))
+
     def note_opening(self) -> None:
         """Records that this run opens the sink under its epoch: an epoch above the recorded one shows later that writes were lost."""
         if self._opened_by >= self.epoch:

@@ -134,7 +134,7 @@ class History:
         if self.random.random() < 0.08:
             self._change_source()
         if self.sink_events is not None and self.random.random() < 0.01:
-            self.sink_events.inject(self._end_everything)
+            self.sink_events.inject(self._end_all_requests)
         if not active:
             return
         run = self.random.choice(active)
@@ -196,11 +196,15 @@ class History:
                 run.kill()
         self.operators.kill()
 
-    def _restore_sink(self) -> None:
+    def _end_all_requests(self) -> None:
+        """Also those that are on their way to the sink."""
         self._end_everything()
         self.unit_writer.lose_requests()
         if self.sink_events is not None:
             self.sink_events.end_others()
+
+    def _restore_sink(self) -> None:
+        self._end_all_requests()
         copies = self.server.copies[-self.random.choice([1, 3, 1_000]) :]
         self.server.restore(self.random.choice([*copies, self.server.copy()]))
 

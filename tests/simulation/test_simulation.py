@@ -20,6 +20,7 @@ MOST_HISTORIES = 3_000
 PINNED = {
     "an intent whose prepared rows were lost, then a store that lost the next one": (DATABASE, 2510),
     "an intent that was dropped, then a store that lost the next one": (PROTOCOL, 975),
+    "a replacement under an epoch that was raised after its scopes were recorded": (SQL_SINK, 1025865),
 }
 """Histories that lost or doubled rows once."""
 

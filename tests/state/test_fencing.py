@@ -307,6 +307,35 @@ def test_a_whole_commit_that_is_rolled_forward_completes_only_the_scopes_of_its_
     assert state.segments["b"].watermark is None
 
 
+class SinkWithoutTable:
+    """A sink whose ledger has a newer epoch, and whose table is gone: only opening it shows the epoch."""
+
+    write = WriteMode.REPLACE
+    location = "the table"
+
+    def read_progress(self) -> SinkProgress:
+        return SinkProgress(exists=False)
+
+    def open(self, epoch: int) -> int:
+        if epoch < 3:
+            raise Fenced("it belongs to epoch 2", newer_epoch=2)
+        return 0
+
+
+def test_a_whole_commit_of_a_run_whose_epoch_was_raised_completes_its_scopes(clock: Clock) -> None:
+    """Found by simulation: history 1025865 of the SQL sinks."""
+    kv = MemoryKV()
+    state = opened(kv, 1, clock)
+    open_sink_for(state, SinkWithoutTable())  # type: ignore[arg-type]
+    assert state.epoch == 3
+    state.apply_commit(state.record_intent((), is_whole=True))
+    segments = read_states(kv, "unit").segments
+    assert {name: (found.watermark, found.scopes) for name, found in segments.items()} == {
+        "a": ((9,), ()),
+        "b": ((9,), ()),
+    }
+
+
 class Killed(Exception):
     pass
 

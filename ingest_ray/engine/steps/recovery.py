@@ -58,7 +58,7 @@ def read_sink(state: StateWriter, unit_writer: UnitWriter) -> SinkProgress | Non
 
 def _take_epoch_above(state: StateWriter, progress: SinkProgress) -> None:
     if progress.epoch >= state.epoch:
-        state.lease.raise_epoch(progress.epoch)
+        state.raise_epoch(progress.epoch)
         log.warning("the sink has epoch %d: going on as epoch %d", progress.epoch, state.epoch)
 
 
@@ -76,7 +76,7 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
     except Fenced as error:
         if not state.is_new or error.newer_epoch is None:
             raise
-        state.lease.raise_epoch(error.newer_epoch)
+        state.raise_epoch(error.newer_epoch)
         log.warning("state is new, sink has epoch %d: going on as epoch %d", error.newer_epoch, state.epoch)
         state.note_opening()
         sequence = unit_writer.open(state.epoch)
