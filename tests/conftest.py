@@ -24,11 +24,12 @@ pytest_plugins = [
     "ingest_ray.testing.servers.postgres",
     "ingest_ray.testing.servers.pgbouncer",
     "ingest_ray.testing.servers.mariadb",
+    "ingest_ray.testing.servers.sshd",
     "ingest_ray.testing.servers.redis",
     "tests.strategies.jdbc.maria",
 ]
 
-SERVERS = {"postgres_server", "killable_postgres", "mariadb_server", "redis_server", "pgbouncer"}
+SERVERS = {"ssh_server", "postgres_server", "killable_postgres", "mariadb_server", "redis_server", "pgbouncer"}
 
 
 @pytest.hookimpl(optionalhook=True)

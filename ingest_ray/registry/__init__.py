@@ -15,13 +15,14 @@ from ingest_ray.registry.shape import (
     methods_of,
     title,
 )
-from ingest_ray.sdk.contracts import ModelSink, SecretStore, Sink, SinkFamily, Strategy
+from ingest_ray.sdk.contracts import DatabaseLogin, ModelSink, SecretStore, Sink, SinkFamily, Strategy
 from ingest_ray.sdk.errors import ConfigError, SinkMissing, StrategyMissing
 from ingest_ray.sdk.types import Endpoint
 
 STRATEGIES = "ingest_ray.strategies"
 SINKS = "ingest_ray.sinks"
 SECRET_STORES = "ingest_ray.secret_stores"
+DATABASE_LOGINS = "ingest_ray.database_logins"
 
 
 def strategy_templates() -> list[str]:
@@ -95,6 +96,20 @@ def secret_store(scheme: str) -> SecretStore:
     )
 
 
+@cache
+def database_login(kind: str) -> DatabaseLogin:
+    """Returns the login that makes passwords of connections.
+
+    Raises:
+        ConfigError: there is none, it cannot be loaded, or does not have the shape of the contract.
+    """
+    for point in entry_points(group=DATABASE_LOGINS, name=kind):
+        login: DatabaseLogin = load_plugin(point)
+        check_methods(login, methods_of(DatabaseLogin), title(point))
+        return login
+    raise ConfigError(f"there is no login '{kind}'", hint=f"installed: {', '.join(_names(DATABASE_LOGINS)) or 'none'}")
+
+
 def open_sink(endpoint: Endpoint) -> Sink:
     """Opens the sink of an endpoint whose secrets are already resolved."""
     sink = sink_family(endpoint.template).open(endpoint)
@@ -111,7 +126,7 @@ def open_models(endpoint: Endpoint) -> ModelSink:
 
 def forget() -> None:
     """Forgets what was found, so that entry points are read again."""
-    for found in (_names, strategy_for, sink_family, secret_store):
+    for found in (_names, strategy_for, sink_family, secret_store, database_login):
         found.cache_clear()
 
 

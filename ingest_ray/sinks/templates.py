@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from ingest_ray.connections.login import LoginConfig
+from ingest_ray.connections.tunnel import TunnelConfig
 from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import Endpoint
@@ -40,6 +42,10 @@ class SqlConfig(BaseModel):
     url: str = Field(min_length=1)
     password: SecretStr | None = None
     schema_name: str | None = Field(default=None, alias="schema")
+    login: LoginConfig | None = None
+    """Makes the password of each connection, as `{kind: aws-rds}` does; TLS is demanded then."""
+    tunnel: TunnelConfig | None = None
+    """The SSH host that the server is reached through."""
 
 
 class CdmConfig(SqlConfig):

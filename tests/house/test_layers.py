@@ -19,13 +19,13 @@ LAYERS = [
     {"engine"},
     {"state"},
     {"core"},
-    {"catalog", "kv", "staging", "cdm", "sinks", "http", "secrets", "quarantine", "config"},
+    {"catalog", "kv", "staging", "cdm", "sinks", "http", "connections", "secrets", "quarantine", "config"},
     {"files"},
     {"registry"},
     {"logs", "settings", "process"},
     {"sdk"},
 ]
-STRATEGIES_MAY_USE = {"sdk", "settings", "registry", "http", "cdm"}
+STRATEGIES_MAY_USE = {"sdk", "settings", "registry", "http", "connections", "cdm"}
 
 
 def imports(path: Path) -> set[str]:

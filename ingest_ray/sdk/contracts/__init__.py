@@ -10,6 +10,7 @@ from ingest_ray.sdk.contracts.capabilities import (
     find_capability,
 )
 from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup, RowReader
+from ingest_ray.sdk.contracts.database_login import DatabaseLogin, LoginRequest
 from ingest_ray.sdk.contracts.descriptor import Descriptor
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
@@ -23,10 +24,12 @@ __all__ = [
     "CAPABILITIES",
     "KV",
     "Backfill",
+    "DatabaseLogin",
     "Descriptor",
     "KeyScan",
     "KeySumReader",
     "KeySums",
+    "LoginRequest",
     "MetadataSource",
     "Misfit",
     "MisfitFinder",

@@ -6,6 +6,7 @@ from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sinks.databases.database import Database
 from ingest_ray.sinks.databases.model_sink import SqlModelSink
+from ingest_ray.sinks.databases.reach import made_reach
 from ingest_ray.sinks.databases.table_sink import SqlSink
 from ingest_ray.sinks.templates import CdmConfig, SqlConfig
 
@@ -16,6 +17,7 @@ _MODULES = {
     "mariadb": "mysql.database",
     "sqlite": "sqlite",
 }
+_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mariadb": 3306}
 
 
 def open_sink(config: SqlConfig) -> Sink:
@@ -35,5 +37,12 @@ def _database(config: SqlConfig) -> Database:
         raise ConfigError(f"there is no SQL sink for database '{scheme}'", hint=f"known: {', '.join(sorted(_MODULES))}")
     module = import_module(f"ingest_ray.sinks.databases.{_MODULES[scheme]}")
     password = config.password.get_secret_value() if config.password else None
-    database: Database = module.open_database(url, password, config.schema_name)
+    if scheme not in _PORTS and (config.login or config.tunnel):
+        raise ConfigError(f"a '{scheme}' sink has neither 'login' nor 'tunnel': it is a file")
+    reach = made_reach(url, _PORTS[scheme], config) if scheme in _PORTS else None
+    database: Database = (
+        module.open_database(url, password, config.schema_name, reach)
+        if reach is not None
+        else module.open_database(url, password, config.schema_name)
+    )
     return database

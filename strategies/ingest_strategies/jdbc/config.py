@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from ingest_ray.connections.tunnel import TunnelConfig
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint
 
@@ -25,8 +26,9 @@ class SqlConfig(BaseModel):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value)
+        values = [getattr(self, name) for name in type(self).model_fields]
+        own = tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value)
+        return own + tuple(secret for value in values if isinstance(value, TunnelConfig) for secret in value.secrets)
 
     def includes(self, name: str) -> bool:
         """Whether `include` and `exclude` select a dataset of this name."""

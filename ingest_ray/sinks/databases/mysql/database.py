@@ -21,9 +21,10 @@ from ingest_ray.sdk.contracts import Misfit
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, RowsRejected, SinkRejected
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
-from ingest_ray.sinks.databases.mysql.connection import Connection
+from ingest_ray.sinks.databases.mysql.connection import Connection, connect_by
 from ingest_ray.sinks.databases.mysql.errors import CONNECTION_LOST, DUPLICATE_COLUMN, code_of, translate_error
 from ingest_ray.sinks.databases.mysql.statement_size import HEAD_BYTES, find_wide_rows
+from ingest_ray.sinks.databases.reach import SinkReach
 from ingest_ray.sinks.databases.standard_sql import (
     CursorSession,
     StandardSqlDatabase,
@@ -62,8 +63,9 @@ class MySqlDatabase(StandardSqlDatabase):
     table_options = " engine = InnoDB"
     drop_temporary_sql = "drop temporary table if exists"
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], reach: SinkReach | None = None) -> None:
         self._options = options
+        self._reach = reach
         address = options.get("unix_socket") or f"{options['host']}:{options['port']}"
         self._shown_url = f"mysql://{options['user']}@{address}/{options['database']}"
 
@@ -228,7 +230,7 @@ class MySqlDatabase(StandardSqlDatabase):
     def _connection(self) -> Iterator[Any]:
         connection = None
         try:
-            connection = Connection(**self._options)
+            connection = self._connect()
             with connection.cursor() as cursor:
                 for setting in _SESSION:
                     cursor.execute(setting)
@@ -239,6 +241,15 @@ class MySqlDatabase(StandardSqlDatabase):
             if connection is not None:
                 with suppress(pymysql.Error):
                     connection.close()  # rolls back uncommitted changes
+
+    def _connect(self) -> Any:
+        if self._reach is None:
+            return Connection(**self._options)
+        with self._reach.with_last_words():
+            try:
+                return connect_by(self._reach, self._options)
+            except (pymysql.Error, OSError) as error:
+                raise translate_error(error, self._shown_url) from error
 
 
 class _MySqlSession(CursorSession):
@@ -275,7 +286,7 @@ def _to_rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def open_database(url: str, password: str | None, schema: str | None) -> MySqlDatabase:
+def open_database(url: str, password: str | None, schema: str | None, reach: SinkReach | None = None) -> MySqlDatabase:
     """`mysql://user@host:3306/db`; in its query `unix_socket`, `ssl_ca`, `ssl_cert`, `ssl_key`, `connect_timeout`."""
     if schema is not None:
         raise ConfigError("MySQL has no schemas: name the database in the url")
@@ -300,4 +311,4 @@ def open_database(url: str, password: str | None, schema: str | None) -> MySqlDa
     }
     if "connect_timeout" in options:
         options["connect_timeout"] = int(options["connect_timeout"])
-    return MySqlDatabase(options)
+    return MySqlDatabase(options, reach)

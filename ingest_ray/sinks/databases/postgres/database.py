@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import adbc_driver_manager
+import adbc_driver_postgresql
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
@@ -18,7 +19,8 @@ from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.postgres.errors import translate_error
-from ingest_ray.sinks.databases.postgres.url import driver_url, shown_url
+from ingest_ray.sinks.databases.postgres.url import check_tls, driver_url, reached_url, shown_url
+from ingest_ray.sinks.databases.reach import SinkReach
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
 from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS, POSTGRES_TYPES, python_codec
 from ingest_ray.sinks.type_mapping import map_type
@@ -37,7 +39,10 @@ class PostgresDatabase(StandardSqlDatabase):
     placeholder = "${}"
     key_type = "text"
 
-    def __init__(self, url: str, password: str | None, schema: str | None) -> None:
+    def __init__(self, url: str, password: str | None, schema: str | None, reach: SinkReach | None = None) -> None:
+        self._reach = reach
+        if reach is not None and reach.has_login:
+            check_tls(url)
         self._url, self._shown_url = driver_url(url, password), shown_url(url)
         self._configured_schema = schema
         self._schema = schema or "public"
@@ -206,7 +211,7 @@ class PostgresDatabase(StandardSqlDatabase):
         """A connection in a transaction. Only one whose transaction was committed goes back to the pool."""
         connection = None
         try:
-            connection = self._begin_on_idle() or _begin(adbc.connect(self._url))
+            connection = self._begin_on_idle() or _begin(self._connect())
             yield connection
         except BaseException as error:
             if connection is not None:
@@ -215,6 +220,21 @@ class PostgresDatabase(StandardSqlDatabase):
                 raise translate_error(error, self._shown_url) from error
             raise
         self._pool.give_back(connection)
+
+    def _connect(self) -> Any:
+        """The driver connects twice: once for the server's types."""
+        if self._reach is None:
+            return adbc.connect(self._url)
+        file = self._reach.password_file if self._reach.has_login else None
+        with self._reach.with_last_words():
+            url = reached_url(self._url, self._reach.local_port(), file)
+            try:
+                with self._reach.with_password():
+                    database = adbc_driver_postgresql.connect(url)
+                with self._reach.with_password():
+                    return adbc.Connection(database, adbc_driver_manager.AdbcConnection(database))
+            except adbc_driver_manager.Error as error:
+                raise translate_error(error, self._shown_url) from error
 
     def _begin_on_idle(self) -> Any | None:
         """Skips idle connections that were lost: the first statement fails on such a one, before anything was changed."""
@@ -249,5 +269,7 @@ def _close(connection: Any) -> None:
             continue
 
 
-def open_database(url: str, password: str | None, schema: str | None) -> PostgresDatabase:
-    return PostgresDatabase(url, password, schema)
+def open_database(
+    url: str, password: str | None, schema: str | None, reach: SinkReach | None = None
+) -> PostgresDatabase:
+    return PostgresDatabase(url, password, schema, reach)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from ingest_ray.connections.login import LoginConfig, check_login
+from ingest_ray.connections.tunnel import TunnelConfig
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, spread_url
 
 MysqlSslMode = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
@@ -19,6 +21,10 @@ class MysqlConfig(SqlConfig):
     database: str | None = None
     user: str | None = None
     password: SecretStr | None = None
+    login: LoginConfig | None = None
+    """Makes the password of each connection, as `{kind: aws-rds}` does; TLS is demanded then, except through a socket."""
+    tunnel: TunnelConfig | None = None
+    """The SSH host that the server is reached through."""
     schemas: tuple[str, ...] = ()
     """None: `database` where it is given, else every database that is not the system's."""
     ssl_mode: MysqlSslMode = "preferred"
@@ -36,6 +42,24 @@ class MysqlConfig(SqlConfig):
     @classmethod
     def _spread_url(cls, given: Any) -> Any:
         return spread_url(given, ("mysql", "mariadb"), _QUERY)
+
+    @model_validator(mode="after")
+    def _check_connection(self) -> "MysqlConfig":
+        check_login(self.login, self.user, self.password is not None)
+        is_given = "ssl_mode" in self.model_fields_set
+        if self.login is not None and is_given and self.ssl_mode in ("disabled", "preferred"):
+            raise ValueError(
+                "field 'ssl_mode': a login's password is only sent through TLS: required, verify-ca or verify-identity"
+            )
+        if self.tunnel is not None and self.unix_socket:
+            raise ValueError("field 'unix_socket': a tunnel leads to a host and a port, not to a socket")
+        return self
+
+    @property
+    def demanded_tls(self) -> MysqlSslMode:
+        if self.login is None or self.ssl_mode != "preferred" or self.unix_socket:
+            return self.ssl_mode
+        return "verify-identity" if self.ssl_ca else "required"
 
 
 _QUERY = {

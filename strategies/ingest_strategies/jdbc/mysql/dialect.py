@@ -9,7 +9,7 @@ Rights: SELECT on the tables; PROCESS for an exact horizon.
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import ceil
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
@@ -26,6 +26,7 @@ from ingest_strategies.jdbc.mysql.reader import fetch_rows
 from ingest_strategies.jdbc.mysql.session import MysqlSession
 from ingest_strategies.jdbc.mysql.types import carrier_of
 from ingest_strategies.jdbc.sessions.faults import ErrorCodes
+from ingest_strategies.jdbc.sessions.reach import reach
 from ingest_strategies.jdbc.standard_sql import StandardSql
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
@@ -78,8 +79,10 @@ class Mysql(StandardSql):
         def fault(message: str, number: int) -> IngestError:
             return ERROR_CODES.error(number, f"{endpoint.endpoint_id}: {message}")
 
-        session = MysqlSession(config, fault)
-        try:
+        with ExitStack() as stack:
+            way = stack.enter_context(reach(endpoint.endpoint_id, config, config.host, config.port))
+            session = MysqlSession(config, fault, way)
+            stack.callback(session.close)
             is_mariadb = "MariaDB" in self.version(session)
             settings = SETTINGS | {"lock_wait_timeout": str(ceil(config.lock_timeout_s))}
             if not is_mariadb:
@@ -91,8 +94,6 @@ class Mysql(StandardSql):
             session.run("SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
             session.run("SET SESSION TRANSACTION READ ONLY")
             yield session
-        finally:
-            session.close()
 
     def version(self, session: Session) -> str:
         version = str(session.rows("SELECT version()")[0][0])

@@ -3,6 +3,7 @@
 Every statement carries a mark, which identifies this project's sessions in the server's list of processes.
 """
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -15,10 +16,12 @@ from pymysql.constants import FIELD_TYPE
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
+from ingest_ray.connections.tunnel import LOOPBACK
 from ingest_ray.sdk.errors import IngestError
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.sessions.driver_session import DriverSession, close_quietly
 from ingest_strategies.jdbc.sessions.faults import without_secrets
+from ingest_strategies.jdbc.sessions.reach import Reach
 
 if (
     find_spec("numba") is None
@@ -36,7 +39,8 @@ Fault = Callable[[str, int], IngestError]
 class MysqlSession(DriverSession):
     """A connection in autocommit mode: transactions are begun by statement."""
 
-    def __init__(self, config: MysqlConfig, fault: Fault) -> None:
+    def __init__(self, config: MysqlConfig, fault: Fault, reach: Reach | None = None) -> None:
+        """`reach`: the tunnel and the login, where there is one or the other."""
         self._is_dropped = False
 
         def translate(error: Exception) -> IngestError:
@@ -44,7 +48,7 @@ class MysqlSession(DriverSession):
             message = str(error.args[1]) if len(error.args) > 1 else str(error)
             return fault(without_secrets(f"{message} ({number})" if number else message, config.secrets), number)
 
-        super().__init__(lambda: connect(config), (pymysql.MySQLError, OSError), translate)
+        super().__init__(lambda: connect(config, reach), (pymysql.MySQLError, OSError), translate)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Whole numbers as int, everything else as text."""
@@ -111,37 +115,47 @@ def unverified_context() -> ssl.SSLContext:
     return context
 
 
-def connect(config: MysqlConfig) -> Any:
-    kind = UnverifiedTlsConnection if config.ssl_mode == "preferred" else pymysql.Connection
+def connect(config: MysqlConfig, reach: Reach | None = None) -> Any:
+    kind = UnverifiedTlsConnection if config.demanded_tls == "preferred" else pymysql.Connection
+    local_port = reach.local_port() if reach is not None else None
+    password = reach.password() if reach is not None else None
+    if password is None:
+        password = config.password.get_secret_value() if config.password else ""
+    connect_timeout_s = max(1, round(config.connect_timeout_s))
     no_decoders: dict[Any, Any] = dict(encoders)  # without decoders every value stays the server's own bytes
-    return kind(
+    connection = kind(
         host=config.host,
         port=config.port,
         unix_socket=config.unix_socket,
         user=config.user,
-        password=config.password.get_secret_value() if config.password else "",
+        password=password,
         database=config.database,
         charset="utf8mb4",
         use_unicode=False,
         conv=no_decoders,
         autocommit=True,
-        connect_timeout=max(1, round(config.connect_timeout_s)),
+        connect_timeout=connect_timeout_s,
         read_timeout=config.read_timeout_s,
         write_timeout=config.read_timeout_s,
         program_name="ingest_ray",
+        defer_connect=local_port is not None,
         **tls(config),
     )
+    if local_port is not None:  # TLS compares the certificate with `host`
+        connection.connect(socket.create_connection((LOOPBACK, local_port), connect_timeout_s))
+    return connection
 
 
 def tls(config: MysqlConfig) -> dict[str, Any]:
     """`preferred`, the default, takes TLS where the server offers it and verifies nothing, as MySQL's own clients do."""
-    if config.ssl_mode == "disabled":
+    mode = config.demanded_tls
+    if mode == "disabled":
         return {"ssl_disabled": True}
-    if config.ssl_mode == "preferred":
+    if mode == "preferred":
         return {}
     context = ssl.create_default_context(cafile=config.ssl_ca)
-    context.check_hostname = config.ssl_mode == "verify-identity"
-    if config.ssl_mode == "required":
+    context.check_hostname = mode == "verify-identity"
+    if mode == "required":
         context.verify_mode = ssl.CERT_NONE
     if config.ssl_cert:
         context.load_cert_chain(config.ssl_cert, config.ssl_key)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from ingest_ray.connections.login import LoginConfig, check_login
+from ingest_ray.connections.tunnel import TunnelConfig
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, host_and_port, spread_url
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -19,6 +21,10 @@ class PostgresConfig(SqlConfig):
     database: str = "postgres"
     user: str | None = None
     password: SecretStr | None = None
+    login: LoginConfig | None = None
+    """Makes the password of each connection, as `{kind: aws-rds}` does; TLS is demanded then, except through a socket."""
+    tunnel: TunnelConfig | None = None
+    """The SSH host that the server is reached through."""
     schemas: tuple[str, ...] = ()
     """None: every schema that is not the system's."""
     target_session_attrs: SessionAttributes | None = None
@@ -43,6 +49,25 @@ class PostgresConfig(SqlConfig):
     @classmethod
     def _spread_url(cls, given: Any) -> Any:
         return spread_url(given, ("postgresql", "postgres"), _QUERY)
+
+    @model_validator(mode="after")
+    def _check_connection(self) -> "PostgresConfig":
+        check_login(self.login, self.user, self.password is not None)
+        if self.login is not None and self.sslmode in ("disable", "allow", "prefer"):
+            raise ValueError(
+                "field 'sslmode': a login's password is only sent through TLS: require, verify-ca or verify-full"
+            )
+        if (self.login is not None or self.tunnel is not None) and "," in self.host and not self.host.startswith("/"):
+            raise ValueError("field 'host': one host where there is a 'login' or a 'tunnel'")
+        if self.tunnel is not None and self.host.startswith("/"):
+            raise ValueError("field 'host': a tunnel leads to a host and a port, not to a socket")
+        return self
+
+    @property
+    def demanded_tls(self) -> SslMode | None:
+        if self.sslmode is not None or self.login is None:
+            return self.sslmode
+        return "verify-full" if self.sslrootcert else "require"
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

@@ -1,12 +1,15 @@
 """Connects to PostgreSQL, and maps its errors."""
 
 import re
-from functools import lru_cache
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import adbc_driver_postgresql
 from adbc_driver_manager import AdbcConnection, AdbcDatabase, dbapi
 
+from ingest_ray.connections.tunnel import LOOPBACK
 from ingest_ray.sdk.errors import (
     ConfigError,
     IngestError,
@@ -22,16 +25,21 @@ from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 _LOGIN = ("password authentication failed", "no password supplied", "no pg_hba.conf entry", "role .* does not exist")
 
 
-def conninfo(config: PostgresConfig) -> str:
-    """libpq's `key='value'` form, quoted so that no value can be read as another key."""
+def conninfo(config: PostgresConfig, local_port: int | None = None, password_file: str | None = None) -> str:
+    """libpq's `key='value'` form, quoted so that no value can be read as another key.
+
+    `local_port`: of a tunnel; the certificate is still compared with the server's own name.
+    """
     fields = {
         "host": ",".join(host for host, _ in config.addresses),
-        "port": ",".join(str(port) for _, port in config.addresses),
+        "hostaddr": LOOPBACK if local_port is not None else None,
+        "port": str(local_port) if local_port is not None else ",".join(str(port) for _, port in config.addresses),
         "target_session_attrs": config.target_session_attrs,
         "dbname": config.database,
         "user": config.user,
         "password": config.password.get_secret_value() if config.password else None,
-        "sslmode": config.sslmode,
+        "passfile": password_file,
+        "sslmode": config.demanded_tls,
         "sslrootcert": config.sslrootcert,
         "sslcert": config.sslcert,
         "sslkey": config.sslkey,
@@ -48,14 +56,27 @@ def conninfo(config: PostgresConfig) -> str:
     return " ".join(parts)
 
 
-@lru_cache(maxsize=16)
-def database(info: str) -> AdbcDatabase:
+_databases: dict[str, AdbcDatabase] = {}
+_databases_lock = threading.Lock()
+KEPT_DATABASES = 16
+
+
+def database(info: str, with_password: Callable[[], AbstractContextManager[Any]] = nullcontext) -> AdbcDatabase:
     """The part that the connections of one process share: the server's types, which cost ten times a connection to read.
 
-    Holds no connection. Types that are created later are not in it: columns of such types are selected as text.
+    Holds no connection; where it is made, it connects once, inside `with_password`. Types that are created later are not in it:
+    columns of such types are selected as text.
     """
-    shared: AdbcDatabase = adbc_driver_postgresql.connect(info)
-    return shared
+    with _databases_lock:
+        found = _databases.get(info)
+    if found is None:
+        with with_password():
+            found = adbc_driver_postgresql.connect(info)
+        with _databases_lock:
+            _databases[info] = found
+            while len(_databases) > KEPT_DATABASES:
+                del _databases[next(iter(_databases))]
+    return found
 
 
 class _SharedDatabase:

@@ -27,6 +27,7 @@ from ingest_strategies.jdbc.postgres.reader import fetch_rows
 from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.postgres.session import PostgresSession, postgres_session
 from ingest_strategies.jdbc.postgres.storage import read_storage
+from ingest_strategies.jdbc.sessions.reach import reach
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
@@ -61,11 +62,13 @@ class Postgres(StandardSql):
         def fault(message: str, state: str | None) -> IngestError:
             return fault_of(endpoint.endpoint_id, message, state)
 
-        session = PostgresSession(config, fault)
-        try:
-            yield session
-        finally:
-            session.close()
+        host, port = config.addresses[0]
+        with reach(endpoint.endpoint_id, config, host, port) as way:
+            session = PostgresSession(config, fault, way)
+            try:
+                yield session
+            finally:
+                session.close()
 
     def version(self, session: Session) -> str:
         return str(session.rows("SELECT 'PostgreSQL ' || current_setting('server_version')")[0][0])

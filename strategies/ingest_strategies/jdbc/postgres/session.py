@@ -19,6 +19,7 @@ from ingest_strategies.jdbc.postgres.lock_watch import LockWatch
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
 from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
+from ingest_strategies.jdbc.sessions.reach import Reach
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
 # The same text forms in every transaction.
@@ -51,8 +52,10 @@ RELEASE_LOCKS = "ROLLBACK TO SAVEPOINT planned"
 class PostgresSession(AdbcSession):
     """Each statement runs in a transaction of its own, except between `begin` and `end`."""
 
-    def __init__(self, config: PostgresConfig, fault: Fault) -> None:
+    def __init__(self, config: PostgresConfig, fault: Fault, reach: Reach | None = None) -> None:
+        """`reach`: the tunnel and the login, where there is one or the other."""
         self._config = config
+        self._reach = reach
         self._settings = settings_of(config)
         self._path = "DEFAULT"
         self._is_in_transaction = False
@@ -64,9 +67,14 @@ class PostgresSession(AdbcSession):
         """What `read_storage` returned when the slice's read began, or its snapshot."""
 
         def connect_now() -> Any:
-            shared = database(conninfo(config))  # may connect itself
-            self._opened_at = time.monotonic()
-            return connect(shared)
+            if reach is None:
+                shared = database(conninfo(config))  # may connect itself
+                self._opened_at = time.monotonic()
+                return connect(shared)
+            shared = database(conninfo(config, reach.local_port(), reach.password_file), reach.with_password)
+            with reach.with_password():
+                self._opened_at = time.monotonic()
+                return connect(shared)
 
         self._fault_of = fault
         super().__init__(connect_now, fault, config.secrets)
@@ -157,7 +165,7 @@ class PostgresSession(AdbcSession):
 
     @contextmanager
     def _open_another(self) -> Iterator[Session]:
-        session = PostgresSession(self._config, self._fault_of)
+        session = PostgresSession(self._config, self._fault_of, self._reach)
         try:
             yield session
         finally:

@@ -1,0 +1,1 @@
+"""Logins of clouds. The library of each is imported with the first connection."""

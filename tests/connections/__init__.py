@@ -1,0 +1,1 @@
+"""Logins that are made for each connection, and SSH tunnels."""
