@@ -69,6 +69,23 @@ def test_a_change_of_the_address_asks_for_the_secrets_again(
     assert stored(client) != before
 
 
+def test_a_tunnel_is_an_address_and_a_login_of_this_machine_needs_a_permit(
+    client: Client, workspace: Workspace
+) -> None:
+    register(client, "jdbc.postgres", BASES["jdbc.postgres"])
+    way = {"host": "evil", "user": "x", "password": "y", "host_key": "ssh-ed25519 AAAA"}
+    code, message = client.refused(UPDATE, {"id": "kept", "patch": {"config": {"tunnel": way}}})
+    assert (code, "must be given again" in message) == ("E_BAD_INPUT", True), message
+    login = {"host": "db", "database": "shop", "user": "app", "login": {"kind": "aws-rds", "region": "eu-west-1"}}
+    draft = {"name": "minted", "verb": "READ", "config": {"templateId": "jdbc.postgres", "parameters": login}}
+    code, message = client.refused(REGISTER, {"input": draft})
+    assert (code, "a login of kind 'aws-rds' is not permitted here" in message) == ("E_BAD_INPUT", True), message
+    workspace.document["endpoints"].append({"id": "filed", "template": "jdbc.postgres", "config": login})
+    workspace.apply()
+    code, message = client.refused(UPDATE, {"id": "filed", "patch": {"config": {"host": "evil"}}})
+    assert (code, "must be given again" in message) == ("E_BAD_INPUT", True), message
+
+
 def test_the_url_of_a_patch_counts_as_an_address(client: Client) -> None:
     register(client, "jira.http", BASES["jira.http"])
     assert client.refused(UPDATE, {"id": "kept", "patch": {"url": "https://evil.example"}})[0] == "E_BAD_INPUT"

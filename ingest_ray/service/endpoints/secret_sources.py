@@ -11,11 +11,12 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from ingest_ray.catalog.endpoints import Registration
+from ingest_ray.connections.login import LoginConfig
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.secrets import is_reference
 from ingest_ray.secrets.addresses import addresses_of
 from ingest_ray.secrets.fields import Path as FieldPath
-from ingest_ray.secrets.fields import map_secrets, spelled
+from ingest_ray.secrets.fields import map_secrets, members, spelled
 from ingest_ray.secrets.sealing import SECRET
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
@@ -40,6 +41,13 @@ def check_sources(installation: Installation, template: str, given: Mapping[str,
 
     _, descriptor = descriptor_of(template)
     map_secrets(descriptor.config_model, given, check)
+    for name, kind in _logins(descriptor.config_model, given):
+        if not is_permitted(f"login:{kind}", allowed):
+            raise ConfigError(
+                f"config.{name}: a login of kind '{kind}' is not permitted here",
+                hint="it sends passwords that are made with this machine's own login: serve.secret_sources permits 'login:"
+                f"{kind}'",
+            )
 
 
 def is_permitted(reference: str, allowed: tuple[str, ...]) -> bool:
@@ -61,7 +69,8 @@ def check_secrets_are_given(
     before = addresses_of(model, entry.endpoint.config, installation.settings, more)
     after = addresses_of(model, merged, installation.settings, more)
     changed = sorted({spelled(path) for path in before.keys() | after.keys() if before.get(path) != after.get(path)})
-    kept = [path for path in _secret_paths(model, merged) if given.get(str(path[0])) is None]
+    has_secret = [*_secret_paths(model, merged), *((name,) for name, _ in _logins(model, merged))]
+    kept = [path for path in has_secret if given.get(str(path[0])) is None]
     if changed and kept:
         raise ConfigError(
             f"config.{spelled(kept[0])}: must be given again, because '{changed[0]}' changes: secrets that were given for one address "
@@ -80,6 +89,16 @@ def _secret_paths(model: type[BaseModel], config: Mapping[str, JsonValue]) -> li
 
     map_secrets(model, config, note)
     return found
+
+
+def _logins(model: type[BaseModel], config: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """The fields with a login that makes passwords, and its kind."""
+    for name, field in model.model_fields.items():
+        value = config.get(field.alias or name)
+        if isinstance(value, dict) and any(
+            isinstance(kind, type) and issubclass(kind, LoginConfig) for kind in members(field.annotation)
+        ):
+            yield field.alias or name, str(value.get("kind"))
 
 
 def _sealed_paths(value: JsonValue, path: FieldPath) -> Iterator[FieldPath]:
