@@ -8,7 +8,7 @@ from ingest_ray import __version__
 from ingest_ray.cli.commands.access import secrets_app, token_app
 from ingest_ray.cli.commands.audit import audit
 from ingest_ray.cli.commands.backup import backup, restore
-from ingest_ray.cli.commands.catalog import apply, collect, preview, units
+from ingest_ray.cli.commands.catalog import apply, check_connection, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
 from ingest_ray.cli.commands.checkpoint import reset, watermark_app
 from ingest_ray.cli.commands.datasets import datasets_app
@@ -47,6 +47,7 @@ app.command(
     add_help_option=False,
 )(simulate)
 app.command(short_help="Register endpoints, sinks and units.")(apply)
+app.command("test", short_help="Log in at an endpoint, and name what its login lacks.")(check_connection)
 app.command(short_help="Read an endpoint's metadata.")(collect)
 app.command(short_help="Show what can be ingested.")(units)
 app.command(short_help="Show what a run would read now.")(plan)

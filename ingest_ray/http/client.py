@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from ingest_ray import logs
 from ingest_ray.http import permits, rate_limit_headers
-from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, ScopeMissing
+from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, ScopeMissing, WaitStopped
 from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
@@ -192,6 +192,8 @@ class Client:
             if isinstance(error, Refused):
                 counts["refusals"] += 1
                 return counts["refusals"] < limits.refusals
+            if isinstance(error, WaitStopped):
+                return False
             counts["failures"] += 1
             most = min(2, limits.failures) if isinstance(error, LoginPage) else limits.failures
             return isinstance(error, SourceUnavailable | LoginPage) and counts["failures"] < most

@@ -12,6 +12,7 @@
 * SourceUnavailable
   + Refused          429: too many requests, even after waiting
   + NoAnswer         the connection failed, or ended before the response was complete
+  + WaitStopped      the run stops while its requests wait for a permit
   + BrokenAnswer     5xx, or a body that does not match its header; one record may be the cause
 """
 
@@ -51,4 +52,8 @@ class NoAnswer(SourceUnavailable):
 
 
 class BrokenAnswer(SourceUnavailable):
+    pass
+
+
+class WaitStopped(SourceUnavailable):
     pass

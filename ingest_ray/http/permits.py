@@ -14,6 +14,7 @@ from threading import Condition
 from typing import Protocol
 
 from ingest_ray.http.aimd import Bounds, Grant, State
+from ingest_ray.http.errors import WaitStopped
 from ingest_ray.http.rate_limit_headers import Signal
 from ingest_ray.http.site_throttle import SiteThrottle
 from ingest_ray.http.timing import Timing
@@ -119,7 +120,7 @@ class PermitWait:
                 f"'{self._host}' takes no requests for {grant.retry_s:.0f} s", retry_after_s=min(grant.retry_s, 3600.0)
             )
         if grant.retry_s > STEP_S and self._watch.is_stopping():
-            raise SourceUnavailable(f"stopped while '{self._host}' takes no requests for {grant.retry_s:.0f} s")
+            raise WaitStopped(f"stopped while '{self._host}' takes no requests for {grant.retry_s:.0f} s")
         now = self._clocks.monotonic()
         if grant.retry_s > REPORT_S and now - self._reported_at >= REPORT_S:
             if self._reported_at == float("-inf"):

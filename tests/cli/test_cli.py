@@ -251,7 +251,7 @@ def test_tables_fit_80_columns(shop: Shop) -> None:
 
 
 def test_every_command_has_help_with_examples(shop: Shop) -> None:
-    names = ["apply", "collect", "units", "plan", "run", "status", "preview", "reset", "datasets show"]
+    names = ["apply", "test", "collect", "units", "plan", "run", "status", "preview", "reset", "datasets show"]
     names += ["datasets accept", "quarantine list", "quarantine show", "quarantine replay", "quarantine discard"]
     for name in names:
         done = shop.run(*name.split(), "--help")

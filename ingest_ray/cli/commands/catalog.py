@@ -1,4 +1,4 @@
-"""`apply`, `collect`, `units` and `preview`: endpoints, and what metadata collection found at them."""
+"""`apply`, `test`, `collect`, `units` and `preview`: endpoints, and what metadata collection found at them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +35,25 @@ def apply(
         raise ConfigError("two files: give FILE or --config, not both")
     applied = use_case.apply(load_config(file or config_file or Path("ingest.yaml")), dry_run=dry_run)
     invocation.output.write(applied, lambda out: show_changes(applied, out))
+
+
+@shared_options()
+def check_connection(invocation: Invocation, endpoint: EndpointArg) -> None:
+    """Log in at an endpoint, and name what its login lacks.
+
+    An endpoint that cannot be used is an error, with every reason. Of a token with scopes, those that only some units
+    need are warnings.
+
+    \b
+    Examples:
+      ingest-ray test tracker
+      ingest-ray test tracker --json
+    """
+    from ingest_ray.cli.tables.connection import show_connection
+    from ingest_ray.service.endpoints.connection_test import try_endpoint
+
+    tested = try_endpoint(invocation.installation, endpoint)
+    invocation.output.write(tested, lambda out: show_connection(tested, out))
 
 
 @shared_options()

@@ -6,13 +6,14 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from ingest_ray import logs
+from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.endpoints import EndpointDescription
 from ingest_ray.config.document import EndpointEntry
 from ingest_ray.config.loading import with_absolute_paths
 from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
-from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, IngestError, ModeUnsupported
-from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Target, WriteMode
+from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, EndpointNotFound, IngestError, ModeUnsupported
+from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Model, Target, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
@@ -40,10 +41,37 @@ def checked_endpoint(
     return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
+class TestedEndpoint(Model):
+    """An endpoint whose login was accepted, and what was noticed."""
+
+    endpoint_id: str
+    version: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def try_endpoint(installation: Installation, endpoint_id: str) -> TestedEndpoint:
+    """Tests the connection of a registered source or sink.
+
+    Raises:
+        EndpointNotFound: no endpoint has that id.
+        ConnectionTestFailed, ConfigError: it cannot be used; the message has every error.
+    """
+    with installation.catalog.read() as connection:
+        entry = endpoints.find(connection, endpoint_id, "source") or endpoints.find(connection, endpoint_id, "sink")
+    if entry is None:
+        raise EndpointNotFound(f"endpoint '{endpoint_id}' is not registered", hint="ingest-ray apply")
+    report = _connected(installation, entry.endpoint)
+    return TestedEndpoint(endpoint_id=endpoint_id, version=report.version, diagnostics=report.diagnostics)
+
+
 def test_and_describe(
     installation: Installation, endpoint: Endpoint, about: EndpointDescription
 ) -> EndpointDescription:
     """`about` with the server's version. Raises `ConnectionTestFailed`, or `ConfigError` where nothing could be asked."""
+    return about.model_copy(update={"version": _connected(installation, endpoint).version})
+
+
+def _connected(installation: Installation, endpoint: Endpoint) -> ConnectionReport:
     report = _connect(installation, endpoint)
     if not report.ok:
         errors = [item for item in report.diagnostics if item.level == "error"] or list(report.diagnostics)
@@ -54,7 +82,7 @@ def test_and_describe(
             logs.scrub(f"endpoint '{endpoint.endpoint_id}' cannot be used: {message}"),
             hint=next((item.hint for item in errors if item.hint), None),
         )
-    return about.model_copy(update={"version": report.version})
+    return report
 
 
 def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from ingest_ray.http.errors import ScopeMissing
 from ingest_ray.sdk.errors import SourceError
 from ingest_strategies.atlassian.site_client import SiteClient
 
@@ -23,5 +24,6 @@ def list_partly(client: SiteClient[Any], name: str, listing: Callable[[], Iterab
         return found, None
     except SourceError as error:
         client.read_account()
-        log.warning("%s cannot be listed completely: %s", name, error.message)
-        return found, error.message
+        reason = f"{error.message} ({error.hint})" if isinstance(error, ScopeMissing) and error.hint else error.message
+        log.warning("%s cannot be listed completely: %s", name, reason)
+        return found, reason
