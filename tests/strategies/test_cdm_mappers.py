@@ -27,7 +27,21 @@ SITES: dict[str, dict[str, Any]] = {
     "confluence": {"pages": 14, "spaces": 2},
 }
 UNITS = {
-    "jira": ("jira.projects", "jira.users", "jira.issues", "jira.comments", "jira.worklogs"),
+    "jira": (
+        "jira.projects",
+        "jira.users",
+        "jira.issues",
+        "jira.comments",
+        "jira.worklogs",
+        "jira.changelogs",
+        "jira.issue_links",
+        "jira.remote_links",
+        "jira.sprints",
+        "jira.sprint_issues",
+        "jira.acl",
+        "jira.groups",
+        "jira.group_members",
+    ),
     "confluence": (
         "confluence.space",
         "confluence.page",

@@ -31,7 +31,8 @@ from ingest_strategies.jira import tables as jira_tables
 from ingest_strategies.jira.api.client import IssueSelection
 from ingest_strategies.jira.api.nested_lists import is_truncated
 from ingest_strategies.jira.reading import rows as jira_rows
-from ingest_strategies.jira.reading.reader import history_item, is_allowed, items_of
+from ingest_strategies.jira.reading.issue_items import IssueItems
+from ingest_strategies.jira.reading.reader import history_item, is_allowed
 from tests.fuzz.corruption import damaging
 from tests.strategies.confluence import site as wiki
 from tests.strategies.jira import site as jira
@@ -108,12 +109,12 @@ def test_odd_issues_and_their_children_land_or_are_alone_in_quarantine(kind: str
         is_truncated(body, IssueSelection((), ("comment", "worklog", "changelog")))
     for table in (jira_tables.COMMENTS, jira_tables.WORKLOGS):
         dataset, found = dataset_of(ENDPOINT, table, None, dict(facts)), Rejects()
-        children = [item for body in bodies for item in items_of(table.name, body, _context(dataset, found))]
+        children = [item for body in bodies for item in issue_items(dataset, found).of_issue(body)]
         of_issues = len(found)
         batch = jira_rows.RowBuilder(dataset, schema_of(dataset)).batch(children, rejecting(found))
         assert batch.num_rows + len(found) - of_issues == len(children)
     histories = [
-        history_item("1", body)
+        history_item("1", "A-1", body)
         for document in issue_documents(random, kind)
         for body in raws((document["changelog"] or {}).get("histories") or [])
     ]
@@ -122,8 +123,9 @@ def test_odd_issues_and_their_children_land_or_are_alone_in_quarantine(kind: str
     assert batch.num_rows + len(found) == len(histories)
 
 
-def _context(dataset: Any, rejects: Rejects) -> ReadContext:
-    return ReadContext(schema_of(dataset), 1 << 20, 1 << 30, rejecting(rejects))
+def issue_items(dataset: Any, rejects: Rejects) -> IssueItems:
+    unreached: Any = None
+    return IssueItems(unreached, dataset, rejecting(rejects), keys_only=True)
 
 
 @pytest.mark.parametrize(

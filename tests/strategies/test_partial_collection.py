@@ -10,6 +10,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.simulators.atlassian import simulate
 from ingest_strategies.jira.api.responses import Field
 from ingest_strategies.jira.reading.value_types import schema_text, shape_of
+from ingest_strategies.jira.tables import TABLES
 from tests.fuzz.corruption import damaging
 from tests.strategies.confluence import site as wiki
 from tests.strategies.jira import site as jira
@@ -36,7 +37,7 @@ def test_a_list_of_options_that_is_refused_is_named_and_issues_are_ingested(
         assert lake.rows().keys() == jira.issues_of(sim).keys()
     faults = {name: dataset.facts["fault"] for name, dataset in lake.datasets.items() if dataset.facts.get("fault")}
     assert len(faults) == 1
-    assert len(lake.datasets) == 9
+    assert len(lake.datasets) == len(TABLES)
 
 
 def test_a_thousand_users_of_an_old_data_center_are_no_reason_to_collect_nothing() -> None:

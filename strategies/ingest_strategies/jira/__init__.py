@@ -1,8 +1,8 @@
 """Jira Cloud (REST v3) and Data Center (REST v2) as a source.
 
-* unit: `jira.issues`, the children of issues (`jira.comments`, `jira.worklogs`, `jira.changelogs`), `jira.projects`,
-  `jira.users`
-* segment: a project, named by its key; projects and users have one segment
+* unit: `jira.issues`; what hangs on issues (`jira.comments`, `jira.worklogs`, `jira.changelogs`, links, watchers, votes, attachments,
+  requests, readers); lists of the site, its projects, boards and fields
+* segment: a project, named by its key; a list has one segment, or one for each project, board or field, and is read whole
 * axis: the issue's `updated` in epoch milliseconds; in a FULL run lists of ids (Cloud) or `created` (Data Center), because an
   issue that changes during the run must be neither missed nor doubled in a table that is replaced
 * slice: a window of the axis with at most `slice_issues` issues, as counted by Jira; it always ends at a whole minute. Slices of a

@@ -1,4 +1,4 @@
-"""Maps Jira's units to the common data model: projects, users, items, comments and worklogs.
+"""Maps Jira's units to the common data model: projects, users, items, comments and worklogs; the others are in `cdm_relations`.
 
 Ids are made of issue keys, as the contract defines: an issue that moves to another project gets another id, and the engine erases the
 row under the old one. Rich text comes as ADF (Cloud) or wiki markup (Data Center) and becomes Markdown.
@@ -12,6 +12,7 @@ import msgspec
 from ingest_ray.cdm import CdmRow, MapContext, Row, RowMapper, cdm_id
 from ingest_ray.sdk.errors import RecordError
 from ingest_strategies.atlassian.cdm import USER, configured_url, is_loopback, present, user_cdm_id
+from ingest_strategies.jira import cdm_relations
 from ingest_strategies.jira.tables import BODY, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 from ingest_strategies.rich_text import adf_to_markdown, wiki_to_markdown
 
@@ -219,4 +220,5 @@ mappers = {
     ISSUES.name: RowMapper("jira.issues/3", (ITEM,), item),
     COMMENTS.name: RowMapper("jira.comments/3", (COMMENT,), comment),
     WORKLOGS.name: RowMapper("jira.worklogs/3", (WORKLOG,), worklog),
+    **cdm_relations.mappers,
 }

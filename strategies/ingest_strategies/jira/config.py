@@ -18,6 +18,11 @@ class JiraConfig(SiteConfig):
     jql_filter: str | None = None
     """A condition that every issue must meet, besides the unit's own filters."""
     slice_issues: Annotated[int, Field(ge=1, le=10_000)] = 500
+    acl: Literal["none", "required"] = "none"
+    """`required`: issues, comments, worklogs and attachments are stored only with their readers, in the same row."""
+    objects_uri: str | None = None
+    """Where the bytes of attachments are stored: a folder or any URI of pyarrow.fs. None: bytes are not read."""
+    attachment_max_bytes: Annotated[int, Field(ge=1)] = 256 * 1024 * 1024
     number_type: Literal["decimal", "float64", "text"] = "decimal"
     """The type of number fields: decimal(38, 16), or floats where formulas give numbers that decimals cannot hold."""
 

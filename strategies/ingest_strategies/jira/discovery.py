@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from pydantic import JsonValue
 
 from ingest_ray.sdk.types import Dataset, Endpoint
@@ -12,12 +12,14 @@ from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.partial_listing import list_partly
 from ingest_strategies.atlassian.query_text import quoted
-from ingest_strategies.atlassian.tables import Table, dataset_of
+from ingest_strategies.atlassian.tables import dataset_of
 from ingest_strategies.jira.api.client import Api
 from ingest_strategies.jira.api.deployment import detect_api, open_api
 from ingest_strategies.jira.api.jql import filter_conditions
 from ingest_strategies.jira.api.responses import Field
+from ingest_strategies.jira.columns import JiraTable
 from ingest_strategies.jira.filters import JiraFilter
+from ingest_strategies.jira.list_tables import FIELD_OPTIONS
 from ingest_strategies.jira.reading.value_types import schema_text, shape_of
 from ingest_strategies.jira.tables import ISSUES, LISTS, PROJECTS, TABLES, USERS, FieldColumn, issue_columns
 
@@ -68,6 +70,10 @@ def collect_datasets(endpoint: Endpoint) -> Iterator[Dataset]:
             elif table is ISSUES:
                 rows = issues
                 facts |= field_facts(api, fields)
+            elif table is FIELD_OPTIONS:
+                facts["fields"] = [field.id for field in custom_fields(fields) if has_options(field)]
+            if table.reads == "issue":
+                facts["people_fields"] = [field.id for field in custom_fields(fields) if names_people(field)]
             yield dataset_of(endpoint, table, rows, facts, columns=columns_of(api, table, fields))
         api.client.read_account()
 
@@ -83,7 +89,7 @@ def describe_dataset(endpoint: Endpoint, dataset: Dataset) -> Dataset | None:
         return dataset_of(endpoint, table, dataset.estimated_rows, facts, columns=columns_of(api, table, fields))
 
 
-def columns_of(api: Api, table: Table[FieldColumn], fields: list[Field]) -> tuple[FieldColumn, ...]:
+def columns_of(api: Api, table: JiraTable, fields: list[Field]) -> tuple[FieldColumn, ...]:
     if table is not ISSUES:
         return table.columns
     return issue_columns(custom_columns(api, fields), is_cloud=api.deployment == CLOUD)
@@ -127,6 +133,18 @@ def custom_columns(api: Api, fields: list[Field]) -> list[FieldColumn]:
     ]
 
 
+def has_options(field: Field) -> bool:
+    """Whether a custom field is a list of options: the context of any other one has none."""
+    schema = field.schema or {}
+    return schema.get("type") in ("option", "option-with-child") or schema.get("items") == "option"
+
+
+def names_people(field: Field) -> bool:
+    """Whether a custom field holds users or groups, which permissions may be granted to."""
+    schema = field.schema or {}
+    return bool({str(schema.get("type")), str(schema.get("items"))} & {"user", "group"})
+
+
 def field_facts(api: Api, fields: list[Field]) -> dict[str, JsonValue]:
     """`custom`: shape by field; `types`: Jira's own type by field, to notice a change."""
     return {
@@ -145,12 +163,3 @@ def option(fields: OptionFields) -> JsonValue:
     document: JsonValue = msgspec.to_builtins(fields)
     assert isinstance(document, dict)
     return {name: value for name, value in document.items() if value is not None}
-
-
-def list_bodies(api: Api, name: str) -> Iterator[Raw]:
-    """Every object of a dataset that is one list."""
-    if name == PROJECTS.name:
-        return api.list_projects()
-    if name == USERS.name:
-        return api.list_users()
-    return iter(api.list_objects(LISTS[name]))

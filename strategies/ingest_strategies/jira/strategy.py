@@ -30,7 +30,7 @@ from ingest_strategies.jira.filters import filter_of
 from ingest_strategies.jira.operations import OPERATIONS
 from ingest_strategies.jira.planning import cuts, scopes
 from ingest_strategies.jira.planning.points import open_priced_probe
-from ingest_strategies.jira.planning.probe import SiteProbe
+from ingest_strategies.jira.planning.probe import SiteProbe, preview_segments
 from ingest_strategies.jira.reading import lookup
 from ingest_strategies.jira.reading.key_scan import open_key_scan
 from ingest_strategies.jira.reading.reader import read_first_items, read_slice
@@ -62,7 +62,8 @@ class Jira:
             pass  # a preview leaves out rows that do not fit
 
         with open_api(endpoint, dataset) as api:
-            batch = RowBuilder(dataset, schema).batch(read_first_items(api, dataset, limit), reject)
+            segments = preview_segments(api, dataset)
+            batch = RowBuilder(dataset, schema).batch(read_first_items(api, dataset, segments, limit, reject), reject)
         return pa.Table.from_batches([batch], schema=schema)
 
     def list_units(self, endpoint: Endpoint, datasets: Sequence[Dataset]) -> Sequence[Unit]:
@@ -88,10 +89,8 @@ class Jira:
         return list(scopes.plan_interval(site_probe_of(probe), lower, upper))
 
     def scan_keys(self, spec: UnitSpec) -> Iterator[pa.RecordBatch]:
-        key = schema_of(spec.dataset).field(TABLES[spec.dataset.name].key[0])
         with open_key_scan(spec) as key_scan:
-            for keys in key_scan.list_all_keys():
-                yield pa.RecordBatch.from_arrays([pa.array(keys, key.type)], schema=pa.schema([key]))
+            yield from key_scan.list_all_keys()
 
     def proven_gone(self, spec: UnitSpec, keys: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """An issue is gone when its request answers 404, for an account that can log in. Children of issues need no proof: the key

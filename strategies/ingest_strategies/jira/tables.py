@@ -4,54 +4,26 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from ingest_ray.sdk.types import Column
-from ingest_strategies.atlassian.tables import PAYLOAD, Table
-from ingest_strategies.jira.reading.value_types import SHAPES
+from ingest_strategies.jira.columns import ACL, BODY, OF_ISSUE, FieldColumn, JiraTable
+from ingest_strategies.jira.columns import PAYLOAD as _BODY
+from ingest_strategies.jira.columns import required as _id
+from ingest_strategies.jira.issue_tables import ISSUE_TABLES
+from ingest_strategies.jira.list_tables import LIST_TABLES
 
-BODY = PAYLOAD
+__all__ = ["BODY", "TABLES", "FieldColumn", "issue_columns", "reads_issues"]
+_ISSUE = OF_ISSUE
 
-
-@dataclass(frozen=True)
-class FieldColumn:
-    """`field`: the JSON name. `issue.x` and `log.x` are not in the object itself: its reader adds them."""
-
-    name: str
-    field: str
-    shape: str
-    source_type: str = ""
-    nullable: bool = True
-    description: str | None = None
-
-    def as_column(self) -> Column:
-        shape = SHAPES[self.shape]
-        return Column(
-            name=self.name,
-            source_type=self.source_type or self.shape,
-            arrow=shape.arrow,
-            nullable=self.nullable,
-            logical=shape.logical,
-            description=self.description,
-        )
-
-
-def _id(name: str = "id", field: str = "id") -> FieldColumn:
-    return FieldColumn(name, field, "text", nullable=False)
-
-
-_BODY = FieldColumn(BODY, "", "json", "object", nullable=False, description="the untouched object, with complete lists")
-_ISSUE = (FieldColumn("issue_id", "issue.id", "text", nullable=False), FieldColumn("issue_key", "issue.key", "text"))
-
-ISSUES = Table(
+ISSUES = JiraTable(
     name="jira.issues",
     kind="issue",
     title="Issues",
     cursor="updated",
+    reads="issue",
     models=("cdm.work.item",),
     columns=(
-        _id(),
-        _id("key", "key"),
+        _id("id"),
+        _id("key"),
         FieldColumn("project", "project", "project key", "project", nullable=False),
         FieldColumn("project_id", "project", "project id", "project", nullable=False),
         FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
@@ -71,33 +43,40 @@ ISSUES = Table(
         FieldColumn("components", "components", "names", "array<component>"),
         FieldColumn("fix_versions", "fixVersions", "names", "array<version>"),
         FieldColumn("parent_id", "parent", "id", "issue"),
+        FieldColumn("security_level_id", "security", "id", "securitylevel"),
+        FieldColumn("security_level", "security", "name", "securitylevel"),
+        *ACL,
     ),
 )
-COMMENTS = Table(
+COMMENTS = JiraTable(
     name="jira.comments",
     kind="comment",
     title="Comments",
     cursor="updated",
+    reads="issue",
     models=("cdm.work.comment",),
     columns=(
-        _id(),
+        _id("id"),
         *_ISSUE,
         FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
         FieldColumn("created", "created", "instant", "datetime"),
         FieldColumn("author_id", "author", "person", "user"),
         FieldColumn("editor_id", "updateAuthor", "person", "user"),
         FieldColumn("visibility", "visibility", "json", "visibility"),
+        FieldColumn("is_public", "jsdPublic", "bool", "boolean", description="customers of a service desk see it"),
+        *ACL,
         _BODY,
     ),
 )
-WORKLOGS = Table(
+WORKLOGS = JiraTable(
     name="jira.worklogs",
     kind="worklog",
     title="Worklogs",
     cursor="updated",
+    reads="issue",
     models=("cdm.work.worklog",),
     columns=(
-        _id(),
+        _id("id"),
         FieldColumn("issue_id", "issue.id", "text", description="NULL for a deleted worklog"),
         FieldColumn("issue_key", "issue.key", "text"),
         FieldColumn("updated", "updated", "instant", "datetime", nullable=False),
@@ -109,31 +88,35 @@ WORKLOGS = Table(
         FieldColumn(
             "deleted_at", "log.deleted", "instant", "datetime", description="from the feed of deleted worklogs"
         ),
+        *ACL,
         FieldColumn(BODY, "", "json", "object", description="the untouched object; NULL for a deleted worklog"),
     ),
 )
-CHANGELOGS = Table(
+CHANGELOGS = JiraTable(
     name="jira.changelogs",
     kind="changelog",
     title="Changelogs",
     cursor="created",
+    reads="issue",
+    models=("cdm.work.transition",),
     columns=(
-        _id(),
+        _id("id"),
         FieldColumn("issue_id", "issue.id", "text", nullable=False),
+        FieldColumn("issue_key", "issue.key", "text"),
         FieldColumn("created", "log.created", "instant", "datetime", nullable=False),
         FieldColumn("author_id", "author", "person", "user"),
         FieldColumn("items", "items", "json", "array<change>"),
         _BODY,
     ),
 )
-PROJECTS = Table(
+PROJECTS = JiraTable(
     name="jira.projects",
     kind="project",
     title="Projects",
     models=("cdm.work.project",),
     columns=(
-        _id(),
-        _id("key", "key"),
+        _id("id"),
+        _id("key"),
         FieldColumn("name", "name", "text"),
         FieldColumn("description", "description", "text"),
         FieldColumn("project_type", "projectTypeKey", "text"),
@@ -142,7 +125,7 @@ PROJECTS = Table(
         _BODY,
     ),
 )
-USERS = Table(
+USERS = JiraTable(
     name="jira.users",
     kind="user",
     title="Users",
@@ -160,16 +143,16 @@ USERS = Table(
 )
 
 
-def _option_list(name: str, kind: str, title: str, *more: FieldColumn) -> Table[FieldColumn]:
+def _option_list(name: str, kind: str, title: str, *more: FieldColumn) -> JiraTable:
     """A list that feeds filter options, and has no unit."""
     columns = (
-        _id(),
+        _id("id"),
         FieldColumn("name", "name", "text", nullable=False),
         *more,
         FieldColumn("description", "description", "text"),
         _BODY,
     )
-    return Table(name=name, kind=kind, columns=columns, is_unit=False, title=title)
+    return JiraTable(name=name, kind=kind, columns=columns, is_unit=False, title=title)
 
 
 STATUSES = _option_list(
@@ -181,8 +164,18 @@ LISTS = {STATUSES.name: "status", PRIORITIES.name: "priority", ISSUE_TYPES.name:
 
 TABLES = {
     table.name: table
-    for table in (PROJECTS, ISSUES, USERS, COMMENTS, WORKLOGS, CHANGELOGS, STATUSES, PRIORITIES, ISSUE_TYPES)
+    for table in (
+        *(PROJECTS, ISSUES, USERS, COMMENTS, WORKLOGS, CHANGELOGS),
+        *ISSUE_TABLES,
+        *LIST_TABLES,
+        *(STATUSES, PRIORITIES, ISSUE_TYPES),
+    )
 }
+
+
+def reads_issues(name: str) -> bool:
+    """Whether a dataset is read by issue; every other one is a list, read whole."""
+    return TABLES[name].reads == "issue"
 
 
 def issue_columns(custom: Sequence[FieldColumn], *, is_cloud: bool) -> tuple[FieldColumn, ...]:

@@ -155,7 +155,7 @@ def test_counts_that_are_only_about_right_lose_nothing_and_end_nothing(run_mode:
         assert stored(rehearsal) == living(sim)
         assert len(outcome.rows) == len(living(sim))
         with open_key_scan(rehearsal.spec) as key_scan:
-            assert {key for keys in key_scan.list_all_keys() for key in keys} == living(sim)
+            assert {key for keys in key_scan.list_all_keys() for key in keys.column(0).to_pylist()} == living(sim)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -173,6 +173,6 @@ def test_a_key_scan_is_complete_where_issues_were_moved_in_and_while_others_leav
                 gone.update(str(number) for number in sim.mutate("delete", ids=[page[-1]]))
 
         with after_each_search(monkeypatch, take_away), open_key_scan(spec) as key_scan:
-            ids = {key for keys in key_scan.list_all_keys() for key in keys}
+            ids = {key for keys in key_scan.list_all_keys() for key in keys.column(0).to_pylist()}
         assert gone
         assert ids - gone == living(sim)

@@ -11,7 +11,7 @@ from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.simulators.atlassian import Simulation
 from ingest_strategies.jira.api.client import IssueSet
 from ingest_strategies.jira.api.deployment import open_api
-from ingest_strategies.jira.reading.reader import SELECTIONS
+from ingest_strategies.jira.reading.issue_items import SELECTIONS
 from ingest_strategies.jira.reading.rows import Item, RowBuilder
 from tests.strategies.jira.site import Lake, endpoint_of
 

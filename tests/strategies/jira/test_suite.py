@@ -64,9 +64,12 @@ class TestUsers(StrategySuite):
 def test_the_lists_behind_filter_options_have_no_unit(static_site: Simulation) -> None:
     datasets = list(http.collect(endpoint_of(static_site)))
     units = {unit.unit_id for unit in http.list_units(endpoint_of(static_site), datasets)}
-    assert units == {f"jira.{name}" for name in ("projects", "issues", "users", "comments", "worklogs", "changelogs")}
-    lists = {dataset.name: dataset.facts["options"] for dataset in datasets if dataset.facts.get("options")}
-    assert lists.keys() == {f"jira.{name}" for name in ("projects", "users", "statuses", "priorities", "issue_types")}
-    statuses = lists["jira.statuses"]
+    names = "filters groups group_members versions components project_roles permission_grants security_levels field_options boards"
+    names += " sprints sprint_issues status_categories projects users"
+    of_issues = "issues comments worklogs changelogs issue_links remote_links watchers votes attachments requests acl"
+    assert units == {f"jira.{name}" for name in f"{names} {of_issues}".split()}
+    options = {dataset.name: dataset.facts["options"] for dataset in datasets if dataset.facts.get("options")}
+    assert options.keys() == {f"jira.{name}" for name in ("projects", "users", "statuses", "priorities", "issue_types")}
+    statuses = options["jira.statuses"]
     assert isinstance(statuses, list)
     assert {option["name"] for option in statuses if isinstance(option, dict)} >= {"To Do", "Done"}

@@ -278,7 +278,7 @@ class JsonRenderer:
         return None
 
     def field_votes(self, issue: Issue) -> Any:
-        return {"self": f"{self.rest}/issue/{issue.id}/votes", "votes": issue.id % 3, "hasVoted": False}
+        return {"self": f"{self.rest}/issue/{issue.id}/votes", "votes": issue.id // 3 % 3, "hasVoted": False}
 
     def field_watches(self, issue: Issue) -> Any:
         return {"self": f"{self.rest}/issue/{issue.id}/watchers", "watchCount": issue.id % 5, "isWatching": False}
@@ -291,7 +291,7 @@ class JsonRenderer:
         number = sprint_of(issue)
         if number is None:
             return None
-        state = ("closed", "closed", "active", "future", "future")[issue.id % 5]
+        state = ("closed", "closed", "active", "future", "future")[number % 10]
         if self.cloud:
             return [
                 {"id": number, "name": f"Sprint {number}", "state": state, "boardId": issue.project + 1, "goal": ""}
@@ -449,8 +449,10 @@ class JsonRenderer:
         values = {name: renderers[name](issue) for name in fields}
         if self.cloud and values.get("parent", 0) is None:
             del values["parent"]
-        elif not self.cloud and issue.type == 4 and issue.parent and "issuetype" in values:
-            values["parent"] = self.short(issue.parent)
+        elif not self.cloud:  # there only sub-tasks have a parent
+            values.pop("parent", None)
+            if issue.type == 4 and issue.parent and not {"parent", "issuetype"}.isdisjoint(fields):
+                values["parent"] = self.short(issue.parent)
         document["fields"] = values
         if "changelog" in expand:
             histories = self.content.histories(issue)
@@ -480,9 +482,10 @@ class JsonRenderer:
 
 def sprint_of(issue: Issue) -> int | None:
     """The sprint of an issue: boards of odd projects have none, epics are in none."""
-    if issue.type == 0 or issue.id % 3 or issue.project % 2:
+    ordinal = issue.id // 3  # ids are three apart
+    if issue.type == 0 or ordinal % 3 or issue.project % 2:
         return None
-    return issue.project * 10 + issue.id % 5
+    return issue.project * 10 + ordinal % 5
 
 
 def duration(seconds: int) -> str:

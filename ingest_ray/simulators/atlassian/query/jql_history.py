@@ -49,6 +49,10 @@ def spells(content: IssueContent, issue: Issue, field: str, now: str | None) -> 
     ]
 
 
+def value_at(found: list[Spell], at_ms: int) -> str | None:
+    return next((spell.value for spell in found if spell.start <= at_ms < spell.end), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """What the predicates of one clause allow."""

@@ -87,8 +87,8 @@ class Api(Protocol):
         were deleted meanwhile."""
         ...
 
-    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
-        """The whole changelog of all issues: (issue id, histories)."""
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, str | None, list[Raw]]]]:
+        """The whole changelog of all issues: (issue id, its key, histories)."""
         ...
 
     def list_projects(self) -> Iterator[Raw]: ...

@@ -16,11 +16,12 @@ from ingest_ray.http.client import Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, NotThere, RequestTooLarge
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_strategies.atlassian.instants import instant_ms
-from ingest_strategies.atlassian.json_decoding import decoder
+from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api import nested_lists
 from ingest_strategies.jira.api.client import IssueSelection, IssueSet, JiraClient, UnreadableIssue
 from ingest_strategies.jira.api.jql import ordered
+from ingest_strategies.jira.api.listing_pages import list_values
 from ingest_strategies.jira.api.responses import (
     BodyPage,
     ChangelogPage,
@@ -31,7 +32,6 @@ from ingest_strategies.jira.api.responses import (
     IssuePage,
     Person,
     SearchPage,
-    ValuePage,
     issue_number,
     number_of,
 )
@@ -44,7 +44,7 @@ RESTARTS = 3  # of a listing whose token is refused
 MOST_PAGES = 20_000  # a longer listing is a loop
 _count, _ids, _issues, _logs = decoder(Count), decoder(IdPage), decoder(IssuePage), decoder(ChangelogPage)
 _body_pages = decoder(BodyPage)
-_dated_issue, _dated_issues, _values = decoder(DatedIssue), decoder(DatedIssuePage), decoder(ValuePage)
+_dated_issue, _dated_issues = decoder(DatedIssue), decoder(DatedIssuePage)
 _raw, _raws, _person = decoder(Raw), decoder(list[Raw]), decoder(Person)
 I = TypeVar("I")  # noqa: E741
 
@@ -221,9 +221,18 @@ class CloudApi:
         except NotThere:
             return None
 
-    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, str | None, list[Raw]]]]:
         chunks = chunked(self._ids_of(issues), MOST_BODIES)
-        yield from self.client.map_concurrently(self._read_changelog_chunk, chunks)
+        yield from self.client.map_concurrently(self._read_keyed_changelogs, chunks)
+
+    def _read_keyed_changelogs(self, ids: Sequence[int]) -> list[tuple[str, str | None, list[Raw]]]:
+        """The changelogs, and the keys of their issues, which the endpoint does not give."""
+        changelogs = self._read_changelog_chunk(ids)
+        numbers = sorted({int(number) for number, _ in changelogs})
+        bodies = self._read_bodies(numbers, IssueSelection(("project",)), [], None) if numbers else []
+        keys = {number: attempted(_dated_issue, body) for number, body in bodies}
+        named = ((number, keys.get(int(number)), histories) for number, histories in changelogs)
+        return [(number, head.key if head else None, histories) for number, head, histories in named]
 
     def _read_changelog_chunk(self, ids: Sequence[int]) -> list[tuple[str, list[Raw]]]:
         changelogs: list[tuple[str, list[Raw]]] = []
@@ -247,22 +256,15 @@ class CloudApi:
 
     def list_projects(self) -> Iterator[Raw]:
         expand = "description,lead,url,insight"
-        yield from self._list_values("project/search", {"expand": expand, "orderBy": "key"})
+        yield from list_values(self.client, "project/search", {"expand": expand, "orderBy": "key"})
 
     def list_objects(self, rest: str) -> list[Raw]:
         """The plain list of priorities is deprecated."""
-        return list(self._list_values("priority/search", {})) if rest == "priority" else self.client.list_objects(rest)
-
-    def _list_values(self, rest: str, params: dict[str, str]) -> Iterator[Raw]:
-        start = 0
-        while True:
-            page = self.client.get(rest, _values, {**params, "startAt": start, "maxResults": 100})
-            yield from page.values
-            start += len(page.values)
-            if page.isLast or (page.isLast is None and start >= (page.total or 0)):
-                return
-            if not page.values:
-                raise BrokenAnswer(f"{rest}: {start} of {page.total} came, then an empty page")
+        return (
+            list(list_values(self.client, "priority/search", {}))
+            if rest == "priority"
+            else self.client.list_objects(rest)
+        )
 
     def list_users(self) -> Iterator[Raw]:
         """Jira filters pages after it cuts them, so a short page need not be the last: only an empty one is.

@@ -48,6 +48,7 @@ _id, _raw, _dated_issue = decoder(Id), decoder(Raw), decoder(DatedIssue)
 
 class IssueChangelog(msgspec.Struct):
     id: str
+    key: str | None = None
     changelog: Histories | None = None
 
 
@@ -170,11 +171,11 @@ class DataCenterApi:
         unreadable.append(UnreadableIssue(str(number), head.key, str(broken)))
         return None
 
-    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, list[Raw]]]]:
+    def read_changelogs(self, issues: IssueSet) -> Iterator[list[tuple[str, str | None, list[Raw]]]]:
         unreadable: list[UnreadableIssue] = []
         for page in self.read_issues(issues, IssueSelection(("id",), ("changelog",)), unreadable):
             changelogs = [_changelog(body) for body in page]
-            yield [(issue.id, (issue.changelog and issue.changelog.histories) or []) for issue in changelogs]
+            yield [(issue.id, issue.key, (issue.changelog and issue.changelog.histories) or []) for issue in changelogs]
         if unreadable:
             raise SourceUnavailable(f"the changelog of issue {unreadable[0].id} cannot be read: {unreadable[0].reason}")
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from ingest_ray.http.errors import BadRequest, BrokenAnswer
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import SourceChanged
-from ingest_ray.sdk.types import Axis, Horizon, Interval, RunMode, SegmentState, UnitSpec
+from ingest_ray.sdk.types import Axis, Dataset, Horizon, Interval, RunMode, SegmentState, UnitSpec
 from ingest_strategies.atlassian.estimates import lag_s, lookback_ms, row_bytes, slice_rows
 from ingest_strategies.atlassian.json_decoding import attempted, decoder
 from ingest_strategies.atlassian.query_text import any_of
@@ -31,12 +31,15 @@ from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, updated_from_conditions, window
 from ingest_strategies.jira.discovery import custom_fields
 from ingest_strategies.jira.filters import JiraFilter, filter_of
+from ingest_strategies.jira.issue_tables import REQUESTS
 from ingest_strategies.jira.planning.id_lists import IdLists
+from ingest_strategies.jira.reading.site_lists import list_segments
 from ingest_strategies.jira.reading.value_types import Project, schema_text
-from ingest_strategies.jira.tables import ISSUES, TABLES
+from ingest_strategies.jira.tables import ISSUES, TABLES, reads_issues
 
 COUNTED_TOGETHER = 50  # projects: some 4 KB of JQL, sent as a body
 CURSOR = Axis(kind="cursor", columns=(BY_UPDATED,))
+SERVICE_PROJECT = "service_desk"
 DELETED_WORKLOGS = "deleted worklogs"
 """A segment that is no project: project keys are upper case, without blanks."""
 _project = decoder(Project)
@@ -51,10 +54,17 @@ class SiteProbe:
     lookback_ms: int
     projects: Sequence[SegmentCounts]
     is_full: bool
+    segments: Sequence[str] = ()
+    """Of a list, which is read whole."""
 
     @property
     def has_issues(self) -> bool:
-        return TABLES[self.spec.dataset.name].cursor is not None
+        return reads_issues(self.spec.dataset.name)
+
+    @property
+    def kind(self) -> str | None:
+        """The type of project to which the rows are confined."""
+        return SERVICE_PROJECT if self.spec.dataset.name == REQUESTS.name else None
 
     @property
     def bounds(self) -> RunBounds:
@@ -93,6 +103,8 @@ def open_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Pr
         )
         if site_probe.has_issues:
             site_probe = replace(site_probe, projects=probe_projects(site_probe, unit_filter, known))
+        else:
+            site_probe = replace(site_probe, segments=segments_of(api, spec))
         rows = site_probe.rows if site_probe.has_issues else spec.dataset.estimated_rows
         facts: dict[str, JsonValue] = {
             "account": account.id,
@@ -135,8 +147,8 @@ def check_fields(api: Api, spec: UnitSpec) -> None:
         raise SourceChanged(f"{spec.unit_id}: fields changed: {'; '.join(changed)}", hint="collect metadata again")
 
 
-def select_project_keys(api: Api, unit_filter: JiraFilter) -> list[str]:
-    """The site's projects that the endpoint and the unit's filter select.
+def select_project_keys(api: Api, unit_filter: JiraFilter, kind: str | None = None) -> list[str]:
+    """The site's projects that the endpoint and the unit's filter select; `kind`: those of one type only.
 
     Raises `BrokenAnswer` for one without a key: its issues cannot be found, and must not be taken for none.
     """
@@ -146,7 +158,8 @@ def select_project_keys(api: Api, unit_filter: JiraFilter) -> list[str]:
         project = attempted(_project, body)
         if project is None or not project.key:
             raise BrokenAnswer(f"a project without a key: {bytes(body)[:80].decode(errors='replace')}")
-        keys.append(project.key)
+        if kind is None or project.projectTypeKey in (kind, None):
+            keys.append(project.key)
     return [
         key
         for key in keys
@@ -155,10 +168,25 @@ def select_project_keys(api: Api, unit_filter: JiraFilter) -> list[str]:
     ]
 
 
+def segments_of(api: Api, spec: UnitSpec) -> list[str]:
+    """Of a list: all of it, or one segment for each project, board or field."""
+    return preview_segments(api, spec.dataset, filter_of(spec))
+
+
+def preview_segments(api: Api, dataset: Dataset, unit_filter: JiraFilter | None = None) -> list[str]:
+    fields = dataset.facts.get("fields")
+    return list_segments(
+        api,
+        TABLES[dataset.name].reads,
+        lambda: select_project_keys(api, unit_filter or JiraFilter()),
+        [str(field) for field in fields] if isinstance(fields, list) else [],
+    )
+
+
 def probe_projects(
     site_probe: SiteProbe, unit_filter: JiraFilter, known: Mapping[str, SegmentState]
 ) -> tuple[SegmentCounts, ...]:
-    keys = select_project_keys(site_probe.api, unit_filter)
+    keys = select_project_keys(site_probe.api, unit_filter, site_probe.kind)
     unchanged = find_unchanged_projects(site_probe, {key: known[key] for key in keys if key in known})
 
     def probe(key: str) -> SegmentCounts:

@@ -20,13 +20,12 @@ CREATED = Axis(kind="key", columns=(BY_CREATED,))
 """Of FULL runs on Data Center: an issue that changes during the run stays at its time of creation."""
 WHOLE = Axis(kind="whole")
 DELETION_FEED = Axis(kind="cursor", columns=("deleted_at",))
-ALL = "all"
-"""The segment of projects and of users."""
 
 
 def plan_scopes(site_probe: SiteProbe, known: Mapping[str, SegmentState]) -> Iterator[Scope]:
     if not site_probe.has_issues:
-        yield Scope(scope_id="load", segment=ALL, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
+        for segment in site_probe.segments:
+            yield Scope(scope_id="load", segment=segment, axis=WHOLE, effect=Effect.LOAD, is_resumable=False)
         return
     key = ID_LISTS if site_probe.api.lists_ids else CREATED
     for project in site_probe.projects:

@@ -4,11 +4,15 @@ The login is proved before and after: a token that is rotated meanwhile makes li
 is then proved by `is_gone`: only a 404 proves it, a 403 does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyarrow as pa
+from pydantic import JsonValue
+
 from ingest_ray.http.errors import NotThere
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.atlassian.json_decoding import decoder
@@ -16,14 +20,21 @@ from ingest_strategies.atlassian.query_text import quoted
 from ingest_strategies.jira.api.client import Api, IssueSet, UnreadableIssue
 from ingest_strategies.jira.api.deployment import open_api
 from ingest_strategies.jira.api.jql import filter_conditions
-from ingest_strategies.jira.api.responses import Id, Person
-from ingest_strategies.jira.discovery import list_bodies
+from ingest_strategies.jira.api.responses import Id
 from ingest_strategies.jira.filters import JiraFilter, filter_of
-from ingest_strategies.jira.planning.probe import select_project_keys
-from ingest_strategies.jira.reading.reader import ITEMS_OF_ISSUE, SELECTIONS
-from ingest_strategies.jira.tables import CHANGELOGS, ISSUES, TABLES, USERS
+from ingest_strategies.jira.planning.probe import segments_of, select_project_keys
+from ingest_strategies.jira.reading.issue_items import IssueItems
+from ingest_strategies.jira.reading.reader import read_history_items
+from ingest_strategies.jira.reading.rows import Item, RowBuilder
+from ingest_strategies.jira.reading.site_lists import read_all
+from ingest_strategies.jira.tables import CHANGELOGS, ISSUES, TABLES, reads_issues
 
-_id, _person = decoder(Id), decoder(Person)
+_id = decoder(Id)
+
+
+def refuse_odd(raw: Mapping[str, JsonValue], reason: str, column: str | None) -> None:
+    """A key that cannot be told must not be taken for one that is gone."""
+    raise SourceUnavailable(f"key scan: a key cannot be told: {reason}")
 
 
 @dataclass(frozen=True)
@@ -49,32 +60,47 @@ class KeyScan:
 
     def list_keys(self, segment: str) -> Iterator[str]:
         """The keys of a segment's rows: issue ids, or the ids of all children of its issues, each issue read whole."""
-        name, where = self.spec.dataset.name, self.where(segment)
+        name, _where = self.spec.dataset.name, self.where(segment)
         if name == ISSUES.name:
             yield from self.list_ids(segment)
             return
+        for items in self.list_items(segment):
+            for item in items:
+                yield _id(item.body).id
+
+    def list_items(self, segment: str) -> Iterator[list[Item]]:
+        """The children of all issues of a segment, each issue read whole."""
+        name, where = self.spec.dataset.name, self.where(segment)
         issues, unreadable = IssueSet(where, expected=self.api.count(where)), list[UnreadableIssue]()
         if name == CHANGELOGS.name:
-            for changelogs in self.api.read_changelogs(issues):
-                yield from (_id(body).id for _, histories in changelogs for body in histories)
+            yield from read_history_items(self.api, issues)
         else:
-            for page in self.api.read_issues(issues, SELECTIONS[name], unreadable):
-                yield from (_id(item.body).id for body in page for item in ITEMS_OF_ISSUE[name](body))
+            issue_items = IssueItems(self.api, self.spec.dataset, refuse_odd, keys_only=True)
+            for page in self.api.read_issues(issues, issue_items.selection, unreadable):
+                yield issue_items.of_page(page)
         if unreadable:
             raise SourceUnavailable(f"key scan of '{segment}': issue {unreadable[0].id} cannot be read")
         self.api.client.check_account(self.account_id)
 
-    def list_all_keys(self) -> Iterator[list[str]]:
-        """Every key of the dataset, some at a time."""
-        name = self.spec.dataset.name
-        if TABLES[name].cursor is None:
-            for body in list_bodies(self.api, name):
-                key = _person(body).id if name == USERS.name else _id(body).id
-                yield [str(key)]
+    def list_all_keys(self) -> Iterator[pa.RecordBatch]:
+        """Every key of the dataset, some at a time, as batches of its key columns."""
+        dataset = self.spec.dataset
+        whole = schema_of(dataset)
+        schema = pa.schema([whole.field(name) for name in TABLES[dataset.name].key])
+        if dataset.name == ISSUES.name:
+            for segment in self.list_segments():
+                ids = pa.array(list(self.list_ids(segment)), schema.field(0).type)
+                yield pa.RecordBatch.from_arrays([ids], schema=schema)
+            return
+        builder = RowBuilder(dataset, schema)
+        if not reads_issues(dataset.name):
+            for items in read_all(self.api, dataset.name, segments_of(self.api, self.spec)):
+                yield builder.batch(items, refuse_odd)
             self.api.client.check_account(self.account_id)
             return
         for segment in self.list_segments():
-            yield list(self.list_keys(segment))
+            for items in self.list_items(segment):
+                yield builder.batch(items, refuse_odd)
 
     def where(self, segment: str) -> str:
         """The endpoint's own condition only: an issue that stops matching the unit's filter is not deleted."""

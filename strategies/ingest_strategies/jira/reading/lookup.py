@@ -11,12 +11,12 @@ from ingest_strategies.atlassian.query_text import quoted
 from ingest_strategies.atlassian.site_client import chunked
 from ingest_strategies.jira.api.client import Api, IssueSet
 from ingest_strategies.jira.api.jql import BY_UPDATED, filter_conditions, in_list, updated_from_conditions
-from ingest_strategies.jira.discovery import list_bodies
 from ingest_strategies.jira.filters import filter_of
-from ingest_strategies.jira.planning.probe import select_project_keys
+from ingest_strategies.jira.planning.probe import segments_of, select_project_keys
 from ingest_strategies.jira.reading.reader import allowed_projects, read_history_items, read_issue_items
-from ingest_strategies.jira.reading.rows import Item, RowBuilder
-from ingest_strategies.jira.tables import CHANGELOGS, ISSUES, TABLES
+from ingest_strategies.jira.reading.rows import RowBuilder
+from ingest_strategies.jira.reading.site_lists import read_all
+from ingest_strategies.jira.tables import CHANGELOGS, ISSUES, TABLES, reads_issues
 
 ISSUES_AT_ONCE = 50
 PROJECTS_AT_ONCE = 50
@@ -25,7 +25,9 @@ ISSUE_ID = "issue_id"
 
 def lookup_columns(spec: UnitSpec) -> Sequence[str]:
     table = TABLES[spec.dataset.name]
-    return table.key if table.cursor is None or table is ISSUES else (*table.key, ISSUE_ID)
+    if not reads_issues(spec.dataset.name) or table is ISSUES:
+        return table.key
+    return tuple(dict.fromkeys((*table.key, ISSUE_ID)))
 
 
 def version_columns(spec: UnitSpec) -> Sequence[str] | None:
@@ -38,8 +40,9 @@ def look_up(
 ) -> Iterator[pa.RecordBatch]:
     name = spec.dataset.name
     build = RowBuilder(spec.dataset, context.schema).batch
-    if TABLES[name].cursor is None:
-        yield build([Item(body, {}) for body in list_bodies(api, name)], context.reject)
+    if not reads_issues(name):
+        for items in read_all(api, name, segments_of(api, spec)):
+            yield build(items, context.reject)
         return
     column = keys.column("id" if name == ISSUES.name else ISSUE_ID)
     if known is None and column.null_count:

@@ -37,6 +37,35 @@ class Option(Struct):
 class Project(Struct):
     id: str | None = None
     key: str | None = None
+    projectTypeKey: str | None = None
+
+
+class Location(Struct):
+    projectKey: str | None = None
+
+
+class PermissionHolder(Struct):
+    type: str | None = None
+    parameter: str | None = None
+    value: str | None = None
+
+
+class RemoteObject(Struct):
+    url: str | None = None
+    title: str | None = None
+
+
+class RequestStatus(Struct):
+    status: str | None = None
+    statusCategory: str | None = None
+
+
+class RequestDate(Struct):
+    iso8601: str | None = None
+
+
+class Links(Struct):
+    web: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +132,20 @@ SHAPES: dict[str, Shape] = {
     "status name": Shape("string", Status, lambda status: status.name),
     "category": Shape("string", Status, lambda status: status.statusCategory.key if status.statusCategory else None),
     "project key": Shape("string", Project, lambda project: project.key),
+    "int text": Shape("string", int | str, str),
+    "lower text": Shape("string", str, str.lower),
+    "day of": Shape("date32", str, lambda text: date.fromisoformat(text[:10])),
+    "date of": Shape(
+        "timestamp[us, UTC]", RequestDate, lambda found: instant(found.iso8601) if found.iso8601 else None
+    ),
+    "location key": Shape("string", Location, lambda location: location.projectKey),
+    "holder type": Shape("string", PermissionHolder, lambda holder: holder.type),
+    "holder parameter": Shape("string", PermissionHolder, lambda holder: holder.value or holder.parameter),
+    "remote url": Shape("string", RemoteObject, lambda found: found.url),
+    "remote title": Shape("string", RemoteObject, lambda found: found.title),
+    "request status": Shape("string", RequestStatus, lambda found: found.status),
+    "request category": Shape("string", RequestStatus, lambda found: found.statusCategory),
+    "web link": Shape("string", Links, lambda links: links.web),
     "project id": Shape("string", Project, lambda project: project.id),
 }
 

@@ -49,8 +49,6 @@ class JiraAccess(JiraIssueParts):
         for person in (self.store.people[n] for n in users):
             actor: Json = {"id": len(actors) + 1, "displayName": person.display, "type": "atlassian-user-role-actor"}
             actor |= {"actorUser": {"accountId": person.account_id}} if self.cloud else {"name": person.username}
-            if not self.cloud:
-                actor["actorUser"] = {"key": person.key}
             actors.append(actor)
         for group in (self.store.groups[n] for n in groups):
             team: Json = {"id": len(actors) + 1, "displayName": group.name, "type": "atlassian-group-role-actor"}

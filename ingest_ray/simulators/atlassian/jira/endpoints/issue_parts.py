@@ -22,7 +22,7 @@ def watchers_of(issue: Issue, people: int) -> list[int]:
 
 
 def voters_of(issue: Issue, people: int) -> list[int]:
-    return [(issue.id + 1 + n * 5) % people for n in range(issue.id % 3)]
+    return [(issue.id + 1 + n * 5) % people for n in range(issue.id // 3 % 3)]
 
 
 def remote_links_of(issue: Issue, rest: str) -> list[Json]:
