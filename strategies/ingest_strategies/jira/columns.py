@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest_ray.sdk.types import Column
-from ingest_strategies.atlassian.tables import PAYLOAD as BODY
+from ingest_strategies.atlassian.tables import PAYLOAD as OBJECT
 from ingest_strategies.atlassian.tables import Table
 from ingest_strategies.jira.reading.value_types import SHAPES
 
+BODY = OBJECT
 Reads = Literal["site", "project", "board", "field", "issue"]
 
 
