@@ -6,12 +6,11 @@
 A refresh token is good for one exchange; Atlassian accepts it again for ten minutes, and ends the whole chain after that:
 https://community.developer.atlassian.com/t/updated-31-january-2022-action-required-deprecating-persistent-refresh-tokens/54172
 So a process that dies between exchange and write loses nothing, as long as another one takes its claim over within that time: a
-claim that was not followed by a write for `CLAIM_S` is taken over, with the same refresh token.
+claim whose process is seen to be gone, or that was not followed by a write for `CLAIM_S`, is taken over, with the same refresh token.
 """
 
 import hashlib
 import logging
-import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -120,7 +119,6 @@ class AccessTokens:
         self._lock = threading.Lock()
         self._kept = _Kept({}, 0)
         self._held_until = float("-inf")
-        self._owner = secrets.token_hex(8)
 
     def current(self) -> str:
         """Raises:
@@ -154,7 +152,8 @@ class AccessTokens:
             if kept.text("renewed_by"):
                 if kept.version != claimed:
                     claimed, claimed_at = kept.version, self._timing.monotonic()
-                if self._timing.monotonic() - claimed_at < CLAIM_S:
+                is_expired = self._timing.monotonic() - claimed_at >= CLAIM_S
+                if not is_expired and not self._store.is_gone(str(kept.text("renewed_by"))):
                     if kept.is_usable(now, refused):  # another process renews it in time
                         self._hold(kept, POLL_S)
                         return
@@ -162,7 +161,9 @@ class AccessTokens:
                     continue
                 log.warning("a renewal of an access token was not finished: taking it over")
             try:
-                version = self._store.write(self.grant.key, {**kept.document, "renewed_by": self._owner}, kept.version)
+                version = self._store.write(
+                    self.grant.key, {**kept.document, "renewed_by": self._store.owner()}, kept.version
+                )
             except StateConflict:
                 continue
             if self._renew(_Kept(kept.document, version), refused):

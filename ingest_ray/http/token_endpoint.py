@@ -44,6 +44,12 @@ class SecretsOfProcess:
             self._documents[key] = (dict(document), if_version + 1)
             return if_version + 1
 
+    def owner(self) -> str:
+        return self.identity
+
+    def is_gone(self, owner: str) -> bool:
+        return False
+
 
 _of_process = SecretsOfProcess()
 _tokens: dict[tuple[str, str], AccessTokens] = {}

@@ -26,3 +26,11 @@ class SecretStore(Protocol):
             StateConflict: another process wrote it.
         """
         ...
+
+    def owner(self) -> str:
+        """Names this process among those that use the store."""
+        ...
+
+    def is_gone(self, owner: str) -> bool:
+        """Whether that process has ended, as far as it can be seen from here; False for a process of another host."""
+        ...

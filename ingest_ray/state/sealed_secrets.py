@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.contracts import KV
@@ -17,6 +17,8 @@ from ingest_ray.sdk.types import Endpoint
 from ingest_ray.secrets import resolve
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.settings import Settings
+from ingest_ray.state.documents import Owner
+from ingest_ray.state.lease import this_process
 
 PREFIX = "login::"
 SCHEMA = 1
@@ -48,6 +50,17 @@ class SealedSecrets:
         keys = Keyring(self.settings, creates=not if_version)
         sealed = keys.seal(json.dumps(dict(document)))
         return self._kv.put(PREFIX + key, {"schema": SCHEMA, "sealed": sealed}, if_version)
+
+    def owner(self) -> str:
+        return this_process().model_dump_json()
+
+    def is_gone(self, owner: str) -> bool:
+        try:
+            known = Owner.model_validate_json(owner)
+        except ValidationError:
+            return False
+        now = this_process(known.pid)
+        return now.host == known.host and now.started != known.started
 
 
 def open_source(endpoint: Endpoint, settings: Settings, *, run_id: str | None = None) -> Endpoint:

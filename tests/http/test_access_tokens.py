@@ -1,5 +1,10 @@
 """Access tokens: one renewal for all threads and processes, whatever dies or is late."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +22,7 @@ from ingest_ray.http.token_endpoint import SecretsOfProcess, issued_token
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceUnavailable, StateConflict
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.settings import Settings
+from ingest_ray.simulators.atlassian import simulate
 from ingest_ray.state.sealed_secrets import PREFIX, SealedSecrets, reseal
 
 GRANT = TokenGrant("https://auth.example/token", "app", "app-secret", "refresh-0")
@@ -135,6 +141,12 @@ class Dying:
             raise Died
         return version
 
+    def owner(self) -> str:
+        return self.identity
+
+    def is_gone(self, owner: str) -> bool:
+        return False
+
 
 @pytest.mark.parametrize("write_number", [1, 2])
 @pytest.mark.parametrize("after", [False, True])
@@ -233,6 +245,39 @@ def test_tokens_are_sealed_at_rest_and_shared_by_objects_of_one_installation(tmp
     store = SealedSecrets(settings)
     with pytest.raises(StateConflict):
         store.write(GRANT.key, {}, 99)
+
+
+def test_a_claim_of_a_process_that_is_gone_is_taken_over_at_once(tmp_path: Path) -> None:
+    settings, world = installation(tmp_path), World()
+    store = SealedSecrets(settings)
+    gone = json.loads(store.owner()) | {"started": "an earlier start"}
+    store.write(GRANT.key, {"renewed_by": json.dumps(gone)}, 0)
+    before = world.now
+    assert world.tokens(store).current() == "access-1"
+    assert world.now == before
+    assert not store.is_gone(store.owner())
+    assert not store.is_gone(json.dumps(gone | {"host": "another"}))
+    assert not store.is_gone("something else")
+
+
+@pytest.mark.parametrize("step", ["token:before-exchange", "token:after-exchange"])
+def test_a_killed_process_loses_no_refresh_token(tmp_path: Path, step: str) -> None:
+    """A real process, killed in the renewal; the next one goes on with the refresh token that it used."""
+    with simulate(issues=5, projects=1) as sim:
+        login = {"auth_type": "oauth", "refresh_token": "refresh-0", "token_url": sim.token_url, **sim.app}
+        config = {"site": sim.url, "gateway_url": sim.url, **login}
+        (tmp_path / "ingest.yaml").write_text(
+            json.dumps({"endpoints": [{"id": "tracker", "template": "jira.http", "config": config}]})
+        )
+
+        def run(*arguments: str, **variables: str) -> int:
+            command = [sys.executable, "-m", "ingest_ray.cli", *arguments]
+            return subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, check=False).returncode
+
+        assert run("apply") == 0
+        assert run("test", "tracker", INGEST_FAILPOINT=step) == -signal.SIGKILL
+        assert run("test", "tracker") == 0
+        assert sim.stats()["faults"]["token"] == (1 if step == "token:before-exchange" else 2)
 
 
 def test_a_new_key_seals_stored_tokens_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
