@@ -44,7 +44,12 @@ def test_a_ticket_table_feeds_the_common_data_model(tmp_path: Path, pg: Postgres
         "endpoints": [{"id": "shop", "template": "jdbc.postgres", "config": {"url": pg.url, "schemas": ["public"]}}],
         "sinks": [{"id": "models", "template": "cdm.jdbc", "config": {"url": pg.url}}],
         "units": [
-            {**rule, "sink_endpoint": "models", "policy": {"cursor": "updated_at", "lookback": 0}, "cdm": {"models": {ITEM: FIELDS}}}
+            {
+                **rule,
+                "sink_endpoint": "models",
+                "policy": {"cursor": "updated_at", "lookback": 0},
+                "cdm": {"models": {ITEM: FIELDS}},
+            }
         ],
     }
     (tmp_path / "ingest.yaml").write_text(yaml.safe_dump(document))

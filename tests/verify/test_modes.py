@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from ingest_ray.engine.comparison import compare
 from ingest_ray.run import VerifyOptions, verify_unit
 from ingest_ray.sdk.errors import ConfigError, RunActive
 from ingest_ray.sdk.key_sums import KeyRange, KeySum, differing_ranges
-from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.sdk.types import Endpoint, RunMode, RunState
 from tests import forks
 from tests.searches import examples
 from tests.verify.table_world import TableWorld, counts, ids, sqlite_world
@@ -141,6 +143,22 @@ def test_a_killed_repair_is_finished_by_the_next_one(tmp_path: Path, step: str) 
     world.execute("INSERT INTO t VALUES (1000, 1000, 'new')")
     world.run()
     assert 1000 in {row["id"] for row in world.rows()}
+
+
+@pytest.mark.parametrize("deletes", ["tombstone", "delete"])
+def test_doubled_rows_of_a_database_are_repaired(tmp_path: Path, deletes: str) -> None:
+    sink = Endpoint(endpoint_id="lake", template="sql", config={"url": f"sqlite:///{tmp_path}/sink.db"})
+    world = numbers(tmp_path, sink=sink, policy={"cursor": "at", "primary_key": ("id",), "deletes": deletes})
+    world.run()
+    with closing(sqlite3.connect(tmp_path / "sink.db")) as database, database:
+        ((table,),) = database.execute("select target_table from _ingest_ledger")
+        database.execute(f'insert into "{table}" select * from "{table}" where id in (3, 4)')
+    assert counts(world.verify(with_values=True)) == (0, 0, 0, 2)
+    repaired = world.verify(repair=True)
+    assert (repaired.state, repaired.repaired, repaired.remaining) == (RunState.SUCCEEDED, 2, 0)
+    assert counts(world.verify(with_values=True)) == (0, 0, 0, 0)
+    with closing(sqlite3.connect(tmp_path / "sink.db")) as database:
+        assert database.execute(f'select count(*), count(distinct id) from "{table}"').fetchone() == (200, 200)
 
 
 @pytest.mark.slow
