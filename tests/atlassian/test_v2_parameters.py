@@ -12,7 +12,7 @@ from ingest_ray.simulators.atlassian.confluence.v2.parameters import NOT_SERVED,
 from tests.atlassian.conftest import opened
 from tests.atlassian.openapi import load
 
-JUNK = ("junk", "-1", "99999999999999999999", "%00", "1,2,x", "")
+JUNK = ("junk", "99999999999999999999", "%00,x")
 
 
 def resolved(spec: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

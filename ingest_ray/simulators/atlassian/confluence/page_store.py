@@ -37,6 +37,7 @@ class PageStore:
     pending: list[tuple[int, int]] = field(default_factory=list)
     purged: dict[int, int] = field(default_factory=dict)
     children: dict[int, set[int]] = field(default_factory=dict)
+    reader_sets: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
     hidden: int = 0
     next_id: int = 0
 

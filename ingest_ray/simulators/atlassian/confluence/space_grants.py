@@ -61,12 +61,17 @@ def _may_read_space(store: PageStore, space: Space, mine: set[str]) -> bool:
 
 def readers_record(store: PageStore, page: Page, names: list[str]) -> dict[str, Any]:
     """`names`: of the people, in their order. Only people with a licence count: others cannot log in."""
-    licensed = [p.index for p in store.people if p.active and p.kind == "atlassian"]
-    is_open = is_anonymous(store, store.spaces[page.space]) and not store.readers(page)
+    above = store.readers(page)
+    is_open = is_anonymous(store, store.spaces[page.space]) and not above
+    # Pages with the same space and the same restrictions have the same readers; traps may change them.
+    key = (page.space, tuple(sorted(store.traps.numbers)), tuple(names for _, names in above))
+    if key not in store.reader_sets:
+        licensed = (p.index for p in store.people if p.active and p.kind == "atlassian")
+        store.reader_sets[key] = [n for n in licensed if may_read(store, page, n)]
     return {
         "id": str(page.id),
         "status": page.status,
         "folder_above": store.has_folder_above(page),
         "anyone": is_open,
-        "users": [names[n] for n in licensed if may_read(store, page, n)],
+        "users": [names[n] for n in store.reader_sets[key]],
     }

@@ -30,6 +30,7 @@ from ingest_strategies.confluence.reading.rows import RowBuilder
 from ingest_strategies.confluence.tables import ACLS, PAGES, SPACES, TABLES, ContentTable
 
 _ref = decoder(ContentRef)
+SEARCHES_AGAIN = 3
 MOST_UNREADABLE = 10  # of a slice in which nothing could be read: more than that is the site's fault, not the pages'
 PREVIEWED = 50  # items in the window of a preview, at most
 
@@ -118,19 +119,22 @@ def open_reader(api: Api, space: Space, context: ReadContext) -> ContentReader:
 
 def check_hits(reader: ContentReader, piece: Slice, where: str) -> None:
     """Where search gave less than was counted, the content moved on, the login was lost, or an answer skipped some of it: the login is
-    proved, and search is asked again for the ids.
+    proved, and search is asked again for the ids. Where it gives the same each time, its count is taken for inexact.
 
     Raises:
-        SourceUnavailable: the second answer has content that the first lacked.
+        SourceUnavailable: a later answer has content that the first lacked.
     """
     expected = piece.hints.get("items")
     if not isinstance(expected, int) or len(reader.hits) >= expected:
         return
     reader.api.client.read_account()
-    again = (attempted(_ref, body) for body in reader.api.search(where, (), []))
-    missed = sorted({ref.id for ref in again if ref is not None} - reader.hits)
-    if missed:
-        raise SourceUnavailable(f"{piece.slice_id}: search left out {len(missed)} of {expected}, such as {missed[0]}")
+    for _ in range(SEARCHES_AGAIN):
+        again = (attempted(_ref, body) for body in reader.api.search(where, (), []))
+        missed = sorted({ref.id for ref in again if ref is not None} - reader.hits)
+        if missed:
+            raise SourceUnavailable(
+                f"{piece.slice_id}: search left out {len(missed)} of {expected}, such as {missed[0]}"
+            )
 
 
 def finish_slice(reader: ContentReader, piece: Slice) -> None:
