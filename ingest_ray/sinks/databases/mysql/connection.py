@@ -14,8 +14,32 @@ from ingest_ray.sinks.databases.reach import SinkReach
 CONNECT_TIMEOUT_S = 10  # the driver's own
 
 
+CLEAR_TEXT = 2061  # CR_AUTH_PLUGIN_ERR
+NO_CLEAR_TEXT = "the server asks for the password in clear text, and the connection has no TLS"
+
+
+class ClearPassword:
+    """Answers `mysql_clear_password` through TLS or a socket only, as MySQL's own clients want it: else anyone between client and
+    server could ask for the password. https://dev.mysql.com/doc/refman/8.4/en/cleartext-pluggable-authentication.html
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def authenticate(self, packet: Any) -> Any:
+        if not self._connection._secure:
+            raise pymysql.err.OperationalError(CLEAR_TEXT, NO_CLEAR_TEXT)
+        self._connection.write_packet(self._connection.password + b"\0")
+        answer = self._connection._read_packet()
+        answer.check_error()
+        return answer
+
+
 class Connection(pymysql.Connection):
     """Does not load the machine's trusted certificates, which it would not use: they take 20 ms, and each transaction connects anew."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, auth_plugin_map={b"mysql_clear_password": ClearPassword})
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         if not sslp:

@@ -7,7 +7,9 @@ from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConfli
 # table full, server shutdown.
 CONNECTION_LOST = frozenset({2002, 2003, 2006, 2013, 2055, 1053, 1927})
 _TRANSIENT = CONNECTION_LOST | {1021, 1040, 1114, 1203, 1205, 1213}
-_LOGIN = frozenset({1044, 1045, 1049, 1698})
+# Also: a host that may not connect, a password that ended, one that would be sent in clear text.
+_LOGIN = frozenset({1044, 1045, 1049, 1130, 1698, 1820, 1862, 2061, 3118, 3159})
+_NEEDS_KEY = frozenset({3750})
 _GRANT = frozenset({1142, 1143, 1227, 1370})
 _PACKET = 1153
 # Too long, out of range, truncated, not in the encoding, not JSON, a row too wide for a page: values of a row.
@@ -27,6 +29,11 @@ def translate_error(error: Exception, shown_url: str) -> IngestError:
         return TransactionConflict(text)
     if code in _TRANSIENT or isinstance(error, OSError):
         return SinkUnavailable(f"'{shown_url}' does not answer: {error.args[-1] if error.args else error}")
+    if code in _NEEDS_KEY:
+        return SinkRejected(
+            text,
+            hint="sql_generate_invisible_primary_key = ON (MySQL 8.0.30), or sql_require_primary_key = OFF for this user's sessions",
+        )
     if code in _GRANT:
         return SinkRejected(text, hint="grant the user this right")
     if code == _PACKET:

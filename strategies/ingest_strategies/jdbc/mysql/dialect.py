@@ -23,7 +23,7 @@ from ingest_strategies.jdbc.mysql.catalog import collect, describe, quoted, read
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.mysql.horizon import find_horizon
 from ingest_strategies.jdbc.mysql.reader import fetch_rows
-from ingest_strategies.jdbc.mysql.session import MysqlSession
+from ingest_strategies.jdbc.mysql.session import CLEAR_TEXT, MysqlSession
 from ingest_strategies.jdbc.mysql.types import carrier_of
 from ingest_strategies.jdbc.sessions.faults import ErrorCodes
 from ingest_strategies.jdbc.sessions.reach import reach
@@ -54,9 +54,9 @@ SETTINGS = {
 SYNTAX_MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?\Z", re.IGNORECASE)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|\+00:?00)?\Z")
-# https://mariadb.com/kb/en/mariadb-error-code-reference/
+# https://mariadb.com/kb/en/mariadb-error-code-reference/, https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 ERROR_CODES = ErrorCodes(
-    denied=frozenset({1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698, 3118, 3159}),
+    denied=frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1370, 1410, 1698, 1820, 1862, 3118, 3159, CLEAR_TEXT}),
     no_database=frozenset({1049}),
     changed=frozenset({1051, 1054, 1146, 1356}),
     syntax=frozenset({1064, 1305, 1525, 1582}),

@@ -100,6 +100,31 @@ class MysqlSession(DriverSession):
             super().close()
 
 
+CLEAR_TEXT = 2061  # CR_AUTH_PLUGIN_ERR
+NO_CLEAR_TEXT = (
+    "the server asks for the password in clear text, and the connection has no TLS: ssl_mode 'required' or more"
+)
+
+
+class ClearPassword:
+    """Answers `mysql_clear_password` (LDAP, PAM, tokens of clouds) through TLS or a socket only, as MySQL's own clients want it.
+
+    Else anyone between client and server could ask for the password, whatever plug-in the server has.
+    https://dev.mysql.com/doc/refman/8.4/en/cleartext-pluggable-authentication.html
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def authenticate(self, packet: Any) -> Any:
+        if not self._connection._secure:
+            raise pymysql.err.OperationalError(CLEAR_TEXT, NO_CLEAR_TEXT)
+        self._connection.write_packet(self._connection.password + b"\0")
+        answer = self._connection._read_packet()
+        answer.check_error()
+        return answer
+
+
 class UnverifiedTlsConnection(pymysql.Connection):
     """TLS where the server offers it, without verification: no session loads the system's certificates, which takes 15 ms."""
 
@@ -139,6 +164,7 @@ def connect(config: MysqlConfig, reach: Reach | None = None) -> Any:
         write_timeout=config.read_timeout_s,
         program_name="ingest_ray",
         defer_connect=local_port is not None,
+        auth_plugin_map={b"mysql_clear_password": ClearPassword},
         **tls(config),
     )
     if local_port is not None:  # TLS compares the certificate with `host`

@@ -72,7 +72,7 @@ def second_spelling(name: str, collation: str | None) -> str | None:
         return "-0 equals 0"
     if name not in _TEXTS or collation is None or collation == "binary":
         return None
-    if not collation.endswith(("_bin", "_0900_as_cs")):
+    if not collation.endswith("_bin"):
         return f"collation '{collation}' holds texts equal that differ, such as in case"
     is_padded = not ("nopad" in collation or "_0900_" in collation)
     return f"collation '{collation}' ignores blanks at the end" if is_padded and name != "char" else None
