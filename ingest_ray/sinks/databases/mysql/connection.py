@@ -39,7 +39,7 @@ class Connection(pymysql.Connection):
     """Does not load the machine's trusted certificates, which it would not use: they take 20 ms, and each transaction connects anew."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, auth_plugin_map={b"mysql_clear_password": ClearPassword})
+        super().__init__(**options, auth_plugin_map={"mysql_clear_password": ClearPassword})
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         if not sslp:

@@ -164,7 +164,7 @@ def connect(config: MysqlConfig, reach: Reach | None = None) -> Any:
         write_timeout=config.read_timeout_s,
         program_name="ingest_ray",
         defer_connect=local_port is not None,
-        auth_plugin_map={b"mysql_clear_password": ClearPassword},
+        auth_plugin_map={"mysql_clear_password": ClearPassword},
         **tls(config),
     )
     if local_port is not None:  # TLS compares the certificate with `host`
