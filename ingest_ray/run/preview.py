@@ -13,6 +13,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.mapper import mapper_of
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
+from ingest_ray.engine.steps.renamed_sink import renamed_sink
 from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, unit_key_of
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
@@ -121,7 +122,8 @@ def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateL
     """
     if order.spec.is_cdm:
         return model_certificate(order)
-    sink = sink or open_sink(opened_sink(order))
+    renames = order.spec.policy.renames
+    sink = renamed_sink(sink or open_sink(opened_sink(order)), renames)
     fits: dict[str, ColumnFit] = {fit.column: fit for fit in sink.fit(staged_schema(order.spec))}
     lines = []
     wanted = order.spec.policy.columns
@@ -129,7 +131,8 @@ def certificate(order: RunOrder, sink: Sink | None = None) -> tuple[CertificateL
         fit = fits.get(column.name)
         if wanted and column.name not in wanted:
             continue
-        notes = [note for note in (column.note, fit.note if fit else None) if note]
+        named = f"lands as {renames[column.name]}" if column.name in renames else None
+        notes = [note for note in (column.note, named, fit.note if fit else None) if note]
         lines.append(
             CertificateLine(
                 column=column.name,

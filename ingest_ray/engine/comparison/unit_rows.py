@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from ingest_ray.engine.comparison.spool import HASH
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import opened_sink, opened_spec, staged_schema, target_of
-from ingest_ray.registry import open_sink
+from ingest_ray.engine.steps.renamed_sink import open_sink_of
+from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema, target_of
 from ingest_ray.sdk.contracts import (
     KeyScan,
     KeySumReader,
@@ -184,7 +184,7 @@ class TableRows(SourceRows):
 
     def __init__(self, order: RunOrder, *, with_values: bool) -> None:
         self._target = target_of(order)
-        sink = open_sink(opened_sink(order))
+        sink = open_sink_of(order)
         if not isinstance(sink, RowReader):
             raise ModeUnsupported(
                 f"sinks of template '{order.sink.template}' cannot read rows back for a comparison",

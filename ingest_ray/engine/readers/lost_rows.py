@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, target_of
+from ingest_ray.engine.steps.renamed_sink import open_sink_of
+from ingest_ray.engine.steps.unit_layout import staged_schema, target_of
 from ingest_ray.files.folder import Folder
-from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowLookup, RowReader, RowSource, capability
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_hash import row_hashes
@@ -76,7 +76,7 @@ class StoredRows:
     def __init__(self, order: RunOrder, keys: pa.RecordBatch, schema: pa.Schema) -> None:
         self._key = order.spec.key
         target, rows = target_of(order), staged_schema(order.spec)
-        sink = open_sink(opened_sink(order))
+        sink = open_sink_of(order)
         if not isinstance(sink, RowReader):
             raise ConfigError(f"sinks of template '{order.sink.template}' cannot read rows back")
         self._stored = sink.comparable_schema(target, rows)

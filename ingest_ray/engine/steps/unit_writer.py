@@ -7,9 +7,9 @@ from typing import Protocol
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.fitting_rows import SliceOfRows
 from ingest_ray.engine.steps.model_writer import ModelWriter
-from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, target_of
+from ingest_ray.engine.steps.renamed_sink import open_sink_of
+from ingest_ray.engine.steps.unit_layout import staged_schema, target_of
 from ingest_ray.process.failpoints import reached
-from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress, Staging
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
 
@@ -48,7 +48,7 @@ class TableWriter:
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._order = order
-        self._sink: Sink = open_sink(opened_sink(order))
+        self._sink: Sink = open_sink_of(order)
         self._staging = staging
         self.target = target_of(order)
         self._schema = staged_schema(order.spec)

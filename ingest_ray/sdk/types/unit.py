@@ -90,6 +90,8 @@ class Policy(Model):
     """Columns that are never read; one that a dataset does not have is no fault, so that a rule can name it for many."""
     mask: dict[str, Mask | None] = Field(default_factory=dict)
     """Columns whose values are replaced before they are staged. None: no mask, where an earlier rule has one."""
+    rename: dict[str, str | None] = Field(default_factory=dict)
+    """The source's names of columns, and their names in the target. None: no other name, where an earlier rule has one."""
     where: str | None = None
     allow_lossy: bool = False
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"
@@ -115,6 +117,10 @@ class Policy(Model):
     @property
     def masks(self) -> dict[str, Mask]:
         return {name: mask for name, mask in self.mask.items() if mask is not None}
+
+    @property
+    def renames(self) -> dict[str, str]:
+        return {old: new for old, new in self.rename.items() if new is not None and new != old}
 
     @model_validator(mode="before")
     @classmethod

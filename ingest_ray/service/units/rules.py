@@ -95,7 +95,11 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, 
             policy.pop("cursors", None)
         if "cursors" in written:
             policy.pop("cursor", None)
-        merged = {"mask": {**policy.get("mask", {}), **rule.policy.mask}} if "mask" in written else {}
+        merged = {
+            name: {**policy.get(name, {}), **getattr(rule.policy, name)}
+            for name in ("mask", "rename")
+            if name in written
+        }
         policy |= {name: getattr(rule.policy, name) for name in written} | merged
         cdm |= {name: getattr(rule.cdm, name) for name in rule.cdm.model_fields_set}
     mode = values.get("mode", DataMode.RAW)

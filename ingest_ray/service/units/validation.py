@@ -9,6 +9,7 @@ from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import ConfigError, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
+from ingest_ray.service.units.policies.renamed_columns import check_renames
 
 SHOWN_COLUMNS = 5  # a table may have thousands that do not fit
 
@@ -40,6 +41,7 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
         if len(set(columns)) != len(columns):
             raise ConfigError(f"unit '{name}': policy.{field} names a column twice")
     check_masks(spec)
+    check_renames(spec)
     key = spec.key
     if policy.write is WriteMode.UPSERT and not key and not spec.is_cdm:
         raise ConfigError(
