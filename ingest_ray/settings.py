@@ -120,6 +120,8 @@ class ServeSettings(Model):
     audit_days: Annotated[int, Field(ge=1)] = 400
     """How long entries of the audit log are kept."""
     schedules: ScheduleSettings = ScheduleSettings()
+    parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Runs that the server carries out at once on this machine. None: one per core. Others wait for their turn."""
 
 
 class Settings(Model):

@@ -7,7 +7,7 @@ from pydantic import create_model
 
 from ingest_ray.sdk.simple_source import BadRow, Column, Dataset, Descriptor, Endpoint, SimpleSource
 
-Config = create_model("Config", folder=(str, ...))
+Config = create_model("Config", folder=(Path, ...))
 
 
 class CsvFolder(SimpleSource):

@@ -9,6 +9,7 @@ from ingest_ray.cli.launch_progress import show_launch
 from ingest_ray.cli.output import FAILURE, SUCCESS, Output
 from ingest_ray.cli.progress import ComparisonLines, show_progress
 from ingest_ray.cli.run_document import run_document
+from ingest_ray.cli.tables.copy import show_copied, show_project
 from ingest_ray.cli.tables.run_report import show_report
 from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
@@ -17,6 +18,7 @@ from ingest_ray.run import VerifyOptions
 from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
+from ingest_ray.service.copying.copy import CopyProject
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, quarantine, verification
 from ingest_ray.service.runs import remap as remapping
@@ -55,6 +57,28 @@ def run(
             watch=watch,
         )
     return _write_report(output, report)
+
+
+def copy(output: Output, installation: Installation, project: CopyProject, parallel: int | None) -> int:
+    """Runs the tables of a copy. The JSON document is that of `run` with what was chosen under `copy`."""
+    units = [choice.unit_id for choice in project.choices]
+    if not output.is_json:
+        show_project(project, output.stream)
+    command = f"INGEST_HOME={shlex.quote(installation.settings.home)} ingest-ray run {shlex.quote(project.endpoint_id)}"
+    with _interruptible(output, command) as stop, show_launch() as watch:
+        report = execution.run(
+            installation,
+            project.endpoint_id,
+            units,
+            requested_by=_user_name(),
+            observe=watch.show,
+            is_stopping=stop.is_requested,
+            parallel=parallel,
+            watch=watch,
+        )
+    document = run_document(report) | {"copy": project.model_dump(mode="json")}
+    output.write(document, lambda out: show_copied(report, project, out))
+    return SUCCESS if report.state is RunState.SUCCEEDED else FAILURE
 
 
 def replay(output: Output, installation: Installation, endpoint_id: str, unit_id: str | None) -> int:

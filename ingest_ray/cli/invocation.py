@@ -58,14 +58,14 @@ class Invocation:
 
 
 def shared_options(
-    *, json: bool = True, settings: bool = True, log_level: Level = "warning"
+    *, json: bool = True, settings: bool = True, config: bool = True, log_level: Level = "warning"
 ) -> Callable[[Callable[Concatenate[Invocation, P], int | None]], Callable[..., int | None]]:
     """Makes a command of a function: adds the options that many commands have, and passes them as its `Invocation`.
 
-    `json`: `--json`. `settings`: `--config`, `--log-format` and `--log-level`, whose default is `log_level`.
+    `json`: `--json`. `settings`: `--config` (not where `config` is False), `--log-format` and `--log-level`, whose default is `log_level`.
     The function returns the exit code; None is 0.
     """
-    options = _options_of(json, settings, log_level)
+    options = _options_of(json, settings, settings and config, log_level)
 
     def decorate(function: Callable[Concatenate[Invocation, P], int | None]) -> Callable[..., int | None]:
         own = list(inspect.signature(function).parameters.values())[1:]
@@ -85,13 +85,13 @@ def shared_options(
     return decorate
 
 
-def _options_of(json: bool, settings: bool, log_level: Level) -> list[inspect.Parameter]:
+def _options_of(json: bool, settings: bool, config: bool, log_level: Level) -> list[inspect.Parameter]:
     def option(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     return [
         option("context", typer.Context),
-        *([option("config", ConfigOption, None)] if settings else []),
+        *([option("config", ConfigOption, None)] if config else []),
         *([option("as_json", JsonOption, False)] if json else []),
         *([option("log_format", LogFormatOption, "text")] if settings else []),
         *([option("log_level", LogLevelOption, log_level)] if settings else []),

@@ -49,7 +49,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _run(output: Output, arguments: Sequence[str]) -> int:
     try:
-        code = app(args=list(arguments), prog_name="ingest-ray", standalone_mode=False, obj=output)
+        code = app(args=list(arguments) or ["--help"], prog_name="ingest-ray", standalone_mode=False, obj=output)
         sys.stdout.flush()
         if code == INTERRUPTED:
             return _report_interrupt(output)
@@ -74,6 +74,9 @@ def _report_interrupt(output: Output) -> int:
 
 def _report_other(output: Output, error: Exception) -> int:
     print_traceback_when_debugging()
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands without one
+        print(str(error.format_message()), file=output.stream)  # type: ignore[attr-defined]
+        return SUCCESS
     if isinstance(error, _ClickError):
         text = str(error.format_message())  # type: ignore[attr-defined]
         output.write_error(

@@ -1,7 +1,6 @@
 """Reads and checks `ingest.yaml`. An error names file, line and field. Relative paths are relative to the file's folder."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
 from ingest_ray.config.document import HOME, Config, EndpointEntry, IngestFile
+from ingest_ray.config.relative_paths import absolute, absolute_sqlite, with_absolute_paths
 from ingest_ray.config.settings_secrets import faults_of_secrets, seal_settings
 from ingest_ray.config.validation_errors import faults_of
 from ingest_ray.config.yaml_lines import Lines
@@ -32,8 +32,8 @@ def load_config(file: Path) -> Config:
     lines, document = _read(file)
     folder = file.absolute().parent
     faults = list(_duplicates(lines, document))
-    sources = [with_absolute_paths(entry, folder, is_sink=False) for entry in document.endpoints]
-    sinks = [with_absolute_paths(entry, folder, is_sink=True) for entry in document.sinks]
+    sources = [absolute_endpoint(entry, folder, is_sink=False) for entry in document.endpoints]
+    sinks = [absolute_endpoint(entry, folder, is_sink=True) for entry in document.sinks]
     for section, family in (("endpoints", sources), ("sinks", sinks)):
         for n, endpoint in enumerate(family):
             faults += _endpoint_faults(lines, (section, n), endpoint)
@@ -66,13 +66,24 @@ def load_settings(file: Path | None = None) -> Settings:
         file = Path(FILE)
     if file is not None:
         return _settings(_read(file)[1], file.absolute().parent)
-    stored = Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS
+    return _stored_settings(Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS)
+
+
+def settings_without_file(home: Path | None = None) -> Settings:
+    """The settings that are stored in `home`; defaults where it has none. None: the home of this folder."""
+    folder = Path(home or os.environ.get("INGEST_HOME") or HOME)
+    if (folder / SETTINGS).is_file():
+        return _stored_settings(folder / SETTINGS)
+    return _settings(IngestFile(), Path.cwd(), folder.expanduser())
+
+
+def _stored_settings(stored: Path) -> Settings:
     try:
         return seal_settings(Settings.model_validate_json(stored.read_bytes()))  # older versions sealed less
     except FileNotFoundError:
         raise ConfigError(
             f"no configuration: neither './{FILE}' nor '{stored}' exists",
-            hint="use --config FILE, or write an ingest.yaml and apply it",
+            hint="use --config FILE, or write an ingest.yaml and apply it; or begin with ingest-ray copy",
         ) from None
     except (OSError, ValidationError) as error:
         raise ConfigError(
@@ -99,15 +110,15 @@ def _read(file: Path) -> tuple[Lines, IngestFile]:
         raise ConfigError(logs.scrub("\n".join(faults_of(error, IngestFile, lines)))) from None
 
 
-def _settings(document: IngestFile, folder: Path) -> Settings:
-    home = os.environ.get("INGEST_HOME") or str(folder / Path(document.home).expanduser())
+def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = None) -> Settings:
+    home = chosen_home or os.environ.get("INGEST_HOME") or folder / Path(document.home).expanduser()
     home = os.path.abspath(home)
     for where, reference in (("ray.token", document.ray.token), ("temporal.api_key", document.temporal.api_key)):
         if reference is not None:
             check_setting(reference, where)
     staging = document.staging
     if staging.uri is not None:
-        staging = staging.model_copy(update={"uri": _absolute(staging.uri, folder)})
+        staging = staging.model_copy(update={"uri": absolute(staging.uri, folder)})
     plain = Settings(
         home=home,
         state_url=_state_url(document.state, home, folder),
@@ -129,39 +140,19 @@ def _settings(document: IngestFile, folder: Path) -> Settings:
 def _state_url(text: str, home: str, folder: Path) -> str:
     if text == "sqlite":
         return f"sqlite:///{home}/state.db"
-    return text if is_reference(text) else _absolute_sqlite(text.removeprefix("jdbc:"), folder)
+    return text if is_reference(text) else absolute_sqlite(text.removeprefix("jdbc:"), folder)
 
 
-CERTIFICATES = ("verify_tls", "client_cert", "client_key")
-"""Fields of HTTP sources that may name a file."""
-
-
-def with_absolute_paths(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
-    """Makes local paths absolute, so that a worker in another folder finds them."""
-    config = dict(entry.config)
-    for name, value in config.items():
-        if (isinstance(value, str) and is_sink and name in ("uri", "path")) or (
-            isinstance(value, str) and name in CERTIFICATES
-        ):
-            config[name] = _absolute(value, folder)
-        elif isinstance(value, str) and name in ("url", "uri"):
-            config[name] = _absolute_sqlite(value, folder)
-    return Endpoint(endpoint_id=entry.id, template=entry.template, config=config)
-
-
-def _absolute(path: str, folder: Path) -> str:
-    if "://" in path or is_reference(path):
-        return path
-    return os.path.abspath(folder / Path(path).expanduser())
-
-
-_SQLITE = re.compile(r"((?:jdbc:sqlite:|sqlite(?:\+\w+)?:///))(?!/|file:|:memory:|$)(.+)")
-
-
-def _absolute_sqlite(url: str, folder: Path) -> str:
-    if (match := _SQLITE.fullmatch(url)) is None:
-        return url
-    return match.group(1) + os.path.abspath(folder / Path(match.group(2)).expanduser())
+def absolute_endpoint(entry: EndpointEntry, folder: Path, *, is_sink: bool) -> Endpoint:
+    """The endpoint with absolute paths. One whose template is not installed stays as it is."""
+    endpoint = Endpoint(endpoint_id=entry.id, template=entry.template, config=dict(entry.config))
+    try:
+        family = sink_family(entry.template) if is_sink else strategy_for(entry.template)
+    except (SinkMissing, StrategyMissing):
+        return endpoint
+    more = ("uri", "path") if is_sink else ()
+    config = with_absolute_paths(family.descriptor.config_model, entry.config, folder, more)
+    return endpoint.model_copy(update={"config": config})
 
 
 def _duplicates(lines: Lines, document: IngestFile) -> Iterator[str]:

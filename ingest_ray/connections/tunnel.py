@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from ingest_ray.connections.ssh import HOST_KEY, Forward, SshOptions, TunnelFault
+from ingest_ray.sdk.local_paths import LocalPath
 
 __all__ = ["LOOPBACK", "Tunnel", "TunnelConfig", "TunnelFault"]
 
@@ -31,7 +32,7 @@ class TunnelConfig(BaseModel):
     password: SecretStr | None = None
     host_key: Annotated[str, Field(pattern=HOST_KEY)] | None = None
     """Type and key in base64, as `ssh-keyscan` prints them: `ssh-ed25519 AAAA...`."""
-    known_hosts: str | None = None
+    known_hosts: LocalPath | None = None
     """A file as OpenSSH's `~/.ssh/known_hosts`, on each machine where readers run."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 10
 

@@ -71,6 +71,8 @@ class UnitsPage:
             ui.input("Search units", on_change=lambda change: self._find(change.value or "")).props(
                 "dense outlined clearable"
             )
+            if self._context.is_operator:
+                button("Run all", self.run_all, self._endpoint_id)
             if self._context.is_admin:
                 button("Collect again", lambda: collect_now(self._context, self._endpoint_id), self._endpoint_id)
         self._count = text_of("", "p", "soft").props('role="status"')
@@ -103,6 +105,25 @@ class UnitsPage:
         self._body.clear()
         with self._body:
             self._rows = {view.unit_id: UnitRow(self._context, view, self) for view in shown}
+
+    async def run_all(self) -> None:
+        enabled = [view.unit_id for view in self._units.values() if view.enabled]
+        if not enabled or not await confirm(
+            f"Run {len(enabled)} units?", "Some of them run at once, the others wait for their turn.", "Run now"
+        ):
+            return
+        done = await self._context.act(
+            Action("startIngestionUnits", self._endpoint_id, Role.OPERATOR),
+            control.start_units,
+            self._context.installation,
+            self._endpoint_id,
+            enabled,
+            requested_by=self._context.principal.name,
+        )
+        if done is not None:
+            refused = [f"{unit.unit_id}: {one.message}" for unit, one in done if not one.ok]
+            show_message("; ".join([f"{len(done) - len(refused)} of {len(done)} units are started", *refused[:3]]))
+        await self.refresh()
 
 
 class UnitRow:

@@ -19,6 +19,7 @@ from ingest_ray.service.access.roles import Principal, Role, require_endpoints, 
 ROLES: Mapping[str, Role] = {
     "ingestion_plan": Role.OPERATOR,
     "start_ingestion": Role.OPERATOR,
+    "start_ingestion_units": Role.OPERATOR,
     "pause_ingestion": Role.OPERATOR,
     "audit_log": Role.ADMIN,
 }

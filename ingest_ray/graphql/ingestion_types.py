@@ -161,6 +161,12 @@ class IngestionActionResult:
 
 
 @strawberry.type
+class IngestionUnitStart:
+    unit_id: ID
+    result: IngestionActionResult
+
+
+@strawberry.type
 class IngestionUnitConfig:
     """`version` grows with every change. Pass it as `expectedVersion` to refuse a change of a newer version."""
 

@@ -19,6 +19,7 @@ from ingest_ray.graphql.ingestion_types import (
     IngestionState,
     IngestionUnitConfig,
     IngestionUnitConfigInput,
+    IngestionUnitStart,
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
@@ -167,6 +168,23 @@ class Mutation(ComparisonMutations):
             requested_by=(await info.context.current_principal()).name,
         )
         return IngestionActionResult.of(done)
+
+    @strawberry.mutation
+    async def start_ingestion_units(
+        self, info: RequestInfo, endpoint_id: ID, unit_ids: list[ID] | None = None
+    ) -> list[IngestionUnitStart]:
+        """Starts a run of each unit, of all enabled ones by default. `serve.parallel` of them go on at once; the others wait."""
+        done = await call_as_operator(
+            info,
+            control.start_units,
+            info.context.installation,
+            str(endpoint_id),
+            [str(unit_id) for unit_id in unit_ids or ()],
+            requested_by=(await info.context.current_principal()).name,
+        )
+        return [
+            IngestionUnitStart(unit_id=ID(unit.unit_id), result=IngestionActionResult.of(one)) for unit, one in done
+        ]
 
     @strawberry.mutation
     async def pause_ingestion(

@@ -133,3 +133,11 @@ def forget() -> None:
 def load(endpoint: Endpoint) -> None:
     """Imports the modules of the endpoint's strategy. Listing the units of no dataset makes no request."""
     strategy_for(endpoint.template).list_units(endpoint, ())
+
+
+def load_sink(template: str) -> None:
+    """Imports the module of a sink's template, where the family loads it lazily. Raises `ConfigError` that names what to install."""
+    family = sink_family(template)
+    preload = getattr(family, "load", None)
+    if callable(preload):
+        preload()

@@ -29,6 +29,7 @@ from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
 from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.child_process import launcher
 from ingest_ray.service.runs.schedules import TICK_S, start_due_runs
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         clock = asyncio.create_task(_run_schedules(installation)) if settings.schedules.enabled else None
         yield
+        launcher.end_waiting_runs()
         if clock is not None:
             clock.cancel()
             with suppress(asyncio.CancelledError):

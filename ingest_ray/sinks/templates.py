@@ -9,8 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from ingest_ray.connections.login import LoginConfig
 from ingest_ray.connections.tunnel import TunnelConfig
-from ingest_ray.sdk.contracts import Descriptor, ModelSink, Sink
+from ingest_ray.sdk.contracts import Addresses, Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
 
@@ -20,28 +21,22 @@ ALL_MODELS = ("cdm.work.*", "cdm.doc.*", "cdm.identity.*")
 
 
 class DeltaConfig(BaseModel):
-    """`uri`: a local path, relative to the working directory, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...).
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    It is written into states and receipts, so it holds no credentials. `storage_options`: the object store's settings, as https://docs.rs/object_store names them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    uri: Annotated[str, Field(min_length=1), AfterValidator(plain_uri)]
+    uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
+    """A folder, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...), without credentials: it is written into states and receipts."""
     storage_options: dict[str, SecretStr] = Field(default_factory=dict)
+    """The object store's settings, as https://docs.rs/object_store names them."""
 
 
 class SqlConfig(BaseModel):
-    """`url`: `postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`.
-
-    `schema`: the schema of PostgreSQL's tables (default `public`); it must exist.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     url: str = Field(min_length=1)
+    """`postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`."""
     password: SecretStr | None = None
     schema_name: str | None = Field(default=None, alias="schema")
+    """The schema of PostgreSQL's tables (default `public`); it must exist."""
     login: LoginConfig | None = None
     """Makes the password of each connection, as `{kind: aws-rds}` does; TLS is demanded then."""
     tunnel: TunnelConfig | None = None
@@ -60,9 +55,9 @@ class CdmConfig(SqlConfig):
 class DuckDbConfig(BaseModel):
     """`path`: the database file; rows that are not committed yet are beside it, in `<path>.staged`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    path: str = Field(min_length=1)
+    path: LocalPath = Field(min_length=1)
 
 
 class LazySinkFamily:
@@ -74,6 +69,11 @@ class LazySinkFamily:
         self._extra = extra
         self._accepts_rows = accepts_rows
 
+    def load(self) -> None:
+        """Imports the module. Raises `ConfigError` that names the package which is missing."""
+        with self._named_package(f"template '{self.descriptor.template}'"):
+            import_module(self._module)
+
     def open(self, endpoint: Endpoint) -> Sink:
         module, config = self._load_module(endpoint)
         if not self._accepts_rows:
@@ -81,13 +81,13 @@ class LazySinkFamily:
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
             )
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             sink: Sink = module.open_sink(config)
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
         module, config = self._load_module(endpoint)
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             sink: ModelSink = module.open_models(config)
         return sink
 
@@ -97,18 +97,18 @@ class LazySinkFamily:
         except ValidationError as error:  # the error's own text contains values, and a value may be a secret
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
-        with self._named_package(endpoint):
+        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
             module: Any = import_module(self._module)
         return module, config
 
     @contextmanager
-    def _named_package(self, endpoint: Endpoint) -> Iterator[None]:
+    def _named_package(self, owner: str) -> Iterator[None]:
         """Raises `ConfigError` that names the package where one is not installed."""
         try:
             yield
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"sink '{endpoint.endpoint_id}' needs the Python package '{error.name}'",
+                f"{owner} needs the Python package '{error.name}'",
                 hint=f"pip install 'ingest-ray[{self._extra}]'",
             ) from error
 
@@ -116,6 +116,7 @@ class LazySinkFamily:
 delta = LazySinkFamily(
     Descriptor(
         template="lake.delta",
+        addresses=Addresses(schemes=("s3", "s3a", "gs", "az", "abfs", "abfss", "file"), field="uri", suffixes=("",)),
         family="STREAM",
         title="Delta Lake",
         vendor="delta",
@@ -133,6 +134,11 @@ delta = LazySinkFamily(
 sql = LazySinkFamily(
     Descriptor(
         template="sql",
+        addresses=Addresses(
+            schemes=("postgresql", "postgres", "mysql", "mariadb", "sqlite"),
+            suffixes=(".db", ".sqlite", ".sqlite3"),
+            file_form="sqlite:///{path}",
+        ),
         family="JDBC",
         title="SQL database",
         vendor="sql",
@@ -149,6 +155,7 @@ sql = LazySinkFamily(
 duckdb = LazySinkFamily(
     Descriptor(
         template="duckdb",
+        addresses=Addresses(schemes=("duckdb",), field="path", is_path=True, suffixes=(".duckdb", ".ddb")),
         family="JDBC",
         title="DuckDB",
         vendor="duckdb",

@@ -14,7 +14,7 @@ from tests.graphql.test_who_may import MUTATIONS, Provider, bearer, code_of
 from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
-OPERATORS_MAY = ("startIngestion", "pauseIngestion")
+OPERATORS_MAY = ("startIngestion", "startIngestionUnits", "pauseIngestion")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda text: text.partition("(")[0])

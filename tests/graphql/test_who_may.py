@@ -79,6 +79,7 @@ MUTATIONS = [
     'previewMetadataDataset(id: "shop:x") { rows }',
     'configureIngestionUnit(input: {endpointId: "shop", unitId: "x"}) { id }',
     'startIngestion(endpointId: "shop", unitId: "x") { ok }',
+    'startIngestionUnits(endpointId: "shop") { unitId }',
     'pauseIngestion(endpointId: "shop", unitId: "x") { ok }',
     'resetIngestionCheckpoint(endpointId: "shop", unitId: "x") { ok }',
     'updateIngestionWatermark(endpointId: "shop", unitId: "x", watermark: "1") { ok }',

@@ -18,6 +18,7 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.launching.child_process import ChildProcessLauncher
 from ingest_ray.service.launching.lifecycle import execute_run, open_run
+from ingest_ray.service.runs import control
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import read_status
@@ -210,3 +211,39 @@ def _host() -> str:
 def test_a_stop_of_a_run_that_nobody_knows_is_refused(ready: Workspace) -> None:
     with pytest.raises(ConfigError, match="no run 'nothing'"):
         launcher_for(ready.installation).pause(ready.installation, "nothing", None)
+
+
+def test_runs_beyond_the_limit_of_a_server_wait_for_their_turn(
+    ready: Workspace, children: ChildProcessLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.document["serve"] = {"parallel": 1}
+    ready.apply()
+    monkeypatch.setattr(control, "launcher_for", lambda installation: children)
+    started = control.start_units(ready.installation, "shop", requested_by="ada")
+    assert [unit.unit_id for unit, _ in started] == [UNIT, "numbers-2x300"]
+    first, second = [str(result.run_id) for _, result in started]
+    assert len(children._waiters) == 1
+    assert [children.state(ready.installation, one) for one in (first, second)] == ["RUNNING", "RUNNING"]
+    until(lambda: children.state(ready.installation, second) is RunState.SUCCEEDED)
+    assert record_of(ready, first).summary.finished_at <= record_of(ready, second).summary.finished_at
+    assert ready.rows("numbers-2x300") == 600
+
+
+def test_waiting_runs_end_with_a_pause_and_with_the_server(ready: Workspace, children: ChildProcessLauncher) -> None:
+    ready.document["serve"] = {"parallel": 1}
+    ready.document["endpoints"].append(
+        {**ready.document["endpoints"][0], "id": "other"} | {"config": {"units": ["numbers-1x10"]}}
+    )
+    ready.document["units"].append({**ready.document["units"][0], "endpoint": "other"})
+    ready.apply()
+    collect(ready.installation, "other")
+    children.start(ready.installation, REQUEST)
+    paused = children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-2x300"))
+    ended = children.start(ready.installation, RunRequest(endpoint_id="other", unit_id="numbers-1x10"))
+    children.pause(ready.installation, paused, "ada")
+    assert record_of(ready, paused).summary.state is RunState.PAUSED
+    children.end_waiting_runs()
+    assert record_of(ready, ended).summary.state is RunState.PAUSED
+    children.join(200)
+    assert ready.rows(UNIT) == 1000
+    assert not (ready.folder / "lake" / "other").exists()

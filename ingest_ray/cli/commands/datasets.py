@@ -10,6 +10,24 @@ from ingest_ray.sdk.refs import UnitRef
 datasets_app = typer.Typer(help="What metadata collection found.", no_args_is_help=True, rich_markup_mode=None)
 
 
+@datasets_app.command("list")
+@shared_options()
+def datasets_list(invocation: Invocation, endpoint: EndpointArg) -> None:
+    """List the datasets of an endpoint: columns, key, rows, version of the schema.
+
+    \b
+    Examples:
+      ingest-ray datasets list shop
+      ingest-ray datasets list shop --json
+    """
+    from ingest_ray.cli.tables.dataset import show_datasets
+    from ingest_ray.service.endpoints.datasets import list_datasets
+
+    listed = list_datasets(invocation.installation, endpoint)
+    document = {"datasets": [view.model_dump(mode="json") for view in listed]}
+    invocation.output.write(document, lambda out: show_datasets(listed, out))
+
+
 @datasets_app.command("show")
 @shared_options()
 def datasets_show(

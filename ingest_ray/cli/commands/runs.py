@@ -138,3 +138,22 @@ def history(
 
     page = list_runs(invocation.installation, endpoint_id=endpoint, unit_id=unit, after=after, first=limit)
     invocation.output.write(page, lambda out: show_history(page, out))
+
+
+@shared_options(json=False)
+def logs(
+    invocation: Invocation,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, as history shows it.", show_default=False)],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Show the log of a run that the service or a schedule started. Runs of the command line log to the terminal.
+
+    \b
+    Examples:
+      ingest-ray logs 20260301T101500123456-0123456789
+      ingest-ray logs 20260301T101500123456-0123456789 --follow
+    """
+    from ingest_ray.service.runs.run_log import read_log
+
+    for line in read_log(invocation.installation, run, follow=follow):
+        print(line, file=invocation.output.stream, flush=follow)

@@ -8,6 +8,7 @@ import typer
 
 from ingest_ray.cli.invocation import Invocation, shared_options
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.service.installation import Installation
 
 EXTRA = "pip install 'ingest-ray[service]'"
 
@@ -17,6 +18,9 @@ def serve(
     invocation: Invocation,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: serve.host].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port [default: serve.port]; 0: any.")] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Runs at once [default: serve.parallel, else one per core].")
+    ] = None,
     console: Annotated[bool, typer.Option(help="Serve the console at /console, too.")] = True,
 ) -> None:
     """Serve GraphQL at /graphql and the console at /console, and start runs by interval, until it is stopped.
@@ -29,10 +33,17 @@ def serve(
       ingest-ray serve
       ingest-ray serve --host 0.0.0.0 --port 8400 --log-format json
     """
-    installation = invocation.installation
+    installation = with_parallel(invocation.installation, parallel)
     with _explain_missing_package():
         from ingest_ray.server import serve as server
     server.serve(installation, host, port, has_console=console)
+
+
+def with_parallel(installation: Installation, parallel: int | None) -> Installation:
+    if parallel is None:
+        return installation
+    serving = installation.settings.serve.model_copy(update={"parallel": parallel})
+    return Installation(installation.settings.model_copy(update={"serve": serving}))
 
 
 @shared_options(settings=False)

@@ -1,10 +1,23 @@
 """A dataset and the history of its schema: what `datasets show` shows."""
 
+from collections.abc import Sequence
 from typing import TextIO
 
-from ingest_ray.cli.format import format_time
+from ingest_ray.cli.format import format_count, format_time
 from ingest_ray.cli.tables.layout import console_on, table_of
+from ingest_ray.service.endpoints.datasets import DatasetView
 from ingest_ray.service.units.dataset_history import DatasetHistory
+
+
+def show_datasets(listed: Sequence[DatasetView], out: TextIO) -> None:
+    table = table_of("dataset", "kind", "columns", "key", "rows", "schema", right=("columns", "rows"))
+    for each in listed:
+        rows = "-" if each.estimated_rows is None else f"~{format_count(each.estimated_rows)}"
+        key = ", ".join(each.primary_key) or "-"
+        table.add_row(each.name, each.kind, str(each.columns), key, rows, f"version {each.version}")
+    console = console_on(out)
+    console.print(table)
+    console.print(f"{len(listed)} datasets")
 
 
 def show_dataset(history: DatasetHistory, out: TextIO) -> None:

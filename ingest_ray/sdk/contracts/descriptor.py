@@ -10,6 +10,21 @@ from pydantic import BaseModel, JsonValue
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """How an endpoint of a template is written in one text, for `ingest-ray copy`: a URL or the path of a file or folder.
+
+    `field`: of the configuration, which takes the text. `is_path`: it takes a path, not a URL. `suffixes`: of files, with the dot; an
+    empty one stands for paths without a suffix. `file_form`: what the field takes for the path of a file.
+    """
+
+    schemes: tuple[str, ...] = ()
+    field: str = "url"
+    is_path: bool = False
+    suffixes: tuple[str, ...] = ()
+    file_form: str = "{path}"
+
+
+@dataclass(frozen=True)
 class Descriptor:
     """The configuration and the capabilities of a family of endpoints.
 
@@ -32,3 +47,5 @@ class Descriptor:
     they are protected on the way: a caller of the service who changes one must give the secrets again."""
     supported_cdm_models: tuple[str, ...] = ()
     """Of a sink: exact ids, or all of a family (`cdm.work.*`)."""
+    addresses: Addresses | None = None
+    """None: `ingest-ray copy` does not offer the template."""

@@ -63,7 +63,7 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
         ConfigError: a rule names a unit that a collected endpoint does not have.
     """
     settings = config.settings
-    installation = Installation(settings, Catalog("sqlite://") if dry_run and not _has_catalog(settings) else None)
+    installation = Installation(settings, Catalog("sqlite://") if dry_run and not has_catalog(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     unfit: list[UnfitUnit] = []
@@ -87,7 +87,7 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     finally:
         installation.catalog.close()
     if not dry_run:
-        _write_settings(settings)
+        write_settings(settings)
     return ApplyResult(
         is_dry_run=dry_run,
         home=settings.home,
@@ -178,7 +178,7 @@ def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
     return named
 
 
-def _has_catalog(settings: Settings) -> bool:
+def has_catalog(settings: Settings) -> bool:
     """False where the embedded catalog does not exist yet; a dry run must not create it."""
     url = parse(open_url(settings.state_url, settings))
     return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
@@ -205,7 +205,8 @@ def _revealed(settings: Settings, url: str) -> str:
         return url
 
 
-def _write_settings(settings: Settings) -> None:
+def write_settings(settings: Settings) -> None:
+    """Stores the settings in their home, for commands in other folders."""
     home = Path(settings.home)
     if not _settings_change(settings):
         return

@@ -9,7 +9,7 @@ from ingest_ray import logs
 from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.endpoints import EndpointDescription
 from ingest_ray.config.document import EndpointEntry
-from ingest_ray.config.loading import with_absolute_paths
+from ingest_ray.config.loading import absolute_endpoint
 from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
 from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, EndpointNotFound, IngestError, ModeUnsupported
@@ -38,7 +38,7 @@ def checked_endpoint(
     except ValidationError as error:
         raise ConfigError(logs.scrub(describe_errors(error, descriptor.config_model, ("config",)))) from None
     entry = EndpointEntry(id=endpoint_id, template=template, config=dict(config))
-    return with_absolute_paths(entry, Path(installation.settings.home), is_sink=role == "sink")
+    return absolute_endpoint(entry, Path(installation.settings.home), is_sink=role == "sink")
 
 
 class TestedEndpoint(Model):

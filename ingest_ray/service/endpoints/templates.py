@@ -51,6 +51,12 @@ def list_templates() -> list[Template]:
     return sources + [_template("sink", sink_family(name).descriptor) for name in sink_templates()]
 
 
+def template_of(name: str) -> Template:
+    """Raises `ConfigError` that names the installed templates."""
+    role, descriptor = descriptor_of(name)
+    return _template(role, descriptor)
+
+
 def descriptor_of(template: str) -> tuple[Literal["source", "sink"], Descriptor]:
     """Raises `ConfigError` that names the installed templates."""
     if template in sink_templates():

@@ -118,7 +118,7 @@ def admit_each(
     """
     options = options or RunOptions()
     _check_call(endpoint_id, unit_ids, options)
-    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
+    wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
     base = run_id or new_id()
     launch_catalog = LaunchCatalog(len(wanted))
     orders: list[RunOrder] = []
@@ -144,7 +144,7 @@ def admit_each(
 
 def admit_comparison(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[RunOrder]:
     """The orders of a comparison with the sink: every unit passed the gate. A live run of a unit does not matter."""
-    wanted = list(dict.fromkeys(unit_ids)) or _enabled_units(installation, endpoint_id)
+    wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
     base, launch_catalog = new_id(), LaunchCatalog(len(wanted))
     return [
         gate(
@@ -221,7 +221,7 @@ def _check_options(order: RunOrder, options: RunOptions) -> None:
         )
 
 
-def _enabled_units(installation: Installation, endpoint_id: str) -> list[str]:
+def enabled_units(installation: Installation, endpoint_id: str) -> list[str]:
     with installation.catalog.read() as connection:
         source(connection, endpoint_id)
         found = [item.config.unit_id for item in unit_configs.listed(connection, endpoint_id) if item.config.enabled]

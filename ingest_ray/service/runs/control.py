@@ -1,14 +1,18 @@
 """Starts and pauses units, for a person or a schedule. Resuming is starting again."""
 
+from collections.abc import Sequence
+
+from ingest_ray import logs
 from ingest_ray.catalog import run_records, schedule_slots
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.runs.admission import RunOptions, RunRequest
+from ingest_ray.service.runs.admission import RunOptions, RunRequest, enabled_units
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.listing import configured_unit
+from ingest_ray.service.units.policies.unfit_units import UNFIT
 
 
 class ActionResult(Model):
@@ -46,6 +50,30 @@ def start(
     with installation.catalog.begin() as connection:
         schedule_slots.release(connection, unit)
     return ActionResult(ok=True, run_id=run_id, state=RunState.RUNNING)
+
+
+def start_units(
+    installation: Installation, endpoint_id: str, unit_ids: Sequence[str] = (), *, requested_by: str | None = None
+) -> list[tuple[UnitRef, ActionResult]]:
+    """Starts a run of each unit, of all enabled ones by default, in the background. A unit that may not run fails by itself.
+
+    Raises:
+        EndpointNotFound, UnitNotFound, UnitDisabled: nothing was started.
+    """
+    wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
+    with installation.catalog.read() as connection:
+        for unit_id in wanted:
+            configured_unit(connection, UnitRef(endpoint_id, unit_id))
+    return [
+        (unit, _started(installation, unit, requested_by)) for unit in (UnitRef(endpoint_id, one) for one in wanted)
+    ]
+
+
+def _started(installation: Installation, unit: UnitRef, requested_by: str | None) -> ActionResult:
+    try:
+        return start(installation, unit, requested_by=requested_by)
+    except UNFIT as error:
+        return ActionResult(ok=False, message=logs.scrub(f"{error.message} [{error.code}]"))
 
 
 def pause(

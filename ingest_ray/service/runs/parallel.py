@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.settings import Settings
 from ingest_ray.state.connection_share import MIN_CONNECTIONS
 
 MOST_PARALLEL = 64
@@ -17,6 +18,11 @@ def parallel_units(orders: Sequence[RunOrder], wanted: int | None) -> int:
     cap = _connections(orders)
     allowed = MOST_PARALLEL if cap is None else max(1, cap // MIN_CONNECTIONS)
     return max(1, min(wanted or _cores(), allowed, len(orders)))
+
+
+def parallel_runs(settings: Settings) -> int:
+    """How many runs a server carries out at once."""
+    return settings.serve.parallel or _cores()
 
 
 def with_connection_share(order: RunOrder, parallel: int) -> RunOrder:

@@ -36,6 +36,13 @@ class ExpandedRules(NamedTuple):
     skipped: list[UnitRef]
 
 
+def _matching(rule: UnitRule, units: Mapping[str, Sequence[Unit]], offered: Mapping[UnitRef, Unit]) -> list[str]:
+    """The units of the rule's endpoint that it selects; a rule that names one unit looks it up."""
+    if rule.match == "exact" or not is_pattern(rule.unit):
+        return [rule.unit] if UnitRef(rule.endpoint, rule.unit) in offered else []
+    return [unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id, rule.match)]
+
+
 def expand_rules(
     rules: Sequence[StoredRule],
     units: Mapping[str, Sequence[Unit]],
@@ -50,9 +57,7 @@ def expand_rules(
     offered = {UnitRef(endpoint, unit.unit_id): unit for endpoint, found in units.items() for unit in found}
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
-        matching = [
-            unit.unit_id for unit in units.get(rule.endpoint, ()) if is_match(rule.unit, unit.unit_id, rule.match)
-        ]
+        matching = _matching(rule, units, offered)
         if not matching and rule.endpoint in units and (rule.match == "exact" or not is_pattern(rule.unit)):
             message = f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'"
             hint = f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new"

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from ingest_ray.http.proxies import NO_PROXY, checked_proxy
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.types import Endpoint
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -21,7 +22,7 @@ class SiteConfig(BaseModel):
     `client_credentials` is the id and secret of a service account.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     base_url: str | None = None
     site: str | None = None
@@ -39,10 +40,10 @@ class SiteConfig(BaseModel):
     token_url: str | None = None
     proxy: str | None = None
     """A URL, or `none`; None: as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say."""
-    verify_tls: bool | str = True
+    verify_tls: bool | LocalPath = True
     """Or the path of a file or folder of certificates."""
-    client_cert: str | None = None
-    client_key: str | None = None
+    client_cert: LocalPath | None = None
+    client_key: LocalPath | None = None
     client_key_password: SecretStr | None = None
     requests_at_once: Annotated[int, Field(ge=1, le=64)] = 8
     """Of one reader; the throttle bounds those of all readers together."""

@@ -3,7 +3,7 @@
 Importing this module imports no driver.
 """
 
-from ingest_ray.sdk.contracts import Descriptor
+from ingest_ray.sdk.contracts import Addresses, Descriptor
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.oracle.config import OracleConfig
@@ -14,6 +14,7 @@ from ingest_strategies.lazy_strategy import LazyModule
 postgres = LazyModule(
     Descriptor(
         template="jdbc.postgres",
+        addresses=Addresses(schemes=("postgresql", "postgres")),
         family="JDBC",
         title="PostgreSQL",
         vendor="postgres",
@@ -35,6 +36,7 @@ postgres = LazyModule(
 sqlite = LazyModule(
     Descriptor(
         template="jdbc.sqlite",
+        addresses=Addresses(schemes=("sqlite",), suffixes=(".db", ".sqlite", ".sqlite3"), file_form="sqlite:///{path}"),
         family="JDBC",
         title="SQLite",
         vendor="sqlite",
@@ -51,6 +53,7 @@ sqlite = LazyModule(
 mysql = LazyModule(
     Descriptor(
         template="jdbc.mysql",
+        addresses=Addresses(schemes=("mysql", "mariadb")),
         family="JDBC",
         title="MySQL and MariaDB",
         vendor="mysql",
@@ -68,6 +71,7 @@ mysql = LazyModule(
 oracle = LazyModule(
     Descriptor(
         template="jdbc.oracle",
+        addresses=Addresses(schemes=("oracle",)),
         family="JDBC",
         title="Oracle",
         vendor="oracle",
@@ -89,6 +93,7 @@ oracle = LazyModule(
 mssql = LazyModule(
     Descriptor(
         template="jdbc.mssql",
+        addresses=Addresses(schemes=("mssql", "sqlserver")),
         family="JDBC",
         title="SQL Server",
         vendor="mssql",

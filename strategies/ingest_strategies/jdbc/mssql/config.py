@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, fill_absent, spread_url
 
 Isolation = Literal["snapshot", "serializable"]
@@ -23,7 +24,7 @@ class MssqlConfig(SqlConfig):
     """None: every schema that is not the server's own."""
     encrypt: bool = True
     """TLS, with a certificate that `ssl_ca` verifies. Without it everything but the password is sent in plain text."""
-    ssl_ca: str | None = None
+    ssl_ca: LocalPath | None = None
     """File of trusted certificates; none: the system's."""
     ssl_check_hostname: bool = True
     isolation: Isolation = "snapshot"

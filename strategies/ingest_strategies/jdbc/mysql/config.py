@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from ingest_ray.connections.login import LoginConfig, check_login
 from ingest_ray.connections.tunnel import TunnelConfig
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, spread_url
 
 MysqlSslMode = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
@@ -16,7 +17,7 @@ class MysqlConfig(SqlConfig):
     """`mysql://`, `mariadb://`, `jdbc:mysql://`, `jdbc:mariadb://`, `mysql+pymysql://`."""
     host: str = "localhost"
     port: Annotated[int, Field(ge=1, le=65_535)] = 3306
-    unix_socket: str | None = None
+    unix_socket: LocalPath | None = None
     """The server's socket on this machine; host and port are then not used."""
     database: str | None = None
     user: str | None = None
@@ -28,9 +29,9 @@ class MysqlConfig(SqlConfig):
     schemas: tuple[str, ...] = ()
     """None: `database` where it is given, else every database that is not the system's."""
     ssl_mode: MysqlSslMode = "preferred"
-    ssl_ca: str | None = None
-    ssl_cert: str | None = None
-    ssl_key: str | None = None
+    ssl_ca: LocalPath | None = None
+    ssl_cert: LocalPath | None = None
+    ssl_key: LocalPath | None = None
     connect_timeout_s: Seconds = 10
     read_timeout_s: Seconds = 3600
     """How long an answer may take to begin or to continue before the server counts as unavailable."""

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, model_validator
 
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, fill_absent, spread_url
 
 
@@ -23,7 +24,7 @@ class OracleConfig(SqlConfig):
     """None: every schema that is not the server's own. Written as in the catalog: mostly in capitals."""
     protocol: Literal["tcp", "tcps"] = "tcp"
     """`tcps` is TLS, and verifies that the server is the one that its certificate names."""
-    wallet_location: str | None = None
+    wallet_location: LocalPath | None = None
     """Folder of `ewallet.pem`: trusted certificates, and a client certificate for mutual TLS; none: the system's certificates."""
     wallet_password: SecretStr | None = None
     ssl_server_dn_match: bool = True

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ingest_ray.connections.login import LoginConfig, check_login
 from ingest_ray.connections.tunnel import TunnelConfig
+from ingest_ray.sdk.local_paths import LocalPath, LocalPathMark
 from ingest_strategies.jdbc.config import Seconds, SqlConfig, host_and_port, spread_url
 
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -30,9 +31,9 @@ class PostgresConfig(SqlConfig):
     target_session_attrs: SessionAttributes | None = None
     """Which of several hosts is taken: https://www.postgresql.org/docs/current/libpq-connect.html"""
     sslmode: SslMode | None = None
-    sslrootcert: str | None = None
-    sslcert: str | None = None
-    sslkey: str | None = None
+    sslrootcert: Annotated[str, LocalPathMark(words=("system",))] | None = None
+    sslcert: LocalPath | None = None
+    sslkey: LocalPath | None = None
     connect_timeout_s: Seconds = 10
     statement_timeout_s: Seconds | None = None
     lock_timeout_s: Seconds = 5

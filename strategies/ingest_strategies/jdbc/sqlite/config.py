@@ -8,12 +8,13 @@ from urllib.parse import unquote
 
 from pydantic import Field, model_validator
 
+from ingest_ray.sdk.local_paths import LocalPath
 from ingest_strategies.jdbc.config import Seconds, SqlConfig
 
 
 class SqliteConfig(SqlConfig):
     url: str | None = None
-    path: str = ""
+    path: LocalPath = ""
     integer_time: Literal["seconds", "milliseconds", "microseconds", "calendar"] | None = None
     """What an integer in a DATE, DATETIME or TIMESTAMP column counts since 1970, UTC; `calendar`: it writes the digits of a date
     (20240115) or a time (20240115093000). None: as the first rows of each column show, by their size; what counts another unit

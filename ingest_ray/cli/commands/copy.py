@@ -1,0 +1,87 @@
+"""`copy`: from one address to another, without a configuration file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest_ray.cli.invocation import Invocation, shared_options
+
+
+@shared_options(config=False)
+def copy(
+    invocation: Invocation,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="postgresql://user@host/db, mysql://..., sqlite:///file.db, mssql://..., oracle://...",
+            show_default=False,
+        ),
+    ],
+    tables: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TABLE", help="Names or patterns; all tables by default.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="TARGET",
+            help="A folder or s3:// URI (Delta lake), duckdb:///file.duckdb, sqlite:///file.db, postgresql://..., mysql://...",
+        ),
+    ] = "./lake",
+    password: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REFERENCE", help="Password of the source, such as env:SHOP_PASSWORD.", show_default=False
+        ),
+    ] = None,
+    target_password: Annotated[
+        str | None,
+        typer.Option("--to-password", metavar="REFERENCE", help="Password of the target.", show_default=False),
+    ] = None,
+    cursor: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that says when a row changed.", show_default=False),
+    ] = None,
+    key: Annotated[
+        str, typer.Option(metavar="COLUMN[,COLUMN]", help="The key of tables that have it; default: the primary key.")
+    ] = "",
+    full: Annotated[bool, typer.Option("--full", help="Copy whole tables, replacing what was copied before.")] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the project is kept [default: .ingest-ray]", show_default=False),
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=64, help="Tables at once; by default one per core.", show_default=False),
+    ] = None,
+) -> int:
+    """Copy tables of a database to a lake or another database; the next call copies what has changed.
+
+    A table with a key and a column such as updated_at is copied incrementally, others as a whole; both are said before the
+    first row is read. The project is in .ingest-ray: plan, run, status, verify and the other commands work on it.
+
+    \b
+    Examples:
+      ingest-ray copy postgresql://app@db/shop --to ./lake --password env:SHOP_PASSWORD
+      ingest-ray copy sqlite:///shop.db orders 'cust*' --to duckdb:///shop.duckdb
+      ingest-ray copy mysql://app@db/shop --to postgresql://loader@wh/lake --cursor changed_on --json
+    """
+    from ingest_ray.cli import foreground_run
+    from ingest_ray.service.copying.copy import CopyRequest, open_project, prepare_copy
+
+    request = CopyRequest(
+        source=source,
+        target=target,
+        tables=tuple(tables or ()),
+        password=password,
+        target_password=target_password,
+        cursor=cursor,
+        key=tuple(part.strip() for part in key.split(",") if part.strip()),
+        is_full=full,
+    )
+    installation = open_project(home)
+    project = prepare_copy(installation, request)
+    return foreground_run.copy(invocation.output, installation, project, parallel)

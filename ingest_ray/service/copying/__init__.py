@@ -1,0 +1,1 @@
+"""`copy`: makes a project of two addresses, without a configuration file."""

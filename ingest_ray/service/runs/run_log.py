@@ -1,0 +1,44 @@
+"""Reads the log of a run that a process of its own executes."""
+
+import time
+from collections.abc import Iterator
+
+from ingest_ray.catalog import run_records
+from ingest_ray.logs import escape_controls, scrub
+from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.types import RunState
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.child_process import log_path
+
+POLL_S = 0.5
+
+
+def read_log(installation: Installation, run_id: str, *, follow: bool = False) -> Iterator[str]:
+    """The lines, without control characters. `follow`: until the run has ended, also those that are written meanwhile.
+
+    Raises:
+        ConfigError: there is no such run, or this machine has no log of it.
+    """
+    with installation.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+    if record is None:
+        raise ConfigError(f"RUN: there is no run '{run_id}'", hint="ingest-ray history shows the ids")
+    path = log_path(installation, record.summary.run_id)
+    if not path.is_file():
+        raise ConfigError(
+            f"run '{run_id}' has no log in '{path.parent}'",
+            hint="runs of the command line log to its terminal, Ray jobs to the job's log, workers to that of the worker",
+        )
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        while True:
+            is_over = not follow or _has_ended(installation, run_id)  # before the last lines are read
+            yield from (escape_controls(scrub(line.rstrip("\n"))) for line in lines)
+            if is_over:
+                return
+            time.sleep(POLL_S)
+
+
+def _has_ended(installation: Installation, run_id: str) -> bool:
+    with installation.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+    return record is None or record.summary.state is not RunState.RUNNING

@@ -1,0 +1,110 @@
+"""`templates`, `endpoints`, `validate`, `datasets list`, `logs` and `version`."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.catalog import run_records
+from ingest_ray.config import load_settings
+from ingest_ray.registry import sink_templates, strategy_templates
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.child_process import log_path
+from tests.cli.in_process import InProcessCli
+
+FILE = """\
+endpoints:
+  - {id: shop, template: jdbc.sqlite, config: {path: shop.db}}
+sinks:
+  - {id: lake, template: lake.delta, config: {uri: ./lake}}
+units:
+  - {endpoint: shop, unit: "*", sink: lake, enabled: true, run_mode: INCREMENTAL, policy: {cursor: updated_at}}
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> InProcessCli:
+    monkeypatch.delenv("INGEST_HOME", raising=False)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.executescript(
+            "create table orders(id integer primary key, updated_at timestamp);"
+            "create table tags(name text); create table notes(id integer primary key)"
+        )
+    (tmp_path / "ingest.yaml").write_text(FILE)
+    return InProcessCli(tmp_path, capfd)
+
+
+def test_every_template_is_listed_and_shown_with_its_options(cli: InProcessCli) -> None:
+    listed = [template["template_id"] for template in cli.json("templates")["templates"]]
+    assert listed == [*strategy_templates(), *sink_templates()]
+    for name in listed:
+        code, out, _ = cli.run("templates", name)
+        assert code == 0
+        assert f"template: {name}" in out
+    assert "lock_timeout_s" in cli.run("templates", "jdbc.postgres")[1]
+    code, _, err = cli.run("templates", "jdbc.postgress")
+    assert (code, "jdbc.postgres" in err) == (2, True)
+
+
+def test_validate_names_every_unit_that_cannot_run_and_changes_nothing(cli: InProcessCli) -> None:
+    before = cli.json("validate")
+    assert (before["faults"], before["uncollected"]) == ([], ["shop"])
+    assert not (cli.folder / ".ingest-ray").exists()
+    cli.json("apply")
+    cli.json("collect", "shop")
+    found = cli.json("validate", code=2)
+    assert sorted(unit["unit_id"] for unit in found["unfit"]) == ["notes", "tags"]
+    assert "notes" in cli.run("validate")[1]
+
+
+def test_validate_names_every_fault_of_the_file(cli: InProcessCli) -> None:
+    (cli.folder / "ingest.yaml").write_text(FILE.replace("path: shop.db", "pth: x").replace("uri: ./lake", "ur: x"))
+    faults = cli.json("validate", code=2)["faults"]
+    assert any("endpoints[0]" in fault for fault in faults)
+    assert any("sinks[0]" in fault for fault in faults)
+
+
+def test_endpoints_are_listed(cli: InProcessCli) -> None:
+    cli.json("apply")
+    cli.json("collect", "shop")
+    assert [each["endpoint_id"] for each in cli.json("endpoints")["endpoints"]] == ["shop"]
+
+
+def test_datasets_are_listed(cli: InProcessCli) -> None:
+    cli.json("apply")
+    cli.json("collect", "shop")
+    listed = cli.json("datasets", "list", "shop")["datasets"]
+    assert {each["name"]: each["primary_key"] for each in listed} == {"notes": ["id"], "orders": ["id"], "tags": []}
+
+
+def test_the_log_of_a_run(cli: InProcessCli) -> None:
+    cli.json("apply")
+    cli.json("collect", "shop")
+    run_id = cli.json("run", "shop", "orders")["run_id"]
+    code, _, err = cli.run("logs", run_id)
+    assert (code, "has no log" in err) == (2, True)
+    installation = Installation(load_settings(cli.folder / "ingest.yaml"))
+    with installation.catalog.read() as connection:
+        assert run_records.find(connection, run_id) is not None
+    installation.catalog.close()
+    path = log_path(installation, run_id)
+    path.parent.mkdir()
+    path.write_bytes(b"one\ntwo \x1b[31mred\n")
+    for options in ((), ("--follow",)):
+        code, out, _ = cli.run("logs", run_id, *options)
+        assert code == 0
+        assert out.splitlines()[0] == "one"
+        assert "\x1b" not in out
+    assert cli.run("logs", "../../etc/passwd")[0] == 2
+
+
+def test_help_without_arguments_is_no_mistake(cli: InProcessCli) -> None:
+    for arguments in ((), ("datasets",), ("token",)):
+        code, out, err = cli.run(*arguments)
+        assert (code, err) == (0, "")
+        assert "Usage: ingest-ray" in out
+
+
+def test_the_version_names_the_libraries(cli: InProcessCli) -> None:
+    assert "pyarrow" in cli.json("version")["libraries"]
