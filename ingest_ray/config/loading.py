@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
@@ -30,7 +31,20 @@ SETTINGS = "settings.json"
 def load_config(file: Path) -> Config:
     """Reads and checks the whole file. Raises `ConfigError` with all errors, one per line."""
     lines, document = _read(file)
-    folder = file.absolute().parent
+    return _checked_config(lines, document, str(file), file.absolute().parent)
+
+
+def parse_config(document: Mapping[str, object], folder: Path) -> Config:
+    """Checks a document with the keys of `ingest.yaml`. Relative paths are relative to `folder`. Raises `ConfigError`."""
+    try:
+        text = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the document has a value that ingest.yaml cannot have: {error}") from None
+    lines = Lines(text, "the document")
+    return _checked_config(lines, _parsed(lines), "the document", folder)
+
+
+def _checked_config(lines: Lines, document: IngestFile, source: str, folder: Path) -> Config:
     faults = list(_duplicates(lines, document))
     sources = [absolute_endpoint(entry, folder, is_sink=False) for entry in document.endpoints]
     sinks = [absolute_endpoint(entry, folder, is_sink=True) for entry in document.sinks]
@@ -41,7 +55,7 @@ def load_config(file: Path) -> Config:
     if faults:
         raise ConfigError(logs.scrub("\n".join(faults)))
     return Config(
-        source=str(file),
+        source=source,
         settings=_settings(document, folder),
         endpoints=tuple(sources),
         sinks=tuple(sinks),
@@ -99,12 +113,16 @@ def _read(file: Path) -> tuple[Lines, IngestFile]:
     except UnicodeDecodeError:
         raise ConfigError(f"'{file}' is not UTF-8") from None
     lines = Lines(text, str(file))
+    return lines, _parsed(lines)
+
+
+def _parsed(lines: Lines) -> IngestFile:
     if not isinstance(lines.value, dict):
         raise ConfigError(f"{lines.at(())}: a mapping with endpoints, sinks and units is expected")
     if faults := list(faults_of_secrets(lines, lines.value)):
         raise ConfigError(logs.scrub("\n".join(faults)))
     try:
-        return lines, IngestFile.model_validate(lines.value)
+        return IngestFile.model_validate(lines.value)
     except ValidationError as error:
         _hide_urls(lines.value)
         raise ConfigError(logs.scrub("\n".join(faults_of(error, IngestFile, lines)))) from None

@@ -11,7 +11,7 @@ ENGINE = ROOT / "ingest_ray"
 
 # From the top to the ground; a module may import from its own layer and from the layers below it.
 LAYERS = [
-    {"cli", "graphql", "console", "server", "temporal"},
+    {"cli", "graphql", "console", "server", "temporal", "library"},
     {"simulators"},
     {"service"},
     {"run", "payloads"},

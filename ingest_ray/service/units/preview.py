@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import decimal
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -19,6 +19,9 @@ from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import find_dataset
 from ingest_ray.state.sealed_secrets import open_source
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 class PreviewRows(Model):
     endpoint_id: str
@@ -30,6 +33,18 @@ class PreviewRows(Model):
 
 def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> PreviewRows:
     """Needs the dataset in the catalog; the unit need not be enabled. Columns that the unit masks are masked."""
+    table = preview_table(installation, unit, limit)
+    return PreviewRows(
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
+        columns=tuple(table.column_names),
+        types=tuple(str(field.type) for field in table.schema),
+        rows=tuple({name: json_value(value) for name, value in row.items()} for row in table.to_pylist()),
+    )
+
+
+def preview_table(installation: Installation, unit: UnitRef, limit: int = 10) -> "pa.Table":
+    """As `preview`, as an Arrow table."""
     entry, dataset = find_dataset(installation, unit)
     endpoint = open_source(entry.endpoint, installation.settings)
     table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
@@ -38,15 +53,7 @@ def preview(installation: Installation, unit: UnitRef, limit: int = 10) -> Previ
         spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=found.config)
         check_masks(spec)
         table = masked_table(table, spec, lambda: read_mask_key(installation.settings, creates=True))
-    return PreviewRows(
-        endpoint_id=unit.endpoint_id,
-        unit_id=unit.unit_id,
-        columns=tuple(table.column_names),
-        types=tuple(str(field.type) for field in table.schema),
-        rows=tuple(
-            {name: json_value(value) for name, value in row.items()} for row in table.slice(0, limit).to_pylist()
-        ),
-    )
+    return table.slice(0, limit)
 
 
 def json_value(value: Any) -> JsonValue:
