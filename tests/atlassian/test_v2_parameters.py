@@ -10,7 +10,7 @@ import pytest
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.simulators.atlassian.confluence.v2.parameters import NOT_SERVED, Parameter, parameters_by_path
 from tests.atlassian.conftest import opened
-from tests.atlassian.openapi import load
+from tests.atlassian.openapi import load, violations
 
 JUNK = ("junk", "99999999999999999999", "%00,x")
 
@@ -73,11 +73,36 @@ def served(sim: Simulation) -> list[str]:
     return paths
 
 
+def test_every_answer_fits_the_openapi_file(site: Simulation) -> None:
+    """Of every path that is served; with what `include-...` adds."""
+    by_shape = {re.sub(r"\{[^}]*\}", "{}", path): path for path in load("confluence-cloud-v2")["paths"]}
+    checked, broken = 0, list[str]()
+    with opened(site) as client:
+        for path in served(site):
+            shape = template_of(path)
+            if shape not in by_shape:
+                continue
+            more = {p.name: "true" for p in parameters_by_path().get(shape, ()) if p.name.startswith("include-")}
+            more = {name: value for name, value in more.items() if name not in NOT_SERVED}
+            answer = client.get(path, params={"type": "ac:com.example.polls:poll", "body-format": "storage", **more})
+            if answer.status_code != 200:
+                continue
+            found = violations("confluence-cloud-v2", "GET", by_shape[shape], answer.json())
+            broken += [f"{path}: {each}" for each in found]
+            checked += 1
+    assert broken == []
+    assert checked > 60
+
+
+def template_of(path: str) -> str:
+    return re.sub(r"/[^/]*\d{2,}(?=/|$)|/1(?=/|$)", "/{}", path.removeprefix("/wiki/api/v2"))
+
+
 def test_a_parameter_with_a_value_that_it_cannot_have_is_refused(site: Simulation) -> None:
     checked = 0
     with opened(site) as client:
         for path in served(site):
-            template = re.sub(r"/[^/]*\d{2,}(?=/|$)|/1(?=/|$)", "/{}", path.removeprefix("/wiki/api/v2"))
+            template = template_of(path)
             for parameter in parameters_by_path().get(template, ()):
                 if parameter.kind == "text":
                     continue
@@ -90,7 +115,7 @@ def test_a_parameter_with_a_value_that_it_cannot_have_is_refused(site: Simulatio
 def test_junk_is_never_an_error_of_the_server(site: Simulation) -> None:
     with opened(site) as client:
         for path in served(site):
-            template = re.sub(r"/[^/]*\d{2,}(?=/|$)|/1(?=/|$)", "/{}", path.removeprefix("/wiki/api/v2"))
+            template = template_of(path)
             for parameter in parameters_by_path().get(template, ()):
                 for junk in JUNK:
                     answer = client.get(f"{path}?{parameter.name}={junk}")
