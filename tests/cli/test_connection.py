@@ -32,7 +32,7 @@ def test_missing_scopes_of_some_units_are_warnings(tmp_path: Path, capfd: pytest
         assert "warning: the token lacks the scope manage:jira-configuration" in out
         assert "filter options" in out
         levels = [item["level"] for item in cli.json("test", "tracker")["diagnostics"]]
-    assert (levels[0], set(levels[1:])) == ("info", {"warning"})
+        assert (levels[0], set(levels[1:])) == ("info", {"warning"})
         assert cli.run("test", "lake")[0] == 0
 
 
