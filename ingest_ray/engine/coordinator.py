@@ -47,6 +47,7 @@ class Coordinator:
         random_source: random.Random = random.Random(),  # noqa: B008
     ) -> None:
         self.ledger = ledger
+        self.points = 0
         self.seconds = {"read": 0.0, "map": 0.0, "prepare": 0.0, "commit": 0.0}
         self._executor = executor
         self._clock = clock
@@ -105,6 +106,7 @@ class Coordinator:
         match event:
             case SliceStaged(_, _, staged):
                 self.seconds["read"] += staged.seconds
+                self.points += staged.points
             case SliceMapped(_, _, mapped):
                 self.seconds["map"] += mapped.seconds
             case SlicePrepared(_, _, prepared):

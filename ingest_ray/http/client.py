@@ -99,6 +99,7 @@ class Client:
         """What the answers to this client have cost."""
         self._permits: Permits = permits.current()
         self._watch = permits.current_watch()
+        self._spending = permits.current_spending()
         self._transport = replace(site.transport, timeout_s=site.timeout_s)
         self._connections = connections
         self._other: httpx.Client | None = None
@@ -274,7 +275,7 @@ class Client:
             signal = rate_limit_headers.read(response.status_code, response.headers)
             if signal.quota_limit is not None:
                 _limited.add(self.site.budget)
-            self.spent_points += 1 + (self.site.objects(lease.endpoint_class, body) if response.is_success else 0)
+            self._count_points(1 + (self.site.objects(lease.endpoint_class, body) if response.is_success else 0))
             return Answer(response.status_code, response.headers, body, url)
         except httpx.InvalidURL as error:
             raise SourceError(f"{url}: {error}") from None
@@ -284,6 +285,11 @@ class Client:
             raise NoAnswer(f"{url}: {type(error).__name__}: {logs.scrub(str(error))}") from None
         finally:
             self._permits.report(lease, signal)
+
+    def _count_points(self, points: int) -> None:
+        self.spent_points += points
+        if self._spending is not None:
+            self._spending.add(points)
 
     def _body(self, response: httpx.Response, url: str) -> bytes:
         parts: list[bytes] = []

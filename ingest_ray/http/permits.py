@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import Condition
+from threading import Condition, Lock
 from typing import Protocol
 
 from ingest_ray.http.aimd import Bounds, Grant, State
@@ -34,6 +34,18 @@ class Watch:
 
     is_stopping: Callable[[], bool] = lambda: False
     report: Callable[[float, str], None] = lambda seconds, text: None
+
+
+class Spending:
+    """The points that the answers to some clients have cost of a quota. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.points = 0
+        self._lock = Lock()
+
+    def add(self, points: int) -> None:
+        with self._lock:
+            self.points += points
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,24 @@ def waiting_text(host: str, seconds: float, *, is_quota: bool) -> str:
 _of_this_process = LocalPermits()
 _current: ContextVar[Permits] = ContextVar("ingest_ray_permits", default=_of_this_process)
 _watch: ContextVar[Watch] = ContextVar("ingest_ray_permit_watch", default=Watch())  # noqa: B039
+
+
+_spending: ContextVar[Spending | None] = ContextVar("ingest_ray_spending", default=None)
+
+
+def current_spending() -> Spending | None:
+    return _spending.get()
+
+
+@contextmanager
+def counting_points() -> Iterator[Spending]:
+    """Counts the points of all clients that are opened inside."""
+    spending = Spending()
+    token = _spending.set(spending)
+    try:
+        yield spending
+    finally:
+        _spending.reset(token)
 
 
 def current() -> Permits:

@@ -31,7 +31,7 @@ def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_s
         finish = coordinator.drive(reporter.report, context.is_stopping)
     finally:
         executor.close()
-        reporter.end_attempt(coordinator.seconds | executor.seconds)
+        reporter.end_attempt(coordinator.seconds | executor.seconds, coordinator.points)
         end_staging(order, staging, is_complete=ledger.is_succeeded)
     state.learn(reporter.learned(state.learned))
     return AttemptResult(finish.state, planner.explained(finish.fault), finish.is_restartable)

@@ -98,7 +98,7 @@ def drive_ledger(context: RunContext, cluster: Cluster, executor: RayExecutor, p
     try:
         finish = coordinator.drive(QuotaWatch(reporter).report, context.is_stopping)
     finally:
-        reporter.end_attempt(coordinator.seconds | executor.seconds)
+        reporter.end_attempt(coordinator.seconds | executor.seconds, coordinator.points)
         if executor.pages is None or not cluster.server_watch.is_lost():  # the object store's pages died with it
             _try_end_staging(context, staging, is_complete=ledger.is_succeeded)
     if not executor.is_broken:

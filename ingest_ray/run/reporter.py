@@ -38,6 +38,7 @@ class RunReporter:
         self._models: dict[str, ModelCounts] = {}
         self._slices = SliceCounts()
         self._bytes = 0
+        self._points = 0
         self._retries = 0
         self._phases: dict[str, float] = {}
         self._ledger: Ledger | None = None
@@ -59,8 +60,10 @@ class RunReporter:
     def begin_attempt(self, ledger: Ledger, plan_summary: PlanSummary, executor: str) -> None:
         self._ledger, self._plan_summary, self._executor = ledger, plan_summary, executor
 
-    def end_attempt(self, seconds: Mapping[str, float]) -> None:
+    def end_attempt(self, seconds: Mapping[str, float], points: int = 0) -> None:
+        """`points`: what reading cost of the source's quota."""
         assert self._ledger is not None
+        self._points += points
         self._rows, self._slices, self._bytes = self._totals(self._ledger)
         self._retries += self._ledger.retries
         for name, counts in self._ledger.models.items():
@@ -107,6 +110,7 @@ class RunReporter:
         return Learned(
             bytes_per_row=round(self._bytes / self._rows.staged, 1),
             rows_per_second=round(self._rows.read / read_s, 1),
+            points_per_row=round(self._points / self._rows.read, 4) if self._points else before.points_per_row,
         )
 
     def summary(

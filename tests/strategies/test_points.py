@@ -93,3 +93,13 @@ def test_plan_predicts_the_points_of_a_first_load(tmp_path: Path, product: Any, 
         lake.mode = mode
         predicted, counted = points_of_run(sim, lake)
         assert predicted == pytest.approx(counted, rel=0.05)
+
+
+def test_a_later_load_is_predicted_with_what_lists_have_beyond_their_inline_part(tmp_path: Path) -> None:
+    with simulate(quota=10**9, frozen=True, issues=1500, projects=3) as sim:
+        lake = lake_of(sim, tmp_path, APP(sim))
+        lake.mode = RunMode.FULL
+        first, counted = points_of_run(sim, lake)
+        assert first < 0.9 * counted, "the first load cannot know it"
+        predicted, counted = points_of_run(sim, lake)
+        assert predicted == pytest.approx(counted, rel=0.05)

@@ -9,6 +9,7 @@ from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
+from ingest_ray.http.permits import counting_points
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import ReadContext, StageWriter, Staging
@@ -29,6 +30,14 @@ def read_slice(
         SourceError, StagingError: nothing was staged.
     """
     started = time.monotonic()
+    with counting_points() as spending:
+        staged = _stage_slice(order, piece, attempt, staging, is_stopping)
+    return staged.model_copy(update={"points": spending.points, "seconds": time.monotonic() - started})
+
+
+def _stage_slice(
+    order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool]
+) -> Staged:
     spec = opened_spec(order)
     schema = staged_schema(spec)
     rejects = open_quarantine(order, piece, attempt)
@@ -60,7 +69,6 @@ def read_slice(
         quarantine_uri=quarantine_uri,
         first_rejection=rejects.first_reason,
         bytes_per_row=stopped.bytes_per_row if stopped else None,
-        seconds=time.monotonic() - started,
     )
 
 

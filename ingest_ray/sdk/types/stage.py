@@ -42,6 +42,8 @@ class Staged(Model):
     """Why the first row in quarantine is there."""
     bytes_per_row: float | None = None
     seconds: float = 0.0
+    points: int = 0
+    """What reading cost of the source's hourly quota, where it has one."""
 
 
 class MappedModel(Model):

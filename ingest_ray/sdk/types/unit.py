@@ -178,6 +178,8 @@ class Learned(Model):
 
     bytes_per_row: float | None = None
     rows_per_second: float | None = None
+    points_per_row: float | None = None
+    """What reading a row cost of the source's hourly quota."""
 
 
 class UnitSpec(Model):

@@ -1,6 +1,7 @@
 """Predicts what a run will cost of an hourly quota, on Cloud: the requests of the probe, and those that reading will take.
 
-What a list has beyond its inline part (20 comments or worklogs) is known only when its issue is read, and not predicted.
+What a list has beyond its inline part (20 comments or worklogs) is known only when its issue is read: a first load is predicted without it,
+a later run with what an issue of this unit has cost on average.
 https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
 """
 
@@ -12,7 +13,7 @@ from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
-from ingest_strategies.jira.tables import CHANGELOGS, PROJECTS, USERS
+from ingest_strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 
 MOST_BODIES = 100  # of one request
 COUNTS = 8  # of each round in which a project's issues are cut into slices
@@ -27,27 +28,46 @@ def open_priced_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iter
 
 
 def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
-    """None where the site has no points."""
+    """None where the site has no points, or where they depend on what each object has."""
     if site_probe.api.deployment != CLOUD:
         return None
     spent = site_probe.api.client.http.spent_points
     name = spec.dataset.name
-    if not site_probe.has_issues:
+    if name in (PROJECTS.name, USERS.name):
         rows = spec.dataset.estimated_rows or 0
-        return spent + {PROJECTS.name: 1 + rows, USERS.name: 2 + 2 * rows}.get(name, 0)
+        return spent + (1 + rows if name == PROJECTS.name else 2 + 2 * rows)
+    if name not in (ISSUES.name, COMMENTS.name, WORKLOGS.name, CHANGELOGS.name):
+        return None
     most = site_probe.slice_issues(spec)
+    if name == ISSUES.name and spec.learned.points_per_row is not None:
+        cuts = (
+            0
+            if site_probe.is_full
+            else sum(_cuts(project.rows, most) for project in site_probe.projects if project.rows)
+        )
+        listed = site_probe.rows if site_probe.is_full else 0
+        return spent + round(spec.learned.points_per_row * site_probe.rows) + listed + cuts
     is_searched = not site_probe.is_full and site_probe.api.client.http.has_quota and name != CHANGELOGS.name
-    return spent + sum(
-        project_points(project.rows, most, is_full=site_probe.is_full, is_searched=is_searched)
-        for project in site_probe.projects
-        if project.rows
+    keys = sum(bulk_points(project.rows) for project in site_probe.projects) if name == CHANGELOGS.name else 0
+    return (
+        spent
+        + keys  # of the issues of changelogs
+        + sum(
+            project_points(project.rows, most, is_full=site_probe.is_full, is_searched=is_searched)
+            for project in site_probe.projects
+            if project.rows
+        )
     )
+
+
+def bulk_points(issues: int) -> int:
+    return issues + -(-issues // MOST_BODIES)
 
 
 def project_points(issues: int, most: int, *, is_full: bool, is_searched: bool) -> int:
     """`most`: issues of a slice."""
     slices = -(-issues // most)
-    bodies = issues + -(-issues // MOST_BODIES) + slices // 2
+    bodies = bulk_points(issues) + slices // 2
     if is_searched:
         return bodies + _cuts(issues, most)
     ids = issues + (2 if is_full else slices)
