@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 FAST := not slow and not services and not cluster and not faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check coverage test-faults bench format clean
+.PHONY: help demo test lint check coverage test-faults bench audit sbom format clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -52,9 +52,25 @@ coverage: $(READY) ## All tests, and which lines they ran: htmlcov/index.html
 bench: $(READY) ## PostgreSQL to Delta, compared with a plain script
 	$(BIN)/python -m bench.postgres_to_delta
 
+# In an environment of their own: their dependencies are not ours.
+TOOLS := .venv/tools
+$(TOOLS)/.ready: $(READY)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet 'pip-audit>=2.9,<3' 'cyclonedx-bom>=7,<8'
+	touch $@
+
+audit: $(READY) ## Looks for known faults of the installed packages, where the index can be reached
+	@$(BIN)/python -c 'import urllib.request; urllib.request.urlopen("https://pypi.org/pypi/pip/json", timeout=20)' 2>/dev/null \
+		|| { echo "not audited: https://pypi.org cannot be reached"; exit 0; }; \
+	$(MAKE) --no-print-directory $(TOOLS)/.ready && \
+	$(TOOLS)/bin/pip-audit --progress-spinner off --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+sbom: $(TOOLS)/.ready ## Writes sbom.json: the installed packages in the format of CycloneDX
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON --output-file sbom.json $(BIN)/python
+
 format: $(READY) ## Formats, and mends what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## Removes .venv and what demo and tests left
-	rm -rf .venv demo-home htmlcov .coverage
+	rm -rf .venv demo-home htmlcov .coverage sbom.json

@@ -153,7 +153,7 @@ class JsonLines(logging.Formatter):
         return escape_controls(json.dumps(line, ensure_ascii=False, default=str))
 
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_controls(text: str, keep: str = "") -> str:

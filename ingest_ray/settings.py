@@ -112,6 +112,8 @@ class ServeSettings(Model):
     """Addresses and networks of reverse proxies whose `X-Forwarded-For` names the caller."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 1024 * 1024
     """Of one request, or of one frame of a WebSocket."""
+    request_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a client may take to send a request; then the connection is closed."""
     requests_per_minute: Annotated[int, Field(ge=1)] = 1_200
     """Requests of one address."""
     max_depth: Annotated[int, Field(ge=3)] = 10

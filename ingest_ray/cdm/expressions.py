@@ -4,11 +4,12 @@
 
 The functions are those of https://duckdb.org/docs/stable/sql/functions/overview and `cdm_id(model, part)`. An expression sees one
 row: no subquery, aggregate, window or clock, so that mapping a row again gives the same row. DuckDB runs them with external access
-off and its configuration locked: an expression reaches no file, no network and no extension.
+off and its configuration locked: an expression reaches no file, no network and no extension. `expression_limits` bounds what it makes of a row.
 https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 """
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -16,13 +17,18 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ingest_ray.cdm.expression_limits import MOST_CHARS, find_excess
 from ingest_ray.cdm.mapping import MapContext, ModelRows, batch_of, rejection_reason, row_values
 from ingest_ray.cdm.models import KEY, MODELS, CdmModel, FieldType, model_of
-from ingest_ray.sdk.errors import RecordError
+from ingest_ray.sdk.errors import ConfigError, RecordError
 from ingest_ray.sdk.types import CdmSettings, Model
 
-SETTINGS = {
+PAGE_SECONDS = 60.0  # of the expressions of one model over one page; they take milliseconds
+SETTINGS: dict[str, str | int | float | list[str]] = {
     "threads": 1,
+    "memory_limit": "512MB",
+    "max_temp_directory_size": "0GB",  # nothing is written to the disk instead
+    "disabled_optimizers": "expression_rewriter,statistics_propagation",  # a constant part would be computed when names are checked
     "enable_external_access": False,
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
@@ -99,6 +105,8 @@ class ExpressionMapper:
     def _find_fault(self, model: CdmModel, field: str, text: str, schema: pa.Schema | None) -> str | None:
         if field not in model.columns:
             return f"no such field; there are: {', '.join(model.columns)}"
+        if len(text) > MOST_CHARS:
+            return f"an expression has at most {MOST_CHARS:,} characters"
         try:
             expression = duckdb.SQLExpression(text)
         except duckdb.Error as error:
@@ -119,6 +127,9 @@ class ExpressionMapper:
         document = json.loads(parsed)
         if document.get("error"):
             return str(document.get("error_message", "not understood"))
+        excess = find_excess(document["statements"][0]["node"]["select_list"])
+        if excess is not None:
+            return excess
         for node in _nodes(document["statements"][0]["node"]["select_list"]):
             kind, name = node.get("class"), str(node.get("function_name", "")).lower()
             if kind in ("SUBQUERY", "WINDOW", "STAR"):
@@ -182,7 +193,18 @@ class ExpressionMapper:
             duckdb.SQLExpression(text).cast(duckdb.type(_CASTS[model.columns[name]])).alias(name)
             for name, text in fields.items()
         ]
-        rows = relation.select(*expressions).fetchall()
+        watch = threading.Timer(PAGE_SECONDS, self._connection.interrupt)
+        watch.daemon = True
+        watch.start()
+        try:
+            rows = relation.select(*expressions).fetchall()
+        except duckdb.InterruptException:
+            raise ConfigError(
+                f"the expressions of '{model.model_id}' took more than {PAGE_SECONDS:g} s for a page",
+                hint="make them simpler, or map the unit in code",
+            ) from None
+        finally:
+            watch.cancel()
         defaults = {"source_system": self._system} if "source_system" not in fields else {}
         return [row_values(model, {**defaults, **dict(zip(fields, row, strict=True))}) for row in rows]
 

@@ -7,6 +7,8 @@ import yaml
 
 from ingest_ray.sdk.errors import ConfigError
 
+MOST_VALUES = 200_000  # of a document, with every alias written out
+
 Path = tuple[str | int, ...]
 
 
@@ -21,6 +23,7 @@ class Lines:
             node = loader.get_single_node()
             self.lines: dict[Path, int] = {(): 1}
             if node is not None:
+                _refuse_bomb(node, name)
                 self.lines.update(_lines(node, (), name, frozenset()))
             self.value: Any = None if node is None else loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
@@ -48,6 +51,32 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _refuse_bomb(root: yaml.Node, name: str) -> None:
+    """Aliases of aliases multiply: a few lines can stand for more values than fit into memory. Counts each node once."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+    pending: list[tuple[yaml.Node, bool]] = [(root, False)]
+    while pending:
+        node, is_counted = pending.pop()
+        inner = (
+            [item for part in node.value for item in (part if isinstance(part, tuple) else (part,))]
+            if isinstance(node, yaml.CollectionNode)
+            else []
+        )
+        if is_counted:
+            open_nodes.discard(id(node))
+            sizes[id(node)] = 1 + sum(sizes.get(id(item), 0) for item in inner)
+            if sizes[id(node)] > MOST_VALUES:
+                line = node.start_mark.line + 1
+                raise ConfigError(f"{name}:{line}: with its aliases this stands for more than {MOST_VALUES:,} values")
+        elif id(node) in open_nodes:
+            raise ConfigError(f"{name}:{node.start_mark.line + 1}: an alias that holds itself")
+        elif id(node) not in sizes:
+            open_nodes.add(id(node))
+            pending.append((node, True))
+            pending += [(item, False) for item in inner]
 
 
 def _lines(node: yaml.Node, path: Path, name: str, above: frozenset[int]) -> Iterator[tuple[Path, int]]:

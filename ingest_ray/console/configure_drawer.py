@@ -8,7 +8,7 @@ from nicegui import ui
 from pydantic import JsonValue
 
 from ingest_ray.catalog.unit_configs import Configured
-from ingest_ray.console.elements import button, heading, text_of
+from ingest_ray.console.elements import button, heading, readable, text_of
 from ingest_ray.console.page_context import Action, PageContext, show_error, show_message
 from ingest_ray.graphql.filters import FORMS, FilterForm
 from ingest_ray.sdk.errors import ConfigError
@@ -88,7 +88,8 @@ class ConfigForm:
         sink = config.sink_id if config is not None else sinks[0] if len(sinks) == 1 else None
         self._sink = _select("Sink", list(sinks), sink)
         cursor = policy.pop("cursor", None)
-        self._cursor = ui.select(list(columns), label="Cursor", value=cursor, clearable=True).props("outlined dense")
+        shown_columns = {name: readable(name) for name in columns}
+        self._cursor = ui.select(shown_columns, label="Cursor", value=cursor, clearable=True).props("outlined dense")
         minutes = config.schedule_interval_minutes if config is not None else None
         self._minutes = ui.number(
             "Every so many minutes (empty: manual)", value=minutes, min=1, precision=0, format="%d"
@@ -144,7 +145,7 @@ class FilterFields:
             shown = {key: _shown(key, [option.get(name) for name in choice.shown]) for key, option in by_value.items()}
             before = now.get(choice.field)
             chosen = [str(value) for value in before] if isinstance(before, list) else []
-            shown |= {value: value for value in chosen if value not in shown}
+            shown |= {value: readable(value) for value in chosen if value not in shown}
             self._selects[choice.field] = ui.select(
                 shown, label=choice.label, value=chosen, multiple=True, with_input=True
             ).props(f'outlined dense use-chips aria-label="{choice.label}"')
@@ -167,7 +168,7 @@ class FilterFields:
 
 def _shown(key: str, names: list[JsonValue]) -> str:
     name = next((str(one) for one in names if one), None)
-    return f"{name} ({key})" if name and name != key else key
+    return readable(f"{name} ({key})" if name and name != key else key)
 
 
 def _select(label: str, options: list[str], value: str | None) -> Any:

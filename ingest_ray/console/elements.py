@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
+from ingest_ray.logs import escape_controls
+
 MARKS = {"IDLE": "○", "RUNNING": "▶", "PAUSED": "⏸", "FAILED": "✕", "SUCCEEDED": "✓"}
 
 CSS = """
@@ -43,7 +45,7 @@ def heading(text: str, level: int = 2) -> ui.element:
 
 
 def text_of(text: str, tag: str = "span", classes: str = "") -> ui.label:
-    made = ui.label(text).classes(classes)
+    made = ui.label(readable(text)).classes(classes)
     made.tag = tag
     return made
 
@@ -53,7 +55,8 @@ def table(
     caption: str, columns: Sequence[str], numbers: Sequence[str] = (), *, is_narrow: bool = False
 ) -> Iterator[ui.element]:
     """Yields the body of the table; `row` adds rows to it."""
-    with ui.element("table").classes("plain narrow" if is_narrow else "plain").props(f'aria-label="{caption}"'):
+    with ui.element("table").classes("plain narrow" if is_narrow else "plain") as made:
+        named(made, caption)
         with ui.element("thead"), ui.element("tr"):
             for name in columns:
                 text_of(name, "th", "number" if name in numbers else "").props('scope="col"')
@@ -106,13 +109,18 @@ def button(
     made = ui.button(text, on_click=on_click).props("dense no-caps padding='2px 10px'")
     made.props("unelevated color=primary" if is_main else "outline color=primary")
     if about:
-        made.props(f'aria-label="{text} {escaped(about)}"')
+        named(made, f"{text} {about}")
     return made
 
 
-def escaped(text: str) -> str:
-    """Escapes text for a property in quotes."""
-    return text.replace("\\", "\\\\").replace('"', "'")
+def named(made: ui.element, name: str) -> None:
+    """The name for screen readers. As data: the text form of properties is a small language, which names of a source must not write."""
+    made.props["aria-label"] = readable(name)
+
+
+def readable(text: str) -> str:
+    """Control characters and those that turn the direction of text, as escapes."""
+    return escape_controls(text).encode("utf-8", "backslashreplace").decode()
 
 
 async def confirm(question: str, consequence: str, yes: str) -> bool:

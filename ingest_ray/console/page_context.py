@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from nicegui import ui
 
 from ingest_ray import logs
+from ingest_ray.console.elements import readable
 from ingest_ray.sdk.errors import IngestError, RoleForbidden, Unauthenticated
 from ingest_ray.service.access.audit import Attempt, audited, begin_entry
 from ingest_ray.service.access.roles import Principal, Role, require_endpoints, require_role
@@ -89,7 +90,7 @@ class PageContext:
 def show_error(error: IngestError) -> None:
     hint = f" {logs.scrub(error.hint)}" if error.hint else ""
     ui.notify(
-        f"{logs.scrub(error.message)} [{error.code}]{hint}",
+        readable(f"{logs.scrub(error.message)} [{error.code}]{hint}"),
         type="negative",
         timeout=12_000,
         close_button="Close",
@@ -98,4 +99,4 @@ def show_error(error: IngestError) -> None:
 
 
 def show_message(text: str) -> None:
-    ui.notify(text, type="positive", timeout=4_000)
+    ui.notify(readable(text), type="positive", timeout=4_000)

@@ -13,6 +13,7 @@ from ingest_ray.console.elements import (
     format_count,
     format_time,
     heading,
+    readable,
     row,
     table,
     text_of,
@@ -167,7 +168,7 @@ class UnitRow:
         if last is not None:
             self._last.set_visibility(True)
             self._last.set_text(format_time(last.started_at))
-            self._last.props(f'href="/run/{last.run_id}"')
+            self._last.props["href"] = f"/run/{last.run_id}"
             self._rows.set_text(format_count(last.rows.committed))
             self._lag.set_text(format_age(last.started_at) if last.state is RunState.SUCCEEDED else "-")
         if self._context.is_operator and self._view.enabled:
@@ -204,7 +205,7 @@ class UnitRow:
             requested_by=self._context.principal.name,
         )
         if done is not None and done.message:
-            ui.notify(done.message)
+            ui.notify(readable(done.message))
         await self._page.refresh()
 
     async def reset(self) -> None:

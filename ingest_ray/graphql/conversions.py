@@ -11,6 +11,7 @@ from strawberry.scalars import JSON
 from ingest_ray.sdk.errors import ConfigError
 
 MOST_LISTED = 1_000
+MOST_NESTED = 50  # levels of a JSON value
 
 T = TypeVar("T")
 
@@ -44,7 +45,22 @@ def json_value(value: object) -> JSON | None:
 def json_object(value: JSON | None, field: str) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, dict):
         raise ConfigError(f"{field}: a JSON object is expected")
+    _check_nesting(value, field)
     return cast("dict[str, Any] | None", value)
+
+
+def _check_nesting(value: object, field: str) -> None:
+    level: list[object] = [value]
+    for _ in range(MOST_NESTED):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return
+    raise ConfigError(f"{field}: nested more than {MOST_NESTED} levels deep")
 
 
 def checked_count(count: int | None, default: int, field: str = "first") -> int:

@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from ingest_ray import logs
 from ingest_ray.http import permits, rate_limit_headers
+from ingest_ray.http.decompression import ACCEPTED, BodyFault, decoded
 from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, ScopeMissing, WaitStopped
 from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
@@ -104,7 +105,7 @@ class Client:
         self._connections = connections
         self._other: httpx.Client | None = None
         site.auth.header()  # a login that cannot be used is an error of the caller, before any thread starts
-        headers = {"accept": "application/json", "user-agent": "ingest_ray"}
+        headers = {"accept": "application/json", "user-agent": "ingest_ray", "accept-encoding": ACCEPTED}
         self._http = self._transport.open(connections, site.base_url.rstrip("/"), headers)
 
     @property
@@ -292,11 +293,8 @@ class Client:
             self._spending.add(points)
 
     def _body(self, response: httpx.Response, url: str) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        for part in response.iter_bytes():
-            size += len(part)
-            if size > self.site.most_body_bytes:
-                raise SourceError(f"{url}: the answer is larger than {self.site.most_body_bytes} bytes")
-            parts.append(part)
-        return b"".join(parts)
+        try:
+            return decoded(response.iter_raw(), response.headers.get("content-encoding", ""), self.site.most_body_bytes)
+        except BodyFault as fault:
+            kind = SourceError if fault.is_final else BrokenAnswer
+            raise kind(f"{url}: {fault}") from None

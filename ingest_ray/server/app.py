@@ -162,7 +162,7 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 
         import_module("ingest_ray.console").mount(app, installation, authenticator)
 
-    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, timeout_s=settings.request_timeout_s)
     app.add_middleware(RateLimit, per_minute=settings.requests_per_minute)
     app.add_middleware(SameOrigin, allowed=settings.allowed_origins)
     if settings.allowed_origins:

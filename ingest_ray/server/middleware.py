@@ -3,6 +3,7 @@
 ASGI middleware: https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ingest_ray.sdk.errors import PayloadTooLarge, RateLimited, RoleForbidden
+from ingest_ray.sdk.errors import ConfigError, PayloadTooLarge, RateLimited, RoleForbidden
 from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.metrics import Metrics
 
@@ -52,29 +53,42 @@ class SameOrigin:
 
 
 class BodyLimit:
-    """Refuses a body that is too large, by its header or by the bytes received."""
+    """Refuses a body that is too large, by its header or by the bytes received; a compressed one; and one that does not arrive."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, most_bytes: int, timeout_s: float) -> None:
         self._app = app
         self._most = most_bytes
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            error = ConfigError("a compressed body is not accepted", hint="send it without Content-Encoding")
+            await refusal(error, 415)(scope, receive, send)
+            return
+        length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._most:
             await refusal(self._error())(scope, receive, send)
             return
         body = bytearray()
-        while True:  # small by definition: read whole before any answer is sent
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._most:
-                await refusal(self._error())(scope, receive, send)
-                return
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                break
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while True:  # small by definition: read whole before any answer is sent
+                    message = await receive()
+                    body += message.get("body", b"")
+                    if len(body) > self._most:
+                        await refusal(self._error())(scope, receive, send)
+                        return
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            late = refusal(ConfigError(f"the request was not complete after {self._timeout_s:g} s"), 408)
+            late.headers["Connection"] = "close"
+            await late(scope, receive, send)
+            return
         is_given = False
 
         async def receive_buffered() -> Message:

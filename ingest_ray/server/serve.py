@@ -9,6 +9,7 @@ import uvicorn
 
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.server.app import build_app
+from ingest_ray.server.deadlines import protocol_with_deadline
 from ingest_ray.server.identity import check_anonymous_access
 from ingest_ray.service.installation import Installation
 
@@ -28,6 +29,8 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=protocol_with_deadline(settings.request_timeout_s),
+            ws_per_message_deflate=False,  # a small frame may decode to a large one
             log_config=None,
             access_log=False,
             server_header=False,
