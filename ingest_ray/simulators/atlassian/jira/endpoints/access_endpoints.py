@@ -1,6 +1,8 @@
 """The endpoints of access: project roles, permission schemes, security schemes and levels, application roles, groups.
 
 Members of security levels are in the API of Cloud only; Data Center tells who may read one issue (`user/viewissue/search`).
+https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-security-schemes/ and
+https://developer.atlassian.com/server/jira/platform/rest/v10003/api-group-issuesecurityschemes/
 """
 
 from typing import Any

@@ -1,6 +1,7 @@
 """The issue endpoints of Jira Cloud and Jira Data Center: refusals, envelopes, issues, comments, worklogs, attachments.
 
-`{api}` in a path is 2, 3 or latest.
+`{api}` in a path is 2, 3 or latest. https://developer.atlassian.com/cloud/jira/platform/rest/v3/ and, for Data Center,
+https://developer.atlassian.com/server/jira/platform/rest/v10003/
 """
 
 from collections.abc import Iterable, Sequence

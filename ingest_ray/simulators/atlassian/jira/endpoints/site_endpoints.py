@@ -1,4 +1,7 @@
-"""The other common endpoints of Jira Cloud and Jira Data Center: fields, statuses, projects."""
+"""The other common endpoints of Jira Cloud and Jira Data Center: fields, statuses, projects.
+
+https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-projects/
+"""
 
 from ingest_ray.simulators.atlassian.jira.endpoints.request_endpoints import JiraRequests
 from ingest_ray.simulators.atlassian.jira.issue import LINK_TYPES
