@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.testing.scripted import noted
 from tests.cli.in_process import InProcessCli
 
 COMMAND = [str(Path(sys.executable).parent / "ingest-ray")]
@@ -36,7 +37,7 @@ HEAVY = (
 CONFIG = """\
 endpoints:
   - {id: shop, template: jdbc.sqlite, config: {url: "sqlite:///shop.db"}}
-  - {id: slow, template: testing.scripted, config: {units: [numbers-1x1500], slice_rows: 10}}
+  - {id: slow, template: testing.scripted, config: {units: [numbers-1x1500], slice_rows: 50, journal: ./journal, faults: {"0:500": [hold]}}}
 sinks:
   - {id: lake, template: lake.delta, config: {uri: ./lake}}
 units:
@@ -312,6 +313,14 @@ def test_a_terminal_sees_bars(shop: Shop) -> None:
     assert re.search(r"orders.*━.*500 rows", seen.decode())
 
 
+def wait_until_held(shop: Shop) -> None:
+    """Until the run reads the slice that the source holds: it takes note of every call."""
+    deadline = time.monotonic() + 200
+    while not any(" [500, " in line for line in noted(shop.folder / "journal")):
+        assert time.monotonic() < deadline, "the run did not come to the slice that is held"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_the_first_ctrl_c_pauses_the_run_and_says_how_to_go_on(shop: Shop) -> None:
     shop.run("apply")
@@ -324,17 +333,15 @@ def test_the_first_ctrl_c_pauses_the_run_and_says_how_to_go_on(shop: Shop) -> No
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert child.stderr is not None
-    for line in child.stderr:
-        if "reading" in line:
-            break
-    time.sleep(0.3)
+    wait_until_held(shop)
     child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    assert any("to go on: ingest-ray run slow" in line for line in child.stderr), "the signal was not acknowledged"
+    (shop.folder / "journal.release").touch()
     out, err = child.communicate(timeout=200)
     document = json.loads(out)
     assert (document["state"], child.returncode) == ("PAUSED", 1), err
-    assert "to go on: ingest-ray run slow" in err
-    assert 0 <= document["rows"]["committed"] < 1500
+    assert 0 < document["rows"]["committed"] < 1500
     rest = shop.json("run", "slow")
     assert (rest["state"], rest["rows"]["committed"]) == ("SUCCEEDED", 1500 - document["rows"]["committed"])
 
@@ -351,10 +358,7 @@ def test_the_second_ctrl_c_ends_the_run_at_once_and_the_next_one_goes_on(shop: S
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert child.stderr is not None
-    for line in child.stderr:
-        if "reading" in line:
-            break
+    wait_until_held(shop)
     os.kill(child.pid, signal.SIGSTOP)  # so that both arrive before the first is obeyed
     child.send_signal(signal.SIGINT)
     child.send_signal(signal.SIGTERM)
