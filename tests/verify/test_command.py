@@ -44,6 +44,17 @@ def execute(folder: Path, sql: str) -> None:
     connection.close()
 
 
+def test_a_unit_without_a_key_does_not_keep_the_others_from_being_compared(tmp_path: Path, cli: InProcessCli) -> None:
+    execute(tmp_path, "CREATE TABLE a_log (line text)")
+    (tmp_path / "ingest.yaml").write_text(CONFIG + "  - {endpoint: shop, unit: a_log, sink: lake, enabled: true}\n")
+    cli.json("collect", "shop")
+    cli.json("apply")
+    cli.json("run", "shop")
+    code, out, _ = cli.run("verify", "shop", "--rows")
+    assert (code, "equal" in out, "'a_log' has no key" in out) == (1, True, True), out
+    assert cli.json("verify", "shop", "a_log", code=2)["error"]["code"] == "E_BAD_INPUT"
+
+
 def test_equal_rows_differing_rows_and_their_repair(tmp_path: Path, cli: InProcessCli) -> None:
     assert cli.json("verify", "shop", "t", code=2)["error"]["code"] == "E_BAD_INPUT"
     cli.json("run", "shop")

@@ -56,15 +56,23 @@ def verify(
 ) -> Verification:
     """Compares units with their sinks, all enabled ones by default. Every unit must pass the gate before the first one begins.
 
+    One of several units that cannot be compared, because it has no key for example, fails by itself.
+
     Raises:
-        GateError, ConfigError, StateError: a unit cannot be compared; the units before it have their records.
+        GateError, ConfigError, StateError: a unit does not pass the gate, or the only one cannot be compared.
     """
     options, began = options or VerifyOptions(), datetime.now(UTC)
     reports = []
-    for order in admit_comparison(installation, endpoint_id, unit_ids):
+    orders = admit_comparison(installation, endpoint_id, unit_ids)
+    for order in orders:
         if is_stopping():
             break
-        reports.append(verify_admitted(installation, order, options, requested_by, observe, is_stopping))
+        try:
+            reports.append(verify_admitted(installation, order, options, requested_by, observe, is_stopping))
+        except IngestError as error:  # it has its record
+            if len(orders) == 1:
+                raise
+            reports.append(_failed_report(order, error))
     states = [report.state for report in reports]
     worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
     return Verification(
@@ -113,16 +121,20 @@ def verify_admitted(
         record_comparison(installation, failed(begun, fault_of(error)))
         if error.is_user_mistake:
             raise
-        return VerifyReport(
-            run_id=order.run_id,
-            endpoint_id=begun.endpoint_id,
-            unit_id=begun.unit_id,
-            sink_id=begun.sink_id,
-            state=RunState.FAILED,
-            error=fault_of(error),
-        )
+        return _failed_report(order, error)
     record_comparison(installation, _summary(begun, report))
     return report
+
+
+def _failed_report(order: RunOrder, error: IngestError) -> VerifyReport:
+    return VerifyReport(
+        run_id=order.run_id,
+        endpoint_id=order.ref.endpoint_id,
+        unit_id=order.ref.unit_id,
+        sink_id=order.spec.config.sink_id,
+        state=RunState.FAILED,
+        error=fault_of(error),
+    )
 
 
 def _summary(begun: RunSummary, report: VerifyReport) -> RunSummary:
