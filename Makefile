@@ -63,7 +63,7 @@ audit: $(READY) ## Looks for known faults of the installed packages, where the i
 	@$(BIN)/python -c 'import urllib.request; urllib.request.urlopen("https://pypi.org/pypi/pip/json", timeout=20)' 2>/dev/null \
 		|| { echo "not audited: https://pypi.org cannot be reached"; exit 0; }; \
 	$(MAKE) --no-print-directory $(TOOLS)/.ready && \
-	$(TOOLS)/bin/pip-audit --progress-spinner off --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(TOOLS)/bin/pip-audit --strict --skip-editable --progress-spinner off --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 sbom: $(TOOLS)/.ready ## Writes sbom.json: the installed packages in the format of CycloneDX
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON --output-file sbom.json $(BIN)/python
