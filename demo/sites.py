@@ -20,11 +20,13 @@ endpoints:
 sinks:
   - {{id: models, template: cdm.jdbc, config: {{url: "sqlite:///models.db"}}}}
 units:
-  - {{endpoint: jira, unit: "jira.[puicw]*", enabled: true, mode: cdm, sink_endpoint: models, cdm: {{system: acme}}}}
-  - {{endpoint: jira, unit: jira.changelogs, enabled: false}}
-  - {{endpoint: wiki, unit: confluence.space, enabled: true, mode: cdm, sink_endpoint: models, cdm: {{system: acme}}}}
-  - {{endpoint: wiki, unit: confluence.page, enabled: true, mode: cdm, sink_endpoint: models, cdm: {{system: acme}}}}
+  - {{endpoint: jira, unit: "*", mode: cdm, sink_endpoint: models, cdm: {{system: acme}}}}
+  - {{endpoint: wiki, unit: "*", mode: cdm, sink_endpoint: models, cdm: {{system: acme}}}}
 """
+UNITS = {
+    "jira": ("jira.projects", "jira.users", "jira.issues", "jira.comments", "jira.worklogs"),
+    "wiki": ("confluence.space", "confluence.page"),
+}
 MODELS = [f"cdm.work.{name}" for name in ("project", "user", "item", "comment", "worklog")]
 MODELS += [f"cdm.doc.{name}" for name in ("space", "item", "revision", "link")]
 QUERY = """\
@@ -42,7 +44,12 @@ def into_one_model(folder: Path, command: str, console: Console) -> bool:
     """Returns whether the query returned rows, and every issue of the site is in the database."""
     folder.mkdir()
     with simulate("jira", issues=80, projects=2) as jira, simulate("confluence", pages=40, spaces=2) as wiki:
-        (folder / "ingest.yaml").write_text(CONFIG.format(jira=jira, wiki=wiki))
+        enabled = [
+            f"  - {{endpoint: {endpoint}, unit: {unit}, enabled: true}}\n"
+            for endpoint, units in UNITS.items()
+            for unit in units
+        ]
+        (folder / "ingest.yaml").write_text(CONFIG.format(jira=jira, wiki=wiki) + "".join(enabled))
         environment = os.environ | {"JIRA_TOKEN": jira.token, "WIKI_TOKEN": wiki.token}
         commands = [["apply"], ["collect", "jira"], ["collect", "wiki"], ["provision", "models", *MODELS]]
         for arguments in (*commands, ["run", "jira"], ["run", "wiki"]):

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +32,7 @@ from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameO
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import launcher
 from ingest_ray.service.runs.schedules import TICK_S, start_due_runs
+from ingest_ray.settings import ServeSettings
 
 log = logging.getLogger(__name__)
 
@@ -105,18 +107,13 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
     settings = installation.settings.serve
     authenticator, metrics = Authenticator(installation), Metrics(installation)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        clock = asyncio.create_task(_run_schedules(installation)) if settings.schedules.enabled else None
-        yield
-        launcher.end_waiting_runs()
-        if clock is not None:
-            clock.cancel()
-            with suppress(asyncio.CancelledError):
-                await clock
-
     app = FastAPI(
-        title="ingest-ray", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+        title="ingest-ray",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=partial(_run_while_serving, installation),
     )
 
     async def context_of(connection: HTTPConnection) -> RequestContext:
@@ -162,6 +159,24 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 
         import_module("ingest_ray.console").mount(app, installation, authenticator)
 
+    _add_middleware(app, settings, metrics)
+    return app
+
+
+@asynccontextmanager
+async def _run_while_serving(installation: Installation, _: FastAPI) -> AsyncIterator[None]:
+    is_scheduling = installation.settings.serve.schedules.enabled
+    clock = asyncio.create_task(_run_schedules(installation)) if is_scheduling else None
+    yield
+    launcher.end_waiting_runs()
+    if clock is not None:
+        clock.cancel()
+        with suppress(asyncio.CancelledError):
+            await clock
+
+
+def _add_middleware(app: FastAPI, settings: ServeSettings, metrics: Metrics) -> None:
+    """The last one added is the outermost."""
     app.add_middleware(BodyLimit, most_bytes=settings.max_body_bytes, timeout_s=settings.request_timeout_s)
     app.add_middleware(RateLimit, per_minute=settings.requests_per_minute)
     app.add_middleware(SameOrigin, allowed=settings.allowed_origins)
@@ -173,7 +188,6 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
             allow_headers=["authorization", "content-type"],
         )
     app.add_middleware(RequestLog, metrics=metrics)
-    return app
 
 
 async def _run_schedules(installation: Installation) -> None:

@@ -94,6 +94,30 @@ def test_another_database_of_the_same_name_is_another_endpoint(cli: InProcessCli
     assert cli.json("copy", "shop.db")["copy"]["endpoint_id"] == "shop"
 
 
+def test_an_address_that_does_not_work_is_not_registered(cli: InProcessCli) -> None:
+    """Else the right address would be another endpoint, with tables of another name."""
+    (cli.folder / "shop.db").rename(cli.folder / "away.db")
+    code, _, err = cli.run("copy", "shop.db")
+    assert (code, "shop.db" in err, "E_INTERNAL" in err) == (2, True, False), err
+    assert cli.json("endpoints")["endpoints"] == []
+    (cli.folder / "lake").write_text("a file, no folder")
+    (cli.folder / "away.db").rename(cli.folder / "shop.db")
+    assert cli.run("copy", "shop.db")[0] != 0
+    (cli.folder / "lake").unlink()
+    assert cli.json("copy", "shop.db")["copy"]["endpoint_id"] == "shop"
+
+
+def test_another_way_to_copy_a_loaded_table_is_told(cli: InProcessCli) -> None:
+    cli.json("copy", "shop.db", "orders")
+    again = cli.json("copy", "shop.db", "orders", "--full")
+    assert (again["rows"]["read"], again["rows"]["committed"]) == (2, 2)
+    change(cli, "delete from orders where id = 1")
+    assert cli.json("copy", "shop.db", "orders", "--full")["state"] == "SUCCEEDED"
+    rows = DeltaTable(str(cli.folder / "lake" / "shop" / "orders")).to_pyarrow_table().to_pylist()
+    assert [row["id"] for row in rows] == [2]
+    assert cli.json("copy", "shop.db", "orders")["state"] == "SUCCEEDED"
+
+
 def test_a_password_is_not_written_anywhere(cli: InProcessCli) -> None:
     code, out, err = cli.run("copy", "postgresql://app:pa55-w0rd@127.0.0.1:1/shop", "--to", "lake")
     assert code in (1, 2)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from importlib import import_module
-from typing import Any
 
 from pydantic import JsonValue
 
+from ingest_ray.registry.lazy_target import load_target
 from ingest_ray.sdk.contracts import DatabaseLogin, LoginRequest
 from ingest_ray.sdk.errors import ConfigError
 
@@ -34,14 +33,7 @@ class LazyDatabaseLogin:
 
     @cached_property
     def _login(self) -> DatabaseLogin:
-        module, _, name = self._target.partition(":")
-        try:
-            loaded: Any = import_module(module)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"it needs the Python package '{error.name}'", hint=f"pip install 'ingest-ray[{self._extra}]'"
-            ) from None
-        login: DatabaseLogin = getattr(loaded, name)()
+        login: DatabaseLogin = load_target(self._target, self._extra)()
         return login
 
 

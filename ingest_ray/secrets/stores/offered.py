@@ -2,9 +2,8 @@
 
 import re
 from functools import cached_property
-from importlib import import_module
-from typing import Any
 
+from ingest_ray.registry.lazy_target import load_target
 from ingest_ray.sdk.contracts import SecretStore, StoredSecret
 from ingest_ray.sdk.errors import ConfigError
 
@@ -29,14 +28,7 @@ class LazySecretStore:
 
     @cached_property
     def _store(self) -> SecretStore:
-        module, _, name = self._target.partition(":")
-        try:
-            loaded: Any = import_module(module)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"it needs the Python package '{error.name}'", hint=f"pip install 'ingest-ray[{self._extra}]'"
-            ) from None
-        store: SecretStore = getattr(loaded, name)()
+        store: SecretStore = load_target(self._target, self._extra)()
         return store
 
 

@@ -28,7 +28,7 @@ def source_endpoint(address: str, password: str | None, folder: Path) -> Endpoin
     found = _endpoint(address, password, folder, descriptors, is_sink=False)
     if found is None:
         raise ConfigError(
-            f"SOURCE: '{_shown(address)}' is no address that copy reads",
+            f"SOURCE: '{shown_url(address)}' is no address that copy reads",
             hint=f"{_known(descriptors)}; for other sources write an ingest.yaml",
         )
     return found
@@ -39,7 +39,7 @@ def target_endpoint(address: str, password: str | None, folder: Path) -> Endpoin
     descriptors = [sink_family(name).descriptor for name in sink_templates()]
     found = _endpoint(address, password, folder, descriptors, is_sink=True)
     if found is None:
-        raise ConfigError(f"--to: '{_shown(address)}' is no address of a sink", hint=_known(descriptors))
+        raise ConfigError(f"--to: '{shown_url(address)}' is no address of a sink", hint=_known(descriptors))
     return found
 
 
@@ -77,7 +77,3 @@ def _name_of(address: str) -> str:
     parts = urlsplit(address.removeprefix("jdbc:"))
     path = PurePosixPath(unquote(parts.path) or parts.netloc.rpartition("@")[2])
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:60] or "data"
-
-
-def _shown(address: str) -> str:
-    return shown_url(address)

@@ -25,7 +25,7 @@ from ingest_ray.service.copying.addresses import source_endpoint, target_endpoin
 from ingest_ray.service.copying.rules import CopyChoice, choose, rule_of, select_datasets
 from ingest_ray.service.endpoints.apply import write_settings
 from ingest_ray.service.endpoints.collect import collect
-from ingest_ray.service.endpoints.connection_test import checked_endpoint
+from ingest_ray.service.endpoints.connection_test import checked_endpoint, test_and_describe
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.listing import configure_units
@@ -79,7 +79,8 @@ def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProjec
 
     Raises:
         ConfigError: an address, a table, or a named column is wrong.
-        SourceError: the source does not answer.
+        ConnectionTestFailed: the source or the target cannot be used; nothing was registered.
+        SourceError: the source does not answer any more.
     """
     here = Path.cwd()
     source = source_endpoint(request.source, request.password, here)
@@ -107,12 +108,15 @@ def _register(installation: Installation, source: Endpoint, target: Endpoint) ->
     checked = [
         checked_endpoint(installation, each.endpoint_id, each.template, each.config) for each in (source, target)
     ]
+    about = [test_and_describe(installation, each, EndpointDescription()) for each in checked]
     with installation.catalog.begin(is_alone=True) as connection:
-        registered = _save(connection, installation, checked[0], "source")
-        return registered, _save(connection, installation, checked[1], "sink")
+        registered = _save(connection, installation, checked[0], about[0], "source")
+        return registered, _save(connection, installation, checked[1], about[1], "sink")
 
 
-def _save(connection: sa.Connection, installation: Installation, endpoint: Endpoint, role: Role) -> Endpoint:
+def _save(
+    connection: sa.Connection, installation: Installation, endpoint: Endpoint, about: EndpointDescription, role: Role
+) -> Endpoint:
     """Under the id of the entry that has the same address, else under its own id or, where that is taken, with a number behind it."""
     _, descriptor = descriptor_of(endpoint.template)
     entries = {entry.endpoint.endpoint_id: entry for entry in endpoints.listed(connection)}
@@ -124,7 +128,6 @@ def _save(connection: sa.Connection, installation: Installation, endpoint: Endpo
     config = seal({**before, **endpoint.config}, descriptor.config_model, installation.settings, previous=before)
     saved = endpoint.model_copy(update={"endpoint_id": endpoint_id, "config": config})
     if same is None or same.endpoint != saved:
-        about = same.about if same is not None else EndpointDescription()
         endpoints.save(connection, Registration(endpoint=saved, role=role, vendor=descriptor.vendor, about=about))
     return saved
 

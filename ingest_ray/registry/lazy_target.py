@@ -1,0 +1,17 @@
+"""Imports what an entry point of this package offers when it is first used, because its library may not be installed."""
+
+from importlib import import_module
+from typing import Any
+
+from ingest_ray.sdk.errors import ConfigError
+
+
+def load_target(target: str, extra: str) -> Any:
+    """Imports `module:name`. Raises `ConfigError` that names the missing package and the extra which installs it."""
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"it needs the Python package '{error.name}'", hint=f"pip install 'ingest-ray[{extra}]'"
+        ) from None
