@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -247,3 +248,25 @@ def test_waiting_runs_end_with_a_pause_and_with_the_server(ready: Workspace, chi
     children.join(200)
     assert ready.rows(UNIT) == 1000
     assert not (ready.folder / "lake" / "other").exists()
+
+
+def test_a_process_that_cannot_be_started_ends_its_run_also_one_that_waited(
+    ready: Workspace, children: ChildProcessLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.document["serve"] = {"parallel": 1}
+    ready.apply()
+    children.start(ready.installation, REQUEST)
+    waiting = children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-2x300"))
+
+    def refuse(installation: Any, run_id: str) -> Any:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(children, "_spawn", refuse)
+    until(lambda: record_of(ready, waiting).summary.state is RunState.FAILED)
+    error = record_of(ready, waiting).summary.error
+    assert error is not None
+    assert (error.code, "no more processes" in error.message) == ("E_RUN_INTERRUPTED", True)
+    children.join(60)
+    with pytest.raises(ConfigError, match="no more processes"):
+        children.start(ready.installation, REQUEST)
+    assert children._waiters == {}
