@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -104,6 +105,7 @@ class Client:
         self._transport = replace(site.transport, timeout_s=site.timeout_s)
         self._connections = connections
         self._other: httpx.Client | None = None
+        self._other_lock = Lock()
         site.auth.header()  # a login that cannot be used is an error of the caller, before any thread starts
         headers = {"accept": "application/json", "user-agent": "ingest_ray", "accept-encoding": ACCEPTED}
         self._http = self._transport.open(connections, site.base_url.rstrip("/"), headers)
@@ -182,9 +184,10 @@ class Client:
 
     def _stranger(self) -> httpx.Client:
         """The client for hosts that redirects lead to: it sends no credentials."""
-        if self._other is None:
-            self._other = self._transport.without_identity.open(self._connections)
-        return self._other
+        with self._other_lock:
+            if self._other is None:
+                self._other = self._transport.without_identity.open(self._connections)
+            return self._other
 
     def _persisting(self, tries: Tries | None) -> Retrying:
         limits = tries or self.site.tries

@@ -2,14 +2,17 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from ingest_ray.http.aimd import Bounds
 from ingest_ray.http.client import Auth, Client, Site, Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NoAnswer, NotThere, Refused
 from ingest_ray.http.permits import LocalPermits, using
+from ingest_ray.http.transport import Transport
 from ingest_ray.sdk.errors import IngestError, SourceDenied, SourceError, SourceUnavailable
 from tests.http.scripted_site import Scripted, ScriptedSite, serving
 
@@ -144,3 +147,19 @@ def test_every_request_takes_a_permit_and_gives_it_back() -> None:
     state = permits.states()[0]
     assert (state.requests, state.refusals, state.failures, state.in_flight) == (4, 1, 2, 0)
     assert state.host.partition("@")[0] == site.url.removeprefix("http://")
+
+
+def test_threads_that_are_redirected_at_once_share_one_client_which_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[httpx.Client] = []
+    open_client = Transport.open
+
+    def open_slowly(transport: Transport, *arguments: Any) -> httpx.Client:
+        time.sleep(0.02)
+        opened.append(open_client(transport, *arguments))
+        return opened[-1]
+
+    with Client(Site("https://example.com", Auth(TOKEN))) as client:
+        monkeypatch.setattr(Transport, "open", open_slowly)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda _: client._stranger(), range(4)))
+    assert [one.is_closed for one in opened] == [True]
