@@ -26,7 +26,10 @@ class Workspace:
         }
 
     def write(self) -> Path:
-        self.file.write_text(yaml.safe_dump(json.loads(json.dumps(self.document)), sort_keys=False))
+        """Replaces the file in one step: another thread of a test may read it at any time."""
+        written = self.file.with_suffix(".new")
+        written.write_text(yaml.safe_dump(json.loads(json.dumps(self.document)), sort_keys=False))
+        written.replace(self.file)
         return self.file
 
     def apply(self, *, dry_run: bool = False) -> ApplyResult:
