@@ -313,11 +313,10 @@ class History:
         raise Violation(f"no run succeeds without faults: {faults}")
 
     def _mend_source(self) -> None:
-        """Writes a row that fits, because no row did."""
+        """Writes a row that fits, because no row did. A replica replays it."""
         self.faults.fault_counts["no row fits"] += 1
         self.table.write(next(key for key in range(KEYS) if key not in self.table.bad))
-        while self.table.open:
-            self.table.end_one()
+        self.table.settle()
 
     def _end_zombies(self) -> None:
         """The processes of a run die at the latest some minutes after its end: a lost state process would renew its lease for ever."""

@@ -60,19 +60,28 @@ class Traits:
         usual = [None, LOOKBACK_S] if takes_early else [0, None, LOOKBACK_S] if is_time else [0, 0, LOOKBACK_S]
         lookback = random.choice(usual) if write == "upsert" else 0
         is_replica = happens(0.35)
+        server_zone, writer_zone = random.choice(ZONES), random.choice(zones)
+        declares_zone = cursor == "timestamp" and happens(0.4)
+        # A row of before the step looks like one of a zone further east, so the promise needs a zone that is known.
+        is_zone_known = cursor != "timestamp" or declares_zone
         return cls(
             database=database,
             cursor=cursor,
             write=write,
-            server_zone=random.choice(ZONES),
-            writer_zone=random.choice(zones),
-            declares_zone=cursor == "timestamp" and happens(0.4),
+            server_zone=server_zone,
+            writer_zone=writer_zone,
+            declares_zone=declares_zone,
             is_replica=is_replica,
             hides_transactions=is_time and happens(0.2),
             has_untracked=is_postgres and is_time and happens(0.25),
             has_prepared=is_postgres and is_time and happens(0.25),
             takes_early=takes_early,
-            sets_clock_back=is_time and lookback != 0 and write == "upsert" and not is_replica and happens(0.4),
+            sets_clock_back=is_time
+            and lookback != 0
+            and write == "upsert"
+            and not is_replica
+            and happens(0.4)
+            and is_zone_known,
             block=random.choice([1, 1, 4]) if is_postgres else 1,
             lookback=lookback,
             start_s=start_s,
