@@ -8,6 +8,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from ingest_ray.catalog import unit_totals
 from ingest_ray.catalog.dataset_versions import Differences
 from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import collections as c
@@ -53,10 +54,14 @@ def start(connection: sa.Connection, summary: RunSummary, owner: str) -> None:
 
 
 def finish(connection: sa.Connection, summary: RunSummary) -> None:
-    """Completes the record that `start` wrote."""
-    change = t.update().where(t.c.run_id == summary.run_id).values(finished_at=now(), **_values(summary))
-    if connection.execute(change).rowcount != 1:
+    """Completes the record that `start` wrote, and counts the run in the totals of its unit, unless its record had an end."""
+    query = sa.select(t.c.state, t.c.started_at).where(t.c.run_id == summary.run_id)
+    before = connection.execute(query.with_for_update()).first()
+    if before is None:
         raise StateConflict(f"run '{summary.run_id}' has no record")
+    connection.execute(t.update().where(t.c.run_id == summary.run_id).values(finished_at=now(), **_values(summary)))
+    if before.state == RunState.RUNNING and summary.state is not RunState.RUNNING:
+        unit_totals.add_run(connection, summary, before.started_at)
 
 
 def reopen(connection: sa.Connection, summary: RunSummary) -> None:

@@ -45,6 +45,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "PRIMARY KEY (entry_id))",
         "CREATE INDEX ingest_audit_by_time ON ingest_audit (at)",
     ),
+    (
+        "CREATE TABLE ingest_unit_totals (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, sink_id VARCHAR(200) NOT NULL, "
+        "first_started_at VARCHAR(40) NOT NULL, success_started_at VARCHAR(40), success_at VARCHAR(40), "
+        "newest_row VARCHAR(60), failures_in_row INTEGER DEFAULT '0' NOT NULL, last_run_id VARCHAR(100), succeeded BIGINT DEFAULT '0' NOT NULL, "
+        "failed BIGINT DEFAULT '0' NOT NULL, paused BIGINT DEFAULT '0' NOT NULL, rows_read BIGINT DEFAULT '0' NOT NULL, "
+        "rows_committed BIGINT DEFAULT '0' NOT NULL, rows_quarantined BIGINT DEFAULT '0' NOT NULL, "
+        "bytes_staged BIGINT DEFAULT '0' NOT NULL, seconds FLOAT DEFAULT '0' NOT NULL, PRIMARY KEY (endpoint_id, unit_id, sink_id))",
+        # Of earlier runs only what their columns tell is counted.
+        "INSERT INTO ingest_unit_totals (endpoint_id, unit_id, sink_id, first_started_at, success_started_at, success_at, last_run_id) "
+        "SELECT endpoint_id, unit_id, sink_id, min(started_at), max(CASE WHEN state = 'SUCCEEDED' THEN started_at END), "
+        "max(CASE WHEN state = 'SUCCEEDED' THEN finished_at END), max(CASE WHEN finished_at IS NOT NULL THEN run_id END) "
+        "FROM ingest_runs WHERE task = 'ingest' GROUP BY endpoint_id, unit_id, sink_id",
+        "UPDATE ingest_unit_totals SET failures_in_row = (SELECT count(*) FROM ingest_runs AS r WHERE r.task = 'ingest' "
+        "AND r.state = 'FAILED' AND r.endpoint_id = ingest_unit_totals.endpoint_id AND r.unit_id = ingest_unit_totals.unit_id "
+        "AND r.sink_id = ingest_unit_totals.sink_id AND r.started_at > coalesce(ingest_unit_totals.success_started_at, ''))",
+        "CREATE TABLE ingest_incidents (condition VARCHAR(40) NOT NULL, endpoint_id VARCHAR(200) NOT NULL, subject VARCHAR(700) NOT NULL, "
+        "incident_id VARCHAR(100) NOT NULL, opened_at VARCHAR(40) NOT NULL, closed_at VARCHAR(40), document TEXT NOT NULL, "
+        "PRIMARY KEY (condition, endpoint_id, subject))",
+        "CREATE TABLE ingest_notifications (notification_id VARCHAR(100) NOT NULL, receiver VARCHAR(100) NOT NULL, "
+        "created_at VARCHAR(40) NOT NULL, document TEXT NOT NULL, attempts INTEGER DEFAULT '0' NOT NULL, next_attempt_at VARCHAR(40), "
+        "delivered_at VARCHAR(40), dead_at VARCHAR(40), last_error TEXT, PRIMARY KEY (notification_id))",
+        "CREATE INDEX ingest_notifications_by_attempt ON ingest_notifications (next_attempt_at)",
+        "CREATE TABLE ingest_periodic_tasks (name VARCHAR(100) NOT NULL, claimed_at VARCHAR(40) NOT NULL, position VARCHAR(100), "
+        "PRIMARY KEY (name))",
+    ),
 )
 
 

@@ -5,7 +5,7 @@ Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exa
 
 import sqlalchemy as sa
 
-SCHEMA = 4
+SCHEMA = 5
 
 tables = sa.MetaData()
 
@@ -164,4 +164,61 @@ schedules = sa.Table(
     sa.Column("last_error", sa.Text),  # why the last scheduled run could not start
     sa.Column("held_at", sa.String(40)),
     sa.Column("held_by", sa.String(200)),
+)
+
+unit_totals = sa.Table(
+    "ingest_unit_totals",
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("unit_id", sa.String(700), primary_key=True),
+    sa.Column("sink_id", sa.String(200), primary_key=True),
+    sa.Column("first_started_at", sa.String(40), nullable=False),  # of ordinary runs, as the next five
+    sa.Column("success_started_at", sa.String(40)),  # when the last successful run began to read
+    sa.Column("success_at", sa.String(40)),  # when it ended
+    sa.Column("newest_row", sa.String(60)),  # the highest watermark that is a time, as the run's summary has it
+    sa.Column("failures_in_row", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_run_id", sa.String(100)),  # that ended
+    sa.Column("succeeded", sa.BigInteger, nullable=False, server_default="0"),  # runs of every task, as all below
+    sa.Column("failed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("paused", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_read", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_committed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("rows_quarantined", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes_staged", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("seconds", sa.Float, nullable=False, server_default="0"),
+)
+
+incidents = sa.Table(
+    "ingest_incidents",
+    tables,
+    sa.Column("condition", sa.String(40), primary_key=True),
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("subject", sa.String(700), primary_key=True),  # the unit, or what else the condition is about
+    sa.Column("incident_id", sa.String(100), nullable=False),
+    sa.Column("opened_at", sa.String(40), nullable=False),
+    sa.Column("closed_at", sa.String(40)),
+    sa.Column("document", sa.Text, nullable=False),
+)
+
+notifications = sa.Table(
+    "ingest_notifications",
+    tables,
+    sa.Column("notification_id", sa.String(100), primary_key=True),  # sorts by time
+    sa.Column("receiver", sa.String(100), nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", sa.String(40)),  # null: delivered, or a dead letter
+    sa.Column("delivered_at", sa.String(40)),
+    sa.Column("dead_at", sa.String(40)),
+    sa.Column("last_error", sa.Text),
+    sa.Index("ingest_notifications_by_attempt", "next_attempt_at"),
+)
+
+periodic_tasks = sa.Table(
+    "ingest_periodic_tasks",
+    tables,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("claimed_at", sa.String(40), nullable=False),  # by the process that carries it out
+    sa.Column("position", sa.String(100)),
 )

@@ -87,6 +87,14 @@ def listed(
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
+def stamped(connection: sa.Connection, endpoint_id: str | None = None) -> list[tuple[Configured, str]]:
+    """As `listed`, each with the time of its last change."""
+    query = sa.select(t).order_by(t.c.endpoint_id, t.c.unit_id)
+    if endpoint_id is not None:
+        query = query.where(t.c.endpoint_id == endpoint_id)
+    return [(_read(row), row["updated_at"]) for row in connection.execute(query).mappings()]
+
+
 def find_many(connection: sa.Connection, units: Collection[UnitRef]) -> list[Configured]:
     """The configured ones among `units`."""
     by_endpoint: dict[str, list[str]] = {}

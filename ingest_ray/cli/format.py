@@ -28,3 +28,13 @@ def format_duration(seconds: float) -> str:
 def format_time(text: str | None) -> str:
     """An ISO time to the second, in UTC; `-` for none."""
     return text[:19].replace("T", " ") if text else "-"
+
+
+def format_age(seconds: float | None) -> str:
+    """In the largest whole unit below it: `42 s`, `7 min`, `5 h`, `12 d`; `-` for None."""
+    if seconds is None:
+        return "-"
+    for limit, unit_s, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit_s)} {unit}"
+    return f"{int(seconds // 86_400)} d"

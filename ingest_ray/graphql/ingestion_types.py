@@ -19,6 +19,7 @@ from ingest_ray.graphql.filters import (
     JiraIngestionFilter,
     JiraIngestionFilterInput,
 )
+from ingest_ray.graphql.monitoring_types import IngestionFreshness
 from ingest_ray.graphql.request_context import RequestInfo
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunSummary, SegmentState
@@ -115,6 +116,11 @@ class IngestionStatus:
         key = (UnitRef(str(self.endpoint_id), str(self.unit_id)), self.sink_id)
         state = await info.context.loaders.checkpoint.load(key)
         return json_document(checkpoint_of(state)) if state is not None and state.segments else None
+
+    @strawberry.field
+    async def freshness(self, info: RequestInfo) -> IngestionFreshness | None:
+        found = await info.context.loaders.freshness.load(UnitRef(str(self.endpoint_id), str(self.unit_id)))
+        return IngestionFreshness.of(found) if found is not None else None
 
 
 def stats_of(summary: RunSummary) -> dict[str, JsonValue]:

@@ -17,6 +17,7 @@ from ingest_ray.service.endpoints.collections import latest_collections, newest_
 from ingest_ray.service.endpoints.datasets import find_datasets, first_datasets
 from ingest_ray.service.endpoints.registration import find_endpoints
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.monitoring.freshness import UnitFreshness, find_freshness
 from ingest_ray.service.runs.schedules import find_schedules
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.unit_status import UnitStatus, find_statuses, read_checkpoints
@@ -35,6 +36,7 @@ class Loaders:
         self.endpoint: DataLoader[str, Registration | None] = self._loader(find_endpoints)
         self.config: DataLoader[UnitRef, Configured | None] = self._loader(find_configs)
         self.unit_status: DataLoader[UnitRef, UnitStatus | None] = self._loader(find_statuses)
+        self.freshness: DataLoader[UnitRef, UnitFreshness | None] = self._loader(find_freshness)
         self.checkpoint: DataLoader[tuple[UnitRef, str], UnitState | None] = self._loader(read_checkpoints)
         self.last_collection: DataLoader[str, Collection | None] = self._loader(latest_collections)
         self.dataset: DataLoader[tuple[str, str], Version | None] = self._loader(find_datasets)

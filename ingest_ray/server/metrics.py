@@ -1,5 +1,6 @@
-"""`/metrics`: requests to this process, and runs and units in the catalog at the time of the scrape."""
+"""`/metrics`: requests to this process, and runs and every unit in the catalog at the time of the scrape."""
 
+import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -7,7 +8,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.server.unit_metrics import Family, scrape_seconds, unit_families
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.monitoring.freshness import measure_units
 from ingest_ray.service.runs.metrics import read_metrics
 
 PATHS = (
@@ -48,10 +51,11 @@ class CatalogCollector(Collector):
     def describe(self) -> Iterator[GaugeMetricFamily]:
         return iter(())  # nothing is read before the first scrape
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Family]:
+        began = time.monotonic()
         up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
         try:
-            metrics = read_metrics(self._installation)
+            metrics, measured = read_metrics(self._installation), measure_units(self._installation)
         except IngestError:
             up.add_metric([], 0)
             yield up
@@ -72,3 +76,5 @@ class CatalogCollector(Collector):
         for endpoint_id, seconds in metrics.last_success.items():
             last.add_metric([endpoint_id], seconds)
         yield last
+        yield from unit_families(measured)
+        yield scrape_seconds(began)

@@ -9,7 +9,19 @@ import sqlalchemy as sa
 
 from ingest_ray.catalog import Catalog, accepted_schema, dataset_versions, endpoints, run_records, unit_configs
 from ingest_ray.catalog.endpoints import Registration
-from ingest_ray.catalog.tables import audit, catalog_schema, run_lines, schedules, tables, tokens, unit_datasets
+from ingest_ray.catalog.tables import (
+    audit,
+    catalog_schema,
+    incidents,
+    notifications,
+    periodic_tasks,
+    run_lines,
+    schedules,
+    tables,
+    tokens,
+    unit_datasets,
+    unit_totals,
+)
 from ingest_ray.sdk.errors import DuplicateEndpoint, StateConflict, StateUnreadable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Column, Dataset, Endpoint, RunState, RunSummary, UnitConfig
@@ -164,7 +176,7 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         )
         expected = _columns(c)
         c.execute(sa.schema.DropTable(unit_datasets))
-        for later in (run_lines, tokens, schedules, audit):
+        for later in (run_lines, tokens, schedules, audit, unit_totals, incidents, notifications, periodic_tasks):
             c.execute(sa.schema.DropTable(later))
         c.exec_driver_sql("DROP INDEX ingest_runs_by_state")
         for column in ("requested_by", "filters", "owner"):

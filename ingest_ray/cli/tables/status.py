@@ -3,9 +3,18 @@
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
-from ingest_ray.cli.format import format_time
-from ingest_ray.cli.tables.layout import console_on, position_text, show_fault, state_text, table_of
+from ingest_ray.cli.format import format_age, format_bytes, format_time
+from ingest_ray.cli.tables.layout import (
+    console_on,
+    position_text,
+    show_fault,
+    state_text,
+    table_of,
+    table_without_header,
+)
+from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.units.status import StatusReport, UnitReport
 
 
@@ -24,22 +33,56 @@ def show_status(status: StatusReport, is_one_unit: bool, out: TextIO) -> None:
             show_fault(console, unit.error)
     if is_one_unit:
         for unit in status.units:
+            _show_freshness(console, unit)
             _show_segments(console, unit)
             _show_history(console, unit)
 
 
 def _show_units(console: Console, status: StatusReport) -> None:
-    table = table_of("unit", "state", "watermark", "rows", "last run (UTC)", right=("rows",), narrow=("state", "rows"))
+    titles = ("unit", "state", "lag", "watermark", "rows", "last run (UTC)")
+    table = table_of(*titles, right=("lag", "rows"), narrow=("state", "lag", "rows"))
     for unit in status.units:
         last = unit.last_run
         started_at = last.started_at.isoformat() if last and last.started_at else None
         table.add_row(
             str(unit.ref) + ("" if unit.enabled else " (not enabled)"),
             state_text(unit.state.value),
+            _lag_text(unit.freshness),
             _watermark_text(unit),
             str(last.rows.committed) if last else "-",
             format_time(started_at),
         )
+    console.print(table)
+
+
+def _lag_text(freshness: UnitFreshness | None) -> Text:
+    """The seconds since the last successful run began; red where the unit breaks its promise."""
+    if freshness is None:
+        return Text("-")
+    shown = format_age(freshness.lag_s)
+    return Text(f"{shown} late", style="red") if freshness.is_late else Text(shown)
+
+
+def _show_freshness(console: Console, unit: UnitReport) -> None:
+    found = unit.freshness
+    if found is None:
+        return
+    last = found.last_run
+    promise = "-" if found.fresh_within_s is None else format_age(found.fresh_within_s)
+    table = table_without_header()
+    for name, value in (
+        ("last success (UTC)", format_time(found.last_success_at.isoformat() if found.last_success_at else None)),
+        ("lag", f"{format_age(found.lag_s)}, late" if found.is_late else format_age(found.lag_s)),
+        ("promised (fresh_within)", promise),
+        ("age of the newest row", format_age(found.newest_row_age_s)),
+        ("failures in a row", str(found.failures_in_row)),
+        ("rows of the last run", "-" if last is None else f"{last.rows.committed} of {last.rows.read}"),
+        ("in quarantine of these", "-" if last is None else str(last.rows.quarantined)),
+        ("bytes of the last run", "-" if last is None else format_bytes(last.bytes_staged)),
+        ("not started", found.start_error or "-"),
+    ):
+        table.add_row(name, value)
+    console.print()
     console.print(table)
 
 

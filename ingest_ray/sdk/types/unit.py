@@ -64,6 +64,10 @@ Span = Annotated[int, BeforeValidator(parse_lookback), Field(ge=0)]
 """Seconds for a cursor of time; cursor units for a numeric cursor."""
 
 
+Duration = Annotated[int, BeforeValidator(parse_lookback), Field(ge=1)]
+"""Seconds, at least one."""
+
+
 Mask = Literal["hmac", "redact", "last4", "year"]
 """How the values of a column are replaced; `ingest_ray.engine.masking` has what each becomes."""
 
@@ -113,6 +117,8 @@ class Policy(Model):
     """Seconds after which a run that succeeded compares the unit with its sink again; 0: only `verify` does."""
     verify_rows: bool = False
     """Such a comparison compares the values of rows, too, not only keys."""
+    fresh_within: Duration | None = None
+    """The promise to those who use the rows: a unit is late where its last successful run began longer ago than this. None: none."""
 
     @property
     def masks(self) -> dict[str, Mask]:

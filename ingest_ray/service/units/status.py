@@ -13,6 +13,7 @@ from ingest_ray.sdk.errors import EndpointNotFound, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState, UnitConfig
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
 from ingest_ray.service.units.unit_status import current_state, read_checkpoint
 
@@ -39,6 +40,7 @@ class UnitReport(Model):
     epoch: int = 0
     commits: int = 0
     error: RunFault | None = None
+    freshness: UnitFreshness | None = None
     history: tuple[RunSummary, ...] = ()
     """Of one unit only: its last runs, the newest first."""
 
@@ -78,11 +80,13 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
         names = [endpoint_id] if endpoint_id is not None else list(vendors)
         collected = {name: _collected_at(run_records.collection_runs(connection, name)) for name in names}
     kv = installation.kv
+    fresh = {unit.ref: unit for unit in read_freshness(installation, endpoint_id)}
     reports = [
         _report_of(kv, vendors[config.endpoint_id], config, latest.get(config.ref), running.get(config.ref), history)
         for config in configured
         if config.endpoint_id in vendors
     ]
+    reports = [report.model_copy(update={"freshness": fresh.get(report.ref)}) for report in reports]
     return StatusReport(home=installation.settings.home, units=tuple(reports), collections=collected)
 
 

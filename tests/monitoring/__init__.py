@@ -1,0 +1,1 @@
+"""Freshness, metrics, alerts, lineage, telemetry."""
