@@ -297,6 +297,88 @@ def test_mariadb_ddl_does_not_wait_for_a_load(maria: Maria, tmp_path: Path, monk
     assert change.has_begun
 
 
+@pytest.mark.parametrize("is_view", [False, True], ids=["table", "view"])
+def test_a_slice_of_mariadb_that_its_reader_does_not_take_off_gives_way_to_ddl(
+    maria: Maria, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_view: bool
+) -> None:
+    """The application's next queries would wait behind the DDL as long as the slice lasts."""
+    maria.run("CREATE TABLE stock (id int PRIMARY KEY, note text)")
+    maria.run(f"INSERT INTO stock SELECT seq, repeat('x', 100) FROM seq_1_to_{ROWS}")
+    if is_view:
+        maria.run("CREATE VIEW seen AS SELECT s.id, s.note FROM stock s")
+        maria.run("CREATE VIEW items AS SELECT id, note FROM seen")
+    else:
+        maria.run("RENAME TABLE stock TO items")
+    session = maria.connect(autocommit=True)
+    maria.run(f"SET SESSION lock_wait_timeout = {PATIENCE_S}", session)
+    original = reader.stream_rows
+    done: list[Any] = []
+
+    def stream_rows(*args: Any) -> Iterator[pa.RecordBatch]:
+        for batch in original(*args):
+            if not done:
+                done.append(maria.run(f"ALTER TABLE {'stock' if is_view else 'items'} ADD COLUMN more int", session))
+            yield batch
+
+    monkeypatch.setattr(reader, "stream_rows", stream_rows)
+    summary = run(tmp_path, mysql, {"url": maria.url, "lock_timeout_s": 0.4}, "items")
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == Counter(range(1, ROWS + 1))
+    assert done
+
+
+def test_a_statement_of_mariadb_that_takes_ten_minutes_gives_way_to_ddl(maria: Maria, tmp_path: Path) -> None:
+    """A view is one slice, and one statement; this one is only quick after the table was changed."""
+    maria.run("CREATE TABLE stock (id int PRIMARY KEY, note text)")
+    maria.run("CREATE TABLE marker (id int)")
+    maria.run(f"INSERT INTO stock SELECT seq, repeat('x', 100) FROM seq_1_to_{ROWS}")
+    maria.run(
+        "CREATE VIEW items AS SELECT id, note FROM stock WHERE"
+        " CASE WHEN id = 1 AND NOT EXISTS (SELECT 1 FROM marker) AND note > '' THEN sleep(600) = 0 ELSE TRUE END"
+    )
+    session = maria.connect(autocommit=True)
+    maria.run(f"SET SESSION lock_wait_timeout = {PATIENCE_S}", session)
+    reading = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'"
+
+    def change() -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not maria.run(reading, session)[0][0] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        maria.run("INSERT INTO marker VALUES (1)", session)
+        maria.run("ALTER TABLE stock ADD COLUMN more int, FORCE", session)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    summary = run(tmp_path, mysql, {"url": maria.url, "lock_timeout_s": 0.4}, "items", columns=["id"])
+    thread.join(PATIENCE_S)
+    assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
+    assert landed(tmp_path) == Counter(range(1, ROWS + 1))
+
+
+def test_a_statement_that_waits_for_another_table_is_not_given_way_to(maria: Maria) -> None:
+    from ingest_strategies.jdbc.mysql.dialect import Mysql
+    from ingest_strategies.jdbc.mysql.lock_waits import sessions_that_wait
+
+    maria.run("CREATE TABLE items (id int PRIMARY KEY)")
+    maria.run("CREATE TABLE items_old (id int PRIMARY KEY)")
+    own, holder, waiter = (maria.connect() for _ in range(3))
+    maria.run("SELECT * FROM items_old", holder)
+    maria.run("SELECT 1", own)
+    thread = threading.Thread(target=lambda: maria.run("ALTER TABLE items_old ADD COLUMN items int", waiter))
+    thread.start()
+    waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata lock'"
+    deadline = time.monotonic() + PATIENCE_S
+    while not maria.run(waiting)[0][0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    endpoint = Endpoint(endpoint_id="shop", template="jdbc.mysql", config={"url": maria.url})
+    with Mysql().open(endpoint) as session:
+        found = [sessions_that_wait(session, own.thread_id(), maria.name, name) for name in ("item", "items_old")]
+    holder.rollback()
+    thread.join(PATIENCE_S)
+    assert found == [set(), {waiter.thread_id()}]
+
+
 def test_collect_does_not_wait_for_a_locked_table_of_mariadb(maria: Maria) -> None:
     maria.run("CREATE TABLE items (id int PRIMARY KEY, note text)")
     maria.run("CREATE VIEW seen AS SELECT id FROM items")

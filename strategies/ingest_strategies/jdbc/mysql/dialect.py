@@ -204,7 +204,10 @@ class Mysql(StandardSql):
     def read(
         self, session: Session, spec: UnitSpec, piece: Slice, source: str, context: ReadContext
     ) -> Iterator[FetchedBatch]:
-        return fetch_rows(session, spec.dataset, piece, source, context)
+        assert isinstance(session, MysqlSession)
+        facts = spec.dataset.facts
+        with session.giving_way(str(facts["schema"]), str(facts["table"])):
+            yield from fetch_rows(session, spec.dataset, piece, source, context)
 
 
 def _is_plain(column: AxisColumn, value: str) -> bool:

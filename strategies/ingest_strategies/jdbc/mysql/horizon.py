@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from ingest_ray.sdk.errors import ConfigError, SourceDenied
 from ingest_ray.sdk.types import Horizon, Position, UnitSpec
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, Dialect, Session
+from ingest_strategies.jdbc.mysql.lock_waits import MARK
 from ingest_strategies.jdbc.mysql.row_origin import read_row_origin
-from ingest_strategies.jdbc.mysql.session import MARK
 from ingest_strategies.jdbc.planning.counters import NO_ROW, above_newest, wait_for_writers
 from ingest_strategies.jdbc.planning.lookback import read_source_clock
 from ingest_strategies.jdbc.planning.wall_times import WESTERNMOST, earliest_wall_time, latest_wall_time

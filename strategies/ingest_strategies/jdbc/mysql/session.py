@@ -6,8 +6,10 @@ Every statement carries a mark, which identifies this project's sessions in the 
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
+from math import ceil
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +19,13 @@ from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
 from ingest_ray.connections.tunnel import LOOPBACK
-from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.errors import IngestError, SourceLocked
+from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
+from ingest_strategies.jdbc.mysql.lock_waits import MARK, sessions_that_wait
 from ingest_strategies.jdbc.sessions.driver_session import DriverSession, close_quietly
-from ingest_strategies.jdbc.sessions.faults import without_secrets
+from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT, without_secrets
+from ingest_strategies.jdbc.sessions.lock_watch import LockWatch
 from ingest_strategies.jdbc.sessions.reach import Reach
 
 if (
@@ -28,7 +33,6 @@ if (
 ):  # imported where a result is read; a missing library is reported when the strategy is loaded
     raise ImportError("No module named 'numba'")
 
-MARK = "/* ingest_ray */"
 INTEGERS = frozenset(
     {FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG, FIELD_TYPE.YEAR}
 )
@@ -42,6 +46,7 @@ class MysqlSession(DriverSession):
     def __init__(self, config: MysqlConfig, fault: Fault, reach: Reach | None = None) -> None:
         """`reach`: the tunnel and the login, where there is one or the other."""
         self._is_dropped = False
+        self._config, self._fault_of, self._reach = config, fault, reach
 
         def translate(error: Exception) -> IngestError:
             number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
@@ -85,6 +90,36 @@ class MysqlSession(DriverSession):
                     yield from MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches()
         finally:
             self._end(cursor)
+
+    @contextmanager
+    def giving_way(self, schema: str, table: str) -> Iterator[None]:
+        """Raises `SourceLocked` where what is read within was ended because another session waited to change the table."""
+        own_id = int(self.rows("SELECT connection_id()")[0][0])
+        watch = LockWatch(
+            self._open_another,
+            lambda session: sessions_that_wait(session, own_id, schema, table),
+            (f"KILL QUERY {own_id}", f"KILL CONNECTION {own_id}"),
+            self._config.lock_timeout_s / 2,
+        )
+        try:
+            with watch:
+                yield
+        except IngestError as error:
+            if watch.gave_way_to is None:
+                raise
+            raise SourceLocked(
+                f"gave way to connection {watch.gave_way_to}, which waits to change the table ({error.message})",
+                hint=LOCKED_HINT,
+            ) from None
+
+    @contextmanager
+    def _open_another(self) -> Iterator[Session]:
+        session = MysqlSession(self._config, self._fault_of, self._reach)
+        try:
+            session.run(f"SET SESSION lock_wait_timeout = {ceil(self._config.lock_timeout_s)}")
+            yield session
+        finally:
+            session.close()
 
     def _end(self, cursor: Any) -> None:
         """An unfinished result is not read to its end: the connection is dropped instead."""

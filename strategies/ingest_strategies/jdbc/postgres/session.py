@@ -15,10 +15,10 @@ from ingest_ray.sdk.errors import IngestError, SourceLocked
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
-from ingest_strategies.jdbc.postgres.lock_watch import LockWatch
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
 from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
+from ingest_strategies.jdbc.sessions.lock_watch import LockWatch
 from ingest_strategies.jdbc.sessions.reach import Reach
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
@@ -47,6 +47,8 @@ _BACKEND = (
 MARK = "/* ingest_ray */"
 """In each statement: a pooler may leave our application's name to another client, but no client writes this."""
 RELEASE_LOCKS = "ROLLBACK TO SAVEPOINT planned"
+_WAITING = """SELECT w.pid::bigint FROM pg_locks w JOIN pg_locks held ON held.relation = w.relation AND held.database = w.database
+ WHERE NOT w.granted AND w.mode = 'AccessExclusiveLock' AND held.granted AND held.pid = {pid}"""
 
 
 class PostgresSession(AdbcSession):
@@ -151,7 +153,13 @@ class PostgresSession(AdbcSession):
     @contextmanager
     def _giving_way(self) -> Iterator[None]:
         """Raises `SourceLocked` where the statement within was ended because DDL waited for it."""
-        watch = LockWatch(self._open_another, self._pid(), self._config.lock_timeout_s / 2)
+        pid = self._pid()
+
+        def find_waiting(session: Session) -> set[int]:
+            return {int(row[0]) for row in session.rows(_WAITING.format(pid=pid))}
+
+        signals = (f"SELECT pg_cancel_backend({pid})", f"SELECT pg_terminate_backend({pid})")
+        watch = LockWatch(self._open_another, find_waiting, signals, self._config.lock_timeout_s / 2)
         try:
             with watch:
                 yield

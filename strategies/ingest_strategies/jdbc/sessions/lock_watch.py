@@ -1,29 +1,34 @@
 """Gives way to DDL that waits for a lock of a long statement: the application waits behind it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Self
 
 from ingest_ray.sdk.errors import IngestError
 from ingest_strategies.jdbc.dialect import Session
 
-_WAITING = """SELECT w.pid::bigint FROM pg_locks w JOIN pg_locks held ON held.relation = w.relation AND held.database = w.database
- WHERE NOT w.granted AND w.mode = 'AccessExclusiveLock' AND held.granted AND held.pid = {pid}"""
-
 
 class LockWatch:
-    """While it is entered, another session looks every `poll_s` seconds whether DDL waits for the backend `pid`. DDL that was
-    seen waiting twice is given way to: the backend's statement is cancelled, and if that does not help, the backend is ended.
+    """While it is entered, another session looks every `poll_s` seconds which sessions wait for the watched one. One that was
+    seen waiting twice is given way to: by the first of `signals`, and where that does not help, by the next.
 
     A statement that is shorter than `poll_s` costs no session. A session that cannot be opened is tried again.
     """
 
-    def __init__(self, open_session: Callable[[], AbstractContextManager[Session]], pid: int, poll_s: float) -> None:
+    def __init__(
+        self,
+        open_session: Callable[[], AbstractContextManager[Session]],
+        find_waiting: Callable[[Session], set[int]],
+        signals: Sequence[str],
+        poll_s: float,
+    ) -> None:
+        """`find_waiting` returns the ids of sessions that wait; `signals` are statements that end the watched session's work."""
         self.gave_way_to: int | None = None
-        """The process that waited."""
+        """The session that waited."""
         self._open_session = open_session
-        self._pid = pid
+        self._find_waiting = find_waiting
+        self._signals = list(signals)
         self._poll_s = poll_s
         self._is_over = threading.Event()
         self._signalling = threading.Lock()
@@ -34,7 +39,7 @@ class LockWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """From here on no signal is sent: the backend may belong to another client of a pooler."""
+        """From here on no signal is sent: the watched session may belong to another client of a pooler."""
         with self._signalling:
             self._is_over.set()
 
@@ -42,14 +47,13 @@ class LockWatch:
         before: set[int] = set()
         while not self._is_over.wait(self._poll_s):
             with suppress(IngestError), self._open_session() as session:
-                waiting = {int(row[0]) for row in session.rows(_WAITING.format(pid=self._pid))}
+                waiting = self._find_waiting(session)
                 for process in sorted(waiting & before)[:1]:
                     self._give_way(session, process)
                 before = waiting
 
     def _give_way(self, session: Session, process: int) -> None:
-        signal = "pg_cancel_backend" if self.gave_way_to is None else "pg_terminate_backend"
         with self._signalling:
             if not self._is_over.is_set():
                 self.gave_way_to = process
-                session.rows(f"SELECT {signal}({self._pid})")
+                session.rows(self._signals[0] if len(self._signals) == 1 else self._signals.pop(0))
