@@ -1,7 +1,12 @@
 """A login makes the password of each new connection: servers whose password is another one each time, and TLS always."""
 
+import socket
+import ssl
+import struct
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +36,7 @@ from tests.connections.postgres_front import PostgresFront, postgres_front
 from tests.kv.tls_proxy import certificate
 from tests.strategies.jdbc.conftest import rehearsal
 
+THREADS = 12
 Offer = Callable[[Callable[[LoginRequest], str]], None]
 
 
@@ -170,6 +176,88 @@ def test_a_postgres_sink_has_a_new_password_for_each_connection(
     assert pg.run(f'SELECT count(*) FROM "{tables[0]}"') == [[2]]
     assert front.encrypted == len(minter.requests) >= 4
     assert front.plain == 0
+
+
+class PasswordTaker:
+    """A server of PostgreSQL's protocol behind TLS that asks for passwords in clear text, keeps them, and refuses all of them."""
+
+    def __init__(self, pem: Path) -> None:
+        self.taken: list[str] = []
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pem)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        plain.recv(8, socket.MSG_WAITALL)
+        plain.sendall(b"S")
+        with suppress(OSError), self._context.wrap_socket(plain, server_side=True) as client:
+            stream = client.makefile("rb")
+            stream.read(struct.unpack("!i", stream.read(4))[0] - 4)
+            client.sendall(struct.pack("!cii", b"R", 8, 3))  # AuthenticationCleartextPassword
+            _, size = struct.unpack("!ci", stream.read(5))
+            self.taken.append(stream.read(size - 4)[:-1].decode())
+            fields = b"SFATAL\0C28P01\0Mpassword authentication failed\0\0"
+            client.sendall(struct.pack("!ci", b"E", 4 + len(fields)) + fields)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("side", ["source", "sink"])
+def test_connections_that_are_made_at_once_have_each_a_password_of_their_own(
+    side: str, pem: Path, offer: Offer
+) -> None:
+    """One file in memory holds the passwords of all connections of a process: none takes another one's."""
+    minted: list[str] = []
+    together = threading.Barrier(THREADS)
+
+    def mint(request: LoginRequest) -> str:
+        password = f"{uuid.uuid4().hex}:\\{len(minted) * 'x'}"
+        minted.append(password)
+        return password
+
+    offer(mint)
+    server = PasswordTaker(pem)
+    url = f"postgresql://app@127.0.0.1:{server.port}/shop"
+    refusals: list[str] = []
+
+    def connect() -> None:
+        together.wait(60)
+        try:
+            if side == "source":
+                config = {"url": url, "login": {"kind": "mine"}}
+                list(
+                    strategy_for("jdbc.postgres").collect(
+                        Endpoint(endpoint_id="pg", template="jdbc.postgres", config=config)
+                    )
+                )
+            else:
+                sink = SqlConfig.model_validate({"url": url, "login": {"kind": "mine"}})
+                Load(SinkWorld(sink), WriteMode.APPEND).put((1, 1, "x"), first=True)
+        except Exception as error:
+            refusals.append(str(error))
+
+    threads = [threading.Thread(target=connect) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    server.close()
+    assert len(refusals) == THREADS
+    assert all("password authentication failed" in text for text in refusals), refusals
+    assert len(server.taken) >= THREADS
+    assert sorted(server.taken) == sorted(minted)
+    assert len(set(minted)) == len(minted)
 
 
 # --- MySQL and MariaDB

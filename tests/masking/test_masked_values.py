@@ -54,6 +54,16 @@ def test_many_values_at_once_have_the_digests_of_each_alone(
     assert keyed.hash_column(array).to_pylist() == wanted
 
 
+@pytest.mark.parametrize("distinct", [1, 7, 127, 129, 5000])
+def test_values_that_repeat_have_the_digests_of_each_alone(distinct: int) -> None:
+    values = [None if row % 11 == 0 else f"value {row % distinct}" for row in range(5000)]
+    keyed = KeyedHash(KEY)
+    wanted = {value: None if value is None else keyed.hash_value(value.encode()) for value in set(values)}
+    found = keyed.hash_column(pa.array(["left out", *values]).slice(1))
+    assert found.type == pa.string()
+    assert found.to_pylist() == [wanted[value] for value in values]
+
+
 def test_the_hash_is_that_of_the_library_under_the_sha_256_of_the_key() -> None:
     mac = CMAC(AES(hashlib.sha256(KEY).digest()))
     mac.update(b"ada@example.com")

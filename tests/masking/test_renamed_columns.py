@@ -14,6 +14,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import RunReport, plan, run
 from ingest_ray.service.units.gate import gate
+from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from tests.service.workspace import ALL, Workspace
 
@@ -73,6 +74,37 @@ def stored(shop: Workspace, sink: str) -> list[tuple[Any, ...]]:
             "SELECT table_schema FROM information_schema.tables WHERE table_name = 'orders'"
         ).fetchall()
         return found.execute(query.replace("FROM orders", f"FROM {schema[0][0]}.orders")).fetchall()
+
+
+@pytest.fixture
+def mart(shop: Workspace, mariadb: MariaDatabase) -> Workspace:
+    shop.document["sinks"].append({"id": "mart", "template": "sql", "config": {"url": mariadb.url}})
+    return shop
+
+
+def test_rows_land_are_updated_repaired_and_deleted_under_their_new_names_in_mariadb(
+    mart: Workspace, mariadb: MariaDatabase
+) -> None:
+    """Names of 64 characters, in upper case and of other alphabets, too; a name may move to another column."""
+    long, mixed = "Ж" * 64, "Total `Price`"
+    rule(mart, "mart", {"id": "ID", "at": long, "Total Price": mixed, "email": "id2", "id2": "email"}, table="orders")
+
+    def landed() -> list[tuple[Any, ...]]:
+        rows = mariadb.run("SELECT * FROM orders WHERE _deleted_at IS NULL ORDER BY `ID`")
+        return [tuple(row[name] for name in ("ID", long, mixed, "id2", "email")) for row in rows]
+
+    load(mart)
+    assert landed() == [(1, 1, 10, "a", 5), (2, 2, 20, "b", 6), (3, 3, 30, "c", 7)]
+    source(mart, "UPDATE orders SET at = 9, email = 'B' WHERE id = 2")
+    load(mart)
+    source(mart, "UPDATE orders SET email = 'x' WHERE id = 1; DELETE FROM orders WHERE id = 3")
+    options = VerifyOptions(with_values=True, repair=True, allow_deletes=True)
+    report = verify_unit(gate(mart.installation, ORDERS), options)
+    assert (report.different, report.surplus, report.remaining) == (1, 1, 0)
+    assert landed() == [(1, 1, 10, "x", 5), (2, 9, 20, "B", 6)]
+    source(mart, "DELETE FROM orders WHERE id = 1")
+    assert reconcile_unit(gate(mart.installation, ORDERS), allow_all=True).erased == 1
+    assert [row[0] for row in landed()] == [2]
 
 
 @pytest.mark.parametrize("sink", ["lake", "out", "duck"])

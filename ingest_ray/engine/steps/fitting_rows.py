@@ -77,7 +77,7 @@ class SliceOfRows:
                 "rows_quarantined": rejects.rows,
                 "quarantine_uri": uri,
                 "first_rejection": rejects.first_reason,
-                "row_hash": sum_of_hashes(prepared.row_hash, rejected.hexdigest()),
+                "row_hash": prepared.row_hash and sum_of_hashes(prepared.row_hash, rejected.hexdigest()),
             }
         )
 

@@ -64,8 +64,9 @@ class ModelWriter:
                 batches = without_sources(self._staging.read(made.handle), refused, left_out)
                 part = self._sink.prepare(table, piece, batches)
                 parts.append(part)
-                rows, row_hash = part.rows + left_out.rows, sum_of_hashes(part.row_hash, left_out.hexdigest())
-                if (rows, row_hash) != (made.handle.rows, made.handle.row_hash):
+                rows = part.rows + left_out.rows
+                row_hash = part.row_hash and sum_of_hashes(part.row_hash, left_out.hexdigest())
+                if rows != made.handle.rows or row_hash not in ("", made.handle.row_hash):
                     raise LedgerMismatch(
                         f"slice '{piece.slice_id}', model '{made.model_id}': {made.handle.rows} rows staged (hash "
                         f"{made.handle.row_hash}), {rows} prepared (hash {row_hash})"

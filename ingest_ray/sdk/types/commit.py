@@ -54,7 +54,8 @@ class Prepared(Model):
     slice_id: str
     rows: int
     bytes: int = 0
-    row_hash: str
+    row_hash: str = ""
+    """The hash of the rows as they came; empty where the sink compares none: then their number is compared."""
     rows_deduplicated: int = 0
     rows_quarantined: int = 0
     """Rows that the sink cannot hold; `rows` does not count them, `row_hash` is the hash of all."""

@@ -18,7 +18,6 @@ from pydantic import JsonValue
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
-from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys
 from ingest_ray.sinks.delta.erase import erase, read_keys
@@ -105,7 +104,6 @@ class DeltaSink:
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
         files = self.table_files(target)
-        row_hash = RowHash()
         columns = self._cached_file_schema(files, target, schema)
         with translate_errors(files.uri):
             source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
@@ -113,7 +111,6 @@ class DeltaSink:
             writer = RollingParquetWriter(columns, files.create)
             try:
                 for batch in batches:
-                    row_hash.update(batch)
                     writer.write(provenance.add_to(convert_rows(batch, source_columns)))
                 written = writer.close()
                 files.make_durable([file.name for file in written])
@@ -124,9 +121,8 @@ class DeltaSink:
                 raise
         return Prepared(
             slice_id=piece.slice_id,
-            rows=row_hash.rows,
+            rows=sum(file.rows for file in written),  # as the files themselves say
             bytes=sum(file.bytes for file in written),
-            row_hash=row_hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
             payload={
                 "uri": files.uri,

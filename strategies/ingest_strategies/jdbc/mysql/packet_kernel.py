@@ -1,19 +1,13 @@
 """Splits the packets of a result into columns, in machine code.
 
-The code is compiled once per machine and stored beside this file, or in the user's cache where that is not writable; NUMBA_CACHE_DIR
-names another folder. Processes that compile at the same time each write a whole file. Where no folder is writable, every process compiles.
 A packet is a length of three bytes, a number, and a payload; a payload of 0xffffff bytes goes on in the next packet
 (https://mariadb.com/kb/en/0-packet/). A row is one text with its length in front per column
 (https://mariadb.com/kb/en/resultset-row/).
 """
 
-import logging
-from collections.abc import Callable
-from typing import Any
-
 from numba import njit
 
-log = logging.getLogger(__name__)
+from ingest_strategies.jdbc.values.machine_code import compiled
 
 # The results of `split_rows`, the first four of them without a fault; and `WHOLE`, that of `measure_row` for a complete row.
 MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
@@ -24,21 +18,6 @@ STATES = 6
 
 LONGEST_PACKET = 0xFFFFFF
 LONGEST_CELL = 2**31 - 1  # the largest offset of Arrow's binary type
-
-
-def compiled(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def compile_now(function: Callable[..., Any]) -> Callable[..., Any]:
-        kernel = njit(nogil=True)(function)
-        try:
-            kernel.enable_caching()
-        except RuntimeError as error:  # no folder is writable; a function that cannot be compiled raises another error
-            log.warning("%s: compiled for this process only", error)
-        kernel.compile(signature)
-        kernel.disable_compile()
-        result: Callable[..., Any] = kernel
-        return result
-
-    return compile_now
 
 
 @njit(nogil=True)

@@ -43,7 +43,7 @@ def test_processes_that_compile_at_once_all_succeed(tmp_path: object, monkeypatc
 def test_a_function_that_cannot_be_compiled_is_an_error() -> None:
     from numba.core.errors import NumbaError
 
-    from ingest_strategies.jdbc.mysql.packet_kernel import compiled
+    from ingest_strategies.jdbc.values.machine_code import compiled
 
     def unknown(value):  # type: ignore[no-untyped-def]
         return value.no_such_thing
