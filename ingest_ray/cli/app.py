@@ -15,6 +15,7 @@ from ingest_ray.cli.commands.checkpoint import reset, watermark_app
 from ingest_ray.cli.commands.copy import copy
 from ingest_ray.cli.commands.datasets import datasets_app
 from ingest_ray.cli.commands.endpoints import endpoints, templates, validate
+from ingest_ray.cli.commands.init import init
 from ingest_ray.cli.commands.maintenance import compact, vacuum
 from ingest_ray.cli.commands.quarantine import quarantine_app
 from ingest_ray.cli.commands.runs import history, logs, pause, plan, run, status
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command(short_help="Copy tables to a lake or database, without a file.")(copy)
+app.command(short_help="Write an ingest.yaml from what a source has.")(init)
 app.command(short_help="Show what can be connected, with every option.")(templates)
 app.command(short_help="Check a file, and change nothing.")(validate)
 app.command(short_help="Register endpoints, sinks and units.")(apply)
@@ -94,6 +96,7 @@ def root(
 
     \b
     First steps with a file:
+      ingest-ray init                    look at a source, write ingest.yaml
       ingest-ray apply ingest.yaml       register endpoints, sinks and units
       ingest-ray collect shop            read the metadata of endpoint shop
       ingest-ray plan shop public.orders what a run would read

@@ -6,7 +6,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 ORDER = (
-    ("Begin", ("copy", "templates", "validate", "apply", "test", "collect")),
+    ("Begin", ("copy", "init", "templates", "validate", "apply", "test", "collect")),
     ("Look", ("endpoints", "sinks", "datasets", "units", "preview", "plan")),
     ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "watermark", "reset")),
     ("Common data model", ("provision", "remap")),

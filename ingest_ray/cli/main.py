@@ -21,6 +21,7 @@ from ingest_ray.cli.output import (
     report_error,
 )
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.missing_packages import missing_package
 
 # Typer carries its own copy of click in newer versions; its classes are found through what typer itself exports.
 _ClickError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -83,5 +84,7 @@ def _report_other(output: Output, error: Exception) -> int:
             "E_BAD_INPUT", text[:1].lower() + text[1:].rstrip("."), "ingest-ray --help, or ingest-ray COMMAND --help"
         )
         return MISTAKE
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, "this command")) is not None:
+        return report_error(output, missing)
     output.write_error("E_INTERNAL", f"{type(error).__name__}: {error}", "INGEST_DEBUG=1 shows where; please report it")
     return FAILURE

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModu
 
 from ingest_ray.files.private import make_private_file, make_private_folder
 from ingest_ray.sdk.errors import ConfigError, StateUnavailable
+from ingest_ray.sdk.missing_packages import missing_package
 
 BUSY_TIMEOUT_S = 30  # a writer holds SQLite's lock for milliseconds; this long means that a process hangs
 NETWORK_TIMEOUT_S = 20  # for connecting and for each statement: statements on state are small
@@ -39,10 +40,7 @@ def state_engine(text: str, *, autocommit: bool = False) -> sa.Engine:
         url, arguments = _libpq(url)
         return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=2)
     except ImportError as error:
-        raise ConfigError(
-            f"state at '{shown(url)}' needs a driver that is not installed: {error}",
-            hint="pip install 'ingest-ray[postgres]'",
-        ) from None
+        raise missing_package(error, f"state at '{shown(url)}'") or error from None
 
 
 def parse(text: str) -> URL:

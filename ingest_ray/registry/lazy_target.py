@@ -3,15 +3,11 @@
 from importlib import import_module
 from typing import Any
 
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.missing_packages import named_packages
 
 
 def load_target(target: str, extra: str) -> Any:
     """Imports `module:name`. Raises `ConfigError` that names the missing package and the extra which installs it."""
     module, _, name = target.partition(":")
-    try:
+    with named_packages("it", extra):
         return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"it needs the Python package '{error.name}'", hint=f"pip install 'ingest-ray[{extra}]'"
-        ) from None

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
+from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.settings import RaySettings
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,10 @@ class ClusterLease:
         if self._cluster is None:
             if settings.address == "local":
                 authenticate_locally()
-            ray_cluster = import_module("ingest_ray.executors.ray.cluster")  # imports Ray, which the thread needs, too
+            with named_packages("a run on Ray"):
+                ray_cluster = import_module(
+                    "ingest_ray.executors.ray.cluster"
+                )  # imports Ray, which the thread needs, too
             Thread(target=preload_modules, daemon=True).start()
             self._cluster = ray_cluster.Cluster(settings)
         return self._cluster

@@ -1,7 +1,5 @@
 """The sink families that the entry points name: their configuration and description. Opening a sink imports its library."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,6 +10,7 @@ from ingest_ray.connections.tunnel import TunnelConfig
 from ingest_ray.sdk.contracts import Addresses, Descriptor, ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.local_paths import LocalPath
+from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
 
@@ -63,15 +62,14 @@ class DuckDbConfig(BaseModel):
 class LazySinkFamily:
     """A sink family whose module is imported when the first sink is opened."""
 
-    def __init__(self, descriptor: Descriptor, module: str, extra: str, *, accepts_rows: bool = True) -> None:
+    def __init__(self, descriptor: Descriptor, module: str, *, accepts_rows: bool = True) -> None:
         self.descriptor = descriptor
         self._module = module
-        self._extra = extra
         self._accepts_rows = accepts_rows
 
     def load(self) -> None:
         """Imports the module. Raises `ConfigError` that names the package which is missing."""
-        with self._named_package(f"template '{self.descriptor.template}'"):
+        with named_packages(f"template '{self.descriptor.template}'"):
             import_module(self._module)
 
     def open(self, endpoint: Endpoint) -> Sink:
@@ -81,13 +79,13 @@ class LazySinkFamily:
                 f"sink '{endpoint.endpoint_id}' ({self.descriptor.template}) takes CDM models only",
                 hint="use mode: cdm",
             )
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with named_packages(f"sink '{endpoint.endpoint_id}'"):
             sink: Sink = module.open_sink(config)
         return sink
 
     def open_models(self, endpoint: Endpoint) -> ModelSink:
         module, config = self._load_module(endpoint)
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with named_packages(f"sink '{endpoint.endpoint_id}'"):
             sink: ModelSink = module.open_models(config)
         return sink
 
@@ -97,20 +95,9 @@ class LazySinkFamily:
         except ValidationError as error:  # the error's own text contains values, and a value may be a secret
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
             raise ConfigError(f"sink '{endpoint.endpoint_id}' has an invalid configuration: {faults}") from None
-        with self._named_package(f"sink '{endpoint.endpoint_id}'"):
+        with named_packages(f"sink '{endpoint.endpoint_id}'"):
             module: Any = import_module(self._module)
         return module, config
-
-    @contextmanager
-    def _named_package(self, owner: str) -> Iterator[None]:
-        """Raises `ConfigError` that names the package where one is not installed."""
-        try:
-            yield
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"{owner} needs the Python package '{error.name}'",
-                hint=f"pip install 'ingest-ray[{self._extra}]'",
-            ) from error
 
 
 delta = LazySinkFamily(
@@ -128,7 +115,6 @@ delta = LazySinkFamily(
         supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.delta.connect",
-    extra="delta",
 )
 
 sql = LazySinkFamily(
@@ -149,7 +135,6 @@ sql = LazySinkFamily(
         supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.databases.connect",
-    extra="postgres,mysql",
 )
 
 duckdb = LazySinkFamily(
@@ -167,7 +152,6 @@ duckdb = LazySinkFamily(
         supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.databases.duckdb",
-    extra="all",
 )
 
 cdm = LazySinkFamily(
@@ -183,6 +167,5 @@ cdm = LazySinkFamily(
         supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.databases.connect",
-    extra="postgres,mysql",
     accepts_rows=False,
 )

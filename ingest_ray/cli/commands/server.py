@@ -1,16 +1,14 @@
 """`serve` and `schema`: the control plane over HTTP."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from ingest_ray.cli.invocation import Invocation, shared_options
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.missing_packages import named_packages, require_package
 from ingest_ray.service.installation import Installation
 
-EXTRA = "pip install 'ingest-ray[service]'"
+EXTRA = "service"
 
 
 @shared_options(json=False, log_level="info")
@@ -34,7 +32,9 @@ def serve(
       ingest-ray serve --host 0.0.0.0 --port 8400 --log-format json
     """
     installation = with_parallel(invocation.installation, parallel)
-    with _explain_missing_package():
+    if console:
+        require_package("nicegui", "the console", EXTRA)
+    with named_packages("the server", EXTRA):
         from ingest_ray.server import serve as server
     server.serve(installation, host, port, has_console=console)
 
@@ -54,16 +54,7 @@ def schema(invocation: Invocation) -> None:
     Examples:
       ingest-ray schema > schema.graphql
     """
-    with _explain_missing_package():
+    with named_packages("the schema", EXTRA):
         from ingest_ray.graphql.schema import sdl
     text = sdl()
     invocation.output.write({"schema": text}, lambda out: print(text, file=out))
-
-
-@contextmanager
-def _explain_missing_package() -> Iterator[None]:
-    """Raises `ConfigError` for an import that finds no package."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"the server needs a package that is not installed: {error.name}", hint=EXTRA) from None

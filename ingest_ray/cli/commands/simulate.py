@@ -2,7 +2,7 @@
 
 import typer
 
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.missing_packages import named_packages, require_package
 
 
 def simulate(context: typer.Context) -> int:
@@ -14,12 +14,10 @@ def simulate(context: typer.Context) -> int:
       ingest-ray simulate confluence --mode dc --pages 10000 --trap rate-limit
       ingest-ray simulate --help
     """
-    try:
+    owner, extra = "a simulated site", "simulate"
+    for package in ("uvicorn", "httptools"):  # else they are missed only after the site's address is printed
+        require_package(package, owner, extra)
+    with named_packages(owner, extra):
         from ingest_ray.simulators.atlassian import command_line
 
         return command_line.main(context.args)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the simulated sites need a package that is not installed: {error.name}",
-            hint="pip install 'ingest-ray[simulate]'",
-        ) from None

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingest_ray.cli.invocation import Invocation, shared_options
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.missing_packages import named_packages
 
 if TYPE_CHECKING:
     from ingest_ray.temporal.schedules import ScheduleChange
@@ -30,7 +28,7 @@ def worker(invocation: Invocation) -> None:
       ingest-ray worker --config prod/ingest.yaml --log-format json
     """
     settings = invocation.installation.settings
-    with _explain_missing_package():
+    with named_packages("Temporal", "temporal"):
         from ingest_ray.temporal.worker import serve
     asyncio.run(serve(settings))
     queue = settings.temporal.task_queue
@@ -76,7 +74,7 @@ def schedules(invocation: Invocation) -> None:
       ingest-ray temporal schedules
     """
     installation = invocation.installation
-    with _explain_missing_package():
+    with named_packages("Temporal", "temporal"):
         from ingest_ray.payloads.client import connect
         from ingest_ray.temporal.schedules import sync_schedules
 
@@ -87,12 +85,3 @@ def schedules(invocation: Invocation) -> None:
     lines = [f"{change.action} {change.schedule_id}" for change in changes] or ["no unit asks for a schedule"]
     document = {"schedules": [change.model_dump(mode="json") for change in changes]}
     invocation.output.write(document, lambda out: print("\n".join(lines), file=out))
-
-
-@contextmanager
-def _explain_missing_package() -> Iterator[None]:
-    """Raises `ConfigError` for an import that finds no package: Temporal's library is an extra."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"'{error.name}' is not installed", hint="pip install 'ingest-ray[temporal]'") from None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ingest_ray.core.messages import Event, Failed, Fault, Stage, short
 from ingest_ray.sdk.errors import IngestError, Recovery
+from ingest_ray.sdk.missing_packages import missing_package
 from ingest_ray.sdk.types import Slice
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def attempted(stage: Stage, work: Callable[[], Event], piece: Slice | None = Non
 def fault_of(stage: Stage, error: Exception) -> Fault:
     if isinstance(error, IngestError):
         return Fault.of(error)
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, f"stage {stage}")) is not None:
+        return Fault.of(missing)
     log.error("unexpected %s at stage %s", type(error).__name__, stage, exc_info=error)
     # After an unexpected error in a commit, only the sink knows whether the commit happened.
     recovery = Recovery.ASK_SINK if stage is Stage.COMMIT else Recovery.FAIL

@@ -4,7 +4,7 @@ A project that `copy` made has no `ingest.yaml`; its home is the folder of the s
 the same home replaces what `copy` registered.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import EndpointDescription, Registration, Role
 from ingest_ray.catalog.unit_configs import StoredRule
-from ingest_ray.config import FILE
+from ingest_ray.config import FILE, UnitRule
 from ingest_ray.config.loading import settings_without_file
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
@@ -85,7 +85,7 @@ def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProjec
     here = Path.cwd()
     source = source_endpoint(request.source, request.password, here)
     target = target_endpoint(request.target, request.target_password, here)
-    source, target = _register(installation, source, target)
+    source, target = register(installation, source, target)
     collected = collect(installation, source.endpoint_id)
     with installation.catalog.read() as connection:
         found = dataset_versions.current(connection, source.endpoint_id)
@@ -93,7 +93,8 @@ def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProjec
     _check_columns(request, list(datasets.values()))
     choices = [choose(each, request.cursor, request.key, is_full=request.is_full) for each in datasets.values()]
     warnings = list(collected.warnings)
-    warnings += _configure(installation, source.endpoint_id, target.endpoint_id, choices, datasets)
+    rules = [rule_of(each, source.endpoint_id, target.endpoint_id, datasets[each.unit_id]) for each in choices]
+    warnings += configure(installation, rules)
     return CopyProject(
         home=installation.settings.home,
         endpoint_id=source.endpoint_id,
@@ -104,7 +105,8 @@ def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProjec
     )
 
 
-def _register(installation: Installation, source: Endpoint, target: Endpoint) -> tuple[Endpoint, Endpoint]:
+def register(installation: Installation, source: Endpoint, target: Endpoint) -> tuple[Endpoint, Endpoint]:
+    """Tests both, and saves them. Raises `ConnectionTestFailed`, `ConfigError`."""
     checked = [
         checked_endpoint(installation, each.endpoint_id, each.template, each.config) for each in (source, target)
     ]
@@ -160,15 +162,8 @@ def _check_columns(request: CopyRequest, datasets: Sequence[Dataset]) -> None:
                 )
 
 
-def _configure(
-    installation: Installation,
-    endpoint_id: str,
-    sink_id: str,
-    choices: Sequence[CopyChoice],
-    datasets: Mapping[str, Dataset],
-) -> list[str]:
-    """Writes a rule for each table, in the place of its earlier one; returns what keeps rules from being applied."""
-    new = [rule_of(choice, endpoint_id, sink_id, datasets[choice.unit_id]) for choice in choices]
+def configure(installation: Installation, new: Sequence[UnitRule]) -> list[str]:
+    """Writes the rules, each in the place of its unit's earlier one; returns what keeps rules from being applied."""
     replaced = {UnitRef(rule.endpoint, rule.unit) for rule in new}
     with installation.catalog.begin(is_alone=True) as connection:
         kept = [

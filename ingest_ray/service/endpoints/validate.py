@@ -10,6 +10,7 @@ from ingest_ray.sdk.errors import ConfigError, EndpointInUse, GateError, IngestE
 from ingest_ray.sdk.types import Endpoint, Model
 from ingest_ray.service.endpoints.apply import apply, has_catalog
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.packages import missing_packages
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit
 
 
@@ -29,7 +30,8 @@ def validate(file: Path) -> ValidationResult:
         config = load_config(file)
     except ConfigError as error:
         return ValidationResult(file=str(file), faults=tuple(error.message.split("\n")))
-    faults = [fault for endpoint in config.endpoints if (fault := _missing_library(endpoint, is_sink=False))]
+    faults = [f"{error.message}; {error.hint}" for error in missing_packages(config.settings)]
+    faults += [fault for endpoint in config.endpoints if (fault := _missing_library(endpoint, is_sink=False))]
     faults += [fault for sink in config.sinks if (fault := _missing_library(sink, is_sink=True))]
     try:
         applied = apply(config, dry_run=True)

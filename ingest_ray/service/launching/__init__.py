@@ -11,7 +11,7 @@ next start of the unit ends the record.
 from importlib import import_module
 from typing import Protocol
 
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunRequest
@@ -45,12 +45,8 @@ MODULES = {
 def launcher_for(installation: Installation) -> Launcher:
     """The launcher that the settings name. Raises `ConfigError` where its library is not installed."""
     name = installation.settings.launcher
-    try:
+    with named_packages(f"launcher '{name}'"):
         launcher: Launcher = import_module(MODULES[name]).launcher
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"launcher '{name}' needs '{error.name}', which is not installed", hint="pip install 'ingest-ray[temporal]'"
-        ) from None
     return launcher
 
 

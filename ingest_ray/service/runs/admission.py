@@ -24,6 +24,7 @@ from ingest_ray.sdk.errors import (
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Model, WriteMode
 from ingest_ray.service.installation import Installation, new_id
+from ingest_ray.service.packages import refuse_missing_packages
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.unfit_units import UNFIT
@@ -117,6 +118,7 @@ def admit_each(
         GateError, ConfigError, SourceChanged: no unit may run; the message names all of them.
     """
     options = options or RunOptions()
+    refuse_missing_packages(installation.settings)
     _check_call(endpoint_id, unit_ids, options)
     wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
     base = run_id or new_id()

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytds
@@ -11,6 +12,9 @@ from ingest_ray.sdk.errors import IngestError
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
 from ingest_strategies.jdbc.sessions.dbapi import DbapiSession
 from ingest_strategies.jdbc.sessions.faults import ErrorCodes, without_secrets
+
+if find_spec("OpenSSL") is None:  # python-tds imports it where a connection is encrypted, and raises a ValueError then
+    raise ModuleNotFoundError("No module named 'OpenSSL'", name="OpenSSL")
 
 # What statements mean and how much of a value is sent, the same in every session. A login's own TEXTSIZE or ROWCOUNT
 # would cut values and results short without an error.
