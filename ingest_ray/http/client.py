@@ -24,7 +24,7 @@ from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, S
 from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
-from ingest_ray.http.responses import Answer, Part, checked, is_login_refused, part_of
+from ingest_ray.http.responses import Answer, Part, checked, is_login_refused, leads_to_login, part_of
 from ingest_ray.http.transport import Transport
 from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
 
@@ -172,7 +172,7 @@ class Client:
             url = f"GET {request.url.copy_with(query=None, userinfo=None)}"
             answer = self._logged_in(request, url) if http is self._http else self._sent(request, url, http)
             target = answer.headers.get("location")
-            if not (300 <= answer.status < 400 and target):
+            if not (300 <= answer.status < 400 and target) or (http is self._http and leads_to_login(answer)):
                 with self._explaining(request):
                     return part_of(answer, first, media_type)
             location = request.url.join(target)

@@ -1,8 +1,10 @@
 """Checks responses: one that is no data is a typed error, never an empty result."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ingest_ray.http import rate_limit_headers
 from ingest_ray.http.errors import (
@@ -21,6 +23,13 @@ LOGIN_REASON = "x-seraph-loginreason"
 """Seraph is the login of Jira and Confluence: any value but OK means that the request was handled without its account.
 https://docs.atlassian.com/atlassian-seraph/latest/apidocs/com/atlassian/seraph/auth/LoginReason.html"""
 LOGIN = "check the endpoint's user and token, and that no CAPTCHA is due"
+SSO = "the login was not taken: check the token, and that single sign-on lets API requests with a token through"
+_LOGIN_PATH = re.compile(
+    r"/(log-?in|sign-?in|external-login|saml2?|sso|adfs|authorize)(\.(jspa?|action|do))?(/|\?|$)"
+    r"|[?&](os_destination|samlrequest|redirect_uri)=",
+    re.IGNORECASE,
+)
+"""Where a site without a session leads people: its own login, or an identity provider. https://github.com/apache/devlake/issues/8704"""
 _MOST_TEXT = 300  # characters of a server's message in an error
 
 
@@ -116,6 +125,14 @@ def lacks_scope(answer: Answer) -> bool:
     )
 
 
+def leads_to_login(answer: Answer) -> bool:
+    """Whether a redirect leads to a page where people log in, instead of to the data or another address of it."""
+    target = urlsplit(answer.headers.get("location", ""))
+    if urlsplit(answer.url.rpartition(" ")[2]).path == target.path:
+        return False  # http to https, or another host name
+    return bool(_LOGIN_PATH.search(f"{target.path}?{target.query}"))
+
+
 def is_login_refused(answer: Answer) -> bool:
     """True where another login might do: not for a missing scope."""
     failed = answer.headers.get(LOGIN_REASON, "OK").upper() == "AUTHENTICATED_FAILED"
@@ -143,6 +160,8 @@ def error_of(answer: Answer) -> SourceError:
             return Refused(text, retry_after_s=wait_s)
         case status if status >= 500:
             return BrokenAnswer(text, retry_after_s=wait_s)
+        case status if status < 400 and leads_to_login(answer):
+            return LoginPage(f"{answer.url}: {status}, to a login page, came instead of data", hint=SSO)
         case status if status < 400:
             return SourceError(f"{text}: a redirect that is not followed", hint="check base_url: scheme, host and path")
         case _:

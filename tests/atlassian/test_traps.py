@@ -1,6 +1,7 @@
 """Each trap behaves as its line in the table describes, and no trap acts that was not set."""
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -152,6 +153,71 @@ def test_a_login_page_is_html_with_status_200() -> None:
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html;charset=UTF-8")
         locked = client.get("/rest/api/2/search")
         assert (locked.status_code, locked.headers["x-seraph-loginreason"]) == (403, "AUTHENTICATION_DENIED")
+
+
+def test_a_denied_login_is_200_and_single_sign_on_redirects() -> None:
+    traps = ["denied-login=at:1", "sso-redirect=at:2", "too-many-requests=at:3"]
+    with simulate("jira", "dc", issues=10, traps=traps) as sim, opened(sim) as client:
+        empty = client.get("/rest/api/2/search")
+        assert (empty.status_code, empty.json()["issues"]) == (200, [])
+        assert empty.headers["x-seraph-loginreason"] == "AUTHENTICATION_DENIED"
+        moved = client.get("/rest/api/2/search")
+        assert moved.status_code == 302
+        assert "os_destination" in moved.headers["location"]
+        refused = client.get("/rest/api/2/search")
+        assert (refused.status_code, refused.headers["content-type"]) == (429, "text/html;charset=UTF-8")
+        assert refused.headers["x-seraph-loginreason"] == "OK"
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("br;q=0", None)])
+def test_bodies_are_compressed_as_the_request_accepts_and_come_in_chunks(
+    jira: Simulation, accepted: str, coding: str | None
+) -> None:
+    with opened(jira) as client:
+        wide = ALL | {"fields": "*all"}
+        with client.stream("GET", SEARCH, params=wide, headers={"accept-encoding": accepted}) as answer:
+            raw = b"".join(answer.iter_raw())
+        assert answer.headers.get("content-encoding") == coding
+        assert ("content-length" in answer.headers) == (coding is None)
+        assert raw.startswith({"gzip": b"\x1f\x8b", None: b"{"}.get(coding, raw[:1]))
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+def test_compressed_bodies_can_end_in_mid_stream(coding: str) -> None:
+    with simulate(issues=80, traps=["cut-compressed=at:1"]) as sim, opened(sim) as client:
+        head = {"accept-encoding": coding}
+        wide = ALL | {"fields": "*all"}
+        with client.stream("GET", SEARCH, params=wide, headers=head) as cut:
+            short = b"".join(cut.iter_raw())
+        with client.stream("GET", SEARCH, params=wide, headers=head) as whole:
+            assert len(b"".join(whole.iter_raw())) > len(short) == int(cut.headers["content-length"])
+        assert cut.headers["content-encoding"] == whole.headers["content-encoding"] == coding
+
+
+@pytest.mark.parametrize("product", ["jira", "confluence"])
+def test_the_other_node_of_a_data_center_searches_an_older_index(product: Any) -> None:
+    """`node-switch=2`: every second request."""
+    with simulate(product, "dc", issues=50, projects=1, pages=50, spaces=1, frozen=True) as sim, opened(sim) as client:
+        path = "/rest/api/2/search" if product == "jira" else "/rest/api/search"
+        params: dict[str, str] = {"jql": "project is not EMPTY"} if product == "jira" else {"cql": "type = page"}
+
+        def total() -> int:
+            document = client.get(path, params=params).json()
+            return int(document.get("total", document.get("totalSize")))
+
+        sim.add_traps("node-switch=2")
+        before = total()
+        sim.mutate("create", count=5)
+        seen = {total() for _ in range(4)}
+        assert seen == {before, before + 5}
+        sim.advance_clock(601)
+        assert {total() for _ in range(4)} == {before + 5}
+
+
+def test_v1_can_be_gone_on_the_sites_host_too() -> None:
+    with simulate("confluence", pages=10, spaces=1, traps=["removed-v1"]) as sim, opened(sim) as client:
+        assert client.get("/wiki/rest/api/content").status_code == 410
+        assert client.get("/wiki/rest/api/search", params={"cql": "type = page"}).status_code == 200
 
 
 def test_slow_answers_and_latency_take_their_time() -> None:

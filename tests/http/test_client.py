@@ -47,7 +47,8 @@ PROBLEM = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"No 
         (Scripted(410, errors("The requested API has been removed.")), EndpointGone, "removed"),
         (Scripted(415, b""), BadRequest, "415"),
         (Scripted(200, b'{"issues": []}', {"x-seraph-loginreason": "AUTHENTICATED_FAILED"}), SourceDenied, "FAILED"),
-        (Scripted(302, b"", {"location": "/login"}), SourceError, "redirect"),
+        (Scripted(302, b"", {"location": "https://elsewhere.example/rest/thing"}), SourceError, "redirect"),
+        (Scripted(302, b"", {"location": "https://login.example/rest/thing?where=x"}), SourceError, "redirect"),
     ],
 )
 def test_e50_an_answer_that_is_no_data_is_a_typed_error_at_once(
@@ -59,6 +60,27 @@ def test_e50_an_answer_that_is_no_data_is_a_typed_error_at_once(
     assert not isinstance(caught.value, SourceUnavailable)
     assert TOKEN not in str(caught.value)
     assert "where" not in str(caught.value), "a query may hold names"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/login.jsp?os_destination=%2Frest",
+        "/plugins/servlet/external-login",
+        "https://idp.example/adfs/ls?SAMLRequest=x",
+        "https://login.example/tenant/oauth2/v2.0/authorize?client_id=1",
+        "https://idp.example/app/jira/sso/saml",
+    ],
+)
+def test_a_redirect_to_a_login_is_a_lost_login(location: str) -> None:
+    with serving(Scripted(302, b"", {"location": location})) as site:
+        with pytest.raises(LoginPage, match="login page") as caught:
+            asked(site)
+        assert caught.value.code == "E_SOURCE_DENIED"
+        assert "single sign-on" in (caught.value.hint or "")
+        with Client(Site(site.url, Auth(TOKEN, "me@example.com"), tries=QUICK, timeout_s=5)) as client:
+            with pytest.raises(LoginPage):
+                client.part("/file.html", 0, 9, "text/html")
 
 
 @pytest.mark.parametrize(

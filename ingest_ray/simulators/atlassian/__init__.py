@@ -29,6 +29,9 @@ see `traps`.
     deprecated-v1             1 *        Confluence Cloud v1 content and space answer with deprecation headers; 410 at the gateway
     dc-caps                   1000 *     Data Center      page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000
     endpoint-buckets          1 *        Cloud            the rate limit counts per endpoint and method; off: for the whole site
+    compressed                1 *        both             bodies come in br or gzip, whichever the request accepts, and in chunks
+    unasked-br                1          both             a proxy compresses bodies with br for a client that did not ask for it
+    removed-v1                1          Confluence Cloud what `deprecated-v1` is about answers 410 on the site's host, too
     long-address-414          8192 *     both             an address of more than N bytes answers 414
     large-request-413         30         Jira Cloud       bulkfetch of more than N issues answers 413
     inexact-count             20         Jira Cloud       approximate-count is up to N % too high or too low, never 0 for some
@@ -75,8 +78,11 @@ see `traps`.
     slow-responses            0.05       both             the answer takes two seconds
     truncated-bodies          0.02       both             the connection closes in mid-body
     truncated-json            0.02       both             half a JSON document, with the right Content-Length and status 200
-    cut-compressed            0.02       both             a gzip body that ends in mid-stream, with the Content-Length of what is sent
+    cut-compressed            0.02       both             a br or gzip body that ends in mid-stream, with the Content-Length of what is sent
     login-page                at:20      both             a login page: 200, text/html
+    sso-redirect              at:20      Data Center      302 to the login page of single sign-on
+    denied-login              at:20      both             200 and an empty list, with X-Seraph-LoginReason: AUTHENTICATION_DENIED
+    node-switch               0.5        Data Center      another node answers, whose search index is 600 s behind
     expired-credentials       after:20   both             the token stops being valid
     captcha-lock              after:20   Data Center      403 with X-Seraph-LoginReason: AUTHENTICATION_DENIED
 """

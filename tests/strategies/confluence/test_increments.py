@@ -147,10 +147,13 @@ def test_the_trap_is_survived_and_nothing_is_lost(mode: Any, traps: list[str]) -
 
 
 @MODES
-@pytest.mark.parametrize("trap", ["expired-credentials=after:12", "captcha-lock=after:12"])
+@pytest.mark.parametrize(
+    "trap",
+    ["expired-credentials=after:12", "captcha-lock=after:12", "denied-login=after:12", "sso-redirect=after:12"],
+)
 def test_a_lost_login_is_denied_and_never_empty(tmp_path: Path, mode: Any, trap: str) -> None:
-    if trap.startswith("captcha") and mode == "cloud":
-        pytest.skip("only Data Center asks for a CAPTCHA")
+    if not trap.startswith("expired") and mode == "cloud":
+        pytest.skip("only a Data Center does so")
     with simulate("confluence", mode, pages=240, spaces=2) as sim:
         lake = Lake(tmp_path, endpoint_of(sim, slice_pages=40))
         lake.collect()

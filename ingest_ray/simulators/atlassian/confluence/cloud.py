@@ -68,7 +68,7 @@ class ConfluenceCloud(ConfluenceV2Extras):
         """Adds deprecation headers to deprecated v1 endpoints on the site's host, and answers 410 at the gateway."""
         if "/rest/api/" not in call.path or is_kept_v1_path(call.path):
             return response
-        if call.gateway or "deprecated-v1" not in self.traps:
+        if call.gateway or "removed-v1" in self.traps or "deprecated-v1" not in self.traps:
             return reply({"statusCode": 410, "message": "This deprecated endpoint has been removed."}, 410)
         response.headers |= _DEPRECATED
         return response

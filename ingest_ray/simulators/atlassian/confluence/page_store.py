@@ -1,6 +1,6 @@
 """The pages of one Confluence: their current state, their state in the search index, and their restrictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from ingest_ray.simulators.atlassian.content.sorted_index import SortedIndex
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
 ORDERS = ("id", "created", "modified")
+NODE_LAG_MS = 600_000  # of the second node of a Data Center
 
 
 @dataclass(slots=True)
@@ -35,6 +36,10 @@ class PageStore:
     search_revision: int = 0
     revision: int = 0
     pending: list[tuple[int, int]] = field(default_factory=list)
+    """(time in ms, page) of changes that search has not seen."""
+    other_node: tuple[dict[int, Page], SortedIndex, list[tuple[int, int]]] | None = None
+    """`searched`, `search_orders` and `pending` of the node that does not answer."""
+    node: int = 0
     purged: dict[int, int] = field(default_factory=dict)
     children: dict[int, set[int]] = field(default_factory=dict)
     reader_sets: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
@@ -61,11 +66,17 @@ class PageStore:
             self.children.setdefault(container.parent, set()).add(container.id)
         seen = [p for p in self.pages.values() if self.searchable(p)]
         self.searched = {p.id: p for p in seen}
-        self.search_orders.load([(self.search_group(p.space, p.kind), p.id, self.search_keys(p)) for p in seen])
+        self.search_orders = self._ordered(seen)
         for space in self.spaces:
             self.orders.group(space.index)
-            self.search_orders.group(space.index * 2 + 1)
         self.next_id = max([*self.pages, *self.containers], default=100_000) + 1
+
+    def _ordered(self, pages: Iterable[Page]) -> SortedIndex:
+        orders = SortedIndex(ORDERS)
+        orders.load([(self.search_group(p.space, p.kind), p.id, self.search_keys(p)) for p in pages])
+        for space in self.spaces:
+            orders.group(space.index * 2 + 1)
+        return orders
 
     def space(self, id_or_key: str) -> Space | None:
         for space in self.spaces:
@@ -145,11 +156,27 @@ class PageStore:
             self.children.get(old.parent, set()).discard(page_id)
 
     def _changed(self, page_id: int) -> None:
+        if "node-switch" in self.traps:
+            self.answer_from_node(0)
+            self._other_node()[2].append((self.clock.now() + NODE_LAG_MS, page_id))
         lag_ms = int(self.traps.number("index-lag") * 1000)
         if lag_ms:
             self.pending.append((self.clock.now() + lag_ms, page_id))
         else:
             self.reindex(page_id)
+
+    def _other_node(self) -> tuple[dict[int, Page], SortedIndex, list[tuple[int, int]]]:
+        if self.other_node is None:
+            self.other_node = dict(self.searched), self._ordered(self.searched.values()), list(self.pending)
+        return self.other_node
+
+    def answer_from_node(self, number: int) -> None:
+        """Takes the index of node 0 or 1 for the one that search sees."""
+        if number != self.node:
+            other = self._other_node()
+            self.other_node = (self.searched, self.search_orders, self.pending)
+            self.searched, self.search_orders, self.pending = other
+            self.node = number
 
     def edit(self, page_id: int, **changes: Any) -> Page:
         page = copy(self.pages[page_id])

@@ -14,13 +14,13 @@ class CqlSearcher:
     def __init__(self, store: PageStore, *, is_cloud: bool) -> None:
         self.store = store
         self.compiler = CqlCompiler(store, is_cloud=is_cloud)
-        self._cache: OrderedDict[tuple[str, bool, int], list[Hit]] = OrderedDict()
-        self._hanging: tuple[int, list[Hit]] | None = None
+        self._cache: OrderedDict[tuple[str, bool, int, int], list[Hit]] = OrderedDict()
+        self._hanging: tuple[tuple[int, int], list[Hit]] | None = None
 
     def find(self, cql: str, *, archived: bool = False) -> list[Hit]:
         """Raises QueryError."""
         self.store.index_due_changes()
-        key = (cql, archived, self.store.search_revision)
+        key = (cql, archived, self.store.search_revision, self.store.node)
         result = self._cache.get(key)
         if result is None:
             search = self._compile(cql, archived=archived)
@@ -109,14 +109,15 @@ class CqlSearcher:
 
     def _attached_hits(self) -> list[Hit]:
         """Every comment and attachment of the indexed pages; rebuilt after each change."""
-        if self._hanging is None or self._hanging[0] != self.store.search_revision:
+        state = (self.store.search_revision, self.store.node)
+        if self._hanging is None or self._hanging[0] != state:
             hits = []
             for page in self.store.searched.values():
                 if page.comments or page.more_comments:
                     hits += [comment_hit(page, c) for c in self.store.content.comments(page)]
                 if page.attachments or page.more_attachments:
                     hits += [attachment_hit(page, a) for a in self.store.content.attachments(page)]
-            self._hanging = (self.store.search_revision, hits)
+            self._hanging = (state, hits)
         return self._hanging[1]
 
 

@@ -57,6 +57,9 @@ class ConfluenceSite:
         }
         return RequestRefused(reply(document | {"message": self.localized(text)}, status))
 
+    def answer_from_node(self, number: int) -> None:
+        self.store.answer_from_node(number)
+
     def finish_reply(self, call: Call, response: Reply) -> Reply:
         return response
 

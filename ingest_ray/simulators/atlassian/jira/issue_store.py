@@ -15,6 +15,8 @@ from ingest_ray.simulators.atlassian.jira.search_index import IssueIndex
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project, SiteConfiguration
 from ingest_ray.simulators.atlassian.server.traps import Traps
 
+NODE_LAG_MS = 600_000  # of the second node of a Data Center
+
 
 @dataclass(slots=True)
 class IssueStore:
@@ -31,6 +33,7 @@ class IssueStore:
     index: IssueIndex
     by_key: dict[str, int]
     pending: list[tuple[int, int]]
+    """(time in ms, issue) of changes that the index has not seen."""
     deleted: dict[int, int]
     deleted_worklogs: list[tuple[int, int]]
     access: AccessRules
@@ -38,6 +41,9 @@ class IssueStore:
     next_id: int = 0
     next_extra: int = 9_000
     started_ms: int = 0
+    other_node: tuple[IssueIndex, list[tuple[int, int]]] | None = None
+    """The index of the node that does not answer, and what it has not seen."""
+    node: int = 0
     _children: dict[int, list[int]] | None = None
     _linked: dict[int, list[int]] | None = None
 
@@ -71,11 +77,29 @@ class IssueStore:
             self.index.put(issue)
 
     def changed(self, issue_id: int) -> None:
+        if "node-switch" in self.traps:
+            self.answer_from_node(0)
+            self._other_node()[1].append((self.clock.now() + NODE_LAG_MS, issue_id))
         lag_ms = int(self.traps.number("index-lag") * 1000)
         if lag_ms:
             self.pending.append((self.clock.now() + lag_ms, issue_id))
         else:
             self.reindex(issue_id)
+
+    def _other_node(self) -> tuple[IssueIndex, list[tuple[int, int]]]:
+        if self.other_node is None:
+            copied = IssueIndex(len(self.configuration.projects))
+            copied.load(list(self.index.documents.values()))
+            self.other_node = (copied, list(self.pending))
+        return self.other_node
+
+    def answer_from_node(self, number: int) -> None:
+        """Takes the index of node 0 or 1 for the one that search sees."""
+        if number != self.node:
+            other = self._other_node()
+            self.other_node = (self.index, self.pending)
+            self.index, self.pending = other
+            self.node = number
 
     def put(self, issue: Issue) -> Issue:
         self.issues[issue.id] = issue

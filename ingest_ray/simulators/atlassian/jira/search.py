@@ -72,7 +72,7 @@ class Searcher:
     def find(self, jql: str) -> SearchResult:
         """Raises QueryError."""
         self.store.index_due_changes()
-        key = (jql, self.store.index.revision, 0)
+        key = (jql, self.store.index.revision, self.store.node)
         result = self._cache.get(key)
         if result is not None:
             self._cache.move_to_end(key)

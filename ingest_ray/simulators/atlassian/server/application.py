@@ -1,7 +1,6 @@
 """The ASGI application of a site: applies rate limits, faults, login and routing, then sends the whole answer or half of it."""
 
 import asyncio
-import gzip
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -15,7 +14,9 @@ from starlette.responses import Response
 from ingest_ray.simulators.atlassian.content.clock import HOUR_MS, Clock
 from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
 from ingest_ray.simulators.atlassian.server.auth import Credentials
+from ingest_ray.simulators.atlassian.server.compression import coding_of, compressed
 from ingest_ray.simulators.atlassian.server.error_messages import localized
+from ingest_ray.simulators.atlassian.server.fault_replies import FAULTS, HTML, TOO_MANY_PAGE, server_error
 from ingest_ray.simulators.atlassian.server.points import HourlyQuota, points_of
 from ingest_ray.simulators.atlassian.server.rate_limits import Bucket, Limits
 from ingest_ray.simulators.atlassian.server.request_counts import Stats
@@ -29,11 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CLOUD_ID = "11111111-2222-4333-8444-555555555555"
 SLOW_S = 2.0
-LOGIN_PAGE = (
-    b"<!DOCTYPE html><html><head><title>Log in</title></head><body><form action='/login.jsp' method='post'>"
-    b"<input name='os_username'><input name='os_password' type='password'></form></body></html>"
-)
-_HTML = "text/html;charset=UTF-8"
+SMALL = 1_024  # bytes that are not worth compressing
 
 
 class Site(Protocol):
@@ -46,6 +43,7 @@ class Site(Protocol):
     def unknown_path_reply(self, call: Call) -> Reply: ...
     def failed_login_reply(self, call: Call, verdict: str) -> Reply: ...
     def finish_reply(self, call: Call, response: Reply) -> Reply: ...
+    def answer_from_node(self, number: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -116,6 +114,7 @@ class SiteServer:
             if self.traps.strikes("slow-responses", path, self.draws):
                 self.stats.faults["slow-responses"] += 1
                 await asyncio.sleep(SLOW_S)
+            self._choose_node(call)
             refusal = self._fault(call) or self._respond(call, match)
             self._count_points(call, refusal)
         self._add_headers(refusal, bucket, is_app=self._is_app(call))
@@ -164,15 +163,20 @@ class SiteServer:
         headers = self.limits.headers(bucket, refused=True, retry_after=retry_after, now_ms=self.clock.now())
         text = localized("Rate limit exceeded.", german="localized" in self.traps)
         response = reply({"errorMessages": [text], "errors": {}}, 429)
+        if not self.cloud:
+            response = Reply(429, TOO_MANY_PAGE, {"X-Seraph-LoginReason": "OK"}, HTML)
         response.headers.update(headers)
         return response
 
+    def _choose_node(self, call: Call) -> None:
+        """Which node of a Data Center answers: each has a search index of its own."""
+        is_other = self.traps.strikes("node-switch", call.path, self.draws)
+        if is_other:
+            self.stats.faults["node-switch"] += 1
+        self.site.answer_from_node(int(is_other))
+
     def _fault(self, call: Call) -> Reply | None:
-        struck = [
-            name
-            for name in ("server-errors", "login-page", "captcha-lock", "denied-403", "denied-404", "missing-scope")
-            if self.traps.strikes(name, call.path, self.draws)
-        ]
+        struck = [name for name in ("server-errors", *FAULTS) if self.traps.strikes(name, call.path, self.draws)]
         if self.traps.strikes("expired-credentials", call.path, self.draws) and not self.credentials.token.endswith(
             "-next"
         ):
@@ -181,29 +185,8 @@ class SiteServer:
         for name in struck:
             self.stats.faults[name] += 1
         if "server-errors" in struck:
-            return self._server_error()
-        if "login-page" in struck:
-            return Reply(200, LOGIN_PAGE, kind=_HTML)
-        if "denied-403" in struck:
-            return reply({"errorMessages": ["You do not have the permission to do this."], "errors": {}}, 403)
-        if "denied-404" in struck:
-            return problem(404, "Not Found", f"No endpoint {call.method} {call.path}.", call.path)
-        if "missing-scope" in struck:
-            return reply({"code": 401, "message": "Unauthorized; scope does not match"}, 401)
-        if "captcha-lock" in struck:
-            return Reply(403, LOGIN_PAGE, {"X-Seraph-LoginReason": "AUTHENTICATION_DENIED"}, _HTML)
-        return None
-
-    def _server_error(self) -> Reply:
-        match self.stats.faults["server-errors"] % 4:
-            case 1:
-                return reply({"errorMessages": ["Internal server error"], "errors": {}}, 500)
-            case 2:
-                return Reply(502, b"<html><body>502 Bad Gateway</body></html>", kind=_HTML)
-            case 3:
-                return Reply(503, b"<html><body>503 Service Unavailable</body></html>", {"Retry-After": "1"}, _HTML)
-            case _:
-                return Reply(504, b"<html><body>504 Gateway Time-out</body></html>", kind=_HTML)
+            return server_error(self.stats.faults["server-errors"])
+        return next((FAULTS[name](call) for name in struck if name in FAULTS), None)
 
     def _respond(self, call: Call, match: tuple[Endpoint, dict[str, str], str] | int) -> Reply:
         common = self._host_reply(call)
@@ -211,7 +194,7 @@ class SiteServer:
             return common
         most = self.traps.number("long-address-414")
         if most and len(call.path) + len(call.raw_query) > most:
-            return Reply(414, b"<html><body>Request-URI Too Long</body></html>", kind=_HTML)
+            return Reply(414, b"<html><body>Request-URI Too Long</body></html>", kind=HTML)
         if isinstance(match, int):
             if match == 405:
                 return problem(
@@ -300,15 +283,30 @@ class SiteServer:
                 return  # uvicorn closes a connection whose answer is unfinished
             elif self.traps.strikes("cut-compressed", path, self.draws):
                 self.stats.faults["cut-compressed"] += 1
-                whole = gzip.compress(response.body, 1)
+                coding = coding_of(scope["headers"]) or "gzip"
+                whole = compressed(response.body, coding)
                 response.body = whole[: len(whole) * 2 // 3]
-                response.headers["content-encoding"] = "gzip"
+                response.headers["content-encoding"] = coding
+        self._compress(response, scope)
         await self._send(response, scope, receive, send)
+
+    def _compress(self, response: Reply, scope: Scope) -> None:
+        """As the client accepts it. Files and their parts stay as they are: their lengths and ranges count bytes."""
+        names = {name.lower() for name in response.headers}
+        coding = "br" if "unasked-br" in self.traps else coding_of(scope["headers"])
+        if "compressed" not in self.traps or not coding or len(response.body) < SMALL or "content-encoding" in names:
+            return
+        if response.status == 200 and response.kind.startswith("application/json"):
+            response.body = compressed(response.body, coding)
+            response.headers |= {"content-encoding": coding, "vary": "Accept-Encoding"}
 
     def _response(self, response: Reply) -> Response:
         headers = {**response.headers, "content-type": response.kind}
         headers["date"] = formatdate(self.clock.now() / 1000, usegmt=True)
-        return Response(response.body, response.status, headers)
+        sent = Response(response.body, response.status, headers)
+        if "vary" in response.headers:  # compressed while it is sent: chunked, without a length
+            sent.raw_headers = [(name, value) for name, value in sent.raw_headers if name != b"content-length"]
+        return sent
 
     async def _send(self, response: Reply, scope: Scope, receive: Receive, send: Send) -> None:
         await self._response(response)(scope, receive, send)

@@ -50,6 +50,9 @@ _ALL = (
     ),
     _real("dc-caps", "Data Center", "page sizes are cut without a word: Jira N, Confluence 50 / 200 / 1000", "1000"),
     _real("endpoint-buckets", "Cloud", "the rate limit counts per endpoint and method; off: for the whole site"),
+    _real("compressed", "both", "bodies come in br or gzip, whichever the request accepts, and in chunks"),
+    _behaviour("unasked-br", "both", "a proxy compresses bodies with br for a client that did not ask for it"),
+    _behaviour("removed-v1", "Confluence Cloud", "what `deprecated-v1` is about answers 410 on the site's host, too"),
     _real("long-address-414", "both", "an address of more than N bytes answers 414", "8192"),
     _behaviour("large-request-413", "Jira Cloud", "bulkfetch of more than N issues answers 413", "30"),
     _behaviour(
@@ -119,9 +122,15 @@ _ALL = (
     _fault("truncated-bodies", "both", "0.02", "the connection closes in mid-body"),
     _fault("truncated-json", "both", "0.02", "half a JSON document, with the right Content-Length and status 200"),
     _fault(
-        "cut-compressed", "both", "0.02", "a gzip body that ends in mid-stream, with the Content-Length of what is sent"
+        "cut-compressed",
+        "both",
+        "0.02",
+        "a br or gzip body that ends in mid-stream, with the Content-Length of what is sent",
     ),
     _fault("login-page", "both", "at:20", "a login page: 200, text/html"),
+    _fault("sso-redirect", "Data Center", "at:20", "302 to the login page of single sign-on"),
+    _fault("denied-login", "both", "at:20", "200 and an empty list, with X-Seraph-LoginReason: AUTHENTICATION_DENIED"),
+    _fault("node-switch", "Data Center", "0.5", "another node answers, whose search index is 600 s behind"),
     _fault("expired-credentials", "both", "after:20", "the token stops being valid"),
     _fault("captcha-lock", "Data Center", "after:20", "403 with X-Seraph-LoginReason: AUTHENTICATION_DENIED"),
 )

@@ -18,6 +18,10 @@ from ingest_strategies.confluence.api.search import DatedContent, count_content,
 
 EARLIEST, LATEST = -12 * 4, 14 * 4  # offsets on this planet, in quarters of an hour
 SEASONS = 6
+SETTLED_DAYS = (
+    2  # a node of a cluster may search an older index than the others: what changed lately has no certain instant there
+)
+STEPS_BACK = (0, 7, 14)  # days, where the newest content of a season was changed again since
 SLACK_MS = 5 * MINUTE_MS  # the instant in the index is a little later than the one in the content
 CONFIRMED = (0, 3)  # seasons: now, and the other half of the year
 PREFERRED = ("UTC", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Tokyo", "Australia/Sydney")
@@ -56,14 +60,25 @@ def _question(client: ConfluenceClient) -> Holds:
 
 
 def find_samples(client: ConfluenceClient, now_ms: int, seasons: Sequence[int] = range(SEASONS)) -> list[DatedContent]:
-    """Content that was changed last in each season. Days are precise enough for that in any zone."""
+    """Content that was changed last in each season; of a site that has only new content, the newest."""
     samples: dict[str, DatedContent] = {}
     for back in seasons:
-        day = datetime.fromtimestamp(now_ms / 1000, UTC) - timedelta(days=back * 61)
-        sample = find_newest(client, f'lastmodified < "{day:%Y-%m-%d}"' if back else "")
+        sample = _find_settled(client, now_ms, SETTLED_DAYS + back * 61)
         if sample is not None:
             samples.setdefault(sample.id, sample)
+    if not samples and (newest := find_newest(client, "")) is not None:
+        return [newest]
     return list(samples.values())
+
+
+def _find_settled(client: ConfluenceClient, now_ms: int, days: int) -> DatedContent | None:
+    """The newest content that was changed at least so many days ago. Days are precise enough for that in any zone."""
+    for more in STEPS_BACK:
+        day = datetime.fromtimestamp(now_ms / 1000, UTC) - timedelta(days=days + more)
+        sample = find_newest(client, f'lastmodified < "{day:%Y-%m-%d}"')
+        if sample is None or sample.changed_ms < (day.timestamp() + 86_400) * 1000:
+            return sample
+    return None
 
 
 def find_offset(sample: DatedContent, holds: Holds) -> int:

@@ -104,6 +104,9 @@ class JiraIssues:
             response.headers["x-seraph-loginreason"] = "AUTHENTICATED_FAILED"
         return response
 
+    def answer_from_node(self, number: int) -> None:
+        self.store.answer_from_node(number)
+
     def finish_reply(self, call: Call, response: Reply) -> Reply:
         return response
 
