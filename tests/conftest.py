@@ -18,7 +18,8 @@ os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
 
 add_to_path(Path(__file__).parent / "plugins")  # offers the scripted source, in the processes that tests start, too
 
-settings.register_profile("short", derandomize=True, database=None)
+# No deadline: a busy machine takes its time.
+settings.register_profile("short", derandomize=True, database=None, deadline=None)
 if not IS_LONG:
     settings.load_profile("short")
 

@@ -38,6 +38,9 @@ class Unit(Model):
     driver_id: str
     supported_modes: tuple[RunMode, ...] = (RunMode.FULL,)
     default_mode: RunMode = RunMode.FULL
+    is_replaced: bool = False
+    """Each run reads all of it and replaces what the sink has, also where it is configured as INCREMENTAL: rows without a counterpart at
+    the source must not stay, such as grants of readers."""
     cdm_model_ids: tuple[str, ...] = ()
     stats: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -22,7 +22,7 @@ S = TypeVar("S", bound=ColumnSpec)
 @dataclass(frozen=True)
 class Table(Generic[S]):
     """`is_unit`: whether the dataset can be ingested; the others feed filter options only. `is_reread`: whether every run reads all of it
-    anyway, so that a full run is the better one: it removes what has vanished."""
+    anyway, and replaces what the sink has."""
 
     name: str
     kind: str
@@ -77,6 +77,7 @@ def unit_of(dataset: Dataset, table: Table[S] | None, template: str) -> Unit | N
         driver_id=template,
         supported_modes=modes,
         default_mode=modes[0],
+        is_replaced=table.is_reread,
         cdm_model_ids=table.models,
         stats={"rows": dataset.estimated_rows, "columns": len(dataset.columns)},
     )

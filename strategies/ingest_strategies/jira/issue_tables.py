@@ -115,6 +115,7 @@ REQUESTS = JiraTable(
 )
 ACLS = JiraTable(
     name="jira.acl",
+    is_reread=True,
     kind="acl",
     title="Who may read each issue",
     reads="issue",

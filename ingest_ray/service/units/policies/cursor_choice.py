@@ -7,8 +7,8 @@ The choice is written into the policy, so that planner, readers and state see on
 from collections.abc import Sequence
 
 from ingest_ray.sdk.contracts import Strategy
-from ingest_ray.sdk.errors import ConfigError, GateError
-from ingest_ray.sdk.types import Policy, RunMode, UnitConfig, UnitSpec, WriteMode
+from ingest_ray.sdk.errors import ConfigError, GateError, ModeUnsupported
+from ingest_ray.sdk.types import Policy, RunMode, Unit, UnitConfig, UnitSpec, WriteMode
 from ingest_ray.secrets import masked
 
 
@@ -34,10 +34,25 @@ def with_chosen_cursor(spec: UnitSpec, strategy: Strategy, followed: str | None 
     return _as_full_refresh(spec) if is_incremental else _with_policy(spec, cursor=None)
 
 
+def as_replaced(spec: UnitSpec, unit: Unit) -> UnitSpec:
+    """The same unit, as a full refresh where it is always replaced. Raises `ModeUnsupported` for an upsert, which would keep what is gone."""
+    if not unit.is_replaced:
+        return spec
+    if spec.config.run_mode is RunMode.INCREMENTAL:
+        return _as_full_refresh(_with_policy(spec, cursor=None, write=WriteMode.REPLACE))
+    if spec.policy.write not in (None, WriteMode.REPLACE):
+        raise ModeUnsupported(
+            f"unit '{spec.ref}' is replaced by each run: with write {spec.policy.write} rows would stay that no longer hold",
+            hint="leave out policy.write, or write: replace",
+        )
+    return spec
+
+
 def with_choice_of(config: UnitConfig, chosen: UnitConfig) -> UnitConfig:
     """`config` with the cursor and the run mode that were chosen for the unit before."""
     policy = config.policy
-    if not policy.cursors and policy.fallback is None:
+    is_refreshed = config.run_mode is RunMode.INCREMENTAL and chosen.run_mode is RunMode.FULL
+    if not policy.cursors and policy.fallback is None and not is_refreshed:
         return config
     update: dict[str, object] = {"cursor": chosen.policy.cursor, "cursors": (), "fallback": None}
     if chosen.run_mode is not config.run_mode:
@@ -49,7 +64,8 @@ def choice_text(configured: UnitConfig, spec: UnitSpec) -> str | None:
     """What was chosen, for a person; None where there was nothing to choose."""
     policy = configured.policy
     if not policy.cursors and policy.fallback is None:
-        return None
+        is_refreshed = configured.run_mode is RunMode.INCREMENTAL and spec.config.run_mode is RunMode.FULL
+        return f"{spec.config.run_mode}, because each run reads all of it" if is_refreshed else None
     if spec.policy.cursor is not None:
         return f"cursor {spec.policy.cursor}"
     named = ", ".join(policy.cursors) or policy.cursor or "a cursor"

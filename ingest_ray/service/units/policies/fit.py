@@ -14,7 +14,7 @@ from ingest_ray.sdk.types import DataMode, Dataset, Unit, UnitConfig, UnitSpec
 from ingest_ray.service.units.cdm_expressions import check_mapping
 from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, check_unit
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
-from ingest_ray.service.units.policies.cursor_choice import with_chosen_cursor
+from ingest_ray.service.units.policies.cursor_choice import as_replaced, with_chosen_cursor
 from ingest_ray.service.units.policies.excluded_columns import without_excluded
 from ingest_ray.service.units.validation import check_policy, check_target, check_types, with_explicit_policy
 from ingest_ray.settings import Settings
@@ -60,7 +60,7 @@ def fitted_order(
     """The order of a unit that can run, with cursor, key and write mode written into its policy. `followed`: the cursor of its
     checkpoint.
 
-    The checks, in this order: cursor, mode, policy, strategy's own check, types, target.
+    The checks, in this order: replacement, cursor, mode, policy, strategy's own check, types, target.
 
     Raises:
         GateError, ConfigError, SourceChanged: names the unit, and what does not fit.
@@ -68,6 +68,7 @@ def fitted_order(
     endpoint = candidate.source.endpoint
     strategy = strategy_for(endpoint.template)
     spec = UnitSpec(endpoint=endpoint, dataset=candidate.dataset, config=candidate.config)
+    spec = as_replaced(spec, candidate.unit)
     spec = without_excluded(with_chosen_cursor(spec, strategy, followed))
     check_mode(spec, candidate.unit)
     check_policy(spec, candidate.before)

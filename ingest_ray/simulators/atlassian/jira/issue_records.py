@@ -51,6 +51,7 @@ class IssueRecords:
             "created_ms": issue.created,
             "project": self.store.configuration.projects[issue.project].key,
             "searchable": self.store.searchable(issue),
+            "archived": issue.archived,
             "poison": issue.poison,
         }
         if self.parameters.get("brief") == "true":

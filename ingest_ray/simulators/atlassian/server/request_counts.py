@@ -15,6 +15,7 @@ class Stats:
         self.endpoints: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.seconds: Counter[int] = Counter()
+        self.endpoint_seconds: dict[str, Counter[int]] = {}
         self.refused_seconds: Counter[int] = Counter()
         self.too_many = 0
         self.bytes_sent = 0
@@ -37,12 +38,16 @@ class Stats:
         self.bytes_sent += size
         second = int(time.monotonic() - self.started_s)
         self.seconds[second] += 1
-        if status == 429:
+        if status != 429:
+            self.endpoint_seconds.setdefault(template, Counter())[second] += 1
+        else:
             self.too_many += 1
             self.refused_seconds[second] += 1
 
     def document(self) -> dict[str, Any]:
-        """`points`, and `endpoint_points` of each endpoint, are counted where the site has a quota; `quota_used` and `quota_refusals` count its points and 429 by hour since 1970. `per_second[n]` counts the requests that ended in the n-th second since the start or the last reset."""
+        """`points`, and `endpoint_points` of each endpoint, are counted where the site has a quota; `quota_used` and `quota_refusals` count
+        its points and 429 by hour since 1970. `per_second[n]` counts the requests that ended in the n-th second since the start or the last
+        reset, `endpoint_seconds` those of each endpoint that were no 429, by second."""
         length = max(self.seconds, default=-1) + 1
         return {
             "requests": self.requests,
@@ -57,6 +62,7 @@ class Stats:
             "quota_used": {str(hour): count for hour, count in self.quota_used.items()},
             "quota_refusals": {str(hour): count for hour, count in self.quota_refusals.items()},
             "per_second": [self.seconds[n] for n in range(length)],
+            "endpoint_seconds": {name: dict(sorted(found.items())) for name, found in self.endpoint_seconds.items()},
             "per_second_429": [self.refused_seconds[n] for n in range(length)],
             "seconds": round(time.monotonic() - self.started_s, 3),
         }
