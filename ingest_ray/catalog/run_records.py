@@ -123,17 +123,26 @@ def end_collections(connection: sa.Connection, error: str) -> None:
 
 
 def last_comparison(connection: sa.Connection, unit: UnitRef, sink_id: str) -> str | None:
-    """When the unit was compared with the sink for the last time, as ISO 8601."""
+    """When the last comparison of the unit with the sink began that has ended, as ISO 8601."""
     is_of_unit = (t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id, t.c.sink_id == sink_id)
-    found = connection.execute(sa.select(sa.func.max(t.c.started_at)).where(*is_of_unit, t.c.task == "verify")).scalar()
+    is_ended = (t.c.task == "verify", t.c.state != RunState.RUNNING)
+    found = connection.execute(sa.select(sa.func.max(t.c.started_at)).where(*is_of_unit, *is_ended)).scalar()
     return None if found is None else str(found)
 
 
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
-    """Runs without an end in their record: live, or their process died."""
-    query = sa.select(t).where(t.c.state == RunState.RUNNING).order_by(t.c.started_at)
+    """Runs without an end in their record: live, or their process died. Comparisons are not among them: no run waits for one."""
+    query = sa.select(t).where(t.c.state == RunState.RUNNING, t.c.task != "verify").order_by(t.c.started_at)
     if endpoint_id is not None:
         query = query.where(t.c.endpoint_id == endpoint_id)
+    return [_read(row) for row in connection.execute(query).mappings()]
+
+
+def running_comparisons(connection: sa.Connection, unit: UnitRef | None = None) -> Sequence[RunRecord]:
+    """Comparisons without an end in their record, of one unit or of all."""
+    query = sa.select(t).where(t.c.state == RunState.RUNNING, t.c.task == "verify").order_by(t.c.started_at)
+    if unit is not None:
+        query = query.where(t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id)
     return [_read(row) for row in connection.execute(query).mappings()]
 
 

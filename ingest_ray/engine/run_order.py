@@ -51,7 +51,8 @@ class Progress(Model):
     run_id: str
     endpoint_id: str
     unit_id: str
-    phase: Literal["planning", "reading", "committing", "done"]
+    phase: str
+    """`planning`, `reading`, `committing` or `done`; of a comparison with the sink, its step."""
     rows: RowCounts = RowCounts()
     bytes_staged: int = 0
     slices: SliceCounts = SliceCounts()

@@ -114,7 +114,7 @@ def test_a_unit_is_compared_through_graphql(tmp_path: Path, cli: InProcessCli, m
             nodes = [edge["node"] for edge in client.ask(query)["ingestionRuns"]["edges"]]
             return [node for node in nodes if node["id"] == begun["runId"]]
 
-        (found,) = until(recorded, bool)
+        (found,) = until(recorded, lambda nodes: nodes[0]["state"] != "RUNNING")
     assert (found["task"], found["state"], found["facts"]["missing"], found["facts"]["repaired"]) == (
         "verify",
         "SUCCEEDED",

@@ -73,7 +73,10 @@ def restore_backup(installation: Installation, source: Path, *, replaces: bool =
     _restore_home(Path(installation.settings.home), folder)
     with installation.catalog.begin(is_alone=True) as connection:
         insert_rows(connection, lambda table: folder.read_lines(f"{CATALOG}/{table}.jsonl"))
-        for record in run_records.running(connection):  # in the original, where they may go on
+        for record in (
+            *run_records.running(connection),
+            *run_records.running_comparisons(connection),
+        ):  # in the original, where they may go on
             run_records.finish(connection, failed(record.summary, INTERRUPTED))
         run_records.end_collections(connection, INTERRUPTED.message)
     return RestoreResult(

@@ -9,6 +9,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
+from ingest_ray.service.launching.lifecycle import request_stop
 from ingest_ray.service.runs.admission import RunOptions, RunRequest, enabled_units
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.listing import configured_unit
@@ -83,7 +84,8 @@ def pause(
     sink_id: str | None = None,
     requested_by: str | None = None,
 ) -> ActionResult:
-    """Requests that a live run stops after the commit under way, and holds the unit's schedule until the unit is started again.
+    """Requests that a live run stops after the commit under way, and comparisons of the unit after the block under way; holds the
+    unit's schedule until the unit is started again.
 
     Raises:
         EndpointNotFound, UnitNotFound
@@ -94,14 +96,19 @@ def pause(
             schedule_slots.hold(connection, unit, requested_by)
         live = [
             record
-            for record in run_records.running(connection, unit.endpoint_id)
+            for record in (
+                *run_records.running(connection, unit.endpoint_id),
+                *run_records.running_comparisons(connection, unit),
+            )
             if _is_of(record, unit, sink_id) and is_run_alive(connection, installation, record)
         ]
     for record in live:
-        launcher_for(installation).pause(installation, record.summary.run_id, requested_by)
+        stop = request_stop if record.summary.task == "verify" else launcher_for(installation).pause
+        stop(installation, record.summary.run_id, requested_by)
     held = "; its schedule is held until it is started again" if is_scheduled else ""
     if live:
-        message = f"the run stops after the commit under way{held}"
+        under_way = "block" if live[0].summary.task == "verify" else "commit"
+        message = f"the run stops after the {under_way} under way{held}"
         return ActionResult(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=message)
     return ActionResult(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
 

@@ -62,13 +62,6 @@ def _request_of(summary: RunSummary, order: RunOrder, options: RunOptions) -> Ru
     )
 
 
-def record_comparison(installation: Installation, summary: RunSummary) -> None:
-    """Writes the record of a comparison that has ended. While it goes on it has none: runs of the unit would wait for it."""
-    with installation.catalog.begin() as connection:
-        run_records.start(connection, summary, this_owner())
-        run_records.finish(connection, summary)
-
-
 def finish_records(installation: Installation, summaries: Sequence[RunSummary]) -> None:
     with installation.catalog.begin() as connection:
         for summary in summaries:

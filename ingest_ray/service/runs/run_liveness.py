@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from ingest_ray.catalog import endpoints
+from ingest_ray.catalog import endpoints, run_channel
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
@@ -31,12 +31,18 @@ def is_run_alive(connection: sa.Connection, installation: Installation, record: 
     vendor = endpoints.vendor_of(connection, summary.endpoint_id)
     if vendor is None:
         return False
+    if summary.task == "verify":
+        line = run_channel.find(connection, summary.run_id)
+        seen_at = line.progressed_at if line is not None else None
+        return is_owner_alive(record.owner, seen_at or record.started_at)
     key = unit_key(vendor, summary.ref, summary.sink_id)
     return is_alive(record, read_states(installation.kv, key))
 
 
 def is_alive(record: RunRecord, state: UnitState | None) -> bool:
     """Decides by the run's lease; before the run has one, and after it released it, by the process that owns the record."""
+    if record.summary.task == "verify":  # it has no lease
+        return is_owner_alive(record.owner, record.started_at)
     lease = state.lease if state is not None else None
     if lease is not None and lease.run_id == record.summary.run_id and is_live(lease):
         return True

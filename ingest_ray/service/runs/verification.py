@@ -1,6 +1,8 @@
 """`verify` as a use case: the gate, the comparison of each unit, and a record of it in the history."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -15,11 +17,17 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import admit_comparison
-from ingest_ray.service.runs.record_keeping import failed, fault_of, record_comparison, started
+from ingest_ray.service.runs.comparison_record import ComparisonRecord, await_turn, finish, open_comparison
+from ingest_ray.service.runs.record_keeping import failed, fault_of, started
 from ingest_ray.service.units.schema_drift import check_schema
 
 log = logging.getLogger(__name__)
-__all__ = ["Verification", "admit_comparison", "verify", "verify_admitted", "verify_when_due"]
+__all__ = ["Verification", "admit_comparison", "start_comparison", "verify", "verify_admitted", "verify_when_due"]
+
+MOST_AT_ONCE = 2  # each has up to half a gigabyte of memory, in the server's own process
+_UNDER_WAY: set[threading.Thread] = set()
+_ENDING = threading.Event()
+_TURNS = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 RECORDED = {
     "compared",
@@ -113,17 +121,73 @@ def verify_admitted(
 ) -> VerifyReport:
     """Compares one unit that has passed the gate, and records the result. A mistake of the user is raised; what fails on the way is in
     the report."""
-    begun = started(order, datetime.now(UTC), requested_by).model_copy(update={"task": "verify"})
-    try:
-        checked = check_schema(installation, order).order
-        report = verify_unit(checked, options, lambda progress: observe(order.ref, progress), is_stopping)
-    except IngestError as error:
-        record_comparison(installation, failed(begun, fault_of(error)))
-        if error.is_user_mistake:
-            raise
-        return _failed_report(order, error)
-    record_comparison(installation, _summary(begun, report))
+    begun = _begun(order, requested_by)
+    with ComparisonRecord(installation, begun, lambda progress: observe(order.ref, progress), is_stopping) as record:
+        try:
+            checked = check_schema(installation, order).order
+            report = verify_unit(checked, options, record.observe, record.is_stopping)
+        except IngestError as error:
+            finish(installation, failed(begun, fault_of(error)))
+            if error.is_user_mistake:
+                raise
+            return _failed_report(order, error)
+        finish(installation, _summary(begun, report))
     return report
+
+
+def start_comparison(
+    installation: Installation,
+    unit: UnitRef,
+    options: VerifyOptions,
+    requested_by: str | None = None,
+) -> str:
+    """Compares a unit in a thread of this process; returns the id of its record, which is there from now on. Two comparisons go on at
+    once, others wait. The end of the process breaks comparisons off: the next one of the unit goes on after its last block.
+
+    Raises:
+        GateError, ConfigError, StateError: there is no record.
+    """
+    (order,) = admit_comparison(installation, unit.endpoint_id, [unit.unit_id])
+    begun = _begun(order, requested_by)
+    open_comparison(installation, begun)
+    work = threading.Thread(
+        target=_verify_in_turn,
+        args=(installation, order, options, begun),
+        name=f"verify-{order.run_id}",
+        daemon=True,
+    )
+    _UNDER_WAY.add(work)
+    work.start()
+    return order.run_id
+
+
+def end_comparisons(timeout_s: float = 20.0) -> None:
+    """Ends those that `start_comparison` started, each after the block under way: for a server that stops."""
+    _ENDING.set()
+    deadline = time.monotonic() + timeout_s
+    for work in list(_UNDER_WAY):
+        work.join(max(0.0, deadline - time.monotonic()))
+    _ENDING.clear()
+
+
+def _verify_in_turn(installation: Installation, order: RunOrder, options: VerifyOptions, begun: RunSummary) -> None:
+    try:
+        if not await_turn(installation, begun, _TURNS, _ENDING.is_set):
+            return
+        try:
+            verify_admitted(
+                installation, order, options, begun.requested_by, lambda unit, progress: None, _ENDING.is_set
+            )
+        finally:
+            _TURNS.release()
+    except IngestError as error:  # the record has the error
+        log.warning("comparison %s failed: %s [%s]", order.run_id, error.message, error.code)
+    finally:
+        _UNDER_WAY.discard(threading.current_thread())
+
+
+def _begun(order: RunOrder, requested_by: str | None) -> RunSummary:
+    return started(order, datetime.now(UTC), requested_by).model_copy(update={"task": "verify"})
 
 
 def _failed_report(order: RunOrder, error: IngestError) -> VerifyReport:
