@@ -3,39 +3,13 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from nicegui import ui
 
 from ingest_ray.logs import escape_controls
 
 MARKS = {"IDLE": "○", "RUNNING": "▶", "PAUSED": "⏸", "FAILED": "✕", "SUCCEEDED": "✓"}
-
-CSS = """
-:root { --ink: #1d2733; --soft: #566273; --line: #d9dde3; --paper: #f5f6f8; --accent: #1f5fa8; --bad: #a61b1b; --good: #1b6e3a; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
-.nicegui-content { padding: 0; gap: 0; align-items: stretch; width: 100%; }
-.skip { position: absolute; left: -999px; } .skip:focus { left: 1rem; top: 1rem; background: #fff; padding: .5rem; z-index: 10; }
-.top { display: flex; gap: 1.25rem; align-items: center; padding: .6rem 1.5rem; background: #fff; border-bottom: 1px solid var(--line); }
-.top a.home { font-weight: 700; color: var(--ink); text-decoration: none; } .top .who { margin-left: auto; color: var(--soft); }
-.top form { margin: 0; } .top form button { font: inherit; background: none; border: 1px solid var(--line); border-radius: 4px; padding: .2rem .7rem; cursor: pointer; }
-.page { max-width: 78rem; width: 100%; margin: 0 auto; padding: 1.25rem 1.5rem 4rem; box-sizing: border-box; }
-h1 { font-size: 1.4rem; line-height: 1.3; font-weight: 700; margin: 0 0 .25rem; } h2 { font-size: 1.05rem; line-height: 1.3; font-weight: 700; margin: 1.6rem 0 .5rem; }
-p { margin: 0 0 .75rem; } .soft { color: var(--soft); } .bar { display: flex; gap: .6rem; align-items: center; flex-wrap: wrap; margin: .75rem 0; }
-table.plain { width: 100%; border-collapse: collapse; background: #fff; border: 1px solid var(--line); }
-table.plain caption { text-align: left; color: var(--soft); padding: 0 0 .3rem; }
-table.plain th { text-align: left; font-weight: 600; font-size: .85rem; color: var(--soft); background: #fafbfc; }
-table.plain th, table.plain td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
-table.plain .number { text-align: right; font-variant-numeric: tabular-nums; } table.plain .mono, .mono { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
-.state { white-space: nowrap; } .state.FAILED { color: var(--bad); } .state.SUCCEEDED { color: var(--good); } .state.RUNNING { color: var(--accent); font-weight: 600; } .state.PAUSED { color: #8a5a00; }
-.error { color: var(--bad); background: #fdf3f3; border: 1px solid #e9c4c4; border-radius: 4px; padding: .6rem .8rem; overflow-wrap: anywhere; } .error p:last-child { margin: 0; }
-.empty { background: #fff; border: 1px dashed #aab2bd; border-radius: 4px; padding: 1.5rem; }
-.facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; margin: .5rem 0; } .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
-a { color: var(--accent); } button:focus-visible, a:focus-visible, input:focus-visible { outline: 3px solid #f0a500; outline-offset: 2px; }
-.q-btn { text-transform: none; font-weight: 500; } .drawer { width: 30rem; max-width: 95vw; height: 100%; padding: 1.25rem 1.5rem; overflow-y: auto; }
-.drawer .q-field, .drawer .q-select { width: 100%; } .q-dialog__inner--right { padding: 0 !important; } .q-dialog__inner--right > .drawer { max-height: 100vh !important; border-radius: 0; }
-.q-card h2 { margin: 0; } .wide { width: 62rem; max-width: 95vw; padding: 1.25rem 1.5rem; }
-td.actions { white-space: nowrap; text-align: right; } td.actions .q-btn { margin-left: .35rem; } table.narrow { width: auto; min-width: 18rem; }
-"""
 
 
 def heading(text: str, level: int = 2) -> ui.element:
@@ -55,36 +29,67 @@ def table(
     caption: str, columns: Sequence[str], numbers: Sequence[str] = (), *, is_narrow: bool = False
 ) -> Iterator[ui.element]:
     """Yields the body of the table; `row` adds rows to it."""
-    with ui.element("table").classes("plain narrow" if is_narrow else "plain") as made:
-        named(made, caption)
-        with ui.element("thead"), ui.element("tr"):
+    with table_element(caption, is_narrow=is_narrow):
+        with element_of("thead", "rowgroup"), element_of("tr", "row"):
             for name in columns:
-                text_of(name, "th", "number" if name in numbers else "").props('scope="col"')
-        with ui.element("tbody") as body:
+                with element_of("th", "columnheader").classes("number" if name in numbers else ""):
+                    text_of(name)
+        with Body(columns) as body:
             yield body
+
+
+def table_element(caption: str, *, is_narrow: bool = False) -> ui.element:
+    made = element_of("table", "table").classes("plain narrow" if is_narrow else "plain")
+    named(made, caption)
+    return made
+
+
+def element_of(tag: str, role: str) -> ui.element:
+    """The role is explicit: where the style makes cards of rows, browsers forget that they are parts of a table."""
+    return ui.element(tag).props(f'role="{role}"')
+
+
+class Body(ui.element):
+    """The body of a table. Its cells show the names of their columns where the window is narrow."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__("tbody")
+        self.props('role="rowgroup"')
+        self.columns = columns
 
 
 @contextmanager
 def row() -> Iterator[ui.element]:
-    with ui.element("tr") as made:
+    with element_of("tr", "row") as made:
         yield made
 
 
 def cell(text: str, classes: str = "") -> ui.label:
-    return text_of(text, "td", classes)
+    made = text_of(text, "td", classes)
+    _name_column(made)
+    return made
 
 
 @contextmanager
 def cell_with(classes: str = "") -> Iterator[ui.element]:
     with ui.element("td").classes(classes) as made:
+        _name_column(made)
         yield made
+
+
+def _name_column(made: ui.element) -> None:
+    made.props('role="cell"')
+    line = made.parent_slot.parent if made.parent_slot is not None else None
+    body = line.parent_slot.parent if line is not None and line.parent_slot is not None else None
+    if line is not None and isinstance(body, Body):
+        made.props["data-column"] = body.columns[len(line.default_slot.children) - 1]
 
 
 class State:
     """A state in words and a mark, not in colour only."""
 
     def __init__(self, state: str, tag: str = "span") -> None:
-        self._label = text_of("", tag, "state")
+        self._label = cell("", "state") if tag == "td" else text_of("", tag, "state")
         self._state = ""
         self.show(state)
 
@@ -113,6 +118,21 @@ def button(
     return made
 
 
+def link_to(text: str, path: str, **query: str | None) -> ui.link:
+    """A link to a page of the console."""
+    return ui.link(readable(text), url(path, **query))
+
+
+def url(path: str, **query: str | None) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def note(text: str, kind: str = "error") -> ui.label:
+    """A box with a text: `error`, `warning`, or `empty`."""
+    return text_of(text, "p", kind).props('role="alert"' if kind == "error" else "")
+
+
 def named(made: ui.element, name: str) -> None:
     """The name for screen readers. As data: the text form of properties is a small language, which names of a source must not write."""
     made.props["aria-label"] = readable(name)
@@ -121,6 +141,11 @@ def named(made: ui.element, name: str) -> None:
 def readable(text: str) -> str:
     """Control characters and those that turn the direction of text, as escapes."""
     return escape_controls(text).encode("utf-8", "backslashreplace").decode()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{format_count(number)} {noun}" if number == 1 else f"{format_count(number)} {noun}s"
 
 
 async def confirm(question: str, consequence: str, yes: str) -> bool:
@@ -151,6 +176,23 @@ def format_age(moment: datetime | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def format_seconds(seconds: float) -> str:
+    """`0.8 s`, `42 s`, `5:03`, `1:02:03`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds) // 60, 60)
+    return f"{hours}:{minutes:02}:{round(seconds) % 60:02}" if hours else f"{minutes}:{round(seconds) % 60:02}"
+
+
+def format_bytes(count: float) -> str:
+    """`512 B`, `8.0 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
 
 
 def format_count(number: float) -> str:

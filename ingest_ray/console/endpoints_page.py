@@ -2,7 +2,7 @@
 
 from nicegui import ui
 
-from ingest_ray.console.elements import button, cell, cell_with, format_time, heading, row, table, text_of
+from ingest_ray.console.elements import button, cell, cell_with, format_time, heading, link_to, row, table, text_of
 from ingest_ray.console.page_context import Action, PageContext, show_message
 from ingest_ray.service.endpoints import collect
 from ingest_ray.service.endpoints.collect import CollectRequest
@@ -29,7 +29,7 @@ async def show_endpoints(context: PageContext) -> None:
 def _show(context: PageContext, view: EndpointOverview) -> None:
     with row():
         with cell_with():
-            ui.link(view.endpoint_id, f"/endpoint/{view.endpoint_id}")
+            link_to(view.endpoint_id, f"/endpoint/{view.endpoint_id}")
         cell(view.template)
         cell(format_time(view.collected_at))
         cell(f"{view.enabled} of {view.units}", "number")

@@ -29,9 +29,11 @@ from ingest_ray.server.identity import Authenticator
 from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
 from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
+from ingest_ray.server.plain_pages import answer_missing
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import launcher
 from ingest_ray.service.runs.schedules import TICK_S, start_due_runs
+from ingest_ray.service.runs.verification import end_comparisons
 from ingest_ray.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -151,6 +153,7 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
         return refusal(error)
 
     if has_console:
+        app.add_exception_handler(404, answer_missing)
         app.include_router(login_router(authenticator))
 
         @app.get("/")
@@ -169,6 +172,7 @@ async def _run_while_serving(installation: Installation, _: FastAPI) -> AsyncIte
     clock = asyncio.create_task(_run_schedules(installation)) if is_scheduling else None
     yield
     launcher.end_waiting_runs()
+    await asyncio.to_thread(end_comparisons)
     if clock is not None:
         clock.cancel()
         with suppress(asyncio.CancelledError):

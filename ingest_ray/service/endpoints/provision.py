@@ -9,6 +9,7 @@ from ingest_ray.sdk.arrow_types import to_text
 from ingest_ray.sdk.errors import CdmSinkRefused, CdmSinkUnsupported
 from ingest_ray.sdk.types import Column, Dataset, Model, Provisioned
 from ingest_ray.secrets import resolve
+from ingest_ray.service.endpoints.public_view import public_url
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.cdm_rules import (
     find_sink,
@@ -31,6 +32,8 @@ class ProvisionResult(Model):
 class SinkView(Model):
     sink_id: str
     template: str
+    address: str = ""
+    """Its URL or path, without secrets."""
     supported_cdm_models: tuple[str, ...] = ()
     provisioned: tuple[str, ...] | None = None
     """Models whose tables exist; None where tables are created at first use."""
@@ -75,6 +78,7 @@ def list_sinks(installation: Installation) -> list[SinkView]:
                 SinkView(
                     sink_id=sink_id,
                     template=entry.endpoint.template,
+                    address=public_url(entry),
                     supported_cdm_models=supported_models(entry.endpoint),
                     provisioned=made if is_provisioned_explicitly(entry.endpoint) else None,
                 )

@@ -11,6 +11,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import log_path
 
 POLL_S = 0.5
+MOST_BYTES = 256 * 1024  # of the end of a log
 
 
 def read_log(installation: Installation, run_id: str, *, follow: bool = False) -> Iterator[str]:
@@ -36,6 +37,18 @@ def read_log(installation: Installation, run_id: str, *, follow: bool = False) -
             if is_over:
                 return
             time.sleep(POLL_S)
+
+
+def last_lines(installation: Installation, run_id: str, most: int) -> list[str]:
+    """The end of the log, without control characters; none where this machine has no log of the run."""
+    path = log_path(installation, run_id)
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MOST_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return [escape_controls(scrub(line)) for line in lines[-most:]]
 
 
 def _has_ended(installation: Installation, run_id: str) -> bool:

@@ -44,6 +44,8 @@ class UnitView(Model):
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
     columns: int = 0
+    origin: Literal["rule", "set"] | None = None
+    """`rule`: a rule of ingest.yaml configures it; `set`: a person did, and rules do not apply; None: it is not configured."""
     fault: RunFault | None = None
     """Why a run would refuse the unit; only an enabled unit of `list_checked_units` has it."""
 
@@ -64,12 +66,13 @@ def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
     with installation.catalog.read() as connection:
         entry = endpoints.source(connection, endpoint_id)
         found = {dataset.dataset_id: dataset for dataset in dataset_versions.current(connection, endpoint_id)}
-        configured = {item.config.unit_id: item.config for item in unit_configs.listed(connection, endpoint_id)}
+        stored = {item.config.unit_id: item for item in unit_configs.listed(connection, endpoint_id)}
         done = [run for run in run_records.collection_runs(connection, endpoint_id) if run.status == "SUCCEEDED"]
         views = []
         descriptor = strategy_for(entry.endpoint.template).descriptor
         for unit in units_of(connection, entry):
-            dataset, config = found[unit.dataset_id], configured.get(unit.unit_id)
+            dataset, item = found[unit.dataset_id], stored.get(unit.unit_id)
+            config = item.config if item is not None else None
             views.append(
                 UnitView(
                     endpoint_id=endpoint_id,
@@ -93,6 +96,7 @@ def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
                     primary_key=(config.policy.primary_key if config else ()) or dataset.primary_key,
                     estimated_rows=dataset.estimated_rows,
                     columns=len(dataset.columns),
+                    origin=item.origin if item is not None else None,
                 )
             )
     return EndpointUnits(
@@ -101,6 +105,14 @@ def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
         collected_at=done[0].completed_at if done else None,
         units=tuple(views),
     )
+
+
+def find_unit(installation: Installation, endpoint_id: str, unit_id: str) -> UnitView:
+    """Raises `EndpointNotFound`, `StrategyMissing`, `UnitNotFound`."""
+    for view in list_units(installation, endpoint_id).units:
+        if view.unit_id == unit_id:
+            return view
+    raise UnitNotFound(f"endpoint '{endpoint_id}' has no unit '{unit_id}'", hint=f"ingest-ray units {endpoint_id}")
 
 
 def units_of(connection: sa.Connection, entry: Registration) -> list[Unit]:

@@ -48,6 +48,12 @@ def list_statuses(
         return statuses_of(connection, installation, configured)
 
 
+def list_all_statuses(installation: Installation) -> list[UnitStatus]:
+    """The statuses of all configured units, by endpoint and unit id."""
+    with installation.catalog.read() as connection:
+        return statuses_of(connection, installation, unit_configs.listed(connection))
+
+
 def find_statuses(installation: Installation, wanted: Collection[UnitRef]) -> dict[UnitRef, UnitStatus]:
     """The statuses of those units that are configured."""
     with installation.catalog.read() as connection:

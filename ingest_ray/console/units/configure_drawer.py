@@ -1,6 +1,5 @@
 """The drawer in which one unit is configured."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,8 +7,9 @@ from nicegui import ui
 from pydantic import JsonValue
 
 from ingest_ray.catalog.unit_configs import Configured
-from ingest_ray.console.elements import button, heading, readable, text_of
+from ingest_ray.console.elements import button, heading, note, readable, text_of
 from ingest_ray.console.page_context import Action, PageContext, show_error, show_message
+from ingest_ray.console.units.policy_form import PolicyForm
 from ingest_ray.graphql.filters import FORMS, FilterForm
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import DataMode, UnitConfig
@@ -30,6 +30,7 @@ async def configure_drawer(context: PageContext, view: UnitView, done: Callable[
     ):
         heading(f"Configure {view.unit_id}", 2)
         sinks = tuple(name for name in choices.sinks if context.principal.is_for(name) or _is_sink_of(stored, name))
+        _warn(stored)
         form = ConfigForm(view, stored, sinks, choices.columns, options)
 
         async def save() -> None:
@@ -58,6 +59,19 @@ async def configure_drawer(context: PageContext, view: UnitView, done: Callable[
     dialog.open()
 
 
+def _warn(stored: Configured | None) -> None:
+    if stored is None:
+        return
+    if stored.origin == "rule":
+        note(
+            "A rule of ingest.yaml configures this unit. Once it is saved here, the rules of the file no longer apply to it, and a change "
+            "of the file does not reach it. To keep the file in charge, change it there and run: ingest-ray apply",
+            "warning",
+        )
+    else:
+        note("This unit was configured by hand: rules of ingest.yaml do not apply to it.", "warning")
+
+
 def _is_sink_of(stored: Configured | None, sink_id: str) -> bool:
     return stored is not None and sink_id in (stored.config.sink_id, stored.config.sink_endpoint_id)
 
@@ -80,37 +94,24 @@ class ConfigForm:
         options: Options,
     ) -> None:
         config = stored.config if stored is not None else None
-        policy = config.policy.model_dump(mode="json", exclude_defaults=True) if config is not None else {}
         self._enabled = ui.switch("Enabled", value=config.enabled if config else False)
         self._run_mode = _select("Run mode", [mode.value for mode in view.supported_modes], view.run_mode.value)
         modes = [DataMode.RAW.value, *([DataMode.CDM.value] if view.cdm_model_ids else [])]
         self._mode = _select("Data", modes, config.mode.value if config else DataMode.RAW.value)
         sink = config.sink_id if config is not None else sinks[0] if len(sinks) == 1 else None
         self._sink = _select("Sink", list(sinks), sink)
-        cursor = policy.pop("cursor", None)
-        shown_columns = {name: readable(name) for name in columns}
-        self._cursor = ui.select(shown_columns, label="Cursor", value=cursor, clearable=True).props("outlined dense")
         minutes = config.schedule_interval_minutes if config is not None else None
         self._minutes = ui.number(
             "Every so many minutes (empty: manual)", value=minutes, min=1, precision=0, format="%d"
         )
         self._minutes.props("outlined dense clearable")
         self._filter = FilterFields(FORMS.get(view.filter_kind or ""), config, options)
-        text_of("Policy (JSON)", "label", "soft")
-        self._policy = ui.textarea(value=json.dumps(policy, indent=2)).props(
-            'outlined dense autogrow aria-label="Policy (JSON)"'
-        )
+        heading("Policy", 3)
+        policy = config.policy.model_dump(mode="json", exclude_defaults=True) if config is not None else {}
+        self._policy = PolicyForm(policy, columns)
 
     def change(self) -> UnitChange:
-        """Raises `ConfigError` for a policy that is no JSON object."""
-        try:
-            policy = json.loads(self._policy.value or "{}")
-        except ValueError as error:
-            raise ConfigError(f"policy: no JSON: {error}") from None
-        if not isinstance(policy, dict):
-            raise ConfigError("policy: a JSON object is expected")
-        if self._cursor.value:
-            policy["cursor"] = self._cursor.value
+        """Raises `ConfigError` for a field of the policy that cannot be read."""
         minutes = self._minutes.value
         return UnitChange(
             enabled=bool(self._enabled.value),
@@ -120,7 +121,7 @@ class ConfigForm:
             sink_endpoint_id=self._sink.value if self._mode.value == DataMode.CDM else None,
             schedule_kind="INTERVAL" if minutes else "MANUAL",
             schedule_interval_minutes=int(minutes) if minutes else None,
-            policy=policy,
+            policy=self._policy.document(),
             filters=self._filter.document(),
         )
 
