@@ -60,7 +60,8 @@ def finish(connection: sa.Connection, summary: RunSummary) -> None:
     if before is None:
         raise StateConflict(f"run '{summary.run_id}' has no record")
     connection.execute(t.update().where(t.c.run_id == summary.run_id).values(finished_at=now(), **_values(summary)))
-    if before.state == RunState.RUNNING and summary.state is not RunState.RUNNING:
+    is_run = summary.task != "verify"
+    if is_run and before.state == RunState.RUNNING and summary.state is not RunState.RUNNING:
         unit_totals.add_run(connection, summary, before.started_at)
 
 
@@ -77,14 +78,14 @@ def adopt(connection: sa.Connection, run_id: str, owner: str) -> bool:
 
 def find(connection: sa.Connection, run_id: str) -> RunRecord | None:
     row = connection.execute(sa.select(t).where(t.c.run_id == run_id)).mappings().first()
-    return None if row is None else _read(row)
+    return None if row is None else read_row(row)
 
 
 def recent(connection: sa.Connection, unit: UnitRef, limit: int = 20) -> list[RunRecord]:
     """The newest first."""
     query = sa.select(t).where(t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id)
     query = query.order_by(t.c.started_at.desc(), t.c.run_id.desc()).limit(limit)
-    return [_read(row) for row in connection.execute(query).mappings()]
+    return [read_row(row) for row in connection.execute(query).mappings()]
 
 
 def latest(connection: sa.Connection, endpoint_id: str | None = None) -> dict[UnitRef, RunRecord]:
@@ -113,7 +114,7 @@ def _latest(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[boo
         t.c.task == "ingest",
     )
     rows = connection.execute(sa.select(t).join(found, same).order_by(t.c.run_id)).mappings()
-    return {UnitRef(row["endpoint_id"], row["unit_id"]): _read(row) for row in rows}
+    return {UnitRef(row["endpoint_id"], row["unit_id"]): read_row(row) for row in rows}
 
 
 def end_collections(connection: sa.Connection, error: str) -> None:
@@ -122,28 +123,12 @@ def end_collections(connection: sa.Connection, error: str) -> None:
     connection.execute(c.update().where(c.c.status == "RUNNING").values(**values))
 
 
-def last_comparison(connection: sa.Connection, unit: UnitRef, sink_id: str) -> str | None:
-    """When the last comparison of the unit with the sink began that has ended, as ISO 8601."""
-    is_of_unit = (t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id, t.c.sink_id == sink_id)
-    is_ended = (t.c.task == "verify", t.c.state != RunState.RUNNING)
-    found = connection.execute(sa.select(sa.func.max(t.c.started_at)).where(*is_of_unit, *is_ended)).scalar()
-    return None if found is None else str(found)
-
-
 def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequence[RunRecord]:
     """Runs without an end in their record: live, or their process died. Comparisons are not among them: no run waits for one."""
     query = sa.select(t).where(t.c.state == RunState.RUNNING, t.c.task != "verify").order_by(t.c.started_at)
     if endpoint_id is not None:
         query = query.where(t.c.endpoint_id == endpoint_id)
-    return [_read(row) for row in connection.execute(query).mappings()]
-
-
-def running_comparisons(connection: sa.Connection, unit: UnitRef | None = None) -> Sequence[RunRecord]:
-    """Comparisons without an end in their record, of one unit or of all."""
-    query = sa.select(t).where(t.c.state == RunState.RUNNING, t.c.task == "verify").order_by(t.c.started_at)
-    if unit is not None:
-        query = query.where(t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id)
-    return [_read(row) for row in connection.execute(query).mappings()]
+    return [read_row(row) for row in connection.execute(query).mappings()]
 
 
 def page(
@@ -165,7 +150,7 @@ def page(
         query = query.where(t.c.endpoint_id.in_(within))
     if before is not None:
         query = query.where(t.c.run_id < before)
-    return [_read(row) for row in connection.execute(query).mappings()]
+    return [read_row(row) for row in connection.execute(query).mappings()]
 
 
 def counted(connection: sa.Connection) -> dict[tuple[str, str], int]:
@@ -288,7 +273,7 @@ def _values(summary: RunSummary) -> dict[str, object]:
     return {**ids, "state": summary.state.value, "task": summary.task, "document": summary.model_dump_json()}
 
 
-def _read(row: sa.RowMapping) -> RunRecord:
+def read_row(row: sa.RowMapping) -> RunRecord:
     return RunRecord(
         summary=RunSummary.model_validate_json(row["document"]),
         started_at=row["started_at"],

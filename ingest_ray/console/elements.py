@@ -171,7 +171,13 @@ def format_age(moment: datetime | None) -> str:
     """The time since then: `42 s`, `5 min`, `3 h`, `2 d`."""
     if moment is None:
         return "-"
-    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    return format_span(max(0.0, (datetime.now(UTC) - moment).total_seconds()))
+
+
+def format_span(seconds: float | None) -> str:
+    """As `format_age`."""
+    if seconds is None:
+        return "-"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

@@ -10,7 +10,11 @@ from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoin
 
 
 async def show_endpoints(context: PageContext) -> None:
-    heading("Endpoints", 1)
+    await show_endpoint_table(context, 1)
+
+
+async def show_endpoint_table(context: PageContext, level: int = 2) -> None:
+    heading("Endpoints", level)
     known = await context.call(list_endpoints, context.installation)
     if known is None:
         return

@@ -15,6 +15,7 @@ from ingest_ray.console.audit_page import show_audit_log
 from ingest_ray.console.datasets_page import show_dataset, show_datasets
 from ingest_ray.console.elements import text_of
 from ingest_ray.console.endpoints_page import show_endpoints
+from ingest_ray.console.overview_page import show_overview
 from ingest_ray.console.page_context import LOGIN, PageContext
 from ingest_ray.console.quarantine_page import show_quarantine
 from ingest_ray.console.run_page import show_run
@@ -44,7 +45,8 @@ class Page:
 
 
 PAGES = (
-    Page("/", "Endpoints", show_endpoints, "Endpoints"),
+    Page("/", "Overview", show_overview, "Overview"),
+    Page("/endpoints", "Endpoints", show_endpoints, "Endpoints"),
     Page("/endpoint/{endpoint_id}", "Units", show_units),
     Page("/unit", "Unit", show_unit),
     Page("/runs", "Runs", show_runs, "Runs"),

@@ -39,7 +39,7 @@ pre.log { background: #fff; border: 1px solid var(--line); border-radius: 4px; p
   table.plain, table.plain tbody, table.plain tr, table.plain td { display: block; width: 100%; box-sizing: border-box; } table.narrow { min-width: 0; }
   table.plain { border: 0; background: none; } table.plain tr { background: #fff; border: 1px solid var(--line); border-radius: 4px; margin: 0 0 .6rem; padding: .3rem 0; }
   table.plain thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  table.plain td, table.plain td.number { display: grid; grid-template-columns: 8rem 1fr; gap: .6rem; text-align: left; border: 0; padding: .15rem .8rem; min-width: 0; }
+  table.plain td, table.plain td.number { display: grid; grid-template-columns: 8rem minmax(0, 1fr); gap: .6rem; overflow-wrap: anywhere; text-align: left; border: 0; padding: .15rem .8rem; min-width: 0; }
   table.plain td::before { content: attr(data-column); color: var(--soft); font: 600 .85rem/1.7 system-ui, sans-serif; }
   table.plain td.actions { display: flex; flex-wrap: wrap; gap: .4rem; white-space: normal; padding-top: .4rem; } td.actions::before { display: none; } td.actions .q-btn { margin: 0; min-height: 2.2rem; }
   .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin: 0 0 .4rem; } .q-card.wide { padding: 1rem; } .q-dialog__inner { padding: .5rem; }

@@ -3,6 +3,7 @@
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from ingest_ray.graphql.descriptions import describe
 from ingest_ray.graphql.error_codes import CodedErrors
 from ingest_ray.graphql.guards import guard
 from ingest_ray.graphql.mutations import Mutation
@@ -22,13 +23,15 @@ class Schema(strawberry.Schema):
 
 
 def schema_for(settings: ServeSettings) -> Schema:
-    return Schema(
+    schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         extensions=[*query_limits(settings.max_depth, settings.max_cost), CodedErrors],
         config=StrawberryConfig(disable_field_suggestions=False),
     )
+    describe(schema._schema)
+    return schema
 
 
 def sdl() -> str:

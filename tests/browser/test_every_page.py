@@ -20,7 +20,8 @@ pytestmark = pytest.mark.services
 AXE = Path(__file__).parents[2] / ".cache" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
 PAGES = {
-    "endpoints": "/console/",
+    "overview": "/console/",
+    "endpoints": "/console/endpoints",
     "units": "/console/endpoint/shop",
     "nothing collected": "/console/endpoint/held",
     "run": "/console/run/{run}",

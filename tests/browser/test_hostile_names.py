@@ -122,6 +122,21 @@ def test_runs_and_the_log_of_hostile_units_are_shown(admin: Visitor, site: Works
     page.goto(f"{admin.address}/console/audit")
     admin.reads("updateEndpoint")
     check_nothing_happened(admin)
+    for path in ("", "endpoints", "runs", "quarantine", "datasets", "sinks"):
+        page.goto(f"{admin.address}/console/{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        page.wait_for_load_state("networkidle")
+        check_nothing_happened(admin)
+    for name in (NAMES[0], NAMES[4], NAMES[6], NAMES[13]):
+        for path in (
+            "unit?endpoint=odd&unit=",
+            "dataset?endpoint=odd&name=",
+            "quarantine?endpoint=odd&unit=",
+            "runs?endpoint=",
+        ):
+            page.goto(f"{admin.address}/console/{path}{quote(name, safe='')}")
+            page.get_by_role("heading", level=1).wait_for()
+            check_nothing_happened(admin)
     for path in ("endpoint", "run"):
         page.goto(f"{admin.address}/console/{path}/{quote(NAMES[4] + NAMES[0], safe='')}")
         check_nothing_happened(admin)

@@ -1,5 +1,6 @@
 """The schema only grows: it contains the published contract unchanged."""
 
+import re
 from pathlib import Path
 
 from graphql import build_schema
@@ -15,7 +16,8 @@ def test_nothing_of_the_contract_is_missing_or_changed() -> None:
 
 
 def test_a_field_that_vanished_would_be_found() -> None:
-    less = build_schema(sdl().replace("lastRunAt: DateTime\n", ""))
+    without = re.sub(r'"""[^"]*"""\s+lastRunAt: DateTime\n', "", sdl())
+    less = build_schema(without)
     assert [change.description for change in find_breaking_changes(build_schema(CONTRACT.read_text()), less)] == [
         "Field IngestionStatus.lastRunAt was removed."
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.catalog import run_records
+from ingest_ray.catalog import comparisons, run_records
 from ingest_ray.config import load_settings
 from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
@@ -108,7 +108,7 @@ def test_a_comparison_whose_process_died_is_interrupted_and_does_not_count_as_th
     open_comparison(installation, begun)
     with installation.catalog.begin() as connection:
         run_records.adopt(connection, begun.run_id, '{"host": "gone", "pid": 1, "started": "1"}')
-        assert run_records.last_comparison(connection, begun.ref, begun.sink_id) is None
+        assert comparisons.last_began(connection, begun.ref, begun.sink_id) is None
     with installation.catalog.begin() as connection:
         connection.exec_driver_sql("UPDATE ingest_run_lines SET progressed_at = '2026-01-01T00:00:00+00:00'")
         connection.exec_driver_sql(

@@ -9,8 +9,8 @@ from nicegui import ui
 from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 
-from ingest_ray.console.elements import named, readable, text_of
-from ingest_ray.console.units.policy_help import GROUPS, HELP
+from ingest_ray.console.elements import readable, text_of
+from ingest_ray.console.units.policy_help import GROUPS, HELP, TITLES
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types.unit import Policy, parse_lookback
 
@@ -77,7 +77,7 @@ class PolicyForm:
 
 
 def _switch(name: str, default: bool, value: JsonValue) -> Read:
-    made = ui.switch(name.replace("_", " ").capitalize(), value=default if value is None else bool(value))
+    made = ui.switch(_title(name), value=default if value is None else bool(value))
     text_of(HELP.get(name, ""), "p", "soft help")
     return lambda: None if made.value == default else made.value
 
@@ -116,12 +116,15 @@ def _pairs(name: str, value: JsonValue) -> Read:
 
 def _helped(made: Any, name: str) -> None:
     made.props("outlined dense")
-    made.props["hint"] = HELP.get(name, "")
-    named(made, name)
+    made.props["hint"] = f"{name}: {HELP.get(name, 'see docs/configuration.md')}"
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def _label(name: str, default: object) -> str:
-    title = name.replace("_", " ").capitalize()
+    title = _title(name)
     if default in (None, "", (), {}):
         return title
     return f"{title} (default: {default.value if isinstance(default, Enum) else default})"

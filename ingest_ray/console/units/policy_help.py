@@ -30,6 +30,8 @@ GROUPS: dict[str, list[str]] = {
     "Checks": ["fresh_within", "verify_every", "verify_rows"],
 }
 
+TITLES = {"cursors": "Candidates", "cursor_zone": "Time zone", "cursor_nulls": "Rows without a value in it"}
+
 HELP: dict[str, str] = {
     "cursor": "The column that grows with every change. Empty: the source has its own, or the unit is read whole.",
     "cursors": "Candidates instead of one cursor: the first that the dataset has.",

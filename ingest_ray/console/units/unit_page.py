@@ -7,6 +7,7 @@ from ingest_ray.console.elements import (
     cell,
     counted,
     facts,
+    format_span,
     format_time,
     heading,
     link_to,
@@ -22,6 +23,7 @@ from ingest_ray.console.units.plan_dialog import plan_dialog
 from ingest_ray.console.units.unit_actions import pause_unit, reset_unit, run_unit
 from ingest_ray.console.units.unit_tasks import backfill_dialog, reconcile_dialog, verify_dialog
 from ingest_ray.sdk.types import RunFault, RunMode, RunState
+from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.runs import quarantine
 from ingest_ray.service.units.listing import UnitView, find_unit
 from ingest_ray.service.units.status import UnitReport, read_status
@@ -101,6 +103,7 @@ class UnitPage:
                 ("cursor", view.cursor or "none"),
                 ("key", ", ".join(view.primary_key) or "none"),
                 ("last run (UTC)", format_time(last.started_at) if last is not None else "never"),
+                *(freshness_facts(report.freshness) if report is not None and report.freshness is not None else ()),
                 ("commits", str(report.commits) if report is not None else "0"),
             ]
         )
@@ -123,6 +126,18 @@ class UnitPage:
         with table("Last runs", COLUMNS, NUMBERS) as body:
             pass
         await show_run_rows(self._context, body, list(report.history))
+
+
+def freshness_facts(fresh: UnitFreshness) -> list[tuple[str, str]]:
+    late = f", late since {format_time(fresh.late_since)}" if fresh.is_late else ""
+    promise = f"at most {format_span(fresh.fresh_within_s)} behind" if fresh.fresh_within_s else "none"
+    newest = format_time(fresh.newest_row_at) if fresh.newest_row_at else "unknown: the cursor is no time"
+    return [
+        ("rows as of (UTC)", f"{format_time(fresh.as_of)}, {format_span(fresh.lag_s)} ago" if fresh.as_of else "never"),
+        ("promise", promise + late),
+        ("newest row (UTC)", newest),
+        ("failures in a row", str(fresh.failures_in_row)),
+    ]
 
 
 def show_fault(fault: RunFault) -> None:

@@ -9,8 +9,8 @@ from ingest_ray.console.elements import (
     button,
     cell,
     cell_with,
-    format_age,
     format_count,
+    format_span,
     format_time,
     heading,
     link_to,
@@ -25,6 +25,7 @@ from ingest_ray.console.units.configure_drawer import configure_drawer
 from ingest_ray.console.units.plan_dialog import plan_dialog
 from ingest_ray.console.units.unit_actions import pause_unit, pause_units, reset_unit, run_unit, start_units
 from ingest_ray.sdk.types import RunState
+from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.units.listing import EndpointUnits, UnitView, list_units
 from ingest_ray.service.units.unit_status import UnitStatus, list_statuses
 
@@ -60,6 +61,7 @@ class UnitLine:
 
     view: UnitView
     status: UnitStatus | None = None
+    freshness: UnitFreshness | None = None
 
     @property
     def state(self) -> str:
@@ -96,7 +98,7 @@ class UnitsPage:
             Column("sink", lambda line: line.view.sink_id),
             Column("last run", lambda line: line.began),
             Column("rows", lambda line: line.rows, is_number=True),
-            Column("lag"),
+            Column("lag", lambda line: line.freshness.lag_s if line.freshness is not None else None, is_number=True),
             Column("actions"),
         ]
         if context.is_operator:
@@ -152,6 +154,10 @@ class UnitsPage:
         for status in statuses or ():
             if status.unit_id in self._lines:
                 self._lines[status.unit_id].status = status
+        fresh = await self._context.call(read_freshness, self._context.installation, self._endpoint_id)
+        for unit in fresh or ():
+            if unit.unit_id in self._lines:
+                self._lines[unit.unit_id].freshness = unit
 
     def _show_line(self, line: UnitLine) -> None:
         self._rows[line.view.unit_id] = UnitRow(self._context, line, self)
@@ -203,7 +209,7 @@ class UnitRow:
             with cell_with():
                 self._last = link_to("", "#")
             self._rows = cell("-", "number")
-            self._lag = cell("-")
+            self._lag = cell("-", "number")
             with cell_with("actions"):
                 if context.is_operator:
                     self._buttons(str(view.ref))
@@ -237,7 +243,10 @@ class UnitRow:
             self._last.set_text(format_time(last.started_at))
             self._last.props["href"] = f"/run/{last.run_id}"
             self._rows.set_text(format_count(last.rows.committed))
-            self._lag.set_text(format_age(last.started_at) if last.state is RunState.SUCCEEDED else "-")
+        fresh = self._line.freshness
+        if fresh is not None and view.enabled:
+            self._lag.set_text(f"{format_span(fresh.lag_s)}{', late' if fresh.is_late else ''}")
+            (self._lag.classes(add="late") if fresh.is_late else self._lag.classes(remove="late"))
         if self._context.is_operator and view.enabled:
             is_running = status is not None and status.state is RunState.RUNNING
             self._run.set_enabled(not is_running)

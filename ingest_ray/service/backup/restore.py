@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from ingest_ray.catalog import endpoints, run_records
+from ingest_ray.catalog import comparisons, endpoints, run_records
 from ingest_ray.catalog.export import delete_rows, has_rows, insert_rows
 from ingest_ray.catalog.tables import SCHEMA
 from ingest_ray.files.private import write_private_file
@@ -75,7 +75,7 @@ def restore_backup(installation: Installation, source: Path, *, replaces: bool =
         insert_rows(connection, lambda table: folder.read_lines(f"{CATALOG}/{table}.jsonl"))
         for record in (
             *run_records.running(connection),
-            *run_records.running_comparisons(connection),
+            *comparisons.running(connection),
         ):  # in the original, where they may go on
             run_records.finish(connection, failed(record.summary, INTERRUPTED))
         run_records.end_collections(connection, INTERRUPTED.message)

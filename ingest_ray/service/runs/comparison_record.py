@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from ingest_ray.catalog import run_channel, run_records
+from ingest_ray.catalog import comparisons, run_channel, run_records
 from ingest_ray.engine.reports import ComparisonProgress
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.sdk.errors import IngestError
@@ -30,7 +30,7 @@ def open_comparison(installation: Installation, begun: RunSummary) -> None:
     with installation.catalog.begin(is_alone=True) as connection:
         if run_records.find(connection, begun.run_id) is not None:
             return
-        for old in run_records.running_comparisons(connection, begun.ref):
+        for old in comparisons.running(connection, begun.ref):
             if not is_run_alive(connection, installation, old):
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
         run_records.start(connection, begun, this_owner())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ingest_ray import logs
-from ingest_ray.catalog import run_records, schedule_slots
+from ingest_ray.catalog import comparisons, run_records, schedule_slots
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState
@@ -98,7 +98,7 @@ def pause(
             record
             for record in (
                 *run_records.running(connection, unit.endpoint_id),
-                *run_records.running_comparisons(connection, unit),
+                *comparisons.running(connection, unit),
             )
             if _is_of(record, unit, sink_id) and is_run_alive(connection, installation, record)
         ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from ingest_ray.catalog import run_channel, run_records
+from ingest_ray.catalog import comparisons, run_channel, run_records
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.access.roles import LOCAL, Principal
@@ -11,6 +11,7 @@ from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive
 from ingest_ray.service.runs.run_observer import ProgressReport
 
 MOST_RUNS = 500
+MOST_LIVE = 100
 
 
 class RunPage(Model):
@@ -70,6 +71,24 @@ def view_run(installation: Installation, run_id: str, principal: Principal = LOC
     return RunView(
         summary=summary, progress=progress, is_stop_requested=line is not None and line.stop_requested_at is not None
     )
+
+
+def list_live_runs(installation: Installation, within: Collection[str] | None = None) -> list[RunView]:
+    """Runs and comparisons that go on now, the oldest first, with their progress. `within`: of these endpoints only."""
+    with installation.catalog.read() as connection:
+        records = (*run_records.running(connection), *comparisons.running(connection))
+        wanted = [record for record in records if within is None or record.summary.endpoint_id in within]
+        live = [record for record in wanted if is_run_alive(connection, installation, record)][:MOST_LIVE]
+        lines = {record.summary.run_id: run_channel.find(connection, record.summary.run_id) for record in live}
+    return [
+        RunView(
+            summary=record.summary,
+            progress=ProgressReport.model_validate_json(line.progress) if line is not None and line.progress else None,
+            is_stop_requested=line is not None and line.stop_requested_at is not None,
+        )
+        for record in live
+        for line in [lines[record.summary.run_id]]
+    ]
 
 
 def find_run(installation: Installation, run_id: str) -> RunSummary | None:

@@ -97,6 +97,37 @@ def find_schedules(installation: Installation, units: Collection[UnitRef]) -> Ma
         return schedule_slots.listed(connection, endpoint_ids.pop() if len(endpoint_ids) == 1 else None)
 
 
+class NextRun(Model):
+    """`next_due_at`: seconds since 1970; None: the schedule is held."""
+
+    endpoint_id: str
+    unit_id: str
+    every_minutes: int
+    next_due_at: int | None = None
+    held_by: str | None = None
+
+
+def list_next_runs(installation: Installation, within: Collection[str] | None = None) -> list[NextRun]:
+    """Of every enabled unit with a schedule, the next first; those that are held come last. `within`: of these endpoints only."""
+    with installation.catalog.read() as connection:
+        configs = [item.config for item in unit_configs.by_interval(connection)]
+        rows = schedule_slots.listed(connection)
+    found = []
+    for config in configs:
+        if within is None or config.endpoint_id in within:
+            view = schedule_view(installation, config, rows.get(config.ref))
+            found.append(
+                NextRun(
+                    endpoint_id=config.endpoint_id,
+                    unit_id=config.unit_id,
+                    every_minutes=config.schedule_interval_minutes or 0,
+                    next_due_at=view.next_due_at,
+                    held_by=(view.held_by or "a person") if view.is_held else None,
+                )
+            )
+    return sorted(found, key=lambda run: (run.next_due_at is None, run.next_due_at or 0))
+
+
 def schedule_of(installation: Installation, config: UnitConfig) -> Schedule:
     interval_s = (config.schedule_interval_minutes or 1) * 60
     settings = installation.settings.serve.schedules

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from ingest_ray.catalog import run_records
+from ingest_ray.catalog import comparisons
 from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import VerifyOptions, verify_unit
@@ -96,7 +96,7 @@ def verify_when_due(
     if not every_s or order.task != "ingest":
         return None
     with installation.catalog.read() as connection:
-        last = run_records.last_comparison(connection, order.ref, order.spec.config.sink_id)
+        last = comparisons.last_began(connection, order.ref, order.spec.config.sink_id)
     if last is not None and datetime.now(UTC).timestamp() - datetime.fromisoformat(last).timestamp() < every_s:
         return None
     options = VerifyOptions(with_values=order.spec.policy.verify_rows and not order.spec.is_cdm)
