@@ -67,7 +67,9 @@ def python_client(package: str, version: str, script: str, *arguments: str) -> d
     install(folder, pip)
     environment = {**os.environ, "PYTHONPATH": str(folder), "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, str(SCRIPTS / script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(  # some methods write files where they run
+        command, env=environment, capture_output=True, text=True, timeout=200, check=False, cwd=folder
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -108,6 +108,7 @@ def test_a_large_load_uses_the_rate_and_verify_finds_no_difference(
         assert not unrest.errors, unrest.errors
         stats, seconds = sim.stats(), time.monotonic() - started
         assert first.state is RunState.SUCCEEDED, first.error
+        sim.change_rate_limit(0)
         sim.advance_clock(7200)
         second = lake.run()
         assert second.state is RunState.SUCCEEDED, second.error

@@ -13,7 +13,7 @@ The site's content depends on the seed alone. The simulated clock starts at 2026
 with the machine; `serverInfo`, the `Date` header and `sim.now_ms()` show it. The account's profile is in Australia/Sydney
 (JQL), the site in America/New_York (CQL), unless other zones are set.
 
-`/__sim/stats`, `reset_stats`, `mutate`, `expected`, `traps`, `advance_clock`, `clock`, `rotate_token` and `endpoints` control the
+`/__sim/stats`, `reset_stats`, `mutate`, `expected`, `traps`, `advance_clock`, `clock`, `rate_limit`, `rotate_token` and `endpoints` control the
 simulator: without login, never counted, limited or faulty.
 
 Traps are the behaviours and faults that break naive readers (`*`: on by default, because the real product behaves so; `no-NAME`

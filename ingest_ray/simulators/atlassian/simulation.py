@@ -101,6 +101,10 @@ class Simulation:
     def add_traps(self, *specs: str) -> list[str]:
         return list(self._json("POST", "traps", {"traps": list(specs)})["traps"])
 
+    def change_rate_limit(self, rate: float) -> None:
+        """Requests per second from now on; 0: no limit."""
+        self._json("POST", "rate_limit", {"rate": rate})
+
     def advance_clock(self, seconds: float) -> int:
         return int(self._json("POST", "advance_clock", {"seconds": seconds})["now_ms"])
 

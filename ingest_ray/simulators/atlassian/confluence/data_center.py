@@ -9,7 +9,7 @@ from ingest_ray.simulators.atlassian.confluence.page import Page
 from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v1_children import ConfluenceV1Children
 from ingest_ray.simulators.atlassian.content.people import Person
-from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
+from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, reply, route
 
 # https://confluence.atlassian.com/confkb/: caps of search and listings by what is expanded
 WITH_BODY, WITH_EXPAND, PLAIN = 50, 200, 1000
@@ -132,6 +132,40 @@ class ConfluenceDataCenter(ConfluenceV1Children):
             {"operation": {"targetType": "space", "operationKey": "read"}, "spaceKey": space.key, "spaceId": space.id}
         ]
         return reply(granted if space_grants.is_anonymous(self.store, space) else [])
+
+    @route("GET ~/rest/api/space/{key}/permissions/group/{name}", "GET ~/rest/api/space/{key}/permissions/user/{user}")
+    def subject_permissions(self, call: Call) -> Reply:
+        """The grants to one group, by name, or to one user, by key."""
+        granted = decode(self.space_permissions(call).body)
+        wanted = {unquote(call.params.get("name", "")), call.params.get("user", "")} - {""}
+        return reply([g for g in granted if wanted & {g["subject"].get("name"), g["subject"].get("userKey")}])
+
+    @route("GET ~/rest/api/space/{key}/property")
+    def space_properties(self, call: Call) -> Reply:
+        self.space_of(call.params["key"])
+        return self.array(call, [], lambda each: each, default=10)
+
+    @route("GET ~/rest/api/content/{id}/property")
+    def content_properties(self, call: Call) -> Reply:
+        return self.array(call, [self._property(self.page_of(call))], lambda each: each, default=10)
+
+    @route("GET ~/rest/api/content/{id}/property/{name}")
+    def content_property(self, call: Call) -> Reply:
+        document = self._property(self.page_of(call))
+        if call.params["name"] != document["key"]:
+            raise self.refuse(404, f"No property with key {call.params['name']}")
+        return reply(document)
+
+    def _property(self, page: Page) -> Json:
+        return {"id": str(page.id), "key": "editor", "value": "v2", "version": {"number": 1, "minorEdit": False}}
+
+    @route("GET ~/rest/api/accessmode")
+    def access_mode(self, call: Call) -> Reply:
+        return reply("READ_WRITE")
+
+    @route("GET ~/rest/api/longtask")
+    def long_tasks(self, call: Call) -> Reply:
+        return self.array(call, [], lambda each: each, default=100)
 
     @route("GET ~/rest/api/permissions/anonymous")
     def anonymous_site_permissions(self, call: Call) -> Reply:

@@ -27,6 +27,14 @@ class JiraDataCenter(JiraSite):
         me = self.store.people[0]
         return reply(jira_dc(me, self.site) | {"deleted": False, "locale": me.locale} | PROFILE_EXTRAS)
 
+    @route("GET /rest/auth/1/session")
+    def session(self, call: Call) -> Reply:
+        me = self.store.people[0]
+        info: Json = {"failedLoginCount": 0, "loginCount": 1}
+        return reply(
+            {"self": f"{self.site}/rest/api/2/user?username={me.username}", "name": me.username, "loginInfo": info}
+        )
+
     @route("GET /rest/api/{api}/serverInfo")
     def server_info(self, call: Call) -> Reply:
         now = spell(self.store.clock.now(), "America/New_York")

@@ -39,6 +39,9 @@ class ControlEndpoints:
                     for spec in document["traps"]:
                         self.server.traps.add(str(spec))
                     return reply({"traps": sorted([*self.server.traps.numbers, *self.server.traps.triggers])})
+                case ("POST", "rate_limit"):
+                    self.server.limits.change(float(document["rate"]))
+                    return reply({})
                 case ("POST", "rotate_token"):
                     return reply({"token": self.server.credentials.rotate()})
                 case ("POST", "mutate"):

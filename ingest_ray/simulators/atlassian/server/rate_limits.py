@@ -40,6 +40,11 @@ class Limits:
     product: str
     buckets: dict[str, Bucket] = field(default_factory=dict)
 
+    def change(self, rate: float) -> None:
+        """0: no limit from now on."""
+        self.rate = rate
+        self.buckets.clear()
+
     def take(self, template: str, now_s: float) -> tuple[bool, Bucket]:
         key = template if self.per_endpoint else ""
         bucket = self.buckets.get(key)

@@ -3,7 +3,7 @@
 https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-projects/
 """
 
-from ingest_ray.simulators.atlassian.jira.endpoints.request_endpoints import JiraRequests
+from ingest_ray.simulators.atlassian.jira.endpoints.administration_endpoints import JiraAdministration
 from ingest_ray.simulators.atlassian.jira.issue import LINK_TYPES
 from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
 from ingest_ray.simulators.atlassian.jira.site_configuration import FieldSpec, Project
@@ -16,7 +16,7 @@ PROFILE_EXTRAS: Json = {
 }  # of `myself`
 
 
-class JiraSite(JiraRequests):
+class JiraSite(JiraAdministration):
     # Fields, statuses, priorities, types.
 
     @route("GET /rest/api/{api}/field")
