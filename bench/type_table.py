@@ -31,6 +31,7 @@ SQLITE = """INTEGER, BIGINT, REAL, DOUBLE, TEXT, VARCHAR(20), BLOB, DECIMAL(12,2
 TIMESTAMP, JSON, UUID"""
 SINKS = {
     "Delta": Endpoint(endpoint_id="s", template="lake.delta", config={"uri": "/nowhere"}),
+    "Iceberg": Endpoint(endpoint_id="s", template="lake.iceberg", config={"warehouse": "/nowhere"}),
     "PostgreSQL": Endpoint(endpoint_id="s", template="sql", config={"url": "postgresql://u@localhost/d"}),
     "MariaDB": Endpoint(endpoint_id="s", template="sql", config={"url": "mysql://u@localhost/d"}),
     "SQLite": Endpoint(endpoint_id="s", template="sql", config={"url": "sqlite:////nowhere"}),
@@ -69,7 +70,7 @@ def postgres() -> Iterator[Dataset]:
 
 @contextmanager
 def mariadb() -> Iterator[Dataset]:
-    from ingest_ray.testing.servers.postgres.mariadb import fresh_database, running_server
+    from ingest_ray.testing.servers.mariadb import fresh_database, running_server
 
     with running_server() as server:
         database = fresh_database(server)

@@ -20,6 +20,7 @@ EXTRAS = {
     "pytds": "mssql",
     "OpenSSL": "mssql",
     "deltalake": "delta",
+    "pyiceberg": "iceberg",
     "redis": "redis",
     "httpx": "http",
     "msgspec": "http",

@@ -28,15 +28,22 @@ class WrittenFile:
     bytes: int
     rows: int
     stats: str
-    """JSON: numRecords, minValues, maxValues, nullCount."""
+    """JSON, as the table format records it; of `file_statistics`: numRecords, minValues, maxValues, nullCount."""
 
 
 class RollingParquetWriter:
     """Writes batches to a file until it is large enough, then to the next. `create(name)` opens a file for writing."""
 
-    def __init__(self, schema: pa.Schema, create: Callable[[str], pa.NativeFile]) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        create: Callable[[str], pa.NativeFile],
+        describe: Callable[[pq.FileMetaData, pa.Schema], str] | None = None,
+    ) -> None:
+        """`describe` makes the `stats` of a written file; without it, `file_statistics`."""
         self._schema = schema
         self._create = create
+        self._describe = describe or file_statistics
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._name = ""
@@ -100,7 +107,7 @@ class RollingParquetWriter:
         self._out.close()
         self._out = self._writer = None
         self.unbounded |= unbounded_columns(metadata, self._schema)
-        self._files.append(WrittenFile(self._name, size, metadata.num_rows, file_statistics(metadata, self._schema)))
+        self._files.append(WrittenFile(self._name, size, metadata.num_rows, self._describe(metadata, self._schema)))
 
 
 def dictionary_columns(rows: pa.Table) -> list[str] | bool:
@@ -114,8 +121,14 @@ def dictionary_columns(rows: pa.Table) -> list[str] | bool:
     return [
         name
         for name, column in zip(sample.column_names, sample.columns, strict=True)
-        if column.null_count == len(column) or REPEATS * pc.count_distinct(column).as_py() <= len(column)
+        if column.null_count == len(column) or REPEATS * pc.count_distinct(_storage(column)).as_py() <= len(column)
     ]
+
+
+def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Arrow does not count the values of an extension type, such as uuid."""
+    is_extension = isinstance(column.type, pa.BaseExtensionType)
+    return column.cast(column.type.storage_type) if is_extension else column
 
 
 def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:

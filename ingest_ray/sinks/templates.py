@@ -13,8 +13,20 @@ from ingest_ray.sdk.local_paths import LocalPath
 from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
+from ingest_ray.sinks.iceberg_template import IcebergConfig
 
-__all__ = ["CdmConfig", "DeltaConfig", "DuckDbConfig", "SqlConfig", "cdm", "delta", "duckdb", "sql"]
+__all__ = [
+    "CdmConfig",
+    "DeltaConfig",
+    "DuckDbConfig",
+    "IcebergConfig",
+    "SqlConfig",
+    "cdm",
+    "delta",
+    "duckdb",
+    "iceberg",
+    "sql",
+]
 
 ALL_MODELS = ("cdm.work.*", "cdm.doc.*", "cdm.identity.*")
 
@@ -115,6 +127,22 @@ delta = LazySinkFamily(
         supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.delta.connect",
+)
+
+iceberg = LazySinkFamily(
+    Descriptor(
+        template="lake.iceberg",
+        addresses=Addresses(schemes=("iceberg",), field="warehouse", is_path=True),
+        family="STREAM",
+        title="Apache Iceberg",
+        vendor="iceberg",
+        config_model=IcebergConfig,
+        description="An Iceberg table per unit, `<endpoint id>.<unit id>` in a SQL, REST, Glue or Hive catalog.",
+        capabilities=("append", "upsert", "replace", "evolve", "compact", "vacuum"),
+        docs_url="https://py.iceberg.apache.org/",
+        sample_config={"warehouse": "./iceberg"},
+    ),
+    module="ingest_ray.sinks.iceberg.connect",
 )
 
 sql = LazySinkFamily(

@@ -28,7 +28,7 @@ class ValueLimits:
     """What one sink cannot hold beyond the limits of its types.
 
     `days`: the first and last day of dates and timestamps, counted from 1970-01-01. `codec`: Python's name of the encoding of text,
-    where it has not every character.
+    where it has not every character. `has_end_of_day`: it has the time 24:00:00.
     """
 
     sink: str
@@ -36,6 +36,7 @@ class ValueLimits:
     has_nan: bool = True
     has_infinity: bool = True
     has_zero_character: bool = True
+    has_end_of_day: bool = True
     codec: str | None = None
 
 
@@ -155,7 +156,8 @@ def _leaf_misfits(column: pa.Array, target: pa.DataType, limits: ValueLimits) ->
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         yield _is_beyond(column, _days(kind, target, limits)), f"is a day that {limits.sink} has not"
     elif pa.types.is_time(kind):
-        yield _is_beyond(column, (0, 0 if limits.sink == "JSON" else 1)), "is no time of day"
+        is_end_refused = limits.sink == "JSON" or not (limits.has_end_of_day or pa.types.is_string(target))
+        yield _is_beyond(column, (0, 0 if is_end_refused else 1)), "is no time of day"
     elif pa.types.is_decimal(kind) and kind.scale >= 0:  # Arrow compares no others
         most = pa.scalar(Decimal((0, (9,) * kind.precision, -kind.scale)), kind)
         least = pa.scalar(Decimal((1, (9,) * kind.precision, -kind.scale)), kind)

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.campaign import Campaign
-from tests.faults.installation_under_test import InstallationUnderTest
+from tests.faults.installation_under_test import LAKE_FIELDS, InstallationUnderTest
 from tests.faults.sources import SOURCES
 
 
@@ -25,6 +25,7 @@ def main() -> int:
     options.add_argument("--fault", "--strike", default="", help="only faults whose names match this expression")
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
     options.add_argument("--staging", choices=["files", "object-store"], default="files")
+    options.add_argument("--sink", choices=list(LAKE_FIELDS), default="lake.delta")
     options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
     options.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this long")
     given = options.parse_args()
@@ -35,7 +36,7 @@ def main() -> int:
         for name in SOURCES if given.source == "all" else [given.source]:
             source = SOURCES[name](Random(f"{given.seed} {name}"), given.rows)
             stack.callback(source.close)
-            installations[name] = InstallationUnderTest(folder / name, source, given.staging)
+            installations[name] = InstallationUnderTest(folder / name, source, given.staging, given.sink)
             stack.callback(installations[name].close)
         campaign = Campaign(installations, Random(given.seed), given.cluster_share, given.fault)
         report = campaign.report

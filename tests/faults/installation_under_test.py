@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +17,11 @@ import yaml
 
 from ingest_ray.testing.servers.redis import RedisServer
 from tests.faults.proxy import Proxy
+from tests.faults.sources.orders_table import drop_table
 from tests.faults.sources.source import Rows, Source
 
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+LAKE_FIELDS = {"lake.delta": "uri", "lake.iceberg": "warehouse"}
 STAGING_MIB = 24  # a load fits, a full disk is quickly made
 CALL_S = 240.0
 LEASED_S = 60.0
@@ -31,8 +32,9 @@ class WrongAnswer(Exception):
 
 
 class InstallationUnderTest:
-    def __init__(self, folder: Path, source: Source, provider: str = "files") -> None:
+    def __init__(self, folder: Path, source: Source, provider: str = "files", sink: str = "lake.delta") -> None:
         self.folder = folder
+        self.sink = sink
         self.source = source
         self.provider = provider
         self._started: list[subprocess.Popen[str]] = []
@@ -60,7 +62,7 @@ class InstallationUnderTest:
             "staging": {"provider": self.provider, "uri": str(self.staging), "page_bytes": 65536},
             "ray": {**ray, "num_cpus": 2, "object_store_bytes": 104857600},
             "endpoints": [{"id": self.source.endpoint, **self.source.endpoint_config()}],
-            "sinks": [{"id": "lake", "template": "lake.delta", "config": {"uri": "./lake"}}],
+            "sinks": [{"id": "lake", "template": self.sink, "config": {LAKE_FIELDS[self.sink]: "./lake"}}],
             "units": [
                 {"endpoint": self.source.endpoint, "sink": "lake", "enabled": True}
                 | rule
@@ -93,7 +95,7 @@ class InstallationUnderTest:
     def start_empty(self) -> None:
         """Resets the unit and removes its table: every row that is lost from now on is missing."""
         self.reset()
-        shutil.rmtree(self.folder / "lake" / self.source.table, ignore_errors=True)
+        drop_table(self.folder / "lake" / self.source.table)
 
     # --- the progress of a run
 

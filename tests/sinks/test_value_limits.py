@@ -10,6 +10,7 @@ import pytest
 from ingest_ray.sdk.contracts import MisfitFinder
 from ingest_ray.sdk.types import WriteMode
 from ingest_ray.testing.suites.sink_harness import Load
+from tests.sinks.iceberg.world import IcebergWorld
 from tests.sinks.test_delta import DeltaWorld
 from tests.sinks.test_duckdb import DuckDbWorld
 from tests.sinks.test_mariadb import MariaWorld
@@ -39,9 +40,9 @@ CASES: dict[str, tuple[pa.Array, str]] = {
     "zero character in json": (pa.array(['"a\0"'], pa.json_()), "p"),
     "zero character in a list": (pa.array([["a\0"]]), "p"),
     "zero character in a struct": (pa.array([{"a": "\0"}]), ""),
-    "no utf-8": (text_of(b"a\xff\xfe"), "sdpml"),
-    "a surrogate": (text_of(b"\xed\xa0\x80"), "sdpml"),
-    "no utf-8 in a list": (pa.ListArray.from_arrays([0, 1], text_of(b"\xff")), "sdpml"),
+    "no utf-8": (text_of(b"a\xff\xfe"), "sdpmli"),
+    "a surrogate": (text_of(b"\xed\xa0\x80"), "sdpmli"),
+    "no utf-8 in a list": (pa.ListArray.from_arrays([0, 1], text_of(b"\xff")), "sdpmli"),
     "escaped zero character": (pa.array(['{"a": "\\u0000"}'], pa.json_()), ""),
     "escaped surrogate": (pa.array(['{"a": "\\ud800"}'], pa.json_()), ""),
     "nan": (pa.array([float("nan")]), "sm"),
@@ -62,14 +63,14 @@ CASES: dict[str, tuple[pa.Array, str]] = {
     "an instant of year 10000": (pa.array([YEAR_10000 * DAY_US], INSTANT), "m"),
     "a timestamp of year 0": (pa.array([YEAR_0 * DAY_US], LOCAL), "m"),
     "a timestamp of year -6000": (pa.array([YEAR_6000_BC * DAY_US], LOCAL), "pm"),
-    "the last microsecond": (pa.array([2**63 - 1], LOCAL), "sdpml"),
-    "the first microsecond": (pa.array([-(2**63)], LOCAL), "sdpml"),
-    "seconds beyond microseconds": (pa.array([2**60], pa.timestamp("s")), "sdpml"),
+    "the last microsecond": (pa.array([2**63 - 1], LOCAL), "sdpmli"),
+    "the first microsecond": (pa.array([-(2**63)], LOCAL), "sdpmli"),
+    "seconds beyond microseconds": (pa.array([2**60], pa.timestamp("s")), "sdpmli"),
     "year 10000 in a list": (pa.array([[YEAR_10000]], pa.list_(DATE)), "sm"),
     "year 10000 in a struct": (pa.array([{"d": YEAR_10000}], pa.struct([("d", DATE)])), "spm"),
-    "24:00:00": (pa.array([DAY_US], pa.int64()).view(pa.time64("us")), ""),
-    "25:00:00": (pa.array([DAY_US + 1], pa.int64()).view(pa.time64("us")), "sdpml"),
-    "more digits than declared": (too_many_digits(), "sdpml"),
+    "24:00:00": (pa.array([DAY_US], pa.int64()).view(pa.time64("us")), "i"),
+    "25:00:00": (pa.array([DAY_US + 1], pa.int64()).view(pa.time64("us")), "sdpmli"),
+    "more digits than declared": (too_many_digits(), "sdpmli"),
     "a large duration": (pa.array([2**63 - 1], pa.duration("us")), ""),
     "a large unsigned integer": (pa.array([2**64 - 1], pa.uint64()), ""),
 }
@@ -78,6 +79,7 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest], Any]] = {
     "d": lambda request: DuckDbWorld(request.getfixturevalue("tmp_path") / "x.duckdb"),
     "p": lambda request: PostgresWorld(request.getfixturevalue("pg")),
     "m": lambda request: MariaWorld(request.getfixturevalue("mariadb")),
+    "i": lambda request: IcebergWorld(request.getfixturevalue("tmp_path") / "iceberg"),
     "l": lambda request: DeltaWorld(str(request.getfixturevalue("tmp_path") / "lake")),
 }
 

@@ -29,7 +29,7 @@ VALUES = (
     "(4, 3, true, 3, 3, 3, 'NaN', 'Infinity', '1969-12-31', '23:59:59.999999', '1969-12-31', '1969-12-31+00', '1 hour',"
     " 'Straße', 'x', 'z', '00010203-0405-0607-0809-0a0b0c0d0e0f', '\\x01', '1', '1', '{1}', '{NULL}')",
 )
-SINKS = ["delta", "postgres", "sqlite", "duckdb", "mariadb"]
+SINKS = ["delta", "iceberg", "postgres", "sqlite", "duckdb", "mariadb"]
 
 
 def sink_of(name: str, folder: Path, request: pytest.FixtureRequest) -> Endpoint | None:
@@ -40,6 +40,8 @@ def sink_of(name: str, folder: Path, request: pytest.FixtureRequest) -> Endpoint
     }
     if name == "delta":
         return None
+    if name == "iceberg":
+        return Endpoint(endpoint_id="lake", template="lake.iceberg", config={"warehouse": str(folder / "lake")})
     if name == "duckdb":
         return Endpoint(endpoint_id="lake", template="duckdb", config={"path": str(folder / "sink.duckdb")})
     return Endpoint(endpoint_id="lake", template="sql", config=configs[name]())
@@ -50,7 +52,7 @@ def test_every_type_of_postgres_is_equal_in_every_sink(
     sink: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
 ) -> None:
     pg.run(POSTGRES)
-    values = [one for one in VALUES if sink in ("delta", "postgres", "duckdb") or "NaN" not in one]
+    values = [one for one in VALUES if sink in ("delta", "iceberg", "postgres", "duckdb") or "NaN" not in one]
     pg.run(f"INSERT INTO t VALUES {', '.join(values)}")
     world = postgres_world(tmp_path, pg, mode=RunMode.FULL, policy={}, sink=sink_of(sink, tmp_path, request))
     world.run()

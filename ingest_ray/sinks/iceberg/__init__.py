@@ -1,0 +1,1 @@
+"""Apache Iceberg as a sink: one table per unit, in any catalog that pyiceberg reaches."""

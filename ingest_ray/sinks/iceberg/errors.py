@@ -1,0 +1,61 @@
+"""Translates the errors of pyiceberg, of its catalogs and of the storage into those of `ingest_ray.sdk.errors`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import requests
+import sqlalchemy as sa
+from pyiceberg.exceptions import (
+    BadRequestError,
+    CommitFailedException,
+    CommitStateUnknownException,
+    ForbiddenError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    OAuthError,
+    RESTError,
+    UnauthorizedError,
+    ValidationException,
+)
+
+from ingest_ray.files.folder import hint_for
+from ingest_ray.sdk.errors import IngestError, SinkRejected, SinkUnavailable
+
+_AWAY = (RESTError, CommitStateUnknownException, requests.RequestException, sa.exc.DBAPIError, OSError)
+_DENIED = (UnauthorizedError, ForbiddenError, OAuthError)
+
+
+@contextmanager
+def translate_errors(name: str) -> Iterator[None]:
+    """Passes this project's errors on unchanged; translates all others, with the table's name in the message."""
+    try:
+        yield
+    except IngestError:
+        raise
+    except Exception as error:
+        raise translate_error(name, error) from error
+
+
+def translate_error(name: str, error: Exception) -> IngestError:
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, CommitFailedException):
+        return SinkUnavailable(f"table '{name}' was changed by another commit at the same time: {text}")
+    if isinstance(error, _DENIED):
+        return SinkRejected(
+            f"the catalog of table '{name}' refused the login: {text}",
+            hint="check the credentials in options, and what they allow",
+        )
+    if isinstance(error, NoSuchTableError | NoSuchNamespaceError):
+        return SinkRejected(f"table '{name}' is gone", hint="reset the unit to load it again")
+    if isinstance(error, BadRequestError | ValidationException):
+        return SinkRejected(f"table '{name}' refused the write: {text}")
+    if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError):
+        return SinkRejected(f"a value does not fit table '{name}': {text}")
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        return SinkUnavailable(f"table '{name}' cannot be reached: {text}", hint=hint_for(error))
+    if isinstance(error, _AWAY):
+        return SinkUnavailable(
+            f"the catalog of table '{name}' cannot be reached: {text}", hint="check uri, warehouse and options"
+        )
+    return SinkRejected(f"table '{name}' refused the write: {text}")

@@ -1,0 +1,72 @@
+"""Files of a local warehouse, durable before anything names them.
+
+pyiceberg writes a table's metadata without `fsync`; after a power failure the catalog, a database that is durable, could name a file
+that is empty.
+"""
+
+import os
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+
+
+class DurableFileIO(PyArrowFileIO):
+    """Named by the catalog property `py-io-impl` for warehouses in local folders."""
+
+    def new_output(self, location: str) -> PyArrowFile:
+        plain = super().new_output(location)
+        return _DurableFile(location, plain._path, plain._filesystem)
+
+
+class _DurableFile(PyArrowFile):
+    def create(self, overwrite: bool = False) -> Any:
+        return _DurableStream(super().create(overwrite), self._path)
+
+
+class _DurableStream:
+    """Writes through to an Arrow stream, and makes the file durable when it is closed."""
+
+    def __init__(self, out: pa.NativeFile, path: str) -> None:
+        self._out = out
+        self._path = path
+
+    def write(self, content: bytes) -> int:
+        self._out.write(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return int(self._out.tell())
+
+    def close(self) -> None:
+        if self._out.closed:
+            return
+        self._out.close()
+        make_durable([self._path, os.path.dirname(self._path)])
+
+    def __enter__(self) -> "_DurableStream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def make_durable(paths: list[str]) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def local_path(location: str) -> str | None:
+    """The path of a local file; None for an object store."""
+    return location.removeprefix("file://") if location.startswith(("/", "file:///")) else None
+
+
+def file_system_of(io: PyArrowFileIO, location: str) -> tuple[fs.FileSystem, str]:
+    """Arrow's file system of a location, and the path in it."""
+    found = PyArrowFileIO.new_input(io, location)
+    return found._filesystem, found._path

@@ -1,0 +1,135 @@
+"""Compacts an Iceberg table, expires its snapshots, and removes the files that no snapshot names.
+
+The numbers of commits stay: they are a property of the table, and the newest snapshot is never expired.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from pyarrow import fs
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.table import FileScanTask, Table
+
+from ingest_ray.sdk.errors import ConfigError, SinkRejected
+from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
+from ingest_ray.sinks.iceberg.commits import TableChange, apply_change
+from ingest_ray.sinks.iceberg.data_files import TableFiles
+from ingest_ray.sinks.iceberg.errors import translate_errors
+from ingest_ray.sinks.iceberg.local_files import file_system_of
+from ingest_ray.sinks.iceberg.rewrites import write_rows
+from ingest_ray.sinks.iceberg.table_reads import list_files, read_file
+from ingest_ray.sinks.maintenance import MaintenanceReport
+from ingest_ray.sinks.parquet import FILE_BYTES
+
+LEAST_KEEP_H = 24  # files that a run has prepared are in no snapshot yet
+SMALL = 4  # a file is small below a quarter of the usual size: copying larger ones costs more than it saves
+
+
+def compact(catalog: TableCatalog, name: Identifier, location: str) -> MaintenanceReport:
+    """One snapshot, whose rows are those of the one before it."""
+    with translate_errors(".".join(name)):
+        table = _table(catalog, name)
+        small = [task for task in list_files(table) if _is_worth(task)]
+        if len(small) < 2 and not any(task.delete_files for task in small):
+            return MaintenanceReport(location=location)
+        rows = (batch for task in small for batch in read_file(table, task))
+        added = write_rows(table, TableFiles.of(table), rows)
+        removed = [task.file for task in small]
+        apply_change(table, None, None, TableChange(added, removed))
+    return MaintenanceReport(
+        location=location,
+        files_added=len(added),
+        files_removed=len(removed),
+        bytes_added=sum(file.file_size_in_bytes for file in added),
+        bytes_removed=sum(file.file_size_in_bytes for file in removed),
+    )
+
+
+def vacuum(catalog: TableCatalog, name: Identifier, location: str, keep_h: int, rehearse: bool) -> MaintenanceReport:
+    """Expires snapshots older than `keep_h`, and deletes older files that no remaining snapshot names."""
+    if keep_h < LEAST_KEEP_H:
+        raise ConfigError(f"vacuum must keep at least {LEAST_KEEP_H} hours: a run that is going on may need its files")
+    with translate_errors(".".join(name)):
+        table = _table(catalog, name)
+        before = now() - timedelta(hours=keep_h)
+        kept = _kept_snapshots(table, before)
+        if not rehearse and len(kept) < len(table.metadata.snapshots):
+            table.maintenance.expire_snapshots().older_than(before.replace(tzinfo=None)).commit()
+            table = _table(catalog, name)
+            kept = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
+        named = set(_named_files(table, kept))
+        old = [info for info in _old_files(table, before.timestamp()) if info.path not in named]
+        system, _ = file_system_of(_arrow_io(table), table.location())
+        for info in old if not rehearse else []:
+            system.delete_file(info.path)
+    return MaintenanceReport(
+        location=location,
+        files_removed=len(old),
+        bytes_removed=sum(int(info.size or 0) for info in old),
+        is_rehearsal=rehearse,
+    )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_worth(task: FileScanTask) -> bool:
+    return bool(task.delete_files) or task.file.file_size_in_bytes < FILE_BYTES // SMALL
+
+
+def _kept_snapshots(table: Table, before: datetime) -> set[int]:
+    referred = {reference.snapshot_id for reference in table.metadata.refs.values()}
+    recent = {one.snapshot_id for one in table.metadata.snapshots if one.timestamp_ms >= before.timestamp() * 1000}
+    return referred | recent
+
+
+def _named_files(table: Table, kept: Iterable[int]) -> Iterator[str]:
+    """The paths, as the file system has them, of every file that the table's metadata or a kept snapshot names."""
+    io = _arrow_io(table)
+    yield file_system_of(io, table.metadata_location)[1]
+    for entry in table.metadata.metadata_log:
+        yield file_system_of(io, entry.metadata_file)[1]
+    seen: set[str] = set()
+    for number in kept:
+        snapshot = table.snapshot_by_id(number)
+        if snapshot is None:
+            continue
+        yield file_system_of(io, snapshot.manifest_list)[1]
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path in seen:
+                continue
+            seen.add(manifest.manifest_path)
+            yield file_system_of(io, manifest.manifest_path)[1]
+            for one in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                yield file_system_of(io, one.data_file.file_path)[1]
+
+
+def _old_files(table: Table, changed_before: float) -> list[fs.FileInfo]:
+    system, root = file_system_of(_arrow_io(table), table.location())
+    found: list[fs.FileInfo] = []
+    for folder in ("data", "metadata"):
+        selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True, recursive=True)
+        infos = system.get_file_info(selector)
+        found += [info for info in infos if info.type == fs.FileType.File and _changed_at(info) < changed_before]
+    return found
+
+
+def _changed_at(info: fs.FileInfo) -> float:
+    return info.mtime_ns / 1e9 if info.mtime_ns else now().timestamp()
+
+
+def _arrow_io(table: Table) -> PyArrowFileIO:
+    if not isinstance(table.io, PyArrowFileIO):
+        raise SinkRejected(
+            f"the files of table '{'.'.join(table.name())}' are reached through {type(table.io).__name__}, which lists none",
+            hint="leave py-io-impl out of options",
+        )
+    return table.io
+
+
+def _table(catalog: TableCatalog, name: Identifier) -> Table:
+    table = catalog.load(name)
+    if table is None:
+        raise SinkRejected(f"there is no table '{'.'.join(name)}'")
+    return table

@@ -1,0 +1,314 @@
+"""Apache Iceberg: a table per unit, its files written in parallel, each commit one snapshot of the table.
+
+Prepared rows are Parquet files with field ids in the table's `data` folder that no snapshot names yet. Appends, full refreshes, first
+loads and upserts of new keys add them by name; an upsert that meets rows of the table copies the files that have them. `vacuum` removes
+the files that dead processes leave.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import JsonValue
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+
+from ingest_ray.sdk.contracts import Misfit, SinkProgress
+from ingest_ray.sdk.errors import SinkRejected, StagingLost
+from ingest_ray.sdk.key_sums import KeyRange, KeySum
+from ingest_ray.sdk.row_hash import RowHash
+from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
+from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.iceberg import table_reads
+from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
+from ingest_ray.sinks.iceberg.commits import (
+    LedgerEntry,
+    TableChange,
+    apply_change,
+    commit_once,
+    read_progress,
+    refuse_other_owner,
+    take_over,
+)
+from ingest_ray.sinks.iceberg.data_files import TableFiles, data_file, write_files
+from ingest_ray.sinks.iceberg.errors import translate_errors
+from ingest_ray.sinks.iceberg.evolution import evolve_table
+from ingest_ray.sinks.iceberg.field_ids import ids_of
+from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
+from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
+from ingest_ray.sinks.iceberg.rewrites import described_files
+from ingest_ray.sinks.iceberg.table_schema import (
+    COLUMNS,
+    create_table,
+    file_schema,
+    refuse_unsupported_table,
+    replaced_columns,
+    replaced_schema,
+)
+from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
+from ingest_ray.sinks.iceberg_template import IcebergConfig
+from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
+from ingest_ray.sinks.parquet import FILE_BYTES
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
+from ingest_ray.sinks.type_mapping import map_schema
+from ingest_ray.sinks.value_conversion import convert_batch
+from ingest_ray.sinks.value_limits import convert_rows, find_all_misfits
+
+PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, the commit reads the files' own statistics
+
+
+class IcebergSink:
+    def __init__(self, config: IcebergConfig) -> None:
+        self._catalog = TableCatalog(config)
+        self._cached: tuple[object, tuple[TableFiles, pa.Schema]] | None = None
+
+    def location(self, target: Target) -> str:
+        return self._catalog.location(self._catalog.identifier(target))
+
+    def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
+        return map_schema(schema, ICEBERG_TYPES)
+
+    def find_misfits(self, schema: pa.Schema, batch: pa.RecordBatch, *, converts: bool = False) -> Mapping[int, Misfit]:
+        return find_all_misfits(batch, schema, ICEBERG_TYPES, ICEBERG_LIMITS, converts=converts)
+
+    def read_progress(self, target: Target) -> SinkProgress:
+        return read_progress(self._catalog, self._catalog.identifier(target), target)
+
+    def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
+        name = self._catalog.identifier(target)
+        refuse_unordered_keys(target, schema, ICEBERG_TYPES)
+        with translate_errors(".".join(name)):
+            table = self._catalog.load(name) or create_table(self._catalog, name, target, schema, epoch)
+            refuse_other_owner(table, target)
+            refuse_unsupported_table(table, schema)
+            table = take_over(self._catalog, table, target, epoch)
+            evolve_table(self._catalog, table, target, schema, epoch)
+        return self.read_progress(target).sequence
+
+    def is_empty(self, target: Target) -> bool:
+        name = self._catalog.identifier(target)
+        table = self._catalog.load(name)
+        if table is None:
+            return True
+        with translate_errors(".".join(name)):
+            return table_reads.count_rows(table) == 0
+
+    def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
+        started = time.monotonic()
+        name = self._catalog.identifier(target)
+        row_hash = RowHash()
+        files, columns = self._files_and_columns(name, target, schema)
+        source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
+        provenance = Provenance(target.run_id, piece)
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                row_hash.update(batch)
+                yield provenance.add_to(convert_rows(batch, source_columns))
+
+        with translate_errors(".".join(name)):
+            written = write_files(files, columns, rows())
+        described: list[JsonValue] = [asdict(file) for file in written]
+        if sum(len(file.stats) for file in written) > PAYLOAD_BYTES:
+            described = [{**asdict(file), "stats": ""} for file in written]
+        return Prepared(
+            slice_id=piece.slice_id,
+            rows=row_hash.rows,
+            bytes=sum(file.bytes for file in written),
+            row_hash=row_hash.hexdigest(),
+            is_insert_only=piece.is_insert_only,
+            payload={"table": list(name), "files": described, "ids": dict(ids_of(columns))},
+            seconds=time.monotonic() - started,
+        )
+
+    def commit(
+        self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
+    ) -> Receipt:
+        started = time.monotonic()
+        name = self._catalog.identifier(target)
+        has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
+        commit = _GroupCommit(target, schema, LedgerEntry(epoch, sequence), group)
+        is_merge = target.write is WriteMode.UPSERT and not has_only_inserts
+        entry = commit_once(
+            self._catalog, name, target, epoch, sequence, commit.merge if is_merge else commit.add_as_prepared
+        )
+        for unneeded in commit.unneeded:
+            commit.files.delete(unneeded)
+        return _receipt(entry, sequence, self.location(target), started)
+
+    def abort(self, group: Sequence[Prepared]) -> None:
+        """Deletes the prepared files that are not in a table."""
+        names_by_table: dict[Identifier, list[str]] = {}
+        for prepared in group:
+            names = [str(file["name"]) for file in prepared_files(prepared)]
+            table_name = prepared.payload["table"]
+            if names and isinstance(table_name, list):
+                names_by_table.setdefault(tuple(map(str, table_name)), []).extend(names)
+        for name, file_names in names_by_table.items():
+            table = self._catalog.load(name)
+            if table is None:
+                continue
+            with translate_errors(".".join(name)):
+                files = TableFiles.of(table)
+                in_table = {task.file.file_path for task in table_reads.list_files(table)}
+                for file_name in file_names:
+                    if files.path(file_name) not in in_table:
+                        files.delete(file_name)
+
+    def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        table = self._catalog.load(self._catalog.identifier(target))
+        if table is not None:
+            with translate_errors(".".join(table.name())):
+                yield from table_reads.read_keys(table, target, schema)
+
+    def comparable_schema(self, target: Target, schema: pa.Schema) -> pa.Schema:
+        return table_reads.comparable_schema(self._catalog.load(self._catalog.identifier(target)), target, schema)
+
+    def read_rows(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        stored: Sequence[str],
+        bounds: tuple[int | None, int | None] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        table = self._catalog.load(self._catalog.identifier(target))
+        if table is not None:
+            with translate_errors(".".join(table.name())):
+                yield from table_reads.read_rows(table, target, schema, columns, stored, bounds)
+
+    def sum_keys(self, target: Target, schema: pa.Schema, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
+        table = self._catalog.load(self._catalog.identifier(target))
+        if table is None:
+            return {}, 0
+        with translate_errors(".".join(table.name())):
+            return table_reads.sum_keys(table, key, keys)
+
+    def erase(
+        self,
+        target: Target,
+        schema: pa.Schema,
+        epoch: int,
+        sequence: int,
+        keys: Iterable[pa.RecordBatch],
+        how: Literal["tombstone", "delete"],
+    ) -> Receipt:
+        started = time.monotonic()
+
+        def erase_keys(table: Table) -> LedgerEntry:
+            columns = file_schema(table, target.model_copy(update={"write": WriteMode.UPSERT}), schema)
+            stored = pa.schema([columns.field(name) for name in target.key])
+            found = [pa.RecordBatch.from_pylist([], schema=stored), *(convert_batch(batch, stored) for batch in keys)]
+            result, count = erase_rows(table, TableFiles.of(table), found, target, how)
+            entry = LedgerEntry(epoch, sequence, count)
+            apply_change(table, target, entry, TableChange(result.added, result.removed))
+            return entry
+
+        entry = commit_once(self._catalog, self._catalog.identifier(target), target, epoch, sequence, erase_keys)
+        return _receipt(entry, sequence, self.location(target), started)
+
+    def compact(self, target: Target) -> MaintenanceReport:
+        return compact(self._catalog, self._catalog.identifier(target), self.location(target))
+
+    def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
+        return vacuum(self._catalog, self._catalog.identifier(target), self.location(target), keep_h, rehearse)
+
+    def _files_and_columns(self, name: Identifier, target: Target, schema: pa.Schema) -> tuple[TableFiles, pa.Schema]:
+        """Read once per run. Only the opening of a run changes the columns; the commit refuses columns that were changed meanwhile."""
+        cached, key = self._cached, (name, target.run_id, target.write, schema)
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        table = self._catalog.load(name)
+        if table is None:
+            raise SinkRejected(f"table '{'.'.join(name)}' is gone", hint="reset the unit to load it again")
+        with translate_errors(".".join(name)):
+            found = TableFiles.of(table), file_schema(table, target, schema)
+        self._cached = (key, found)
+        return found
+
+
+class _GroupCommit:
+    """Commits one group to a table, by a merge or by adding its files."""
+
+    files: TableFiles
+
+    def __init__(self, target: Target, schema: pa.Schema, entry: LedgerEntry, group: Sequence[Prepared]) -> None:
+        self._target = target
+        self._schema = schema
+        self._entry = entry
+        self._group = group
+        self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
+        self._names = [str(file["name"]) for file in self._prepared_files]
+        self._rows = sum(prepared.rows for prepared in group)
+        self.unneeded: list[str] = []
+        """Prepared files whose rows the table has in other files, after the commit."""
+
+    def merge(self, table: Table) -> LedgerEntry:
+        columns = self._checked_columns(table)
+        result = merge_rows(table, self.files, self._names, columns, self._target)
+        if result.is_as_prepared:
+            return self._add(table, self._as_one_file(table, columns))
+        entry = self._counted(self._rows - result.dropped, result.dropped)
+        apply_change(table, self._target, entry, TableChange(result.added, result.removed))
+        self.unneeded = self._names
+        return entry
+
+    def add_as_prepared(self, table: Table) -> LedgerEntry:
+        self._checked_columns(table)
+        return self._add(table, None)
+
+    def _add(self, table: Table, rewritten: list[DataFile] | None) -> LedgerEntry:
+        entry = self._counted(self._rows, 0)
+        added = rewritten
+        if added is None:
+            added = [data_file(table, self.files, file) for file in self._prepared_files]
+        change = TableChange(added)
+        if self._target.write is WriteMode.REPLACE:
+            removed = [task.file for task in table_reads.list_files(table)]
+            properties = {COLUMNS: replaced_columns(table, self._schema)}
+            change = TableChange(added, removed, replaced_schema(table, self._schema), properties)
+        apply_change(table, self._target, entry, change)
+        self.unneeded = [] if rewritten is None else self._names
+        return entry
+
+    def _as_one_file(self, table: Table, columns: pa.Schema) -> list[DataFile] | None:
+        """Several small files again as one; None where one file or large files need no rewrite."""
+        if len(self._names) < 2 or sum(prepared.bytes for prepared in self._group) > FILE_BYTES:
+            return None
+        return described_files(
+            table, self.files, write_files(self.files, columns, self.files.read(self._names, columns))
+        )
+
+    def _checked_columns(self, table: Table) -> pa.Schema:
+        """The columns of the prepared files. Refuses files whose field ids are not the table's any more."""
+        self.files = TableFiles.of(table)
+        columns = file_schema(table, self._target, self._schema)
+        for prepared in self._group:
+            if prepared_files(prepared) and prepared.payload.get("ids") != ids_of(columns):
+                raise StagingLost(
+                    f"the columns of table '{'.'.join(table.name())}' were changed after rows were prepared for it",
+                    hint="the rows are prepared again",
+                )
+        return columns
+
+    def _counted(self, committed: int, deduplicated: int) -> LedgerEntry:
+        return LedgerEntry(self._entry.epoch, self._entry.sequence, committed, deduplicated)
+
+
+def prepared_files(prepared: Prepared) -> list[dict[str, JsonValue]]:
+    """Each file as the fields of a `WrittenFile`."""
+    files = prepared.payload.get("files")
+    return [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+
+
+def _receipt(entry: LedgerEntry, sequence: int, location: str, started: float) -> Receipt:
+    return Receipt(
+        epoch=entry.epoch,
+        sequence=sequence,
+        rows_committed=entry.committed,
+        rows_deduplicated=entry.deduplicated,
+        location=location,
+        seconds=time.monotonic() - started,
+    )
