@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from ingest_ray import logs
 from ingest_ray.testing.plugins import add_to_path
+from tests import compiled_statements
 from tests.scheduling import SharedServers, rank
 from tests.searches import IS_LONG
 
@@ -19,6 +20,8 @@ os.environ.setdefault("RAY_AUTH_TOKEN", "0" * 64)
 add_to_path(Path(__file__).parent / "plugins")  # offers the scripted source, in the processes that tests start, too
 
 # No deadline: a busy machine takes its time.
+compiled_statements.share()
+
 settings.register_profile("short", derandomize=True, database=None, deadline=None)
 if not IS_LONG:
     settings.load_profile("short")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import ceil
 from threading import Condition, Lock
 from typing import Protocol
 
@@ -113,7 +114,10 @@ class LocalPermits:
 
 
 class PermitWait:
-    """The wait of one request for its permit: in steps, so that a stop is noticed and a long wait is reported."""
+    """The wait of one request for its permit: in steps, so that a stop is noticed at once and a long wait is reported.
+
+    A fiftieth of a long wait passes before the throttle is asked again.
+    """
 
     def __init__(self, host: str, watch: Watch, clocks: Timing) -> None:
         self._host = host
@@ -131,15 +135,22 @@ class PermitWait:
             raise SourceUnavailable(
                 f"'{self._host}' takes no requests for {grant.retry_s:.0f} s", retry_after_s=min(grant.retry_s, 3600.0)
             )
-        if grant.retry_s > STEP_S and self._watch.is_stopping():
-            raise WaitStopped(f"stopped while '{self._host}' takes no requests for {grant.retry_s:.0f} s")
+        self._end_if_stopping(grant)
         now = self._clocks.monotonic()
         if grant.retry_s > REPORT_S and now - self._reported_at >= REPORT_S:
             if self._reported_at == float("-inf"):
                 log.warning("'%s' takes no requests for %.0f s%s", self._host, grant.retry_s, _of_quota(grant))
             self._reported_at = now
             self._watch.report(grant.retry_s, waiting_text(self._host, grant.retry_s, is_quota=grant.is_quota))
-        self._clocks.sleep(self.step_s(grant))
+        step_s = self.step_s(grant)
+        looks = ceil(step_s / STEP_S)
+        for _ in range(looks):
+            self._clocks.sleep(step_s / looks)
+            self._end_if_stopping(grant)
+
+    def _end_if_stopping(self, grant: Grant) -> None:
+        if grant.retry_s > STEP_S and self._watch.is_stopping():
+            raise WaitStopped(f"stopped while '{self._host}' takes no requests for {grant.retry_s:.0f} s")
 
 
 def _of_quota(grant: Grant) -> str:

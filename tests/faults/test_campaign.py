@@ -1,4 +1,4 @@
-"""The fault campaign: a short form with every test run, the long one behind `make test-faults`."""
+"""The fault campaign: a short form, to begin with, and the long one."""
 
 import json
 import os
@@ -26,6 +26,7 @@ def campaign(folder: Path, timeout: int, *arguments: str) -> dict[str, object]:
     return report
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(600)
 def test_after_any_strike_the_sink_is_the_source(tmp_path: Path) -> None:
     arguments = ["--source", "postgres", "--rounds", "2", "--rows", "3000", "--cluster-share", "0", "--seed", "4"]

@@ -164,12 +164,12 @@ def test_46_minutes_are_waited_for_and_reported() -> None:
 
 def test_a_wait_ends_when_the_run_stops_and_is_no_wait_beyond_two_hours() -> None:
     clock = Clock()
-    stops = iter([False, False, True])
-    wait = PermitWait("site", Watch(is_stopping=lambda: next(stops)), clock.timing)
-    for _ in range(2):
-        wait.sleep(Grant(retry_s=2700.0, is_quota=True))
+    wait = PermitWait("site", Watch(is_stopping=lambda: clock.now >= 70.0), clock.timing)
+    wait.sleep(Grant(retry_s=2700.0, is_quota=True))
+    assert 0.0 < clock.now < 70.0, "a part of the wait: then the throttle is asked again"
     with pytest.raises(SourceUnavailable, match="stopped"):
         wait.sleep(Grant(retry_s=2700.0, is_quota=True))
+    assert clock.now == pytest.approx(70.0, abs=permits.STEP_S)
     with pytest.raises(SourceUnavailable, match="no requests for 9000 s"):
         PermitWait("site", Watch(), clock.timing).sleep(Grant(retry_s=9000.0, is_quota=True))
     with pytest.raises(SourceUnavailable, match="no requests for 400 s"):

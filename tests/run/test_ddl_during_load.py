@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunState, RunSummary
 from ingest_ray.settings import RaySettings, Settings
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc import reader
+from ingest_strategies.jdbc.postgres import session
 from ingest_strategies.jdbc.templates import mysql, postgres
 from tests.strategies.jdbc.maria import Maria
 
@@ -242,6 +243,7 @@ def test_a_table_that_stays_locked_is_waited_for(
 ) -> None:
     """While a VACUUM FULL runs on, the run neither fails nor ends: it is planned again when the table is free."""
     monkeypatch.setattr(reader, "LOCK_PATIENCE_S", 0.0)
+    monkeypatch.setattr(session, "LOCK_PATIENCE_S", 0.0)
     locker = items.connect()
     locked: list[bool] = []
     original = reader.read_once

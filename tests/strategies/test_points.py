@@ -18,6 +18,7 @@ APP = LOGINS["refresh token"]
 SPEED = 2400.0
 
 
+@pytest.mark.faults  # minutes of a clock that is 2,400 times as fast; tests/http/test_quota.py has the same in simulated time
 @pytest.mark.parametrize(
     ("product", "size", "traps"),
     [
