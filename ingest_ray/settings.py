@@ -1,9 +1,9 @@
 """The settings of one installation: state, staging, Ray, Temporal, server. Small and JSON-serializable: jobs carry them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from ingest_ray.sdk.types import Model
 
@@ -126,6 +126,63 @@ class ServeSettings(Model):
     """Runs that the server carries out at once on this machine. None: one per core. Others wait for their turn."""
 
 
+AlertCondition = Literal[
+    "failed", "late", "drifted", "quarantined", "delete-refused", "verify-unequal", "secret-expires"
+]
+
+
+class ReceiverSettings(Model):
+    """Where messages go. `url` of Slack and Teams is a secret, so it is a reference; that of a webhook may be a plain URL."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    form: Literal["webhook", "slack", "teams", "email"] = "webhook"
+    url: str | None = None
+    secret: Reference | None = None
+    """Of a webhook: signs its messages."""
+    host: str | None = None
+    """Of an SMTP server; the fields below are for e-mail, too."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = None
+    password: Reference | None = None
+    sender: str | None = None
+    to: tuple[str, ...] = ()
+    conditions: tuple[AlertCondition, ...] = ()
+    """Only these; empty: all."""
+    endpoints: tuple[str, ...] = ()
+    """Only these, ids or patterns; empty: all."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.form == "email":
+            if not (self.host and self.sender and self.to):
+                raise ValueError("a receiver of e-mail needs host, sender and to")
+        elif self.url is None:
+            raise ValueError("a receiver needs a url")
+        elif self.form in ("slack", "teams") and self.url.startswith(("http://", "https://")):
+            raise ValueError("the url is a secret: give a reference, such as env:NAME or file:/path")
+        return self
+
+
+class AlertSettings(Model):
+    receivers: tuple[ReceiverSettings, ...] = ()
+    max_quarantined_rows: Annotated[int, Field(ge=0)] = 0
+    """A run with more rows in quarantine is an incident."""
+    group_s: Annotated[float, Field(ge=0, le=30)] = 20.0
+    """Incidents of one condition and endpoint that follow each other within this time are one message."""
+    expires_within_days: Annotated[int, Field(ge=1)] = 14
+    """A token or certificate that expires sooner is an incident."""
+    details: bool = False
+    """Messages have the texts of errors, which may quote values of rows."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        ids = [receiver.id for receiver in self.receivers]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two receivers have one id")
+        return self
+
+
 class Settings(Model):
     home: str
     state_url: str
@@ -139,6 +196,7 @@ class Settings(Model):
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     """How the runs that the service starts are executed."""
     serve: ServeSettings = ServeSettings()
+    alerts: AlertSettings = AlertSettings()
     mask_key: Reference | None = None
     """The key of `policy.mask: hmac`. None: `<home>/mask.key`, which the first masked run makes."""
 

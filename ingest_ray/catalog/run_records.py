@@ -131,6 +131,12 @@ def running(connection: sa.Connection, endpoint_id: str | None = None) -> Sequen
     return [read_row(row) for row in connection.execute(query).mappings()]
 
 
+def ended_since(connection: sa.Connection, at: str) -> list[RunRecord]:
+    """The runs of every task that ended at `at` or later, in the order of their ends."""
+    query = sa.select(t).where(t.c.finished_at >= at).order_by(t.c.finished_at, t.c.run_id)
+    return [read_row(row) for row in connection.execute(query).mappings()]
+
+
 def page(
     connection: sa.Connection,
     *,

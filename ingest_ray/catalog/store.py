@@ -46,6 +46,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ingest_audit_by_time ON ingest_audit (at)",
     ),
     (
+        "CREATE INDEX ingest_runs_by_end ON ingest_runs (finished_at)",
         "CREATE TABLE ingest_unit_totals (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, sink_id VARCHAR(200) NOT NULL, "
         "first_started_at VARCHAR(40) NOT NULL, success_started_at VARCHAR(40), success_at VARCHAR(40), "
         "newest_row VARCHAR(60), failures_in_row INTEGER DEFAULT '0' NOT NULL, last_run_id VARCHAR(100), succeeded BIGINT DEFAULT '0' NOT NULL, "

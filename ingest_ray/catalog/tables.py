@@ -91,6 +91,7 @@ runs = sa.Table(
     sa.Column("task", sa.String(20), nullable=False, server_default="ingest"),
     sa.Index("ingest_runs_by_unit", "endpoint_id", "unit_id", "started_at"),
     sa.Index("ingest_runs_by_state", "state"),
+    sa.Index("ingest_runs_by_end", "finished_at"),
 )
 
 run_lines = sa.Table(

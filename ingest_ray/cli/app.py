@@ -7,6 +7,7 @@ import typer
 from ingest_ray import __version__
 from ingest_ray.cli.command_order import OrderedCommands
 from ingest_ray.cli.commands.access import secrets_app, token_app
+from ingest_ray.cli.commands.alert import alert_app
 from ingest_ray.cli.commands.audit import audit
 from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, check_connection, collect, preview, units
@@ -59,6 +60,7 @@ app.command(short_help="Make the tables of CDM models in a sink.")(provision)
 app.command(short_help="Map again what staging keeps of a unit.")(remap)
 app.command(short_help="Serve GraphQL and the console.")(serve)
 app.add_typer(token_app, name="token")
+app.add_typer(alert_app, name="alert")
 app.command(short_help="Show who changed what.")(audit)
 app.add_typer(secrets_app, name="secrets")
 app.command(short_help="Print the GraphQL schema.")(schema)

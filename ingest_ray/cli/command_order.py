@@ -10,7 +10,7 @@ ORDER = (
     ("Look", ("endpoints", "sinks", "datasets", "units", "preview", "plan")),
     ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "watermark", "reset")),
     ("Common data model", ("provision", "remap")),
-    ("Service", ("serve", "token", "audit", "secrets", "schema", "worker", "temporal")),
+    ("Service", ("serve", "token", "alert", "audit", "secrets", "schema", "worker", "temporal")),
     ("Upkeep", ("compact", "vacuum", "backup", "restore", "simulate", "version")),
 )
 

@@ -6,7 +6,15 @@ from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from ingest_ray.config.table_template import check_template
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
-from ingest_ray.settings import RaySettings, Reference, ServeSettings, Settings, StagingSettings, TemporalSettings
+from ingest_ray.settings import (
+    AlertSettings,
+    RaySettings,
+    Reference,
+    ServeSettings,
+    Settings,
+    StagingSettings,
+    TemporalSettings,
+)
 
 HOME = ".ingest-ray"
 
@@ -65,6 +73,7 @@ class IngestFile(Model):
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     serve: ServeSettings = ServeSettings()
+    alerts: AlertSettings = AlertSettings()
     mask_key: Reference | None = None
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()

@@ -131,7 +131,11 @@ def _parsed(lines: Lines) -> IngestFile:
 def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = None) -> Settings:
     home = chosen_home or os.environ.get("INGEST_HOME") or folder / Path(document.home).expanduser()
     home = os.path.abspath(home)
-    for where, reference in (("ray.token", document.ray.token), ("temporal.api_key", document.temporal.api_key)):
+    for where, reference in (
+        ("ray.token", document.ray.token),
+        ("temporal.api_key", document.temporal.api_key),
+        *_references_of_alerts(document),
+    ):
         if reference is not None:
             check_setting(reference, where)
     staging = document.staging
@@ -145,6 +149,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
         temporal=document.temporal,
         launcher=document.launcher,
         serve=document.serve,
+        alerts=document.alerts,
         mask_key=document.mask_key,
     )
     updates: dict[str, Any] = {}
@@ -153,6 +158,14 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
     if document.staged_budget_bytes is not None:
         updates["staged_budget_bytes"] = document.staged_budget_bytes
     return seal_settings(plain.model_copy(update=updates))
+
+
+def _references_of_alerts(document: IngestFile) -> Iterator[tuple[str, str | None]]:
+    for receiver in document.alerts.receivers:
+        where = f"alerts.receivers.{receiver.id}"
+        yield from ((f"{where}.{field}", getattr(receiver, field)) for field in ("secret", "password"))
+        if receiver.url is not None and not receiver.url.startswith(("http://", "https://")):
+            yield f"{where}.url", receiver.url
 
 
 def _state_url(text: str, home: str, folder: Path) -> str:

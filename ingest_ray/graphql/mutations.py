@@ -23,6 +23,7 @@ from ingest_ray.graphql.ingestion_types import (
     ProvisionCdmSinkInput,
     ProvisionCdmSinkResult,
 )
+from ingest_ray.graphql.monitoring_types import MonitoringMutations
 from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_operator, call_as_viewer
 from ingest_ray.graphql.template_types import EndpointInput, EndpointPatch, TestEndpointInput, TestResult
 from ingest_ray.sdk.errors import ConfigError, IngestError
@@ -42,7 +43,7 @@ _COLLECTIONS_UNDER_WAY: set["asyncio.Task[None]"] = set()  # the event loop keep
 
 
 @strawberry.type
-class Mutation(ComparisonMutations):
+class Mutation(ComparisonMutations, MonitoringMutations):
     @strawberry.mutation
     async def test_endpoint(self, info: RequestInfo, input: TestEndpointInput) -> TestResult:
         """Tests a connection without registering anything."""

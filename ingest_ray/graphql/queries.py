@@ -27,6 +27,7 @@ from ingest_ray.graphql.ingestion_types import (
     IngestionUnit,
     IngestionUnitConfig,
 )
+from ingest_ray.graphql.monitoring_types import MonitoringQueries
 from ingest_ray.graphql.plan_types import IngestionPlan
 from ingest_ray.graphql.request_context import RequestInfo, call_as_admin, call_as_operator, call_as_viewer
 from ingest_ray.graphql.run_types import IngestionRun, IngestionRunConnection, RunProgress
@@ -51,7 +52,7 @@ MOST_DATASETS = 1_000
 
 
 @strawberry.type
-class Query:
+class Query(MonitoringQueries):
     @strawberry.field
     async def viewer(self, info: RequestInfo) -> Viewer:
         """The principal of the request."""

@@ -23,6 +23,7 @@ from ingest_ray import __version__, logs
 from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
 from ingest_ray.sdk.errors import ConfigError, IngestError, RoleForbidden, Unauthenticated
+from ingest_ray.server.alert_watch import watching
 from ingest_ray.server.error_responses import refusal
 from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Authenticator
@@ -170,7 +171,8 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 async def _run_while_serving(installation: Installation, _: FastAPI) -> AsyncIterator[None]:
     is_scheduling = installation.settings.serve.schedules.enabled
     clock = asyncio.create_task(_run_schedules(installation)) if is_scheduling else None
-    yield
+    async with watching(installation):
+        yield
     launcher.end_waiting_runs()
     await asyncio.to_thread(end_comparisons)
     if clock is not None:

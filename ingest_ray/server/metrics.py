@@ -8,8 +8,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ingest_ray.sdk.errors import IngestError
-from ingest_ray.server.unit_metrics import Family, scrape_seconds, unit_families
+from ingest_ray.server.unit_metrics import Family, alert_families, scrape_seconds, unit_families
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.monitoring.delivery import read_alert_state
 from ingest_ray.service.monitoring.freshness import measure_units
 from ingest_ray.service.runs.metrics import read_metrics
 
@@ -56,6 +57,7 @@ class CatalogCollector(Collector):
         up = GaugeMetricFamily("ingest_catalog_up", "1 where the catalog answers")
         try:
             metrics, measured = read_metrics(self._installation), measure_units(self._installation)
+            alerts = read_alert_state(self._installation)
         except IngestError:
             up.add_metric([], 0)
             yield up
@@ -77,4 +79,5 @@ class CatalogCollector(Collector):
             last.add_metric([endpoint_id], seconds)
         yield last
         yield from unit_families(measured)
+        yield from alert_families(alerts)
         yield scrape_seconds(began)

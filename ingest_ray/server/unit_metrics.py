@@ -1,12 +1,14 @@
 """Series of every unit, by endpoint, unit and sink: one healthy unit hides no other that is late."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from ingest_ray.catalog.unit_totals import UnitTotals
+from ingest_ray.service.monitoring.delivery import AlertState
 from ingest_ray.service.monitoring.freshness import MeasuredUnit, UnitFreshness
 
 LABELS = ["endpoint", "unit", "sink"]
@@ -88,6 +90,17 @@ def unit_families(units: list[MeasuredUnit]) -> Iterator[Family]:
         for state in ("succeeded", "failed", "paused"):
             runs.add_metric([*labels_of(unit), state], getattr(unit.totals, state) if unit.totals is not None else 0)
     yield runs
+
+
+def alert_families(state: AlertState) -> Iterator[GaugeMetricFamily]:
+    open_ = GaugeMetricFamily("ingest_incidents_open", "Open incidents", labels=["condition", "endpoint"])
+    for key, count in Counter((found.condition, found.endpoint_id) for found in state.incidents).items():
+        open_.add_metric(list(key), count)
+    yield open_
+    messages = GaugeMetricFamily("ingest_alert_messages", "Messages that are not delivered", labels=["state"])
+    messages.add_metric(["waiting"], state.waiting)
+    messages.add_metric(["dead"], state.dead)
+    yield messages
 
 
 def labels_of(unit: MeasuredUnit) -> list[str]:

@@ -179,6 +179,7 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         for later in (run_lines, tokens, schedules, audit, unit_totals, incidents, notifications, periodic_tasks):
             c.execute(sa.schema.DropTable(later))
         c.exec_driver_sql("DROP INDEX ingest_runs_by_state")
+        c.exec_driver_sql("DROP INDEX ingest_runs_by_end")
         for column in ("requested_by", "filters", "owner"):
             c.exec_driver_sql(f"ALTER TABLE ingest_collections DROP COLUMN {column}")
         c.exec_driver_sql("ALTER TABLE ingest_endpoints DROP COLUMN about")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.catalog import incidents
+from ingest_ray.catalog.incidents import Incident
 from ingest_ray.service.access.roles import LOCAL, Principal, Role
 from ingest_ray.service.access.tokens import create_token
 from ingest_ray.service.endpoints.collect import collect
@@ -87,6 +89,7 @@ LISTS = {
     "ingestionSinks": "{ ingestionSinks { id } }",
     "ingestionRuns": "{ ingestionRuns { edges { node { endpointId } } } }",
     "auditLog": "{ auditLog { endpointId } }",
+    "ingestionIncidents": "{ ingestionIncidents { endpointId } }",
 }
 OF_NO_ENDPOINT = {"viewer", "endpointTemplates"}
 BY_RUN = {"ingestionRun", "ingestionRunProgress"}
@@ -102,6 +105,10 @@ def test_a_query_about_another_endpoint_is_refused(two: tuple[Client, str], quer
 
 def test_lists_have_only_the_endpoints_of_the_token(two: tuple[Client, str]) -> None:
     client, token = two
+    with client.installation.catalog.begin() as connection:
+        for endpoint_id in ("shop", "team-crm", ""):
+            ids = {"endpoint_id": endpoint_id, "subject": "x", "incident_id": endpoint_id}
+            incidents.put(connection, Incident(condition="late", opened_at="2026-01-01T00:00:00+00:00", **ids))
     for name, query in LISTS.items():
         answer = bearer(client, token, query).json()
         assert "errors" not in answer, answer

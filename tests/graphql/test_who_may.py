@@ -84,6 +84,7 @@ MUTATIONS = [
     'resetIngestionCheckpoint(endpointId: "shop", unitId: "x") { ok }',
     'updateIngestionWatermark(endpointId: "shop", unitId: "x", watermark: "1") { ok }',
     'verifyIngestionUnit(endpointId: "shop", unitId: "x") { ok }',
+    'testAlertReceivers(receiver: "x") { error }',
     'provisionCdmSink(input: {sinkEndpointId: "lake", cdmModelId: "x"}) { ok }',
 ]
 

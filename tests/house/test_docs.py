@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from ingest_ray.config import IngestFile, UnitRule, load_config
 from ingest_ray.sdk.types import CdmSettings, Policy
 from ingest_ray.settings import (
+    AlertSettings,
     OidcSettings,
     RaySettings,
+    ReceiverSettings,
     ScheduleSettings,
     ServeSettings,
     StagingSettings,
@@ -32,6 +34,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "serve": ServeSettings,
     "serve.oidc": OidcSettings,
     "serve.schedules": ScheduleSettings,
+    "alerts": AlertSettings,
+    "alerts.receivers": ReceiverSettings,
     "units": UnitRule,
     "cdm": CdmSettings,
     "policy": Policy,

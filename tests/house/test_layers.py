@@ -19,7 +19,7 @@ LAYERS = [
     {"engine"},
     {"state"},
     {"core"},
-    {"catalog", "kv", "staging", "cdm", "sinks", "http", "connections", "secrets", "quarantine", "config"},
+    {"catalog", "kv", "staging", "cdm", "sinks", "http", "connections", "secrets", "quarantine", "config", "alerts"},
     {"files"},
     {"registry"},
     {"logs", "settings", "process"},

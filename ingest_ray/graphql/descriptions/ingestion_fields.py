@@ -156,4 +156,11 @@ INGESTION_FIELDS = {
     "ok": "Whether it was done; else `message` says why not.",
     "TestResult.ok": "Whether the connection works.",
     "result": "What became of it.",
+    "IngestionIncident.condition": "What is wrong: failed, late, drifted, quarantined, delete-refused, verify-unequal or secret-expires.",
+    "IngestionIncident.subject": "The unit, or what else the condition is about.",
+    "IngestionIncident.openedAt": "When it began.",
+    "IngestionIncident.closedAt": "When it was over; null: it is open.",
+    "IngestionIncident.count": "Of rows in quarantine; of a late unit, of the seconds since its last successful run began.",
+    "AlertDelivery.receiver": "The id of the receiver, under alerts.receivers of ingest.yaml.",
+    "AlertDelivery.form": "webhook, slack, teams or email.",
 }

@@ -1,0 +1,47 @@
+"""Looks for incidents and delivers messages while the server runs; the two do not wait for each other."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from ingest_ray import logs
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.monitoring.alerting import check_incidents
+from ingest_ray.service.monitoring.delivery import deliver_due
+
+log = logging.getLogger(__name__)
+
+CHECK_S = 5.0
+DELIVER_S = 3.0
+LONGEST_PAUSE_S = 30.0
+BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes more than a second
+
+
+@asynccontextmanager
+async def watching(installation: Installation) -> AsyncIterator[None]:
+    tasks = [
+        asyncio.create_task(_repeat(installation, work, pause_s))
+        for work, pause_s in ((check_incidents, CHECK_S), (deliver_due, DELIVER_S))
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _repeat(installation: Installation, work: Callable[[Installation], int], pause_s: float) -> None:
+    while True:
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(work, installation)
+        except IngestError as error:  # the catalog may be unavailable: the next round tries again
+            log.warning("alerts could not be looked at: %s", logs.scrub(error.message))
+        except Exception:
+            log.exception("a defect in the alerts")
+        await asyncio.sleep(max(pause_s, min((time.monotonic() - began) / BUSY_SHARE, LONGEST_PAUSE_S)))
