@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from ingest_ray.sdk.types import Model
+from ingest_ray.sdk.types.unit import Duration
 
 MIB = 1024 * 1024
 
@@ -183,6 +184,23 @@ class AlertSettings(Model):
         return self
 
 
+DAY_S = 86_400
+
+
+class RetentionSettings(Model):
+    """How long things are kept, in seconds or as `90d`; None: for ever. On by default. Whatever their age, the newest 20 runs of each unit and
+    task stay."""
+
+    runs: Duration | None = 90 * DAY_S
+    logs: Duration | None = 30 * DAY_S
+    quarantine: Duration | None = 365 * DAY_S
+    """Rejected rows, which are in no sink."""
+    documents: Duration | None = 30 * DAY_S
+    """Manifests of runs and rows of previews."""
+    incidents: Duration | None = 90 * DAY_S
+    """That are over, and the messages about them."""
+
+
 class Settings(Model):
     home: str
     state_url: str
@@ -197,6 +215,7 @@ class Settings(Model):
     """How the runs that the service starts are executed."""
     serve: ServeSettings = ServeSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
     mask_key: Reference | None = None
     """The key of `policy.mask: hmac`. None: `<home>/mask.key`, which the first masked run makes."""
 

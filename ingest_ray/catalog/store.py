@@ -1,5 +1,6 @@
 """Opens the catalog's database, migrates it to this version's tables, and runs transactions."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -104,6 +105,14 @@ class Catalog:
                     connection = connection.execution_options(isolation_level="REPEATABLE READ")
                 with connection.execution_options(is_reading=True).begin():
                     yield connection
+
+    def clock_skew_s(self) -> float | None:
+        """How far this machine's clock is ahead of that of the database's server; None where the database is in this process."""
+        with self.read() as connection:
+            if connection.dialect.name != "postgresql":
+                return None
+            theirs = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
+            return time.time() - float(theirs)
 
     def close(self) -> None:
         self._engine.dispose()

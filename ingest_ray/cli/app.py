@@ -23,6 +23,7 @@ from ingest_ray.cli.commands.runs import history, logs, pause, plan, run, status
 from ingest_ray.cli.commands.server import schema, serve
 from ingest_ray.cli.commands.simulate import simulate
 from ingest_ray.cli.commands.temporal import temporal_app, worker
+from ingest_ray.cli.commands.upkeep import doctor, sweep
 from ingest_ray.cli.commands.verify import verify
 from ingest_ray.cli.commands.version import version
 
@@ -66,6 +67,8 @@ app.add_typer(secrets_app, name="secrets")
 app.command(short_help="Print the GraphQL schema.")(schema)
 app.command(short_help="Take workflows from Temporal.")(worker)
 app.add_typer(temporal_app, name="temporal")
+app.command(short_help="Look what is wrong with the installation.")(doctor)
+app.command(short_help="Delete what is older than the retention says.")(sweep)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that no recent version has.")(vacuum)
 app.command(short_help="Copy the state, while runs go on.")(backup)

@@ -11,7 +11,7 @@ ORDER = (
     ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "watermark", "reset")),
     ("Common data model", ("provision", "remap")),
     ("Service", ("serve", "token", "alert", "audit", "secrets", "schema", "worker", "temporal")),
-    ("Upkeep", ("compact", "vacuum", "backup", "restore", "simulate", "version")),
+    ("Upkeep", ("doctor", "sweep", "compact", "vacuum", "backup", "restore", "simulate", "version")),
 )
 
 

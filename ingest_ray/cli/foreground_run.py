@@ -1,10 +1,12 @@
 """Runs at a terminal: progress on stderr, and Ctrl-C that finishes the commit under way."""
 
 import getpass
+import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ingest_ray import logs
 from ingest_ray.cli.launch_progress import show_launch
 from ingest_ray.cli.output import FAILURE, MISTAKE, SUCCESS, Output
 from ingest_ray.cli.progress import ComparisonLines, show_progress
@@ -15,7 +17,7 @@ from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
 from ingest_ray.run import VerifyOptions
-from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.copying.copy import CopyProject
@@ -24,6 +26,9 @@ from ingest_ray.service.runs import execution, quarantine, verification
 from ingest_ray.service.runs import remap as remapping
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
+from ingest_ray.service.upkeep.retention import sweep_when_due
+
+log = logging.getLogger(__name__)
 
 ENDED_BY_RAY = "the run was ended while it connected to ray or left it, as when a server of ray dies meanwhile"
 
@@ -56,7 +61,16 @@ def run(
             parallel=parallel,
             watch=watch,
         )
+    _sweep_when_due(installation)
     return _write_report(output, report)
+
+
+def _sweep_when_due(installation: Installation) -> None:
+    """For installations without a server. What it cannot do now, a later run does: it changes no result of this one."""
+    try:
+        sweep_when_due(installation)
+    except IngestError as error:
+        log.warning("what is old could not be swept: %s", logs.scrub(error.message))
 
 
 def copy(output: Output, installation: Installation, project: CopyProject, parallel: int | None) -> int:

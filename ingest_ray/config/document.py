@@ -10,6 +10,7 @@ from ingest_ray.settings import (
     AlertSettings,
     RaySettings,
     Reference,
+    RetentionSettings,
     ServeSettings,
     Settings,
     StagingSettings,
@@ -74,6 +75,7 @@ class IngestFile(Model):
     launcher: Literal["in-process", "ray-job", "temporal"] = "in-process"
     serve: ServeSettings = ServeSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
     mask_key: Reference | None = None
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()

@@ -150,6 +150,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
         launcher=document.launcher,
         serve=document.serve,
         alerts=document.alerts,
+        retention=document.retention,
         mask_key=document.mask_key,
     )
     updates: dict[str, Any] = {}

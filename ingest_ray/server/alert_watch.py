@@ -1,4 +1,4 @@
-"""Looks for incidents and delivers messages while the server runs; the two do not wait for each other."""
+"""Looks for incidents, delivers messages, and sweeps what is old while the server runs; none waits for another."""
 
 import asyncio
 import logging
@@ -11,11 +11,13 @@ from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.alerting import check_incidents
 from ingest_ray.service.monitoring.delivery import deliver_due
+from ingest_ray.service.upkeep.retention import sweep_when_due
 
 log = logging.getLogger(__name__)
 
 CHECK_S = 5.0
 DELIVER_S = 3.0
+SWEEP_S = 600.0  # a look whether a sweep is due, which it is once a day
 LONGEST_PAUSE_S = 30.0
 BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes more than a second
 
@@ -24,7 +26,7 @@ BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes mor
 async def watching(installation: Installation) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(_repeat(installation, work, pause_s))
-        for work, pause_s in ((check_incidents, CHECK_S), (deliver_due, DELIVER_S))
+        for work, pause_s in ((check_incidents, CHECK_S), (deliver_due, DELIVER_S), (sweep_when_due, SWEEP_S))
     ]
     try:
         yield
@@ -35,13 +37,13 @@ async def watching(installation: Installation) -> AsyncIterator[None]:
                 await task
 
 
-async def _repeat(installation: Installation, work: Callable[[Installation], int], pause_s: float) -> None:
+async def _repeat(installation: Installation, work: Callable[[Installation], object], pause_s: float) -> None:
     while True:
         began = time.monotonic()
         try:
             await asyncio.to_thread(work, installation)
         except IngestError as error:  # the catalog may be unavailable: the next round tries again
-            log.warning("alerts could not be looked at: %s", logs.scrub(error.message))
+            log.warning("%s failed: %s", work.__name__, logs.scrub(error.message))
         except Exception:
-            log.exception("a defect in the alerts")
+            log.exception("a defect in %s", work.__name__)
         await asyncio.sleep(max(pause_s, min((time.monotonic() - began) / BUSY_SHARE, LONGEST_PAUSE_S)))

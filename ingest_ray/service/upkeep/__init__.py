@@ -1,0 +1,1 @@
+"""Care for an installation: what is deleted after a time, and what is wrong with it."""
