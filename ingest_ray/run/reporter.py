@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import (
     ModelCounts,
     RowCounts,
     RunFault,
+    RunMode,
     RunState,
     RunSummary,
     SegmentState,
@@ -111,6 +112,7 @@ class RunReporter:
             bytes_per_row=round(self._bytes / self._rows.staged, 1),
             rows_per_second=round(self._rows.read / read_s, 1),
             points_per_row=round(self._points / self._rows.read, 4) if self._points else before.points_per_row,
+            whole_rows=self._rows.read if self._order.spec.config.run_mode is RunMode.FULL else before.whole_rows,
         )
 
     def summary(

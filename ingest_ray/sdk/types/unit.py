@@ -189,6 +189,8 @@ class Learned(Model):
     rows_per_second: float | None = None
     points_per_row: float | None = None
     """What reading a row cost of the source's hourly quota."""
+    whole_rows: int | None = None
+    """The rows that the last full run read."""
 
 
 class UnitSpec(Model):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from ingest_ray.sdk.types import Interval, Piece, UnitSpec
+from ingest_ray.sdk.types import Interval, Piece, RunMode, UnitSpec
 
 LAG_S = 60  # an edit may be written a little after the time that it bears
 LOOKBACK_S = 30 * 60  # the index was seen to lag 25 minutes
@@ -35,3 +35,11 @@ def sized_piece(spec: UnitSpec, interval: Interval, rows: int, hints: Mapping[st
         estimated_bytes=int(rows * row_bytes(spec)),
         hints=dict(hints),
     )
+
+
+def learned_points(spec: UnitSpec, spent: int) -> int | None:
+    """What a full run will cost of a quota, by what the one before has cost; None: there was none. `spent`: by the probe."""
+    points, rows = spec.learned.points_per_row, spec.learned.whole_rows
+    if spec.config.run_mode is not RunMode.FULL or points is None or rows is None:
+        return None
+    return spent + round(points * rows)

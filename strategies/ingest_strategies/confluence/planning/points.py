@@ -1,6 +1,6 @@
 """Predicts what a run will cost of an hourly quota, on Cloud: the requests of the probe, and those that reading will take.
 
-Pages, comments and attachments only: what labels, versions and readers cost depends on what each page has.
+What labels, versions, readers and lists cost depends on what each page or space has: a full run of them is predicted by the one before.
 https://developer.atlassian.com/cloud/confluence/rate-limiting/
 """
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.estimates import learned_points
 from ingest_strategies.confluence.planning.probe import SiteProbe, SpaceProbe, open_probe
 from ingest_strategies.confluence.tables import ATTACHMENTS, COMMENTS, PAGES, SPACES
 
@@ -30,13 +31,15 @@ def open_priced_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iter
 def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
     """None where the site has no points, or where they cannot be predicted."""
     client = site_probe.api.client
-    if site_probe.api.deployment != CLOUD or client.config.acl == "required":
+    if site_probe.api.deployment != CLOUD:
         return None
+    if client.config.acl == "required":
+        return learned_points(spec, client.http.spent_points)
     table, most = site_probe.table, site_probe.slice_items(spec)
     if table is SPACES:
         return 2 * client.http.spent_points
     if table not in (PAGES, COMMENTS, ATTACHMENTS):
-        return None
+        return learned_points(spec, client.http.spent_points)
     return client.http.spent_points + sum(
         space_points(probe, most, has_bodies=table is PAGES, is_full=site_probe.is_full)
         for probe in site_probe.spaces

@@ -1,7 +1,7 @@
 """Predicts what a run will cost of an hourly quota, on Cloud: the requests of the probe, and those that reading will take.
 
 What a list has beyond its inline part (20 comments or worklogs) is known only when its issue is read: a first load is predicted without it,
-a later run with what an issue of this unit has cost on average.
+a later run with what an issue of this unit has cost on average. So are full runs of the other units, by the run before.
 https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
 """
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.atlassian.deployment import CLOUD
+from ingest_strategies.atlassian.estimates import learned_points
 from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
 from ingest_strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 
@@ -37,7 +38,7 @@ def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
         rows = spec.dataset.estimated_rows or 0
         return spent + (1 + rows if name == PROJECTS.name else 2 + 2 * rows)
     if name not in (ISSUES.name, COMMENTS.name, WORKLOGS.name, CHANGELOGS.name):
-        return None
+        return learned_points(spec, spent)
     most = site_probe.slice_issues(spec)
     if name == ISSUES.name and spec.learned.points_per_row is not None:
         cuts = (
