@@ -52,7 +52,7 @@ def compare(found: Readers, truth: dict[str, tuple[set[str], bool]]) -> float:
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (2, 3))])
 def test_no_reader_is_too_many_and_nearly_all_are_found(mode: Any, seed: int) -> None:
     with simulate(
         "jira", mode, seed=seed, issues=150, projects=6, users=40, traps=["random-access"], frozen=True
