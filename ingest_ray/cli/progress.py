@@ -83,10 +83,14 @@ class ProgressLines:
 
 
 def progress_text(progress: Progress) -> str:
-    """`1.2 M rows  310 k/s  96 MiB  ETA 0:42`."""
+    """`1.4 M read, 1.2 M rows committed  310 k/s  96 MiB  ETA 0:42`; what was read and is not committed yet is named by itself."""
     if progress.phase == "planning":
         return progress.waiting or "planning"
-    parts = [f"{format_count(progress.rows.committed)} rows"]
+    rows = progress.rows
+    is_ahead = rows.read > rows.committed and progress.phase != "done"
+    ahead = f"{format_count(rows.read)} read, {format_count(rows.staged)} staged, " if is_ahead else ""
+    quarantined = f", {format_count(rows.quarantined)} in quarantine" if rows.quarantined else ""
+    parts = [f"{ahead}{format_count(rows.committed)} rows{' committed' if ahead else ''}{quarantined}"]
     rate = progress.rows.committed / progress.seconds if progress.seconds > 0 else 0.0
     if rate:
         parts.append(f"{format_count(rate)}/s")

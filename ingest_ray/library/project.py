@@ -87,11 +87,13 @@ class Project:
     def home(self) -> str:
         return self._installation.settings.home
 
-    def apply(self, *, dry_run: bool = False) -> ApplyResult:
-        """Registers what the file or the document says. Applying twice changes nothing."""
+    def apply(self, *, dry_run: bool = False, take_back: bool = False) -> ApplyResult:
+        """Registers what the file or the document says. Applying twice changes nothing. `take_back`: also for units that were saved in the
+        console, which the file does not apply to otherwise.
+        """
         if self._config is None:
             raise ConfigError("this project has no file to apply", hint="ingest_ray.open('ingest.yaml')")
-        return apply(self._config, dry_run=dry_run)
+        return apply(self._config, dry_run=dry_run, take_back=take_back)
 
     def copy(self, source: str, target: str, tables: Sequence[str] = (), *, password: str | None = None) -> RunReport:
         """As `ingest-ray copy`: registers both addresses, collects, and runs the tables."""

@@ -5,12 +5,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from ingest_ray.catalog import run_records
 from ingest_ray.config import load_settings
 from ingest_ray.registry import sink_templates, strategy_templates
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Dataset, Endpoint
+from ingest_ray.service.endpoints.collect import empty_schemas
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import log_path
+from ingest_ray.service.units.configure import UnitChange, configure
 from tests.cli.in_process import InProcessCli
 
 FILE = """\
@@ -108,3 +113,66 @@ def test_help_without_arguments_is_no_mistake(cli: InProcessCli) -> None:
 
 def test_the_version_names_the_libraries(cli: InProcessCli) -> None:
     assert "pyarrow" in cli.json("version")["libraries"]
+
+
+def test_patterns_and_schemas_that_select_nothing_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INGEST_HOME", raising=False)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        shop.executescript("create table orders(id integer primary key); create table people(id integer primary key)")
+    cli = InProcessCli(tmp_path, capfd)
+    file = tmp_path / "ingest.yaml"
+    text = """
+endpoints: [{id: shop, template: jdbc.sqlite, config: {path: shop.db}}]
+sinks: [{id: out, template: sql, config: {url: "sqlite:///out.db"}}]
+units:
+  - {endpoint: shop, unit: "*", sink: out, enabled: true, run_mode: FULL}
+"""
+    file.write_text(text + '  - {endpoint: shop, unit: "oders*", policy: {lag: 5}}\n')
+    cli.json("apply")
+    collected = cli.json("collect", "shop", code=2)
+    assert "no unit that matches 'oders*'" in collected["faults"][0]
+    assert collected["differences"]["added"]  # what was found is kept
+    refused = cli.json("apply", code=2)["error"]
+    assert (refused["code"], "ingest.yaml:6" in refused["message"]) == ("E_BAD_INPUT", True)
+    assert "did you mean 'orders'?" in refused["hint"]
+    file.write_text(text)
+    cli.json("apply")
+    assert [unit["unit_id"] for unit in cli.json("run", "shop", "ord*", "people")["units"]] == ["orders", "people"]
+    assert [unit["unit_id"] for unit in cli.json("status", "shop", "p*")["units"]] == ["people"]
+    assert [unit["unit_id"] for unit in cli.json("verify", "shop", "[op]*")["units"]] == ["orders", "people"]
+    for command in ("run", "verify", "status"):
+        assert cli.json(command, "shop", "x*", code=2)["error"]["code"] == "E_INGESTION_UNIT_NOT_FOUND"
+
+
+def test_a_misspelled_schema_is_named() -> None:
+    endpoint = Endpoint(endpoint_id="shop", template="jdbc.postgres", config={"schemas": ["pubic", "sales"]})
+
+    def dataset(schema: str | None) -> Dataset:
+        facts: dict[str, JsonValue] = {} if schema is None else {"schema": schema}
+        return Dataset(endpoint_id="shop", name="d", columns=(), facts=facts)
+
+    (fault,) = empty_schemas(endpoint, [dataset("sales"), dataset("public")])
+    assert "'pubic'" in fault
+    assert "there is: public, sales" in fault
+    assert len(empty_schemas(endpoint, [])) == 2
+    assert empty_schemas(endpoint, [dataset(None)]) == []
+
+
+def test_units_that_were_saved_in_the_console_are_named_and_taken_back(cli: InProcessCli) -> None:
+    cli.json("apply")
+    cli.json("collect", "shop")
+    installation = Installation(load_settings(cli.folder / "ingest.yaml"))
+    configure(installation, UnitRef("shop", "orders"), UnitChange(enabled=False))
+    installation.catalog.close()
+    applied = cli.json("apply")
+    assert (applied["changes"], applied["set_by_hand"]) == ([], ["shop:orders"])
+    code, out, _ = cli.run("apply")
+    assert (code, "shop:orders was saved in the console" in out, "--take-back" in out) == (0, True, True)
+    assert cli.json("apply", "--take-back", "--dry-run")["changes"][0]["id"] == "shop:orders"
+    assert cli.json("apply")["set_by_hand"] == ["shop:orders"]  # a dry run changes nothing
+    taken = cli.json("apply", "--take-back")
+    assert [(change["action"], change["fields"]) for change in taken["changes"]] == [("~", ["enabled"])]
+    assert taken["set_by_hand"] == []
+    assert cli.json("apply", "--take-back")["changes"] == []

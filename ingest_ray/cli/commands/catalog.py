@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.cli.output import MISTAKE, SUCCESS
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
 
@@ -15,16 +16,21 @@ def apply(
     invocation: Invocation,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="ingest.yaml", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Apply the file to units that were saved in the console, too.")
+    ] = False,
 ) -> None:
     """Register endpoints, sinks and units as a file says.
 
     Applying twice changes nothing. What the file no longer has is removed; rows and checkpoints stay.
-    Enabled units that cannot run as they are configured are named.
+    Enabled units that cannot run as they are configured are named, and so are units that were saved in the console or
+    through the service: the file does not apply to them until --take-back.
 
     \b
     Examples:
       ingest-ray apply
       ingest-ray apply prod/ingest.yaml --dry-run
+      ingest-ray apply --take-back
     """
     from ingest_ray.cli.tables.apply import show_changes
     from ingest_ray.config import load_config
@@ -33,7 +39,9 @@ def apply(
     config_file = invocation.config_file
     if file is not None and config_file is not None and file != config_file:
         raise ConfigError("two files: give FILE or --config, not both")
-    applied = use_case.apply(load_config(file or config_file or Path("ingest.yaml")), dry_run=dry_run)
+    applied = use_case.apply(
+        load_config(file or config_file or Path("ingest.yaml")), dry_run=dry_run, take_back=take_back
+    )
     invocation.output.write(applied, lambda out: show_changes(applied, out))
 
 
@@ -57,11 +65,12 @@ def check_connection(invocation: Invocation, endpoint: EndpointArg) -> None:
 
 
 @shared_options()
-def collect(invocation: Invocation, endpoint: EndpointArg) -> None:
+def collect(invocation: Invocation, endpoint: EndpointArg) -> int:
     """Read an endpoint's metadata into the catalog.
 
     Every changed dataset gets a new version; one that has vanished is marked, not deleted.
     Enabled units that cannot run as they are configured are named.
+    Exit code 2: what was found is in the catalog, but a rule or a schema of the configuration selects nothing.
 
     \b
     Examples:
@@ -73,6 +82,7 @@ def collect(invocation: Invocation, endpoint: EndpointArg) -> None:
 
     collected = use_case.collect(invocation.installation, endpoint)
     invocation.output.write(collected, lambda out: show_collected(collected, out))
+    return MISTAKE if collected.faults else SUCCESS
 
 
 @shared_options()

@@ -35,7 +35,7 @@ def run(
     endpoint: EndpointArg,
     unit: Annotated[
         list[str] | None,
-        typer.Argument(metavar="UNIT", help="Units; all enabled ones by default.", show_default=False),
+        typer.Argument(metavar="UNIT", help="Units or patterns; all enabled ones by default.", show_default=False),
     ] = None,
     lower: Annotated[
         str | None,
@@ -72,7 +72,7 @@ def run(
     Examples:
       ingest-ray run shop
       ingest-ray run shop --parallel 8
-      ingest-ray run shop public.orders public.customers
+      ingest-ray run shop public.orders 'sales.*'
       ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
       ingest-ray run shop public.orders --reconcile --json
     """
@@ -110,12 +110,13 @@ def status(
       ingest-ray status
       ingest-ray status shop
       ingest-ray status shop public.orders
+      ingest-ray status shop 'public.*'
     """
     from ingest_ray.cli.tables.status import show_status
     from ingest_ray.service.units import status as use_case
 
     report = use_case.read_status(invocation.installation, endpoint, unit)
-    invocation.output.write(report, lambda out: show_status(report, unit is not None, out))
+    invocation.output.write(report, lambda out: show_status(report, unit is not None and len(report.units) == 1, out))
 
 
 @shared_options()

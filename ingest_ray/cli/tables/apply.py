@@ -24,4 +24,9 @@ def show_changes(applied: ApplyResult, out: TextIO) -> None:
     console.print(f"{summary}{', none made (dry run)' if applied.is_dry_run and count else ''}")
     for warning in applied.warnings:
         console.print(Text(escape_controls(warning), style="yellow"), soft_wrap=True)
+    for unit in applied.set_by_hand:
+        text = f"unit {unit} was saved in the console or through the service: the file does not apply to it"
+        console.print(Text(escape_controls(text), style="yellow"), soft_wrap=True)
+    if applied.set_by_hand:
+        console.print("hint: ingest-ray apply --take-back applies the file to them again")
     show_unfit(console, applied.unfit)

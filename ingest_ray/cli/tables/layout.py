@@ -1,5 +1,6 @@
 """The parts that tables share: a console, cells, errors."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
 _STYLES = {"SUCCEEDED": "green", "FAILED": "red", "RUNNING": "cyan", "PAUSED": "yellow"}
 
 
+UNBOUNDED_COLUMNS = 100_000  # a file or a pipe has no width: one row of a table is one line there, for grep and awk
+
+
 def console_on(out: TextIO) -> Console:
-    return _SafeConsole(file=out, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    """Wraps at the width of a terminal (or of `COLUMNS`), and nowhere else."""
+    is_bounded = out.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    width = None if is_bounded else UNBOUNDED_COLUMNS
+    return _SafeConsole(file=out, width=width, highlight=False, emoji=False, markup=False, soft_wrap=not is_bounded)
 
 
 class _SafeConsole(Console):

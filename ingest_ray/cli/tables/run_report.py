@@ -29,10 +29,17 @@ def show_report(report: RunReport, out: TextIO) -> None:
         states = [summary.state.value for summary in report.units]
         counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         console.print(
-            f"{len(states)} units: {counted}; {report.rows.committed} rows committed in {report.seconds:.1f} s"
+            f"{len(states)} units: {counted}; {report.rows.committed} rows committed{_quarantined_text(report)} in "
+            f"{report.seconds:.1f} s"
         )
         if report.state == "PAUSED":
             console.print(f"to go on: ingest-ray run {report.units[0].endpoint_id}")
+    if report.rows.quarantined:
+        console.print(f"look at them: ingest-ray quarantine show {report.units[0].endpoint_id}")
+
+
+def _quarantined_text(report: RunReport) -> str:
+    return f", {report.rows.quarantined} in quarantine" if report.rows.quarantined else ""
 
 
 def _show_unit(console: Console, summary: RunSummary) -> None:

@@ -1,7 +1,7 @@
 """Turns the addresses of a source and of a target into endpoints, as the installed templates declare them (`Descriptor.addresses`)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -24,22 +24,22 @@ def source_endpoint(address: str, password: str | None, folder: Path) -> Endpoin
     Raises:
         ConfigError: no installed source has such addresses.
     """
-    descriptors = [strategy_for(name).descriptor for name in strategy_templates()]
+    descriptors, broken = _descriptors(strategy_templates(), lambda name: strategy_for(name).descriptor)
     found = _endpoint(address, password, folder, descriptors, is_sink=False)
     if found is None:
         raise ConfigError(
             f"SOURCE: '{shown_url(address)}' is no address that copy reads",
-            hint=f"{_known(descriptors)}; for other sources write an ingest.yaml",
+            hint=f"{_known(descriptors, broken)}; for other sources write an ingest.yaml",
         )
     return found
 
 
 def target_endpoint(address: str, password: str | None, folder: Path) -> Endpoint:
     """Raises `ConfigError` for an address that no installed sink has."""
-    descriptors = [sink_family(name).descriptor for name in sink_templates()]
+    descriptors, broken = _descriptors(sink_templates(), lambda name: sink_family(name).descriptor)
     found = _endpoint(address, password, folder, descriptors, is_sink=True)
     if found is None:
-        raise ConfigError(f"--to: '{shown_url(address)}' is no address of a sink", hint=_known(descriptors))
+        raise ConfigError(f"--to: '{shown_url(address)}' is no address of a sink", hint=_known(descriptors, broken))
     return found
 
 
@@ -67,9 +67,22 @@ def _with_addresses(descriptors: list[Descriptor]) -> Iterator[tuple[Descriptor,
     return ((each, each.addresses) for each in descriptors if each.addresses is not None)
 
 
-def _known(descriptors: list[Descriptor]) -> str:
+def _descriptors(names: list[str], load: Callable[[str], Descriptor]) -> tuple[list[Descriptor], list[str]]:
+    """Those that load, and the names of plug-ins that do not: a broken one must not end a copy that does not need it."""
+    found: list[Descriptor] = []
+    broken: list[str] = []
+    for name in names:
+        try:
+            found.append(load(name))
+        except ConfigError:
+            broken.append(name)
+    return found, broken
+
+
+def _known(descriptors: list[Descriptor], broken: list[str]) -> str:
     schemes = sorted({scheme for _, addresses in _with_addresses(descriptors) for scheme in addresses.schemes})
-    return "addresses begin with " + ", ".join(f"{scheme}:" for scheme in schemes)
+    text = "addresses begin with " + ", ".join(f"{scheme}:" for scheme in schemes)
+    return f"{text}; templates that cannot be loaded: {', '.join(broken)}" if broken else text
 
 
 def _name_of(address: str) -> str:

@@ -49,14 +49,18 @@ class ApplyResult(Model):
     """Enabled units that a run would refuse."""
     warnings: tuple[str, ...] = ()
     """Units that a pattern selects in CDM mode, and that have no mapper."""
+    set_by_hand: tuple[str, ...] = ()
+    """Units whose configuration was saved in the console or through the service: the rules of the file do not apply to them."""
 
 
 class _DryRunEnd(Exception):
     """Rolls back the transaction of a dry run."""
 
 
-def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
+def apply(config: Config, *, dry_run: bool = False, take_back: bool = False) -> ApplyResult:
     """Registers endpoints, sinks and rules. Entries that the file no longer has are removed; data and checkpoints stay.
+
+    `take_back`: the rules apply again to units whose configuration was saved in the console or through the service.
 
     Raises:
         EndpointInUse: an endpoint that the file no longer has has a live run.
@@ -68,13 +72,17 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
     changes: list[Change] = []
     unfit: list[UnfitUnit] = []
     skipped: list[UnitRef] = []
+    by_hand: list[UnitRef] = []
     try:
         with installation.catalog.begin(is_alone=True) as connection:
             changes += _settings_change(settings)
             changes += _register(connection, installation, config.endpoints, "source", keys)
             changes += _register(connection, installation, config.sinks, "sink", keys)
             changes += _write_rules(connection, config)
+            if take_back:
+                _take_back(connection)
             changes += _configure(connection, skipped)
+            by_hand = [item.config.ref for item in unit_configs.listed(connection) if item.origin == "set"]
             check_mappings(connection, config.lines)
             unfit = unfit_units(connection, settings)
             unfit += moved_units(
@@ -94,7 +102,15 @@ def apply(config: Config, *, dry_run: bool = False) -> ApplyResult:
         changes=tuple(changes),
         unfit=tuple(unfit),
         warnings=tuple(map(skip_note, skipped)),
+        set_by_hand=tuple(map(str, by_hand)),
     )
+
+
+def _take_back(connection: sa.Connection) -> None:
+    """Gives the units that were configured by hand back to the rules, which change or remove them afterwards."""
+    for item in unit_configs.listed(connection):
+        if item.origin == "set":
+            unit_configs.put(connection, item.config, "rule", item.version)
 
 
 def _configure(connection: sa.Connection, skipped: list[UnitRef]) -> list[Change]:

@@ -1,6 +1,7 @@
 """Collects the metadata of one endpoint into the catalog."""
 
 import json
+from collections.abc import Sequence
 
 from ingest_ray import logs
 from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
@@ -9,7 +10,7 @@ from ingest_ray.catalog.run_records import Collection
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Endpoint, Model
+from ingest_ray.sdk.types import Dataset, Endpoint, Model
 from ingest_ray.sdk.types.dataset import CAUTION
 from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
@@ -22,13 +23,15 @@ from ingest_ray.state.sealed_secrets import open_source
 
 
 class CollectResult(Model):
-    """`warnings`: objects that could not be described, and rules that could not be applied."""
+    """`warnings`: objects that could not be described, and rules that could not be applied. `faults`: those of them that are mistakes of the
+    configuration: rules, and schemas in which nothing was found."""
 
     collection_id: str
     endpoint_id: str
     differences: Differences
     configured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     undescribed: tuple[Undescribed, ...] = ()
     unfit: tuple[UnfitUnit, ...] = ()
     """Enabled units of the endpoint that a run would refuse."""
@@ -117,7 +120,10 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         faults: list[RuleFault] = []
         skipped: list[UnitRef] = []
         changes = {name: action for action, name, _ in configure_units(connection, faults, skipped)}
-        warnings += [fault.message for fault in faults]  # the datasets are right, a rule is not
+        # The datasets are right, a rule or a schema is not.
+        mistakes = [f"{fault.message}; {fault.hint}" if fault.hint else fault.message for fault in faults]
+        mistakes += empty_schemas(endpoint, sorted_found.datasets)
+        warnings += mistakes
         warnings += [skip_note(unit) for unit in skipped if unit.endpoint_id == endpoint_id]
         for unit, texts in mapping_faults(connection, {}).items():
             warnings += texts
@@ -132,6 +138,7 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         differences=differences,
         configured=tuple(configured),
         warnings=tuple(warnings),
+        faults=tuple(mistakes),
         undescribed=tuple(undescribed),
         unfit=tuple(unfit),
     )
@@ -139,6 +146,21 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
 
 def _is_requested(request: CollectRequest, name: str) -> bool:
     return any(is_match(pattern, name) for pattern in request.datasets)
+
+
+def empty_schemas(endpoint: Endpoint, found: Sequence[Dataset]) -> list[str]:
+    """Named schemas of the endpoint in which nothing was found: misspelled, or not readable for its login."""
+    named = endpoint.config.get("schemas")
+    texts = named.split(",") if isinstance(named, str) else named if isinstance(named, list | tuple) else ()
+    has = {str(dataset.facts["schema"]) for dataset in found if "schema" in dataset.facts}
+    if found and not has:  # this strategy does not say in which schema a dataset is
+        return []
+    return [
+        f"schemas: nothing was found in schema '{name}' of endpoint '{endpoint.endpoint_id}': it is misspelled or empty, or its login may "
+        f"not read it; there is: {', '.join(sorted(has)) or 'nothing'}"
+        for name in map(str, texts)
+        if name not in has
+    ]
 
 
 def _with_schemas(endpoint: Endpoint, schemas: tuple[str, ...]) -> Endpoint:

@@ -28,6 +28,7 @@ from ingest_ray.service.packages import refuse_missing_packages
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.unfit_units import UNFIT
+from ingest_ray.service.units.selection import select_units
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 
@@ -120,7 +121,7 @@ def admit_each(
     options = options or RunOptions()
     refuse_missing_packages(installation.settings)
     _check_call(endpoint_id, unit_ids, options)
-    wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
+    wanted = select_units(installation, endpoint_id, unit_ids) or enabled_units(installation, endpoint_id)
     base = run_id or new_id()
     launch_catalog = LaunchCatalog(len(wanted))
     orders: list[RunOrder] = []
@@ -146,7 +147,7 @@ def admit_each(
 
 def admit_comparison(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[RunOrder]:
     """The orders of a comparison with the sink: every unit passed the gate. A live run of a unit does not matter."""
-    wanted = list(dict.fromkeys(unit_ids)) or enabled_units(installation, endpoint_id)
+    wanted = select_units(installation, endpoint_id, unit_ids) or enabled_units(installation, endpoint_id)
     base, launch_catalog = new_id(), LaunchCatalog(len(wanted))
     return [
         gate(

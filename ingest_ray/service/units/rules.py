@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -58,9 +59,13 @@ def expand_rules(
     for stored in rules:
         rule = UnitRule.model_validate(stored.document)
         matching = _matching(rule, units, offered)
-        if not matching and rule.endpoint in units and (rule.match == "exact" or not is_pattern(rule.unit)):
-            message = f"{stored.written_at}: endpoint '{rule.endpoint}' has no unit '{rule.unit}'"
-            hint = f"ingest-ray units {rule.endpoint} shows what there is; collect again if it is new"
+        is_exact = rule.match == "exact" or not is_pattern(rule.unit)
+        if not matching and rule.endpoint in units and (is_exact or units[rule.endpoint]):
+            has_none = f"has no unit '{rule.unit}'" if is_exact else f"has no unit that matches '{rule.unit}'"
+            message = f"{stored.written_at}: endpoint '{rule.endpoint}' {has_none}"
+            similar = get_close_matches(rule.unit, [unit.unit_id for unit in units[rule.endpoint]], n=3)
+            near = f"did you mean '{similar[0]}'? " if similar else ""
+            hint = f"{near}ingest-ray units {rule.endpoint} shows what there is; collect again if it is new"
             faults.append(RuleFault(message=message, hint=hint))
         for unit_id in matching:
             written.setdefault(UnitRef(rule.endpoint, unit_id), []).append((rule, stored.written_at))

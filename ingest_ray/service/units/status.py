@@ -15,6 +15,7 @@ from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentS
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
+from ingest_ray.service.units.rules import is_match
 from ingest_ray.service.units.unit_status import current_state, read_checkpoint
 
 
@@ -68,7 +69,7 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
         configured = [
             item.config
             for item in unit_configs.listed(connection, endpoint_id)
-            if unit_id in (None, item.config.unit_id)
+            if unit_id is None or is_match(unit_id, item.config.unit_id)
         ]
         if unit_id is not None and not configured:
             raise UnitNotFound(
@@ -76,7 +77,8 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
             )
         latest = run_records.latest(connection, endpoint_id)
         running = {run.summary.ref: run for run in run_records.running(connection, endpoint_id)}
-        history = run_records.recent(connection, configured[0].ref) if unit_id is not None else []
+        is_single = unit_id is not None and len(configured) == 1
+        history = run_records.recent(connection, configured[0].ref) if is_single else []
         names = [endpoint_id] if endpoint_id is not None else list(vendors)
         collected = {name: _collected_at(run_records.collection_runs(connection, name)) for name in names}
     kv = installation.kv
