@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 FAST := not slow and not services and not cluster and not faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check coverage test-faults bench audit sbom format clean
+.PHONY: help demo docs test lint check coverage test-faults bench audit sbom format clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -25,8 +25,20 @@ $(READY): pyproject.toml
 	-$(BIN)/python -m compileall -q .venv/lib
 	touch $(READY)
 
-demo: $(READY) ## A shop in SQLite: loaded, killed, resumed, changed, loaded again
+# The demo needs less than the tests do; where those are installed, nothing is added.
+.venv/.demo: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	test -e $(READY) || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --editable '.[demo]' && \
+		{ $(BIN)/python -m compileall -q .venv/lib || true; }; }
+	touch $@
+
+demo: .venv/.demo ## A shop in SQLite: loaded, killed, resumed, changed, loaded again
 	$(BIN)/python -m demo
+
+docs: $(READY) ## Builds the documentation site: site/index.html
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python scripts/make_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(READY) ## Checks format, lint and strict types
 	$(BIN)/ruff format --check .
@@ -73,4 +85,4 @@ format: $(READY) ## Formats, and mends what lint can mend
 	$(BIN)/ruff check --fix .
 
 clean: ## Removes .venv and what demo and tests left
-	rm -rf .venv demo-home htmlcov .coverage sbom.json
+	rm -rf .venv demo-home htmlcov .coverage sbom.json site docs/reference

@@ -42,6 +42,17 @@ console = Console()
 
 
 def main() -> int:
+    """Returns 1 where a step failed, or where lake and shop differ."""
+    try:
+        return show()
+    except subprocess.CalledProcessError as failed:
+        console.print(
+            f"[bold red]a step failed: {' '.join(map(str, failed.cmd))} ended with exit code {failed.returncode}"
+        )
+        return 1
+
+
+def show() -> int:
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
@@ -54,8 +65,9 @@ def main() -> int:
     title("Load two tables")
     ingest("run", "shop", "customers", "orders")
     title("Load the third on Ray, and pull the plug half way")
-    survived = kill_half_way()
-    console.print(f"killed with SIGKILL after {survived:,} of {shop.LINES:,} rows were committed")
+    survived, is_killed = kill_half_way()
+    how = "killed with SIGKILL" if is_killed else "the run ended before it could be killed,"
+    console.print(f"{how} after {survived:,} of {shop.LINES:,} rows were committed")
     title("Run it again: what is in the lake is not read again")
     resumed = ingest_json("run", "shop", "order_lines")
     title("A day later: a few rows changed")
@@ -63,7 +75,7 @@ def main() -> int:
     console.print(f"{changed} rows changed or new at the source")
     ingest("run", "shop")
     ingest("status", "shop")
-    is_equal = report(survived, resumed)
+    is_equal = report(survived, resumed, is_killed)
     title("Jira and Confluence, simulated, in one common data model")
     is_equal &= sites.into_one_model(HOME / "sites", command(), console)
     console.print(f"\n{time.monotonic() - started:.0f} seconds in all. Look at the lake yourself:\n")
@@ -96,8 +108,11 @@ def command() -> str:
     return str(Path(sys.executable).absolute().with_name("ingest-ray"))
 
 
-def kill_half_way() -> int:
-    """Kills the whole process tree of a run, like a power cut, once five commits are in the lake."""
+def kill_half_way() -> tuple[int, bool]:
+    """Kills the whole process tree of a run, like a power cut, once five commits are in the lake.
+
+    Returns the rows that are in the lake then, and whether it was killed. Raises `CalledProcessError` for a run that failed by itself.
+    """
     console.print("[bold cyan]$ ingest-ray run shop order_lines")
     run = subprocess.Popen([command(), "run", "shop", "order_lines"], cwd=HOME, start_new_session=True)
     log = HOME / "lake" / "shop" / "order_lines" / "_delta_log"
@@ -105,8 +120,10 @@ def kill_half_way() -> int:
         time.sleep(0.01)
     with suppress(ProcessLookupError):  # the run ended before
         os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    return int(rows_in_lake("order_lines"))
+    code = run.wait()
+    if code not in (0, -signal.SIGKILL):
+        raise subprocess.CalledProcessError(code, run.args)
+    return rows_in_lake("order_lines"), code == -signal.SIGKILL
 
 
 def rows_in_lake(unit: str) -> int:
@@ -114,7 +131,7 @@ def rows_in_lake(unit: str) -> int:
     return int(DeltaTable(str(path)).to_pyarrow_table(columns=["id"]).num_rows) if path.exists() else 0
 
 
-def report(survived: int, resumed: dict[str, object]) -> bool:
+def report(survived: int, resumed: dict[str, object], is_killed: bool) -> bool:
     """Compares lake and shop, table by table; returns whether they are equal."""
     title("What happened")
     table = Table("table", "rows in shop", "rows in lake", "keys in lake", "sum of keys", "equal")
@@ -133,7 +150,7 @@ def report(survived: int, resumed: dict[str, object]) -> bool:
     rows = resumed["rows"]
     assert isinstance(rows, dict)
     console.print(
-        f"order_lines: {survived:,} rows were in the lake when the run was killed; the next run read {rows['read']:,}, "
+        f"order_lines: {survived:,} rows were in the lake when the run {'was killed' if is_killed else 'ended'}; the next run read {rows['read']:,}, "
         f"which is {'exactly' if survived + rows['read'] == shop.LINES else 'NOT'} the rest."
     )
     return is_equal and survived + rows["read"] == shop.LINES

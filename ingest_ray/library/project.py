@@ -1,16 +1,21 @@
 """A project as an object: the use cases of the command line with typed results, and rows as Arrow tables."""
 
 import asyncio
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ingest_ray.config import FILE, Config, load_config, load_settings
 from ingest_ray.config.loading import parse_config, settings_without_file
 from ingest_ray.engine.reports import ComparisonProgress, PlanPreview
 from ingest_ray.engine.run_order import Progress
+from ingest_ray.library.display import show_in_notebooks
+from ingest_ray.library.landed_dataset import arrow_dataset, ray_dataset
 from ingest_ray.run import VerifyOptions
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
@@ -31,8 +36,10 @@ from ingest_ray.service.units.status import StatusReport, read_status
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as pads
 
 REQUESTED_BY = "python"
+show_in_notebooks()
 
 
 def open(file: str | Path | None = None, *, home: str | Path | None = None) -> "Project":
@@ -69,6 +76,8 @@ class Project:
     def __init__(self, installation: Installation, config: Config | None = None) -> None:
         self._installation = installation
         self._config = config
+        self._folder = ""
+        self._remove_files: Callable[[], object] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +89,11 @@ class Project:
         return f"Project(home={self.home!r})"
 
     def close(self) -> None:
-        """Closes the connections to the catalog; the next call opens them again."""
+        """Closes the connections to the catalog; the next call opens them again. Files of `dataset` are removed."""
         self._installation.catalog.close()
+        if self._remove_files is not None:
+            self._remove_files()
+            self._remove_files = None
 
     @property
     def home(self) -> str:
@@ -185,6 +197,23 @@ class Project:
     def read(self, endpoint: str, unit: str, columns: Sequence[str] | None = None) -> "pa.Table":
         """The rows that have landed, without those that were deleted at the source. The whole table is in memory."""
         return LandedRows(self._installation, UnitRef(endpoint, unit)).table(columns)
+
+    def dataset(self, endpoint: str, unit: str, columns: Sequence[str] | None = None) -> "pads.Dataset":
+        """What has landed, as a `pyarrow.dataset`, which reads a copy on disk lazily; the copy stays until the project is closed."""
+        rows = LandedRows(self._installation, UnitRef(endpoint, unit))
+        return arrow_dataset(rows, list(columns) if columns is not None else None, self._files_folder())
+
+    def _files_folder(self) -> Path:
+        """Is removed by `close`, or with the project."""
+        if self._remove_files is None:
+            self._folder = tempfile.mkdtemp(prefix="ingest-ray-")
+            self._remove_files = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return Path(self._folder)
+
+    def to_ray(self, endpoint: str, unit: str, columns: Sequence[str] | None = None) -> Any:
+        """What has landed, as a `ray.data.Dataset` on the Ray that this process is connected to."""
+        rows = LandedRows(self._installation, UnitRef(endpoint, unit))
+        return ray_dataset(rows, list(columns) if columns is not None else None)
 
     def batches(self, endpoint: str, unit: str, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
         """As `read`, batch by batch."""

@@ -1,6 +1,7 @@
 """Ingestion from Python: the surface of `Project`, typed results, and rows as Arrow tables."""
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 
 import ingest_ray
@@ -23,6 +25,7 @@ SURFACE = [
     "close",
     "collect",
     "copy",
+    "dataset",
     "endpoints",
     "home",
     "plan",
@@ -31,6 +34,7 @@ SURFACE = [
     "run",
     "run_async",
     "status",
+    "to_ray",
     "units",
     "verify",
 ]
@@ -177,3 +181,48 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, ingest_ray; print([name for name in ('pyarrow', 'pydantic', 'ray') if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_what_has_landed_is_a_dataset_until_the_project_is_closed(project: ingest_ray.Project) -> None:
+    project.run("shop")
+    landed = project.dataset("shop", "orders", ["id", "total"])
+    assert landed.to_table(filter=pads.field("total") > 2).to_pylist() == [{"id": 2, "total": 2.5}]
+    assert project.dataset("shop", "orders").schema.names == project.read("shop", "orders").schema.names
+    (file,) = landed.files
+    project.close()
+    assert not Path(file).exists()
+    assert project.dataset("shop", "orders").count_rows() == 2  # opened again
+
+
+def test_results_are_shown_in_a_notebook_and_names_are_no_markup(project: ingest_ray.Project) -> None:
+    results = [project.plan("shop", "orders"), project.run("shop"), project.status(), project.verify("shop")]
+    results += [project.units("shop"), project.collect("shop"), project.apply()]
+    shown = [result._repr_html_() for result in results]  # type: ignore[attr-defined]
+    assert [text for text in shown if not text.startswith("<pre")] == []
+    assert "SUCCEEDED" in shown[1]
+    report = project.run("shop")
+    odd = report.units[0].model_copy(update={"unit_id": "<script>alert(1)</script>"})
+    assert "<script>" not in report.model_copy(update={"units": (odd,)})._repr_html_()  # type: ignore[attr-defined]
+
+
+@pytest.mark.faults
+def test_what_has_landed_is_a_ray_dataset(folder: Path) -> None:
+    """In a process of its own, which starts a Ray of its own."""
+    code = f"""
+import json, ingest_ray
+from ingest_ray.sdk.errors import ConfigError
+project = ingest_ray.build(json.loads({json.dumps(json.dumps(document()))}), folder={str(folder)!r})
+project.apply(); project.collect("shop"); project.run("shop")
+try:
+    project.to_ray("shop", "orders")
+except ConfigError as error:
+    print(error.message)
+import ray
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+found = project.to_ray("shop", "orders", ["id", "total"])
+print(sorted(row["id"] for row in found.take_all()), found.schema().names)
+project.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["Ray is not initialized in this process", "[1, 2] ['id', 'total']"]

@@ -1,0 +1,70 @@
+"""The examples for orchestrators run with the real libraries where those are installed; a skip says which is not."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ingest_ray
+
+FILE = """
+endpoints: [{id: shop, template: jdbc.sqlite, config: {path: shop.db}}]
+sinks: [{id: out, template: sql, config: {url: "sqlite:///out.db"}}]
+units: [{endpoint: shop, unit: "*", sink: out, enabled: true, run_mode: FULL}]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ingest_ray.Project]:
+    monkeypatch.delenv("INGEST_HOME", raising=False)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        shop.executescript("create table orders(id integer primary key); insert into orders values (1), (2)")
+    (tmp_path / "ingest.yaml").write_text(FILE)
+    with ingest_ray.open(tmp_path / "ingest.yaml") as opened:
+        opened.apply()
+        opened.collect("shop")
+        yield opened
+
+
+def test_dbt_gets_the_tables_with_their_freshness(project: ingest_ray.Project, tmp_path: Path) -> None:
+    from examples.orchestrators.dbt_sources import sources
+
+    assert project.run("shop").state == "SUCCEEDED"
+    (source,) = yaml.safe_load(sources(project, "shop", "main"))["sources"]
+    with closing(sqlite3.connect(tmp_path / "out.db")) as out:  # the names and the column are those of the sink
+        for table in source["tables"]:
+            assert out.execute(f"select count({source['loaded_at_field']}) from {table['name']}").fetchone() == (2,)
+
+
+@pytest.mark.filterwarnings("default")
+def test_dagster_materializes_and_checks(project: ingest_ray.Project) -> None:
+    dagster = pytest.importorskip("dagster", reason="dagster is not installed: the example was not run")
+    from examples.orchestrators.dagster_assets import definitions
+
+    made = definitions(project, "shop")
+    done = dagster.materialize([*made.assets, *made.asset_checks])
+    assert done.success
+    (check,) = done.get_asset_check_evaluations()
+    assert check.passed
+
+
+@pytest.mark.filterwarnings("default")
+def test_prefect_lands_every_unit(project: ingest_ray.Project, tmp_path: Path) -> None:
+    pytest.importorskip("prefect", reason="prefect is not installed: the example was not run")
+    from examples.orchestrators.prefect_flow import land, land_all
+
+    assert land_all.name == "land-all"
+    assert asyncio.run(land.fn(str(tmp_path / "ingest.yaml"), "shop", "orders")) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_airflow_lands_a_unit(project: ingest_ray.Project, tmp_path: Path) -> None:
+    pytest.importorskip("airflow", reason="airflow is not installed: the example was not run")
+    from examples.orchestrators.airflow_dag import LandUnit
+
+    operator = LandUnit(task_id="land", file=str(tmp_path / "ingest.yaml"), endpoint="shop", unit="orders")
+    assert operator.execute({}) == 2
