@@ -1,6 +1,7 @@
 """The status of units with checkpoints: last run, watermarks, counts, errors. Imports nothing heavy, because it is called often."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from pydantic import Field, JsonValue
 
@@ -15,7 +16,6 @@ from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentS
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
-from ingest_ray.service.units.rules import is_match
 from ingest_ray.service.units.unit_status import current_state, read_checkpoint
 
 
@@ -69,7 +69,7 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
         configured = [
             item.config
             for item in unit_configs.listed(connection, endpoint_id)
-            if unit_id is None or is_match(unit_id, item.config.unit_id)
+            if unit_id in (None, item.config.unit_id) or fnmatchcase(item.config.unit_id, str(unit_id))
         ]
         if unit_id is not None and not configured:
             raise UnitNotFound(
