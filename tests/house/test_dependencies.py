@@ -29,7 +29,7 @@ def runtime() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
     texts = [
         *PROJECT["dependencies"],
-        *(text for name in extras if name not in ("test", "dev", "all") for text in extras[name]),
+        *(text for name in extras if name not in ("test", "dev", "docs", "demo", "all") for text in extras[name]),
     ]
     return [Requirement(text) for text in texts]
 
