@@ -44,7 +44,7 @@ def read_once(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadConte
     """Where the table may have grown since it was cut, the database first returns the position up to which the budget
     reaches; without a snapshot that is the only bound."""
     view = TableView(dialect, spec)
-    with dialect.open(spec.endpoint) as session:
+    with dialect.open_reader(spec) as session:
         dialect.check_columns(session, spec.dataset, view.columns)
         dialect.enter_snapshot(session, spec, piece.snapshot)
         if spec.policy.where:

@@ -1,10 +1,11 @@
 """SQL that most databases write alike; a dialect inherits it and overrides what its database writes otherwise."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pydantic import JsonValue
 
-from ingest_ray.sdk.types import Dataset, UnitSpec
+from ingest_ray.sdk.types import Dataset, Endpoint, UnitSpec
 from ingest_strategies.jdbc.dialect import AxisColumn, Session
 
 
@@ -20,6 +21,12 @@ def quoted_text(value: str) -> str:
 
 class StandardSql:
     clock_s = ""
+
+    def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]:
+        raise NotImplementedError
+
+    def open_reader(self, spec: UnitSpec) -> AbstractContextManager[Session]:
+        return self.open(spec.endpoint)
 
     def quote(self, name: str) -> str:
         return quoted(name)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import IngestError, SnapshotLost, SourceDenied, SourceUnavailable
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
@@ -22,6 +23,7 @@ from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Session, Ta
 from ingest_strategies.jdbc.postgres.catalog import collect, describe, read_column_types, read_size
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import fault_of
+from ingest_strategies.jdbc.postgres.copy_session import has_plain_login, is_decoded, open_reading_session
 from ingest_strategies.jdbc.postgres.horizon import find_horizon
 from ingest_strategies.jdbc.postgres.reader import fetch_rows
 from ingest_strategies.jdbc.postgres.row_security import read_policies
@@ -69,6 +71,25 @@ class Postgres(StandardSql):
                 yield session
             finally:
                 session.close()
+
+    @contextmanager
+    def open_reader(self, spec: UnitSpec) -> Iterator[Session]:
+        """Decodes the rows of large tables itself; the others, and what only libpq can connect to, are read through ADBC."""
+        config = parse_config(PostgresConfig, spec.endpoint)
+        names = schema_of(spec.dataset, spec.policy.columns or None).names
+        if not is_decoded(spec.dataset, names) or not has_plain_login(config):
+            with self.open(spec.endpoint) as session:
+                yield session
+            return
+        host, port = config.addresses[0]
+        with reach(spec.endpoint.endpoint_id, config, host, port) as way:
+            own = open_reading_session(
+                config, lambda message, state: fault_of(spec.endpoint.endpoint_id, message, state), way
+            )
+            try:
+                yield own
+            finally:
+                own.close()
 
     def version(self, session: Session) -> str:
         return str(session.rows("SELECT 'PostgreSQL ' || current_setting('server_version')")[0][0])

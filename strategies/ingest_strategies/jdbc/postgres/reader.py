@@ -13,7 +13,8 @@ from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset
 from ingest_strategies.jdbc.dialect import FetchedBatch, Session
-from ingest_strategies.jdbc.postgres.numeric import NumericOutOfRange, decode_numerics, numeric_text
+from ingest_strategies.jdbc.postgres.numeric import NumericDecoder, NumericOutOfRange, numeric_text
+from ingest_strategies.jdbc.postgres.session import postgres_session
 from ingest_strategies.jdbc.standard_sql import quoted
 from ingest_strategies.jdbc.values.convert import Misfits, fit_array, raw_value, rows_where, storage, without_misfits
 
@@ -98,13 +99,16 @@ def selection_of(dataset: Dataset, names: list[str]) -> Selection:
 
 def fetch_rows(session: Session, dataset: Dataset, source: str, context: ReadContext) -> Iterator[FetchedBatch]:
     selection = selection_of(dataset, context.schema.names)
+    decode = postgres_session(session).decode_numerics
     options = {"adbc.postgresql.batch_size_hint_bytes": str(context.page_bytes)}
     for batch in session.batches(f"SELECT {selection.sql} {source}", options):
         if batch.num_rows:
-            yield FetchedBatch(convert_batch(batch, selection, context), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, selection, context, decode), batch.num_rows)
 
 
-def convert_batch(batch: pa.RecordBatch, selection: Selection, context: ReadContext) -> pa.RecordBatch:
+def convert_batch(
+    batch: pa.RecordBatch, selection: Selection, context: ReadContext, decode: NumericDecoder
+) -> pa.RecordBatch:
     """The batch in the declared types; rows that Arrow cannot hold go to quarantine with their raw values."""
     misfits, arrays = Misfits(), []
     odd_arrays = read_guards(batch, selection, misfits)
@@ -112,7 +116,7 @@ def convert_batch(batch: pa.RecordBatch, selection: Selection, context: ReadCont
         array = storage(batch.column(index))
         target = context.schema.field(index).type
         if item.is_sent:
-            arrays.append(decode_numeric(array, target, item.column.name, misfits))
+            arrays.append(decode_numeric(array, target, item.column.name, misfits, decode))
             continue
         for row, reason in wrapped_times(array):
             misfits.add(row, reason, item.column.name)
@@ -136,10 +140,12 @@ def read_guards(batch: pa.RecordBatch, selection: Selection, misfits: Misfits) -
     return found
 
 
-def decode_numeric(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
+def decode_numeric(
+    sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits, decode: NumericDecoder
+) -> pa.Array:
     """Binary numerics as decimals; a batch with a value outside the declared type is converted from text."""
     try:
-        values, special = decode_numerics(sent, target)
+        values, special = decode(sent, target)
     except NumericOutOfRange:
         texts = pa.array([None if value is None else numeric_text(value) for value in sent.to_pylist()], pa.string())
         return fit_array(texts, target, column, misfits, as_declared)

@@ -15,6 +15,7 @@ from ingest_ray.sdk.errors import IngestError, SourceLocked
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
+from ingest_strategies.jdbc.postgres.numeric import NumericDecoder, decode_numerics
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
 from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
@@ -67,19 +68,19 @@ class PostgresSession(AdbcSession):
         self._watched_pid = self._last_pid = 0
         self.storage = ""
         """What `read_storage` returned when the slice's read began, or its snapshot."""
-
-        def connect_now() -> Any:
-            if reach is None:
-                shared = database(conninfo(config))  # may connect itself
-                self._opened_at = time.monotonic()
-                return connect(shared)
-            shared = database(conninfo(config, reach.local_port(), reach.password_file), reach.with_password)
-            with reach.with_password():
-                self._opened_at = time.monotonic()
-                return connect(shared)
-
         self._fault_of = fault
-        super().__init__(connect_now, fault, config.secrets)
+        super().__init__(self._connect, fault, config.secrets)
+
+    def _connect(self) -> Any:
+        config, reach = self._config, self._reach
+        if reach is None:
+            shared = database(conninfo(config))  # may connect itself
+            self._opened_at = time.monotonic()
+            return connect(shared)
+        shared = database(conninfo(config, reach.local_port(), reach.password_file), reach.with_password)
+        with reach.with_password():
+            self._opened_at = time.monotonic()
+            return connect(shared)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         if not self._is_in_transaction:
@@ -110,6 +111,10 @@ class PostgresSession(AdbcSession):
             self._execute(RELEASE_LOCKS)
             return found
 
+    @property
+    def decode_numerics(self) -> NumericDecoder:
+        return decode_numerics
+
     def run(self, sql: str) -> None:
         if self._is_in_transaction:
             self._execute(sql)
@@ -126,10 +131,13 @@ class PostgresSession(AdbcSession):
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         if self._is_in_transaction:
             with self._giving_way():
-                yield from super().batches(f"{MARK} {sql}", options)
+                yield from self._stream(sql, options)
             return
         with self._transaction():
-            yield from super().batches(f"{MARK} {sql}", options)
+            yield from self._stream(sql, options)
+
+    def _stream(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+        return super().batches(f"{MARK} {sql}", options)
 
     def begin(self, isolation: str = "READ COMMITTED", snapshot: str | None = None) -> None:
         """Begins a read-only transaction with the session's settings."""

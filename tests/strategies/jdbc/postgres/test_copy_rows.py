@@ -1,0 +1,373 @@
+"""Rows of PostgreSQL that are decoded here: the same as ADBC's for every type, wherever the stream is cut, and whatever ends it."""
+
+import itertools
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pg8000.exceptions import InterfaceError
+
+from ingest_ray.sdk.errors import SourceError, SourceUnavailable
+from ingest_ray.sdk.row_hash import plain
+from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.postgres import copy_session
+from ingest_strategies.jdbc.postgres.copy_rows import HEADER, TYPES, CopyRows, MalformedCopy
+from ingest_strategies.jdbc.postgres.dialect import Postgres as Dialect
+from ingest_strategies.jdbc.postgres.session import PostgresSession
+from ingest_strategies.jdbc.postgres.wire import PostgresWire, UnknownColumnType
+from ingest_strategies.jdbc.values.convert import storage
+
+COLUMNS = {
+    16: ("boolean", ["true", "false"]),
+    17: ("bytea", ["''", "'\\x00ff'", "decode(repeat('ab', 3000), 'hex')"]),
+    18: ('"char"', ["'x'", "''"]),
+    19: ("name", ["'a'", "'Ж'"]),
+    20: ("bigint", ["0", "-1", "9223372036854775807", "-9223372036854775808", "4294967296", "2147483648"]),
+    21: ("smallint", ["0", "-1", "32767", "-32768"]),
+    23: ("integer", ["0", "-1", "2147483647", "-2147483648"]),
+    25: ("text", ["''", "'a'", "'漢字 \U0001f600'", "repeat('long ', 20000)"]),
+    114: ("json", ["'null'", "'{\"a\": [1, 2.50]}'"]),
+    700: ("real", ["0", "'-0'", "'NaN'", "'Infinity'", "1.5e-45", "3.4028235e38"]),
+    701: ("double precision", ["0", "'-0'", "'NaN'", "'-Infinity'", "5e-324", "1.7976931348623157e308"]),
+    1042: ("character(5)", ["'a'", "'ab   '", "'漢'"]),
+    1043: ("character varying(9)", ["''", "'abc'"]),
+    1082: ("date", ["'2024-02-29'", "'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'"]),
+    1083: ("time", ["'00:00'", "'24:00'", "'12:34:56.789012'"]),
+    1114: (
+        "timestamp",
+        [
+            "'2024-02-29 12:00:00.000001'",
+            "'infinity'",
+            "'-infinity'",
+            "'4713-01-01 BC'",
+            "'294276-12-31 23:59:59.999999'",
+        ],
+    ),
+    1184: ("timestamptz", ["'2024-02-29 12:00+02'", "'infinity'", "'-infinity'", "'4713-01-02 BC'", "'294276-12-30'"]),
+    2950: ("uuid", ["'00112233-4455-6677-8899-aabbccddeeff'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"]),
+    3802: ("jsonb", ["'null'", "'{\"a\": [1, 2.50]}'", "'\"漢\"'"]),
+}
+ROWS = 40
+
+
+def wire_of(pg: Postgres, user: str = "postgres") -> PostgresWire:
+    socket = str(pg.folder / ".s.PGSQL.5432")
+    return PostgresWire(
+        user=user, database=pg.name, unix_sock=socket, ssl_context=False, startup_params={"client_encoding": "UTF8"}
+    )
+
+
+@pytest.fixture(scope="module")
+def everything(module_pg: Postgres) -> Postgres:
+    """A row of every value of every type, NULL between them."""
+    names = ", ".join(f"c{number} {kind}" for number, (kind, _) in COLUMNS.items())
+    module_pg.run(f"CREATE TABLE everything (id int, {names})")
+    for row in range(ROWS):
+        values = [
+            "NULL" if (row + place) % 5 == 0 else f"({found[(row // 2 + place) % len(found)]})::{kind}"
+            for place, (kind, found) in enumerate(COLUMNS.values())
+        ]
+        module_pg.run(f"INSERT INTO everything VALUES ({row}, {', '.join(values)})")
+    return module_pg
+
+
+QUERY = f"SELECT id AS c0, {', '.join(f'c{number} AS c{place}' for place, number in enumerate(COLUMNS, 1))} FROM everything ORDER BY id"
+
+
+def through_adbc(pg: Postgres, query: str) -> pa.Table:
+    import adbc_driver_postgresql.dbapi as adbc
+
+    with adbc.connect(pg.url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetch_arrow_table()
+
+
+def assert_same(found: list[pa.RecordBatch], wanted: pa.Table) -> None:
+    table = pa.Table.from_batches(found)
+    assert table.column_names == wanted.column_names
+    for name in wanted.column_names:
+        one, two = storage(table[name].combine_chunks()), storage(wanted[name].combine_chunks())
+        if not pa.types.is_time64(one.type):  # of the time 24:00, which is recognised later
+            one.validate(full=True)
+        assert one.type == two.type, name
+        assert plain(one).equals(plain(two)), (name, one, two)
+
+
+def test_every_type_of_the_decoder_is_here() -> None:
+    assert COLUMNS.keys() == TYPES.keys()
+
+
+@pytest.mark.parametrize("page_bytes", [1, 5_000, 2**20, 2**40])
+def test_all_types_arrive_as_through_adbc(everything: Postgres, page_bytes: int) -> None:
+    wire = wire_of(everything)
+    found = list(wire.copy(QUERY, page_bytes))
+    assert (len(found) == 1) == (page_bytes > 2**20) or page_bytes == 2**20
+    assert max(batch.num_rows for batch in found) > 1 or page_bytes == 1
+    assert_same(found, through_adbc(everything, QUERY))
+    assert wire.rows("SELECT 1, NULL, 'x', 2.5, true, 1.5::float8") == [(1, None, "x", "2.5", True, 1.5)]
+    wire.close()
+
+
+def test_a_query_without_rows_and_one_without_columns(everything: Postgres) -> None:
+    wire = wire_of(everything)
+    assert list(wire.copy(f"SELECT * FROM ({QUERY}) q WHERE c0 < 0", 2**20)) == []
+    with pytest.raises(UnknownColumnType):
+        next(wire.copy("SELECT ARRAY[1]", 2**20))
+    assert wire.rows("SELECT 1") == [(1,)]
+    wire.close()
+
+
+SMALL = "SELECT id AS c0, c25 AS c1, c20 AS c2, c16 AS c3, c3802 AS c4, c2950 AS c5 FROM everything WHERE id BETWEEN 5 AND 9 ORDER BY id"
+KINDS = [TYPES[number] for number in (23, 25, 20, 16, 3802, 2950)]
+
+
+@pytest.fixture(scope="module")
+def stream(everything: Postgres) -> bytes:
+    """What the server sends for the rows of `SMALL`, with short texts, from the first message of rows on."""
+    wire = wire_of(everything)
+    received = bytearray()
+    receive = wire._receive
+
+    def record(room: memoryview) -> int:
+        count = receive(room)
+        received.extend(room[:count])
+        return count
+
+    wire._receive = record  # type: ignore[method-assign]
+    assert len(list(wire.copy(SMALL.replace("c25 AS", "left(c25, 20) AS"), 2**20))) == 1
+    wire.close()
+    return bytes(received)
+
+
+def decoded(chunks: list[bytes], page_bytes: int = 2**20) -> tuple[list[pa.RecordBatch], list[int], bytes]:
+    """The batches, the letters of other messages, and what was left."""
+    letters: list[int] = []
+    waiting = [chunk for chunk in chunks if chunk]
+
+    def receive(room: memoryview) -> int:
+        if not waiting:
+            return 0
+        size = min(len(room), len(waiting[0]))
+        room[:size] = waiting[0][:size]
+        waiting[0] = waiting[0][size:]
+        if not waiting[0]:
+            del waiting[0]
+        return size
+
+    rows = CopyRows(KINDS, page_bytes, receive, lambda letter, _: letters.append(letter))
+    batches = list(rows.batches())
+    return batches, letters, rows.rest() + b"".join(waiting)
+
+
+def test_borders_of_chunks_at_every_byte_change_nothing(stream: bytes) -> None:
+    wanted, letters, rest = decoded([stream])
+    assert (letters, sum(batch.num_rows for batch in wanted)) == ([ord("c")], 5)
+    for page_bytes in (2**20, 40):
+        for cut in range(len(stream) - len(rest) + 1):
+            found, also, left = decoded([stream[:cut], stream[cut:]], page_bytes)
+            assert pa.Table.from_batches(found).equals(pa.Table.from_batches(wanted)), cut
+            assert (also, left) == (letters, rest)
+    found, _, left = decoded([stream[at : at + 1] for at in range(len(stream))])
+    assert pa.Table.from_batches(found).equals(pa.Table.from_batches(wanted))
+    assert left == rest
+
+
+def payload_of(stream: bytes) -> bytes:
+    parts, at = [], 0
+    while stream[at : at + 1] == b"d":
+        (size,) = struct.unpack_from("!i", stream, at + 1)
+        parts.append(stream[at + 5 : at + 1 + size])
+        at += 1 + size
+    return b"".join(parts)
+
+
+def message(letter: bytes, content: bytes) -> bytes:
+    return letter + struct.pack("!i", len(content) + 4) + content
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 500), max_size=30),
+    notices=st.sets(st.integers(0, 30)),
+    chunk=st.integers(1, 600),
+    page=st.sampled_from([1, 60, 2**20]),
+)
+def test_messages_may_be_cut_anywhere_with_others_between_them(
+    stream: bytes, cuts: list[int], notices: set[int], chunk: int, page: int
+) -> None:
+    payload = payload_of(stream)
+    borders = [0, *sorted(min(cut, len(payload)) for cut in cuts), len(payload)]
+    sent = b""
+    for number, (begin, end) in enumerate(itertools.pairwise(borders)):
+        sent += message(b"N", b"SNOTICE\0\0") if number in notices else b""
+        sent += message(b"d", payload[begin:end])
+    sent += message(b"c", b"")
+    wanted, _, _ = decoded([stream])
+    found, letters, _ = decoded([sent[at : at + chunk] for at in range(0, len(sent), chunk)], page)
+    assert pa.Table.from_batches(found).equals(pa.Table.from_batches(wanted))
+    assert letters[-1] == ord("c")
+
+
+def test_a_stream_that_ends_or_lies_is_an_error_and_never_the_end_of_the_rows(stream: bytes) -> None:
+    payload = payload_of(stream)
+    for cut in range(HEADER, len(payload)):
+        with pytest.raises(MalformedCopy):
+            decoded([message(b"d", payload[:cut]) + message(b"c", b"")])
+    for cut in range(0, len(stream) - 20, 7):
+        with pytest.raises(ConnectionError):
+            decoded([stream[:cut]])
+    for content in (
+        b"",
+        payload[:-2] + b"\x00\x05",
+        payload + b"\x00",
+        b"x" + payload[1:],
+        payload[:11] + b"\1\0\0\0" + payload[15:],
+    ):
+        with pytest.raises(MalformedCopy):
+            decoded([message(b"d", content) + message(b"c", b"")])
+    first = HEADER + 2
+    for length in (-2, -(2**31), 3, 5):  # of a value of four bytes
+        broken = payload[:first] + struct.pack("!i", length) + payload[first + 4 :]
+        with pytest.raises((MalformedCopy, ConnectionError)):
+            decoded([message(b"d", broken) + message(b"c", b"")])
+    with pytest.raises(MalformedCopy):
+        decoded([b"d\0\0\0\1" + payload])
+
+
+# --- as the session of a reader
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every table counts as large; the sessions that were opened by the decoder."""
+    opened: list[Any] = []
+    connect = copy_session.CopySession._connect
+
+    def noted(session: Any) -> Any:
+        opened.append(session)
+        return connect(session)
+
+    monkeypatch.setattr(copy_session, "LARGE_BYTES", 0)
+    monkeypatch.setattr(copy_session.CopySession, "_connect", noted)
+    return opened
+
+
+def test_slices_are_read_as_through_adbc(
+    everything: Postgres, decoding: list[Any], monkeypatch: pytest.MonkeyPatch, pg_unit_of: Callable[..., Any]
+) -> None:
+    in_python = [
+        f"CASE WHEN c{n} > '9999-12-31' AND isfinite(c{n}) OR c{n} < '0001-01-01' AND isfinite(c{n}) THEN NULL ELSE c{n} END AS c{n}"
+        for n in (1082, 1114, 1184)
+    ]
+    rest = ", ".join(f"c{number}" for number in COLUMNS if number not in (1082, 1114, 1184))
+    everything.run(f"CREATE TABLE modest AS SELECT id, {', '.join(in_python)}, {rest} FROM everything")
+    own = pg_unit_of(everything, "modest").run()
+    assert decoding
+    monkeypatch.setattr(copy_session, "LARGE_BYTES", 2**60)
+    decoding.clear()
+    other = pg_unit_of(everything, "modest").run()
+    assert not decoding
+    assert own.rejects == other.rejects
+    assert len(own.rejects) > 5
+    assert repr(own.rows) == repr(other.rows)
+
+
+@pytest.fixture
+def pg_unit_of() -> Callable[..., Any]:
+    from ingest_ray.sdk.types import Endpoint, RunMode
+    from tests.strategies.jdbc.conftest import rehearsal
+
+    def make(pg: Postgres, name: str, **config: Any) -> Any:
+        endpoint = Endpoint(endpoint_id="pg", template="jdbc.postgres", config={"url": pg.url, **config})
+        return rehearsal(endpoint, f"public.{name}", 10, RunMode.FULL)
+
+    return make
+
+
+def reading(pg: Postgres, **config: Any) -> Any:
+    from ingest_ray.sdk.types import Endpoint, UnitConfig, UnitSpec
+    from ingest_strategies.jdbc.templates import postgres
+
+    endpoint = Endpoint(endpoint_id="pg", template="jdbc.postgres", config={"url": pg.url, **config})
+    dataset = next(found for found in postgres.collect(endpoint) if found.name == "public.t")
+    return Dialect().open_reader(
+        UnitSpec(
+            endpoint=endpoint, dataset=dataset, config=UnitConfig(endpoint_id="pg", unit_id="public.t", sink_id="s")
+        )
+    )
+
+
+OPTIONS = {"adbc.postgresql.batch_size_hint_bytes": "4096"}
+
+
+def test_an_error_amid_the_rows_is_the_servers_and_the_session_goes_on(pg: Postgres, decoding: list[Any]) -> None:
+    pg.run("CREATE TABLE t (id int)")
+    with reading(pg) as session:
+        with pytest.raises(SourceError, match="division by zero"):
+            list(session.batches("SELECT 1000 / (1500 - n) AS c0 FROM generate_series(1, 3000) n", OPTIONS))
+        assert session.rows("SELECT count(*) FROM t") == [(0,)]
+    assert decoding
+
+
+def test_a_backend_that_is_ended_amid_the_rows_is_a_source_that_went_away(pg: Postgres, decoding: list[Any]) -> None:
+    pg.run("CREATE TABLE t (id int)")
+    with reading(pg) as session:
+        session.begin()
+        (pid,) = session.rows("SELECT pg_backend_pid()")[0]
+        batches = session.batches("SELECT n AS c0 FROM generate_series(1, 30000000) n", OPTIONS)
+        next(batches)
+        pg.run(f"SELECT pg_terminate_backend({pid})")
+        with pytest.raises(SourceUnavailable, match=r"administrator|closed the connection|reset"):
+            for _ in batches:
+                pass
+
+
+def test_a_statement_that_is_given_up_is_cancelled(pg: Postgres, decoding: list[Any]) -> None:
+    pg.run("CREATE TABLE t (id int)")
+    with reading(pg) as session:
+        session.begin()
+        batches = session.batches("SELECT n AS c0 FROM generate_series(1, 30000000) n", OPTIONS)
+        next(batches)
+        batches.close()
+    deadline = time.monotonic() + 60
+    while pg.run(
+        f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{pg.name}' AND query LIKE '%generate_series(1, 30000000)%' AND pid <> pg_backend_pid()"
+    )[0][0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_only_libpq_can_do_is_left_to_it(
+    pg: Postgres, decoding: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pg.run("CREATE TABLE t (id int)")
+    for change in ({"options": "-c work_mem=8MB"}, {"target_session_attrs": "any", "sslcert": "/nowhere.crt"}):
+        with reading(pg, **change) as session:
+            assert session.rows("SELECT 1::bigint") == [(1,)]
+    monkeypatch.setenv("PGSSLMODE", "prefer")
+    with reading(pg):
+        pass
+    monkeypatch.delenv("PGSSLMODE")
+    pg.run("CREATE TYPE mood AS ENUM ('sad', 'ok')")
+    pg.run("ALTER TABLE t ADD COLUMN m mood, ADD COLUMN l int[]")
+    with reading(pg):
+        pass
+    assert decoding == []
+
+
+def test_a_connection_that_cannot_be_made_here_is_made_by_libpq(
+    pg: Postgres, decoding: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Any) -> None:
+        raise InterfaceError("an authentication that is not known")
+
+    pg.run("CREATE TABLE t (id int)")
+    monkeypatch.setattr(copy_session.CopySession, "_connect", refuse)
+    with reading(pg) as session:
+        assert type(session) is PostgresSession
+        assert session.rows("SELECT 1::bigint") == [(1,)]
