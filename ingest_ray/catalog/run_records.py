@@ -76,6 +76,12 @@ def adopt(connection: sa.Connection, run_id: str, owner: str) -> bool:
     return connection.execute(change).rowcount == 1
 
 
+def replace_owner(connection: sa.Connection, run_id: str, before: str, after: str) -> bool:
+    """Of a run without an end; False where another process has become its owner."""
+    is_same = (t.c.run_id == run_id, t.c.state == RunState.RUNNING, t.c.owner == before)
+    return connection.execute(t.update().where(*is_same).values(owner=after)).rowcount == 1
+
+
 def find(connection: sa.Connection, run_id: str) -> RunRecord | None:
     row = connection.execute(sa.select(t).where(t.c.run_id == run_id)).mappings().first()
     return None if row is None else read_row(row)

@@ -42,6 +42,11 @@ def claim(connection: sa.Connection, unit: UnitRef, before: int | None, due: int
     return connection.execute(change).rowcount == 1
 
 
+def put_back(connection: sa.Connection, unit: UnitRef, due: int, before: int | None) -> None:
+    """Undoes a claim, unless a later slot was claimed since."""
+    connection.execute(t.update().where(*_is_row_of(unit), t.c.last_due == due).values(last_due=before))
+
+
 def record_start_failure(connection: sa.Connection, unit: UnitRef, error: str) -> None:
     connection.execute(t.update().where(*_is_row_of(unit)).values(last_error=error))
 

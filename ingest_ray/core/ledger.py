@@ -62,7 +62,7 @@ from ingest_ray.core.messages import (
 )
 from ingest_ray.core.retry import backoff_s, pause_s
 from ingest_ray.core.slice_table import CommitGroup, SliceRun, SliceTable
-from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.errors import Recovery, StateUnavailable
 from ingest_ray.sdk.types import (
     Handle,
     Interval,
@@ -149,6 +149,16 @@ class Ledger:
     @property
     def is_succeeded(self) -> bool:
         return self.finished is not None and self.finished.state is RunState.SUCCEEDED
+
+    @property
+    def is_halted(self) -> bool:
+        """True where the run itself failed, not only single slices."""
+        return self._is_fatal
+
+    @property
+    def has_unread_slices(self) -> bool:
+        """True while slices wait for a reader, or more may be planned."""
+        return bool(self._table.queue) or not self._is_planned
 
     @property
     def staged_bytes(self) -> int:
@@ -409,7 +419,8 @@ class Ledger:
         if event.stage is Stage.OPEN:
             self._sink = "closed"
         may_retry = fault.recovery in (Recovery.RETRY, Recovery.ASK_SINK)
-        most = self.limits.state_attempts if event.stage in (Stage.INTEND, Stage.FOLD) else self.limits.attempts
+        is_of_state = event.stage in (Stage.INTEND, Stage.FOLD) or fault.code == StateUnavailable.code
+        most = self.limits.state_attempts if is_of_state else self.limits.attempts
         if not may_retry or failures >= most:
             is_of_group = event.stage in (Stage.INTEND, Stage.COMMIT, Stage.FOLD)
             return (self._abandon_group() if is_of_group else []) + self._halt(fault)

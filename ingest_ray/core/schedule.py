@@ -63,6 +63,16 @@ def decide(schedule: Schedule, known: ScheduleState, now: int) -> Decision:
     return Decision(True, due)
 
 
+def overdue_since(schedule: Schedule, known: ScheduleState, now: int) -> int | None:
+    """When the oldest slot began that has had no run, if that is longer ago than the schedule's grace; a held unit is not overdue."""
+    if known.last_due is None or known.is_held:
+        return None
+    due = slot(schedule, now)
+    first = slot(schedule, known.last_due) + schedule.interval_s
+    is_waiting = known.last_due < due and (schedule.catch_up == "once" or first == due)
+    return first if is_waiting and now - first > schedule.grace_s else None
+
+
 def slot(schedule: Schedule, now: int) -> int:
     """The start of the slot that `now` is in."""
     return now - (now - schedule.jitter_s) % schedule.interval_s

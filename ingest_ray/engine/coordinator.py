@@ -60,14 +60,19 @@ class Coordinator:
         """Returns how the run finished. Calls `report` after every batch of events, at least every `TICK_S`."""
         self._perform(self.ledger.start())
         while self.ledger.finished is None:
-            if is_stopping() and not self._is_stopping:
-                self._stop()
+            self._stop_if(is_stopping)
             self._submit_due()
-            for event in self._executor.wait(self._wait_timeout_s()):
+            events = self._executor.wait(self._wait_timeout_s())
+            self._stop_if(is_stopping)  # first: a reader that this stop interrupted has not failed
+            for event in events:
                 self._record(event)
                 self._perform(self.ledger.handle(event))
             report()
         return self.ledger.finished
+
+    def _stop_if(self, is_stopping: Callable[[], bool]) -> None:
+        if not self._is_stopping and is_stopping():
+            self._stop()
 
     def _stop(self) -> None:
         log.info("stopping: the commit under way is finished, the rest is left for the next run")

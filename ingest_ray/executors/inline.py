@@ -51,8 +51,16 @@ _PRIORITY = (ApplyCommit, Commit, QuerySink, RecordIntent, Drop, Abort, Prepare,
 class InlineExecutor:
     name = "inline"
 
+    """`is_stop_requested`: asked by the reader, where the thread that would call `stop` is the one that reads."""
+
     def __init__(
-        self, order: RunOrder, planner: Planner, unit_writer: UnitWriter, state: StateWriter, staging: Staging
+        self,
+        order: RunOrder,
+        planner: Planner,
+        unit_writer: UnitWriter,
+        state: StateWriter,
+        staging: Staging,
+        is_stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self._order = order
@@ -62,6 +70,7 @@ class InlineExecutor:
         self._staging = staging
         self._queue: deque[Instruction] = deque()
         self._is_stopping = False
+        self._is_stop_requested = is_stop_requested
 
     def submit(self, instruction: Instruction) -> None:
         self._queue.append(instruction)
@@ -128,9 +137,12 @@ class InlineExecutor:
                 pass
         return None
 
+    def _must_stop(self) -> bool:
+        return self._is_stopping or self._is_stop_requested()
+
     def _read(self, instruction: Read) -> Event:
         piece, attempt = instruction.piece, instruction.attempt
-        staged = read_slice(self._order, piece, attempt, self._staging, lambda: self._is_stopping)
+        staged = read_slice(self._order, piece, attempt, self._staging, self._must_stop)
         return SliceStaged(piece, attempt, staged)
 
     def _apply_commit(self, instruction: ApplyCommit) -> Event:

@@ -229,6 +229,7 @@ class IngestionUnitConfig:
         view = schedule_view(info.context.installation, self.stored.config, row)
         return IngestionSchedule(
             next_run_at=time_of_epoch(view.next_due_at),
+            overdue_since=time_of_epoch(view.overdue_since),
             is_held=view.is_held,
             held_by=view.held_by,
             last_error=view.last_error,
@@ -237,7 +238,10 @@ class IngestionUnitConfig:
 
 @strawberry.type
 class IngestionSchedule:
+    """`overdue_since`: when the oldest slot began that has had no run."""
+
     next_run_at: datetime | None
+    overdue_since: datetime | None
     is_held: bool
     held_by: str | None
     last_error: str | None

@@ -64,10 +64,6 @@ class ClusterLease:
             self._cluster.close()
             self._cluster = None
 
-    @property
-    def is_attached(self) -> bool:
-        return self._cluster is not None
-
     def connect(self, settings: RaySettings) -> Any:
         """Returns the connection, opening it if needed. A local cluster that lost a server is replaced. Raises `ClusterUnavailable`."""
         if self._cluster is not None and self._cluster.is_local and self._cluster.server_watch.is_lost():

@@ -18,11 +18,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """How one attempt of a run ended. `is_restartable`: it lost a process or the plan, and may begin again from the checkpoint."""
+    """How one attempt of a run ended. `is_restartable`: it lost a process or the plan, and may begin again from the checkpoint.
+    `is_outgrown`: it stopped because its plan is too large for this process; it goes on from the checkpoint, on Ray."""
 
     state: RunState
     fault: Fault | None = None
     is_restartable: bool = False
+    is_outgrown: bool = False
 
 
 @dataclass(frozen=True)

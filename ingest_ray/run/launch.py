@@ -15,6 +15,7 @@ from ingest_ray.run.cluster_lease import ClusterLease
 from ingest_ray.run.context import RunContext
 from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.run import Run
+from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.state.connection_share import ConnectionShare
 from ingest_ray.state.lease import this_process
@@ -46,16 +47,18 @@ def run_unit(
     spec = order.spec
     with log_context(run=order.run_id, endpoint=spec.endpoint.endpoint_id, unit=spec.unit_id):
         try:
-            with connection_share(order) as limited:
+            with connection_share(order, is_stopping) as limited:
                 reporter = RunReporter(limited, observe)
                 with watching(Watch(is_stopping, reporter.note_wait)):
                     return Run(RunContext(limited, reporter, is_stopping, cluster)).execute()
+        except RunStopped:
+            return RunReporter(order, observe).summary(RunState.PAUSED, None, {}, None)
         except Exception as error:
             return RunReporter(order, observe).summary(RunState.FAILED, fault_of(Stage.PLAN, error), {}, None)
 
 
 @contextmanager
-def connection_share(order: RunOrder) -> Iterator[RunOrder]:
+def connection_share(order: RunOrder, is_stopping: Callable[[], bool] = lambda: False) -> Iterator[RunOrder]:
     """Yields the order with as many connections as the other runs leave of `policy.max_connections`, where that is set."""
     policy = order.spec.policy
     if policy.max_connections is None:
@@ -64,8 +67,9 @@ def connection_share(order: RunOrder) -> Iterator[RunOrder]:
     endpoint = order.spec.endpoint
     key = connections_key(strategy_for(endpoint.template).descriptor.vendor, endpoint.endpoint_id)
     wanted = policy.max_connections if policy.max_parallel is None else policy.max_parallel + 1
-    share = ConnectionShare.take(
-        open_state(order.settings), key, order.run_id, this_process(), policy.max_connections, wanted
+    kv, most = open_state(order.settings), policy.max_connections
+    share = retry_unavailable(
+        lambda: ConnectionShare.take(kv, key, order.run_id, this_process(), most, wanted), 1, is_stopping
     )
     try:
         limited = policy.model_copy(update={"max_connections": share.count})

@@ -26,10 +26,6 @@ from ingest_ray.state import UnitState, read_states
 MOST_SLICES = 1_000  # shown; all are counted
 
 
-class NoCluster:
-    is_attached = False
-
-
 def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview:
     """Plans and cuts everything, reads no rows, writes nothing."""
     known = read_states(open_state(order.settings), unit_key_of(order))
@@ -57,7 +53,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         estimated_rows=estimated_rows(plan_summary) if plan_summary.scopes else 0,
         estimated_bytes=plan_summary.estimated_bytes,
         certificate=certificate(order),
-        executor="inline" if is_inline(order, plan_summary, NoCluster()) else "ray",
+        executor="inline" if is_inline(order, plan_summary) else "ray",
         planned_at=datetime.now(UTC),
     )
 

@@ -5,11 +5,13 @@
     plan           probe the source, then decide where to run
     attempt        inline or on Ray: the coordinator drives the ledger
 
+An inline attempt whose plan of unknown size is larger than `ray.inline_below` goes on on Ray, from its checkpoint.
 A run that lost its planner, its state process, or the source while it planned begins again from its checkpoint, as after a
 crash, at most `RESTARTS` times; one whose snapshot was lost, at most `LOST_SNAPSHOTS` times.
 """
 
 import logging
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
@@ -25,10 +27,10 @@ from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.inline_attempt import run_inline
 from ingest_ray.run.placement import is_inline, skips_local_probe
 from ingest_ray.run.staging_area import staging_for
-from ingest_ray.run.start_retry import RunStopped
+from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 from ingest_ray.run.unchanged import summarize_unchanged
-from ingest_ray.sdk.errors import IngestError, Recovery, SinkError, SourceError
-from ingest_ray.sdk.types import RunState, RunSummary
+from ingest_ray.sdk.errors import Fenced, IngestError, Recovery, SinkError, SourceError, StateUnavailable
+from ingest_ray.sdk.types import RunState, RunSummary, SegmentState
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
@@ -44,6 +46,7 @@ class Run:
         self._context = context
         self._order = context.order
         self._reporter = context.reporter
+        self._is_outgrown = False
 
     def execute(self) -> RunSummary:
         """Runs the unit to its end and returns what it did.
@@ -56,16 +59,30 @@ class Run:
         if self._order.task == "replay" and result.state is RunState.SUCCEEDED:
             for uri in self._reporter.replayed_files:
                 delete_rejected_rows(uri)
-        segments = read_states(open_state(self._order.settings), self._context.unit_key).segments
+        segments = self._read_segments()
         location = writer_for(self._order, staging_for(self._order)).location
         summary = self._reporter.summary(result.state, result.fault, segments, location)
         self._reporter.report("done")
         return summary
 
+    def _read_segments(self) -> Mapping[str, SegmentState]:
+        """Without what the store has, where it is away: the run has ended as it has ended."""
+        kv, key = open_state(self._order.settings), self._context.unit_key
+        try:
+            return self._context.retry(lambda: read_states(kv, key).segments)
+        except (StateUnavailable, RunStopped) as error:
+            log.warning("run %s: its watermarks are not in its summary: %s", self._order.run_id, error)
+            return {}
+
     def _run_until_final(self) -> AttemptResult:
         result = self._execute_attempt()
         restarts = lost_snapshots = 0
-        while result.is_restartable and not self._context.is_stopping():
+        while (result.is_restartable or result.is_outgrown) and not self._context.is_stopping():
+            if result.is_outgrown:
+                log.info("run %s is larger than ray.inline_below: it goes on on ray", self._order.run_id)
+                self._is_outgrown = True
+                result = self._execute_attempt()
+                continue
             if result.fault is not None and result.fault.recovery is Recovery.REPLAN:
                 lost_snapshots += 1
             else:
@@ -91,7 +108,7 @@ class Run:
         context = self._context
         try:
             summary = context.retry(lambda: summarize_unchanged(self._order, context.unit_key))
-        except (SourceError, SinkError) as error:
+        except (SourceError, SinkError, StateUnavailable) as error:
             return AttemptResult(RunState.FAILED, Fault.of(error))
         if summary is None:
             return None
@@ -101,14 +118,16 @@ class Run:
     def _plan_and_run(self) -> AttemptResult:
         """Inline under the lease of this process; a run on Ray takes its own lease after this one is released."""
         order, context = self._order, self._context
-        state = StateWriter.begin(open_state(order.settings), context.unit_key, order.run_id, this_process())
+        kv = open_state(order.settings)
+        state = context.retry(lambda: StateWriter.begin(kv, context.unit_key, order.run_id, this_process()))
         state.task = order.task
-        if order.spec.is_cdm:
-            order = order.model_copy(update={"read_at": state.next_read_at(order.read_at)})
-            context = replace(context, order=order)
         with ExitStack() as stack:
-            stack.callback(state.end)
+            stack.callback(release_lease, state)
             try:
+                if order.spec.is_cdm:
+                    read_at = context.retry(lambda: state.next_read_at(order.read_at))
+                    order = order.model_copy(update={"read_at": read_at})
+                    context = replace(context, order=order)
                 state.refuse_other_cursor(order.spec.policy.cursor)
                 state.refuse_other_table(order.spec.config.table)
                 if state.segments or state.sequence:
@@ -120,18 +139,26 @@ class Run:
                     context.retry(lambda: open_sink_for(state, unit_writer))
                 elif state.sequence:  # also where nothing is planned
                     context.retry(lambda: check_sink(state, unit_writer))
-                if not skips_local_probe(order, context.cluster, is_first=not state.segments):
+                if not self._is_outgrown and not skips_local_probe(order, is_first=not state.segments):
                     planner = Planner(order)
                     stack.callback(planner.close)
                     plan_summary = context.retry(lambda: planner.begin(state.segments, state.learned))
                     self._reporter.note_plan(plan_summary)
                     if not plan_summary.scopes:
                         return AttemptResult(RunState.SUCCEEDED)
-                    if is_inline(order, plan_summary, context.cluster):
+                    if is_inline(order, plan_summary):
                         return run_inline(context, state, planner, plan_summary)
             except IngestError as error:
                 return AttemptResult(RunState.FAILED, Fault.of(error))
         return context.cluster.in_turn(lambda: run_on_ray(context))
+
+
+def release_lease(state: StateWriter) -> None:
+    """A lease that cannot be released expires by itself; the failure must not hide how the run ended."""
+    try:
+        retry_unavailable(state.end, 1, lambda: False)
+    except (StateUnavailable, Fenced) as error:
+        log.warning("the lease could not be released, and expires: %s", error.message)
 
 
 def run_on_ray(context: RunContext) -> AttemptResult:

@@ -33,7 +33,8 @@ from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameO
 from ingest_ray.server.plain_pages import answer_missing
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import launcher
-from ingest_ray.service.runs.schedules import TICK_S, start_due_runs
+from ingest_ray.service.launching.lost_runs import restart_lost_runs
+from ingest_ray.service.runs.schedules import TICK_S, Scheduler
 from ingest_ray.service.runs.verification import end_comparisons
 from ingest_ray.settings import ServeSettings
 
@@ -169,16 +170,14 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
 
 @asynccontextmanager
 async def _run_while_serving(installation: Installation, _: FastAPI) -> AsyncIterator[None]:
-    is_scheduling = installation.settings.serve.schedules.enabled
-    clock = asyncio.create_task(_run_schedules(installation)) if is_scheduling else None
+    clock = asyncio.create_task(_run_schedules(installation))
     async with watching(installation):
         yield
     launcher.end_waiting_runs()
     await asyncio.to_thread(end_comparisons)
-    if clock is not None:
-        clock.cancel()
-        with suppress(asyncio.CancelledError):
-            await clock
+    clock.cancel()
+    with suppress(asyncio.CancelledError):
+        await clock
 
 
 def _add_middleware(app: FastAPI, settings: ServeSettings, metrics: Metrics) -> None:
@@ -197,12 +196,22 @@ def _add_middleware(app: FastAPI, settings: ServeSettings, metrics: Metrics) -> 
 
 
 async def _run_schedules(installation: Installation) -> None:
+    """Starts what is due, and what another server accepted and could not start. An outage is one line in the log."""
+    scheduler, is_away = Scheduler(installation), False
     while True:
         try:
-            for run_id in await asyncio.to_thread(start_due_runs, installation):
-                log.info("scheduled run %s started", run_id)
+            for run_id in await asyncio.to_thread(restart_lost_runs, installation):
+                log.info("run %s started", run_id)
+            if installation.settings.serve.schedules.enabled:
+                for run_id in await asyncio.to_thread(scheduler.tick):
+                    log.info("scheduled run %s started", run_id)
+            if is_away:
+                log.info("the catalog answers again")
+            is_away = False
         except IngestError as error:  # the catalog may be unavailable: the next tick tries again
-            log.warning("schedules could not be looked at: %s", logs.scrub(error.message))
+            if not is_away:
+                log.warning("schedules could not be looked at, and are until they can: %s", logs.scrub(error.message))
+            is_away = True
         except Exception:
             log.exception("a defect in the schedules")
         await asyncio.sleep(TICK_S)

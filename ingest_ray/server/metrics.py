@@ -78,6 +78,18 @@ class CatalogCollector(Collector):
         for endpoint_id, seconds in metrics.last_success.items():
             last.add_metric([endpoint_id], seconds)
         yield last
+        overdue = GaugeMetricFamily(
+            "ingest_schedule_overdue_units", "Scheduled units whose slot has had no run", labels=["endpoint"]
+        )
+        for endpoint_id, count in metrics.overdue.items():
+            overdue.add_metric([endpoint_id], count)
+        yield overdue
+        longest = GaugeMetricFamily(
+            "ingest_schedule_overdue_seconds", "For how long the oldest of them waits", labels=["endpoint"]
+        )
+        for endpoint_id, seconds in metrics.overdue_s.items():
+            longest.add_metric([endpoint_id], seconds)
+        yield longest
         yield from unit_families(measured)
         yield from alert_families(alerts)
         yield scrape_seconds(began)

@@ -11,7 +11,7 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
 `faults` are by the segment and lower end of a slice; each read of it takes the next one. Others are `describe`, `probe`, `scan_keys`,
 and `cut 0:500`, before the piece of segment 0 that begins at 500 is cut. `unavailable:60` sets a delay of a
 minute before the next try. `hold` keeps a reader waiting until there is a file `<journal>.release`; `deaf` does, too, and
-ignores the first interrupt. The journal gets one line for every call that would have reached a source: tests check with it
+ignores the first interrupt; `wait` until its run is stopped. The journal gets one line for every call that would have reached a source: tests check with it
 that there was no connection to the source, or that nothing was read again.
 """
 
@@ -75,6 +75,7 @@ class ScriptedConfig(BaseModel):
     faults: dict[str, list[str]] = {}
     slice_rows: int = 250
     payload_bytes: int = 20
+    is_sized: bool = True
     journal: str | None = None
     password: SecretStr | None = None
 
@@ -144,7 +145,7 @@ class Scripted:
         yield Probe(
             strategy="scripted ranges",
             rows=segments * rows,
-            bytes=segments * rows * (config.payload_bytes + 30),
+            bytes=segments * rows * (config.payload_bytes + 30) if config.is_sized else None,
             horizon=Horizon(value=(config.now,), method="scripted"),
         )
 
@@ -241,6 +242,10 @@ class Scripted:
                 wait_for_release(spec.endpoint)
         if fault in ("hold", "deaf"):
             wait_for_release(spec.endpoint)
+        if fault == "wait":
+            while not context.is_stopping():
+                time.sleep(0.01)
+            raise SourceUnavailable("scripted: interrupted")
         numbers = self._numbers(spec, piece)
         if fault is not None and fault.startswith("stop:"):
             numbers = [number for number in numbers if number < int(fault[5:])]

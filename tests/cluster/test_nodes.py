@@ -48,7 +48,7 @@ class Drive:
         )
         self._nodes = there
         order = self.made.order()
-        settings = order.settings.ray.model_copy(update={"address": there.address, **ray})
+        settings = order.settings.ray.model_copy(update={"address": there.address, "inline_below": 0, **ray})
         order = order.model_copy(update={"settings": order.settings.model_copy(update={"ray": settings})})
         file = folder / "order.json"
         file.write_text(order.model_dump_json())

@@ -95,3 +95,12 @@ def test_a_stop_ends_the_wait_for_a_source_that_is_away(tmp_path: Path) -> None:
     assert (waiting.state, waiting.error) == (RunState.PAUSED, None)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
+
+
+def test_a_plan_of_unknown_size_moves_to_ray_and_reads_the_rest_there(tmp_path: Path) -> None:
+    source = {"is_sized": False, "slice_rows": 100}
+    there = Installation(tmp_path, unit="numbers-2x1000", inline_below=20_000, source=source)
+    summary = there.run()
+    assert (summary.state, summary.executor) == (RunState.SUCCEEDED, "ray"), summary.error
+    assert there.ids() == there.expected_ids()
+    assert len(there.reads()) < 30

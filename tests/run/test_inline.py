@@ -5,6 +5,7 @@ from deltalake import DeltaTable
 
 from ingest_ray.kv import open_kv
 from ingest_ray.kv.keys import segment_key, unit_key
+from ingest_ray.run import launch
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.state import read_states
@@ -149,3 +150,24 @@ def test_many_small_slices_share_commits_and_a_few_do_not_wait(tmp_path: Path) -
 def commits(there: Installation) -> list[int]:
     history = DeltaTable(str(there.folder / "lake" / "e" / there.unit)).history()
     return [entry["ingestSequence"] for entry in history if "ingestSequence" in entry]
+
+
+def test_a_stop_interrupts_a_single_slice_that_reads_for_long(tmp_path: Path) -> None:
+    """The only thread was in the reader and noticed the stop after the slice: a job on a cluster was killed after its time to stop."""
+    there = Installation(
+        tmp_path,
+        unit="numbers-1x1000",
+        policy={"cursor": "at", "max_attempts": 1},
+        threads=1,
+        source={"faults": {"0:500": ["wait"]}},
+    )
+    asked = iter(range(10_000))
+
+    def is_stopping() -> bool:
+        return there.journal.exists() and any("[500" in line for line in there.reads()) and next(asked) > 2
+
+    summary = launch([there.order()], there.progress.append, is_stopping)[0]
+    assert summary.state is RunState.PAUSED
+    assert sum(there.ids().values()) == summary.rows.committed == 500
+    assert there.run().rows.committed == 500
+    assert there.ids() == there.expected_ids()

@@ -1,16 +1,24 @@
 """Scheduled units start when they are due, once for any number of servers; the pure decisions have their tests beside the core."""
 
+from typing import Any
+
 import pytest
 
 from ingest_ray.catalog import run_records as records
 from ingest_ray.catalog import schedule_slots
+from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, StateUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service import launching
 from ingest_ray.service.endpoints.collect import collect
-from ingest_ray.service.launching.lifecycle import execute_run, open_run
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.lifecycle import WithinStart, execute_run, fail_run, find_lost_runs, open_run
+from ingest_ray.service.launching.lost_runs import restart_lost_runs
+from ingest_ray.service.runs import record_keeping
+from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.control import pause, start
-from ingest_ray.service.runs.schedules import ScheduleView, schedule_view, start_due_runs
+from ingest_ray.service.runs.run_liveness import owner_of
+from ingest_ray.service.runs.schedules import Scheduler, ScheduleView, schedule_view, start_due_runs
 from ingest_ray.service.units.configure import UnitChange, configure, find_config
 from tests.service.workspace import Workspace
 
@@ -24,10 +32,18 @@ class Noted:
     def __init__(self) -> None:
         self.started: list[str] = []
 
-    def start(self, installation: object, request: object) -> str:
-        run_id = open_run(installation, request)  # type: ignore[arg-type]
+        self.error: IngestError | None = None
+
+    def start(self, installation: Installation, request: RunRequest, within: WithinStart = lambda _: None) -> str:
+        run_id = open_run(installation, request, within=within)
+        if self.error is not None:
+            fail_run(installation, run_id)
+            raise self.error
         self.started.append(run_id)
         return run_id
+
+    def restart(self, installation: Installation, run_id: str) -> None:
+        self.started.append(run_id)
 
 
 launcher = Noted()
@@ -45,6 +61,7 @@ def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=60),
     )
     launcher.started.clear()
+    launcher.error = None
     monkeypatch.setitem(launching.MODULES, "in-process", __name__)
     return workspace
 
@@ -122,3 +139,133 @@ def test_no_more_runs_than_allowed_are_started_and_the_others_wait(ready: Worksp
     for run_id in first:
         execute_run(ready.installation, run_id)
     assert len(start_due_runs(ready.installation, NOW + 3610)) == 1
+
+
+def _schedule_units(ready: Workspace, *minutes: int) -> list[UnitRef]:
+    """Units whose names sort in the order of the arguments."""
+    names = [f"numbers-1x{n + 10}" for n in range(len(minutes))]
+    ready.source["units"] = names
+    ready.document["units"][0]["unit"] = "*"
+    ready.apply()
+    collect(ready.installation, "shop")
+    units = [UnitRef("shop", name) for name in names]
+    for unit, interval in zip(units, minutes, strict=True):
+        change = UnitChange(schedule_kind="INTERVAL", schedule_interval_minutes=interval)
+        configure(ready.installation, unit, change)
+    return units
+
+
+def _started_units(ready: Workspace, run_ids: list[str]) -> list[str]:
+    with ready.installation.catalog.read() as connection:
+        found = [records.find(connection, run_id) for run_id in run_ids]
+    return [record.summary.unit_id for record in found if record is not None]
+
+
+def test_over_capacity_the_unit_that_waits_longest_is_first_and_none_starves(ready: Workspace) -> None:
+    """Six units a minute where two runs fit: by name the last four never ran."""
+    ready.document["serve"]["schedules"]["max_runs"] = 2
+    units = _schedule_units(ready, 1, 1, 1, 1, 1, 1)
+    start_due_runs(ready.installation, NOW)
+    ran: list[str] = []
+    for minute in range(1, 4):
+        for run_id in (begun := start_due_runs(ready.installation, NOW + 60 * minute)):
+            execute_run(ready.installation, run_id)
+        assert len(begun) == 2
+        ran += _started_units(ready, begun)
+    assert sorted(ran) == sorted(unit.unit_id for unit in units)
+
+
+def test_the_limit_of_runs_holds_for_all_servers_together(ready: Workspace) -> None:
+    ready.document["serve"]["schedules"]["max_runs"] = 2
+    _schedule_units(ready, 60, 60, 60, 60)
+    servers = [Scheduler(ready.installation), Scheduler(ready.installation)]
+    servers[0].tick(NOW)
+    seen = [server._find_due_slots(NOW + 3600) for server in servers]  # both look before either starts
+    assert [len(slots) for slots in seen] == [5, 5]
+    assert [len(server.tick(NOW + 3600)) for server in servers] == [2, 0]
+    with ready.installation.catalog.read() as connection:
+        assert len(records.running(connection)) == 2
+
+
+def test_a_server_that_dies_within_the_start_leaves_the_slot_due_or_a_run_that_another_server_starts(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Died
+
+    start_due_runs(ready.installation, NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "start", die)  # after the claim, in its transaction
+        with pytest.raises(Died):
+            start_due_runs(ready.installation, NOW + 3600)
+    assert history(ready) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(Noted, "start", lambda self, *arguments: (open_run(*arguments[:2], within=arguments[2]), die()))
+        with pytest.raises(Died):
+            start_due_runs(ready.installation, NOW + 3600)
+    assert restart_lost_runs(ready.installation) == []  # its server may live
+    _expire_vouches(ready)
+    first, second = restart_lost_runs(ready.installation), restart_lost_runs(ready.installation)
+    assert (len(first), second) == (1, [])
+    execute_run(ready.installation, first[0])
+    assert [(run.state, run.requested_by) for run in history(ready)] == [(RunState.SUCCEEDED, "schedule")]
+    assert start_due_runs(ready.installation, NOW + 3660) == []
+
+
+def _expire_vouches(workspace: Workspace) -> None:
+    with workspace.installation.catalog.begin() as connection:
+        for record in records.running(connection):
+            owner = owner_of(record).model_copy(update={"vouched_until": 1.0})
+            assert records.replace_owner(connection, record.summary.run_id, record.owner, owner.model_dump_json())
+
+
+@pytest.mark.parametrize("where", ["the store of leases", "the launcher"])
+def test_a_passing_fault_leaves_the_slot_due_and_says_why(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """16 slots were used up in six seconds without Redis."""
+    server = Scheduler(ready.installation)
+    server.tick(NOW)
+    with monkeypatch.context() as patched:
+        if where == "the launcher":
+            launcher.error = ClusterUnavailable("no head")
+        else:
+            patched.setattr(record_keeping, "read_states", _away)
+        assert server.tick(NOW + 3600) == []
+        launcher.error = None
+    error = _schedule(ready).last_error
+    assert error is not None
+    assert "no head" in error or "redis is away" in error
+    assert server.tick(NOW + 3601) == []  # it pauses
+    assert len(server.tick(NOW + 3700)) == 1
+    assert _schedule(ready).last_error is None
+
+
+def _away(*_: Any) -> None:
+    raise StateUnavailable("redis is away")
+
+
+def test_a_unit_whose_slot_waits_is_overdue(ready: Workspace) -> None:
+    assert _schedule(ready).overdue_since is None
+    start_due_runs(ready.installation, NOW - 7200)
+    slot = NOW + 3600 - (NOW + 3600) % 3600 - 3600 * 2
+    assert _schedule(ready).overdue_since is not None
+    assert _schedule(ready).overdue_since <= slot + 3600
+    for run_id in start_due_runs(ready.installation, NOW + 3600):
+        execute_run(ready.installation, run_id)
+    assert _schedule(ready).overdue_since is None
+
+
+def test_a_record_whose_process_never_was_does_not_run_for_ever(ready: Workspace) -> None:
+    """A child that died while the catalog was away left its record RUNNING, and the pid of the living server vouched for it."""
+    run_id = open_run(ready.installation, RunRequest(endpoint_id="shop", unit_id=UNIT))
+    assert find_lost_runs(ready.installation) == []
+    _expire_vouches(ready)
+    assert [record.summary.run_id for record in find_lost_runs(ready.installation)] == [run_id]
+    result = pause(ready.installation, UnitRef("shop", UNIT))
+    assert result.ok
+    assert "was gone" in (result.message or "")
+    assert [run.state for run in history(ready)] == [RunState.FAILED]

@@ -35,12 +35,18 @@ def scripted(tmp_path: Path, head: RayHead, temporal_server: TemporalServer) -> 
     """`scripted("numbers-1x1000", slice_rows=100)`: units from arithmetic."""
 
     def make(
-        *units: str, job_env: dict[str, str] | None = None, policy: dict[str, Any] | None = None, **source: Any
+        *units: str,
+        job_env: dict[str, str] | None = None,
+        policy: dict[str, Any] | None = None,
+        inline_below: int = 2**29,
+        **source: Any,
     ) -> WorkerWorkspace:
         source = {"units": list(units), "journal": str(tmp_path / "journal"), **source}
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "at", **(policy or {})}}
         endpoint = {"template": "testing.scripted", "config": source}
-        return WorkerWorkspace(tmp_path, head, temporal_server, endpoint, rule, job_env=job_env or {}).set_up()
+        workspace = WorkerWorkspace(tmp_path, head, temporal_server, endpoint, rule, job_env=job_env or {})
+        workspace.inline_below = inline_below
+        return workspace.set_up()
 
     return make
 

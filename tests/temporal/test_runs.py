@@ -39,7 +39,7 @@ def test_a_run_lands_a_table_and_a_second_one_moves_nothing(shop: PlantMaker) ->
 
 
 def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_rest(scripted: PlantMaker) -> None:
-    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
         name = workspace.start(UNIT)
         workspace.until_committed(UNIT, 100)
@@ -61,7 +61,7 @@ def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_res
 
 
 def test_a_driver_that_is_killed_is_replaced_and_goes_on_from_the_checkpoint(scripted: PlantMaker) -> None:
-    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
         name = workspace.start(UNIT)
         workspace.until_committed(UNIT, 100)
@@ -80,7 +80,7 @@ def test_a_run_goes_on_without_its_worker_and_ends_without_temporal_and_both_fin
     scripted: PlantMaker, number: signal.Signals
 ) -> None:
     """The second worker attaches to the job of the first one; the server, when it is back, learns the end of the run."""
-    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker() as worker:
         name = workspace.start(UNIT, silence_s=5)
         workspace.until_committed(UNIT, 100)
@@ -104,7 +104,7 @@ def test_a_run_goes_on_without_its_worker_and_ends_without_temporal_and_both_fin
 
 @pytest.mark.faults
 def test_a_head_that_is_gone_is_a_typed_error_and_a_new_head_goes_on(scripted: PlantMaker) -> None:
-    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
         name = workspace.start(UNIT)
         workspace.until_committed(UNIT, 100)
@@ -132,7 +132,7 @@ def test_what_the_gate_refuses_fails_the_workflow_with_its_code_and_leaves_no_re
 
 @pytest.mark.faults
 def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> None:
-    workspace = scripted(UNIT, faults={"0:0": ["denied"]})
+    workspace = scripted(UNIT, inline_below=0, faults={"0:0": ["denied"]})
     with workspace.worker():
         with pytest.raises(WorkflowFailureError) as failed:
             workspace.run(UNIT)
@@ -147,7 +147,7 @@ def test_a_run_that_fails_for_good_is_not_tried_again(scripted: PlantMaker) -> N
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
 def test_ten_thousand_slices_leave_a_history_below_100_events_and_64_kib(scripted: PlantMaker) -> None:
-    workspace = scripted("numbers-1x10000", slice_rows=1)
+    workspace = scripted("numbers-1x10000", inline_below=0, slice_rows=1)
     with workspace.worker():
         name = workspace.start("numbers-1x10000")
         outcome = workspace.result(name, within_s=2700)

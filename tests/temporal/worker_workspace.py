@@ -54,6 +54,7 @@ class WorkerWorkspace:
     rule: dict[str, Any]
     job_env: dict[str, str] = field(default_factory=dict)
     launcher: str = "temporal"
+    inline_below: int = 2**29  # 0: also small units are read by actors
     more_rules: list[dict[str, Any]] = field(default_factory=list)
 
     def set_up(self) -> "WorkerWorkspace":
@@ -72,6 +73,7 @@ class WorkerWorkspace:
                 "job_python": sys.executable,
                 "job_runtime_env": {"env_vars": self.job_env},
                 "stop_wait_s": 60,
+                "inline_below": self.inline_below,
             },
             "temporal": {"address": self.server.address, "task_queue": self.queue},
             "endpoints": [{"id": "shop", **self.endpoint}],

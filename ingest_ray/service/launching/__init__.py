@@ -4,8 +4,9 @@
     launcher       starts a process that gets nothing but the settings and the run's id
     execute_run    in that process: takes the run over (once), passes the gate again, and runs it to its end
 
-A process that dies in between leaves a record without a living owner: `service.runs.run_liveness` detects that, and the
-next start of the unit ends the record.
+Until its process has taken it over, the starter vouches for a run. Where it dies before, `restart_lost_runs` of another server starts
+the process. A process that dies later leaves a record without a living owner: `service.runs.run_liveness` detects that, and
+the next start of the unit ends the record.
 """
 
 from importlib import import_module
@@ -14,16 +15,24 @@ from typing import Protocol
 from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.lifecycle import WithinStart
 from ingest_ray.service.runs.admission import RunRequest
 
 
 class Launcher(Protocol):
-    def start(self, installation: Installation, request: RunRequest) -> str:
+    def start(self, installation: Installation, request: RunRequest, within: WithinStart = lambda _: None) -> str:
         """Passes the gate, writes the run record, and returns the run's id while it runs in the background.
+
+        `within` is called in the transaction that writes the record; where it raises, there is no record.
 
         Raises:
             GateError, ConfigError, StateError: there is no record.
+            RunInterrupted, ClusterUnavailable: the run could not be started; its record has that end.
         """
+        ...
+
+    def restart(self, installation: Installation, run_id: str) -> None:
+        """Starts the process of a run that has its record, and no process; twice is once."""
         ...
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:

@@ -1,31 +1,48 @@
 """The steps that all launchers share: opening a run, taking it over in its process, the request to stop, closing it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from ingest_ray import logs
 from ingest_ray.catalog import run_channel, run_records
-from ingest_ray.engine.run_order import Progress
+from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.admission import RunRequest, admit
 from ingest_ray.service.runs.execution import RunReport, execute_launch
 from ingest_ray.service.runs.record_keeping import failed, fault_of, finish_records, paused, start_records, started
-from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive, this_owner
+from ingest_ray.service.runs.run_liveness import (
+    INTERRUPTED,
+    is_owned_here,
+    is_run_alive,
+    owner_of,
+    this_owner,
+    vouching_owner,
+)
+from ingest_ray.service.runs.store_retry import END_PATIENCE_S, retry_store
 from ingest_ray.state.lease import TTL_S
+
+WithinStart = Callable[[sa.Connection], None]
 
 
 def open_run(
-    installation: Installation, request: RunRequest, owner: str | None = None, run_id: str | None = None
+    installation: Installation,
+    request: RunRequest,
+    owner: str | None = None,
+    run_id: str | None = None,
+    within: WithinStart = lambda _: None,
 ) -> str:
     """Passes the gate and writes the record; returns the run's id.
 
-    `owner` is the process that vouches for the run until another one takes it over; None: this process.
+    `owner` is the process that vouches for the run until another one takes it over; None: this process. `within` is called in the
+    transaction that writes the record; where it raises, there is none.
 
     Raises:
         GateError, ConfigError, StateError: there is no record.
@@ -34,7 +51,7 @@ def open_run(
         installation, request.endpoint_id, [request.unit_id], request.options, run_id=run_id, sink=request.sink
     )
     summaries = [started(order, datetime.now(UTC), request.requested_by) for order in orders]
-    start_records(installation, summaries, orders, request.options, owner)
+    start_records(installation, summaries, orders, request.options, owner or vouching_owner(), within)
     return summaries[0].run_id
 
 
@@ -69,39 +86,40 @@ def execute_run(
         RunActive: a living process has taken it over.
     """
     reached("job:before-take")
-    taken = _take_over(installation, run_id)
+    owner = this_owner()
+    taken = retry_store(lambda: _take_over(installation, run_id, owner), is_stopping)
     reached("job:after-take")
     if taken is None:
         return None
     summary, request = taken
     try:
         with logs.context(run=run_id, endpoint=request.endpoint_id, unit=request.unit_id):
-            orders = admit(
-                installation,
-                request.endpoint_id,
-                [request.unit_id],
-                request.options,
-                run_id=run_id,
-                sink=request.sink,
-            )
+            orders = retry_store(lambda: _admit_again(installation, run_id, request), is_stopping)
     except IngestError as error:
-        finish_records(installation, [failed(summary, fault_of(error))])
+        end = [failed(summary, fault_of(error))]
+        retry_store(lambda: finish_records(installation, end), limit_s=END_PATIENCE_S)
         raise
     return execute_launch(installation, orders, [summary], request.options, observe, is_stopping)
 
 
-def _take_over(installation: Installation, run_id: str) -> tuple[RunSummary, RunRequest] | None:
-    """In one transaction, so that only one of two processes gets the run."""
+def _admit_again(installation: Installation, run_id: str, request: RunRequest) -> list[RunOrder]:
+    return admit(
+        installation, request.endpoint_id, [request.unit_id], request.options, run_id=run_id, sink=request.sink
+    )
+
+
+def _take_over(installation: Installation, run_id: str, owner: str) -> tuple[RunSummary, RunRequest] | None:
+    """In one transaction, so that only one of two processes gets the run. The same owner may ask twice: the first answer may be lost."""
     with installation.catalog.begin(is_alone=True) as connection:
         record, line = run_records.find(connection, run_id), run_channel.find(connection, run_id)
         if record is None or line is None:
             raise ConfigError(f"there is no run '{run_id}'")
         if record.summary.state is not RunState.RUNNING:
             return None
-        if line.taken_at is not None and is_run_alive(connection, installation, record):
+        if line.taken_at is not None and record.owner != owner and is_run_alive(connection, installation, record):
             raise RunActive(f"run '{run_id}' is carried out by a living process")
         run_channel.take_over(connection, run_id)
-        run_records.adopt(connection, run_id, this_owner())
+        run_records.adopt(connection, run_id, owner)
     return record.summary, RunRequest.model_validate_json(line.request)
 
 
@@ -134,9 +152,54 @@ def prepare_run(installation: Installation, run_id: str) -> RunSummary:
             return record.summary
         else:
             summary = record.summary
-        run_records.adopt(connection, run_id, this_owner())
+        run_records.adopt(connection, run_id, vouching_owner())
         run_channel.release(connection, run_id)
     return summary
+
+
+def vouch_for(installation: Installation, run_ids: Collection[str]) -> None:
+    """Says again that this process is about to start a process for these runs; those that have one by now stay as they are."""
+    with installation.catalog.begin() as connection:
+        for run_id in run_ids:
+            record = run_records.find(connection, run_id)
+            if record is not None and is_owned_here(record) and owner_of(record).vouched_until is not None:
+                run_records.replace_owner(connection, run_id, record.owner, vouching_owner())
+
+
+def find_lost_runs(installation: Installation) -> list[RunRecord]:
+    """Runs that wait for a process, and that no server vouches for any more."""
+    with installation.catalog.read() as connection:
+        return [
+            record
+            for record in run_records.running(connection)
+            if owner_of(record).vouched_until is not None and not is_run_alive(connection, installation, record)
+        ]
+
+
+def adopt_run(installation: Installation, record: RunRecord) -> bool:
+    """Makes this process vouch for a run that waits for a process; False where another one was quicker. A run that was stopped meanwhile is
+    ended as paused, and False."""
+    with installation.catalog.begin(is_alone=True) as connection:
+        line = run_channel.find(connection, record.summary.run_id)
+        if line is None or line.taken_at is not None:
+            return False
+        if line.stop_requested_at is not None:
+            if run_records.replace_owner(connection, record.summary.run_id, record.owner, vouching_owner()):
+                run_records.finish(connection, paused(record.summary))
+            return False
+        return run_records.replace_owner(connection, record.summary.run_id, record.owner, vouching_owner())
+
+
+def end_dead_runs(installation: Installation, unit: UnitRef, sink_id: str | None = None) -> int:
+    """Ends the records of runs of a unit whose process is gone; returns how many."""
+    count = 0
+    with installation.catalog.begin(is_alone=True) as connection:
+        for record in run_records.running(connection, unit.endpoint_id):
+            is_meant = record.summary.ref == unit and sink_id in (None, record.summary.sink_id)
+            if is_meant and not is_run_alive(connection, installation, record):
+                run_records.finish(connection, failed(record.summary, INTERRUPTED))
+                count += 1
+    return count
 
 
 def _reopen(connection: sa.Connection, installation: Installation, mine: RunSummary) -> RunSummary:
@@ -174,6 +237,14 @@ def request_stop(installation: Installation, run_id: str, requested_by: str | No
         if run_records.find(connection, run_id) is None:
             raise ConfigError(f"there is no run '{run_id}'")
         run_channel.request_stop(connection, run_id, requested_by)
+
+
+def find_request(installation: Installation, run_id: str) -> RunRequest:
+    with installation.catalog.read() as connection:
+        line = run_channel.find(connection, run_id)
+    if line is None:
+        raise ConfigError(f"there is no run '{run_id}'")
+    return RunRequest.model_validate_json(line.request)
 
 
 def read_run_state(installation: Installation, run_id: str) -> RunState:

@@ -13,25 +13,42 @@ from typing import Any
 from ingest_ray.catalog import run_records
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.sdk.errors import ConfigError, IngestError
-from ingest_ray.sdk.types import RunState
+from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.job_spec import JOB_SPEC_VARIABLE, JobSpec
-from ingest_ray.service.launching.lifecycle import fail_run, open_run, read_run_state, request_stop
+from ingest_ray.service.launching.lifecycle import (
+    WithinStart,
+    fail_run,
+    open_run,
+    read_run_state,
+    request_stop,
+)
 from ingest_ray.service.launching.ray_jobs_api import RayJob, RayJobsClient
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.record_keeping import fault_of
 
+MOST_JOBS = 3  # of a run that none of them takes over: an image that does not start will not start the next time
+
 
 class RayJobLauncher:
-    def start(self, installation: Installation, request: RunRequest) -> str:
+    def start(self, installation: Installation, request: RunRequest, within: WithinStart = lambda _: None) -> str:
         with RayJobsClient(installation.settings) as jobs:
-            run_id = open_run(installation, request)
+            run_id = open_run(installation, request, within=within)
             try:
                 attach_job(installation, jobs, run_id)
             except IngestError as error:
                 fail_run(installation, run_id, fault_of(error))
                 raise
         return run_id
+
+    def restart(self, installation: Installation, run_id: str) -> None:
+        with RayJobsClient(installation.settings) as jobs:
+            last = find_latest_job(jobs, run_id)
+            if last is not None and last.status.is_over and last.submission_id == submission_id(run_id, MOST_JOBS):
+                reason = f"{MOST_JOBS} jobs ended before they took the run over; the last is {last.status}"
+                fail_run(installation, run_id, RunFault(code="E_RUN_INTERRUPTED", message=reason))
+                return
+            attach_job(installation, jobs, run_id)
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         request_stop(installation, run_id, requested_by)

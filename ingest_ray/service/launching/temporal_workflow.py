@@ -1,6 +1,7 @@
 """The launcher of an installation with Temporal: every run is a workflow that starts a Ray job."""
 
 import asyncio
+from contextlib import suppress
 
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
@@ -12,29 +13,31 @@ from ingest_ray.payloads.documents import RunCommand
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, RunActive
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import fail_run, open_run, read_run_state, request_stop
+from ingest_ray.service.launching.lifecycle import (
+    WithinStart,
+    fail_run,
+    find_request,
+    open_run,
+    read_run_state,
+    request_stop,
+)
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.record_keeping import fault_of
 
 
 class TemporalLauncher:
-    def start(self, installation: Installation, request: RunRequest) -> str:
-        run_id = open_run(installation, request)
-        command = RunCommand(
-            endpoint_id=request.endpoint_id,
-            unit_id=request.unit_id,
-            sink_id=request.sink_id,
-            sink_endpoint_id=request.sink_endpoint_id,
-            run_id=run_id,
-            requested_by=request.requested_by,
-            **request.options.model_dump(),
-        )
+    def start(self, installation: Installation, request: RunRequest, within: WithinStart = lambda _: None) -> str:
+        run_id = open_run(installation, request, within=within)
         try:
-            asyncio.run(_start_workflow(installation, command))
+            asyncio.run(_start_workflow(installation, command_of(request, run_id)))
         except IngestError as error:
             fail_run(installation, run_id, fault_of(error))
             raise
         return run_id
+
+    def restart(self, installation: Installation, run_id: str) -> None:
+        with suppress(RunActive):  # its workflow waits for a worker
+            asyncio.run(_start_workflow(installation, command_of(find_request(installation, run_id), run_id)))
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         """The run reads the request from the catalog, so it stops also while Temporal is not there."""
@@ -42,6 +45,18 @@ class TemporalLauncher:
 
     def state(self, installation: Installation, run_id: str) -> RunState:
         return read_run_state(installation, run_id)
+
+
+def command_of(request: RunRequest, run_id: str) -> RunCommand:
+    return RunCommand(
+        endpoint_id=request.endpoint_id,
+        unit_id=request.unit_id,
+        sink_id=request.sink_id,
+        sink_endpoint_id=request.sink_endpoint_id,
+        run_id=run_id,
+        requested_by=request.requested_by,
+        **request.options.model_dump(),
+    )
 
 
 async def _start_workflow(installation: Installation, command: RunCommand) -> None:

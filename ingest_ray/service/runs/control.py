@@ -9,7 +9,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.launching.lifecycle import request_stop
+from ingest_ray.service.launching.lifecycle import end_dead_runs, request_stop
 from ingest_ray.service.runs.admission import RunOptions, RunRequest, enabled_units
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.listing import configured_unit
@@ -87,6 +87,8 @@ def pause(
     """Requests that a live run stops after the commit under way, and comparisons of the unit after the block under way; holds the
     unit's schedule until the unit is started again.
 
+    The record of a run whose process is gone is ended.
+
     Raises:
         EndpointNotFound, UnitNotFound
     """
@@ -105,12 +107,14 @@ def pause(
     for record in live:
         stop = request_stop if record.summary.task == "verify" else launcher_for(installation).pause
         stop(installation, record.summary.run_id, requested_by)
+    dead = end_dead_runs(installation, unit, sink_id)
     held = "; its schedule is held until it is started again" if is_scheduled else ""
     if live:
         under_way = "block" if live[0].summary.task == "verify" else "commit"
         message = f"the run stops after the {under_way} under way{held}"
         return ActionResult(ok=True, run_id=live[0].summary.run_id, state=RunState.RUNNING, message=message)
-    return ActionResult(ok=is_scheduled, state=None, message=f"the unit has no live run{held}")
+    gone = "; the process of its last run was gone: the record of the run is ended" if dead else ""
+    return ActionResult(ok=is_scheduled or dead > 0, state=None, message=f"the unit has no live run{gone}{held}")
 
 
 def _is_of(record: RunRecord, unit: UnitRef, sink_id: str | None) -> bool:

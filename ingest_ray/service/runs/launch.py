@@ -18,6 +18,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.parallel import with_connection_share
 from ingest_ray.service.runs.record_keeping import ended, failed, fault_of, finish_records
 from ingest_ray.service.runs.run_observer import RunObserver
+from ingest_ray.service.runs.store_retry import END_PATIENCE_S, retry_store
 from ingest_ray.service.units.schema_drift import SchemaCheck, accept_schema, check_schema
 
 log = logging.getLogger(__name__)
@@ -137,8 +138,9 @@ class Launch:
             self._observe(moment)
 
     def _end(self, summary: RunSummary) -> None:
+        """The record gets its end also where the catalog is away for a while: its rows are committed, whatever the catalog knows."""
         self.summaries[summary.run_id] = summary
-        finish_records(self._installation, [summary])
+        retry_store(lambda: finish_records(self._installation, [summary]), limit_s=END_PATIENCE_S)
         with self._lock:
             self._on_end(summary)
 
@@ -148,7 +150,7 @@ def _check_schema(
 ) -> SchemaCheck:
     with logs.context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
         checked = retry_unavailable(lambda: check_schema(installation, order), attempts, is_stopping)
-        accept_schema(installation, checked)
+        retry_store(lambda: accept_schema(installation, checked), is_stopping)
         if checked.changes:
             log.warning("the dataset changed at the source: %s", "; ".join(checked.changes))
     return checked

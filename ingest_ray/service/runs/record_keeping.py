@@ -1,8 +1,9 @@
 """Writes run records, when a run starts and when it ends, and derives the summaries that they hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
 from pydantic import JsonValue
 
 from ingest_ray import logs
@@ -25,10 +26,11 @@ def start_records(
     orders: Sequence[RunOrder],
     options: RunOptions,
     owner: str | None = None,
+    within: Callable[[sa.Connection], None] = lambda _: None,
 ) -> None:
     """Writes the records of new runs, and ends the records of earlier runs whose process died.
 
-    `owner` None: this process executes the runs.
+    `owner` None: this process executes the runs. `within` is called in the transaction; where it raises, there are no records.
 
     Raises:
         RunActive: one of the units has a live run; no record is written then.
@@ -46,6 +48,7 @@ def start_records(
                 )
             if target in states:
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))
+        within(connection)
         for summary, order in zip(summaries, orders, strict=True):
             run_records.start(connection, summary, owner or this_owner())
             run_channel.open_channel(connection, summary.run_id, _request_of(summary, order, options).model_dump_json())

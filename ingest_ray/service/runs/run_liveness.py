@@ -1,6 +1,12 @@
-"""Run liveness: whether a run without an end in its record goes on, or its process died."""
+"""Run liveness: whether a run without an end in its record goes on, or its process died.
+
+waits for a process    the server or worker that will start it vouches for it, again and again
+has a process          that process is the owner; on another host it counts as alive for as long as a lease would last
+holds its lease        the lease decides
+"""
 
 import os
+import time
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,10 +26,37 @@ INTERRUPTED = RunFault(
     hint="run it again: it goes on where it stopped",
 )
 
+VOUCH_S = 60.0  # a run without a process counts as lost when no server has vouched for it for this long
+VOUCH_EVERY_S = 15.0
+
+
+class RecordOwner(Owner):
+    """`vouched_until`: the run has no process yet, and counts as alive until then. `taken_at`: when its process took it over. Both in
+    seconds since 1970; records of older versions have neither."""
+
+    vouched_until: float | None = None
+    taken_at: float | None = None
+
 
 def this_owner() -> str:
-    """This process as the owner in a run record."""
-    return this_process(os.getpid()).model_dump_json()
+    """This process, which carries the run out, as the owner in a run record."""
+    return RecordOwner(**this_process(os.getpid()).model_dump(), taken_at=time.time()).model_dump_json()
+
+
+def vouching_owner() -> str:
+    """This process, which is about to start a process for the run, as the owner in a run record."""
+    until = time.time() + VOUCH_S
+    return RecordOwner(**this_process(os.getpid()).model_dump(), vouched_until=until).model_dump_json()
+
+
+def owner_of(record: RunRecord) -> RecordOwner:
+    return RecordOwner.model_validate_json(record.owner)
+
+
+def is_owned_here(record: RunRecord) -> bool:
+    """True where this very process is the owner."""
+    owner, this = owner_of(record), this_process()
+    return (owner.host, owner.pid, owner.started) == (this.host, this.pid, this.started)
 
 
 def is_run_alive(connection: sa.Connection, installation: Installation, record: RunRecord) -> bool:
@@ -51,11 +84,13 @@ def is_alive(record: RunRecord, state: UnitState | None) -> bool:
     return is_owner_alive(record.owner, record.started_at)
 
 
-def is_owner_alive(this_owner: str, started_at: str) -> bool:
-    """Checks a process of this host; a process of another host counts as alive for as long as a lease would last."""
-    owner = Owner.model_validate_json(this_owner)
+def is_owner_alive(owner_text: str, started_at: str) -> bool:
+    """Checks a process of this host. One of another host counts as alive for as long as a lease would last; a process that vouches for a
+    run, nowhere longer than it vouched."""
+    owner = RecordOwner.model_validate_json(owner_text)
     is_here = owner.host == this_process().host
-    expires_at = float("inf") if is_here else datetime.fromisoformat(started_at).timestamp() + TTL_S
+    since = owner.taken_at or datetime.fromisoformat(started_at).timestamp()
+    expires_at = owner.vouched_until or (float("inf") if is_here else since + TTL_S)
     # The check is that of a lease, as if the process had just renewed one.
     return is_live(LeaseDocument(epoch=0, run_id="", owner=owner, expires_at=expires_at))
 

@@ -11,6 +11,7 @@ from ingest_ray.sdk.errors import ConfigError, GateError, SourceChanged
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, WriteMode
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching.lifecycle import end_dead_runs
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.service.units.listing import configured_unit
 from ingest_ray.state import reset_state
@@ -52,6 +53,7 @@ def reset(installation: Installation, unit: UnitRef, sink_id: str | None = None)
     forgotten = reset_state(installation.kv, unit_key(vendor, unit, sink_id))
     with installation.catalog.begin() as connection:
         accepted_schema.forget(connection, unit, sink_id)
+    end_dead_runs(installation, unit, sink_id)
     return ResetResult(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
