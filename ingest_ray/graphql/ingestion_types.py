@@ -238,8 +238,6 @@ class IngestionUnitConfig:
 
 @strawberry.type
 class IngestionSchedule:
-    """`overdue_since`: when the oldest slot began that has had no run."""
-
     next_run_at: datetime | None
     overdue_since: datetime | None
     is_held: bool

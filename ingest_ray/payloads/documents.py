@@ -120,10 +120,14 @@ class UnitOutcome(Payload):
 
 
 class Beat(Payload):
-    """The heartbeat of `runIngestionUnit`: for people who look. What must survive is in the KV."""
+    """The heartbeat of `runIngestionUnit`: for people who look. What must survive is in the KV.
+
+    `waiting`: why nothing goes on now. `job_id` is null while no cluster has taken the run's job.
+    """
 
     run_id: Name
-    job_id: Name
+    job_id: Name | None = None
+    waiting: Text | None = None
     phase: Name | None = None
     rows_committed: int = 0
     slices_committed: int = 0

@@ -26,7 +26,7 @@ from ingest_ray.payloads.documents import (
     UnitsCommand,
     UnitsPage,
 )
-from ingest_ray.sdk.errors import ConfigError, RunActive, RunInterrupted, StateConflict
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, RunActive, RunInterrupted, StateConflict
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
@@ -102,11 +102,12 @@ class Activities:
     async def run_unit(self, command: RunOnly) -> UnitOutcome:
         """Submits the run's job or attaches to it, and waits for the end of the run. A cancellation stops the job and waits.
 
+        A cluster that does not answer is waited for, however long it takes: its nodes may be on their way. Heartbeats say so.
         A worker that is shut down leaves the job alone: the next attempt attaches to it.
         """
         with RayJobsClient(self._installation.settings) as jobs:
             watch = RayJobWatch(self._installation, jobs, command.run_id)
-            summary, job_id = await asyncio.to_thread(watch.ensure_job)
+            summary, job_id = await _with_cluster(watch.ensure_job, Beat(run_id=command.run_id))
             try:
                 end = summary if job_id is None else await self._wait_for_end(watch, job_id)
             except asyncio.CancelledError:
@@ -172,10 +173,10 @@ class Activities:
     async def _wait_for_end(self, watch: RayJobWatch, job_id: str) -> RunSummary:
         began = time.monotonic()
         while True:
-            end, progress = await asyncio.to_thread(lambda: (watch.poll(job_id), watch.read_progress()))
+            beat = Beat(run_id=watch.run_id, job_id=job_id)
+            end, progress = await _with_cluster(lambda: (watch.poll(job_id), watch.read_progress()), beat)
             if end is not None:
                 return end
-            beat = Beat(run_id=watch.run_id, job_id=job_id)
             if progress is not None:
                 counts = {"rows_committed": progress.rows.committed, "slices_committed": progress.slices.committed}
                 beat = beat.model_copy(update={"phase": progress.phase, **counts})
@@ -189,6 +190,16 @@ class Activities:
             await self._wait_for_end(watch, job_id)
         except RunInterrupted:  # stopped before it began, or killed: its record has no end yet
             await asyncio.to_thread(watch.close_run)
+
+
+async def _with_cluster(request: Callable[[], T], beat: Beat) -> T:
+    """Repeats the request until the cluster answers. Waiting for it is not an attempt of the run."""
+    while True:
+        try:
+            return await asyncio.to_thread(request)
+        except ClusterUnavailable as error:
+            activity.heartbeat(beat.model_copy(update={"waiting": truncated(error.message)}))
+        await asyncio.sleep(MAX_POLL_S)
 
 
 async def _with_heartbeats(work: Callable[[], T]) -> T:

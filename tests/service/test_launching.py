@@ -21,6 +21,7 @@ from ingest_ray.service.launching.child_process import ChildProcessLauncher
 from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs import control
 from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.run_liveness import owner_of
 from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import read_status
 from ingest_ray.state.documents import Owner
@@ -63,7 +64,7 @@ def until(is_so: Callable[[], bool], within_s: float = 200) -> None:
 
 
 def pid_of(record: RunRecord) -> int:
-    return Owner.model_validate_json(record.owner).pid
+    return owner_of(record).pid
 
 
 def test_a_start_returns_with_a_record_and_the_run_goes_on_in_a_process_of_its_own(

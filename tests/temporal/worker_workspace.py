@@ -163,10 +163,10 @@ class WorkerWorkspace:
         is_started = pending is not None and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
         return int(pending.attempt) if is_started else 0
 
-    def last_failure(self, workflow_id: str) -> str | None:
-        """The type of what the last attempt of the activity ended with."""
+    def heartbeat(self, workflow_id: str) -> str:
+        """The text of the activity's last heartbeat."""
         pending = self._pending(workflow_id)
-        return str(pending.last_failure.application_failure_info.type) if pending is not None else None
+        return str(pending.heartbeat_details) if pending is not None else ""
 
     def _pending(self, workflow_id: str) -> Any:
         described = self.with_client(lambda client: client.get_workflow_handle(workflow_id).describe())

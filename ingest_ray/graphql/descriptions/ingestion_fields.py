@@ -30,6 +30,7 @@ INGESTION_FIELDS = {
     "isHeld": "Whether the schedule waits for the unit to be started again.",
     "heldBy": "Who paused the unit.",
     "lastError": "Why the last run failed.",
+    "overdueSince": "When the oldest slot began that has had no run.",
     "IngestionSchedule.lastError": "Why the last scheduled run could not start.",
     "lastErrorCode": "The code of the error, one of docs/errors.md.",
     "lastErrorHint": "What to do about the error.",

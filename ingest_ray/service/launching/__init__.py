@@ -27,7 +27,7 @@ class Launcher(Protocol):
 
         Raises:
             GateError, ConfigError, StateError: there is no record.
-            RunInterrupted, ClusterUnavailable: the run could not be started; its record has that end.
+            ConfigError, ClusterUnavailable: the run could not be started; where it has a record, that is its end.
         """
         ...
 

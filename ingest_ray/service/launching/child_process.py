@@ -21,7 +21,7 @@ from typing import IO
 
 from ingest_ray import logs
 from ingest_ray.files.private import make_private_folder, private_opener
-from ingest_ray.sdk.errors import IngestError, RunInterrupted
+from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.job_spec import JobSpec
@@ -75,7 +75,7 @@ class ChildProcessLauncher:
                 self._untaken.pop(run_id, None)
                 fail_run(installation, run_id, fault)
                 hint = "look at the memory and the process limits of this machine"
-                raise RunInterrupted(fault.message, hint=hint) from None
+                raise ConfigError(fault.message, hint=hint) from None
 
     def _begin(self, installation: Installation, run_id: str) -> None:
         child = self._spawn(installation, run_id)

@@ -3,6 +3,7 @@
 `ensure_job` and `poll` are enough for that; any process may call both any number of times.
 """
 
+import time
 from dataclasses import dataclass
 
 from ingest_ray.catalog import run_channel
@@ -10,9 +11,10 @@ from ingest_ray.engine.run_order import Progress
 from ingest_ray.sdk.errors import RunInterrupted
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.lifecycle import close_run, prepare_run, request_stop
+from ingest_ray.service.launching.lifecycle import close_run, prepare_run, request_stop, vouch_for
 from ingest_ray.service.launching.ray_job import attach_job, find_latest_job, read_run_record
 from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
+from ingest_ray.service.runs.run_liveness import VOUCH_EVERY_S, VOUCH_S, owner_of
 from ingest_ray.service.runs.run_observer import ProgressReport
 
 # A run that failed with one of these may succeed when it is tried again, as the published list of errors says.
@@ -53,7 +55,8 @@ class RayJobWatch:
         """
         job = self.jobs.find(job_id)
         # The record is read after the job: a run ends before its job does.
-        summary = read_run_record(self.installation, self.run_id).summary
+        record = read_run_record(self.installation, self.run_id)
+        summary = record.summary
         if summary.state is not RunState.RUNNING:
             return summary
         if job is None:
@@ -66,6 +69,9 @@ class RayJobWatch:
                 f"run '{self.run_id}': job '{job_id}' is {job.status} ({how}) before the run has its end",
                 hint=f"ray job logs {job_id}",
             )
+        until = owner_of(record).vouched_until
+        if until is not None and until - time.time() < VOUCH_S - VOUCH_EVERY_S:  # the job waits for a node
+            vouch_for(self.installation, [self.run_id])
         return None
 
     def read_progress(self) -> Progress | None:
