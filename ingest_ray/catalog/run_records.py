@@ -65,6 +65,12 @@ def finish(connection: sa.Connection, summary: RunSummary) -> None:
         unit_totals.add_run(connection, summary, before.started_at)
 
 
+def note_progress(connection: sa.Connection, summary: RunSummary) -> None:
+    """Replaces the summary of a run that goes on; a record that has an end keeps it."""
+    is_open = (t.c.run_id == summary.run_id, t.c.state == RunState.RUNNING)
+    connection.execute(t.update().where(*is_open).values(document=summary.model_dump_json()))
+
+
 def reopen(connection: sa.Connection, summary: RunSummary) -> None:
     """Removes the end of a run that is attempted again."""
     connection.execute(t.update().where(t.c.run_id == summary.run_id).values(finished_at=None, **_values(summary)))

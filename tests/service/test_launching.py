@@ -271,3 +271,23 @@ def test_a_process_that_cannot_be_started_ends_its_run_also_one_that_waited(
     with pytest.raises(ConfigError, match="no more processes"):
         children.start(ready.installation, REQUEST)
     assert children._waiters == {}
+
+
+def test_a_record_shows_live_counts_and_keeps_them_when_the_process_dies(
+    ready: Workspace, children: ChildProcessLauncher
+) -> None:
+    """A run whose driver died said 0 rows although it had committed 67,584."""
+    ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
+    ready.apply()
+    run_id = children.start(ready.installation, REQUEST)
+    until(lambda: record_of(ready, run_id).summary.rows.committed == 500)
+    live = read_status(ready.installation, "shop", UNIT).units[0].last_run
+    assert live is not None
+    assert (live.state, live.rows.committed, live.is_at_least) == (RunState.RUNNING, 500, True)
+    os.kill(pid_of(record_of(ready, run_id)), signal.SIGKILL)
+    until(lambda: record_of(ready, run_id).summary.state is RunState.FAILED)
+    summary = record_of(ready, run_id).summary
+    assert (summary.rows.committed, summary.is_at_least) == (500, True)
+    again = execute_run(ready.installation, open_run(ready.installation, REQUEST))
+    assert again is not None
+    assert ready.rows(UNIT) == 1000

@@ -10,7 +10,7 @@ from ingest_ray.cli.tables.layout import console_on, position_text, show_fault, 
 from ingest_ray.cli.tables.verification import show_comparison
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.logs import escape_controls
-from ingest_ray.sdk.types import ModelCounts, RowCounts, RunSummary
+from ingest_ray.sdk.types import ModelCounts, RunSummary
 from ingest_ray.service.runs.execution import RunReport
 
 
@@ -61,7 +61,7 @@ def _show_unit_line(console: Console, summary: RunSummary) -> None:
     """One line; of a unit that changed or failed, the change and the error below it."""
     task = "" if summary.task == "ingest" else f" ({summary.task})"
     state = state_text(summary.state.value)
-    counts = f"  {_rows_text(summary.rows)}, {summary.seconds:.1f} s" if summary.run_id else ""
+    counts = f"  {_rows_text(summary)}, {summary.seconds:.1f} s" if summary.run_id else ""
     console.print(Text(f"{summary.ref} ", style="bold") + state + task + counts, soft_wrap=True)
     for change in summary.schema_changes:
         console.print(f"  the dataset changed: {change}", style="yellow", soft_wrap=True)
@@ -72,7 +72,7 @@ def _run_facts(summary: RunSummary) -> dict[str, str]:
     slices = summary.slices
     rate = f", {format_count(summary.rows.committed / summary.seconds)} rows/s" if summary.seconds else ""
     facts = {
-        "rows": _rows_text(summary.rows),
+        "rows": _rows_text(summary),
         **{f"of {name}": _model_text(counts) for name, counts in summary.models.items()},
         "slices": f"{slices.planned} planned, {slices.committed} committed, {slices.failed} failed",
         "time": f"{summary.seconds:.1f} s{rate}",
@@ -84,9 +84,11 @@ def _run_facts(summary: RunSummary) -> dict[str, str]:
     return facts | {"run": summary.run_id}
 
 
-def _rows_text(rows: RowCounts) -> str:
+def _rows_text(summary: RunSummary) -> str:
+    rows = summary.rows
     others = [f"{getattr(rows, name)} {name}" for name in ("quarantined", "deduplicated") if getattr(rows, name)]
-    return ", ".join([f"{rows.read} read", f"{rows.committed} committed", *others])
+    at_least = "at least " if summary.is_at_least else ""
+    return at_least + ", ".join([f"{rows.read} read", f"{rows.committed} committed", *others])
 
 
 def _model_text(counts: ModelCounts) -> str:

@@ -76,7 +76,12 @@ def _show_freshness(console: Console, unit: UnitReport) -> None:
         ("promised (fresh_within)", promise),
         ("age of the newest row", format_age(found.newest_row_age_s)),
         ("failures in a row", str(found.failures_in_row)),
-        ("rows of the last run", "-" if last is None else f"{last.rows.committed} of {last.rows.read}"),
+        (
+            "rows of the last run",
+            "-"
+            if last is None
+            else f"{'at least ' if last.is_at_least else ''}{last.rows.committed} of {last.rows.read}",
+        ),
         ("in quarantine of these", "-" if last is None else str(last.rows.quarantined)),
         ("bytes of the last run", "-" if last is None else format_bytes(last.bytes_staged)),
         ("not started", found.start_error or "-"),

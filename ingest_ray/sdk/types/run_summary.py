@@ -79,6 +79,8 @@ class RunSummary(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     executor: str | None = None
+    is_at_least: bool = False
+    """The counts are those of the run's last report: it goes on, or its process is gone and may have done more."""
     requested_by: str | None = None
     """The person or trigger that started it, where it is known: a name, or `schedule`."""
     error: RunFault | None = None

@@ -17,7 +17,7 @@ from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.parallel import with_connection_share
 from ingest_ray.service.runs.record_keeping import ended, failed, fault_of, finish_records
-from ingest_ray.service.runs.run_observer import RunObserver
+from ingest_ray.service.runs.run_observer import RunObserver, with_progress
 from ingest_ray.service.runs.store_retry import END_PATIENCE_S, retry_store
 from ingest_ray.service.units.schema_drift import SchemaCheck, accept_schema, check_schema
 
@@ -106,7 +106,9 @@ class Launch:
 
     def _run_one(self, order: RunOrder, cluster: ClusterLease) -> None:
         run_id = order.run_id
-        observer = RunObserver(self._installation, self._observe_alone, self._is_stopping_requested, run_id)
+        observer = RunObserver(
+            self._installation, self._observe_alone, self._is_stopping_requested, self._begun[run_id]
+        )
         if observer.is_stopping():
             return
         try:
@@ -135,6 +137,9 @@ class Launch:
 
     def _observe_alone(self, moment: Progress) -> None:
         with self._lock:
+            summary = self.summaries.get(moment.run_id)
+            if summary is not None and summary.state is RunState.RUNNING:
+                self.summaries[moment.run_id] = with_progress(summary, moment)
             self._observe(moment)
 
     def _end(self, summary: RunSummary) -> None:

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from ingest_ray.catalog import run_channel
+from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.run.throttle_states import throttles
 from ingest_ray.sdk.errors import IngestError
-from ingest_ray.sdk.types import Model
+from ingest_ray.sdk.types import Model, RunSummary
 from ingest_ray.service.installation import Installation
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,12 @@ class ProgressReport(Model):
     throttles: tuple[Throttle, ...] = ()
 
 
+def with_progress(begun: RunSummary, moment: Progress) -> RunSummary:
+    """The summary of a run that goes on: where its process dies, its record has the counts of the last report."""
+    counts = {"rows": moment.rows, "slices": moment.slices, "bytes_staged": moment.bytes_staged}
+    return begun.model_copy(update={**counts, "seconds": round(moment.seconds, 3), "is_at_least": True})
+
+
 class RunObserver:
     """Observes one run. A stop request concerns this run; `is_stopping` of the launch concerns all.
 
@@ -61,12 +67,13 @@ class RunObserver:
         installation: Installation,
         observe: Callable[[Progress], None],
         is_stopping: Callable[[], bool],
-        run_id: str,
+        begun: RunSummary,
     ) -> None:
         self._installation = installation
         self._observe = observe
         self._is_stopping_requested = is_stopping
-        self._run_id = run_id
+        self._run_id = begun.run_id
+        self._begun = begun
         self._samples: list[Sample] = []
         self._sample_every_s = REPORT_EVERY_S
         self._reported_at = time.monotonic()
@@ -88,6 +95,7 @@ class RunObserver:
         try:
             with self._installation.catalog.begin() as connection:
                 run_channel.write_progress(connection, moment.run_id, document)
+                run_records.note_progress(connection, with_progress(self._begun, moment))
         except IngestError as error:
             log.warning("progress could not be reported: %s", error.message)
 
