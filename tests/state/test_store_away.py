@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ FAILURES = 3
 
 
 @pytest.fixture
-def ready(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    workspace = Workspace(tmp_path)
     workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     workspace.apply()
     collect(workspace.installation, "shop")
