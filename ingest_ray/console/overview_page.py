@@ -30,10 +30,11 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.monitoring.problems import Problem, Situation, read_situation
 from ingest_ray.service.runs.history import RunView, list_live_runs
+from ingest_ray.service.runs.quarantine import list_rejected
 from ingest_ray.service.runs.schedules import NextRun, list_next_runs
 
 LIVE_EVERY_S = 2.0
-EVERY_S = 15.0
+EVERY_S = 30.0  # it looks at every unit
 MOST_NEXT = 10
 MOST_PROBLEMS = 50
 LIVE = ("unit", "task", "phase", "read", "staged", "committed", "time", "by")
@@ -45,6 +46,7 @@ async def show_overview(context: PageContext) -> None:
     page.show()
     await page.refresh()
     await page.refresh_live()
+    await page.show_quarantine()
     ui.timer(LIVE_EVERY_S, page.refresh_live, immediate=False)
     ui.timer(EVERY_S, page.refresh, immediate=False)
     await show_endpoint_table(context)
@@ -76,6 +78,7 @@ class OverviewPage:
         self._summary = text_of("", "p", "soft").props('role="status"')
         heading("What is wrong now")
         self._wrong = ui.element("div")
+        self._quarantine = ui.element("div")
         heading("Running")
         self._running = ui.element("div")
         heading("Next runs")
@@ -114,6 +117,19 @@ class OverviewPage:
         if live is not None and live != self._live:
             self._live = live
             self._show_live(live)
+
+    async def show_quarantine(self) -> None:
+        """Once: it reads the folder of the quarantine."""
+        found = await self._context.call(list_rejected, self._context.installation)
+        entries = (
+            [entry for entry in found.entries if self._context.principal.is_for(entry.endpoint_id)] if found else []
+        )
+        if entries:
+            with self._quarantine, ui.element("p").classes("warning"):
+                rows = counted(sum(entry.rows for entry in entries), "row")
+                units = counted(len({entry.ref for entry in entries}), "unit")
+                text_of(f"{rows} of {units} did not fit: ")
+                link_to("show them", "/quarantine")
 
     def _show_problems(self, problems: Sequence[Problem]) -> None:
         self._wrong.clear()

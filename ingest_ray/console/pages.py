@@ -101,6 +101,9 @@ def _frame(context: PageContext, page: Page) -> Iterator[None]:
                     link = ui.link(other.menu, other.path)
                     if other is page:
                         link.props('aria-current="page"')
+            if context.is_admin:
+                with ui.element("a").props('href="/graphiql"'):  # of the server: it has no part of the console's path
+                    text_of("GraphQL")
         text_of(f"{context.principal.name} ({context.principal.role})", classes="who")
         with ui.element("form").props('method="post" action="/logout"'):
             with ui.element("button").props('type="submit"'):

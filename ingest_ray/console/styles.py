@@ -22,7 +22,7 @@ table.plain td { overflow-wrap: break-word; } table.plain td.mono { min-width: 7
 table.plain .number { text-align: right; font-variant-numeric: tabular-nums; } table.plain .mono, .mono { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 .state { white-space: nowrap; } .state.FAILED, .late { color: var(--bad); } .state.SUCCEEDED { color: var(--good); } .state.RUNNING { color: var(--accent); font-weight: 600; } .state.PAUSED { color: var(--warn); }
 .error { color: var(--bad); background: #fdf3f3; border: 1px solid #e9c4c4; border-radius: 4px; padding: .6rem .8rem; overflow-wrap: anywhere; } .error p:last-child { margin: 0; }
-.warning { color: var(--warn); background: #fff8e6; border: 1px solid #e6cf9a; border-radius: 4px; padding: .6rem .8rem; margin: 0 0 .75rem; overflow-wrap: anywhere; }
+.warning { color: var(--warn); background: #fff8e6; border: 1px solid #e6cf9a; border-radius: 4px; padding: .6rem .8rem; margin: .5rem 0 .75rem; overflow-wrap: anywhere; }
 .empty { background: #fff; border: 1px dashed #aab2bd; border-radius: 4px; padding: 1.5rem; } .empty p:last-child { margin: 0; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1.2rem; margin: .5rem 0; } .facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 a { color: var(--accent); } button:focus-visible, a:focus-visible, input:focus-visible, [tabindex]:focus-visible { outline: 3px solid #b36b00; outline-offset: 2px; } #content:focus { outline: none; }

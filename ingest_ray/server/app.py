@@ -25,6 +25,7 @@ from ingest_ray.graphql.schema import schema_for
 from ingest_ray.sdk.errors import ConfigError, IngestError, RoleForbidden, Unauthenticated
 from ingest_ray.server.alert_watch import watching
 from ingest_ray.server.error_responses import refusal
+from ingest_ray.server.graphiql import graphiql_router
 from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Authenticator
 from ingest_ray.server.login import login_router
@@ -157,6 +158,7 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
     if has_console:
         app.add_exception_handler(404, answer_missing)
         app.include_router(login_router(authenticator))
+        app.include_router(graphiql_router(authenticator))
 
         @app.get("/")
         async def home() -> Response:

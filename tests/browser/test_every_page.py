@@ -95,6 +95,18 @@ def test_a_page_is_clean_and_fits(person: Visitor, axe: str, run_id: str, name: 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it is cut off at the side"
 
 
+@pytest.mark.parametrize("name", ["Configure", "Plan", "Verify", "Backfill", "Reconcile", "Run", "Reset"])
+def test_a_dialog_of_a_unit_is_clean_and_fits(person: Visitor, axe: str, name: str) -> None:
+    page = person.page
+    page.goto(f"{person.address}/console/unit?endpoint=shop&unit=numbers-1x1000")
+    person.press(f"{name} shop:numbers-1x1000")
+    page.get_by_role("dialog").get_by_role("heading").first.wait_for()
+    page.wait_for_function("document.getAnimations().every(one => one.playState !== 'running')")
+    person.shoot(f"dialog {name}")
+    assert faults_of(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it is cut off at the side"
+
+
 def test_the_login_and_an_error_message_are_clean(person: Visitor, axe: str) -> None:
     page = person.page
     page.goto(f"{person.address}/console/endpoint/broken")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import run
+from ingest_ray.service.units.configure import find_config
 from tests.browser.visitor import Visitor
 from tests.service.workspace import Workspace
 
@@ -114,6 +116,32 @@ def test_units_are_sorted_found_and_started_together(admin: Visitor, site: Works
     admin.reads("2 of 2 units had a run or a schedule, and are paused")
     page.get_by_label("Search units").fill("sto")
     admin.reads("1 unit(s)")
+
+
+def test_a_policy_is_a_form_that_warns_before_the_file_loses_the_unit(admin: Visitor, site: Workspace) -> None:
+    admin.log_in()
+    page = admin.page
+    page.goto(f"{admin.address}/console/unit?endpoint=db&unit=stock")
+    admin.press("Configure db:stock")
+    admin.reads("A rule of ingest.yaml configures this unit.")
+    admin.reads("What is read again below the watermark")
+    page.get_by_label("Lookback").fill("soon")
+    admin.press("Save stock")
+    admin.reads("policy.lookback: 'soon'")
+    page.get_by_label("Lookback").fill("36h")
+    page.get_by_text("Checks", exact=True).click()
+    page.get_by_label("Fresh within").fill("1d")
+    page.get_by_text("Writing", exact=True).click()
+    page.get_by_label("Mask").fill("amount: redact\n")
+    admin.press("Save stock")
+    admin.reads("stock is configured")
+    stored = find_config(site.installation, UnitRef("db", "stock"))
+    assert stored is not None
+    policy = stored.config.policy.model_dump(exclude_defaults=True)
+    assert policy == {"cursor": "at", "lookback": 36 * 3600, "fresh_within": 86_400, "mask": {"amount": "redact"}}
+    admin.press("Configure db:stock")
+    admin.reads("This unit was configured by hand")
+    assert page.get_by_label("Lookback").input_value() == "36h"
 
 
 def test_the_history_of_a_schema_is_shown(admin: Visitor, site: Workspace) -> None:

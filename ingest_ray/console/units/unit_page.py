@@ -2,6 +2,7 @@
 
 from nicegui import ui
 
+from ingest_ray.catalog.unit_configs import Configured
 from ingest_ray.console.elements import (
     button,
     cell,
@@ -16,15 +17,19 @@ from ingest_ray.console.elements import (
     table,
     text_of,
 )
-from ingest_ray.console.page_context import PageContext
+from ingest_ray.console.page_context import Action, PageContext, show_message
 from ingest_ray.console.runs_page import COLUMNS, NUMBERS, show_run_rows
 from ingest_ray.console.units.configure_drawer import configure_drawer
 from ingest_ray.console.units.plan_dialog import plan_dialog
 from ingest_ray.console.units.unit_actions import pause_unit, reset_unit, run_unit
 from ingest_ray.console.units.unit_tasks import backfill_dialog, reconcile_dialog, verify_dialog
+from ingest_ray.sdk.errors import UnitNotFound
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunFault, RunMode, RunState
+from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.runs import quarantine
+from ingest_ray.service.units.configure import UnitChange, configure, find_config
 from ingest_ray.service.units.listing import UnitView, find_unit
 from ingest_ray.service.units.status import UnitReport, read_status
 
@@ -33,18 +38,69 @@ MOST_SEGMENTS = 50
 
 async def show_unit(context: PageContext) -> None:
     endpoint_id, unit_id = context.query.get("endpoint", ""), context.query.get("unit", "")
-    view = await context.find("unit", endpoint_id, find_unit, context.installation, endpoint_id, unit_id)
+    stored = await context.find("unit", endpoint_id, find_unit_or_config, context.installation, endpoint_id, unit_id)
+    if stored is None:
+        return
+    view, config = stored
     if view is None:
+        _show_gone(context, UnitRef(endpoint_id, unit_id), is_enabled=config is not None and config.config.enabled)
         return
     heading(unit_id, 1)
     await UnitPage(context, view).show()
 
 
+def find_unit_or_config(
+    installation: Installation, endpoint_id: str, unit_id: str
+) -> tuple[UnitView | None, Configured | None]:
+    """Raises `EndpointNotFound`, `UnitNotFound` where there is neither."""
+    config = find_config(installation, UnitRef(endpoint_id, unit_id))
+    try:
+        return find_unit(installation, endpoint_id, unit_id), config
+    except UnitNotFound:
+        if config is None:
+            raise
+        return None, config
+
+
+def _show_gone(context: PageContext, unit: UnitRef, *, is_enabled: bool) -> None:
+    heading(unit.unit_id, 1)
+    with ui.element("div").classes("warning"):
+        text_of(
+            "Its dataset is no longer at the source: no run can begin. When it comes back, collect the metadata.", "p"
+        )
+        link_to("History of the dataset", "/dataset", endpoint=unit.endpoint_id, name=unit.unit_id)
+    if is_enabled and context.is_admin:
+
+        async def disable() -> None:
+            action = Action(
+                "configureIngestionUnit", unit.endpoint_id, details={"unit": unit.unit_id, "enabled": False}
+            )
+            if await context.act(action, configure, context.installation, unit, UnitChange(enabled=False)) is not None:
+                show_message(f"{unit.unit_id} is disabled")
+
+        with ui.element("div").classes("bar"):
+            button("Disable", disable, str(unit))
+
+
 class UnitPage:
     def __init__(self, context: PageContext, view: UnitView) -> None:
         self._context, self._view = context, view
+        self._content = ui.element("div")
+
+    async def reload(self) -> None:
+        """Reads the unit again, after something was changed."""
+        view = self._view
+        found = await self._context.call(find_unit, self._context.installation, view.endpoint_id, view.unit_id)
+        if found is not None:
+            self._view = found
+            self._content.clear()
+            await self.show()
 
     async def show(self) -> None:
+        with self._content:
+            await self._show()
+
+    async def _show(self) -> None:
         context, view = self._context, self._view
         with ui.element("p").classes("soft"):
             text_of("unit of ")
@@ -74,7 +130,7 @@ class UnitPage:
                 is_paused = report is not None and report.state is RunState.PAUSED
                 run = button("Resume" if is_paused else "Run", lambda: run_unit(context, view), name, is_main=True)
                 run.set_enabled(not is_running)
-                pause = button("Pause", lambda: pause_unit(context, view.ref, _reload), name)
+                pause = button("Pause", lambda: pause_unit(context, view.ref, self.reload), name)
                 pause.set_enabled(is_running or bool(view.schedule_minutes))
                 button("Plan", lambda: plan_dialog(context, view), name)
                 if view.run_mode is RunMode.INCREMENTAL:
@@ -82,9 +138,9 @@ class UnitPage:
                     button("Reconcile", lambda: reconcile_dialog(context, view), name)
             if context.is_admin and view.enabled:
                 button("Verify", lambda: verify_dialog(context, view), name)
-                button("Reset", lambda: reset_unit(context, view.ref, _reload), name)
+                button("Reset", lambda: reset_unit(context, view.ref, self.reload), name)
             if context.is_admin:
-                button("Configure", lambda: configure_drawer(context, view, _reload), name)
+                button("Configure", lambda: configure_drawer(context, view, self.reload), name)
 
     def _show_faults(self, report: UnitReport | None) -> None:
         faults = [self._view.fault, report.error if report is not None else None]
@@ -161,7 +217,3 @@ def _show_segments(report: UnitReport) -> None:
                 cell(str(segment.open_scopes))
     if len(report.segments) > MOST_SEGMENTS:
         text_of(f"and {len(report.segments) - MOST_SEGMENTS} more", "p", "soft")
-
-
-async def _reload() -> None:
-    ui.navigate.reload()

@@ -62,8 +62,11 @@ def configure(
     """
     with installation.catalog.begin(is_alone=True) as connection:
         entry = endpoints.source(connection, unit.endpoint_id)
-        offered = _find_offered(connection, entry, unit)
         old = unit_configs.find(connection, unit)
+        if old is not None and change == UnitChange(enabled=False):  # also where its dataset is gone
+            offered = None
+        else:
+            offered = _find_offered(connection, entry, unit)
         version = old.version if old is not None else 0
         if expected_version is not None and expected_version != version:
             raise VersionConflict(
@@ -71,8 +74,12 @@ def configure(
                 "somebody changed it meanwhile",
                 hint="look at it again, then change it",
             )
-        config = _changed_config(connection, offered, old.config if old is not None else None, change)
-        if config.enabled:
+        if offered is None:
+            assert old is not None
+            config = old.config.model_copy(update={"enabled": False})
+        else:
+            config = _changed_config(connection, offered, old.config if old is not None else None, change)
+        if offered is not None and config.enabled:
             _check_config(connection, installation, entry, offered, config)
         try:
             version = unit_configs.put(connection, config, "set", version)
