@@ -141,6 +141,7 @@ iceberg = LazySinkFamily(
         capabilities=("append", "upsert", "replace", "evolve", "compact", "vacuum"),
         docs_url="https://py.iceberg.apache.org/",
         sample_config={"warehouse": "./iceberg"},
+        address_fields=("warehouse", "catalog"),
     ),
     module="ingest_ray.sinks.iceberg.connect",
 )

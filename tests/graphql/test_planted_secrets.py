@@ -48,6 +48,7 @@ BASES: dict[str, dict[str, Any]] = {
     "cdm.jdbc": {"url": f"postgresql://app@{CLOSED}:1/shop"},
     "duckdb": {"path": "/nowhere/at/all.duckdb"},
     "lake.delta": {"uri": "/nowhere/lake"},
+    "lake.iceberg": {"warehouse": "/nowhere/iceberg", "uri": f"postgresql://app@{CLOSED}:1/catalog"},
 }
 URLS = {
     "jdbc.postgres": "postgresql://app:{}@127.0.0.1:1/shop",
