@@ -1,12 +1,15 @@
 """The settings of one installation: state, staging, Ray, Temporal, server. Small and JSON-serializable: jobs carry them."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from ingest_ray.sdk.types import Model
 from ingest_ray.sdk.types.unit import Duration
+from ingest_ray.sdk.url_credentials import is_secret_name
 
 MIB = 1024 * 1024
 
@@ -201,6 +204,34 @@ class RetentionSettings(Model):
     """That are over, and the messages about them."""
 
 
+class LineageSettings(Model):
+    """`transport`: as the library of OpenLineage takes it (`type: http`, `file`, `kafka`, `composite`, ...); its secrets are references."""
+
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "ingest-ray"
+    transport: dict[str, JsonValue]
+
+    @field_validator("transport")
+    @classmethod
+    def _without_secrets(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in _plain_secrets(value):
+            raise ValueError(f"'{name}' is a secret: give a reference, such as env:NAME or file:/path")
+        return value
+
+
+def _plain_secrets(value: JsonValue, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _plain_secrets(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _plain_secrets(item, name)
+    elif isinstance(value, str) and is_secret_name(name) and not _REFERENCE.match(value):
+        yield name
+
+
+_REFERENCE = re.compile(r"[a-z][a-z0-9.+-]*:[^/]|file:")
+
+
 class Settings(Model):
     home: str
     state_url: str
@@ -216,6 +247,8 @@ class Settings(Model):
     serve: ServeSettings = ServeSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
+    lineage: LineageSettings | None = None
+    """None: no lineage is sent."""
     mask_key: Reference | None = None
     """The key of `policy.mask: hmac`. None: `<home>/mask.key`, which the first masked run makes."""
 

@@ -10,7 +10,8 @@ https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -207,6 +208,16 @@ class ExpressionMapper:
             watch.cancel()
         defaults = {"source_system": self._system} if "source_system" not in fields else {}
         return [row_values(model, {**defaults, **dict(zip(fields, row, strict=True))}) for row in rows]
+
+
+def columns_of_expression(text: str, known: Collection[str]) -> list[str]:
+    """Those of the known columns that an expression names, as `known` spells them; SQL ignores the case."""
+    with closing(duckdb.connect(":memory:", config=dict(SETTINGS))) as connection:
+        ((parsed,),) = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchall()
+    document = json.loads(parsed)
+    nodes = _nodes(document["statements"][0]["node"]["select_list"]) if not document.get("error") else ()
+    named = {str(node["column_names"][-1]).lower() for node in nodes if node.get("column_names")}
+    return [name for name in known if name.lower() in named]
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

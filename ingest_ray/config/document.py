@@ -8,6 +8,7 @@ from ingest_ray.config.table_template import check_template
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
 from ingest_ray.settings import (
     AlertSettings,
+    LineageSettings,
     RaySettings,
     Reference,
     RetentionSettings,
@@ -76,6 +77,7 @@ class IngestFile(Model):
     serve: ServeSettings = ServeSettings()
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
+    lineage: LineageSettings | None = None
     mask_key: Reference | None = None
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()

@@ -151,6 +151,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
         serve=document.serve,
         alerts=document.alerts,
         retention=document.retention,
+        lineage=document.lineage,
         mask_key=document.mask_key,
     )
     updates: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from ingest_ray.sdk.errors import IngestError, SourceLocked, SourceUnavailable
 from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.lineage.emission import emit_end, emit_running, emit_start
 from ingest_ray.service.runs.parallel import with_connection_share
 from ingest_ray.service.runs.record_keeping import ended, failed, fault_of, finish_records
 from ingest_ray.service.runs.run_observer import RunObserver, with_progress
@@ -111,6 +112,7 @@ class Launch:
         )
         if observer.is_stopping():
             return
+        emit_start(order)
         try:
             checked = self._check_schema(order, observer)
         except RunStopped:
@@ -119,6 +121,7 @@ class Launch:
             self._end(failed(self.summaries[run_id], fault_of(error)))
             return
         self.orders[run_id] = with_connection_share(checked.order, self._parallel)
+        emit_running(self.orders[run_id])
         summary = run_unit(self.orders[run_id], observer.observe, observer.is_stopping, cluster)
         self._end(ended(self._begun[run_id], summary, checked.changes))
 
@@ -146,6 +149,7 @@ class Launch:
         """The record gets its end also where the catalog is away for a while: its rows are committed, whatever the catalog knows."""
         self.summaries[summary.run_id] = summary
         retry_store(lambda: finish_records(self._installation, [summary]), limit_s=END_PATIENCE_S)
+        emit_end(self.orders[summary.run_id], summary)
         with self._lock:
             self._on_end(summary)
 

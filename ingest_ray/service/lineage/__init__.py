@@ -1,0 +1,1 @@
+"""OpenLineage: what each run read and wrote, for catalogs of metadata. Off by default."""
