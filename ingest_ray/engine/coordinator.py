@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import logging
+import os
 import random
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from ingest_ray.core.messages import (
 )
 from ingest_ray.engine.executor import Executor
 from ingest_ray.sdk.errors import Recovery
+from ingest_ray.sdk.types import Interval
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +127,19 @@ class Coordinator:
                 pass
 
 
+def shown_interval(interval: Interval) -> str:
+    """The bounds of a slice are values of keys or cursors, such as an e-mail address: they are logged only with `INGEST_LOG_VALUES=1`."""
+    if os.environ.get("INGEST_LOG_VALUES") == "1":
+        return str(interval)
+    lower, upper = ("open" if bound is None else "bounded" for bound in (interval.lower, interval.upper))
+    return f"a slice, {lower} below, {upper} above"
+
+
 def log_instruction(instruction: Instruction) -> None:
     """Logs one line for each step of interest."""
     match instruction:
         case Read(piece, attempt):
-            log.info("read %s", piece.interval, extra={"slice": piece.slice_id, "attempt": attempt})
+            log.info("read %s", shown_interval(piece.interval), extra={"slice": piece.slice_id, "attempt": attempt})
         case Map(piece, attempt):
             log.debug("map", extra={"slice": piece.slice_id, "attempt": attempt})
         case Prepare(piece, attempt):
