@@ -169,6 +169,8 @@ class ReceiverSettings(Model):
 
 
 class AlertSettings(Model):
+    enabled: bool = True
+    """Whether `serve` looks for incidents, and delivers messages."""
     receivers: tuple[ReceiverSettings, ...] = ()
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 0
     """A run with more rows in quarantine is an incident."""
@@ -194,6 +196,8 @@ class RetentionSettings(Model):
     """How long things are kept, in seconds or as `90d`; None: for ever. On by default. Whatever their age, the newest 20 runs of each unit and
     task stay."""
 
+    enabled: bool = True
+    """Whether `serve` and `run` sweep once a day."""
     runs: Duration | None = 90 * DAY_S
     logs: Duration | None = 30 * DAY_S
     quarantine: Duration | None = 365 * DAY_S

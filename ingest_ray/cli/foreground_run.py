@@ -68,7 +68,8 @@ def run(
 def _sweep_when_due(installation: Installation) -> None:
     """For installations without a server. What it cannot do now, a later run does: it changes no result of this one."""
     try:
-        sweep_when_due(installation)
+        if installation.settings.retention.enabled:
+            sweep_when_due(installation)
     except IngestError as error:
         log.warning("what is old could not be swept: %s", logs.scrub(error.message))
 

@@ -24,10 +24,10 @@ BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes mor
 
 @asynccontextmanager
 async def watching(installation: Installation) -> AsyncIterator[None]:
-    tasks = [
-        asyncio.create_task(_repeat(installation, work, pause_s))
-        for work, pause_s in ((check_incidents, CHECK_S), (deliver_due, DELIVER_S), (sweep_when_due, SWEEP_S))
-    ]
+    settings = installation.settings
+    alerts = ((check_incidents, CHECK_S), (deliver_due, DELIVER_S)) if settings.alerts.enabled else ()
+    sweeps = ((sweep_when_due, SWEEP_S),) if settings.retention.enabled else ()
+    tasks = [asyncio.create_task(_repeat(installation, work, pause_s)) for work, pause_s in (*alerts, *sweeps)]
     try:
         yield
     finally:

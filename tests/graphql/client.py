@@ -8,12 +8,15 @@ from ingest_ray.server.app import build_app
 from ingest_ray.service.access.roles import Role
 from ingest_ray.service.access.tokens import create_token
 from ingest_ray.service.installation import Installation
-from ingest_ray.settings import ScheduleSettings
+from ingest_ray.settings import AlertSettings, RetentionSettings, ScheduleSettings
 
 
 class Client:
-    def __init__(self, installation: Installation, **settings: Any) -> None:
+    def __init__(self, installation: Installation, *, is_watching: bool = False, **settings: Any) -> None:
         settings = {"schedules": ScheduleSettings(enabled=False)} | settings  # the clock would be a second caller
+        if not is_watching:  # so would alerts and retention be
+            off = {"alerts": AlertSettings(enabled=False), "retention": RetentionSettings(enabled=False)}
+            installation.settings = installation.settings.model_copy(update=off)
         serve = installation.settings.serve.model_copy(update=settings)
         installation.settings = installation.settings.model_copy(update={"serve": serve})
         self.installation = installation

@@ -295,7 +295,7 @@ def test_a_test_message_says_who_did_not_take_it(
     assert cli.json("alert", "check")["delivered"] == 1
     assert "failed" in cli.run("alert", "list")[1]
     assert cli.json("alert", "dead") == {"letters": []}
-    client = Client(installation)
+    client = Client(installation, is_watching=True)
     (found,) = client.ask("{ ingestionIncidents { condition subject code endpointId } }", role=Role.VIEWER)[
         "ingestionIncidents"
     ]
@@ -332,7 +332,7 @@ def test_a_server_tells_a_real_failure_a_late_unit_a_drift_and_a_quarantined_row
     workspace.document["alerts"] = {"receivers": [{"id": "hook", "url": receiver.url, "secret": "env:HOOK_SECRET"}]}
     workspace.apply()
     collect(workspace.installation, "shop")
-    client = Client(workspace.installation)
+    client = Client(workspace.installation, is_watching=True)
     with client.http:
         run(workspace.installation, "shop")
         workspace.source |= {"column_types": {"more": "string"}, "bad": [3]}
