@@ -12,6 +12,7 @@ from ingest_ray.cli.commands.audit import audit
 from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, check_connection, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
+from ingest_ray.cli.commands.changes import changes_app
 from ingest_ray.cli.commands.checkpoint import reset, watermark_app
 from ingest_ray.cli.commands.copy import copy
 from ingest_ray.cli.commands.datasets import datasets_app
@@ -55,6 +56,7 @@ app.command(short_help="Show runs, the newest first.")(history)
 app.command(short_help="Show the log of a run.")(logs)
 app.command(short_help="Compare units with their sinks, and repair what differs.")(verify)
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(changes_app, name="changes")
 app.add_typer(watermark_app, name="watermark")
 app.command(short_help="Forget a unit's checkpoint.")(reset)
 app.command(short_help="Make the tables of CDM models in a sink.")(provision)

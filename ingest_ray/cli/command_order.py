@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 ORDER = (
     ("Begin", ("copy", "init", "templates", "validate", "apply", "test", "collect")),
     ("Look", ("endpoints", "sinks", "datasets", "units", "preview", "plan")),
-    ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "watermark", "reset")),
+    ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "changes", "watermark", "reset")),
     ("Common data model", ("provision", "remap")),
     ("Service", ("serve", "token", "alert", "audit", "secrets", "schema", "worker", "temporal")),
     ("Upkeep", ("doctor", "sweep", "compact", "vacuum", "backup", "restore", "simulate", "version")),

@@ -37,8 +37,8 @@ def is_inline(order: RunOrder, plan_summary: PlanSummary) -> bool:
 
 
 def is_single_slice(plan_summary: PlanSummary) -> bool:
-    """True where nothing can be read in parallel: a view, a table without a key."""
-    return len(plan_summary.scopes) == 1 and plan_summary.scopes[0].axis.kind == "whole"
+    """True where nothing can be read in parallel: a view, a table without a key, a log."""
+    return len(plan_summary.scopes) == 1 and plan_summary.scopes[0].axis.kind in ("whole", "log")
 
 
 class OutgrownPlan:

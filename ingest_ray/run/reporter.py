@@ -77,6 +77,11 @@ class RunReporter:
         self._plan_summary = plan_summary
 
     @property
+    def plan_summary(self) -> PlanSummary | None:
+        """The plan of the last attempt."""
+        return self._plan_summary
+
+    @property
     def replayed_files(self) -> list[str]:
         """URIs of the quarantine files that a replay has read."""
         files = self._plan_summary.facts.get("files") if self._plan_summary else None

@@ -20,9 +20,11 @@ from ingest_ray.core.messages import Fault
 from ingest_ray.engine.masking.layout import layout_of, refuse_other_layout
 from ingest_ray.engine.steps.planner import Planner
 from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
+from ingest_ray.engine.steps.unit_layout import followed_cursor
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import delete_rejected_rows
+from ingest_ray.run.change_log import LogRounds, advance_log, open_log
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.inline_attempt import run_inline
 from ingest_ray.run.placement import is_inline, skips_local_probe
@@ -75,6 +77,15 @@ class Run:
             return {}
 
     def _run_until_final(self) -> AttemptResult:
+        """A unit whose changes are read from a log has several rounds, of which each is a run from the checkpoint to its end."""
+        rounds = LogRounds(self._context)
+        while True:
+            result = self._run_round()
+            if not rounds.has_more(result):
+                return result
+
+    def _run_round(self) -> AttemptResult:
+        self._is_outgrown = False
         result = self._execute_attempt()
         restarts = lost_snapshots = 0
         while (result.is_restartable or result.is_outgrown) and not self._context.is_stopping():
@@ -94,7 +105,7 @@ class Run:
                 "run %s lost a process or its plan: beginning again from its checkpoint%s", self._order.run_id, reason
             )
             result = self._execute_attempt()
-        return result
+        return advance_log(self._context, result)
 
     def _execute_attempt(self) -> AttemptResult:
         self._reporter.report("planning")
@@ -128,7 +139,7 @@ class Run:
                     read_at = context.retry(lambda: state.next_read_at(order.read_at))
                     order = order.model_copy(update={"read_at": read_at})
                     context = replace(context, order=order)
-                state.refuse_other_cursor(order.spec.policy.cursor)
+                state.refuse_other_cursor(followed_cursor(order.spec))
                 state.refuse_other_table(order.spec.config.table)
                 if state.segments or state.sequence:
                     refuse_other_layout(state.unit.layout, order.spec.config, order.settings)
@@ -139,12 +150,14 @@ class Run:
                     context.retry(lambda: open_sink_for(state, unit_writer))
                 elif state.sequence:  # also where nothing is planned
                     context.retry(lambda: check_sink(state, unit_writer))
+                open_log(context, state.segments)
                 if not self._is_outgrown and not skips_local_probe(order, is_first=not state.segments):
                     planner = Planner(order)
                     stack.callback(planner.close)
                     plan_summary = context.retry(lambda: planner.begin(state.segments, state.learned))
                     self._reporter.note_plan(plan_summary)
                     if not plan_summary.scopes:
+                        state.skip_unchanged(plan_summary.unchanged_until)
                         return AttemptResult(RunState.SUCCEEDED)
                     if is_inline(order, plan_summary):
                         return run_inline(context, state, planner, plan_summary)

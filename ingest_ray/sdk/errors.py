@@ -35,6 +35,8 @@
       + SourceLocked          the same, and wait longer: another session has locked what is read
     + SnapshotLost            plan again under a new snapshot: no slice of this one can be read any more
     + SliceTooLarge           plan the rest again
+    + LogGone                 fail: the log does not have the changes since the checkpoint any more; load again by consent
+    + LogRetained             fail: more of the log is retained for the unit than the policy allows
   x RecordError               quarantine one record
     + QuarantineLimit         fail: more rows in quarantine than the policy allows
   x StagingError
@@ -239,6 +241,18 @@ class SourceLocked(SourceUnavailable):
 
 class SnapshotLost(SourceError):
     recovery = Recovery.REPLAN
+
+
+class LogGone(SourceError):
+    """The source's log does not reach back to the checkpoint: changes in between cannot be read any more."""
+
+    code = "E_LOG_GONE"
+
+
+class LogRetained(SourceError):
+    """The source retains more of its log for the unit than `policy.max_retained_mb`."""
+
+    code = "E_LOG_RETAINED"
 
 
 class SliceTooLarge(SourceError):

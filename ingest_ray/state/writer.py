@@ -382,6 +382,13 @@ class StateWriter:
             update = {"watermark": position, "is_loaded": True, "scopes": (), "advanced": None, "verified": None}
             self._put_segment(state.model_copy(update=update))
 
+    def skip_unchanged(self, until: Mapping[str, Position]) -> None:
+        """Moves watermarks over a part of the source's log without a change: there is nothing to commit."""
+        for segment, position in until.items():
+            state = self._state_of(segment)
+            if state.is_loaded and not state.scopes and state.watermark != position:
+                self._put_segment(state.model_copy(update={"watermark": position}))
+
     def learn(self, learned: Learned) -> None:
         if learned != self._unit.learned:
             self._put_unit(self._unit.model_copy(update={"learned": learned}))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from ingest_ray.sdk.contracts import (
     Backfill,
+    ChangeLog,
     Descriptor,
     KeyScan,
     KeySums,
+    LogStatus,
     Notes,
     Probe,
     QuickCheck,
@@ -116,6 +118,18 @@ class LazyModule:
 
     def notes(self, spec: UnitSpec) -> Sequence[str]:
         return capability(self._strategy, Notes).notes(spec)
+
+    def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        capability(self._strategy, ChangeLog).open_log(spec, known)
+
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        capability(self._strategy, ChangeLog).advance_log(spec, known)
+
+    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+        return capability(self._strategy, ChangeLog).drop_log(spec)
+
+    def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
+        return capability(self._strategy, ChangeLog).read_log_status(spec, known)
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         return capability(self._strategy, KeySums).key_span(spec)

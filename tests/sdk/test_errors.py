@@ -14,6 +14,8 @@ CONTRACT = Path(__file__).parents[2] / ".." / "shared" / "contracts" / "errors.m
 ADDED = {  # additive: no published code says them
     "E_CLUSTER_UNAVAILABLE",
     "E_DELETES_REFUSED",
+    "E_LOG_GONE",
+    "E_LOG_RETAINED",
     "E_RATE_LIMITED",
     "E_RUN_INTERRUPTED",
     "E_VERSION_CONFLICT",

@@ -15,6 +15,7 @@ from ingest_ray.cli.tables.layout import (
     table_without_header,
 )
 from ingest_ray.service.monitoring.freshness import UnitFreshness
+from ingest_ray.service.units.change_log import UnitLog
 from ingest_ray.service.units.status import StatusReport, UnitReport
 
 
@@ -35,6 +36,9 @@ def show_status(status: StatusReport, is_one_unit: bool, out: TextIO) -> None:
         for unit in status.units:
             _show_freshness(console, unit)
             _show_segments(console, unit)
+            if unit.log is not None:
+                console.print()
+                print_log(console, unit.log)
             _show_history(console, unit)
 
 
@@ -130,3 +134,32 @@ def _show_history(console: Console, unit: UnitReport) -> None:
         )
     console.print()
     console.print(table)
+
+
+def show_log(log: UnitLog, out: TextIO) -> None:
+    print_log(console_on(out), log)
+
+
+def print_log(console: Console, log: UnitLog) -> None:
+    table = table_without_header()
+    for name, value in _log_facts(log).items():
+        table.add_row(name, value)
+    console.print(table)
+    if log.is_alarming:
+        console.print(
+            "the source keeps much of its log for this unit: run it soon, or see docs/changes.md", style="yellow"
+        )
+    show_fault(console, log.error)
+
+
+def _log_facts(log: UnitLog) -> dict[str, str]:
+    facts = {"log": f"{log.name or '-'} ({log.state})"}
+    if log.position is not None:
+        facts["read up to"] = f"{log.position} of {log.end}"
+    if log.lag_bytes is not None:
+        age = "" if log.lag_s is None else f", {log.lag_s:.1f} s"
+        facts["lag"] = f"{log.lag_bytes} bytes{age}"
+    if log.retained_bytes is not None:
+        bound = "" if log.max_retained_mb is None else f" of at most {log.max_retained_mb} MB"
+        facts["kept by the source"] = f"{log.retained_bytes / 1_000_000:.1f} MB{bound}"
+    return facts

@@ -97,5 +97,5 @@ class ModelRows(SourceRows):
         raise NotImplementedError
 
     def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch], how: Deletes | None = None) -> int:
-        how = how or self.spec.policy.deletes
+        how = how or self.spec.deletes
         return sum(counts.erased for counts in self._sink.erase(self._tables, epoch, sequence, keys, how))

@@ -254,7 +254,7 @@ class TableRows(SourceRows):
         return self._sink.sum_keys(self._target, self.rows, self.spec.key[0], keys)
 
     def erase(self, epoch: int, sequence: int, keys: Iterable[pa.RecordBatch], how: Deletes | None = None) -> int:
-        how = how or self.spec.policy.deletes
+        how = how or self.spec.deletes
         found = self._erasing_sink.erase(self._target, self.rows, epoch, sequence, keys, how)
         return int(found.rows_committed)
 

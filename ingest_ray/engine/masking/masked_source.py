@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from ingest_ray.engine.masking.masked_dataset import REDACTED, masked_dataset, read_schema
 from ingest_ray.engine.masking.masked_values import Masker
 from ingest_ray.quarantine.raw_rows import raw_row
+from ingest_ray.sdk.changes import CHANGE_FIELDS
 from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
@@ -118,7 +119,7 @@ class MaskedSource:
     def _plain_context(self, spec: UnitSpec, context: ReadContext) -> ReadContext:
         """The context with the source's types, whose rejected rows are masked."""
         schema = read_schema(spec)
-        fields = pa.schema([schema.field(name) for name in context.schema.names])
+        fields = pa.schema([field if field in CHANGE_FIELDS else schema.field(field.name) for field in context.schema])
         return replace(context, schema=fields, reject=self._rejecting(context.reject))
 
     def _rejecting(self, reject: Callable[..., None]) -> Callable[..., None]:

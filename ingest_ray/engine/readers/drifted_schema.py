@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ingest_ray.engine.masking.masked_dataset import read_schema
 from ingest_ray.quarantine.raw_rows import raw_row
+from ingest_ray.sdk.changes import CHANGE_FIELDS
 from ingest_ray.sdk.contracts import (
     Backfill,
     KeyScan,
@@ -94,7 +95,9 @@ class DriftedSource:
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         as_read = self._as_read(spec)
         schema = read_schema(as_read)
-        as_staged = pa.schema([schema.field(name) for name in context.schema.names])
+        as_staged = pa.schema(
+            [field if field in CHANGE_FIELDS else schema.field(field.name) for field in context.schema]
+        )
         for batch in self._strategy.read(as_read, piece, replace(context, schema=as_staged)):
             yield fitted_batch(batch, context)
 

@@ -31,7 +31,7 @@ def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
         version_column=VERSION if spec.write_mode is WriteMode.UPSERT else None,
         run_id=run_id,
         model=model_id,
-        deletes=spec.policy.deletes,
+        deletes=spec.deletes,
     )
     return ModelTable(target, model_of(model_id).stored)
 

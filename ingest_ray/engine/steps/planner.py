@@ -15,7 +15,18 @@ from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Backfill, Probe, RowSource, capability
 from ingest_ray.sdk.errors import IngestError, Recovery
-from ingest_ray.sdk.types import Horizon, Interval, Learned, Model, Scope, SegmentState, Slice, UnitSpec
+from ingest_ray.sdk.types import (
+    Effect,
+    Horizon,
+    Interval,
+    Learned,
+    Model,
+    Position,
+    Scope,
+    SegmentState,
+    Slice,
+    UnitSpec,
+)
 
 
 class PlanSummary(Model):
@@ -27,6 +38,14 @@ class PlanSummary(Model):
     horizon: Horizon | None = None
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     scopes: tuple[Scope, ...] = ()
+    more_rounds: int = 0
+    """Of a log: how many more plans like this one follow until its end."""
+    unchanged_until: dict[str, Position] = Field(default_factory=dict)
+    """Of a log: segments without a change up to a position."""
+
+    @property
+    def is_load(self) -> bool:
+        return any(scope.effect is Effect.LOAD for scope in self.scopes)
 
     @property
     def estimated_bytes(self) -> int | None:
@@ -79,6 +98,8 @@ class Planner:
             horizon=self._probe.horizon,
             facts=dict(self._probe.facts),
             scopes=tuple(scopes),
+            more_rounds=self._probe.more_rounds,
+            unchanged_until=dict(self._probe.unchanged_until or {}),
         )
 
     def _plan_scopes(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:

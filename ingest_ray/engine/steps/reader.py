@@ -8,7 +8,7 @@ import pyarrow as pa
 from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
-from ingest_ray.engine.steps.unit_layout import opened_spec, staged_schema
+from ingest_ray.engine.steps.unit_layout import opened_spec, slice_schema
 from ingest_ray.http.permits import counting_points
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.writer import QuarantineWriter
@@ -39,7 +39,7 @@ def _stage_slice(
     order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool]
 ) -> Staged:
     spec = opened_spec(order)
-    schema = staged_schema(spec)
+    schema = slice_schema(spec, piece)
     rejects = open_quarantine(order, piece, attempt)
     context = ReadContext(
         schema=schema,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.unit_layout import followed_cursor
 from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Fenced, HistoryTooShort, SinkBehindState, StateBehindSink
@@ -185,7 +186,7 @@ def open_scopes(
     if order.task != "ingest":
         return tuple(planned)
     may_insert = any(scope.effect is Effect.LOAD and scope.is_insert_only for scope in planned)
-    cursor = order.spec.policy.cursor if order.spec.config.run_mode is RunMode.INCREMENTAL else None
+    cursor = followed_cursor(order.spec) if order.spec.config.run_mode is not RunMode.FULL else None
     return state.open_scopes(
         planned,
         is_target_empty=may_insert and _is_target_empty(state, unit_writer),

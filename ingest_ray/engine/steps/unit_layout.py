@@ -6,8 +6,9 @@ from ingest_ray.engine.masking.masked_dataset import masked_dataset
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.changes import LSN, with_changes
 from ingest_ray.sdk.dataset_schema import schema_of
-from ingest_ray.sdk.types import Endpoint, Target, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Endpoint, Slice, Target, UnitSpec, WriteMode
 from ingest_ray.secrets import resolve
 from ingest_ray.sinks.provenance import INGESTED_AT
 from ingest_ray.state.sealed_secrets import open_source
@@ -18,12 +19,28 @@ def staged_schema(spec: UnitSpec) -> pa.Schema:
     return schema_of(masked_dataset(spec), spec.policy.columns or None)
 
 
+def table_schema(spec: UnitSpec) -> pa.Schema:
+    """The columns of the unit's table in its sink, without provenance: of changes that are appended, those of a change too."""
+    schema = staged_schema(spec)
+    return with_changes(schema) if spec.reads_log and spec.write_mode is WriteMode.APPEND else schema
+
+
+def slice_schema(spec: UnitSpec, piece: Slice) -> pa.Schema:
+    """The schema of the batches of one slice: a slice of the log has the columns of a change."""
+    return with_changes(staged_schema(spec)) if piece.axis.kind == "log" else table_schema(spec)
+
+
+def followed_cursor(spec: UnitSpec) -> str | None:
+    """What the watermarks of the unit belong to: its cursor, or the log."""
+    return LSN if spec.reads_log else spec.policy.cursor
+
+
 def target_of(order: RunOrder) -> Target:
     """The version of an upsert is the cursor. A repair has none: it brings the source's row whatever version the sink has. A
     replay to a unit without a cursor brings old rows: what was read after them stays."""
     spec = order.spec
     write = spec.write_mode
-    version = spec.policy.cursor or (INGESTED_AT if order.task == "replay" else None)
+    version = (None if spec.reads_log else spec.policy.cursor) or (INGESTED_AT if order.task == "replay" else None)
     return Target(
         sink_id=spec.config.sink_id,
         endpoint_id=spec.endpoint.endpoint_id,
@@ -34,6 +51,7 @@ def target_of(order: RunOrder) -> Target:
         version_column=version if write is WriteMode.UPSERT and order.task != "repair" else None,
         run_id=order.run_id,
         table=spec.config.table,
+        deletes=spec.deletes,
     )
 
 

@@ -8,7 +8,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.fitting_rows import SliceOfRows
 from ingest_ray.engine.steps.model_writer import ModelWriter
 from ingest_ray.engine.steps.renamed_sink import open_sink_of
-from ingest_ray.engine.steps.unit_layout import staged_schema, target_of
+from ingest_ray.engine.steps.unit_layout import slice_schema, table_schema, target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress, Staging
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
@@ -51,7 +51,7 @@ class TableWriter:
         self._sink: Sink = open_sink_of(order)
         self._staging = staging
         self.target = target_of(order)
-        self._schema = staged_schema(order.spec)
+        self._schema = table_schema(order.spec)
 
     @property
     def location(self) -> str:
@@ -73,7 +73,8 @@ class TableWriter:
     def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None = None) -> Prepared:
         started = time.monotonic()
         reached("sink:before-prepare")
-        rows = SliceOfRows(self._order, self._sink, self.target, self._schema, self._staging, piece, handle)
+        schema = slice_schema(self._order.spec, piece)
+        rows = SliceOfRows(self._order, self._sink, self.target, schema, self._staging, piece, handle)
         prepared = rows.prepare()
         reached("sink:after-prepare")
         return prepared.model_copy(update={"seconds": time.monotonic() - started})

@@ -93,5 +93,5 @@ def _report(order: RunOrder, state: RunState) -> ReconcileReport:
         unit_id=order.spec.unit_id,
         sink_id=order.spec.config.sink_id,
         state=state,
-        how=order.spec.policy.deletes,
+        how=order.spec.deletes,
     )

@@ -7,6 +7,7 @@ says with `has_capability` which of them the wrapped source has.
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from ingest_ray.sdk.contracts.comparison import KeySums, RowLookup
@@ -72,12 +73,53 @@ class Notes(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LogStatus:
+    """The log of a unit. `state`: `none` (not made yet), `new` (nothing is loaded yet), `lost`, or the source's own word.
+
+    `lag_s`: the age of the oldest transaction that is not read yet. `retained_bytes`: what the source keeps of its log for the unit.
+    """
+
+    name: str
+    state: str
+    position: str | None = None
+    end: str | None = None
+    lag_bytes: int | None = None
+    lag_s: float | None = None
+    retained_bytes: int | None = None
+
+
+@runtime_checkable
+class ChangeLog(Protocol):
+    """Reads changes of units in run mode CHANGES from the source's log, which the source keeps until it is told to let it go."""
+
+    def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        """Makes what keeps the log, before the first load; later lets go what is below the checkpoint. Repeating it changes nothing.
+
+        Raises:
+            LogGone: the log does not reach back to the checkpoint.
+            LogRetained: more is kept than the policy allows.
+        """
+        ...
+
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        """Lets the log go below the checkpoint `known`, and never more: what it has is durably in the sink."""
+        ...
+
+    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+        """Removes what was made at the source; returns what that was. The unit must be loaded again after it."""
+        ...
+
+    def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus: ...
+
+
 CAPABILITIES: Mapping[type, str] = {
     Backfill: "backfills",
     KeyScan: "key scans, from which deletes are derived",
     QuickCheck: "a quick check for changes",
     RowLookup: "reading rows again by their keys, as a comparison with a sink needs",
     KeySums: "sums of keys",
+    ChangeLog: "changes from a log",
     Notes: "notes about what is not read",
 }
 """Every optional capability, and its name in a message."""

@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import (
     Horizon,
     Interval,
     Piece,
+    Position,
     Scope,
     SegmentState,
     Slice,
@@ -45,6 +46,10 @@ class Probe:
     live: Any = None
     check_connection: Callable[[], None] | None = None
     """Raises the source's error where the connection that holds the snapshot is lost."""
+    more_rounds: int = 0
+    """Of a log: how many more plans like this one follow until its end."""
+    unchanged_until: Mapping[str, Position] | None = None
+    """Of a log: segments without a change up to a position, to which their watermarks may be moved without a commit."""
 
 
 @dataclass(frozen=True)

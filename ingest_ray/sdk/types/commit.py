@@ -28,7 +28,7 @@ class Target(Model):
     """A name that was chosen for the unit's table; `/` separates folders. None: the sink's own name for the unit."""
     model: str | None = None
     deletes: Literal["tombstone", "delete"] = "tombstone"
-    """Of a model: how rows are erased that their source row no longer makes."""
+    """How rows are erased that are gone: of a model, those that their source row no longer makes; of changes, deleted ones."""
 
     @property
     def ref(self) -> UnitRef:

@@ -12,7 +12,7 @@ source defines their order (collations differ), and a slice's `rank` carries it.
 class Axis(Model):
     """The axis along which the intervals of a scope are measured. All intervals are half-open: `[lower, upper)`."""
 
-    kind: Literal["cursor", "key", "tid", "whole"]
+    kind: Literal["cursor", "key", "tid", "whole", "log"]
     columns: tuple[str, ...] = ()
     bounds: Literal["[)"] = "[)"
 

@@ -14,6 +14,8 @@ from ingest_ray.sdk.types.model import Model
 class RunMode(StrEnum):
     FULL = "FULL"
     INCREMENTAL = "INCREMENTAL"
+    CHANGES = "CHANGES"
+    """A first load, then every change from the database's log."""
 
 
 class WriteMode(StrEnum):
@@ -111,9 +113,12 @@ class Policy(Model):
     max_quarantine_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of the rows of a run that replaces a table: with more in quarantine, nothing is replaced."""
     max_delete_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
-    deletes: Literal["tombstone", "delete"] = "tombstone"
+    deletes: Literal["tombstone", "delete"] | None = None
+    """What becomes of rows that are gone at the source. None: `delete` where changes are read from the log, else `tombstone`."""
     snapshot: bool = True
     """One snapshot of the source for all slices of a run, where the source has snapshots."""
+    max_retained_mb: Annotated[int, Field(ge=1)] | None = None
+    """CHANGES: with more of the source's log retained for the unit, a run stops; None: no bound of ours."""
     keep_staging: Span = 0
     """Seconds that staged rows are kept after a run, so that `remap` can map them again. CDM mode only."""
     verify_every: Span = 0
@@ -220,6 +225,14 @@ class UnitSpec(Model):
     @property
     def key(self) -> tuple[str, ...]:
         return self.policy.primary_key or self.dataset.primary_key
+
+    @property
+    def reads_log(self) -> bool:
+        return self.config.run_mode is RunMode.CHANGES
+
+    @property
+    def deletes(self) -> Literal["tombstone", "delete"]:
+        return self.policy.deletes or ("delete" if self.reads_log else "tombstone")
 
     @property
     def write_mode(self) -> WriteMode:

@@ -10,12 +10,13 @@ from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.core.positions import display_value
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.contracts import KV
-from ingest_ray.sdk.errors import EndpointNotFound, UnitNotFound
+from ingest_ray.sdk.errors import EndpointNotFound, IngestError, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, RunFault, RunState, RunSummary, SegmentState, UnitConfig
+from ingest_ray.sdk.types import Model, RunFault, RunMode, RunState, RunSummary, SegmentState, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
+from ingest_ray.service.units.change_log import UnitLog, read_unit_log
 from ingest_ray.service.units.unit_status import current_state, read_checkpoint
 
 
@@ -44,6 +45,8 @@ class UnitReport(Model):
     freshness: UnitFreshness | None = None
     history: tuple[RunSummary, ...] = ()
     """Of one unit only: its last runs, the newest first."""
+    log: UnitLog | None = None
+    """Of one unit in run mode CHANGES only: asked from the source."""
 
     @property
     def ref(self) -> UnitRef:
@@ -89,7 +92,18 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
         if config.endpoint_id in vendors
     ]
     reports = [report.model_copy(update={"freshness": fresh.get(report.ref)}) for report in reports]
+    if unit_id is not None:
+        reports = [_with_log(installation, report) for report in reports]
     return StatusReport(home=installation.settings.home, units=tuple(reports), collections=collected)
+
+
+def _with_log(installation: Installation, report: UnitReport) -> UnitReport:
+    if report.run_mode != RunMode.CHANGES:
+        return report
+    try:
+        return report.model_copy(update={"log": read_unit_log(installation, report.ref)})
+    except IngestError:  # its dataset or its strategy is gone, which a run says
+        return report
 
 
 def _report_of(

@@ -6,7 +6,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.run.preview import certificate
 from ingest_ray.sdk.contracts import Sink
-from ingest_ray.sdk.errors import ConfigError, SourceChanged
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported, SourceChanged
 from ingest_ray.sdk.types import Dataset, Fidelity, RunMode, UnitSpec, WriteMode
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.renamed_columns import check_renames
@@ -86,6 +86,18 @@ def check_types(order: RunOrder, sink: Sink | None = None) -> None:
 
 def _described(line: CertificateLine) -> str:
     return f"'{line.column}' ({line.source_type} -> {line.sink_type}{f': {line.note}' if line.note else ''})"
+
+
+def check_changes(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
+    """Raises `ModeUnsupported` where changes would be upserted into a sink that cannot delete rows in the commit that updates others."""
+    spec = order.spec
+    if not spec.reads_log or spec.write_mode is not WriteMode.UPSERT:
+        return
+    if not getattr(launch_catalog.sink(order.sink, order.settings), "applies_changes", False):
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': sinks of template '{order.sink.template}' cannot apply changes from a log",
+            hint="write: append keeps every change as a row; or choose lake.delta or a database",
+        )
 
 
 def check_target(order: RunOrder, launch_catalog: LaunchCatalog) -> None:

@@ -23,12 +23,12 @@ def insert(
     db: Database, session: Session, target: Target, table: str, stages: Sequence[PreparedStage], schema: pa.Schema
 ) -> None:
     key = [name for name in target.key if name in schema.names]
-    source_columns = _source_columns(db, schema)
-    listed = ", ".join([*source_columns, *map(db.quoted, STAGE_PROVENANCE)])
+    columns = source_columns(db, schema)
+    listed = ", ".join([*columns, *map(db.quoted, STAGE_PROVENANCE)])
     for stage in stages:
         if key:
             db.make_room_for_keys(session, table, key, db.stage_source(stage.stage))
-        values = ", ".join([*source_columns, *stage.provenance(db)])
+        values = ", ".join([*columns, *stage.provenance(db)])
         inserted = session.execute_update(
             f"insert into {db.quoted_table(table)} ({listed}) select {values} from {db.stage_source(stage.stage)}"
         )
@@ -50,9 +50,9 @@ def upsert(
     session.execute(_create_winners_sql(db, target, stages, schema))
     db.prepare_merge(session, table, target.key)
     db.make_room_for_keys(session, table, target.key, WINNERS)
-    matches = [_KeyMatch(db, target, is_null=False)]
+    matches = [KeyMatch(db, target, is_null=False)]
     if session.execute(f"select 1 from {WINNERS} w where {matches[0].has_null} limit 1"):
-        matches.append(_KeyMatch(db, target, is_null=True))
+        matches.append(KeyMatch(db, target, is_null=True))
     quoted_table = db.quoted_table(table)
     for match in matches:
         if target.version_column:
@@ -72,20 +72,10 @@ def upsert(
             f" and not exists (select 1 from {quoted_table} t where {match.condition('w')})"
         )
     if written > committed:  # the table has keys more than once, as after appends
-        written = sum(_count_written(db, session, quoted_table, match) for match in matches)
+        written = sum(match.count_written(session, quoted_table) for match in matches)
     refuse_uncounted_rows(db, table, int(committed), written)
     session.execute(f"{db.drop_temporary_sql} {WINNERS}")
     return int(committed)
-
-
-def _count_written(db: Database, session: Session, quoted_table: str, match: "_KeyMatch") -> int:
-    """The winners that are in the table."""
-    same = " and ".join(f"t.{name} = w.{name}" for name in map(db.quoted, STAGE_PROVENANCE))
-    ((count,),) = session.execute(
-        f"select count(*) from {WINNERS} w where {match.applies('w')}"
-        f" and exists (select 1 from {quoted_table} t where {match.condition('w')} and {same})"
-    )
-    return int(count)
 
 
 def select_keys_sql(db: Database, target: Target, table: str) -> str:
@@ -93,16 +83,14 @@ def select_keys_sql(db: Database, target: Target, table: str) -> str:
     return f"select {keys} from {db.quoted_table(table)} where {db.quoted(DELETED_AT)} is null"
 
 
-def erase(db: Database, session: Session, target: Target, table: str, stage: str, how: str) -> int:
-    """Marks or removes the rows whose keys are staged; returns how many."""
+def erase(db: Database, session: Session, target: Target, table: str, source: str, how: str) -> int:
+    """Marks or removes the rows whose keys are in `source`, an item of FROM; returns how many."""
     quoted_table, keys = db.quoted_table(table), [db.quoted(name) for name in target.key]
     db.prepare_merge(session, table, target.key)
     listed = ", ".join(keys)
-    nulls = _KeyMatch(db, target, is_null=True)
-    is_staged = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {db.stage_source(stage)})"
-    is_staged_null = (
-        f"exists (select 1 from {db.stage_source(stage)} w where {nulls.null_condition('w', quoted_table)})"
-    )
+    nulls = KeyMatch(db, target, is_null=True)
+    is_staged = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {source} w)"
+    is_staged_null = f"exists (select 1 from {source} w where {nulls.null_condition('w', quoted_table)})"
     is_alive = f"{db.quoted(DELETED_AT)} is null" if how == "tombstone" else "1 = 1"
     now = db.timestamp_literal(datetime.now(UTC))
     erased = 0
@@ -118,7 +106,7 @@ def erase(db: Database, session: Session, target: Target, table: str, stage: str
     return erased
 
 
-class _KeyMatch:
+class KeyMatch:
     """The SQL conditions under which a winner and a row of the table have the same key.
 
     Keys without NULLs are compared by `=`, which can use an index.
@@ -145,17 +133,34 @@ class _KeyMatch:
         equal = " and ".join(self._db.null_safe_equal(f"{table}.{key}", f"{source}.{key}") for key in self._keys)
         return f"{self.applies(source)} and {equal}"
 
+    def count_present(self, session: Session, quoted_table: str, source: str) -> int:
+        """The rows of `source` whose key the table has."""
+        ((count,),) = session.execute(
+            f"select count(*) from {source} w where {self.applies('w')}"
+            f" and exists (select 1 from {quoted_table} t where {self.condition('w')})"
+        )
+        return int(count)
+
+    def count_written(self, session: Session, quoted_table: str) -> int:
+        """The winners that are in the table."""
+        same = " and ".join(f"t.{name} = w.{name}" for name in map(self._db.quoted, STAGE_PROVENANCE))
+        ((count,),) = session.execute(
+            f"select count(*) from {WINNERS} w where {self.applies('w')}"
+            f" and exists (select 1 from {quoted_table} t where {self.condition('w')} and {same})"
+        )
+        return int(count)
+
     def _has_null(self, source: str) -> str:
         return " or ".join(f"{source}.{key} is null" for key in self._keys)
 
 
-def _source_columns(db: Database, schema: pa.Schema) -> list[str]:
+def source_columns(db: Database, schema: pa.Schema) -> list[str]:
     return [db.quoted(name) for name in schema.names if name not in PROVENANCE_COLUMNS]
 
 
 def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedStage], schema: pa.Schema) -> str:
-    source_columns = _source_columns(db, schema)
-    names = ", ".join([*source_columns, *(db.quoted(name) for name in STAGE_PROVENANCE)])
+    columns = source_columns(db, schema)
+    names = ", ".join([*columns, *(db.quoted(name) for name in STAGE_PROVENANCE)])
     keys = ", ".join(db.quoted(name) for name in target.key)
     newest = ""
     if target.version_column:
@@ -163,7 +168,7 @@ def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedS
         newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
     order, group_index, rank = (internal_name(name, schema.names) for name in (ORDER, GROUP_INDEX, RANK))
     rows = " union all ".join(
-        _stage_query(db, stage, source_columns, f"{index} as {group_index}, {stage.order(order)} as {order}")
+        _stage_query(db, stage, columns, f"{index} as {group_index}, {stage.order(order)} as {order}")
         for index, stage in enumerate(stages)
     )
     return (

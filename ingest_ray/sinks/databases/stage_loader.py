@@ -1,6 +1,6 @@
 """Loads batches into a stage table: counts, hashes, converts and numbers their rows on the way."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -17,15 +17,24 @@ class StageLoader:
     """Loads one stage. `schema` is the table's.
 
     Without `provenance` the rows are staged without those columns. `is_numbered`: each row gets its position in the slice.
+    `indices`: of the columns of each batch that are staged; None: all.
     """
 
-    def __init__(self, schema: pa.Schema, provenance: Provenance | None = None, *, is_numbered: bool = True) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        provenance: Provenance | None = None,
+        *,
+        is_numbered: bool = True,
+        indices: Sequence[int] | None = None,
+    ) -> None:
         self.hash = RowHash()
         self.bytes = 0
         self._error: BaseException | None = None
         self._source_schema = pa.schema([field for field in schema if field.name not in PROVENANCE_COLUMNS])
         self._provenance = provenance
         self._is_numbered = is_numbered
+        self._indices = None if indices is None else list(indices)
         columns = schema if provenance else self._source_schema
         self._stage_schema = (
             columns.append(pa.field(internal_name(ORDER, columns.names), pa.int64())) if is_numbered else columns
@@ -56,7 +65,8 @@ class StageLoader:
         first = self.hash.rows
         self.hash.update(batch)
         self.bytes += batch.nbytes
-        converted = convert_rows(batch, self._source_schema)
+        staged = batch if self._indices is None else batch.select(self._indices)
+        converted = convert_rows(staged, self._source_schema)
         if self._provenance is not None:
             converted = self._provenance.add_to(converted)
         numbers = [pa.arange(first, first + batch.num_rows)] if self._is_numbered else []

@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk.changes import OP, UNCHANGED, has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
@@ -17,6 +18,7 @@ from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
+from ingest_ray.sinks.databases.log_changes.apply import STAGED_FIELDS, ChangeBatches, apply_changes, only_changes
 from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import (
@@ -30,12 +32,14 @@ from ingest_ray.sinks.databases.stages import (
 )
 from ingest_ray.sinks.databases.table_names import new_stage_name, unit_table_name
 from ingest_ray.sinks.databases.table_schema import TableDefinition, column_types, create_or_evolve, stage_schema
-from ingest_ray.sinks.provenance import Provenance
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
 
 class SqlSink:
+    applies_changes = True
+
     def __init__(self, database: Database) -> None:
         self._db = database
         self._ledger = CommitLedger(database)
@@ -86,18 +90,23 @@ class SqlSink:
             entry = self._ledger.read_entry(session, target)
         if entry is None or not entry.columns.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
-        loader = StageLoader(
-            stage_schema(self._db, table, schema, entry.columns),
-            is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only),
-        )
-        loader.load(self._db, stage, batches)
+        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        columns = stage_schema(self._db, table, table_columns(schema) if is_change else schema, entry.columns)
+        changes = ChangeBatches(batches) if is_change else None
+        if changes is not None:
+            names = [*range(len(table_columns(schema))), *map(schema.get_field_index, (OP, UNCHANGED))]
+            stored = pa.schema([*(field for field in columns if field.name not in PROVENANCE_COLUMNS), *STAGED_FIELDS])
+            loader = StageLoader(stored, is_numbered=False, indices=names)
+        else:
+            loader = StageLoader(columns, is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only))
+        loader.load(self._db, stage, batches if changes is None else changes)
         return Prepared(
             slice_id=piece.slice_id,
             rows=loader.hash.rows,
             bytes=loader.bytes,
             row_hash=loader.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload=stage_payload(stage, Provenance(target.run_id, piece)),
+            payload={**stage_payload(stage, Provenance(target.run_id, piece)), **(changes.payload if changes else {})},
             seconds=time.monotonic() - started,
         )
 
@@ -198,7 +207,7 @@ class SqlSink:
                 erased = entry.committed if entry.sequence == sequence else 0
                 if entry.sequence < sequence:
                     refuse_lost_stages(self._db, session, {stage: counted.rows})
-                    erased = erase(self._db, session, target, table, stage, how)
+                    erased = erase(self._db, session, target, table, self._db.stage_source(stage), how)
                     self._ledger.record_commit(session, target, sequence, erased, 0)
         finally:
             self._db.drop_stages([stage])
@@ -236,6 +245,8 @@ class SqlSink:
     def _move(self, session: Session, target: Target, columns: pa.Schema, group: Sequence[Prepared]) -> int:
         """Moves the rows of a group into the table; returns how many of them are in it now."""
         table = unit_table_name(target)
+        if target.write is WriteMode.UPSERT and (changes := only_changes(group)) is not None:
+            return apply_changes(self._db, session, target, table, changes, columns)
         stages = [PreparedStage.of(target, prepared) for prepared in group if prepared.rows]
         if target.write is WriteMode.REPLACE:
             session.execute(f"delete from {self._db.quoted_table(table)}")

@@ -15,6 +15,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from pydantic import JsonValue
 
+from ingest_ray.sdk.changes import CHANGE_COLUMNS, has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
@@ -37,6 +38,7 @@ from ingest_ray.sinks.delta.log import (
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
+from ingest_ray.sinks.delta.row_changes import ChangeCounter, apply_changes, changes_schema, only_changes
 from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
 from ingest_ray.sinks.delta.table_features import (
@@ -65,6 +67,7 @@ PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files los
 
 class DeltaSink:
     payload_bytes = PAYLOAD_BYTES
+    applies_changes = True
 
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
@@ -104,13 +107,18 @@ class DeltaSink:
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
         files = self.table_files(target)
-        columns = self._cached_file_schema(files, target, schema)
+        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        columns = self._cached_file_schema(files, target, table_columns(schema) if is_change else schema)
+        changes = ChangeCounter() if is_change else None
+        columns = changes_schema(columns) if is_change else columns
         with translate_errors(files.uri):
             source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
             provenance = Provenance(target.run_id, piece)
             writer = RollingParquetWriter(columns, files.create)
             try:
                 for batch in batches:
+                    if changes is not None:
+                        changes.count(batch)
                     writer.write(provenance.add_to(convert_rows(batch, source_columns)))
                 written = writer.close()
                 files.make_durable([file.name for file in written])
@@ -127,7 +135,8 @@ class DeltaSink:
             payload={
                 "uri": files.uri,
                 "files": _describe_files(written, self.payload_bytes),
-                "unbounded": sorted(writer.unbounded),
+                "unbounded": sorted(writer.unbounded - set(CHANGE_COLUMNS)) if is_change else sorted(writer.unbounded),
+                **(changes.payload if changes is not None else {}),
             },
             seconds=time.monotonic() - started,
         )
@@ -277,11 +286,15 @@ class _GroupCommit:
         self._rows = sum(prepared.rows for prepared in group)
         self._bytes = sum(prepared.bytes for prepared in group)
         self._names = [str(file["name"]) for file in self._prepared_files]
+        self._changes = only_changes(group)
         self.is_rewritten = False
         """True after `add` where the table has the rows in other files than the prepared ones."""
 
     def merge(self, table: DeltaTable) -> CommitCounts:
         columns, names = file_schema(table, self._target, self._schema), self._names
+        if self._changes is not None:
+            properties = self._properties(dropped=0)
+            return apply_changes(table, self._files, names, columns, self._target, self._changes, properties)
         dropped = find_superseded_rows(self._files, names, columns, self._target)
         if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
             rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)

@@ -35,6 +35,8 @@ def postgres_server() -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
     server = get_server(folder, cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may use it
+    server.psql("ALTER SYSTEM SET wal_level = logical;")  # a source whose changes are read needs it
+    server.psql("ALTER SYSTEM SET max_replication_slots = 40;")
     # This server is never killed: tests that kill a server start their own.
     server.psql("ALTER SYSTEM SET fsync = off;")
     server.psql("ALTER SYSTEM SET full_page_writes = off;")

@@ -16,7 +16,13 @@ from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, che
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.cursor_choice import as_replaced, with_chosen_cursor
 from ingest_ray.service.units.policies.excluded_columns import without_excluded
-from ingest_ray.service.units.validation import check_policy, check_target, check_types, with_explicit_policy
+from ingest_ray.service.units.validation import (
+    check_changes,
+    check_policy,
+    check_target,
+    check_types,
+    with_explicit_policy,
+)
 from ingest_ray.settings import Settings
 
 
@@ -83,6 +89,7 @@ def fitted_order(
         check_masks(spec, dict.fromkeys(lookup.lookup_columns(hidden), "needed to find its rows again"))
     order = RunOrder(run_id=run_id, settings=settings, spec=spec, sink=candidate.sink.endpoint)
     check_types(order, None if spec.is_cdm else launch_catalog.sink(order.sink, settings))
+    check_changes(order, launch_catalog)
     check_target(order, launch_catalog)
     return order
 

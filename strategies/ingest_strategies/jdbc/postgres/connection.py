@@ -119,6 +119,10 @@ def fault_of(endpoint_id: str, message: str, state: str | None) -> IngestError:
         return ConfigError(text, hint=f"pgbouncer: ignore_startup_parameters = {refused.group(1)}; or leave it out")
     if re.search(r'database ".*" does not exist', message) or state == "3D000":
         return ConfigError(text, hint="field 'database'")
+    if state in ("55000", "55006") and "replication slot" in message:
+        return SourceUnavailable(
+            text, hint="another session reads the slot, or the server makes room for it: it is tried again"
+        )
     if state == "55P03":
         return SourceLocked(text, hint=LOCKED_HINT)
     if state in ("42P01", "42703", "3F000", "42P02", "42704"):

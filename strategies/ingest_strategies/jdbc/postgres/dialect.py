@@ -20,7 +20,9 @@ from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, Un
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import AxisColumn, FetchedBatch, Session, TableSize
+from ingest_strategies.jdbc.log_strategy import LogStrategy
 from ingest_strategies.jdbc.postgres.catalog import collect, describe, read_column_types, read_size
+from ingest_strategies.jdbc.postgres.changes.change_log import PostgresLog
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import fault_of
 from ingest_strategies.jdbc.postgres.copy_session import has_plain_login, is_decoded, open_reading_session
@@ -31,7 +33,6 @@ from ingest_strategies.jdbc.postgres.session import PostgresSession, postgres_se
 from ingest_strategies.jdbc.postgres.storage import read_storage
 from ingest_strategies.jdbc.sessions.reach import reach
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
-from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.text_times import earlier_text
 
 POOLER_NOTE = (
@@ -233,5 +234,6 @@ def _stamp(sql: str, iso: str) -> str:
     return f"CASE WHEN {sql} >= '0001-01-01' AND {sql} < '10000-01-01' THEN {iso} ELSE ({sql})::text END"
 
 
-def strategy(descriptor: Descriptor) -> SqlStrategy:
-    return SqlStrategy(descriptor, Postgres())
+def strategy(descriptor: Descriptor) -> LogStrategy:
+    dialect = Postgres()
+    return LogStrategy(descriptor, dialect, PostgresLog(dialect))

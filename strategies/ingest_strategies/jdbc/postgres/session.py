@@ -128,6 +128,11 @@ class PostgresSession(AdbcSession):
             cursor.adbc_statement.set_sql_query(f"{MARK} {sql}")
             cursor.adbc_statement.execute_update()
 
+    def change(self, sql: str) -> None:
+        """Statements that change the source, such as its publications: outside of the read-only transactions of all others."""
+        assert not self._is_in_transaction
+        self._execute(sql)
+
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         if self._is_in_transaction:
             with self._giving_way():

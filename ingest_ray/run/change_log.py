@@ -1,0 +1,75 @@
+"""The log of a unit in run mode CHANGES, around the attempts of its run.
+
+open       before an attempt: the source keeps its log from here on; what the checkpoint has may go
+advance    after a round: what is durably in the sink and folded may go, and nothing else
+"""
+
+import logging
+from collections.abc import Mapping
+
+from ingest_ray.engine.steps.unit_layout import opened_spec
+from ingest_ray.kv import open_state
+from ingest_ray.process.failpoints import reached
+from ingest_ray.registry import strategy_for
+from ingest_ray.run.context import AttemptResult, RunContext
+from ingest_ray.sdk.contracts import ChangeLog, capability
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import RunState, SegmentState
+from ingest_ray.state import read_states
+
+log = logging.getLogger(__name__)
+
+
+def open_log(context: RunContext, known: Mapping[str, SegmentState]) -> None:
+    """Does nothing for units of other run modes. Raises what `ChangeLog.open_log` raises."""
+    if not _reads_log(context):
+        return
+    source = _log_of(context)
+    context.retry(lambda: source.open_log(opened_spec(context.order), known))
+    reached("log:after-open")
+
+
+def advance_log(context: RunContext, result: AttemptResult) -> AttemptResult:
+    """The result of a round, after the log was moved on; where that fails, the next round does it."""
+    if not _reads_log(context) or result.state is RunState.FAILED:
+        return result
+    known = read_states(open_state(context.order.settings), context.unit_key).segments
+    reached("log:before-advance")
+    try:
+        _log_of(context).advance_log(opened_spec(context.order), known)
+    except IngestError as error:
+        log.warning("the log could not be moved on to the checkpoint: %s", error)
+    reached("log:after-advance")
+    return result
+
+
+class LogRounds:
+    """Counts the rounds of a run: it reads as far as the log reached when the first round after the load was planned."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._left: int | None = None
+
+    def has_more(self, result: AttemptResult) -> bool:
+        plan_summary = self._context.reporter.plan_summary
+        if not _reads_log(self._context) or result.state is not RunState.SUCCEEDED or plan_summary is None:
+            return False
+        if self._context.is_stopping():
+            return False
+        if plan_summary.is_load:
+            return True
+        if self._left is None:
+            self._left = plan_summary.more_rounds
+        self._left -= 1
+        return self._left >= 0
+
+
+def _reads_log(context: RunContext) -> bool:
+    return context.order.spec.reads_log and context.order.task == "ingest"
+
+
+def _log_of(context: RunContext) -> ChangeLog:
+    return capability(strategy_for(context.order.spec.endpoint.template), ChangeLog)
+
+
+__all__ = ["LogRounds", "advance_log", "open_log"]

@@ -1,0 +1,97 @@
+"""The log at the source of a unit in run mode CHANGES: how far it is read, what the source keeps of it, and its removal."""
+
+from ingest_ray.kv.keys import unit_key
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.contracts import ChangeLog, capability
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Model, RunFault, UnitSpec
+from ingest_ray.service.installation import Installation
+from ingest_ray.service.units.gate import find_dataset
+from ingest_ray.service.units.listing import configured_unit
+from ingest_ray.state import read_states
+from ingest_ray.state.lease import Lease, this_process
+from ingest_ray.state.sealed_secrets import open_source
+
+
+class UnitLog(Model):
+    """`state`: `none` (not made yet), `new` (nothing is loaded yet), `lost`, or the source's own word. `lag_s`: the age of the oldest
+    transaction that is not read yet. `retained_bytes`: what the source keeps of its log for the unit."""
+
+    endpoint_id: str
+    unit_id: str
+    name: str = ""
+    state: str = "none"
+    position: str | None = None
+    end: str | None = None
+    lag_bytes: int | None = None
+    lag_s: float | None = None
+    retained_bytes: int | None = None
+    max_retained_mb: int | None = None
+    error: RunFault | None = None
+
+    @property
+    def is_alarming(self) -> bool:
+        """More than half of `policy.max_retained_mb` is kept, or the log is lost."""
+        most, retained = self.max_retained_mb, self.retained_bytes
+        return self.state == "lost" or (most is not None and retained is not None and retained > most * 500_000)
+
+
+class DroppedLog(Model):
+    endpoint_id: str
+    unit_id: str
+    dropped: tuple[str, ...]
+
+
+def read_unit_log(installation: Installation, unit: UnitRef) -> UnitLog:
+    """Asks the source. An error of the source is in the result.
+
+    Raises:
+        UnitNotFound, EndpointNotFound, ModeUnsupported: it has no log.
+    """
+    spec, vendor = _spec_of(installation, unit)
+    log = capability(strategy_for(spec.endpoint.template), ChangeLog)
+    known = read_states(installation.kv, unit_key(vendor, unit, spec.config.sink_id)).segments
+    most = spec.policy.max_retained_mb
+    found = UnitLog(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, max_retained_mb=most)
+    try:
+        status = log.read_log_status(spec, known)
+    except IngestError as error:
+        fault = RunFault(code=error.code, message=error.message, hint=error.hint)
+        return found.model_copy(update={"state": "unknown", "error": fault})
+    return found.model_copy(
+        update={
+            "name": status.name,
+            "state": status.state,
+            "position": status.position,
+            "end": status.end,
+            "lag_bytes": status.lag_bytes,
+            "lag_s": status.lag_s,
+            "retained_bytes": status.retained_bytes,
+        }
+    )
+
+
+def drop_unit_log(installation: Installation, unit: UnitRef) -> DroppedLog:
+    """Removes what keeps the log at the source. The next run is refused (E_LOG_GONE) until the unit is reset.
+
+    Raises:
+        RunActive: the unit has a live run.
+    """
+    spec, vendor = _spec_of(installation, unit)
+    log = capability(strategy_for(spec.endpoint.template), ChangeLog)
+    lease = Lease.acquire(installation.kv, unit_key(vendor, unit, spec.config.sink_id), "changes-drop", this_process())
+    try:
+        dropped = log.drop_log(spec)
+    finally:
+        lease.release()
+    return DroppedLog(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, dropped=tuple(dropped))
+
+
+def _spec_of(installation: Installation, unit: UnitRef) -> tuple[UnitSpec, str]:
+    """The configured unit, enabled or not, with resolved secrets."""
+    entry, dataset = find_dataset(installation, unit)
+    with installation.catalog.read() as connection:
+        config = configured_unit(connection, unit).config
+    endpoint = open_source(entry.endpoint, installation.settings)
+    return UnitSpec(endpoint=endpoint, dataset=dataset, config=config), entry.vendor

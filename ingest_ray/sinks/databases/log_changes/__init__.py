@@ -1,0 +1,1 @@
+"""Changes of a table that come from a database's log, applied to the unit's table."""

@@ -1,0 +1,137 @@
+"""Applies the changes of a table that a database's log has: one merge, which updates, inserts and deletes by key.
+
+The prepared files have one row for each key, with the columns of a change. Columns that the log does not repeat keep the value of the
+table's row.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable
+
+from ingest_ray.sdk.changes import CHANGE_FIELDS, DELETE, INSERT, OP, TRUNCATE, UNCHANGED
+from ingest_ray.sdk.errors import LedgerMismatch
+from ingest_ray.sdk.types import Prepared, Target
+from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.merge import quoted, read_batches
+from ingest_ray.sinks.delta.statistics import writer_properties
+from ingest_ray.sinks.delta.table_features import refuse_removal
+from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+from ingest_ray.sinks.read_ahead import ReadAhead
+
+log = logging.getLogger(__name__)
+
+CHANGES, TRUNCATES, UPSERTS = "changes", "truncates", "upserts"
+
+
+class ChangeCounter:
+    """Counts the rows of a slice that write a row, and notices whether they say that no older row is left."""
+
+    def __init__(self) -> None:
+        self.truncates = False
+        self.upserts = 0
+
+    def count(self, batch: pa.RecordBatch) -> None:
+        ops = batch.column(OP)
+        self.truncates = self.truncates or bool(pc.any(pc.equal(ops, TRUNCATE)).as_py())
+        self.upserts += batch.num_rows - int(pc.sum(pc.is_in(ops, pa.array([DELETE, TRUNCATE]))).as_py() or 0)
+
+    @property
+    def payload(self) -> dict[str, bool | int]:
+        return {CHANGES: True, TRUNCATES: self.truncates, UPSERTS: self.upserts}
+
+
+def changes_schema(schema: pa.Schema) -> pa.Schema:
+    """The columns of a prepared file: those of the table, and of a change. A deleted row has only its key."""
+    source = [field.with_nullable(True) for field in schema if field.name not in PROVENANCE_COLUMNS]
+    provenance = [field for field in schema if field.name in PROVENANCE_COLUMNS]
+    return pa.schema([*source, *(field.remove_metadata() for field in CHANGE_FIELDS), *provenance])
+
+
+def only_changes(group: Sequence[Prepared]) -> Prepared | None:
+    """The slice of changes that is committed; None where the group has none.
+
+    Raises:
+        LedgerMismatch: it is committed together with others, whose order is not known.
+    """
+    changes = [prepared for prepared in group if prepared.payload.get(CHANGES)]
+    if not changes:
+        return None
+    if len(group) > 1:
+        raise LedgerMismatch(f"slice '{changes[0].slice_id}': changes are committed alone, in the order of the log")
+    return changes[0]
+
+
+def apply_changes(
+    table: DeltaTable,
+    files: TableFiles,
+    names: Sequence[str],
+    schema: pa.Schema,
+    target: Target,
+    prepared: Prepared,
+    properties: CommitProperties,
+) -> CommitCounts:
+    """One commit. Updates without a row whose other values they keep count as deduplicated."""
+    refuse_removal(table, f"rows of unit '{target.unit_id}' are to be deleted")
+    columns = changes_schema(schema)
+    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    gone = {quoted(DELETED_AT): f"CAST('{now}' AS TIMESTAMP)"}
+    with ReadAhead(_row_batches(files, names, columns)) as batches:
+        merger = table.merge(
+            pa.RecordBatchReader.from_batches(columns, batches),
+            by_key,
+            source_alias="s",
+            target_alias="t",
+            streamed_exec=not prepared.payload.get(TRUNCATES),
+            commit_properties=properties,
+            writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
+        )
+        if target.deletes == "delete":
+            merger = merger.when_matched_delete(predicate=f"s.{OP} = '{DELETE}'")
+        else:
+            alive = f"s.{OP} = '{DELETE}' AND t.{quoted(DELETED_AT)} IS NULL"
+            merger = merger.when_matched_update(gone, predicate=alive)
+        merger = merger.when_matched_update(_values(schema), predicate=f"s.{OP} <> '{DELETE}'")
+        whole = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
+        is_new = f"s.{OP} = '{INSERT}' OR (s.{OP} <> '{DELETE}' AND s.{UNCHANGED} IS NULL)"
+        merger = merger.when_not_matched_insert(whole, predicate=is_new)
+        if prepared.payload.get(TRUNCATES):
+            if target.deletes == "delete":
+                merger = merger.when_not_matched_by_source_delete()
+            else:
+                merger = merger.when_not_matched_by_source_update(gone, predicate=f"t.{quoted(DELETED_AT)} IS NULL")
+        metrics: dict[str, int] = merger.execute()
+    return CommitCounts(prepared.rows - (orphans := _orphans(target, prepared, metrics)), orphans)
+
+
+def _values(schema: pa.Schema) -> dict[str, str]:
+    """What each column of a row of the table becomes."""
+    source = [name for name in schema.names if name not in PROVENANCE_COLUMNS]
+    values = {
+        quoted(
+            name
+        ): f"CASE WHEN substr(s.{UNCHANGED}, {number}, 1) = '1' THEN t.{quoted(name)} ELSE s.{quoted(name)} END"
+        for number, name in enumerate(source, 1)
+    }
+    return values | {quoted(name): f"s.{quoted(name)}" for name in PROVENANCE_COLUMNS}
+
+
+def _orphans(target: Target, prepared: Prepared, metrics: dict[str, int]) -> int:
+    """Updates without a row; not counted where tombstones are, whose number Delta does not tell from that of updates."""
+    if target.deletes != "delete":
+        return 0
+    written = int(metrics["num_target_rows_inserted"]) + int(metrics["num_target_rows_updated"])
+    orphans = max(0, int(str(prepared.payload[UPSERTS])) - written)
+    if orphans:
+        log.warning("%s: %d updates have no row whose other values they keep", target.unit_id, orphans)
+    return orphans
+
+
+def _row_batches(files: TableFiles, names: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in read_batches(files, names, schema.names):
+        yield batch.filter(pc.not_equal(batch.column(OP), TRUNCATE)).cast(schema)

@@ -1,0 +1,308 @@
+"""The log of a unit: opened before the first load, planned after it, moved on behind the checkpoint, and dropped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from ingest_ray.sdk.changes import CHANGE_COLUMNS, has_changes, table_columns
+from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
+from ingest_ray.sdk.dataset_schema import schema_of
+from ingest_ray.sdk.errors import ConfigError, LogRetained, ModeUnsupported
+from ingest_ray.sdk.types import (
+    Axis,
+    Dataset,
+    Effect,
+    Horizon,
+    Interval,
+    Piece,
+    Scope,
+    SegmentState,
+    Slice,
+    UnitSpec,
+    WriteMode,
+)
+from ingest_strategies.jdbc.dialect import Dialect, Session
+from ingest_strategies.jdbc.planning.cuts import cut_gap
+from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
+from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
+from ingest_strategies.jdbc.postgres.changes.log_reader import as_loaded, peek_sql, read_log
+from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of, position_of
+from ingest_strategies.jdbc.postgres.changes.messages import EPOCH_US
+from ingest_strategies.jdbc.postgres.changes.publication import (
+    check_generated,
+    check_identity,
+    drop_publication,
+    ensure_publication,
+    publication_name,
+)
+from ingest_strategies.jdbc.postgres.changes.slot import (
+    Slot,
+    advance_slot,
+    check_server,
+    create_slot,
+    drop_slot,
+    read_log_end,
+    read_slot,
+    require_slot,
+    slot_name,
+)
+from ingest_strategies.jdbc.postgres.row_security import read_policies
+from ingest_strategies.jdbc.reader import read
+from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
+
+AXIS = Axis(kind="log")
+ROUND_SLICES = 2  # of `target_slice_bytes`: how much of the log one round reads; the slot is moved on after each
+NO_EMPTY_SINCE = 150_000  # older servers publish transactions without a change of the table
+ALARM_FRACTION = 0.5  # of `max_retained_mb`
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class LogProbe:
+    """What the log has from the watermark on. `upper`: how far this round reads."""
+
+    lower: int
+    upper: int
+    has_changes: bool
+
+
+def check_changes(spec: UnitSpec) -> None:
+    """Raises `ModeUnsupported` or `ConfigError` for a unit that cannot be read from the log. Makes no request."""
+    policy = spec.policy
+    if spec.is_cdm:
+        raise ModeUnsupported(f"{spec.unit_id}: changes from the log are not mapped to models", hint="mode: raw")
+    if spec.write_mode is WriteMode.REPLACE:
+        raise ModeUnsupported(f"{spec.unit_id}: changes cannot replace a table", hint="write: upsert or append")
+    if spec.write_mode is WriteMode.UPSERT and not spec.key:
+        raise ModeUnsupported(f"{spec.unit_id}: changes are applied by a key", hint="primary_key, or write: append")
+    if policy.where:
+        raise ConfigError(f"{spec.unit_id}: field 'where': the log cannot be filtered", hint="run_mode: INCREMENTAL")
+    taken = sorted(set(CHANGE_COLUMNS) & {column.name for column in spec.dataset.columns})
+    if taken:
+        raise ConfigError(
+            f"{spec.unit_id}: column '{taken[0]}' has a name that changes use themselves", hint="exclude_columns"
+        )
+
+
+class PostgresLog:
+    """The `ChangeLog` of PostgreSQL, and how its units are planned and read. Holds no state."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def has_changes_of(self, dataset: Dataset) -> bool:
+        return dataset.facts.get("relkind") in ("r", "p") and not dataset.facts.get("inherited")
+
+    def check(self, spec: UnitSpec) -> None:
+        if not self.has_changes_of(spec.dataset):
+            raise ModeUnsupported(f"{spec.unit_id}: only tables have changes in the log", hint="run_mode: FULL")
+        check_changes(spec)
+
+    # --- the slot
+
+    def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        begun = begun_at(known.get(SEGMENT), spec)
+        name = slot_name(spec)
+        with self._dialect.open(spec.endpoint) as session:
+            version = self._check(session, spec)
+            slot = read_slot(session, name)
+            ensure_publication(session, spec, version, is_first=begun is None)
+            if begun is None:
+                if slot is not None:  # of a load that counted nothing, or of a checkpoint that was forgotten
+                    drop_slot(session, name)
+                create_slot(session, name)
+                return
+            slot = require_slot(slot, name, begun)
+            advance_slot(session, slot, begun)
+            refuse_retained(spec, read_slot(session, name))
+
+    def _check(self, session: Session, spec: UnitSpec) -> int:
+        version = check_server(session, spec.endpoint.endpoint_id)
+        check_identity(session, spec)
+        check_generated(session, spec, schema_of(spec.dataset, spec.policy.columns or None).names, version)
+        relation = f"{quoted_text(StandardSql().table(spec.dataset))}::regclass"
+        if policies := read_policies(session, relation):
+            raise ModeUnsupported(
+                f"{spec.unit_id}: {next(iter(policies.values()))}: the log has all rows", hint="a role with BYPASSRLS"
+            )
+        return version
+
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        begun, name = begun_at(known.get(SEGMENT), spec), slot_name(spec)
+        if begun is None:
+            return
+        with self._dialect.open(spec.endpoint) as session:
+            slot = read_slot(session, name)
+            if slot is not None and not slot.is_lost:
+                advance_slot(session, slot, begun)
+
+    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+        name = slot_name(spec)
+        with self._dialect.open(spec.endpoint) as session:
+            dropped = [f"replication slot {name}"] if drop_slot(session, name) else []
+            return dropped + ([f"publication {name}"] if drop_publication(session, spec) else [])
+
+    def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
+        with self._dialect.open(spec.endpoint) as session:
+            slot = read_slot(session, slot_name(spec))
+            if slot is None:
+                return LogStatus(name=slot_name(spec), state="none")
+            begun = begun_at(known.get(SEGMENT), spec)
+            if slot.is_lost or begun is None:
+                return LogStatus(
+                    name=slot.name, state="lost" if slot.is_lost else "new", retained_bytes=slot.retained_bytes
+                )
+            return LogStatus(
+                name=slot.name,
+                state=slot.wal_status,
+                position=lsn_text(begun),
+                end=lsn_text(slot.end),
+                lag_bytes=max(0, slot.end - begun),
+                lag_s=lag_s(session, spec, slot),
+                retained_bytes=slot.retained_bytes,
+            )
+
+    # --- planning
+
+    @contextmanager
+    def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+        state = known.get(SEGMENT)
+        if state is not None and state.is_loaded:
+            yield self._probe_log(spec, state)
+            return
+        begun = begun_at(state, spec)
+        with self._dialect.open(spec.endpoint) as session:
+            self._check(session, spec)
+            facts = {"replica_identity": check_identity(session, spec), "publication": publication_name(spec)}
+            slot = read_slot(session, slot_name(spec))
+            if begun is None:
+                begun = slot.confirmed if slot is not None and slot.confirmed is not None else read_log_end(session)
+            facts["slot"] = slot_name(spec) + ("" if slot is not None else ", which the first run makes")
+        note = "the first load; changes are read from this position on"
+        horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
+        with open_probe(self._dialect, spec, known) as probe:
+            table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
+            yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts})
+
+    def _probe_log(self, spec: UnitSpec, state: SegmentState) -> Probe:
+        unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
+        lower = begun_at(state, spec)
+        assert lower is not None
+        with self._dialect.open(spec.endpoint) as session:
+            version = check_server(session, spec.endpoint.endpoint_id)
+            slot = require_slot(read_slot(session, slot_name(spec)), slot_name(spec), lower)
+            end, round_bytes = max(slot.end, lower), ROUND_SLICES * spec.policy.target_slice_bytes
+            upper = min(end, lower + round_bytes)
+            if unfinished is not None and unfinished.target.upper is not None:
+                upper = number_of(unfinished.target.upper)
+            has_any = unfinished is not None or has_changes_below(session, spec, upper, version)
+            facts: dict[str, JsonValue] = {
+                "slot": slot.name,
+                "publication": publication_name(spec),
+                "replica_identity": check_identity(session, spec),
+                "lag_bytes": end - lower,
+                "retained_bytes": slot.retained_bytes,
+            }
+        return Probe(
+            strategy=self._dialect.template,
+            bytes=upper - lower if has_any else 0,
+            horizon=Horizon(value=position_of(upper), method="end of the log", note=f"the log ends at {lsn_text(end)}"),
+            facts=facts,
+            live=LogProbe(lower, upper, has_any),
+            more_rounds=-(-max(0, end - upper) // round_bytes),
+            unchanged_until=None if has_any or upper == lower else {SEGMENT: position_of(upper)},
+        )
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        state = known.get(SEGMENT)
+        if isinstance(probe.live, TableProbe):
+            assert probe.live.cursor is not None
+            return first_load_scopes(probe.live, probe.live.cursor, state)
+        assert state is not None
+        log: LogProbe = probe.live
+        unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
+        if unfinished or not log.has_changes:
+            return unfinished
+        target = Interval(lower=position_of(log.lower), upper=position_of(log.upper))
+        name = unused_id("log", state.sequence + 1, {scope.scope_id for scope in state.scopes})
+        scope = Scope(
+            scope_id=name, segment=SEGMENT, axis=AXIS, effect=Effect.ADVANCE, target=target, horizon=target.upper
+        )
+        return [scope]
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        """One slice of the log: the changes of a table are applied in its order, one commit after the other."""
+        if isinstance(probe.live, TableProbe):
+            lsn = number_of(scope.horizon) if scope.horizon is not None else 0
+            for piece in cut_gap(probe.live.with_learned(spec), scope, gap):
+                yield piece.model_copy(update={"hints": {**piece.hints, "lsn": lsn}})
+            return
+        log: LogProbe = probe.live
+        yield Piece(interval=gap, estimated_bytes=log.upper - log.lower)
+
+    # --- reading
+
+    def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
+        if piece.axis.kind == "log":
+            yield from read_log(self._dialect, spec, piece, context)
+            return
+        if not has_changes(context.schema):
+            yield from read(self._dialect, spec, piece, context)
+            return
+        lsn = int(str(piece.hints.get("lsn", 0)))
+        plain = replace(context, schema=table_columns(context.schema))
+        for batch in read(self._dialect, spec, piece, plain):
+            yield as_loaded(batch, context.schema, lsn)
+
+
+def begun_at(state: SegmentState | None, spec: UnitSpec) -> int | None:
+    """The position from which on changes are needed; None where no load began.
+
+    Raises:
+        ConfigError: the checkpoint was made in another run mode.
+    """
+    if state is None:
+        return None
+    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
+    position = loads[0].horizon if loads else state.watermark
+    if position is None and not state.is_loaded:
+        return None
+    if position is None or len(position) != 1 or "/" not in str(position[0]):
+        raise ConfigError(
+            f"{spec.unit_id}: the checkpoint was made in another run mode, and has no position in the log",
+            hint="`ingest-ray reset` the unit, then run: it is loaded again",
+        )
+    return number_of(position)
+
+
+def has_changes_below(session: Session, spec: UnitSpec, upper: int, version: int) -> bool:
+    is_change = "WHERE get_byte(data, 0) IN (73, 85, 68, 84)"  # I, U, D, T
+    most = 1 if version >= NO_EMPTY_SINCE else None
+    return bool(session.rows(peek_sql(spec, upper, "count(*)::bigint", is_change, most))[0][0])
+
+
+def lag_s(session: Session, spec: UnitSpec, slot: Slot) -> float | None:
+    """How long ago the oldest transaction was committed that is not read yet; 0 where there is none."""
+    is_begin = "WHERE get_byte(data, 0) = 66 LIMIT 1"
+    at = "('x' || encode(substring(data FROM 10 FOR 8), 'hex'))::bit(64)::bigint"
+    columns = f"(extract(epoch FROM clock_timestamp()) - ({at} + {EPOCH_US}) / 1e6)::float8"
+    if slot.active_pid:
+        return None
+    rows = session.rows(peek_sql(spec, slot.end, columns, is_begin, 1))
+    return max(0.0, round(float(rows[0][0]), 1)) if rows else 0.0
+
+
+def refuse_retained(spec: UnitSpec, slot: Slot | None) -> None:
+    """Raises `LogRetained` above `policy.max_retained_mb`."""
+    most, retained = spec.policy.max_retained_mb, slot.retained_bytes if slot is not None else None
+    if most is None or retained is None or slot is None or retained <= most * MB:
+        return
+    raise LogRetained(
+        f"{spec.unit_id}: the server retains {retained / MB:.0f} MB of its log for replication slot '{slot.name}', and"
+        f" policy.max_retained_mb is {most}",
+        hint="raise the bound and run, which reads the changes and lets the log go; or `ingest-ray changes drop`, which gives them up:"
+        " the unit must be loaded again",
+    )

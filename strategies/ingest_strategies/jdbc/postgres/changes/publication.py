@@ -1,0 +1,150 @@
+"""What the log publishes of a table: its publication, and its replica identity.
+
+https://www.postgresql.org/docs/current/logical-replication-publication.html
+"""
+
+from collections.abc import Sequence
+
+from ingest_ray.sdk.errors import ConfigError, LogGone, ModeUnsupported, SourceDenied
+from ingest_ray.sdk.types import UnitSpec, WriteMode
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import Session
+from ingest_strategies.jdbc.postgres.changes.slot import slot_name
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.postgres.session import postgres_session
+from ingest_strategies.jdbc.standard_sql import StandardSql, quoted, quoted_text
+
+# The table and, of a partitioned one, its leaves, of which each has an identity of its own.
+_IDENTITY = """
+WITH RECURSIVE family(oid) AS (
+  SELECT {table}::regclass::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN family f ON i.inhparent = f.oid)
+SELECT c.relname::text, c.relreplident::text, c.relpersistence::text,
+  coalesce((SELECT string_agg(a.attname::text, chr(10)) FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid
+    AND a.attnum = ANY (x.indkey::int2[]) WHERE x.indrelid = c.oid
+    AND CASE c.relreplident WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident ELSE false END), '')
+FROM pg_class c JOIN family f ON f.oid = c.oid WHERE c.relkind = 'r'"""
+
+_PUBLICATION = """
+SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,
+  EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}),
+  coalesce((SELECT to_jsonb(t) ->> 'rowfilter' FROM pg_publication_tables t
+    WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}), '')
+FROM pg_publication p WHERE p.pubname = {name}"""
+
+_GENERATED = "SELECT attname::text, attgenerated::text FROM pg_attribute WHERE attrelid = {table}::regclass AND attgenerated <> '' AND NOT attisdropped"
+GENERATED_SINCE = 180_000  # publish_generated_columns
+
+IDENTITIES = {
+    "d": "default: the old key of each update and delete is in the log",
+    "i": "an index: its columns of each update and delete are in the log",
+    "f": "full: the whole old row of each update and delete is in the log",
+    "n": "nothing: updates and deletes are not in the log",
+}
+
+
+def publication_name(spec: UnitSpec) -> str:
+    return parse_config(PostgresConfig, spec.endpoint).publication or slot_name(spec)
+
+
+def table_literal(spec: UnitSpec) -> str:
+    return quoted_text(StandardSql().table(spec.dataset))
+
+
+def check_identity(session: Session, spec: UnitSpec) -> str:
+    """What the log has of old rows, as a sentence.
+
+    Raises:
+        ModeUnsupported: not the unit's key, so that an update or delete could not be applied; or, once the table is published, the
+            source would refuse its own updates.
+    """
+    kinds = set()
+    for name, kind, persistence, columns in session.rows(_IDENTITY.format(table=table_literal(spec))):
+        kinds.add(kind)
+        key = set(columns.split("\n")) if columns else set()
+        if persistence != "p":
+            raise ModeUnsupported(f"{spec.unit_id}: table '{name}' is unlogged: the log has none of its rows")
+        if kind != "f" and not key:
+            raise ModeUnsupported(
+                f"{spec.unit_id}: table '{name}' has no replica identity: once it is published, PostgreSQL refuses every UPDATE and"
+                " DELETE of it, also those of its applications",
+                hint="ALTER TABLE ... REPLICA IDENTITY FULL, or USING INDEX; or give it a primary key",
+            )
+        if kind != "f" and spec.write_mode is WriteMode.UPSERT and not set(spec.key) <= key:
+            raise ModeUnsupported(
+                f"{spec.unit_id}: the log has {', '.join(sorted(key))} of the old rows of table '{name}', and the unit's key is"
+                f" {', '.join(spec.key)}",
+                hint="ALTER TABLE ... REPLICA IDENTITY FULL, or name those columns as policy.primary_key",
+            )
+    return "; ".join(IDENTITIES[kind] for kind in sorted(kinds)) or "the table has no partition yet"
+
+
+def check_generated(session: Session, spec: UnitSpec, names: Sequence[str], version: int) -> None:
+    """Raises `ModeUnsupported` for columns that are computed and not in the log."""
+    rows = session.rows(_GENERATED.format(table=table_literal(spec)))
+    missing = [name for name, kind in rows if name in names and (kind == "v" or version < GENERATED_SINCE)]
+    if missing:
+        raise ModeUnsupported(
+            f"{spec.unit_id}: generated columns are not in the log: {', '.join(missing)}",
+            hint="leave them out with policy.exclude_columns; stored ones are in the log of PostgreSQL 18 and newer",
+        )
+
+
+def ensure_publication(session: Session, spec: UnitSpec, version: int, *, is_first: bool) -> None:
+    """Makes the unit's publication, where none is given and this is its first load.
+
+    Raises:
+        ConfigError: the one that is given does not publish every change of the table.
+        SourceDenied: the role may not make one.
+        LogGone: the publication, or the table in it, is gone: changes since then are not in the log.
+    """
+    name, schema, table = publication_name(spec), str(spec.dataset.facts["schema"]), str(spec.dataset.facts["table"])
+    literals = {"schema": quoted_text(schema), "table": quoted_text(table), "name": quoted_text(name)}
+    rows = session.rows(_PUBLICATION.format(**literals))
+    is_given = parse_config(PostgresConfig, spec.endpoint).publication is not None
+    if rows and rows[0][2]:
+        is_complete, is_by_root, _, row_filter = rows[0]
+        if not is_complete or row_filter or (spec.dataset.facts["relkind"] == "p" and not is_by_root):
+            raise ConfigError(
+                f"{spec.unit_id}: publication '{name}' does not publish every change of the table",
+                hint="it must publish insert, update, delete and truncate, without a row filter, and, of partitioned tables,"
+                " WITH (publish_via_partition_root = true)",
+            )
+        return
+    if not is_first:
+        raise LogGone(
+            f"{spec.unit_id}: publication '{name}' does not have the table any more: it was dropped, or the table was made again",
+            hint="`ingest-ray reset` the unit, then run: it is loaded again",
+        )
+    if is_given:
+        raise ConfigError(
+            f"{spec.unit_id}: publication '{name}' {'does not have the table' if rows else 'does not exist'}",
+            hint=f"ALTER PUBLICATION {quoted(name)} ADD TABLE {StandardSql().table(spec.dataset)}",
+        )
+    create_publication(session, spec, name, version, is_there=bool(rows))
+
+
+def create_publication(session: Session, spec: UnitSpec, name: str, version: int, *, is_there: bool) -> None:
+    options = ["publish_via_partition_root = true"]
+    if version >= GENERATED_SINCE:
+        options.append("publish_generated_columns = stored")
+    table = StandardSql().table(spec.dataset)
+    drop = f"DROP PUBLICATION {quoted(name)}; " if is_there else ""
+    try:
+        postgres_session(session).change(
+            f"{drop}CREATE PUBLICATION {quoted(name)} FOR TABLE {table} WITH ({', '.join(options)})"
+        )
+    except SourceDenied as error:
+        raise SourceDenied(
+            error.message,
+            hint=f"to make it, the role must own the table and have CREATE on the database; or let an administrator make one, and"
+            f" name it: 'publication' of the endpoint (CREATE PUBLICATION ... FOR TABLE {table})",
+        ) from None
+
+
+def drop_publication(session: Session, spec: UnitSpec) -> bool:
+    """Only the unit's own; False where there is none."""
+    name = slot_name(spec)
+    if not session.rows(f"SELECT 1::bigint FROM pg_publication WHERE pubname = {quoted_text(name)}"):
+        return False
+    postgres_session(session).change(f"DROP PUBLICATION IF EXISTS {quoted(name)}")
+    return True

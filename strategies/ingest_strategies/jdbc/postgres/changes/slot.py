@@ -1,0 +1,181 @@
+"""The replication slot of a unit: made before its first load, and moved on to what its checkpoint has.
+
+Facts: `pg_replication_slots`, https://www.postgresql.org/docs/current/view-pg-replication-slots.html; the functions,
+https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION. A slot's transactions are those whose commit begins
+at or after `confirmed_flush_lsn`.
+"""
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass
+
+from ingest_ray.sdk.errors import ConfigError, LogGone, SourceDenied, SourceLocked, SourceUnavailable
+from ingest_ray.sdk.types import UnitSpec
+from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.dialect import Session
+from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text
+from ingest_strategies.jdbc.postgres.config import PostgresConfig
+from ingest_strategies.jdbc.standard_sql import quoted_text
+
+OLDEST_VERSION = 140_000
+SETTLE_S = 10.0  # transactions that commit while a slot is made become visible some microseconds after
+POLL_S = 0.05
+
+_END = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END"
+_SLOT = """
+SELECT coalesce(active_pid, 0)::bigint, coalesce(restart_lsn::text, ''), coalesce(confirmed_flush_lsn::text, ''),
+       coalesce(wal_status, ''), coalesce(plugin::text, ''), coalesce(database::text, '') = current_database(), ({end})::text
+FROM pg_replication_slots WHERE slot_name = {name}"""
+_SERVER = "SELECT current_setting('wal_level'), current_setting('server_version_num')::bigint"
+_MAY_REPLICATE = (
+    "SELECT rolreplication OR rolsuper OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname IN ('rds_replication', 'alloydbsuperuser',"
+    " 'cloudsqlsuperuser', 'azure_pg_admin') AND pg_has_role(r.oid, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
+)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """`end`: of the log now. `confirmed`: transactions below it are not in the slot any more."""
+
+    name: str
+    active_pid: int
+    restart: int | None
+    confirmed: int | None
+    wal_status: str
+    end: int
+
+    @property
+    def retained_bytes(self) -> int | None:
+        """The part of the log that the server keeps because of the slot."""
+        return None if self.restart is None else max(0, self.end - self.restart)
+
+    @property
+    def is_lost(self) -> bool:
+        return self.wal_status == "lost" or self.restart is None or self.confirmed is None
+
+
+def slot_name(spec: UnitSpec) -> str:
+    """Also the name of the publication: lower-case letters, digits and `_`, at most 63, different for each unit and sink."""
+    config = parse_config(PostgresConfig, spec.endpoint)
+    identity = f"{spec.ref}\0{spec.config.sink_id}"
+    readable = re.sub(r"[^a-z0-9_]+", "_", f"{spec.endpoint.endpoint_id}_{spec.unit_id}".lower())
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return f"{config.slot_prefix}_{readable[: 50 - len(config.slot_prefix)]}_{digest}"
+
+
+def check_server(session: Session, endpoint_id: str) -> int:
+    """The server's version number.
+
+    Raises:
+        ConfigError: it writes no log for logical decoding, or is too old.
+        SourceDenied: the role may not read it.
+    """
+    level, version = session.rows(_SERVER)[0]
+    if version < OLDEST_VERSION:
+        raise ConfigError(f"{endpoint_id}: run_mode CHANGES needs PostgreSQL 14 or newer", hint="run_mode: INCREMENTAL")
+    if level != "logical":
+        raise ConfigError(
+            f"{endpoint_id}: the server's wal_level is '{level}': its log does not have the changes of rows",
+            hint="ALTER SYSTEM SET wal_level = logical, then restart the server; docs/changes.md has all that is needed",
+        )
+    if not session.rows(_MAY_REPLICATE)[0][0]:
+        raise SourceDenied(
+            f"{endpoint_id}: the role may not use replication slots",
+            hint="ALTER ROLE ... REPLICATION; or rds_replication",
+        )
+    return int(version)
+
+
+def read_slot(session: Session, name: str) -> Slot | None:
+    rows = session.rows(_SLOT.format(end=_END, name=quoted_text(name)))
+    if not rows:
+        return None
+    pid, restart, confirmed, status, plugin, is_here, end = rows[0]
+    if plugin != "pgoutput" or not is_here:
+        raise ConfigError(
+            f"replication slot '{name}' is of another database, or of plugin '{plugin}'", hint="field 'slot_prefix'"
+        )
+    numbers = [lsn_number(text) if text else None for text in (restart, confirmed)]
+    return Slot(name, pid, numbers[0], numbers[1], status, lsn_number(end))
+
+
+def read_log_end(session: Session) -> int:
+    return lsn_number(session.rows(f"SELECT ({_END})::text")[0][0])
+
+
+def create_slot(session: Session, name: str) -> int:
+    """Makes the slot; returns the position of its first transaction. The server waits for the transactions that are open now."""
+    try:
+        created = session.rows(
+            f"SELECT lsn::text FROM pg_create_logical_replication_slot({quoted_text(name)}, 'pgoutput')"
+        )
+    except SourceLocked as error:
+        raise SourceUnavailable(
+            f"replication slot '{name}' is not made yet: the server waits for transactions that are open ({error.message})",
+            hint="end long transactions at the source (pg_stat_activity), and run again",
+        ) from None
+    _wait_until_visible(session)
+    return lsn_number(created[0][0])
+
+
+def _wait_until_visible(session: Session) -> None:
+    """A commit is in the log before other sessions see it, and with a synchronous standby long before: a snapshot that is taken now
+    could miss it, and the slot may begin after it. So transactions in progress are waited for: all for some seconds, and then those
+    that wait for a standby."""
+    deadline = time.monotonic() + SETTLE_S
+    listed = session.rows(
+        "SELECT coalesce(string_agg(x::text, ','), '') FROM pg_snapshot_xip(pg_current_snapshot()) x"
+    )[0][0]
+    while listed:
+        listed = session.rows(
+            f"SELECT coalesce(string_agg(x, ','), '') FROM unnest(string_to_array({quoted_text(listed)}, ',')) x"
+            " WHERE pg_xact_status(x::xid8) = 'in progress'"
+        )[0][0]
+        if time.monotonic() > deadline:
+            waiting = session.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")[0][0]
+            if not waiting:
+                return
+            raise SourceUnavailable("commits wait for a synchronous standby, and are not visible yet")
+        time.sleep(POLL_S)
+
+
+def require_slot(slot: Slot | None, name: str, begun: int) -> Slot:
+    """Raises `LogGone` where the slot does not have every transaction from `begun` on."""
+    hint = "`ingest-ray reset` the unit, then run: it is loaded again, and goes on from there"
+    since = f"the log is gone from {lsn_text(begun)} on"
+    if slot is None:
+        raise LogGone(f"{since}: replication slot '{name}' does not exist any more", hint=hint)
+    if slot.is_lost or slot.confirmed is None:
+        raise LogGone(
+            f"{since}: replication slot '{name}' was invalidated (max_slot_wal_keep_size, or a failover)", hint=hint
+        )
+    if slot.confirmed > begun:
+        raise LogGone(
+            f"{since}: replication slot '{name}' was moved on to {lsn_text(slot.confirmed)} by another reader",
+            hint=hint,
+        )
+    if slot.end < begun:
+        raise LogGone(
+            f"{since}: the log ends at {lsn_text(slot.end)}: the server was restored from an earlier copy", hint=hint
+        )
+    return slot
+
+
+def advance_slot(session: Session, slot: Slot, to: int) -> None:
+    """Lets the part of the log below `to` go. Repeating it changes nothing; a slot never goes back."""
+    if slot.confirmed is None or slot.confirmed >= to:
+        return
+    session.rows(
+        f"SELECT end_lsn::text FROM pg_replication_slot_advance({quoted_text(slot.name)}, {quoted_text(lsn_text(to))}::pg_lsn)"
+    )
+
+
+def drop_slot(session: Session, name: str) -> bool:
+    """False where there is none."""
+    return bool(
+        session.rows(
+            "SELECT pg_drop_replication_slot(slot_name)::text FROM pg_replication_slots"
+            f" WHERE slot_name = {quoted_text(name)}"
+        )
+    )

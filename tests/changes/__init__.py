@@ -1,0 +1,1 @@
+"""Changes from a database's log."""

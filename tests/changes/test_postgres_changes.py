@@ -1,0 +1,43 @@
+"""Changes of a PostgreSQL table, from its log to the rows of each sink."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.testing.servers.postgres import Postgres
+from tests.changes.log_world import assert_equal, log_world, slots
+from tests.verify.test_types import SINKS, sink_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("sink", SINKS)
+def test_every_kind_of_change_arrives_in_every_sink(
+    sink: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
+) -> None:
+    pg.run("CREATE TABLE t (id int PRIMARY KEY, name text, big text)")
+    pg.run("ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL")
+    pg.run("INSERT INTO t SELECT i, 'n' || i, repeat(md5(i::text), 100) FROM generate_series(1, 20) i")
+    with log_world(tmp_path, pg, sink=sink_of(sink, tmp_path, request)) as world:
+        world.run()
+        assert_equal(world)
+        pg.run("INSERT INTO t VALUES (21, 'new', repeat('x', 5000)), (22, NULL, NULL)")
+        pg.run("UPDATE t SET name = 'small change' WHERE id <= 3")  # leaves the large value alone
+        pg.run("DELETE FROM t WHERE id = 4")
+        pg.run("UPDATE t SET id = 105 WHERE id = 5")
+        pg.run("UPDATE t SET name = NULL WHERE id = 105")
+        world.run()
+        assert_equal(world)
+        pg.run("UPDATE t SET id = id + 200 WHERE id IN (6, 7)")
+        pg.run("INSERT INTO t VALUES (6, 'again', 'b')")
+        pg.run("DELETE FROM t WHERE id = 207")
+        world.run()
+        assert_equal(world)
+        pg.run("TRUNCATE t; INSERT INTO t VALUES (1, 'after', 'c')")
+        world.run()
+        assert_equal(world)
+        pg.run("TRUNCATE t")
+        assert world.run().rows.committed == 1
+        assert_equal(world)
+        assert world.run().rows.read == 0
+        assert len(slots(pg)) == 1
