@@ -48,7 +48,7 @@ class Writer:
     random: random.Random
     done: Counter[str] = field(default_factory=Counter)
     columns: int = 0
-    next_id: int = 1
+    next_id: int = 2
 
     def __post_init__(self) -> None:
         self.session = self.server.connect()
@@ -83,7 +83,7 @@ class Writer:
                 self.next_id += 10
                 return [f"UPDATE t SET id = {self.next_id - 5} WHERE id = (SELECT min(id) FROM t)"]
             case "upsert":
-                key = self.random.randint(1, self.next_id)
+                key = self.random.randint(1, self.next_id - 1)
                 return [f"INSERT INTO t (id, name) VALUES ({key}, 'u') ON CONFLICT (id) DO UPDATE SET name = 'again'"]
             case "rollback":
                 return ["SAVEPOINT a", "TRUNCATE t", "ROLLBACK TO a"]
