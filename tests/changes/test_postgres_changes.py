@@ -6,9 +6,10 @@ import pytest
 
 from ingest_ray.testing.servers.postgres import Postgres
 from tests.changes.log_world import assert_equal, log_world, slots
-from tests.verify.test_types import SINKS, sink_of
+from tests.verify.test_types import sink_of
 
 pytestmark = pytest.mark.slow
+SINKS = ["delta", "postgres", "sqlite", "duckdb", "mariadb"]
 
 
 @pytest.mark.parametrize("sink", SINKS)
