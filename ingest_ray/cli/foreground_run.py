@@ -33,9 +33,18 @@ log = logging.getLogger(__name__)
 ENDED_BY_RAY = "the run was ended while it connected to ray or left it, as when a server of ray dies meanwhile"
 
 
-def run_options(lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool) -> RunOptions:
+def run_options(
+    lower: str | None, upper: str | None, reconcile: bool, allow_deletes: bool, follow_s: float | None = None
+) -> RunOptions:
     task = "ingest" if lower is None and upper is None else "backfill"
-    return RunOptions(task=task, lower=lower, upper=upper, reconcile=reconcile, allow_deletes=allow_deletes)
+    return RunOptions(
+        task=task,
+        lower=lower,
+        upper=upper,
+        reconcile=reconcile,
+        allow_deletes=allow_deletes,
+        follow_s=follow_s,
+    )
 
 
 def run(
@@ -46,8 +55,10 @@ def run(
     options: RunOptions,
     parallel: int | None = None,
 ) -> int:
-    bounds = {"--from": options.lower, "--to": options.upper}
+    every = None if options.follow_s is None else str(options.follow_s)
+    bounds = {"--from": options.lower, "--to": options.upper, "--every": every}
     arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
+    arguments += ["--follow"] if every is not None else []
     command = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
     with _interruptible(output, command) as stop, show_launch() as watch:
         report = execution.run(

@@ -37,6 +37,8 @@ class RunOrder(Model):
     """Microseconds since 1970: orders the versions of rows in CDM models that have no other order. Grows from run to run of a unit."""
     keys_uri: str | None = None
     """The folder with the keys that a repair reads."""
+    follow_s: float | None = None
+    """CHANGES: the run goes on until it is stopped, and looks for changes so many seconds after it had none; None: it ends there."""
     source_dataset: Dataset | None = None
     """The dataset as the source has it now, where its types differ from the staged ones; see `engine.readers.drifted_schema`."""
 

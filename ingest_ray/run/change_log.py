@@ -5,6 +5,7 @@ advance    after a round: what is durably in the sink and folded may go, and not
 """
 
 import logging
+import time
 from collections.abc import Mapping
 
 from ingest_ray.engine.steps.unit_layout import opened_spec
@@ -18,6 +19,8 @@ from ingest_ray.sdk.types import RunState, SegmentState
 from ingest_ray.state import read_states
 
 log = logging.getLogger(__name__)
+
+STOP_CHECK_S = 0.2  # how long a stop of a run that waits for changes takes
 
 
 def open_log(context: RunContext, known: Mapping[str, SegmentState]) -> None:
@@ -61,7 +64,19 @@ class LogRounds:
         if self._left is None:
             self._left = plan_summary.more_rounds
         self._left -= 1
-        return self._left >= 0
+        return self._left >= 0 or self._follows()
+
+    def _follows(self) -> bool:
+        """Waits for the next round of a run that follows the log; False where it ends."""
+        pause_s = self._context.order.follow_s
+        if pause_s is None:
+            return False
+        self._left = None
+        self._context.reporter.report("planning")
+        deadline = time.monotonic() + pause_s
+        while time.monotonic() < deadline and not self._context.is_stopping():
+            time.sleep(min(STOP_CHECK_S, pause_s))
+        return not self._context.is_stopping()
 
 
 def _reads_log(context: RunContext) -> bool:

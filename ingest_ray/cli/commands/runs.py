@@ -7,6 +7,8 @@ import typer
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
 from ingest_ray.sdk.refs import UnitRef
 
+FOLLOWED = 64  # units at once where none of them ends by itself
+
 
 @shared_options()
 def plan(
@@ -50,6 +52,13 @@ def run(
     allow_deletes: Annotated[
         bool, typer.Option("--allow-deletes", help="Consent to more deletes than policy.max_delete_fraction.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Units that read a log: go on with its changes until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option("--every", metavar="SECONDS", min=0.1, help="With --follow: the pause where nothing is new."),
+    ] = 2.0,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -75,11 +84,13 @@ def run(
       ingest-ray run shop public.orders 'sales.*'
       ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
       ingest-ray run shop public.orders --reconcile --json
+      ingest-ray run shop public.orders --follow
     """
     from ingest_ray.cli import foreground_run
 
     installation = invocation.installation
-    options = foreground_run.run_options(lower, upper, reconcile, allow_deletes)
+    options = foreground_run.run_options(lower, upper, reconcile, allow_deletes, every if follow else None)
+    parallel = FOLLOWED if follow and parallel is None else parallel
     return foreground_run.run(invocation.output, installation, endpoint, unit or [], options, parallel)
 
 

@@ -15,8 +15,8 @@ from ingest_ray.cli.tables.layout import (
     table_without_header,
 )
 from ingest_ray.service.monitoring.freshness import UnitFreshness
-from ingest_ray.service.units.change_log import UnitLog
 from ingest_ray.service.units.status import StatusReport, UnitReport
+from ingest_ray.service.units.unit_status import UnitLog
 
 
 def show_status(status: StatusReport, is_one_unit: bool, out: TextIO) -> None:

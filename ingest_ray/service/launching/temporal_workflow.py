@@ -55,7 +55,7 @@ def command_of(request: RunRequest, run_id: str) -> RunCommand:
         sink_endpoint_id=request.sink_endpoint_id,
         run_id=run_id,
         requested_by=request.requested_by,
-        **request.options.model_dump(),
+        **request.options.model_dump(exclude={"follow_s"}),
     )
 
 

@@ -17,6 +17,7 @@ from ingest_ray.sdk.errors import (
     ConfigError,
     EndpointNotFound,
     IngestError,
+    ModeUnsupported,
     RunActive,
     UnitDisabled,
     UnitNotFound,
@@ -41,6 +42,7 @@ class RunOptions(Model):
     upper: str | None = None
     reconcile: bool = False
     allow_deletes: bool = False
+    follow_s: float | None = None
 
 
 class RunRequest(Model):
@@ -126,7 +128,7 @@ def admit_each(
     launch_catalog = LaunchCatalog(len(wanted))
     orders: list[RunOrder] = []
     refused: list[Refusal] = []
-    task = {"task": options.task, "lower": options.lower, "upper": options.upper}
+    task = {"task": options.task, "lower": options.lower, "upper": options.upper, "follow_s": options.follow_s}
     for n, unit_id in enumerate(wanted, start=1):
         unit = UnitRef(endpoint_id, unit_id)
         own_id = base if len(wanted) == 1 else f"{base}-{n:03}"
@@ -202,6 +204,11 @@ def is_reconcilable(order: RunOrder) -> bool:
 def _check_options(order: RunOrder, options: RunOptions) -> None:
     write = order.spec.write_mode
     strategy = strategy_for(order.spec.endpoint.template)
+    if options.follow_s is not None and not order.spec.reads_log:
+        raise ModeUnsupported(
+            f"unit '{order.ref}' runs {order.spec.config.run_mode}: only changes from a log are followed",
+            hint="run_mode: CHANGES, or name the units that have it",
+        )
     if options.task == "backfill":
         capability(strategy, Backfill)
     if options.reconcile and is_reconcilable(order):

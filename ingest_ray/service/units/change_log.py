@@ -9,32 +9,10 @@ from ingest_ray.sdk.types import Model, RunFault, UnitSpec
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import find_dataset
 from ingest_ray.service.units.listing import configured_unit
+from ingest_ray.service.units.unit_status import UnitLog
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import Lease, this_process
 from ingest_ray.state.sealed_secrets import open_source
-
-
-class UnitLog(Model):
-    """`state`: `none` (not made yet), `new` (nothing is loaded yet), `lost`, or the source's own word. `lag_s`: the age of the oldest
-    transaction that is not read yet. `retained_bytes`: what the source keeps of its log for the unit."""
-
-    endpoint_id: str
-    unit_id: str
-    name: str = ""
-    state: str = "none"
-    position: str | None = None
-    end: str | None = None
-    lag_bytes: int | None = None
-    lag_s: float | None = None
-    retained_bytes: int | None = None
-    max_retained_mb: int | None = None
-    error: RunFault | None = None
-
-    @property
-    def is_alarming(self) -> bool:
-        """More than half of `policy.max_retained_mb` is kept, or the log is lost."""
-        most, retained = self.max_retained_mb, self.retained_bytes
-        return self.state == "lost" or (most is not None and retained is not None and retained > most * 500_000)
 
 
 class DroppedLog(Model):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from importlib import import_module
 
 from pydantic import Field, JsonValue
 
@@ -16,8 +17,7 @@ from ingest_ray.sdk.types import Model, RunFault, RunMode, RunState, RunSummary,
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
-from ingest_ray.service.units.change_log import UnitLog, read_unit_log
-from ingest_ray.service.units.unit_status import current_state, read_checkpoint
+from ingest_ray.service.units.unit_status import UnitLog, current_state, read_checkpoint
 
 
 class SegmentStatus(Model):
@@ -100,8 +100,9 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
 def _with_log(installation: Installation, report: UnitReport) -> UnitReport:
     if report.run_mode != RunMode.CHANGES:
         return report
+    change_log = import_module("ingest_ray.service.units.change_log")  # which imports what runs need
     try:
-        return report.model_copy(update={"log": read_unit_log(installation, report.ref)})
+        return report.model_copy(update={"log": change_log.read_unit_log(installation, report.ref)})
     except IngestError:  # its dataset or its strategy is gone, which a run says
         return report
 

@@ -38,6 +38,29 @@ class UnitStatus(Model):
         return UnitRef(self.endpoint_id, self.unit_id)
 
 
+class UnitLog(Model):
+    """`state`: `none` (not made yet), `new` (nothing is loaded yet), `lost`, or the source's own word. `lag_s`: the age of the oldest
+    transaction that is not read yet. `retained_bytes`: what the source keeps of its log for the unit."""
+
+    endpoint_id: str
+    unit_id: str
+    name: str = ""
+    state: str = "none"
+    position: str | None = None
+    end: str | None = None
+    lag_bytes: int | None = None
+    lag_s: float | None = None
+    retained_bytes: int | None = None
+    max_retained_mb: int | None = None
+    error: RunFault | None = None
+
+    @property
+    def is_alarming(self) -> bool:
+        """More than half of `policy.max_retained_mb` is kept, or the log is lost."""
+        most, retained = self.max_retained_mb, self.retained_bytes
+        return self.state == "lost" or (most is not None and retained is not None and retained > most * 500_000)
+
+
 def list_statuses(
     installation: Installation, endpoint_id: str, *, after: str | None = None, first: int | None = None
 ) -> list[UnitStatus]:

@@ -7,6 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from ingest_ray.sdk.contracts import Descriptor, LogStatus, Probe, ReadContext
+from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
     Dataset,
     Endpoint,
@@ -79,6 +80,16 @@ class LogStrategy(SqlStrategy):
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         return self._log.scopes(spec, probe, known) if spec.reads_log else super().scopes(spec, probe, known)
+
+    def between(
+        self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState], lower: str | None, upper: str | None
+    ) -> Sequence[Scope]:
+        if spec.reads_log:
+            raise ModeUnsupported(
+                f"{spec.unit_id}: changes from a log have no cursor, of which a part could be read again",
+                hint="`ingest-ray verify --repair` reads what differs",
+            )
+        return super().between(spec, probe, known, lower, upper)
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         return self._log.cut(spec, probe, scope, gap) if spec.reads_log else super().cut(spec, probe, scope, gap)
