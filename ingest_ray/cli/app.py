@@ -12,8 +12,7 @@ from ingest_ray.cli.commands.audit import audit
 from ingest_ray.cli.commands.backup import backup, restore
 from ingest_ray.cli.commands.catalog import apply, check_connection, collect, preview, units
 from ingest_ray.cli.commands.cdm import provision, remap, sinks
-from ingest_ray.cli.commands.changes import changes_app
-from ingest_ray.cli.commands.checkpoint import reset, watermark_app
+from ingest_ray.cli.commands.checkpoint import changes_app, reset, watermark_app
 from ingest_ray.cli.commands.copy import copy
 from ingest_ray.cli.commands.datasets import datasets_app
 from ingest_ray.cli.commands.endpoints import endpoints, templates, validate
