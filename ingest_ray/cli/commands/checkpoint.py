@@ -103,7 +103,7 @@ def changes_status(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg)
       ingest-ray changes status shop public.orders
     """
     from ingest_ray.cli.tables.status import show_log
-    from ingest_ray.service.units.change_log import read_unit_log
+    from ingest_ray.service.runs.change_log import read_unit_log
 
     log = read_unit_log(invocation.installation, UnitRef(endpoint, unit))
     invocation.output.write(log, lambda out: show_log(log, out))
@@ -124,7 +124,7 @@ def changes_drop(
       ingest-ray changes drop shop public.orders
       ingest-ray changes drop shop public.orders --yes
     """
-    from ingest_ray.service.units.change_log import drop_unit_log
+    from ingest_ray.service.runs.change_log import drop_unit_log
 
     ref = UnitRef(endpoint, unit)
     if not yes:

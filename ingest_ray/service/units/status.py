@@ -100,7 +100,7 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
 def _with_log(installation: Installation, report: UnitReport) -> UnitReport:
     if report.run_mode != RunMode.CHANGES:
         return report
-    change_log = import_module("ingest_ray.service.units.change_log")  # which imports what runs need
+    change_log = import_module("ingest_ray.service.runs.change_log")  # which imports what runs need
     try:
         return report.model_copy(update={"log": change_log.read_unit_log(installation, report.ref)})
     except IngestError:  # its dataset or its strategy is gone, which a run says
