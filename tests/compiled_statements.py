@@ -13,15 +13,19 @@ from sqlalchemy.util import LRUCache
 _compiled: LRUCache[Any] = LRUCache(2_000)
 
 
+class _CompiledCache:
+    """The attribute of an engine that holds its compiled statements; None: it keeps none."""
+
+    def __get__(self, engine: sa.Engine, _: type) -> Any:
+        return engine.__dict__["compiled"]
+
+    def __set__(self, engine: sa.Engine, own: Any) -> None:
+        is_shared = own is not None and isinstance(engine.dialect, SQLiteDialect)
+        engine.__dict__["compiled"] = _compiled if is_shared else own
+
+
 def share() -> None:
     """For all engines that are made from now on."""
-    open_engine = sa.Engine.__init__
-
-    def open_sharing_engine(engine: sa.Engine, pool: Any, dialect: Any, *args: Any, **options: Any) -> None:
-        open_engine(engine, pool, dialect, *args, **options)
-        if isinstance(dialect, SQLiteDialect):
-            engine._compiled_cache = _compiled
-
-    sa.Engine.__init__ = open_sharing_engine  # type: ignore[method-assign]
+    sa.Engine._compiled_cache = _CompiledCache()  # type: ignore[assignment]
     SQLiteDialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
     SQLiteDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]

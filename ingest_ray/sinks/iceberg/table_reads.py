@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import AlwaysTrue, BooleanExpression, IsNull
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
@@ -57,7 +57,7 @@ def read_columns(table: Table, columns: Sequence[str]) -> Iterator[pa.RecordBatc
     if table.current_snapshot() is None:
         return
     has_tombstones = DELETED_AT in table.schema().column_names
-    alive: BooleanExpression = IsNull(DELETED_AT) if has_tombstones else AlwaysTrue()  # type: ignore[call-arg,misc]
+    alive: str | BooleanExpression = f"{DELETED_AT} is null" if has_tombstones else AlwaysTrue()
     known = table_columns(table)
     names = list(dict.fromkeys(columns))
     for batch in table.scan(row_filter=alive, selected_fields=tuple(names)).to_arrow_batch_reader():
