@@ -184,8 +184,8 @@ def main() -> int:
         "",
         "Written by `python -m bench.type_table` from what sources and sinks declare; `ingest-ray plan` prints the same for one unit.",
         "`exact`: the same values. `widened`: the same values in a more general type, such as text. `lossy` needs `policy.allow_lossy`.",
-        "`refused`: the column is left out, and the plan says so. Single values that a type cannot hold (NaN in a decimal,",
-        "`infinity` dates, zero dates) go to quarantine with their raw value.",
+        "`refused`: a unit that reads the column is refused, with the column's name, until `policy.columns` or `policy.exclude_columns` leaves it out.",
+        "Single values that a type cannot hold (NaN in a decimal, `infinity` dates, zero dates) go to quarantine with their raw value.",
     ]
     for name, open_source in SOURCES.items():
         with open_source() as dataset:

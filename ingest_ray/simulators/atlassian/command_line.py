@@ -12,12 +12,17 @@ from ingest_ray.simulators.atlassian.server.serving import bind, make
 from ingest_ray.simulators.atlassian.server.traps import UnknownTrap, table
 from ingest_ray.simulators.atlassian.site_options import SiteOptions
 
+EXAMPLES = """examples:
+  ingest-ray simulate jira --issues 5000 --projects 10
+  ingest-ray simulate confluence --mode dc --pages 10000 --trap rate-limit
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="ingest-ray simulate",
         description="Serves a simulated Jira or Confluence on 127.0.0.1.",
-        epilog=f"traps (NAME, NAME=VALUE, NAME=VALUE@PATH, no-NAME):\n{table()}",
+        epilog=f"{EXAMPLES}\ntraps (NAME, NAME=VALUE, NAME=VALUE@PATH, no-NAME):\n{table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("product", choices=("jira", "confluence"))

@@ -74,7 +74,7 @@ def refuse_other_owner(table: Table, target: Target) -> None:
     if owners and target.app_id not in owners:
         raise SinkRejected(
             f"table '{_name(table)}' belongs to '{owners[0]}', and unit '{target.unit_id}' has the same table name",
-            hint="give the unit a table of its own: policy.table",
+            hint="give the unit a table of its own: table in its rule",
         )
 
 

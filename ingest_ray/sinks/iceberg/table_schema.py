@@ -86,7 +86,7 @@ def refuse_unsupported_table(table: Table, schema: pa.Schema) -> None:
     if not table.spec().is_unpartitioned():
         raise SinkRejected(
             f"table '{name}' is partitioned by {table.spec()}, and this sink writes tables without partitions",
-            hint="load the unit into a table of its own: policy.table",
+            hint="load the unit into a table of its own: table in its rule",
         )
     names = {column.lower() for column in sink_schema(schema, ICEBERG_TYPES).names}
     for field in table.schema().fields:
