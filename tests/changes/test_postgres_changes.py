@@ -42,3 +42,20 @@ def test_every_kind_of_change_arrives_in_every_sink(
         assert_equal(world)
         assert world.run().rows.read == 0
         assert len(slots(pg)) == 1
+
+
+@pytest.mark.parametrize("sink", SINKS)
+def test_a_round_that_changes_no_row_of_the_sink_has_its_number(
+    sink: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
+) -> None:
+    pg.run("CREATE TABLE t (id int PRIMARY KEY)")
+    with log_world(tmp_path, pg, sink=sink_of(sink, tmp_path, request)) as world:
+        world.run()
+        for _ in range(2):
+            pg.run("INSERT INTO t VALUES (1); DELETE FROM t")
+            world.run()
+        pg.run("TRUNCATE t")
+        world.run()
+        pg.run("INSERT INTO t VALUES (2)")
+        world.run()
+        assert_equal(world)

@@ -153,6 +153,15 @@ def count_rows(prepared: int, dropped: int, metrics: dict[str, int] | None) -> C
     return CommitCounts(committed, prepared - committed)
 
 
+def commit_no_rows(table: DeltaTable, before: int, properties: CommitProperties) -> None:
+    """Records a commit whose merge changed no row: the library writes nothing then, and the number would be missing in the log.
+
+    `before`: the table's version when the merge began.
+    """
+    if table.version() == before:
+        table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
+
+
 def add_actions(written: Iterable[Mapping[str, JsonValue]]) -> list[AddAction | RemoveAction]:
     """The log's actions for new files, each given as the fields of a `WrittenFile`."""
     return [

@@ -16,7 +16,7 @@ from ingest_ray.sdk.changes import CHANGE_FIELDS, DELETE, INSERT, OP, TRUNCATE, 
 from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.log import CommitCounts, commit_no_rows
 from ingest_ray.sinks.delta.merge import quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
@@ -105,7 +105,9 @@ def apply_changes(
                 merger = merger.when_not_matched_by_source_delete()
             else:
                 merger = merger.when_not_matched_by_source_update(gone, predicate=f"t.{quoted(DELETED_AT)} IS NULL")
+        before = table.version()
         metrics: dict[str, int] = merger.execute()
+    commit_no_rows(table, before, properties)
     return CommitCounts(prepared.rows - (orphans := _orphans(target, prepared, metrics)), orphans)
 
 
