@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from ingest_ray import logs
 from ingest_ray.cli.launch_progress import show_launch
-from ingest_ray.cli.output import FAILURE, MISTAKE, SUCCESS, Output
+from ingest_ray.cli.output import FAILURE, SUCCESS, Output
 from ingest_ray.cli.progress import ComparisonLines, show_progress
 from ingest_ray.cli.run_document import run_document
 from ingest_ray.cli.tables.copy import show_copied, show_project
@@ -17,7 +17,7 @@ from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
 from ingest_ray.run import VerifyOptions
-from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError
+from ingest_ray.sdk.errors import ClusterUnavailable, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.copying.copy import CopyProject
@@ -146,12 +146,7 @@ def _write_report(output: Output, report: RunReport) -> int:
 
 
 def _exit_code(report: RunReport) -> int:
-    """A launch in which nothing ran because of a mistake of the configuration, such as a missing package, is that mistake."""
-    if report.state is RunState.SUCCEEDED:
-        return SUCCESS
-    faults = [summary.error for summary in report.units]
-    is_mistake = all(fault is not None and fault.code == ConfigError.code for fault in faults)
-    return MISTAKE if is_mistake and not report.rows.read else FAILURE
+    return SUCCESS if report.state is RunState.SUCCEEDED else FAILURE
 
 
 def _user_name() -> str | None:

@@ -22,6 +22,7 @@ EXTRAS = {
     "deltalake": "delta",
     "pyiceberg": "iceberg",
     "redis": "redis",
+    "openlineage": "lineage",
     "httpx": "http",
     "msgspec": "http",
     "lxml": "http",

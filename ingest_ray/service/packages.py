@@ -35,6 +35,8 @@ def _needs(settings: Settings) -> Iterator[tuple[str, str]]:
             yield package, f"the store of {what}"
     if settings.ray.address != "local":
         yield "ray", f"ray.address '{settings.ray.address}'"
+    elif settings.ray.inline_below == 0:
+        yield "ray", "ray.inline_below 0"
     if settings.staging.provider == "object-store":
         yield "ray", "staging.provider 'object-store'"
     if settings.launcher in _LAUNCHERS:

@@ -35,6 +35,10 @@ ARRAYS = {
         "/api/2/status",
         "/api/2/priority",
         "/api/2/issuetype",
+        "/api/2/user/assignable/search",
+        "/api/2/user/assignable/multiProjectSearch",
+        "/api/2/application-properties",
+        "/api/2/filter/{id}/permission",
     )
 }
 

@@ -223,7 +223,6 @@ def test_jira_data_center_answers_fit_the_openapi_file(jira_dc: Simulation) -> N
         ("issue/{issueIdOrKey}/votes", f"issue/{key}/votes"),
         ("customFields/{customFieldId}/options", "customFields/10020/options"),
         ("groups/picker", "groups/picker"),
-        ("group", "group?groupname=administrators"),
         ("user/assignable/search", "user/assignable/search?project={project}"),
         ("user/assignable/multiProjectSearch", "user/assignable/multiProjectSearch?projectKeys={project}"),
         ("component/{id}/relatedIssueCounts", "component/20000/relatedIssueCounts"),
@@ -232,14 +231,12 @@ def test_jira_data_center_answers_fit_the_openapi_file(jira_dc: Simulation) -> N
         ("issue/createmeta/{projectIdOrKey}/issuetypes", "issue/createmeta/{project}/issuetypes"),
         ("issue/createmeta/{projectIdOrKey}/issuetypes/{issueTypeId}", "issue/createmeta/{project}/issuetypes/10000"),
         ("customFieldOption/{id}", "customFieldOption/10050"),
-        ("screens", "screens"),
         ("notificationscheme", "notificationscheme"),
-        ("project/{projectKeyOrId}/notificationscheme", "project/{project}/notificationscheme"),
         ("application-properties", "application-properties"),
         ("attachment/meta", "attachment/meta"),
+        # Not `screens`, which has no schema, nor lists of objects that the file declares as one object or as texts.
         ("permissions", "permissions"),
         ("configuration", "configuration"),
-        ("jql/autocompletedata", "jql/autocompletedata"),
         ("filter/{id}/permission", "filter/10000/permission"),
         ("issuesecurityschemes", "issuesecurityschemes"),
         ("issuesecurityschemes/{id}", "issuesecurityschemes/10000"),
@@ -249,7 +246,7 @@ def test_jira_data_center_answers_fit_the_openapi_file(jira_dc: Simulation) -> N
     )
     with opened(jira_dc) as client:
         for template, path in calls:
-            document = asked(client, "GET", f"/rest/api/2/{path}")
+            document = asked(client, "GET", f"/rest/api/2/{path.replace('{project}', project)}")
             assert violations("jira-dc-10.3", "GET", f"/api/2/{template}", document) == [], path
 
 

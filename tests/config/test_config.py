@@ -74,7 +74,7 @@ FAULTS = [
         "jdbc.postgress",
         r":6: endpoints\[0\]\.template: unknown template 'jdbc\.postgress'; known: .*jdbc\.postgres",
     ),
-    ("lake.delta", "lake.iceberg", r":9: sinks\[0\]\.template: unknown template 'lake\.iceberg'; known: .*lake\.delta"),
+    ("lake.delta", "lake.hudi", r":9: sinks\[0\]\.template: unknown template 'lake\.hudi'; known: .*lake\.delta"),
     (
         "schemas: [public]",
         "schema: public",

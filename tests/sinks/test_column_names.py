@@ -14,7 +14,7 @@ from tests.sinks.test_value_limits import WORLDS
 pytestmark = pytest.mark.slow
 
 CYRILLIC, ALIKE, PLANE, BLANK = "ж" * 40, "k" * 70, "\U0001f600" * 3, "blank "
-LIMITED = {"p": {CYRILLIC, ALIKE}, "m": {ALIKE, PLANE, BLANK}, "s": set(), "d": set(), "l": set()}
+LIMITED = {"p": {CYRILLIC, ALIKE}, "m": {ALIKE, PLANE, BLANK}, "s": set(), "d": set(), "l": set(), "i": set()}
 INTERNAL = (
     "_ingest_order",
     "_ingest_place",
