@@ -18,7 +18,7 @@ from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
-from ingest_ray.sinks.databases.log_changes.apply import STAGED_FIELDS, ChangeBatches, apply_changes, only_changes
+from ingest_ray.sinks.databases.log_changes.apply import STAGED_FIELDS, ChangeBatches, apply_changes
 from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import (
@@ -32,6 +32,7 @@ from ingest_ray.sinks.databases.stages import (
 )
 from ingest_ray.sinks.databases.table_names import new_stage_name, unit_table_name
 from ingest_ray.sinks.databases.table_schema import TableDefinition, column_types, create_or_evolve, stage_schema
+from ingest_ray.sinks.prepared_changes import only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch

@@ -8,8 +8,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import Target
-from ingest_ray.sinks.delta.log import commit_no_rows
-from ingest_ray.sinks.delta.merge import quoted
+from ingest_ray.sinks.delta.merge import execute_merge, quoted
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.provenance import DELETED_AT
@@ -58,15 +57,11 @@ def erase(
         commit_properties=properties,
         writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
     )
-    before = table.version()
     if how == "delete":
-        metrics = merger.when_matched_delete().execute()
-        commit_no_rows(table, before, properties)
+        metrics = execute_merge(table, merger.when_matched_delete(), properties)
         return int(metrics["num_target_rows_deleted"])
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     is_alive = f't."{DELETED_AT}" IS NULL'
-    metrics = merger.when_matched_update(
-        {f'"{DELETED_AT}"': f"CAST('{now}' AS TIMESTAMP)"}, predicate=is_alive
-    ).execute()
-    commit_no_rows(table, before, properties)
+    merger = merger.when_matched_update({f'"{DELETED_AT}"': f"CAST('{now}' AS TIMESTAMP)"}, predicate=is_alive)
+    metrics = execute_merge(table, merger, properties)
     return int(metrics["num_target_rows_updated"])

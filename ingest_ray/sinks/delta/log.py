@@ -23,6 +23,7 @@ from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkReject
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.errors import translate_error, translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.merge import CHANGES_NOTHING
 from ingest_ray.sinks.delta.restored_version import restored_sequence
 
 HISTORY_COMMITS = 100  # how far back the log is searched for the counts of an earlier commit
@@ -127,6 +128,8 @@ def recorded_counts(table: DeltaTable, target: Target, sequence: int) -> CommitC
     entry = find_commit(table, target, sequence)
     if entry is None or "ingestRowsCommitted" in entry or "ingestErased" in entry:
         return CommitCounts(0)
+    if entry.get(CHANGES_NOTHING):
+        return CommitCounts(0, int(entry.get("ingestRowsPrepared", 0)))
     if entry.get("ingestErases"):
         metrics = entry["operationMetrics"]
         return CommitCounts(int(metrics["num_target_rows_deleted"]) + int(metrics["num_target_rows_updated"]))
@@ -151,15 +154,6 @@ def count_rows(prepared: int, dropped: int, metrics: dict[str, int] | None) -> C
     # Where the table had a key twice already, one row updates two; it still counts once.
     committed = min(written, prepared - dropped)
     return CommitCounts(committed, prepared - committed)
-
-
-def commit_no_rows(table: DeltaTable, before: int, properties: CommitProperties) -> None:
-    """Records a commit whose merge changed no row: the library writes nothing then, and the number would be missing in the log.
-
-    `before`: the table's version when the merge began.
-    """
-    if table.version() == before:
-        table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
 def add_actions(written: Iterable[Mapping[str, JsonValue]]) -> list[AddAction | RemoveAction]:

@@ -6,11 +6,13 @@ than the prepared row stays, and the prepared row counts as deduplicated.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
+from deltalake.table import TableMerger
 
 from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
@@ -20,6 +22,8 @@ from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.read_ahead import ReadAhead
 
 ORDER = "_ingest_order"
+
+CHANGES_NOTHING = "ingestChangesNothing"  # in the log: of a commit without rows, whose merge found nothing to change
 
 
 def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Schema, target: Target) -> pa.Array:
@@ -66,7 +70,23 @@ def merge(
             writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
         )
         merger = merger.when_matched_update(values, predicate=_is_newer(target))
-        metrics: dict[str, int] = merger.when_not_matched_insert(values).execute()
+        return execute_merge(table, merger.when_not_matched_insert(values), properties)
+
+
+def execute_merge(table: DeltaTable, merger: TableMerger, properties: CommitProperties) -> dict[str, Any]:
+    """One commit, also where the merge changes no row: the library writes nothing then, and the number would be missing in the log.
+
+    Returns the metrics of the merge. Between the two steps nothing can come: the second is refused where the table has changed.
+    """
+    before = table.version()
+    metrics: dict[str, Any] = merger.execute()
+    if table.version() == before:
+        empty = CommitProperties(
+            custom_metadata={**(properties.custom_metadata or {}), CHANGES_NOTHING: True},
+            max_commit_retries=0,
+            app_transactions=properties.app_transactions,
+        )
+        table.create_write_transaction([], "append", table.schema(), commit_properties=empty)
     return metrics
 
 

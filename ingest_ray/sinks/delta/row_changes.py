@@ -13,19 +13,19 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.sdk.changes import CHANGE_FIELDS, DELETE, INSERT, OP, TRUNCATE, UNCHANGED
-from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import CommitCounts, commit_no_rows
-from ingest_ray.sinks.delta.merge import quoted, read_batches
+from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
+from ingest_ray.sinks.prepared_changes import CHANGES, TRUNCATES
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 from ingest_ray.sinks.read_ahead import ReadAhead
 
 log = logging.getLogger(__name__)
 
-CHANGES, TRUNCATES, UPSERTS = "changes", "truncates", "upserts"
+UPSERTS = "upserts"
 
 
 class ChangeCounter:
@@ -50,20 +50,6 @@ def changes_schema(schema: pa.Schema) -> pa.Schema:
     source = [field.with_nullable(True) for field in schema if field.name not in PROVENANCE_COLUMNS]
     provenance = [field for field in schema if field.name in PROVENANCE_COLUMNS]
     return pa.schema([*source, *(field.remove_metadata() for field in CHANGE_FIELDS), *provenance])
-
-
-def only_changes(group: Sequence[Prepared]) -> Prepared | None:
-    """The slice of changes that is committed; None where the group has none.
-
-    Raises:
-        LedgerMismatch: it is committed together with others, whose order is not known.
-    """
-    changes = [prepared for prepared in group if prepared.payload.get(CHANGES)]
-    if not changes:
-        return None
-    if len(group) > 1:
-        raise LedgerMismatch(f"slice '{changes[0].slice_id}': changes are committed alone, in the order of the log")
-    return changes[0]
 
 
 def apply_changes(
@@ -105,9 +91,7 @@ def apply_changes(
                 merger = merger.when_not_matched_by_source_delete()
             else:
                 merger = merger.when_not_matched_by_source_update(gone, predicate=f"t.{quoted(DELETED_AT)} IS NULL")
-        before = table.version()
-        metrics: dict[str, int] = merger.execute()
-    commit_no_rows(table, before, properties)
+        metrics = execute_merge(table, merger, properties)
     return CommitCounts(prepared.rows - (orphans := _orphans(target, prepared, metrics)), orphans)
 
 

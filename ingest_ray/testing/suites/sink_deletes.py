@@ -1,5 +1,7 @@
 """Sink suite: keys and deletes."""
 
+from typing import Literal
+
 import pyarrow as pa
 import pytest
 
@@ -63,6 +65,18 @@ class DeleteTests:
         load.put((1, 1, "a"), (1, 1, "b"), (2, 1, None), (3, 1, None))
         assert load.erase([(1, "b"), (3, None), (4, "x")], "delete") == 2
         assert load.found() == [(1, 1, "a"), (2, 1, None)]
+
+    @pytest.mark.parametrize("how", ["tombstone", "delete"])
+    def test_erasing_what_is_not_there_has_its_number(
+        self, world: SinkWorld, how: Literal["tombstone", "delete"]
+    ) -> None:
+        load = Load(world, WriteMode.UPSERT)
+        load.put((1, 1, "a"))
+        assert load.erase([(7,)], how) == 0
+        assert world.open().open(load.target, SCHEMA, 1) == 2
+        load.sequence = 1
+        assert load.erase([(7,)], how) == 0
+        assert load.found() == [(1, 1, "a")]
 
     def test_erasing_is_numbered_and_fenced_like_a_commit(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.UPSERT)

@@ -39,6 +39,16 @@ class OnceTests:
         assert sink.read_progress(other) == SinkProgress(exists=False)
         assert sink.read_progress(other) == SinkProgress(exists=False)
 
+    def test_a_commit_whose_rows_are_all_older_has_its_number(self, world: SinkWorld) -> None:
+        load = Load(world, WriteMode.UPSERT)
+        load.put((1, 5, "newer"), (2, 5, "newer"))
+        older = load.prepare(rows((1, 4, "older")))
+        first = load.commit(older)
+        assert world.open().open(load.target, SCHEMA, 1) == 2
+        again = world.open().commit(load.target, SCHEMA, 1, 2, [older])
+        assert (again.rows_committed, again.rows_deduplicated) == (first.rows_committed, first.rows_deduplicated)
+        assert load.found() == [(1, 5, "newer"), (2, 5, "newer")]
+
     def test_a_lower_number_is_not_applied(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.APPEND)
         load.put((1, 1, "a"))

@@ -4,14 +4,13 @@ The stage has one row for each key. Columns that the log does not repeat keep th
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED, UPDATE
-from ingest_ray.sdk.errors import LedgerMismatch
 from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.databases.database import WINNERS, Database, Session
 from ingest_ray.sinks.databases.dml import KeyMatch, erase, source_columns
@@ -22,12 +21,12 @@ from ingest_ray.sinks.databases.stages import (
     refuse_remaining_rows,
     refuse_uncounted_rows,
 )
+from ingest_ray.sinks.prepared_changes import CHANGES, TRUNCATES
 from ingest_ray.sinks.provenance import DELETED_AT
 
 log = logging.getLogger(__name__)
 
 STAGED_FIELDS = (pa.field(OP, pa.string()), pa.field(UNCHANGED, pa.string()))
-CHANGES, TRUNCATES = "changes", "truncates"
 
 
 class ChangeBatches:
@@ -46,20 +45,6 @@ class ChangeBatches:
     @property
     def payload(self) -> dict[str, bool]:
         return {CHANGES: True, TRUNCATES: self.truncates}
-
-
-def only_changes(group: Sequence[Prepared]) -> Prepared | None:
-    """The slice of changes that is committed; None where the group has none.
-
-    Raises:
-        LedgerMismatch: it is committed together with others, whose order is not known.
-    """
-    changes = [prepared for prepared in group if prepared.payload.get(CHANGES)]
-    if not changes:
-        return None
-    if len(group) > 1:
-        raise LedgerMismatch(f"slice '{changes[0].slice_id}': changes are committed alone, in the order of the log")
-    return changes[0]
 
 
 def apply_changes(
