@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 from pydantic import JsonValue
 
-from ingest_ray.sdk.changes import CHANGE_COLUMNS, has_changes, table_columns
+from ingest_ray.sdk.changes import has_changes, table_columns
 from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, LogRetained, ModeUnsupported
@@ -22,13 +22,14 @@ from ingest_ray.sdk.types import (
     SegmentState,
     Slice,
     UnitSpec,
-    WriteMode,
 )
+from ingest_strategies.jdbc.changes.change_rows import as_loaded
+from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
 from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
-from ingest_strategies.jdbc.postgres.changes.log_reader import as_loaded, peek_sql, read_log
+from ingest_strategies.jdbc.postgres.changes.log_reader import peek_sql, read_log
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of, position_of
 from ingest_strategies.jdbc.postgres.changes.messages import EPOCH_US
 from ingest_strategies.jdbc.postgres.changes.publication import (
@@ -67,24 +68,6 @@ class LogProbe:
     lower: int
     upper: int
     has_changes: bool
-
-
-def check_changes(spec: UnitSpec) -> None:
-    """Raises `ModeUnsupported` or `ConfigError` for a unit that cannot be read from the log. Makes no request."""
-    policy = spec.policy
-    if spec.is_cdm:
-        raise ModeUnsupported(f"{spec.unit_id}: changes from the log are not mapped to models", hint="mode: raw")
-    if spec.write_mode is WriteMode.REPLACE:
-        raise ModeUnsupported(f"{spec.unit_id}: changes cannot replace a table", hint="write: upsert or append")
-    if spec.write_mode is WriteMode.UPSERT and not spec.key:
-        raise ModeUnsupported(f"{spec.unit_id}: changes are applied by a key", hint="primary_key, or write: append")
-    if policy.where:
-        raise ConfigError(f"{spec.unit_id}: field 'where': the log cannot be filtered", hint="run_mode: INCREMENTAL")
-    taken = sorted(set(CHANGE_COLUMNS) & {column.name for column in spec.dataset.columns})
-    if taken:
-        raise ConfigError(
-            f"{spec.unit_id}: column '{taken[0]}' has a name that changes use themselves", hint="exclude_columns"
-        )
 
 
 class PostgresLog:

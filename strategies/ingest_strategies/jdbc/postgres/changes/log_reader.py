@@ -4,29 +4,34 @@ The slot's transactions are read without being consumed, up to the end of the in
 interval can be read again, with the same result.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from ingest_ray.sdk.changes import CHANGE_FIELDS, DELETE, LOADED, TRUNCATE, table_columns
+from ingest_ray.sdk.changes import table_columns
 from ingest_ray.sdk.contracts import ReadContext
-from ingest_ray.sdk.errors import SourceChanged, SourceUnavailable
+from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Slice, UnitSpec, WriteMode
+from ingest_strategies.jdbc.changes.change import Change
+from ingest_strategies.jdbc.changes.change_rows import (
+    RowWriter,
+    change_row,
+    in_batches,
+    read_moved,
+    refuse_added_columns,
+    unmoved,
+)
+from ingest_strategies.jdbc.changes.net_changes import ColumnOrder, NetChanges, NetRow
 from ingest_strategies.jdbc.dialect import Dialect, Session
-from ingest_strategies.jdbc.lookup import look_up
 from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of
-from ingest_strategies.jdbc.postgres.changes.messages import KEPT, Change, decode_changes
-from ingest_strategies.jdbc.postgres.changes.net_changes import ColumnOrder, NetChanges, NetRow
+from ingest_strategies.jdbc.postgres.changes.messages import decode_changes
 from ingest_strategies.jdbc.postgres.changes.publication import publication_name, table_literal
 from ingest_strategies.jdbc.postgres.changes.slot import slot_name
-from ingest_strategies.jdbc.postgres.changes.values import text_array, text_converter
+from ingest_strategies.jdbc.postgres.changes.values import text_converter
 from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
-from ingest_strategies.jdbc.values.convert import Misfits, fit_array, without_misfits
+from ingest_strategies.jdbc.values.convert import Convert
 
-BATCH_ROWS = 20_000  # at most about 20 MiB of Python's objects for rows of ten columns
 MONEY_DIGITS = "SELECT scale(0::money::numeric)::bigint"
 
 
@@ -67,7 +72,14 @@ def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContex
     order = ColumnOrder(columns.names, spec.key)
     with dialect.open(spec.endpoint) as session:
         dialect.check_columns(session, spec.dataset, columns.names)
-        writer = RowWriter(spec, context, columns, _money_digits(session, spec))
+        money_digits = _money_digits(session, spec)
+        forms = spec.dataset.facts.get("select")
+
+        def converter(field: pa.Field) -> Convert:
+            form = str(forms.get(field.name, "")) if isinstance(forms, dict) else ""
+            return text_converter(form, money_digits)
+
+        writer = RowWriter(spec, context, columns, converter)
         changes = read_changes(session, spec, piece, context)
         if spec.write_mode is WriteMode.APPEND:
             rows = (change_row(order, change) for change in changes)
@@ -88,139 +100,9 @@ def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContex
 def refuse_changed_table(
     dialect: Dialect, session: Session, spec: UnitSpec, order: ColumnOrder, names: Sequence[str]
 ) -> None:
-    """After the log was read: a table that was altered since the run described it may have rows in it of which this run knows too little.
-    A column that was added and dropped again is none that the next run would know.
-
-    Raises:
-        SourceChanged: nothing of the slice counts; the next run describes the table first.
-    """
+    """After the log was read; see `refuse_added_columns`."""
     dialect.check_columns(session, spec.dataset, names)
-    known = {column.name for column in spec.dataset.columns}
-    unknown = order.seen - known
-    if not unknown or spec.policy.columns or spec.policy.on_schema_change == "discard_column":
-        return
-    added = sorted(unknown & read_column_types(session, spec.dataset).keys())
-    if added:
-        raise SourceChanged(
-            f"{spec.unit_id}: column '{added[0]}' was added while the run went on",
-            hint="run again: it goes on with the column",
-        )
-
-
-def unmoved(rows: Iterable[NetRow], moved: list[NetRow]) -> Iterator[NetRow]:
-    """The rows, without those that `moved` gets: their values which the log does not repeat are in the sink under another key."""
-    for row in rows:
-        if row.is_moved and row.is_partial:
-            moved.append(row)
-        else:
-            yield row
-
-
-def change_row(order: ColumnOrder, change: Change) -> NetRow:
-    """One change as a row; of a delete, the old values that the log has."""
-    if change.op == TRUNCATE:
-        return NetRow(TRUNCATE, [None] * len(order.names), change)
-    values = change.old if change.op == DELETE else change.new
-    assert values is not None
-    return NetRow(change.op, order.arranged(change.relation, values), change)
-
-
-def read_moved(
-    dialect: Dialect, spec: UnitSpec, moved: Sequence[NetRow], writer: "RowWriter"
-) -> Iterator[pa.RecordBatch]:
-    """The source's rows of today for keys that were changed together with nothing else of a large value. What changed in them since is
-    in the log after this interval, and a row that is gone is deleted there."""
-    if not moved:
-        return
-    keys = writer.key_batch(moved)
-    plain = replace(writer.context, schema=writer.columns)
-    for batch in look_up(dialect, spec, keys, plain, None):
-        yield writer.with_change(batch, moved[0].change)
-
-
-def in_batches(rows: Iterable[NetRow]) -> Iterator[list[NetRow]]:
-    part: list[NetRow] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == BATCH_ROWS:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-@dataclass
-class RowWriter:
-    """Makes batches of the slice's schema; rows with values that Arrow cannot hold are rejected with their texts."""
-
-    spec: UnitSpec
-    context: ReadContext
-    columns: pa.Schema
-    money_digits: int
-
-    def batch(self, rows: Sequence[NetRow]) -> pa.RecordBatch:
-        misfits = Misfits()
-        arrays = [self._column(rows, at, misfits) for at in range(len(self.columns))]
-        arrays += self._change_columns(rows)
-        for row, (reason, column) in sorted(misfits.reasons.items()):
-            self.context.reject(self._raw(rows[row]), reason, column)
-        return without_misfits(arrays, self.context.schema, misfits, len(rows))
-
-    def _column(self, rows: Sequence[NetRow], at: int, misfits: Misfits) -> pa.Array:
-        field = self.columns.field(at)
-        texts = text_array([None if (value := row.values[at]) is KEPT else value for row in rows])
-        forms = self.spec.dataset.facts.get("select")
-        form = str(forms.get(field.name, "")) if isinstance(forms, dict) else ""
-        return fit_array(texts, field.type, field.name, misfits, text_converter(form, self.money_digits))
-
-    def _change_columns(self, rows: Sequence[NetRow]) -> list[pa.Array]:
-        is_append = self.spec.write_mode is WriteMode.APPEND
-        unchanged = [self._unchanged(row, is_append=is_append) for row in rows]
-        values = (
-            [row.op for row in rows],
-            [row.change.lsn for row in rows],
-            [row.change.seq for row in rows],
-            [row.change.committed_us for row in rows],
-            unchanged,
-        )
-        return [pa.array(column, field.type) for column, field in zip(values, CHANGE_FIELDS, strict=True)]
-
-    def _unchanged(self, row: NetRow, *, is_append: bool) -> str | None:
-        if not row.is_partial:
-            return None
-        if is_append:
-            names = [name for name, value in zip(self.columns.names, row.values, strict=True) if value is KEPT]
-            return json.dumps(names, ensure_ascii=False)
-        return "".join("1" if value is KEPT else "0" for value in row.values)
-
-    def key_batch(self, rows: Sequence[NetRow]) -> pa.RecordBatch:
-        misfits, names = Misfits(), list(self.spec.key)
-        arrays = [self._column(rows, self.columns.get_field_index(name), misfits) for name in names]
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self.columns.field(name) for name in names]))
-
-    def with_change(self, batch: pa.RecordBatch, change: Change) -> pa.RecordBatch:
-        """Whole rows that were read from the table, as updates."""
-        row = NetRow("update", [], change)
-        added = [pa.array([value] * batch.num_rows, field.type) for value, field in _stamps(row)]
-        return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=self.context.schema)
-
-    def _raw(self, row: NetRow) -> dict[str, str | None]:
-        return {
-            name: value.decode(errors="replace") if isinstance(value, bytes) else None
-            for name, value in zip(self.columns.names, row.values, strict=True)
-        }
-
-
-def _stamps(row: NetRow) -> Iterator[tuple[object, pa.Field]]:
-    values = (row.op, row.change.lsn, row.change.seq, row.change.committed_us, None)
-    yield from zip(values, CHANGE_FIELDS, strict=True)
-
-
-def as_loaded(batch: pa.RecordBatch, schema: pa.Schema, lsn: int) -> pa.RecordBatch:
-    """Rows of the first load, in the schema of changes."""
-    values = (LOADED, lsn, 0, None, None)
-    added = [pa.array([value] * batch.num_rows, field.type) for value, field in zip(values, CHANGE_FIELDS, strict=True)]
-    return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
+    refuse_added_columns(spec, order, lambda: read_column_types(session, spec.dataset))
 
 
 def _money_digits(session: Session, spec: UnitSpec) -> int:

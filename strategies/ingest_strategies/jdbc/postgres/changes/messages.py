@@ -3,52 +3,13 @@
 https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable, Iterator
 from struct import Struct
-from typing import Final, Literal, NamedTuple
 
 from ingest_ray.sdk.errors import SourceError
+from ingest_strategies.jdbc.changes.change import KEPT, Change, Relation, Value
 
 EPOCH_US = 946_684_800_000_000  # 2000-01-01, in microseconds since 1970
-
-
-class Kept(Enum):
-    KEPT = 0
-
-
-KEPT: Final = Kept.KEPT
-"""Stands for a value that the log does not repeat: it was not changed, and is stored out of line (TOAST)."""
-
-Value = bytes | None | Literal[Kept.KEPT]
-Values = Sequence[Value]
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A table as the log has it from here on. `key`: the names of the columns of its replica identity."""
-
-    oid: int
-    schema: str
-    table: str
-    identity: str
-    """`relreplident`: d default, n nothing, f full, i index."""
-    columns: tuple[str, ...]
-    key: frozenset[str]
-
-
-class Change(NamedTuple):
-    """`old`: the key before, or, with replica identity FULL, the row; None where the key is the same."""
-
-    op: Literal["insert", "update", "delete", "truncate"]
-    lsn: int
-    seq: int
-    committed_us: int
-    relation: Relation
-    old: Values | None
-    new: Values | None
-    is_whole_old: bool = False
 
 
 _BEGIN = Struct(">QqI")

@@ -5,7 +5,6 @@ a column that is selected as text equals the one in the log.
 """
 
 import re
-from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -145,7 +144,3 @@ def parse_array(text: str) -> list[str | None]:
         if text[at : at + 1] != ",":
             return items
         at += 1
-
-
-def text_array(values: Sequence[bytes | None]) -> pa.Array:
-    return pa.array(values, pa.binary())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ingest_ray.sdk.changes import DELETE, INSERT, TRUNCATE, UPDATE
 from ingest_ray.sdk.errors import SourceChanged
-from ingest_strategies.jdbc.postgres.changes.messages import KEPT, Change, Relation, Value, Values
+from ingest_strategies.jdbc.changes.change import KEPT, Change, Relation, Value, Values
 
 Key = tuple[Value, ...]
 
