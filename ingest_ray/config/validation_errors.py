@@ -9,6 +9,17 @@ from pydantic import BaseModel, ValidationError
 from ingest_ray.config.yaml_lines import Lines, Path
 from ingest_ray.secrets.fields import members, spelled
 
+# What a value of another shape should be, in the words of YAML: pydantic speaks of Python's types.
+YAML_SHAPES = {
+    **dict.fromkeys(
+        ("tuple_type", "list_type", "set_type", "frozen_set_type"), "should be a list: '- ' before each entry"
+    ),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"), "should be a mapping: 'name: value' on each line"
+    ),
+    "string_type": "should be a text; put it into quotes if it looks like a number or a date",
+}
+
 
 def faults_of(error: ValidationError, model: type[BaseModel], lines: Lines, above: Path = ()) -> Iterator[str]:
     """One line per error."""
@@ -36,6 +47,8 @@ def _message(fault: Any, model: type[BaseModel], path: Path) -> str:
         return "unknown field" + (f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}")
     if kind == "missing":
         return "is required"
+    if kind in YAML_SHAPES:
+        return YAML_SHAPES[kind]
     text = text.removeprefix("Value error, ")
     if text.startswith("Input should be "):
         text = "should be " + text.removeprefix("Input should be ")

@@ -84,6 +84,12 @@ FAULTS = [
     ("home: .ingest-ray", "hme: x", r":1: hme: unknown field; did you mean 'home'\?"),
     ("state: sqlite", "home: twice", r":2: duplicate key 'home', first on line 1"),
     ("  - endpoint: shop", "  - endpoint: [shop", r":1[12]: "),
+    (
+        "schemas: [public]",
+        "schemas: public",
+        r":6: endpoints\[0\]\.config\.schemas: should be a list: '- ' before each entry",
+    ),
+    ("ray: {address: local}", "ray: 7", r":4: ray: should be a mapping: 'name: value' on each line"),
     ("ray: {address: local}", "ray: {num_cpus: 0}", r":4: ray\.num_cpus: should be greater than or equal to 1"),
 ]
 
