@@ -58,11 +58,7 @@ class RowHash:
             self._types = rows.schema.types
             terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
             self._query = f"select sum(hash({_SALT}::ubigint, {', '.join(terms)})) from rows"
-        connection.register("rows", rows)
-        try:
-            ((total,),) = connection.execute(self._query).fetchall()
-        finally:
-            connection.unregister("rows")
+        ((total,),) = connection.execute(self._query).fetchall()  # DuckDB finds `rows` among the local variables
         return int(total)
 
 
@@ -79,12 +75,9 @@ def row_hashes(batch: pa.RecordBatch) -> pa.Array:
     names = [f"c{index}" for index in range(len(columns))]
     connection, rows = _connection(), pa.RecordBatch.from_arrays(columns, names)
     terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
-    connection.register("rows", rows)
-    try:
-        query = f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows"
-        hashes = connection.sql(query).to_arrow_table().column(0)
-    finally:
-        connection.unregister("rows")
+    hashes = (
+        connection.execute(f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows").to_arrow_table().column(0)
+    )
     return hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
 
 
@@ -99,10 +92,11 @@ _thread_local = threading.local()
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """One per thread: connections are not for several at once."""
+    """One per thread: connections are not for several at once. There is nothing to optimise, and a batch of one row costs half without."""
     connection: duckdb.DuckDBPyConnection | None = getattr(_thread_local, "connection", None)
     if connection is None:
         connection = _thread_local.connection = open_scratch()
+        connection.execute("pragma disable_optimizer")
     return connection
 
 
