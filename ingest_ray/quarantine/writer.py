@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,8 @@ class QuarantineWriter:
     ) -> None:
         self._layout = {"layout": layout} if layout else {}
         self._read_at = read_at
-        self._folder = Folder(root)
+        self._root = root
+        self._attempt = attempt
         self._ids = {
             "endpoint_id": endpoint_id,
             "unit_id": unit_id,
@@ -41,12 +43,24 @@ class QuarantineWriter:
             "run_id": run_id,
             "slice_id": slice_id,
         }
-        parts = [endpoint_id, unit_id, sink_id, PENDING, run_id]
-        self._run_folder = "/".join(path_part(part) for part in parts)
-        self._name = f"{self._run_folder}/{path_part(slice_id, FILE_BYTES)}~{attempt}.jsonl"
         self._out: pa.NativeFile | None = None
         self.rows = 0
         self.first_reason: str | None = None
+
+    @cached_property
+    def _folder(self) -> Folder:
+        """Opened for the first rejected row: most slices have none."""
+        return Folder(self._root)
+
+    @cached_property
+    def _run_folder(self) -> str:
+        ids = self._ids
+        parts = [ids["endpoint_id"], ids["unit_id"], ids["sink_id"], PENDING, ids["run_id"]]
+        return "/".join(path_part(part) for part in parts)
+
+    @cached_property
+    def _name(self) -> str:
+        return f"{self._run_folder}/{path_part(self._ids['slice_id'], FILE_BYTES)}~{self._attempt}.jsonl"
 
     def reject(self, raw: Mapping[str, Any], reason: str, column: str | None = None) -> None:
         line = {

@@ -2,6 +2,7 @@
 
 import hashlib
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import quote
 
 from pydantic import Field, JsonValue
@@ -79,6 +80,14 @@ class Piece(Model):
     """Small facts that only the strategy's `read` understands."""
 
 
+@lru_cache(maxsize=4096)  # a slice is asked for its id some 25 times
+def _slice_id(segment: str, scope_id: str, rank: tuple[int, ...]) -> str:
+    quoted = quote(segment, safe="")
+    if len(quoted) > 80:
+        quoted = quoted[:60] + hashlib.sha256(quoted.encode()).hexdigest()[:16]
+    return f"{quoted}~{scope_id}~{'.'.join(map(str, rank))}"
+
+
 class Slice(Model):
     """A bounded piece of a segment: the work of one reader task."""
 
@@ -98,7 +107,4 @@ class Slice(Model):
     @property
     def slice_id(self) -> str:
         """Unique in a run and safe as a file name."""
-        segment = quote(self.segment, safe="")
-        if len(segment) > 80:
-            segment = segment[:60] + hashlib.sha256(segment.encode()).hexdigest()[:16]
-        return f"{segment}~{self.scope_id}~{'.'.join(map(str, self.rank))}"
+        return _slice_id(self.segment, self.scope_id, self.rank)
