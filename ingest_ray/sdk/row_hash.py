@@ -75,9 +75,7 @@ def row_hashes(batch: pa.RecordBatch) -> pa.Array:
     names = [f"c{index}" for index in range(len(columns))]
     connection, rows = _connection(), pa.RecordBatch.from_arrays(columns, names)
     terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
-    hashes = (
-        connection.execute(f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows").to_arrow_table().column(0)
-    )
+    hashes = connection.sql(f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows").to_arrow_table().column(0)
     return hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
 
 
