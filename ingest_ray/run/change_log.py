@@ -36,9 +36,9 @@ def advance_log(context: RunContext, result: AttemptResult) -> AttemptResult:
     """The result of a round, after the log was moved on; where that fails, the next round does it."""
     if not _reads_log(context) or result.state is RunState.FAILED:
         return result
-    known = read_states(open_state(context.order.settings), context.unit_key).segments
     reached("log:before-advance")
     try:
+        known = read_states(open_state(context.order.settings), context.unit_key).segments
         _log_of(context).advance_log(opened_spec(context.order), known)
     except IngestError as error:
         log.warning("the log could not be moved on to the checkpoint: %s", error)

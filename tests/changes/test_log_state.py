@@ -1,5 +1,7 @@
 """The log that the source keeps: made, let go behind the checkpoint, bounded, lost, dropped; and what a unit must be to be read from it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from ingest_ray.run.preview import preview_plan
 from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import RunMode, RunState, RunSummary
 from ingest_ray.testing.servers.postgres import Postgres
+from ingest_strategies.jdbc.postgres.changes import log_reader, slot
+from ingest_strategies.jdbc.postgres.changes.log_reader import read_relation_oid
 from tests.changes.log_world import assert_equal, drop_slots, known_of, log_of, log_world, slots
 from tests.verify.table_world import TableWorld
 
@@ -25,6 +29,14 @@ def code_of(summary: RunSummary) -> str:
     assert summary.state is RunState.FAILED
     assert summary.error is not None
     return summary.error.code
+
+
+@contextmanager
+def monkeypatched_end(lsn: str) -> Iterator[None]:
+    """The log ends at a position."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slot, "_END", f"'{lsn}'::pg_lsn")
+        yield
 
 
 def confirmed(server: Postgres) -> str:
@@ -67,6 +79,41 @@ def test_a_lost_log_is_an_error_and_never_a_gap(tmp_path: Path, pg: Postgres) ->
         assert code_of(attempt(world)) == "E_LOG_GONE"
         with pytest.raises(IngestError, match="the log is gone from"):
             preview_plan(world.order())
+
+
+def test_a_log_that_goes_while_it_is_read_is_an_error(
+    tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pg.run(CREATE)
+    with log_world(tmp_path, pg) as world:
+        world.run()
+        pg.run("INSERT INTO t VALUES (6, 'six')")
+        (name,) = slots(pg)
+
+        def moving(*given: Any) -> int:
+            pg.run(f"SELECT pg_replication_slot_advance('{name}', pg_current_wal_lsn())")
+            return read_relation_oid(*given)
+
+        monkeypatch.setattr(log_reader, "read_relation_oid", moving)
+        assert code_of(attempt(world)) == "E_LOG_GONE"
+        assert len(world.rows()) == 5
+
+
+def test_a_row_that_moved_and_is_gone_leaves_no_older_row_behind(tmp_path: Path, pg: Postgres) -> None:
+    pg.run("CREATE TABLE t (id int PRIMARY KEY, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
+    pg.run("INSERT INTO t SELECT i, repeat('x', 5000) FROM generate_series(1, 2) i")
+    with log_world(tmp_path, pg) as world:
+        world.run()
+        pg.run("DELETE FROM t WHERE id = 2; UPDATE t SET id = 2 WHERE id = 1")
+        end = pg.run("SELECT pg_current_wal_lsn()::text")[0][0]
+        pg.run("UPDATE t SET id = 3")  # after the part of the log that is read below
+        spec = world.order().spec
+        with monkeypatched_end(end):
+            world.run()
+        assert log_of(world).read_log_status(spec, known_of(world)).lag_bytes
+        assert world.rows() == []
+        world.run()
+        assert_equal(world)
 
 
 def test_a_table_that_was_made_again_is_a_lost_log(tmp_path: Path, pg: Postgres) -> None:

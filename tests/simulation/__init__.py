@@ -6,6 +6,7 @@ events. Simulated: the source, staging, the sink, the KV, clocks, processes and 
     scheduler            picks the process that continues; every request to another process is a point where any other may run
     fault_injection      the seed, and the rate of each kind of fault
     worlds               the protocol over an abstract source and sink, or one of them the product's code for databases
+    logs                 a simulated database with a log of its changes, under the product's slots, planner and reader
     databases            simulated databases under the product's horizons, planner and SQL sinks
     source_table         the source: inserts, updates, deletes, open transactions, late rows
     integer_strategy     its strategy: full load along the key, then along the cursor; with look-back and rows ahead

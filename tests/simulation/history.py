@@ -17,6 +17,10 @@ from tests.simulation.databases.sink_events import SinkEvents
 from tests.simulation.databases.sql_sink_server import SqlSinkServer
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker, Violation
+from tests.simulation.logs.log_checks import LogChecker
+from tests.simulation.logs.log_run import LogRun
+from tests.simulation.logs.log_server import LogTable
+from tests.simulation.logs.log_sink import LogSinkServer
 from tests.simulation.operators import Operators
 from tests.simulation.run_order import UNIT
 from tests.simulation.scheduler import Process, Scheduler
@@ -24,7 +28,7 @@ from tests.simulation.simulated_kv import SimulatedKv
 from tests.simulation.simulated_run import SimulatedRun
 from tests.simulation.simulated_sink import Server, SimulatedUnitWriter, SinkServer
 from tests.simulation.simulated_staging import SimulatedStaging
-from tests.simulation.worlds import SQL_SINK, WORLDS, draw_table, strategy_of
+from tests.simulation.worlds import LOG, SQL_SINK, WORLDS, draw_table, strategy_of
 
 MAX_STEPS = 20_000  # a history has a few hundred; one that does not end is a violation
 KEYS = 24
@@ -54,13 +58,14 @@ class History:
         self.table, self.write = draw_table(self.world, self.random, self.faults)
         self.sink_events: SinkEvents | None = None
         if self.random.random() < 0.2:
-            self.table.bad = frozenset(self.random.sample(range(KEYS), 3))
-        self.checker = InvariantChecker(self.table)
+            self.table.bad = frozenset(self.random.sample(range(KEYS), 3)) if self.world != LOG else frozenset()
+        self.checker = LogChecker(self.table) if self.world == LOG else InvariantChecker(self.table)
         self.table.on_commit = self.checker.check_source_commit
-        is_mapped = self.write == "upsert" and self.random.random() < 0.4
+        is_mapped = self.world != LOG and self.write == "upsert" and self.random.random() < 0.4
         refused = frozenset(key for key in sorted(self.table.bad) if self.random.random() < 0.5)
         self.server = self._draw_server(is_mapped, refused)
         self.checker.has_row = self.server.has_row
+        self.loses_logs = self.world == LOG and self.random.random() < 0.4
         self.runs: list[SimulatedRun] = []
         self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
         self.staging = SimulatedStaging(self.scheduler, self.faults)
@@ -74,6 +79,10 @@ class History:
             self.table.end_one()
 
     def _draw_server(self, is_mapped: bool, refused: frozenset[int]) -> Server:
+        if isinstance(self.checker, LogChecker):
+            self.checker.server = LogSinkServer(self.write, self.checker, table=self.checker.log)
+            self.checker.log.on_slot_moved = self.checker.check_slot
+            return self.checker.server
         if self.world != SQL_SINK:
             return SinkServer(self.write, self.checker, is_mapped, refused)
         database = MariaServer(self.scheduler, self.faults)
@@ -106,9 +115,11 @@ class History:
     def start_run(self) -> SimulatedRun:
         number = len(self.runs) + 1
         skew = self.random.choice([0.0, 0.0, -45.0, 45.0]) if not self.faults.is_disabled else 0.0
-        strategy = strategy_of(self.table, self.write, self.scheduler, self.width, reads_ahead=self.reads_ahead)
+        strategy = strategy_of(
+            self.table, self.write, self.scheduler, self.faults, self.width, reads_ahead=self.reads_ahead
+        )
         self.strategies[f"run-{number}"] = strategy
-        run = SimulatedRun(
+        run = (LogRun if self.world == LOG else SimulatedRun)(
             f"run-{number}",
             number,
             lambda: self.scheduler.now + skew,
@@ -135,6 +146,8 @@ class History:
             self._change_source()
         if self.sink_events is not None and self.random.random() < 0.01:
             self.sink_events.inject(self._end_all_requests)
+        if self.loses_logs and isinstance(self.table, LogTable) and self.random.random() < 0.02:
+            self.table.inject()
         if not active:
             return
         run = self.random.choice(active)
@@ -281,6 +294,9 @@ class History:
             self._finish(tries=8)
         self._play_to_end()
         self._finish(tries=1)
+        if isinstance(self.server, LogSinkServer) and self.server.is_tainted:
+            self._load_again()
+            self._finish(tries=1)
         self.checker.check_final_rows(self.write, self.server.shown, self.server.newest)
         self._check_state()
 
@@ -296,7 +312,7 @@ class History:
             if run.outcome == "refused":
                 self.scheduler.now += TTL_S / 2
                 self._end_zombies()
-            elif "would double" in run.fault or self.operators.must_load_again:
+            elif "would double" in run.fault or "the log is gone" in run.fault or self.operators.must_load_again:
                 self._load_again()
             elif "--to-sink" in run.hint:
                 self.operators.start(self.operators.return_to_sink)
@@ -331,6 +347,8 @@ class History:
         self.operators.must_load_again = False
         self.operators.start(self.operators.reset)
         self._play_to_end()
+        if isinstance(self.server, LogSinkServer):
+            self.server.empty_for_a_load()
         self.server.truncate()
 
     def _play_to_end(self) -> None:
@@ -346,7 +364,7 @@ class History:
         state = read_states(self.kv, UNIT)
         if state.has_intent:
             raise Violation(f"an intent is left: {self.kv.peek(intent_key(UNIT))}")
-        if self.write == "replace" or isinstance(self.table, DatabaseTable):
+        if self.write == "replace" or isinstance(self.table, DatabaseTable | LogTable):
             return
         for segment in state.segments.values():
             if segment.watermark is None or int(segment.watermark[0]) != self.table.horizon:

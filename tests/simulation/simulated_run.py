@@ -1,6 +1,6 @@
 """One simulated run, from the lease to its end: does what the launcher and the Ray executor do, with simulated processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from ingest_ray.run.run import RESTARTS
 from ingest_ray.run.unchanged import summarize_unchanged
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Fenced, IngestError, RunActive, StateError
-from ingest_ray.sdk.types import RunState
+from ingest_ray.sdk.types import RunState, Scope
 from ingest_ray.state.documents import Owner
 from ingest_ray.state.lease import RENEW_S
 from ingest_ray.state.writer import StateWriter
@@ -156,12 +156,20 @@ class SimulatedRun:
             open_sink_for(writer, self.unit_writer)  # type: ignore[arg-type]
         elif writer.sequence:
             check_sink(writer, self.unit_writer)  # type: ignore[arg-type]
+        self._before_probe(writer)
         with self.strategy.probe(writer.segments) as probe:
             return self._drive_plan(writer, state, probe)
+
+    def _before_probe(self, writer: StateWriter) -> None:
+        """What a run does between its lease and its plan."""
+
+    def _note_plan(self, writer: StateWriter, probe: Probe, planned: Sequence[Scope]) -> None:
+        """Called with each plan, also with an empty one."""
 
     def _drive_plan(self, writer: StateWriter, state: Actor, probe: Probe) -> RunState:
         self.scheduler.pause()
         planned = self.strategy.scopes(SPEC, probe, writer.segments)
+        self._note_plan(writer, probe, planned)
         if not planned:
             return RunState.SUCCEEDED
         scopes = open_scopes(ORDER, writer, self.unit_writer, planned)  # type: ignore[arg-type]

@@ -10,12 +10,18 @@ import pytest
 
 from tests.simulation.fault_injection import FAULTS, WORLD_FAULTS
 from tests.simulation.history import History
+from tests.simulation.logs.log_server import LOG_FAULTS
 from tests.simulation.mutations import MUTATIONS, SHOWN_BY_FILE, first_violation
-from tests.simulation.worlds import DATABASE, PROTOCOL, SQL_SINK
+from tests.simulation.worlds import DATABASE, LOG, PROTOCOL, SQL_SINK
 
 pytestmark = pytest.mark.slow
 
-HISTORIES = {PROTOCOL: 300, DATABASE: 100, SQL_SINK: 30}  # about as many seconds as 1,000 of the protocol alone
+HISTORIES = {
+    PROTOCOL: 300,
+    DATABASE: 100,
+    SQL_SINK: 30,
+    LOG: 60,
+}  # about as many seconds as 1,000 of the protocol alone
 MOST_HISTORIES = 3_000
 PINNED = {
     "an intent whose prepared rows were lost, then a store that lost the next one": (DATABASE, 2510),
@@ -50,7 +56,7 @@ def test_histories_full_of_faults_lose_and_double_nothing() -> None:
     fault_counts: Counter[str] = Counter()
     for world, count in HISTORIES.items():
         fault_counts += play(world, 0, count)
-    missing = {*FAULTS, *WORLD_FAULTS} - set(fault_counts)
+    missing = {*FAULTS, *WORLD_FAULTS, *LOG_FAULTS} - set(fault_counts)
     assert not missing, f"kinds of fault that never occurred: {missing}"
 
 

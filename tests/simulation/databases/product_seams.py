@@ -1,21 +1,27 @@
 """Replaces the product's clock and sleep for the time of one history: a wait lets the other simulated processes go on."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from ingest_ray.run import change_log as run_change_log
 from ingest_ray.run import unchanged
-from ingest_ray.sdk.contracts import KV, RowSource
+from ingest_ray.sdk.contracts import KV, Probe, ReadContext, RowSource
+from ingest_ray.sdk.types import UnitSpec
 from ingest_ray.sinks.databases import conflicts, stage_loader
 from ingest_ray.state.lease import is_live
+from ingest_strategies.jdbc.changes import change_rows
 from ingest_strategies.jdbc.mysql import horizon as mysql_horizon
 from ingest_strategies.jdbc.planning import counters, lookback
 from ingest_strategies.jdbc.planning import unchanged as quick_check
 from ingest_strategies.jdbc.postgres import horizon as postgres_horizon
+from ingest_strategies.jdbc.postgres.changes import change_log as postgres_log
+from ingest_strategies.jdbc.postgres.changes import slot
 from tests.simulation.databases.database_table import DatabaseTable
 from tests.simulation.scheduler import Scheduler
 
@@ -57,6 +63,15 @@ class CountedRows:
         return "-"
 
 
+def _open_table_probe(dialect: Any, spec: UnitSpec, known: Any) -> AbstractContextManager[Probe]:
+    probe: AbstractContextManager[Probe] = dialect.strategy.open_table_probe()
+    return probe
+
+
+def _look_up(dialect: Any, spec: UnitSpec, keys: pa.RecordBatch, context: ReadContext, known: Any) -> Any:
+    return dialect.strategy.look_up(keys, context.schema)
+
+
 @contextmanager
 def simulated_world(
     scheduler: Scheduler, random: Random, kv: KV, strategies: Mapping[str, RowSource], unit_writer: object
@@ -75,6 +90,12 @@ def simulated_world(
             patch.setattr(clocked, "time", ReadersClock(strategies))
         for horizon in (mysql_horizon, postgres_horizon):
             patch.setattr(horizon, "LOCK_POLL_S", POLL_S)
+        patch.setattr(run_change_log, "open_state", lambda _settings: kv)
+        patch.setattr(run_change_log, "opened_spec", lambda order: order.spec)
+        patch.setattr(run_change_log, "_log_of", lambda context: strategies[context.order.run_id].log)  # type: ignore[attr-defined]
+        patch.setattr(postgres_log, "open_probe", _open_table_probe)
+        patch.setattr(change_rows, "look_up", _look_up)
+        patch.setattr(slot, "time", SimulatedTime(scheduler))
         patch.setattr(conflicts, "random", random)
         patch.setattr(stage_loader, "RowHash", CountedRows)
         yield

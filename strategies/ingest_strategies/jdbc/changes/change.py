@@ -42,3 +42,5 @@ class Change(NamedTuple):
     old: Values | None
     new: Values | None
     is_whole_old: bool = False
+    xid: int = 0
+    """The number of the transaction, where the log has one."""

@@ -41,13 +41,22 @@ def read_moved(
     dialect: Dialect, spec: UnitSpec, moved: Sequence[NetRow], writer: "RowWriter"
 ) -> Iterator[pa.RecordBatch]:
     """The source's rows of today for keys that were changed together with nothing else of a large value. What changed in them since is
-    in the log after this interval, and a row that is gone is deleted there."""
+    in the log after this interval. Other sessions must see their commits already."""
     if not moved:
         return
     keys = writer.key_batch(moved)
     plain = replace(writer.context, schema=writer.columns)
+    found: set[tuple[object, ...]] = set()
     for batch in look_up(dialect, spec, keys, plain, None):
+        found.update(_keys_of(batch, spec.key))
         yield writer.with_change(batch, moved[0].change)
+    gone = [row for row, key in zip(moved, _keys_of(keys, spec.key), strict=True) if key not in found]
+    for part in in_batches(replace(row, op=DELETE) for row in gone):  # an older row of that key may be in the sink
+        yield writer.batch(part)
+
+
+def _keys_of(batch: pa.RecordBatch, key: Sequence[str]) -> list[tuple[object, ...]]:
+    return list(zip(*(batch.column(name).to_pylist() for name in key), strict=True))
 
 
 def in_batches(rows: Iterable[NetRow]) -> Iterator[list[NetRow]]:

@@ -163,6 +163,8 @@ class PostgresLog:
             slot = read_slot(session, slot_name(spec))
             if begun is None:
                 begun = slot.confirmed if slot is not None and slot.confirmed is not None else read_log_end(session)
+                if slot is not None and slot.is_lost:
+                    require_slot(slot, slot.name, begun)
             facts["slot"] = slot_name(spec) + ("" if slot is not None else ", which the first run makes")
         note = "the first load; changes are read from this position on"
         horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
@@ -182,6 +184,9 @@ class PostgresLog:
             if unfinished is not None and unfinished.target.upper is not None:
                 upper = number_of(unfinished.target.upper)
             has_any = unfinished is not None or has_changes_below(session, spec, upper, version)
+            require_slot(
+                read_slot(session, slot.name), slot.name, lower
+            )  # it had all of it while it was looked through
             facts: dict[str, JsonValue] = {
                 "slot": slot.name,
                 "publication": publication_name(spec),

@@ -27,7 +27,7 @@ from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of
 from ingest_strategies.jdbc.postgres.changes.messages import decode_changes
 from ingest_strategies.jdbc.postgres.changes.publication import publication_name, table_literal
-from ingest_strategies.jdbc.postgres.changes.slot import slot_name
+from ingest_strategies.jdbc.postgres.changes.slot import read_slot, require_slot, slot_name, wait_until_visible
 from ingest_strategies.jdbc.postgres.changes.values import text_converter
 from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 from ingest_strategies.jdbc.values.convert import Convert
@@ -49,7 +49,11 @@ def read_relation_oid(session: Session, spec: UnitSpec) -> int:
 
 
 def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[Change]:
-    """The table's changes whose commits are in the slice's interval."""
+    """The table's changes whose commits are in the slice's interval.
+
+    Raises:
+        LogGone: the slot was moved on, lost or made again, so that changes may be missing; none that were yielded count.
+    """
     assert piece.interval.lower is not None
     assert piece.interval.upper is not None
     lower, upper = number_of(piece.interval.lower), number_of(piece.interval.upper)
@@ -65,6 +69,8 @@ def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadCo
     for change in decode_changes(messages()):
         if change.relation.oid == oid and lower <= change.lsn < upper:
             yield change
+    # A slot only moves forward: it had everything while it was read, if it has it now.
+    require_slot(read_slot(session, slot_name(spec)), slot_name(spec), lower)
 
 
 def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
@@ -94,6 +100,9 @@ def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContex
     moved: list[NetRow] = []
     for part in in_batches(unmoved(net.rows(), moved)):
         yield writer.batch(part)
+    if moved:  # the log has their commits before other sessions see them
+        with dialect.open(spec.endpoint) as session:
+            wait_until_visible(session, {row.change.xid for row in moved})
     yield from read_moved(dialect, spec, moved, writer)
 
 

@@ -21,37 +21,39 @@ _LENGTH = Struct(">I")
 def decode_changes(messages: Iterable[bytes]) -> Iterator[Change]:
     """Yields the changes of all tables, transaction by transaction, in the order of commits."""
     relations: dict[int, Relation] = {}
-    lsn = committed_us = seq = 0
+    lsn = committed_us = seq = xid = 0
     for data in messages:
         kind = data[0:1]
         if kind == b"B":
-            lsn, at, _ = _BEGIN.unpack_from(data, 1)
+            lsn, at, xid = _BEGIN.unpack_from(data, 1)
             committed_us, seq = at + EPOCH_US, 0
         elif kind == b"R":
             relation = decode_relation(data)
             relations[relation.oid] = relation
         elif kind in b"IUD":
             relation = relations[_LENGTH.unpack_from(data, 1)[0]]
-            yield _row_change(kind, data, relation, lsn, seq, committed_us)
+            yield _row_change(kind, data, relation, lsn, seq, committed_us, xid)
             seq += 1
         elif kind == b"T":
             for relation in _truncated(data, relations):
-                yield Change("truncate", lsn, seq, committed_us, relation, None, None)
+                yield Change("truncate", lsn, seq, committed_us, relation, None, None, xid=xid)
                 seq += 1
         elif kind not in b"COYM":
             raise SourceError(f"the log has a message of an unknown kind: {kind!r}")
 
 
-def _row_change(kind: bytes, data: bytes, relation: Relation, lsn: int, seq: int, committed_us: int) -> Change:
+def _row_change(
+    kind: bytes, data: bytes, relation: Relation, lsn: int, seq: int, committed_us: int, xid: int
+) -> Change:
     if kind == b"I":
-        return Change("insert", lsn, seq, committed_us, relation, None, decode_values(data, 6)[0])
+        return Change("insert", lsn, seq, committed_us, relation, None, decode_values(data, 6)[0], xid=xid)
     mark, old, at = data[5:6], None, 5
     if mark in b"KO":
         old, at = decode_values(data, 6)
     is_whole = mark == b"O"
     if kind == b"D":
-        return Change("delete", lsn, seq, committed_us, relation, old, None, is_whole)
-    return Change("update", lsn, seq, committed_us, relation, old, decode_values(data, at + 1)[0], is_whole)
+        return Change("delete", lsn, seq, committed_us, relation, old, None, is_whole, xid)
+    return Change("update", lsn, seq, committed_us, relation, old, decode_values(data, at + 1)[0], is_whole, xid)
 
 
 def decode_values(data: bytes, at: int) -> tuple[list[Value], int]:

@@ -8,6 +8,7 @@ at or after `confirmed_flush_lsn`.
 import hashlib
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ingest_ray.sdk.errors import ConfigError, LogGone, SourceDenied, SourceLocked, SourceUnavailable
@@ -28,6 +29,17 @@ SELECT coalesce(active_pid, 0)::bigint, coalesce(restart_lsn::text, ''), coalesc
        coalesce(wal_status, ''), coalesce(plugin::text, ''), coalesce(database::text, '') = current_database(), ({end})::text
 FROM pg_replication_slots WHERE slot_name = {name}"""
 _SERVER = "SELECT current_setting('wal_level'), current_setting('server_version_num')::bigint"
+# Of this database: other ones have transactions of any length, and none of our rows.
+_IN_PROGRESS = """
+SELECT coalesce(string_agg(DISTINCT l.transactionid::text, ','), '') FROM pg_locks l
+WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'{only}
+  AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.datname <> current_database())
+  AND NOT EXISTS (SELECT FROM pg_prepared_xacts p WHERE p.transaction = l.transactionid AND p.database <> current_database())"""
+_COMMITS = (
+    "SELECT count(*) FILTER (WHERE wait_event IN ('SyncRep', 'WALSync', 'WalSync', 'WALWrite', 'WalWrite')),"
+    " current_setting('synchronous_standby_names') <> '' AND NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+    " FROM pg_stat_activity"
+)
 _MAY_REPLICATE = (
     "SELECT rolreplication OR rolsuper OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname IN ('rds_replication', 'alloydbsuperuser',"
     " 'cloudsqlsuperuser', 'azure_pg_admin') AND pg_has_role(r.oid, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
@@ -115,29 +127,36 @@ def create_slot(session: Session, name: str) -> int:
             f"replication slot '{name}' is not made yet: the server waits for transactions that are open ({error.message})",
             hint="end long transactions at the source (pg_stat_activity), and run again",
         ) from None
-    _wait_until_visible(session)
+    wait_until_visible(session)
     return lsn_number(created[0][0])
 
 
-def _wait_until_visible(session: Session) -> None:
+def wait_until_visible(session: Session, xids: Collection[int] | None = None) -> None:
     """A commit is in the log before other sessions see it, and with a synchronous standby long before: a snapshot that is taken now
-    could miss it, and the slot may begin after it. So transactions in progress are waited for: all for some seconds, and then those
-    that wait for a standby."""
+    could miss it, while the log says that it was. So transactions in progress are waited for: those of `xids`, or all, for some
+    seconds, and then those that wait for a standby. A transaction holds the lock of its number until others see what it did, and a
+    snapshot's own list lacks the newest ones: https://www.postgresql.org/docs/current/view-pg-locks.html.
+
+    Raises:
+        SourceUnavailable: they are not visible yet.
+    """
     deadline = time.monotonic() + SETTLE_S
-    listed = session.rows(
-        "SELECT coalesce(string_agg(x::text, ','), '') FROM pg_snapshot_xip(pg_current_snapshot()) x"
-    )[0][0]
+    listed = ",".join(map(str, xids)) if xids is not None else session.rows(_IN_PROGRESS.format(only=""))[0][0]
     while listed:
-        listed = session.rows(
-            f"SELECT coalesce(string_agg(x, ','), '') FROM unnest(string_to_array({quoted_text(listed)}, ',')) x"
-            " WHERE pg_xact_status(x::xid8) = 'in progress'"
-        )[0][0]
-        if time.monotonic() > deadline:
-            waiting = session.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")[0][0]
-            if not waiting:
+        only = f" AND l.transactionid::text = ANY (string_to_array({quoted_text(listed)}, ','))"
+        listed = session.rows(_IN_PROGRESS.format(only=only))[0][0]
+        if listed and time.monotonic() > deadline:
+            waiting, is_hidden = session.rows(_COMMITS)[0]
+            if not waiting and not is_hidden and xids is None:
                 return
-            raise SourceUnavailable("commits wait for a synchronous standby, and are not visible yet")
-        time.sleep(POLL_S)
+            raise SourceUnavailable(
+                "transactions that were committed are not visible yet"
+                if waiting or xids is not None
+                else "transactions are open, and the role may not see whether they wait for a synchronous standby",
+                hint="GRANT pg_read_all_stats TO the role; or end long transactions (pg_stat_activity), and run again",
+            )
+        if listed:
+            time.sleep(POLL_S)
 
 
 def require_slot(slot: Slot | None, name: str, begun: int) -> Slot:
