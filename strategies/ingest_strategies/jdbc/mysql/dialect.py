@@ -19,16 +19,17 @@ from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, Un
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import TIME_KINDS, AxisColumn, FetchedBatch, Kind, Session, TableSize
+from ingest_strategies.jdbc.log_strategy import LogStrategy
 from ingest_strategies.jdbc.mysql.catalog import collect, describe, quoted, read_column_types, read_size, text_literal
+from ingest_strategies.jdbc.mysql.changes.change_log import MysqlLog
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
+from ingest_strategies.jdbc.mysql.error_codes import ERROR_CODES
 from ingest_strategies.jdbc.mysql.horizon import find_horizon
 from ingest_strategies.jdbc.mysql.reader import fetch_rows
-from ingest_strategies.jdbc.mysql.session import CLEAR_TEXT, MysqlSession
+from ingest_strategies.jdbc.mysql.session import MysqlSession
 from ingest_strategies.jdbc.mysql.types import carrier_of
-from ingest_strategies.jdbc.sessions.faults import ErrorCodes
 from ingest_strategies.jdbc.sessions.reach import reach
 from ingest_strategies.jdbc.standard_sql import StandardSql
-from ingest_strategies.jdbc.strategy import SqlStrategy
 from ingest_strategies.jdbc.values.literals import require_form, require_utc_time
 from ingest_strategies.jdbc.values.text_times import earlier_text
 
@@ -54,15 +55,6 @@ SETTINGS = {
 SYNTAX_MODES = ("ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "HIGH_NOT_PRECEDENCE", "IGNORE_SPACE")
 _NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?\Z", re.IGNORECASE)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?(Z|\+00:?00)?\Z")
-# https://mariadb.com/kb/en/mariadb-error-code-reference/, https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
-ERROR_CODES = ErrorCodes(
-    denied=frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1370, 1410, 1698, 1820, 1862, 3118, 3159, CLEAR_TEXT}),
-    no_database=frozenset({1049}),
-    changed=frozenset({1051, 1054, 1146, 1356}),
-    syntax=frozenset({1064, 1305, 1525, 1582}),
-    values=frozenset({1267, 1366, 1411, 1690, 1792}),
-    locked=frozenset({1205}),
-)
 
 
 class Mysql(StandardSql):
@@ -215,5 +207,6 @@ def _is_plain(column: AxisColumn, value: str) -> bool:
     return column.kind == "float" and "e" not in value.lower()
 
 
-def strategy(descriptor: Descriptor) -> SqlStrategy:
-    return SqlStrategy(descriptor, Mysql())
+def strategy(descriptor: Descriptor) -> LogStrategy:
+    dialect = Mysql()
+    return LogStrategy(descriptor, dialect, MysqlLog(dialect))

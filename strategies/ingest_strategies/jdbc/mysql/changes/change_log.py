@@ -1,0 +1,260 @@
+"""The binary log as the log of a unit: checked before the first load, planned after it. The server lets it go by its own rules."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from pydantic import JsonValue
+
+from ingest_ray.sdk.changes import has_changes, table_columns
+from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.types import (
+    Axis,
+    Dataset,
+    Effect,
+    Horizon,
+    Interval,
+    Piece,
+    Scope,
+    SegmentState,
+    Slice,
+    UnitSpec,
+)
+from ingest_strategies.jdbc.changes.change_rows import as_loaded
+from ingest_strategies.jdbc.changes.unit_checks import check_changes
+from ingest_strategies.jdbc.dialect import Dialect, Session
+from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
+from ingest_strategies.jdbc.mysql.changes.log_reader import read_log
+from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
+from ingest_strategies.jdbc.mysql.changes.server import (
+    bytes_between,
+    check_server,
+    check_table,
+    read_files,
+    read_server,
+    read_visible_end,
+)
+from ingest_strategies.jdbc.planning.cuts import cut_gap
+from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
+from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
+from ingest_strategies.jdbc.reader import read
+
+AXIS = Axis(kind="log")
+ROUND_SLICES = 2  # of `target_slice_bytes`: about how much of the log one round reads
+
+
+@dataclass(frozen=True)
+class LogProbe:
+    """What the log has from the watermark on. `upper`: how far this round reads."""
+
+    lower: LogPosition
+    upper: LogPosition
+    has_changes: bool
+    log_bytes: int
+
+
+class MysqlLog:
+    """The `ChangeLog` of MySQL and MariaDB, and how its units are planned and read. Holds no state."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def has_changes_of(self, dataset: Dataset) -> bool:
+        return dataset.facts.get("kind") == "BASE TABLE"
+
+    def check(self, spec: UnitSpec) -> None:
+        if not self.has_changes_of(spec.dataset):
+            raise ModeUnsupported(
+                f"{spec.unit_id}: only tables without versions of their rows have changes in the log", hint="run_mode: FULL"
+            )  # fmt: skip
+        check_changes(spec)
+
+    def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        """Makes nothing at the server: only asks whether its log has what the unit needs."""
+        begun = begun_at(known.get(SEGMENT), spec)
+        with self._dialect.open(spec.endpoint) as session:
+            check_server(read_server(session), spec.endpoint.endpoint_id)
+            check_table(session, spec)
+            if begun is not None:
+                require_log(read_log_table(session, spec), begun)
+
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+        """The server lets its log go by itself (`binlog_expire_logs_seconds`)."""
+
+    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+        return []
+
+    def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
+        begun = begun_at(known.get(SEGMENT), spec)
+        with self._dialect.open(spec.endpoint) as session:
+            table, files = read_log_table(session, spec), read_files(session)
+            kept = sum(file.size_bytes for file in files)
+            name = f"binary log from {files[0].name} on" if files else "binary log"
+            if begun is None:
+                return LogStatus(name=name, state="new", end=str(table.end), retained_bytes=kept)
+            oldest_s = oldest_unread_s(session, table, begun)
+            return LogStatus(
+                name=name,
+                state="kept",
+                position=str(begun),
+                end=str(table.end),
+                lag_bytes=bytes_between(files, begun, table.end),
+                lag_s=oldest_s,
+                retained_bytes=kept,
+            )
+
+    # --- planning
+
+    @contextmanager
+    def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
+        state = known.get(SEGMENT)
+        if state is not None and state.is_loaded:
+            yield self._probe_log(spec, state)
+            return
+        begun = begun_at(state, spec)
+        with self._dialect.open(spec.endpoint) as session:
+            server = read_server(session)
+            check_server(server, spec.endpoint.endpoint_id)
+            check_table(session, spec)
+            if begun is None:
+                begun = read_visible_end(spec.endpoint, session, server)
+            facts = log_facts(session, spec)
+        note = "the first load; changes are read from this position on"
+        horizon = Horizon(
+            value=begun.position, method="end of the binary log, as the first snapshot shows it", note=note
+        )
+        with open_probe(self._dialect, spec, known) as probe:
+            table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
+            yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts})
+
+    def _probe_log(self, spec: UnitSpec, state: SegmentState) -> Probe:
+        unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
+        lower = begun_at(state, spec)
+        assert lower is not None
+        with self._dialect.open(spec.endpoint) as session:
+            check_server(read_server(session), spec.endpoint.endpoint_id)
+            check_table(session, spec)
+            table, files = read_log_table(session, spec), read_files(session)
+            facts = log_facts(session, spec)
+        lag_bytes = bytes_between(files, lower, table.end)
+        if unfinished is not None and unfinished.target.upper is not None:
+            found = LogProbe(lower, LogPosition.parse(unfinished.target.upper), True, lag_bytes)
+        else:
+            found = look_ahead(table, lower, lag_bytes, ROUND_SLICES * spec.policy.target_slice_bytes)
+        left = bytes_between(files, found.upper, table.end)
+        is_unchanged = not found.has_changes and found.upper != lower
+        return Probe(
+            strategy=self._dialect.template,
+            bytes=found.log_bytes if found.has_changes else 0,
+            horizon=Horizon(value=found.upper.position, method="end of the log", note=f"the log ends at {table.end}"),
+            facts={**facts, "lag_bytes": lag_bytes},
+            live=found,
+            more_rounds=-(-left // (ROUND_SLICES * spec.policy.target_slice_bytes)),
+            unchanged_until={SEGMENT: found.upper.position} if is_unchanged else None,
+        )
+
+    def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
+        state = known.get(SEGMENT)
+        if isinstance(probe.live, TableProbe):
+            assert probe.live.cursor is not None
+            return first_load_scopes(probe.live, probe.live.cursor, state)
+        assert state is not None
+        log: LogProbe = probe.live
+        unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
+        if unfinished or not log.has_changes:
+            return unfinished
+        target = Interval(lower=log.lower.position, upper=log.upper.position)
+        name = unused_id("log", state.sequence + 1, {scope.scope_id for scope in state.scopes})
+        return [
+            Scope(scope_id=name, segment=SEGMENT, axis=AXIS, effect=Effect.ADVANCE, target=target, horizon=target.upper)
+        ]
+
+    def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
+        """One slice of the log: the changes of a table are applied in its order, one commit after the other."""
+        if isinstance(probe.live, TableProbe):
+            lsn = LogPosition.parse(scope.horizon).number if scope.horizon is not None else 0
+            for piece in cut_gap(probe.live.with_learned(spec), scope, gap):
+                yield piece.model_copy(update={"hints": {**piece.hints, "lsn": lsn}})
+            return
+        log: LogProbe = probe.live
+        yield Piece(interval=gap, estimated_bytes=log.log_bytes)
+
+    def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
+        if piece.axis.kind == "log":
+            yield from read_log(self._dialect, spec, piece, context)
+            return
+        if not has_changes(context.schema):
+            yield from read(self._dialect, spec, piece, context)
+            return
+        lsn = int(str(piece.hints.get("lsn", 0)))
+        plain = replace(context, schema=table_columns(context.schema))
+        for batch in read(self._dialect, spec, piece, plain):
+            yield as_loaded(batch, context.schema, lsn)
+
+
+def begun_at(state: SegmentState | None, spec: UnitSpec) -> LogPosition | None:
+    """The position from which on changes are needed; None where no load began.
+
+    Raises:
+        ConfigError: the checkpoint was made in another run mode.
+    """
+    if state is None:
+        return None
+    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
+    position = loads[0].horizon if loads else state.watermark
+    if position is None and not state.is_loaded:
+        return None
+    try:
+        return LogPosition.parse(position or ())
+    except ValueError:
+        raise ConfigError(
+            f"{spec.unit_id}: the checkpoint was made in another run mode, and has no position in the log",
+            hint="`ingest-ray reset` the unit, then run: it is loaded again",
+        ) from None
+
+
+def require_log(table: LogTable, begun: LogPosition) -> None:
+    """Raises `LogGone` where the server does not have the log from this position on."""
+    next(iter(passed_between(table, begun, table.end)), None)
+
+
+def look_ahead(table: LogTable, lower: LogPosition, lag_bytes: int, round_bytes: int) -> LogProbe:
+    """How far a round reads: to the end of the log, or to the end of a transaction behind so many bytes."""
+    is_all = 0 < lag_bytes <= round_bytes
+    has_any, last = False, None
+    for passed in passed_between(table, lower, table.end):
+        has_any = has_any or bool(passed.transaction.items)
+        last = passed
+        if has_any and is_all:
+            return LogProbe(lower, table.end, True, lag_bytes)
+        if has_any and passed.log_bytes >= round_bytes:
+            return LogProbe(lower, passed.position, True, passed.log_bytes)
+    return LogProbe(lower, table.end, has_any, last.log_bytes if last is not None else 0)
+
+
+def oldest_unread_s(session: Session, table: LogTable, begun: LogPosition) -> float | None:
+    """How long ago the oldest transaction was committed that is not read yet; 0 where there is none."""
+    first = next(iter(passed_between(table, begun, table.end)), None)
+    if first is None:
+        return 0.0
+    now_s = float(session.rows("SELECT unix_timestamp(sysdate(6))")[0][0])
+    return max(0.0, round(now_s - first.transaction.at_s, 1))
+
+
+def log_facts(session: Session, spec: UnitSpec) -> dict[str, JsonValue]:
+    """What the log keeps, for `plan`."""
+    server, files = read_server(session), read_files(session)
+    names = (
+        "named in the log"
+        if server.has_names
+        else "not named in the log (binlog_row_metadata): an ALTER TABLE needs a load"
+    )
+    kept_s = server.retention_s
+    return {
+        "log": f"{files[0].name} to {files[-1].name}" if files else "",
+        "retained_bytes": sum(file.size_bytes for file in files),
+        "retention": f"{kept_s} s" if kept_s else "until it is purged by hand",
+        "columns": names,
+    }
