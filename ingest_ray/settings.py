@@ -233,6 +233,39 @@ def _plain_secrets(value: JsonValue, name: str = "") -> Iterator[str]:
         yield name
 
 
+class TelemetrySettings(Model):
+    """OpenTelemetry, by OTLP over HTTP."""
+
+    endpoint: str | None = None
+    """The collector, such as `http://collector:4318`. None: `OTEL_EXPORTER_OTLP_ENDPOINT` of each process."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Of every request to it; secrets are references."""
+    signals: tuple[Literal["traces", "metrics", "logs"], ...] = ("traces", "metrics", "logs")
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of the traces that begin here; one that began elsewhere is recorded as its first span says."""
+    service_name: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "ingest-ray"
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """Of the resource, such as `{deployment.environment.name: production}`."""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Of a request to the collector, with its repetitions."""
+    metrics_every_s: Annotated[float, Field(gt=0)] = 60.0
+
+    @field_validator("endpoint")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("a URL is expected, such as http://collector:4318")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _without_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if is_secret_name(name, is_http=True) and not _REFERENCE.match(text):
+                raise ValueError(f"'{name}' is a secret: give a reference, such as env:NAME or file:/path")
+        return value
+
+
 _REFERENCE = re.compile(r"[a-z][a-z0-9.+-]*:[^/]|file:")
 
 
@@ -253,6 +286,8 @@ class Settings(Model):
     retention: RetentionSettings = RetentionSettings()
     lineage: LineageSettings | None = None
     """None: no lineage is sent."""
+    telemetry: TelemetrySettings | None = None
+    """None: no traces, metrics and logs are sent."""
     mask_key: Reference | None = None
     """The key of `policy.mask: hmac`. None: `<home>/mask.key`, which the first masked run makes."""
 

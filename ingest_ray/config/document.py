@@ -15,6 +15,7 @@ from ingest_ray.settings import (
     ServeSettings,
     Settings,
     StagingSettings,
+    TelemetrySettings,
     TemporalSettings,
 )
 
@@ -78,6 +79,7 @@ class IngestFile(Model):
     alerts: AlertSettings = AlertSettings()
     retention: RetentionSettings = RetentionSettings()
     lineage: LineageSettings | None = None
+    telemetry: TelemetrySettings | None = None
     mask_key: Reference | None = None
     endpoints: tuple[EndpointEntry, ...] = ()
     sinks: tuple[EndpointEntry, ...] = ()

@@ -135,6 +135,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
         ("ray.token", document.ray.token),
         ("temporal.api_key", document.temporal.api_key),
         *_references_of_alerts(document),
+        *_references_of_telemetry(document),
     ):
         if reference is not None:
             check_setting(reference, where)
@@ -152,6 +153,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
         alerts=document.alerts,
         retention=document.retention,
         lineage=document.lineage,
+        telemetry=document.telemetry,
         mask_key=document.mask_key,
     )
     updates: dict[str, Any] = {}
@@ -168,6 +170,13 @@ def _references_of_alerts(document: IngestFile) -> Iterator[tuple[str, str | Non
         yield from ((f"{where}.{field}", getattr(receiver, field)) for field in ("secret", "password"))
         if receiver.url is not None and not receiver.url.startswith(("http://", "https://")):
             yield f"{where}.url", receiver.url
+
+
+def _references_of_telemetry(document: IngestFile) -> Iterator[tuple[str, str | None]]:
+    if document.telemetry is not None:
+        for name, value in document.telemetry.headers.items():
+            if is_reference(value):
+                yield f"telemetry.headers.{name}", value
 
 
 def _state_url(text: str, home: str, folder: Path) -> str:

@@ -41,6 +41,8 @@ class RunOrder(Model):
     """CHANGES: the run goes on until it is stopped, and looks for changes so many seconds after it had none; None: it ends there."""
     source_dataset: Dataset | None = None
     """The dataset as the source has it now, where its types differ from the staged ones; see `engine.readers.drifted_schema`."""
+    trace: dict[str, str] = Field(default_factory=dict)
+    """The span that the work of other processes belongs to, as headers; empty where no traces are recorded."""
 
     @property
     def ref(self) -> UnitRef:

@@ -11,6 +11,7 @@ from strawberry.fastapi import BaseContext
 from strawberry.types import Info
 
 from ingest_ray.graphql.loaders import Loaders
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import Unauthenticated
 from ingest_ray.service.access.roles import Principal, Role, require_role
 from ingest_ray.service.access.scope import visible_endpoints
@@ -83,4 +84,5 @@ async def _logged_call(
 
 async def _call(info: RequestInfo, role: Role, use_case: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     require_role(await info.context.current_principal(), role, f"call {info.field_name}")
-    return await asyncio.to_thread(partial(use_case, *arguments, **options))
+    with tracing.span(f"graphql {info.field_name}", {"graphql.operation.type": info.operation.operation.value}):
+        return await asyncio.to_thread(partial(use_case, *arguments, **options))

@@ -24,8 +24,10 @@ from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, S
 from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.http.request_spans import note_answer, request_span
 from ingest_ray.http.responses import Answer, Part, checked, is_login_refused, leads_to_login, part_of
 from ingest_ray.http.transport import Transport
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
 
 __all__ = ["ONCE", "Auth", "Client", "Params", "Site", "Tries"]
@@ -102,6 +104,7 @@ class Client:
         self._permits: Permits = permits.current()
         self._watch = permits.current_watch()
         self._spending = permits.current_spending()
+        self._work = tracing.current()
         self._transport = replace(site.transport, timeout_s=site.timeout_s)
         self._connections = connections
         self._other: httpx.Client | None = None
@@ -271,11 +274,13 @@ class Client:
         try:
             if http is self._http:
                 self._authorize(request)
-            response = http.send(request, stream=True)
-            try:
-                body = self._body(response, url)
-            finally:
-                response.close()
+            with request_span(request, self._work) as span:
+                response = http.send(request, stream=True)
+                try:
+                    body = self._body(response, url)
+                finally:
+                    response.close()
+                note_answer(span, response.status_code, len(body))
             signal = rate_limit_headers.read(response.status_code, response.headers)
             if signal.quota_limit is not None:
                 _limited.add(self.site.budget)

@@ -14,6 +14,7 @@ import httpx
 from ingest_ray import logs
 from ingest_ray.http import rate_limit_headers, timing
 from ingest_ray.http.access_tokens import DEFAULT_LIFE_S, AccessTokens, IssuedToken, TokenGrant
+from ingest_ray.http.request_spans import note_answer, request_span
 from ingest_ray.http.transport import Transport
 from ingest_ray.sdk.errors import SourceDenied, SourceUnavailable, StateConflict
 from ingest_ray.sdk.secret_store import SecretStore
@@ -85,7 +86,15 @@ def exchange_tokens(
             if attempt:
                 clocks.sleep(min(MOST_WAIT_S, max(wait_s * 2 ** (attempt - 1), requested_s or 0.0)))
             try:
-                answer = http.post(url, data=dict(body)) if as_form else http.post(url, json=dict(body))
+                given = dict(body)
+                request = (
+                    http.build_request("POST", url, data=given)
+                    if as_form
+                    else http.build_request("POST", url, json=given)
+                )
+                with request_span(request, None, attempt) as span:
+                    answer = http.send(request)
+                    note_answer(span, answer.status_code, len(answer.content))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = f"{type(error).__name__}: {logs.scrub(str(error))}"
                 continue

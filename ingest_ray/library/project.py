@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ingest_ray import telemetry
 from ingest_ray.config import FILE, Config, load_config, load_settings
 from ingest_ray.config.loading import parse_config, settings_without_file
 from ingest_ray.engine.reports import ComparisonProgress, PlanPreview
@@ -74,6 +75,7 @@ class Project:
     """Endpoints, units, their state and their rows. Threads may share it. Every method raises errors of `ingest_ray.sdk.errors`."""
 
     def __init__(self, installation: Installation, config: Config | None = None) -> None:
+        telemetry.configure(installation.settings)
         self._installation = installation
         self._config = config
         self._folder = ""

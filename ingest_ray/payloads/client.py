@@ -5,6 +5,7 @@ import asyncio
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from ingest_ray import telemetry
 from ingest_ray.payloads.converter import data_converter
 from ingest_ray.sdk.errors import ClusterUnavailable
 from ingest_ray.secrets import follow
@@ -24,6 +25,7 @@ async def connect(settings: Settings) -> Client:
                 data_converter=data_converter,
                 tls=temporal.tls,
                 api_key=follow(temporal.api_key, "temporal.api_key", settings) if temporal.api_key else None,
+                interceptors=telemetry.temporal_interceptors(settings),
             ),
             CONNECT_TIMEOUT_S,
         )

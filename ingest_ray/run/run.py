@@ -31,6 +31,7 @@ from ingest_ray.run.placement import is_inline, skips_local_probe
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 from ingest_ray.run.unchanged import summarize_unchanged
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import Fenced, IngestError, Recovery, SinkError, SourceError, StateUnavailable
 from ingest_ray.sdk.types import RunState, RunSummary, SegmentState
 from ingest_ray.state import read_states
@@ -109,16 +110,22 @@ class Run:
 
     def _execute_attempt(self) -> AttemptResult:
         self._reporter.report("planning")
-        try:
-            return self._check_unchanged() or self._plan_and_run()
-        except RunStopped:
-            return AttemptResult(RunState.PAUSED)
+        with tracing.span("attempt") as span:
+            try:
+                result = self._check_unchanged() or self._plan_and_run()
+            except RunStopped:
+                result = AttemptResult(RunState.PAUSED)
+            span.set({"ingest.run.state": result.state.value, "ingest.attempt.is_outgrown": result.is_outgrown})
+            if result.fault is not None and result.state is RunState.FAILED:
+                span.fail(result.fault.code)
+        return result
 
     def _check_unchanged(self) -> AttemptResult | None:
         """The result where the source has nothing new; None where only a probe can tell."""
         context = self._context
         try:
-            summary = context.retry(lambda: summarize_unchanged(self._order, context.unit_key))
+            with tracing.span("quick check"):
+                summary = context.retry(lambda: summarize_unchanged(self._order, context.unit_key))
         except (SourceError, SinkError, StateUnavailable) as error:
             return AttemptResult(RunState.FAILED, Fault.of(error))
         if summary is None:

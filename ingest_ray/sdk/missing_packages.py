@@ -23,6 +23,8 @@ EXTRAS = {
     "pyiceberg": "iceberg",
     "redis": "redis",
     "openlineage": "lineage",
+    "confluent_kafka": "lineage-kafka",
+    "opentelemetry": "otel",
     "httpx": "http",
     "msgspec": "http",
     "lxml": "http",
@@ -98,5 +100,5 @@ def require_package(package: str, owner: str, extra: str | None = None) -> None:
     if not is_there:
         raise ConfigError(
             f"{owner} needs the Python package '{package}'",
-            hint=f"pip install 'ingest-ray[{extra or EXTRAS[package]}]'",
+            hint=f"pip install 'ingest-ray[{extra or EXTRAS[package.partition('.')[0]]}]'",
         )

@@ -19,9 +19,10 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from ingest_ray import __version__, logs
+from ingest_ray import __version__, logs, telemetry
 from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError, RoleForbidden, Unauthenticated
 from ingest_ray.server.alert_watch import watching
 from ingest_ray.server.error_responses import refusal
@@ -30,8 +31,9 @@ from ingest_ray.server.health import health_router
 from ingest_ray.server.identity import Authenticator
 from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
-from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, SameOrigin
+from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, RequestTrace, SameOrigin
 from ingest_ray.server.plain_pages import answer_missing
+from ingest_ray.server.sent_series import offer_unit_series
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import launcher
 from ingest_ray.service.launching.lost_runs import restart_lost_runs
@@ -110,6 +112,8 @@ _BODY: dict[str, type] = {"query": str, "operationName": str, "variables": dict,
 
 def build_app(installation: Installation, *, has_console: bool = True) -> FastAPI:
     settings = installation.settings.serve
+    telemetry.configure(installation.settings)
+    offer_unit_series(installation)
     authenticator, metrics = Authenticator(installation), Metrics(installation)
 
     app = FastAPI(
@@ -195,6 +199,8 @@ def _add_middleware(app: FastAPI, settings: ServeSettings, metrics: Metrics) -> 
             allow_headers=["authorization", "content-type"],
         )
     app.add_middleware(RequestLog, metrics=metrics)
+    if tracing.is_on():
+        app.add_middleware(RequestTrace)
 
 
 async def _run_schedules(installation: Installation) -> None:

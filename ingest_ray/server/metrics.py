@@ -25,6 +25,10 @@ PATHS = (
 )  # labels for other paths would have no bound
 
 
+def route_of(path: str) -> str:
+    return next((prefix for prefix in PATHS if path == prefix or path.startswith(f"{prefix}/")), "other")
+
+
 class Metrics:
     def __init__(self, installation: Installation) -> None:
         self.registry = CollectorRegistry()
@@ -37,7 +41,7 @@ class Metrics:
         self.registry.register(CatalogCollector(installation))
 
     def observe_request(self, method: str, path: str, status: int, seconds: float) -> None:
-        label = next((prefix for prefix in PATHS if path == prefix or path.startswith(f"{prefix}/")), "other")
+        label = route_of(path)
         self._requests.labels(method if method in ("GET", "POST") else "other", label, str(status)).inc()
         self._seconds.labels(label).observe(seconds)
 

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, PayloadTooLarge, RateLimited, RoleForbidden
 from ingest_ray.server.error_responses import refusal
-from ingest_ray.server.metrics import Metrics
+from ingest_ray.server.metrics import Metrics, route_of
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,35 @@ class RateLimit:
         if len(self._buckets) > MOST_CALLERS:
             self._buckets.popitem(last=False)
         return 0.0 if is_fine else (1 - left) * 60 / self._most
+
+
+_UNTRACED = ("/healthz", "/readyz", "/metrics", "/_nicegui", "/_vendor")
+
+
+class RequestTrace:
+    """A span for each request, which continues the caller's trace: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_UNTRACED):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
+        route = route_of(scope["path"])
+        facts = {"http.request.method": scope["method"], "url.scheme": scope.get("scheme", "http"), "http.route": route}
+        with tracing.attached(given), tracing.span(f"{scope['method']} {route}", facts, kind="server") as span:
+
+            async def send_noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set({"http.response.status_code": message["status"]})
+                    if message["status"] >= 500:
+                        span.fail(str(message["status"]))
+                await send(message)
+
+            await self._app(scope, receive, send_noted)
 
 
 class RequestLog:

@@ -39,6 +39,12 @@ def _needs(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "ray", "ray.inline_below 0"
     if settings.staging.provider == "object-store":
         yield "ray", "staging.provider 'object-store'"
+    if settings.telemetry is not None:
+        yield "opentelemetry.exporter.otlp.proto.http", "telemetry"
+    if settings.lineage is not None:
+        yield "openlineage", "lineage"
+        if "'type': 'kafka'" in str(settings.lineage.transport):  # also within `composite`
+            yield "confluent_kafka", "lineage.transport 'kafka'"
     if settings.launcher in _LAUNCHERS:
         yield _LAUNCHERS[settings.launcher], f"launcher '{settings.launcher}'"
 

@@ -1,13 +1,18 @@
 """OpenLineage events of real runs: in order, with datasets, columns and counts; off by default; never the end of a run."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from confluent_kafka import Consumer, Producer
+from deltalake import DeltaTable
+from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
 from ingest_ray.config import load_config
@@ -16,10 +21,12 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.lineage.emission import lineage_run_id
 from ingest_ray.service.runs.execution import run
+from ingest_ray.service.runs.verification import verify
 from tests.monitoring.receiver import receiving
+from tests.monitoring.serving import await_true
 from tests.service.workspace import Workspace
 
-SPEC = Path(__file__).parents[3] / "shared" / "specs" / "openlineage"
+SPEC = Path(__file__).parent / "openlineage"
 UNIT = "numbers-1x3"
 
 
@@ -34,8 +41,40 @@ def ready(workspace: Workspace, **more: Any) -> Workspace:
 
 
 def events(workspace: Workspace) -> list[Any]:
+    """All that were sent so far; each is valid by the published schemas."""
     file = workspace.folder / "events"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    found = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    for event in found:
+        check_by_schemas(event)
+    return found
+
+
+def check_by_schemas(event: Any) -> None:
+    by_name, registry = published_schemas()
+    Draft202012Validator(by_name["OpenLineage.json"], registry=registry).validate(event)
+    for part in (event["run"], event["job"], *event["inputs"], *event["outputs"]):
+        for group in ("facets", "inputFacets", "outputFacets"):
+            for name, facet in part.get(group, {}).items():
+                schema = by_name[facet["_schemaURL"].partition("#")[0].rpartition("/")[2]]
+                Draft202012Validator(schema, registry=registry).validate({name: facet})
+
+
+@cache
+def published_schemas() -> tuple[dict[str, Any], Any]:
+    """By the names of their files, and as a registry of what they refer to."""
+    documents = [json.loads(file.read_text()) for file in SPEC.glob("*.json")]
+    resources = [(document["$id"], Resource.from_contents(document)) for document in documents]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    return {document["$id"].rpartition("/")[2]: document for document in documents}, registry
+
+
+def test_a_wrong_event_is_not_valid_by_the_published_schemas(workspace: Workspace) -> None:
+    ready(workspace)
+    run(workspace.installation, "shop")
+    event = events(workspace)[-1]
+    event["inputs"][0]["inputFacets"]["dataQualityMetrics"]["rowCount"] = "three"
+    with pytest.raises(ValidationError, match="'three' is not of type 'integer'"):
+        check_by_schemas(event)
 
 
 def test_a_run_sends_its_begin_and_its_end_with_datasets_columns_and_counts(workspace: Workspace) -> None:
@@ -109,25 +148,49 @@ def test_http_gets_the_events_with_the_key_that_a_reference_names(
         load_config(workspace.write())
 
 
-def test_the_events_are_valid_by_the_published_schemas(workspace: Workspace) -> None:
-    if not SPEC.exists():
-        pytest.skip("the schemas of OpenLineage are not beside this checkout, in shared/specs/openlineage")
-    ready(workspace)
+def test_a_comparison_tells_what_it_found_as_assertions_about_the_sink(workspace: Workspace) -> None:
+    with closing(sqlite3.connect(workspace.folder / "shop.db")) as connection, connection:
+        connection.execute("create table people (id integer primary key, name text)")
+        connection.executemany("insert into people values (?, 'x')", [(1,), (2,), (3,)])
+    workspace.document["endpoints"] = [{"id": "shop", "template": "jdbc.sqlite", "config": {"path": "shop.db"}}]
+    ready(workspace, policy={"write": "upsert"})
     run(workspace.installation, "shop")
-    documents = [json.loads(file.read_text()) for file in SPEC.rglob("*.json")]
-    registry: Registry[Any] = Registry().with_resources(
-        [(document["$id"], Resource.from_contents(document)) for document in documents if "$id" in document]
+    assert verify(workspace.installation, "shop").state is RunState.SUCCEEDED
+    DeltaTable(workspace.folder / "lake" / "shop" / "people").delete("id = 1")
+    assert verify(workspace.installation, "shop").state is RunState.FAILED
+    compared = [event for event in events(workspace) if event["job"]["name"] == "shop:people/verify"]
+    assert [event["eventType"] for event in compared] == ["START", "COMPLETE", "START", "FAIL"]
+    for event, missing, rows in ((compared[1], False, 3), (compared[3], True, 2)):
+        source, sink = event["inputs"]
+        assert (source["namespace"], sink["namespace"]) == ("ingest-ray://shop", "file")
+        assert sink["inputFacets"]["dataQualityMetrics"]["rowCount"] == rows
+        held = {
+            found["assertion"]: found["success"] for found in sink["inputFacets"]["dataQualityAssertions"]["assertions"]
+        }
+        assert held.pop("every row of the source is in the sink") is not missing
+        assert set(held.values()) == {True}
+    assert compared[3]["run"]["facets"]["errorMessage"]["message"].startswith("E_ROWS_DIFFER")
+
+
+def test_kafka_gets_the_events_of_a_run_in_order(workspace: Workspace) -> None:
+    """The broker is the one that librdkafka brings for tests: https://github.com/confluentinc/librdkafka/blob/master/src/rdkafka_mock.h."""
+    broker = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
+    (found,) = broker.list_topics(timeout=30).brokers.values()
+    address = f"{found.host}:{found.port}"
+    ready(workspace)
+    transport = {"type": "kafka", "topic": "lineage", "config": {"bootstrap.servers": address, "log_level": 0}}
+    workspace.document["lineage"]["transport"] = transport
+    workspace.apply()
+    run(workspace.installation, "shop")
+    consumer = Consumer(
+        {"bootstrap.servers": address, "group.id": "test", "auto.offset.reset": "earliest", "log_level": 0}
     )
-    by_name = {document["$id"].rpartition("/")[2]: document for document in documents if "$id" in document}
-    whole = Draft202012Validator(by_name["OpenLineage.json"], registry=registry)
-    for event in events(workspace):
-        whole.validate(event)
-        parts = [event["run"], event["job"], *event["inputs"], *event["outputs"]]
-        for part in parts:
-            for group in ("facets", "inputFacets", "outputFacets"):
-                for name, facet in part.get(group, {}).items():
-                    schema = by_name[facet["_schemaURL"].partition("#")[0].rpartition("/")[2]]
-                    Draft202012Validator(schema, registry=registry).validate({name: facet})
+    consumer.subscribe(["lineage"])
+    taken: list[Any] = []
+    await_true(lambda: len(taken) == 3 or taken.extend(json.loads(one.value()) for one in consumer.consume(3, 1.0)))
+    consumer.close()
+    assert [event["eventType"] for event in taken] == ["START", "RUNNING", "COMPLETE"]
+    assert {event["job"]["name"] for event in taken} == {f"shop:{UNIT}"}
 
 
 def test_without_lineage_the_library_is_not_imported() -> None:

@@ -39,12 +39,14 @@ def scripted(tmp_path: Path, head: RayHead, temporal_server: TemporalServer) -> 
         job_env: dict[str, str] | None = None,
         policy: dict[str, Any] | None = None,
         inline_below: int = 2**29,
+        more_settings: dict[str, Any] | None = None,
         **source: Any,
     ) -> WorkerWorkspace:
         source = {"units": list(units), "journal": str(tmp_path / "journal"), **source}
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "at", **(policy or {})}}
         endpoint = {"template": "testing.scripted", "config": source}
         workspace = WorkerWorkspace(tmp_path, head, temporal_server, endpoint, rule, job_env=job_env or {})
+        workspace.more_settings = more_settings or {}
         workspace.inline_below = inline_below
         return workspace.set_up()
 

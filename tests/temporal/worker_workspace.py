@@ -56,6 +56,7 @@ class WorkerWorkspace:
     launcher: str = "temporal"
     inline_below: int = 2**29  # 0: also small units are read by actors
     more_rules: list[dict[str, Any]] = field(default_factory=list)
+    more_settings: dict[str, Any] = field(default_factory=dict)
 
     def set_up(self) -> "WorkerWorkspace":
         self.apply()
@@ -66,6 +67,7 @@ class WorkerWorkspace:
         token = self.folder / "token"
         token.write_text(self.head.token)
         document = {
+            **self.more_settings,
             "launcher": self.launcher,
             "ray": {
                 "jobs_url": self.head.url,

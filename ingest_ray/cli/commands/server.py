@@ -11,7 +11,7 @@ from ingest_ray.service.installation import Installation
 EXTRA = "service"
 
 
-@shared_options(json=False, log_level="info")
+@shared_options(json=False, log_level="info", is_server=True)
 def serve(
     invocation: Invocation,
     host: Annotated[str | None, typer.Option(help="Address to listen on [default: serve.host].")] = None,

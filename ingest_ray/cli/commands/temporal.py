@@ -18,7 +18,7 @@ temporal_app = typer.Typer(
 )
 
 
-@shared_options(log_level="info")
+@shared_options(log_level="info", is_server=True)
 def worker(invocation: Invocation) -> None:
     """Take workflows and activities from Temporal, until it is stopped. Runs that are under way go on without it.
 

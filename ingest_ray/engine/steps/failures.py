@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from ingest_ray.core.messages import Event, Failed, Fault, Stage, short
+from ingest_ray.engine.steps.step_spans import note_outcome, step_span
 from ingest_ray.sdk.errors import IngestError, Recovery
 from ingest_ray.sdk.missing_packages import missing_package
 from ingest_ray.sdk.types import Slice
@@ -24,10 +25,13 @@ _CODES = {
 
 def attempted(stage: Stage, work: Callable[[], Event], piece: Slice | None = None, attempt: int = 0) -> Event:
     """Runs `work` and returns its event, or a `Failed` event. An unexpected exception is a defect and is logged with its trace."""
-    try:
-        return work()
-    except Exception as error:
-        return Failed(stage, fault_of(stage, error), piece, attempt)
+    with step_span(stage, piece, attempt) as span:
+        try:
+            event = work()
+        except Exception as error:
+            event = Failed(stage, fault_of(stage, error), piece, attempt)
+        note_outcome(span, event)
+    return event
 
 
 def fault_of(stage: Stage, error: Exception) -> Fault:

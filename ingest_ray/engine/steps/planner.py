@@ -13,6 +13,7 @@ from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.contracts import Backfill, Probe, RowSource, capability
 from ingest_ray.sdk.errors import IngestError, Recovery
 from ingest_ray.sdk.types import (
@@ -81,7 +82,17 @@ class Planner:
             SourceUnavailable: nothing is open; `begin` may be called again.
         """
         try:
-            return self._probe_unit(known, learned)
+            with tracing.span("plan", {tracing.UNIT: self._order.spec.unit_id}) as span:
+                found = self._probe_unit(known, learned)
+                span.set(
+                    {
+                        "ingest.plan.strategy": found.strategy,
+                        "ingest.plan.scopes": len(found.scopes),
+                        "ingest.plan.rows": found.rows,
+                        "ingest.plan.bytes": found.estimated_bytes,
+                    }
+                )
+            return found
         except BaseException:
             self.close()
             raise

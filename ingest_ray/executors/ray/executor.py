@@ -38,6 +38,7 @@ from ingest_ray.executors.ray.server_watch import CHECK_S, ServerWatch
 from ingest_ray.executors.ray.sink import SinkActor
 from ingest_ray.executors.ray.state import InitialState, StateActor
 from ingest_ray.process.exit_notice import guard_exit
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import Recovery, StagingUnavailable
 from ingest_ray.sdk.types import Learned, Scope, Slice
 from ingest_ray.settings import RaySettings
@@ -77,7 +78,7 @@ class RayExecutor:
     ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self.is_broken = False
-        self._order = order
+        self._order = order = order.model_copy(update={"trace": tracing.carrier()})
         self._server_watch = server_watch
         where = order.settings.ray.actor_labels
         self._read = reader_task(read, order.settings.ray, readers_per_cpu)
@@ -152,7 +153,8 @@ class RayExecutor:
 
     def _end_actors(self) -> None:
         ray.cancel(self._warm_up, force=False, recursive=False)  # the task may still wait for a node
-        for call in (self._planner.close, self._state.end):
+        writers = (*self._mappers, *self._sinks) if tracing.is_on() else ()
+        for call in (self._planner.close, self._state.end, *(writer.send_spans for writer in writers)):
             try:
                 ray.get(call.remote(), timeout=30)
             except (ray.exceptions.RayError, TimeoutError) as error:

@@ -9,6 +9,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.mapper import map_slice
 from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.traces import in_trace_of
 from ingest_ray.sdk.types import Handle, Slice
 
 
@@ -19,9 +20,14 @@ class MapperActor:
         self._staging = staging_on(order, pages)
 
     def map(self, piece: Slice, attempt: int, handle: Handle) -> Event:
-        return attempted(
-            Stage.MAP,
-            lambda: SliceMapped(piece, attempt, map_slice(self._order, piece, attempt, handle, self._staging)),
-            piece,
-            attempt,
-        )
+        with in_trace_of(self._order):
+            return attempted(
+                Stage.MAP,
+                lambda: SliceMapped(piece, attempt, map_slice(self._order, piece, attempt, handle, self._staging)),
+                piece,
+                attempt,
+            )
+
+    def send_spans(self) -> None:
+        with in_trace_of(self._order, is_sent=True):
+            pass

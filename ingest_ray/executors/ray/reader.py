@@ -12,6 +12,7 @@ from ingest_ray.engine.steps.reader import read_slice
 from ingest_ray.executors.ray.metrics import metrics
 from ingest_ray.executors.ray.page_store import staging_on
 from ingest_ray.executors.ray.throttle import cluster_permits
+from ingest_ray.executors.ray.traces import in_trace_of
 from ingest_ray.http.permits import using
 from ingest_ray.registry import load
 from ingest_ray.sdk.types import Slice
@@ -37,7 +38,8 @@ def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
         metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
         return SliceStaged(piece, attempt, staged)
 
-    event = attempted(Stage.READ, work, piece, attempt)
+    with in_trace_of(order, is_sent=True):
+        event = attempted(Stage.READ, work, piece, attempt)
     if not isinstance(event, SliceStaged):
         metrics().failed(order, Stage.READ)
     return event

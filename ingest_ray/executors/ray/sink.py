@@ -11,6 +11,7 @@ from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.executors.ray.metrics import metrics
 from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.traces import in_trace_of
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Slice
 
 
@@ -22,15 +23,17 @@ class SinkActor:
         self._unit_writer = writer_for(order, self._staging)
 
     def prepare(self, piece: Slice, attempt: int, handle: Handle, mapped: Mapped | None) -> Event:
-        return attempted(
-            Stage.PREPARE,
-            lambda: SlicePrepared(piece, attempt, self._unit_writer.prepare(piece, handle, mapped)),
-            piece,
-            attempt,
-        )
+        with in_trace_of(self._order):
+            return attempted(
+                Stage.PREPARE,
+                lambda: SlicePrepared(piece, attempt, self._unit_writer.prepare(piece, handle, mapped)),
+                piece,
+                attempt,
+            )
 
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Event:
-        event = attempted(Stage.COMMIT, lambda: Committed(self._unit_writer.commit(epoch, sequence, group)))
+        with in_trace_of(self._order):
+            event = attempted(Stage.COMMIT, lambda: Committed(self._unit_writer.commit(epoch, sequence, group)))
         if isinstance(event, Committed):
             metrics().committed(self._order, event.receipt.rows_committed, len(group))
         return event
@@ -41,3 +44,7 @@ class SinkActor:
     def drop(self, handles: Sequence[Handle]) -> None:
         for handle in handles:
             self._staging.drop(handle)
+
+    def send_spans(self) -> None:
+        with in_trace_of(self._order, is_sent=True):
+            pass

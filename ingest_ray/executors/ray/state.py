@@ -11,6 +11,7 @@ from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.traces import in_trace_of
 from ingest_ray.kv import open_state
 from ingest_ray.sdk.types import Learned, Model, Scope, SegmentState
 from ingest_ray.state.documents import Owner
@@ -44,27 +45,32 @@ class StateActor:
 
     def open_sink(self) -> tuple[Event, int]:
         """The event, and the epoch that commits must carry from now on."""
-        event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._unit_writer)))
+        with in_trace_of(self._order):
+            event = attempted(Stage.OPEN, lambda: SinkOpened(open_sink_for(self._state, self._unit_writer)))
         return event, self._state.epoch
 
     def query_sink(self) -> Event:
-        return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
+        with in_trace_of(self._order):
+            return attempted(Stage.COMMIT, lambda: SinkSequence(self._unit_writer.open(self._state.epoch)))
 
     def record_intent(self, claims: Sequence[CommitClaim], is_whole: bool, quarantine_uris: Sequence[str]) -> Event:
         def work() -> Event:
             return IntentRecorded(self._state.record_intent(claims, is_whole=is_whole, quarantine_uris=quarantine_uris))
 
-        return attempted(Stage.INTEND, work)
+        with in_trace_of(self._order):
+            return attempted(Stage.INTEND, work)
 
     def apply_commit(self, sequence: int) -> Event:
         def work() -> Event:
             self._state.apply_commit(sequence)
             return CommitApplied(sequence)
 
-        return attempted(Stage.FOLD, work)
+        with in_trace_of(self._order):
+            return attempted(Stage.FOLD, work)
 
     def learn(self, learned: Learned) -> None:
         self._state.learn(learned)
 
     def end(self) -> None:
-        self._state.end()
+        with in_trace_of(self._order, is_sent=True):
+            self._state.end()

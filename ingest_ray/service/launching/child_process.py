@@ -21,6 +21,7 @@ from typing import IO
 
 from ingest_ray import logs
 from ingest_ray.files.private import make_private_folder, private_opener
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
@@ -142,7 +143,7 @@ class ChildProcessLauncher:
                 waiter.join(max(0.0, deadline - time.monotonic()))
 
     def _spawn(self, installation: Installation, run_id: str) -> "subprocess.Popen[bytes]":
-        job = JobSpec(run_id=run_id, settings=installation.settings)
+        job = JobSpec(run_id=run_id, settings=installation.settings, trace=tracing.carrier())
         with _open_log_file(installation, run_id) as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "ingest_ray.service.launching.run_process"],

@@ -6,6 +6,8 @@ It is never passed as arguments, which every user of the machine can read. Secre
 import os
 import sys
 
+from pydantic import Field
+
 from ingest_ray.sdk.types import Model
 from ingest_ray.settings import Settings
 
@@ -15,6 +17,8 @@ JOB_SPEC_VARIABLE = "INGEST_JOB"
 class JobSpec(Model):
     run_id: str
     settings: Settings
+    trace: dict[str, str] = Field(default_factory=dict)
+    """The span that starts the process, as headers; empty: that of the request for the run."""
 
 
 def read_job_spec() -> JobSpec:

@@ -11,6 +11,7 @@ from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.process.failpoints import reached
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError, RunActive
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunFault, RunState, RunSummary
@@ -92,6 +93,23 @@ def execute_run(
     if taken is None:
         return None
     summary, request = taken
+    with (
+        tracing.attached({} if tracing.current() else request.trace),
+        tracing.span(
+            "job", {tracing.RUN: run_id, tracing.ENDPOINT: request.endpoint_id, tracing.UNIT: request.unit_id}
+        ),
+    ):
+        return _execute_taken(installation, summary, request, observe, is_stopping)
+
+
+def _execute_taken(
+    installation: Installation,
+    summary: RunSummary,
+    request: RunRequest,
+    observe: Callable[[Progress], None],
+    is_stopping: Callable[[], bool],
+) -> RunReport:
+    run_id = summary.run_id
     try:
         with logs.context(run=run_id, endpoint=request.endpoint_id, unit=request.unit_id):
             orders = retry_store(lambda: _admit_again(installation, run_id, request), is_stopping)

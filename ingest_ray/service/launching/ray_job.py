@@ -12,6 +12,7 @@ from typing import Any
 
 from ingest_ray.catalog import run_records
 from ingest_ray.catalog.run_records import RunRecord
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
@@ -94,7 +95,9 @@ def runtime_env_of(installation: Installation, run_id: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ConfigError("ray.job_runtime_env.env_vars: a mapping of names to texts is expected")
     added = {
-        JOB_SPEC_VARIABLE: JobSpec(run_id=run_id, settings=installation.settings).model_dump_json(),
+        JOB_SPEC_VARIABLE: JobSpec(
+            run_id=run_id, settings=installation.settings, trace=tracing.carrier()
+        ).model_dump_json(),
         "RAY_JOB_STOP_WAIT_TIME_S": str(installation.settings.ray.stop_wait_s),
     }
     return {**environment, "env_vars": {**given, **added}}

@@ -6,8 +6,9 @@ record has the end of the run; the result is nowhere else.
 
 import sys
 
-from ingest_ray import logs
+from ingest_ray import logs, telemetry
 from ingest_ray.process.stop_signals import StopSignals
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.job_spec import read_job_spec
@@ -20,12 +21,16 @@ def main() -> int:
     stop.install()
     job = read_job_spec()
     installation = Installation(job.settings)
+    telemetry.configure_worker(job.settings)
     try:
-        await_earlier_process(installation, job.run_id)
-        execute_run(installation, job.run_id, is_stopping=stop.is_requested)
+        with tracing.attached(job.trace):
+            await_earlier_process(installation, job.run_id)
+            execute_run(installation, job.run_id, is_stopping=stop.is_requested)
     except IngestError as error:
         print(f"error: {logs.scrub(error.message)} [{error.code}]", file=sys.stderr)
         return 1
+    finally:
+        telemetry.shutdown()
     return 0
 
 

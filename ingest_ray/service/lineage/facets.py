@@ -15,7 +15,9 @@ from openlineage.client.facet_v2 import (
 
 from ingest_ray.cdm.models import model_of
 from ingest_ray.engine.masking.masked_dataset import masked_dataset
+from ingest_ray.engine.reports import VerifyReport
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.sdk.errors import RowsDiffer
 from ingest_ray.sdk.types import Dataset, RunSummary, UnitSpec
 from ingest_ray.sdk.url_credentials import shown_url
 
@@ -35,19 +37,39 @@ def input_of(order: RunOrder, summary: RunSummary | None) -> InputDataset:
     facets = {"schema": _schema_of(read_columns(spec)), "dataSource": _source_of(spec, namespace)}
     if summary is None:
         return InputDataset(namespace=namespace, name=name, facets=facets)
-    quality = data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(
-        rowCount=summary.rows.read, columnMetrics={}
-    )
-    assertion = data_quality_assertions_dataset.Assertion(
-        assertion="no row is quarantined", success=summary.rows.quarantined == 0
-    )
-    checked = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(assertions=[assertion])
+    quality = _counted(summary.rows.read)
+    checked = _asserted({"no row is quarantined": summary.rows.quarantined == 0})
     return InputDataset(
         namespace=namespace,
         name=name,
         facets=facets,
         inputFacets={"dataQualityMetrics": quality, "dataQualityAssertions": checked},
     )
+
+
+def compared_datasets(order: RunOrder, report: VerifyReport | None, location: str | None) -> list[InputDataset]:
+    """Both sides of a comparison; those of the sink with what was found, as assertions. `location`: of the unit's rows in the sink."""
+    spec = order.spec
+    namespace, name = source_name(spec)
+    facets = {"schema": _schema_of(read_columns(spec)), "dataSource": _source_of(spec, namespace)}
+    source = InputDataset(namespace=namespace, name=name, facets=facets)
+    if location is None:
+        return [source]
+    sink_namespace, sink_name = target_name(spec, location)
+    sink = InputDataset(namespace=sink_namespace, name=sink_name)
+    if report is not None and (report.error is None or report.error.code == RowsDiffer.code):
+        source.inputFacets = {"dataQualityMetrics": _counted(report.rows_at_source)}
+        held = {
+            "every row of the source is in the sink": report.missing == 0,
+            "no row is in the sink only": report.surplus == 0,
+            "no row has other values": report.different == 0,
+            "no row is doubled": report.doubled == 0,
+        }
+        sink.inputFacets = {
+            "dataQualityMetrics": _counted(report.rows_in_sink),
+            "dataQualityAssertions": _asserted(held),
+        }
+    return [source, sink]
 
 
 def outputs_of(order: RunOrder, summary: RunSummary) -> list[OutputDataset]:
@@ -107,6 +129,17 @@ def _schema_of(dataset: Dataset) -> schema_dataset.SchemaDatasetFacet:
         schema_dataset.SchemaDatasetFacetFields(name=column.name, type=column.source_type) for column in dataset.columns
     ]
     return schema_dataset.SchemaDatasetFacet(fields=fields)
+
+
+def _counted(rows: int) -> data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet:
+    return data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(rowCount=rows, columnMetrics={})
+
+
+def _asserted(held: Mapping[str, bool]) -> data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet:
+    assertions = [
+        data_quality_assertions_dataset.Assertion(assertion=text, success=is_held) for text, is_held in held.items()
+    ]
+    return data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(assertions=assertions)
 
 
 def _source_of(spec: UnitSpec, namespace: str) -> datasource_dataset.DatasourceDatasetFacet:

@@ -60,6 +60,8 @@ class RunRequest(Model):
     options: RunOptions = Field(default=RunOptions(), alias="errand")
     """Stored under the name that catalogs of earlier releases know."""
     requested_by: str | None = None
+    trace: dict[str, str] = Field(default_factory=dict)
+    """The span of the request, as headers of https://www.w3.org/TR/trace-context/."""
 
     @property
     def ref(self) -> UnitRef:

@@ -8,9 +8,10 @@ from contextvars import copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from ingest_ray import logs
+from ingest_ray import logs, telemetry
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import ClusterLease, RunStopped, retry_unavailable, run_unit
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError, SourceLocked, SourceUnavailable
 from ingest_ray.sdk.sessions import cached_sessions
 from ingest_ray.sdk.types import RunState, RunSummary
@@ -106,6 +107,18 @@ class Launch:
             return self.orders[self._waiting.pop()]
 
     def _run_one(self, order: RunOrder, cluster: ClusterLease) -> None:
+        spec = order.spec
+        ids = {
+            tracing.RUN: order.run_id,
+            tracing.ENDPOINT: spec.endpoint.endpoint_id,
+            tracing.UNIT: spec.unit_id,
+            tracing.SINK: spec.config.sink_id,
+        }
+        with tracing.span("run", {**ids, "ingest.run.task": order.task}) as span:
+            self._run_unit(order, cluster)
+            note_end(span, self.summaries[order.run_id])
+
+    def _run_unit(self, order: RunOrder, cluster: ClusterLease) -> None:
         run_id = order.run_id
         observer = RunObserver(
             self._installation, self._observe_alone, self._is_stopping_requested, self._begun[run_id]
@@ -114,7 +127,8 @@ class Launch:
             return
         emit_start(order)
         try:
-            checked = self._check_schema(order, observer)
+            with tracing.span("check schema"):
+                checked = self._check_schema(order, observer)
         except RunStopped:
             return
         except IngestError as error:
@@ -150,8 +164,24 @@ class Launch:
         self.summaries[summary.run_id] = summary
         retry_store(lambda: finish_records(self._installation, [summary]), limit_s=END_PATIENCE_S)
         emit_end(self.orders[summary.run_id], summary)
+        telemetry.record_run(summary)
         with self._lock:
             self._on_end(summary)
+
+
+def note_end(span: tracing.Span, summary: RunSummary) -> None:
+    span.set(
+        {
+            "ingest.run.state": summary.state.value,
+            "ingest.rows.read": summary.rows.read,
+            "ingest.rows.committed": summary.rows.committed,
+            "ingest.rows.quarantined": summary.rows.quarantined,
+            "ingest.retries": summary.retries,
+            "ingest.executor": summary.executor,
+        }
+    )
+    if summary.error is not None:
+        span.fail(summary.error.code)
 
 
 def _check_schema(

@@ -11,6 +11,7 @@ from ingest_ray.catalog import run_channel, run_records
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError, RunActive
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RowCounts, RunFault, RunState, RunSummary
@@ -62,6 +63,7 @@ def _request_of(summary: RunSummary, order: RunOrder, options: RunOptions) -> Ru
         sink_endpoint_id=order.spec.config.sink_endpoint_id,
         options=options,
         requested_by=summary.requested_by,
+        trace=tracing.carrier(),
     )
 
 

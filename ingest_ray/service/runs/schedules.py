@@ -22,6 +22,7 @@ from ingest_ray.catalog.run_records import RunRecord
 from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.core.retry import backoff_s
 from ingest_ray.core.schedule import Schedule, ScheduleState, decide, jitter_of, next_due, overdue_since, slot
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ControlError, IngestError, Recovery, RunActive, StateUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitConfig
@@ -147,7 +148,8 @@ class Scheduler:
 
         try:
             request = RunRequest(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, requested_by=REQUESTED_BY)
-            run_id = launcher_for(self.installation).start(self.installation, request, claim)
+            with tracing.span("schedule", {tracing.ENDPOINT: unit.endpoint_id, tracing.UNIT: unit.unit_id}):
+                run_id = launcher_for(self.installation).start(self.installation, request, claim)
         except SlotTaken:
             return None
         except RunActive:

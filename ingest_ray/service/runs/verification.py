@@ -12,10 +12,12 @@ from ingest_ray.catalog import comparisons
 from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import VerifyOptions, verify_unit
+from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.lineage.emission import emit_comparison, end_kind
 from ingest_ray.service.runs.admission import admit_comparison
 from ingest_ray.service.runs.comparison_record import ComparisonRecord, await_turn, finish, open_comparison
 from ingest_ray.service.runs.record_keeping import failed, fault_of, started
@@ -122,16 +124,26 @@ def verify_admitted(
     """Compares one unit that has passed the gate, and records the result. A mistake of the user is raised; what fails on the way is in
     the report."""
     begun = _begun(order, requested_by)
-    with ComparisonRecord(installation, begun, lambda progress: observe(order.ref, progress), is_stopping) as record:
+    emit_comparison(order, "START")
+    ids = {tracing.RUN: order.run_id, tracing.ENDPOINT: order.ref.endpoint_id, tracing.UNIT: order.ref.unit_id}
+    with (
+        tracing.span("verify", ids) as span,
+        ComparisonRecord(installation, begun, lambda progress: observe(order.ref, progress), is_stopping) as record,
+    ):
         try:
             checked = check_schema(installation, order).order
             report = verify_unit(checked, options, record.observe, record.is_stopping)
         except IngestError as error:
             finish(installation, failed(begun, fault_of(error)))
+            emit_comparison(order, "FAIL", _failed_report(order, error))
             if error.is_user_mistake:
                 raise
+            span.fail(error.code)
             return _failed_report(order, error)
         finish(installation, _summary(begun, report))
+        emit_comparison(order, end_kind(report.state), report)
+        if report.error is not None:
+            span.fail(report.error.code)
     return report
 
 

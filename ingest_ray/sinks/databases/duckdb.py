@@ -16,6 +16,7 @@ import pyarrow as pa
 from ingest_ray.files.folder import Folder, hint_for
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.conflicts import TransactionConflict
 from ingest_ray.sinks.databases.database import LEDGER, Session
@@ -48,7 +49,7 @@ class DuckDbDatabase(StandardSqlDatabase):
         connection = self._connection()
         try:
             connection.begin()
-            yield _DuckSession(connection)
+            yield _DuckSession(connection, DatabasePeer("duckdb", namespace=Path(self._path).name))
             connection.commit()
         except duckdb.Error as error:
             raise self._translate_error(error) from error
@@ -132,14 +133,17 @@ class DuckDbDatabase(StandardSqlDatabase):
 
 
 class _DuckSession:
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, peer: DatabasePeer) -> None:
         self._connection = connection
+        self._peer = peer
 
     def execute(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self._connection.execute(sql, list(values)).fetchall()]
+        with self._peer.span(sql):
+            return [tuple(row) for row in self._connection.execute(sql, list(values)).fetchall()]
 
     def execute_update(self, sql: str, *values: str | int) -> int:
-        ((count,),) = self._connection.execute(sql, list(values)).fetchall()
+        with self._peer.span(sql):
+            ((count,),) = self._connection.execute(sql, list(values)).fetchall()
         return int(count)
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:

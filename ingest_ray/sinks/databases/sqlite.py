@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import ConfigError, IngestError, RowsRejected, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
@@ -43,7 +44,7 @@ class SqliteDatabase(StandardSqlDatabase):
             connection.execute("pragma journal_mode = wal")  # readers continue while a commit writes
             connection.execute("pragma synchronous = full")
             connection.execute("begin immediate")
-            yield _SqliteSession(connection)
+            yield _SqliteSession(connection, DatabasePeer("sqlite", namespace=Path(self._path).name))
             connection.execute("commit")
         except sqlite3.Error as error:
             raise self._translate_error(error) from error
@@ -117,14 +118,17 @@ class SqliteDatabase(StandardSqlDatabase):
 
 
 class _SqliteSession:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, peer: DatabasePeer) -> None:
         self._connection = connection
+        self._peer = peer
 
     def execute(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, values).fetchall()
+        with self._peer.span(sql):
+            return self._connection.execute(sql, values).fetchall()
 
     def execute_update(self, sql: str, *values: str | int) -> int:
-        return self._connection.execute(sql, values).rowcount
+        with self._peer.span(sql):
+            return self._connection.execute(sql, values).rowcount
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         cursor = self._connection.execute(sql)
@@ -133,7 +137,8 @@ class _SqliteSession:
     def insert(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
         """https://www.sqlite.org/limits.html: a row has at most a billion bytes."""
         try:
-            self._connection.executemany(sql, rows)
+            with self._peer.span(sql):
+                self._connection.executemany(sql, rows)
         except (OverflowError, sqlite3.DataError, sqlite3.IntegrityError) as error:
             raise RowsRejected(f"SQLite refused a row: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.sdk.contracts import Misfit
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.value_limits import ValueLimits, find_misfits
@@ -114,16 +115,17 @@ def zoneless_timestamp_literal(instant: datetime) -> str:
 class CursorSession:
     """A session on a connection with cursors, as https://peps.python.org/pep-0249/ describes them."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, peer: DatabasePeer | None = None) -> None:
         self._connection = connection
+        self._peer = peer or DatabasePeer()
 
     def execute(self, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
-        with self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._connection.cursor() as cursor:
             cursor.execute(sql, values or None)
             return list(cursor.fetchall()) if cursor.description else []
 
     def execute_update(self, sql: str, *values: str | int) -> int:
-        with self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._connection.cursor() as cursor:
             cursor.execute(sql, values or None)
             return int(cursor.rowcount)
 

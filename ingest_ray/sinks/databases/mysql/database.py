@@ -19,6 +19,7 @@ from pymysql.constants import CLIENT
 
 from ingest_ray.sdk.contracts import Misfit
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, RowsRejected, SinkRejected
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.mysql.connection import Connection, connect_by
@@ -68,6 +69,7 @@ class MySqlDatabase(StandardSqlDatabase):
         self._reach = reach
         address = options.get("unix_socket") or f"{options['host']}:{options['port']}"
         self._shown_url = f"mysql://{options['user']}@{address}/{options['database']}"
+        self._peer = DatabasePeer("mysql", str(options["host"]), options["port"], str(options["database"]))
 
     @cached_property
     def _collation(self) -> str:
@@ -96,7 +98,7 @@ class MySqlDatabase(StandardSqlDatabase):
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         with self._connection() as connection:
-            yield _MySqlSession(connection)
+            yield _MySqlSession(connection, self._peer)
             self._commit(connection)
 
     def insert_if_missing_sql(self, table: str, columns: Sequence[str]) -> str:
@@ -198,7 +200,7 @@ class MySqlDatabase(StandardSqlDatabase):
         }
         statement = f"insert into {self.quoted_table(stage)} values ({', '.join(['%s'] * len(schema))})"
         with self._connection() as connection:
-            session = _MySqlSession(connection)
+            session = _MySqlSession(connection, self._peer)
             self.create_table(session, stage, columns, ())
             for batch in batches:
                 session.insert(statement, _to_rows(batch), self._packet_bytes)
@@ -260,7 +262,7 @@ class _MySqlSession(CursorSession):
 
     def insert(self, sql: str, rows: list[tuple[Any, ...]], packet_bytes: int) -> None:
         """In statements that the server takes."""
-        with self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._connection.cursor() as cursor:
             cursor.max_stmt_length = min(cursor.max_stmt_length, packet_bytes - HEAD_BYTES)
             cursor.executemany(sql, rows)
 

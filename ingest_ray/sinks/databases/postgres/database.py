@@ -15,6 +15,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
@@ -44,6 +45,7 @@ class PostgresDatabase(StandardSqlDatabase):
         if reach is not None and reach.has_login:
             check_tls(url)
         self._url, self._shown_url = driver_url(url, password), shown_url(url)
+        self._peer = DatabasePeer.of_url("postgresql", url)
         self._configured_schema = schema
         self._schema = schema or "public"
         self._pool = ConnectionPool(self, _close)
@@ -76,7 +78,7 @@ class PostgresDatabase(StandardSqlDatabase):
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         with self._connection() as connection:
-            yield _PostgresSession(connection)
+            yield _PostgresSession(connection, self._peer)
             self._commit(connection)
 
     def binary_ordered(self, term: str, kind: pa.DataType) -> str:
@@ -182,8 +184,10 @@ class PostgresDatabase(StandardSqlDatabase):
             kinds = ", ".join(
                 f"{self.quoted(field.name)} {map_type(field.type, self.rules).sink_type}" for field in schema
             )
-            _PostgresSession(connection).execute(f"create unlogged table {self.quoted_table(stage)} ({kinds})")
-            with connection.cursor() as cursor:
+            _PostgresSession(connection, self._peer).execute(
+                f"create unlogged table {self.quoted_table(stage)} ({kinds})"
+            )
+            with self._peer.span(f"COPY into {self.quoted_table(stage)}"), connection.cursor() as cursor:
                 cursor.adbc_ingest(stage, rows, mode="append", db_schema_name=self._schema)
             self._commit(connection)
 

@@ -9,6 +9,7 @@ import pytds
 from pytds.tds_base import Error as TdsError
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.mssql.config import MssqlConfig
 from ingest_strategies.jdbc.sessions.dbapi import DbapiSession
 from ingest_strategies.jdbc.sessions.faults import ErrorCodes, without_secrets
@@ -36,7 +37,8 @@ ERROR_CODES = ErrorCodes(
 
 
 def open_session(endpoint_id: str, config: MssqlConfig) -> DbapiSession:
-    session = DbapiSession(lambda: connect(config), (TdsError,), translate_errors(endpoint_id, config), PLAIN)
+    peer = DatabasePeer("microsoft.sql_server", config.host, config.port, config.database)
+    session = DbapiSession(lambda: connect(config), (TdsError,), translate_errors(endpoint_id, config), PLAIN, peer)
     session.run(f"{SETTINGS}; SET LOCK_TIMEOUT {int(config.lock_timeout_s * 1000)}")
     return session
 

@@ -20,6 +20,7 @@ from pymysql.cursors import SSCursor
 
 from ingest_ray.connections.tunnel import LOOPBACK
 from ingest_ray.sdk.errors import IngestError, SourceLocked
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.mysql.lock_waits import MARK, sessions_that_wait
@@ -53,11 +54,12 @@ class MysqlSession(DriverSession):
             message = str(error.args[1]) if len(error.args) > 1 else str(error)
             return fault(without_secrets(f"{message} ({number})" if number else message, config.secrets), number)
 
-        super().__init__(lambda: connect(config, reach), (pymysql.MySQLError, OSError), translate)
+        peer = DatabasePeer("mysql", config.host, config.port, config.database)
+        super().__init__(lambda: connect(config, reach), (pymysql.MySQLError, OSError), translate, peer)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Whole numbers as int, everything else as text."""
-        with self._translate_errors(), self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._translate_errors(), self._connection.cursor() as cursor:
             cursor.execute(f"{MARK} {sql}")
             is_integer = [column[1] in INTEGERS for column in cursor.description or ()]
             return [
@@ -70,7 +72,7 @@ class MysqlSession(DriverSession):
 
     def named_rows(self, sql: str) -> list[dict[str, str | None]]:
         """Rows by column name, every value as text: for SHOW statements, whose columns differ between servers."""
-        with self._translate_errors(), self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._translate_errors(), self._connection.cursor() as cursor:
             cursor.execute(f"{MARK} {sql}")
             names = [column[0] for column in cursor.description or ()]
             return [
@@ -81,14 +83,22 @@ class MysqlSession(DriverSession):
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """The values as text in binary columns; `page_bytes` bounds a batch."""
         cursor: Any = SSCursor(self._connection)
+        span, row_count = self._peer.begin(sql), 0
         try:
             with self._translate_errors():
                 cursor.execute(f"{MARK} {sql}")
                 if cursor._result.unbuffered_active:
                     from ingest_strategies.jdbc.mysql.result_rows import MysqlRows  # 0.25 s: only where rows follow
 
-                    yield from MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches()
+                    for batch in MysqlRows(self._connection, cursor._result, int(options["page_bytes"])).batches():
+                        row_count += batch.num_rows
+                        yield batch
+        except IngestError as error:
+            span.fail(error.code)
+            raise
         finally:
+            span.set({"db.response.returned_rows": row_count})
+            span.end()
             self._end(cursor)
 
     @contextmanager

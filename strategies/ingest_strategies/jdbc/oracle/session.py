@@ -7,6 +7,7 @@ from typing import Any
 import oracledb
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.oracle.config import OracleConfig
 from ingest_strategies.jdbc.sessions.dbapi import DbapiSession
 from ingest_strategies.jdbc.sessions.faults import ErrorCodes, without_secrets
@@ -38,7 +39,10 @@ ERROR_CODES = ErrorCodes(
 
 def open_session(endpoint_id: str, config: OracleConfig) -> DbapiSession:
     options = {"fetch_lobs": False}  # text and bytes come with their rows, not one by one afterwards
-    session = DbapiSession(lambda: connect(config), (oracledb.Error,), translate_errors(endpoint_id, config), options)
+    peer = DatabasePeer("oracle.db", config.host, config.port, config.service)
+    session = DbapiSession(
+        lambda: connect(config), (oracledb.Error,), translate_errors(endpoint_id, config), options, peer
+    )
     session.run(f"ALTER SESSION SET {SETTINGS}")
     return session
 

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.connections.tunnel import LOOPBACK
-from ingest_ray.sdk.errors import SourceChanged
+from ingest_ray.sdk.errors import IngestError, SourceChanged
 from ingest_ray.sdk.types import Dataset
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.numeric import NumericDecoder
@@ -133,29 +133,37 @@ class CopySession(PostgresSession):
         return decode_numerics
 
     def _marked_rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._translate_errors():
+        with self._peer.span(sql), self._translate_errors():
             found: list[tuple[Any, ...]] = self._wire.rows(f"{MARK} {sql}")
         return found
 
     def _execute(self, sql: str) -> None:
-        self._marked_rows(sql)
+        with self._translate_errors():
+            self._wire.rows(f"{MARK} {sql}")
 
     def _stream(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         from ingest_strategies.jdbc.postgres.wire import UnknownColumnType
 
         batches = self._wire.copy(sql, int(options["adbc.postgresql.batch_size_hint_bytes"]))
+        span, row_count = self._peer.begin(f"COPY {sql}"), 0
         try:
             while True:
                 with self._translate_errors():
                     batch = next(batches, None)
                 if batch is None:
                     return
+                row_count += batch.num_rows
                 yield batch
+        except IngestError as error:
+            span.fail(error.code)
+            raise
         except UnknownColumnType as error:
             raise SourceChanged(
                 f"a column has another type than the catalog says: {error}", hint="collect metadata again"
             ) from None
         finally:
+            span.set({"db.response.returned_rows": row_count})
+            span.end()
             batches.close()
 
     @contextmanager

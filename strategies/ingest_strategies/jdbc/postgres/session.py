@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import IngestError, SourceLocked
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
@@ -69,7 +70,9 @@ class PostgresSession(AdbcSession):
         self.storage = ""
         """What `read_storage` returned when the slice's read began, or its snapshot."""
         self._fault_of = fault
-        super().__init__(self._connect, fault, config.secrets)
+        host, port = config.addresses[0]
+        peer = DatabasePeer("postgresql", host, None if host.startswith("/") else port, config.database)
+        super().__init__(self._connect, fault, config.secrets, peer)
 
     def _connect(self) -> Any:
         config, reach = self._config, self._reach
@@ -131,7 +134,8 @@ class PostgresSession(AdbcSession):
     def change(self, sql: str) -> None:
         """Statements that change the source, such as its publications: outside of the read-only transactions of all others."""
         assert not self._is_in_transaction
-        self._execute(sql)
+        with self._peer.span(sql):
+            self._execute(sql)
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         if self._is_in_transaction:

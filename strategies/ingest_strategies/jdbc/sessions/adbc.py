@@ -7,6 +7,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.sessions.driver_session import DriverSession, close_quietly
 from ingest_strategies.jdbc.sessions.faults import without_secrets
 
@@ -17,38 +18,46 @@ Fault = Callable[[str, str | None], IngestError]
 class AdbcSession(DriverSession):
     """A connection in autocommit mode: transactions are begun by statement, so that a snapshot can be imported."""
 
-    def __init__(self, connect: Callable[[], Any], fault: Fault, secrets: Sequence[str]) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], fault: Fault, secrets: Sequence[str], peer: DatabasePeer | None = None
+    ) -> None:
         self._streams: list[Any] = []
 
         def translate(error: Exception) -> IngestError:
             return fault(without_secrets(str(error), secrets), getattr(error, "sqlstate", None) or None)
 
-        super().__init__(connect, (AdbcError,), translate)
+        super().__init__(connect, (AdbcError,), translate, peer)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._translate_errors(), self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._translate_errors(), self._connection.cursor() as cursor:
             cursor.execute(sql)
             table = cursor.fetch_arrow_table()
         columns = [column.to_pylist() for column in table.columns]
         return list(zip(*columns, strict=True))
 
     def run(self, sql: str) -> None:
-        with self._translate_errors(), self._connection.cursor() as cursor:
+        with self._peer.span(sql), self._translate_errors(), self._connection.cursor() as cursor:
             cursor.execute(sql)
 
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """Streams a result; memory holds one batch. The statement ends when the iterator is closed."""
         cursor = self._connection.cursor()
         self._streams.append(cursor)
-        reader = None
+        reader, span, row_count = None, self._peer.begin(sql), 0
         try:
             cursor.adbc_statement.set_options(**options)
             with self._translate_errors():
                 cursor.execute(sql)
                 reader = cursor.fetch_record_batch()
             while (batch := self._next_batch(reader)) is not None:
+                row_count += batch.num_rows
                 yield batch
+        except IngestError as error:
+            span.fail(error.code)
+            raise
         finally:
+            span.set({"db.response.returned_rows": row_count})
+            span.end()
             if reader is not None:
                 close_quietly(reader)
             self._end(cursor)

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.sessions.driver_session import DriverSession, close_quietly
 
 MAX_ROWS = 65_536
@@ -20,14 +21,15 @@ class DbapiSession(DriverSession):
         errors: tuple[type[Exception], ...],
         fault: Callable[[Exception], IngestError],
         options: Mapping[str, Any] | None = None,
+        peer: DatabasePeer | None = None,
     ) -> None:
         self._options = dict(options or {})
-        super().__init__(connect, (*errors, OSError), fault)
+        super().__init__(connect, (*errors, OSError), fault, peer)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         cursor = self._connection.cursor()
         try:
-            with self._translate_errors():
+            with self._peer.span(sql), self._translate_errors():
                 cursor.execute(sql, **self._options)
                 return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
         finally:
@@ -36,7 +38,7 @@ class DbapiSession(DriverSession):
     def batches(self, sql: str, options: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """The values as text in binary columns; `first_rows` and `page_bytes` bound a batch."""
         count, page_bytes = int(options["first_rows"]), int(options["page_bytes"])
-        cursor = self._connection.cursor()
+        cursor, span, row_count = self._connection.cursor(), self._peer.begin(sql), 0
         try:
             with self._translate_errors():
                 cursor.arraysize = count
@@ -48,8 +50,14 @@ class DbapiSession(DriverSession):
                     ]
                     batch = pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
                     count = cursor.arraysize = next_row_count(count, batch, page_bytes)
+                    row_count += batch.num_rows
                     yield batch
+        except IngestError as error:
+            span.fail(error.code)
+            raise
         finally:
+            span.set({"db.response.returned_rows": row_count})
+            span.end()
             close_quietly(cursor)
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.statement_spans import DatabasePeer
 
 
 class DriverSession:
@@ -15,7 +16,9 @@ class DriverSession:
         connect: Callable[[], Any],
         errors: tuple[type[Exception], ...],
         fault: Callable[[Exception], IngestError],
+        peer: DatabasePeer | None = None,
     ) -> None:
+        self._peer = peer or DatabasePeer()
         self._errors = errors
         self._fault = fault
         with self._translate_errors():

@@ -18,6 +18,7 @@ import adbc_driver_sqlite.dbapi as driver
 
 from ingest_ray.sdk.contracts import Descriptor, ReadContext
 from ingest_ray.sdk.errors import ConfigError, IngestError, SourceChanged, SourceDenied, SourceLocked, SourceUnavailable
+from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sdk.types import Dataset, Endpoint, Horizon, Position, Slice, UnitSpec
 from ingest_strategies.jdbc.catalog_rows import is_indexed, require_same_columns
 from ingest_strategies.jdbc.config import parse_config
@@ -53,7 +54,8 @@ class Sqlite(StandardSql):
         def fault(message: str, state: str | None) -> IngestError:
             return fault_of(endpoint.endpoint_id, message)
 
-        session = AdbcSession(lambda: driver.connect(file_uri(path, "ro"), autocommit=True), fault, ())
+        peer = DatabasePeer("sqlite", namespace=path.name)
+        session = AdbcSession(lambda: driver.connect(file_uri(path, "ro"), autocommit=True), fault, (), peer)
         try:
             session.rows(f"PRAGMA busy_timeout = {int(config.busy_timeout_s * 1000)}")
             session.rows("SELECT count(*) FROM sqlite_master")  # fails here where the file is no database
