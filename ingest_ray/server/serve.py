@@ -14,6 +14,19 @@ from ingest_ray.server.identity import check_anonymous_access
 from ingest_ray.service.installation import Installation
 
 
+class AnnouncingServer(uvicorn.Server):
+    """Says where it serves once requests are answered: what waits for the line may connect at once."""
+
+    def __init__(self, url: str, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"serving {self._url}", file=sys.stderr, flush=True)
+
+
 def serve(installation: Installation, host: str | None, port: int | None, *, has_console: bool) -> None:
     """Raises `ConfigError` where it cannot listen."""
     settings = installation.settings.serve
@@ -24,9 +37,9 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
     port = listening.getsockname()[1]
     app = build_app(installation, has_console=has_console)
     url = f"http://{shown}:{port}/console/" if has_console else f"http://{shown}:{port}/graphql"
-    print(f"serving {url}", file=sys.stderr, flush=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its lines have the ids of browsers' sessions in them
-    server = uvicorn.Server(
+    server = AnnouncingServer(
+        url,
         uvicorn.Config(
             app,
             http=protocol_with_deadline(settings.request_timeout_s),
@@ -38,7 +51,7 @@ def serve(installation: Installation, host: str | None, port: int | None, *, has
             ws_max_size=settings.max_body_bytes,
             proxy_headers=bool(settings.trusted_proxies),  # else any caller could choose its address
             forwarded_allow_ips=list(settings.trusted_proxies),
-        )
+        ),
     )
     asyncio.run(server.serve(sockets=[listening]))
 

@@ -1,4 +1,4 @@
-"""The examples for clusters say only what Ray and KubeRay document, and what they name is there."""
+"""The files for clusters say only what Ray and KubeRay know, and what they name is there."""
 
 import json
 import re
@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from ingest_ray.config import load_config
+from tests.deploy.vendor_schemas import read_documents, validate_object
 
 ROOT = Path(__file__).parents[2]
-KUBERAY = json.loads((Path(__file__).parent / "kuberay-v1.schema.json").read_text())
+RAY_FILES = ["deploy/kubernetes/raycluster.yaml", "deploy/kubernetes/rayjob.yaml"]
 CLUSTERS = (ROOT / "docs" / "clusters.md").read_text()
 
 
@@ -37,28 +38,46 @@ def test_the_cluster_file_is_what_ray_up_takes() -> None:
     assert sum(each.get("max_workers", 0) for each in types.values()) <= cluster["max_workers"]
 
 
+def test_every_node_of_the_cluster_file_starts_ray_with_the_settings_variables() -> None:
+    cluster = read("cluster.yaml")
+    assert "INGEST_SECRET_KEY" in (ROOT / "cluster.yaml").read_text()
+    for commands in (cluster["head_start_ray_commands"], cluster["worker_start_ray_commands"]):
+        (start,) = (command for command in commands if "ray start" in command)
+        (file,) = re.findall(r"\. (\S+)", start.partition("ray start")[0])
+        assert file in cluster["file_mounts"]
+        assert "RAY_AUTH_MODE=token" in start
+
+
 def test_rays_schema_refuses_what_it_does_not_know() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(read("cluster.yaml") | {"workers": 3}, ray_schema())
 
 
-@pytest.mark.parametrize("name", ["deploy/raycluster.yaml", "deploy/rayjob.yaml"])
-def test_a_kubernetes_example_has_documented_fields_only_and_mounts_what_it_declares(name: str) -> None:
-    document = read(name)
-    jsonschema.validate(document, KUBERAY)
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_an_object_of_kuberay_is_valid_has_a_login_and_mounts_what_it_declares(name: str) -> None:
+    (document,) = read_documents(name)
+    validate_object(document)
     spec = document["spec"].get("rayClusterSpec", document["spec"])
+    # Without it neither the autoscaler nor the submitter can log in: KubeRay gives its token to those by `authOptions` only.
+    assert spec["authOptions"]["mode"] == "token"
     for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
         pod = group["template"]["spec"]
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
-        assert any(one["name"] == "RAY_AUTH_MODE" and one["value"] == "token" for one in pod["containers"][0]["env"])
+        assert pod["securityContext"]["runAsUser"] == 10001
 
 
-def test_a_field_that_is_not_documented_is_refused() -> None:
-    document = read("deploy/raycluster.yaml")
-    document["spec"]["workerGroupSpecs"][0]["minReplica"] = 1
+@pytest.mark.parametrize(
+    "path", [("spec", "workerGroupSpecs", 0, "minReplica"), ("spec", "authOption"), ("spec", "headGroupSpec", "nodes")]
+)
+def test_a_field_that_kuberay_does_not_know_is_refused(path: tuple[str | int, ...]) -> None:
+    (document,) = read_documents(RAY_FILES[0])
+    at = document
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = 1
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, KUBERAY)
+        validate_object(document)
 
 
 def test_labels_of_the_documented_settings_are_labels_of_the_example_nodes(tmp_path: Path) -> None:
@@ -71,5 +90,5 @@ def test_labels_of_the_documented_settings_are_labels_of_the_example_nodes(tmp_p
     known = {each["labels"]["ingest"] for each in read("cluster.yaml")["available_node_types"].values()}
     named = {*re.findall(r"\w+", ray.reader_labels["ingest"]), *re.findall(r"\w+", ray.actor_labels["ingest"])} - {"in"}
     assert named <= known
-    for group in read("deploy/raycluster.yaml")["spec"]["workerGroupSpecs"]:
+    for group in read(RAY_FILES[0])["spec"]["workerGroupSpecs"]:
         assert group["rayStartParams"]["labels"].removeprefix("ingest=") in known
