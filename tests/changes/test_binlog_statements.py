@@ -4,7 +4,7 @@ import pytest
 
 from ingest_strategies.jdbc.mysql.changes.statements import Does, TargetTable, effect_of
 
-TABLE = TargetTable("shop", "orders", aliases=frozenset({"open_orders"}))
+TABLE = TargetTable("shop", "orders", aliases=frozenset({("shop", "open_orders")}))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ TABLE = TargetTable("shop", "orders", aliases=frozenset({"open_orders"}))
         ("INSERT INTO open_orders VALUES (1)", Does.WRITE),
         ("INSERT INTO a VALUES ('orders')", Does.NOTHING),
         ("DELETE FROM a", Does.NOTHING),
+        ("DELETE FROM other.orders", Does.NOTHING),
+        ("DELETE orders FROM shop.orders JOIN a", Does.WRITE),
         ("XA COMMIT X'6162',X'',1", Does.XA_COMMIT),
         ("XA ROLLBACK X'6162',X'',1", Does.XA_ROLLBACK),
         ("GRANT SELECT ON orders TO a", Does.NOTHING),

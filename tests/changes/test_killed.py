@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
+from tests.changes.binlog_kill_campaign import Campaign as BinlogCampaign
 from tests.changes.kill_campaign import Campaign
 
 
@@ -18,5 +20,21 @@ def test_killed_runs_apply_every_change_once(tmp_path: Path, pg: Postgres) -> No
 @pytest.mark.faults
 def test_killed_runs_of_a_long_campaign_apply_every_change_once(tmp_path: Path, pg: Postgres) -> None:
     campaign = Campaign(tmp_path, pg, seed=1)
+    campaign.run(60)
+    assert campaign.kills["too late"] < 30
+
+
+@pytest.mark.slow
+def test_killed_runs_of_mariadb_apply_every_change_once(tmp_path: Path, maria_log: MariaDatabase) -> None:
+    campaign = BinlogCampaign(tmp_path, maria_log, seed=3)
+    campaign.run(2)
+    assert sum(campaign.kills.values()) == 2
+
+
+@pytest.mark.faults
+def test_killed_runs_of_a_long_campaign_of_mariadb_apply_every_change_once(
+    tmp_path: Path, maria_log: MariaDatabase
+) -> None:
+    campaign = BinlogCampaign(tmp_path, maria_log, seed=1)
     campaign.run(60)
     assert campaign.kills["too late"] < 30

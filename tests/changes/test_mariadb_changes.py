@@ -10,7 +10,7 @@ from tests.changes.log_world import assert_equal
 from tests.verify.test_types import sink_of
 
 pytestmark = pytest.mark.slow
-SINKS = ["delta", "postgres", "sqlite", "duckdb", "mariadb"]
+SINKS = ["delta", "sqlite", "mariadb"]
 
 
 @pytest.mark.parametrize("sink", SINKS)

@@ -89,9 +89,9 @@ class MysqlLog:
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         begun = begun_at(known.get(SEGMENT), spec)
         with self._dialect.open(spec.endpoint) as session:
-            table, files = read_log_table(session, spec), read_files(session)
-            kept = sum(file.size_bytes for file in files)
-            name = f"binary log from {files[0].name} on" if files else "binary log"
+            table = read_log_table(session, spec)
+            kept = sum(file.size_bytes for file in table.files)
+            name = f"binary log from {table.files[0].name} on" if table.files else "binary log"
             if begun is None:
                 return LogStatus(name=name, state="new", end=str(table.end), retained_bytes=kept)
             oldest_s = oldest_unread_s(session, table, begun)
@@ -100,7 +100,7 @@ class MysqlLog:
                 state="kept",
                 position=str(begun),
                 end=str(table.end),
-                lag_bytes=bytes_between(files, begun, table.end),
+                lag_bytes=bytes_between(table.files, begun, table.end),
                 lag_s=oldest_s,
                 retained_bytes=kept,
             )
@@ -136,14 +136,14 @@ class MysqlLog:
         with self._dialect.open(spec.endpoint) as session:
             check_server(read_server(session), spec.endpoint.endpoint_id)
             check_table(session, spec)
-            table, files = read_log_table(session, spec), read_files(session)
+            table = read_log_table(session, spec)
             facts = log_facts(session, spec)
-        lag_bytes = bytes_between(files, lower, table.end)
+        lag_bytes = bytes_between(table.files, lower, table.end)
         if unfinished is not None and unfinished.target.upper is not None:
             found = LogProbe(lower, LogPosition.parse(unfinished.target.upper), True, lag_bytes)
         else:
             found = look_ahead(table, lower, lag_bytes, ROUND_SLICES * spec.policy.target_slice_bytes)
-        left = bytes_between(files, found.upper, table.end)
+        left = bytes_between(table.files, found.upper, table.end)
         is_unchanged = not found.has_changes and found.upper != lower
         return Probe(
             strategy=self._dialect.template,

@@ -7,15 +7,30 @@ from ingest_ray.sdk.errors import LogGone, SourceUnavailable
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.catalog import text_literal
-from ingest_strategies.jdbc.mysql.changes.event_stream import FORMAT, Event, EventStream, open_stream
+from ingest_strategies.jdbc.mysql.changes.event_stream import (
+    FIRST_OFFSET,
+    FORMAT,
+    RELOAD_HINT,
+    Event,
+    EventStream,
+    open_stream,
+)
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
-from ingest_strategies.jdbc.mysql.changes.server import TRANSACTIONAL, LogServer, log_gone, read_log_end, read_server
+from ingest_strategies.jdbc.mysql.changes.server import (
+    TRANSACTIONAL,
+    LogFile,
+    LogServer,
+    log_gone,
+    read_files,
+    read_log_end,
+    read_server,
+)
 from ingest_strategies.jdbc.mysql.changes.statements import TargetTable
-from ingest_strategies.jdbc.mysql.changes.transactions import Transaction, TransactionReader
+from ingest_strategies.jdbc.mysql.changes.transactions import Item, Transaction, TransactionReader
 
 _ALIASES = (
-    "SELECT table_name FROM information_schema.views WHERE view_definition LIKE {like}"
-    " UNION SELECT event_object_table FROM information_schema.triggers WHERE action_statement LIKE {like}"
+    "SELECT table_schema, table_name FROM information_schema.views WHERE view_definition LIKE {like}"
+    " UNION SELECT event_object_schema, event_object_table FROM information_schema.triggers WHERE action_statement LIKE {like}"
 )
 
 
@@ -27,6 +42,7 @@ class LogTable:
     server: LogServer
     target: TargetTable
     end: LogPosition
+    files: tuple[LogFile, ...]
 
 
 @dataclass(frozen=True)
@@ -43,9 +59,10 @@ def read_log_table(session: Session, spec: UnitSpec) -> LogTable:
     facts = spec.dataset.facts
     table = str(facts["table"])
     like = text_literal("%" + table.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%")
-    aliases = frozenset(str(row[0]) for row in session.rows(_ALIASES.format(like=like)))
+    aliases = frozenset((str(of), str(name)) for of, name in session.rows(_ALIASES.format(like=like)))
     target = TargetTable(str(facts["schema"]), table, server.folds_names, aliases)
-    return LogTable(spec, server, target, read_log_end(spec.endpoint, session, server))
+    end = read_log_end(spec.endpoint, session, server)
+    return LogTable(spec, server, target, end, tuple(read_files(session)))
 
 
 def passed_between(
@@ -69,6 +86,8 @@ def passed_between(
             begun = True
             yield passed
     except MissingFile:
+        if lower.file_number > table.end.file_number:  # its GTIDs may have been given to other transactions
+            raise log_gone(table.spec, lower, f"the server began a new log, which is at {table.end}") from None
         if begun or not lower.gtids:
             raise
         yield from _by_gtids(table, lower, upper, is_stopping)
@@ -160,4 +179,37 @@ def _by_gtids(
 
 def _reader(table: LogTable) -> TransactionReader:
     engine = str(table.spec.dataset.facts.get("engine"))
-    return TransactionReader(table.target, table.spec.unit_id, engine in TRANSACTIONAL)
+    reader = TransactionReader(table.target, table.spec.unit_id, engine in TRANSACTIONAL)
+    reader.find_prepared = lambda name, event: find_prepared(table, name, event)
+    return reader
+
+
+def find_prepared(table: LogTable, name: str, committed: Event) -> tuple[Item, ...]:
+    """The rows of a transaction of XA that was prepared before the interval: looked for backwards, a file of the log at a time.
+
+    Raises:
+        LogGone: no file of the log has them.
+    """
+    names = [file.name for file in table.files]
+    earlier = names[: names.index(committed.file) + 1] if committed.file in names else []
+    for file in reversed(earlier):
+        reader = TransactionReader(table.target, table.spec.unit_id, refuses=False)
+        reader.find_prepared = lambda name, event: ()
+        with open_stream(table.spec.endpoint) as stream:
+            stream.begin(LogPosition(file, FIRST_OFFSET, ""), is_mariadb=table.server.is_mariadb)
+            for _ in reader.read(_before(stream, file, committed)):
+                pass
+        if name in reader.prepared:
+            return reader.prepared[name]
+    raise LogGone(
+        f"{table.spec.unit_id}: the log is gone: transaction '{name}' of XA is committed at {committed.file}:{committed.offset}, and no"
+        " file of the log has its rows",
+        hint=RELOAD_HINT,
+    )
+
+
+def _before(stream: EventStream, file: str, committed: Event) -> Iterator[Event]:
+    for event in stream.events():
+        if event.file != file or (file == committed.file and event.offset >= committed.offset):
+            return
+        yield event

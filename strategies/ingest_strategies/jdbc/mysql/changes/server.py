@@ -4,6 +4,7 @@ https://mariadb.com/kb/en/replication-and-binary-log-system-variables/,
 https://dev.mysql.com/doc/refman/8.4/en/replication-options-binary-log.html
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest_ray.sdk.errors import ConfigError, IngestError, LogGone, ModeUnsupported, SourceDenied, SourceError
@@ -196,7 +197,7 @@ def log_gone(spec: UnitSpec, begun: LogPosition, reason: str) -> LogGone:
     return LogGone(f"{spec.unit_id}: the log is gone from {begun} on: {reason}", hint=RELOAD_HINT)
 
 
-def bytes_between(files: list[LogFile], lower: LogPosition, upper: LogPosition) -> int:
+def bytes_between(files: Sequence[LogFile], lower: LogPosition, upper: LogPosition) -> int:
     """Of the log; where the lower position is of another server, 0."""
     if lower.file == upper.file:
         return max(0, upper.offset - lower.offset)

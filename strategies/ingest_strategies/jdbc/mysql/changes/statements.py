@@ -61,12 +61,12 @@ class Token:
 @dataclass(frozen=True)
 class TargetTable:
     """`folds`: the server does not distinguish case in names (`lower_case_table_names`). `aliases`: views of the table, and tables whose
-    triggers write to it."""
+    triggers name it, with their schemas."""
 
     schema: str
     table: str
     folds: bool = False
-    aliases: frozenset[str] = frozenset()
+    aliases: frozenset[tuple[str, str]] = frozenset()
 
     def _same(self, one: str, other: str) -> bool:
         return one == other or (self.folds and one.casefold() == other.casefold())
@@ -77,9 +77,23 @@ class TargetTable:
     def is_schema(self, schema: str) -> bool:
         return self._same(schema, self.schema)
 
-    def is_named(self, tokens: Sequence[Token]) -> bool:
-        names = {token.name for token in tokens if token.is_name}
-        return any(self._same(name, known) for name in names for known in (self.table, *self.aliases))
+    def is_named(self, tokens: Sequence[Token], schema: str) -> bool:
+        """Whether a statement has a name of the table in it, as `t` or as `schema.t`."""
+        known = [(self.schema, self.table), *self.aliases]
+        return any(
+            self._same(name, table) and self._same(owner, of)
+            for owner, name in names_in(tokens, schema)
+            for of, table in known
+        )
+
+
+def names_in(tokens: Sequence[Token], schema: str) -> Iterator[tuple[str, str]]:
+    """Every name with its schema: the name in front of a point, or the default."""
+    for at, token in enumerate(tokens):
+        if token.is_name and at > 1 and tokens[at - 1].text == "." and tokens[at - 2].is_name:
+            yield tokens[at - 2].name, token.name
+        elif token.is_name:
+            yield schema, token.name
 
 
 def tokens_of(text: str) -> list[Token]:
@@ -121,7 +135,7 @@ def effect_of(text: str, schema: str, target: TargetTable) -> Effect:
         case "ALTER":
             return Effect(_alter(tokens, schema, target))
         case _ if first in _CHANGES_ROWS:
-            return Effect(Does.WRITE if target.is_named(tokens) else Does.NOTHING)
+            return Effect(Does.WRITE if target.is_named(tokens, schema) else Does.NOTHING)
     return Effect(Does.NOTHING)
 
 
@@ -213,7 +227,7 @@ def _alter(tokens: Sequence[Token], schema: str, target: TargetTable) -> Does:
     if altered is not None and target.is_table(*altered):
         return Does.REPLACE if _loses_rows(tokens) else Does.ALTER
     renames = any(token.is_word("RENAME", "EXCHANGE", "PARTITION") for token in rest)
-    return Does.REPLACE if renames and target.is_named(rest) else Does.NOTHING
+    return Does.REPLACE if renames and target.is_named(rest, schema) else Does.NOTHING
 
 
 def _loses_rows(tokens: Sequence[Token]) -> bool:

@@ -5,7 +5,7 @@ that was prepared (XA) may be committed much later, or never.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -75,8 +75,13 @@ class TransactionReader:
     target: TargetTable
     what: str
     is_transactional: bool = True
+    refuses: bool = True
+    """Raises for what the log does not have; else leaves it out."""
     prepared: dict[str, tuple[Item, ...]] = field(default_factory=dict)
     """The rows of transactions that were prepared, by their names, until they are committed."""
+
+    find_prepared: Callable[[str, Event], tuple[Item, ...]] = lambda name, event: ()
+    """Finds them where they were prepared before the first event."""
 
     def __post_init__(self) -> None:
         self._group = _Group()
@@ -174,6 +179,8 @@ class TransactionReader:
     def _note_definition(self, event: Event, effect: Effect, text: str) -> None:
         shown = " ".join(text.split())[:120]
         match effect.does:
+            case Does.REPLACE | Does.WRITE if not self.refuses:
+                pass
             case Does.TRUNCATE:
                 self._group.items.append("truncate")
             case Does.ALTER:
@@ -200,26 +207,14 @@ class TransactionReader:
 
     def _end_prepared(self, event: Event, effect: Effect) -> Transaction:
         items = self.prepared.pop(effect.name, None)
-        if items is None:
-            raise MissingPrepared(effect.name, _position_text(event))
         if effect.does is Does.XA_COMMIT:
-            self._group.items.extend(items)
+            self._group.items.extend(self.find_prepared(effect.name, event) if items is None else items)
         return self._end(event)
 
     def _end(self, event: Event) -> Transaction:
         group, self._group = self._group, _Group()
         self._maps.clear()
         return Transaction(event.file, event.offset, event.at_s, group.gtid, tuple(group.items), group.is_altered)
-
-
-class MissingPrepared(SourceError):
-    """A transaction of XA was committed here whose rows are further back in the log."""
-
-    def __init__(self, name: str = "", position: str = "") -> None:
-        super().__init__(
-            f"transaction '{name}' of XA is committed at {position}, and its rows are further back in the log"
-        )
-        self.name = name
 
 
 def _position_text(event: Event) -> str:
