@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from ingest_ray.testing.servers.mariadb import MariaDatabase, fresh_database, running_server
@@ -200,7 +201,8 @@ class Campaign:
         rows = [{name: row.get(name) for name in names} for row in found]
         for row in rows:
             row["at"] = row["at"].replace(tzinfo=None) if row["at"] is not None else None
-        assert rows == expected, f"round {number} of seed {self.seed}"
+        differing = [pair for pair in zip_longest(rows, expected) if pair[0] != pair[1]]
+        assert not differing, f"round {number} of seed {self.seed}: {len(differing)} rows differ, first {differing[0]}"
         self.rows_compared += len(found)
         report = world.verify(with_values=True)
         assert counts(report) == (0, 0, 0, 0), (number, self.seed, report)

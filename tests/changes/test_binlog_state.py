@@ -266,6 +266,20 @@ def test_changed_columns_follow_the_policy(world: TableWorld, maria_log: MariaDa
     assert_equal(world)
 
 
+def test_a_column_that_is_added_between_description_and_load_is_not_missed(
+    tmp_path: Path, maria_log: MariaDatabase
+) -> None:
+    maria_log.run(CREATE)
+    world = binlog_world(tmp_path, maria_log)
+    order = world.order()
+    write(maria_log, "ALTER TABLE t ADD COLUMN extra int", "INSERT INTO t (id, extra) VALUES (1, 5)")
+    summary = launch([order], lambda progress: None, lambda: False)[0]
+    assert summary.error is not None
+    assert summary.error.code == "E_SOURCE_CHANGED"
+    world.run()
+    assert world.rows()[0]["extra"] == 5
+
+
 def test_appended_changes_have_an_order(tmp_path: Path, maria_log: MariaDatabase) -> None:
     maria_log.run(CREATE)
     maria_log.run("INSERT INTO t VALUES (1, 'a', NULL)")

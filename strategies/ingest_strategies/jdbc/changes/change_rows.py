@@ -150,13 +150,21 @@ def refuse_added_columns(spec: UnitSpec, order: ColumnOrder, read_columns: Calla
     Raises:
         SourceChanged: nothing of the slice counts; the next run describes the table first.
     """
-    known = {column.name for column in spec.dataset.columns}
-    unknown = order.seen - known
-    if not unknown or spec.policy.columns or spec.policy.on_schema_change == "discard_column":
-        return
-    added = sorted(unknown & set(read_columns()))
-    if added:
+    unknown = unknown_columns(spec, order.seen)
+    if unknown:
+        refuse_columns(spec, unknown & set(read_columns()))
+
+
+def unknown_columns(spec: UnitSpec, names: Iterable[str]) -> set[str]:
+    """Those that the run should have, and that were not there when it described the table."""
+    if spec.policy.columns or spec.policy.on_schema_change == "discard_column":
+        return set()
+    return set(names) - {column.name for column in spec.dataset.columns}
+
+
+def refuse_columns(spec: UnitSpec, added: Iterable[str]) -> None:
+    for name in sorted(added):
         raise SourceChanged(
-            f"{spec.unit_id}: column '{added[0]}' was added while the run went on",
+            f"{spec.unit_id}: column '{name}' was added while the run went on",
             hint="run again: it goes on with the column",
         )

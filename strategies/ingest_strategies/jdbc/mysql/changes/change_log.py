@@ -22,9 +22,10 @@ from ingest_ray.sdk.types import (
     Slice,
     UnitSpec,
 )
-from ingest_strategies.jdbc.changes.change_rows import as_loaded
+from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns, unknown_columns
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
+from ingest_strategies.jdbc.mysql.catalog import read_column_types
 from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
 from ingest_strategies.jdbc.mysql.changes.log_reader import read_log
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
@@ -120,6 +121,8 @@ class MysqlLog:
             check_table(session, spec)
             if begun is None:
                 begun = read_visible_end(spec.endpoint, session, server)
+                # A value that a column got before this position is in no change, and the load would not read the column.
+                refuse_columns(spec, unknown_columns(spec, read_column_types(session, spec.dataset)))
             facts = log_facts(session, spec)
         note = "the first load; changes are read from this position on"
         horizon = Horizon(
