@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from ingest_ray.sdk.dataset_schema import LOGICAL
 from ingest_ray.sdk.errors import SinkRejected
-from ingest_ray.sdk.types import Fidelity, Target, WriteMode
+from ingest_ray.sdk.types import Fidelity, Target
+from ingest_ray.sinks.history.columns import is_of_history
 from ingest_ray.sinks.provenance import INGESTED_AT, with_provenance
 from ingest_ray.sinks.type_mapping import TypeRules, map_type
 from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider, scale_of
@@ -16,6 +17,9 @@ def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
     """Converted types, and the columns of provenance. Every column is nullable: the source may drop a NOT NULL later."""
     fields = []
     for field in schema:
+        if is_of_history(field):
+            fields.append(field.remove_metadata())
+            continue
         mapping = map_type(field.type, rules)
         if mapping.fidelity is Fidelity.REFUSED:
             raise SinkRejected(f"column '{field.name}' of type '{field.type}' cannot be kept: {mapping.note}")
@@ -41,7 +45,7 @@ def internal_name(name: str, columns: Iterable[str]) -> str:
 
 def refuse_unordered_keys(target: Target, schema: pa.Schema, rules: TypeRules) -> None:
     """For upserts: the key and the version column must exist, and compare in the sink as at the source."""
-    if target.write is not WriteMode.UPSERT:
+    if not target.write.merges:
         return
     if not target.key:
         raise SinkRejected(f"unit '{target.unit_id}' cannot be upserted without a key", hint="set policy.primary_key")

@@ -63,7 +63,11 @@ def test_the_environment_may_name_another_home(tmp_path: Path, monkeypatch: pyte
 FAULTS = [
     ("lookback", "lookbak", r":19: units\[0\]\.policy\.lookbak: unknown field; did you mean 'lookback'\?"),
     ("lookback: 10m", "lookback: soon", r":19: units\[0\]\.policy\.lookback: a number with a unit, such as 30s"),
-    ("write: upsert", "write: merge", r":20: units\[0\]\.policy\.write: should be 'append', 'upsert' or 'replace'"),
+    (
+        "write: upsert",
+        "write: merge",
+        r":20: units\[0\]\.policy\.write: should be 'append', 'upsert', 'replace' or 'history'",
+    ),
     ("enabled: true", "enabled: perhaps", r":14: units\[0\]\.enabled: should be a valid boolean"),
     ("    sink: lake", "    sink: lak", r":13: units\[0\]\.sink: no sink 'lak' in this file; there is: lake"),
     ("- endpoint: shop", "- endpoint: shp", r":11: units\[0\]\.endpoint: no endpoint 'shp' in this file"),

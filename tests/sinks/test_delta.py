@@ -44,6 +44,8 @@ def _as_store(uri: str) -> TableFiles:
 
 
 class StoreWorld(DeltaWorld):
+    is_variant = True
+
     def open(self) -> Sink:
         return _StoreSink(DeltaConfig(uri=str(self._root)))
 

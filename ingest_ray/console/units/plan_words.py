@@ -11,6 +11,7 @@ from ingest_ray.engine.reports import CertificateLine, PlanPreview
 WRITES = {
     "append": "appends them to what is there",
     "upsert": "upserts them by their key",
+    "history": "adds each new version to the history of its key",
     "replace": "replaces what is there when all of them have arrived",
 }
 FACTS = {

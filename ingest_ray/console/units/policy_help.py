@@ -44,7 +44,7 @@ HELP: dict[str, str] = {
     "columns": "The columns that are read. None chosen: all.",
     "exclude_columns": "Columns that are never read.",
     "snapshot": "One snapshot of the source for all slices of a run, where the source has snapshots.",
-    "write": "append, upsert by the key, or replace. Empty: a full run replaces; an incremental one upserts where there is a key, else appends.",
+    "write": "append, upsert by the key, replace, or history: every version by the key. Empty: a full run replaces; an incremental one upserts where there is a key, else appends.",
     "primary_key": "The columns that name a row. None chosen: the dataset's primary key.",
     "rename": "Names in the target, one a line: old: new",
     "mask": "Columns whose values are replaced before they are stored, one a line: email: hmac (or redact, last4, year)",

@@ -20,7 +20,7 @@ from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_batches import batches_of
-from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec
 from ingest_ray.secrets.mask_key import read_mask_key
 from ingest_ray.sinks.provenance import READ_AT
 
@@ -56,7 +56,7 @@ class QuarantineReplay:
 
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-        if spec.write_mode is not WriteMode.UPSERT:
+        if not spec.write_mode.merges:
             raise ConfigError(
                 f"unit '{spec.unit_id}' does not upsert, so a replay could double rows",
                 hint="mend the rows at the source, or set policy.write to upsert with a key",

@@ -131,7 +131,7 @@ INGESTION_FIELDS = {
     "intervals": "The parts that are in the sink, or still open.",
     "sliceId": "The id of the slice.",
     "firstReason": "Why its first rejected row did not fit.",
-    "write": "append, upsert or replace.",
+    "write": "append, upsert, replace or history.",
     "segments": "The segments, with their watermarks and estimates.",
     "sliceCount": "The number of all slices.",
     "certificate": "The columns on their way to the sink, and what may change there.",

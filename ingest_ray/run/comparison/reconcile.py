@@ -16,7 +16,7 @@ from ingest_ray.logs import context
 from ingest_ray.run.comparison.opened import OpenComparison, open_comparison
 from ingest_ray.run.comparison.repair import erase_surplus_rows, repair_lost_rows
 from ingest_ray.sdk.errors import ConfigError, DeletesRefused, IngestError, RunActive
-from ingest_ray.sdk.types import RunFault, RunState, WriteMode
+from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import describe, is_live
 
@@ -46,7 +46,7 @@ def _refuse_live_run(order: RunOrder) -> None:
 
 
 def _reconcile(order: RunOrder, allow_all: bool) -> ReconcileReport:
-    if order.spec.write_mode is not WriteMode.UPSERT:
+    if not order.spec.write_mode.merges:
         raise ConfigError(
             f"unit '{order.spec.unit_id}' does not upsert, so its deletes cannot be found",
             hint="set policy.write to upsert with a key; a replacement has no deleted rows anyway",

@@ -121,14 +121,14 @@ def _repaired(
 ) -> VerifyReport:
     write, notes = order.spec.write_mode, list(report.notes)
     summary: RunSummary | None = None
-    has_copies = report.doubled > 0 and write is WriteMode.UPSERT
+    has_copies = report.doubled > 0 and write.merges
     if has_copies:
         erase_doubled_rows(order, opened.rows, opened.spool)
     if report.missing + report.different or has_copies or write is WriteMode.REPLACE:
         tables = ("missing", "different", *(["doubled"] if has_copies else []))
         summary = repair_lost_rows(order, opened.spool, tables, is_stopping)
     erased, refused = 0, None
-    if report.surplus and write is WriteMode.UPSERT:
+    if report.surplus and write.merges:
         try:
             erased = erase_surplus_rows(
                 order,

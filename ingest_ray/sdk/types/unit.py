@@ -22,6 +22,13 @@ class WriteMode(StrEnum):
     APPEND = "append"
     UPSERT = "upsert"
     REPLACE = "replace"
+    HISTORY = "history"
+    """Every version of a row, by key, each with the time in which it was valid."""
+
+    @property
+    def merges(self) -> bool:
+        """True where rows are merged by key: reading a row again doubles nothing."""
+        return self in (WriteMode.UPSERT, WriteMode.HISTORY)
 
 
 class DataMode(StrEnum):

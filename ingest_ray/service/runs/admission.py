@@ -221,7 +221,7 @@ def _check_options(order: RunOrder, options: RunOptions) -> None:
                 f"unit '{order.ref}' is not in CDM mode: there is nothing to map", hint="mode: cdm"
             )
         return
-    if options.task != "ingest" and write is not WriteMode.UPSERT:
+    if options.task != "ingest" and not write.merges:
         raise ConfigError(
             f"unit '{order.ref}' has write: {write}, and a {options.task} would double its rows or replace them all",
             hint="it needs write: upsert, with a key",

@@ -63,6 +63,11 @@ def check_cdm_policy(spec: UnitSpec, settings: Settings) -> None:
     name, policy = spec.ref, spec.policy
     if policy.write is WriteMode.APPEND:
         raise ConfigError(f"unit '{name}': write: append would double rows of a model", hint="leave policy.write out")
+    if policy.write is WriteMode.HISTORY:
+        raise ConfigError(
+            f"unit '{name}': write: history keeps versions of the source's rows, and a model has one row for each of its ids",
+            hint="leave policy.write out, or mode: raw",
+        )
     if policy.columns and not spec.config.cdm.models:
         raise ConfigError(f"unit '{name}': policy.columns may leave out what its mapper needs", hint="leave it out")
     if policy.keep_staging and settings.staging.provider == "object-store":

@@ -121,7 +121,7 @@ def _followed_dataset(raw: UnitSpec, before: Dataset | None, now: Dataset) -> tu
 def _refuse_lost_columns(raw: UnitSpec, old: Dataset, now: Dataset, write: WriteMode) -> None:
     policy = raw.policy
     key = policy.primary_key or old.primary_key
-    needed = dict.fromkeys(key if write is WriteMode.UPSERT or policy.primary_key else (), "key")
+    needed = dict.fromkeys(key if write.merges or policy.primary_key else (), "key")
     needed |= {policy.cursor: "cursor"} if policy.cursor else {}
     for column, role in needed.items():
         if now.column(column) is None:
@@ -132,7 +132,7 @@ def _refuse_lost_columns(raw: UnitSpec, old: Dataset, now: Dataset, write: Write
 
 
 def _refuse_another_key(raw: UnitSpec, old: Dataset, now: Dataset, write: WriteMode) -> None:
-    if raw.policy.primary_key or write is not WriteMode.UPSERT or set(old.primary_key) == set(now.primary_key):
+    if raw.policy.primary_key or not write.merges or set(old.primary_key) == set(now.primary_key):
         return
     raise SourceChanged(
         f"the primary key of unit '{raw.ref}' is ({', '.join(now.primary_key)}) now, and was ({', '.join(old.primary_key)})",

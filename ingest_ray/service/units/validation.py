@@ -43,14 +43,14 @@ def check_policy(spec: UnitSpec, before: Dataset | None = None) -> None:
     check_masks(spec)
     check_renames(spec)
     key = spec.key
-    if policy.write is WriteMode.UPSERT and not key and not spec.is_cdm:
+    if policy.write is not None and policy.write.merges and not key and not spec.is_cdm:
         raise ConfigError(
-            f"unit '{name}': write: upsert needs a key, and the dataset has none",
+            f"unit '{name}': write: {policy.write} needs a key, and the dataset has none",
             hint="set policy.primary_key, or write: append",
         )
     if policy.columns:
         needed = [
-            *(key if spec.write_mode is WriteMode.UPSERT else ()),
+            *(key if spec.write_mode.merges else ()),
             *([policy.cursor] if policy.cursor else []),
         ]
         for column in needed:
@@ -97,6 +97,28 @@ def check_changes(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
         raise ModeUnsupported(
             f"unit '{spec.ref}': sinks of template '{order.sink.template}' cannot apply changes from a log",
             hint="write: append keeps every change as a row; or choose lake.delta or a database",
+        )
+
+
+def check_history(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
+    """Raises `ModeUnsupported` where the unit's sink keeps no history, `ConfigError` where the policy would delete rows of one."""
+    spec = order.spec
+    if spec.write_mode is not WriteMode.HISTORY:
+        return
+    if not getattr(launch_catalog.sink(order.sink, order.settings), "keeps_history", False):
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': sinks of template '{order.sink.template}' keep no history",
+            hint="write: upsert; or choose lake.delta, lake.iceberg or a database",
+        )
+    if spec.reads_log:
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': changes from a log are not kept as a history",
+            hint="write: append keeps every change as a row; or run_mode: INCREMENTAL",
+        )
+    if spec.policy.deletes == "delete":
+        raise ConfigError(
+            f"unit '{spec.ref}': policy.deletes: delete, and a history closes the rows of what is gone",
+            hint="leave policy.deletes out",
         )
 
 

@@ -15,7 +15,7 @@ from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.contracts import Backfill, capability
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, Position, RunMode, WriteMode
+from ingest_ray.sdk.types import Model, Position, RunMode
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.state.lease import this_process
@@ -49,7 +49,7 @@ def set_watermark(
     config = order.spec.config
     if config.run_mode is not RunMode.INCREMENTAL:
         raise ConfigError(f"unit '{unit}' runs {config.run_mode}: it has no watermark")
-    if order.spec.write_mode is not WriteMode.UPSERT:
+    if not order.spec.write_mode.merges:
         raise ConfigError(
             f"unit '{unit}' does not upsert, and reading again would double its rows",
             hint="it needs write: upsert, with a key",

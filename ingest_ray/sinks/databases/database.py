@@ -153,6 +153,10 @@ class Database(Protocol):
         """A term that compares as bytes do, whatever the collation of its column."""
         ...
 
+    def exact(self, term: str, kind: pa.DataType) -> str:
+        """A term of which equal values are the same bytes, and which every type has."""
+        ...
+
     def timestamp_literal(self, instant: datetime) -> str:
         """A literal of the type that the timestamps of provenance have."""
         ...

@@ -14,8 +14,10 @@ from ingest_ray.sinks.databases.stages import (
     refuse_lost_stages,
     refuse_uncounted_rows,
 )
+from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO, keeps_history, without_history
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 
+TRUE, FALSE = "(1 = 1)", "(1 = 0)"
 GROUP_INDEX, RANK = "_ingest_place", "_ingest_rank"
 
 
@@ -23,12 +25,15 @@ def insert(
     db: Database, session: Session, target: Target, table: str, stages: Sequence[PreparedStage], schema: pa.Schema
 ) -> None:
     key = [name for name in target.key if name in schema.names]
-    columns = source_columns(db, schema)
-    listed = ", ".join([*columns, *map(db.quoted, STAGE_PROVENANCE)])
+    columns = source_columns(db, without_history(schema, target))
+    current: list[str] = []
+    if keeps_history(target):
+        columns, current = [*columns, db.quoted(VALID_FROM)], [db.quoted(IS_CURRENT)]
+    listed = ", ".join([*columns, *map(db.quoted, STAGE_PROVENANCE), *current])
     for stage in stages:
         if key:
             db.make_room_for_keys(session, table, key, db.stage_source(stage.stage))
-        values = ", ".join([*columns, *stage.provenance(db)])
+        values = ", ".join([*columns, *stage.provenance(db), *(TRUE for _ in current)])
         inserted = session.execute_update(
             f"insert into {db.quoted_table(table)} ({listed}) select {values} from {db.stage_source(stage.stage)}"
         )
@@ -80,27 +85,38 @@ def upsert(
 
 def select_keys_sql(db: Database, target: Target, table: str) -> str:
     keys = ", ".join(db.quoted(name) for name in target.key)
-    return f"select {keys} from {db.quoted_table(table)} where {db.quoted(DELETED_AT)} is null"
+    return f"select {keys} from {db.quoted_table(table)} where {is_alive(db, target)}"
+
+
+def is_alive(db: Database, target: Target) -> str:
+    """The condition of rows that are no tombstones; of a history, of current rows."""
+    return db.quoted(IS_CURRENT) if keeps_history(target) else f"{db.quoted(DELETED_AT)} is null"
 
 
 def erase(db: Database, session: Session, target: Target, table: str, source: str, how: str) -> int:
-    """Marks or removes the rows whose keys are in `source`, an item of FROM; returns how many."""
+    """Marks or removes the rows whose keys are in `source`, an item of FROM; returns how many. Of a history, closes the current ones."""
     quoted_table, keys = db.quoted_table(table), [db.quoted(name) for name in target.key]
     db.prepare_merge(session, table, target.key)
     listed = ", ".join(keys)
     nulls = KeyMatch(db, target, is_null=True)
     is_staged = f"{f'({listed})' if len(keys) > 1 else listed} in (select {listed} from {source} w)"
     is_staged_null = f"exists (select 1 from {source} w where {nulls.null_condition('w', quoted_table)})"
-    is_alive = f"{db.quoted(DELETED_AT)} is null" if how == "tombstone" else "1 = 1"
+    is_kept = how == "tombstone" or keeps_history(target)
+    alive = is_alive(db, target) if is_kept else "1 = 1"
     now = db.timestamp_literal(datetime.now(UTC))
+    settings = f"{db.quoted(DELETED_AT)} = {now}"
+    if keeps_history(target):
+        begin = db.quoted(VALID_FROM)
+        ended = f"case when {begin} > {now} then {begin} else {now} end"
+        settings += f", {db.quoted(VALID_TO)} = {ended}, {db.quoted(IS_CURRENT)} = {FALSE}"
     erased = 0
     for is_chosen in (is_staged, is_staged_null):
-        where = f"where {is_chosen} and {is_alive}"
+        where = f"where {is_chosen} and {alive}"
         ((count,),) = session.execute(f"select count(*) from {quoted_table} {where}")
-        if how == "delete":
+        if not is_kept:
             written = session.execute_update(f"delete from {quoted_table} {where}")
         else:
-            written = session.execute_update(f"update {quoted_table} set {db.quoted(DELETED_AT)} = {now} {where}")
+            written = session.execute_update(f"update {quoted_table} set {settings} {where}")
         refuse_uncounted_rows(db, table, int(count), written)
         erased += int(count)
     return erased
@@ -159,21 +175,35 @@ def source_columns(db: Database, schema: pa.Schema) -> list[str]:
 
 
 def _create_winners_sql(db: Database, target: Target, stages: Sequence[PreparedStage], schema: pa.Schema) -> str:
-    columns = source_columns(db, schema)
+    version, newest = target.version_column, ""
+    if version:
+        term = db.binary_ordered(db.quoted(version), schema.field(version).type)
+        newest = f"case when {term} is null then 1 else 0 end, {term} desc, "
+    query = last_rows_sql(
+        db, stages, schema, source_columns(db, schema), [db.quoted(name) for name in target.key], newest
+    )
+    return f"create temporary table {WINNERS}{db.table_options} as {query}"
+
+
+def last_rows_sql(
+    db: Database,
+    stages: Sequence[PreparedStage],
+    schema: pa.Schema,
+    columns: Sequence[str],
+    parts: Sequence[str],
+    newest: str = "",
+    more: str = "",
+) -> str:
+    """Of the staged rows with equal `parts` the first by `newest`, else the last that came. `more`: further terms of the result."""
     names = ", ".join([*columns, *(db.quoted(name) for name in STAGE_PROVENANCE)])
-    keys = ", ".join(db.quoted(name) for name in target.key)
-    newest = ""
-    if target.version_column:
-        version = db.binary_ordered(db.quoted(target.version_column), schema.field(target.version_column).type)
-        newest = f"case when {version} is null then 1 else 0 end, {version} desc, "
     order, group_index, rank = (internal_name(name, schema.names) for name in (ORDER, GROUP_INDEX, RANK))
     rows = " union all ".join(
         _stage_query(db, stage, columns, f"{index} as {group_index}, {stage.order(order)} as {order}")
         for index, stage in enumerate(stages)
     )
     return (
-        f"create temporary table {WINNERS}{db.table_options} as select {names} from (select a.*, row_number() over"
-        f" (partition by {keys} order by {newest}{group_index} desc, {order} desc) as {rank}"
+        f"select {names}{more} from (select a.*, row_number() over"
+        f" (partition by {', '.join(parts)} order by {newest}{group_index} desc, {order} desc) as {rank}"
         f" from ({rows}) a) r where {rank} = 1"
     )
 

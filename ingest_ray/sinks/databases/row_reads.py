@@ -10,9 +10,10 @@ from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.canonical_json import comparable_back, comparable_field
 from ingest_ray.sinks.databases.commit_ledger import RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.dml import is_alive
 from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.databases.table_schema import stage_schema
-from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 
 
 def comparable_schema(db: Database, target: Target, schema: pa.Schema, recorded: RecordedColumns) -> pa.Schema:
@@ -33,7 +34,7 @@ def read_rows(
     bounds: tuple[int | None, int | None] | None,
 ) -> Iterator[pa.RecordBatch]:
     wanted = [*columns, *stored]
-    conditions = [f"{db.quoted(DELETED_AT)} is null"]
+    conditions = [is_alive(db, target)]
     if bounds is not None:
         key = _quoted(db, columns[0].name)
         conditions += [f"{key} >= {literal(bounds[0])}"] if bounds[0] is not None else []
@@ -50,7 +51,7 @@ def sum_keys(
     db: Database, session: Session, target: Target, key: str, keys: KeyRange
 ) -> tuple[Mapping[int, KeySum], int]:
     column, table = _quoted(db, key), db.quoted_table(unit_table_name(target))
-    source = f"from {table} where {db.quoted(DELETED_AT)} is null"
+    source = f"from {table} where {is_alive(db, target)}"
     sums = {
         _number(block) // keys.step: KeySum(*map(_number, numbers))
         for block, *numbers in session.execute(sums_sql(column, keys, source))

@@ -1,6 +1,6 @@
 """Loads batches into a stage table: counts, hashes, converts and numbers their rows on the way."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -9,6 +9,7 @@ from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.databases.database import ORDER, Database
+from ingest_ray.sinks.history.columns import INSTANT, VALID_FROM
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.value_limits import convert_rows, find_unconvertible, wanted_schema
 
@@ -17,7 +18,7 @@ class StageLoader:
     """Loads one stage. `schema` is the table's.
 
     Without `provenance` the rows are staged without those columns. `is_numbered`: each row gets its position in the slice.
-    `indices`: of the columns of each batch that are staged; None: all.
+    `indices`: of the columns of each batch that are staged; None: all. `begins`: `_valid_from` of each row, which is staged, too.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class StageLoader:
         *,
         is_numbered: bool = True,
         indices: Sequence[int] | None = None,
+        begins: Callable[[pa.RecordBatch], pa.Array] | None = None,
     ) -> None:
         self.hash = RowHash()
         self.bytes = 0
@@ -36,6 +38,9 @@ class StageLoader:
         self._is_numbered = is_numbered
         self._indices = None if indices is None else list(indices)
         columns = schema if provenance else self._source_schema
+        self._begins = begins
+        if begins is not None:
+            columns = columns.append(pa.field(VALID_FROM, INSTANT))
         self._stage_schema = (
             columns.append(pa.field(internal_name(ORDER, columns.names), pa.int64())) if is_numbered else columns
         )
@@ -69,8 +74,9 @@ class StageLoader:
         converted = convert_rows(staged, self._source_schema)
         if self._provenance is not None:
             converted = self._provenance.add_to(converted)
+        begins = [] if self._begins is None else [self._begins(batch)]
         numbers = [pa.arange(first, first + batch.num_rows)] if self._is_numbered else []
-        return pa.RecordBatch.from_arrays([*converted.columns, *numbers], schema=self._stage_schema)
+        return pa.RecordBatch.from_arrays([*converted.columns, *begins, *numbers], schema=self._stage_schema)
 
 
 def find_misfits_in(

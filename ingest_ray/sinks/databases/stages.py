@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest_ray.sdk.errors import LedgerMismatch, StagingLost
-from ingest_ray.sdk.types import Prepared, Target, WriteMode
+from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.table_names import run_stage_prefix, unit_stage_prefix
 from ingest_ray.sinks.provenance import INGESTED_AT, RUN_ID, SLICE, Provenance
@@ -54,7 +54,7 @@ class PreparedStage:
 
 def is_numbered(target: Target, *, is_insert_only: bool) -> bool:
     """Which of two rows came later matters only where both may have the same key."""
-    return target.write is WriteMode.UPSERT and not is_insert_only
+    return target.write.merges and not is_insert_only
 
 
 def stage_payload(stage: str, provenance: Provenance) -> dict[str, str]:

@@ -89,6 +89,9 @@ class StandardSqlDatabase:
     def binary_ordered(self, term: str, kind: pa.DataType) -> str:
         return term
 
+    def exact(self, term: str, kind: pa.DataType) -> str:
+        return self.binary_ordered(term, kind)
+
     def timestamp_literal(self, instant: datetime) -> str:
         return f"cast('{instant.astimezone(UTC).isoformat(' ')}' as timestamp with time zone)"
 

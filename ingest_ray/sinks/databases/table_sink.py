@@ -18,6 +18,7 @@ from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
+from ingest_ray.sinks.databases.history.merge import merge_history
 from ingest_ray.sinks.databases.log_changes.apply import STAGED_FIELDS, ChangeBatches, apply_changes
 from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
@@ -32,6 +33,13 @@ from ingest_ray.sinks.databases.stages import (
 )
 from ingest_ray.sinks.databases.table_names import new_stage_name, unit_table_name
 from ingest_ray.sinks.databases.table_schema import TableDefinition, column_types, create_or_evolve, stage_schema
+from ingest_ray.sinks.history.columns import (
+    begins_of,
+    keeps_history,
+    refuse_other_writing,
+    table_columns_of,
+    without_history,
+)
 from ingest_ray.sinks.prepared_changes import only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.type_mapping import map_schema
@@ -40,6 +48,7 @@ from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
 class SqlSink:
     applies_changes = True
+    keeps_history = True
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -92,14 +101,18 @@ class SqlSink:
         if entry is None or not entry.columns.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
         is_change = target.write is WriteMode.UPSERT and has_changes(schema)
-        columns = stage_schema(self._db, table, table_columns(schema) if is_change else schema, entry.columns)
+        wanted = table_columns(schema) if is_change else table_columns_of(target, schema)
+        columns = stage_schema(self._db, table, wanted, entry.columns)
+        provenance = Provenance(target.run_id, piece)
         changes = ChangeBatches(batches) if is_change else None
         if changes is not None:
             names = [*range(len(table_columns(schema))), *map(schema.get_field_index, (OP, UNCHANGED))]
             stored = pa.schema([*(field for field in columns if field.name not in PROVENANCE_COLUMNS), *STAGED_FIELDS])
             loader = StageLoader(stored, is_numbered=False, indices=names)
         else:
-            loader = StageLoader(columns, is_numbered=is_numbered(target, is_insert_only=piece.is_insert_only))
+            numbered = is_numbered(target, is_insert_only=piece.is_insert_only)
+            begins = (lambda batch: begins_of(target, batch, provenance.ingested_at)) if keeps_history(target) else None
+            loader = StageLoader(without_history(columns, target), is_numbered=numbered, begins=begins)
         loader.load(self._db, stage, batches if changes is None else changes)
         return Prepared(
             slice_id=piece.slice_id,
@@ -107,7 +120,7 @@ class SqlSink:
             bytes=loader.bytes,
             row_hash=loader.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={**stage_payload(stage, Provenance(target.run_id, piece)), **(changes.payload if changes else {})},
+            payload={**stage_payload(stage, provenance), **(changes.payload if changes else {})},
             seconds=time.monotonic() - started,
         )
 
@@ -124,7 +137,7 @@ class SqlSink:
                 is_this = entry.sequence == sequence
                 committed, deduplicated = (entry.committed, entry.deduplicated) if is_this else (0, 0)
             else:
-                columns = stage_schema(self._db, table, schema, entry.columns)
+                columns = stage_schema(self._db, table, table_columns_of(target, schema), entry.columns)
                 committed = self._move(session, target, columns, group)
                 deduplicated = rows - committed
                 self._ledger.record_commit(session, target, sequence, committed, deduplicated)
@@ -223,16 +236,20 @@ class SqlSink:
     def _take_over(self, session: Session, target: Target, schema: pa.Schema, epoch: int) -> LedgerEntry:
         table = unit_table_name(target)
         entry = self._ledger.lock_entry(session, target, table, epoch)
+        if entry.columns.reported:
+            location = self._db.location(table)
+            refuse_other_writing(target, location, list(self._db.read_columns(session, table)), schema)
         self._ledger.take_over(session, target, table, epoch)
         record = self._ledger.column_record(session, target, table, epoch)
-        create_or_evolve(self._db, session, self._definition(session, target, schema), record)
+        columns = table_columns_of(target, schema)
+        create_or_evolve(self._db, session, self._definition(session, target, columns), record)
         return entry
 
     def _definition(self, session: Session, target: Target, schema: pa.Schema) -> TableDefinition:
         table, wanted = unit_table_name(target), sink_schema(schema, self._db.rules)
         kinds = column_types(self._db, schema, wanted)
         columns = {self._db.quoted(name): kind for name, kind in kinds.items()}
-        key = [self._db.quoted(name) for name in target.key] if target.write is WriteMode.UPSERT else []
+        key = [self._db.quoted(name) for name in target.key] if target.write.merges else []
         return TableDefinition(
             table,
             schema,
@@ -253,6 +270,8 @@ class SqlSink:
             session.execute(f"delete from {self._db.quoted_table(table)}")
             refuse_remaining_rows(self._db, session, table)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
+        if keeps_history(target) and not has_only_inserts:
+            return merge_history(self._db, session, target, table, stages, columns)
         if target.write is WriteMode.UPSERT and not has_only_inserts:
             return upsert(self._db, session, target, table, stages, columns)
         insert(self._db, session, target, table, stages, columns)

@@ -11,6 +11,7 @@ from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.merge import execute_merge, quoted
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
+from ingest_ray.sinks.history.columns import IS_CURRENT, keeps_history
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 
@@ -21,13 +22,19 @@ def key_schema(target: Target, schema: pa.Schema) -> pa.Schema:
     return pa.schema([schema.field(name) for name in target.key])
 
 
+def is_alive(table: DeltaTable, target: Target) -> str:
+    """The condition of rows that are no tombstones; of a history, of current rows."""
+    if keeps_history(target):
+        return f"t.{quoted(IS_CURRENT)}"
+    has_tombstones = DELETED_AT in [field.name for field in table.schema().fields]
+    return f't."{DELETED_AT}" IS NULL' if has_tombstones else "1 = 1"
+
+
 def read_keys(table: DeltaTable, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The keys of rows that are not tombstones, in the types of `schema`."""
+    """The keys of living rows, in the types of `schema`."""
     wanted = key_schema(target, schema)
     key_columns = ", ".join(f"t.{quoted(name)}" for name in target.key)
-    has_tombstones = DELETED_AT in [field.name for field in table.schema().fields]
-    where = f'WHERE t."{DELETED_AT}" IS NULL' if has_tombstones else ""
-    reader = QueryBuilder().register("t", table).execute(f"SELECT {key_columns} FROM t {where}")
+    reader = QueryBuilder().register("t", table).execute(f"SELECT {key_columns} FROM t WHERE {is_alive(table, target)}")
     for batch in reader:
         columns = [
             convert_back(column, field.type)
@@ -61,7 +68,7 @@ def erase(
         metrics = execute_merge(table, merger.when_matched_delete(), properties)
         return int(metrics["num_target_rows_deleted"])
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    is_alive = f't."{DELETED_AT}" IS NULL'
-    merger = merger.when_matched_update({f'"{DELETED_AT}"': f"CAST('{now}' AS TIMESTAMP)"}, predicate=is_alive)
+    gone = {f'"{DELETED_AT}"': f"CAST('{now}' AS TIMESTAMP)"}
+    merger = merger.when_matched_update(gone, predicate=f't."{DELETED_AT}" IS NULL')
     metrics = execute_merge(table, merger, properties)
     return int(metrics["num_target_rows_updated"])

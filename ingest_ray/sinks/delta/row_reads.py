@@ -8,10 +8,11 @@ from deltalake import DeltaTable, QueryBuilder
 from ingest_ray.sdk.key_sums import KeyRange, KeySum, literal, sums_sql
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import sink_schema
+from ingest_ray.sinks.delta.erase import is_alive
 from ingest_ray.sinks.delta.merge import quoted
 from ingest_ray.sinks.delta.table_schema import file_schema
 from ingest_ray.sinks.delta.types import DELTA_TYPES
-from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 from ingest_ray.sinks.value_conversion import convert_back
 
 
@@ -31,7 +32,7 @@ def read_rows(
 ) -> Iterator[pa.RecordBatch]:
     types = comparable_schema(table, target, schema)
     wanted = [*(schema.field(name) for name in columns), *(types.field(name) for name in stored)]
-    conditions = [_is_alive(table)]
+    conditions = [is_alive(table, target)]
     if bounds is not None:
         key = f"t.{quoted(columns[0])}"
         conditions += [f"{key} >= {literal(bounds[0])}"] if bounds[0] is not None else []
@@ -46,21 +47,16 @@ def read_rows(
         yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema([field.with_nullable(True) for field in wanted]))
 
 
-def sum_keys(table: DeltaTable, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
+def sum_keys(table: DeltaTable, target: Target, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
     column = f"t.{quoted(key)}"
-    is_alive = _is_alive(table)
+    alive = is_alive(table, target)
     sums: dict[int, KeySum] = {}
     builder = QueryBuilder().register("t", table)
-    for batch in builder.execute(sums_sql(column, keys, f"FROM t WHERE {is_alive}")):
+    for batch in builder.execute(sums_sql(column, keys, f"FROM t WHERE {alive}")):
         for block, *numbers in zip(*(values.to_pylist() for values in pa.record_batch(batch).columns), strict=True):
             sums[int(block) // keys.step] = KeySum(*map(int, numbers))
     is_outside = f"({column} < {literal(keys.lower)} OR {column} >= {literal(keys.upper)} OR {column} IS NULL)"
     outside = 0
-    for batch in builder.execute(f"SELECT count(*) AS n FROM t WHERE {is_alive} AND {is_outside}"):
+    for batch in builder.execute(f"SELECT count(*) AS n FROM t WHERE {alive} AND {is_outside}"):
         outside += sum(pa.record_batch(batch).column(0).to_pylist())
     return sums, outside
-
-
-def _is_alive(table: DeltaTable) -> str:
-    has_tombstones = DELETED_AT in [field.name for field in table.schema().fields]
-    return f't."{DELETED_AT}" IS NULL' if has_tombstones else "1 = 1"

@@ -24,6 +24,7 @@ from ingest_ray.sinks.columns import refuse_unordered_keys
 from ingest_ray.sinks.delta.erase import erase, read_keys
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.history.merge import close_rows, merge_history
 from ingest_ray.sinks.delta.log import (
     CommitCounts,
     add_actions,
@@ -55,6 +56,13 @@ from ingest_ray.sinks.delta.table_schema import (
     replaced_schema,
 )
 from ingest_ray.sinks.delta.types import DELTA_LIMITS, DELTA_TYPES
+from ingest_ray.sinks.history.columns import (
+    HISTORY_COLUMNS,
+    keeps_history,
+    refuse_other_writing,
+    table_columns_of,
+    with_validity,
+)
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
 from ingest_ray.sinks.prepared_changes import only_changes
@@ -69,6 +77,7 @@ PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files los
 class DeltaSink:
     payload_bytes = PAYLOAD_BYTES
     applies_changes = True
+    keeps_history = True
 
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
@@ -90,11 +99,13 @@ class DeltaSink:
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         files = self.table_files(target)
         refuse_unordered_keys(target, schema, DELTA_TYPES)
+        columns = table_columns_of(target, schema)
         with translate_errors(files.uri):
-            table = load_table(files) or create_table(files, target, schema, epoch)
-            refuse_unsupported_table(table, target, schema)
+            table = load_table(files) or create_table(files, target, columns, epoch)
+            refuse_other_writing(target, files.uri, [field.name for field in table.schema().fields], schema)
+            refuse_unsupported_table(table, target, columns)
             table = take_over(table, files, target, epoch)
-            evolve_table(table, files, target, schema, epoch)
+            evolve_table(table, files, target, columns, epoch)
         return last_sequence(table, target)
 
     def is_empty(self, target: Target) -> bool:
@@ -109,18 +120,24 @@ class DeltaSink:
         started = time.monotonic()
         files = self.table_files(target)
         is_change = target.write is WriteMode.UPSERT and has_changes(schema)
-        columns = self._cached_file_schema(files, target, table_columns(schema) if is_change else schema)
+        columns = self._cached_file_schema(
+            files, target, table_columns(schema) if is_change else table_columns_of(target, schema)
+        )
         changes = ChangeCounter() if is_change else None
         columns = changes_schema(columns) if is_change else columns
         with translate_errors(files.uri):
-            source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
+            added = (*PROVENANCE_COLUMNS, *(HISTORY_COLUMNS if keeps_history(target) else ()))
+            source_columns = pa.schema([field for field in columns if field.name not in added])
             provenance = Provenance(target.run_id, piece)
             writer = RollingParquetWriter(columns, files.create)
             try:
                 for batch in batches:
                     if changes is not None:
                         changes.count(batch)
-                    writer.write(provenance.add_to(convert_rows(batch, source_columns)))
+                    rows = convert_rows(batch, source_columns)
+                    if keeps_history(target):
+                        rows = with_validity(target, rows, batch, provenance.ingested_at)
+                    writer.write(provenance.add_to(rows))
                 written = writer.close()
                 files.make_durable([file.name for file in written])
             except BaseException:
@@ -148,8 +165,8 @@ class DeltaSink:
         started = time.monotonic()
         files = self.table_files(target)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
-        commit = _GroupCommit(files, target, schema, epoch, sequence, group)
-        is_merge = target.write is WriteMode.UPSERT and not has_only_inserts
+        commit = _GroupCommit(files, target, table_columns_of(target, schema), epoch, sequence, group)
+        is_merge = target.write.merges and not has_only_inserts
         record_unbounded(files, target, epoch, group)
         counts = commit_once(files, target, epoch, sequence, commit.merge if is_merge else commit.add)
         if is_merge or commit.is_rewritten:
@@ -210,7 +227,7 @@ class DeltaSink:
         if table is None:
             return {}, 0
         with translate_errors(files.uri):
-            return sum_keys(table, key, keys)
+            return sum_keys(table, target, key, keys)
 
     def erase(
         self,
@@ -226,8 +243,10 @@ class DeltaSink:
 
         def erase_keys(table: DeltaTable) -> CommitCounts:
             facts: dict[str, JsonValue] = {"ingestErases": True}
-            stored = file_schema(table, target, schema)
+            stored = file_schema(table, target, table_columns_of(target, schema))
             properties = commit_properties(target, epoch, sequence, **facts)
+            if keeps_history(target):
+                return CommitCounts(close_rows(table, target, stored, keys, properties))
             return CommitCounts(erase(table, target, stored, keys, how, properties))
 
         counts = commit_once(files, target, epoch, sequence, erase_keys)
@@ -300,6 +319,9 @@ class _GroupCommit:
         if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
             rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
             return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
+        if keeps_history(self._target):
+            with self._checked_rows(table, columns):
+                return merge_history(table, self._files, names, columns, self._target, self._properties)
         properties = self._properties(len(dropped))
         with self._checked_rows(table, columns):
             metrics = merge(table, self._files, names, columns, self._target, dropped, properties)

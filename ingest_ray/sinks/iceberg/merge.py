@@ -19,6 +19,7 @@ from pyiceberg.table import FileScanTask, Table
 from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import internal_name
+from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO, keeps_history
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.key_pruning import KeyPruning
@@ -56,8 +57,8 @@ def merge_rows(
     """`columns`: those of the prepared files `names`."""
     version = [target.version_column] if target.version_column else []
     narrow = list(dict.fromkeys([*target.key, *version]))
-    keys = _prepared(files, names, pa.schema([columns.field(name) for name in narrow]))
-    tasks = _tasks_of_keys(table, keys.select(list(target.key)))
+    keys = prepared_rows(files, names, pa.schema([columns.field(name) for name in narrow]))
+    tasks = tasks_of_keys(table, keys.select(list(target.key)))
     destinations = np.full(keys.num_rows, NEW, dtype=np.int64)
     match = _match(table, tasks, keys, target, destinations)
     destinations[match.prepared[~match.is_newer]] = DROPPED  # the table has a newer row
@@ -82,19 +83,23 @@ def erase_rows(
 ) -> tuple[MergeResult, int]:
     """Returns the number of rows that were marked or removed, too. `keys`: in the table's types."""
     erased = pa.Table.from_batches(keys)
-    tasks = _tasks_of_keys(table, erased)
+    tasks = tasks_of_keys(table, erased)
     destinations = np.full(erased.num_rows, NEW, dtype=np.int64)
     match = _match(table, tasks, erased, target.model_copy(update={"version_column": None}), destinations)
     result, count, now = MergeResult(), 0, datetime.now(UTC)
     for number in np.unique(match.file).tolist():
         rows = np.unique(match.row[match.file == number])
         if how == "tombstone":
-            rows = _living(table, tasks[number], rows)
+            rows = _living(table, tasks[number], rows, keeps_history(target))
         if not rows.size:
             continue
         count += rows.size
         result.removed.append(tasks[number].file)
-        kept = _marked(table, tasks[number], rows, now) if how == "tombstone" else _without(table, tasks[number], rows)
+        kept = (
+            _marked(table, tasks[number], rows, now, keeps_history(target))
+            if how == "tombstone"
+            else without_rows(table, tasks[number], rows)
+        )
         result.added += write_rows(table, files, kept)
     return result, count
 
@@ -106,7 +111,7 @@ class _PreparedRows:
         self, table: Table, files: TableFiles, names: Sequence[str], columns: pa.Schema, destinations: np.ndarray
     ) -> None:
         self._columns = arrow_schema(table.schema())
-        self._rows = _prepared(files, names, columns)
+        self._rows = prepared_rows(files, names, columns)
         self._order = np.argsort(destinations, kind="stable")
         self._sorted = destinations[self._order]
 
@@ -119,7 +124,7 @@ class _PreparedRows:
             yield completed(batch, self._columns)
 
 
-def _tasks_of_keys(table: Table, keys: pa.Table) -> list[FileScanTask]:
+def tasks_of_keys(table: Table, keys: pa.Table) -> list[FileScanTask]:
     pruning = KeyPruning(table, keys)
     return [task for task in list_files(table) if pruning.may_have(task.file)]
 
@@ -169,35 +174,45 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
-def _prepared(files: TableFiles, names: Sequence[str], columns: pa.Schema) -> pa.Table:
+def prepared_rows(files: TableFiles, names: Sequence[str], columns: pa.Schema) -> pa.Table:
     return pa.Table.from_batches(files.read(names, columns), columns)
 
 
 def _merged(
     table: Table, task: FileScanTask, replaced: np.ndarray, more: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    yield from _without(table, task, replaced)
+    yield from without_rows(table, task, replaced)
     yield from more
 
 
-def _without(table: Table, task: FileScanTask, rows: np.ndarray) -> Iterator[pa.RecordBatch]:
+def without_rows(table: Table, task: FileScanTask, rows: np.ndarray) -> Iterator[pa.RecordBatch]:
     return edited_rows(table, task, lambda batch, start: batch.filter(pc.invert(_mask(batch, start, rows))))
 
 
-def _marked(table: Table, task: FileScanTask, rows: np.ndarray, now: datetime) -> Iterator[pa.RecordBatch]:
+def _marked(
+    table: Table, task: FileScanTask, rows: np.ndarray, now: datetime, is_history: bool
+) -> Iterator[pa.RecordBatch]:
     def mark(batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-        index = batch.schema.names.index(DELETED_AT)
-        field_ = batch.schema.field(index)
-        marked = pc.if_else(_mask(batch, start, rows), pa.scalar(now, field_.type), batch.column(index))
-        return batch.set_column(index, field_, marked)
+        mask = _mask(batch, start, rows)
+        gone = pa.scalar(now, batch.schema.field(DELETED_AT).type)
+        values: dict[str, pa.Scalar | pa.Array] = {DELETED_AT: gone}
+        if is_history:
+            begin = batch.column(VALID_FROM)
+            values |= {VALID_TO: pc.if_else(pc.greater(begin, gone), begin, gone), IS_CURRENT: pa.scalar(False)}
+        for name, value in values.items():
+            index = batch.schema.names.index(name)
+            marked = pc.if_else(mask, value, batch.column(index))
+            batch = batch.set_column(index, batch.schema.field(index), marked)
+        return batch
 
     return edited_rows(table, task, mark)
 
 
-def _living(table: Table, task: FileScanTask, rows: np.ndarray) -> np.ndarray:
-    """Those of the rows that are no tombstones."""
-    marks = pa.Table.from_batches(read_file(table, task, [DELETED_AT])).column(0)
-    living: np.ndarray = rows[marks.is_null().to_numpy()[rows]]
+def _living(table: Table, task: FileScanTask, rows: np.ndarray, is_history: bool) -> np.ndarray:
+    """Those of the rows that are no tombstones, or current ones of a history."""
+    marks = pa.Table.from_batches(read_file(table, task, [IS_CURRENT if is_history else DELETED_AT])).column(0)
+    alive = marks if is_history else marks.is_null()
+    living: np.ndarray = rows[alive.to_numpy()[rows]]
     return living
 
 

@@ -21,6 +21,13 @@ from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.history.columns import (
+    keeps_history,
+    refuse_other_writing,
+    table_columns_of,
+    with_validity,
+    without_history,
+)
 from ingest_ray.sinks.iceberg import table_reads
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
 from ingest_ray.sinks.iceberg.commits import (
@@ -36,6 +43,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles, data_file, write_fil
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.evolution import evolve_table
 from ingest_ray.sinks.iceberg.field_ids import ids_of
+from ingest_ray.sinks.iceberg.history_merge import merge_history
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
 from ingest_ray.sinks.iceberg.rewrites import described_files
@@ -60,6 +68,8 @@ PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, the commi
 
 
 class IcebergSink:
+    keeps_history = True
+
     def __init__(self, config: IcebergConfig) -> None:
         self._catalog = TableCatalog(config)
         self._cached: tuple[object, tuple[TableFiles, pa.Schema]] | None = None
@@ -79,12 +89,14 @@ class IcebergSink:
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
         name = self._catalog.identifier(target)
         refuse_unordered_keys(target, schema, ICEBERG_TYPES)
+        columns = table_columns_of(target, schema)
         with translate_errors(".".join(name)):
-            table = self._catalog.load(name) or create_table(self._catalog, name, target, schema, epoch)
+            table = self._catalog.load(name) or create_table(self._catalog, name, target, columns, epoch)
             refuse_other_owner(table, target)
-            refuse_unsupported_table(table, schema)
+            refuse_other_writing(target, ".".join(name), table.schema().column_names, schema)
+            refuse_unsupported_table(table, columns)
             table = take_over(self._catalog, table, target, epoch)
-            evolve_table(self._catalog, table, target, schema, epoch)
+            evolve_table(self._catalog, table, target, columns, epoch)
         return self.read_progress(target).sequence
 
     def is_empty(self, target: Target) -> bool:
@@ -99,14 +111,19 @@ class IcebergSink:
         started = time.monotonic()
         name = self._catalog.identifier(target)
         row_hash = RowHash()
-        files, columns = self._files_and_columns(name, target, schema)
-        source_columns = pa.schema([field for field in columns if field.name not in PROVENANCE_COLUMNS])
+        files, columns = self._files_and_columns(name, target, table_columns_of(target, schema))
+        source_columns = pa.schema(
+            [field for field in without_history(columns, target) if field.name not in PROVENANCE_COLUMNS]
+        )
         provenance = Provenance(target.run_id, piece)
 
         def rows() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 row_hash.update(batch)
-                yield provenance.add_to(convert_rows(batch, source_columns))
+                converted = convert_rows(batch, source_columns)
+                if keeps_history(target):
+                    converted = with_validity(target, converted, batch, provenance.ingested_at)
+                yield provenance.add_to(converted)
 
         with translate_errors(".".join(name)):
             written = write_files(files, columns, rows())
@@ -129,8 +146,8 @@ class IcebergSink:
         started = time.monotonic()
         name = self._catalog.identifier(target)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
-        commit = _GroupCommit(target, schema, LedgerEntry(epoch, sequence), group)
-        is_merge = target.write is WriteMode.UPSERT and not has_only_inserts
+        commit = _GroupCommit(target, table_columns_of(target, schema), LedgerEntry(epoch, sequence), group)
+        is_merge = target.write.merges and not has_only_inserts
         entry = commit_once(
             self._catalog, name, target, epoch, sequence, commit.merge if is_merge else commit.add_as_prepared
         )
@@ -184,7 +201,7 @@ class IcebergSink:
         if table is None:
             return {}, 0
         with translate_errors(".".join(table.name())):
-            return table_reads.sum_keys(table, key, keys)
+            return table_reads.sum_keys(table, target, key, keys)
 
     def erase(
         self,
@@ -201,7 +218,8 @@ class IcebergSink:
             columns = file_schema(table, target.model_copy(update={"write": WriteMode.UPSERT}), schema)
             stored = pa.schema([columns.field(name) for name in target.key])
             found = [pa.RecordBatch.from_pylist([], schema=stored), *(convert_batch(batch, stored) for batch in keys)]
-            result, count = erase_rows(table, TableFiles.of(table), found, target, how)
+            kept = "tombstone" if keeps_history(target) else how
+            result, count = erase_rows(table, TableFiles.of(table), found, target, kept)
             entry = LedgerEntry(epoch, sequence, count)
             apply_change(table, target, entry, TableChange(result.added, result.removed))
             return entry
@@ -247,7 +265,8 @@ class _GroupCommit:
 
     def merge(self, table: Table) -> LedgerEntry:
         columns = self._checked_columns(table)
-        result = merge_rows(table, self.files, self._names, columns, self._target)
+        merge = merge_history if keeps_history(self._target) else merge_rows
+        result = merge(table, self.files, self._names, columns, self._target)
         if result.is_as_prepared:
             return self._add(table, self._as_one_file(table, columns))
         entry = self._counted(self._rows - result.dropped, result.dropped)

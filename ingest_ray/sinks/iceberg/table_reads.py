@@ -13,6 +13,7 @@ from ingest_ray.sdk.key_sums import KeyRange, KeySum, literal, sums_sql
 from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import sink_schema
+from ingest_ray.sinks.history.columns import IS_CURRENT, keeps_history
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.table_schema import file_schema, table_columns
 from ingest_ray.sinks.iceberg.types import ICEBERG_TYPES
@@ -52,12 +53,14 @@ def count_rows(table: Table) -> int:
     return int(table.scan().count()) if table.current_snapshot() is not None else 0
 
 
-def read_columns(table: Table, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of the rows that are no tombstones, in the table's types, named by their numbers."""
+def read_columns(table: Table, target: Target, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Columns of the rows that are no tombstones, of a history of the current rows, in the table's types, named by their numbers."""
     if table.current_snapshot() is None:
         return
     has_tombstones = DELETED_AT in table.schema().column_names
     alive: str | BooleanExpression = f"{DELETED_AT} is null" if has_tombstones else AlwaysTrue()
+    if keeps_history(target):
+        alive = f"{IS_CURRENT} = true"
     known = table_columns(table)
     names = list(dict.fromkeys(columns))
     for batch in table.scan(row_filter=alive, selected_fields=tuple(names)).to_arrow_batch_reader():
@@ -67,7 +70,7 @@ def read_columns(table: Table, columns: Sequence[str]) -> Iterator[pa.RecordBatc
 
 def read_keys(table: Table, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     wanted = pa.schema([schema.field(name) for name in target.key])
-    for batch in read_columns(table, target.key):
+    for batch in read_columns(table, target, target.key):
         arrays = [convert_back(column, field.type) for column, field in zip(batch.columns, wanted, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
 
@@ -97,18 +100,18 @@ def read_rows(
             *(types.field(name).with_nullable(True) for name in stored),
         ]
     )
-    for batch in read_columns(table, [*columns, *stored]):
+    for batch in read_columns(table, target, [*columns, *stored]):
         kept = batch if bounds is None else batch.filter(_is_within(batch.column(0), bounds))
         arrays = [convert_back(column, field.type) for column, field in zip(kept.columns, wanted, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
 
 
-def sum_keys(table: Table, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
+def sum_keys(table: Table, target: Target, key: str, keys: KeyRange) -> tuple[Mapping[int, KeySum], int]:
     sums: dict[int, list[int]] = {}
     outside = 0
     connection = open_scratch()
     try:
-        for batch in read_columns(table, [key]):
+        for batch in read_columns(table, target, [key]):
             connection.register("t", pa.Table.from_batches([batch]))
             column = 't."0"'
             for block, *numbers in connection.execute(sums_sql(column, keys, "FROM t WHERE true")).fetchall():

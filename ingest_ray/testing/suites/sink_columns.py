@@ -9,13 +9,13 @@ import pytest
 from ingest_ray.sdk.contracts import MisfitFinder
 from ingest_ray.sdk.errors import RowsRejected, SinkRejected
 from ingest_ray.sdk.types import Fidelity, WriteMode
-from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
+from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld
 from ingest_ray.testing.suites.sink_reads import assert_read_back
 from ingest_ray.testing.suites.sink_values import SAMPLES, Sample, is_same
 
 
 class ColumnTests:
-    @pytest.mark.parametrize("write", list(WriteMode))
+    @pytest.mark.parametrize("write", MODES)
     def test_new_columns_are_added_and_missing_ones_stay(self, world: SinkWorld, write: WriteMode) -> None:
         load = Load(world, write)
         load.put((1, 1, "a"))

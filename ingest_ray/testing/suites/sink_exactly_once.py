@@ -12,11 +12,11 @@ from ingest_ray.sdk.contracts import ProgressReader, SinkProgress
 from ingest_ray.sdk.errors import Fenced, SinkUnavailable
 from ingest_ray.sdk.row_hash import row_hash
 from ingest_ray.sdk.types import Prepared, Receipt, WriteMode
-from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld, insist, piece, rows
+from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld, insist, piece, rows
 
 
 class OnceTests:
-    @pytest.mark.parametrize("write", list(WriteMode))
+    @pytest.mark.parametrize("write", MODES)
     def test_c40_a_commit_with_the_same_number_changes_nothing(self, world: SinkWorld, write: WriteMode) -> None:
         load = Load(world, write)
         group = [load.prepare(rows((1, 1, "a"), (2, 1, "b")))]
@@ -58,7 +58,7 @@ class OnceTests:
         assert load.found() == [(1, 1, "a"), (2, 1, "b")]
         assert load.sink.open(load.target, SCHEMA, 1) == 2
 
-    @pytest.mark.parametrize("write", list(WriteMode))
+    @pytest.mark.parametrize("write", MODES)
     def test_an_older_epoch_can_neither_open_nor_commit(self, world: SinkWorld, write: WriteMode) -> None:
         old = Load(world, write, epoch=3)
         old.put((1, 1, "a"))
@@ -139,7 +139,7 @@ class OnceTests:
         next_run.put((2, 1, "b"))
         assert next_run.found() == [(1, 1, "a"), (2, 1, "b")]
 
-    @pytest.mark.parametrize("write", list(WriteMode))
+    @pytest.mark.parametrize("write", MODES)
     def test_preparing_twice_harms_nothing(self, world: SinkWorld, write: WriteMode) -> None:
         load = Load(world, write)
         batch = rows((1, 1, "a"), (2, 1, "b"))

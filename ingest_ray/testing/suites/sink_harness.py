@@ -12,6 +12,7 @@ from ingest_ray.sdk.errors import SinkUnavailable
 from ingest_ray.sdk.types import Axis, Effect, Prepared, Receipt, Slice, Target, WriteMode
 
 SCHEMA = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("text", pa.string())])
+MODES = (WriteMode.APPEND, WriteMode.UPSERT, WriteMode.REPLACE)  # those of every sink
 Row = tuple[int | None, int | None, str | None]
 
 

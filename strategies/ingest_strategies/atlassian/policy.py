@@ -3,7 +3,7 @@
 from typing import Any
 
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
-from ingest_ray.sdk.types import RunMode, UnitSpec, WriteMode
+from ingest_ray.sdk.types import RunMode, UnitSpec
 from ingest_strategies.atlassian.tables import Table
 
 
@@ -20,7 +20,7 @@ def check_policy(spec: UnitSpec, table: Table[Any], where_hint: str) -> None:
         raise ModeUnsupported(f"{unit_id} has no time of change", hint="run_mode: FULL")
     if policy.cursor not in (None, table.cursor):
         raise ConfigError(f"{unit_id}: policy.cursor can only be '{table.cursor}'")
-    if policy.write not in (None, WriteMode.UPSERT):
+    if policy.write is not None and not policy.write.merges:
         raise ModeUnsupported(
             f"{unit_id}: an incremental run reads its look-back again: rows would be doubled",
             hint="write: upsert",

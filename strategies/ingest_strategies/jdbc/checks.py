@@ -68,7 +68,7 @@ def check_key_spellings(spec: UnitSpec) -> None:
 def key_spellings(spec: UnitSpec) -> dict[str, str]:
     """The columns of the key of an upsert whose equal values can differ as they travel: name -> why."""
     spellings = spec.dataset.facts.get("spellings")
-    if spec.write_mode is not WriteMode.UPSERT or not isinstance(spellings, dict):
+    if not spec.write_mode.merges or not isinstance(spellings, dict):
         return {}
     return {name: str(spellings[name]) for name in spec.key if name in spellings}
 

@@ -46,6 +46,8 @@ class IcebergWorld:
 class DuckWorld(IcebergWorld):
     """Reads the Parquet files that the catalog names with DuckDB: an engine that has no part of pyiceberg."""
 
+    is_variant = True
+
     def read_all(self, target: Target) -> list[dict[str, Any]]:
         table = self.table(target)
         paths = [task.file.file_path.removeprefix("file://") for task in table.scan().plan_files()]

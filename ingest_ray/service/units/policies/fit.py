@@ -18,6 +18,7 @@ from ingest_ray.service.units.policies.cursor_choice import as_replaced, with_ch
 from ingest_ray.service.units.policies.excluded_columns import without_excluded
 from ingest_ray.service.units.validation import (
     check_changes,
+    check_history,
     check_policy,
     check_target,
     check_types,
@@ -90,6 +91,7 @@ def fitted_order(
     order = RunOrder(run_id=run_id, settings=settings, spec=spec, sink=candidate.sink.endpoint)
     check_types(order, None if spec.is_cdm else launch_catalog.sink(order.sink, settings))
     check_changes(order, launch_catalog)
+    check_history(order, launch_catalog)
     check_target(order, launch_catalog)
     return order
 

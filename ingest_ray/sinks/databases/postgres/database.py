@@ -84,6 +84,11 @@ class PostgresDatabase(StandardSqlDatabase):
     def binary_ordered(self, term: str, kind: pa.DataType) -> str:
         return f'{term} collate "C"' if pa.types.is_string(kind) else term
 
+    def exact(self, term: str, kind: pa.DataType) -> str:
+        """https://www.postgresql.org/docs/current/datatype-json.html: json has no equality."""
+        is_json = isinstance(kind, pa.BaseExtensionType) and kind != pa.uuid()
+        return f"cast({term} as text)" if is_json else self.binary_ordered(term, kind)
+
     def text_literal(self, value: str) -> str:
         return "e" + super().text_literal(value.replace("\\", "\\\\"))
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import ConfigError, SourceDenied, SourceError, SourceUnavailable
-from ingest_ray.sdk.types import Axis, Horizon, Interval, Position, SegmentState, UnitSpec, WriteMode
+from ingest_ray.sdk.types import Axis, Horizon, Interval, Position, SegmentState, UnitSpec
 from ingest_strategies.jdbc.checks import key_spellings
 from ingest_strategies.jdbc.dialect import Dialect, Session, TableSize
 from ingest_strategies.jdbc.planning.lookback import lookback_window, next_lower, set_back_note, since_last_look
@@ -137,9 +137,9 @@ def check_key_uniqueness(session: Session, view: TableView, axis: Axis, state: S
     spec = view.spec
     if not view.spec.key or view.is_unique(Axis(kind="key", columns=view.spec.key)):
         return True
-    is_arbitrary = not view.is_incremental and spec.policy.write is WriteMode.UPSERT
+    is_arbitrary = not view.is_incremental and spec.policy.write is not None and spec.policy.write.merges
     is_first = view.is_incremental and axis.kind == "tid" and (state is None or not state.is_loaded)
-    is_arbitrary = is_arbitrary or (bool(spec.dataset.facts.get("inherited")) and spec.write_mode is WriteMode.UPSERT)
+    is_arbitrary = is_arbitrary or (bool(spec.dataset.facts.get("inherited")) and spec.write_mode.merges)
     if not is_arbitrary and not is_first:
         return False
     names = ", ".join(view.dialect.quote(name) for name in view.spec.key)

@@ -1,0 +1,100 @@
+"""Merges prepared rows into a history in an Iceberg table: only files that have rows to close are copied; new rows are new files."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from pyiceberg.table import FileScanTask, Table
+
+from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.history.columns import HISTORY_COLUMNS
+from ingest_ray.sinks.history.match import NUMBER, ChangedRows, changed_rows, plan_commit, rows_of_keys
+from ingest_ray.sinks.iceberg.data_files import TableFiles
+from ingest_ray.sinks.iceberg.field_ids import arrow_schema
+from ingest_ray.sinks.iceberg.merge import MergeResult, prepared_rows, tasks_of_keys, without_rows
+from ingest_ray.sinks.iceberg.rewrites import completed, write_rows
+from ingest_ray.sinks.iceberg.table_reads import read_file
+from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
+
+FILE, ROW = "_ingest_file", "_ingest_row"
+
+
+def merge_history(
+    table: Table, files: TableFiles, names: Sequence[str], columns: pa.Schema, target: Target
+) -> MergeResult:
+    """`columns`: those of the prepared files `names`."""
+    coming = prepared_rows(files, names, columns)
+    tasks = tasks_of_keys(table, coming.select(list(target.key)))
+    found = pa.concat_tables(
+        [_known_rows(table, task, number, coming, target) for number, task in enumerate(tasks)]
+        or [_known_schema(table).empty_table()]
+    )
+    numbered = coming.append_column(NUMBER, pa.array(range(coming.num_rows), pa.int64()))
+    stored = found.append_column(NUMBER, pa.array(range(found.num_rows), pa.int64()))
+    values = [name for name in columns.names if name not in (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)]
+    plan = plan_commit(numbered, stored, values, target)
+    result = MergeResult(dropped=coming.num_rows - plan.rows)
+    if not found.num_rows and not result.dropped:
+        result.is_as_prepared = all(row.end is None for row in plan.opens)
+        if result.is_as_prepared:
+            return result
+    changed = changed_rows(plan, numbered, stored)
+    _copy_files(table, files, tasks, found, changed, result)
+    if changed.opened.num_rows:
+        result.added += write_rows(table, files, _completed(table, changed.opened))
+    return result
+
+
+def _copy_files(
+    table: Table,
+    files: TableFiles,
+    tasks: Sequence[FileScanTask],
+    found: pa.Table,
+    changed: ChangedRows,
+    result: MergeResult,
+) -> None:
+    """Each file with changed rows leaves the table; its copy has the rows as they are now. Columns that the unit has not any more stay."""
+    positions = np.asarray(changed.positions, dtype=np.int64)
+    if not positions.size:
+        return
+    kept = found.take(pa.array(positions))
+    for name in changed.updated.column_names:
+        index = kept.schema.get_field_index(name)
+        kind = kept.schema.field(index).type
+        kept = kept.set_column(index, kept.schema.field(index), changed.updated.column(name).cast(kind))
+    numbers, rows = (kept.column(name).to_numpy() for name in (FILE, ROW))
+    for number in np.unique(numbers).tolist():
+        mask = numbers == number
+        rest = without_rows(table, tasks[number], rows[mask])
+        updated = _completed(table, kept.filter(pa.array(mask)))
+        result.removed.append(tasks[number].file)
+        result.added += write_rows(table, files, _both(rest, updated))
+
+
+def _known_rows(table: Table, task: FileScanTask, number: int, coming: pa.Table, target: Target) -> pa.Table:
+    """The rows of a file with keys of `coming`, in all columns of the table, with the file's number and their positions in it."""
+    schema = _known_schema(table)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in read_file(table, task):
+            rows = pa.array(range(start, start + batch.num_rows), pa.int64())
+            start += batch.num_rows
+            file = pa.repeat(pa.scalar(number, pa.int64()), batch.num_rows)
+            yield pa.RecordBatch.from_arrays([*batch.columns, file, rows], schema=schema)
+
+    return pa.Table.from_batches(rows_of_keys(coming, target.key, batches()), schema)
+
+
+def _known_schema(table: Table) -> pa.Schema:
+    return pa.schema([*arrow_schema(table.schema()), (FILE, pa.int64()), (ROW, pa.int64())])
+
+
+def _completed(table: Table, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    for batch in rows.combine_chunks().to_batches():
+        yield completed(batch, arrow_schema(table.schema()))
+
+
+def _both(first: Iterator[pa.RecordBatch], more: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield from first
+    yield from more

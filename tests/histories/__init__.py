@@ -1,0 +1,1 @@
+"""Histories: the plan of a commit, and whole runs."""
