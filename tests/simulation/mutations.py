@@ -14,6 +14,7 @@ from ingest_ray.core.messages import Failed, Stage
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import LedgerMismatch, Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
+from ingest_ray.sinks.history import plan
 from ingest_ray.state import commit_history, unit_state, writer
 from ingest_ray.state.documents import IntentDocument
 from ingest_ray.state.lease import Lease
@@ -246,6 +247,13 @@ def number_of_a_dropped_intent_used_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StateWriter, "record_intent", thrifty)
 
 
+def repeated_version_of_a_history_opens_a_row(patch: pytest.MonkeyPatch) -> None:
+    def take(self: plan._Timeline, row: plan.HistoryRow) -> None:
+        self._open(row, self._position(row.version))
+
+    patch.setattr(plan._Timeline, "take", take)
+
+
 PROTOCOL_MUTATIONS: Sequence[Patch] = (
     fold_before_commit,
     roll_forward_without_asking,
@@ -269,6 +277,7 @@ PROTOCOL_MUTATIONS: Sequence[Patch] = (
     reset_that_died_is_not_finished,
     lost_quarantine_file_stops_the_fold,
     number_of_a_dropped_intent_used_again,
+    repeated_version_of_a_history_opens_a_row,
 )
 MUTATIONS: Mapping[str, tuple[str, Patch]] = {
     patch.__name__: (world, patch)

@@ -12,6 +12,7 @@ from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt,
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.simulated_history import Histories, keep_history
 from tests.simulation.simulated_staging import MODEL, Rows, SimulatedStaging, row_hash
 
 
@@ -35,6 +36,8 @@ class SinkServer:
     """URIs of committed files: deleting one would delete rows."""
     shown: Counter[tuple[int, int]] = field(default_factory=Counter)
     newest: dict[int, int] = field(default_factory=dict)
+    history: Histories = field(default_factory=dict)
+    """What a history would have instead of `newest`."""
     copies: list["SinkCopy"] = field(default_factory=list)
     """What the sink was before each opening and each commit."""
 
@@ -88,7 +91,7 @@ class SinkServer:
         """Becomes an earlier (or, after that, a newer) copy of itself; prepared rows are lost."""
         self.crash()
         self.epoch, self.sequence = copy.epoch, copy.sequence
-        self.shown, self.newest = Counter(copy.shown), dict(copy.newest)
+        self.shown, self.newest, self.history = Counter(copy.shown), dict(copy.newest), copy.history
 
     def crash(self) -> None:
         self.lost |= self.prepared.keys() - self.committed
@@ -100,6 +103,7 @@ class SinkServer:
             keys = {key for key, _ in rows}
             if is_insert and (keys & self.newest.keys() or len(keys) < len(rows)):
                 self.checker.report_violation("an insert without a merge, of a key that is there")
+            self.history = keep_history(self.history, rows, self.sequence, self.checker)
             for key, at in rows:
                 self.newest[key] = max(at, self.newest.get(key, at))
             dropped = len(rows) - len(keys)
@@ -117,6 +121,7 @@ class SinkServer:
         """Removes all rows, as an operator may; the number stays."""
         self.shown.clear()
         self.newest.clear()
+        self.history = {}
 
     def is_empty(self, run_id: str) -> bool:
         return not self.is_mapped and not self.newest and not self.shown
@@ -133,10 +138,11 @@ class SinkCopy:
     sequence: int
     shown: Counter[tuple[int, int]]
     newest: dict[int, int]
+    history: Histories = field(default_factory=dict)
 
     @classmethod
     def of(cls, server: SinkServer) -> "SinkCopy":
-        return cls(server.epoch, server.sequence, Counter(server.shown), dict(server.newest))
+        return cls(server.epoch, server.sequence, Counter(server.shown), dict(server.newest), server.history)
 
 
 class Server(Protocol):

@@ -1,7 +1,7 @@
 """The columns of a history besides those of its rows. In `prepare` every row gets them as if no other row of its key existed."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,8 @@ VALID_FROM = "_valid_from"
 VALID_TO = "_valid_to"
 IS_CURRENT = "_is_current"
 INSTANT = pa.timestamp("us", "UTC")
+FIRST_INSTANT = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), INSTANT)
+LAST_INSTANT = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), INSTANT)
 _MARK = {b"ingest:history": b"1"}  # a source may have a column of the same name
 HISTORY_FIELDS = (
     pa.field(VALID_FROM, INSTANT, metadata=_MARK),
@@ -63,7 +65,7 @@ def is_replay_without_versions(target: Target) -> bool:
 def begins_of(target: Target, batch: pa.RecordBatch, read_at: datetime) -> pa.Array:
     """`_valid_from` of each row: its version where that is a time, else when it was read.
 
-    A time without a zone counts as UTC.
+    A time without a zone counts as UTC. One outside the years 1 to 9999, as PostgreSQL has, is none.
     """
     name = version_of(target)
     read = pa.repeat(pa.scalar(read_at, INSTANT), batch.num_rows)
@@ -79,7 +81,8 @@ def begins_of(target: Target, batch: pa.RecordBatch, read_at: datetime) -> pa.Ar
         instants = column.cast(pa.timestamp("us"), safe=False).cast(INSTANT)
     else:
         instants = column.cast(INSTANT, safe=False)
-    return pc.coalesce(instants, read)
+    known = pc.and_(pc.greater_equal(instants, FIRST_INSTANT), pc.less_equal(instants, LAST_INSTANT))
+    return pc.if_else(pc.fill_null(known, False), instants, read)
 
 
 def with_validity(target: Target, rows: pa.RecordBatch, source: pa.RecordBatch, read_at: datetime) -> pa.RecordBatch:
