@@ -3,6 +3,7 @@
 import heapq
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,14 +96,16 @@ def test_e52_without_retry_after_the_pause_doubles_until_something_is_served() -
     assert pauses == [2, 4, 8, 16, 30, 30]
 
 
-def test_a_refusal_halves_once_for_all_that_were_sent_before_it() -> None:
-    aimd = Aimd(Bounds(first_rate=40, first_concurrency=16))
+@pytest.mark.parametrize(("is_overloaded", "concurrency"), [(False, 16), (True, 8)])
+def test_a_refusal_halves_once_for_all_that_were_sent_before_it(is_overloaded: bool, concurrency: int) -> None:
+    """A 429 is about the rate; only a 503 is about the requests at once, too."""
+    aimd = Aimd(Bounds(first_rate=40, first_concurrency=16, unknown_concurrency=16))
     grant = aimd.grant(8, 0.0)
     assert len(grant.waits_s) == 8
     for place in range(8):
-        aimd.report(grant.first + place, Signal(is_refused=True, wait_s=1.0), 0.5)
+        aimd.report(grant.first + place, Signal(is_refused=True, is_failed=is_overloaded, wait_s=1.0), 0.5)
     assert aimd.rate == 20
-    assert aimd.concurrency == 8
+    assert aimd.concurrency == concurrency
     assert aimd.refusals == 8
 
 
@@ -112,6 +115,16 @@ def test_an_hour_of_retry_after_is_told_and_not_waited_for() -> None:
     later = aimd.grant(1, 1.0)
     assert later.waits_s == ()
     assert later.retry_s > 2000
+
+
+def test_before_the_first_answer_a_few_requests_are_sent_and_more_if_it_does_not_come() -> None:
+    aimd = Aimd()
+    assert len(aimd.grant(12, 0.0).waits_s) == 4
+    assert aimd.grant(12, 1.0).is_crowded
+    more = aimd.grant(12, 11.0)
+    assert len(more.waits_s) == 4
+    aimd.report(more.first, OK, 11.1)
+    assert len(aimd.grant(12, 11.2).waits_s) > 4
 
 
 def test_lost_permits_come_back() -> None:
@@ -188,7 +201,7 @@ def test_any_server_is_used_well_and_rarely_refuses(
         assert server.served >= 0.9 * min(rate, 0.9 * 12 / latency_s) * 90
         assert server.refused <= 0.01 * server.served + 24
     else:
-        assert server.served >= 0.45 * min(rate, 0.9 * 12 / latency_s) * 90
+        assert server.served >= 0.75 * min(rate, 0.9 * 12 / latency_s) * 90
         assert server.refused <= 0.1 * server.served + 30
 
 
@@ -199,7 +212,8 @@ def test_a_permit_is_never_handed_out_below_the_least_rate_or_not_at_all() -> No
         while not grant.waits_s:
             now += grant.retry_s
             grant = aimd.grant(1, now)
-        aimd.report(grant.first, Signal(is_refused=True, wait_s=0.0), now + grant.waits_s[0] + 0.01)
+        signal = Signal(is_refused=True, is_failed=True, wait_s=0.0)
+        aimd.report(grant.first, signal, now + grant.waits_s[0] + 0.01)
         now += grant.waits_s[0] + 0.02
     assert aimd.rate == aimd.bounds.least_rate
     assert aimd.concurrency == 1

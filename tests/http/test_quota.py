@@ -37,7 +37,9 @@ class App:
         return Signal(quota_limit=self.limit, quota_left=left, quota_reset_s=reset_s)
 
 
-def driven(throttle: SiteThrottle, app: App, seconds: float, costs: list[int], *, says: bool = True) -> None:
+def driven(
+    throttle: SiteThrottle, app: App, seconds: float, costs: list[int], *, says: bool = True, latency_s: float = 0.2
+) -> None:
     """As many requests as the throttle permits; request n costs up to `costs[n % len]` points, and is expected to cost that much."""
     events: list[tuple[float, int, str, tuple[str, int], int]] = [(0.0, 0, "ask", ("", 0), 0)]
     count = 0
@@ -50,7 +52,7 @@ def driven(throttle: SiteThrottle, app: App, seconds: float, costs: list[int], *
             name, most = f"class-{count % 3}", costs[count % len(costs)]
             grant = throttle.grant(name, 1, most, now)
             for place, wait_s in enumerate(grant.waits_s):
-                heapq.heappush(events, (now + wait_s + 0.2, count, "end", (name, grant.first + place), most))
+                heapq.heappush(events, (now + wait_s + latency_s, count, "end", (name, grant.first + place), most))
             heapq.heappush(events, (now + max(0.02, min(30.0, grant.retry_s)), count, "ask", ("", 0), 0))
         else:
             actual = 1 + (points - 1) * (7 + count % 4) // 10
@@ -59,9 +61,10 @@ def driven(throttle: SiteThrottle, app: App, seconds: float, costs: list[int], *
 
 @pytest.mark.parametrize("limit", [3_000, 65_000])
 @pytest.mark.parametrize("costs", [[101], [1, 101, 3], [251, 1, 51]])
-def test_an_hour_is_used_to_95_percent_with_at_most_one_refusal(limit: int, costs: list[int]) -> None:
+@pytest.mark.parametrize("latency_s", [0.02, 2.0])
+def test_an_hour_is_used_to_95_percent_with_at_most_one_refusal(limit: int, costs: list[int], latency_s: float) -> None:
     app = App(limit)
-    driven(SiteThrottle(), app, 3 * 3600.0, costs)
+    driven(SiteThrottle(), app, 3 * 3600.0, costs, latency_s=latency_s)
     assert len(app.used) >= 3
     for hour in range(3):
         assert app.used[hour] >= 0.95 * limit, app.used

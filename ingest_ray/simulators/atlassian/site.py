@@ -10,7 +10,7 @@ from ingest_ray.simulators.atlassian.content.clock import Clock
 from ingest_ray.simulators.atlassian.content.people import make_groups, make_people
 from ingest_ray.simulators.atlassian.content.rich_text import Prose
 from ingest_ray.simulators.atlassian.content.seeded_draws import SeededDraws
-from ingest_ray.simulators.atlassian.jira.cloud import JiraCloud
+from ingest_ray.simulators.atlassian.jira.cloud.site import JiraCloud
 from ingest_ray.simulators.atlassian.jira.control_endpoints import JiraControlEndpoints
 from ingest_ray.simulators.atlassian.jira.data_center import JiraDataCenter
 from ingest_ray.simulators.atlassian.jira.generator import make_issues

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 from ingest_ray.simulators.atlassian.content.clock import spell
 from ingest_ray.simulators.atlassian.content.people import jira_dc
 from ingest_ray.simulators.atlassian.jira.endpoints.site_endpoints import PROFILE_EXTRAS, JiraSite
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.query.grammar import QueryError
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route

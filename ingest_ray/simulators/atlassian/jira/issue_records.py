@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.jira.issue import Comment, Issue
 from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
-from ingest_ray.simulators.atlassian.jira.json_renderer import sprint_of
+from ingest_ray.simulators.atlassian.jira.rendering.custom_fields import sprint_of
 from ingest_ray.simulators.atlassian.query.jql_history import spells, value_at
 from ingest_ray.simulators.atlassian.server.control_endpoints import Json
 from ingest_ray.simulators.atlassian.server.routing import decode

@@ -283,17 +283,20 @@ class SiteServer:
                 return  # uvicorn closes a connection whose answer is unfinished
             elif self.traps.strikes("cut-compressed", path, self.draws):
                 self.stats.faults["cut-compressed"] += 1
-                coding = coding_of(scope["headers"]) or "gzip"
+                coding = self._coding(scope) or "gzip"
                 whole = compressed(response.body, coding)
                 response.body = whole[: len(whole) * 2 // 3]
                 response.headers["content-encoding"] = coding
         self._compress(response, scope)
         await self._send(response, scope, receive, send)
 
+    def _coding(self, scope: Scope) -> str:
+        return "br" if "unasked-br" in self.traps else coding_of(scope["headers"])
+
     def _compress(self, response: Reply, scope: Scope) -> None:
         """As the client accepts it. Files and their parts stay as they are: their lengths and ranges count bytes."""
         names = {name.lower() for name in response.headers}
-        coding = "br" if "unasked-br" in self.traps else coding_of(scope["headers"])
+        coding = self._coding(scope)
         if "compressed" not in self.traps or not coding or len(response.body) < SMALL or "content-encoding" in names:
             return
         if response.status == 200 and response.kind.startswith("application/json"):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
 
 # Documented defaults of the burst limit, requests per second, relative to the 100 of an ordinary GET:
 # https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
@@ -59,13 +60,17 @@ class Limits:
 
     def headers(self, bucket: Bucket | None, *, refused: bool, retry_after: bool, now_ms: int) -> dict[str, str]:
         """The rate-limit headers of every answer, and those that a 429 adds. `retry-after` is in whole seconds."""
-        rate = int(bucket.rate) if bucket else 350
+        rate = max(1, int(bucket.rate)) if bucket else 350
+        per_window = Fraction(bucket.rate if bucket else 350).limit_denominator(60)  # headers have whole numbers only
         left = int(bucket.level) if bucket else 349
         if not self.cloud:
             if bucket is None and not refused:
                 return {}  # an administrator has to switch the limit on
             document = {"X-RateLimit-Limit": str(rate), "X-RateLimit-Remaining": str(left)}
-            document |= {"X-RateLimit-Interval-Seconds": "1", "X-RateLimit-FillRate": str(rate)}
+            document |= {
+                "X-RateLimit-Interval-Seconds": str(per_window.denominator),
+                "X-RateLimit-FillRate": str(per_window.numerator),
+            }
             if retry_after or not refused:
                 document["retry-after"] = "1" if refused else "0"
             return document
@@ -73,7 +78,7 @@ class Limits:
         if self.product == "jira":
             document |= {
                 "ratelimit": f'"jira-burst-based";r={left};t=1',
-                "ratelimit-policy": f'"jira-burst-based";q={rate};w=1',
+                "ratelimit-policy": f'"jira-burst-based";q={per_window.numerator};w={per_window.denominator}',
             }
         if left < rate * 0.2:
             document["X-RateLimit-NearLimit"] = "true"

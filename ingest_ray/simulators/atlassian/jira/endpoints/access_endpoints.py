@@ -11,7 +11,8 @@ from urllib.parse import unquote
 from ingest_ray.simulators.atlassian.content.people import Person, jira_cloud, jira_dc
 from ingest_ray.simulators.atlassian.jira.access import APPLICATIONS, ROLES, AccessRules, Holder
 from ingest_ray.simulators.atlassian.jira.endpoints.issue_parts import JiraIssueParts
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.site_configuration import Named, Project
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 

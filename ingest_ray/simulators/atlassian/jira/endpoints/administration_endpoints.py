@@ -9,7 +9,8 @@ from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.jira.endpoints.list_endpoints import OPTIONS
 from ingest_ray.simulators.atlassian.jira.endpoints.request_endpoints import JiraRequests
 from ingest_ray.simulators.atlassian.jira.issue import Issue
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, RequestRefused, reply, route
 
 NOTIFICATION_SCHEME = 10_000

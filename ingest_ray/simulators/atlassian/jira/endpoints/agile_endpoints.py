@@ -10,7 +10,8 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import DAY_MS
 from ingest_ray.simulators.atlassian.jira.endpoints.access_endpoints import JiraAccess
 from ingest_ray.simulators.atlassian.jira.issue import Issue
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, sprint_of
+from ingest_ray.simulators.atlassian.jira.rendering.custom_fields import sprint_of
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 
@@ -78,7 +79,8 @@ class JiraAgile(JiraAccess):
         project = self._project_of_board(call)
         board = self._board(project)
         document: Json = {k: board[k] for k in ("id", "name", "type", "self")}
-        document |= {"location": {"type": "project", "key": project.key, "id": project.id, "name": project.name}}
+        location = {"type": "project", "key": project.key, "id": project.id, "name": project.name}
+        document["location"] = location | {"self": f"{self.site}/rest/api/3/project/{project.id}"}
         columns = [
             {"name": s.name, "statuses": [{"id": s.id, "self": f"{self.site}/rest/api/2/status/{s.id}"}]}
             for s in self.store.configuration.statuses

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlencode
 from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
 from ingest_ray.simulators.atlassian.jira.issue import PER_ISSUE, Issue
 from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.search import Searcher
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project
 from ingest_ray.simulators.atlassian.query.grammar import QueryError

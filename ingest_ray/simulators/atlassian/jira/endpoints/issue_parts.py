@@ -10,7 +10,8 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.rich_text import Text, wiki
 from ingest_ray.simulators.atlassian.jira.endpoints.issue_endpoints import JiraIssues
 from ingest_ray.simulators.atlassian.jira.issue import Issue
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, RequestRefused, reply, route
 
 PROPERTY = "simulator.origin"

@@ -8,7 +8,8 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import spell_day
 from ingest_ray.simulators.atlassian.jira.endpoints.agile_endpoints import JiraAgile
 from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.site_configuration import Named, Project
 from ingest_ray.simulators.atlassian.query.jql_structure import parse_structure
 from ingest_ray.simulators.atlassian.server.error_messages import BAD_PAYLOAD

@@ -10,7 +10,7 @@ from typing import Any
 from ingest_ray.simulators.atlassian.content.clock import HOUR_MS
 from ingest_ray.simulators.atlassian.jira.endpoints.list_endpoints import JiraLists
 from ingest_ray.simulators.atlassian.jira.issue import Issue
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.site_configuration import Project
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 

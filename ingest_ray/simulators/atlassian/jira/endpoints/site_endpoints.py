@@ -5,7 +5,8 @@ https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-projects/
 
 from ingest_ray.simulators.atlassian.jira.endpoints.administration_endpoints import JiraAdministration
 from ingest_ray.simulators.atlassian.jira.issue import LINK_TYPES
-from ingest_ray.simulators.atlassian.jira.json_renderer import Json, JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.issues import JsonRenderer
+from ingest_ray.simulators.atlassian.jira.rendering.parts import Json
 from ingest_ray.simulators.atlassian.jira.site_configuration import FieldSpec, Project
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 

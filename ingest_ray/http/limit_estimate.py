@@ -1,0 +1,130 @@
+"""The rate of a limit that no header names, counted between refusals. Pure; time is an argument, in seconds.
+
+A refusal tells that the server's bucket is empty. What is served from one refusal to the next is what flowed into it meanwhile, unless it
+overflowed: so the count divided by the time is the limit, whatever the size of the bucket. It overflows while the rate is below the limit,
+and in pauses that are longer than the bucket: one second is assumed, until runs of different lengths show what flows in.
+"""
+
+from dataclasses import dataclass, field
+
+BUCKET_S = (
+    1.0  # burst limits are buckets of a second: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
+)
+MARGIN = 0.98
+OVERSHOOT = (
+    0.91  # of the refused rate, after it had grown by 0.5 % a second: until then a bucket of a second was drained
+)
+MOST_RUNS = 12  # a limit is known after fewer
+FEW = 3  # requests: a count of fewer says too little for more than a half
+LONG_S = 60.0
+ROUGH_S = 20.0  # counted for less, an estimate is rough
+NEAR = 0.7
+NEARER = (
+    1 / 3
+)  # of the way from the estimate to the rate that was refused: small buckets are refused just above the limit
+
+
+@dataclass(frozen=True)
+class Run:
+    """From one refusal to the next: what was served, in how many seconds, of which `pause_s` without any request."""
+
+    served: int
+    seconds: float
+    pause_s: float
+
+    @property
+    def active_s(self) -> float:
+        return max(1e-3, self.seconds - self.pause_s)
+
+    @property
+    def flowed_s(self) -> float:
+        return max(1e-3, self.seconds - max(0.0, self.pause_s - BUCKET_S))
+
+    @property
+    def most(self) -> float:
+        return (self.served + 1) / self.flowed_s
+
+
+def most_of(runs: list[Run]) -> float:
+    return (sum(run.served for run in runs) + 1) / sum(run.flowed_s for run in runs)
+
+
+@dataclass
+class LimitEstimate:
+    steady_rate: float | None = None
+    """The rate before it was raised; None: it was not raised since the last refusal."""
+    is_rough: bool = False
+    """Whether the last estimate was counted for a short time."""
+    _runs: list[Run] = field(default_factory=list)
+    _accepted_rate: float | None = None
+    """A rate that was not refused for a while, or one as low since."""
+    _refused_at: float | None = None
+    _served: int = 0
+    _pause_s: float = 0.0
+
+    @property
+    def is_begun(self) -> bool:
+        return self._refused_at is not None
+
+    def count_served(self) -> None:
+        self._served += 1
+
+    def pause(self, seconds: float) -> None:
+        """Nothing is sent for so long after the last refusal."""
+        self._pause_s = max(self._pause_s, seconds)
+
+    def raise_rate(self, rate: float) -> None:
+        """The rate is about to be raised from this one, which was not refused for a while."""
+        if self.steady_rate is None:
+            self.steady_rate = self._accepted_rate = rate
+
+    def forget(self) -> None:
+        """Begins anew: the last refusal was not about the rate."""
+        self._refused_at = self.steady_rate = self._accepted_rate = None
+        self._runs.clear()
+
+    def refuse(self, rate: float, now: float) -> float | None:
+        """The rate to go on with, after one was refused; None: nothing is known before the second refusal."""
+        found, self.is_rough = None, False
+        if self._refused_at is not None:
+            found = self._found(rate, Run(self._served, max(1e-3, now - self._refused_at), self._pause_s))
+        self._refused_at, self._served, self._pause_s, self.steady_rate = now, 0, 0.0, None
+        return found
+
+    def _found(self, rate: float, run: Run) -> float:
+        if not run.served and run.pause_s >= 2 * BUCKET_S:
+            return rate  # the pause was too short, whatever the rate
+        if self._accepted_rate is not None and rate <= self._accepted_rate / MARGIN:
+            self._accepted_rate = None  # the limit has fallen, or only a large bucket bore that rate
+        found = self._of_growth(rate, run) if self.steady_rate is not None else self._of_runs(rate, run)
+        return max(found, self._accepted_rate or 0.0, rate / 2 if run.served < FEW else 0.0)
+
+    def _of_growth(self, rate: float, run: Run) -> float:
+        self._runs.clear()
+        found = max(self._accepted_rate or 0.0, MARGIN * max(run.served / run.seconds, OVERSHOOT * rate))
+        return found + NEARER * max(0.0, MARGIN * rate - found)
+
+    def _of_runs(self, rate: float, run: Run) -> float:
+        """Of rates that did not change in a run."""
+        self._runs.append(run)
+        if sum(one.seconds for one in self._runs) > LONG_S:
+            self._runs = self._runs[-MOST_RUNS:]
+        if run.most < NEAR * most_of(self._runs):  # the limit has fallen
+            self._runs = [run]
+        runs = self._runs
+        found = min(rate, run.most, most_of(runs))
+        seconds, flowed_s = sum(one.seconds for one in runs), sum(one.flowed_s for one in runs)
+        if flowed_s < seconds:
+            found = max(sum(one.served for one in runs) / seconds, min(found, inflow(runs)))
+        self.is_rough = flowed_s < ROUGH_S and self._accepted_rate is None
+        if len(runs) >= MOST_RUNS and seconds > LONG_S and found > NEAR * rate:
+            return rate  # a lower rate did not help: what is refused depends on something else
+        return MARGIN * found
+
+
+def inflow(runs: list[Run]) -> float:
+    """What was served in a longer run more than in a shorter one, per second: both began with what pauses had saved up."""
+    ordered = sorted(runs, key=lambda run: run.active_s)
+    first, last = ordered[0], ordered[-1]
+    longer_s = last.active_s - first.active_s
+    return (last.served - first.served) / longer_s if longer_s >= 0.5 else float("inf")

@@ -1,0 +1,1 @@
+"""Jira Cloud: what it answers otherwise than Data Center."""

@@ -1,0 +1,1 @@
+"""Renders issues and their parts as Jira's JSON."""
