@@ -6,7 +6,7 @@ from fractions import Fraction
 
 # Documented defaults of the burst limit, requests per second, relative to the 100 of an ordinary GET:
 # https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
-_WEIGHTS = {
+WEIGHTS = {
     "GET /rest/api/{api}/issue/{key}": 1.5,
     "GET /rest/api/{api}/issue/{key}/changelog": 2.0,
     "POST /rest/api/{api}/search/approximate-count": 1.5,
@@ -50,7 +50,7 @@ class Limits:
         key = template if self.per_endpoint else ""
         bucket = self.buckets.get(key)
         if bucket is None:
-            bucket = self.buckets[key] = Bucket(self.rate * (_WEIGHTS.get(template, 1.0) if self.per_endpoint else 1.0))
+            bucket = self.buckets[key] = Bucket(self.rate * (WEIGHTS.get(template, 1.0) if self.per_endpoint else 1.0))
         return bucket.take(now_s), bucket
 
     @property
