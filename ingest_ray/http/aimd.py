@@ -4,8 +4,8 @@ Pure: time is an argument, in seconds of any clock that only goes forward. A per
 sent. Moments are granted ahead, evenly spaced, so that permits can be leased in batches by processes that share no clock: a
 lease gives the seconds to wait, not a time.
 
-* Until the first answer, and after a refusal, only a few requests are sent. An advertised rate is used, less a margin; otherwise the rate doubles each second
-  until the first refusal.
+* Until the first answer, and after a refusal, only a few requests are sent. An advertised rate is used, less a margin; otherwise the rate
+  doubles each second until the first refusal.
 * A refusal (429, 503) stops all permits for the requested time, or for 2 s doubling to 30 s, once for all requests that were sent
   before it took effect. The first one halves the rate, which then climbs quickly to nine tenths of where it was refused, and slowly beyond.
 * From the second one on the limit is known from what was served in between (`LimitEstimate`): the rate stays just below it for a while that
@@ -124,6 +124,9 @@ class Aimd:
         start = max(self._next_at, now - self.bounds.burst_s, self._paused_until)
         if start > now + self.bounds.ahead_s:
             return Grant(retry_s=start - now - self.bounds.ahead_s / 2)
+        waited_from = max(self._next_at, self._paused_until)
+        if start > waited_from > float("-inf"):
+            self._estimate.idle(start - waited_from)
         spacing_s = 1 / self.rate
         fitting = 1 + int((now + self.bounds.ahead_s - start) / spacing_s)
         count = max(1, min(wanted, free, fitting))
@@ -220,9 +223,8 @@ class Aimd:
         if is_new:
             self._decrease(now, is_overloaded=signal.is_failed)
             empty_s = max(1 / self.rate, BUCKET_S if self._is_known else 0.0)
-            self._next_at = max(
-                self._next_at, now + empty_s
-            )  # the bucket is empty; moments that were granted empty it further
+            # The bucket is empty, and moments that were granted before empty it further.
+            self._next_at = max(self._next_at, now + empty_s)
         self._estimate.pause(self._paused_until - self._decreased_at)
         lost_s = max(0.0, self._paused_until - self._decreased_at - BUCKET_S)
         hold_s = 0.0 if self._estimate.is_rough else self.bounds.hold_per_pause * lost_s

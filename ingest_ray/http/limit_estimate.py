@@ -7,26 +7,20 @@ and in pauses that are longer than the bucket: one second is assumed, until runs
 
 from dataclasses import dataclass, field
 
-BUCKET_S = (
-    1.0  # burst limits are buckets of a second: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/
-)
+BUCKET_S = 1.0  # https://developer.atlassian.com/cloud/jira/platform/rate-limiting/: burst limits are per second
 MARGIN = 0.98
-OVERSHOOT = (
-    0.91  # of the refused rate, after it had grown by 0.5 % a second: until then a bucket of a second was drained
-)
+OVERSHOOT = 0.91  # of a refused rate that grew by 0.5 % a second: meanwhile a bucket of a second was drained
 MOST_RUNS = 12  # a limit is known after fewer
 FEW = 3  # requests: a count of fewer says too little for more than a half
 LONG_S = 60.0
 ROUGH_S = 20.0  # counted for less, an estimate is rough
 NEAR = 0.7
-NEARER = (
-    1 / 3
-)  # of the way from the estimate to the rate that was refused: small buckets are refused just above the limit
+NEARER = 1 / 3  # of the way to the rate that was refused: small buckets are refused just above the limit
 
 
 @dataclass(frozen=True)
 class Run:
-    """From one refusal to the next: what was served, in how many seconds, of which `pause_s` without any request."""
+    """From one refusal to the next: what was served, in how many seconds in which requests waited for the rate, or for `pause_s`."""
 
     served: int
     seconds: float
@@ -61,10 +55,7 @@ class LimitEstimate:
     _refused_at: float | None = None
     _served: int = 0
     _pause_s: float = 0.0
-
-    @property
-    def is_begun(self) -> bool:
-        return self._refused_at is not None
+    _idle_s: float = 0.0
 
     def count_served(self) -> None:
         self._served += 1
@@ -72,6 +63,10 @@ class LimitEstimate:
     def pause(self, seconds: float) -> None:
         """Nothing is sent for so long after the last refusal."""
         self._pause_s = max(self._pause_s, seconds)
+
+    def idle(self, seconds: float) -> None:
+        """So long nothing waited for the rate: what flowed into the bucket meanwhile was not used."""
+        self._idle_s += seconds
 
     def raise_rate(self, rate: float) -> None:
         """The rate is about to be raised from this one, which was not refused for a while."""
@@ -87,8 +82,11 @@ class LimitEstimate:
         """The rate to go on with, after one was refused; None: nothing is known before the second refusal."""
         found, self.is_rough = None, False
         if self._refused_at is not None:
-            found = self._found(rate, Run(self._served, max(1e-3, now - self._refused_at), self._pause_s))
+            found = self._found(
+                rate, Run(self._served, max(1e-3, now - self._refused_at - self._idle_s), self._pause_s)
+            )
         self._refused_at, self._served, self._pause_s, self.steady_rate = now, 0, 0.0, None
+        self._idle_s = 0.0
         return found
 
     def _found(self, rate: float, run: Run) -> float:

@@ -113,6 +113,22 @@ def test_refusals_that_do_not_depend_on_the_rate_do_not_lower_it_for_ever() -> N
     assert sum(moment >= 600 for moment in server.counts.served_at) >= 2 * 300
 
 
+def test_an_hour_without_requests_is_not_taken_for_a_low_limit() -> None:
+    """A throttle outlives runs: between two refusals may be hours in which little was read."""
+    server, throttle = TokenBucket(40.0), SiteThrottle()
+    drive(throttle, server, 120, 0.1, 16)
+    (before,) = throttle.states("site", 120)
+    now = 125.0
+    for _ in range(60):
+        grant = throttle.grant("GET x", 1, 1, now)
+        throttle.report("GET x", grant.first, server.answer(now), now + 0.1)
+        now += 60.0
+    grant = throttle.grant("GET x", 1, 1, now)
+    throttle.report("GET x", grant.first, Signal(is_refused=True, wait_s=1.0), now + 0.1)
+    (after,) = throttle.states("site", now + 0.2)
+    assert after.rate >= before.rate / 2
+
+
 def test_what_was_served_between_two_refusals_is_the_limit() -> None:
     estimate = LimitEstimate()
     assert estimate.refuse(50.0, 0.0) is None
