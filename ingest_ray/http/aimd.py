@@ -222,7 +222,7 @@ class Aimd:
         self._paused_until = max(self._paused_until, now + pause_s)
         if is_new:
             self._decrease(now, is_overloaded=signal.is_failed)
-            empty_s = max(1 / self.rate, BUCKET_S if self._is_known else 0.0)
+            empty_s = max(1 / self.rate, min(BUCKET_S, 2 / self.rate) if self._is_known else 0.0)
             # The bucket is empty, and moments that were granted before empty it further.
             self._next_at = max(self._next_at, now + empty_s)
         self._estimate.pause(self._paused_until - self._decreased_at)
