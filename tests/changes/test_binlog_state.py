@@ -11,6 +11,9 @@ from ingest_ray.run import launch
 from ingest_ray.sdk.errors import ConfigError, ModeUnsupported, SourceDenied
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.testing.servers.mariadb import MariaDatabase
+from ingest_strategies.jdbc.mysql.changes.change_log import MysqlLog
+from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
+from ingest_strategies.jdbc.mysql.dialect import Mysql
 from tests.changes.binlog_world import binlog_world, write
 from tests.changes.log_world import assert_equal, known_of, log_of
 from tests.verify.table_world import TableWorld
@@ -280,11 +283,33 @@ def test_a_column_that_is_added_between_description_and_load_is_not_missed(
     assert world.rows()[0]["extra"] == 5
 
 
+def read_position(server: MariaDatabase) -> int:
+    (row,) = server.run("SHOW MASTER STATUS")
+    return LogPosition(row["File"], row["Position"], "").number
+
+
+def test_the_test_of_a_connection_says_what_is_missing(world: TableWorld, maria_log: MariaDatabase) -> None:
+    log = MysqlLog(Mysql())
+    assert [found.message for found in log.diagnose(world.endpoint)] == ["run_mode CHANGES is possible"]
+    with setting(maria_log, "binlog_row_metadata", "NO_LOG"):
+        assert "does not name the columns" in log.diagnose(world.endpoint)[1].message
+    with setting(maria_log, "binlog_row_image", "MINIMAL"):
+        assert "binlog_row_image is 'MINIMAL'" in log.diagnose(world.endpoint)[0].message
+    user = f"{maria_log.name}_r"
+    write(maria_log, f"CREATE USER {user}@'%' IDENTIFIED BY 'secret'")
+    url = maria_log.url.replace("root@", f"{user}:secret@").rpartition("/")[0]
+    (found,) = log.diagnose(world.endpoint.model_copy(update={"config": {"url": url}}))
+    assert "may not read the log" in found.message
+    assert "REPLICATION SLAVE" in str(found.hint)
+
+
 def test_appended_changes_have_an_order(tmp_path: Path, maria_log: MariaDatabase) -> None:
     maria_log.run(CREATE)
     maria_log.run("INSERT INTO t VALUES (1, 'a', NULL)")
     world = binlog_world(tmp_path, maria_log, policy={"write": "append"})
+    position = read_position(maria_log)
     world.run()
+    assert world.lake.to_pyarrow_table().to_pylist()[0]["_lsn"] == position
     write(maria_log, "UPDATE t SET id = 2", "DELETE FROM t", "INSERT INTO t VALUES (3, 'c', NULL)", "TRUNCATE t")
     world.run()
     rows = sorted(world.lake.to_pyarrow_table().to_pylist(), key=lambda row: (row["_lsn"], row["_seq"]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -13,7 +14,9 @@ from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.types import (
     Axis,
     Dataset,
+    Diagnostic,
     Effect,
+    Endpoint,
     Horizon,
     Interval,
     Piece,
@@ -29,12 +32,14 @@ from ingest_strategies.jdbc.mysql.catalog import read_column_types
 from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
 from ingest_strategies.jdbc.mysql.changes.log_reader import read_log
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
+from ingest_strategies.jdbc.mysql.changes.readiness import diagnose_log
 from ingest_strategies.jdbc.mysql.changes.server import (
     bytes_between,
     check_server,
     check_table,
     read_files,
     read_server,
+    read_snapshot_position,
     read_visible_end,
 )
 from ingest_strategies.jdbc.planning.cuts import cut_gap
@@ -86,6 +91,10 @@ class MysqlLog:
 
     def drop_log(self, spec: UnitSpec) -> Sequence[str]:
         return []
+
+    def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
+        with self._dialect.open(endpoint) as session:
+            return list(diagnose_log(session, endpoint))
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         begun = begun_at(known.get(SEGMENT), spec)
@@ -191,10 +200,27 @@ class MysqlLog:
         if not has_changes(context.schema):
             yield from read(self._dialect, spec, piece, context)
             return
-        lsn = int(str(piece.hints.get("lsn", 0)))
         plain = replace(context, schema=table_columns(context.schema))
-        for batch in read(self._dialect, spec, piece, plain):
-            yield as_loaded(batch, context.schema, lsn)
+        positioned = PositionedDialect(self._dialect, int(str(piece.hints.get("lsn", 0))))
+        for batch in read(positioned.dialect, spec, piece, plain):
+            yield as_loaded(batch, context.schema, positioned.number)
+
+
+class PositionedDialect:
+    """A dialect whose readers note the position that belongs to their snapshot, where the server tells it: changes of a row below the
+    position of its load are in it already."""
+
+    def __init__(self, dialect: Dialect, number: int) -> None:
+        self.number = number
+        self._of_snapshot = dialect.enter_snapshot
+        self.dialect = copy(dialect)
+        vars(self.dialect)["enter_snapshot"] = self._enter_snapshot
+
+    def _enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
+        self._of_snapshot(session, spec, snapshot)
+        if read_server(session).is_mariadb:
+            file, offset = read_snapshot_position(session)
+            self.number = LogPosition(file, offset, "").number
 
 
 def begun_at(state: SegmentState | None, spec: UnitSpec) -> LogPosition | None:

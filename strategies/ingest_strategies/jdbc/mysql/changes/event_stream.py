@@ -64,7 +64,9 @@ class EventStream:
         """Raises `LogGone` with the first event where the server does not have the position any more."""
         self._file, self._offset = start.file, start.offset
         offset = start.offset if start.offset <= LARGEST_START else FIRST_OFFSET
-        statements = ["SET @master_binlog_checksum = @@global.binlog_checksum", "SET @master_heartbeat_period = 10000000000"]  # fmt: skip
+        statements = ["SET @master_binlog_checksum = @@global.binlog_checksum", "SET @master_heartbeat_period = 10000000000",
+            "SET SESSION net_write_timeout = 3600",  # changes are read as fast as they are staged
+        ]  # fmt: skip
         if is_mariadb:
             statements.append("SET @mariadb_slave_capability = 4")
         if by_gtids and is_mariadb:

@@ -7,6 +7,7 @@ https://dev.mysql.com/doc/refman/8.4/en/replication-options-binary-log.html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, IngestError, LogGone, ModeUnsupported, SourceDenied, SourceError
 from ingest_ray.sdk.types import Endpoint, UnitSpec
 from ingest_strategies.jdbc.dialect import Session
@@ -30,6 +31,7 @@ GRANT = (
     "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO the user of this endpoint (MySQL, and MariaDB before 10.5: REPLICATION SLAVE,"
     " REPLICATION CLIENT)"
 )
+RELOAD_GRANT = "GRANT RELOAD ON *.* TO the user of this endpoint: the first load needs it for a moment"
 _CASCADES = (
     "SELECT constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints WHERE constraint_schema = {schema}"
     " AND table_name = {table} AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))"
@@ -101,6 +103,7 @@ def check_table(session: Session, spec: UnitSpec) -> None:
         raise ModeUnsupported(
             f"{spec.unit_id}: the log does not have every change of a table of engine '{engine}'", hint="run_mode: FULL or INCREMENTAL"
         )  # fmt: skip
+    refuse_binary_json(session, spec)
     schema, table = (text_literal(str(facts[name])) for name in ("schema", "table"))
     rows = session.rows(_CASCADES.format(schema=schema, table=table))
     if rows and not spec.policy.allow_lossy:
@@ -109,6 +112,18 @@ def check_table(session: Session, spec: UnitSpec) -> None:
             f"{spec.unit_id}: foreign key '{name}' (ON DELETE {on_delete}, ON UPDATE {on_update}) changes rows of which the log has nothing:"
             " InnoDB does it below the log",
             hint="run_mode: INCREMENTAL; or a foreign key without actions; or policy allow_lossy: true, and `ingest-ray verify --repair`",
+        )
+
+
+def refuse_binary_json(session: Session, spec: UnitSpec) -> None:
+    """MySQL's JSON is in the log in a form of its own; MariaDB's is text."""
+    kinds = spec.dataset.facts.get("types")
+    names = schema_of(spec.dataset, spec.policy.columns or None).names
+    found = [name for name in names if isinstance(kinds, dict) and kinds.get(name) == "json"]
+    if found and not read_server(session).is_mariadb:
+        raise ModeUnsupported(
+            f"{spec.unit_id}: column '{found[0]}': JSON of MySQL is not read from the log",
+            hint="policy exclude_columns",
         )
 
 
@@ -168,12 +183,8 @@ def read_visible_end(endpoint: Endpoint, session: Session, server: LogServer) ->
     """
     if server.is_mariadb:
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        rows = dict(
-            session.rows("SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
-        )
+        file, offset = read_snapshot_position(session)
         session.run("COMMIT")
-        found = {str(name).lower(): str(value) for name, value in rows.items()}
-        file, offset = found["binlog_snapshot_file"], int(found["binlog_snapshot_position"])
         gtids = read_gtids(session, server, file, offset, {})
     else:
         status = read_status_under_lock(session)
@@ -182,11 +193,18 @@ def read_visible_end(endpoint: Endpoint, session: Session, server: LogServer) ->
     return LogPosition(file, offset, read_writer(endpoint, file), gtids)
 
 
+def read_snapshot_position(session: Session) -> tuple[str, int]:
+    """File and offset that belong to the session's consistent snapshot: what is below them is in it, and nothing else. MariaDB only."""
+    rows = session.rows("SHOW STATUS WHERE Variable_name IN ('Binlog_snapshot_file', 'Binlog_snapshot_position')")
+    found = {str(name).lower(): str(value) for name, value in rows}
+    return found["binlog_snapshot_file"], int(found["binlog_snapshot_position"])
+
+
 def read_status_under_lock(session: Session) -> dict[str, str]:
     try:
         session.run("FLUSH TABLES WITH READ LOCK")
     except SourceDenied as error:
-        raise SourceDenied(error.message, hint="GRANT RELOAD ON *.* TO the user of this endpoint: the first load needs it for a moment") from None  # fmt: skip
+        raise SourceDenied(error.message, hint=RELOAD_GRANT) from None  # fmt: skip
     try:
         return read_status(session)
     finally:

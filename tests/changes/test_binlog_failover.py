@@ -1,0 +1,68 @@
+"""A unit whose server is replaced by its replica goes on by GTIDs, or is told that the replica lacks transactions."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest_ray.run import launch
+from ingest_ray.testing.servers.mariadb import MariaDatabase, MariaServer, running_server
+from tests.changes.binlog_world import LOG_OPTIONS, binlog_world, write
+from tests.changes.log_world import assert_equal
+from tests.verify.table_world import TableWorld
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def replica(maria_log_server: MariaServer) -> Iterator[MariaServer]:
+    options = [option for option in LOG_OPTIONS if not option.startswith("--server-id")]
+    with running_server(*options, "--server-id=2") as running:
+        with running.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                f"CHANGE MASTER TO master_host='127.0.0.1', master_port={maria_log_server.port}, master_user='root',"
+                " master_use_gtid=slave_pos, master_connect_retry=1"
+            )
+            cursor.execute("START SLAVE")
+        yield running
+
+
+def wait_for_replica(primary: MariaServer, replica: MariaServer) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with primary.connect() as one, replica.connect() as other, one.cursor() as ours, other.cursor() as theirs:
+            ours.execute("SELECT @@gtid_binlog_pos")
+            theirs.execute("SELECT @@gtid_slave_pos")
+            if ours.fetchall() == theirs.fetchall():
+                return
+        assert time.monotonic() < deadline, "not within a minute"
+        time.sleep(0.05)
+
+
+def moved(world: TableWorld, database: MariaDatabase) -> None:
+    world.endpoint = world.endpoint.model_copy(update={"config": {"url": database.url}})
+
+
+def test_a_unit_goes_on_at_the_replica_and_back(tmp_path: Path, maria_log: MariaDatabase, replica: MariaServer) -> None:
+    promoted = MariaDatabase(replica, maria_log.name)
+    maria_log.run("CREATE TABLE t (id int PRIMARY KEY, name varchar(20))")
+    maria_log.run("INSERT INTO t SELECT seq, 'n' FROM seq_1_to_20")
+    world = binlog_world(tmp_path, maria_log)
+    world.run()
+    write(maria_log, "UPDATE t SET name = 'before' WHERE id < 5", "DELETE FROM t WHERE id = 7")
+    wait_for_replica(maria_log.server, replica)
+    write(promoted, "STOP SLAVE")
+    write(promoted, "UPDATE t SET id = 100 WHERE id = 1", "INSERT INTO t VALUES (101, 'promoted')")
+    moved(world, promoted)
+    world.run()
+    assert_equal(world)
+    write(promoted, "FLUSH BINARY LOGS", "DELETE FROM t WHERE id = 101")
+    world.run()
+    assert_equal(world)
+    write(maria_log, "INSERT INTO t VALUES (200, 'split')")
+    moved(world, maria_log)
+    (summary,) = launch([world.order()], lambda progress: None, lambda: False)
+    assert summary.error is not None
+    assert summary.error.code == "E_LOG_GONE"
+    assert "the server has the transactions up to" in summary.error.message
