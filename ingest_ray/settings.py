@@ -131,7 +131,7 @@ class ServeSettings(Model):
 
 
 AlertCondition = Literal[
-    "failed", "late", "drifted", "quarantined", "delete-refused", "verify-unequal", "secret-expires"
+    "failed", "late", "drifted", "quarantined", "delete-refused", "verify-unequal", "log-retained", "secret-expires"
 ]
 
 
@@ -174,6 +174,9 @@ class AlertSettings(Model):
     receivers: tuple[ReceiverSettings, ...] = ()
     max_quarantined_rows: Annotated[int, Field(ge=0)] = 0
     """A run with more rows in quarantine is an incident."""
+    max_retained_mb: Annotated[int, Field(ge=1)] = 10_000
+    """A source that keeps more of its log for a unit in run mode CHANGES is an incident; half of `policy.max_retained_mb` counts
+    instead, where that is set."""
     group_s: Annotated[float, Field(ge=0, le=30)] = 20.0
     """Incidents of one condition and endpoint that follow each other within this time are one message."""
     expires_within_days: Annotated[int, Field(ge=1)] = 14

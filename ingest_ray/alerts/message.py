@@ -14,6 +14,7 @@ SENTENCES: dict[AlertCondition, str] = {
     "quarantined": "has rows in quarantine",
     "delete-refused": "has more deleted rows than allowed; none was erased",
     "verify-unequal": "differs from its sink",
+    "log-retained": "makes its source keep much of its log, or the log is lost",
     "secret-expires": "expires soon",
 }
 SHOWN = 20  # incidents in the text of one message
@@ -31,7 +32,7 @@ class MessageIncident(Model):
     code: str | None = None
     text: str | None = None
     count: int | None = None
-    """Of rows in quarantine; of seconds since the last successful run of a late unit."""
+    """Of rows in quarantine; of seconds since the last successful run of a late unit; of megabytes that a source keeps of its log."""
 
 
 class Message(Model):

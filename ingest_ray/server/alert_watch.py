@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.monitoring.alerting import check_incidents
+from ingest_ray.service.monitoring.alerting import check_incidents, check_logs
 from ingest_ray.service.monitoring.delivery import deliver_due
 from ingest_ray.service.upkeep.retention import sweep_when_due
 
@@ -25,7 +25,9 @@ BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes mor
 @asynccontextmanager
 async def watching(installation: Installation) -> AsyncIterator[None]:
     settings = installation.settings
-    alerts = ((check_incidents, CHECK_S), (deliver_due, DELIVER_S)) if settings.alerts.enabled else ()
+    alerts = (
+        ((check_incidents, CHECK_S), (check_logs, CHECK_S), (deliver_due, DELIVER_S)) if settings.alerts.enabled else ()
+    )
     sweeps = ((sweep_when_due, SWEEP_S),) if settings.retention.enabled else ()
     tasks = [asyncio.create_task(_repeat(installation, work, pause_s)) for work, pause_s in (*alerts, *sweeps)]
     try:

@@ -20,11 +20,9 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.monitoring.alerting import check_incidents, is_wanted
 from ingest_ray.service.monitoring.delivery import deliver_due, list_dead_letters, resend_dead_letters
-from ingest_ray.service.runs.execution import run
 from tests.cli.in_process import InProcessCli
 from tests.graphql.client import Client
 from tests.monitoring.receiver import Receiver, receiving, receiving_mail
-from tests.monitoring.serving import await_true
 from tests.monitoring.test_freshness import NOW
 from tests.service.workspace import Workspace
 
@@ -321,26 +319,3 @@ def test_a_receiver_that_cannot_work_is_refused_where_it_is_written(
     workspace.document["alerts"] = {"receivers": [receiver]}
     with pytest.raises(ConfigError, match=message):
         load_config(workspace.write())
-
-
-def test_a_server_tells_a_real_failure_a_late_unit_a_drift_and_a_quarantined_row_within_a_minute(
-    workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
-    workspace.source["units"] = ["numbers-1x10"]
-    workspace.document["units"][0] |= {"policy": {"fresh_within": "1s"}}
-    workspace.document["alerts"] = {"receivers": [{"id": "hook", "url": receiver.url, "secret": "env:HOOK_SECRET"}]}
-    workspace.apply()
-    collect(workspace.installation, "shop")
-    client = Client(workspace.installation, is_watching=True)
-    with client.http:
-        run(workspace.installation, "shop")
-        workspace.source |= {"column_types": {"more": "string"}, "bad": [3]}
-        workspace.apply()
-        run(workspace.installation, "shop")
-        workspace.source["faults"] = {"describe": ["denied"]}
-        workspace.apply()
-        assert run(workspace.installation, "shop").state is RunState.FAILED
-        wanted = {(condition, "incident.opened") for condition in ("failed", "late", "drifted", "quarantined")}
-        await_true(lambda: wanted <= {(condition, kind) for kind, condition, _ in receiver.kinds()})
-    assert all(b"payload" not in body for _, body in receiver.taken)

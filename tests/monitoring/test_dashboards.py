@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from ingest_ray.service.runs.execution import run
 from tests.service.workspace import Workspace
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-RULES = yaml.safe_load((DEPLOY / "prometheus" / "ingest-ray.rules.yaml").read_text())
+RULES_FILE = DEPLOY / "prometheus" / "ingest-ray.rules.yaml"
+RULES = yaml.safe_load(RULES_FILE.read_text())
 DASHBOARD = json.loads((DEPLOY / "grafana" / "ingest-ray.json").read_text())
 
 
@@ -36,6 +39,16 @@ def test_every_expression_is_promql(expression: str) -> None:
 def test_a_wrong_expression_would_be_found() -> None:
     with pytest.raises(ValueError):
         promql_parser.parse("sum(rate(x[5m])")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "rules", str(RULES_FILE)), ("test", "rules", str(Path(__file__).parent / "rules.test.yaml"))]
+)
+def test_prometheus_itself_reads_the_rules_and_fires_them_when_it_should(arguments: tuple[str, ...]) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed: as root, scripts/install-test-services does it")
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_series_that_is_named_exists_with_the_labels_that_are_used(workspace: Workspace) -> None:

@@ -63,9 +63,10 @@ def alert_check(invocation: Invocation) -> None:
     Examples:
       ingest-ray alert check
     """
-    from ingest_ray.service.monitoring.alerting import check_incidents
+    from ingest_ray.service.monitoring.alerting import check_incidents, check_logs
     from ingest_ray.service.monitoring.delivery import deliver_due
 
+    check_logs(invocation.installation)
     written, delivered = check_incidents(invocation.installation), deliver_due(invocation.installation)
     document = {"written": written, "delivered": delivered}
     invocation.output.write(document, lambda out: print(f"{written} messages written, {delivered} delivered", file=out))

@@ -157,7 +157,7 @@ INGESTION_FIELDS = {
     "ok": "Whether it was done; else `message` says why not.",
     "TestResult.ok": "Whether the connection works.",
     "result": "What became of it.",
-    "IngestionIncident.condition": "What is wrong: failed, late, drifted, quarantined, delete-refused, verify-unequal or secret-expires.",
+    "IngestionIncident.condition": "What is wrong: failed, late, drifted, quarantined, delete-refused, verify-unequal, log-retained or secret-expires.",
     "IngestionIncident.subject": "The unit, or what else the condition is about.",
     "IngestionIncident.openedAt": "When it began.",
     "IngestionIncident.closedAt": "When it was over; null: it is open.",

@@ -4,31 +4,45 @@ Any number of servers may do so: a transaction runs alone, and decides by what t
 all of it, or nothing.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 
 import sqlalchemy as sa
 
 from ingest_ray.alerts.message import CARRIED, Kind, Message, MessageIncident
-from ingest_ray.catalog import incidents, notifications, periodic_tasks, run_records
+from ingest_ray.catalog import incidents, notifications, periodic_tasks, run_records, unit_configs
 from ingest_ray.catalog.incidents import Incident
 from ingest_ray.catalog.notifications import Notification
 from ingest_ray.core.incidents import RUNS_KEPT, Opening, step
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import RunMode
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.monitoring.freshness import read_freshness
 from ingest_ray.service.monitoring.observations import (
     Observation,
     hidden,
     observe_expiries,
+    observe_log,
     observe_run,
     observe_units,
 )
+from ingest_ray.service.runs.change_log import read_unit_log
+from ingest_ray.service.units.unit_status import UnitLog
 from ingest_ray.settings import AlertCondition, AlertSettings, ReceiverSettings
+
+log = logging.getLogger(__name__)
 
 RUNS_SEEN = "alerts: runs seen"
 FIRST_LOOK = timedelta(minutes=15)  # how far back the first look of an installation goes
+LOGS = "alerts: logs seen"
+LOGS_EVERY_S = 25.0  # each look is a connection to a source; an incident is told within a minute
+LOGS_AT_ONCE = 4
 OVERLAP = timedelta(minutes=5)  # clocks of hosts differ, and records are written late
 
 Group = tuple[AlertCondition, str]
@@ -43,13 +57,52 @@ def check_incidents(installation: Installation, now: datetime | None = None) -> 
         seen += _observe_runs(connection, installation.settings.alerts, moment)
         known = {incident.key: incident for incident in incidents.listed(connection)}
         seen += _vanished(known.values(), {unit.ref for unit in units})
-        for observation in seen:
-            before = known.get(observation.key)
-            after = _judged(before, observation, moment)
-            if after is not None and after != before:
-                known[after.key] = after
-                incidents.put(connection, after)
+        _judge(connection, known, seen, moment)
         return _announce(connection, installation.settings.alerts, known.values(), moment)
+
+
+def check_logs(installation: Installation, now: datetime | None = None) -> int:
+    """Asks the sources of units in run mode CHANGES, enabled or not, what they keep of their logs; returns how many answered. One of
+    several servers does so at a time. The next look of `check_incidents` writes the messages."""
+    moment, most_mb = now or datetime.now(UTC), installation.settings.alerts.max_retained_mb
+    with installation.catalog.begin(is_alone=True) as connection:
+        wanted = [
+            item.config.ref for item in unit_configs.listed(connection) if item.config.run_mode is RunMode.CHANGES
+        ]
+        last = periodic_tasks.claimed_at(connection, LOGS)
+        if not wanted or (last is not None and (moment - datetime.fromisoformat(last)).total_seconds() < LOGS_EVERY_S):
+            return 0
+        periodic_tasks.claim(connection, LOGS, at=run_records.instant(moment))
+    with ThreadPoolExecutor(LOGS_AT_ONCE, thread_name_prefix="logs") as threads:
+        found = [log for log in threads.map(partial(_log_of, installation), wanted) if log is not None]
+    seen = [observation for log in found if (observation := observe_log(log, most_mb)) is not None]
+    with installation.catalog.begin(is_alone=True) as connection:
+        known = {incident.key: incident for incident in incidents.listed(connection)}
+        _judge(connection, known, seen, moment)
+    return len(seen)
+
+
+def _log_of(installation: Installation, unit: UnitRef) -> UnitLog | None:
+    """None for a unit that cannot be read from a log: its runs say why."""
+    try:
+        return read_unit_log(installation, unit)
+    except IngestError as error:
+        log.debug("the log of '%s' was not looked at: %s", unit, error.message)
+        return None
+
+
+def _judge(
+    connection: sa.Connection,
+    known: dict[tuple[AlertCondition, str, str], Incident],
+    seen: Iterable[Observation],
+    now: datetime,
+) -> None:
+    for observation in seen:
+        before = known.get(observation.key)
+        after = _judged(before, observation, now)
+        if after is not None and after != before:
+            known[after.key] = after
+            incidents.put(connection, after)
 
 
 def _observe_runs(connection: sa.Connection, settings: AlertSettings, now: datetime) -> list[Observation]:

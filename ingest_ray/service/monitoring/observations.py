@@ -13,8 +13,10 @@ from ingest_ray import logs
 from ingest_ray.catalog import endpoints, stored_tokens
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.monitoring.freshness import UnitFreshness
+from ingest_ray.service.units.unit_status import UnitLog
 from ingest_ray.settings import AlertCondition, Settings
 
+MB = 1_000_000
 CLIENT_CERTIFICATE = "client_cert"  # the field of templates that have one
 
 
@@ -90,6 +92,23 @@ def observe_run(run: RunSummary, ended_at: str, most_quarantined: int) -> Iterat
         yield seen("verify-unequal", True)
     elif is_success and run.task in ("verify", "repair"):
         yield seen("verify-unequal", False)
+
+
+def observe_log(log: UnitLog, most_mb: int) -> Observation | None:
+    """Of a unit that reads its source's log. None where the source did not answer."""
+    if log.error is not None:
+        return None
+    retained_mb = (log.retained_bytes or 0) // MB
+    is_above = log.max_retained_mb is None and retained_mb > most_mb
+    return Observation(
+        condition="log-retained",
+        endpoint_id=log.endpoint_id,
+        subject=log.unit_id,
+        is_present=log.is_alarming or is_above,
+        code="E_LOG_GONE" if log.state == "lost" else None,
+        text=f"'{log.name}' is {log.state}, and {retained_mb} MB of the log are kept",
+        count=retained_mb,
+    )
 
 
 def observe_expiries(connection: sa.Connection, settings: Settings, now: datetime) -> Iterator[Observation]:
