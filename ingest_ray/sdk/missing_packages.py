@@ -54,6 +54,7 @@ REQUIRED = frozenset(
         "cryptography",
         "duckdb",
         "numpy",
+        "packaging",
         "pyarrow",
         "pydantic",
         "rich",

@@ -10,6 +10,7 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.monitoring.alerting import LOGS_EVERY_S, check_logs
 from ingest_ray.service.runs.change_log import drop_unit_log
 from ingest_ray.service.runs.execution import run
+from ingest_ray.service.upkeep.doctor import diagnose
 from ingest_ray.testing.servers.postgres import Postgres
 from tests.changes.log_world import drop_slots
 from tests.monitoring.receiver import receiving
@@ -45,6 +46,8 @@ def test_a_slot_that_keeps_too_much_is_told_until_its_log_is_let_go(tmp_path: Pa
             assert check_logs(workspace.installation, at) == 0  # another server has looked just now
             look(workspace.installation, at)
             assert receiver.kinds("log-retained") == [("incident.opened", "log-retained", (UNIT,))]
+            (warned,) = [found for found in diagnose(workspace.installation).findings if found.check == "logs"]
+            assert (warned.status, "changes drop shop public.t" in str(warned.hint)) == ("warning", True)
             drop_unit_log(workspace.installation, UnitRef("shop", UNIT))
             at = next(moments)
             check_logs(workspace.installation, at)

@@ -42,7 +42,8 @@ def test_a_wrong_expression_would_be_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("check", "rules", str(RULES_FILE)), ("test", "rules", str(Path(__file__).parent / "rules.test.yaml"))]
+    "arguments",
+    [("check", "rules", str(RULES_FILE)), ("test", "rules", str(Path(__file__).parent / "rules.test.yaml"))],
 )
 def test_prometheus_itself_reads_the_rules_and_fires_them_when_it_should(arguments: tuple[str, ...]) -> None:
     if shutil.which("promtool") is None:

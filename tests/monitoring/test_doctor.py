@@ -3,15 +3,19 @@
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from ingest_ray.catalog import run_records
+from ingest_ray.sdk import missing_packages
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.execution import run
+from ingest_ray.service.upkeep.checks import package_checks
 from ingest_ray.service.upkeep.doctor import Finding, diagnose
 from tests.cli.in_process import InProcessCli
 from tests.monitoring.test_freshness import NOW, record
@@ -50,12 +54,6 @@ def plant_lost_table(loaded: Workspace) -> None:
     shutil.rmtree(loaded.folder / "lake")
 
 
-def plant_lost_state(loaded: Workspace) -> None:
-    for key, value, version in list(loaded.installation.kv.scan("ingest::")):
-        if key.endswith("lake") and "sequence" in value:
-            loaded.installation.kv.put(key, {**value, "sequence": 0, "last_claimed": 0}, version)
-
-
 def plant_dead_run(loaded: Workspace) -> None:
     ids = {"endpoint_id": "shop", "unit_id": "numbers-1x3", "sink_id": "lake"}
     with loaded.installation.catalog.begin() as connection:
@@ -78,9 +76,27 @@ def plant_late_unit(loaded: Workspace) -> None:
     record(loaded.installation, "numbers-1x3", NOW - timedelta(hours=5))
 
 
+def plant_lease(loaded: Workspace, **changes: object) -> None:
+    ((key, value, version),) = [
+        found for found in loaded.installation.kv.scan("ingest::") if found[0].endswith("::lease")
+    ]
+    loaded.installation.kv.put(key, {**value, "is_released": False, **changes}, version)
+
+
+def plant_expired_lease(loaded: Workspace) -> None:
+    plant_lease(loaded, expires_at=1_600_000_000.0)
+
+
+def plant_unknown_lease(loaded: Workspace) -> None:
+    owner = {"host": "elsewhere", "pid": 1, "started": "1"}
+    plant_lease(loaded, run_id="of-another-catalog", owner=owner, expires_at=4_000_000_000.0)
+
+
 @pytest.mark.parametrize(
     ("plant", "check", "words"),
     [
+        (plant_expired_lease, "leases", "2020-09-13"),
+        (plant_unknown_lease, "leases", "of-another-catalog"),
         (plant_open_rights, "files", "chmod 600"),
         (plant_lost_table, "sinks", "--to-sink"),
         (plant_dead_run, "runs", "ingest-ray run shop numbers-1x3"),
@@ -110,3 +126,17 @@ def test_a_check_that_cannot_be_made_ends_no_other(loaded: Workspace, monkeypatc
     assert not diagnosis.is_healthy
     assert [found.check for found in diagnosis.findings if found.status == "failed"] == ["state store"]
     assert diagnosis.findings[-1].check == "sinks"
+
+
+def test_packages_that_are_missing_or_of_another_version_are_named(
+    loaded: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.document["lineage"] = {"transport": {"type": "console"}}
+    loaded.apply()
+    monkeypatch.setattr(package_checks, "version", lambda name: "0.1" if name == "deltalake" else version_of(name))
+    monkeypatch.setattr(missing_packages, "find_spec", lambda name: None if name == "openlineage" else find_spec(name))
+    told = [(found.status, found.message, found.hint) for found in findings(loaded.installation, "packages")]
+    assert told == [
+        ("failed", "lineage needs the Python package 'openlineage'", "pip install 'ingest-ray[lineage]'"),
+        ("warning", "deltalake 0.1 is installed", "pip install 'deltalake<2,>=1.6'"),
+    ]

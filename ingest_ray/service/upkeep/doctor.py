@@ -8,7 +8,13 @@ from ingest_ray import __version__, logs
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import Model
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.upkeep.checks import catalog_checks, file_checks, sink_checks
+from ingest_ray.service.upkeep.checks import (
+    catalog_checks,
+    file_checks,
+    package_checks,
+    sink_checks,
+    state_checks,
+)
 from ingest_ray.service.upkeep.checks.found import Found, Status
 
 
@@ -35,6 +41,7 @@ class Diagnosis(Model):
 Check = Callable[[Installation], Found]
 
 CHECKS: dict[str, Check] = {
+    "packages": package_checks.check_packages,
     "files": file_checks.check_files,
     "disk": file_checks.check_disk,
     "catalog": catalog_checks.check_catalog,
@@ -43,14 +50,16 @@ CHECKS: dict[str, Check] = {
     "endpoints": catalog_checks.check_endpoints,
     "units": catalog_checks.check_units,
     "runs": catalog_checks.check_runs,
+    "leases": state_checks.check_leases,
     "schedules": catalog_checks.check_schedules,
     "freshness": catalog_checks.check_freshness,
     "alerts": catalog_checks.check_alerts,
     "leftovers": file_checks.check_leftovers,
     "quarantine": file_checks.check_quarantine,
+    "logs": state_checks.check_logs,
     "sinks": sink_checks.check_sinks,
 }
-SLOW = ("sinks",)  # these open a connection to each sink
+SLOW = ("logs", "sinks")  # these open connections to sources and sinks
 
 
 def diagnose(installation: Installation, *, is_quick: bool = False) -> Diagnosis:
