@@ -15,7 +15,7 @@ export PYTEST_DEBUG_TEMPROOT := $(IN_MEMORY)
 FAST := not slow and not services and not cluster and not faults
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test lint check coverage test-faults bench audit sbom format clean
+.PHONY: help demo docs screenshots test lint check coverage test-faults bench audit sbom format clean
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -42,6 +42,10 @@ docs: $(READY) ## Builds the documentation site: site/index.html
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python scripts/make_reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+screenshots: $(READY) ## Makes the pictures of docs/monitoring.md again
+	-scripts/install-test-services
+	$(BIN)/python scripts/make_screenshots.py
 
 lint: $(READY) ## Checks format, lint and strict types
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.child_process import log_path
+from ingest_ray.service.launching.lifecycle import read_run_state
 
 POLL_S = 0.5
 MOST_BYTES = 256 * 1024  # of the end of a log
@@ -52,6 +53,8 @@ def last_lines(installation: Installation, run_id: str, most: int) -> list[str]:
 
 
 def _has_ended(installation: Installation, run_id: str) -> bool:
-    with installation.catalog.read() as connection:
-        record = run_records.find(connection, run_id)
-    return record is None or record.summary.state is not RunState.RUNNING
+    """Also where its process is gone, and no server has noticed that."""
+    try:
+        return read_run_state(installation, run_id) is not RunState.RUNNING
+    except ConfigError:  # its record was swept
+        return True
