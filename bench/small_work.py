@@ -21,6 +21,7 @@ from bench.ingest_command import INGEST
 from bench.measure import Measured, measured
 
 TABLES = 100
+RUN = [INGEST, "run", "shop", "--json"]
 
 
 def execute(url: str, *statements: str) -> None:
@@ -65,6 +66,21 @@ def main() -> int:
     folder.mkdir(parents=True)
     url = start_orders(folder / "pg", given.rows)
     subprocess.run([sys.executable, "-m", "compileall", "-q", "ingest_ray", "strategies"], check=False)
+    create_tables(url)
+    target = url.replace("/postgres?", "/target?")
+    load_once(folder / "one", document(url, "public", f'{{id: target, template: sql, config: {{url: "{target}"}}}}'))
+    load_once(folder / "many", document(url, "many", "{id: target, template: lake.delta, config: {uri: ./lake}}"))
+    print("| what | wall s | from - to | CPU s | |\n|---|---|---|---|---|")
+    for what, command in (("run, nothing to do", RUN), ("status", [INGEST, "status", "shop", "--json"])):
+        print_medians(what, [measured(command, folder / "one") for _ in range(given.rounds)])
+    changes = [upserted(url, folder / "one", number, given.rows) for number in range(given.rounds)]
+    print_medians(f"1 % upsert of {given.rows:,} rows, PostgreSQL to PostgreSQL", changes)
+    measure_unchanged_tables(url, folder)
+    return 0
+
+
+def create_tables(url: str) -> None:
+    """The database of the target, and many small tables."""
     execute(
         url,
         "CREATE DATABASE target",
@@ -75,47 +91,39 @@ def main() -> int:
         ),
         *(f"ALTER TABLE many.t{n} ADD PRIMARY KEY (id)" for n in range(TABLES)),
     )
-    target = url.replace("/postgres?", "/target?")
-    load_once(folder / "one", document(url, "public", f'{{id: target, template: sql, config: {{url: "{target}"}}}}'))
-    load_once(folder / "many", document(url, "many", "{id: target, template: lake.delta, config: {uri: ./lake}}"))
-    print("| what | wall s | from - to | CPU s | |\n|---|---|---|---|---|")
-    command = [INGEST, "run", "shop", "--json"]
-    print_medians("run, nothing to do", [measured(command, folder / "one") for _ in range(given.rounds)])
-    print_medians(
-        "status",
-        [measured([INGEST, "status", "shop", "--json"], folder / "one") for _ in range(given.rounds)],
+
+
+def upserted(url: str, folder: Path, number: int, rows: int) -> Measured:
+    """Changes one row of a hundred, and runs."""
+    execute(
+        url,
+        f"UPDATE orders SET status = 'round {number}', updated_at = now() WHERE id % 100 = {number}",
+        "ANALYZE orders",
     )
-    changes = []
-    for number in range(given.rounds):
-        execute(
-            url,
-            f"UPDATE orders SET status = 'round {number}', updated_at = now() WHERE id % 100 = {number}",
-            "ANALYZE orders",
-        )
-        changes.append(measured(command, folder / "one"))
-        rows = json.loads(changes[-1].out)["rows"]
-        if rows["committed"] < given.rows // 100:
-            raise SystemExit(f"an upsert is missing rows: {rows}")
-    print_medians(f"1 % upsert of {given.rows:,} rows, PostgreSQL to PostgreSQL", changes)
+    found = measured(RUN, folder)
+    counts = json.loads(found.out)["rows"]
+    if counts["committed"] < rows // 100:
+        raise SystemExit(f"an upsert is missing rows: {counts}")
+    return found
+
+
+def measure_unchanged_tables(url: str, folder: Path) -> None:
+    """The server's log counts our statements."""
     execute(
         url,
         "ALTER SYSTEM SET log_min_duration_statement = 0",
         "ALTER SYSTEM SET log_line_prefix = '%a '",
         "SELECT pg_reload_conf()",
     )
-    many = [measured(command, folder / "many") for _ in range(2)]
-    print_medians(
-        f"{TABLES} unchanged tables",
-        many,
-        f"{statistics.median(m.cpu_s for m in many) * 1000 / TABLES:.0f} ms of CPU a table",
-    )
+    many = [measured(RUN, folder / "many") for _ in range(2)]
+    cpu_ms = statistics.median(one.cpu_s for one in many) * 1000 / TABLES
+    print_medians(f"{TABLES} unchanged tables", many, f"{cpu_ms:.0f} ms of CPU a table")
     text = (folder / "pg" / "log").read_text(errors="replace")
     done = [line for line in text.splitlines() if line.startswith("ingest_ray ")]
     found = sum("  execute " in line or "  statement: " in line for line in done)
     if not found:
         raise SystemExit("the server's log has no statement of ours")
     print(f"\nstatements at the source: {found / TABLES / len(many):.1f} a table and run")
-    return 0
 
 
 if __name__ == "__main__":

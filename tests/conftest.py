@@ -1,5 +1,6 @@
 """The real servers of all tests, each started once; and, before anything imports Ray, how its local cluster is protected."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,17 @@ SERVERS = {"ssh_server", "postgres_server", "killable_postgres", "mariadb_server
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     config.option.loadscopereorder = False
     return SharedServers(config, log)
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # nothing that is collected is garbage
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of garbage looks at its million objects again."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

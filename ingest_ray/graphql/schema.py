@@ -1,5 +1,7 @@
 """The whole schema."""
 
+from functools import lru_cache
+
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
@@ -23,11 +25,16 @@ class Schema(strawberry.Schema):
 
 
 def schema_for(settings: ServeSettings) -> Schema:
+    return _schema(settings.max_depth, settings.max_cost)
+
+
+@lru_cache(16)
+def _schema(max_depth: int, max_cost: int) -> Schema:
     schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        extensions=[*query_limits(settings.max_depth, settings.max_cost), CodedErrors],
+        extensions=[*query_limits(max_depth, max_cost), CodedErrors],
         config=StrawberryConfig(disable_field_suggestions=False),
     )
     describe(schema._schema)

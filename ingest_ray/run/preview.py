@@ -18,7 +18,6 @@ from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, unit
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.placement import is_inline
-from ingest_ray.run.reporter import estimated_rows
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
 from ingest_ray.state import UnitState, read_states
@@ -50,7 +49,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         slices=tuple(slices),
         slice_count=sum(count for count, _, _ in counts.values()),
         is_truncated=sum(count for count, _, _ in counts.values()) > len(slices),
-        estimated_rows=estimated_rows(plan_summary) if plan_summary.scopes else 0,
+        estimated_rows=plan_summary.estimated_rows if plan_summary.scopes else 0,
         estimated_bytes=plan_summary.estimated_bytes,
         certificate=certificate(order),
         executor="inline" if is_inline(order, plan_summary) else "ray",

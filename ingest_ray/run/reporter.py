@@ -101,7 +101,7 @@ class RunReporter:
                     rows=rows,
                     bytes_staged=size,
                     slices=slices,
-                    estimated_rows=estimated_rows(plan_summary) if plan_summary else None,
+                    estimated_rows=plan_summary.estimated_rows if plan_summary else None,
                     estimated_bytes=plan_summary.estimated_bytes if plan_summary else None,
                     seconds=time.monotonic() - self._started,
                     waiting=self._waiting_text if phase != "done" else None,
@@ -150,10 +150,3 @@ class RunReporter:
 
     def _totals(self, ledger: Ledger) -> tuple[RowCounts, SliceCounts, int]:
         return self._rows.plus(ledger.rows), self._slices.plus(ledger.slices), self._bytes + ledger.bytes_staged
-
-
-def estimated_rows(plan_summary: PlanSummary) -> int | None:
-    rows = [scope.estimated_rows for scope in plan_summary.scopes]
-    if rows and all(row is not None for row in rows):
-        return sum(row or 0 for row in rows)
-    return plan_summary.rows

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from cross_web import HTTPException
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
@@ -125,53 +125,77 @@ def build_app(installation: Installation, *, has_console: bool = True) -> FastAP
         lifespan=partial(_run_while_serving, installation),
     )
 
-    async def context_of(connection: HTTPConnection) -> RequestContext:
-        try:
-            principal = await asyncio.to_thread(authenticator.principal_of, connection)
-        except Unauthenticated:
-            if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
-                return RequestContext(installation, None, authenticator.renew)
-            raise
-        connection.state.principal = principal.name
-        return RequestContext(installation, principal, authenticator.renew)
-
-    router = Router(
-        schema_for(settings),
-        path="/graphql",
-        graphql_ide=None,
-        allow_queries_via_get=False,
-        context_getter=context_of,
-        subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
-        allowed_origins=settings.allowed_origins,
-    )
-    router.authenticator = authenticator
-    app.include_router(router)
+    context_of = partial(_context_of, installation, authenticator)
+    app.include_router(_graphql_router(settings, authenticator, context_of))
     app.include_router(health_router(installation))
-
-    @app.get("/metrics")
-    async def show_metrics(connection: Request) -> Response:
-        context = await context_of(connection)
-        if (await context.current_principal()).endpoints is not None:
-            raise RoleForbidden("metrics are of all endpoints", hint="use a token without --endpoint")
-        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+    app.include_router(_metrics_router(metrics, context_of))
 
     @app.exception_handler(IngestError)
     async def refused(_: Request, error: IngestError) -> Response:
         return refusal(error)
 
     if has_console:
-        app.add_exception_handler(404, answer_missing)
-        app.include_router(login_router(authenticator))
-        app.include_router(graphiql_router(authenticator))
-
-        @app.get("/")
-        async def home() -> Response:
-            return RedirectResponse("/console/")
-
-        import_module("ingest_ray.console").mount(app, installation, authenticator)
-
+        _mount_console(app, installation, authenticator)
     _add_middleware(app, settings, metrics)
     return app
+
+
+ContextGetter = Callable[[HTTPConnection], Awaitable[RequestContext]]
+
+
+async def _context_of(
+    installation: Installation, authenticator: Authenticator, connection: HTTPConnection
+) -> RequestContext:
+    try:
+        principal = await asyncio.to_thread(authenticator.principal_of, connection)
+    except Unauthenticated:
+        if connection.scope["type"] == "websocket" and "authorization" not in connection.headers:
+            return RequestContext(installation, None, authenticator.renew)
+        raise
+    connection.state.principal = principal.name
+    return RequestContext(installation, principal, authenticator.renew)
+
+
+def _graphql_router(settings: ServeSettings, authenticator: Authenticator, context_of: ContextGetter) -> Router:
+    async def context_getter(connection: HTTPConnection) -> RequestContext:
+        return await context_of(connection)
+
+    router = Router(
+        schema_for(settings),
+        path="/graphql",
+        graphql_ide=None,
+        allow_queries_via_get=False,
+        context_getter=context_getter,
+        subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+        allowed_origins=settings.allowed_origins,
+    )
+    router.authenticator = authenticator
+    return router
+
+
+def _metrics_router(metrics: Metrics, context_of: ContextGetter) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/metrics")
+    async def show_metrics(connection: Request) -> Response:
+        context = await context_of(connection)
+        if (await context.current_principal()).endpoints is not None:
+            raise RoleForbidden("metrics are of all endpoints", hint="use a token without --endpoint")
+        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _mount_console(app: FastAPI, installation: Installation, authenticator: Authenticator) -> None:
+    app.add_exception_handler(404, answer_missing)
+    app.include_router(login_router(authenticator))
+    app.include_router(graphiql_router(authenticator))
+
+    @app.get("/")
+    async def home() -> Response:
+        return RedirectResponse("/console/")
+
+    import_module("ingest_ray.console").mount(app, installation, authenticator)
 
 
 @asynccontextmanager

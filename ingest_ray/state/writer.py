@@ -15,25 +15,25 @@ from contextlib import suppress
 from ingest_ray.core.checkpoint import folded, opened, settled
 from ingest_ray.core.messages import CommitClaim
 from ingest_ray.kv.documents import encode
-from ingest_ray.kv.keys import intent_key, segment_key, segment_prefix
+from ingest_ray.kv.keys import intent_key, segment_key
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
-from ingest_ray.sdk.errors import ConfigError, Fenced, StateConflict, TargetChanged
-from ingest_ray.sdk.types import Island, Learned, Model, Position, Scope, SegmentState
-from ingest_ray.state.commit_history import refuse_unknown_past, segment_at, with_commit, with_past
+from ingest_ray.sdk.errors import ConfigError, Fenced, TargetChanged
+from ingest_ray.sdk.types import Island, Learned, Position, Scope, SegmentState
+from ingest_ray.state.commit_history import with_commit, with_past
 from ingest_ray.state.documents import (
     ClaimDocument,
     FoldedCommit,
     IntentDocument,
     Owner,
-    Return,
     SegmentDocument,
     UnitDocument,
     dumped,
     parsed,
 )
 from ingest_ray.state.lease import Lease
+from ingest_ray.state.returnable_state import ReturnableState
 from ingest_ray.state.unit_state import forget_state
 
 log = logging.getLogger(__name__)
@@ -41,27 +41,16 @@ log = logging.getLogger(__name__)
 TAKE_TRIES = 5  # a zombie process writes at most a few more documents before a write fails
 
 
-class StateWriter:
+class StateWriter(ReturnableState):
     """The state of one unit, held by one run. Every write is a compare-and-set; a conflict raises `Fenced`."""
 
     def __init__(self, kv: KV, unit_key: str, run_id: str, lease: Lease) -> None:
-        self._kv = kv
-        self._unit_key = unit_key
-        self._run_id = run_id
-        self.lease = lease
+        super().__init__(kv, unit_key, run_id, lease)
         self.promote = promote_rejected_rows
         self.task = "ingest"
+        """What the run is for; kept with its commits."""
         self.tables: tuple[str, ...] = ()
         """The names of the tables that this run writes, where they are several."""
-        """What the run is for; kept with its commits."""
-        self._versions: dict[str, int] = {}
-        self._documents: dict[str, SegmentDocument] = {}
-        self._unit = UnitDocument(epoch=lease.epoch, run_id=run_id)
-        self._intent: IntentDocument | None = None
-        self._opened_by = 0
-        self._read_at = 0
-        self._last_intended = 0
-        self.is_sink_checked = False
         self._take()
 
     @classmethod
@@ -114,64 +103,6 @@ class StateWriter:
         self._documents, self._intent = {}, None
         self._unit = UnitDocument(epoch=self.epoch, run_id=self._run_id)
 
-    def _refuse_newer(self, key: str, epoch: int) -> None:
-        if epoch > self.epoch:
-            raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run", newer_epoch=epoch)
-
-    def _load(self) -> None:
-        found = self._kv.get(self._unit_key)
-        self.is_new = found is None
-        if found is not None:
-            self._unit = parsed(UnitDocument, self._unit_key, found[0])
-            self._refuse_newer(self._unit_key, self._unit.epoch)
-            self._versions[self._unit_key] = found[1]
-        for key, value, version in self._kv.scan(segment_prefix(self._unit_key)):
-            document = parsed(SegmentDocument, key, value)
-            self._refuse_newer(key, document.epoch)
-            self._documents[document.state.segment] = document
-            self._versions[key] = version
-
-    @property
-    def epoch(self) -> int:
-        return self.lease.epoch
-
-    @property
-    def sequence(self) -> int:
-        return self._unit.sequence
-
-    @property
-    def learned(self) -> Learned:
-        return self._unit.learned
-
-    @property
-    def segments(self) -> Mapping[str, SegmentState]:
-        return {segment: document.state for segment, document in self._documents.items()}
-
-    @property
-    def unit(self) -> UnitDocument:
-        return self._unit
-
-    @property
-    def last_claimed(self) -> int:
-        """The last commit whose rows the checkpoint claims: of a fold that died, some segments have a later one than the unit."""
-        return max([self._unit.last_claimed, *(document.state.sequence for document in self._documents.values())])
-
-    def claimed_against(self, sink_sequence: int) -> int:
-        """The last commit that a sink with this number must have: all that this state has counted, also those that it does not claim,
-        where the sink's number went back, because then its rows are of another time."""
-        return self.last_claimed if sink_sequence >= self.sequence else max(self.last_claimed, self.sequence)
-
-    @property
-    def committed_by(self) -> int:
-        """The epoch of commit `last_claimed`; 0 where it is not known."""
-        if self._intent is not None and self._intent.sequence == self.last_claimed:
-            return self._intent.epoch
-        return self._unit.committed_by
-
-    @property
-    def has_intent(self) -> bool:
-        return self._intent is not None
-
     def recover(self, sink_sequence: int) -> str | None:
         """Settles an intent that an older run left: rolls it forward if the sink has it, drops it otherwise.
 
@@ -204,90 +135,6 @@ class StateWriter:
         for document in list(self._documents.values()):
             if document.epoch == before:
                 self._put_segment_document(document.model_copy(update={"epoch": self.epoch}))
-
-    def note_opening(self) -> None:
-        """Records that this run opens the sink under its epoch: an epoch above the recorded one shows later that writes were lost."""
-        if self._opened_by >= self.epoch:
-            return
-        key, epoch = intent_key(self._unit_key), self.epoch
-        found = self._intent or self._settled_intent(self._unit.sequence)
-        self._opened_by = epoch
-        self._put(key, found.model_copy(update={"held_by": epoch, "opened_by": epoch}))
-        if self._intent is not None:
-            self._intent = found.model_copy(update={"held_by": epoch, "opened_by": epoch})
-
-    def has_lost(self, sink_epoch: int, sink_sequence: int) -> bool:
-        """True where the sink has commits that this state does not know: acknowledged writes of the state were lost.
-
-        The sink may be one commit ahead, whose intent is still open. That the intent is of the commit that the sink has under
-        this number is certain only as long as no unknown run has opened the sink.
-        """
-        if sink_sequence <= self._unit.sequence:
-            return False
-        is_of_intent = self._intent is not None and self._intent.sequence == sink_sequence
-        return not is_of_intent or sink_epoch > self._opened_by
-
-    def drop_intent(self) -> None:
-        """For an intent of which it is not known whether the sink's commit of its number is the one that it names."""
-        if self._intent is not None:
-            self._settle(self._intent)
-
-    def accept_loss(self, sink_sequence: int) -> None:
-        """Goes on above the sink's commits, which this state does not know: their rows are read again, and must be merged.
-
-        The number is written last, so that after a crash in between the sink is still ahead of the state.
-        """
-        for state in self.segments.values():
-            self._put_segment(merging(state))
-        self.drop_intent()
-        self._put_unit(self._above_unknown(sink_sequence))
-
-    def _above_unknown(self, sink_sequence: int) -> UnitDocument:
-        update = {"sequence": sink_sequence, "claimed": self._unit.last_claimed, "known_from": sink_sequence}
-        return self._unit.model_copy(update=update)
-
-    def go_back(self, sink_sequence: int, rows_of: int) -> None:
-        """Takes the number of a sink that has fewer commits than this state, and the rows of commit `rows_of`. The caller sets the
-        watermarks anew."""
-        self.drop_intent()
-        for state in self.segments.values():
-            self._put_segment(state.model_copy(update={"sequence": min(state.sequence, rows_of)}), past="")
-        claimed = None if rows_of == sink_sequence else rows_of
-        update = {"sequence": sink_sequence, "known_from": sink_sequence, "claimed": claimed, "commits": ()}
-        self._put_unit(self._unit.model_copy(update=update))
-
-    def return_to(self, to: int, sequence: int) -> None:
-        """Goes back to the checkpoint as it was after commit `to`; the next commit follows `sequence`, the number of the sink.
-
-        After a crash in between, the next run finishes it, because the unit's document says that it began.
-
-        Raises:
-            HistoryTooShort: the checkpoint does not keep that state; nothing was changed.
-        """
-        refuse_unknown_past(self._unit, to)
-        for document in self._documents.values():
-            segment_at(document, to)
-        going = Return(to=to, sequence=sequence)
-        self._put_unit(self._unit.model_copy(update={"epoch": self.epoch, "run_id": self._run_id, "returning": going}))
-        reached("state:after-return-began")
-        self._finish_return(going)
-
-    def _finish_return(self, going: Return) -> None:
-        self.drop_intent()
-        for document in list(self._documents.values()):
-            found = segment_at(document, going.to)
-            self._put_segment(merging(found.state), past=found.past)
-            reached("state:between-returned-segments")
-        unit = self._unit
-        update = {
-            "epoch": self.epoch,
-            "sequence": going.sequence,
-            "claimed": None if going.sequence == going.to else going.to,
-            "commits": tuple(commit for commit in unit.commits if commit.sequence <= going.to),
-            "known_from": unit.known_from if going.sequence == going.to else going.sequence,
-            "returning": None,
-        }
-        self._put_unit(unit.model_copy(update=update))
 
     def refuse_other_cursor(self, cursor: str | None) -> None:
         """Refuses a policy whose cursor is not the one that the watermarks belong to.
@@ -373,15 +220,6 @@ class StateWriter:
         self._fold(self._intent)
         reached("state:after-fold")
 
-    def set_watermarks(self, watermarks: Mapping[str, Position], cursor: str | None) -> None:
-        """Sets watermarks by hand: the segments count as loaded up to them; unfinished scopes are dropped."""
-        update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "known_from": self._unit.sequence}
-        self._put_unit(self._unit.model_copy(update=update))
-        for segment, position in watermarks.items():
-            state = self._state_of(segment)
-            update = {"watermark": position, "is_loaded": True, "scopes": (), "advanced": None, "verified": None}
-            self._put_segment(state.model_copy(update=update))
-
     def skip_unchanged(self, until: Mapping[str, Position]) -> None:
         """Moves watermarks over a part of the source's log without a change: there is nothing to commit."""
         for segment, position in until.items():
@@ -395,8 +233,6 @@ class StateWriter:
 
     def end(self) -> None:
         self.lease.release()
-
-    # --- writes
 
     def _fold(self, intent: IntentDocument) -> None:
         """Folds segment by segment; each stores the number, so that a crash in between folds none of them twice.
@@ -439,58 +275,6 @@ class StateWriter:
         before = self._documents.get(state.segment)
         new = SegmentDocument(epoch=self.epoch, state=state.model_copy(update={"sequence": sequence}))
         return with_past(new, self._state_of(state.segment), before.past if before else "")
-
-    def _state_of(self, segment: str) -> SegmentState:
-        document = self._documents.get(segment)
-        return document.state if document is not None else SegmentState(segment=segment)
-
-    def _settle(self, intent: IntentDocument) -> None:
-        self._put(intent_key(self._unit_key), self._settled_intent(intent.sequence))
-        self._intent = None
-
-    def _settled_intent(self, sequence: int) -> IntentDocument:
-        return IntentDocument(
-            epoch=self.epoch,
-            sequence=max(sequence, self._last_intended),
-            run_id=self._run_id,
-            is_settled=True,
-            opened_by=self._opened_by,
-        )
-
-    def _put_unit(self, unit: UnitDocument) -> None:
-        if self._read_at > unit.read_at:
-            unit = unit.model_copy(update={"read_at": self._read_at})
-        if unit == self._unit and self._unit_key in self._versions:
-            return
-        self._put(self._unit_key, unit)
-        self._unit = unit
-
-    def _put_segment(self, state: SegmentState, past: str | None = None) -> None:
-        """`past` None: the earlier states stay."""
-        before = self._documents.get(state.segment)
-        if past is None:
-            past = before.past if before is not None else ""
-        self._put_segment_document(SegmentDocument(epoch=self.epoch, state=state, past=past))
-
-    def _put_segment_document(self, document: SegmentDocument) -> None:
-        self._put(segment_key(self._unit_key, document.state.segment), document)
-        self._documents[document.state.segment] = document
-
-    def _put(self, key: str, document: Model) -> None:
-        value = dumped(document)
-        try:
-            self._versions[key] = self._kv.put(key, value, self._versions.get(key, 0))
-        except StateConflict as error:
-            found = self._kv.get(key)
-            if found is None or found[0] != value:
-                raise Fenced(f"run {self._run_id}: state '{key}' was written by a newer run") from error
-            self._versions[key] = found[1]  # an earlier write of this run, whose result was lost
-
-
-def merging(state: SegmentState) -> SegmentState:
-    """The segment whose scopes do not insert without a merge any more, because the sink may have rows of them."""
-    scopes = tuple(scope.model_copy(update={"is_insert_only": False}) for scope in state.scopes)
-    return state.model_copy(update={"scopes": scopes})
 
 
 def whole(state: SegmentState) -> SegmentState:

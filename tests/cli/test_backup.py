@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.in_process import InProcessCli
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """\
 endpoints:
   - {id: shop, template: jdbc.sqlite, config: {url: "sqlite:///shop.db"}}

@@ -280,6 +280,7 @@ def test_status_and_help_import_nothing_heavy(shop: Shop, arguments: list[str]) 
     assert done.stderr.splitlines()[-1] == "[] 0"
 
 
+@pytest.mark.slow
 def test_progress_and_logs_go_to_stderr(shop: Shop) -> None:
     shop.ready()
     done = shop.process("run", "shop", "orders", "--json", "--log-format", "json", "--log-level", "info")
@@ -288,6 +289,7 @@ def test_progress_and_logs_go_to_stderr(shop: Shop) -> None:
     assert all(isinstance(json.loads(line), dict) for line in done.stderr.splitlines() if line.startswith("{"))
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_bars(shop: Shop) -> None:
     shop.ready()
     shop.environment |= {"TERM": "xterm", "COLUMNS": "100"}
@@ -371,6 +373,7 @@ def test_the_second_ctrl_c_ends_the_run_at_once_and_the_next_one_goes_on(shop: S
     assert shop.json("run", "slow")["state"] == "SUCCEEDED"
 
 
+@pytest.mark.slow
 def test_what_was_applied_is_found_from_another_folder_through_the_home(shop: Shop, tmp_path: Path) -> None:
     shop.ready()
     elsewhere = tmp_path / "elsewhere"

@@ -82,6 +82,7 @@ def test_pausing_what_does_not_run_says_so_and_a_unit_that_is_not_there_is_a_mis
     assert cli.json("pause", "shop", "nothing", code=2)["error"]["code"] == "E_INGESTION_UNIT_NOT_FOUND"
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_line_is_paused_by_another_command(workspace: Workspace, cli: InProcessCli) -> None:
     workspace.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}, "journal": str(workspace.journal)}
     workspace.write()
@@ -120,6 +121,7 @@ def test_what_the_server_cannot_do_is_said_before_it_listens(workspace: Workspac
     assert (code, "no loopback address [E_BAD_INPUT]" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_server_answers_and_ends_when_it_is_told_to(workspace: Workspace, cli: InProcessCli) -> None:
     command = [sys.executable, "-m", "ingest_ray.cli", "serve", "--port", "0", "--no-console", "--log-format", "json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -11,6 +11,8 @@ from ingest_ray.state.lease import Lease, this_process
 from tests.cli.in_process import InProcessCli
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 UNIT = "numbers-1x1000"
 
 

@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ingest_ray.sdk.types import RunState, RunSummary
 from tests.run.installation import Installation
+
+pytestmark = pytest.mark.slow
 
 PAUSE = """
 import signal, sys, time

@@ -35,7 +35,9 @@ def set_failpoint(monkeypatch: pytest.MonkeyPatch, kind: Any, environment: dict[
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
-        pytest.param(None, "read:after-batch@2", id="reader"),
+        pytest.param(
+            None, "read:after-batch@2", id="reader", marks=pytest.mark.faults
+        ),  # test_nodes kills readers, too
         pytest.param(PlannerActor, "plan:before-next@2", id="planner"),
         pytest.param(SinkActor, "sink:after-prepare@2", id="sink"),
         pytest.param(SinkActor, "sink:after-commit@2", id="committing sink"),

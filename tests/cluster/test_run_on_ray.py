@@ -14,9 +14,24 @@ from tests.run.installation import Installation
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 
-def test_a_load_on_ray_is_exact_and_resumes(tmp_path: Path) -> None:
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The kinds of the actors that were started while slices were read."""
+    begun: list[Any] = []
+    another = executor.RayExecutor._start_actor
+
+    def counted(self: executor.RayExecutor, kind: Any) -> Any:
+        begun.append(kind)
+        return another(self, kind)
+
+    monkeypatch.setattr(executor.RayExecutor, "_start_actor", counted)
+    return begun
+
+
+def test_a_load_on_ray_is_exact_and_resumes(tmp_path: Path, started: list[Any]) -> None:
     there = Installation(tmp_path, unit="numbers-2x3000", inline_below=0)
     first = there.run()
+    assert started == [SinkActor] * 2
     assert first.error is None
     assert first.executor == "ray"
     assert first.rows.committed == 6000
@@ -61,22 +76,11 @@ def test_a_reader_that_does_not_hear_the_first_interrupt_is_told_again(tmp_path:
     assert there.ids() == there.expected_ids()
 
 
-@pytest.mark.parametrize(("unit", "sinks"), [("numbers-1x100", 1), ("numbers-1x9000", 2)])
-def test_a_second_sink_is_started_for_a_second_slice(
-    unit: str, sinks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: list[Any] = []
-    another = executor.RayExecutor._start_actor
-
-    def counted(self: executor.RayExecutor, kind: Any) -> Any:
-        begun.append(kind)
-        return another(self, kind)
-
-    monkeypatch.setattr(executor.RayExecutor, "_start_actor", counted)
-    there = Installation(tmp_path, unit=unit, inline_below=0)
+def test_a_load_of_one_slice_starts_no_second_sink(tmp_path: Path, started: list[Any]) -> None:
+    there = Installation(tmp_path, unit="numbers-1x100", inline_below=0)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
-    assert begun == [SinkActor] * sinks
+    assert started == [SinkActor]
 
 
 def test_a_source_that_is_away_before_the_first_slice_and_while_slices_are_cut_leaves_none_out(tmp_path: Path) -> None:

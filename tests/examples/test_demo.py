@@ -9,6 +9,8 @@ from rich.console import Console
 
 from demo.sites import into_one_model
 
+pytestmark = pytest.mark.slow
+
 COMMAND = Path(sys.executable).with_name("ingest-ray")
 
 

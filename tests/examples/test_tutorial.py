@@ -11,6 +11,8 @@ import pytest
 from ingest_ray.testing import sample_shop
 from tests.cli.in_process import InProcessCli
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
 COMMANDS = [line.strip() for line in re.findall(r"^    (\S.*)$", PAGE, re.MULTILINE)]
 FAILS = {"ingest-ray verify shop orders": 1}  # what the page says of it

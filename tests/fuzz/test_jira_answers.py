@@ -14,6 +14,8 @@ from tests.fuzz.corruption import Damage, damaging
 from tests.fuzz.refusals import refusal
 from tests.strategies.jira.site import Lake, assert_exact, endpoint_of, issues_of
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(12)
 
 

@@ -10,9 +10,13 @@ from tests.service.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    return new_workspace(tmp_path, monkeypatch)
+
+
+def new_workspace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name in ("INGEST_HOME", "INGEST_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(folder)
     workspace.document["units"] = [
         workspace.document["units"][0] | {"run_mode": "INCREMENTAL", "policy": {"cursor": "at"}}
     ]

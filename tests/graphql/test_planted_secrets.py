@@ -26,6 +26,8 @@ from tests.cli.in_process import InProcessCli
 from tests.graphql.client import Client
 from tests.service.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 SECRETS = [
     "s3c'ret\"w\\ord-1",
     "s3c/ret?w=o&r#d-2",

@@ -1,17 +1,20 @@
 """Roles and the endpoints that an access is for: in every query, mutation, subscription, page and list."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ingest_ray.catalog import incidents
 from ingest_ray.catalog.incidents import Incident
+from ingest_ray.service import launching
 from ingest_ray.service.access.roles import LOCAL, Principal, Role
 from ingest_ray.service.access.tokens import create_token
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.history import view_run
 from tests.graphql.client import Client
+from tests.graphql.conftest import new_workspace
 from tests.graphql.test_who_may import MUTATIONS, Provider, bearer, code_of
 from tests.service.workspace import Workspace
 
@@ -43,9 +46,8 @@ def test_an_operator_cannot_send_rows_to_another_sink(client: Client, workspace:
     assert client.ask(start, role=Role.OPERATOR)["startIngestion"]["ok"]
 
 
-@pytest.fixture
-def two(client: Client, workspace: Workspace) -> tuple[Client, str]:
-    """Two endpoints with datasets, units and runs, and a token of an admin who is for the second one only."""
+def fill(client: Client, workspace: Workspace) -> str:
+    """Two endpoints with datasets, units and runs; returns a token of an admin who is for the second one only."""
     second = {"units": ["numbers-1x10"], "journal": str(workspace.folder / "second")}
     workspace.document["endpoints"].append({"id": "team-crm", "template": "testing.scripted", "config": second})
     workspace.document["units"].append(workspace.document["units"][0] | {"endpoint": "team-crm"})
@@ -57,7 +59,23 @@ def two(client: Client, workspace: Workspace) -> tuple[Client, str]:
         while client.ask(f'{{ ingestionRun(id: "{run_id}") {{ state }} }}')["ingestionRun"]["state"] == "RUNNING":
             time.sleep(0.02)
     workspace.calls()
-    return client, create_token(client.installation, "crm", Role.ADMIN, endpoints=["team-*"]).token
+    return create_token(client.installation, "crm", Role.ADMIN, endpoints=["team-*"]).token
+
+
+@pytest.fixture
+def two(client: Client, workspace: Workspace) -> tuple[Client, str]:
+    return client, fill(client, workspace)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, str, Workspace]]:
+    """For all tests whose requests are refused: nothing is changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(launching.MODULES, "in-process", "tests.service.threads")
+        workspace = new_workspace(tmp_path_factory.mktemp("refusing"), patch)
+        client = Client(workspace.installation)
+        with client.http:
+            yield client, fill(client, workspace), workspace
 
 
 def run_of(client: Client, endpoint: str) -> str:
@@ -96,8 +114,8 @@ BY_RUN = {"ingestionRun", "ingestionRunProgress"}
 
 
 @pytest.mark.parametrize("query", OF_SHOP, ids=lambda text: text[2:].partition("(")[0])
-def test_a_query_about_another_endpoint_is_refused(two: tuple[Client, str], query: str) -> None:
-    client, token = two
+def test_a_query_about_another_endpoint_is_refused(refusing: tuple[Client, str, Workspace], query: str) -> None:
+    client, token, _ = refusing
     assert code_of(bearer(client, token, query)) == "E_ROLE_FORBIDDEN"
     unknown = bearer(client, token, query.replace("shop", "nothing"))
     assert code_of(unknown) == "E_ROLE_FORBIDDEN"  # nobody learns whether an endpoint exists
@@ -139,10 +157,8 @@ def test_every_query_is_covered_by_these_tests(client: Client) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda text: text.partition("(")[0])
-def test_a_mutation_on_another_endpoint_is_refused(
-    two: tuple[Client, str], workspace: Workspace, mutation: str
-) -> None:
-    client, token = two
+def test_a_mutation_on_another_endpoint_is_refused(refusing: tuple[Client, str, Workspace], mutation: str) -> None:
+    client, token, workspace = refusing
     name = mutation.partition("(")[0]
     if name == "testEndpoint":  # it is about no registered endpoint
         return

@@ -1,6 +1,7 @@
 """Imports point one way: from surfaces down to the ground. Strategies import the ground, and the engine never imports a strategy."""
 
 import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -41,14 +42,15 @@ LAYERS = [
 STRATEGIES_MAY_USE = {"sdk", "settings", "registry", "http", "connections", "cdm"}
 
 
-def imports(path: Path) -> set[str]:
-    names = set()
+@cache
+def imports(path: Path) -> frozenset[str]:
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def engine_parts(path: Path) -> set[str]:
@@ -149,7 +151,7 @@ def test_no_import_cycle_exists_not_even_for_types() -> None:
     known = modules()
     graph = {}
     for name, path in known.items():
-        used = imports(path) & set(known)
+        used = imports(path) & known.keys()
         members = {one for one in used if any(other.startswith(f"{one}.") for other in used)}
         graph[name] = used - members - {name}  # `from package import module` is an import of the module
     cycles = [sorted(cycle) for cycle in strongly_connected(graph) if len(cycle) > 1]

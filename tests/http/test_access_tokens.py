@@ -214,6 +214,7 @@ def test_two_that_exchanged_the_same_refresh_token_agree_on_the_tokens_that_were
     assert world.tokens(store).current() == "access-3"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 4000), st.booleans()), max_size=40), st.floats(3, 4000))
 def test_whoever_asks_whenever_gets_a_token_that_is_good(steps: list[tuple[int, float, bool]], life_s: float) -> None:
@@ -260,6 +261,7 @@ def test_a_claim_of_a_process_that_is_gone_is_taken_over_at_once(tmp_path: Path)
     assert not store.is_gone("something else")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["token:before-exchange", "token:after-exchange"])
 def test_a_killed_process_loses_no_refresh_token(tmp_path: Path, step: str) -> None:
     """A real process, killed in the renewal; the next one goes on with the refresh token that it used."""

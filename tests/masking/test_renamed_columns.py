@@ -18,6 +18,8 @@ from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from tests.service.workspace import ALL, Workspace
 
+pytestmark = pytest.mark.slow
+
 ORDERS = UnitRef("shop", "orders")
 RENAME = {"id": "order_id", "at": "changed_at", "Total Price": "total", "email": "buyer"}
 NAMES = ["order_id", "changed_at", "total", "buyer", "id2"]

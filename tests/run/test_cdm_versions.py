@@ -18,6 +18,8 @@ from ingest_ray.sdk.types import RunMode, RunState
 from ingest_ray.state import reset_state
 from tests.run.test_cdm import BAD, COMMENT, MAPPING, CdmInstallation
 
+pytestmark = pytest.mark.slow
+
 READ_AT = 1_700_000_000_000_000
 
 CURSORS: list[tuple[pa.DataType, list[Any]]] = [

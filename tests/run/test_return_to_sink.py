@@ -27,6 +27,8 @@ from tests.run.installation import Installation
 from tests.run.test_cdm import COMMENT, ITEM, MAPPING, CdmInstallation
 from tests.run.test_restored import copy_of, restore
 
+pytestmark = pytest.mark.slow
+
 UNIT = "numbers-1x500"
 
 
@@ -211,7 +213,7 @@ def test_going_back_that_died_is_finished_by_the_next_run(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ingest_ray.state.writer.reached", killed)
+        patch.setattr("ingest_ray.state.returnable_state.reached", killed)
         with pytest.raises(KeyboardInterrupt):
             went_back(there)
     summary = there.run()

@@ -164,12 +164,14 @@ def test_as_many_units_as_cores_and_connections_allow(
     assert {order.spec.policy.max_parallel for order in shared} == ({max(1, cap // 2 - 1)} if cap else {None})
 
 
+@pytest.mark.slow
 def test_units_with_a_cap_of_connections_run_side_by_side(shop: Workspace) -> None:
     shop.document["units"][0]["policy"] = {"max_connections": 4}
     shop.apply()
     assert run(shop.installation, "shop", parallel=8).state is RunState.SUCCEEDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["duckdb", *(pytest.param(kind, marks=pytest.mark.services) for kind in ("postgres", "mariadb"))]
 )

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.core import checkpoint, ledger
+from ingest_ray.core import checkpoint, next_steps
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Failed, Stage
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import LedgerMismatch, Recovery
 from ingest_ray.sdk.types import Effect, Scope, SegmentState
 from ingest_ray.sinks.history import plan
-from ingest_ray.state import commit_history, unit_state, writer
-from ingest_ray.state.documents import IntentDocument
+from ingest_ray.state import commit_history, returnable_state, unit_state, writer
+from ingest_ray.state.documents import IntentDocument, parsed
 from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.databases.mutations import SINK_MUTATIONS, SOURCE_MUTATIONS
@@ -63,7 +63,7 @@ def intent_not_fenced(patch: pytest.MonkeyPatch) -> None:
         key = writer.intent_key(self._unit_key)
         found = self._kv.get(key)
         if found is not None:
-            self._intent = writer.parsed(IntentDocument, key, found[0])
+            self._intent = parsed(IntentDocument, key, found[0])
             self._versions[key] = found[1]
         self._opened_by = 10**9  # otherwise the sink's epoch would show that the intent is of an older run
         self._load()
@@ -190,8 +190,8 @@ def lost_answer_taken_for_a_loss(patch: pytest.MonkeyPatch) -> None:
 
 
 def claims_without_their_rank(patch: pytest.MonkeyPatch) -> None:
-    claim = ledger.claim_of
-    patch.setattr(ledger, "claim_of", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
+    claim = next_steps.claim_of
+    patch.setattr(next_steps, "claim_of", lambda work: replace(claim(work), rank=(claim(work).rank[0],)))
 
 
 def lost_writes_of_the_state_not_noticed(patch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def going_back_too_far_or_not_far_enough(patch: pytest.MonkeyPatch) -> None:
             return document
         return document.model_copy(update={"state": past[0], "past": ""})
 
-    patch.setattr(writer, "segment_at", oldest)
+    patch.setattr(returnable_state, "segment_at", oldest)
 
 
 def reset_that_died_is_not_finished(patch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from ingest_ray.testing.suites.sink import SCHEMA, Load, rows
 from tests.sinks.made_by_others import COLUMNS, added_files, column, make_table, read_with_duckdb, target_of
 from tests.sinks.test_delta import DeltaWorld, StoreWorld
 
+pytestmark = pytest.mark.slow
+
 ALL_WRITES = [WriteMode.APPEND, WriteMode.UPSERT, WriteMode.REPLACE]
 NOON = dt.datetime(2020, 2, 28, 12, 0, 0, 123456)
 PARTITIONS: dict[str, tuple[pa.DataType, list[Any], list[str]]] = {

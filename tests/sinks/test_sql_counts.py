@@ -21,6 +21,8 @@ from tests.sinks.test_postgres import PostgresWorld
 from tests.sinks.test_sql import run_sqlite
 from tests.sinks.test_sqlite import SqliteWorld
 
+pytestmark = pytest.mark.slow
+
 DROP_ROWS = """
 create function drop_row() returns trigger language plpgsql as $$ begin return null; end $$;
 """

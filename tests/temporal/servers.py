@@ -68,6 +68,7 @@ class RayHead:
         options += [f"--runtime-env-agent-port={runtime_env}", f"--metrics-export-port={metrics}"]
         options += [f"--ray-client-server-port={client}", f"--num-cpus={self.cpus}"]
         options += ["--object-store-memory=100000000", "--include-dashboard=true", "--disable-usage-stats"]
+        options += ["--no-monitor", "--include-log-monitor=false"]  # nodes that scale and logs that are sent to drivers
         environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         environment.pop("RAY_ADDRESS", None)
         with (self.folder / "start.log").open("ab") as out:

@@ -80,7 +80,7 @@ def test_a_run_goes_on_without_its_worker_and_ends_without_temporal_and_both_fin
     scripted: PlantMaker, number: signal.Signals
 ) -> None:
     """The second worker attaches to the job of the first one; the server, when it is back, learns the end of the run."""
-    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
     with workspace.worker() as worker:
         name = workspace.start(UNIT, silence_s=5)
         workspace.until_committed(UNIT, 100)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 
 from pydantic import Field, JsonValue
@@ -48,15 +49,27 @@ class PlanSummary(Model):
     def is_load(self) -> bool:
         return any(scope.effect is Effect.LOAD for scope in self.scopes)
 
-    @property
+    @cached_property
+    def estimated_rows(self) -> int | None:
+        """Estimated rows of the scopes where all are known, else of the whole unit. Summed up once: each event reports it."""
+        rows = self._rows_of_scopes
+        return self.rows if rows is None or not self.scopes else rows
+
+    @cached_property
     def estimated_bytes(self) -> int | None:
         """Estimated bytes of the scopes where their row counts are known, else of the whole unit."""
-        rows = [scope.estimated_rows for scope in self.scopes]
+        rows = self._rows_of_scopes
         if not self.scopes:
             return 0
-        if self.rows and self.bytes is not None and all(row is not None for row in rows):
-            return int(self.bytes / self.rows * sum(row or 0 for row in rows))
+        if self.rows and self.bytes is not None and rows is not None:
+            return int(self.bytes / self.rows * rows)
         return self.bytes
+
+    @cached_property
+    def _rows_of_scopes(self) -> int | None:
+        rows = [scope.estimated_rows for scope in self.scopes]
+        known = [row for row in rows if row is not None]
+        return sum(known) if len(known) == len(rows) else None
 
 
 class Planner:

@@ -12,6 +12,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
+import msgspec
+
 from ingest_ray.simulators.atlassian.server.auth import CLIENT_ID, CLIENT_SECRET
 from ingest_ray.simulators.atlassian.server.serving import ServingThread
 from ingest_ray.simulators.atlassian.site_options import SiteOptions
@@ -95,7 +97,7 @@ class Simulation:
             total = int(headers["x-total"])
             for line in body.split(b"\n"):
                 if line:
-                    yield json.loads(line)
+                    yield msgspec.json.decode(line)
             offset += size
 
     def add_traps(self, *specs: str) -> list[str]:

@@ -17,6 +17,7 @@ from ingest_ray.testing.suites.sink import SCHEMA, Load, SinkSuite, rows
 from tests.sinks.iceberg.world import DuckWorld, IcebergWorld
 
 
+@pytest.mark.slow
 class TestIceberg(SinkSuite):
     world = pytest.fixture(lambda self, tmp_path: IcebergWorld(tmp_path / "the lake"))
 

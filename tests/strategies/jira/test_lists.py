@@ -23,6 +23,8 @@ from tests.strategies.jira.test_access import read
 from tests.strategies.odd_objects import make_object
 from tests.strategies.test_odd_objects import raws, rejecting
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["cloud", "dc"])
 def site(request: pytest.FixtureRequest) -> Any:

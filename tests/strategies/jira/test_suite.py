@@ -9,6 +9,8 @@ from ingest_ray.testing.suites.strategy import KnownUnit, StrategySuite
 from ingest_strategies.jira import http
 from tests.strategies.jira.site import children_of, endpoint_of, issues_of
 
+pytestmark = pytest.mark.slow
+
 
 def known_unit(sim: Simulation, name: str, **config: int) -> KnownUnit:
     """The rows are those of a FULL run; other tests compare them with the simulator."""

@@ -111,6 +111,7 @@ _TAILS = (
 _SENTENCES = 4_096
 
 
+@lru_cache(8)  # each site of a seed draws the same 4,096
 def sentences(seed: int) -> tuple[str, ...]:
     """The pool that every text of one seed is made of."""
     chance = random.Random(seed)

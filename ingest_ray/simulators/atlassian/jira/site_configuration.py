@@ -111,7 +111,10 @@ def _custom(number: int, label: str, kind: str, custom: str, items: str = "") ->
 
 
 def field_specs() -> list[FieldSpec]:
-    """Two custom fields share the display name Severity, and one has the display name of a system field."""
+    return [*_issue_fields(), *_activity_fields(), *_custom_fields()]
+
+
+def _issue_fields() -> list[FieldSpec]:
     return [
         FieldSpec("issuekey", "Key", None, ("id", "issue", "issuekey", "key")),
         _system("summary", "Summary", "string"),
@@ -142,6 +145,12 @@ def field_specs() -> list[FieldSpec]:
         _system("environment", "Environment", "string"),
         _system("duedate", "Due date", "date", "due duedate"),
         _system("security", "Security Level", "securitylevel", "level"),
+    ]
+
+
+def _activity_fields() -> list[FieldSpec]:
+    """Relations, discussion and time."""
+    return [
         FieldSpec("parent", "Parent", None, ("parent",), cloud_only=True),
         _system("subtasks", "Sub-tasks", "array", "subtasks", items="issuelinks"),
         _system("issuelinks", "Linked Issues", "array", "issueLink", items="issuelinks"),
@@ -155,6 +164,12 @@ def field_specs() -> list[FieldSpec]:
         _system("votes", "Votes", "votes"),
         _system("watches", "Watchers", "watches", "watchers"),
         _system("workratio", "Work Ratio", "number"),
+    ]
+
+
+def _custom_fields() -> list[FieldSpec]:
+    """Two share the display name Severity, and one has the display name of a system field."""
+    return [
         _custom(10010, "Sprint", "array", "gh-sprint", "json"),
         _custom(10016, "Story Points", "number", "float"),
         _custom(10020, "Severity", "option", "select"),
