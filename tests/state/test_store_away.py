@@ -39,7 +39,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     collect(workspace.installation, "shop")
     for module in (store_retry, start_retry):
         monkeypatch.setattr(module, "backoff_s", lambda failures: 0.01)
-    monkeypatch.setattr("ingest_ray.core.ledger.backoff_s", lambda failures: 0.01)
+    monkeypatch.setattr("ingest_ray.core.run_progress.backoff_s", lambda failures: 0.01)
     return workspace
 
 

@@ -54,6 +54,8 @@ def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_res
         assert 0 < sum(kept.values()) == paused.rows.committed < 2000
         until(lambda: workspace.jobs(UNIT) == ["STOPPED"], what="the end of the job")
         workspace.release()
+        workspace.inline_below = 2**29  # the rest is read by the job itself
+        workspace.apply()
         rest = workspace.run(UNIT)
     assert rest.statistics.rows_read == 2000 - sum(kept.values())
     assert workspace.ids(UNIT) == Counter(range(2000))

@@ -51,6 +51,7 @@ def _install(mark: Path, wanted: str) -> None:
     mark.write_text(wanted)
 
 
+@pytest.mark.faults  # it installs packages of npm; that the boundary is JSON is shown by `test_payloads.py`
 @pytest.mark.timeout(600)
 def test_a_workflow_in_typescript_runs_a_unit_with_the_python_activities(project: Path, scripted: PlantMaker) -> None:
     unit = "numbers-2x300"
