@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from ingest_ray.sdk.contracts import Sink
+from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Target, WriteMode
+from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.connect import open_sink
 from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import SqlConfig
@@ -35,6 +37,28 @@ class PostgresWorld:
 
 class TestPostgres(SinkSuite):
     world = pytest.fixture(lambda self, pg: PostgresWorld(pg))
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["create schema taken", "create table taken (a int)", "create type taken as enum ()"],
+    ids=lambda sql: sql[7:13],
+)
+def test_what_another_transaction_made_first_is_tried_again(pg: Postgres, made: str) -> None:
+    """Two of them that create the ledger at once: `if not exists` finds none, then its name is taken."""
+    database = PostgresWorld(pg).open()._db  # type: ignore[attr-defined]
+    with database.transaction() as session:
+        session.execute(made)
+    tries = []
+
+    def create(session: Any) -> None:
+        tries.append(made)
+        session.execute(made if len(tries) < 3 else "select 1")
+
+    execute_transaction(database, create)
+    assert len(tries) == 3
+    with pytest.raises(SinkRejected, match="already exists"), database.transaction() as session:
+        session.execute(made)
 
 
 def test_the_first_merge_makes_an_index_and_tells_the_planner_what_the_key_is_like(pg: Postgres) -> None:

@@ -107,7 +107,7 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
 @pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])
 def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: PlantMaker, name: str) -> None:
     unit = "numbers-1x2000"
-    workspace = scripted(unit, slice_rows=100, faults=HELD)
+    workspace = scripted(unit, inline_below=0, slice_rows=100, faults=HELD)
     workspace.launcher = name
     workspace.apply()
     launcher, request = (
@@ -124,7 +124,7 @@ def test_a_launcher_starts_a_run_in_the_background_that_can_be_paused(scripted: 
         until(lambda: launcher.state(workspace.installation, run_id) is RunState.PAUSED, what="a pause")
     record = workspace.record(unit)
     assert record is not None
-    assert (record.run_id, record.requested_by, record.executor) == (run_id, "ada", "inline")
+    assert (record.run_id, record.requested_by, record.executor) == (run_id, "ada", "ray")
     assert 0 < record.rows.committed == sum(workspace.ids(unit).values()) < 2000
 
 

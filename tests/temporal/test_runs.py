@@ -54,8 +54,6 @@ def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_res
         assert 0 < sum(kept.values()) == paused.rows.committed < 2000
         until(lambda: workspace.jobs(UNIT) == ["STOPPED"], what="the end of the job")
         workspace.release()
-        workspace.inline_below = 2**29  # the rest is read by the job itself
-        workspace.apply()
         rest = workspace.run(UNIT)
     assert rest.statistics.rows_read == 2000 - sum(kept.values())
     assert workspace.ids(UNIT) == Counter(range(2000))
@@ -82,7 +80,7 @@ def test_a_run_goes_on_without_its_worker_and_ends_without_temporal_and_both_fin
     scripted: PlantMaker, number: signal.Signals
 ) -> None:
     """The second worker attaches to the job of the first one; the server, when it is back, learns the end of the run."""
-    workspace = scripted(UNIT, slice_rows=100, faults=HELD)
+    workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker() as worker:
         name = workspace.start(UNIT, silence_s=5)
         workspace.until_committed(UNIT, 100)

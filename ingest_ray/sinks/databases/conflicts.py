@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class DuplicateKey(SinkRejected):
-    """A row with the same key exists: another transaction may have inserted it meanwhile."""
+    """A row with the same key, or a table of the same name, exists: another transaction may have made it meanwhile."""
 
 
 class TransactionConflict(SinkUnavailable):

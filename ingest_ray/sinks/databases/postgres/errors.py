@@ -11,6 +11,10 @@ from ingest_ray.sinks.databases.conflicts import DuplicateKey, TransactionConfli
 # resources, operator's intervention; and one code, a lock that was not granted in time.
 _TRANSIENT = ("08", "40", "53", "57", "55P03")
 
+# `CREATE ... IF NOT EXISTS` of two transactions at once: the one that is later finds neither the table before nor its name free
+# afterwards. A schema, a table, or the type of a table's rows.
+_EXISTS = ("42P06", "42P07", "42710")
+
 _LOGIN = re.compile(r'authentication failed|no password supplied|(role|database) "[^"]*" does not exist|pg_hba\.conf')
 
 
@@ -32,7 +36,7 @@ def translate_error(error: adbc_driver_manager.Error, shown_url: str) -> IngestE
             f"'{shown_url}' refused: {text}",
             hint="where the message names an index, drop it, or create a hash index in its place",
         )
-    if state == "23505":
+    if state == "23505" or state in _EXISTS:
         return DuplicateKey(f"'{shown_url}' refused: {text}")
     if state in ("40001", "40P01"):
         return TransactionConflict(f"'{shown_url}' refused: {text}")
