@@ -10,8 +10,10 @@ from ingest_ray.sdk.contracts import (
     Backfill,
     ChangeLog,
     Descriptor,
+    KeptLog,
     KeyScan,
     KeySums,
+    LogInventory,
     LogStatus,
     Notes,
     Probe,
@@ -34,6 +36,7 @@ from ingest_ray.sdk.types import (
     SegmentState,
     Slice,
     Unit,
+    UnitConfig,
     UnitSpec,
 )
 
@@ -130,6 +133,12 @@ class LazyModule:
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         return capability(self._strategy, ChangeLog).read_log_status(spec, known)
+
+    def list_logs(self, endpoint: Endpoint) -> Sequence[KeptLog]:
+        return capability(self._strategy, LogInventory).list_logs(endpoint)
+
+    def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
+        return capability(self._strategy, LogInventory).log_name(endpoint, unit)
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         return capability(self._strategy, KeySums).key_span(spec)

@@ -9,7 +9,7 @@ from tests.changes.log_world import assert_equal, log_world, slots
 from tests.verify.test_types import sink_of
 
 pytestmark = pytest.mark.slow
-SINKS = ["delta", "postgres", "sqlite", "duckdb", "mariadb"]
+SINKS = ["delta", "iceberg", "postgres", "sqlite", "duckdb", "mariadb"]
 
 
 @pytest.mark.parametrize("sink", SINKS)

@@ -95,16 +95,27 @@ def watermark_set(
 
 @changes_app.command("status")
 @shared_options()
-def changes_status(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> None:
-    """Show how far a unit has read its source's log, and how much of it the source keeps.
+def changes_status(
+    invocation: Invocation,
+    endpoint: EndpointArg,
+    unit: Annotated[str | None, typer.Argument(help="Of one unit; without it, all that the endpoint keeps.")] = None,
+) -> None:
+    """Show how far a unit has read its source's log, and how much of it the source keeps. Without a unit: every log that the source
+    keeps, also of units and endpoints that are gone.
 
     \b
     Examples:
       ingest-ray changes status shop public.orders
+      ingest-ray changes status shop
     """
-    from ingest_ray.cli.tables.status import show_log
+    from ingest_ray.cli.tables.status import show_kept_logs, show_log
     from ingest_ray.service.runs.change_log import read_unit_log
+    from ingest_ray.service.runs.kept_logs import read_endpoint_logs
 
+    if unit is None:
+        logs = read_endpoint_logs(invocation.installation, endpoint)
+        invocation.output.write(logs, lambda out: show_kept_logs(logs, out))
+        return
     log = read_unit_log(invocation.installation, UnitRef(endpoint, unit))
     invocation.output.write(log, lambda out: show_log(log, out))
 

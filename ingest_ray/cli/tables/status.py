@@ -15,6 +15,7 @@ from ingest_ray.cli.tables.layout import (
     table_without_header,
 )
 from ingest_ray.service.monitoring.freshness import UnitFreshness
+from ingest_ray.service.runs.kept_logs import EndpointLogs
 from ingest_ray.service.units.status import StatusReport, UnitReport
 from ingest_ray.service.units.unit_status import UnitLog
 
@@ -163,3 +164,19 @@ def _log_facts(log: UnitLog) -> dict[str, str]:
         bound = "" if log.max_retained_mb is None else f" of at most {log.max_retained_mb} MB"
         facts["kept by the source"] = f"{log.retained_bytes / 1_000_000:.1f} MB{bound}"
     return facts
+
+
+def show_kept_logs(found: EndpointLogs, out: TextIO) -> None:
+    console = console_on(out)
+    if not found.logs:
+        console.print("the source keeps no log for this installation")
+        return
+    table = table_of("log", "unit", "state", "kept", right=("kept",))
+    for log in found.logs:
+        kept = "-" if log.retained_bytes is None else f"{log.retained_bytes / 1_000_000:.1f} MB"
+        table.add_row(log.name, f"{log.endpoint_id} {log.unit_id}" if log.unit_id else "-", log.state, kept)
+    console.print(table)
+    for log in found.logs:
+        if log.reason is not None:
+            console.print(f"{log.name}: {log.reason}", style="yellow", soft_wrap=True)
+            console.print(f"  hint: {log.remedy}", soft_wrap=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from ingest_ray.sdk.contracts.comparison import KeySums, RowLookup
 from ingest_ray.sdk.contracts.source import Probe, RowSource
 from ingest_ray.sdk.errors import ModeUnsupported
-from ingest_ray.sdk.types import Scope, SegmentState, UnitSpec
+from ingest_ray.sdk.types import Endpoint, Scope, SegmentState, UnitConfig, UnitSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,6 +113,29 @@ class ChangeLog(Protocol):
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus: ...
 
 
+@dataclass(frozen=True)
+class KeptLog:
+    """What keeps a part of the source's log. `removal`: the statement that removes it."""
+
+    name: str
+    state: str
+    retained_bytes: int | None
+    removal: str
+
+
+@runtime_checkable
+class LogInventory(Protocol):
+    """Lists what keeps the log at a source, so that what no unit needs is found."""
+
+    def list_logs(self, endpoint: Endpoint) -> Sequence[KeptLog]:
+        """Returns all that this installation may have made there, also for units and endpoints that it does not have any more."""
+        ...
+
+    def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
+        """Returns the name of what keeps the log for the unit, whether it is there or not. Makes no request."""
+        ...
+
+
 CAPABILITIES: Mapping[type, str] = {
     Backfill: "backfills",
     KeyScan: "key scans, from which deletes are derived",
@@ -120,6 +143,7 @@ CAPABILITIES: Mapping[type, str] = {
     RowLookup: "reading rows again by their keys, as a comparison with a sink needs",
     KeySums: "sums of keys",
     ChangeLog: "changes from a log",
+    LogInventory: "a list of the logs that it keeps",
     Notes: "notes about what is not read",
 }
 """Every optional capability, and its name in a message."""

@@ -11,6 +11,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.upkeep.checks import (
     catalog_checks,
     file_checks,
+    log_checks,
     package_checks,
     sink_checks,
     state_checks,
@@ -58,8 +59,9 @@ CHECKS: dict[str, Check] = {
     "quarantine": file_checks.check_quarantine,
     "logs": state_checks.check_logs,
     "sinks": sink_checks.check_sinks,
+    "kept logs": log_checks.check_kept_logs,
 }
-SLOW = ("logs", "sinks")  # these open connections to sources and sinks
+SLOW = ("logs", "kept logs", "sinks")  # these open connections to sources and sinks
 
 
 def diagnose(installation: Installation, *, is_quick: bool = False) -> Diagnosis:

@@ -12,44 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable
 
-from ingest_ray.sdk.changes import CHANGE_FIELDS, DELETE, INSERT, OP, TRUNCATE, UNCHANGED
+from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED
 from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log import CommitCounts
 from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
-from ingest_ray.sinks.prepared_changes import CHANGES, TRUNCATES
+from ingest_ray.sinks.prepared_changes import TRUNCATES, UPSERTS, changes_schema
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 from ingest_ray.sinks.read_ahead import ReadAhead
 
 log = logging.getLogger(__name__)
-
-UPSERTS = "upserts"
-
-
-class ChangeCounter:
-    """Counts the rows of a slice that write a row, and notices whether they say that no older row is left."""
-
-    def __init__(self) -> None:
-        self.truncates = False
-        self.upserts = 0
-
-    def count(self, batch: pa.RecordBatch) -> None:
-        ops = batch.column(OP)
-        self.truncates = self.truncates or bool(pc.any(pc.equal(ops, TRUNCATE)).as_py())
-        self.upserts += batch.num_rows - int(pc.sum(pc.is_in(ops, pa.array([DELETE, TRUNCATE]))).as_py() or 0)
-
-    @property
-    def payload(self) -> dict[str, bool | int]:
-        return {CHANGES: True, TRUNCATES: self.truncates, UPSERTS: self.upserts}
-
-
-def changes_schema(schema: pa.Schema) -> pa.Schema:
-    """The columns of a prepared file: those of the table, and of a change. A deleted row has only its key."""
-    source = [field.with_nullable(True) for field in schema if field.name not in PROVENANCE_COLUMNS]
-    provenance = [field for field in schema if field.name in PROVENANCE_COLUMNS]
-    return pa.schema([*source, *(field.remove_metadata() for field in CHANGE_FIELDS), *provenance])
 
 
 def apply_changes(

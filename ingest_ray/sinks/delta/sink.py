@@ -39,7 +39,7 @@ from ingest_ray.sinks.delta.log import (
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
-from ingest_ray.sinks.delta.row_changes import ChangeCounter, apply_changes, changes_schema
+from ingest_ray.sinks.delta.row_changes import apply_changes
 from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
 from ingest_ray.sinks.delta.table_features import (
@@ -65,7 +65,7 @@ from ingest_ray.sinks.history.columns import (
 )
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
-from ingest_ray.sinks.prepared_changes import only_changes
+from ingest_ray.sinks.prepared_changes import ChangeCounter, changes_schema, only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.sinks.type_mapping import map_schema

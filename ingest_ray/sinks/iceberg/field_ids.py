@@ -107,8 +107,9 @@ def without_ids(kind: pa.DataType) -> pa.DataType:
 
 
 def ids_of(schema: pa.Schema) -> dict[str, int]:
-    """The field id of every column."""
-    return {field.name: int((field.metadata or {})[FIELD_ID]) for field in schema}
+    """The field id of every column of the table; columns of a change have none."""
+    found = {field.name: (field.metadata or {}).get(FIELD_ID) for field in schema}
+    return {name: int(number) for name, number in found.items() if number is not None}
 
 
 def _arrow_field(field: NestedField) -> pa.Field:

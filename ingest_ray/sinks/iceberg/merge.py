@@ -42,7 +42,7 @@ class MergeResult:
 
 
 @dataclass(frozen=True)
-class _Match:
+class Match:
     """Rows of the table with a prepared key: the file's number, the row's position in it, the prepared row, and which one is newer."""
 
     file: np.ndarray
@@ -60,7 +60,7 @@ def merge_rows(
     keys = prepared_rows(files, names, pa.schema([columns.field(name) for name in narrow]))
     tasks = tasks_of_keys(table, keys.select(list(target.key)))
     destinations = np.full(keys.num_rows, NEW, dtype=np.int64)
-    match = _match(table, tasks, keys, target, destinations)
+    match = match_rows(table, tasks, keys, target, destinations)
     destinations[match.prepared[~match.is_newer]] = DROPPED  # the table has a newer row
     wins = destinations[match.prepared] != DROPPED
     destinations[match.prepared[wins]] = match.file[wins]
@@ -85,7 +85,7 @@ def erase_rows(
     erased = pa.Table.from_batches(keys)
     tasks = tasks_of_keys(table, erased)
     destinations = np.full(erased.num_rows, NEW, dtype=np.int64)
-    match = _match(table, tasks, erased, target.model_copy(update={"version_column": None}), destinations)
+    match = match_rows(table, tasks, erased, target.model_copy(update={"version_column": None}), destinations)
     result, count, now = MergeResult(), 0, datetime.now(UTC)
     for number in np.unique(match.file).tolist():
         rows = np.unique(match.row[match.file == number])
@@ -129,9 +129,9 @@ def tasks_of_keys(table: Table, keys: pa.Table) -> list[FileScanTask]:
     return [task for task in list_files(table) if pruning.may_have(task.file)]
 
 
-def _match(
+def match_rows(
     table: Table, tasks: Sequence[FileScanTask], keys: pa.Table, target: Target, destinations: np.ndarray
-) -> _Match:
+) -> Match:
     """Marks prepared rows that another one supersedes as dropped in `destinations`, and finds the rows of the table with the other keys."""
     order = internal_name(ORDER, keys.column_names)
     numbered = keys.append_column(order, pa.array(range(keys.num_rows), pa.int64()))
@@ -162,7 +162,7 @@ def _match(
     finally:
         connection.execute("drop table if exists p")
         connection.close()
-    return _Match(
+    return Match(
         file=_joined([np.full(rows.num_rows, number, dtype=np.int64) for number, rows in found]),
         row=_joined([rows.column("r").to_numpy() for _, rows in found]),
         prepared=_joined([rows.column("p").to_numpy() for _, rows in found]),
@@ -186,14 +186,14 @@ def _merged(
 
 
 def without_rows(table: Table, task: FileScanTask, rows: np.ndarray) -> Iterator[pa.RecordBatch]:
-    return edited_rows(table, task, lambda batch, start: batch.filter(pc.invert(_mask(batch, start, rows))))
+    return edited_rows(table, task, lambda batch, start: batch.filter(pc.invert(row_mask(batch, start, rows))))
 
 
 def _marked(
     table: Table, task: FileScanTask, rows: np.ndarray, now: datetime, is_history: bool
 ) -> Iterator[pa.RecordBatch]:
     def mark(batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
-        mask = _mask(batch, start, rows)
+        mask = row_mask(batch, start, rows)
         gone = pa.scalar(now, batch.schema.field(DELETED_AT).type)
         values: dict[str, pa.Scalar | pa.Array] = {DELETED_AT: gone}
         if is_history:
@@ -216,7 +216,7 @@ def _living(table: Table, task: FileScanTask, rows: np.ndarray, is_history: bool
     return living
 
 
-def _mask(batch: pa.RecordBatch, start: int, rows: np.ndarray) -> pa.Array:
+def row_mask(batch: pa.RecordBatch, start: int, rows: np.ndarray) -> pa.Array:
     mask = np.zeros(batch.num_rows, dtype=bool)
     inside = rows[(rows >= start) & (rows < start + batch.num_rows)]
     mask[inside - start] = True

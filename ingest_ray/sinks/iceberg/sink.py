@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
+from ingest_ray.sdk.changes import has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected, StagingLost
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
@@ -47,6 +48,7 @@ from ingest_ray.sinks.iceberg.history_merge import merge_history
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
 from ingest_ray.sinks.iceberg.rewrites import described_files
+from ingest_ray.sinks.iceberg.row_changes import apply_changes
 from ingest_ray.sinks.iceberg.table_schema import (
     COLUMNS,
     create_table,
@@ -59,6 +61,7 @@ from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
 from ingest_ray.sinks.iceberg_template import IcebergConfig
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import FILE_BYTES
+from ingest_ray.sinks.prepared_changes import TRUNCATES, ChangeCounter, changes_schema, only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_batch
@@ -69,6 +72,7 @@ PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, the commi
 
 class IcebergSink:
     keeps_history = True
+    applies_changes = True
 
     def __init__(self, config: IcebergConfig) -> None:
         self._catalog = TableCatalog(config)
@@ -111,7 +115,12 @@ class IcebergSink:
         started = time.monotonic()
         name = self._catalog.identifier(target)
         row_hash = RowHash()
-        files, columns = self._files_and_columns(name, target, table_columns_of(target, schema))
+        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        files, table_fields = self._files_and_columns(
+            name, target, table_columns_of(target, table_columns(schema) if is_change else schema)
+        )
+        counter = ChangeCounter() if is_change else None
+        columns = changes_schema(table_fields) if is_change else table_fields
         source_columns = pa.schema(
             [field for field in without_history(columns, target) if field.name not in PROVENANCE_COLUMNS]
         )
@@ -120,6 +129,8 @@ class IcebergSink:
         def rows() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 row_hash.update(batch)
+                if counter is not None:
+                    counter.count(batch)
                 converted = convert_rows(batch, source_columns)
                 if keeps_history(target):
                     converted = with_validity(target, converted, batch, provenance.ingested_at)
@@ -136,7 +147,12 @@ class IcebergSink:
             bytes=sum(file.bytes for file in written),
             row_hash=row_hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={"table": list(name), "files": described, "ids": dict(ids_of(columns))},
+            payload={
+                "table": list(name),
+                "files": described,
+                "ids": dict(ids_of(table_fields)),
+                **(counter.payload if counter is not None else {}),
+            },
             seconds=time.monotonic() - started,
         )
 
@@ -147,7 +163,7 @@ class IcebergSink:
         name = self._catalog.identifier(target)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
         commit = _GroupCommit(target, table_columns_of(target, schema), LedgerEntry(epoch, sequence), group)
-        is_merge = target.write.merges and not has_only_inserts
+        is_merge = target.write.merges and (commit.changes is not None or not has_only_inserts)
         entry = commit_once(
             self._catalog, name, target, epoch, sequence, commit.merge if is_merge else commit.add_as_prepared
         )
@@ -260,13 +276,18 @@ class _GroupCommit:
         self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
         self._names = [str(file["name"]) for file in self._prepared_files]
         self._rows = sum(prepared.rows for prepared in group)
+        self.changes = only_changes(group)
         self.unneeded: list[str] = []
         """Prepared files whose rows the table has in other files, after the commit."""
 
     def merge(self, table: Table) -> LedgerEntry:
         columns = self._checked_columns(table)
-        merge = merge_history if keeps_history(self._target) else merge_rows
-        result = merge(table, self.files, self._names, columns, self._target)
+        if self.changes is not None:
+            truncates = bool(self.changes.payload.get(TRUNCATES))
+            result = apply_changes(table, self.files, self._names, columns, self._target, truncates=truncates)
+        else:
+            merge = merge_history if keeps_history(self._target) else merge_rows
+            result = merge(table, self.files, self._names, columns, self._target)
         if result.is_as_prepared:
             return self._add(table, self._as_one_file(table, columns))
         entry = self._counted(self._rows - result.dropped, result.dropped)

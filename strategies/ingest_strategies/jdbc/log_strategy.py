@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from ingest_ray.sdk.contracts import Descriptor, LogStatus, Probe, ReadContext
-from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.sdk.contracts import Descriptor, KeptLog, LogInventory, LogStatus, Probe, ReadContext
+from ingest_ray.sdk.errors import IngestError, ModeUnsupported
 from ingest_ray.sdk.types import (
+    ConnectionReport,
     Dataset,
+    Diagnostic,
     Endpoint,
     Interval,
     Piece,
@@ -18,6 +20,7 @@ from ingest_ray.sdk.types import (
     SegmentState,
     Slice,
     Unit,
+    UnitConfig,
     UnitSpec,
 )
 from ingest_strategies.jdbc.dialect import Dialect
@@ -49,12 +52,36 @@ class TableLog(Protocol):
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]: ...
 
 
+@runtime_checkable
+class LogDiagnosis(Protocol):
+    """Says what is missing at a server for run mode CHANGES; logs that need nothing to be set do not have it."""
+
+    def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]: ...
+
+
 class LogStrategy(SqlStrategy):
     """Holds no state; see `contracts.Strategy`."""
 
     def __init__(self, descriptor: Descriptor, dialect: Dialect, log: TableLog) -> None:
         super().__init__(descriptor, dialect)
         self._log = log
+
+    def test(self, endpoint: Endpoint) -> ConnectionReport:
+        report = super().test(endpoint)
+        if not report.ok or not isinstance(self._log, LogDiagnosis):
+            return report
+        try:
+            found = self._log.diagnose(endpoint)
+        except IngestError as error:  # the endpoint itself can be used
+            message = f"run_mode CHANGES: what it needs could not be looked at: {error.message}"
+            found = [Diagnostic(level="info", code="changes", message=message, hint=error.hint)]
+        return report.model_copy(update={"diagnostics": (*report.diagnostics, *found)})
+
+    def list_logs(self, endpoint: Endpoint) -> Sequence[KeptLog]:
+        return self._log.list_logs(endpoint) if isinstance(self._log, LogInventory) else ()
+
+    def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
+        return self._log.log_name(endpoint, unit) if isinstance(self._log, LogInventory) else ""
 
     def list_units(self, endpoint: Endpoint, datasets: Sequence[Dataset]) -> Sequence[Unit]:
         logged = {dataset.name for dataset in datasets if self._log.has_changes_of(dataset)}

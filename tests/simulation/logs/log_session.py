@@ -116,6 +116,7 @@ class LogSession:
 
 
 _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
+    "max_replication_slots": [(40, 0, False)],
     "wal_level": [("logical", 160_000)],
     "rolreplication": [(True,)],
     "FROM pg_publication": [(True, True, True, "")],

@@ -8,19 +8,22 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from ingest_ray.sdk.changes import has_changes, table_columns
-from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
+from ingest_ray.sdk.contracts import KeptLog, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
-from ingest_ray.sdk.errors import ConfigError, LogRetained, ModeUnsupported
+from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
     Axis,
     Dataset,
+    Diagnostic,
     Effect,
+    Endpoint,
     Horizon,
     Interval,
     Piece,
     Scope,
     SegmentState,
     Slice,
+    UnitConfig,
     UnitSpec,
 )
 from ingest_strategies.jdbc.changes.change_rows import as_loaded
@@ -29,9 +32,15 @@ from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
 from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
-from ingest_strategies.jdbc.postgres.changes.log_reader import peek_sql, read_log
+from ingest_strategies.jdbc.postgres.changes.backlog import (
+    begun_at,
+    has_changes_below,
+    lag_s,
+    refuse_retained,
+)
+from ingest_strategies.jdbc.postgres.changes.inventory import list_slots
+from ingest_strategies.jdbc.postgres.changes.log_reader import read_log
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of, position_of
-from ingest_strategies.jdbc.postgres.changes.messages import EPOCH_US
 from ingest_strategies.jdbc.postgres.changes.publication import (
     check_generated,
     check_identity,
@@ -39,12 +48,13 @@ from ingest_strategies.jdbc.postgres.changes.publication import (
     ensure_publication,
     publication_name,
 )
+from ingest_strategies.jdbc.postgres.changes.readiness import diagnose_log
 from ingest_strategies.jdbc.postgres.changes.slot import (
-    Slot,
     advance_slot,
     check_server,
     create_slot,
     drop_slot,
+    name_of,
     read_log_end,
     read_slot,
     require_slot,
@@ -56,9 +66,6 @@ from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 
 AXIS = Axis(kind="log")
 ROUND_SLICES = 2  # of `target_slice_bytes`: how much of the log one round reads; the slot is moved on after each
-NO_EMPTY_SINCE = 150_000  # older servers publish transactions without a change of the table
-ALARM_FRACTION = 0.5  # of `max_retained_mb`
-MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ class PostgresLog:
             if begun is None:
                 if slot is not None:  # of a load that counted nothing, or of a checkpoint that was forgotten
                     drop_slot(session, name)
-                create_slot(session, name)
+                create_slot(session, name, version)
                 return
             slot = require_slot(slot, name, begun)
             advance_slot(session, slot, begun)
@@ -147,6 +154,17 @@ class PostgresLog:
                 lag_s=lag_s(session, spec, slot),
                 retained_bytes=slot.retained_bytes,
             )
+
+    def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
+        with self._dialect.open(endpoint) as session:
+            return list(diagnose_log(session, endpoint))
+
+    def list_logs(self, endpoint: Endpoint) -> Sequence[KeptLog]:
+        with self._dialect.open(endpoint) as session:
+            return list_slots(session, endpoint)
+
+    def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
+        return name_of(endpoint, unit)
 
     # --- planning
 
@@ -244,53 +262,3 @@ class PostgresLog:
         plain = replace(context, schema=table_columns(context.schema))
         for batch in read(self._dialect, spec, piece, plain):
             yield as_loaded(batch, context.schema, lsn)
-
-
-def begun_at(state: SegmentState | None, spec: UnitSpec) -> int | None:
-    """The position from which on changes are needed; None where no load began.
-
-    Raises:
-        ConfigError: the checkpoint was made in another run mode.
-    """
-    if state is None:
-        return None
-    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
-    position = loads[0].horizon if loads else state.watermark
-    if position is None and not state.is_loaded:
-        return None
-    if position is None or len(position) != 1 or "/" not in str(position[0]):
-        raise ConfigError(
-            f"{spec.unit_id}: the checkpoint was made in another run mode, and has no position in the log",
-            hint="`ingest-ray reset` the unit, then run: it is loaded again",
-        )
-    return number_of(position)
-
-
-def has_changes_below(session: Session, spec: UnitSpec, upper: int, version: int) -> bool:
-    is_change = "WHERE get_byte(data, 0) IN (73, 85, 68, 84)"  # I, U, D, T
-    most = 1 if version >= NO_EMPTY_SINCE else None
-    return bool(session.rows(peek_sql(spec, upper, "count(*)::bigint", is_change, most))[0][0])
-
-
-def lag_s(session: Session, spec: UnitSpec, slot: Slot) -> float | None:
-    """How long ago the oldest transaction was committed that is not read yet; 0 where there is none."""
-    is_begin = "WHERE get_byte(data, 0) = 66 LIMIT 1"
-    at = "('x' || encode(substring(data FROM 10 FOR 8), 'hex'))::bit(64)::bigint"
-    columns = f"(extract(epoch FROM clock_timestamp()) - ({at} + {EPOCH_US}) / 1e6)::float8"
-    if slot.active_pid:
-        return None
-    rows = session.rows(peek_sql(spec, slot.end, columns, is_begin, 1))
-    return max(0.0, round(float(rows[0][0]), 1)) if rows else 0.0
-
-
-def refuse_retained(spec: UnitSpec, slot: Slot | None) -> None:
-    """Raises `LogRetained` above `policy.max_retained_mb`."""
-    most, retained = spec.policy.max_retained_mb, slot.retained_bytes if slot is not None else None
-    if most is None or retained is None or slot is None or retained <= most * MB:
-        return
-    raise LogRetained(
-        f"{spec.unit_id}: the server retains {retained / MB:.0f} MB of its log for replication slot '{slot.name}', and"
-        f" policy.max_retained_mb is {most}",
-        hint="raise the bound and run, which reads the changes and lets the log go; or `ingest-ray changes drop`, which gives them up:"
-        " the unit must be loaded again",
-    )

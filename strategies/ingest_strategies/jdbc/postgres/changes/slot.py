@@ -12,7 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ingest_ray.sdk.errors import ConfigError, LogGone, SourceDenied, SourceLocked, SourceUnavailable
-from ingest_ray.sdk.types import UnitSpec
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Endpoint, UnitConfig, UnitSpec
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text
@@ -20,6 +21,7 @@ from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.standard_sql import quoted_text
 
 OLDEST_VERSION = 140_000
+FAILOVER_SINCE = 170_000
 SETTLE_S = 10.0  # transactions that commit while a slot is made become visible some microseconds after
 POLL_S = 0.05
 
@@ -40,7 +42,8 @@ _COMMITS = (
     " current_setting('synchronous_standby_names') <> '' AND NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
     " FROM pg_stat_activity"
 )
-_MAY_REPLICATE = (
+_ROOM = "SELECT current_setting('max_replication_slots')::bigint, (SELECT count(*) FROM pg_replication_slots), pg_is_in_recovery()"
+MAY_REPLICATE = (
     "SELECT rolreplication OR rolsuper OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname IN ('rds_replication', 'alloydbsuperuser',"
     " 'cloudsqlsuperuser', 'azure_pg_admin') AND pg_has_role(r.oid, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
 )
@@ -68,10 +71,14 @@ class Slot:
 
 
 def slot_name(spec: UnitSpec) -> str:
+    return name_of(spec.endpoint, spec.config)
+
+
+def name_of(endpoint: Endpoint, unit: UnitConfig) -> str:
     """Also the name of the publication: lower-case letters, digits and `_`, at most 63, different for each unit and sink."""
-    config = parse_config(PostgresConfig, spec.endpoint)
-    identity = f"{spec.ref}\0{spec.config.sink_id}"
-    readable = re.sub(r"[^a-z0-9_]+", "_", f"{spec.endpoint.endpoint_id}_{spec.unit_id}".lower())
+    config = parse_config(PostgresConfig, endpoint)
+    identity = f"{UnitRef(endpoint.endpoint_id, unit.unit_id)}\0{unit.sink_id}"
+    readable = re.sub(r"[^a-z0-9_]+", "_", f"{endpoint.endpoint_id}_{unit.unit_id}".lower())
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{config.slot_prefix}_{readable[: 50 - len(config.slot_prefix)]}_{digest}"
 
@@ -91,7 +98,7 @@ def check_server(session: Session, endpoint_id: str) -> int:
             f"{endpoint_id}: the server's wal_level is '{level}': its log does not have the changes of rows",
             hint="ALTER SYSTEM SET wal_level = logical, then restart the server; docs/changes.md has all that is needed",
         )
-    if not session.rows(_MAY_REPLICATE)[0][0]:
+    if not session.rows(MAY_REPLICATE)[0][0]:
         raise SourceDenied(
             f"{endpoint_id}: the role may not use replication slots",
             hint="ALTER ROLE ... REPLICATION; or rds_replication",
@@ -116,11 +123,24 @@ def read_log_end(session: Session) -> int:
     return lsn_number(session.rows(f"SELECT ({_END})::text")[0][0])
 
 
-def create_slot(session: Session, name: str) -> int:
-    """Makes the slot; returns the position of its first transaction. The server waits for the transactions that are open now."""
+def create_slot(session: Session, name: str, version: int = OLDEST_VERSION) -> int:
+    """Makes the slot; returns the position of its first transaction. The server waits for the transactions that are open now.
+
+    From PostgreSQL 17 on a standby that synchronises slots gets it, too: https://www.postgresql.org/docs/current/logicaldecoding-explanation.html
+
+    Raises:
+        ConfigError: the server has no room for one more.
+    """
+    most, taken, is_standby = session.rows(_ROOM)[0]
+    if taken >= most:
+        raise ConfigError(
+            f"replication slot '{name}' cannot be made: all {most} of the server are taken (max_replication_slots)",
+            hint="drop those that nothing reads (pg_replication_slots; `ingest-ray doctor` names ours), or raise the setting and restart",
+        )
+    failover = ", false, false, true" if version >= FAILOVER_SINCE and not is_standby else ""
     try:
         created = session.rows(
-            f"SELECT lsn::text FROM pg_create_logical_replication_slot({quoted_text(name)}, 'pgoutput')"
+            f"SELECT lsn::text FROM pg_create_logical_replication_slot({quoted_text(name)}, 'pgoutput'{failover})"
         )
     except SourceLocked as error:
         raise SourceUnavailable(

@@ -1,0 +1,98 @@
+"""What keeps the logs of sources, and whether a unit needs it: of units that were disabled or deleted, and of renamed endpoints, too."""
+
+from collections.abc import Mapping
+
+from ingest_ray.catalog import endpoints, unit_configs
+from ingest_ray.registry import strategy_for
+from ingest_ray.sdk.contracts import LogInventory, capability, find_capability
+from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.types import Endpoint, Model, RunMode, UnitConfig
+from ingest_ray.service.installation import Installation
+from ingest_ray.state.sealed_secrets import open_source
+
+
+class KeptLogUse(Model):
+    """`reason`: why nothing reads it; None where a unit does. `remedy`: what to do then."""
+
+    name: str
+    state: str
+    retained_bytes: int | None = None
+    endpoint_id: str | None = None
+    unit_id: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+
+
+class EndpointLogs(Model):
+    endpoint_id: str
+    logs: tuple[KeptLogUse, ...] = ()
+
+
+def read_endpoint_logs(installation: Installation, endpoint_id: str) -> EndpointLogs:
+    """Asks the source.
+
+    Raises:
+        EndpointNotFound, ModeUnsupported, SourceError
+    """
+    with installation.catalog.read() as connection:
+        endpoint = endpoints.source(connection, endpoint_id).endpoint
+    capability(strategy_for(endpoint.template), LogInventory)
+    return EndpointLogs(endpoint_id=endpoint_id, logs=tuple(kept_logs(installation, endpoint)))
+
+
+def endpoints_with_logs(installation: Installation) -> list[Endpoint]:
+    """The sources that may keep a log for a unit."""
+    with installation.catalog.read() as connection:
+        known = [entry.endpoint for entry in endpoints.listed(connection) if entry.role == "source"]
+    return [endpoint for endpoint in known if _keeps_logs(endpoint)]
+
+
+def _keeps_logs(endpoint: Endpoint) -> bool:
+    try:
+        return find_capability(strategy_for(endpoint.template), LogInventory) is not None
+    except IngestError:  # its library is not installed here
+        return False
+
+
+def kept_logs(installation: Installation, endpoint: Endpoint) -> list[KeptLogUse]:
+    inventory = capability(strategy_for(endpoint.template), LogInventory)
+    owners = _owners(installation, endpoint.template)
+    found = inventory.list_logs(open_source(endpoint, installation.settings))
+    return [
+        _use(owners.get(log.name), log.removal).model_copy(
+            update={"name": log.name, "state": log.state, "retained_bytes": log.retained_bytes}
+        )
+        for log in found
+    ]
+
+
+def _owners(installation: Installation, template: str) -> Mapping[str, UnitConfig]:
+    """The units of all endpoints of the template, by the names of their logs: another endpoint may be of the same database."""
+    with installation.catalog.read() as connection:
+        known = {entry.endpoint.endpoint_id: entry.endpoint for entry in endpoints.listed(connection)}
+        configs = [item.config for item in unit_configs.listed(connection)]
+    owners = {}
+    for config in configs:
+        endpoint = known.get(config.endpoint_id)
+        if endpoint is not None and endpoint.template == template:
+            inventory = capability(strategy_for(template), LogInventory)
+            owners[inventory.log_name(endpoint, config)] = config
+    return owners
+
+
+def _use(owner: UnitConfig | None, removal: str) -> KeptLogUse:
+    if owner is None:
+        return KeptLogUse(
+            name="",
+            state="",
+            reason="it is of no unit of this installation: the unit was deleted, or its endpoint renamed",
+            remedy=f"where no other installation reads it: {removal}",
+        )
+    use = KeptLogUse(name="", state="", endpoint_id=owner.endpoint_id, unit_id=owner.unit_id)
+    drop = f"ingest-ray changes drop {owner.endpoint_id} {owner.unit_id}"
+    if owner.run_mode is not RunMode.CHANGES:
+        reason = f"unit '{owner.ref}' has run_mode {owner.run_mode.value}"
+        return use.model_copy(update={"reason": reason, "remedy": drop})
+    if not owner.enabled:
+        return use.model_copy(update={"reason": f"unit '{owner.ref}' is disabled", "remedy": f"enable it, or {drop}"})
+    return use
