@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from ingest_ray.run import launch
+from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.sdk.types import Axis, Effect, Slice
 from ingest_ray.testing.servers.mariadb import MariaDatabase, MariaServer, running_server
+from ingest_strategies.jdbc.mysql.changes.first_load import PositionedDialect
+from ingest_strategies.jdbc.mysql.changes.server import read_server, read_visible_end
+from ingest_strategies.jdbc.mysql.dialect import Mysql
 from tests.changes.binlog_world import LOG_OPTIONS, binlog_world, write
 from tests.changes.log_world import assert_equal
 from tests.verify.table_world import TableWorld
@@ -66,3 +71,32 @@ def test_a_unit_goes_on_at_the_replica_and_back(tmp_path: Path, maria_log: Maria
     assert summary.error is not None
     assert summary.error.code == "E_LOG_GONE"
     assert "the server has the transactions up to" in summary.error.message
+
+
+def test_a_load_is_not_read_from_a_server_that_is_behind(
+    tmp_path: Path, maria_log: MariaDatabase, replica: MariaServer
+) -> None:
+    maria_log.run("CREATE TABLE t (id int PRIMARY KEY)")
+    wait_for_replica(maria_log.server, replica)
+    behind = MariaDatabase(replica, maria_log.name)
+    write(behind, "STOP SLAVE")
+    maria_log.run("INSERT INTO t VALUES (1)")
+    world = binlog_world(tmp_path, maria_log)
+    spec, dialect = world.order().spec, Mysql()
+    with dialect.open(world.endpoint) as session:
+        begun = read_visible_end(world.endpoint, session, read_server(session))
+    piece = Slice(
+        segment="all",
+        scope_id="load",
+        rank=(0,),
+        axis=Axis(kind="whole"),
+        effect=Effect.LOAD,
+        hints={"begun": list(begun.position)},
+    )
+    moved(world, behind)
+    with dialect.open(world.endpoint) as session, pytest.raises(SourceUnavailable, match="another server answers"):
+        PositionedDialect(dialect, piece).dialect.enter_snapshot(session, spec, None)
+    write(behind, "START SLAVE")
+    wait_for_replica(maria_log.server, replica)
+    with dialect.open(world.endpoint) as session:
+        PositionedDialect(dialect, piece).dialect.enter_snapshot(session, spec, None)

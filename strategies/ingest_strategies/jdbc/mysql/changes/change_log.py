@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -29,17 +28,19 @@ from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.mysql.catalog import read_column_types
+from ingest_strategies.jdbc.mysql.changes.first_load import PositionedDialect
 from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
 from ingest_strategies.jdbc.mysql.changes.log_reader import read_log
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.changes.readiness import diagnose_log
 from ingest_strategies.jdbc.mysql.changes.server import (
+    LogServer,
     bytes_between,
+    check_logged,
     check_server,
     check_table,
     read_files,
     read_server,
-    read_snapshot_position,
     read_visible_end,
 )
 from ingest_strategies.jdbc.planning.cuts import cut_gap
@@ -48,6 +49,7 @@ from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
 from ingest_strategies.jdbc.reader import read
 
 AXIS = Axis(kind="log")
+ALARM_FRACTION = 0.5  # of the time for which the server keeps its log
 ROUND_SLICES = 2  # of `target_slice_bytes`: about how much of the log one round reads
 
 
@@ -77,12 +79,18 @@ class MysqlLog:
             )  # fmt: skip
         check_changes(spec)
 
+    def _check(self, session: Session, spec: UnitSpec) -> LogServer:
+        server = read_server(session)
+        check_server(server, spec.endpoint.endpoint_id)
+        check_logged(session, server, spec)
+        check_table(session, spec)
+        return server
+
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
         """Makes nothing at the server: only asks whether its log has what the unit needs."""
         begun = begun_at(known.get(SEGMENT), spec)
         with self._dialect.open(spec.endpoint) as session:
-            check_server(read_server(session), spec.endpoint.endpoint_id)
-            check_table(session, spec)
+            self._check(session, spec)
             if begun is not None:
                 require_log(read_log_table(session, spec), begun)
 
@@ -102,12 +110,16 @@ class MysqlLog:
             table = read_log_table(session, spec)
             kept = sum(file.size_bytes for file in table.files)
             name = f"binary log from {table.files[0].name} on" if table.files else "binary log"
+            kept_s = table.server.retention_s
+            state = f"kept for {kept_s} s" if kept_s else "kept until it is purged"
             if begun is None:
                 return LogStatus(name=name, state="new", end=str(table.end), retained_bytes=kept)
             oldest_s = oldest_unread_s(session, table, begun)
+            if kept_s and oldest_s is not None and oldest_s > ALARM_FRACTION * kept_s:
+                state = f"to be purged soon: kept for {kept_s} s"
             return LogStatus(
                 name=name,
-                state="kept",
+                state=state,
                 position=str(begun),
                 end=str(table.end),
                 lag_bytes=bytes_between(table.files, begun, table.end),
@@ -125,9 +137,7 @@ class MysqlLog:
             return
         begun = begun_at(state, spec)
         with self._dialect.open(spec.endpoint) as session:
-            server = read_server(session)
-            check_server(server, spec.endpoint.endpoint_id)
-            check_table(session, spec)
+            server = self._check(session, spec)
             if begun is None:
                 begun = read_visible_end(spec.endpoint, session, server)
                 # A value that a column got before this position is in no change, and the load would not read the column.
@@ -146,8 +156,7 @@ class MysqlLog:
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
-            check_server(read_server(session), spec.endpoint.endpoint_id)
-            check_table(session, spec)
+            self._check(session, spec)
             table = read_log_table(session, spec)
             facts = log_facts(session, spec)
         lag_bytes = bytes_between(table.files, lower, table.end)
@@ -186,9 +195,9 @@ class MysqlLog:
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         """One slice of the log: the changes of a table are applied in its order, one commit after the other."""
         if isinstance(probe.live, TableProbe):
-            lsn = LogPosition.parse(scope.horizon).number if scope.horizon is not None else 0
+            begun: JsonValue = list(scope.horizon or ())
             for piece in cut_gap(probe.live.with_learned(spec), scope, gap):
-                yield piece.model_copy(update={"hints": {**piece.hints, "lsn": lsn}})
+                yield piece.model_copy(update={"hints": {**piece.hints, "begun": begun}})
             return
         log: LogProbe = probe.live
         yield Piece(interval=gap, estimated_bytes=log.log_bytes)
@@ -197,30 +206,13 @@ class MysqlLog:
         if piece.axis.kind == "log":
             yield from read_log(self._dialect, spec, piece, context)
             return
+        positioned = PositionedDialect(self._dialect, piece)
         if not has_changes(context.schema):
-            yield from read(self._dialect, spec, piece, context)
+            yield from read(positioned.dialect, spec, piece, context)
             return
         plain = replace(context, schema=table_columns(context.schema))
-        positioned = PositionedDialect(self._dialect, int(str(piece.hints.get("lsn", 0))))
         for batch in read(positioned.dialect, spec, piece, plain):
             yield as_loaded(batch, context.schema, positioned.number)
-
-
-class PositionedDialect:
-    """A dialect whose readers note the position that belongs to their snapshot, where the server tells it: changes of a row below the
-    position of its load are in it already."""
-
-    def __init__(self, dialect: Dialect, number: int) -> None:
-        self.number = number
-        self._of_snapshot = dialect.enter_snapshot
-        self.dialect = copy(dialect)
-        vars(self.dialect)["enter_snapshot"] = self._enter_snapshot
-
-    def _enter_snapshot(self, session: Session, spec: UnitSpec, snapshot: str | None) -> None:
-        self._of_snapshot(session, spec, snapshot)
-        if read_server(session).is_mariadb:
-            file, offset = read_snapshot_position(session)
-            self.number = LogPosition(file, offset, "").number
 
 
 def begun_at(state: SegmentState | None, spec: UnitSpec) -> LogPosition | None:

@@ -8,6 +8,7 @@ from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.changes.server import (
     GRANT,
     RELOAD_GRANT,
+    REPLICA_UPDATES,
     LogServer,
     check_server,
     read_log_end,
@@ -15,7 +16,6 @@ from ingest_strategies.jdbc.mysql.changes.server import (
 )
 
 SHORT_RETENTION_S = 86_400
-REPLICA_UPDATES = ("log_slave_updates", "log_replica_updates")
 
 
 def diagnose_log(session: Session, endpoint: Endpoint) -> Iterator[Diagnostic]:

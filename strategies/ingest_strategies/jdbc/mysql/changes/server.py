@@ -15,7 +15,7 @@ from ingest_strategies.jdbc.mysql.catalog import text_literal
 from ingest_strategies.jdbc.mysql.changes.event_stream import FIRST_OFFSET, FORMAT, RELOAD_HINT, open_stream
 from ingest_strategies.jdbc.mysql.changes.gtids import GtidState
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
-from ingest_strategies.jdbc.mysql.row_origin import named_rows
+from ingest_strategies.jdbc.mysql.row_origin import named_rows, read_row_origin
 
 _NAMES = (
     "log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata", "binlog_row_value_options", "server_id", "gtid_mode",
@@ -36,6 +36,7 @@ _CASCADES = (
     "SELECT constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints WHERE constraint_schema = {schema}"
     " AND table_name = {table} AND (delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))"
 )
+REPLICA_UPDATES = ("log_slave_updates", "log_replica_updates")
 DAY_S = 86_400
 
 
@@ -85,10 +86,10 @@ def check_server(server: LogServer, endpoint_id: str) -> None:
     settings = server.settings
     if settings.get("log_bin", "OFF").upper() not in ("ON", "1"):
         raise ConfigError(f"{endpoint_id}: the server writes no binary log", hint="log_bin, server_id and binlog_format = ROW, then a restart; docs/changes-mysql.md")  # fmt: skip
-    wanted = {"binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_row_value_options": ""}
-    for name, value in wanted.items():
+    wanted = {"binlog_format": ("ROW",), "binlog_row_image": ("FULL", "FULL_NODUP"), "binlog_row_value_options": ("",)}
+    for name, (value, *others) in wanted.items():
         found = settings.get(name, value)
-        if found.upper() != value:
+        if found.upper() not in (value, *others):
             raise ConfigError(
                 f"{endpoint_id}: the server's {name} is '{found}': its log does not have whole rows",
                 hint=f"SET GLOBAL {name} = '{value}', and in the server's configuration; sessions that are open keep their own",
@@ -112,6 +113,21 @@ def check_table(session: Session, spec: UnitSpec) -> None:
             f"{spec.unit_id}: foreign key '{name}' (ON DELETE {on_delete}, ON UPDATE {on_update}) changes rows of which the log has nothing:"
             " InnoDB does it below the log",
             hint="run_mode: INCREMENTAL; or a foreign key without actions; or policy allow_lossy: true, and `ingest-ray verify --repair`",
+        )
+
+
+def check_logged(session: Session, server: LogServer, spec: UnitSpec) -> None:
+    """Raises `ConfigError` where the server leaves the table, or what it replicates, out of its log."""
+    status, schema = read_status(session), str(spec.dataset.facts["schema"])
+    only, without = (status.get(name, "") for name in ("binlog_do_db", "binlog_ignore_db"))
+    if (only and schema not in only.split(",")) or schema in without.split(","):
+        name = "binlog_do_db" if only else "binlog_ignore_db"
+        raise ConfigError(f"{spec.unit_id}: the server leaves database '{schema}' out of its log", hint=name)
+    updates = next((server.settings[name] for name in REPLICA_UPDATES if name in server.settings), "ON")
+    if updates.upper() in ("OFF", "0") and read_row_origin(session).has_other_writers:
+        raise ConfigError(
+            f"{spec.unit_id}: the server is a replica, and what it replicates is not in its log",
+            hint="log_slave_updates (MySQL: log_replica_updates), then a restart; or name the primary as 'host'",
         )
 
 
