@@ -1,6 +1,6 @@
 """Predicts what a run will cost of an hourly quota, on Cloud: the requests of the probe, and those that reading will take.
 
-What labels, versions, readers and lists cost depends on what each page or space has: a full run of them is predicted by the one before.
+Labels come with the pages that search finds. What versions, readers and lists cost depends on what each page or space has: a full run of them is predicted by the one before.
 https://developer.atlassian.com/cloud/confluence/rate-limiting/
 """
 
@@ -13,7 +13,7 @@ from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.atlassian.estimates import learned_points
 from ingest_strategies.confluence.planning.probe import SiteProbe, SpaceProbe, open_probe
-from ingest_strategies.confluence.tables import ATTACHMENTS, COMMENTS, PAGES, SPACES
+from ingest_strategies.confluence.tables import ATTACHMENTS, COMMENTS, LABELS, PAGES, SPACES
 
 MOST_HITS = 250  # of one answer of search
 MOST_BODIES = 250
@@ -38,7 +38,7 @@ def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
     table, most = site_probe.table, site_probe.slice_items(spec)
     if table is SPACES:
         return 2 * client.http.spent_points
-    if table not in (PAGES, COMMENTS, ATTACHMENTS):
+    if table not in (PAGES, COMMENTS, ATTACHMENTS, LABELS):
         return learned_points(spec, client.http.spent_points)
     return client.http.spent_points + sum(
         space_points(probe, most, has_bodies=table is PAGES, is_full=site_probe.is_full)

@@ -13,10 +13,13 @@ from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.atlassian.deployment import CLOUD
 from ingest_strategies.atlassian.estimates import learned_points
+from ingest_strategies.jira.issue_tables import ATTACHMENTS, ISSUE_LINKS
 from ingest_strategies.jira.planning.probe import SiteProbe, open_probe
 from ingest_strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, PROJECTS, USERS, WORKLOGS
 
 MOST_BODIES = 100  # of one request
+OF_BODIES = frozenset(table.name for table in (ISSUES, COMMENTS, WORKLOGS, CHANGELOGS, ISSUE_LINKS, ATTACHMENTS))
+"""Units that come with the bodies of issues."""
 COUNTS = 8  # of each round in which a project's issues are cut into slices
 
 
@@ -37,7 +40,7 @@ def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
     if name in (PROJECTS.name, USERS.name):
         rows = spec.dataset.estimated_rows or 0
         return spent + (1 + rows if name == PROJECTS.name else 2 + 2 * rows)
-    if name not in (ISSUES.name, COMMENTS.name, WORKLOGS.name, CHANGELOGS.name):
+    if name not in OF_BODIES:
         return learned_points(spec, spent)
     most = site_probe.slice_issues(spec)
     if name == ISSUES.name and spec.learned.points_per_row is not None:
