@@ -3,9 +3,14 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
 from ingest_ray.alerts.delivery import deliver
@@ -159,6 +164,29 @@ def test_late_units_and_tokens_that_expire_are_told_and_a_bound_is_a_bound(
     end(installation, minutes(64), rows=RowCounts(read=9, quarantined=5))
     look(workspace.installation, minutes(64))
     assert receiver.kinds("quarantined") == []
+
+
+def test_a_certificate_of_an_endpoint_that_expires_is_told_until_it_is_renewed(
+    workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workspace.folder / "client.pem"
+    login = {"base_url": "https://jira.example", "username": "ada", "api_token": "env:JIRA_TOKEN"}
+    site = {"id": "jira", "template": "jira.http", "config": {**login, "client_cert": str(path)}}
+    workspace.document["endpoints"].append(site)
+    write_certificate(path, NOW + timedelta(days=5))
+    installation = ready(workspace, receiver, monkeypatch)
+    look(installation, NOW)
+    assert receiver.kinds("secret-expires") == [("incident.opened", "secret-expires", ("client certificate",))]
+    write_certificate(path, NOW + timedelta(days=365))
+    look(installation, minutes(1))
+    assert [kind for kind, *_ in receiver.kinds("secret-expires")] == ["incident.opened", "incident.recovered"]
+
+
+def write_certificate(path: Path, until: datetime) -> None:
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(until - timedelta(days=400)).not_valid_after(until)
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
 def test_many_units_that_fail_are_a_few_messages_and_so_is_one_that_flaps(
