@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from rich.progress import Progress as BarDisplay
 from rich.progress import TaskID
 
-from ingest_ray.cli.format import format_count
-from ingest_ray.cli.progress import LINE_EVERY_S, ProgressBars, ProgressLines, bar_display
+from ingest_ray.cli.progress import FIRST_LINE_S, LINE_EVERY_S, ProgressBars, ProgressLines, bar_display, rows_text
 from ingest_ray.engine.run_order import Progress
-from ingest_ray.sdk.types import RunSummary
+from ingest_ray.sdk.types import RowCounts, RunSummary
 from ingest_ray.service.runs.execution import LaunchWatch
 
 
@@ -30,7 +29,7 @@ class LaunchCounts(LaunchWatch):
 
     def __init__(self) -> None:
         self.units = self.ended = self.failed = 0
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, RowCounts] = {}
 
     def begin(self, units: int, parallel: int) -> None:
         self.units = units
@@ -38,15 +37,15 @@ class LaunchCounts(LaunchWatch):
     def end(self, summary: RunSummary) -> None:
         self.ended += 1
         self.failed += summary.state == "FAILED"
-        self._rows[summary.run_id] = summary.rows.committed
+        self._rows[summary.run_id] = summary.rows
 
     def note(self, progress: Progress) -> None:
-        self._rows[progress.run_id] = progress.rows.committed
+        self._rows[progress.run_id] = progress.rows
 
     @property
     def text(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.ended} of {self.units} units ended{failed}: {format_count(sum(self._rows.values()))} rows"
+        return f"{self.ended} of {self.units} units ended{failed}: {rows_text(self._rows.values())}"
 
 
 class LaunchLines(LaunchCounts):
@@ -55,15 +54,15 @@ class LaunchLines(LaunchCounts):
     def __init__(self) -> None:
         super().__init__()
         self._lines = ProgressLines()
-        self._printed_at = time.monotonic()
+        self._due_at = time.monotonic() + FIRST_LINE_S
 
     def show(self, progress: Progress) -> None:
         if self.units == 1:
             self._lines.show(progress)
             return
         self.note(progress)
-        if time.monotonic() - self._printed_at >= LINE_EVERY_S:
-            self._printed_at = time.monotonic()
+        if time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + LINE_EVERY_S
             print(self.text, file=sys.stderr, flush=True)
 
 

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -13,8 +14,10 @@ from ingest_ray.cli.format import format_bytes, format_count, format_duration
 from ingest_ray.engine.reports import ComparisonProgress
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import RowCounts
 
 LINE_EVERY_S = 5.0  # plain lines: often enough to show that the run moves, rare enough for a log file
+FIRST_LINE_S = 1.0  # the first line with rows follows soon
 
 
 @contextmanager
@@ -53,7 +56,8 @@ class ProgressBars:
             )
         is_done = progress.phase == "done"
         total = max(progress.estimated_rows or 0, progress.rows.read) or None
-        completed = progress.rows.committed if not is_done else total
+        way = (progress.rows.read + progress.rows.committed) // 2  # a row that is read has half of its way before it
+        completed = total if is_done else way
         self._display.update(
             task,
             total=total or (1 if is_done else None),
@@ -68,16 +72,18 @@ class ProgressBars:
 
 
 class ProgressLines:
-    """A line when the phase of a unit changes, and every few seconds."""
+    """A line when the phase of a unit changes, a second later, and every few seconds."""
 
     def __init__(self) -> None:
-        self._last_line: dict[str, tuple[str, float]] = {}
+        self._last_line: dict[str, tuple[str, float, float]] = {}
 
     def show(self, progress: Progress) -> None:
-        phase, at = self._last_line.get(progress.run_id, ("", 0.0))
-        if phase == progress.phase and time.monotonic() - at < LINE_EVERY_S:
+        now = time.monotonic()
+        phase, at, pause_s = self._last_line.get(progress.run_id, ("", 0.0, 0.0))
+        if phase == progress.phase and now - at < pause_s:
             return
-        self._last_line[progress.run_id] = (progress.phase, time.monotonic())
+        pause_s = LINE_EVERY_S if phase == progress.phase else FIRST_LINE_S
+        self._last_line[progress.run_id] = (progress.phase, now, pause_s)
         text = "" if progress.phase == "planning" and not progress.waiting else f": {progress_text(progress)}"
         print(f"{progress.ref} {progress.phase}{text}", file=sys.stderr, flush=True)
 
@@ -86,11 +92,7 @@ def progress_text(progress: Progress) -> str:
     """`1.4 M read, 1.2 M rows committed  310 k/s  96 MiB  ETA 0:42`; what was read and is not committed yet is named by itself."""
     if progress.phase == "planning":
         return progress.waiting or "planning"
-    rows = progress.rows
-    is_ahead = rows.read > rows.committed and progress.phase != "done"
-    ahead = f"{format_count(rows.read)} read, {format_count(rows.staged)} staged, " if is_ahead else ""
-    quarantined = f", {format_count(rows.quarantined)} in quarantine" if rows.quarantined else ""
-    parts = [f"{ahead}{format_count(rows.committed)} rows{' committed' if ahead else ''}{quarantined}"]
+    parts = [rows_text([progress.rows], is_done=progress.phase == "done")]
     rate = progress.rows.committed / progress.seconds if progress.seconds > 0 else 0.0
     if rate:
         parts.append(f"{format_count(rate)}/s")
@@ -102,6 +104,15 @@ def progress_text(progress: Progress) -> str:
     if progress.waiting:
         parts.append(progress.waiting)
     return "  ".join(parts)
+
+
+def rows_text(counts: Iterable[RowCounts], *, is_done: bool = False) -> str:
+    """`1.4 M read, 1.3 M staged, 1.2 M rows committed, 7 in quarantine`."""
+    rows = reduce(RowCounts.plus, counts, RowCounts())
+    is_ahead = rows.read > rows.committed and not is_done
+    ahead = f"{format_count(rows.read)} read, {format_count(rows.staged)} staged, " if is_ahead else ""
+    quarantined = f", {format_count(rows.quarantined)} in quarantine" if rows.quarantined else ""
+    return f"{ahead}{format_count(rows.committed)} rows{' committed' if ahead else ''}{quarantined}"
 
 
 class ComparisonLines:

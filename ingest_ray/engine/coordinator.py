@@ -27,13 +27,12 @@ from ingest_ray.core.messages import (
     Stage,
     StopRequested,
 )
-from ingest_ray.engine.executor import Executor
+from ingest_ray.engine.executor import TICK_S, Executor
 from ingest_ray.sdk.errors import Recovery
 from ingest_ray.sdk.types import Interval
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.25  # interval at which progress is reported and a stop is noticed while no event arrives
 _STAGES = {Read: Stage.READ, Map: Stage.MAP, Prepare: Stage.PREPARE}
 STOPPED = Fault(code="E_SOURCE_PAGE_FAILED", message="the run was stopped", recovery=Recovery.RETRY)
 

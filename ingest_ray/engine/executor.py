@@ -4,6 +4,8 @@ from typing import Protocol
 
 from ingest_ray.core.messages import Event, Instruction, Map, Prepare, Read
 
+TICK_S = 0.25  # interval at which progress is reported and a stop is noticed while no event arrives
+
 
 class Executor(Protocol):
     """Performs instructions and returns events. `Drop` and `Abort` return no event; their failure is only logged."""
@@ -20,6 +22,10 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Interrupts the readers. The ledger ignores what they return afterwards."""
+        ...
+
+    def rows_being_read(self) -> tuple[int, int]:
+        """Rows read, and rows staged, of slices whose event `wait` has not returned yet."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from ingest_ray.core.messages import (
     Committed,
     Drop,
     Event,
+    Failed,
     Instruction,
     IntentRecorded,
     Map,
@@ -30,6 +31,8 @@ from ingest_ray.core.messages import (
     SliceStaged,
     Stage,
 )
+from ingest_ray.engine.executor import TICK_S
+from ingest_ray.engine.open_slices import OpenSlice, OpenSlices
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.mapper import map_slice
@@ -49,9 +52,9 @@ _PRIORITY = (ApplyCommit, Commit, QuerySink, RecordIntent, Drop, Abort, Prepare,
 
 
 class InlineExecutor:
-    name = "inline"
+    """`is_stop_requested` and `report`: called by the reader, where the thread that would call `stop` and report is the one that reads."""
 
-    """`is_stop_requested`: asked by the reader, where the thread that would call `stop` is the one that reads."""
+    name = "inline"
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class InlineExecutor:
         state: StateWriter,
         staging: Staging,
         is_stop_requested: Callable[[], bool] = lambda: False,
+        report: Callable[[], None] = lambda: None,
     ) -> None:
         self.seconds = {"plan": 0.0, "state": 0.0}
         self._order = order
@@ -71,6 +75,9 @@ class InlineExecutor:
         self._queue: deque[Instruction] = deque()
         self._is_stopping = False
         self._is_stop_requested = is_stop_requested
+        self._report = report
+        self._reported_at = time.monotonic()
+        self.open_slices = OpenSlices()
 
     def submit(self, instruction: Instruction) -> None:
         self._queue.append(instruction)
@@ -88,7 +95,17 @@ class InlineExecutor:
         instruction = min(self._queue, key=lambda waiting: _PRIORITY.index(type(waiting)))
         self._queue.remove(instruction)
         event = self.perform(instruction)
+        self.close_slice(event)
         return [] if event is None else [event]
+
+    def rows_being_read(self) -> tuple[int, int]:
+        return self.open_slices.rows()
+
+    def close_slice(self, event: Event | None) -> None:
+        """The ledger counts the rows of a slice from this event on."""
+        piece = getattr(event, "piece", None)
+        if piece is not None and isinstance(event, SliceStaged | Failed):
+            self.open_slices.close(piece.slice_id, event.attempt)
 
     def perform(self, instruction: Instruction) -> Event | None:
         match instruction:
@@ -142,8 +159,18 @@ class InlineExecutor:
 
     def _read(self, instruction: Read) -> Event:
         piece, attempt = instruction.piece, instruction.attempt
-        staged = read_slice(self._order, piece, attempt, self._staging, self._must_stop)
+
+        def note(rows_read: int, rows_staged: int) -> None:
+            self.open_slices.note(OpenSlice(piece.slice_id, attempt, rows_read, rows_staged))
+            self._report_in_time()
+
+        staged = read_slice(self._order, piece, attempt, self._staging, self._must_stop, note)
         return SliceStaged(piece, attempt, staged)
+
+    def _report_in_time(self) -> None:
+        if time.monotonic() - self._reported_at >= TICK_S:
+            self._reported_at = time.monotonic()
+            self._report()
 
     def _apply_commit(self, instruction: ApplyCommit) -> Event:
         self._state.apply_commit(instruction.sequence)

@@ -39,7 +39,12 @@ class ThreadedExecutor:
             return []
         done, self._running = wait(self._running, timeout_s, FIRST_COMPLETED)
         events = [future.result() for future in done]
+        for event in events:
+            self._inline.close_slice(event)
         return [event for event in events if event is not None]
+
+    def rows_being_read(self) -> tuple[int, int]:
+        return self._inline.rows_being_read()
 
     def stop(self) -> None:
         self._inline.stop()

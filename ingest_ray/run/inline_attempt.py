@@ -24,12 +24,12 @@ def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_s
     readers = inline_readers(order, plan_summary)
     preparers = max(1, readers // 2)
     ledger = Ledger(limits_of(order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1))
-    in_this_thread = context.is_stopping if readers == 1 else (lambda: False)
-    inline = InlineExecutor(order, planner, unit_writer, state, staging, in_this_thread)
+    in_this_thread = (context.is_stopping, reporter.report) if readers == 1 else ()
+    inline = InlineExecutor(order, planner, unit_writer, state, staging, *in_this_thread)
     executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
     plan_size = OutgrownPlan(order, plan_summary, ledger)
-    reporter.begin_attempt(ledger, plan_summary, executor.name)
+    reporter.begin_attempt(ledger, plan_summary, executor)
     try:
         finish = coordinator.drive(reporter.report, lambda: context.is_stopping() or plan_size.check())
     finally:

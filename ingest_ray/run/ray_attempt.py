@@ -94,7 +94,7 @@ def drive_ledger(context: RunContext, cluster: Cluster, executor: RayExecutor, p
         )
     )
     coordinator = Coordinator(ledger, executor)
-    reporter.begin_attempt(ledger, plan_summary, executor.name)
+    reporter.begin_attempt(ledger, plan_summary, executor)
     try:
         finish = coordinator.drive(QuotaWatch(reporter).report, context.is_stopping)
     finally:

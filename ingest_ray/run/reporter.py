@@ -9,6 +9,7 @@ from typing import Literal
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.positions import display_value
+from ingest_ray.engine.executor import Executor
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.sdk.types import (
@@ -44,7 +45,8 @@ class RunReporter:
         self._phases: dict[str, float] = {}
         self._ledger: Ledger | None = None
         self._plan_summary: PlanSummary | None = None
-        self._executor: str | None = None
+        self._executor: Executor | None = None
+        self._shown = RowCounts()
         self._waiting: tuple[float, str] | None = None
         self._lock = threading.Lock()
 
@@ -58,8 +60,9 @@ class RunReporter:
         noted = self._waiting
         return noted[1] if noted is not None and time.monotonic() - noted[0] < WAIT_NOTED_S else None
 
-    def begin_attempt(self, ledger: Ledger, plan_summary: PlanSummary, executor: str) -> None:
+    def begin_attempt(self, ledger: Ledger, plan_summary: PlanSummary, executor: Executor) -> None:
         self._ledger, self._plan_summary, self._executor = ledger, plan_summary, executor
+        self._shown = RowCounts()
 
     def end_attempt(self, seconds: Mapping[str, float], points: int = 0) -> None:
         """`points`: what reading cost of the source's quota."""
@@ -92,6 +95,8 @@ class RunReporter:
         ledger, plan_summary = self._ledger, self._plan_summary
         rows, slices, size = self._totals(ledger) if ledger else (self._rows, self._slices, self._bytes)
         with self._lock:
+            if ledger:
+                rows = self._with_open_slices(rows)
             self._observe(
                 Progress(
                     run_id=self._order.run_id,
@@ -107,6 +112,16 @@ class RunReporter:
                     waiting=self._waiting_text if phase != "done" else None,
                 )
             )
+
+    def _with_open_slices(self, rows: RowCounts) -> RowCounts:
+        """Adds what readers have read of slices that are not staged yet. The rows of an attempt that failed stay until others make up for them."""
+        read, staged = self._executor.rows_being_read() if self._executor else (0, 0)
+        counts = {
+            "read": max(rows.read + read, self._shown.read),
+            "staged": max(rows.staged + staged, self._shown.staged),
+        }
+        self._shown = rows.model_copy(update=counts)
+        return self._shown
 
     def learned(self, before: Learned) -> Learned:
         """Bytes per row and rows per second of this run; `before` where the run read too few rows to measure."""
@@ -144,7 +159,7 @@ class RunReporter:
             seconds=round(time.monotonic() - self._started, 3),
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
-            executor=self._executor,
+            executor=self._executor.name if self._executor else None,
             error=RunFault(code=fault.code, message=fault.message, hint=fault.hint) if fault else None,
         )
 

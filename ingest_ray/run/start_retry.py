@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ingest_ray.core.messages import Fault
 from ingest_ray.core.retry import RetryBudget, backoff_s
-from ingest_ray.engine.coordinator import TICK_S
+from ingest_ray.engine.executor import TICK_S
 from ingest_ray.sdk.errors import (
     IngestError,
     SecretUnavailable,

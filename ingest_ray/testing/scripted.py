@@ -11,7 +11,7 @@ A unit `numbers-<segments>x<rows>` has `segments` segments of `rows` rows each: 
 `faults` are by the segment and lower end of a slice; each read of it takes the next one. Others are `describe`, `probe`, `scan_keys`,
 and `cut 0:500`, before the piece of segment 0 that begins at 500 is cut. `unavailable:60` sets a delay of a
 minute before the next try. `hold` keeps a reader waiting until there is a file `<journal>.release`; `deaf` does, too, and
-ignores the first interrupt; `wait` until its run is stopped. The journal gets one line for every call that would have reached a source: tests check with it
+ignores the first interrupt; `crawl` yields all rows and then empty batches until there is that file; `wait` until its run is stopped. The journal gets one line for every call that would have reached a source: tests check with it
 that there was no connection to the source, or that nothing was read again.
 """
 
@@ -253,7 +253,10 @@ class Scripted:
             part = self._good(spec, piece, numbers[start : start + BATCH_ROWS], context)
             rows = table(spec.endpoint, spec.unit_id, piece.segment, part)
             yield from shaped(rows, context.schema, config_of(spec.endpoint).extra_offset).to_batches()
-        raise_fault(fault)
+        while fault == "crawl" and not is_released(spec.endpoint):
+            time.sleep(0.02)
+            yield pa.RecordBatch.from_pylist([], context.schema)
+        raise_fault(None if fault == "crawl" else fault)
 
     def _good(self, spec: UnitSpec, piece: Slice, numbers: Sequence[int], context: ReadContext) -> list[int]:
         """Leaves out the rows that the config calls bad, and rejects them, with a text for `at` that is no number."""
@@ -311,8 +314,12 @@ def raise_fault(fault: str | None) -> None:
             raise SliceTooLarge("scripted: stopped", position=(int(position),))
 
 
+def is_released(endpoint: Endpoint) -> bool:
+    return Path(f"{config_of(endpoint).journal}.release").exists()
+
+
 def wait_for_release(endpoint: Endpoint) -> None:
-    while not Path(f"{config_of(endpoint).journal}.release").exists():
+    while not is_released(endpoint):
         time.sleep(0.05)
 
 

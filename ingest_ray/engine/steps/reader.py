@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from ingest_ray.engine.masking.layout import layout_of
+from ingest_ray.engine.open_slices import NoteRows, note_nothing
 from ingest_ray.engine.readers.quarantine import strategy_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_spec, slice_schema
@@ -21,9 +22,14 @@ BUDGET_FACTOR = 4  # a slice may exceed its target size by this factor before it
 
 
 def read_slice(
-    order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool] = lambda: False
+    order: RunOrder,
+    piece: Slice,
+    attempt: int,
+    staging: Staging,
+    is_stopping: Callable[[], bool] = lambda: False,
+    note: NoteRows = note_nothing,
 ) -> Staged:
-    """Streams the slice's rows into pages; returns the manifest and the counts.
+    """Streams the slice's rows into pages; returns the manifest and the counts. Calls `note` after each batch.
 
     Raises:
         SliceTooLarge: without a position; nothing was staged.
@@ -31,12 +37,12 @@ def read_slice(
     """
     started = time.monotonic()
     with counting_points() as spending:
-        staged = _stage_slice(order, piece, attempt, staging, is_stopping)
+        staged = _stage_slice(order, piece, attempt, staging, is_stopping, note)
     return staged.model_copy(update={"points": spending.points, "seconds": time.monotonic() - started})
 
 
 def _stage_slice(
-    order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool]
+    order: RunOrder, piece: Slice, attempt: int, staging: Staging, is_stopping: Callable[[], bool], note: NoteRows
 ) -> Staged:
     spec = opened_spec(order)
     schema = slice_schema(spec, piece)
@@ -50,7 +56,8 @@ def _stage_slice(
     )
     writer = staging.open(order.run_id, piece.slice_id, attempt, schema)
     try:
-        stopped = write_batches(strategy_of(order).read(spec, piece, context), writer)
+        batches = strategy_of(order).read(spec, piece, context)
+        stopped = write_batches(batches, writer, lambda rows: note(rows + rejects.rows, rows))
         reached("read:after-read")
         quarantine_uri = rejects.close()
         handle = writer.close()
@@ -92,12 +99,20 @@ def read_at_of(order: RunOrder, piece: Slice) -> int:
     return int(str(piece.hints.get(READ_AT, order.read_at)))
 
 
-def write_batches(batches: Iterator[pa.RecordBatch], writer: StageWriter) -> SliceTooLarge | None:
-    """Writes batch by batch; returns the position where the source stopped, None at the end of the slice."""
+def write_batches(
+    batches: Iterator[pa.RecordBatch], writer: StageWriter, note: Callable[[int], None] = lambda rows: None
+) -> SliceTooLarge | None:
+    """Writes batch by batch; returns the position where the source stopped, None at the end of the slice.
+
+    Calls `note` after each batch, with the rows that are written so far.
+    """
+    rows = 0
     try:
         for batch in batches:
             writer.write(batch)
             reached("read:after-batch")
+            rows += batch.num_rows
+            note(rows)
     except SliceTooLarge as stopped:
         if stopped.position is None:
             raise

@@ -34,6 +34,7 @@ from ingest_ray.executors.ray.page_store import PagesActor
 from ingest_ray.executors.ray.planner import PlannerActor
 from ingest_ray.executors.ray.reader import read, warm_up
 from ingest_ray.executors.ray.remote_errors import unwrapped
+from ingest_ray.executors.ray.reported_rows import ReportedRows
 from ingest_ray.executors.ray.server_watch import CHECK_S, ServerWatch
 from ingest_ray.executors.ray.sink import SinkActor
 from ingest_ray.executors.ray.state import InitialState, StateActor
@@ -86,6 +87,7 @@ class RayExecutor:
         uses_store = order.settings.staging.provider == "object-store"
         self._pages = actor_starter(PagesActor, where)(order.settings.staging.cap_bytes) if uses_store else None
         self._state = actor_starter(StateActor, where)(order, key, this_process(), self._pages)
+        self._reported = ReportedRows(self._state)
         self._planner = actor_starter(PlannerActor, where)(order)
         self._planner.load.remote()
         self._sinks = [self._start_actor(SinkActor)]
@@ -180,7 +182,7 @@ class RayExecutor:
                 self._reads += 1
                 if self._reads == 2:
                     self._add_actors()
-                self._track(self._read.remote(self._order_ref, self._pages, piece, attempt), instruction)
+                self._track(self._read.remote(self._order_ref, self._pages, self._state, piece, attempt), instruction)
             case OpenSink():
                 self._track(self._state.open_sink.remote(), instruction)
             case Map(piece, attempt, handle):
@@ -210,12 +212,17 @@ class RayExecutor:
             return []
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
         self._server_watch.check()
+        self._reported.refresh()
         if self._is_stopping and time.monotonic() - self._interrupted_at > INTERRUPT_INTERVAL_S:
             self._interrupt()
         if done:
             more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
             done = more
         return [event for ref in done for event in self._outcome(ref)]
+
+    def rows_being_read(self) -> tuple[int, int]:
+        reads = (each for each, _, _ in self._pending.values() if isinstance(each, Read))
+        return self._reported.rows({(read.piece.slice_id, read.attempt) for read in reads})
 
     def stop(self) -> None:
         """Interrupts the readers, which then stage nothing."""

@@ -11,6 +11,7 @@ from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.reader import read_slice
 from ingest_ray.executors.ray.metrics import metrics
 from ingest_ray.executors.ray.page_store import staging_on
+from ingest_ray.executors.ray.reported_rows import RowReport
 from ingest_ray.executors.ray.throttle import cluster_permits
 from ingest_ray.executors.ray.traces import in_trace_of
 from ingest_ray.http.permits import using
@@ -29,12 +30,14 @@ def accept_interrupts() -> None:
 
 
 @ray.remote(max_retries=0, num_cpus=1)
-def read(order: RunOrder, pages: Any, piece: Slice, attempt: int) -> Event:
+def read(order: RunOrder, pages: Any, state: Any, piece: Slice, attempt: int) -> Event:
+    """`state`: the state actor, to which the reader reports its rows."""
     accept_interrupts()
+    report = RowReport(state, piece.slice_id, attempt)
 
     def work() -> Event:
         with using(cluster_permits()):
-            staged = read_slice(order, piece, attempt, staging_on(order, pages))
+            staged = read_slice(order, piece, attempt, staging_on(order, pages), note=report.note)
         metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
         return SliceStaged(piece, attempt, staged)
 

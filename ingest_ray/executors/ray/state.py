@@ -6,6 +6,7 @@ from typing import Any
 import ray
 
 from ingest_ray.core.messages import CommitApplied, CommitClaim, Event, IntentRecorded, SinkOpened, SinkSequence, Stage
+from ingest_ray.engine.open_slices import OpenSlice, OpenSlices
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.recovery import open_scopes, open_sink_for
@@ -30,6 +31,7 @@ class StateActor:
         self._state = StateWriter.begin(open_state(order.settings), key, order.run_id, owner)
         self._state.task = order.task
         self._unit_writer = writer_for(order, staging_on(order, pages))
+        self._open_slices = OpenSlices()
 
     def begin(self) -> InitialState:
         """Settles the intent of an older run; returns the checkpoint."""
@@ -67,6 +69,13 @@ class StateActor:
 
         with in_trace_of(self._order):
             return attempted(Stage.FOLD, work)
+
+    def note_rows(self, part: OpenSlice) -> None:
+        self._open_slices.note(part)
+
+    def noted_rows(self) -> list[OpenSlice]:
+        """What readers noted since the last call."""
+        return self._open_slices.take()
 
     def learn(self, learned: Learned) -> None:
         self._state.learn(learned)
