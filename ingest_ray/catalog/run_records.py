@@ -154,21 +154,28 @@ def page(
     *,
     endpoint_id: str | None = None,
     within: CollectionOf[str] | None = None,
-    unit_id: str | None = None,
+    unit_ids: CollectionOf[str] | None = None,
     state: RunState | None = None,
     before: str | None = None,
     limit: int = 50,
 ) -> list[RunRecord]:
     """Runs, newest first; `before`: the last id of the page before (ids sort by time)."""
     query = sa.select(t).order_by(t.c.run_id.desc()).limit(limit)
-    for column, value in ((t.c.endpoint_id, endpoint_id), (t.c.unit_id, unit_id), (t.c.state, state)):
+    for column, value in ((t.c.endpoint_id, endpoint_id), (t.c.state, state)):
         if value is not None:
             query = query.where(column == value)
-    if within is not None:
-        query = query.where(t.c.endpoint_id.in_(within))
+    for column, values in ((t.c.endpoint_id, within), (t.c.unit_id, unit_ids)):
+        if values is not None:
+            query = query.where(column.in_(values))
     if before is not None:
         query = query.where(t.c.run_id < before)
     return [read_row(row) for row in connection.execute(query).mappings()]
+
+
+def units_of(connection: sa.Connection, endpoint_id: str) -> list[str]:
+    """The units of the endpoint that have runs, also those that are not configured any more."""
+    query = sa.select(t.c.unit_id).where(t.c.endpoint_id == endpoint_id).distinct().order_by(t.c.unit_id)
+    return list(connection.execute(query).scalars())
 
 
 def counted(connection: sa.Connection) -> dict[tuple[str, str], int]:

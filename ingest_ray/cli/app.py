@@ -110,5 +110,9 @@ def root(
       ingest-ray status                  where everything stands
 
     \b
+    Options may be given in the environment: INGEST_RAY_CONFIG is --config of all commands, INGEST_RAY_RUN_PARALLEL is
+    --parallel of run.
+
+    \b
     Exit codes: 0 fine, 1 a run failed, 2 something in the call or the configuration is wrong.
     """

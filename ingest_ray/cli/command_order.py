@@ -1,9 +1,11 @@
-"""Shows the commands of `--help` in the order in which they are registered, groups of commands among them."""
+"""Shows the commands of `--help` in the order in which people meet them, groups of commands among them; options get their variables of the environment."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperGroup
+
+from ingest_ray.cli.environment import name_variables
 
 ORDER = (
     ("Begin", ("copy", "init", "templates", "validate", "apply", "test", "collect")),
@@ -16,6 +18,10 @@ ORDER = (
 
 
 class OrderedCommands(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        name_variables(self)
+
     def list_commands(self, ctx: Any) -> list[str]:
         named = [name for _, names in ORDER for name in names]
         return [*(name for name in named if name in self.commands), *sorted(self.commands.keys() - set(named))]

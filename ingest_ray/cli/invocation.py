@@ -28,7 +28,7 @@ EndpointArg = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="Id of the endpoint, such as shop.", show_default=False)
 ]
 UnitArg = Annotated[
-    str, typer.Argument(metavar="UNIT", help="Id of the unit, such as public.orders.", show_default=False)
+    str, typer.Argument(metavar="UNIT", help="A unit, such as public.orders, or a pattern.", show_default=False)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ConfigOption = Annotated[

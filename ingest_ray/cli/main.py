@@ -9,8 +9,10 @@ from collections.abc import Sequence
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
+from typer.main import get_command
 
 from ingest_ray.cli.app import app
+from ingest_ray.cli.environment import asks_for_json
 from ingest_ray.cli.output import (
     FAILURE,
     MISTAKE,
@@ -20,6 +22,7 @@ from ingest_ray.cli.output import (
     print_traceback_when_debugging,
     report_error,
 )
+from ingest_ray.cli.pipes import outlive_readers
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.missing_packages import missing_package
 
@@ -31,6 +34,7 @@ INTERRUPTED = 130  # newer versions of Typer return this for a KeyboardInterrupt
 
 
 def main() -> None:
+    outlive_readers()
     code = run_command(sys.argv[1:])
     if any(thread.name.startswith(UNIT_THREADS) for thread in threading.enumerate()):
         # A second interrupt: units that still run are left as they are, as if the process had been killed.
@@ -41,7 +45,7 @@ def main() -> None:
 
 
 def run_command(arguments: Sequence[str]) -> int:
-    output = open_output("--json" in arguments)
+    output = open_output(asks_for_json(lambda: get_command(app), arguments))
     try:
         return _run(output, arguments)
     finally:
@@ -61,9 +65,6 @@ def _run(output: Output, arguments: Sequence[str]) -> int:
         return exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return _report_interrupt(output)
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return SUCCESS
     except Exception as error:
         return _report_other(output, error)
 

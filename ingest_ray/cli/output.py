@@ -5,11 +5,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from ingest_ray import logs
+from ingest_ray.cli.pipes import is_broken, open_stream
 from ingest_ray.process.exit_notice import ExitNotice
 from ingest_ray.sdk.errors import IngestError
 
@@ -47,13 +47,17 @@ class Output:
         text = f"error: {message} [{code}]\n" + (f"hint: {hint}\n" if hint else "")
         return ExitNotice(logs.escape_controls(text, keep="\n\t"), sys.stderr)
 
+    @property
+    def has_no_reader(self) -> bool:
+        """The reader of the pipe has closed it: what is written is dropped."""
+        return is_broken(self.stream)
+
     def close(self) -> None:
         """Gives stdout its file descriptor back."""
         if self.is_json:
             sys.stdout.flush()
             os.dup2(self.stream.fileno(), 1)
-            with suppress(BrokenPipeError):  # the reader of the pipe has closed it
-                self.stream.close()
+            self.stream.close()
 
 
 def open_output(is_json: bool) -> Output:
@@ -63,7 +67,7 @@ def open_output(is_json: bool) -> Output:
 def _separate_stdout() -> TextIO:
     """The real stdout under another descriptor; everything else that this process or its children print goes to stderr."""
     sys.stdout.flush()
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    stream = open_stream(os.dup(1), line_buffering=False, owns=True)
     os.dup2(2, 1)
     return stream
 

@@ -11,7 +11,13 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ingest_ray import logs
 from ingest_ray.config.document import HOME, Config, EndpointEntry, IngestFile
-from ingest_ray.config.relative_paths import absolute, absolute_sqlite, with_absolute_paths
+from ingest_ray.config.relative_paths import (
+    absolute,
+    absolute_sqlite,
+    path_fault,
+    references_in_paths,
+    with_absolute_paths,
+)
 from ingest_ray.config.settings_secrets import faults_of_secrets, seal_settings
 from ingest_ray.config.validation_errors import faults_of
 from ingest_ray.config.yaml_lines import Lines
@@ -52,6 +58,7 @@ def _checked_config(lines: Lines, document: IngestFile, source: str, folder: Pat
         for n, endpoint in enumerate(family):
             faults += _endpoint_faults(lines, (section, n), endpoint)
     faults += _rule_faults(lines, document)
+    faults += _path_faults(lines, document)
     if faults:
         raise ConfigError(logs.scrub("\n".join(faults)))
     return Config(
@@ -79,7 +86,10 @@ def load_settings(file: Path | None = None) -> Settings:
     if file is None and Path(FILE).is_file():
         file = Path(FILE)
     if file is not None:
-        return _settings(_read(file)[1], file.absolute().parent)
+        lines, document = _read(file)
+        if faults := list(_path_faults(lines, document)):
+            raise ConfigError("\n".join(faults))
+        return _settings(document, file.absolute().parent)
     return _stored_settings(Path(os.environ.get("INGEST_HOME", HOME)) / SETTINGS)
 
 
@@ -220,6 +230,9 @@ def _endpoint_faults(lines: Lines, path: tuple[str, int], endpoint: Endpoint) ->
     _hide_secrets(model, endpoint.config)
     faults, has_url_elsewhere = _reference_faults(lines, path, model, endpoint)
     yield from faults
+    for field, value in references_in_paths(model, endpoint.config, ("uri", "path") if is_sink else ()):
+        where = lines.at((*path, "config", *field))
+        yield f"{where}: {path[0]}[{path[1]}].config.{spelled(field)}: {path_fault(value)}"
     if has_url_elsewhere:
         return
     real = _resolved_where_possible(endpoint)
@@ -272,6 +285,12 @@ def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
                 yield f"{lines.at(('units', n, field))}: units[{n}].{field}: no {field.split('_')[0]} '{value}' in this file; there is: {ids}"
         if rule.cdm.models:  # DuckDB is imported only where an expression has to be parsed
             yield from import_module("ingest_ray.config.cdm_expressions").faults_of_mapping(lines, n, rule)
+
+
+def _path_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
+    for field, value in ((("home",), document.home), (("staging", "uri"), document.staging.uri)):
+        if value is not None and is_reference(value):
+            yield f"{lines.at(field)}: {'.'.join(field)}: {path_fault(value)}"
 
 
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:

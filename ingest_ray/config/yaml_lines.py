@@ -1,10 +1,11 @@
-"""YAML with the line of each value; duplicate keys are refused."""
+"""YAML with the line of each value; duplicate keys are refused, and variables of the environment replaced."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from ingest_ray.config.variables import replace_variables
 from ingest_ray.sdk.errors import ConfigError
 
 MOST_VALUES = 200_000  # of a document, with every alias written out
@@ -25,11 +26,13 @@ class Lines:
             if node is not None:
                 _refuse_bomb(node, name)
                 self.lines.update(_lines(node, (), name, frozenset()))
+                replace_variables(node, loader, name)
             self.value: Any = None if node is None else loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = f"{name}:{mark.line + 1}" if mark else name
-            raise ConfigError(f"{where}: {error.problem or error.context}") from None
+            hint = 'in braces and brackets a variable is quoted: "${NAME}"' if "${" in text else None
+            raise ConfigError(f"{where}: {error.problem or error.context}", hint=hint) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{name}: not readable as YAML: {str(error).splitlines()[0]}") from None
         finally:

@@ -218,7 +218,7 @@ try:
 except ConfigError as error:
     print(error.message)
 import ray
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
 found = project.to_ray("shop", "orders", ["id", "total"])
 print(sorted(row["id"] for row in found.take_all()), found.schema().names)
 project.close()

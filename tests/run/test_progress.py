@@ -1,5 +1,6 @@
 """Progress while a slice is being read: rows are shown before the slice has ended."""
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def check_progress(summary: RunSummary, seen: list[Progress]) -> None:
     early = next(progress for progress in seen if progress.rows.read)
     assert (early.phase, early.rows.committed) == ("reading", 0)
     assert early.rows.staged == early.rows.read
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in itertools.pairwise(seen):
         assert after.rows.read >= before.rows.read
         assert after.rows.staged >= before.rows.staged
     assert (seen[-1].rows.read, seen[-1].rows.staged) == (2000, 2000)
@@ -57,4 +58,3 @@ def test_rejected_rows_count_as_read_while_a_slice_is_read(tmp_path: Path) -> No
 def test_rows_of_a_failed_attempt_are_not_counted_twice(tmp_path: Path) -> None:
     source = CRAWL | {"faults": {"0:0": ["unavailable", "crawl"]}}
     check_progress(*run_until_rows_are_shown(Installation(tmp_path, source=source, threads=1)))
-

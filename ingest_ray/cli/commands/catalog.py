@@ -1,14 +1,14 @@
 """`apply`, `test`, `collect`, `units` and `preview`: endpoints, and what metadata collection found at them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
+from ingest_ray.cli.each_unit import for_each_unit, named_units
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
 from ingest_ray.cli.output import MISTAKE, SUCCESS
 from ingest_ray.sdk.errors import ConfigError
-from ingest_ray.sdk.refs import UnitRef
 
 
 @shared_options()
@@ -107,16 +107,25 @@ def preview(
     endpoint: EndpointArg,
     unit: UnitArg,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="How many rows.")] = 10,
-) -> None:
+) -> int:
     """Show a few rows of a unit, straight from the source.
 
     \b
     Examples:
       ingest-ray preview shop public.orders
       ingest-ray preview shop public.orders -n 3 --json
+      ingest-ray preview shop 'public.*' -n 1
     """
     from ingest_ray.cli.tables.preview import show_rows
     from ingest_ray.service.units import preview as use_case
 
-    sample = use_case.preview(invocation.installation, UnitRef(endpoint, unit), rows)
-    invocation.output.write(sample, lambda out: show_rows(sample, out))
+    units = named_units(invocation, endpoint, unit)
+
+    def show(sample: use_case.PreviewRows, out: TextIO) -> None:
+        if units.is_list:
+            print(f"{endpoint}:{sample.unit_id}", file=out)
+        show_rows(sample, out)
+
+    return for_each_unit(
+        invocation, units, "previews", lambda ref: use_case.preview(invocation.installation, ref, rows), show
+    )

@@ -40,6 +40,7 @@ def remap(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> int:
     \b
     Examples:
       ingest-ray remap tracker jira.issues
+      ingest-ray remap tracker 'jira.*'
     """
     from ingest_ray.cli import foreground_run
 

@@ -25,15 +25,18 @@ def templates(
       ingest-ray templates lake.delta --json
     """
     from ingest_ray.cli.tables.templates import show_template, show_templates
-    from ingest_ray.service.endpoints.templates import list_templates, template_of
+    from ingest_ray.service.endpoints.templates import survey_templates, template_of
 
     if name is not None:
         template = template_of(name)
         invocation.output.write(template, lambda out: show_template(template, out))
         return
-    listed = list_templates()
-    document = {"templates": [template.model_dump(mode="json") for template in listed]}
-    invocation.output.write(document, lambda out: show_templates(listed, out))
+    listed, broken = survey_templates()
+    document = {
+        "templates": [template.model_dump(mode="json") for template in listed],
+        "broken": [template.model_dump(mode="json") for template in broken],
+    }
+    invocation.output.write(document, lambda out: show_templates(listed, broken, out))
 
 
 @shared_options()

@@ -55,7 +55,9 @@ def init(
         str | None,
         typer.Option("--id", metavar="ID", help="Id of the source [default: its database's name]", show_default=False),
     ] = None,
-    file: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("ingest.yaml"),
+    file: Annotated[Path, typer.Option("--file", "--config", "-c", metavar="FILE", help="The file to write.")] = Path(
+        "ingest.yaml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
 ) -> None:
     """Look at a source, and write an ingest.yaml in which every enabled unit is fit to run.

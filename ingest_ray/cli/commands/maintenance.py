@@ -6,7 +6,9 @@ import typer
 
 from ingest_ray.cli.invocation import EndpointArg, Invocation, shared_options
 
-UnitsArg = Annotated[list[str], typer.Argument(metavar="UNIT...", help="Units of the endpoint.", show_default=False)]
+UnitsArg = Annotated[
+    list[str], typer.Argument(metavar="UNIT...", help="Units of the endpoint, or patterns.", show_default=False)
+]
 
 
 @shared_options()
@@ -16,6 +18,7 @@ def compact(invocation: Invocation, endpoint: EndpointArg, units: UnitsArg) -> N
     \b
     Examples:
       ingest-ray compact shop public.orders
+      ingest-ray compact shop 'public.*'
     """
     from ingest_ray.cli.tables.maintenance import show_maintained
     from ingest_ray.service.units import table_maintenance

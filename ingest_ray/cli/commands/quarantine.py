@@ -13,7 +13,7 @@ OptionalEndpointArg = Annotated[
     str | None, typer.Argument(metavar="ENDPOINT", help="All endpoints by default.", show_default=False)
 ]
 OptionalUnitArg = Annotated[
-    str | None, typer.Argument(metavar="UNIT", help="All units by default.", show_default=False)
+    str | None, typer.Argument(metavar="UNIT", help="A unit or a pattern; all units by default.", show_default=False)
 ]
 
 
@@ -66,6 +66,7 @@ def quarantine_replay(invocation: Invocation, endpoint: EndpointArg, unit: Optio
     \b
     Examples:
       ingest-ray quarantine replay shop public.orders
+      ingest-ray quarantine replay shop 'public.*'
     """
     from ingest_ray.cli import foreground_run
 

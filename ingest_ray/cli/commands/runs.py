@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ingest_ray.cli.each_unit import for_each_unit, named_units
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
-from ingest_ray.sdk.refs import UnitRef
 
 FOLLOWED = 64  # units at once where none of them ends by itself
 
@@ -16,19 +16,25 @@ def plan(
     endpoint: EndpointArg,
     unit: UnitArg,
     slices: Annotated[int, typer.Option("--slices", min=0, help="How many slices to show.")] = 10,
-) -> None:
+) -> int:
     """Show what a run would read now: strategy, horizon, segments, slices, types. Reads no rows.
 
     \b
     Examples:
       ingest-ray plan shop public.orders
       ingest-ray plan shop public.orders --slices 100
+      ingest-ray plan shop 'public.*'
     """
     from ingest_ray.cli.tables.plan import show_plan
     from ingest_ray.service.runs import execution
 
-    planned = execution.plan(invocation.installation, UnitRef(endpoint, unit))
-    invocation.output.write(planned, lambda out: show_plan(planned, slices, out))
+    return for_each_unit(
+        invocation,
+        named_units(invocation, endpoint, unit),
+        "plans",
+        lambda ref: execution.plan(invocation.installation, ref),
+        lambda planned, out: show_plan(planned, slices, out),
+    )
 
 
 @shared_options()
@@ -95,24 +101,33 @@ def run(
 
 
 @shared_options()
-def pause(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> None:
+def pause(invocation: Invocation, endpoint: EndpointArg, unit: UnitArg) -> int:
     """Stop a unit's run after the commit under way, wherever it runs; its schedule is held until it is started again.
 
     \b
     Examples:
       ingest-ray pause shop public.orders
+      ingest-ray pause shop 'public.*'
     """
     from ingest_ray.service.runs import control
 
-    result = control.pause(invocation.installation, UnitRef(endpoint, unit), requested_by="command line")
-    invocation.output.write(result, lambda out: print(result.message, file=out))
+    units = named_units(invocation, endpoint, unit)
+    return for_each_unit(
+        invocation,
+        units,
+        "paused",
+        lambda ref: control.pause(invocation.installation, ref, requested_by="command line"),
+        lambda result, out: print(result.message, file=out),
+    )
 
 
 @shared_options()
 def status(
     invocation: Invocation,
     endpoint: Annotated[str | None, typer.Argument(metavar="ENDPOINT", show_default=False)] = None,
-    unit: Annotated[str | None, typer.Argument(metavar="UNIT", show_default=False)] = None,
+    unit: Annotated[
+        str | None, typer.Argument(metavar="UNIT", help="A unit or a pattern; all by default.", show_default=False)
+    ] = None,
 ) -> None:
     """Show where units stand: state, watermark per segment, last run, counts, errors.
 
@@ -134,7 +149,9 @@ def status(
 def history(
     invocation: Invocation,
     endpoint: Annotated[str | None, typer.Argument(metavar="ENDPOINT", show_default=False)] = None,
-    unit: Annotated[str | None, typer.Argument(metavar="UNIT", show_default=False)] = None,
+    unit: Annotated[
+        str | None, typer.Argument(metavar="UNIT", help="A unit or a pattern; all by default.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="How many runs.")] = 20,
     after: Annotated[str | None, typer.Option(metavar="RUN", help="Those before this run.")] = None,
 ) -> None:
@@ -144,6 +161,7 @@ def history(
     Examples:
       ingest-ray history
       ingest-ray history shop public.orders -n 100 --json
+      ingest-ray history shop 'public.*'
     """
     from ingest_ray.cli.tables.history import show_history
     from ingest_ray.service.runs.history import list_runs
@@ -169,3 +187,5 @@ def logs(
 
     for line in read_log(invocation.installation, run, follow=follow):
         print(line, file=invocation.output.stream, flush=follow)
+        if invocation.output.has_no_reader:
+            return

@@ -13,7 +13,7 @@ def verify(
     endpoint: EndpointArg,
     unit: Annotated[
         list[str] | None,
-        typer.Argument(metavar="UNIT", help="Units; all enabled ones by default.", show_default=False),
+        typer.Argument(metavar="UNIT", help="Units or patterns; all enabled ones by default.", show_default=False),
     ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Compare the values of rows, too, not only keys.")] = False,
     repair: Annotated[

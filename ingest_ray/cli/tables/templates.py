@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from ingest_ray.cli.tables.layout import console_on, table_of
-from ingest_ray.service.endpoints.templates import Template, TemplateField
+from ingest_ray.service.endpoints.templates import BrokenTemplate, Template, TemplateField
 
 
-def show_templates(templates: Sequence[Template], out: TextIO) -> None:
+def show_templates(templates: Sequence[Template], broken: Sequence[BrokenTemplate], out: TextIO) -> None:
     table = table_of("template", "role", "what")
     for template in templates:
         table.add_row(template.template_id, template.role, template.title)
     console = console_on(out)
     console.print(table)
+    for each in broken:
+        console.print(f"cannot be used: {each.template_id} ({each.role}): {each.error}", style="red")
+        if each.hint:
+            console.print(f"  hint: {each.hint}")
     console.print("the options of one: ingest-ray templates NAME")
 
 

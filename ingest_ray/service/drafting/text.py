@@ -9,6 +9,7 @@ from textwrap import shorten
 import yaml
 from pydantic import JsonValue
 
+from ingest_ray.config.variables import without_variables
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.service.copying.rules import CHANGE_COLUMNS
 from ingest_ray.service.drafting.draft import Draft, DraftUnit
@@ -110,5 +111,5 @@ def _flow(value: JsonValue) -> str:
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, str):
         is_plain = value.replace("_", "").replace(".", "").replace("-", "").isalnum() and value.isascii()
-        return value if is_plain and yaml.safe_load(value) == value else json.dumps(value)
+        return value if is_plain and yaml.safe_load(value) == value else json.dumps(without_variables(value))
     return json.dumps(value)

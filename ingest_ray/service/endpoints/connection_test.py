@@ -10,11 +10,13 @@ from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.endpoints import EndpointDescription
 from ingest_ray.config.document import EndpointEntry
 from ingest_ray.config.loading import absolute_endpoint
+from ingest_ray.config.relative_paths import unresolved_texts
 from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
 from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, EndpointNotFound, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Model, Target, WriteMode
 from ingest_ray.secrets import resolve
+from ingest_ray.secrets.fields import spelled
 from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
@@ -32,6 +34,9 @@ def checked_endpoint(
 ) -> Endpoint:
     """The endpoint with absolute paths. Raises `ConfigError` naming each invalid field; sealed values are opened for the check."""
     role, descriptor = descriptor_of(template)
+    more = ("uri", "path") if role == "sink" else ()
+    if faults := unresolved_texts(descriptor.config_model, config, more):
+        raise ConfigError("\n".join(f"config.{spelled(field)}: {text}" for field, text in faults))
     real = resolve(Endpoint(endpoint_id=endpoint_id, template=template, config=dict(config)), installation.settings)
     try:
         descriptor.config_model.model_validate(real.config)

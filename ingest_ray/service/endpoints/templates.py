@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from ingest_ray.registry import sink_family, sink_templates, strategy_for, strategy_templates
 from ingest_ray.sdk.contracts import Descriptor
-from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import Model
 from ingest_ray.secrets.fields import members
 
@@ -45,10 +45,32 @@ class Template(Model):
     fields: tuple[TemplateField, ...] = ()
 
 
+class BrokenTemplate(Model):
+    """A template of an installed package that cannot be loaded, as where its package is half upgraded."""
+
+    template_id: str
+    role: Literal["source", "sink"]
+    error: str
+    hint: str | None = None
+
+
 def list_templates() -> list[Template]:
-    """Sources, then sinks."""
-    sources = [_template("source", strategy_for(name).descriptor) for name in strategy_templates()]
-    return sources + [_template("sink", sink_family(name).descriptor) for name in sink_templates()]
+    """Sources, then sinks; without those that cannot be loaded."""
+    return survey_templates()[0]
+
+
+def survey_templates() -> tuple[list[Template], list[BrokenTemplate]]:
+    """The templates that can be used, sources first, and those that cannot be loaded."""
+    usable: list[Template] = []
+    broken: list[BrokenTemplate] = []
+    sources: list[tuple[Literal["source", "sink"], str]] = [("source", name) for name in strategy_templates()]
+    for role, name in [*sources, *(("sink", name) for name in sink_templates())]:
+        try:
+            family = strategy_for(name) if role == "source" else sink_family(name)
+            usable.append(_template(role, family.descriptor))
+        except IngestError as error:
+            broken.append(BrokenTemplate(template_id=name, role=role, error=error.message, hint=error.hint))
+    return usable, broken
 
 
 def template_of(name: str) -> Template:

@@ -1,11 +1,12 @@
 """The log at the source of a unit in run mode CHANGES: how far it is read, what the source keeps of it, and its removal."""
 
+from ingest_ray.catalog import endpoints, unit_configs
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.contracts import ChangeLog, capability
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, RunFault, UnitSpec
+from ingest_ray.sdk.types import Model, RunFault, RunMode, UnitSpec
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import find_dataset
 from ingest_ray.service.units.listing import configured_unit
@@ -19,6 +20,15 @@ class DroppedLog(Model):
     endpoint_id: str
     unit_id: str
     dropped: tuple[str, ...]
+
+
+def list_units_with_log(installation: Installation, endpoint_id: str | None = None) -> list[UnitRef]:
+    """The configured units in run mode CHANGES. Raises `EndpointNotFound`."""
+    with installation.catalog.read() as connection:
+        if endpoint_id is not None:
+            endpoints.source(connection, endpoint_id)
+        configured = [item.config for item in unit_configs.listed(connection, endpoint_id)]
+    return [config.ref for config in configured if config.run_mode is RunMode.CHANGES]
 
 
 def read_unit_log(installation: Installation, unit: UnitRef) -> UnitLog:

@@ -2,13 +2,17 @@
 
 from collections.abc import Collection
 
-from ingest_ray.catalog import comparisons, run_channel, run_records
-from ingest_ray.sdk.errors import ConfigError
+import sqlalchemy as sa
+
+from ingest_ray.catalog import comparisons, run_channel, run_records, unit_configs
+from ingest_ray.sdk.errors import ConfigError, UnitNotFound
 from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.access.roles import LOCAL, Principal
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import INTERRUPTED, is_run_alive
 from ingest_ray.service.runs.run_observer import ProgressReport
+from ingest_ray.service.units.rules import is_match, is_pattern
+from ingest_ray.service.units.selection import similar_units
 
 MOST_RUNS = 500
 MOST_LIVE = 100
@@ -37,14 +41,19 @@ def list_runs(
     after: str | None = None,
     first: int = 50,
 ) -> RunPage:
-    """The page that follows the run `after`. `within`: of these endpoints only."""
+    """The page that follows the run `after`. `within`: of these endpoints only. `unit_id`: an id or a pattern.
+
+    Raises:
+        UnitNotFound: a pattern that no unit of the endpoint matches.
+    """
     limit = max(1, min(first, MOST_RUNS))
     with installation.catalog.read() as connection:
+        unit_ids = None if unit_id is None else _units_of(connection, endpoint_id, unit_id)
         records = run_records.page(
             connection,
             endpoint_id=endpoint_id,
             within=within,
-            unit_id=unit_id,
+            unit_ids=unit_ids,
             state=state,
             before=after,
             limit=limit + 1,
@@ -56,6 +65,20 @@ def list_runs(
             for record in records[:limit]
         ]
     return RunPage(runs=tuple(shown), has_next=len(records) > limit)
+
+
+def _units_of(connection: sa.Connection, endpoint_id: str | None, name: str) -> list[str]:
+    if endpoint_id is None or not is_pattern(name):
+        return [name]
+    configured = [item.config.unit_id for item in unit_configs.listed(connection, endpoint_id)]
+    known = sorted({*configured, *run_records.units_of(connection, endpoint_id)})
+    if name in known:
+        return [name]
+    if not (found := [each for each in known if is_match(name, each)]):
+        raise UnitNotFound(
+            f"no unit of endpoint '{endpoint_id}' matches '{name}'", hint=similar_units(name, known, endpoint_id)
+        )
+    return found
 
 
 def view_run(installation: Installation, run_id: str, principal: Principal = LOCAL) -> RunView:

@@ -6,17 +6,20 @@ from itertools import islice
 
 from pydantic import JsonValue
 
-from ingest_ray.catalog import endpoints
+from ingest_ray.catalog import endpoints, unit_configs
 from ingest_ray.engine.run_order import Progress
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.quarantine import rejected_rows
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry
+from ingest_ray.sdk.errors import UnitNotFound
 from ingest_ray.sdk.types import Model
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
 from ingest_ray.service.units.preview import json_value
+from ingest_ray.service.units.rules import is_match, is_pattern
+from ingest_ray.service.units.selection import similar_units
 from ingest_ray.state.lease import Lease, this_process
 
 
@@ -51,12 +54,34 @@ class RejectedRows(Model):
 def list_rejected(
     installation: Installation, endpoint_id: str | None = None, unit_id: str | None = None
 ) -> QuarantineListing:
-    """Raises `EndpointNotFound`. The unit's name is not checked, because a unit that is gone may still have rows."""
+    """`unit_id`: an id or a pattern. A unit that is gone may still have rows.
+
+    Raises:
+        EndpointNotFound
+        UnitNotFound: the endpoint has no such unit, and no rows of one.
+    """
     if endpoint_id is not None:
         with installation.catalog.read() as connection:
             endpoints.source(connection, endpoint_id)
-    entries = rejected_rows.list_quarantine(installation.settings.quarantine_uri, endpoint_id, unit_id)
+    is_one = unit_id is not None and not is_pattern(unit_id)
+    entries = rejected_rows.list_quarantine(
+        installation.settings.quarantine_uri, endpoint_id, unit_id if is_one else None
+    )
+    if endpoint_id is not None and unit_id is not None:
+        entries = [entry for entry in entries if is_match(unit_id, entry.unit_id)]
+        if not entries:
+            _refuse_unknown_unit(installation, endpoint_id, unit_id)
     return QuarantineListing(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
+
+
+def _refuse_unknown_unit(installation: Installation, endpoint_id: str, unit_id: str) -> None:
+    with installation.catalog.read() as connection:
+        configured = [item.config.unit_id for item in unit_configs.listed(connection, endpoint_id)]
+    if not any(is_match(unit_id, each) for each in configured):
+        raise UnitNotFound(
+            f"endpoint '{endpoint_id}' has no configured unit '{unit_id}', and no rejected rows of one",
+            hint=similar_units(unit_id, configured, endpoint_id),
+        )
 
 
 def show_rejected(
@@ -85,7 +110,9 @@ def replay(
 ) -> RunReport:
     """Ingests the rejected rows of one unit or of all units again; rows that still do not fit stay in quarantine."""
     found = list_rejected(installation, endpoint_id, unit_id)
-    wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries)) if unit_id is None else [unit_id]
+    wanted = list(dict.fromkeys(entry.unit_id for entry in found.entries))
+    if unit_id is not None and not is_pattern(unit_id):
+        wanted = [unit_id]
     if not wanted:
         return execution.report_of([], [], [], 0.0)
     return execution.run(

@@ -8,6 +8,7 @@ from ingest_ray.sdk.types import Dataset, Model
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units import schema_changes
 from ingest_ray.service.units.listing import configured_unit
+from ingest_ray.service.units.rules import is_match, is_pattern
 
 
 class DatasetVersion(Model):
@@ -47,6 +48,21 @@ def dataset_history(installation: Installation, endpoint_id: str, name: str) -> 
         )
         before = version
     return DatasetHistory(dataset=stored[-1].dataset, versions=tuple(versions))
+
+
+def select_datasets(installation: Installation, endpoint_id: str, name: str) -> list[str]:
+    """The datasets of a pattern; a name without wildcards stays as it is. Raises `EndpointNotFound`, `DatasetUnknown`."""
+    if not is_pattern(name):
+        return [name]
+    with installation.catalog.read() as connection:
+        endpoints.source(connection, endpoint_id)
+        known = [dataset.name for dataset in dataset_versions.current(connection, endpoint_id)]
+    found = [name] if name in known else [each for each in known if is_match(name, each)]
+    if not found:
+        raise DatasetUnknown(
+            f"no dataset of endpoint '{endpoint_id}' matches '{name}'", hint=f"ingest-ray datasets list {endpoint_id}"
+        )
+    return found
 
 
 class DatasetAccepted(Model):

@@ -34,10 +34,15 @@ def select_units(
         )
         if not matching:
             what = "enabled unit" if only_enabled else "configured unit"
-            similar = get_close_matches(name, offered, n=3) or offered[:5]
             raise UnitNotFound(
                 f"no {what} of endpoint '{endpoint_id}' matches '{name}'",
-                hint=f"there is: {', '.join(similar) or 'none'}; ingest-ray units {endpoint_id} shows all",
+                hint=similar_units(name, offered, endpoint_id),
             )
         found += matching
     return list(dict.fromkeys(found))
+
+
+def similar_units(name: str, offered: Sequence[str], endpoint_id: str) -> str:
+    """The hint for a name or pattern that selects nothing."""
+    similar = get_close_matches(name, offered, n=3) or offered[:5]
+    return f"there is: {', '.join(similar) or 'none'}; ingest-ray units {endpoint_id} shows all"

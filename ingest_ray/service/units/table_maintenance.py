@@ -13,6 +13,7 @@ from ingest_ray.secrets import resolve
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
+from ingest_ray.service.units.selection import select_units
 from ingest_ray.sinks.maintenance import MaintenanceReport, TableMaintenance
 
 
@@ -45,9 +46,10 @@ def _maintain(
     unit_ids: Sequence[str],
     work: Callable[[TableMaintenance, Target], MaintenanceReport],
 ) -> list[MaintenanceResult]:
-    """Raises the gate's errors, and `ModeUnsupported` for a sink whose tables are not made of files; nothing is done then."""
+    """Units are ids or patterns. Raises the gate's errors, and `ModeUnsupported` for a sink whose tables are not made of files; nothing is done then."""
     launch_catalog = LaunchCatalog()
-    orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in unit_ids]
+    wanted = select_units(installation, endpoint_id, unit_ids)
+    orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in wanted]
     sinks = [(order, _open_sink(order)) for order in orders]
     return [
         MaintenanceResult(
