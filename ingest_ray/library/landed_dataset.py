@@ -30,14 +30,16 @@ def arrow_dataset(rows: LandedRows, columns: list[str] | None, folder: Path) -> 
 
 
 def ray_dataset(rows: LandedRows, columns: list[str] | None) -> Any:
-    """A `ray.data.Dataset` of blocks in Ray's object store. Raises `ConfigError` where Ray is not initialized in this process."""
+    """A `ray.data.Dataset` of blocks in Ray's object store. Raises `ConfigError` where Ray is not initialized in this process,
+    or where Ray Data's own packages are not installed."""
     with named_packages("a Ray dataset"):
         from importlib import import_module
 
         datasets = import_module("ingest_ray.executors.ray.datasets")
     if not datasets.is_initialized():
         raise ConfigError("Ray is not initialized in this process", hint="ray.init(), with the address of your cluster")
-    return datasets.dataset_of(_blocks(rows, columns))
+    with named_packages("a Ray dataset"):
+        return datasets.dataset_of(_blocks(rows, columns))
 
 
 def _schema_of(rows: LandedRows, columns: list[str] | None) -> pa.Schema:

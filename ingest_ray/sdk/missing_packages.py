@@ -12,6 +12,7 @@ from ingest_ray.sdk.errors import ConfigError
 
 EXTRAS = {
     "ray": "ray",
+    "pandas": "ray-data",
     "adbc_driver_postgresql": "postgres",
     "pg8000": "postgres",
     "pymysql": "mysql",

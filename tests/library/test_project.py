@@ -208,6 +208,7 @@ def test_results_are_shown_in_a_notebook_and_names_are_no_markup(project: ingest
 @pytest.mark.faults
 def test_what_has_landed_is_a_ray_dataset(folder: Path) -> None:
     """In a process of its own, which starts a Ray of its own."""
+    pytest.importorskip("pandas", reason="ray.data needs pandas: the extra ray-data")
     code = f"""
 import json, ingest_ray
 from ingest_ray.sdk.errors import ConfigError
