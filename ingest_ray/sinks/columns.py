@@ -12,6 +12,8 @@ from ingest_ray.sinks.provenance import INGESTED_AT, with_provenance
 from ingest_ray.sinks.type_mapping import TypeRules, map_type
 from ingest_ray.sinks.widening import becomes_text, common_decimal, is_wider, scale_of
 
+NEW_COLUMN = "run the unit first: a run adds new columns to its table"  # the hint where a table lacks a column
+
 
 def sink_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
     """Converted types, and the columns of provenance. Every column is nullable: the source may drop a NOT NULL later."""

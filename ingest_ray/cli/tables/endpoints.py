@@ -28,6 +28,8 @@ def show_validation(result: ValidationResult, out: TextIO) -> None:
         console.print(fault, style="red", soft_wrap=True)
     for warning in result.warnings:
         console.print(warning, style="yellow", soft_wrap=True)
+    for note in result.notes:
+        console.print(f"note: {note}", soft_wrap=True)
     show_unfit(console, result.unfit)
     if result.uncollected:
         names = ", ".join(result.uncollected)

@@ -1,11 +1,15 @@
 """Rows in quarantine: what `quarantine list` and `quarantine show` show."""
 
+from collections.abc import Sequence
 from typing import TextIO
+
+from rich.console import Console
 
 from ingest_ray.cli.format import format_time
 from ingest_ray.cli.tables.layout import cell_text, console_on, table_of, table_without_header
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.runs.quarantine import QuarantineListing, RejectedRows
+from ingest_ray.service.units.policies.replay import NoReplay
 
 
 def show_entries(listed: QuarantineListing, out: TextIO) -> None:
@@ -19,6 +23,7 @@ def show_entries(listed: QuarantineListing, out: TextIO) -> None:
         table.add_row(name, format_time(entry.at.isoformat()), str(entry.rows), entry.first_reason)
     console.print(table)
     console.print(f"{listed.rows} rows")
+    _show_no_replay(console, listed.not_replayable)
 
 
 def show_rejected(rejected: RejectedRows, out: TextIO) -> None:
@@ -35,3 +40,10 @@ def show_rejected(rejected: RejectedRows, out: TextIO) -> None:
         console.print(table)
     shown = f"{len(rejected.rows)} of {rejected.total} rows"
     console.print(shown if rejected.total else "nothing is in quarantine")
+    _show_no_replay(console, rejected.not_replayable)
+
+
+def _show_no_replay(console: Console, units: Sequence[NoReplay]) -> None:
+    for unit in units:
+        console.print(f"{unit.ref} cannot be replayed, because {unit.reason}", style="yellow", soft_wrap=True)
+        console.print(f"  hint: {unit.hint}", soft_wrap=True)

@@ -22,12 +22,15 @@ def show_units(listed: EndpointUnits, out: TextIO) -> None:
             unit.unit_id,
             unit.kind,
             _enabled_text(unit),
-            unit.run_mode,
+            unit.effective_run_mode or unit.run_mode,
             ", ".join(unit.primary_key) or "-",
             "-" if unit.estimated_rows is None else f"~{format_count(unit.estimated_rows)}",
             unit.sink_id or "-",
         )
     console.print(table)
+    for unit in listed.units:
+        if unit.effective_run_mode not in (None, unit.run_mode):
+            console.print(f"{unit.unit_id} is configured {unit.run_mode}: {unit.choice}", soft_wrap=True)
     for unit in listed.units:
         if unit.fault is not None:
             console.print(f"{unit.unit_id} cannot run:", soft_wrap=True)

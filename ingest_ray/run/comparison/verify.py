@@ -4,7 +4,7 @@ Takes no lease while it compares: runs of the unit go on. A repair is a run like
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydantic import JsonValue
 
@@ -20,7 +20,7 @@ from ingest_ray.run.comparison.opened import OpenComparison, open_comparison
 from ingest_ray.run.comparison.repair import erase_doubled_rows, erase_surplus_rows, repair_lost_rows
 from ingest_ray.sdk.contracts import RowLookup, capability
 from ingest_ray.sdk.errors import DeletesRefused, RowsDiffer
-from ingest_ray.sdk.types import Model, RunFault, RunMode, RunState, RunSummary, WriteMode
+from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, RunState, RunSummary, WriteMode
 
 PROVED_KEYS = 1_000  # of surplus keys for which a report asks the source: some sources answer one request for each
 
@@ -39,17 +39,52 @@ def verify_unit(
     options: VerifyOptions,
     observe: Callable[[ComparisonProgress], None] = lambda progress: None,
     is_stopping: Callable[[], bool] = lambda: False,
+    landed: Dataset | None = None,
 ) -> VerifyReport:
-    """Raises the errors of source and sink, which end the comparison; the next one goes on with what was read."""
+    """`landed`: the dataset as the unit was last run with. Columns that are newer are not compared; a repair brings them along.
+
+    Raises the errors of source and sink, which end the comparison; the next one goes on with what was read.
+    """
     started = time.monotonic()
+    new = new_columns(order, landed)
     with context(run=order.run_id, endpoint=order.spec.endpoint.endpoint_id, unit=order.spec.unit_id):
         try:
             capability(strategy_of(order), RowLookup)
-            with open_comparison(order, with_values=options.with_values) as opened:
+            with open_comparison(without_columns(order, new), with_values=options.with_values) as opened:
                 report = _verify(order, options, opened, observe, is_stopping)
         except Stopped:
             report = _report(order, RunState.PAUSED)
-    return report.model_copy(update={"seconds": round(time.monotonic() - started, 3)})
+    update: dict[str, object] = {"seconds": round(time.monotonic() - started, 3)}
+    if new:
+        note = f"new at the source, and in the sink with the next run: {', '.join(new)}"
+        update |= {"not_compared": (*report.not_compared, *new), "notes": (*report.notes, note)}
+    return report.model_copy(update=update)
+
+
+def new_columns(order: RunOrder, landed: Dataset | None) -> tuple[str, ...]:
+    """The columns that the sink's table does not have yet, because they came after the unit's last run. In CDM mode the tables are those
+    of the models, whatever the source has."""
+    if landed is None or order.spec.is_cdm:
+        return ()
+    known = {column.name for column in landed.columns}
+    return tuple(column.name for column in order.spec.dataset.columns if column.name not in known)
+
+
+def without_columns(order: RunOrder, names: Collection[str]) -> RunOrder:
+    if not names:
+        return order
+    columns = tuple(column for column in order.spec.dataset.columns if column.name not in names)
+    policy, config = order.spec.policy, order.spec.config
+    update = {
+        "columns": policy.columns and tuple(name for name in policy.columns if name not in names),
+        "mask": {name: mask for name, mask in policy.mask.items() if name not in names},
+        "rename": {old: new for old, new in policy.rename.items() if old not in names},
+    }
+    narrow = {
+        "dataset": order.spec.dataset.model_copy(update={"columns": columns}),
+        "config": config.model_copy(update={"policy": policy.model_copy(update=update)}),
+    }
+    return order.model_copy(update={"spec": order.spec.model_copy(update=narrow)})
 
 
 def _verify(

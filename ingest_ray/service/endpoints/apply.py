@@ -19,7 +19,7 @@ from ingest_ray.kv.engine import parse
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Endpoint, Model
+from ingest_ray.sdk.types import Endpoint, Model, UnitSpec
 from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.secrets.sealing import SEALED
@@ -27,7 +27,8 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
 from ingest_ray.service.units.listing import configure_units, skip_note
-from ingest_ray.service.units.policies.unfit_units import UnfitUnit, moved_units, unfit_units
+from ingest_ray.service.units.policies.replay import no_replay, replay_notes
+from ingest_ray.service.units.policies.unfit_units import UnfitUnit, checked_units, moved_units
 from ingest_ray.service.units.rules import RuleFault
 from ingest_ray.settings import Settings
 
@@ -49,6 +50,8 @@ class ApplyResult(Model):
     """Enabled units that a run would refuse."""
     warnings: tuple[str, ...] = ()
     """Units that a pattern selects in CDM mode, and that have no mapper."""
+    notes: tuple[str, ...] = ()
+    """What is no fault, and good to know before the first run."""
     set_by_hand: tuple[str, ...] = ()
     """Units whose configuration was saved in the console or through the service: the rules of the file do not apply to them."""
 
@@ -71,6 +74,7 @@ def apply(config: Config, *, dry_run: bool = False, take_back: bool = False) -> 
     keys = Keyring(settings, keeps=not dry_run)
     changes: list[Change] = []
     unfit: list[UnfitUnit] = []
+    specs: list[UnitSpec] = []
     skipped: list[UnitRef] = []
     by_hand: list[UnitRef] = []
     try:
@@ -84,7 +88,9 @@ def apply(config: Config, *, dry_run: bool = False, take_back: bool = False) -> 
             changes += _configure(connection, skipped)
             by_hand = [item.config.ref for item in unit_configs.listed(connection) if item.origin == "set"]
             check_mappings(connection, config.lines)
-            unfit = unfit_units(connection, settings)
+            checked = list(checked_units(connection, settings))
+            unfit = [found for found in checked if isinstance(found, UnfitUnit)]
+            specs = [found for found in checked if isinstance(found, UnitSpec)]
             unfit += moved_units(
                 connection, installation, [change.id for change in changes if {"table", "policy"} & set(change.fields)]
             )
@@ -103,6 +109,7 @@ def apply(config: Config, *, dry_run: bool = False, take_back: bool = False) -> 
         unfit=tuple(unfit),
         warnings=tuple(map(skip_note, skipped)),
         set_by_hand=tuple(map(str, by_hand)),
+        notes=tuple(replay_notes([found for spec in specs if (found := no_replay(spec))])),
     )
 
 

@@ -21,6 +21,7 @@ class ValidationResult(Model):
     faults: tuple[str, ...] = ()
     unfit: tuple[UnfitUnit, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     uncollected: tuple[str, ...] = ()
 
 
@@ -42,6 +43,7 @@ def validate(file: Path) -> ValidationResult:
         faults=tuple(faults),
         unfit=applied.unfit,
         warnings=applied.warnings,
+        notes=applied.notes,
         uncollected=_uncollected(config),
     )
 

@@ -28,6 +28,7 @@ from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.packages import refuse_missing_packages
 from ingest_ray.service.units.gate import SinkChoice, gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
+from ingest_ray.service.units.policies.replay import no_replay
 from ingest_ray.service.units.policies.unfit_units import UNFIT
 from ingest_ray.service.units.selection import select_units
 from ingest_ray.state import read_states
@@ -221,6 +222,8 @@ def _check_options(order: RunOrder, options: RunOptions) -> None:
                 f"unit '{order.ref}' is not in CDM mode: there is nothing to map", hint="mode: cdm"
             )
         return
+    if options.task == "replay" and (refused := no_replay(order.spec)) is not None:
+        raise ConfigError(f"rows of unit '{order.ref}' cannot be replayed: {refused.reason}", hint=refused.hint)
     if options.task != "ingest" and not write.merges:
         raise ConfigError(
             f"unit '{order.ref}' has write: {write}, and a {options.task} would double its rows or replace them all",

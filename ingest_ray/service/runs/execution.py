@@ -31,6 +31,7 @@ from ingest_ray.service.runs.verification import verify_when_due
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.policies.cursor_choice import choice_text
+from ingest_ray.service.units.policies.replay import no_replay
 from ingest_ray.service.units.schema_drift import check_schema
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
         stored = find_configs(installation, [unit]).get(unit)
         if stored is not None and (chosen := choice_text(stored.config, checked.order.spec)):
             facts["chosen"] = chosen
+    if (refused := no_replay(checked.order.spec)) is not None:
+        facts["rejected rows"] = f"stay in quarantine and cannot be replayed, because {refused.reason}; {refused.hint}"
     if checked.changes:
         facts["schema changes"] = "; ".join(checked.changes)
     return preview.model_copy(update={"facts": facts})

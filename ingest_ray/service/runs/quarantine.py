@@ -1,6 +1,6 @@
 """Rejected rows in quarantine: list, show, replay and discard them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from itertools import islice
 
@@ -12,11 +12,14 @@ from ingest_ray.kv.keys import unit_key
 from ingest_ray.quarantine import rejected_rows
 from ingest_ray.quarantine.rejected_rows import QuarantineEntry
 from ingest_ray.sdk.errors import UnitNotFound
-from ingest_ray.sdk.types import Model
+from ingest_ray.sdk.refs import UnitRef
+from ingest_ray.sdk.types import Model, UnitSpec
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
 from ingest_ray.service.runs.execution import RunReport
+from ingest_ray.service.units.policies.replay import NoReplay, no_replay
+from ingest_ray.service.units.policies.unfit_units import checked_units
 from ingest_ray.service.units.preview import json_value
 from ingest_ray.service.units.rules import is_match, is_pattern
 from ingest_ray.service.units.selection import similar_units
@@ -28,6 +31,8 @@ class QuarantineListing(Model):
 
     rows: int
     entries: tuple[QuarantineEntry, ...] = ()
+    not_replayable: tuple[NoReplay, ...] = ()
+    """Units of these rows that cannot be replayed."""
 
 
 class RejectedView(Model):
@@ -49,6 +54,7 @@ class RejectedRows(Model):
     endpoint_id: str
     total: int
     rows: tuple[RejectedView, ...] = ()
+    not_replayable: tuple[NoReplay, ...] = ()
 
 
 def list_rejected(
@@ -71,7 +77,19 @@ def list_rejected(
         entries = [entry for entry in entries if is_match(unit_id, entry.unit_id)]
         if not entries:
             _refuse_unknown_unit(installation, endpoint_id, unit_id)
-    return QuarantineListing(rows=sum(entry.rows for entry in entries), entries=tuple(entries))
+    return QuarantineListing(
+        rows=sum(entry.rows for entry in entries),
+        entries=tuple(entries),
+        not_replayable=tuple(_not_replayable(installation, {entry.ref for entry in entries})),
+    )
+
+
+def _not_replayable(installation: Installation, units: Collection[UnitRef]) -> Iterator[NoReplay]:
+    with installation.catalog.read() as connection:
+        for endpoint_id in sorted({unit.endpoint_id for unit in units}):
+            for checked in checked_units(connection, installation.settings, endpoint_id):
+                if isinstance(checked, UnitSpec) and checked.ref in units and (found := no_replay(checked)):
+                    yield found
 
 
 def _refuse_unknown_unit(installation: Installation, endpoint_id: str, unit_id: str) -> None:
@@ -97,7 +115,7 @@ def show_rejected(
         )
         for row in islice(rows, limit)
     )
-    return RejectedRows(endpoint_id=endpoint_id, total=found.rows, rows=views)
+    return RejectedRows(endpoint_id=endpoint_id, total=found.rows, rows=views, not_replayable=found.not_replayable)
 
 
 def replay(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from ingest_ray.catalog import comparisons
+from ingest_ray.catalog import accepted_schema, comparisons
 from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import VerifyOptions, verify_unit
@@ -132,7 +132,9 @@ def verify_admitted(
     ):
         try:
             checked = check_schema(installation, order).order
-            report = verify_unit(checked, options, record.observe, record.is_stopping)
+            with installation.catalog.read() as connection:
+                landed = accepted_schema.find(connection, order.ref, order.spec.config.sink_id)
+            report = verify_unit(checked, options, record.observe, record.is_stopping, landed)
         except IngestError as error:
             finish(installation, failed(begun, fault_of(error)))
             emit_comparison(order, "FAIL", _failed_report(order, error))

@@ -13,7 +13,7 @@ from ingest_ray.cdm import find_mapper
 from ingest_ray.registry import strategy_for
 from ingest_ray.sdk.errors import StrategyMissing, UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, Unit, UnitConfig
+from ingest_ray.sdk.types import Dataset, Model, RunFault, RunMode, Unit, UnitConfig, WriteMode
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.rules import RuleFault, expand_rules
@@ -47,7 +47,12 @@ class UnitView(Model):
     origin: Literal["rule", "set"] | None = None
     """`rule`: a rule of ingest.yaml configures it; `set`: a person did, and rules do not apply; None: it is not configured."""
     fault: RunFault | None = None
-    """Why a run would refuse the unit; only an enabled unit of `list_checked_units` has it."""
+    """Why a run would refuse the unit; only an enabled unit of `list_checked_units` has it, and the three below."""
+    effective_run_mode: RunMode | None = None
+    """What a run would do: FULL where an INCREMENTAL unit has no cursor and falls back."""
+    write: WriteMode | None = None
+    choice: str | None = None
+    """What was chosen for the unit, and why, for a person."""
 
     @property
     def ref(self) -> UnitRef:

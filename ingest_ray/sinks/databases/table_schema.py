@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable
-from ingest_ray.sinks.columns import sink_schema, wider_type
+from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema, wider_type
 from ingest_ray.sinks.databases.commit_ledger import ColumnRecord, RecordedColumns
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.type_mapping import map_type
@@ -95,7 +95,7 @@ def stage_schema(db: Database, table: str, schema: pa.Schema, recorded: Recorded
     fields = []
     for field in sink_schema(schema, db.rules):
         if field.name not in recorded.schema.names:
-            raise SinkRejected(f"column '{field.name}' is not in table '{db.location(table)}'")
+            raise SinkRejected(f"column '{field.name}' is not in table '{db.location(table)}'", hint=NEW_COLUMN)
         stored = recorded.schema.field(field.name).type
         if stored != field.type and not is_wider(stored, field.type):
             raise SinkRejected(

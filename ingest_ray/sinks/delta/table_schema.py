@@ -15,7 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
-from ingest_ray.sinks.columns import sink_schema, wider_type
+from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema, wider_type
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log import add_actions, commit_properties, load_table, refuse_older_epoch
@@ -45,7 +45,7 @@ def file_schema(table: DeltaTable, target: Target, schema: pa.Schema) -> pa.Sche
     fields = []
     for field in wanted:
         if field.name not in stored.names:
-            raise SinkRejected(f"column '{field.name}' is not in table '{table.table_uri}'")
+            raise SinkRejected(f"column '{field.name}' is not in table '{table.table_uri}'", hint=NEW_COLUMN)
         stored_type = stored.field(field.name).type
         if not _is_same(stored_type, field.type) and not is_wider(stored_type, field.type):
             raise SinkRejected(

@@ -16,7 +16,7 @@ from pyiceberg.types import NestedField
 
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Target, WriteMode
-from ingest_ray.sinks.columns import sink_schema
+from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
 from ingest_ray.sinks.iceberg.commits import LEDGER
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, arrow_type, iceberg_type, without_ids
@@ -56,7 +56,7 @@ def file_schema(table: Table, target: Target, schema: pa.Schema) -> pa.Schema:
     stored, with_ids = table_columns(table), arrow_schema(table.schema())
     for field in wanted:
         if field.name not in stored.names:
-            raise SinkRejected(f"column '{field.name}' is not in table '{'.'.join(table.name())}'")
+            raise SinkRejected(f"column '{field.name}' is not in table '{'.'.join(table.name())}'", hint=NEW_COLUMN)
         kind = stored.field(field.name).type
         if kind != field.type and not is_wider(kind, field.type):
             raise SinkRejected(

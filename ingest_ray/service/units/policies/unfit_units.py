@@ -11,7 +11,7 @@ from ingest_ray.engine.masking.layout import refuse_other_layout
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, SourceChanged, TargetChanged
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, UnitConfig
+from ingest_ray.sdk.types import Model, UnitConfig, UnitSpec
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
@@ -39,37 +39,49 @@ class UnfitUnit(Model):
 
 def unfit_units(connection: sa.Connection, settings: Settings, endpoint_id: str | None = None) -> list[UnfitUnit]:
     """Of one endpoint, or of all that are collected. Units whose dataset has vanished are left out."""
-    found: list[UnfitUnit] = []
+    return [found for found in checked_units(connection, settings, endpoint_id) if isinstance(found, UnfitUnit)]
+
+
+def checked_units(
+    connection: sa.Connection, settings: Settings, endpoint_id: str | None = None
+) -> Iterator[UnfitUnit | UnitSpec]:
+    """Each enabled unit: as a run would carry it out, with the cursor, the run mode and the write mode that are chosen, or why not."""
     for entry in endpoints.listed(connection, "source"):
         source_id = entry.endpoint.endpoint_id
         if endpoint_id in (None, source_id) and run_records.is_collected(connection, source_id):
-            found += _unfit_units_of(connection, settings, entry)
-    return found
+            yield from _checked_units_of(connection, settings, entry)
 
 
-def _unfit_units_of(connection: sa.Connection, settings: Settings, entry: Registration) -> Iterator[UnfitUnit]:
+def _checked_units_of(
+    connection: sa.Connection, settings: Settings, entry: Registration
+) -> Iterator[UnfitUnit | UnitSpec]:
     configs = [item.config for item in unit_configs.listed(connection, entry.endpoint.endpoint_id)]
     enabled = [config for config in configs if config.enabled]
     launch_catalog = LaunchCatalog(len(enabled))
     launch_catalog.read_targets(connection)
     for config in enabled:
         try:
-            _check(connection, settings, entry, config, launch_catalog)
+            spec = _fitted(connection, settings, entry, config, launch_catalog)
         except UNFIT as error:
             yield unfit_unit(config, error)
+        else:
+            if spec is not None:
+                yield spec
 
 
-def _check(
+def _fitted(
     connection: sa.Connection,
     settings: Settings,
     entry: Registration,
     config: UnitConfig,
     launch_catalog: LaunchCatalog,
-) -> None:
+) -> UnitSpec | None:
+    """None where the dataset has vanished."""
     found = launch_catalog.find_unit(connection, entry, config.unit_id)
-    if found is not None:
-        sink = find_sink_of(connection, entry, found[0], config, launch_catalog)
-        fitted_order(settings, Candidate(entry, *found, config, sink), launch_catalog, run_id="")
+    if found is None:
+        return None
+    sink = find_sink_of(connection, entry, found[0], config, launch_catalog)
+    return fitted_order(settings, Candidate(entry, *found, config, sink), launch_catalog, run_id="").spec
 
 
 def moved_units(connection: sa.Connection, installation: Installation, names: Collection[str]) -> list[UnfitUnit]:
