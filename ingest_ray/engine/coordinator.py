@@ -121,7 +121,10 @@ class Coordinator:
                 self.seconds["commit"] += receipt.seconds
             case Failed(stage, fault, piece, attempt):
                 fields = {"slice": piece.slice_id, "attempt": attempt} if piece else {}
-                log.warning("%s failed: %s [%s] -> %s", stage, fault.message, fault.code, fault.recovery, extra=fields)
+                level = logging.INFO if self._is_stopping else logging.WARNING  # what a stop interrupts has not failed
+                log.log(
+                    level, "%s failed: %s [%s] -> %s", stage, fault.message, fault.code, fault.recovery, extra=fields
+                )
             case _:
                 pass
 
