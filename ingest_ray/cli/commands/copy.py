@@ -5,58 +5,55 @@ from typing import Annotated
 
 import typer
 
+from ingest_ray.cli.commands.address_options import PasswordOption, TablesArg, TargetPasswordOption
 from ingest_ray.cli.invocation import Invocation, shared_options
+
+SourceArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="postgresql://user@host/db, mysql://..., sqlite:///file.db, mssql://..., oracle://...",
+        show_default=False,
+    ),
+]
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="TARGET",
+        help="A folder or s3:// URI (Delta lake), duckdb:///file.duckdb, sqlite:///file.db, postgresql://..., mysql://...",
+    ),
+]
+CursorOption = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="The column that says when a row changed.", show_default=False),
+]
+KeyOption = Annotated[
+    str, typer.Option(metavar="COLUMN[,COLUMN]", help="The key of tables that have it; default: the primary key.")
+]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where the project is kept [default: .ingest-ray]", show_default=False),
+]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, max=64, help="Tables at once; by default one per core.", show_default=False),
+]
 
 
 @shared_options(config=False)
 def copy(
     invocation: Invocation,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="postgresql://user@host/db, mysql://..., sqlite:///file.db, mssql://..., oracle://...",
-            show_default=False,
-        ),
-    ],
-    tables: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TABLE", help="Names or patterns; all tables by default.", show_default=False),
-    ] = None,
-    target: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            metavar="TARGET",
-            help="A folder or s3:// URI (Delta lake), duckdb:///file.duckdb, sqlite:///file.db, postgresql://..., mysql://...",
-        ),
-    ] = "./lake",
-    password: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REFERENCE", help="Password of the source, such as env:SHOP_PASSWORD.", show_default=False
-        ),
-    ] = None,
-    target_password: Annotated[
-        str | None,
-        typer.Option("--to-password", metavar="REFERENCE", help="Password of the target.", show_default=False),
-    ] = None,
-    cursor: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="The column that says when a row changed.", show_default=False),
-    ] = None,
-    key: Annotated[
-        str, typer.Option(metavar="COLUMN[,COLUMN]", help="The key of tables that have it; default: the primary key.")
-    ] = "",
+    source: SourceArg,
+    tables: TablesArg = None,
+    target: TargetOption = "./lake",
+    password: PasswordOption = None,
+    target_password: TargetPasswordOption = None,
+    cursor: CursorOption = None,
+    key: KeyOption = "",
     full: Annotated[bool, typer.Option("--full", help="Copy whole tables, replacing what was copied before.")] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where the project is kept [default: .ingest-ray]", show_default=False),
-    ] = None,
-    parallel: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=64, help="Tables at once; by default one per core.", show_default=False),
-    ] = None,
+    home: HomeOption = None,
+    parallel: ParallelOption = None,
 ) -> int:
     """Copy tables of a database to a lake or another database; the next call copies what has changed.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from ingest_ray.catalog import dataset_versions
 from ingest_ray.config import UnitRule
@@ -16,6 +16,7 @@ from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Endpoint, Model, RunMode
 from ingest_ray.sdk.url_credentials import credentials_of, shown_url
 from ingest_ray.secrets import is_reference
+from ingest_ray.secrets.fields import map_secrets, spelled
 from ingest_ray.service.copying.addresses import source_endpoint, target_endpoint
 from ingest_ray.service.copying.copy import configure, register
 from ingest_ray.service.copying.rules import CopyChoice, choose, rule_of, select_datasets
@@ -114,7 +115,18 @@ def _source(request: DraftRequest, folder: Path) -> tuple[Endpoint, Endpoint]:
     name = request.endpoint_id or re.sub(r"[^a-z0-9]+", "-", descriptor.vendor.lower()).strip("-") or "source"
     entry = EndpointEntry(id=name, template=request.template, config=config)
     endpoint = absolute_endpoint(entry, folder, is_sink=False)
-    return endpoint, endpoint
+    return endpoint, _without_secrets(endpoint, descriptor.config_model)
+
+
+def _without_secrets(endpoint: Endpoint, model: type[BaseModel]) -> Endpoint:
+    """The file refers to variables of the environment: `JIRA_API_TOKEN`."""
+
+    def written(field: tuple[str | int, ...], value: JsonValue, is_url: bool) -> JsonValue:
+        if not isinstance(value, str) or is_reference(value):
+            return value
+        return "env:" + re.sub(r"[^A-Z0-9]+", "_", f"{endpoint.endpoint_id}_{spelled(field)}".upper()).strip("_")
+
+    return endpoint.model_copy(update={"config": map_secrets(model, endpoint.config, written)})
 
 
 def _login(address: str, password: str | None, variable: str) -> _Login:

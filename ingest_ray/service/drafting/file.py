@@ -25,7 +25,7 @@ def write_draft(request: DraftRequest, file: Path) -> WrittenDraft:
     """Relative addresses are relative to this folder; in the file they are relative to the file's. Raises as `draft`."""
     made = draft(request, Path.cwd())
     folder = file.absolute().parent
-    text = text_of(made, folder)
+    text = text_of(made, folder, file.name)
     descriptor, scratch = tempfile.mkstemp(dir=folder, prefix=f".{file.name}.", suffix=".yaml")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:

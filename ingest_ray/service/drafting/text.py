@@ -9,6 +9,7 @@ from textwrap import shorten
 import yaml
 from pydantic import JsonValue
 
+from ingest_ray.config import FILE
 from ingest_ray.config.variables import without_variables
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.service.copying.rules import CHANGE_COLUMNS
@@ -16,18 +17,19 @@ from ingest_ray.service.drafting.draft import Draft, DraftUnit
 from ingest_ray.service.units.rules import is_pattern
 
 
-def text_of(draft: Draft, folder: Path) -> str:
-    """`folder`: where the file will be; paths below it are written relative to it."""
-    return "\n".join([*_head(draft), *_endpoints(draft, folder), *_units(draft)]) + "\n"
+def text_of(draft: Draft, folder: Path, file: str) -> str:
+    """`folder`, `file`: where the file will be; paths below it are written relative to it."""
+    return "\n".join([*_head(draft, file), *_endpoints(draft, folder), *_units(draft)]) + "\n"
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: Draft, file: str) -> Iterator[str]:
+    option = "" if file == FILE else f" -c {file}"
     yield "# Made by ingest-ray init from what the source has. Change it as you like; then:"
     for name in draft.variables:
         yield f"#   export {name}=..."
-    yield "#   ingest-ray apply                   registers what this file says"
-    yield f"#   ingest-ray collect {draft.source.endpoint_id}"
-    yield f"#   ingest-ray run {draft.source.endpoint_id}"
+    yield f"#   ingest-ray apply{option}                   registers what this file says"
+    yield f"#   ingest-ray collect {draft.source.endpoint_id}{option}"
+    yield f"#   ingest-ray run {draft.source.endpoint_id}{option}"
     yield "# Every key: docs/configuration.md; every option of an endpoint: ingest-ray templates NAME"
     yield ""
     yield "home: .ingest-ray    # state, staging, quarantine and logs; keep it, and do not put it into git"
