@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.progress.test_progress import CRAWL, check_progress, run_until_rows_are_shown
 from tests.run.installation import Installation
-from tests.run.test_progress import CRAWL, check_progress, run_until_rows_are_shown
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_ray.cli.commands.address_options import PasswordOption, TablesArg, TargetPasswordOption
+from ingest_ray.cli.address_options import PasswordOption, TablesArg, TargetPasswordOption
 from ingest_ray.cli.invocation import Invocation, shared_options
 
 SourceArg = Annotated[

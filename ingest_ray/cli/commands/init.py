@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from ingest_ray.cli.commands.address_options import PasswordOption, TablesArg, TargetPasswordOption
+from ingest_ray.cli.address_options import PasswordOption, TablesArg, TargetPasswordOption
 from ingest_ray.cli.invocation import Invocation, shared_options
 from ingest_ray.sdk.errors import ConfigError
 
