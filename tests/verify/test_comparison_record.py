@@ -53,7 +53,7 @@ def test_a_comparison_has_a_record_while_it_goes_on_which_shows_its_progress_and
     monkeypatch.chdir(tmp_path)
     may_end = threading.Event()
 
-    def compare(order: RunOrder, options: VerifyOptions, observe: Any, is_stopping: Any) -> VerifyReport:
+    def compare(order: RunOrder, options: VerifyOptions, observe: Any, is_stopping: Any, *_: Any) -> VerifyReport:
         observe(ComparisonProgress(step="source", rows=3, blocks_done=1, blocks=4, seconds=1.5))
         until(lambda: may_end.is_set() or is_stopping(), bool)
         return VerifyReport(
