@@ -10,7 +10,10 @@ from tests.changes.log_world import assert_equal
 from tests.verify.test_types import sink_of
 
 pytestmark = pytest.mark.slow
-SINKS = ["delta", "sqlite", "mariadb"]
+SINKS = [
+    "delta",
+    *(pytest.param(sink, marks=pytest.mark.faults) for sink in ("postgres", "sqlite", "duckdb", "mariadb")),
+]
 
 
 @pytest.mark.parametrize("sink", SINKS)
