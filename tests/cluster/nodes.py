@@ -15,6 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# No dashboard, no autoscaler, and no logs that are sent to the driver: each is a process of its own.
+SMALL = {
+    "include_dashboard": False,
+    "include_log_monitor": False,
+    "no_monitor": True,
+    "object_store_memory": 80_000_000,
+}
+
 
 def main(wanted: list[dict[str, Any]]) -> None:
     from ray.cluster_utils import Cluster
@@ -23,7 +31,7 @@ def main(wanted: list[dict[str, Any]]) -> None:
     nodes: list[Any] = []
 
     def add(node: dict[str, Any]) -> None:
-        nodes.append(cluster.add_node(include_dashboard=False, object_store_memory=80_000_000, **node))
+        nodes.append(cluster.add_node(**SMALL, **node))
 
     def tell() -> None:
         pids = [node.all_processes["raylet"][0].process.pid for node in nodes if node.all_processes.get("raylet")]
