@@ -12,14 +12,16 @@ pytestmark = pytest.mark.slow
 SINKS = ["delta", "iceberg", "postgres", "sqlite", "duckdb", "mariadb"]
 
 
-@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize(
+    ("sink", "write"), [*((sink, "upsert") for sink in SINKS), ("delta", "history"), ("postgres", "history")]
+)
 def test_every_kind_of_change_arrives_in_every_sink(
-    sink: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
+    sink: str, write: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
 ) -> None:
     pg.run("CREATE TABLE t (id int PRIMARY KEY, name text, big text)")
     pg.run("ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL")
     pg.run("INSERT INTO t SELECT i, 'n' || i, repeat(md5(i::text), 100) FROM generate_series(1, 20) i")
-    with log_world(tmp_path, pg, sink=sink_of(sink, tmp_path, request)) as world:
+    with log_world(tmp_path, pg, sink=sink_of(sink, tmp_path, request), policy={"write": write}) as world:
         world.run()
         assert_equal(world)
         pg.run("INSERT INTO t VALUES (21, 'new', repeat('x', 5000)), (22, NULL, NULL)")

@@ -91,7 +91,7 @@ def _described(line: CertificateLine) -> str:
 def check_changes(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ModeUnsupported` where changes would be upserted into a sink that cannot delete rows in the commit that updates others."""
     spec = order.spec
-    if not spec.reads_log or spec.write_mode is not WriteMode.UPSERT:
+    if not spec.reads_log or not spec.write_mode.merges:
         return
     if not getattr(launch_catalog.sink(order.sink, order.settings), "applies_changes", False):
         raise ModeUnsupported(
@@ -109,11 +109,6 @@ def check_history(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
         raise ModeUnsupported(
             f"unit '{spec.ref}': sinks of template '{order.sink.template}' keep no history",
             hint="write: upsert; or choose lake.delta, lake.iceberg or a database",
-        )
-    if spec.reads_log:
-        raise ModeUnsupported(
-            f"unit '{spec.ref}': changes from a log are not kept as a history",
-            hint="write: append keeps every change as a row; or run_mode: INCREMENTAL",
         )
     if spec.policy.deletes == "delete":
         raise ConfigError(

@@ -1,7 +1,7 @@
 """The `Sink` contract on any `Database`: one table per unit, and each commit one transaction."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
 from ingest_ray.sinks.databases.database import Database, Session
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
+from ingest_ray.sinks.databases.history.changes import apply_history_changes
 from ingest_ray.sinks.databases.history.merge import merge_history
 from ingest_ray.sinks.databases.log_changes.apply import STAGED_FIELDS, ChangeBatches, apply_changes
 from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, sum_keys
@@ -100,7 +101,7 @@ class SqlSink:
             entry = self._ledger.read_entry(session, target)
         if entry is None or not entry.columns.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
-        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        is_change = target.write.merges and has_changes(schema)
         wanted = table_columns(schema) if is_change else table_columns_of(target, schema)
         columns = stage_schema(self._db, table, wanted, entry.columns)
         provenance = Provenance(target.run_id, piece)
@@ -108,10 +109,10 @@ class SqlSink:
         if changes is not None:
             names = [*range(len(table_columns(schema))), *map(schema.get_field_index, (OP, UNCHANGED))]
             stored = pa.schema([*(field for field in columns if field.name not in PROVENANCE_COLUMNS), *STAGED_FIELDS])
-            loader = StageLoader(stored, is_numbered=False, indices=names)
+            loader = StageLoader(stored, is_numbered=False, indices=names, begins=self._begins(target, provenance))
         else:
             numbered = is_numbered(target, is_insert_only=piece.is_insert_only)
-            begins = (lambda batch: begins_of(target, batch, provenance.ingested_at)) if keeps_history(target) else None
+            begins = self._begins(target, provenance)
             loader = StageLoader(without_history(columns, target), is_numbered=numbered, begins=begins)
         loader.load(self._db, stage, batches if changes is None else changes)
         return Prepared(
@@ -233,6 +234,11 @@ class SqlSink:
             seconds=time.monotonic() - started,
         )
 
+    def _begins(self, target: Target, provenance: Provenance) -> Callable[[pa.RecordBatch], pa.Array] | None:
+        if not keeps_history(target):
+            return None
+        return lambda batch: begins_of(target, batch, provenance.ingested_at)
+
     def _take_over(self, session: Session, target: Target, schema: pa.Schema, epoch: int) -> LedgerEntry:
         table = unit_table_name(target)
         entry = self._ledger.lock_entry(session, target, table, epoch)
@@ -263,8 +269,9 @@ class SqlSink:
     def _move(self, session: Session, target: Target, columns: pa.Schema, group: Sequence[Prepared]) -> int:
         """Moves the rows of a group into the table; returns how many of them are in it now."""
         table = unit_table_name(target)
-        if target.write is WriteMode.UPSERT and (changes := only_changes(group)) is not None:
-            return apply_changes(self._db, session, target, table, changes, columns)
+        if target.write.merges and (changes := only_changes(group)) is not None:
+            apply = apply_history_changes if keeps_history(target) else apply_changes
+            return apply(self._db, session, target, table, changes, columns)
         stages = [PreparedStage.of(target, prepared) for prepared in group if prepared.rows]
         if target.write is WriteMode.REPLACE:
             session.execute(f"delete from {self._db.quoted_table(table)}")

@@ -24,6 +24,7 @@ from ingest_ray.sinks.columns import refuse_unordered_keys
 from ingest_ray.sinks.delta.erase import erase, read_keys
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.history.changes import apply_history_changes
 from ingest_ray.sinks.delta.history.merge import close_rows, merge_history
 from ingest_ray.sinks.delta.log import (
     CommitCounts,
@@ -119,7 +120,7 @@ class DeltaSink:
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
         files = self.table_files(target)
-        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        is_change = target.write.merges and has_changes(schema)
         columns = self._cached_file_schema(
             files, target, table_columns(schema) if is_change else table_columns_of(target, schema)
         )
@@ -135,7 +136,7 @@ class DeltaSink:
                     if changes is not None:
                         changes.count(batch)
                     rows = convert_rows(batch, source_columns)
-                    if keeps_history(target):
+                    if keeps_history(target) and not is_change:
                         rows = with_validity(target, rows, batch, provenance.ingested_at)
                     writer.write(provenance.add_to(rows))
                 written = writer.close()
@@ -313,6 +314,8 @@ class _GroupCommit:
     def merge(self, table: DeltaTable) -> CommitCounts:
         columns, names = file_schema(table, self._target, self._schema), self._names
         if self._changes is not None:
+            if keeps_history(self._target):
+                return apply_history_changes(table, self._files, names, columns, self._target, self._properties)
             properties = self._properties(dropped=0)
             return apply_changes(table, self._files, names, columns, self._target, self._changes, properties)
         dropped = find_superseded_rows(self._files, names, columns, self._target)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest_ray.sdk.changes import COMMITTED_AT, has_changes
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.provenance import INGESTED_AT
@@ -63,11 +64,11 @@ def is_replay_without_versions(target: Target) -> bool:
 
 
 def begins_of(target: Target, batch: pa.RecordBatch, read_at: datetime) -> pa.Array:
-    """`_valid_from` of each row: its version where that is a time, else when it was read.
+    """`_valid_from` of each row: its version where that is a time, else when it was read; of a log's change, when it was committed.
 
     A time without a zone counts as UTC. One outside the years 1 to 9999, as PostgreSQL has, is none.
     """
-    name = version_of(target)
+    name = COMMITTED_AT if has_changes(batch.schema) else version_of(target)
     read = pa.repeat(pa.scalar(read_at, INSTANT), batch.num_rows)
     if name is None:
         return read

@@ -3,8 +3,8 @@
 Keys and values compare as they are stored; NULLs equal each other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from ingest_ray.sinks.history.columns import (
     is_replay_without_versions,
     version_of,
 )
-from ingest_ray.sinks.history.plan import HistoryPlan, HistoryRow, Validity, keys_of, plan_history
+from ingest_ray.sinks.history.plan import LATEST, HistoryPlan, HistoryRow, Validity, keys_of, plan_history
 from ingest_ray.sinks.provenance import DELETED_AT, INGESTED_AT
 
 NUMBER = "_ingest_number"
@@ -47,13 +47,60 @@ def rows_of_keys(coming: pa.Table, key: Sequence[str], batches: Iterable[pa.Reco
         connection.close()
 
 
-def plan_commit(coming: pa.Table, stored: pa.Table, values: Sequence[str], target: Target) -> HistoryPlan:
+def current_rows_of(rows: pa.Table, stored: pa.Table, key: Sequence[str]) -> list[int | None]:
+    """For each row the `NUMBER` of the current row of its key in `stored`; None: the table has none."""
+    same = " and ".join(f"t.{quoted(name)} is not distinct from p.{quoted(name)}" for name in key)
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    connection = open_scratch()
+    try:
+        connection.register("p", rows.select(list(key)).append_column(NUMBER, numbers))
+        connection.register("t", stored.select([*key, IS_CURRENT, NUMBER]))
+        found = connection.sql(
+            f"select p.{NUMBER}, max(t.{NUMBER}) from p left join t on {same} and t.{quoted(IS_CURRENT)} group by 1 order by 1"
+        ).to_arrow_table()
+    finally:
+        connection.close()
+    known: list[int | None] = found.column(1).to_pylist()
+    return known
+
+
+def close_before(stored: pa.Table, ends: Mapping[int, int]) -> tuple[pa.Table, list[Validity]]:
+    """The stored rows as they are once those with the numbers `ends` were deleted at these times (microseconds), and what changed."""
+    begins = stored.column(VALID_FROM).cast(INSTANT).cast(pa.int64()).to_pylist()
+    closes = [Validity(row, begins[row], max(begins[row], time), time) for row, time in ends.items()]
+    if not closes:
+        return stored, []
+    numbers = stored.column(NUMBER).to_pylist()
+    by_row = {one.id: one for one in closes}
+    for name, value in ((VALID_TO, "end"), (DELETED_AT, "deleted")):
+        index = stored.schema.get_field_index(name)
+        kind = stored.schema.field(index).type
+        before = stored.column(name).cast(INSTANT).cast(pa.int64()).to_pylist()
+        after = [
+            getattr(by_row[row], value) if row in by_row else old for row, old in zip(numbers, before, strict=True)
+        ]
+        column = pa.array(after, pa.int64()).cast(INSTANT).cast(kind)
+        stored = stored.set_column(index, stored.schema.field(index), column)
+    index = stored.schema.get_field_index(IS_CURRENT)
+    current = [
+        row not in by_row and bool(old) for row, old in zip(numbers, stored.column(IS_CURRENT).to_pylist(), strict=True)
+    ]
+    return stored.set_column(index, stored.schema.field(index), pa.array(current, pa.bool_())), closes
+
+
+def plan_commit(
+    coming: pa.Table, stored: pa.Table, values: Sequence[str], target: Target, *, is_ordered: bool = False
+) -> HistoryPlan:
     """`coming` and `stored` have `values` (the columns of the source), those of a history and of provenance, and `NUMBER`.
 
-    Ids of the plan are those numbers. `stored`: all rows of the table with keys of `coming`.
+    Ids of the plan are those numbers. `stored`: all rows of the table with keys of `coming`, perhaps others. `is_ordered`: the rows
+    that come are newer than all of them, whenever they were read.
     """
     version = version_of(target)
-    plan_rows = keys_of(_numbered_rows(coming, stored, values, target, version))
+    found = _numbered_rows(coming, stored, values, target, version)
+    if is_ordered:
+        found = ((key, row if row.is_stored else replace(row, read_at=LATEST)) for key, row in found)
+    plan_rows = keys_of(found)
     return plan_history(plan_rows, has_versions=version is not None, is_replay=is_replay_without_versions(target))
 
 

@@ -12,6 +12,8 @@ ends where the next one begins, or earlier, where it was found deleted.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+LATEST = 2**62  # microseconds: later than any time
+
 
 @dataclass(frozen=True)
 class HistoryRow:

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from ingest_ray.sdk.changes import COMMITTED_AT, LSN, OP, SEQ, UNCHANGED, with_changes
 from ingest_ray.sdk.errors import Fenced, SinkRejected
-from ingest_ray.sdk.types import Fidelity, Prepared, Slice, WriteMode
+from ingest_ray.sdk.types import Fidelity, Prepared, Receipt, Slice, WriteMode
 from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO
 from ingest_ray.sinks.provenance import DELETED_AT, INGESTED_AT, READ_AT
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld, piece, rows
@@ -55,6 +56,17 @@ def timed(*values: tuple[int | None, int | None, str | None]) -> pa.RecordBatch:
         for key, at, text in values
     ]
     return pa.RecordBatch.from_pylist(found, schema=TIMED)
+
+
+def change(load: Load, *changes: tuple[str, int | None, int | None, str | None, str | None]) -> Receipt:
+    """Commits a round of a log: what happened, the key, the version, the text, and which columns keep their values."""
+    schema, now = with_changes(load.schema), datetime.now(UTC)
+    found = timed(*(one[1:4] for one in changes)).to_pylist()
+    for number, (row, one) in enumerate(zip(found, changes, strict=True)):
+        row |= {OP: one[0], LSN: number, SEQ: 0, COMMITTED_AT: now, UNCHANGED: one[4]}
+    load.slices += 1
+    batch = pa.RecordBatch.from_pylist(found, schema=schema)
+    return load.commit(load.sink.prepare(load.target, piece(load.slices), schema, iter([batch])))
 
 
 def minutes(value: Any) -> float | None:
@@ -186,6 +198,35 @@ class HistoryTests:
             (None, 1, False),
             (None, 2, True),
         ]
+        check(load)
+
+    def test_changes_of_a_log_open_and_close_rows_when_they_were_committed(self, world: SinkWorld) -> None:
+        load = history_of(world, version=None, schema=TIMED)
+        if not getattr(load.sink, "applies_changes", False):
+            pytest.skip("this sink applies no changes")
+        load.commit(load.prepare(timed((1, 0, "a"), (2, 0, "b"), (3, 0, "c"), (None, 0, "n")), first=True))
+        receipt = change(
+            load, ("update", 1, 1, "a2", "000"), ("delete", 2, None, None, None), ("insert", 4, 1, "d", None)
+        )
+        assert receipt.rows_committed == 3
+        change(load, ("update", 1, 2, None, "001"), ("delete", None, None, None, None), ("update", 9, 1, None, "001"))
+        change(load, ("insert", 2, 3, "back", None), ("insert", 4, 1, "d", None))
+        assert shown(load, "id", "text") == [
+            (1, "a", False),
+            (1, "a2", False),
+            (1, "a2", True),
+            (2, "b", False),
+            (2, "back", True),
+            (3, "c", True),
+            (4, "d", True),
+            (None, "n", False),
+        ]
+        check(load)
+        change(load, ("truncate", None, None, None, None), ("insert", 3, 4, "new", None))
+        current = [row for row in shown(load, "id", "text") if row[-1]]
+        assert current == [(3, "new", True)]
+        gone = [row["id"] for row in world.read_all(load.target) if row[DELETED_AT] is not None]
+        assert sorted(gone, key=repr) == [1, 2, 2, 3, 4, None]
         check(load)
 
     def test_a_commit_counts_once_and_is_fenced(self, world: SinkWorld) -> None:

@@ -29,7 +29,7 @@ from ingest_ray.sinks.history.columns import (
     version_of,
     without_history,
 )
-from ingest_ray.sinks.history.plan import HistoryPlan, HistoryRow, Validity, keys_of, plan_history
+from ingest_ray.sinks.history.plan import LATEST, HistoryPlan, HistoryRow, Validity, keys_of, plan_history
 from ingest_ray.sinks.provenance import BEGIN, DELETED_AT, INGESTED_AT
 from ingest_ray.sinks.value_conversion import convert_back
 
@@ -43,18 +43,15 @@ def merge_history(
 ) -> int:
     """Returns how many of the staged rows are in the table now."""
     refuse_lost_stages(db, session, {stage.stage: stage.rows for stage in stages})
-    merge = _HistoryMerge(db, session, target, table, schema)
+    merge = HistoryMerge(db, session, target, table, schema)
     merge.create_winners(stages)
-    merge.create_known_rows()
-    plan = merge.plan()
-    merge.load(plan)
-    merge.apply(plan)
-    for name in (WINNERS, KNOWN, VALIDITY, CHANGED):
-        session.execute(f"{db.drop_temporary_sql} {name}")
-    return plan.rows
+    return merge.run()
 
 
-class _HistoryMerge:
+class HistoryMerge:
+    is_ordered = False
+    """The rows that come are newer than all that the table has, whenever they were read."""
+
     def __init__(self, db: Database, session: Session, target: Target, table: str, schema: pa.Schema) -> None:
         self._db = db
         self._session = session
@@ -78,6 +75,16 @@ class _HistoryMerge:
             internal_name(name, schema.names) for name in names
         )
 
+    def run(self) -> int:
+        """After the winners are there; returns how many of them are in the table now."""
+        self.create_known_rows()
+        plan = self.plan()
+        self.load(plan)
+        self.apply(plan)
+        for name in (WINNERS, KNOWN, VALIDITY, CHANGED):
+            self._session.execute(f"{self._db.drop_temporary_sql} {name}")
+        return plan.rows
+
     def create_winners(self, stages: Sequence[PreparedStage]) -> None:
         """Of the rows that come, the last one of each key and version, with its number and whether the current row is equal."""
         parts = [self._quoted(name) for name in self._target.key]
@@ -87,10 +94,17 @@ class _HistoryMerge:
         more = f", row_number() over (order by {', '.join(parts)}) as {self.id}, 0 as {self.same}"
         query = last_rows_sql(self._db, stages, self._schema, columns, parts, more=more)
         self._create(WINNERS, query)
+        self._find_nulls(WINNERS)
+        self._mark_equal_rows()
+
+    def _find_nulls(self, source: str) -> None:
+        self._matches = [KeyMatch(self._db, self._target, is_null=False)]
+        if self._session.execute(f"select 1 from {source} w where {self._matches[0].has_null} limit 1"):
+            self._matches.append(KeyMatch(self._db, self._target, is_null=True))
+
+    def _mark_equal_rows(self) -> None:
         self._db.prepare_merge(self._session, self._table, self._target.key)
         self._db.make_room_for_keys(self._session, self._table, self._target.key, WINNERS)
-        if self._session.execute(f"select 1 from {WINNERS} w where {self._matches[0].has_null} limit 1"):
-            self._matches.append(KeyMatch(self._db, self._target, is_null=True))
         equal = " and ".join(
             self._db.null_safe_equal(self._compared(f"t.{name}", name), self._compared(f"{WINNERS}.{name}", name))
             for name in self._columns
@@ -214,6 +228,8 @@ class _HistoryMerge:
             for key, number, row, kind, same, read, begin, end, gone in zip(*plain, *times, strict=True):
                 if kind == STORED:
                     self._begins[row] = begin
+                if self.is_ordered and kind == COMING:
+                    read = LATEST
                 yield key, HistoryRow(row, number, read or 0, begin, kind == STORED, end, gone, bool(same))
 
     def _literals(self, row: Validity, kind: int) -> str:

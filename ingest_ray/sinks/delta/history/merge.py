@@ -17,6 +17,7 @@ from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, IS_CURRENT, VALID_FROM, VALID_TO
 from ingest_ray.sinks.history.match import NUMBER, changed_rows, plan_commit, rows_of_keys
+from ingest_ray.sinks.history.plan import HistoryPlan
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 from ingest_ray.sinks.value_conversion import convert_batch
 
@@ -33,11 +34,26 @@ def merge_history(
 ) -> CommitCounts:
     """One commit. `schema`: the columns of the prepared files; `properties_of` gets the number of rows that the table has already."""
     coming = pa.Table.from_batches((batch.cast(schema) for batch in read_batches(files, names, schema.names)), schema)
-    numbered = _numbered(coming)
-    stored = _numbered(pa.Table.from_batches(_stored_rows(table, numbered, schema, target), schema))
+    numbered = numbered_rows(coming)
+    stored = numbered_rows(pa.Table.from_batches(stored_rows(table, numbered, schema, target), schema))
     values = [name for name in schema.names if name not in (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)]
     plan = plan_commit(numbered, stored, values, target)
-    changed = changed_rows(plan, numbered, stored)
+    dropped = coming.num_rows - plan.rows
+    merge_planned(table, plan, numbered, stored, schema, target, properties_of(dropped))
+    return CommitCounts(plan.rows, dropped)
+
+
+def merge_planned(
+    table: DeltaTable,
+    plan: HistoryPlan,
+    coming: pa.Table,
+    stored: pa.Table,
+    schema: pa.Schema,
+    target: Target,
+    properties: CommitProperties,
+) -> None:
+    """The commit. `coming`, `stored`: the rows that the plan has numbers of."""
+    changed = changed_rows(plan, coming, stored)
     begin = internal_name(BEGIN, schema.names)
     kind = schema.field(VALID_FROM).type
     source = pa.concat_tables(
@@ -47,8 +63,6 @@ def merge_history(
         ]
     )
     values_of = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
-    dropped = coming.num_rows - plan.rows
-    properties = properties_of(dropped)
     merger = table.merge(
         source,
         f"{_by_key(target)} AND t.{quoted(VALID_FROM)} = s.{quoted(begin)}",
@@ -58,7 +72,6 @@ def merge_history(
         writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
     )
     execute_merge(table, merger.when_matched_update(values_of).when_not_matched_insert(values_of), properties)
-    return CommitCounts(plan.rows, dropped)
 
 
 def close_rows(
@@ -97,11 +110,11 @@ def _by_key(target: Target) -> str:
     return " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
 
 
-def _numbered(rows: pa.Table) -> pa.Table:
+def numbered_rows(rows: pa.Table) -> pa.Table:
     return rows.append_column(NUMBER, pa.array(range(rows.num_rows), pa.int64()))
 
 
-def _stored_rows(table: DeltaTable, coming: pa.Table, schema: pa.Schema, target: Target) -> Iterator[pa.RecordBatch]:
+def stored_rows(table: DeltaTable, coming: pa.Table, schema: pa.Schema, target: Target) -> Iterator[pa.RecordBatch]:
     """The table's rows of the keys of `coming`; files without keys in their range are not read, where the first part is an integer."""
     columns = ", ".join(f"t.{quoted(name)}" for name in schema.names)
     query = f"SELECT {columns} FROM t{_within(coming, target.key[0])}"

@@ -12,7 +12,7 @@ def check_changes(spec: UnitSpec) -> None:
         raise ModeUnsupported(f"{spec.unit_id}: changes from the log are not mapped to models", hint="mode: raw")
     if spec.write_mode is WriteMode.REPLACE:
         raise ModeUnsupported(f"{spec.unit_id}: changes cannot replace a table", hint="write: upsert or append")
-    if spec.write_mode is WriteMode.UPSERT and not spec.key:
+    if spec.write_mode.merges and not spec.key:
         raise ModeUnsupported(f"{spec.unit_id}: changes are applied by a key", hint="primary_key, or write: append")
     if policy.where:
         raise ConfigError(f"{spec.unit_id}: field 'where': the log cannot be filtered", hint="run_mode: INCREMENTAL")

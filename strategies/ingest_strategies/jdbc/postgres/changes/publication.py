@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/logical-replication-publication.html
 from collections.abc import Sequence
 
 from ingest_ray.sdk.errors import ConfigError, LogGone, ModeUnsupported, SourceDenied
-from ingest_ray.sdk.types import UnitSpec, WriteMode
+from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.slot import slot_name
@@ -69,7 +69,7 @@ def check_identity(session: Session, spec: UnitSpec) -> str:
                 " DELETE of it, also those of its applications",
                 hint="ALTER TABLE ... REPLICA IDENTITY FULL, or USING INDEX; or give it a primary key",
             )
-        if kind != "f" and spec.write_mode is WriteMode.UPSERT and not set(spec.key) <= key:
+        if kind != "f" and spec.write_mode.merges and not set(spec.key) <= key:
             raise ModeUnsupported(
                 f"{spec.unit_id}: the log has {', '.join(sorted(key))} of the old rows of table '{name}', and the unit's key is"
                 f" {', '.join(spec.key)}",
