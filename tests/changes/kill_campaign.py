@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ class Campaign:
     folder: Path
     server: Postgres
     seed: int
+    write: str = "upsert"
     kills: Counter[str] = field(default_factory=Counter)
     rows_compared: int = 0
 
@@ -125,7 +127,7 @@ class Campaign:
         self.server.run(CREATE)
         self.server.run("ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL")
         writer = Writer(self.server, chance)
-        with log_world(self.folder, self.server, policy={"target_slice_bytes": 65536}) as world:
+        with log_world(self.folder, self.server, policy={"target_slice_bytes": 65536, "write": self.write}) as world:
             for number in range(rounds):
                 writer.write(chance.randint(0, 12))
                 self.killed_run(world, writer, chance)
@@ -155,23 +157,35 @@ class Campaign:
         )
         columns = [row[0] for row in self.server.run(listed)]
         expected = self.server.run(f"SELECT {', '.join(columns)} FROM t ORDER BY id")
-        found = [[row.get(name) for name in columns] for row in sorted(world.rows(), key=lambda row: row["id"])]
+        rows = self.current_rows(world) if self.write == "history" else world.rows()
+        found = [[row.get(name) for name in columns] for row in sorted(rows, key=lambda row: row["id"])]
         assert found == [list(row) for row in expected], f"round {number} of seed {self.seed}"
         self.rows_compared += len(found)
         report = world.verify(with_values=True)
         assert counts(report) == (0, 0, 0, 0), (number, self.seed, report)
+
+    def current_rows(self, world: TableWorld) -> list[dict[str, Any]]:
+        """Those of a history, after a check that the rows of each key follow one another."""
+        rows = sorted(world.lake.to_pyarrow_table().to_pylist(), key=lambda row: (row["id"], row["_valid_from"]))
+        for before, after in pairwise(rows):
+            if before["id"] == after["id"]:
+                assert before["_valid_to"] is not None, before
+                assert before["_valid_from"] < after["_valid_from"] >= before["_valid_to"], (before, after)
+        assert all(row["_is_current"] == (row["_valid_to"] is None) for row in rows)
+        return [row for row in rows if row["_is_current"]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", choices=["upsert", "history"], default="upsert")
     chosen = parser.parse_args()
     server: Any = servers.postgres_server.__wrapped__()  # type: ignore[attr-defined]
     started = next(server)
     with tempfile.TemporaryDirectory() as folder:
         for database in servers.fresh_database(started):
-            campaign = Campaign(Path(folder), database, chosen.seed)
+            campaign = Campaign(Path(folder), database, chosen.seed, chosen.write)
             campaign.run(chosen.rounds, is_loud=True)
             print(f"{chosen.rounds} rounds, {campaign.rows_compared} rows compared; killed at {dict(campaign.kills)}")
             print(f"the writer: {dict(campaign.operations)}")

@@ -24,6 +24,13 @@ def test_killed_runs_of_a_long_campaign_apply_every_change_once(tmp_path: Path, 
     assert campaign.kills["too late"] < 30
 
 
+@pytest.mark.faults
+def test_killed_runs_of_a_history_of_changes_leave_one_current_row_of_each_key(tmp_path: Path, pg: Postgres) -> None:
+    campaign = Campaign(tmp_path, pg, seed=2, write="history")
+    campaign.run(20)
+    assert campaign.kills["too late"] < 10
+
+
 @pytest.mark.slow
 def test_killed_runs_of_mariadb_apply_every_change_once(tmp_path: Path, maria_log: MariaDatabase) -> None:
     campaign = BinlogCampaign(tmp_path, maria_log, seed=3)

@@ -91,7 +91,7 @@ class _ChangesMerge(HistoryMerge):
             self._quoted(DELETED_AT): f"w.{self.begin}",
         }
         for condition in conditions:
-            query = f"select count(*) from {self._quoted_table} t where exists (select 1 from {CHANGED} w where {condition})"
+            query = f"select count(*) from {CHANGED} w, {self._quoted_table} t where {condition}"
             ((count,),) = self._session.execute(query)
             statement = self._db.update_from_sql(self._quoted_table, CHANGED, values, condition)
             refuse_uncounted_rows(self._db, self._table, int(count), self._session.execute_update(statement))

@@ -65,7 +65,8 @@ def merge_planned(
     values_of = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
     merger = table.merge(
         source,
-        f"{_by_key(target)} AND t.{quoted(VALID_FROM)} = s.{quoted(begin)}",
+        # not `=`: the join would hash that column only, and rows of one load share it. A new row has NULL, which no stored row has
+        f"{_by_key(target)} AND (s.{quoted(begin)} IS NOT DISTINCT FROM t.{quoted(VALID_FROM)})",
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
