@@ -58,7 +58,7 @@ def rows_of(world: TableWorld) -> list[tuple[Any, ...]]:
     return [(key, at, note, bool(int(current)), bool(gone)) for key, at, note, current, gone in found]
 
 
-@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("sink", ["delta", "iceberg", "sqlite", pytest.param("duckdb", marks=pytest.mark.faults)])
 def test_changes_and_deletes_of_several_runs_are_one_history(tmp_path: Path, sink: str) -> None:
     world = history_world(tmp_path, sink)
     world.run()
@@ -116,7 +116,12 @@ def test_verify_finds_and_repairs_what_differs_from_the_current_rows(tmp_path: P
 
 @pytest.mark.parametrize(
     "step",
-    ["read:after-stage", "sink:in-commit", "sink:before-commit", "sink:after-commit", "state:before-clear"],
+    [
+        "sink:in-commit",
+        "sink:after-commit",
+        *(pytest.param(step, marks=pytest.mark.faults) for step in ("read:after-stage", "sink:before-commit")),
+        pytest.param("state:before-clear", marks=pytest.mark.faults),
+    ],
 )
 def test_a_history_is_the_same_whenever_its_runs_are_killed(tmp_path: Path, step: str) -> None:
     there = Installation(tmp_path, policy={"cursor": "at", "write": "history", "target_slice_bytes": 65536})
