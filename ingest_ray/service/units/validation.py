@@ -105,10 +105,16 @@ def check_history(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     spec = order.spec
     if spec.write_mode is not WriteMode.HISTORY:
         return
-    if not getattr(launch_catalog.sink(order.sink, order.settings), "keeps_history", False):
+    sink = launch_catalog.sink(order.sink, order.settings)
+    if not getattr(sink, "keeps_history", False):
         raise ModeUnsupported(
             f"unit '{spec.ref}': sinks of template '{order.sink.template}' keep no history",
             hint="write: upsert; or choose lake.delta, lake.iceberg or a database",
+        )
+    if spec.reads_log and not getattr(sink, "keeps_history_of_changes", False):
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': sinks of template '{order.sink.template}' keep no history of the changes of a log",
+            hint="write: upsert or append; or choose lake.delta or a database",
         )
     if spec.policy.deletes == "delete":
         raise ConfigError(

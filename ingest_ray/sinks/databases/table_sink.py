@@ -50,6 +50,7 @@ from ingest_ray.sinks.value_conversion import convert_back, convert_batch
 class SqlSink:
     applies_changes = True
     keeps_history = True
+    keeps_history_of_changes = True
 
     def __init__(self, database: Database) -> None:
         self._db = database

@@ -79,6 +79,7 @@ class DeltaSink:
     payload_bytes = PAYLOAD_BYTES
     applies_changes = True
     keeps_history = True
+    keeps_history_of_changes = True
 
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
