@@ -16,10 +16,10 @@ from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.history.merge import merge_planned, numbered_rows, stored_rows
 from ingest_ray.sinks.delta.log import CommitCounts
 from ingest_ray.sinks.delta.merge import quoted, read_batches
-from ingest_ray.sinks.delta.row_changes import changes_schema
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, HISTORY_FIELDS, INSTANT, IS_CURRENT
 from ingest_ray.sinks.history.match import NUMBER, close_before, current_rows_of, plan_commit
+from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 
 
