@@ -58,8 +58,8 @@ CHECKS: dict[str, Check] = {
     "leftovers": file_checks.check_leftovers,
     "quarantine": file_checks.check_quarantine,
     "logs": state_checks.check_logs,
-    "sinks": sink_checks.check_sinks,
     "kept logs": log_checks.check_kept_logs,
+    "sinks": sink_checks.check_sinks,
 }
 SLOW = ("logs", "kept logs", "sinks")  # these open connections to sources and sinks
 
