@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints, field_validator, model
 
 from ingest_ray.sdk.types import Model
 from ingest_ray.sdk.types.unit import Duration
-from ingest_ray.sdk.url_credentials import is_secret_name
+from ingest_ray.sdk.url_credentials import is_secret_name, plain_uri
 
 MIB = 1024 * 1024
 
@@ -26,13 +26,39 @@ SecretSource = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:.+"
 """A pattern of references to secrets, such as `env:SHOP_*` or `file:/run/secrets/*`."""
 
 
+_PLAIN_OPTION = re.compile(r"_(file|path|enabled|kms_key_id)$", re.IGNORECASE)
+_SECRET_WORDS = frozenset(("key", "secret", "token", "password", "sas", "credential", "credentials", "signature"))
+
+
+def _is_secret_option(name: str) -> bool:
+    """Whether an option of an object store holds a secret: more names count as secret than are."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return not _PLAIN_OPTION.search(name) and (is_secret_name(name) or bool(words & _SECRET_WORDS))
+
+
 class StagingSettings(Model):
     provider: Literal["auto", "files", "object-store"] = "auto"
     uri: str | None = None
-    """Root of `files`: a local path or any URI of `pyarrow.fs`. None: `<home>/staging`."""
+    """Root of `files`: a local path, an object store (`s3://`, `gs://`, `az://`) or another URI of `pyarrow.fs`. None: `<home>/staging`."""
+    storage_options: dict[str, str] = Field(default_factory=dict)
+    """Of an object store, as https://docs.rs/object_store names them. Secrets among them are references: `env:NAME`, `file:/path`."""
     cap_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
     """`object-store` refuses more than this per run."""
     page_bytes: Annotated[int, Field(ge=64 * 1024)] = 8 * MIB
+
+    @field_validator("uri")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        return value if value is None else plain_uri(value)
+
+    @field_validator("storage_options")
+    @classmethod
+    def _without_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if _is_secret_option(name) and not _REFERENCE.match(text):
+                raise ValueError(f"'{name}' is a secret: give a reference, such as env:NAME or file:/path")
+            plain_uri(text)
+        return value
 
 
 class RaySettings(Model):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
 from ingest_ray.quarantine.storage import OFFICIAL, PENDING, translate_errors
 from ingest_ray.quarantine.values import decode_value
 from ingest_ray.sdk.path_names import path_part
@@ -63,7 +63,7 @@ def promote_rejected_rows(uri: str) -> str | None:
     base, state, run, file = uri.rsplit("/", 3)
     if state == OFFICIAL:
         return uri
-    folder = Folder(base)
+    folder = open_folder(base)
     official = f"{OFFICIAL}/{run}/{file.rsplit('~', 1)[0]}.jsonl"
     pending = f"{PENDING}/{run}/{file}"
     with translate_errors(uri):
@@ -77,7 +77,7 @@ def promote_rejected_rows(uri: str) -> str | None:
 
 def list_quarantine(root: str, endpoint_id: str | None = None, unit_id: str | None = None) -> list[QuarantineEntry]:
     """Official files, oldest first."""
-    folder = Folder(root)
+    folder = open_folder(root)
     parts = [path_part(part) for part in (endpoint_id, unit_id) if part is not None]
     if unit_id is not None and endpoint_id is None:
         raise ValueError("a unit is named together with its endpoint")
@@ -91,7 +91,7 @@ def read_rejected_rows(uri: str) -> Iterator[RejectedRow]:
     """The rows of one file, with the source's values."""
     base, file = uri.rsplit("/", 1)
     with translate_errors(uri):
-        content = Folder(base).get(file).to_pybytes()
+        content = open_folder(base).get(file).to_pybytes()
     for line in content.splitlines():
         fields = json.loads(line)
         raw = {name: decode_value(value) for name, value in fields.pop("raw").items()}
@@ -101,13 +101,13 @@ def read_rejected_rows(uri: str) -> Iterator[RejectedRow]:
 def delete_rejected_rows(uri: str) -> None:
     base, file = uri.rsplit("/", 1)
     with translate_errors(uri):
-        Folder(base).delete(file)
+        open_folder(base).delete(file)
 
 
 def list_pending(root: str) -> list[str]:
     """Names of the pending files, for `sweep_pending`."""
     with translate_errors(root):
-        return [name for name in Folder(root).files() if name.split("/")[3:4] == [PENDING]]
+        return [name for name in open_folder(root).files() if name.split("/")[3:4] == [PENDING]]
 
 
 def sweep_pending(root: str, pending: Iterable[str], live_runs: Collection[str]) -> int:
@@ -116,7 +116,7 @@ def sweep_pending(root: str, pending: Iterable[str], live_runs: Collection[str])
     The files must be listed before the live runs are read: a run that begins in between is then not taken for dead. A run
     counts as live, too, while an unsettled intent of it may still promote its files.
     """
-    folder = Folder(root)
+    folder = open_folder(root)
     live = {path_part(run_id) for run_id in live_runs}
     dead = [name for name in pending if name.split("/")[4] not in live]
     with translate_errors(root):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import Folder, open_folder
 from ingest_ray.quarantine.storage import PENDING, translate_errors
 from ingest_ray.quarantine.values import encode_value
 from ingest_ray.sdk.path_names import FILE_BYTES, path_part
@@ -50,7 +50,7 @@ class QuarantineWriter:
     @cached_property
     def _folder(self) -> Folder:
         """Opened for the first rejected row: most slices have none."""
-        return Folder(self._root)
+        return open_folder(self._root)
 
     @cached_property
     def _run_folder(self) -> str:

@@ -12,6 +12,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import list_pending, sweep_pending
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.sdk.errors import SinkUnavailable
+from ingest_ray.secrets.locations import staging_location
 from ingest_ray.settings import Settings
 from ingest_ray.staging import MemoryPages, open_staging, sweep_stale
 from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, mark_kept
@@ -57,7 +58,7 @@ def _mark(order: RunOrder, *, is_complete: bool) -> bool:
     seconds = order.spec.policy.keep_staging
     if not seconds or not keeps_staged(order) or order.task not in ("ingest", "backfill"):
         return False
-    root, kept = order.settings.staging_uri, kept_run(order)
+    root, kept = staging_location(order.settings), kept_run(order)
     before = next((run for run in list_kept_runs(root, kept.unit_key) if run.run_id == kept.run_id), kept)
     mark_kept(root, kept.model_copy(update={"started_at": before.started_at, "is_complete": is_complete}))
     return True
@@ -83,7 +84,8 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
     Returns the bytes of the pages.
     """
     pending = _list_pending(settings)  # before the leases are read: a run has its lease before it rejects a row
-    repairs = list_key_folders(settings.staging_uri)
+    root = staging_location(settings)
+    repairs = list_key_folders(root)
     if not pending and not repairs and not staging.runs():
         return 0
     live, promising = set(), set()
@@ -98,9 +100,9 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
                 promising.add(intent.run_id)
     if pending:
         sweep_pending(settings.quarantine_uri, pending, live | promising)
-    sweep_key_files(settings.staging_uri, repairs, live, time.time())
+    sweep_key_files(root, repairs, live, time.time())
     if staging.provider == "files":
-        live |= {kept.run_id for kept in list_kept_runs(settings.staging_uri)}
+        live |= {kept.run_id for kept in list_kept_runs(root)}
     return sum(sweep_stale(staging, live).values())
 
 

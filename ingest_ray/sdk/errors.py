@@ -41,6 +41,7 @@
     + QuarantineLimit         fail: more rows in quarantine than the policy allows
   x StagingError
     + StagingUnavailable      retry the slice: staging cannot be written now
+    + StagingDenied           fail: the place, its keys or its rights are wrong
     + StagingTooLarge         fail: choose files for staging
     + StagingLost             read the slice again: its pages, or the rows prepared from them, are gone or damaged
   x SinkError
@@ -296,6 +297,10 @@ class StagingError(IngestError):
 
 class StagingUnavailable(StagingError):
     recovery = Recovery.RETRY
+
+
+class StagingDenied(StagingError):
+    """A person must change something first: the bucket, the keys, the rights."""
 
 
 class StagingTooLarge(StagingError):

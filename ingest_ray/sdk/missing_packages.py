@@ -21,6 +21,8 @@ EXTRAS = {
     "pytds": "mssql",
     "OpenSSL": "mssql",
     "deltalake": "delta",
+    "obstore": "object-store",
+    "boto3": "s3-profiles",
     "pyiceberg": "iceberg",
     "redis": "redis",
     "openlineage": "lineage",

@@ -12,7 +12,8 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from pydantic import ValidationError
 
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.types import Handle, Model
 from ingest_ray.staging.files import MANIFEST, FileStaging
 
@@ -41,17 +42,17 @@ class KeptRun(Model):
     """The run compared the sink with the source: its folder has the keys of the erased source rows, and no pages."""
 
 
-def mark_kept(root: str, kept: KeptRun) -> None:
+def mark_kept(root: str | Location, kept: KeptRun) -> None:
     """Writes the run's marker; a later call replaces it, with another `until`."""
-    folder = Folder(root)
+    folder = open_folder(root)
     name = quote(kept.run_id, safe="")
     folder.make(name)
     folder.put(f"{name}/{MARKER}", kept.model_dump_json().encode(), is_durable=True)
 
 
-def list_kept_runs(root: str, unit_key: str | None = None) -> list[KeptRun]:
+def list_kept_runs(root: str | Location, unit_key: str | None = None) -> list[KeptRun]:
     """The kept runs that have not expired, oldest first."""
-    folder = Folder(root)
+    folder = open_folder(root)
     runs = []
     for name in folder.folders():
         if not folder.exists(f"{name}/{MARKER}"):
@@ -65,9 +66,9 @@ def list_kept_runs(root: str, unit_key: str | None = None) -> list[KeptRun]:
     return sorted(runs, key=lambda kept: (kept.started_at, kept.run_id))
 
 
-def write_erased_keys(root: str, kept: KeptRun, keys: Iterable[pa.RecordBatch]) -> None:
+def write_erased_keys(root: str | Location, kept: KeptRun, keys: Iterable[pa.RecordBatch]) -> None:
     """Written before the rows are erased, so that a remap of older runs does not restore them."""
-    folder, name = Folder(root), quote(kept.run_id, safe="")
+    folder, name = open_folder(root), quote(kept.run_id, safe="")
     folder.make(name)
     with folder.create(f"{name}/{ERASED}") as out, pa.ipc.new_file(out, ERASED_KEYS) as writer:
         for batch in keys:
@@ -75,9 +76,9 @@ def write_erased_keys(root: str, kept: KeptRun, keys: Iterable[pa.RecordBatch]) 
     mark_kept(root, kept.model_copy(update={"has_erased": True}))
 
 
-def read_erased_keys(root: str, unit_key: str, since: float) -> set[str]:
+def read_erased_keys(root: str | Location, unit_key: str, since: float) -> set[str]:
     """The keys of the source rows that were erased at or after `since`."""
-    folder = Folder(root)
+    folder = open_folder(root)
     keys: set[str] = set()
     for kept in list_kept_runs(root, unit_key):
         if kept.has_erased and kept.started_at >= since:
@@ -86,9 +87,9 @@ def read_erased_keys(root: str, unit_key: str, since: float) -> set[str]:
     return keys
 
 
-def read_kept_slices(staging: FileStaging, root: str, run_id: str) -> Iterator[Handle]:
+def read_kept_slices(staging: FileStaging, root: str | Location, run_id: str) -> Iterator[Handle]:
     """The handles of a kept run's slices. An attempt without a manifest was not finished and is left out."""
-    folder = Folder(root)
+    folder = open_folder(root)
     for name in sorted(folder.files(quote(run_id, safe=""))):
         parts = name.split("/")
         if parts[-1] == MANIFEST and len(parts) == 4 and MODEL_SIGN not in unquote(parts[1]):

@@ -4,7 +4,7 @@ import json
 
 from pydantic import JsonValue
 
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
 from ingest_ray.payloads.documents import (
     NAMES_SHOWN,
     SEGMENTS_SHOWN,
@@ -71,7 +71,7 @@ def catalog_outcome(done: CollectResult) -> CatalogOutcome:
 
 
 def write_document(settings: Settings, name: str, text: str) -> str:
-    folder = Folder(settings.documents_uri)
+    folder = open_folder(settings.documents_uri)
     folder.make("")
     folder.put(name, text.encode(), is_durable=True)
     return folder.uri_of(name)

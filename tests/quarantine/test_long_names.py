@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_ray.files.folder import Folder, hint_for
+from ingest_ray.files.folder import hint_for, open_folder
 from ingest_ray.quarantine.rejected_rows import list_quarantine, promote_rejected_rows, read_rejected_rows
 from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.path_names import FILE_BYTES, PART_BYTES, path_part
@@ -31,5 +31,5 @@ def test_rows_of_a_unit_with_a_long_name_are_found_in_quarantine(tmp_path: Path)
 
 def test_a_path_that_is_too_long_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long") as caught:
-        Folder(str(tmp_path)).make("x" * 300)
+        open_folder(str(tmp_path)).make("x" * 300)
     assert "a name that is too long" in hint_for(caught.value)

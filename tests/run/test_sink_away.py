@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from ingest_ray.sdk.errors import SinkUnavailable
 from ingest_ray.sdk.types import RunState, Target
 from ingest_ray.sinks.delta import sink as delta_sink
-from ingest_ray.sinks.delta.log import commit_properties, take_over
+from ingest_ray.sinks.delta.log.commits import commit_properties, take_over
 from ingest_ray.sinks.delta.sink import DeltaSink
 from tests.run.installation import Installation
 

@@ -18,7 +18,7 @@ from ingest_ray import logs
 from ingest_ray.catalog import endpoints
 from ingest_ray.catalog.tables import endpoints as endpoints_table
 from ingest_ray.cli.tables.layout import console_on, table_of
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
 from ingest_ray.files.private import make_private_file, make_private_folder, write_private_file
 from ingest_ray.http.client import Auth, Client, Site
 from ingest_ray.kv.engine import state_engine
@@ -100,7 +100,7 @@ def test_a_backup_and_what_is_restored_from_it_are_private(tmp_path: Path, open_
 
 
 def test_a_put_of_a_folder_is_private(tmp_path: Path, open_umask: None) -> None:
-    folder = Folder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     folder.put("a", b"x")
     folder.create("b").close()
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "ab"} == {0o600}

@@ -68,6 +68,7 @@ def test_rows_that_an_append_table_has_are_not_appended_again(tmp_path: Path) ->
     """As after a repair that died between its commit and its end: the keys are listed, and the rows are there."""
     from ingest_ray.engine.readers.lost_rows import write_key_files
     from ingest_ray.run import launch
+    from ingest_ray.sdk.location import Location
 
     world = numbers(tmp_path, policy={"cursor": "at", "primary_key": ("id",), "write": "append"})
     world.run()
@@ -75,7 +76,7 @@ def test_rows_that_an_append_table_has_are_not_appended_again(tmp_path: Path) ->
     import pyarrow as pa
 
     uri = str(tmp_path / "keys")
-    write_key_files(uri, [pa.record_batch({"id": pa.array([4, 5, 6], pa.int64())})])
+    write_key_files(Location(uri), [pa.record_batch({"id": pa.array([4, 5, 6], pa.int64())})])
     order = world.order().model_copy(update={"task": "repair", "keys_uri": uri})
     summary = launch([order], lambda progress: None, lambda: False)[0]
     assert (summary.state, summary.rows.committed) == (RunState.SUCCEEDED, 1)

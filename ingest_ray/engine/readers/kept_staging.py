@@ -17,6 +17,7 @@ from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Axis, Effect, Handle, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.secrets.locations import staging_location
 from ingest_ray.sinks.provenance import READ_AT
 from ingest_ray.staging import FileStaging
 from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, read_erased_keys, read_kept_slices
@@ -31,7 +32,7 @@ class KeptStaging:
         self.descriptor = descriptor
         self._order = order
         settings = order.settings
-        self._staging = FileStaging(settings.staging_uri, page_bytes=settings.staging.page_bytes)
+        self._staging = FileStaging(staging_location(settings), page_bytes=settings.staging.page_bytes)
 
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
@@ -50,7 +51,7 @@ class KeptStaging:
         return [Scope(scope_id="remap", segment="kept", axis=AXIS, target=target, effect=Effect.AHEAD)]
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
-        kept = list_kept_runs(self._order.settings.staging_uri, unit_key_of(self._order))
+        kept = list_kept_runs(staging_location(self._order.settings), unit_key_of(self._order))
         read_at = {run.run_id: run.read_at or int(run.started_at * 10**6) for run in kept}
         for number, handle in enumerate(probe.live):
             yield Piece(
@@ -62,7 +63,7 @@ class KeptStaging:
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
         handle = self._staging.load(str(piece.hints["uri"]))
-        root, unit_key = self._order.settings.staging_uri, unit_key_of(self._order)
+        root, unit_key = staging_location(self._order.settings), unit_key_of(self._order)
         started_at = next(run.started_at for run in list_kept_runs(root, unit_key) if run.run_id == handle.run_id)
         erased = read_erased_keys(root, unit_key, started_at)
         for page in self._staging.read(handle):
@@ -79,7 +80,7 @@ class KeptStaging:
 
 def kept_handles(order: RunOrder, staging: FileStaging) -> list[Handle]:
     """Raises `ConfigError` where staging keeps nothing of the unit."""
-    root = order.settings.staging_uri
+    root = staging_location(order.settings)
     runs = [run for run in list_kept_runs(root, unit_key_of(order)) if not run.has_erased]
     refuse_other_layouts(order, runs)
     if order.spec.write_mode is WriteMode.REPLACE:

@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.renamed_sink import open_sink_of
 from ingest_ray.engine.steps.unit_layout import staged_schema, target_of
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
 from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowLookup, RowReader, RowSource, capability
 from ingest_ray.sdk.errors import ConfigError
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.row_hash import row_hashes
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec, WriteMode
+from ingest_ray.secrets.locations import staging_location
 from ingest_ray.sinks.canonical_json import comparable
 
 AXIS = Axis(kind="key", columns=("file",))
@@ -38,15 +40,15 @@ class LostRows:
 
     @contextmanager
     def probe(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-        names = sorted(Folder(self._uri()).files())
+        names = sorted(open_folder(self._location()).files())
         yield Probe(
             strategy="repair", facts={"files": len(names)}, bytes=len(names) * FILE_ROWS * KEY_BYTES, live=names
         )
 
-    def _uri(self) -> str:
+    def _location(self) -> Location:
         if self._order.keys_uri is None:
             raise ConfigError(f"the repair of unit '{self._order.ref}' names no keys")
-        return self._order.keys_uri
+        return staging_location(self._order.settings).at(self._order.keys_uri)
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         if not probe.live:
@@ -59,7 +61,7 @@ class LostRows:
             yield Piece(interval=Interval(lower=(number,), upper=(number + 1,)), hints={"file": name})
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        for keys in read_key_file(self._uri(), str(piece.hints["file"])):
+        for keys in read_key_file(self._location(), str(piece.hints["file"])):
             wanted = _tuples(keys, spec.key)
             appended = self._appended(keys, context.schema) if spec.write_mode is WriteMode.APPEND else None
             for batch in self._lookup.look_up(spec, keys, context, None):
@@ -95,9 +97,9 @@ class StoredRows:
         return _filtered(rows, [one not in self._found for one in zip(keys, hashes, strict=True)])
 
 
-def write_key_files(uri: str, batches: Iterable[pa.RecordBatch]) -> int:
+def write_key_files(location: Location, batches: Iterable[pa.RecordBatch]) -> int:
     """Writes keys in files of about `FILE_ROWS`; returns their number. Does nothing where there is no key."""
-    folder, pending, rows, files = Folder(uri), list[pa.RecordBatch](), 0, 0
+    folder, pending, rows, files = open_folder(location), list[pa.RecordBatch](), 0, 0
     total = 0
 
     def write() -> None:
@@ -118,26 +120,26 @@ def write_key_files(uri: str, batches: Iterable[pa.RecordBatch]) -> int:
     return total
 
 
-def keys_uri(staging_uri: str, run_id: str = "") -> str:
+def keys_location(staging: Location, run_id: str = "") -> Location:
     """The folder of a repair's keys, beside staging; or the folder of all of them."""
-    return f"{staging_uri.rstrip('/')}.repairs/{run_id}".rstrip("/")
+    return staging.beside(".repairs", run_id)
 
 
-def list_key_folders(staging_uri: str) -> list[str]:
+def list_key_folders(staging: Location) -> list[str]:
     """The repairs that have files of keys: their run ids."""
-    return Folder(keys_uri(staging_uri)).folders()
+    return open_folder(keys_location(staging)).folders()
 
 
-def sweep_key_files(staging_uri: str, runs: Iterable[str], live_runs: Container[str], now: float) -> None:
+def sweep_key_files(staging: Location, runs: Iterable[str], live_runs: Container[str], now: float) -> None:
     """Deletes the files of repairs that are not live. A repair writes them shortly before it takes its lease: newer ones stay."""
-    root = Folder(keys_uri(staging_uri))
+    root = open_folder(keys_location(staging))
     for run_id in runs:
         if run_id not in live_runs and now - root.changed_at(run_id) > KEPT_S:
             root.delete(run_id)
 
 
-def read_key_file(uri: str, name: str) -> Iterator[pa.RecordBatch]:
-    found = pa.ipc.open_file(Folder(uri).get(name)).read_all()
+def read_key_file(location: Location, name: str) -> Iterator[pa.RecordBatch]:
+    found = pa.ipc.open_file(open_folder(location).get(name)).read_all()
     yield from found.combine_chunks().to_batches()
 
 

@@ -9,18 +9,19 @@ import pyarrow as pa
 from ingest_ray.engine.comparison.compare import Differences
 from ingest_ray.engine.comparison.spool import Spool
 from ingest_ray.engine.comparison.unit_rows import ComparedRows
-from ingest_ray.engine.readers.lost_rows import keys_uri, write_key_files
+from ingest_ray.engine.readers.lost_rows import keys_location, write_key_files
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.engine.steps.unit_layout import unit_key_of
 from ingest_ray.engine.steps.unit_writer import writer_for
-from ingest_ray.files.folder import Folder
+from ingest_ray.files.folder import open_folder
 from ingest_ray.kv import open_state
 from ingest_ray.process.failpoints import reached
 from ingest_ray.run.launch import launch
 from ingest_ray.run.staging_area import keeps_staged, kept_run, staging_for
 from ingest_ray.sdk.errors import DeletesRefused
 from ingest_ray.sdk.types import RunSummary, WriteMode
+from ingest_ray.secrets.locations import staging_location
 from ingest_ray.staging.kept_runs import ERASED_KEYS, write_erased_keys
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
@@ -38,14 +39,14 @@ def repair_lost_rows(
     run_id = f"{order.run_id}-repair"
     if order.spec.write_mode is WriteMode.REPLACE:
         return launch([order.model_copy(update={"run_id": run_id})], lambda progress: None, is_stopping)[0]
-    uri = keys_uri(order.settings.staging_uri, run_id)
-    if not write_key_files(uri, chain.from_iterable(_lookup_keys(spool, table, order) for table in tables)):
+    location = keys_location(staging_location(order.settings), run_id)
+    if not write_key_files(location, chain.from_iterable(_lookup_keys(spool, table, order) for table in tables)):
         return None
     try:
-        repair = order.model_copy(update={"run_id": run_id, "task": "repair", "keys_uri": uri})
+        repair = order.model_copy(update={"run_id": run_id, "task": "repair", "keys_uri": location.uri})
         return launch([repair], lambda progress: None, is_stopping)[0]
     finally:
-        Folder(uri).delete("")
+        open_folder(location).delete("")
 
 
 def _lookup_keys(spool: Spool, table: str, order: RunOrder) -> Iterator[pa.RecordBatch]:
@@ -92,7 +93,7 @@ def erase_surplus_rows(
             return 0
         if order.spec.policy.keep_staging and keeps_staged(order):
             keys = spool.read_keys("gone", only_key=True)
-            write_erased_keys(order.settings.staging_uri, kept_run(order), _renamed_keys(keys))
+            write_erased_keys(staging_location(order.settings), kept_run(order), _renamed_keys(keys))
         sequence = state.record_intent(())
         reached("reconcile:before-erase")
         erased = rows.erase(state.epoch, sequence, spool.read_keys("gone", only_key=True))

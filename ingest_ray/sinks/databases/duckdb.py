@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingest_ray.files.folder import Folder, hint_for
+from ingest_ray.files.folder import hint_for, open_folder
 from ingest_ray.sdk.contracts import ModelSink, Sink
 from ingest_ray.sdk.errors import ConfigError, IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.statement_spans import DatabasePeer
@@ -39,7 +39,7 @@ class DuckDbDatabase(StandardSqlDatabase):
 
     def __init__(self, path: str) -> None:
         self._path = os.path.abspath(path)
-        self._folder = Folder(f"{self._path}.staged")
+        self._folder = open_folder(f"{self._path}.staged")
 
     def location(self, name: str) -> str:
         return f"{self._path}#{name}"

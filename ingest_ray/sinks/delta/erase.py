@@ -8,6 +8,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import execute_merge, quoted
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
@@ -62,6 +63,7 @@ def erase(
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
+        post_commithook_properties=AFTER_COMMIT,
         writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
     )
     if how == "delete":

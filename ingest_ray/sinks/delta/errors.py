@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
+from ingest_ray.files.folder import hint_for
+from ingest_ray.files.store_errors import cause_of, is_final
 from ingest_ray.sdk.errors import IngestError, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.delta.table_features import unsupported_feature
 
@@ -20,6 +22,12 @@ _STORAGE = {
 
 _FEATURE = re.compile(
     r"Feature '(\w+)' is not supported|Unsupported table features required: \[(\w+)|catalog-managed table"
+)
+
+
+# Its errors come in the classes of the table's own, which are final.
+_STORE = re.compile(
+    r"Generic (S3|GCS|MicrosoftAzure|HTTP) error|Error interacting with object store|Error performing (GET|PUT|POST|HEAD|DELETE)"
 )
 
 
@@ -48,6 +56,13 @@ def translate_error(uri: str, error: Exception) -> IngestError:
             f"table '{uri}' is append-only (delta.appendOnly = true), and this commit would change or remove rows of it",
             hint="set delta.appendOnly to false, or let the unit append",
         )
+    if _STORE.search(str(error)):
+        cause = cause_of(str(error))
+        if cause is not None and cause.is_final:
+            return SinkRejected(f"table '{uri}' cannot be reached: {cause.meaning} ({text})", hint=cause.hint)
+        hint = cause.hint if cause is not None else "check the uri and its storage_options"
+        reason = f"{cause.meaning} ({text})" if cause is not None else text
+        return SinkUnavailable(f"table '{uri}' cannot be reached: {reason}", hint=hint)
     if isinstance(error, CommitFailedError):
         return SinkUnavailable(f"table '{uri}' was changed by another commit at the same time: {text}")
     if isinstance(error, SchemaMismatchError):
@@ -56,6 +71,8 @@ def translate_error(uri: str, error: Exception) -> IngestError:
         return SinkRejected(f"a value does not fit table '{uri}': {text}")
     if isinstance(error, DeltaError) and not isinstance(error, OSError):
         return SinkRejected(f"table '{uri}' refused the write: {text}")
+    if is_final(error):
+        return SinkRejected(f"table '{uri}' cannot be reached: {text}", hint=hint_for(error))
     if isinstance(error, OSError):
         return SinkUnavailable(f"table '{uri}' cannot be reached: {text}", hint="check the uri and its storage_options")
     return SinkRejected(f"table '{uri}' refused the write: {text}")

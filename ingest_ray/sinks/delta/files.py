@@ -1,43 +1,20 @@
 """The files of one Delta table: in a local directory, or in an object store that is reached by Delta's own settings."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
-from deltalake.fs import DeltaStorageHandler
+from deltalake import DeltaTable
 from pyarrow import fs
 
+from ingest_ray.files.store_folder import StoreFolder
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.path_names import path_part
-
-
-class _DeltaFileSystem(DeltaStorageHandler):
-    """Delta's own object store as an Arrow file system. Its streams accept only `bytes`, and Arrow passes buffers."""
-
-    def open_output_stream(self, path: str, metadata: dict[str, str] | None = None) -> pa.PythonFile:
-        return pa.PythonFile(_BytesStream(self._handler.open_output_stream(path, metadata)), mode="w")
-
-
-class _BytesStream:
-    closed = False
-
-    def __init__(self, out: Any) -> None:
-        self._out = out
-
-    def write(self, content: Any) -> int:
-        copied = bytes(content)
-        self._out.write(copied)
-        return len(copied)
-
-    def flush(self) -> None:
-        self._out.flush()
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._out.close()
 
 
 class TableFiles:
@@ -47,7 +24,14 @@ class TableFiles:
         self.uri = uri
         self.options = dict(options)
         self.is_local = "://" not in uri
-        self._fs: fs.FileSystem | None = None
+        self.kept: DeltaTable | None = None
+        """The snapshot that commits are made from, under `lock`: `snapshot.newest_table` brings it up to date."""
+        self.checkpoint: int | None = None
+        """The version of the log's last checkpoint; None before it was looked for."""
+        self.last_read: tuple[int, list[Mapping[str, Any]]] | None = None
+        """The version and the actions of the log's commit that was read last."""
+        self.lock = threading.RLock()
+        self._folder: StoreFolder | None = None
 
     @classmethod
     def of(cls, root: str, names: Sequence[str], options: Mapping[str, str]) -> "TableFiles":
@@ -63,7 +47,7 @@ class TableFiles:
         if self.is_local:
             Path(self.uri).mkdir(parents=True, exist_ok=True)
             return pa.OSFile(os.path.join(self.uri, name), "wb")
-        return self._remote().open_output_stream(name)
+        return self._remote().create(name)
 
     def make_durable(self, names: Sequence[str]) -> None:
         """Called before a commit names files, so that they survive a power failure; an object store's put is durable already."""
@@ -79,25 +63,34 @@ class TableFiles:
     def open(self, name: str) -> pa.NativeFile:
         if self.is_local:
             return pa.memory_map(os.path.join(self.uri, name))
-        return self._remote().open_input_file(name)
+        return self._remote().open(name)
+
+    def read(self, name: str) -> bytes:
+        """A small file, by one request. Raises `FileNotFoundError`."""
+        if self.is_local:
+            return Path(self.uri, name).read_bytes()
+        content: bytes = self._remote().get(name).to_pybytes()
+        return content
 
     def list_names(self) -> list[str]:
         """The names of the files; empty where the directory does not exist."""
         if self.is_local:
             return sorted(os.listdir(self.uri)) if os.path.isdir(self.uri) else []
-        infos = self._remote().get_file_info(fs.FileSelector("", allow_not_found=True))
-        return sorted(str(info.path).rsplit("/", 1)[-1] for info in infos if info.type == fs.FileType.File)
+        return sorted(name for name in self._remote().files() if "/" not in name)
 
     def delete(self, name: str) -> None:
-        try:
-            if self.is_local:
-                os.unlink(os.path.join(self.uri, name))
-            else:
-                self._remote().delete_file(name)
-        except FileNotFoundError:
-            return
+        self.delete_all([name])
 
-    def _remote(self) -> fs.FileSystem:
-        if self._fs is None:
-            self._fs = fs.PyFileSystem(_DeltaFileSystem(self.uri, options=self.options))
-        return self._fs
+    def delete_all(self, names: Sequence[str]) -> None:
+        """Names that do not exist are ignored."""
+        if not self.is_local:
+            self._remote().delete_files(names)
+            return
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.uri, name))
+
+    def _remote(self) -> StoreFolder:
+        if self._folder is None:
+            self._folder = StoreFolder(Location(self.uri, self.options))
+        return self._folder

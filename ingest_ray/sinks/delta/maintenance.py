@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 from ingest_ray.sdk.errors import ConfigError, SinkRejected
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import load_table
+from ingest_ray.sinks.delta.log.snapshot import load_table
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_unsupported_features
 from ingest_ray.sinks.delta.table_schema import table_schema

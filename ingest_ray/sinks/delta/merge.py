@@ -18,6 +18,7 @@ from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.read_ahead import ReadAhead
 
@@ -67,6 +68,7 @@ def merge(
             target_alias="t",
             streamed_exec=True,
             commit_properties=properties,
+            post_commithook_properties=AFTER_COMMIT,
             writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
         )
         merger = merger.when_matched_update(values, predicate=_is_newer(target))
@@ -86,7 +88,9 @@ def execute_merge(table: DeltaTable, merger: TableMerger, properties: CommitProp
             max_commit_retries=0,
             app_transactions=properties.app_transactions,
         )
-        table.create_write_transaction([], "append", table.schema(), commit_properties=empty)
+        table.create_write_transaction(
+            [], "append", table.schema(), commit_properties=empty, post_commithook_properties=AFTER_COMMIT
+        )
     return metrics
 
 

@@ -18,6 +18,7 @@ from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import ORDER, quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.provenance import DELETED_AT
@@ -103,7 +104,13 @@ class ModelMerge:
     ) -> None:
         """One commit, also where nothing changes: its number must be in the table, and an empty merge writes no commit."""
         if not selection.winners and not selection.stale:
-            self._table.create_write_transaction([], "append", self._table.schema(), commit_properties=properties)
+            self._table.create_write_transaction(
+                [],
+                "append",
+                self._table.schema(),
+                commit_properties=properties,
+                post_commithook_properties=AFTER_COMMIT,
+            )
             return
         schema = pa.schema([*self._columns, pa.field(IS_STALE, pa.bool_())])
         values = {quoted(name): f"s.{quoted(name)}" for name in self._columns.names}
@@ -116,6 +123,7 @@ class ModelMerge:
                 target_alias="t",
                 streamed_exec=True,
                 commit_properties=properties,
+                post_commithook_properties=AFTER_COMMIT,
                 writer_properties=writer_properties(self._table, pa.schema(self._table.schema().to_arrow())),
             )
             merger = merger.when_matched_update(values, predicate=f"NOT s.{quoted(IS_STALE)}")

@@ -19,16 +19,16 @@ from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, 
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import (
+from ingest_ray.sinks.delta.log.commits import (
     CommitCounts,
     commit_once,
     commit_properties,
     find_commit,
     last_sequence,
-    load_table,
     read_progress,
     take_over,
 )
+from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.model_merge import ModelMerge
 from ingest_ray.sinks.delta.pending_commit import (
     PendingCommit,
@@ -57,7 +57,7 @@ class _ModelFiles(DeltaSink):
     payload_bytes = PAYLOAD_BYTES // 4  # the files that a slice prepares for all of its models share one payload
 
     def table_files(self, target: Target) -> TableFiles:
-        return TableFiles.of(self._root, [FOLDER, model_of(str(target.model)).table], self._options)
+        return self._kept(TableFiles.of(self._root, [FOLDER, model_of(str(target.model)).table], self._options))
 
     def pending_files(self, target: Target) -> TableFiles:
         unit = f"{path_part(target.endpoint_id)}~{path_part(target.unit_id)}"
@@ -96,8 +96,8 @@ class DeltaModelSink:
     def open(self, tables: Sequence[ModelTable], epoch: int) -> int:
         for table in tables:
             target, files = _as_upsert(table.target), self._files.table_files(table.target)
-            with translate_errors(files.uri):
-                stored = load_table(files) or create_table(files, target, table.schema, epoch)
+            with files.lock, translate_errors(files.uri):
+                stored = newest_table(files) or create_table(files, target, table.schema, epoch)
                 refuse_unsupported_table(stored, target, table.schema)
                 stored = take_over(stored, files, target, epoch)
                 evolve_table(stored, files, target, table.schema, epoch)
@@ -239,8 +239,7 @@ class DeltaModelSink:
         delete_all_pending(pending_files)
 
     def _sequences(self, tables: Sequence[ModelTable]) -> list[int]:
-        loaded = [load_table(self._files.table_files(table.target)) for table in tables]
-        return [0 if stored is None else last_sequence(stored, tables[0].target) for stored in loaded]
+        return [_sequence_of(self._files.table_files(table.target), tables[0].target) for table in tables]
 
 
 def _as_upsert(target: Target) -> Target:
@@ -248,9 +247,16 @@ def _as_upsert(target: Target) -> Target:
     return target.model_copy(update={"write": WriteMode.UPSERT})
 
 
+def _sequence_of(files: TableFiles, target: Target) -> int:
+    with files.lock:
+        stored = newest_table(files)
+        return 0 if stored is None else last_sequence(stored, files, target)
+
+
 def _recorded_fact(files: TableFiles, target: Target, sequence: int, name: str) -> int:
-    table = load_table(files)
-    entry = find_commit(table, target, sequence) if table is not None else None
+    with files.lock:
+        table = newest_table(files)
+        entry = find_commit(table, files, target, sequence) if table is not None else None
     return int(entry[name]) if entry is not None and name in entry else 0
 
 

@@ -15,7 +15,8 @@ from deltalake import CommitProperties, DeltaTable
 from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED
 from ingest_ray.sdk.types import Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.log.commits import CommitCounts
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
@@ -49,6 +50,7 @@ def apply_changes(
             target_alias="t",
             streamed_exec=not prepared.payload.get(TRUNCATES),
             commit_properties=properties,
+            post_commithook_properties=AFTER_COMMIT,
             writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
         )
         if target.deletes == "delete":

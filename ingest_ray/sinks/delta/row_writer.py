@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import RowRule, row_rules
@@ -47,6 +48,7 @@ def write_rows(
             target_file_size=FILE_BYTES,
             writer_properties=writer_properties(table, schema),
             commit_properties=properties,
+            post_commithook_properties=AFTER_COMMIT,
         )
 
 

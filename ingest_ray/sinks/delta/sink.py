@@ -26,17 +26,18 @@ from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.history.changes import apply_history_changes
 from ingest_ray.sinks.delta.history.merge import close_rows, merge_history
-from ingest_ray.sinks.delta.log import (
+from ingest_ray.sinks.delta.log.commits import (
     CommitCounts,
     add_actions,
     commit_once,
     commit_properties,
     count_rows,
     last_sequence,
-    load_table,
     read_progress,
     take_over,
 )
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
+from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
@@ -85,6 +86,7 @@ class DeltaSink:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
         self._file_schema: tuple[object, pa.Schema] | None = None
+        self._tables: dict[str, TableFiles] = {}
 
     def location(self, target: Target) -> str:
         return self.table_files(target).uri
@@ -102,13 +104,13 @@ class DeltaSink:
         files = self.table_files(target)
         refuse_unordered_keys(target, schema, DELTA_TYPES)
         columns = table_columns_of(target, schema)
-        with translate_errors(files.uri):
-            table = load_table(files) or create_table(files, target, columns, epoch)
+        with files.lock, translate_errors(files.uri):
+            table = newest_table(files) or create_table(files, target, columns, epoch)
             refuse_other_writing(target, files.uri, [field.name for field in table.schema().fields], schema)
             refuse_unsupported_table(table, target, columns)
             table = take_over(table, files, target, epoch)
             evolve_table(table, files, target, columns, epoch)
-        return last_sequence(table, target)
+            return last_sequence(table, files, target)
 
     def is_empty(self, target: Target) -> bool:
         files = self.table_files(target)
@@ -171,8 +173,10 @@ class DeltaSink:
         is_merge = target.write.merges and not has_only_inserts
         record_unbounded(files, target, epoch, group)
         counts = commit_once(files, target, epoch, sequence, commit.merge if is_merge else commit.add)
-        if is_merge or commit.is_rewritten:
-            self.abort(group)  # the rows are in the table's own files now; a file that is one of them stays
+        if commit.is_merged:
+            files.delete_all(commit.names)  # the rows are in the table's own files now
+        elif (is_merge or commit.is_rewritten) and not commit.is_added:
+            self.abort(group)  # the table had the number already: a file that is one of its own stays
         return Receipt(
             epoch=epoch,
             sequence=sequence,
@@ -189,13 +193,11 @@ class DeltaSink:
             names = [str(file["name"]) for file in prepared_files(prepared)]
             names_by_uri.setdefault(str(prepared.payload["uri"]), []).extend(names)
         for uri, names in names_by_uri.items():
-            files = TableFiles(uri, self._options)
-            table = load_table(files)
-            with translate_errors(uri):
-                in_table = {path.rsplit("/", 1)[-1] for path in table.file_uris()} if table and names else set()
-                for name in names:
-                    if name not in in_table:
-                        files.delete(name)
+            files = self._tables.get(uri) or TableFiles(uri, self._options)
+            with files.lock, translate_errors(uri):
+                table = newest_table(files) if names else None
+                in_table = {path.rsplit("/", 1)[-1] for path in table.file_uris()} if table else set()
+                files.delete_all([name for name in names if name not in in_table])
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         files = self.table_files(target)
@@ -268,14 +270,18 @@ class DeltaSink:
 
     def table_files(self, target: Target) -> TableFiles:
         names = target.table.split("/") if target.table else [target.endpoint_id, target.unit_id]
-        return TableFiles.of(self._root, names, self._options)
+        return self._kept(TableFiles.of(self._root, names, self._options))
+
+    def _kept(self, files: TableFiles) -> TableFiles:
+        """One object for each table, which has its snapshot."""
+        return self._tables.setdefault(files.uri, files)
 
     def _cached_file_schema(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
         """Read once per run: reading the log again for each slice would cost more than writing it.
 
         Only the opening of a run changes the columns; the commit refuses columns that were changed by hand meanwhile.
         """
-        cached, key = self._file_schema, (files.uri, target.run_id, target.write, schema)
+        cached, key = self._file_schema, _schema_key(files, target, schema)
         if cached is not None and cached[0] == key:
             return cached[1]
         table = load_table(files)
@@ -285,6 +291,10 @@ class DeltaSink:
             columns = file_schema(table, target, schema)
         self._file_schema = (key, columns)
         return columns
+
+
+def _schema_key(files: TableFiles, target: Target, schema: pa.Schema) -> object:
+    return files.uri, target.run_id, target.write, schema
 
 
 class _GroupCommit:
@@ -307,21 +317,28 @@ class _GroupCommit:
         self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
         self._rows = sum(prepared.rows for prepared in group)
         self._bytes = sum(prepared.bytes for prepared in group)
-        self._names = [str(file["name"]) for file in self._prepared_files]
+        self.names = [str(file["name"]) for file in self._prepared_files]
         self._changes = only_changes(group)
         self.is_rewritten = False
-        """True after `add` where the table has the rows in other files than the prepared ones."""
+        """True where the table has the rows in other files than the prepared ones."""
+        self.is_added = False
+        """True where the table has the prepared files themselves."""
+        self.is_merged = False
+        """True where a merge took the rows over."""
 
     def merge(self, table: DeltaTable) -> CommitCounts:
-        columns, names = file_schema(table, self._target, self._schema), self._names
+        columns, names = file_schema(table, self._target, self._schema), self.names
         if self._changes is not None:
             if keeps_history(self._target):
                 return apply_history_changes(table, self._files, names, columns, self._target, self._properties)
             properties = self._properties(dropped=0)
-            return apply_changes(table, self._files, names, columns, self._target, self._changes, properties)
+            counts = apply_changes(table, self._files, names, columns, self._target, self._changes, properties)
+            self.is_merged = True
+            return counts
         dropped = find_superseded_rows(self._files, names, columns, self._target)
         if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
             rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
+            self.is_rewritten = rewritten is not None
             return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
         if keeps_history(self._target):
             with self._checked_rows(table, columns):
@@ -329,6 +346,7 @@ class _GroupCommit:
         properties = self._properties(len(dropped))
         with self._checked_rows(table, columns):
             metrics = merge(table, self._files, names, columns, self._target, dropped, properties)
+        self.is_merged = True
         return count_rows(self._rows, len(dropped), metrics)
 
     def add(self, table: DeltaTable) -> CommitCounts:
@@ -344,18 +362,18 @@ class _GroupCommit:
         columns = file_schema(table, self._target, self._schema)
         replaced = replaced_schema(table, self._schema) if is_replace else None
         with self._checked_rows(table, columns):
-            write_rows(table, self._files, self._names, columns, replaced, self._properties(dropped=0))
+            write_rows(table, self._files, self.names, columns, replaced, self._properties(dropped=0))
         self.is_rewritten = True
         return CommitCounts(self._rows)
 
     @contextmanager
     def _checked_rows(self, table: DeltaTable, columns: pa.Schema) -> Iterator[None]:
         """Refuses rows that the table cannot have, with the name of the rule that they break."""
-        refuse_unfit_partition_values(table, self._files, self._names, columns)
+        refuse_unfit_partition_values(table, self._files, self.names, columns)
         try:
             yield
         except Exception as error:
-            cause = explain_broken_rule(table, self._files, self._names, columns, self._target, error)
+            cause = explain_broken_rule(table, self._files, self.names, columns, self._target, error)
             if cause is error:
                 raise
             raise cause from error
@@ -370,7 +388,9 @@ class _GroupCommit:
             "overwrite" if is_replace else "append",
             Schema.from_arrow(columns) if is_replace else columns,
             commit_properties=self._properties(dropped=0),
+            post_commithook_properties=AFTER_COMMIT,
         )
+        self.is_added = rewritten is None
         return CommitCounts(self._rows)
 
     def _properties(self, dropped: int) -> CommitProperties:

@@ -18,7 +18,8 @@ from ingest_ray.sdk.types import Prepared, Target, WriteMode
 from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema, wider_type
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import add_actions, commit_properties, load_table, refuse_older_epoch
+from ingest_ray.sinks.delta.log.commits import add_actions, commit_properties, refuse_older_epoch
+from ingest_ray.sinks.delta.log.snapshot import newest_table
 from ingest_ray.sinks.delta.merge import quoted
 from ingest_ray.sinks.delta.statistics import UNBOUNDED, recorded_unbounded, writer_properties
 from ingest_ray.sinks.delta.table_features import has_demands, refuse_removal
@@ -67,7 +68,7 @@ def create_table(files: TableFiles, target: Target, schema: pa.Schema, epoch: in
             commit_properties=commit_properties(target, epoch),
         )
     except DeltaError:
-        table = load_table(files)  # another process created it first
+        table = newest_table(files)  # another process created it first
         if table is None:
             raise
         return table
@@ -145,7 +146,7 @@ def record_unbounded(files: TableFiles, target: Target, epoch: int, group: Seque
     unbounded = {str(name) for prepared in group for name in cast("list[str]", prepared.payload.get("unbounded") or [])}
     if not unbounded:
         return
-    with translate_errors(files.uri):
+    with files.lock, translate_errors(files.uri):
         table = _reload(files, target, epoch)
         for name in sorted(unbounded - recorded_unbounded(table)):
             properties = commit_properties(target, epoch)
@@ -202,10 +203,10 @@ def _read_rows(table: DeltaTable) -> Iterator[pa.RecordBatch]:
 
 
 def _reload(files: TableFiles, target: Target, epoch: int) -> DeltaTable:
-    table = load_table(files)
+    table = newest_table(files)
     if table is None:
         raise SinkRejected(f"table '{files.uri}' is gone")
-    refuse_older_epoch(table, target, epoch)
+    refuse_older_epoch(table, files, target, epoch)
     return table
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingest_ray.kv.keys import unit_of
 from ingest_ray.quarantine import rejected_rows
+from ingest_ray.secrets.locations import staging_location
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.upkeep.checks.found import Found
 from ingest_ray.staging import open_staging
@@ -51,7 +52,7 @@ def check_leftovers(installation: Installation) -> Found:
     staged = set(open_staging(settings, "files").runs())
     if not staged:
         return
-    live = {kept.run_id for kept in list_kept_runs(settings.staging_uri)}
+    live = {kept.run_id for kept in list_kept_runs(staging_location(settings))}
     for key, value, _ in installation.kv.scan("ingest::"):
         if key.endswith("::lease") and unit_of(key) is not None:
             lease = parsed(LeaseDocument, key, value)

@@ -11,7 +11,8 @@ from ingest_ray.sdk.key_sums import literal
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.log.commits import CommitCounts
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
@@ -70,6 +71,7 @@ def merge_planned(
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
+        post_commithook_properties=AFTER_COMMIT,
         writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
     )
     execute_merge(table, merger.when_matched_update(values_of).when_not_matched_insert(values_of), properties)
@@ -94,6 +96,7 @@ def close_rows(
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
+        post_commithook_properties=AFTER_COMMIT,
         writer_properties=writer_properties(table, pa.schema(table.schema().to_arrow())),
     )
     merger = merger.when_matched_update(

@@ -5,13 +5,13 @@ It puts the files of the earlier version back and leaves the transaction numbers
 of later commits are gone.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from deltalake import DeltaTable
 
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log.entries import read_commit
 
 SEARCHED_COMMITS = 100  # of others above the unit's last one; usually the newest commit of a table is the unit's own
 RESTORES = 10  # that lead to each other
@@ -35,7 +35,7 @@ def restored_sequence(table: DeltaTable, files: TableFiles, app_id: str) -> int 
 def _restored_version(files: TableFiles, app_id: str, version: int) -> Mapping[str, Any] | None:
     """The parameters of the newest `RESTORE` up to `version`; None where an action of the unit is newer, or neither is found."""
     for number in range(version, max(version - SEARCHED_COMMITS, -1), -1):
-        actions = _read_commit(files, number)
+        actions = read_commit(files, number)
         if actions is None or any(_is_of(action, app_id) for action in actions):
             return None
         for action in actions:
@@ -47,16 +47,6 @@ def _restored_version(files: TableFiles, app_id: str, version: int) -> Mapping[s
 
 def _is_of(action: Mapping[str, Any], app_id: str) -> bool:
     return "txn" in action and action["txn"]["appId"] in (app_id, f"{app_id}::epoch")
-
-
-def _read_commit(files: TableFiles, version: int) -> list[dict[str, Any]] | None:
-    """The actions of one commit; None where its file is cleaned up."""
-    try:
-        with files.open(f"_delta_log/{version:020}.json") as file:
-            text = file.read().decode()
-    except FileNotFoundError:
-        return None
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def _version_of(files: TableFiles, parameters: Mapping[str, Any]) -> int | None:

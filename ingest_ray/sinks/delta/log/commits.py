@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from pydantic import JsonValue
 
@@ -23,8 +22,10 @@ from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkReject
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.errors import translate_error, translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT, application_versions, commit_info, read_commit
+from ingest_ray.sinks.delta.log.restored_version import restored_sequence
+from ingest_ray.sinks.delta.log.snapshot import forget_table, newest_table, write_checkpoint_if_due
 from ingest_ray.sinks.delta.merge import CHANGES_NOTHING
-from ingest_ray.sinks.delta.restored_version import restored_sequence
 
 HISTORY_COMMITS = 100  # how far back the log is searched for the counts of an earlier commit
 
@@ -35,47 +36,54 @@ class CommitCounts:
     deduplicated: int = 0
 
 
-def load_table(files: TableFiles) -> DeltaTable | None:
-    with translate_errors(files.uri):
-        try:
-            return DeltaTable(files.uri, storage_options=files.options or None)
-        except TableNotFoundError:
-            return None
-
-
 def read_progress(files: TableFiles, target: Target) -> SinkProgress:
     """Lists the log and reads its last checkpoint and what follows it, and the newest commit once more for a `RESTORE`."""
-    table = load_table(files)
-    if table is None:
-        return SinkProgress(exists=False)
-    epoch, sequence = table.transaction_version(_epoch_id(target)) or 0, last_sequence(table, target)
-    if not sequence:
-        return SinkProgress(epoch, sequence)
+    with files.lock:
+        table = newest_table(files)
+        if table is None:
+            return SinkProgress(exists=False)
+        epoch, sequence = _numbers(table, files, target)
+        if not sequence:
+            return SinkProgress(epoch, sequence)
+        with translate_errors(files.uri):
+            return SinkProgress(epoch, sequence, restored_to=restored_sequence(table, files, target.app_id))
+
+
+def last_sequence(table: DeltaTable, files: TableFiles, target: Target) -> int:
+    return application_versions(table, files, [target.app_id])[target.app_id]
+
+
+def _numbers(table: DeltaTable, files: TableFiles, target: Target) -> tuple[int, int]:
+    """The epoch and the last sequence number of the snapshot."""
     with translate_errors(files.uri):
-        return SinkProgress(epoch, sequence, restored_to=restored_sequence(table, files, target.app_id))
+        found = application_versions(table, files, [_epoch_id(target), target.app_id])
+    return found[_epoch_id(target)], found[target.app_id]
 
 
-def last_sequence(table: DeltaTable, target: Target) -> int:
-    return table.transaction_version(target.app_id) or 0
-
-
-def refuse_older_epoch(table: DeltaTable, target: Target, epoch: int) -> int:
+def refuse_older_epoch(table: DeltaTable, files: TableFiles, target: Target, epoch: int) -> int:
     """Returns the table's epoch, which is at most `epoch`."""
-    table_epoch = table.transaction_version(_epoch_id(target)) or 0
+    table_epoch = application_versions(table, files, [_epoch_id(target)])[_epoch_id(target)]
+    _refuse(table, target, epoch, table_epoch)
+    return table_epoch
+
+
+def _refuse(table: DeltaTable, target: Target, epoch: int, table_epoch: int) -> None:
     if table_epoch > epoch:
         raise Fenced(
             f"unit '{target.unit_id}' belongs to epoch {table_epoch} in '{table.table_uri}', and this is epoch {epoch}",
-            newer_epoch=int(table_epoch),
+            newer_epoch=table_epoch,
         )
-    return int(table_epoch)
 
 
 def take_over(table: DeltaTable, files: TableFiles, target: Target, epoch: int) -> DeltaTable:
     """Makes `epoch` the table's owner; returns a snapshot that has it. Refuses an epoch older than the table's."""
-    if refuse_older_epoch(table, target, epoch) == epoch:
+    if refuse_older_epoch(table, files, target, epoch) == epoch:
         return table
-    table.create_write_transaction([], "append", table.schema(), commit_properties=commit_properties(target, epoch))
-    return load_table(files) or table
+    properties = commit_properties(target, epoch)
+    table.create_write_transaction(
+        [], "append", table.schema(), commit_properties=properties, post_commithook_properties=AFTER_COMMIT
+    )
+    return newest_table(files) or table
 
 
 def commit_properties(target: Target, epoch: int, sequence: int | None = None, **facts: JsonValue) -> CommitProperties:
@@ -93,39 +101,44 @@ def commit_once(
 
     Where the table has the number already, returns the counts that its log records.
     """
-    table = load_table(files)
-    if table is None:
-        raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
-    refuse_older_epoch(table, target, epoch)
-    if last_sequence(table, target) >= sequence:
-        return recorded_counts(table, target, sequence)
-    reached("sink:in-commit")
-    try:
-        return apply(table)
-    except Exception as error:
-        return _resolve_failure(files, target, epoch, sequence, error)
+    with files.lock:
+        table = newest_table(files)
+        if table is None:
+            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
+        table_epoch, table_sequence = _numbers(table, files, target)
+        _refuse(table, target, epoch, table_epoch)
+        if table_sequence >= sequence:
+            return recorded_counts(table, files, target, sequence)
+        write_checkpoint_if_due(files, table)
+        reached("sink:in-commit")
+        try:
+            return apply(table)
+        except Exception as error:
+            forget_table(files)
+            return _resolve_failure(files, target, epoch, sequence, error)
 
 
 def _resolve_failure(files: TableFiles, target: Target, epoch: int, sequence: int, error: Exception) -> CommitCounts:
-    """Looks into the log, because the commit may have happened nevertheless, e.g. when only the checkpoint after it failed."""
+    """Looks into the log, because the commit may have happened nevertheless, e.g. when its answer was lost."""
     unknown = f"whether commit {sequence} of '{files.uri}' happened is not known"
     try:
-        table = load_table(files)
+        table = newest_table(files)
+        numbers = (0, 0) if table is None else _numbers(table, files, target)
     except IngestError as unreachable:
         raise CommitUnknown(f"{unknown}: {unreachable}") from error
     if table is None:
         raise CommitUnknown(f"{unknown}: the table cannot be found") from error
-    refuse_older_epoch(table, target, epoch)
-    if last_sequence(table, target) >= sequence:
-        return recorded_counts(table, target, sequence)
+    _refuse(table, target, epoch, numbers[0])
+    if numbers[1] >= sequence:
+        return recorded_counts(table, files, target, sequence)
     if isinstance(error, IngestError):
         raise error
     raise translate_error(files.uri, error) from error
 
 
-def recorded_counts(table: DeltaTable, target: Target, sequence: int) -> CommitCounts:
+def recorded_counts(table: DeltaTable, files: TableFiles, target: Target, sequence: int) -> CommitCounts:
     """The counts of an earlier commit; zero where it is too old for the table's history."""
-    entry = find_commit(table, target, sequence)
+    entry = find_commit(table, files, target, sequence)
     if entry is None or "ingestRowsCommitted" in entry or "ingestErased" in entry:
         return CommitCounts(0)
     if entry.get(CHANGES_NOTHING):
@@ -138,11 +151,16 @@ def recorded_counts(table: DeltaTable, target: Target, sequence: int) -> CommitC
     return count_rows(prepared, dropped, entry.get("operationMetrics") if entry["operation"] == "MERGE" else None)
 
 
-def find_commit(table: DeltaTable, target: Target, sequence: int) -> dict[str, Any] | None:
-    """The log's entry of a commit; None where it is too old for the table's history."""
-    for entry in table.history(HISTORY_COMMITS):
+def find_commit(table: DeltaTable, files: TableFiles, target: Target, sequence: int) -> dict[str, Any] | None:
+    """What the log says of a commit; None where it is too old for the table's history."""
+    version = int(table.version())
+    for number in range(version, max(version - HISTORY_COMMITS, -1), -1):
+        actions = read_commit(files, number)
+        if actions is None:
+            return None
+        entry = commit_info(actions)
         if entry.get("ingestAppId") == target.app_id and entry.get("ingestSequence") == sequence:
-            return dict(entry)
+            return entry
     return None
 
 
