@@ -1,6 +1,7 @@
 """An HTTP proxy before an object store that counts requests and breaks chosen ones: busy answers, cut bodies, delays, lost answers."""
 
 import http.client
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +82,12 @@ def every(number: int, fault: Fault, only: Callable[[Request], bool] = lambda _:
         return fault if len(seen) % number == 0 else None
 
     return rule
+
+
+def some(fraction: float, fault: Fault) -> Rule:
+    """The fault for a fraction of all requests, the same ones each time: in no rhythm that a client's retries could have, too."""
+    chance = random.Random(7)
+    return lambda _: fault if chance.random() < fraction else None
 
 
 def first_of(rules: Sequence[Rule]) -> Rule:

@@ -20,7 +20,7 @@ from ingest_ray.sinks.delta.sink import DeltaSink
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.testing.suites.sink_harness import Load, Row, insist, rows
 from tests.object_stores.conftest import Bucket
-from tests.object_stores.proxy import Fault, Request, every, first_of
+from tests.object_stores.proxy import Fault, Request, every, first_of, some
 
 LOG_READS = 12
 
@@ -86,7 +86,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(world: LakeWorld) -> None:
 def test_faults_lose_and_double_no_row(world: LakeWorld, fault: Fault) -> None:
     load = Load(world, WriteMode.APPEND)
     world.bucket.proxy.delay_s = 0.02
-    world.bucket.proxy.rule = first_of([every(7, fault), every(9, "lost", only=lambda one: one.is_conditional)])
+    world.bucket.proxy.rule = first_of([some(0.15, fault), every(9, "lost", only=lambda one: one.is_conditional)])
     for number in range(3):
         _put(load, (number, 1, "x"), (number + 100, 1, "y"))
     world.bucket.proxy.rule = lambda _: None
