@@ -14,7 +14,7 @@ from ingest_ray.sdk.changes import COMMITTED_AT, DELETE, INSERT, OP, TRUNCATE, U
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.history.merge import merge_planned, numbered_rows, stored_rows
-from ingest_ray.sinks.delta.log import CommitCounts
+from ingest_ray.sinks.delta.log.commits import CommitCounts
 from ingest_ray.sinks.delta.merge import quoted, read_batches
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, HISTORY_FIELDS, INSTANT, IS_CURRENT
