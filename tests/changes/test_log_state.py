@@ -64,6 +64,18 @@ def test_the_slot_is_moved_to_the_checkpoint_and_not_beyond(tmp_path: Path, pg: 
         assert_equal(world)
 
 
+def test_a_column_that_is_added_between_description_and_load_is_not_missed(tmp_path: Path, pg: Postgres) -> None:
+    pg.run(CREATE)
+    with log_world(tmp_path, pg) as world:
+        order = world.order()
+        pg.run("ALTER TABLE t ADD COLUMN extra int")
+        pg.run("UPDATE t SET extra = id")
+        summary = launch([order], lambda progress: None, lambda: False)[0]
+        assert code_of(summary) == "E_SOURCE_CHANGED"
+        world.run()
+        assert sorted(row["extra"] for row in world.rows()) == [1, 2, 3, 4, 5]
+
+
 def test_a_lost_log_is_an_error_and_never_a_gap(tmp_path: Path, pg: Postgres) -> None:
     pg.run(CREATE)
     with log_world(tmp_path, pg) as world:

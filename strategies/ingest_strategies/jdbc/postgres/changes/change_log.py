@@ -26,12 +26,13 @@ from ingest_ray.sdk.types import (
     UnitConfig,
     UnitSpec,
 )
-from ingest_strategies.jdbc.changes.change_rows import as_loaded
+from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns, unknown_columns
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
 from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
+from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.backlog import (
     begun_at,
     has_changes_below,
@@ -183,6 +184,8 @@ class PostgresLog:
                 begun = slot.confirmed if slot is not None and slot.confirmed is not None else read_log_end(session)
                 if slot is not None and slot.is_lost:
                     require_slot(slot, slot.name, begun)
+                # A value that a column got before this position is in no change, and the load would not read the column.
+                refuse_columns(spec, unknown_columns(spec, read_column_types(session, spec.dataset)))
             facts["slot"] = slot_name(spec) + ("" if slot is not None else ", which the first run makes")
         note = "the first load; changes are read from this position on"
         horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
