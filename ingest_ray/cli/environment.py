@@ -38,11 +38,15 @@ def name_variables(commands: Any) -> None:
         option.show_envvar = True
 
 
+def is_true(text: str) -> bool:
+    return text.strip().lower() in _TRUE
+
+
 def asks_for_json(commands: Any, arguments: Sequence[str]) -> bool:
     """Whether the call or the environment asks for JSON. The environment does so for commands with `--json` only, and not for help."""
     if "--json" in arguments:
         return True
-    if os.environ.get(JSON_VARIABLE, "").strip().lower() not in _TRUE or {"--help", "-h"} & set(arguments):
+    if not is_true(os.environ.get(JSON_VARIABLE, "")) or {"--help", "-h"} & set(arguments):
         return False
     command = commands()
     for argument in arguments:

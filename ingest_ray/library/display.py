@@ -8,6 +8,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, TextIO
 
+from rich.text import Text
+
 from ingest_ray.cli.tables.apply import show_changes
 from ingest_ray.cli.tables.collect import show_collected
 from ingest_ray.cli.tables.plan import show_plan
@@ -37,10 +39,13 @@ SHOWN: dict[type[Any], Callable[[Any, TextIO], None]] = {
 
 
 def html_of(result: Any) -> str:
-    """The tables of a result, with everything in them escaped: names and values of a source must not be markup."""
+    """The tables of a result, with everything in them escaped: names and values of a source must not be markup.
+
+    Without the sequences of colors that `FORCE_COLOR` asks for, which a kernel sets.
+    """
     out = io.StringIO()
     SHOWN[type(result)](result, out)
-    return f'<pre style="white-space: pre; overflow-x: auto">{escape(out.getvalue())}</pre>'
+    return f'<pre style="white-space: pre; overflow-x: auto">{escape(Text.from_ansi(out.getvalue()).plain)}</pre>'
 
 
 def show_in_notebooks() -> None:

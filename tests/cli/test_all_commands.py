@@ -36,6 +36,13 @@ MORE = {  # what a command needs besides its endpoint and unit
     "changes drop": ["--yes"],
     "quarantine discard": ["--yes"],
 }
+WITHOUT_FILE = {  # neither read nor change an installation, and why
+    "templates": "shows what is installed with this Python",
+    "schema": "is the same for every installation",
+    "temporal schemas": "are the same for every installation",
+    "simulate": "serves a site of its own; its options are the simulator's",
+    "version": "shows what is installed with this Python",
+}
 UNKNOWN = ("E_INGESTION_UNIT_NOT_FOUND", "E_INGESTION_DATASET_UNKNOWN")
 TYPED = ("E_CDM_MODE_UNSUPPORTED", "E_INGESTION_MODE_UNSUPPORTED")  # of this command, and not of its pattern
 
@@ -90,6 +97,37 @@ def test_every_option_has_one_variable_of_its_own_and_help_shows_it() -> None:
     documents = Path(__file__).parents[2] / "docs"
     settings = {name for file in documents.rglob("*.md") for name in re.findall(r"INGEST_[A-Z_]+", file.read_text())}
     assert not {name for name in settings if not name.startswith("INGEST_RAY_")} & every
+
+
+def test_every_command_that_reads_an_installation_or_a_file_takes_the_file_as_c() -> None:
+    without = {name for name, command in commands() if not any("-c" in part.opts for part in command.params)}
+    assert without == {*WITHOUT_FILE}
+    variables = {
+        name: part.envvar
+        for name, command in commands()
+        for part in command.params
+        if "-c" in getattr(part, "opts", ())
+    }
+    assert variables.pop("init") == "INGEST_RAY_INIT_FILE"  # the file it writes
+    assert {*variables.values()} == {"INGEST_RAY_CONFIG"}
+
+
+def test_options_of_the_simulator_have_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ingest_ray.cli.commands.simulate import show_variables, with_variables
+    from ingest_ray.simulators.atlassian.command_line import parser
+
+    monkeypatch.setenv("INGEST_RAY_SIMULATE_ISSUES", "50")
+    monkeypatch.setenv("INGEST_RAY_SIMULATE_RATE_LIMIT", "2.5")
+    monkeypatch.setenv("INGEST_RAY_SIMULATE_TRAP", "rate-limit slow")
+    monkeypatch.setenv("INGEST_RAY_SIMULATE_FROZEN", "true")
+    monkeypatch.setenv("INGEST_RAY_SIMULATE_USERS", "")
+    options = parser()
+    found = options.parse_args(with_variables(options, ["jira", "--issues", "7"]))
+    assert (found.product, found.issues, found.rate_limit, found.users) == ("jira", 7, 2.5, 0)
+    assert (found.traps, found.frozen) == (["rate-limit", "slow"], True)
+    assert options.parse_args(with_variables(options, ["jira", "--trap", "x"])).traps == ["x"]
+    show_variables(options)
+    assert "INGEST_RAY_SIMULATE_QUOTA" in options.format_help()
 
 
 def test_a_variable_gives_an_option_and_the_call_comes_first(

@@ -85,6 +85,24 @@ def test_a_folder_with_a_project_is_left_alone(cli: InProcessCli) -> None:
     assert cli.json("copy", "shop.db", "--home", "other")["copy"]["home"] == str(cli.folder / "other")
 
 
+def test_a_file_gives_the_settings_of_a_copy_and_its_project_is_left_alone(
+    cli: InProcessCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cli.folder / "conf").mkdir()
+    (cli.folder / "conf" / "settings.yaml").write_text("home: state\n")
+    copied = cli.json("copy", "shop.db", "-c", "conf/settings.yaml")
+    assert copied["copy"]["home"] == str(cli.folder / "conf" / "state")
+    assert len(cli.json("status", "shop", "-c", "conf/settings.yaml")["units"]) == 2
+    assert not (cli.folder / ".ingest-ray").exists()
+    project = "endpoints: [{id: shop, template: jdbc.sqlite, config: {path: shop.db}}]\n"
+    (cli.folder / "conf" / "project.yaml").write_text(project)
+    monkeypatch.setenv("INGEST_RAY_CONFIG", "conf/project.yaml")
+    code, _, err = cli.run("copy", "shop.db")
+    assert (code, "conf/project.yaml has a project of its own" in err, "--home DIR" in err) == (2, True, True)
+    assert cli.json("copy", "shop.db", "--home", "other")["copy"]["home"] == str(cli.folder / "other")
+    assert cli.run("copy", "shop.db", "-c", "none.yaml")[0] == 2
+
+
 def test_another_database_of_the_same_name_is_another_endpoint(cli: InProcessCli) -> None:
     (cli.folder / "b").mkdir()
     with closing(sqlite3.connect(cli.folder / "b" / "shop.db")) as other:

@@ -33,7 +33,11 @@ KeyOption = Annotated[
 ]
 HomeOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Where the project is kept [default: .ingest-ray]", show_default=False),
+    typer.Option(
+        metavar="DIR",
+        help="Where the project is kept; comes before --config [default: .ingest-ray]",
+        show_default=False,
+    ),
 ]
 ParallelOption = Annotated[
     int | None,
@@ -41,7 +45,7 @@ ParallelOption = Annotated[
 ]
 
 
-@shared_options(config=False)
+@shared_options()
 def copy(
     invocation: Invocation,
     source: SourceArg,
@@ -58,7 +62,8 @@ def copy(
     """Copy tables of a database to a lake or another database; the next call copies what has changed.
 
     A table with a key and a column such as updated_at is copied incrementally, others as a whole; both are said before the
-    first row is read. The project is in .ingest-ray: plan, run, status, verify and the other commands work on it.
+    first row is read. The project is in .ingest-ray: plan, run, status, verify and the other commands work on it. --config: a file
+    with settings only, such as staging and limits; a file with endpoints is a project of its own.
 
     \b
     Examples:
@@ -79,6 +84,6 @@ def copy(
         key=tuple(part.strip() for part in key.split(",") if part.strip()),
         is_full=full,
     )
-    installation = open_project(home)
+    installation = open_project(home, invocation.config_file)
     project = prepare_copy(installation, request)
     return foreground_run.copy(invocation.output, installation, project, parallel)

@@ -24,7 +24,15 @@ def console_on(out: TextIO) -> Console:
     """Wraps at the width of a terminal (or of `COLUMNS`), and nowhere else."""
     is_bounded = out.isatty() or os.environ.get("COLUMNS", "").isdigit()
     width = None if is_bounded else UNBOUNDED_COLUMNS
-    return _SafeConsole(file=out, width=width, highlight=False, emoji=False, markup=False, soft_wrap=not is_bounded)
+    return _SafeConsole(
+        file=out,
+        width=width,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        soft_wrap=not is_bounded,
+        force_jupyter=False,  # in a kernel it would show the text by itself, and write nothing to `out`
+    )
 
 
 class _SafeConsole(Console):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ingest_ray.catalog import dataset_versions, endpoints, unit_configs
 from ingest_ray.catalog.endpoints import EndpointDescription, Registration, Role
 from ingest_ray.catalog.unit_configs import StoredRule
-from ingest_ray.config import FILE, UnitRule
+from ingest_ray.config import FILE, UnitRule, load_config
 from ingest_ray.config.loading import settings_without_file
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.refs import UnitRef
@@ -58,20 +58,31 @@ class CopyProject(Model):
     warnings: tuple[str, ...] = ()
 
 
-def open_project(home: Path | None) -> Installation:
-    """The installation of `home`, or of the folder of this process; made at the first call.
+def open_project(home: Path | None, file: Path | None = None) -> Installation:
+    """The installation of `home`, else of the settings in `file`, else of the folder of this process; made at the first call.
 
     Raises:
-        ConfigError: the folder has an `ingest.yaml`, whose project a copy would change behind its back.
+        ConfigError: `file` or the folder's `ingest.yaml` has a project, which a copy would change behind its back.
     """
-    if home is None and Path(FILE).is_file():
-        raise ConfigError(
-            f"this folder has a project of its own: ./{FILE}",
-            hint=f"add the source, the sink and the units to {FILE}, or give the copy a home: --home DIR",
-        )
-    settings = settings_without_file(home)
+    if home is not None:
+        settings = settings_without_file(home)
+    elif file is not None:
+        config = load_config(file)
+        if config.endpoints or config.sinks or config.rules:
+            raise _has_a_project(f"{file} has a project of its own", str(file))
+        settings = config.settings
+    elif Path(FILE).is_file():
+        raise _has_a_project(f"this folder has a project of its own: ./{FILE}", FILE)
+    else:
+        settings = settings_without_file()
     write_settings(settings)
     return Installation(settings)
+
+
+def _has_a_project(message: str, file: str) -> ConfigError:
+    return ConfigError(
+        message, hint=f"add the source, the sink and the units to {file}, or give the copy a home: --home DIR"
+    )
 
 
 def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProject:

@@ -71,8 +71,8 @@ def run(product: str, port: int = 0, **options: Any) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    options = vars(parser().parse_args(argv))
+def main(argv: Sequence[str] | None = None, known: argparse.ArgumentParser | None = None) -> int:
+    options = vars((known or parser()).parse_args(argv))
     try:
         return run(options.pop("product"), options.pop("port"), **options)
     except UnknownTrap as unknown:
