@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 import ingest_ray
+from ingest_ray.service.runs.execution import RunReport
 
 
 def definitions(project: ingest_ray.Project, endpoint: str) -> dg.Definitions:
@@ -27,20 +28,25 @@ def key_of(endpoint: str, unit: str) -> dg.AssetKey:
 def asset_of(project: ingest_ray.Project, endpoint: str, unit: str) -> dg.AssetsDefinition:
     @dg.asset(key=key_of(endpoint, unit), compute_kind="ingest_ray", description=f"{endpoint}:{unit}")
     def land() -> Any:
-        report = project.run(endpoint, unit)
-        (summary,) = report.units
-        if summary.error is not None:
-            raise dg.Failure(description=summary.error.message, metadata={"code": summary.error.code})
-        return dg.MaterializeResult(
-            metadata={
-                "rows read": summary.rows.read,
-                "rows committed": summary.rows.committed,
-                "rows in quarantine": summary.rows.quarantined,
-                "run": summary.run_id,
-            }
-        )
+        return result_of(project.run(endpoint, unit), {})
 
     return land
+
+
+def result_of(report: RunReport, more: dict[str, Any]) -> Any:
+    """Raises `dagster.Failure` where the unit failed."""
+    (summary,) = report.units
+    if summary.error is not None:
+        raise dg.Failure(description=summary.error.message, metadata={"code": summary.error.code})
+    return dg.MaterializeResult(
+        metadata={
+            "rows read": summary.rows.read,
+            "rows committed": summary.rows.committed,
+            "rows in quarantine": summary.rows.quarantined,
+            "run": summary.run_id,
+            **more,
+        }
+    )
 
 
 def check_of(project: ingest_ray.Project, endpoint: str, unit: str) -> dg.AssetChecksDefinition:

@@ -52,6 +52,67 @@ def test_dagster_materializes_and_checks(project: ingest_ray.Project) -> None:
     assert check.passed
 
 
+PARTITIONED = """
+endpoints: [{id: shop, template: jdbc.sqlite, config: {path: shop.db}}]
+sinks: [{id: out, template: sql, config: {url: "sqlite:///out.db"}}]
+units:
+  - {endpoint: shop, unit: days, sink: out, enabled: true, run_mode: INCREMENTAL, policy: {cursor: at, lookback: 0}}
+  - {endpoint: shop, unit: numbers, sink: out, enabled: true, run_mode: INCREMENTAL, policy: {cursor: n, lookback: 0}}
+"""
+
+
+@pytest.fixture
+def partitioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ingest_ray.Project]:
+    """Both tables are loaded; then each of their rows is changed without a trace in its cursor."""
+    monkeypatch.delenv("INGEST_HOME", raising=False)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+        shop.executescript(
+            "create table days(id integer primary key, name text, at timestamp);"
+            "insert into days values (1, 'old', '2026-01-01 00:00:00'), (2, 'old', '2026-01-02 23:59:59.999'),"
+            "  (3, 'old', '2026-01-03 00:00:00'), (4, 'old', '2026-01-04 12:00:00');"
+            "create table numbers(id integer primary key, name text, n integer);"
+            "insert into numbers values (1, 'old', 0), (2, 'old', 999), (3, 'old', 1000), (4, 'old', 2000)"
+        )
+    (tmp_path / "ingest.yaml").write_text(PARTITIONED)
+    with ingest_ray.open(tmp_path / "ingest.yaml") as opened:
+        opened.apply()
+        opened.collect("shop")
+        assert opened.run("shop").state == "SUCCEEDED"
+        with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
+            shop.executescript("update days set name = 'new'; update numbers set name = 'new'")
+        yield opened
+
+
+def renewed(project: ingest_ray.Project, unit: str) -> list[int]:
+    return sorted(row["id"] for row in project.read("shop", unit).to_pylist() if row["name"] == "new")
+
+
+@pytest.mark.filterwarnings("default")
+def test_dagster_reads_a_day_or_several_again(partitioned: ingest_ray.Project) -> None:
+    dagster = pytest.importorskip("dagster", reason="dagster is not installed: the example was not run")
+    from examples.orchestrators.dagster_partitions import partitioned_asset
+
+    days = partitioned_asset(partitioned, "shop", "days", dagster.DailyPartitionsDefinition("2026-01-01"))
+    assert dagster.materialize([days], partition_key="2026-01-02").success
+    assert renewed(partitioned, "days") == [2]
+    several = {
+        "dagster/asset_partition_range_start": "2026-01-02",
+        "dagster/asset_partition_range_end": "2026-01-03",
+    }
+    assert dagster.materialize([days], tags=several).success
+    assert renewed(partitioned, "days") == [2, 3]
+
+
+@pytest.mark.filterwarnings("default")
+def test_dagster_reads_a_range_of_a_counter_again(partitioned: ingest_ray.Project) -> None:
+    dagster = pytest.importorskip("dagster", reason="dagster is not installed: the example was not run")
+    from examples.orchestrators.dagster_partitions import partitioned_asset, ranges_of
+
+    numbers = partitioned_asset(partitioned, "shop", "numbers", ranges_of([0, 1000, 2000]))
+    assert dagster.materialize([numbers], partition_key="0..1000").success
+    assert renewed(partitioned, "numbers") == [1, 2]
+
+
 @pytest.mark.filterwarnings("default")
 def test_prefect_lands_every_unit(project: ingest_ray.Project, tmp_path: Path) -> None:
     pytest.importorskip("prefect", reason="prefect is not installed: the example was not run")

@@ -128,6 +128,9 @@ class Dialect(SqlSyntax, AxisSyntax, Protocol):
     clock_s: str
     """An expression for the server's clock in seconds since 1970; empty where horizons do not report it."""
 
+    are_times_text: bool
+    """Times have no type: they are compared as texts or numbers, as they are stored."""
+
     def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]: ...
 
     def open_reader(self, spec: UnitSpec) -> AbstractContextManager[Session]:

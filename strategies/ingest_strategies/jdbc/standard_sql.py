@@ -21,6 +21,7 @@ def quoted_text(value: str) -> str:
 
 class StandardSql:
     clock_s = ""
+    are_times_text = False
 
     def open(self, endpoint: Endpoint) -> AbstractContextManager[Session]:
         raise NotImplementedError

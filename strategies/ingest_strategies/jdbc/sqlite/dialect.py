@@ -40,6 +40,7 @@ NUMBERS = frozenset({"int", "decimal", "float"})
 class Sqlite(StandardSql):
     template = "jdbc.sqlite"
     clock_s = "(julianday('now') - 2440587.5) * 86400.0"
+    are_times_text = True
     has_cheap_offset = True
     has_row_values = True
     keeps_session = False  # opening a file is cheap, and the file may be replaced
