@@ -7,6 +7,7 @@ https://docs.dagster.io/guides/build/partitions-and-backfills/backfilling-data
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -37,9 +38,7 @@ def partitioned_asset(
 
 def ranges_of(bounds: Sequence[int]) -> dg.StaticPartitionsDefinition:
     """Partitions of a cursor that counts: `[0, 1000, 2000]` has `0..1000` and `1000..2000`."""
-    return dg.StaticPartitionsDefinition(
-        [f"{lower}..{upper}" for lower, upper in zip(bounds, bounds[1:], strict=False)]
-    )
+    return dg.StaticPartitionsDefinition([f"{lower}..{upper}" for lower, upper in pairwise(bounds)])
 
 
 def bounds_of(context: dg.AssetExecutionContext) -> tuple[str, str]:

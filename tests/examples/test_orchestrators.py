@@ -1,15 +1,24 @@
 """The examples for orchestrators run with the real libraries where those are installed; a skip says which is not."""
 
 import asyncio
+import json
+import re
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 import ingest_ray
+from ingest_ray.service.access.roles import Role
+from ingest_ray.service.access.tokens import create_token
 
 FILE = """
 endpoints: [{id: shop, template: jdbc.sqlite, config: {path: shop.db}}]
@@ -129,3 +138,60 @@ def test_airflow_lands_a_unit(project: ingest_ray.Project, tmp_path: Path) -> No
 
     operator = LandUnit(task_id="land", file=str(tmp_path / "ingest.yaml"), endpoint="shop", unit="orders")
     assert operator.execute({}) == 2
+
+
+@pytest.fixture
+def server(project: ingest_ray.Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    token = create_token(project._installation, "scheduler", Role.OPERATOR).token
+    monkeypatch.setenv("INGEST_RAY_TOKEN", token)
+    command = [sys.executable, "-m", "ingest_ray.cli", "serve", "--no-console", "--port", "0"]
+    with (
+        open(tmp_path / "serve.log", "w") as log,
+        subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log) as process,
+    ):
+        try:
+            while (found := re.search(r"serving (http://[^/\s]+)", (tmp_path / "serve.log").read_text())) is None:
+                assert process.poll() is None, (tmp_path / "serve.log").read_text()
+                time.sleep(0.05)
+            yield found.group(1)
+        finally:
+            process.terminate()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.processes
+def test_airflow_waits_for_a_run_without_a_worker(server: str, project: ingest_ray.Project) -> None:
+    """The operator defers, the trigger is made again from what Airflow stores of it, and its event goes to the operator."""
+    pytest.importorskip("airflow", reason="airflow is not installed: the example was not run")
+    from airflow.exceptions import AirflowException, TaskDeferred
+
+    from examples.orchestrators import airflow_deferrable as example
+
+    def wait(unit: str) -> tuple[example.LandUnitOnServer, dict[str, Any]]:
+        operator = example.LandUnitOnServer(task_id="land", server=server, endpoint="shop", unit=unit, poll_s=0.05)
+        with pytest.raises(TaskDeferred) as deferred:
+            operator.execute({})
+        path, arguments = deferred.value.trigger.serialize()
+        assert path == "examples.orchestrators.airflow_deferrable.RunEnded"
+        assert json.loads(json.dumps(arguments)) == arguments
+        assert deferred.value.method_name == "finish"
+
+        async def first_event() -> Any:
+            async for event in example.RunEnded(**arguments).run():
+                return event.payload
+
+        return operator, asyncio.run(asyncio.wait_for(first_event(), 200))
+
+    operator, event = wait("orders")
+    assert operator.finish({}, event) == 2
+    with closing(sqlite3.connect(Path(project.home).parent / "shop.db")) as shop, shop:
+        shop.execute("drop table orders")
+    operator, event = wait("orders")
+    with pytest.raises(AirflowException, match="E_"):
+        operator.finish({}, event)
+    with httpx.Client() as client:
+        assert operator.running(client) is None
+    with pytest.raises(AirflowException, match="E_INGESTION_UNIT_NOT_FOUND"):
+        wait("nothing")
+    trigger = example.RunEnded(server=server, endpoint="shop", unit="orders", run_id=event["run"], poll_s=1)
+    asyncio.run(trigger.on_kill())
