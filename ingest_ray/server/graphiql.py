@@ -34,7 +34,22 @@ PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/graphiql/graphiql.css">
 <style>html, body { margin: 0; } body { height: 100vh; display: flex; flex-direction: column; } #graphiql { flex: 1; min-height: 0; }
-nav { font: 15px/1.5 system-ui, sans-serif; padding: .4rem 1rem; } nav a { color: #1f5fa8; }</style>
+nav { font: 15px/1.5 system-ui, sans-serif; padding: .4rem 1rem; } nav a { color: #1f5fa8; }
+@media (max-width: 700px) {  /* a phone: buttons, query and answer below each other; the documentation in their place while it is open */
+  body { height: 100dvh; }
+  .graphiql-container, .graphiql-container .graphiql-main, .graphiql-container .graphiql-session { flex-direction: column; }
+  .graphiql-container .graphiql-sidebar, .graphiql-container .graphiql-sidebar .graphiql-sidebar-section { flex-direction: row; }
+  .graphiql-container .graphiql-sidebar { width: auto; padding: 0 8px; }
+  .graphiql-container .graphiql-sidebar button:not(:first-child) { margin-top: 0; }
+  .graphiql-container .graphiql-main { min-height: 0; }
+  .graphiql-container .graphiql-main > div:has(> .graphiql-plugin) { flex: 1 1 0% !important; min-width: 0 !important; min-height: 0; }
+  .graphiql-container .graphiql-main > div:not([style*="-1000px"]):has(> .graphiql-plugin) ~ .graphiql-sessions { display: none !important; }
+  .graphiql-container .graphiql-sessions { margin: 0 8px 8px; min-width: 0 !important; min-height: 0; }
+  .graphiql-container .graphiql-session { min-height: 0; }
+  .graphiql-container .graphiql-session > div { min-width: 0 !important; min-height: 0; }
+  .graphiql-container .graphiql-editors { margin-top: 0 !important; }
+  .graphiql-container .graphiql-horizontal-drag-bar { display: none; }
+}</style>
 </head>
 <body>
 <nav><a href="/console/">To the console</a></nav>

@@ -177,8 +177,7 @@ def test_airflow_waits_for_a_run_without_a_worker(server: str, project: ingest_r
         assert deferred.value.method_name == "finish"
 
         async def first_event() -> Any:
-            async for event in example.RunEnded(**arguments).run():
-                return event.payload
+            return (await anext(example.RunEnded(**arguments).run())).payload
 
         return operator, asyncio.run(asyncio.wait_for(first_event(), 200))
 

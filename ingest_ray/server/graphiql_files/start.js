@@ -2,8 +2,8 @@
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(GraphiQL, {
     fetcher: GraphiQL.createFetcher({ url: "/graphql" }),
-    defaultEditorToolsVisibility: true,
+    defaultEditorToolsVisibility: window.innerWidth > 700,  // on a phone, variables are opened by their button
     isHeadersEditorEnabled: false,
-    defaultQuery: "# Every field has a description: see the docs at the left.\n{\n  viewer {\n    name\n    role\n  }\n}\n",
+    defaultQuery: "# Every field has a description: see the docs (the first button).\n{\n  viewer {\n    name\n    role\n  }\n}\n",
   }),
 );
