@@ -124,16 +124,20 @@ class RunReporter:
         return self._shown
 
     def learned(self, before: Learned) -> Learned:
-        """Bytes per row and rows per second of this run; `before` where the run read too few rows to measure."""
-        read_s = self._phases.get("read", 0.0)
-        if self._rows.staged < MIN_SAMPLE_ROWS or not read_s:
-            return before
-        return Learned(
-            bytes_per_row=round(self._bytes / self._rows.staged, 1),
-            rows_per_second=round(self._rows.read / read_s, 1),
-            points_per_row=round(self._points / self._rows.read, 4) if self._points else before.points_per_row,
-            whole_rows=self._rows.read if self._order.spec.config.run_mode is RunMode.FULL else before.whole_rows,
-        )
+        """Measures this run, and keeps what it read too few rows to measure. What a full run cost is exact however few its rows are."""
+        read_s, read, found = self._phases.get("read", 0.0), self._rows.read, dict[str, float | int]()
+        is_full = self._order.spec.config.run_mode is RunMode.FULL
+        is_sample = self._rows.staged >= MIN_SAMPLE_ROWS and read_s > 0
+        if is_sample:
+            found = {
+                "bytes_per_row": round(self._bytes / self._rows.staged, 1),
+                "rows_per_second": round(read / read_s, 1),
+            }
+        if self._points and read and (is_full or is_sample):
+            found["points_per_row"] = round(self._points / read, 4)
+        if is_full and read and (is_sample or self._points):
+            found["whole_rows"] = read
+        return before.model_copy(update=found)
 
     def summary(
         self, state: RunState, fault: Fault | None, segments: Mapping[str, SegmentState], location: str | None

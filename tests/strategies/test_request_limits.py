@@ -47,7 +47,9 @@ def test_a_bulk_request_that_is_too_large_is_halved(unit: str) -> None:
         assert sim.stats()["statuses"]["413"]
 
 
-@pytest.mark.parametrize("key", ["~first.last@example.com", "~7120203c5d", "A_b-1.c", "~josé"])
+@pytest.mark.parametrize(
+    "key", ["~first.last@example.com", "~7120203c5d", "~557058:abc-def", "~o'brien", "A_b-1.c", "~josé"]
+)
 def test_keys_of_personal_spaces_may_have_dots_and_at_signs(key: str) -> None:
     config = {"base_url": "https://x.example", "username": "u", "api_token": "t", "space_keys": [key]}
     assert parse_config(Endpoint(endpoint_id="w", template="http.confluence", config=config)).space_keys == (key,)

@@ -34,6 +34,8 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
 
 MARKED = "\ufdd0"
 MARK = b"\\ufdd0"  # a noncharacter, which no text has: https://www.unicode.org/faq/private_use.html
+_MARKED_HALF = re.compile(MARKED + "u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_MARKED_ESCAPE = re.compile(rb"\\(?:ufdd0(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -48,14 +50,21 @@ def stored_value(value: Any) -> Any:
     """A column's value of an object that has marks: JSON text as it came. Raises ValueError for a text with a mark."""
     if isinstance(value, bytes | memoryview):
         return unmarked(bytes(value))
-    if any(isinstance(text, str) and MARKED in text for text in (value if isinstance(value, list) else (value,))):
+    if any(map(has_mark, value if isinstance(value, list) else (value,))):
         raise ValueError("the text has half of a character (an unpaired surrogate)")
     return value
 
 
+def has_mark(value: Any) -> bool:
+    """The noncharacter alone is none: text may come with it."""
+    return isinstance(value, str) and MARKED in value and _MARKED_HALF.search(value) is not None
+
+
 def unmarked(body: bytes) -> bytes:
     """The text as it came."""
-    return body.replace(MARK, b"\\")
+    if MARK not in body:
+        return body
+    return _MARKED_ESCAPE.sub(lambda match: b"\\" + match[1] if match[1] else match[0], body)
 
 
 def attempted(decode: Callable[[Any], T], body: bytes, otherwise: Any = None) -> T | Any:

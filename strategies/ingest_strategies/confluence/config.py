@@ -35,7 +35,7 @@ class ConfluenceConfig(SiteConfig):
 
     @model_validator(mode="after")
     def _check_space_keys(self) -> Self:
-        invalid = [key for key in self.space_keys if not re.fullmatch(r"[^\s\"'/\\\x00-\x1f]{1,255}", key)]
+        invalid = [key for key in self.space_keys if not re.fullmatch(r"[^\s\"/\\\x00-\x1f]{1,255}", key)]
         if invalid:
             raise ValueError(f"field 'space_keys': '{invalid[0]}' is no key of a space")
         return self

@@ -87,7 +87,7 @@ def test_after_a_kill_the_next_run_reads_only_missing_pages(mode: Any) -> None:
 def test_after_a_kill_during_the_reading_of_moved_pages_none_of_them_is_lost(mode: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(page_tree, "PAGES_PER_BUCKET", 4)
     with simulate("confluence", mode, pages=500, spaces=1, frozen=True) as sim:
-        rehearsal = rehearsal_of(sim, slice_pages=20)
+        rehearsal = rehearsal_of(sim, slice_pages=6)
         rehearsal.run()
         sim.mutate("reparent", count=30, seed=1)
         sim.advance_clock(600)

@@ -12,6 +12,8 @@ from ingest_ray.simulators.atlassian import Simulation, simulate
 from ingest_ray.testing.dry_run import Rehearsal
 from ingest_strategies.atlassian.readers import ANYONE, Level, effective_readers
 from ingest_strategies.confluence import http
+from ingest_strategies.confluence.api.cloud import CloudApi
+from ingest_strategies.confluence.api.data_center import DataCenterApi
 from tests.strategies.confluence.site import Lake, endpoint_of
 
 pytestmark = pytest.mark.slow
@@ -171,6 +173,26 @@ def test_access_rows_follow_their_page_in_the_same_run(tmp_path: Path, mode: Mod
             assert not rows.get(number, {}).get("readers")
         if run_mode is RunMode.FULL:
             assert not rows.keys() & set(away), "what was restricted away from the account has no access row"
+
+
+@pytest.mark.parametrize("mode", ["cloud", "dc"])
+def test_a_group_that_was_deleted_has_no_members_and_fails_nothing(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = CloudApi if mode == "cloud" else DataCenterApi
+    real = kind.list_members
+    with simulate("confluence", mode, pages=60, spaces=1, frozen=True) as sim:
+        sim.mutate("restrict", count=20, seed=1, readers=["g1", "u0"])
+        config = {"acl_folders": "open"} if mode == "cloud" else {}
+        before = rehearsal_of(sim, "confluence.acl", **config).run().rows
+
+        def list_members(self: Any, group: str) -> frozenset[str]:
+            return real(self, f"{group}-gone")
+
+        monkeypatch.setattr(kind, "list_members", list_members)
+        outcome = rehearsal_of(sim, "confluence.acl", **config).run()
+    assert outcome.rejects == []
+    assert len(outcome.rows) == len(before)
+    for row, known in zip(outcome.rows, before, strict=True):
+        assert set(row["readers"]) <= set(known["readers"])
 
 
 @pytest.mark.parametrize("mode", ["cloud", "dc"])

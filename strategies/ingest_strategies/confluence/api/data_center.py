@@ -255,7 +255,11 @@ class DataCenterApi:
             group = attempted(_group, body)
             if group is not None and group.name:
                 extra = {"group_id": group.name, "group_name": group.name}
-                yield [ListedObject(each, extra) for each in self._people_of(group.name)]
+                try:
+                    people = self._people_of(group.name)
+                except NotThere:  # it was deleted meanwhile
+                    continue
+                yield [ListedObject(each, extra) for each in people]
 
     def _people_of(self, group: str) -> list[Raw]:
         return by_offset(self.client, f"rest/api/group/{quote(group, safe='')}/member", {}, MOST_EXPANDED)

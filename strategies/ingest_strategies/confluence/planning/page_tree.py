@@ -1,15 +1,17 @@
 """Finds pages that changed without a new version: moved below another parent or to another space, trashed, archived or restored.
 
 Search knows no date of such changes. So each run lists the tree of every space (ids, parents, status, no bodies) and compares it with
-the tree of the run before. The checkpoint keeps a digest of the tree: pages fall into buckets by their id, and the digest has the sum
-of the hashes of each bucket's pages. All pages of a changed bucket are read again; a bucket of a large space has some 200.
+the tree of the run before. The checkpoint keeps a digest of the tree: pages fall into buckets by their id, in two ways that are
+independent, and the digest has the sum of the hashes of each bucket's pages. A page is read again where both of its buckets changed:
+of d changes among n pages in two times b buckets, besides the changed ones, some n (d/b)^2.
 
 A position on this axis is `(digest, created before)`. Pages created later are not in the digest, so that a new page, which search
-finds, changes no bucket. Between the two ends of a scope a position is `("~", bucket, id)`.
+finds, changes no bucket. Between the two ends of a scope a position is `("~", bucket, id)`; the bucket is that of the first way.
+Digests of earlier versions have one way, and no `TWO_WAYS` before it: all pages of a changed bucket are read again.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -19,11 +21,28 @@ from ingest_strategies.confluence.api.contract import TreePage
 SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 WIDTH = 4  # signs of one bucket: 24 bits
 MASK = (1 << 6 * WIDTH) - 1
-PAGES_PER_BUCKET = 48
-MOST_BUCKETS = 512  # 2 KiB in the checkpoint
+PAGES_PER_BUCKET = 16
+MOST_BUCKETS = 256  # of each way: 2 KiB in the checkpoint
+TWO_WAYS = "...."
+"""Begins a digest of two ways; as wide as a bucket, and no sum."""
 WITHIN_SCOPE = "~"
 """Marks a position between the two ends of a scope."""
 KINDS = ("page", "blogpost")
+
+
+def first_bucket(number: int, buckets: int) -> int:
+    """Spreads consecutive ids over the buckets."""
+    return (number * 0x9E3779B1 >> 7) % buckets
+
+
+def second_bucket(number: int, buckets: int) -> int:
+    """Spreads the ids of a bucket of the first way over all buckets."""
+    return ((number * 0xC2B2AE3D27D4EB4F & 0xFFFFFFFFFFFFFFFF) >> 40) % buckets
+
+
+BucketOf = Callable[[int, int], int]
+"""(id, number of buckets) -> bucket"""
+WAYS: tuple[BucketOf, ...] = (first_bucket, second_bucket)
 
 
 @dataclass
@@ -50,6 +69,10 @@ class PageTree:
         return len(self.ids)
 
     def digest(self, buckets: int, before_ms: int) -> str:
+        """Of two ways."""
+        return TWO_WAYS + "".join(self.sums(way, buckets, before_ms) for way in WAYS)
+
+    def sums(self, bucket_of: BucketOf, buckets: int, before_ms: int) -> str:
         sums = [0] * buckets
         for number, created, value in zip(self.ids, self.created, self.hashes, strict=True):
             if created < before_ms:
@@ -60,7 +83,7 @@ class PageTree:
     def position(self, before_ms: int, known: Position | None) -> Position:
         """The tree's current position. Keeps the known number of buckets unless the space has outgrown it."""
         fitting = buckets_for(len(self))
-        current = len(str(known[0])) // WIDTH if is_digest(known) and known is not None else 0
+        current = len(ways_of(str(known[0]))[0]) // WIDTH if is_digest(known) and known is not None else 0
         buckets = current if current and fitting // 4 < current else fitting
         return (self.digest(buckets, before_ms), before_ms)
 
@@ -76,22 +99,25 @@ class PageTree:
         Without a known position: the pages that are not current, because a load reads all that are current. With one that is no
         digest: all pages.
         """
+        selected: Iterator[tuple[int, int]]
         if known is None:
             selected = ((0, index) for index in range(len(self)) if self.flags[index] & 2)
         elif not is_digest(known):
             selected = ((0, index) for index in range(len(self)))
         else:
-            old, before_ms = str(known[0]), int(known[1])
-            buckets = len(old) // WIDTH
-            new = self.digest(buckets, before_ms)
-            differing = {
-                bucket
-                for bucket in range(buckets)
-                if old[WIDTH * bucket : WIDTH * (bucket + 1)] != new[WIDTH * bucket : WIDTH * (bucket + 1)]
-            }
-            by_bucket = ((bucket_of(number, buckets), index) for index, number in enumerate(self.ids))
-            selected = ((bucket, index) for bucket, index in by_bucket if bucket in differing)
+            selected = self._differing(ways_of(str(known[0])), int(known[1]))
         return sorted(selected, key=lambda entry: (entry[0], self.ids[entry[1]]))
+
+    def _differing(self, ways: Sequence[str], before_ms: int) -> Iterator[tuple[int, int]]:
+        """(bucket of the first way, index) of the pages whose bucket differs in every way."""
+        buckets = len(ways[0]) // WIDTH
+        selected: Sequence[int] = range(len(self)) if buckets else ()
+        for old, bucket_of in zip(ways, WAYS, strict=False):
+            new = self.sums(bucket_of, buckets, before_ms)
+            starts = range(0, WIDTH * buckets, WIDTH)
+            differing = {start // WIDTH for start in starts if old[start : start + WIDTH] != new[start : start + WIDTH]}
+            selected = [index for index in selected if bucket_of(self.ids[index], buckets) in differing]
+        return ((WAYS[0](self.ids[index], buckets), index) for index in selected)
 
 
 def is_digest(position: Position | None) -> bool:
@@ -103,9 +129,12 @@ def is_digest(position: Position | None) -> bool:
     )
 
 
-def bucket_of(number: int, buckets: int) -> int:
-    """Spreads consecutive ids over the buckets."""
-    return (number * 0x9E3779B1 >> 7) % buckets
+def ways_of(digest: str) -> tuple[str, ...]:
+    """The sums of each way: of two, or of the one of an earlier version."""
+    if not digest.startswith(TWO_WAYS):
+        return (digest,)
+    sums = digest[len(TWO_WAYS) :]
+    return (sums[: len(sums) // 2], sums[len(sums) // 2 :])
 
 
 def buckets_for(pages: int) -> int:

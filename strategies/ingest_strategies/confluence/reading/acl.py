@@ -156,6 +156,11 @@ class AclReader:
         return self.space_readers[space.key]
 
     def _list_members(self, group: str) -> frozenset[str]:
+        """Of a group that was deleted: nobody. What was granted to it stays, and names it."""
         if group not in self.members:
-            self.members[group] = self.api.list_members(group)
+            try:
+                self.members[group] = self.api.list_members(group)
+            except NotThere:
+                self.api.client.read_account()  # the login is good: it is gone
+                self.members[group] = frozenset()
         return self.members[group]

@@ -165,13 +165,14 @@ class RowBuilder:
         for name in self._required:
             if columns.get(name) is None:
                 raise UnfitValue(name, "is missing")
-        if MARK in bytes(item.content.body):
-            self._restore_half_characters(columns)
+        self._check_half_characters(columns)
         return [columns.get(name) for name in self.schema.names]
 
-    def _restore_half_characters(self, columns: Row) -> None:
-        """In the payload only. Raises `UnfitValue` for a text column that has one."""
-        columns[BODY] = unmarked(str(columns.get(BODY) or "").encode()).decode() or None
+    def _check_half_characters(self, columns: Row) -> None:
+        """The payload has them as they came. Raises `UnfitValue` for a text column that has one, also from another answer: a label, a role."""
+        payload = columns.get(BODY)
+        if isinstance(payload, str) and MARK.decode() in payload:
+            columns[BODY] = unmarked(payload.encode()).decode()
         for name, value in columns.items():
             try:
                 stored_value(value)

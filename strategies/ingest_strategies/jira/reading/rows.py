@@ -81,7 +81,7 @@ class RowBuilder:
         if not field:
             return lambda item, _: self._person.decode(item.body).id  # a ValueError where it is odd
         if "." in field:
-            return lambda item, _: item.context.get(field)
+            return lambda item, _: stored_value(item.context.get(field))  # it is of another answer
         number = json_types[field].index(_json_type(column))
         is_inner = self._is_issue and field not in HEAD_FIELDS
         path = f"{_attribute('fields')}.{_attribute(field)}" if is_inner else _attribute(field)
@@ -90,7 +90,7 @@ class RowBuilder:
     def row(self, item: Item) -> list[Any]:
         """The values in the order of the schema. Raises `UnfitValue`."""
         if not item.body:
-            return self._check_required([item.context.get(column.field) for column in self._columns])
+            return self._context_row(item)
         try:
             objects = [decode(item.body) for decode in self._decoders]
         except (ValueError, RecursionError) as error:
@@ -103,6 +103,16 @@ class RowBuilder:
                 row.append(stored_value(value) if is_marked else value)
         except (ValueError, ArithmeticError) as error:
             raise UnfitValue(self._columns[len(row)].name, str(error)) from None
+        return self._check_required(row)
+
+    def _context_row(self, item: Item) -> list[Any]:
+        """Of an item without an object of its own. Raises `UnfitValue`."""
+        row: list[Any] = []
+        for column in self._columns:
+            try:
+                row.append(stored_value(item.context.get(column.field)))
+            except ValueError as error:
+                raise UnfitValue(column.name, str(error)) from None
         return self._check_required(row)
 
     def _check_required(self, row: list[Any]) -> list[Any]:
