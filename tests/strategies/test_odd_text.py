@@ -109,8 +109,8 @@ def check_unit(product: Any, sim: Any, url: str, unit: str) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("product", "mode"),
     [
-        ("jira", "cloud"),
         ("confluence", "cloud"),
+        pytest.param("jira", "cloud", marks=pytest.mark.faults),
         pytest.param("jira", "dc", marks=pytest.mark.faults),
         pytest.param("confluence", "dc", marks=pytest.mark.faults),
     ],

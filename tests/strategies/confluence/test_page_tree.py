@@ -47,3 +47,13 @@ def test_pages_that_vanish_hide_no_page_that_moved() -> None:
     random = Random(3)
     gone, moved = set(random.sample(range(1_500), 40)), set(random.sample(range(1_500, 3_000), 40))
     assert moved <= changed(tree_of(3_000, moved, gone), (str(digest), int(before_ms)))
+
+
+def test_a_page_that_was_created_and_trashed_since_is_read() -> None:
+    digest, before_ms = tree_of(300).position(HORIZON_MS, None)
+    listed = [TreePage(9 * n + 7, "page", "current", 1, 1, "here") for n in range(300)]
+    for created, status in ((HORIZON_MS - 1, "current"), (HORIZON_MS, "trashed"), (HORIZON_MS, "current")):
+        listed.append(TreePage(9 * len(listed) + 7, "page", status, created, 1, "here"))
+    tree = build_tree([listed])
+    assert 301 in changed(tree, (str(digest), int(before_ms)))
+    assert 302 not in changed(tree, (str(digest), int(before_ms))), "search finds it"

@@ -6,7 +6,7 @@ independent, and the digest has the sum of the hashes of each bucket's pages. A 
 of d changes among n pages in two times b buckets, besides the changed ones, some n (d/b)^2.
 
 A position on this axis is `(digest, created before)`. Pages created later are not in the digest, so that a new page, which search
-finds, changes no bucket. Between the two ends of a scope a position is `("~", bucket, id)`; the bucket is that of the first way.
+finds unless it is in the trash already, changes no bucket. Between the two ends of a scope a position is `("~", bucket, id)`; the bucket is that of the first way.
 Digests of earlier versions have one way, and no `TWO_WAYS` before it: all pages of a changed bucket are read again.
 """
 
@@ -109,15 +109,17 @@ class PageTree:
         return sorted(selected, key=lambda entry: (entry[0], self.ids[entry[1]]))
 
     def _differing(self, ways: Sequence[str], before_ms: int) -> Iterator[tuple[int, int]]:
-        """(bucket of the first way, index) of the pages whose bucket differs in every way."""
+        """(bucket of the first way, index) of the pages whose bucket differs in every way, and of those that are in no digest yet and
+        that search does not find: created since, and not current any more."""
         buckets = len(ways[0]) // WIDTH
-        selected: Sequence[int] = range(len(self)) if buckets else ()
+        selected: Sequence[int] = range(len(self))
         for old, bucket_of in zip(ways, WAYS, strict=False):
             new = self.sums(bucket_of, buckets, before_ms)
             starts = range(0, WIDTH * buckets, WIDTH)
             differing = {start // WIDTH for start in starts if old[start : start + WIDTH] != new[start : start + WIDTH]}
             selected = [index for index in selected if bucket_of(self.ids[index], buckets) in differing]
-        return ((WAYS[0](self.ids[index], buckets), index) for index in selected)
+        lost = [n for n, created in enumerate(self.created) if created >= before_ms and self.flags[n] & 2]
+        return ((WAYS[0](self.ids[index], buckets), index) for index in {*selected, *lost} if buckets)
 
 
 def is_digest(position: Position | None) -> bool:
