@@ -35,7 +35,7 @@ td.actions .q-btn { margin: 0 0 0 .35rem; } td.actions { white-space: nowrap; te
 pre.log { background: #fff; border: 1px solid var(--line); border-radius: 4px; padding: .7rem .9rem; margin: 0; max-height: 36rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; font: .8rem/1.45 ui-monospace, monospace; }
 .secret { font: 1rem ui-monospace, monospace; background: #fff8e6; border: 1px solid #e6cf9a; padding: .5rem .7rem; overflow-wrap: anywhere; user-select: all; }
 @media (max-width: 50rem) {
-  .q-header.top { padding: .6rem 1rem; } .page { padding: 1rem 1rem 4rem; } .top .who { margin-left: 0; } .top form { margin-left: auto; } .top nav { order: 3; width: 100%; }
+  .q-header.top { padding: .6rem 1rem; } .page { padding: 1rem 1rem 4rem; } .top .who { margin-left: 0; } .top form { margin-left: auto; } .top nav { order: 3; width: 100%; gap: .2rem .75rem; }
   table.plain, table.plain tbody, table.plain tr, table.plain td { display: block; width: 100%; box-sizing: border-box; } table.narrow { min-width: 0; }
   table.plain { border: 0; background: none; } table.plain tr { background: #fff; border: 1px solid var(--line); border-radius: 4px; margin: 0 0 .6rem; padding: .3rem 0; }
   table.plain thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

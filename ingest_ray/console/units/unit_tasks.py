@@ -22,7 +22,7 @@ async def backfill_dialog(context: PageContext, view: UnitView) -> None:
         )
         text_of(f"Reads a part again and upserts it; the watermark stays where it is. {cursor}", "p")
         lower = ui.input("From (empty: from the beginning)", placeholder="2026-01-01").props("outlined dense")
-        upper = ui.input("To, itself not read (empty: up to the watermark)", placeholder="2026-02-01")
+        upper = ui.input("To, not read (empty: the watermark)", placeholder="2026-02-01")
         upper.props("outlined dense")
         for field in (lower, upper):
             field.style("width: 24rem; max-width: 100%")
