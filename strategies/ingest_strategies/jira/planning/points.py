@@ -41,7 +41,8 @@ def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
         rows = spec.dataset.estimated_rows or 0
         return spent + (1 + rows if name == PROJECTS.name else 2 + 2 * rows)
     if name not in OF_BODIES:
-        return learned_points(spec, spent)
+        learned = learned_points(spec, spent)
+        return None if learned is None else learned + listed_points(site_probe)
     most = site_probe.slice_issues(spec)
     if name == ISSUES.name and spec.learned.points_per_row is not None:
         cuts = (
@@ -62,6 +63,13 @@ def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
             if project.rows
         )
     )
+
+
+def listed_points(site_probe: SiteProbe) -> int:
+    """Of the ids of issues that a full run lists before its slices are read: no row's cost has them."""
+    if not site_probe.has_issues:
+        return 0
+    return sum(project.rows + 2 for project in site_probe.projects if project.rows)
 
 
 def bulk_points(issues: int) -> int:
