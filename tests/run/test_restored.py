@@ -1,5 +1,6 @@
 """A state or a sink that was restored from an earlier copy, lost, or reset: nothing is doubled, and nothing is missing in silence."""
 
+import gc
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -40,8 +41,10 @@ def restore(there: Installation, name: str) -> None:
         shutil.rmtree(source)
         shutil.copytree(copy, source)
         return
+    gc.collect()  # connections of earlier runs in this process end: SQLite shares what it knows of a file among them
     for part in there.folder.glob(f"{name}-*"):  # the write-ahead log
         part.unlink()
+    source.unlink()
     shutil.copy(copy, source)
 
 

@@ -62,8 +62,8 @@ class LogSession:
             return [(to,)]
         if "pg_drop_replication_slot" in sql:
             return [("",)] if self.table.slots.pop(_texts(sql)[0], None) is not None else []
-        if "FROM pg_replication_slots" in sql:
-            return self._slot(re.findall(r"slot_name = '(\w+)'", sql)[0])
+        if named := re.findall(r"FROM pg_replication_slots .*slot_name = '(\w+)'", sql, re.DOTALL):
+            return self._slot(named[0])
         if "FROM pg_locks" in sql:
             listed = re.findall(r"string_to_array\('([\d,]*)'", sql)
             found = [str(some.xid) for some in self.table.running]
@@ -121,6 +121,7 @@ _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
     "rolreplication": [(True,)],
     "FROM pg_publication": [(True, True, True, "")],
     "attgenerated": [],
+    "format_type(a.atttypid": [("id", "bigint"), ("at", "bigint"), ("big", "text")],
     "relreplident": [("t", "d", "p", "id")],
     "relrowsecurity": [],
     "::regclass::oid": [(OID,)],
