@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ def ran(workspace: Workspace) -> RunReport:
 def versions(workspace: Workspace) -> Counter[tuple[int, int]]:
     table = DeltaTable(workspace.folder / "lake" / "shop" / UNIT).to_pyarrow_table()
     return Counter(zip(table["id"].to_pylist(), table["at"].to_pylist(), strict=True))
+
+
+def copy_unless_gone(source: str, target: str) -> None:
+    """A file that is still being written, or was only prepared, may go between the listing of its folder and its copy."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def restored(there: Workspace, folder: Path, backup: Path, lake: Path) -> Workspace:
@@ -149,7 +156,7 @@ def test_backups_that_are_taken_while_runs_go_on(tmp_path: Path, write: str) -> 
     taken: list[Path] = []
     while not ended.is_set() or not taken:
         place = tmp_path / f"copy-{len(taken)}"
-        shutil.copytree(there.folder / "lake", place / "lake", ignore=shutil.ignore_patterns("*.tmp"))
+        shutil.copytree(there.folder / "lake", place / "lake", copy_function=copy_unless_gone)
         take_backup(there.installation, place / "backup")
         taken.append(place)
     runs.join()
