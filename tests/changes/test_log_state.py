@@ -76,6 +76,23 @@ def test_a_column_that_is_added_between_description_and_load_is_not_missed(tmp_p
         assert sorted(row["extra"] for row in world.rows()) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("policy", [{"exclude_columns": ("extra",)}, {"on_schema_change": "quarantine_row"}])
+def test_a_column_that_the_policy_leaves_out_stops_no_run(
+    tmp_path: Path, pg: Postgres, policy: dict[str, object]
+) -> None:
+    pg.run(CREATE)
+    with log_world(tmp_path, pg, policy=policy) as world:
+        orders = [world.order(), world.order()]
+        pg.run("ALTER TABLE t ADD COLUMN extra int")
+        pg.run("UPDATE t SET extra = id")
+        for order, name in zip(orders, ("n", "changed"), strict=True):
+            (summary,) = launch([order], lambda progress: None, lambda: False)
+            assert summary.state is RunState.SUCCEEDED, summary.error
+            assert {row["name"] for row in world.rows()} == {name}
+            pg.run("UPDATE t SET name = 'changed', extra = 7")
+        assert "extra" not in world.rows()[0]
+
+
 def test_a_lost_log_is_an_error_and_never_a_gap(tmp_path: Path, pg: Postgres) -> None:
     pg.run(CREATE)
     with log_world(tmp_path, pg) as world:

@@ -13,6 +13,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.registry import strategy_for
 from ingest_ray.run import VerifyOptions, launch, verify_unit
 from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
+from ingest_ray.service.units.policies.excluded_columns import reduced
 from ingest_ray.settings import RaySettings, Settings
 
 
@@ -38,6 +39,7 @@ class TableWorld:
             run_mode=self.mode,
             policy=Policy(**self.policy),
         )
+        dataset = reduced(dataset, config.policy)
         self.runs += 1
         settings = Settings(
             home=str(self.folder / "home"),

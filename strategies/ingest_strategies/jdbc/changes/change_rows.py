@@ -16,6 +16,9 @@ from ingest_strategies.jdbc.dialect import Dialect
 from ingest_strategies.jdbc.lookup import look_up
 from ingest_strategies.jdbc.values.convert import Convert, Misfits, fit_array, without_misfits
 
+LEAVES_NEW_COLUMNS = frozenset(
+    {"discard_column", "quarantine_row"}
+)  # `on_schema_change` by which a new column is not read
 BATCH_ROWS = 20_000  # at most about 20 MiB of Python's objects for rows of ten columns
 
 
@@ -157,9 +160,10 @@ def refuse_added_columns(spec: UnitSpec, order: ColumnOrder, read_columns: Calla
 
 def unknown_columns(spec: UnitSpec, names: Iterable[str]) -> set[str]:
     """Those that the run should have, and that were not there when it described the table."""
-    if spec.policy.columns or spec.policy.on_schema_change == "discard_column":
+    policy = spec.policy
+    if policy.columns or policy.on_schema_change in LEAVES_NEW_COLUMNS:
         return set()
-    return set(names) - {column.name for column in spec.dataset.columns}
+    return set(names) - {column.name for column in spec.dataset.columns} - set(policy.exclude_columns)
 
 
 def refuse_columns(spec: UnitSpec, added: Iterable[str]) -> None:

@@ -9,12 +9,10 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.changes import has_changes, table_columns
 from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
-from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
-    Axis,
     Dataset,
     Diagnostic,
-    Effect,
     Endpoint,
     Horizon,
     Interval,
@@ -25,6 +23,7 @@ from ingest_ray.sdk.types import (
     UnitSpec,
 )
 from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns, unknown_columns
+from ingest_strategies.jdbc.changes.checkpoint import begun_position, log_scopes, unfinished_advances
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.mysql.catalog import read_column_types
@@ -45,10 +44,9 @@ from ingest_strategies.jdbc.mysql.changes.server import (
 )
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
-from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
+from ingest_strategies.jdbc.planning.scopes import first_load_scopes
 from ingest_strategies.jdbc.reader import read
 
-AXIS = Axis(kind="log")
 ALARM_FRACTION = 0.5  # of the time for which the server keeps its log
 ROUND_SLICES = 2  # of `target_slice_bytes`: about how much of the log one round reads
 
@@ -152,7 +150,7 @@ class MysqlLog:
             yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts})
 
     def _probe_log(self, spec: UnitSpec, state: SegmentState) -> Probe:
-        unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
+        unfinished = next(iter(unfinished_advances(state)), None)
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
@@ -183,14 +181,7 @@ class MysqlLog:
             return first_load_scopes(probe.live, probe.live.cursor, state)
         assert state is not None
         log: LogProbe = probe.live
-        unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
-        if unfinished or not log.has_changes:
-            return unfinished
-        target = Interval(lower=log.lower.position, upper=log.upper.position)
-        name = unused_id("log", state.sequence + 1, {scope.scope_id for scope in state.scopes})
-        return [
-            Scope(scope_id=name, segment=SEGMENT, axis=AXIS, effect=Effect.ADVANCE, target=target, horizon=target.upper)
-        ]
+        return log_scopes(state, log.lower.position, log.upper.position, has_changes=log.has_changes)
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         """One slice of the log: the changes of a table are applied in its order, one commit after the other."""
@@ -216,24 +207,8 @@ class MysqlLog:
 
 
 def begun_at(state: SegmentState | None, spec: UnitSpec) -> LogPosition | None:
-    """The position from which on changes are needed; None where no load began.
-
-    Raises:
-        ConfigError: the checkpoint was made in another run mode.
-    """
-    if state is None:
-        return None
-    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
-    position = loads[0].horizon if loads else state.watermark
-    if position is None and not state.is_loaded:
-        return None
-    try:
-        return LogPosition.parse(position or ())
-    except ValueError:
-        raise ConfigError(
-            f"{spec.unit_id}: the checkpoint was made in another run mode, and has no position in the log",
-            hint="`ingest-ray reset` the unit, then run: it is loaded again",
-        ) from None
+    """See `begun_position`."""
+    return begun_position(state, spec, LogPosition.parse)
 
 
 def require_log(table: LogTable, begun: LogPosition) -> None:

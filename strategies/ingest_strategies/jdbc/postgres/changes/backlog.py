@@ -1,7 +1,8 @@
 """How far a unit has read its log: the position that it needs next, what is left, and what the server keeps for it."""
 
-from ingest_ray.sdk.errors import ConfigError, LogRetained
-from ingest_ray.sdk.types import Effect, SegmentState, UnitSpec
+from ingest_ray.sdk.errors import LogRetained
+from ingest_ray.sdk.types import SegmentState, UnitSpec
+from ingest_strategies.jdbc.changes.checkpoint import begun_position
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.log_reader import peek_sql
 from ingest_strategies.jdbc.postgres.changes.lsn import number_of
@@ -13,23 +14,8 @@ MB = 1_000_000
 
 
 def begun_at(state: SegmentState | None, spec: UnitSpec) -> int | None:
-    """The position from which on changes are needed; None where no load began.
-
-    Raises:
-        ConfigError: the checkpoint was made in another run mode.
-    """
-    if state is None:
-        return None
-    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
-    position = loads[0].horizon if loads else state.watermark
-    if position is None and not state.is_loaded:
-        return None
-    if position is None or len(position) != 1 or "/" not in str(position[0]):
-        raise ConfigError(
-            f"{spec.unit_id}: the checkpoint was made in another run mode, and has no position in the log",
-            hint="`ingest-ray reset` the unit, then run: it is loaded again",
-        )
-    return number_of(position)
+    """See `begun_position`."""
+    return begun_position(state, spec, number_of)
 
 
 def has_changes_below(session: Session, spec: UnitSpec, upper: int, version: int) -> bool:

@@ -12,10 +12,8 @@ from ingest_ray.sdk.contracts import KeptLog, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
-    Axis,
     Dataset,
     Diagnostic,
-    Effect,
     Endpoint,
     Horizon,
     Interval,
@@ -27,11 +25,12 @@ from ingest_ray.sdk.types import (
     UnitSpec,
 )
 from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns, unknown_columns
+from ingest_strategies.jdbc.changes.checkpoint import log_scopes, unfinished_advances
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import cut_gap
 from ingest_strategies.jdbc.planning.probe import SEGMENT, CursorProbe, TableProbe, open_probe
-from ingest_strategies.jdbc.planning.scopes import first_load_scopes, unused_id
+from ingest_strategies.jdbc.planning.scopes import first_load_scopes
 from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.backlog import (
     begun_at,
@@ -65,7 +64,6 @@ from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.reader import read
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
 
-AXIS = Axis(kind="log")
 ROUND_SLICES = 2  # of `target_slice_bytes`: how much of the log one round reads; the slot is moved on after each
 
 
@@ -194,7 +192,7 @@ class PostgresLog:
             yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts})
 
     def _probe_log(self, spec: UnitSpec, state: SegmentState) -> Probe:
-        unfinished = next((scope for scope in state.scopes if scope.effect is Effect.ADVANCE), None)
+        unfinished = next(iter(unfinished_advances(state)), None)
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
@@ -232,15 +230,7 @@ class PostgresLog:
             return first_load_scopes(probe.live, probe.live.cursor, state)
         assert state is not None
         log: LogProbe = probe.live
-        unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
-        if unfinished or not log.has_changes:
-            return unfinished
-        target = Interval(lower=position_of(log.lower), upper=position_of(log.upper))
-        name = unused_id("log", state.sequence + 1, {scope.scope_id for scope in state.scopes})
-        scope = Scope(
-            scope_id=name, segment=SEGMENT, axis=AXIS, effect=Effect.ADVANCE, target=target, horizon=target.upper
-        )
-        return [scope]
+        return log_scopes(state, position_of(log.lower), position_of(log.upper), has_changes=log.has_changes)
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         """One slice of the log: the changes of a table are applied in its order, one commit after the other."""

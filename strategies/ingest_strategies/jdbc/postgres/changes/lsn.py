@@ -18,4 +18,6 @@ def position_of(number: int) -> Position:
 
 
 def number_of(position: Position) -> int:
-    return lsn_number(str(position[0]))
+    """Raises `ValueError` for a position of another kind."""
+    (text,) = position
+    return lsn_number(str(text))
