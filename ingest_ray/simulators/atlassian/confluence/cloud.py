@@ -4,9 +4,9 @@ import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Space
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2.extras import ConfluenceV2Extras
 from ingest_ray.simulators.atlassian.confluence.v2.parameters import guarded, parameters_by_path
 from ingest_ray.simulators.atlassian.server.application import CLOUD_ID

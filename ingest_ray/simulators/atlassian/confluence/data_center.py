@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ingest_ray.simulators.atlassian.confluence import space_grants
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import Page
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v1_children import ConfluenceV1Children
 from ingest_ray.simulators.atlassian.content.people import Person
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, decode, reply, route

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import Page
 from ingest_ray.simulators.atlassian.confluence.search import container_hit
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v1_endpoints import ConfluenceV1
 from ingest_ray.simulators.atlassian.query.cql import CONTAINERS
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route

@@ -5,9 +5,10 @@ On Cloud most of them are deprecated and, at the gateway, gone.
 
 from typing import Any
 
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import Container, Page, Space
 from ingest_ray.simulators.atlassian.confluence.page_store import PageStore
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import ConfluenceSite, Json
+from ingest_ray.simulators.atlassian.confluence.site_endpoints import ConfluenceSite
 from ingest_ray.simulators.atlassian.server.byte_ranges import ranged_reply
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from ingest_ray.simulators.atlassian.jira.issue import Issue
 from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
-from ingest_ray.simulators.atlassian.query.jql import JqlCompiler, JqlSearch, order_key
+from ingest_ray.simulators.atlassian.query.jql import JqlCompiler, JqlSearch
+from ingest_ray.simulators.atlassian.query.jql_order import order_key
 from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS
 
 _CACHED = 64

@@ -14,17 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest_ray.simulators.atlassian.content.clock import MINUTE_MS
 from ingest_ray.simulators.atlassian.content.rich_text import wiki
 from ingest_ray.simulators.atlassian.jira.issue import SEVERITIES, Issue
 from ingest_ray.simulators.atlassian.jira.issue_store import IssueStore
 from ingest_ray.simulators.atlassian.query import jql_history
-from ingest_ray.simulators.atlassian.query.dates import NonexistentLocalTime, function_ms, period_ms, wall_ms
 from ingest_ray.simulators.atlassian.query.grammar import (
     JQL,
     Clause,
     Empty,
-    Function,
     History,
     Operand,
     Query,
@@ -32,16 +29,11 @@ from ingest_ray.simulators.atlassian.query.grammar import (
     Value,
     parse,
 )
+from ingest_ray.simulators.atlassian.query.jql_operands import JqlOperands
+from ingest_ray.simulators.atlassian.query.jql_operators import EQUAL, ORDERED, TEXT, Predicate, among, choice, compare
+from ingest_ray.simulators.atlassian.query.jql_order import ORDER_KEYS
 from ingest_ray.simulators.atlassian.query.predicates import FOREVER_MS, PredicateCompiler, has_words
 
-Predicate = Callable[[Issue], bool]
-_ORDERED = frozenset(("<", "<=", ">", ">="))
-_EQUAL = frozenset(("=", "!=", "in", "not in", "is", "is not"))
-_TEXT = frozenset(("~", "!~", "is", "is not"))
-_DATE_WORDS = (
-    "Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. "
-    "'-5d', '4w 2d'."
-)
 _ALIASES = {
     "key": "issuekey", "id": "issuekey", "issue": "issuekey", "type": "issuetype", "createddate": "created",
     "updateddate": "updated", "resolved": "resolutiondate", "due": "duedate", "component": "components",
@@ -69,12 +61,10 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
 
     def __init__(self, store: IssueStore, *, cloud: bool) -> None:
         self.store = store
-        self.cloud = cloud
-        self.zone = store.people[0].zone
-        self.relative = False
+        self.operands = JqlOperands(store, cloud=cloud)
 
     def compile(self, text: str) -> JqlSearch:
-        self.relative = False
+        self.operands.relative = False
         query: Query = parse(text, JQL)
         search = JqlSearch([p.index for p in self.store.configuration.projects])
         search.bounded = query.where is not None
@@ -82,13 +72,13 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         if len(query.order) > 7:
             raise QueryError("The number of fields in the ORDER BY clause exceeds the maximum of 7.")
         search.order = tuple((self._order_field(name), down) for name, down in query.order)
-        search.relative = self.relative
+        search.relative = self.operands.relative
         return search
 
     def _order_field(self, name: str) -> str:
         lowered = name.lower()
         known = _ALIASES.get(lowered, lowered)
-        if known not in _ORDER_KEYS:
+        if known not in ORDER_KEYS:
             raise QueryError(f"Not able to sort using field '{name}'." if self._exists(known) else self._unknown(name))
         return known
 
@@ -108,11 +98,11 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
             and clause.operator in ("=", "in")
             and not any(isinstance(o, Empty) for o in clause.operands)
         ):
-            wanted = self._projects(clause)
+            wanted = self.operands.projects(clause)
             search.projects = [p for p in search.projects if p in wanted]
             return True
         if name == "updated" and clause.operator in ("<", "<=", ">", ">=", "="):
-            instant = self._instant(clause, clause.operands[0])
+            instant = self.operands.instant(clause, clause.operands[0])
             match clause.operator:
                 case ">=" | ">":
                     search.lower = max(search.lower, instant + (clause.operator == ">"))
@@ -122,7 +112,7 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
                     search.lower, search.upper = max(search.lower, instant), min(search.upper, instant + 1)
             return True
         if name == "issuekey" and clause.operator in ("=", "in") and search.ids is None:
-            search.ids = sorted(self._issues(clause))
+            search.ids = sorted(self.operands.issues(clause))
             return True
         return False
 
@@ -130,21 +120,25 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         name = clause.field.lower()
         name = _ALIASES.get(name, name)
         makers: dict[str, Callable[[Clause], Predicate]] = {
-            "project": lambda c: _choice(c, self._projects(c), lambda i: i.project, -1),
+            "project": lambda c: choice(c, self.operands.projects(c), lambda i: i.project, -1),
             "issuekey": self._key,
-            "status": lambda c: _choice(c, self._named(c, self.store.configuration.statuses), lambda i: i.status, -1),
+            "status": lambda c: choice(
+                c, self.operands.named(c, self.store.configuration.statuses), lambda i: i.status, -1
+            ),
             "statuscategory": self._category,
-            "issuetype": lambda c: _choice(c, self._named(c, self.store.configuration.types), lambda i: i.type, -1),
-            "priority": lambda c: _choice(
-                c, self._named(c, self.store.configuration.priorities), lambda i: i.priority, -1
+            "issuetype": lambda c: choice(
+                c, self.operands.named(c, self.store.configuration.types), lambda i: i.type, -1
             ),
-            "resolution": lambda c: _choice(c, self._resolutions(c), lambda i: i.resolution, -1),
-            "security": lambda c: _choice(
-                c, self._named(c, self.store.configuration.security), lambda i: i.security, -1
+            "priority": lambda c: choice(
+                c, self.operands.named(c, self.store.configuration.priorities), lambda i: i.priority, -1
             ),
-            "assignee": lambda c: _choice(c, self._people(c), lambda i: i.assignee, -1),
-            "reporter": lambda c: _choice(c, self._people(c), lambda i: i.reporter, -1),
-            "creator": lambda c: _choice(c, self._people(c), lambda i: i.creator, -1),
+            "resolution": lambda c: choice(c, self.operands.resolutions(c), lambda i: i.resolution, -1),
+            "security": lambda c: choice(
+                c, self.operands.named(c, self.store.configuration.security), lambda i: i.security, -1
+            ),
+            "assignee": lambda c: choice(c, self.operands.people(c), lambda i: i.assignee, -1),
+            "reporter": lambda c: choice(c, self.operands.people(c), lambda i: i.reporter, -1),
+            "creator": lambda c: choice(c, self.operands.people(c), lambda i: i.creator, -1),
             "updated": lambda c: self._date(c, lambda i: i.updated),
             "created": lambda c: self._date(c, lambda i: i.created),
             "resolutiondate": lambda c: self._date(c, lambda i: i.resolved),
@@ -186,10 +180,10 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
             return empty | ids(clause)
 
         def instant(operand: Operand) -> int:
-            return self._instant(Clause(node.field, "=", (operand,)), operand)
+            return self.operands.instant(Clause(node.field, "=", (operand,)), operand)
 
         def authors(operands: tuple[Operand, ...]) -> frozenset[int]:
-            return frozenset(self._people(Clause(node.field, "in", operands)))
+            return frozenset(self.operands.people(Clause(node.field, "in", operands)))
 
         window = jql_history.window_of(node, instant, values, authors)
         content = self.store.content
@@ -211,7 +205,7 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         if name in ("assignee", "reporter"):
             return (
                 lambda i: content.named(getattr(i, name))[0],
-                lambda c: {content.named(n)[0] for n in self._people(c)},
+                lambda c: {content.named(n)[0] for n in self.operands.people(c)},
             )
         if name == "fixversions":
             raise QueryError("The simulator has no history of versions.")
@@ -219,154 +213,52 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         choices = lists.get(name, [*configuration.resolutions])
         return (
             lambda i: choices[n].id if (n := getattr(i, name)) >= 0 else None,
-            lambda c: {choices[n].id for n in self._named(c, choices)},
+            lambda c: {choices[n].id for n in self.operands.named(c, choices)},
         )
-
-    def _allow(self, clause: Clause, operators: frozenset[str]) -> None:
-        if clause.operator not in operators:
-            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
-
-    def _instant(self, clause: Clause, operand: Operand) -> int:
-        if isinstance(operand, Function):
-            self.relative = True
-            instant = function_ms(operand.name, operand.arguments, self.store.clock.now(), self.zone)
-            if instant is None:
-                raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
-            return instant
-        if isinstance(operand, Empty):
-            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
-        text = operand.text
-        if not operand.quoted and text.lstrip("-").isdecimal():
-            number = int(text)
-            return number // MINUTE_MS * MINUTE_MS if "epoch-minutes" in self.store.traps else number
-        try:
-            instant = wall_ms(text, self.zone)
-        except NonexistentLocalTime:
-            raise QueryError(f"Date value '{text}' for field '{clause.field}' is invalid. {_DATE_WORDS}") from None
-        if instant is not None:
-            return instant
-        shift = period_ms(text)
-        if shift is None:
-            raise QueryError(f"Date value '{text}' for field '{clause.field}' is invalid. {_DATE_WORDS}")
-        self.relative = True
-        return (self.store.clock.now() + shift) // MINUTE_MS * MINUTE_MS
 
     def _date(self, clause: Clause, get: Callable[[Issue], int]) -> Predicate:
         """Instants of 0 are empty."""
-        self._allow(clause, _ORDERED | _EQUAL)
+        self.operands.allow(clause, ORDERED | EQUAL)
         if clause.operator in ("is", "is not"):
             return (lambda i: not get(i)) if clause.operator == "is" else (lambda i: bool(get(i)))
-        values = [self._instant(clause, o) for o in clause.operands if not isinstance(o, Empty)]
-        return _compare(clause.operator, values, lambda i: get(i) or None)
+        values = [self.operands.instant(clause, o) for o in clause.operands if not isinstance(o, Empty)]
+        return compare(clause.operator, values, lambda i: get(i) or None)
 
     def _number(self, clause: Clause, get: Callable[[Issue], float | None]) -> Predicate:
-        self._allow(clause, _ORDERED | _EQUAL)
+        self.operands.allow(clause, ORDERED | EQUAL)
         if clause.operator in ("is", "is not"):
             return (lambda i: get(i) is None) if clause.operator == "is" else (lambda i: get(i) is not None)
         try:
             values = [float(o.text) for o in clause.operands if isinstance(o, Value)]
         except ValueError:
             raise QueryError(f"Value for field '{clause.field}' is not a valid number.") from None
-        return _compare(clause.operator, values, get)
-
-    def _texts(self, clause: Clause) -> list[str]:
-        self._allow(clause, _EQUAL)
-        texts = []
-        for operand in clause.operands:
-            if isinstance(operand, Function):
-                raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
-            if isinstance(operand, Value):
-                texts.append(operand.text)
-        return texts
-
-    def _named(self, clause: Clause, choices: list[Any]) -> set[int]:
-        indexes = set()
-        for text in self._texts(clause):
-            matches = [n for n, c in enumerate(choices) if text == c.id or text.lower() == c.name.lower()]
-            if not matches:
-                raise QueryError(f"The value '{text}' does not exist for the field '{clause.field}'.")
-            indexes.update(matches)
-        return indexes
-
-    def _resolutions(self, clause: Clause) -> set[int]:
-        if any(isinstance(o, Value) and o.text.lower() == "unresolved" for o in clause.operands):
-            return {-1}
-        return self._named(clause, self.store.configuration.resolutions)
-
-    def _projects(self, clause: Clause) -> set[int]:
-        matches = set()
-        for text in self._texts(clause):
-            known = [
-                p.index for p in self.store.configuration.projects
-                if text.lower() in (p.key.lower(), p.id, p.name.lower()) and not p.deleted
-            ]  # fmt: skip
-            if not known:
-                raise QueryError(f"The value '{text}' does not exist for the field 'project'.")
-            matches.update(known)
-        return matches
-
-    def _people(self, clause: Clause) -> set[int]:
-        self._allow(clause, _EQUAL)
-        matches = set()
-        for operand in clause.operands:
-            if isinstance(operand, Function):
-                if operand.name.lower() == "currentuser":
-                    matches.add(0)
-                elif operand.name.lower() == "membersof":
-                    matches.update(n for g in self.store.groups if g.name == operand.arguments[0] for n in g.members)
-                else:
-                    raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
-            elif isinstance(operand, Value):
-                known = [
-                    p.index for p in self.store.people
-                    if operand.text in (p.account_id, p.username, p.key, p.email, p.display)
-                ]  # fmt: skip
-                if not known:
-                    raise QueryError(f"The value '{operand.text}' does not exist for the field '{clause.field}'.")
-                matches.update(known)
-        return matches
-
-    def _issue(self, clause: Clause, operand: Operand) -> Issue | None:
-        """The issue that a value names by number or key, also by a key that it had before it was moved."""
-        if isinstance(operand, Function):
-            raise QueryError(f"Unable to find JQL function '{operand.name}({', '.join(operand.arguments)})'.")
-        issue = self.store.find(operand.text) if isinstance(operand, Value) else None
-        if issue is None and isinstance(operand, Value) and (not self.cloud or "missing-issue-400" in self.store.traps):
-            if operand.text.isdecimal():
-                raise QueryError(f"A value with ID '{operand.text}' does not exist for the field '{clause.field}'.")
-            raise QueryError(f"An issue with key '{operand.text}' does not exist for field '{clause.field}'.")
-        return issue
-
-    def _issues(self, clause: Clause) -> set[int]:
-        self._allow(clause, _EQUAL)
-        found = [self._issue(clause, operand) for operand in clause.operands]
-        return {issue.id for issue in found if issue is not None}
+        return compare(clause.operator, values, get)
 
     def _key(self, clause: Clause) -> Predicate:
         """An ordered comparison is one of key numbers within the project of the issue that the value names."""
-        if clause.operator not in _ORDERED:
-            return _choice(clause, self._issues(clause), lambda i: i.id, -1)
-        named = self._issue(clause, clause.operands[0])
+        if clause.operator not in ORDERED:
+            return choice(clause, self.operands.issues(clause), lambda i: i.id, -1)
+        named = self.operands.issue(clause, clause.operands[0])
         if named is None:
             return lambda i: False
-        project, within = named.project, _compare(clause.operator, [named.number], lambda i: i.number)
+        project, within = named.project, compare(clause.operator, [named.number], lambda i: i.number)
         return lambda i: i.project == project and within(i)
 
     def _category(self, clause: Clause) -> Predicate:
         words = {"new": 2, "to do": 2, "indeterminate": 4, "in progress": 4, "done": 3, "complete": 3}
         try:
-            wanted = {int(t) if t.isdecimal() else words[t.lower()] for t in self._texts(clause)}
+            wanted = {int(t) if t.isdecimal() else words[t.lower()] for t in self.operands.texts(clause)}
         except KeyError as unknown:
             raise QueryError(f"The value {unknown} does not exist for the field 'statusCategory'.") from None
-        return _choice(clause, wanted, lambda i: self.store.configuration.statuses[i.status].category, -1)
+        return choice(clause, wanted, lambda i: self.store.configuration.statuses[i.status].category, -1)
 
     def _labels(self, clause: Clause) -> Predicate:
-        texts = set(self._texts(clause))
+        texts = set(self.operands.texts(clause))
         wanted = {n for n, label in enumerate(self.store.configuration.labels) if label in texts}
-        return _among(clause.operator, wanted, any(isinstance(o, Empty) for o in clause.operands), lambda i: i.labels)
+        return among(clause.operator, wanted, any(isinstance(o, Empty) for o in clause.operands), lambda i: i.labels)
 
     def _members(self, clause: Clause, get: Callable[[Issue], tuple[int, ...]], kind: str) -> Predicate:
-        texts = self._texts(clause)
+        texts = self.operands.texts(clause)
         pairs = {
             (p.index, n) for p in self.store.configuration.projects for n, c in enumerate(getattr(p, kind))
             if c.id in texts or c.name.lower() in {t.lower() for t in texts}
@@ -374,14 +266,14 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         if texts and not pairs:
             raise QueryError(f"The value '{texts[0]}' does not exist for the field '{clause.field}'.")
         empty = any(isinstance(o, Empty) for o in clause.operands)
-        return _among(clause.operator, pairs, empty, lambda i: tuple((i.project, n) for n in get(i)))
+        return among(clause.operator, pairs, empty, lambda i: tuple((i.project, n) for n in get(i)))
 
     def _parent(self, clause: Clause) -> Predicate:
-        return _choice(clause, self._issues(clause), lambda i: i.parent, 0)
+        return choice(clause, self.operands.issues(clause), lambda i: i.parent, 0)
 
     def _severity(self, clause: Clause) -> Predicate:
-        texts = {t.lower() for t in self._texts(clause)}
-        return _choice(clause, {n for n, s in enumerate(SEVERITIES) if s[1].lower() in texts}, lambda i: i.severity, -1)
+        texts = {t.lower() for t in self.operands.texts(clause)}
+        return choice(clause, {n for n, s in enumerate(SEVERITIES) if s[1].lower() in texts}, lambda i: i.severity, -1)
 
     def _description(self, issue: Issue) -> str:
         return wiki(self.store.content.description(issue) or (), cloud=True)
@@ -390,7 +282,7 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         return " ".join(wiki(c.text, cloud=True) for c in self.store.content.comments(issue))
 
     def _words(self, clause: Clause, get: Callable[[Issue], str]) -> Predicate:
-        self._allow(clause, _TEXT)
+        self.operands.allow(clause, TEXT)
         if clause.operator in ("is", "is not"):
             return (lambda i: not get(i)) if clause.operator == "is" else (lambda i: bool(get(i)))
         operand = clause.operands[0]
@@ -398,64 +290,3 @@ class JqlCompiler(PredicateCompiler[Issue, JqlSearch]):
         if clause.operator == "~":
             return lambda i: has_words(get(i), words)
         return lambda i: not has_words(get(i), words)
-
-
-def _choice(clause: Clause, wanted: set[int], get: Callable[[Issue], int], empty: int) -> Predicate:
-    """Membership; like Jira, != and NOT IN leave out the issues without a value."""
-    has_empty = any(isinstance(o, Empty) for o in clause.operands)
-    if has_empty:
-        wanted = wanted | {empty}
-    match clause.operator:
-        case "=" | "in" | "is":
-            return lambda i: get(i) in wanted
-        case "!=" | "not in" | "is not":
-            return lambda i: get(i) not in wanted and (get(i) != empty or empty in wanted)
-        case _:
-            raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
-
-
-def _among(operator: str, wanted: set[Any], has_empty: bool, get: Callable[[Issue], tuple[Any, ...]]) -> Predicate:
-    match operator:
-        case "=" | "in" | "is":
-            return lambda i: (has_empty and not get(i)) or any(n in wanted for n in get(i))
-        case _:
-            return lambda i: bool(get(i)) and not any(n in wanted for n in get(i))
-
-
-def _compare(operator: str, values: list[Any], get: Callable[[Issue], Any]) -> Predicate:
-    """None never passes."""
-    value = values[0] if values else None
-    match operator:
-        case "<":
-            return lambda i: (x := get(i)) is not None and x < value
-        case "<=":
-            return lambda i: (x := get(i)) is not None and x <= value
-        case ">":
-            return lambda i: (x := get(i)) is not None and x > value
-        case ">=":
-            return lambda i: (x := get(i)) is not None and x >= value
-        case "=" | "in":
-            return lambda i: get(i) in values
-        case _:
-            return lambda i: (x := get(i)) is not None and x not in values
-
-
-_ORDER_KEYS: dict[str, Callable[[IssueStore, Issue], Any]] = {
-    "issuekey": lambda s, i: (s.configuration.projects[i.project].key, i.number),
-    "created": lambda s, i: i.created,
-    "updated": lambda s, i: i.updated,
-    "resolutiondate": lambda s, i: i.resolved,
-    "duedate": lambda s, i: i.due,
-    "project": lambda s, i: s.configuration.projects[i.project].key,
-    "summary": lambda s, i: s.content.summary(i),
-    "status": lambda s, i: i.status,
-    "priority": lambda s, i: -i.priority,
-    "issuetype": lambda s, i: i.type,
-    "assignee": lambda s, i: i.assignee,
-    "reporter": lambda s, i: i.reporter,
-    "cf[10016]": lambda s, i: i.points if i.points is not None else -1.0,
-}
-
-
-def order_key(store: IssueStore, name: str, issue: Issue) -> Any:
-    return _ORDER_KEYS[name](store, issue)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import Page, PageAttachment, PageComment
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2.pages import old_revision
 from ingest_ray.simulators.atlassian.confluence.v2.tree import ConfluenceV2Tree
 from ingest_ray.simulators.atlassian.content.clock import spell_utc

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ingest_ray.simulators.atlassian.confluence import page_extras, space_grants
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import PER_PAGE, Page
 from ingest_ray.simulators.atlassian.confluence.page_extras import APP_TYPES, AppContent, PageTask
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2.spaces import ConfluenceV2Spaces
 from ingest_ray.simulators.atlassian.content.clock import spell_utc
 from ingest_ray.simulators.atlassian.content.rich_text import adf, storage

@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Any
 
 from ingest_ray.simulators.atlassian.confluence import page_extras
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Page
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2.listing import MOST, ConfluenceV2Listing
 from ingest_ray.simulators.atlassian.content.clock import spell_utc
 from ingest_ray.simulators.atlassian.content.rich_text import adf, storage, view

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest_ray.simulators.atlassian.confluence import space_grants
+from ingest_ray.simulators.atlassian.confluence.content_json import Json
 from ingest_ray.simulators.atlassian.confluence.page import LABELS, Space
-from ingest_ray.simulators.atlassian.confluence.site_endpoints import Json
 from ingest_ray.simulators.atlassian.confluence.v2.comments import ConfluenceV2Comments
 from ingest_ray.simulators.atlassian.content.clock import spell_utc
 from ingest_ray.simulators.atlassian.server.routing import Call, Reply, reply, route
