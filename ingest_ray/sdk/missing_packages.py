@@ -17,6 +17,7 @@ EXTRAS = {
     "pg8000": "postgres",
     "pymysql": "mysql",
     "numba": "mysql",
+    "llvmlite": "mysql",
     "oracledb": "oracle",
     "pytds": "mssql",
     "OpenSSL": "mssql",

@@ -5,9 +5,7 @@ A packet is a length of three bytes, a number, and a payload; a payload of 0xfff
 (https://mariadb.com/kb/en/resultset-row/).
 """
 
-from numba import njit
-
-from ingest_strategies.jdbc.values.machine_code import compiled
+from ingest_strategies.jdbc.machine_code.functions import MachineCode
 
 # The results of `split_rows`, the first four of them without a fault; and `WHOLE`, that of `measure_row` for a complete row.
 MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
@@ -16,11 +14,13 @@ MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6
 AT, NEED, NUMBER, ROWS, BEGIN, STOP = 0, 1, 2, 3, 4, 5
 STATES = 6
 
+code = MachineCode(__name__)
+
 LONGEST_PACKET = 0xFFFFFF
 LONGEST_CELL = 2**31 - 1  # the largest offset of Arrow's binary type
 
 
-@njit(nogil=True)
+@code.inner
 def measure_row(wire, at, end, number):  # type: ignore[no-untyped-def]
     """The packets of the row that begins at `at`: (`WHOLE`, where it ends, the number of the next packet, bytes of payload).
 
@@ -41,7 +41,7 @@ def measure_row(wire, at, end, number):  # type: ignore[no-untyped-def]
     return WHOLE, after, number, payload
 
 
-@njit(nogil=True)
+@code.inner
 def remove_headers(wire, position, stop):  # type: ignore[no-untyped-def]
     """Removes the headers of all packets but the first from a payload that begins at `position`."""
     into = source = position + LONGEST_PACKET
@@ -54,7 +54,7 @@ def remove_headers(wire, position, stop):  # type: ignore[no-untyped-def]
         source += size
 
 
-@njit(nogil=True)
+@code.inner
 def split_row(wire, position, stop, row, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
     """Records where each value of a row is; False where the payload is malformed."""
     for column in range(starts.shape[0]):
@@ -82,7 +82,7 @@ def split_row(wire, position, stop, row, starts, lengths, sizes, nulls):  # type
     return position == stop
 
 
-@compiled("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
+@code.exported("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
 def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
     """Takes whole rows out of `wire[:end]`, until it returns one of the constants above.
 
@@ -115,7 +115,7 @@ def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls):  # type
         state[ROWS] = rows + 1
 
 
-@compiled("void(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1], uint8[::1])")
+@code.exported("void(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1], uint8[::1])")
 def gather_column(wire, starts, lengths, offsets, data, valid):  # type: ignore[no-untyped-def]
     """One column of the split rows as Arrow's offsets, data and, where `valid` has any bytes (zeros), its validity bits."""
     filled = 0

@@ -7,9 +7,8 @@ All numbers have the highest byte first.
 """
 
 import numpy as np
-from numba import njit
 
-from ingest_strategies.jdbc.values.machine_code import compiled
+from ingest_strategies.jdbc.machine_code.functions import MachineCode
 
 # The results of `join_payloads` and of the splitting functions; `WHOLE` is that of one row.
 MORE, FULL, END, OTHER, MALFORMED, WHOLE, MOVED = 0, 1, 2, 3, 4, 5, 6
@@ -18,8 +17,10 @@ MORE, FULL, END, OTHER, MALFORMED, WHOLE, MOVED = 0, 1, 2, 3, 4, 5, 6
 RAW, LEFT, FILLED, AT, ROWS, NEED = 0, 1, 2, 3, 4, 5
 STATES = 6
 
+code = MachineCode(__name__)
 
-@njit(nogil=True, inline="always")
+
+@code.inner
 def number_at(wire, at):  # type: ignore[no-untyped-def]
     """Four bytes as a signed number."""
     value = (
@@ -28,7 +29,7 @@ def number_at(wire, at):  # type: ignore[no-untyped-def]
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-@compiled("int64(uint8[::1], int64, int64[::1])")
+@code.exported("int64(uint8[::1], int64, int64[::1])")
 def join_payloads(wire, end, state):  # type: ignore[no-untyped-def]
     """Moves what was received of the next message's payload behind the one before: `MOVED`; `OTHER` where it is of another kind."""
     raw, left, filled = state[RAW], state[LEFT], state[FILLED]
@@ -52,7 +53,7 @@ def join_payloads(wire, end, state):  # type: ignore[no-untyped-def]
     return MOVED if raw + size < end else MORE
 
 
-@njit(nogil=True)
+@code.inner
 def split_row(wire, at, end, row, starts, lengths):  # type: ignore[no-untyped-def]
     """Records where each value of the row at `at` is: the status, where the row ends, or for `MORE` the bytes that it needs at least."""
     columns = starts.shape[0]
@@ -78,7 +79,7 @@ def split_row(wire, at, end, row, starts, lengths):  # type: ignore[no-untyped-d
     return WHOLE, position
 
 
-@njit(nogil=True)
+@code.inner
 def split_region(wire, at, end, budget, row, starts, lengths):  # type: ignore[no-untyped-def]
     """Splits the rows in `wire[at:end]`: the status, where the next row begins, the number of rows, and the result for it."""
     most = starts.shape[1]
@@ -97,7 +98,7 @@ def split_region(wire, at, end, budget, row, starts, lengths):  # type: ignore[n
     return MORE, at, row, 0
 
 
-@compiled("int64(uint8[::1], int64, int64[::1], int64[:, ::1], int32[:, ::1])")
+@code.exported("int64(uint8[::1], int64, int64[::1], int64[:, ::1], int32[:, ::1])")
 def split_rows(wire, budget, state, starts, lengths):  # type: ignore[no-untyped-def]
     """Records where each value of the whole rows among the joined payloads is: `starts` and `lengths` (-1: NULL), column by column.
     A batch of more than one row has at most about `budget` bytes."""
@@ -108,7 +109,7 @@ def split_rows(wire, budget, state, starts, lengths):  # type: ignore[no-untyped
     return status
 
 
-@compiled("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1])")
+@code.exported("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1])")
 def split_messages(wire, end, budget, state, starts, lengths):  # type: ignore[no-untyped-def]
     """The same for rows that lie in whole messages, where they were received: usual, and no byte is moved.
 
@@ -138,7 +139,7 @@ def split_messages(wire, end, budget, state, starts, lengths):  # type: ignore[n
             return FULL
 
 
-@compiled("void(int32[:, ::1], int64, int64[::1], int64[::1])")
+@code.exported("void(int32[:, ::1], int64, int64[::1], int64[::1])")
 def measure_columns(lengths, rows, sizes, nulls):  # type: ignore[no-untyped-def]
     for column in range(lengths.shape[0]):
         size = missing = 0
@@ -151,7 +152,7 @@ def measure_columns(lengths, rows, sizes, nulls):  # type: ignore[no-untyped-def
         sizes[column], nulls[column] = size, missing
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], int64, int64[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int64[::1], uint8[::1])")
 def gather_eight(wire, starts, lengths, added, values, valid):  # type: ignore[no-untyped-def]
     """Numbers of eight bytes, to each of which `added` is added, and their validity bits where `valid` has any bytes (zeros)."""
     for row in range(lengths.size):
@@ -169,7 +170,7 @@ def gather_eight(wire, starts, lengths, added, values, valid):  # type: ignore[n
     return True
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1])")
 def gather_four(wire, starts, lengths, added, values, valid):  # type: ignore[no-untyped-def]
     for row in range(lengths.size):
         if lengths[row] == 4:
@@ -183,7 +184,7 @@ def gather_four(wire, starts, lengths, added, values, valid):  # type: ignore[no
     return True
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], int16[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int16[::1], uint8[::1])")
 def gather_two(wire, starts, lengths, values, valid):  # type: ignore[no-untyped-def]
     for row in range(lengths.size):
         if lengths[row] == 2:
@@ -198,7 +199,7 @@ def gather_two(wire, starts, lengths, values, valid):  # type: ignore[no-untyped
     return True
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], uint8[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], uint8[::1], uint8[::1])")
 def gather_bits(wire, starts, lengths, bits, valid):  # type: ignore[no-untyped-def]
     """Booleans, a bit each in `bits` (zeros)."""
     for row in range(lengths.size):
@@ -212,7 +213,7 @@ def gather_bits(wire, starts, lengths, bits, valid):  # type: ignore[no-untyped-
     return True
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1], uint8[::1])")
 def gather_bytes(wire, starts, lengths, skipped, offsets, data, valid):  # type: ignore[no-untyped-def]
     """Texts and bytes, without the first `skipped` bytes of each, which are the version of its form."""
     filled = 0
@@ -232,7 +233,7 @@ def gather_bytes(wire, starts, lengths, skipped, offsets, data, valid):  # type:
     return True
 
 
-@compiled("boolean(uint8[::1], int64[::1], int32[::1], int64, uint8[::1], uint8[::1])")
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, uint8[::1], uint8[::1])")
 def gather_fixed(wire, starts, lengths, width, data, valid):  # type: ignore[no-untyped-def]
     """Bytes of one width; `data` has zeros."""
     for row in range(lengths.size):

@@ -213,7 +213,7 @@ class CopyRows:
 
     def _gather(
         self, kind: CopiedType, cells: tuple[Any, ...], rows: int, size: int, valid: Octets
-    ) -> tuple[bool, list[pa.Buffer]]:
+    ) -> tuple[int, list[pa.Buffer]]:
         match kind.form:
             case "bytes":
                 offsets, content = pa.allocate_buffer(4 * (rows + 1)), pa.allocate_buffer(size)

@@ -7,15 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest_strategies.jdbc.machine_code.functions import MachineCode
 from ingest_strategies.jdbc.postgres import numeric
-from ingest_strategies.jdbc.values.machine_code import compiled
 
 WIDEST = 18  # digits that an int64 holds
 RIGHT, SPECIAL, OUT_OF_RANGE = 0, 1, 2
 POWERS = np.array([10**power for power in range(19)], np.int64)
 
+code = MachineCode(__name__)
 
-@compiled("int64(int32[::1], uint8[::1], int64, int64, int64, int64[::1], int64[:, ::1], uint8[::1])")
+
+@code.exported("int64(int32[::1], uint8[::1], int64, int64, int64, int64[::1], int64[:, ::1], uint8[::1])")
 def decode_values(offsets, content, first, scale, most, powers, values, special):  # type: ignore[no-untyped-def]
     """`values`: the low and the high word of each number in units of `10 ** -scale`; of NaN and the infinities 0, and a bit in `special`.
     An empty value is NULL. `most`: the least number that is too large."""
