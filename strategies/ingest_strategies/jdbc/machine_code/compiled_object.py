@@ -4,14 +4,22 @@ Not for the very processor: a home folder may be shared by machines, and no inst
 """
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from typing import Any
 
 
-def compile_object(code: "MachineCode", module: ModuleType) -> tuple[bytes, dict[str, str]]:
+@dataclass(frozen=True)
+class Source:
+    """The functions of a module: by name those that only others of it call, and the exported ones with their signatures."""
+
+    module: ModuleType
+    inner: Mapping[str, Callable[..., Any]]
+    exported: Mapping[str, tuple[Callable[..., Any], str]]
+
+
+def compile_object(source: Source) -> tuple[bytes, dict[str, str]]:
     """The object file, and the symbol of each exported function."""
     import llvmlite.binding as llvm  # initialised by Numba
     from numba import njit
@@ -24,16 +32,16 @@ def compile_object(code: "MachineCode", module: ModuleType) -> tuple[bytes, dict
         "error_model": "numpy",
     }
     options["_nrt"] = False  # nothing is allocated, so nothing is counted
-    namespace = dict(vars(module))
-    for name, function in code.inner_functions.items():
+    namespace = dict(vars(source.module))
+    for name, function in source.inner.items():
         namespace[name] = njit(**options, forceinline=True)(FunctionType(function.__code__, namespace, name))
     exported = {
-        name: njit(**options)(FunctionType(declared.python.__code__, namespace, name))
-        for name, declared in code.functions.items()
+        name: njit(**options)(FunctionType(function.__code__, namespace, name))
+        for name, (function, _) in source.exported.items()
     }
     whole, symbols = None, {}
     for name, kernel in exported.items():
-        kernel.compile(code.functions[name].signature)
+        kernel.compile(source.exported[name][1])
         (compiled,) = kernel.overloads.values()
         symbols[name] = compiled.fndesc.llvm_func_name
         part = llvm.parse_assembly(compiled.library.get_llvm_str())

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ingest_strategies.jdbc.machine_code.compiled_object import Source
+from ingest_strategies.jdbc.machine_code.stored_code import load_code
+
 _ARGUMENT = re.compile(r"(uint8|int16|int32|int64)(\[(?:::1|:, ::1)\])?")
 _SIGNATURE = re.compile(r"(int64|void)\((.*)\)\Z")
 _LOADING = Lock()
@@ -42,13 +45,15 @@ class MachineCode:
 
         return declare
 
+    def source(self) -> Source:
+        exported = {name: (declared.python, declared.signature) for name, declared in self.functions.items()}
+        return Source(sys.modules[self.module], self.inner_functions, exported)
+
     def address(self, name: str) -> int:
         """Loads the code at the first call."""
         with _LOADING:
             if self._addresses is None:
-                from ingest_strategies.jdbc.machine_code.stored_code import load_code
-
-                self._addresses = load_code(self, sys.modules[self.module])
+                self._addresses = load_code(self.source())
             return self._addresses[name]
 
 

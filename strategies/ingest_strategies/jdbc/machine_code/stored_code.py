@@ -15,12 +15,10 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest_strategies.jdbc.machine_code.compiled_object import Source, compile_object
 from ingest_strategies.jdbc.machine_code.elf_image import ElfImage, UnknownObject
-
-if TYPE_CHECKING:
-    from ingest_strategies.jdbc.machine_code.functions import MachineCode
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +26,15 @@ HEAD = b"ingest_ray machine code 1\n"
 _LOADED: list[Any] = []  # code stays in memory as long as the process
 
 
-def load_code(code: "MachineCode", module: ModuleType) -> dict[str, int]:
+def load_code(source: Source) -> dict[str, int]:
     """The address of each exported function."""
-    name = file_name(module)
+    name = file_name(source.module)
     folder = cache_folder()
     stored = read_stored(folder / name) if folder is not None else None
     if stored is None:
-        from ingest_strategies.jdbc.machine_code.compiled_object import compile_object
-
-        stored = compile_object(code, module)
+        stored = compile_object(source)
         if folder is None or not store(folder / name, *stored):
-            log.warning("%s: compiled for this process only: '%s' cannot be written", module.__name__, folder)
+            log.warning("%s: compiled for this process only: '%s' cannot be written", source.module.__name__, folder)
     content, symbols = stored
     addresses = addresses_in(content, symbols)
     return {function: addresses[symbol] for function, symbol in symbols.items()}

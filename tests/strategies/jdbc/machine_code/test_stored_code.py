@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_strategies.jdbc.machine_code import compiled_object, stored_code
+from ingest_strategies.jdbc.machine_code import stored_code
+from ingest_strategies.jdbc.machine_code.compiled_object import Source, compile_object
 from ingest_strategies.jdbc.machine_code.elf_image import ElfImage, UnknownObject
 from ingest_strategies.jdbc.machine_code.functions import MachineCode
-from tests.strategies.jdbc import machine_example
+from tests.strategies.jdbc.machine_code import summing
 
 USE = """
 import sys
 import numpy as np
-from tests.strategies.jdbc import machine_example
-assert machine_example.total(np.ones((2, 2), np.int64), np.zeros(9, np.uint8), 1) == 13
+from tests.strategies.jdbc.machine_code import summing
+assert summing.total(np.ones((2, 2), np.int64), np.zeros(9, np.uint8), 1) == 13
 print("numba" in sys.modules, "llvmlite" in sys.modules)
 """
 
@@ -39,22 +40,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was compiled from now on."""
     found: list[str] = []
-    compile_object = compiled_object.compile_object
 
-    def noted(code: MachineCode, module: ModuleType) -> Any:
-        found.append(module.__name__)
-        return compile_object(code, module)
+    def noted(source: Source) -> Any:
+        found.append(source.module.__name__)
+        return compile_object(source)
 
-    monkeypatch.setattr(compiled_object, "compile_object", noted)
+    monkeypatch.setattr(stored_code, "compile_object", noted)
     return found
 
 
 def load() -> Any:
     """The example as a process that has not called it yet."""
-    for function in machine_example.code.functions.values():
+    for function in summing.code.functions.values():
         function._call = None
-    machine_example.code._addresses = None
-    return machine_example
+    summing.code._addresses = None
+    return summing
 
 
 def works() -> bool:
@@ -72,7 +72,7 @@ def start(folder: Path, code: str = USE) -> "subprocess.Popen[str]":
 
 def test_the_code_is_compiled_once_and_then_loaded_without_numba(folder: Path, compilations: list[str]) -> None:
     assert (works(), works()) == (True, True)
-    assert compilations == [machine_example.__name__]
+    assert compilations == [summing.__name__]
     (stored,) = folder.iterdir()
     assert (stored.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
     process = start(folder)
@@ -155,7 +155,7 @@ def test_without_a_home_it_is_compiled_for_the_process(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert works()
-    assert compilations == [machine_example.__name__]
+    assert compilations == [summing.__name__]
 
 
 def test_a_folder_named_for_numba_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -165,18 +165,18 @@ def test_a_folder_named_for_numba_is_taken(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_another_source_and_another_numba_have_another_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    changed = ModuleType(machine_example.__name__)
-    changed.__file__ = str(tmp_path / "machine_example.py")
-    source = Path(str(machine_example.__file__)).read_text()
+    changed = ModuleType(summing.__name__)
+    changed.__file__ = str(tmp_path / "summing.py")
+    source = Path(str(summing.__file__)).read_text()
     Path(changed.__file__).write_text(source.replace("FACTOR = 3", "FACTOR = 4"))
-    names = {stored_code.file_name(machine_example), stored_code.file_name(changed)}
+    names = {stored_code.file_name(summing), stored_code.file_name(changed)}
     monkeypatch.setattr(stored_code, "version", lambda package: f"{package} 99")
-    assert len({*names, stored_code.file_name(machine_example)}) == 3
+    assert len({*names, stored_code.file_name(summing)}) == 3
 
 
 @pytest.fixture(scope="module")
 def compiled() -> tuple[bytes, dict[str, str]]:
-    return compiled_object.compile_object(machine_example.code, machine_example)
+    return compile_object(summing.code.source())
 
 
 @pytest.fixture(scope="module", params=["mapped here", "by LLVM"])
@@ -245,7 +245,7 @@ def test_a_function_that_cannot_be_compiled_is_an_error() -> None:
         return value.no_such_thing
 
     with pytest.raises(NumbaError):
-        compiled_object.compile_object(code, sys.modules[__name__])
+        compile_object(code.source())
 
 
 def test_the_strategies_load_without_numba() -> None:
