@@ -45,27 +45,27 @@ class ElfImage:
         self._content = content
         start, count = struct.unpack_from("<Q", content, 40)[0], struct.unpack_from("<H", content, 60)[0]
         self._sections = [_Section(*struct.unpack_from("<IIQQQQIIQQ", content, start + 64 * n)) for n in range(count)]
-        self._places, size = self._lay_out()
+        self._positions, size = self._lay_out()
         self._stubs: dict[str, int] = {}
         self._size = size + len(FROM_C) * 16
         self._memory = mmap.mmap(-1, -(-self._size // PAGE) * PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         self._view = (ctypes.c_char * self._size).from_buffer(self._memory)
         self._base = ctypes.addressof(self._view)
-        for number, place in self._places.items():
+        for number, position in self._positions.items():
             section = self._sections[number]
-            self._memory[place : place + section.size] = content[section.offset : section.offset + section.size]
+            self._memory[position : position + section.size] = content[section.offset : section.offset + section.size]
         self._symbols = self._read_symbols()
         self._relocate(size)
         self._protect()
         self.addresses = {
-            name: self._base + self._places[section] + value
+            name: self._base + self._positions[section] + value
             for name, section, value in self._symbols
-            if section in self._places
+            if section in self._positions
         }
 
     def _lay_out(self) -> tuple[dict[int, int], int]:
         """Where each section with code or constants begins, and where the last one ends."""
-        places, end = {}, 0
+        positions, end = {}, 0
         for number, section in enumerate(self._sections):
             if not section.flags & IN_MEMORY or not section.size:
                 continue
@@ -74,9 +74,9 @@ class ElfImage:
             if section.kind != CONTENT or self._name_of(section) == ".eh_frame":
                 continue
             end += -end % max(1, section.align)
-            places[number] = end
+            positions[number] = end
             end += section.size
-        return places, end + -end % 16
+        return positions, end + -end % 16
 
     def _name_of(self, section: _Section) -> str:
         names = self._sections[struct.unpack_from("<H", self._content, 62)[0]]
@@ -97,34 +97,34 @@ class ElfImage:
 
     def _relocate(self, stubs: int) -> None:
         for table in self._sections:
-            if table.kind != RELOCATIONS or table.info not in self._places:
+            if table.kind != RELOCATIONS or table.info not in self._positions:
                 continue
             for at in range(table.offset, table.offset + table.size, 24):
                 offset, info, addend = struct.unpack_from("<QQq", self._content, at)
-                place = self._places[table.info] + offset
-                self._set(place, info & 0xFFFFFFFF, self._target(info >> 32, stubs) + addend)
+                position = self._positions[table.info] + offset
+                self._set(position, info & 0xFFFFFFFF, self._target(info >> 32, stubs) + addend)
 
     def _target(self, symbol: int, stubs: int) -> int:
         name, section, value = self._symbols[symbol]
-        if section in self._places:
-            return self._places[section] + value
+        if section in self._positions:
+            return self._positions[section] + value
         if section or name not in FROM_C:
             raise UnknownObject(f"it refers to '{name}'")
         if name not in self._stubs:
-            place = stubs + 16 * len(self._stubs)
+            position = stubs + 16 * len(self._stubs)
             address = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
-            self._memory[place : place + 14] = JUMP + struct.pack("<Q", address)
-            self._stubs[name] = place
+            self._memory[position : position + 14] = JUMP + struct.pack("<Q", address)
+            self._stubs[name] = position
         return self._stubs[name]
 
-    def _set(self, place: int, kind: int, target: int) -> None:
+    def _set(self, position: int, kind: int, target: int) -> None:
         match kind:
             case _ if kind in (RELATIVE_32, CALL_32):
-                struct.pack_into("<i", self._memory, place, target - place)
+                struct.pack_into("<i", self._memory, position, target - position)
             case _ if kind == RELATIVE_64:
-                struct.pack_into("<q", self._memory, place, target - place)
+                struct.pack_into("<q", self._memory, position, target - position)
             case _ if kind == ABSOLUTE_64:
-                struct.pack_into("<Q", self._memory, place, self._base + target)
+                struct.pack_into("<Q", self._memory, position, self._base + target)
             case _:
                 raise UnknownObject(f"it has a relocation of type {kind}")
 

@@ -55,8 +55,8 @@ def cache_folder() -> Path | None:
 def file_name(module: ModuleType) -> str:
     assert module.__file__ is not None
     parts = [os.uname().machine, sys.platform, sys.version, version("numba"), version("llvmlite")]
-    told = "\0".join(parts).encode() + HEAD + Path(module.__file__).read_bytes()
-    return f"{module.__name__.rpartition('.')[2]}-{hashlib.sha256(told).hexdigest()[:24]}.code"
+    identity = "\0".join(parts).encode() + HEAD + Path(module.__file__).read_bytes()
+    return f"{module.__name__.rpartition('.')[2]}-{hashlib.sha256(identity).hexdigest()[:24]}.code"
 
 
 def read_stored(path: Path) -> tuple[bytes, dict[str, str]] | None:
