@@ -96,6 +96,7 @@ def test_deleted_worklogs_are_in_their_feed_after_a_minute() -> None:
         assert not listed & set(gone)
 
 
+@pytest.mark.slow
 def test_the_worklog_feed_pages_by_a_thousand() -> None:
     with simulate(issues=4000, projects=2) as sim, opened(sim) as client:
         wanted = {int(w["id"]) for r in sim.expected("issues") for w in r["issue"]["fields"]["worklog"]}
@@ -158,6 +159,7 @@ def test_real_pages_are_served_as_storage_format() -> None:
         assert page["body"]["storage"]["value"] == record["body"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["ingest_ray.simulators.atlassian", "ingest_ray.testing.atlassian"])
 def test_the_command_line_prints_one_line_and_stops_on_sigterm(module: str) -> None:
     options = ["jira", "--issues", "20", "--seed", "3", "--trap", "short-pages"]

@@ -77,6 +77,7 @@ def test_pages_by_id_come_250_at_a_time(wiki: Simulation) -> None:
         assert (error["status"], error["code"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sort", ["id", "-id", "created-date", "-created-date", "modified-date", "-modified-date", "title"]
 )

@@ -195,6 +195,7 @@ def site(request: pytest.FixtureRequest) -> Simulation:
 LEAST = {("jira", "cloud"): 105, ("jira", "dc"): 75, ("confluence", "cloud"): 110, ("confluence", "dc"): 20}
 
 
+@pytest.mark.slow
 def test_the_answer_of_every_path_fits_the_vendors_file(site: Simulation) -> None:
     checked, faults = 0, dict[str, list[str]]()
     with opened(site) as client:
@@ -224,6 +225,7 @@ def assert_refused(client: httpx.Client, path: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_parameters_that_make_no_sense_are_never_a_500(site: Simulation) -> None:
     """Each path with four parameters of no sense, and with an id of no sense; `faults`: all of them."""
     with opened(site) as client:

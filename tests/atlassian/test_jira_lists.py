@@ -17,6 +17,7 @@ BODIES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_junk_is_refused_and_never_a_server_error(mode: Any) -> None:
     with simulate("jira", mode, issues=40, projects=3, traps=["service-desks"]) as sim, opened(sim) as client:

@@ -101,6 +101,7 @@ def queries(draw: st.DrawFn, depth: int = 2) -> tuple[str, Any]:
     return f"({left[0]}) {word} ({right[0]})", lambda f: join((left[1](f), right[1](f)))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(short=25, long=60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -14,6 +14,7 @@ from tests.strategies.test_loads import lake_of
 SMALL: dict[str, Any] = {"issues": 60, "projects": 1, "pages": 60, "spaces": 1, "frozen": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["cut-compressed=2"]], ids=["whole", "cut"])
 @pytest.mark.parametrize(
     ("product", "mode"), [("jira", "cloud"), ("jira", "dc"), ("confluence", "cloud"), ("confluence", "dc")]

@@ -112,6 +112,7 @@ def test_a_parameter_with_a_value_that_it_cannot_have_is_refused(site: Simulatio
     assert checked > 200
 
 
+@pytest.mark.slow
 def test_junk_is_never_an_error_of_the_server(site: Simulation) -> None:
     with opened(site) as client:
         for path in served(site):
@@ -122,6 +123,7 @@ def test_junk_is_never_an_error_of_the_server(site: Simulation) -> None:
                     assert answer.status_code < 500, (path, parameter.name, junk)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_junk_in_v1_is_never_an_error_of_the_server(mode: Any) -> None:
     with simulate("confluence", mode, pages=20, spaces=1, frozen=True) as sim, opened(sim) as client:

@@ -167,6 +167,7 @@ def test_the_walk_finds_the_commands_that_name_units() -> None:
     assert {"plan", "run", "pause", "reset", "history", "quarantine replay", "changes drop", "compact"} <= {*WITH_UNITS}
 
 
+@pytest.mark.slow
 def test_every_command_that_names_a_unit_takes_a_pattern(cli: InProcessCli) -> None:
     cli.json("run", "shop")
     for name in sorted(WITH_UNITS):
@@ -234,6 +235,7 @@ LISTS = [
 ]
 
 
+@pytest.mark.slow
 def test_lists_end_quietly_when_their_reader_has_closed_the_pipe(cli: InProcessCli) -> None:
     for arguments in LISTS:
         expected = cli.run(*arguments)[0]
@@ -262,6 +264,7 @@ class closed_stdout:
         os.close(self._kept)
 
 
+@pytest.mark.slow
 def test_a_run_whose_progress_has_no_reader_ends_as_it_ends(cli: InProcessCli) -> None:
     """Its own process: the reader of stdout and stderr is gone before the first line."""
     read_end, write_end = os.pipe()

@@ -109,6 +109,7 @@ def shop(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
     return Shop(tmp_path, InProcessCli(tmp_path, capfd))
 
 
+@pytest.mark.slow
 def test_from_a_file_to_rows_in_the_lake(shop: Shop) -> None:
     assert "+ endpoint shop" in shop.run("apply", "--dry-run").stdout
     assert [change["id"] for change in shop.json("apply")["changes"] if change["kind"] == "endpoint"] == [
@@ -197,6 +198,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 def test_a_mistake_is_exit_code_2_with_a_code_and_without_a_traceback(shop: Shop) -> None:
     shop.ready()
     for arguments, code in MISTAKES:
@@ -230,6 +232,7 @@ def test_a_run_that_fails_is_exit_code_1_and_still_one_document(shop: Shop) -> N
     assert "Traceback" not in status.stdout + status.stderr
 
 
+@pytest.mark.slow
 def test_a_debug_variable_shows_where_an_error_comes_from(shop: Shop) -> None:
     shop.environment["INGEST_DEBUG"] = "1"
     assert "Traceback" in shop.process("status", "--config", "none.yaml").stderr
@@ -262,6 +265,7 @@ def test_every_command_has_help_with_examples(shop: Shop) -> None:
         assert "--json" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["status"], ["status", "shop", "orders"], ["--help"], ["status", "--json"]])
 def test_status_and_help_import_nothing_heavy(shop: Shop, arguments: list[str]) -> None:
     shop.ready()

@@ -46,6 +46,7 @@ def test_the_second_copy_takes_what_has_changed(cli: InProcessCli) -> None:
     assert cli.json("verify", "shop", "orders", "--rows")["state"] == "SUCCEEDED"
 
 
+@pytest.mark.slow
 def test_tables_are_selected_and_added_by_later_calls(cli: InProcessCli) -> None:
     assert len(cli.json("copy", "shop.db", "ord*", "--to", "duckdb:///all.duckdb")["units"]) == 1
     assert len(cli.json("copy", "shop.db", "tags", "--to", "duckdb:///all.duckdb")["units"]) == 1

@@ -16,6 +16,7 @@ from tests.cli.test_init import cli  # noqa: F401  a fixture
 COMMAND = str(Path(sys.executable).parent / "ingest-ray")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("product", "template"), [("jira", "jira.http"), ("confluence", "http.confluence")])
 def test_every_unit_of_a_site_is_fit_to_run_and_no_secret_is_written(
     cli: InProcessCli,  # noqa: F811
@@ -58,6 +59,7 @@ def answered(folder: Path, answers: list[str], *arguments: str, environment: dic
     return f"{seen.decode()}exit {code}"
 
 
+@pytest.mark.slow
 def test_a_database_is_asked_for_at_a_terminal(cli: InProcessCli) -> None:  # noqa: F811
     shown = answered(cli.folder, ["sqlite:///shop.db", ""], "init")
     assert shown.endswith("exit 0"), shown
@@ -68,6 +70,7 @@ def test_a_database_is_asked_for_at_a_terminal(cli: InProcessCli) -> None:  # no
     assert document["sinks"][0]["config"] == {"uri": "./lake"}
 
 
+@pytest.mark.slow
 def test_a_site_is_asked_for_at_a_terminal(cli: InProcessCli) -> None:  # noqa: F811
     with simulate("jira", issues=5, projects=1, users=3) as site:
         answers = [site.url, "", "trello", "jira", site.user, "env:TOKEN"]

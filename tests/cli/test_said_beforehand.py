@@ -78,6 +78,7 @@ def test_rejected_rows_that_cannot_be_replayed_are_said_before_and_after(cli: In
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_repair_after_a_column_was_added_brings_the_rows_with_the_column(cli: InProcessCli) -> None:
     cli.json("run", "shop", "orders")
     with closing(sqlite3.connect(cli.folder / "shop.db")) as shop:

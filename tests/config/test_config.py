@@ -112,6 +112,7 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
     assert [line.partition("ingest.yaml:")[2][:3] for line in str(caught.value).splitlines()] == ["17:", "19:"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "- a\n", "7\n", "\x00", "a: &x [*x]\n", "{" * 3000])
 def test_what_is_no_configuration_is_the_users_mistake(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"ingest\.yaml"):

@@ -42,6 +42,7 @@ def test_an_alias_that_holds_itself_is_refused(text: str) -> None:
         Lines(text, "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["[" * 5_000 + "]" * 5_000, "{a: " * 5_000 + "1" + "}" * 5_000])
 def test_deep_nesting_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):

@@ -39,6 +39,7 @@ def variables_of(settings: str) -> set[str]:
     return {*re.findall(r"env:([A-Z][A-Z0-9_]*)", (ROOT / settings).read_text()), *VARIABLES_OF_EVERY_INSTALLATION}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_object_is_valid_by_the_vendors_schema(name: str) -> None:
     for document in read_documents(name):
@@ -94,6 +95,7 @@ def test_the_jobs_cluster_registers_collects_and_runs() -> None:
     assert steps == [["ingest-ray", "apply"], ["ingest-ray", "collect"], ["ingest-ray", "run"]]
 
 
+@pytest.mark.slow
 def test_kustomize_builds_the_whole() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")

@@ -53,6 +53,7 @@ def test_rays_schema_refuses_what_it_does_not_know() -> None:
         jsonschema.validate(read("cluster.yaml") | {"workers": 3}, ray_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAY_FILES)
 def test_an_object_of_kuberay_is_valid_has_a_login_and_mounts_what_it_declares(name: str) -> None:
     (document,) = read_documents(name)
@@ -67,6 +68,7 @@ def test_an_object_of_kuberay_is_valid_has_a_login_and_mounts_what_it_declares(n
         assert pod["securityContext"]["runAsUser"] == 10001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [("spec", "workerGroupSpecs", 0, "minReplica"), ("spec", "authOption"), ("spec", "headGroupSpec", "nodes")]
 )

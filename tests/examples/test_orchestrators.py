@@ -158,6 +158,7 @@ def server(project: ingest_ray.Project, tmp_path: Path, monkeypatch: pytest.Monk
             process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.processes
 def test_airflow_waits_for_a_run_without_a_worker(server: str, project: ingest_ray.Project) -> None:

@@ -27,6 +27,7 @@ def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     return InProcessCli(tmp_path, capfd)
 
 
+@pytest.mark.slow
 def test_tickets_become_items_and_users_and_a_ticket_without_title_goes_to_quarantine(
     tmp_path: Path, cli: InProcessCli
 ) -> None:

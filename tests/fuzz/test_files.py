@@ -63,6 +63,7 @@ def load(file: Path, content: bytes) -> None:
     assert is_good(refusal(lambda: load_config(file)))
 
 
+@pytest.mark.slow
 @FUZZ
 @given(data=st.data())
 def test_a_file_with_one_wrong_thing_in_it_is_refused_with_its_place_or_read(
@@ -83,6 +84,7 @@ def test_a_file_of_any_bytes_is_refused_or_read(content: bytes, tmp_path: Path) 
     load(tmp_path / "ingest.yaml", content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"[" * 5000, b"a: &a [*a]", b"a: " + b"{b: " * 3000, b"? [a]\n: b", b"!!python/name:os"]
 )

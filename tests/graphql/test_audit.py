@@ -26,6 +26,7 @@ def entries(client: Client, **options: Any) -> list[AuditEntry]:
     return list(read_audit_log(client.installation, **options).entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda text: text.partition("(")[0])
 def test_every_mutation_is_recorded_with_its_outcome(client: Client, mutation: str) -> None:
     name = mutation.partition("(")[0]

@@ -35,6 +35,7 @@ def test_two_admins_who_change_one_config_at_once(client: Client) -> None:
     assert (after["enabled"], after["policy"]) == (True, {"cursor": "id"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code", "word"),
     [

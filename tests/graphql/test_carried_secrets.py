@@ -59,6 +59,7 @@ def stored(client: Client, name: str = "kept") -> str:
     return str(row[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("template", "move"), MOVES, ids=lambda value: str(value)[:40])
 def test_a_change_of_the_address_asks_for_the_secrets_again(
     client: Client, template: str, move: dict[str, Any]

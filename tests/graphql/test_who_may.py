@@ -89,6 +89,7 @@ MUTATIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda text: text.partition("(")[0])
 def test_a_viewer_changes_nothing(client: Client, workspace: Workspace, mutation: str) -> None:
     assert client.refused(f"mutation {{ {mutation} }}", role=Role.VIEWER)[0] == "E_ROLE_FORBIDDEN"

@@ -34,6 +34,7 @@ def assert_used(server: LimitedServer, rate: float, latency_s: float, pause_s: f
     assert counts.refused <= 0.02 * counts.served + 40, (server, counts.refused, counts.served)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("advertises", [True, False])
 @pytest.mark.parametrize(
     ("rate", "latency_s", "burst_s", "retry_after_s"),

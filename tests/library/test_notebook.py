@@ -77,6 +77,7 @@ def perform(cells: list[str], folder: Path) -> list[dict[str, str | None]]:
     return shown
 
 
+@pytest.mark.slow
 def test_a_notebook_plans_runs_and_shows_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("IPython", reason="IPython is not installed: the extra test has it")
     monkeypatch.delenv("INGEST_HOME", raising=False)

@@ -105,6 +105,7 @@ def assert_nothing_plain(shop: Workspace, *texts: str) -> None:
             assert secret not in text
 
 
+@pytest.mark.slow
 def test_values_are_masked_and_equal_ones_join(shop: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     rule(shop)
@@ -309,6 +310,7 @@ def test_the_command_line_shows_only_masks(shop: Workspace, capsys: pytest.Captu
     assert "masked: hmac" in said.out or "hmac" in said.out
 
 
+@pytest.mark.slow
 def test_models_are_made_of_masked_rows(shop: Workspace) -> None:
     shop.document["sinks"].append({"id": "models", "template": "cdm.jdbc", "config": {"url": "sqlite:///cdm.db"}})
     fields = {

@@ -189,6 +189,7 @@ def write_certificate(path: Path, until: datetime) -> None:
     path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
 
+@pytest.mark.slow
 def test_many_units_that_fail_are_a_few_messages_and_so_is_one_that_flaps(
     workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

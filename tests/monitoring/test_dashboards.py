@@ -41,6 +41,7 @@ def test_a_wrong_expression_would_be_found() -> None:
         promql_parser.parse("sum(rate(x[5m])")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("check", "rules", str(RULES_FILE)), ("test", "rules", str(Path(__file__).parent / "rules.test.yaml"))],

@@ -92,6 +92,7 @@ def plant_unknown_lease(loaded: Workspace) -> None:
     plant_lease(loaded, run_id="of-another-catalog", owner=owner, expires_at=4_000_000_000.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "check", "words"),
     [

@@ -193,6 +193,7 @@ def test_kafka_gets_the_events_of_a_run_in_order(workspace: Workspace) -> None:
     assert {event["job"]["name"] for event in taken} == {f"shop:{UNIT}"}
 
 
+@pytest.mark.slow
 def test_without_lineage_the_library_is_not_imported() -> None:
     code = (
         "import sys, ingest_ray.service.runs.execution; print([m for m in sys.modules if m.startswith('openlineage')])"

@@ -45,6 +45,7 @@ def found(installation: Installation) -> list[tuple[str, str, str | None]]:
     return [(problem.unit_id, problem.what, problem.code) for problem in read_situation(installation).problems]
 
 
+@pytest.mark.slow
 def test_every_kind_of_problem_is_found_and_goes_when_it_is_mended(
     workspace: Workspace, installation: Installation
 ) -> None:

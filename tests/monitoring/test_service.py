@@ -43,6 +43,7 @@ def opened(receiver: Receiver) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_service_tells_a_failure_a_late_unit_a_drift_and_a_quarantined_row_within_a_minute(
     workspace: Workspace,

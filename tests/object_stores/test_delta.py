@@ -62,6 +62,7 @@ def log_reads(world: LakeWorld, action: Callable[[], object]) -> int:
     return world.bucket.proxy.count(since=before, only=lambda request: request.is_log)
 
 
+@pytest.mark.slow
 def test_the_log_is_read_as_often_at_the_twentieth_commit_as_at_the_third(world: LakeWorld) -> None:
     load = Load(world, WriteMode.APPEND)
     reads = [log_reads(world, lambda number=number: load.put((number, 1, "x"))) for number in range(23)]  # type: ignore[misc]
@@ -82,6 +83,7 @@ def test_a_commit_whose_answer_is_lost_counts_once(world: LakeWorld) -> None:
     assert [row[0] for row in load.found()] == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["busy", "cut", "lost", "slow"])
 def test_faults_lose_and_double_no_row(world: LakeWorld, fault: Fault) -> None:
     load = Load(world, WriteMode.APPEND)

@@ -117,6 +117,7 @@ def _run(folder: Path, commands: list[str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", HINTS)
 def test_every_command_names_the_extra(answers: dict[str, Any], command: str) -> None:
     code, text = answers[command]

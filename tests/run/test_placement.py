@@ -125,6 +125,7 @@ def test_a_small_plan_of_unknown_size_never_leaves_the_process(tmp_path: Path, m
     assert there.ids() == there.expected_ids()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_was_committed_before_the_move_is_not_read_again(tmp_path: Path, moves: list[str], threads: int) -> None:
     there = unsized(tmp_path, "numbers-2x1500", LIMIT_BYTES, threads=threads)
@@ -136,6 +137,7 @@ def test_what_was_committed_before_the_move_is_not_read_again(tmp_path: Path, mo
     assert len(there.reads()) <= 30 + 2 * threads + 3  # what was read and not yet committed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

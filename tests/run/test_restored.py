@@ -67,6 +67,7 @@ def half_loaded(folder: Path, **policy: object) -> Installation:
     return there
 
 
+@pytest.mark.slow
 def test_a_load_whose_state_forgot_commits_merges_what_it_reads_again(tmp_path: Path) -> None:
     there = half_loaded(tmp_path)
     assert there.run().state is RunState.SUCCEEDED
@@ -74,6 +75,7 @@ def test_a_load_whose_state_forgot_commits_merges_what_it_reads_again(tmp_path: 
     assert there.run().rows.read == 0
 
 
+@pytest.mark.slow
 def test_an_appending_load_whose_state_forgot_commits_is_refused_until_its_table_is_empty(tmp_path: Path) -> None:
     there = half_loaded(tmp_path, write="append")
     for _ in range(2):

@@ -27,6 +27,7 @@ def fail_first(calls: int, method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["open", "read_progress", "is_empty"])
 def test_a_sink_that_is_away_before_the_first_slice_is_asked_again(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

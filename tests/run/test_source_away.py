@@ -56,6 +56,7 @@ def test_a_stop_ends_the_wait_for_a_source_and_the_next_run_goes_on(tmp_path: Pa
     assert there.ids() == there.expected_ids()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [RunMode.INCREMENTAL, RunMode.FULL])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_source_that_goes_away_while_slices_are_cut_leaves_none_out(

@@ -49,6 +49,7 @@ def fault_of(text: str, schema: pa.Schema | None = SCHEMA) -> str | None:
     return faults[0].message if faults else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", [SCHEMA, None], ids=["with columns", "without"])
 @pytest.mark.parametrize("text", BOMBS, ids=lambda text: text[:50])
 def test_an_expression_that_makes_too_much_is_refused_before_it_is_computed(
@@ -60,6 +61,7 @@ def test_an_expression_that_makes_too_much_is_refused_before_it_is_computed(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

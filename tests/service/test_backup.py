@@ -219,6 +219,7 @@ def killed_at(wanted: str) -> Callable[[str], None]:
     return reached
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["restore:after-emptied", "restore:after-state"])
 def test_a_restoration_that_died_runs_nothing_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -279,6 +280,7 @@ def test_documents_of_a_store_without_snapshots_are_of_one_moment() -> None:
     assert len({value["n"] for value in found.values()}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["sqlite", "postgres", "redis"])
 def test_documents_of_a_unit_are_of_one_moment(tmp_path: Path, store: str, request: pytest.FixtureRequest) -> None:
     url = f"sqlite:///{tmp_path}/state.db" if store == "sqlite" else request.getfixturevalue(f"{store}_url")

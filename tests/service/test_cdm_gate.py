@@ -124,6 +124,7 @@ def test_a_sink_that_is_not_provisioned_for_the_model(workspace: Workspace) -> N
     )
 
 
+@pytest.mark.slow
 def test_a_sink_that_takes_no_models_at_all(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     ready(workspace, mode="cdm", sink_endpoint="lake", cdm=MAPPED)
     monkeypatch.setattr("ingest_ray.service.units.cdm_rules.supported_models", lambda endpoint: ())
@@ -154,6 +155,7 @@ def test_remap_of_a_unit_in_raw_mode_is_refused(workspace: Workspace) -> None:
     assert workspace.calls() == []
 
 
+@pytest.mark.slow
 def test_provisioning_publishes_the_table_once_and_then_units_may_run(workspace: Workspace) -> None:
     sinks(workspace, prefix="x_")
     ready(workspace, mode="cdm", sink_endpoint="models", cdm=MAPPED)

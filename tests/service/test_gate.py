@@ -47,6 +47,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "endpoint", "unit", "change", "kind", "says"), REFUSED, ids=[case[0] for case in REFUSED]
 )

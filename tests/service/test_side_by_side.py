@@ -80,6 +80,7 @@ def test_one_failing_unit_does_not_end_the_others(shop: Workspace) -> None:
     assert set(states.values()) == {RunState.SUCCEEDED}
 
 
+@pytest.mark.slow
 def test_a_stop_ends_all_and_the_rest_is_paused(shop: Workspace) -> None:
     stop = threading.Event()
 

@@ -205,6 +205,7 @@ def test_merged_files_do_not_linger(world: DeltaWorld) -> None:
     assert not mine & _parts(load)
 
 
+@pytest.mark.slow
 def test_a_failed_prepare_leaves_no_file(world: DeltaWorld) -> None:
     load = Load(world, WriteMode.APPEND)
 

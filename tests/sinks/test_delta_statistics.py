@@ -106,6 +106,7 @@ def _stats(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file["stats"]) for file in added_files(folder).values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [WriteMode.APPEND, WriteMode.UPSERT, WriteMode.REPLACE])
 @pytest.mark.parametrize("first", [True, False])
 def test_values_without_an_exact_bound_are_stored_and_hidden_by_none(

@@ -119,6 +119,7 @@ def test_a_page_that_was_cut_short_is_lost(files: FileStaging) -> None:
         read(files, handle)
 
 
+@pytest.mark.slow
 def test_c31_a_writer_killed_before_the_manifest_leaves_no_slice(files: FileStaging, tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"

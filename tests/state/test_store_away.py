@@ -91,6 +91,7 @@ def with_kv_away(monkeypatch: pytest.MonkeyPatch, outage: Outage) -> None:
         monkeypatch.setattr(SqlKV, name, guarded(getattr(SqlKV, name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", [with_catalog_away, with_kv_away])
 def test_an_outage_at_any_request_of_a_run_costs_no_run(
     ready: Workspace, monkeypatch: pytest.MonkeyPatch, store: Any

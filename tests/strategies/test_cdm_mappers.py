@@ -110,6 +110,7 @@ def golden_lines() -> Iterator[str]:
                     yield json.dumps(line, ensure_ascii=False, default=lambda value: value.isoformat())
 
 
+@pytest.mark.slow
 def test_rows_are_as_the_golden_file_has_them() -> None:
     lines, expected = list(golden_lines()), GOLDEN.read_text().splitlines()
     different = [(new, old) for new, old in zip(lines, expected, strict=False) if new != old]

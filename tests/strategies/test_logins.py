@@ -52,6 +52,7 @@ def lake_of(sim: Simulation, folder: Path, config: dict[str, Any], unit: str | N
     return lake
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", ["jira", "confluence"])
 @pytest.mark.parametrize("login", LOGINS)
 def test_a_site_is_loaded_with(tmp_path: Path, product: Any, login: str) -> None:
@@ -78,6 +79,7 @@ def test_client_credentials_of_a_data_center(tmp_path: Path, product: Any) -> No
         assert sim.stats()["faults"]["token"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", ["refresh token", "client credentials"])
 def test_three_hours_with_tokens_of_an_hour_are_a_few_renewals_and_no_refusal(tmp_path: Path, login: str) -> None:
     """Three simulated hours in a few seconds: the site's clock and the client's run equally fast."""

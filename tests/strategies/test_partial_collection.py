@@ -17,6 +17,7 @@ from tests.strategies.jira import site as jira
 from tests.strategies.test_odd_objects import Rewriting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 @pytest.mark.parametrize(
     ("part", "trap"),

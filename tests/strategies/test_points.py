@@ -78,6 +78,7 @@ def points_of_run(sim: Simulation, lake: Any) -> tuple[int, int]:
     return int(str(predicted)), int(sim.stats()["points"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("product", "unit", "mode"),
     [
@@ -104,6 +105,7 @@ def test_plan_predicts_the_points_of_a_first_load(tmp_path: Path, product: Any, 
         assert predicted == pytest.approx(counted, rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_later_load_is_predicted_with_what_lists_have_beyond_their_inline_part(tmp_path: Path) -> None:
     with simulate(quota=10**9, frozen=True, issues=1500, projects=3) as sim:
         lake = lake_of(sim, tmp_path, APP(sim))
@@ -114,6 +116,7 @@ def test_a_later_load_is_predicted_with_what_lists_have_beyond_their_inline_part
         assert predicted == pytest.approx(counted, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("product", "unit"),
     [

@@ -42,6 +42,7 @@ HOSTILE: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_time_grows_with_the_length(name: str) -> None:
     """Four times the length takes about four times the time; a quadratic reader takes sixteen times."""

@@ -173,6 +173,7 @@ def command(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_where_telemetry_is_off(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     workspace.apply()
@@ -180,6 +181,7 @@ def test_nothing_is_imported_where_telemetry_is_off(tmp_path: Path) -> None:
     assert command("-c", OFF, str(workspace.file)).splitlines()[-1] == "0 []"
 
 
+@pytest.mark.slow
 def test_a_command_continues_the_trace_of_its_environment(workspace: Workspace, collector: Collector) -> None:
     workspace.apply()
     collect(workspace.installation, "shop")

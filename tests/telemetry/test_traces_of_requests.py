@@ -71,6 +71,7 @@ def test_the_series_of_units_are_sent_by_the_server(workspace: Workspace, collec
     assert value == 0
 
 
+@pytest.mark.slow
 def test_requests_of_a_source_are_in_the_trace_of_their_slices(workspace: Workspace, collector: Collector) -> None:
     """Sent by threads of the strategy, which inherit no context."""
     with simulate(product="confluence", mode="cloud", pages=60, spaces=2, frozen=True) as site:

@@ -55,6 +55,7 @@ def test_a_unit_without_a_key_does_not_keep_the_others_from_being_compared(tmp_p
     assert cli.json("verify", "shop", "a_log", code=2)["error"]["code"] == "E_BAD_INPUT"
 
 
+@pytest.mark.slow
 def test_equal_rows_differing_rows_and_their_repair(tmp_path: Path, cli: InProcessCli) -> None:
     assert cli.json("verify", "shop", "t", code=2)["error"]["code"] == "E_BAD_INPUT"
     cli.json("run", "shop")
@@ -157,6 +158,7 @@ def test_the_help_has_examples(cli: InProcessCli) -> None:
     assert "ingest-ray verify shop public.orders --rows --repair" in out
 
 
+@pytest.mark.slow
 def test_a_unit_is_compared_after_its_runs_where_its_policy_says_so(tmp_path: Path, cli: InProcessCli) -> None:
     policy = "{cursor: at, primary_key: [id], verify_every: 1h, verify_rows: true}"
     (tmp_path / "ingest.yaml").write_text(CONFIG.replace("{cursor: at, primary_key: [id]}", policy))

@@ -46,6 +46,7 @@ def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> InProcessCli:
     return there
 
 
+@pytest.mark.slow
 def test_a_comparison_has_a_record_while_it_goes_on_which_shows_its_progress_and_stops_it(
     tmp_path: Path, cli: InProcessCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

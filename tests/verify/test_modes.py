@@ -146,6 +146,7 @@ def test_a_killed_repair_is_finished_by_the_next_one(tmp_path: Path, step: str) 
     assert 1000 in {row["id"] for row in world.rows()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deletes", ["tombstone", "delete"])
 def test_doubled_rows_of_a_database_are_repaired(tmp_path: Path, deletes: str) -> None:
     sink = Endpoint(endpoint_id="lake", template="sql", config={"url": f"sqlite:///{tmp_path}/sink.db"})
@@ -241,6 +242,7 @@ def test_ranges_that_differ_are_joined_where_they_touch() -> None:
     assert list(differing_ranges(keys, left, left)) == []
 
 
+@pytest.mark.slow
 def test_a_table_that_was_restored_from_an_earlier_copy_is_repaired(tmp_path: Path) -> None:
     world = numbers(tmp_path)
     world.run()

@@ -58,6 +58,7 @@ def test_an_upsert_copies_only_the_files_that_have_its_keys(world: IcebergWorld)
     assert (found[105], found[107], found[250]) == ("B", "a", "new")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pa.string(), pa.decimal128(12, 2), pa.date32(), pa.timestamp("us", "UTC")])
 def test_no_key_is_missed_by_the_bounds_of_files(world: IcebergWorld, kind: pa.DataType) -> None:
     schema = pa.schema([("id", kind), ("version", pa.int64())])

@@ -173,6 +173,7 @@ def test_clocks_are_set_back_on_few_days_only() -> None:
     assert most_set_back(*[berlin + timedelta(days=2)] * 2) == timedelta()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone_s", range(-12 * 3600, 14 * 3600 + 1, 2700))
 @pytest.mark.parametrize("lag_s", [0, 1, 400, 5000])
 def test_no_later_row_lies_below_the_earliest_wall_time(zone_s: int, lag_s: int) -> None:

@@ -51,6 +51,7 @@ def compare(found: Readers, truth: dict[str, tuple[set[str], bool]]) -> float:
     return known / true
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (2, 3))])
 def test_no_reader_is_too_many_and_nearly_all_are_found(mode: Any, seed: int) -> None:
@@ -66,6 +67,7 @@ def test_no_reader_is_too_many_and_nearly_all_are_found(mode: Any, seed: int) ->
         assert len({row["is_restricted"] for row in rows}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_rows_have_their_readers_where_the_endpoint_requires_it(mode: Any) -> None:
     with simulate("jira", mode, seed=4, issues=300, projects=4, users=40, traps=["random-access"], frozen=True) as sim:

@@ -48,6 +48,7 @@ def operations(mode: str) -> dict[tuple[str, str], bool]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cloud", "dc"])
 def test_every_path_is_in_the_vendors_files_and_not_deprecated(mode: Any, tmp_path: Path) -> None:
     known = operations(mode)

@@ -127,6 +127,7 @@ def tables(draw: st.DrawFn) -> list[list[bytes | None]]:
     return draw(st.lists(st.lists(cell, min_size=columns, max_size=columns), max_size=40))
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(short=40, long=100), deadline=None)
 @given(table=tables(), most=st.sampled_from([1, 2, 3, 5, 100, 8_192, 10**6]), seed=st.integers(), held=st.booleans())
 def test_any_rows_arrive_however_their_bytes_are_cut(
@@ -173,6 +174,7 @@ def test_rows_of_hardly_any_bytes_are_many_in_a_batch() -> None:
     assert 60_000 < batches[0].num_rows < 70_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beyond", [-10, -6, -5, -4, -1, 0, 1, LONGEST, LONGEST + 1])
 def test_a_row_of_more_than_one_packet_is_whole(beyond: int) -> None:
     """Also where its last packet is empty."""
@@ -278,6 +280,7 @@ def test_bytes_after_the_end_are_refused() -> None:
     assert reading.connection._rfile is None
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(short=40, long=100), deadline=None)
 @given(garbage=st.lists(PAYLOADS, max_size=5), columns=st.integers(1, 4))
 @example(garbage=[b"\xfe"], columns=1)

@@ -83,6 +83,7 @@ def horizon_of(unit: Rehearsal) -> Any:
     return unit.outcome.probe.horizon
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", ["upsert", "append"])
 def test_a_standby_that_is_behind_by_more_than_the_lag_loses_no_row(write: str, table: Pair) -> None:
     unit = table.unit(cursor="ts", write=write, lag=LAG_S)

@@ -40,6 +40,7 @@ def opened(folder: Path, times: list[str | int], kind: str = "timestamp") -> ing
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("times", "kind"), [(BLANK, "timestamp"), (T, "timestamp"), (BLANK, "text")])
 def test_a_backfill_reads_the_rows_of_its_day_however_the_bounds_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: list[str | int], kind: str
