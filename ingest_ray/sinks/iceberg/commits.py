@@ -32,6 +32,8 @@ from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkReject
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.catalog import TableCatalog
 from ingest_ray.sinks.iceberg.errors import translate_error
+from ingest_ray.sinks.iceberg.local_files import make_files_durable
+from ingest_ray.sinks.iceberg.snapshots import stage_snapshot
 
 LEDGER = "ingest.commit."
 SUMMARY = "ingest.sequence."
@@ -124,14 +126,8 @@ def apply_change(table: Table, target: Target | None, entry: LedgerEntry | None,
     if target is not None and entry is not None:
         properties[LEDGER + target.app_id] = json.dumps(asdict(entry))
     if change.has_snapshot:
-        snapshots = transaction.update_snapshot(_summary(table, target, entry), branch=MAIN)
-        is_append = not change.removed
-        producer = snapshots.merge_append() if is_append else snapshots.overwrite()
-        for file in change.removed:
-            producer.delete_data_file(file)
-        for file in change.added:
-            producer.append_data_file(file)
-        producer.commit()  # stages it: the transaction does not commit by itself
+        make_files_durable([file.file_path for file in change.added])
+        stage_snapshot(transaction, table, _summary(table, target, entry), MAIN, change.added, change.removed)
     if properties:
         transaction._stage((SetPropertiesUpdate(updates=properties),))
     reached("sink:before-catalog")

@@ -19,7 +19,7 @@ from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
-from ingest_ray.sinks.iceberg.local_files import local_path, make_durable
+from ingest_ray.sinks.iceberg.local_files import make_files_durable
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
 
 BOUND_CHARS = 16  # as other writers of Iceberg: longer texts are cut, with the last character of an upper bound raised
@@ -61,9 +61,7 @@ class TableFiles:
 
     def make_durable(self, names: Sequence[str]) -> None:
         """Called before a commit names files, so that they survive a power failure; an object store's put is durable already."""
-        paths = [path for path in (local_path(self.path(name)) for name in names) if path is not None]
-        if paths:
-            make_durable([*paths, paths[0].rpartition("/")[0]])
+        make_files_durable([self.path(name) for name in names])
 
     def delete(self, name: str) -> None:
         try:
@@ -72,14 +70,17 @@ class TableFiles:
             return
 
 
-def write_files(files: TableFiles, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> list[WrittenFile]:
+def write_files(
+    files: TableFiles, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, is_durable: bool = True
+) -> list[WrittenFile]:
     """Writes rows as files that nothing names yet; leaves none behind where that fails."""
     writer = RollingParquetWriter(schema, files.create, describe_columns)
     try:
         for batch in batches:
             writer.write(batch)
         written = writer.close()
-        files.make_durable([file.name for file in written])
+        if is_durable:
+            files.make_durable([file.name for file in written])
     except BaseException:
         writer.abort()
         for name in writer.names:

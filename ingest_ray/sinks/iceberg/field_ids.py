@@ -47,6 +47,7 @@ _LEAVES: list[tuple[pa.DataType, IcebergType]] = [
     (pa.binary(), BinaryType()),
     (pa.uuid(), UUIDType()),
 ]
+_ARROW_LEAVES = {iceberg: arrow for arrow, iceberg in _LEAVES}
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
@@ -55,9 +56,9 @@ def arrow_schema(schema: Schema) -> pa.Schema:
 
 
 def arrow_type(kind: IcebergType) -> pa.DataType:
-    for arrow, iceberg in _LEAVES:
-        if iceberg == kind:
-            return arrow
+    known = _ARROW_LEAVES.get(kind)
+    if known is not None:
+        return known
     if isinstance(kind, DecimalType):
         return pa.decimal128(kind.precision, kind.scale)
     if isinstance(kind, FixedType):

@@ -5,11 +5,13 @@ that is empty.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+from pyiceberg.utils.concurrent import ExecutorFactory
 
 
 class DurableFileIO(PyArrowFileIO):
@@ -50,6 +52,15 @@ class _DurableStream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def make_files_durable(locations: Sequence[str]) -> None:
+    """The files of local locations, at the same time: the file system's journal takes many with one write. Then their folders."""
+    paths = [path for path in map(local_path, locations) if path is not None]
+    if not paths:
+        return
+    list(ExecutorFactory.get_or_create().map(lambda path: make_durable([path]), paths))
+    make_durable(sorted({os.path.dirname(path) for path in paths}))
 
 
 def make_durable(paths: list[str]) -> None:

@@ -16,8 +16,9 @@ from ingest_ray.sinks.iceberg.commits import TableChange, apply_change
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.local_files import file_system_of
+from ingest_ray.sinks.iceberg.manifests import list_files, live_entries
 from ingest_ray.sinks.iceberg.rewrites import write_rows
-from ingest_ray.sinks.iceberg.table_reads import list_files, read_file
+from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.maintenance import MaintenanceReport
 from ingest_ray.sinks.parquet import FILE_BYTES
 
@@ -101,7 +102,7 @@ def _named_files(table: Table, kept: Iterable[int]) -> Iterator[str]:
                 continue
             seen.add(manifest.manifest_path)
             yield file_system_of(io, manifest.manifest_path)[1]
-            for one in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            for one in live_entries(table.io, manifest):
                 yield file_system_of(io, one.data_file.file_path)[1]
 
 

@@ -23,8 +23,9 @@ from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO, k
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.key_pruning import KeyPruning
+from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.rewrites import completed, edited_rows, write_rows
-from ingest_ray.sinks.iceberg.table_reads import list_files, quoted, read_file
+from ingest_ray.sinks.iceberg.table_reads import quoted, read_file
 from ingest_ray.sinks.provenance import DELETED_AT
 
 ORDER = "_ingest_order"
@@ -125,8 +126,7 @@ class _PreparedRows:
 
 
 def tasks_of_keys(table: Table, keys: pa.Table) -> list[FileScanTask]:
-    pruning = KeyPruning(table, keys)
-    return [task for task in list_files(table) if pruning.may_have(task.file)]
+    return list_files(table, KeyPruning(table, keys).may_have)
 
 
 def match_rows(

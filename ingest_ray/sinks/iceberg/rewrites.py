@@ -10,7 +10,8 @@ from pyiceberg.table import FileScanTask, Table
 
 from ingest_ray.sinks.iceberg.data_files import TableFiles, data_file, write_files
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
-from ingest_ray.sinks.iceberg.table_reads import list_files, read_file
+from ingest_ray.sinks.iceberg.manifests import list_files
+from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.parquet import WrittenFile
 from ingest_ray.sinks.value_conversion import convert_batch
 
@@ -26,8 +27,8 @@ def edited_rows(table: Table, task: FileScanTask, edit: Edit) -> Iterator[pa.Rec
 
 
 def write_rows(table: Table, files: TableFiles, batches: Iterable[pa.RecordBatch]) -> list[DataFile]:
-    """Rows in all of the table's columns, as new files."""
-    return described_files(table, files, write_files(files, arrow_schema(table.schema()), batches))
+    """Rows in all of the table's columns, as new files; the commit makes them durable."""
+    return described_files(table, files, write_files(files, arrow_schema(table.schema()), batches, is_durable=False))
 
 
 def described_files(table: Table, files: TableFiles, written: Sequence[WrittenFile]) -> list[DataFile]:

@@ -18,9 +18,10 @@ from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
+from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.merge import NEW, MergeResult, match_rows, row_mask, tasks_of_keys
 from ingest_ray.sinks.iceberg.rewrites import completed, edited_rows, write_rows
-from ingest_ray.sinks.iceberg.table_reads import list_files, read_file
+from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 

@@ -46,6 +46,7 @@ from ingest_ray.sinks.iceberg.evolution import evolve_table
 from ingest_ray.sinks.iceberg.field_ids import ids_of
 from ingest_ray.sinks.iceberg.history_merge import merge_history
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
+from ingest_ray.sinks.iceberg.manifests import has_no_rows, list_files
 from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
 from ingest_ray.sinks.iceberg.rewrites import described_files
 from ingest_ray.sinks.iceberg.row_changes import apply_changes
@@ -109,7 +110,7 @@ class IcebergSink:
         if table is None:
             return True
         with translate_errors(".".join(name)):
-            return table_reads.count_rows(table) == 0
+            return has_no_rows(table)
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         started = time.monotonic()
@@ -185,7 +186,7 @@ class IcebergSink:
                 continue
             with translate_errors(".".join(name)):
                 files = TableFiles.of(table)
-                in_table = {task.file.file_path for task in table_reads.list_files(table)}
+                in_table = {task.file.file_path for task in list_files(table)}
                 for file_name in file_names:
                     if files.path(file_name) not in in_table:
                         files.delete(file_name)
@@ -306,7 +307,7 @@ class _GroupCommit:
             added = [data_file(table, self.files, file) for file in self._prepared_files]
         change = TableChange(added)
         if self._target.write is WriteMode.REPLACE:
-            removed = [task.file for task in table_reads.list_files(table)]
+            removed = [task.file for task in list_files(table)]
             properties = {COLUMNS: replaced_columns(table, self._schema)}
             change = TableChange(added, removed, replaced_schema(table, self._schema), properties)
         apply_change(table, self._target, entry, change)
