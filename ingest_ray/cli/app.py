@@ -17,7 +17,7 @@ from ingest_ray.cli.commands.copy import copy
 from ingest_ray.cli.commands.datasets import datasets_app
 from ingest_ray.cli.commands.endpoints import endpoints, templates, validate
 from ingest_ray.cli.commands.init import init
-from ingest_ray.cli.commands.maintenance import compact, vacuum
+from ingest_ray.cli.commands.maintenance import compact, relayout, vacuum
 from ingest_ray.cli.commands.quarantine import quarantine_app
 from ingest_ray.cli.commands.runs import history, logs, pause, plan, run, status
 from ingest_ray.cli.commands.server import schema, serve
@@ -72,6 +72,7 @@ app.command(short_help="Look what is wrong with the installation.")(doctor)
 app.command(short_help="Delete what is older than the retention says.")(sweep)
 app.command(short_help="Rewrite a table's small files into large ones.")(compact)
 app.command(short_help="Delete a table's files that no recent version has.")(vacuum)
+app.command(short_help="Write a table again in the layout of its policy.")(relayout)
 app.command(short_help="Copy the state, while runs go on.")(backup)
 app.command(short_help="Put a copy of the state back.")(restore)
 app.command(

@@ -13,7 +13,7 @@ ORDER = (
     ("Run", ("run", "status", "pause", "history", "logs", "verify", "quarantine", "changes", "watermark", "reset")),
     ("Common data model", ("provision", "remap")),
     ("Service", ("serve", "token", "alert", "audit", "secrets", "schema", "worker", "temporal")),
-    ("Upkeep", ("doctor", "sweep", "compact", "vacuum", "backup", "restore", "simulate", "version")),
+    ("Upkeep", ("doctor", "sweep", "compact", "vacuum", "relayout", "backup", "restore", "simulate", "version")),
 )
 
 

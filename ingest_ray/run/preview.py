@@ -44,7 +44,7 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         run_mode=order.spec.config.run_mode,
         write=order.spec.write_mode,
         horizon=plan_summary.horizon,
-        facts={**plan_summary.facts, **mask_facts(order)},
+        facts={**plan_summary.facts, **mask_facts(order), **layout_facts(order)},
         segments=tuple(segment_plans(known, scopes, counts)),
         slices=tuple(slices),
         slice_count=sum(count for count, _, _ in counts.values()),
@@ -60,6 +60,11 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
 def mask_facts(order: RunOrder) -> dict[str, JsonValue]:
     masks = order.spec.policy.masks
     return {"masked": ", ".join(f"{name}: {mask}" for name, mask in sorted(masks.items()))} if masks else {}
+
+
+def layout_facts(order: RunOrder) -> dict[str, JsonValue]:
+    layout = order.spec.policy.layout
+    return {} if layout is None else {"layout": str(layout)}
 
 
 def merged(known: UnitState, planned: tuple[Scope, ...]) -> tuple[Scope, ...]:

@@ -39,8 +39,10 @@ class RollingParquetWriter:
         schema: pa.Schema,
         create: Callable[[str], pa.NativeFile],
         describe: Callable[[pq.FileMetaData, pa.Schema], str] | None = None,
+        file_bytes: int = FILE_BYTES,
     ) -> None:
         """`describe` makes the `stats` of a written file; without it, `file_statistics`."""
+        self._file_bytes = file_bytes
         self._schema = schema
         self._create = create
         self._describe = describe or file_statistics
@@ -95,7 +97,7 @@ class RollingParquetWriter:
                 store_decimal_as_integer=True,  # up to 18 digits, as Spark writes them: smaller, and faster both ways
             )
         self._writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
-        if self._out is not None and self._out.tell() >= FILE_BYTES:
+        if self._out is not None and self._out.tell() >= self._file_bytes:
             self._close_file()
 
     def _close_file(self) -> None:

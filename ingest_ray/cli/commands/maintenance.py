@@ -1,4 +1,4 @@
-"""`compact` and `vacuum`: maintenance of a lake's tables."""
+"""`compact`, `vacuum` and `relayout`: maintenance of a lake's tables."""
 
 from typing import Annotated
 
@@ -47,5 +47,22 @@ def vacuum(
     from ingest_ray.service.units import table_maintenance
 
     maintained = table_maintenance.vacuum(invocation.installation, endpoint, units, keep_hours, dry_run)
+    document = {"tables": [table.model_dump(mode="json") for table in maintained]}
+    invocation.output.write(document, lambda out: show_maintained(maintained, out))
+
+
+@shared_options()
+def relayout(invocation: Invocation, endpoint: EndpointArg, units: UnitsArg) -> None:
+    """Write a table again in the layout of its unit's policy, in one commit. The unit must not run meanwhile; rows and versions stay.
+
+    \b
+    Examples:
+      ingest-ray relayout shop public.orders
+      ingest-ray relayout shop 'public.*'
+    """
+    from ingest_ray.cli.tables.maintenance import show_maintained
+    from ingest_ray.service.units import table_maintenance
+
+    maintained = table_maintenance.relayout(invocation.installation, endpoint, units)
     document = {"tables": [table.model_dump(mode="json") for table in maintained]}
     invocation.output.write(document, lambda out: show_maintained(maintained, out))

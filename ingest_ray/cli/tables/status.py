@@ -90,6 +90,7 @@ def _show_freshness(console: Console, unit: UnitReport) -> None:
         ("in quarantine of these", "-" if last is None else str(last.rows.quarantined)),
         ("bytes of the last run", "-" if last is None else format_bytes(last.bytes_staged)),
         ("not started", found.start_error or "-"),
+        ("layout", unit.layout or "-"),
     ):
         table.add_row(name, value)
     console.print()

@@ -1,12 +1,13 @@
 """The fields of a policy as a form: each has a help text, and an empty one has its default."""
 
+import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from nicegui import ui
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
 from ingest_ray.console.elements import readable, text_of
@@ -55,6 +56,8 @@ class PolicyForm:
             return self._select(name, self._columns, value, default, is_many=is_many)
         if kind is dict or get_origin(kind) is dict:
             return _pairs(name, value)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return _text(name, json.dumps(value) if value is not None else None, None, _parse_document)
         return _text(name, value, default, _parsed_as(kind, field))
 
     def _select(
@@ -157,6 +160,11 @@ def _parsed_as(kind: Any, field: FieldInfo) -> Callable[[str], JsonValue]:
 def _parse_span(text: str) -> JsonValue:
     value = parse_lookback(text)
     return value if isinstance(value, int) else None
+
+
+def _parse_document(text: str) -> JsonValue:
+    found: JsonValue = json.loads(text)
+    return found
 
 
 def _span_text(value: object) -> str:

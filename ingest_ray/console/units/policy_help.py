@@ -16,7 +16,17 @@ GROUPS: dict[str, list[str]] = {
             "snapshot",
         ]
     ),
-    "Writing": ["write", "primary_key", "rename", "mask", "deletes", "on_schema_change", "allow_lossy", "keep_staging"],
+    "Writing": [
+        "write",
+        "primary_key",
+        "rename",
+        "mask",
+        "deletes",
+        "on_schema_change",
+        "allow_lossy",
+        "keep_staging",
+        "layout",
+    ],
     "Limits": [
         "max_attempts",
         "max_parallel",
@@ -48,6 +58,7 @@ HELP: dict[str, str] = {
     "primary_key": "The columns that name a row. None chosen: the dataset's primary key.",
     "rename": "Names in the target, one a line: old: new",
     "mask": "Columns whose values are replaced before they are stored, one a line: email: hmac (or redact, last4, year)",
+    "layout": 'Partitions and order of a lake table: {"partition_by": ["month(updated_at)"], "cluster_by": ["id"]}. Empty: as it is.',
     "deletes": "What becomes of rows that are gone at the source: marked with _deleted_at, or deleted.",
     "on_schema_change": "When the dataset changes: follow (evolve), stop (freeze), leave new columns out, or set changed rows aside.",
     "allow_lossy": "Consent to types that lose something on the way; the plan shows which.",

@@ -134,5 +134,6 @@ class RenamedSink:
         update = {
             "key": tuple(self._names.get(name, name) for name in target.key),
             "version_column": None if version is None else self._names.get(version, version),
+            "layout": None if target.layout is None else target.layout.renamed(self._names),
         }
         return target.model_copy(update=update)

@@ -52,7 +52,17 @@ def target_of(order: RunOrder) -> Target:
         run_id=order.run_id,
         table=spec.config.table,
         deletes=spec.deletes,
+        layout=spec.policy.layout,
     )
+
+
+def renamed_target(order: RunOrder, schema: pa.Schema) -> tuple[Target, pa.Schema]:
+    """The target and the columns by the names that they have in the sink: `policy.rename`."""
+    names, target = order.spec.policy.renames, target_of(order)
+    layout = target.layout.renamed(names) if target.layout is not None else None
+    key = tuple(names.get(name, name) for name in target.key)
+    renamed = pa.schema([field.with_name(names.get(field.name, field.name)) for field in schema])
+    return target.model_copy(update={"layout": layout, "key": key}), renamed
 
 
 def system_of(spec: UnitSpec) -> str:

@@ -7,6 +7,7 @@ from ingest_ray.sdk.types.commit import ColumnFit, ModelCounts, Prepared, Provis
 from ingest_ray.sdk.types.dataset import Column, Dataset, Fidelity, worst_fidelity
 from ingest_ray.sdk.types.endpoint import ConnectionReport, Diagnostic, Endpoint
 from ingest_ray.sdk.types.interval import Axis, Horizon, Interval, Position, SourceClock
+from ingest_ray.sdk.types.layout import Layout, Partition
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.plan import Effect, Island, Piece, Scope, SegmentState, Slice
 from ingest_ray.sdk.types.run_summary import RowCounts, RunFault, RunState, RunSummary, SliceCounts
@@ -41,12 +42,14 @@ __all__ = [
     "Horizon",
     "Interval",
     "Island",
+    "Layout",
     "Learned",
     "Mapped",
     "MappedModel",
     "Model",
     "ModelCounts",
     "PageInfo",
+    "Partition",
     "Piece",
     "Policy",
     "Position",

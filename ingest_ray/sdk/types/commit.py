@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types.dataset import Fidelity
+from ingest_ray.sdk.types.layout import Layout
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.unit import WriteMode
 
@@ -29,6 +30,7 @@ class Target(Model):
     model: str | None = None
     deletes: Literal["tombstone", "delete"] = "tombstone"
     """How rows are erased that are gone: of a model, those that their source row no longer makes; of changes, deleted ones."""
+    layout: Layout | None = None
 
     @property
     def ref(self) -> UnitRef:

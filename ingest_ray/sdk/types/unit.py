@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types.dataset import Dataset
 from ingest_ray.sdk.types.endpoint import Endpoint
+from ingest_ray.sdk.types.layout import Layout
 from ingest_ray.sdk.types.model import Model
 
 
@@ -108,6 +109,8 @@ class Policy(Model):
     """Columns whose values are replaced before they are staged. None: no mask, where an earlier rule has one."""
     rename: dict[str, str | None] = Field(default_factory=dict)
     """The source's names of columns, and their names in the target. None: no other name, where an earlier rule has one."""
+    layout: Layout | None = None
+    """How the table is divided into partitions and files, in sinks of lakes. None: as it is; a new table has no partitions."""
     where: str | None = None
     allow_lossy: bool = False
     on_schema_change: Literal["evolve", "freeze", "discard_column", "quarantine_row"] = "evolve"

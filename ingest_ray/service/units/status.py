@@ -47,6 +47,8 @@ class UnitReport(Model):
     """Of one unit only: its last runs, the newest first."""
     log: UnitLog | None = None
     """Of one unit in run mode CHANGES only: asked from the source."""
+    layout: str | None = None
+    """How its table is divided into partitions and files, where the policy says so."""
 
     @property
     def ref(self) -> UnitRef:
@@ -130,6 +132,7 @@ def _report_of(
         commits=checkpoint.sequence if checkpoint is not None else 0,
         error=error,
         history=tuple(current_summary(run, checkpoint) for run in history),
+        layout=None if config.policy.layout is None else str(config.policy.layout),
     )
 
 

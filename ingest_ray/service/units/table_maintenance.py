@@ -1,12 +1,16 @@
-"""Maintains the tables of units: fewer and larger files, and the removal of unneeded ones."""
+"""Maintains the tables of units: fewer and larger files, the removal of unneeded ones, and another layout."""
 
 from collections.abc import Callable, Sequence
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
-from ingest_ray.engine.steps.unit_layout import target_of
+from ingest_ray.engine.steps.recovery import check_sink
+from ingest_ray.engine.steps.unit_layout import renamed_target, table_schema, unit_key_of
+from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
-from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.run.staging_area import staging_for
+from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, Target
 from ingest_ray.secrets import resolve
@@ -14,7 +18,9 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.selection import select_units
-from ingest_ray.sinks.maintenance import MaintenanceReport, TableMaintenance
+from ingest_ray.sinks.maintenance import LayoutChange, MaintenanceReport, TableMaintenance
+from ingest_ray.state.lease import this_process
+from ingest_ray.state.writer import StateWriter
 
 
 class MaintenanceResult(Model):
@@ -38,6 +44,51 @@ def vacuum(
     return _maintain(
         installation, endpoint_id, unit_ids, lambda sink, target: sink.vacuum(target, keep_h=keep_h, rehearse=rehearse)
     )
+
+
+def relayout(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[MaintenanceResult]:
+    """Writes the tables of units again in the layouts of their policies, each in one commit under the unit's lease.
+
+    Raises:
+        RunActive: a unit has a live run.
+        ConfigError: a unit has no `policy.layout`.
+        ModeUnsupported: a sink has no layouts.
+    """
+    launch_catalog = LaunchCatalog()
+    wanted = select_units(installation, endpoint_id, unit_ids)
+    orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in wanted]
+    sinks = [(order, _layout_sink(order)) for order in orders]
+    return [
+        MaintenanceResult(
+            endpoint_id=endpoint_id,
+            unit_id=order.spec.unit_id,
+            sink_id=order.spec.config.sink_id,
+            report=_relayout(order, sink),
+        )
+        for order, sink in sinks
+    ]
+
+
+def _relayout(order: RunOrder, sink: LayoutChange) -> MaintenanceReport:
+    state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+    try:
+        check_sink(state, writer_for(order, staging_for(order)))
+        state.note_opening()
+        target, schema = renamed_target(order, table_schema(order.spec))
+        return sink.relayout(target, schema, state.epoch)
+    finally:
+        state.end()
+
+
+def _layout_sink(order: RunOrder) -> LayoutChange:
+    if order.spec.policy.layout is None:
+        raise ConfigError(
+            f"unit '{order.ref}' has no layout", hint="set policy.layout in its rule, then apply: docs/layout.md"
+        )
+    sink = open_sink(resolve(order.sink, order.settings, run_id=order.run_id))
+    if not isinstance(sink, LayoutChange):
+        raise ModeUnsupported(f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no layouts")
+    return sink
 
 
 def _maintain(
@@ -65,7 +116,9 @@ def _maintain(
 
 def _targets(order: RunOrder) -> list[Target]:
     """The unit's table, or those of its models."""
-    return [table.target for table in tables_of(order.spec)] if order.spec.is_cdm else [target_of(order)]
+    if order.spec.is_cdm:
+        return [table.target for table in tables_of(order.spec)]
+    return [renamed_target(order, table_schema(order.spec))[0]]
 
 
 def _open_sink(order: RunOrder) -> TableMaintenance:

@@ -9,7 +9,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
-from ingest_ray.sinks.delta.merge import execute_merge, quoted
+from ingest_ray.sinks.delta.merge import execute_merge, quoted, same_key
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import IS_CURRENT, keeps_history
@@ -51,15 +51,15 @@ def erase(
     keys: Iterable[pa.RecordBatch],
     how: EraseMode,
     properties: CommitProperties,
+    within: str = "",
 ) -> int:
     """One commit; returns the number of rows that were marked or removed. `stored`: the table's own types."""
     keys_as_stored = key_schema(target, stored)
     source = pa.RecordBatchReader.from_batches(keys_as_stored, (convert_batch(batch, keys_as_stored) for batch in keys))
-    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be erased")
     merger = table.merge(
         source,
-        by_key,
+        same_key(target, within),
         source_alias="s",
         target_alias="t",
         commit_properties=properties,

@@ -5,8 +5,10 @@ import json
 from deltalake import DeltaTable
 
 from ingest_ray.sdk.errors import ConfigError, SinkRejected
+from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.layout.compaction import can_compact, compact_table, compaction_properties
 from ingest_ray.sinks.delta.log.snapshot import load_table
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_unsupported_features
@@ -17,8 +19,11 @@ from ingest_ray.sinks.parquet import FILE_BYTES
 LEAST_KEEP_H = 24  # files that a run has prepared are in no version yet
 
 
-def compact(files: TableFiles) -> MaintenanceReport:
+def compact(files: TableFiles, target: Target | None = None) -> MaintenanceReport:
     table = _table(files)
+    if target is not None and target.layout is not None and can_compact(table):
+        with translate_errors(files.uri):
+            return compact_table(files, target.layout, compaction_properties)
     with translate_errors(files.uri):
         properties = writer_properties(table, table_schema(table))
         metrics = table.optimize.compact(target_size=FILE_BYTES, writer_properties=properties)

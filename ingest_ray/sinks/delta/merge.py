@@ -55,15 +55,15 @@ def merge(
     target: Target,
     dropped: pa.Array,
     properties: CommitProperties,
+    within: str = "",
 ) -> dict[str, int]:
-    """One commit; returns Delta's metrics."""
-    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+    """One commit; returns Delta's metrics. `within`: a condition that the table's rows of these keys meet."""
     values = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
     with ReadAhead(_remaining_rows(files, names, schema, dropped)) as batches:
         source = pa.RecordBatchReader.from_batches(schema, batches)
         merger = table.merge(
             source,
-            by_key,
+            same_key(target, within),
             source_alias="s",
             target_alias="t",
             streamed_exec=True,
@@ -73,6 +73,12 @@ def merge(
         )
         merger = merger.when_matched_update(values, predicate=_is_newer(target))
         return execute_merge(table, merger.when_not_matched_insert(values), properties)
+
+
+def same_key(target: Target, within: str = "") -> str:
+    """The condition of a merge: the same key, and what every row of the table `t` with one of the keys meets besides."""
+    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+    return f"{by_key} AND {within}" if within else by_key
 
 
 def execute_merge(table: DeltaTable, merger: TableMerger, properties: CommitProperties) -> dict[str, Any]:

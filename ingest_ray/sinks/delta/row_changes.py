@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED
-from ingest_ray.sdk.types import Prepared, Target
+from ingest_ray.sdk.types import Partition, Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.layout.table_partitions import table_partitions
 from ingest_ray.sinks.delta.log.commits import CommitCounts
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
-from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
+from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches, same_key
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.prepared_changes import TRUNCATES, UPSERTS, changes_schema
@@ -35,17 +36,17 @@ def apply_changes(
     target: Target,
     prepared: Prepared,
     properties: CommitProperties,
+    within: str = "",
 ) -> CommitCounts:
-    """One commit. Updates without a row whose other values they keep count as deduplicated."""
+    """One commit. Updates without a row whose other values they keep count as deduplicated. `within`: as of `merge`."""
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be deleted")
     columns = changes_schema(schema)
-    by_key = " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     gone = {quoted(DELETED_AT): f"CAST('{now}' AS TIMESTAMP)"}
     with ReadAhead(_row_batches(files, names, columns)) as batches:
         merger = table.merge(
             pa.RecordBatchReader.from_batches(columns, batches),
-            by_key,
+            same_key(target, within),
             source_alias="s",
             target_alias="t",
             streamed_exec=not prepared.payload.get(TRUNCATES),
@@ -58,7 +59,7 @@ def apply_changes(
         else:
             alive = f"s.{OP} = '{DELETE}' AND t.{quoted(DELETED_AT)} IS NULL"
             merger = merger.when_matched_update(gone, predicate=alive)
-        merger = merger.when_matched_update(_values(schema), predicate=f"s.{OP} <> '{DELETE}'")
+        merger = merger.when_matched_update(_values(schema, table_partitions(table)), predicate=f"s.{OP} <> '{DELETE}'")
         whole = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
         is_new = f"s.{OP} = '{INSERT}' OR (s.{OP} <> '{DELETE}' AND s.{UNCHANGED} IS NULL)"
         merger = merger.when_not_matched_insert(whole, predicate=is_new)
@@ -71,16 +72,20 @@ def apply_changes(
     return CommitCounts(prepared.rows - (orphans := _orphans(target, prepared, metrics)), orphans)
 
 
-def _values(schema: pa.Schema) -> dict[str, str]:
-    """What each column of a row of the table becomes."""
-    source = [name for name in schema.names if name not in PROVENANCE_COLUMNS]
-    values = {
-        quoted(
-            name
-        ): f"CASE WHEN substr(s.{UNCHANGED}, {number}, 1) = '1' THEN t.{quoted(name)} ELSE s.{quoted(name)} END"
-        for number, name in enumerate(source, 1)
-    }
+def _values(schema: pa.Schema, partitions: Sequence[Partition]) -> dict[str, str]:
+    """What each column of a row of the table becomes. A derived partition stays where the column stays that it is derived from."""
+    derived = {one.name: one.column for one in partitions if one.is_derived}
+    own = [name for name in schema.names if name not in (*PROVENANCE_COLUMNS, *derived)]
+    values = {quoted(name): _kept_or_new(name, own.index(name) + 1) for name in own}
+    for name, column in derived.items():
+        is_of_source = column in own
+        values[quoted(name)] = _kept_or_new(name, own.index(column) + 1) if is_of_source else f"s.{quoted(name)}"
     return values | {quoted(name): f"s.{quoted(name)}" for name in PROVENANCE_COLUMNS}
+
+
+def _kept_or_new(name: str, number: int) -> str:
+    """`number`: of the column that decides, among those of a change."""
+    return f"CASE WHEN substr(s.{UNCHANGED}, {number}, 1) = '1' THEN t.{quoted(name)} ELSE s.{quoted(name)} END"
 
 
 def _orphans(target: Target, prepared: Prepared, metrics: dict[str, int]) -> int:

@@ -12,6 +12,7 @@ from ingest_ray.sinks.delta.erase import is_alive
 from ingest_ray.sinks.delta.merge import quoted
 from ingest_ray.sinks.delta.table_schema import file_schema
 from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.layout.partitions import is_derived
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 from ingest_ray.sinks.value_conversion import convert_back
 
@@ -19,7 +20,7 @@ from ingest_ray.sinks.value_conversion import convert_back
 def comparable_schema(table: DeltaTable | None, target: Target, schema: pa.Schema) -> pa.Schema:
     """Every column: a Delta table keeps Arrow's types as they were written."""
     stored = sink_schema(schema, DELTA_TYPES) if table is None else file_schema(table, target, schema)
-    return pa.schema([field for field in stored if field.name not in PROVENANCE_COLUMNS])
+    return pa.schema([field for field in stored if field.name not in PROVENANCE_COLUMNS and not is_derived(field)])
 
 
 def read_rows(

@@ -14,13 +14,15 @@ from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
-from ingest_ray.sdk.types import Target
+from ingest_ray.sdk.types import Layout, Target
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.layout.table_partitions import is_laid_out_otherwise, wanted_partitions
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import RowRule, row_rules
-from ingest_ray.sinks.parquet import FILE_BYTES, FIRST_DAY, LAST_DAY, units_per_day
+from ingest_ray.sinks.layout.ordering import sorted_rows
+from ingest_ray.sinks.parquet import FIRST_DAY, LAST_DAY, units_per_day
 from ingest_ray.sinks.read_ahead import ReadAhead
 
 _BROKEN_RULE = ("failed validation check", "declared as non-nullable")
@@ -33,19 +35,24 @@ def write_rows(
     columns: pa.Schema,
     replaced: pa.Schema | None,
     properties: CommitProperties,
+    target: Target,
 ) -> None:
     """One commit. `columns`: those of the prepared files. `replaced`: the table's columns afterwards, where its rows are replaced."""
     stored = pa.schema(table.schema().to_arrow()) if replaced is None else replaced
     is_changed = replaced is not None and Schema.from_arrow(replaced) != table.schema()
     schema = stored if is_changed else pa.schema([field.with_nullable(True) for field in stored])
     # in a thread of its own: a file of an object store cannot be read in the thread in which the library writes
-    with ReadAhead(_complete_rows(files, names, columns, schema)) as batches:
+    layout = target.layout or Layout()
+    is_laid_out_anew = replaced is not None and is_laid_out_otherwise(table, target)
+    rows = sorted_rows(_complete_rows(files, names, columns, schema), schema, layout.cluster_by)
+    with ReadAhead(rows) as batches:
         write_deltalake(
             table,
             pa.RecordBatchReader.from_batches(schema, batches),
             mode="append" if replaced is None else "overwrite",
-            schema_mode="overwrite" if is_changed else None,
-            target_file_size=FILE_BYTES,
+            schema_mode="overwrite" if is_changed or is_laid_out_anew else None,
+            partition_by=[one.name for one in wanted_partitions(table, target)] if is_laid_out_anew else None,
+            target_file_size=layout.target_file_bytes,
             writer_properties=writer_properties(table, schema),
             commit_properties=properties,
             post_commithook_properties=AFTER_COMMIT,
@@ -53,21 +60,26 @@ def write_rows(
 
 
 def refuse_unfit_partition_values(
-    table: DeltaTable, files: TableFiles, names: Sequence[str], columns: pa.Schema
+    table: DeltaTable, files: TableFiles, names: Sequence[str], columns: pa.Schema, target: Target
 ) -> None:
     """Refuses values that a partition cannot have: readers take an empty text for NULL, and years have four digits."""
-    partitions = [name for name in table.metadata().partition_columns if name in columns.names]
+    partitions = [
+        one.name for one in wanted_partitions(table, target) if not one.is_derived and one.name in columns.names
+    ]
     if not partitions:
         return
     for batch in read_batches(files, names, partitions):
-        for name, column in zip(partitions, batch.columns, strict=True):
-            reason = _unfit_value(column)
-            if reason is not None:
-                raise SinkRejected(
-                    f"a row has {reason} in column '{name}', by which table '{table.table_uri}' is partitioned: a partition of Delta"
-                    " has no such value",
-                    hint="correct the rows at the source, or partition the table by another column",
-                )
+        refuse_unfit_values(table.table_uri, batch, partitions)
+
+
+def refuse_unfit_values(uri: str, batch: pa.RecordBatch, partitions: Sequence[str]) -> None:
+    for name in partitions:
+        reason = _unfit_value(batch.column(name))
+        if reason is not None:
+            raise SinkRejected(
+                f"a row has {reason} in column '{name}', by which table '{uri}' is partitioned: a partition of Delta has no such value",
+                hint="correct the rows at the source, or partition the table by another column",
+            )
 
 
 def explain_broken_rule(

@@ -20,12 +20,16 @@ from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.delta.erase import erase, read_keys
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.history.changes import apply_history_changes
 from ingest_ray.sinks.delta.history.merge import close_rows, merge_history
+from ingest_ray.sinks.delta.layout.compaction import compact_if_due
+from ingest_ray.sinks.delta.layout.relayout import relayout
+from ingest_ray.sinks.delta.layout.table_partitions import refuse_other_layout, wanted_partitions
+from ingest_ray.sinks.delta.layout.touched import NO_ROW, erased_partitions, prepared_partitions
 from ingest_ray.sinks.delta.log.commits import (
     CommitCounts,
     add_actions,
@@ -47,6 +51,7 @@ from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_
 from ingest_ray.sinks.delta.table_features import (
     has_demands,
     refuse_append_only,
+    refuse_partitions,
     refuse_unsupported_features,
     refuse_unsupported_table,
 )
@@ -65,9 +70,11 @@ from ingest_ray.sinks.history.columns import (
     table_columns_of,
     with_validity,
 )
+from ingest_ray.sinks.layout.ordering import sorted_rows
+from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
-from ingest_ray.sinks.prepared_changes import ChangeCounter, changes_schema, only_changes
+from ingest_ray.sinks.prepared_changes import TRUNCATES, ChangeCounter, changes_schema, only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.sinks.type_mapping import map_schema
@@ -108,8 +115,10 @@ class DeltaSink:
             table = newest_table(files) or create_table(files, target, columns, epoch)
             refuse_other_writing(target, files.uri, [field.name for field in table.schema().fields], schema)
             refuse_unsupported_table(table, target, columns)
+            refuse_other_layout(table, target)
             table = take_over(table, files, target, epoch)
-            evolve_table(table, files, target, columns, epoch)
+            table = evolve_table(table, files, target, columns, epoch)
+            table = compact_if_due(table, files, target, epoch)
             return last_sequence(table, files, target)
 
     def is_empty(self, target: Target) -> bool:
@@ -131,17 +140,25 @@ class DeltaSink:
         columns = changes_schema(columns) if is_change else columns
         with translate_errors(files.uri):
             added = (*PROVENANCE_COLUMNS, *(HISTORY_COLUMNS if keeps_history(target) else ()))
-            source_columns = pa.schema([field for field in columns if field.name not in added])
+            source_columns = pa.schema(
+                [field for field in columns if field.name not in added and not is_derived(field)]
+            )
             provenance = Provenance(target.run_id, piece)
             writer = RollingParquetWriter(columns, files.create)
-            try:
+
+            def rows_of() -> Iterator[pa.RecordBatch]:
                 for batch in batches:
                     if changes is not None:
                         changes.count(batch)
                     rows = convert_rows(batch, source_columns)
                     if keeps_history(target) and not is_change:
                         rows = with_validity(target, rows, batch, provenance.ingested_at)
-                    writer.write(provenance.add_to(rows))
+                    yield add_partitions(provenance.add_to(rows), columns, target.endpoint_id)
+
+            cluster_by = _order_of(target, piece)
+            try:
+                for rows in sorted_rows(rows_of(), columns, cluster_by):
+                    writer.write(rows)
                 written = writer.close()
                 files.make_durable([file.name for file in written])
             except BaseException:
@@ -249,9 +266,10 @@ class DeltaSink:
             facts: dict[str, JsonValue] = {"ingestErases": True}
             stored = file_schema(table, target, table_columns_of(target, schema))
             properties = commit_properties(target, epoch, sequence, **facts)
+            given, within = erased_partitions(table, target, stored, keys)
             if keeps_history(target):
-                return CommitCounts(close_rows(table, target, stored, keys, properties))
-            return CommitCounts(erase(table, target, stored, keys, how, properties))
+                return CommitCounts(close_rows(table, target, stored, given, properties, within))
+            return CommitCounts(erase(table, target, stored, given, how, properties, within))
 
         counts = commit_once(files, target, epoch, sequence, erase_keys)
         return Receipt(
@@ -263,7 +281,17 @@ class DeltaSink:
         )
 
     def compact(self, target: Target) -> MaintenanceReport:
-        return compact(self.table_files(target))
+        return compact(self.table_files(target), target)
+
+    def check_layout(self, target: Target, schema: pa.Schema) -> None:
+        partitions = wanted_partitions(None, target)
+        columns = with_partitions(sink_schema(table_columns_of(target, schema), DELTA_TYPES), partitions)
+        refuse_partitions(self.location(target), columns, [one.name for one in partitions])
+
+    def relayout(self, target: Target, schema: pa.Schema, epoch: int) -> MaintenanceReport:
+        files = self.table_files(target)
+        with files.lock, translate_errors(files.uri):
+            return relayout(files, target, epoch)
 
     def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
         return vacuum(self.table_files(target), keep_h, rehearse)
@@ -293,8 +321,14 @@ class DeltaSink:
         return columns
 
 
+def _order_of(target: Target, piece: Slice) -> tuple[str, ...]:
+    """The order of prepared rows. Of rows that are merged the later one wins, so they stay in the order in which they come."""
+    is_merged = target.write.merges and not piece.is_insert_only
+    return () if target.layout is None or is_merged else target.layout.cluster_by
+
+
 def _schema_key(files: TableFiles, target: Target, schema: pa.Schema) -> object:
-    return files.uri, target.run_id, target.write, schema
+    return files.uri, target.run_id, target.write, schema, target.layout
 
 
 class _GroupCommit:
@@ -328,30 +362,59 @@ class _GroupCommit:
 
     def merge(self, table: DeltaTable) -> CommitCounts:
         columns, names = file_schema(table, self._target, self._schema), self.names
+        truncates = self._changes is not None and self._changes.payload.get(TRUNCATES)
+        within = "" if truncates else prepared_partitions(table, self._files, names, columns, self._target)
         if self._changes is not None:
-            if keeps_history(self._target):
-                return apply_history_changes(table, self._files, names, columns, self._target, self._properties)
-            properties = self._properties(dropped=0)
-            counts = apply_changes(table, self._files, names, columns, self._target, self._changes, properties)
-            self.is_merged = True
-            return counts
+            return self._apply(table, columns, NO_ROW if within is None else within)
         dropped = find_superseded_rows(self._files, names, columns, self._target)
+        if within is None and not len(dropped):
+            return self._write(table)
         if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
             rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
             self.is_rewritten = rewritten is not None
             return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
         if keeps_history(self._target):
             with self._checked_rows(table, columns):
-                return merge_history(table, self._files, names, columns, self._target, self._properties)
+                return merge_history(
+                    table,
+                    self._files,
+                    names,
+                    columns,
+                    self._target,
+                    self._properties,
+                    NO_ROW if within is None else within,
+                )
         properties = self._properties(len(dropped))
         with self._checked_rows(table, columns):
-            metrics = merge(table, self._files, names, columns, self._target, dropped, properties)
+            metrics = merge(
+                table,
+                self._files,
+                names,
+                columns,
+                self._target,
+                dropped,
+                properties,
+                NO_ROW if within is None else within,
+            )
         self.is_merged = True
         return count_rows(self._rows, len(dropped), metrics)
 
+    def _apply(self, table: DeltaTable, columns: pa.Schema, within: str) -> CommitCounts:
+        """Changes of a log."""
+        changes = self._changes
+        assert changes is not None
+        if keeps_history(self._target):
+            return apply_history_changes(
+                table, self._files, self.names, columns, self._target, self._properties, within
+            )
+        properties = self._properties(dropped=0)
+        counts = apply_changes(table, self._files, self.names, columns, self._target, changes, properties, within)
+        self.is_merged = True
+        return counts
+
     def add(self, table: DeltaTable) -> CommitCounts:
         refuse_unsupported_features(table)
-        if has_demands(table) and self._rows:
+        if (has_demands(table) or wanted_partitions(table, self._target)) and self._rows:
             return self._write(table)
         return self._add(table, None)
 
@@ -360,16 +423,17 @@ class _GroupCommit:
         if is_replace:
             refuse_append_only(table, self._target)
         columns = file_schema(table, self._target, self._schema)
-        replaced = replaced_schema(table, self._schema) if is_replace else None
+        replaced = replaced_schema(table, self._target, self._schema) if is_replace else None
         with self._checked_rows(table, columns):
-            write_rows(table, self._files, self.names, columns, replaced, self._properties(dropped=0))
+            properties = self._properties(dropped=0)
+            write_rows(table, self._files, self.names, columns, replaced, properties, self._target)
         self.is_rewritten = True
         return CommitCounts(self._rows)
 
     @contextmanager
     def _checked_rows(self, table: DeltaTable, columns: pa.Schema) -> Iterator[None]:
         """Refuses rows that the table cannot have, with the name of the rule that they break."""
-        refuse_unfit_partition_values(table, self._files, self.names, columns)
+        refuse_unfit_partition_values(table, self._files, self.names, columns, self._target)
         try:
             yield
         except Exception as error:
@@ -382,7 +446,8 @@ class _GroupCommit:
         is_replace = self._target.write is WriteMode.REPLACE
         if not is_replace:
             file_schema(table, self._target, self._schema)  # refuses columns that were changed by hand meanwhile
-        columns = replaced_schema(table, self._schema) if is_replace else table.schema()
+        as_it_is = self._target.model_copy(update={"layout": None})  # without rows there is no new layout
+        columns = replaced_schema(table, as_it_is, self._schema) if is_replace else table.schema()
         table.create_write_transaction(
             add_actions(self._prepared_files if rewritten is None else rewritten),
             "overwrite" if is_replace else "append",

@@ -6,10 +6,11 @@ whose values a writer must compute. Every one is either met or refused by name, 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import DeltaTable, QueryBuilder, Schema
 from deltalake.exceptions import DeltaError
 from deltalake.schema import PrimitiveType
 
@@ -110,7 +111,7 @@ def refuse_unsupported_table(table: DeltaTable, target: Target, schema: pa.Schem
     refuse_unsupported_features(table)
     refuse_append_only(table, target)
     _refuse_columns(table, with_provenance(schema))
-    _refuse_partitions(table)
+    refuse_partitions(table.table_uri, pa.schema(table.schema().to_arrow()), table.metadata().partition_columns)
     for rule in row_rules(table):
         _refuse_unknown_condition(table, rule)
 
@@ -190,13 +191,14 @@ def _refuse_columns(table: DeltaTable, written: pa.Schema) -> None:
             )
 
 
-def _refuse_partitions(table: DeltaTable) -> None:
-    kinds = {field.name: field.type for field in table.schema().fields}
-    for name in table.metadata().partition_columns:
+def refuse_partitions(uri: str, columns: pa.Schema, partitions: Sequence[str]) -> None:
+    """Raises `SinkRejected` for a partition of a type whose values the library does not write exactly."""
+    kinds = {field.name: field.type for field in Schema.from_arrow(columns).fields}
+    for name in partitions:
         kind = kinds[name]
         if not isinstance(kind, PrimitiveType) or kind.type not in _PARTITION_TYPES:
             raise SinkRejected(
-                f"table '{table.table_uri}' is partitioned by column '{name}' of type '{getattr(kind, 'type', kind)}', whose values"
+                f"table '{uri}' is partitioned by column '{name}' of type '{getattr(kind, 'type', kind)}', whose values"
                 " would not be written exactly",
                 hint=f"partition by another column, or {_ELSEWHERE}",
             )

@@ -18,12 +18,14 @@ from ingest_ray.sdk.types import Prepared, Target, WriteMode
 from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema, wider_type
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.layout.table_partitions import table_partitions, wanted_partitions
 from ingest_ray.sinks.delta.log.commits import add_actions, commit_properties, refuse_older_epoch
 from ingest_ray.sinks.delta.log.snapshot import newest_table
 from ingest_ray.sinks.delta.merge import quoted
 from ingest_ray.sinks.delta.statistics import UNBOUNDED, recorded_unbounded, writer_properties
 from ingest_ray.sinks.delta.table_features import has_demands, refuse_removal
 from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.parquet import FILE_BYTES, RollingParquetWriter
 from ingest_ray.sinks.provenance import RUN_ID
 from ingest_ray.sinks.read_ahead import ReadAhead
@@ -38,11 +40,22 @@ def table_schema(table: DeltaTable) -> pa.Schema:
 
 
 def file_schema(table: DeltaTable, target: Target, schema: pa.Schema) -> pa.Schema:
-    """The schema of a new file of the table: the table's types where they are wider than the source's."""
+    """The schema of a new file of the table: the table's types where they are wider than the source's; derived partitions, too."""
     wanted = sink_schema(schema, DELTA_TYPES)
     if target.write is WriteMode.REPLACE:
-        return wanted
+        return with_partitions(wanted, wanted_partitions(table, target))
     stored = table_schema(table)
+    columns = with_partitions(_widened(wanted, stored, table), table_partitions(table))
+    for field in filter(is_derived, columns):
+        if field.name not in stored.names or not _is_same(stored.field(field.name).type, field.type):
+            raise SinkRejected(
+                f"partition '{field.name}' of table '{table.table_uri}' was changed by hand",
+                hint="load the unit into a table of its own, or restore it",
+            )
+    return columns
+
+
+def _widened(wanted: pa.Schema, stored: pa.Schema, table: DeltaTable) -> pa.Schema:
     fields = []
     for field in wanted:
         if field.name not in stored.names:
@@ -58,10 +71,12 @@ def file_schema(table: DeltaTable, target: Target, schema: pa.Schema) -> pa.Sche
 
 def create_table(files: TableFiles, target: Target, schema: pa.Schema, epoch: int) -> DeltaTable:
     wanted = sink_schema(schema, DELTA_TYPES)
+    partitions = wanted_partitions(None, target)
     try:
         return DeltaTable.create(
             files.uri,
-            Schema.from_arrow(wanted),
+            Schema.from_arrow(with_partitions(wanted, partitions)),
+            partition_by=[one.name for one in partitions] or None,
             storage_options=files.options or None,
             configuration={COLUMNS_PROPERTY: _describe_columns(wanted)},
             raise_if_key_not_exists=False,
@@ -125,16 +140,18 @@ def _record_columns(table: DeltaTable, recorded: dict[str, str], properties: Com
         table.alter.set_column_metadata(RUN_ID, {COLUMNS_PROPERTY: text}, commit_properties=properties)
 
 
-def replaced_schema(table: DeltaTable, schema: pa.Schema) -> pa.Schema:
-    """The columns after a full refresh: the source's, and those that only the table has, as NULLs."""
+def replaced_schema(table: DeltaTable, target: Target, schema: pa.Schema) -> pa.Schema:
+    """The columns after a full refresh: the source's, those of its layout, and those that only the table has, as NULLs."""
     stored = table_schema(table)
     wanted = [
         # with the table's NOT NULL, comment and invariants
-        stored.field(field.name).with_type(field.type) if field.name in stored.names else field
-        for field in sink_schema(schema, DELTA_TYPES)
+        stored.field(field.name).with_type(field.type)
+        if field.name in stored.names and not is_derived(field)
+        else field
+        for field in with_partitions(sink_schema(schema, DELTA_TYPES), wanted_partitions(table, target))
     ]
     names = {field.name for field in wanted}
-    extra = [field.with_nullable(True) for field in stored if field.name not in names]
+    extra = [field.with_nullable(True) for field in stored if field.name not in names and not is_derived(field)]
     return pa.schema([*wanted, *extra])
 
 
@@ -171,9 +188,14 @@ def _rewrite(
 ) -> DeltaTable:
     """Rewrites the files in one commit: without the type widening feature Delta requires files of the table's types."""
     refuse_removal(table, f"columns {', '.join(sorted(wider))} must be widened, which replaces its files")
-    schema = pa.schema([field.with_type(wider.get(field.name, field.type)) for field in table_schema(table)])
+    stored = table_schema(table)
+    own = pa.schema([field.with_type(wider.get(field.name, field.type)) for field in stored if not is_derived(field)])
+    schema = with_partitions(own, table_partitions(table))
     properties = commit_properties(target, epoch)
-    stored_rows = (convert_batch(pa.record_batch(batch), schema) for batch in _read_rows(table))
+    stored_rows = (
+        add_partitions(convert_batch(pa.record_batch(batch), own), schema, target.endpoint_id)
+        for batch in read_columns(table, own.names)
+    )
     if has_demands(table):
         with ReadAhead(stored_rows) as batches:
             write_deltalake(
@@ -196,8 +218,9 @@ def _rewrite(
     return _reload(files, target, epoch)
 
 
-def _read_rows(table: DeltaTable) -> Iterator[pa.RecordBatch]:
-    columns = ", ".join(f"t.{quoted(name)}" for name in table_schema(table).names)
+def read_columns(table: DeltaTable, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """All rows of the table."""
+    columns = ", ".join(f"t.{quoted(name)}" for name in names)
     for batch in QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t"):
         yield pa.record_batch(batch)
 

@@ -13,12 +13,13 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder
 from ingest_ray.sdk.changes import COMMITTED_AT, DELETE, INSERT, OP, TRUNCATE, UNCHANGED
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.history.merge import merge_planned, numbered_rows, stored_rows
+from ingest_ray.sinks.delta.history.merge import compared_columns, merge_planned, numbered_rows, stored_rows
 from ingest_ray.sinks.delta.log.commits import CommitCounts
 from ingest_ray.sinks.delta.merge import quoted, read_batches
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, HISTORY_FIELDS, INSTANT, IS_CURRENT
 from ingest_ray.sinks.history.match import NUMBER, close_before, current_rows_of, plan_commit
+from ingest_ray.sinks.layout.partitions import add_partitions, is_derived
 from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 
@@ -30,33 +31,36 @@ def apply_history_changes(
     schema: pa.Schema,
     target: Target,
     properties_of: Callable[[int], CommitProperties],
+    within: str = "",
 ) -> CommitCounts:
-    """One commit. `schema`: the columns of the table, with those of a history."""
+    """One commit. `schema`: the columns of the table, with those of a history. `within`: as of `merge`."""
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be closed")
     columns = changes_schema(pa.schema([field for field in schema if field.name not in HISTORY_COLUMNS]))
     batches = (batch.cast(columns) for batch in read_batches(files, names, columns.names))
     changes = pa.Table.from_batches(batches, columns)
     ops = changes.column(OP)
     truncated, deleted = changes.filter(pc.equal(ops, TRUNCATE)), changes.filter(pc.equal(ops, DELETE))
-    stored = numbered_rows(_stored(table, changes, schema, target, is_all=truncated.num_rows > 0))
+    stored = numbered_rows(_stored(table, changes, schema, target, within, is_all=truncated.num_rows > 0))
     ends = _ends(stored, truncated, deleted, target)
     is_written = pc.invert(pc.is_in(ops, value_set=pa.array([TRUNCATE, DELETE])))
     coming = _whole_rows(changes.filter(is_written), stored, schema, target)
     numbered = numbered_rows(coming)
-    values = [name for name in schema.names if name not in (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)]
+    values = compared_columns(schema)
     closed, closes = close_before(stored, ends)
     plan = plan_commit(numbered, closed, values, target, is_ordered=True)
     planned = {row.id for row in plan.closes}
     plan.closes += [row for row in closes if row.id not in planned]
     committed = plan.rows + truncated.num_rows + deleted.num_rows
     dropped = changes.num_rows - committed
-    merge_planned(table, plan, numbered, stored, schema, target, properties_of(dropped))
+    merge_planned(table, plan, numbered, stored, schema, target, properties_of(dropped), within)
     return CommitCounts(committed, dropped)
 
 
-def _stored(table: DeltaTable, changes: pa.Table, schema: pa.Schema, target: Target, *, is_all: bool) -> pa.Table:
+def _stored(
+    table: DeltaTable, changes: pa.Table, schema: pa.Schema, target: Target, within: str, *, is_all: bool
+) -> pa.Table:
     if not is_all:
-        return pa.Table.from_batches(stored_rows(table, changes, schema, target), schema)
+        return pa.Table.from_batches(stored_rows(table, changes, schema, target, within), schema)
     columns = ", ".join(f"t.{quoted(name)}" for name in schema.names)
     reader = QueryBuilder().register("t", table).execute(f"SELECT {columns} FROM t")
     return pa.Table.from_batches((pa.record_batch(batch).cast(schema) for batch in reader), schema)
@@ -94,14 +98,17 @@ def _whole_rows(changes: pa.Table, stored: pa.Table, schema: pa.Schema, target: 
             arrays.append(begins[field.name].cast(field.type))
             continue
         column = changes.column(field.name).cast(field.type)
-        if field.name not in PROVENANCE_COLUMNS:
+        if field.name not in PROVENANCE_COLUMNS and not is_derived(field):
             is_kept = pc.fill_null(pc.equal(pc.utf8_slice_codeunits(unchanged, position, position + 1), "1"), False)
             position += 1
             if pc.any(is_kept).as_py():
                 before = stored.column(field.name).combine_chunks().take(known)
                 column = pc.if_else(is_kept.combine_chunks(), before, column.combine_chunks())
         arrays.append(column)
-    return pa.table(arrays, schema=pa.schema([field.with_nullable(True) for field in schema]))
+    columns = pa.schema([field.with_nullable(True) for field in schema])
+    rows = pa.table(arrays, schema=columns).combine_chunks()
+    derived = (add_partitions(batch, columns, target.endpoint_id) for batch in rows.to_batches())
+    return pa.Table.from_batches(derived, columns)
 
 
 def _validity(changes: pa.Table) -> list[pa.Array]:

@@ -13,12 +13,13 @@ from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log.commits import CommitCounts
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
-from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches
+from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches, same_key
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
 from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, IS_CURRENT, VALID_FROM, VALID_TO
 from ingest_ray.sinks.history.match import NUMBER, changed_rows, plan_commit, rows_of_keys
 from ingest_ray.sinks.history.plan import HistoryPlan
+from ingest_ray.sinks.layout.partitions import is_derived
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
 from ingest_ray.sinks.value_conversion import convert_batch
 
@@ -32,15 +33,16 @@ def merge_history(
     schema: pa.Schema,
     target: Target,
     properties_of: Callable[[int], CommitProperties],
+    within: str = "",
 ) -> CommitCounts:
     """One commit. `schema`: the columns of the prepared files; `properties_of` gets the number of rows that the table has already."""
     coming = pa.Table.from_batches((batch.cast(schema) for batch in read_batches(files, names, schema.names)), schema)
     numbered = numbered_rows(coming)
-    stored = numbered_rows(pa.Table.from_batches(stored_rows(table, numbered, schema, target), schema))
-    values = [name for name in schema.names if name not in (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)]
+    stored = numbered_rows(pa.Table.from_batches(stored_rows(table, numbered, schema, target, within), schema))
+    values = compared_columns(schema)
     plan = plan_commit(numbered, stored, values, target)
     dropped = coming.num_rows - plan.rows
-    merge_planned(table, plan, numbered, stored, schema, target, properties_of(dropped))
+    merge_planned(table, plan, numbered, stored, schema, target, properties_of(dropped), within)
     return CommitCounts(plan.rows, dropped)
 
 
@@ -52,6 +54,7 @@ def merge_planned(
     schema: pa.Schema,
     target: Target,
     properties: CommitProperties,
+    within: str = "",
 ) -> None:
     """The commit. `coming`, `stored`: the rows that the plan has numbers of."""
     changed = changed_rows(plan, coming, stored)
@@ -67,7 +70,7 @@ def merge_planned(
     merger = table.merge(
         source,
         # not `=`: the join would hash that column only, and rows of one load share it. A new row has NULL, which no stored row has
-        f"{_by_key(target)} AND (s.{quoted(begin)} IS NOT DISTINCT FROM t.{quoted(VALID_FROM)})",
+        f"{same_key(target, within)} AND (s.{quoted(begin)} IS NOT DISTINCT FROM t.{quoted(VALID_FROM)})",
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
@@ -83,6 +86,7 @@ def close_rows(
     stored: pa.Schema,
     keys: Iterable[pa.RecordBatch],
     properties: CommitProperties,
+    within: str = "",
 ) -> int:
     """Ends the current rows of keys that are gone: one commit; returns how many. `stored`: the table's own types."""
     key_schema = pa.schema([stored.field(name) for name in target.key])
@@ -92,7 +96,7 @@ def close_rows(
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be closed")
     merger = table.merge(
         source,
-        _by_key(target),
+        same_key(target, within),
         source_alias="s",
         target_alias="t",
         commit_properties=properties,
@@ -110,18 +114,23 @@ def close_rows(
     return int(execute_merge(table, merger, properties)["num_target_rows_updated"])
 
 
-def _by_key(target: Target) -> str:
-    return " AND ".join(f"(s.{quoted(name)} IS NOT DISTINCT FROM t.{quoted(name)})" for name in target.key)
+def compared_columns(schema: pa.Schema) -> list[str]:
+    """The columns of the source: a row with other values in them is another version."""
+    added = (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)
+    return [field.name for field in schema if field.name not in added and not is_derived(field)]
 
 
 def numbered_rows(rows: pa.Table) -> pa.Table:
     return rows.append_column(NUMBER, pa.array(range(rows.num_rows), pa.int64()))
 
 
-def stored_rows(table: DeltaTable, coming: pa.Table, schema: pa.Schema, target: Target) -> Iterator[pa.RecordBatch]:
+def stored_rows(
+    table: DeltaTable, coming: pa.Table, schema: pa.Schema, target: Target, within: str = ""
+) -> Iterator[pa.RecordBatch]:
     """The table's rows of the keys of `coming`; files without keys in their range are not read, where the first part is an integer."""
     columns = ", ".join(f"t.{quoted(name)}" for name in schema.names)
-    query = f"SELECT {columns} FROM t{_within(coming, target.key[0])}"
+    conditions = [one for one in (_within(coming, target.key[0]), within) if one]
+    query = f"SELECT {columns} FROM t" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
     reader = QueryBuilder().register("t", table).execute(query)
     batches = (pa.record_batch(batch).cast(schema) for batch in reader)
     yield from rows_of_keys(coming, target.key, batches)
@@ -132,4 +141,4 @@ def _within(coming: pa.Table, name: str) -> str:
     if not pa.types.is_integer(column.type) or column.null_count or not coming.num_rows:
         return ""
     least, most = pc.min_max(column).as_py().values()
-    return f" WHERE t.{quoted(name)} >= {literal(least)} AND t.{quoted(name)} <= {literal(most)}"
+    return f"t.{quoted(name)} >= {literal(least)} AND t.{quoted(name)} <= {literal(most)}"

@@ -1,0 +1,1 @@
+"""The layout of lake tables: partition transforms and the order of rows inside files."""
